@@ -1,0 +1,16 @@
+"""
+Live banners of a developer's GitHub work.
+
+In reading order, along the way a number takes from GitHub to a README:
+
+- `model`, `errors`, `settings`, `look`: the nouns; they import nothing of ours
+- `github`: ask GitHub
+- `stats`: count, and decide how old an answer may be
+- `database`: keep it
+- `drawing`: draw it
+- `messages`: send it between services
+- `api`: hand it out
+- `serving`: run a service
+- `sandbox`: a stand-in for GitHub, to try all of it without the network
+- `cli`: the command
+"""

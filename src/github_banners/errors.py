@@ -1,0 +1,164 @@
+"""
+Everything that can go wrong, as one tree.
+
+A leaf carries what the outside may know: `status` (HTTP), `sentence` (the public words) and `state`
+(which explanation is drawn for an image client). Details go to the log, never out.
+
+    BannersError
+    ├── InvalidInput                 400
+    │   ├── InvalidType                  invalid banner type
+    │   └── InvalidOption                invalid inputs
+    ├── NotFound                     404
+    │   ├── UnknownUser                  user doesn't exist
+    │   └── UnknownBanner                banner doesn't exist
+    ├── TooManyRequests              429
+    ├── Unavailable                  503 can't get preview
+    │   ├── StillCounting                the first answer is awaited
+    │   ├── Busy                         too much is being drawn
+    │   ├── GitHubUnavailable            GitHub can't be asked
+    │   └── DatabaseUnavailable          PostgreSQL can't be asked
+    └── Misconfigured                exit code 2, before anything is served
+        └── InvalidSettings              every wrong variable at once
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import ClassVar
+
+
+class State(StrEnum):
+    """What a drawn explanation explains."""
+
+    UNKNOWN_USER = "unknown-user"
+    GITHUB_UNAVAILABLE = "github-unavailable"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    INVALID_OPTION = "invalid-option"
+    UNKNOWN_BANNER = "unknown-banner"
+    COUNTING = "counting"
+    BUSY = "busy"
+    NUMBERS_UNAVAILABLE = "numbers-unavailable"
+
+
+class BannersError(Exception):
+    """Something went wrong."""
+
+    status: ClassVar[int] = 500
+    sentence: ClassVar[str] = "something went wrong"
+    state: ClassVar[State] = State.NUMBERS_UNAVAILABLE
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
+
+
+class InvalidInput(BannersError):
+    """
+    A wish that nobody can fulfil.
+
+    `field` names the input, `value` is what was given, `allowed` what it may be: the values, or one
+    phrase that describes them.
+    """
+
+    status = 400
+    sentence = "invalid inputs"
+    state = State.INVALID_OPTION
+
+    def __init__(self, field: str, value: str = "", allowed: Sequence[str] = ()) -> None:
+        super().__init__(f"{field} can't be {value!r}")
+        self.field = field
+        self.value = value
+        self.allowed = tuple(allowed)
+
+
+class InvalidType(InvalidInput):
+    """There is no such banner type."""
+
+    sentence = "invalid banner type"
+
+
+class InvalidOption(InvalidInput):
+    """An option, or the body that carries them, has no such value."""
+
+
+class NotFound(BannersError):
+    """What was asked for is not there; `name` is what it was called."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{type(self).__name__}: {name!r}")
+        self.name = name
+
+
+class UnknownUser(NotFound):
+    """GitHub has no such user or organisation."""
+
+    sentence = "user doesn't exist"
+    state = State.UNKNOWN_USER
+
+
+class UnknownBanner(NotFound):
+    """No banner was ever made under this name."""
+
+    sentence = "banner doesn't exist"
+    state = State.UNKNOWN_BANNER
+
+
+class TooManyRequests(BannersError):
+    """One client asked for more than its share."""
+
+    status = 429
+    sentence = "too many requests"
+    state = State.TOO_MANY_REQUESTS
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(BannersError):
+    """An answer can't be had now, and will be later."""
+
+    status = 503
+    sentence = "can't get preview"
+    retry_after_seconds: ClassVar[int] = 30
+
+
+class StillCounting(Unavailable):
+    """GitHub has been asked about this user for the first time; `name` is the user's."""
+
+    state = State.COUNTING
+    retry_after_seconds = 2
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Busy(Unavailable):
+    """More is being asked for than can be done at once."""
+
+    state = State.BUSY
+
+
+class GitHubUnavailable(Unavailable):
+    """GitHub can't be asked now."""
+
+    state = State.GITHUB_UNAVAILABLE
+
+
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL can't be asked now."""
+
+    state = State.NUMBERS_UNAVAILABLE
+
+
+class Misconfigured(BannersError):
+    """The program can't start as it is set up; the message says what to do."""
+
+
+class InvalidSettings(Misconfigured):
+    """Environment variables that can't be used; `problems` holds one sentence for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,250 @@
+"""
+How a banner shall look: every option, declared once.
+
+A query, a JSON body and the command line all end here as a `Look`. Parsing refuses what an option
+can't be and says what it may be; nothing here draws.
+"""
+
+import base64
+import difflib
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+import msgspec
+from msgspec import Meta
+
+from github_banners.errors import InvalidOption, InvalidType
+
+
+class Theme(StrEnum):
+    """The banner types: a palette each."""
+
+    DEFAULT = "default"
+    DARK = "dark"
+    AUTO = "auto"
+
+
+class Layout(StrEnum):
+    """The arrangements of a banner."""
+
+    CLASSIC = "classic"
+
+
+class Shape(StrEnum):
+    """How the layout `languages` shows shares."""
+
+    BAR = "bar"
+
+
+class CountBy(StrEnum):
+    """What a language's share is a share of."""
+
+    REPOSITORIES = "repositories"
+
+
+class NumberFormat(StrEnum):
+    """How large numbers are written."""
+
+    SHORT = "short"
+    LONG = "long"
+
+
+class Locale(StrEnum):
+    """The languages that the banner's own words are written in."""
+
+    EN = "en"
+
+
+class Field(StrEnum):
+    """The parts of a banner that can be hidden."""
+
+    FORKS = "forks"
+    LANGUAGES = "languages"
+    LOGIN = "login"
+    REPOSITORIES = "repositories"
+    STARS = "stars"
+
+
+Colour = Annotated[
+    str,
+    Meta(
+        pattern="^(?:[0-9a-f]{3}|[0-9a-f]{4}|[0-9a-f]{6}|[0-9a-f]{8})$",
+        description="a hex colour of 3, 4, 6 or 8 digits",
+    ),
+]
+
+
+class Look(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}):
+    """Every wish about a banner's look; a value of None leaves it to the layout or the theme."""
+
+    theme: Theme = Theme.DEFAULT
+    layout: Layout = Layout.CLASSIC
+    shape: Shape = Shape.BAR
+    count_by: CountBy = CountBy.REPOSITORIES
+    hide: tuple[Field, ...] = ()
+    hide_langs: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
+    langs_count: Annotated[int, Meta(ge=1, le=10)] | None = None
+    title: Annotated[str, Meta(max_length=64)] | None = None
+    locale: Locale = Locale.EN
+    number_format: NumberFormat = NumberFormat.SHORT
+    radius: Annotated[int, Meta(ge=0, le=20)] | None = None
+    border: bool = True
+    animate: bool = True
+    bg_color: Colour | None = None
+    title_color: Colour | None = None
+    text_color: Colour | None = None
+    muted_color: Colour | None = None
+    accent_color: Colour | None = None
+    border_color: Colour | None = None
+
+
+_LOGIN = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII | re.IGNORECASE)
+_LOGIN_MAX_CHARACTERS = 39
+_ALIASES = {"theme": "type"}
+_INVISIBLE_CATEGORIES = {"Cc", "Cs", "Cn", "Zl", "Zp"}
+_FLAT_MAX_CHARACTERS = 1024
+
+
+def parse_login(given: object, *, field: str = "username") -> str:
+    """
+    Take a login as GitHub allows it, in the case it was given in.
+
+    Letters, digits and single inner hyphens, at most 39; managed users have one underscore.
+    https://docs.github.com/en/enterprise-cloud@latest/admin/identity-and-access-management/iam-configuration-reference/username-considerations-for-external-authentication
+
+    :raises InvalidOption: GitHub can't have such a login
+    """
+    if (
+        isinstance(given, str)
+        and len(given) <= _LOGIN_MAX_CHARACTERS
+        and _LOGIN.fullmatch(given) is not None
+    ):
+        return given
+    allowed = ("a GitHub login: up to 39 letters, digits and single inner hyphens",)
+    raise InvalidOption(field, _shown(given), allowed)
+
+
+def parse_look(wishes: Mapping[str, Any]) -> Look:
+    """
+    Read every option out of a query or a body; names in any case, unknown ones ignored.
+
+    :raises InvalidType: there is no such type
+    :raises InvalidOption: another option can't be what it is said to be
+    """
+    given = {name.lower(): value for name, value in wishes.items()}
+    for alias, name in _ALIASES.items():
+        if alias in given:
+            given.setdefault(name, given[alias])
+    chosen = {name: _convert(name, given[name]) for name in OPTIONS if name in given}
+    return msgspec.convert(chosen, Look)
+
+
+def canonical(look: Look) -> bytes:
+    """Write a look as JSON that holds only what differs from the defaults, sorted by name."""
+    return msgspec.json.encode(look, order="sorted")
+
+
+def permanent_names(login: str, look: Look, *, owner_id: int) -> tuple[str, str]:
+    """
+    Name a banner for ever: the name to try first, and the one to take if that belongs to another.
+
+    The second has the owner's GitHub id in its digest, so no two owners can share it.
+    """
+    stem = f"{login}-{look.theme}".lower()
+    wish = canonical(look)
+    first = stem if look == Look(theme=look.theme) else f"{stem}-{_digest(wish)}"
+    return first, f"{stem}-{_digest(wish + b'#%d' % owner_id)}"
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str | None:
+    """Find the value that a misspelt one was probably meant to be."""
+    return next(iter(difflib.get_close_matches(value.lower(), allowed, n=1)), None)
+
+
+@cache
+def allowed_values(name: str) -> tuple[str, ...]:
+    """Say what an option may be: its values, or one phrase for an open set."""
+    hint = OPTIONS[name]
+    member = get_args(hint)[0] if get_origin(hint) is tuple else hint
+    if isinstance(member, type) and issubclass(member, StrEnum):
+        return tuple(value.value for value in member)
+    if hint is bool:
+        return ("true", "false")
+    description = msgspec.json.schema(hint)
+    if "anyOf" in description:
+        description = next(one for one in description["anyOf"] if one.get("type") != "null")
+    if "minimum" in description:
+        return (f"{description['minimum']} to {description['maximum']}",)
+    if "maxLength" in description:
+        return (f"at most {description['maxLength']} characters",)
+    if "maxItems" in description:
+        return (f"names separated by commas, at most {description['maxItems']}",)
+    return (description["description"],)
+
+
+def _convert(name: str, given: object) -> Any:
+    hint = OPTIONS[name]
+    try:
+        return msgspec.convert(_prepare(hint, given), hint, strict=False)
+    except (msgspec.ValidationError, TypeError):
+        error = InvalidType if name == "type" else InvalidOption
+        raise error(name, _shown(given), allowed_values(name)) from None
+
+
+def _prepare(hint: object, given: object) -> object:
+    """Bring a value into its one spelling: case, order, repetition, digits of a colour."""
+    if get_origin(hint) is tuple:
+        return _prepare_list(given)
+    if not isinstance(given, str):
+        return _only_scalar(given)
+    if hint == OPTIONS["title"]:
+        return _visible(given) or None
+    flat = given.strip().lower()
+    if hint == OPTIONS["bg_color"]:
+        return _full_colour(flat.removeprefix("#"))
+    # An empty value or the word "null" must not become the option's own None.
+    return flat if flat not in {"", "null"} else "?"
+
+
+def _prepare_list(given: object) -> list[str]:
+    if isinstance(given, str):
+        given = given.split(",") if len(given) <= _FLAT_MAX_CHARACTERS else None
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise TypeError
+    words = {_visible(one).lower() for one in given}
+    return sorted(words - {""})
+
+
+def _only_scalar(given: object) -> object:
+    if isinstance(given, bool | int):
+        return given
+    raise TypeError
+
+
+def _visible(text: str) -> str:
+    kept = (c for c in text if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
+    return unicodedata.normalize("NFC", "".join(kept)).strip()
+
+
+def _full_colour(digits: str) -> str:
+    """Write a hex colour with 6 digits, or 8 where it is translucent."""
+    if len(digits) in {3, 4}:
+        digits = "".join(digit * 2 for digit in digits)
+    return digits[:6] if len(digits) == 8 and digits.endswith("ff") else digits
+
+
+def _digest(wish: bytes) -> str:
+    return base64.b32encode(hashlib.sha256(wish).digest())[:8].decode().lower()
+
+
+def _shown(given: object) -> str:
+    return str(given)[:64]
+
+
+OPTIONS: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(Look)}
+"""The name and the type of every option, as the outside writes them."""

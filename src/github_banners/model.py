@@ -1,0 +1,100 @@
+"""
+The nouns that every room speaks of: owners, repositories, their numbers.
+
+Frozen and without behaviour beyond reading themselves; nothing here asks, keeps or draws.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+
+Clock: TypeAlias = Callable[[], datetime]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """Tell the time, with its zone: the clock of every running service."""
+    return datetime.now(UTC)
+
+
+def microseconds(moment: datetime) -> int:
+    """Count microseconds from 1970 to a moment: the floor of every version number."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """
+    A GitHub user or organisation.
+
+    `id` is GitHub's number and the identity; a login can change hands. `login` is spelled as GitHub
+    spells it. `node_id` is None where GitHub did not say it.
+    """
+
+    id: int
+    login: str
+    node_id: str | None = None
+    display_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A public repository; `language` is GitHub's guess of the main one, None for none."""
+
+    id: int
+    name: str
+    stars: int = 0
+    forks: int = 0
+    is_fork: bool = False
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """
+    GitHub's whole answer about one owner: every public repository.
+
+    `fetched_at` is when GitHub was asked, not when it answered. `expected` is the number of
+    repositories that GitHub says there are, None where it did not say.
+    """
+
+    owner: Owner
+    repositories: tuple[Repository, ...]
+    fetched_at: datetime
+    expected: int | None = None
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """
+    The six numbers of an owner, in their shape on every wire.
+
+    `total_stars`, `total_forks` and `languages` look at original repositories only. `languages` maps
+    a name to the number of repositories, most first, equal counts by name.
+    """
+
+    total_repos: int
+    original_repos: int
+    forked_repos: int
+    total_stars: int
+    total_forks: int
+    languages: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """
+    The numbers of one owner as they were when GitHub was asked.
+
+    `version` rises whenever numbers, login or display name change; 0 means not kept yet. `is_gone`
+    says that GitHub no longer knows the owner: the numbers are the last ones.
+    """
+
+    owner: Owner
+    stats: Stats
+    fetched_at: datetime
+    version: int = 0
+    is_gone: bool = field(default=False)
