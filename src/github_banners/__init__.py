@@ -14,3 +14,7 @@ In reading order, along the way a number takes from GitHub to a README:
 - `sandbox`: a stand-in for GitHub, to try all of it without the network
 - `cli`: the command
 """
+
+from importlib.metadata import version
+
+__version__ = version("github-banners")
