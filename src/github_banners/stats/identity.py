@@ -1,0 +1,53 @@
+"""
+Whom a name means: GitHub's id is the identity, a login can be given up and taken by another.
+
+An owner seen before is asked for by id, so that a rename is followed; the name is asked for where
+somebody else may hold it by now.
+"""
+
+from typing import Protocol
+
+from github_banners.errors import UnknownUser
+from github_banners.model import Owner, Portfolio, Snapshot
+
+
+class Asks(Protocol):
+    """What is needed of GitHub; both raise UnknownUser or GitHubUnavailable."""
+
+    async def fetch(self, login: str) -> Portfolio:
+        """Ask about the present holder of a login."""
+
+    async def fetch_again(self, owner: Owner) -> Portfolio:
+        """Ask about an owner seen before."""
+
+
+async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[Portfolio]:
+    """
+    Ask whom a login means now; `known` is who held it last.
+
+    The last portfolio is the answer, those before it were learnt on the way.
+
+    :raises UnknownUser: neither the name nor its last holder is there
+    """
+    if known is None:
+        return [await github.fetch(login)]
+    if known.owner.login.lower() != login.lower():
+        return await _ask_former(github, login, known)
+    try:
+        followed = await github.fetch_again(known.owner)
+    except UnknownUser:
+        return [await github.fetch(login)]
+    if followed.owner.login.lower() == login.lower():
+        return [followed]
+    try:
+        return [followed, await github.fetch(login)]
+    except UnknownUser:
+        return [followed]
+
+
+async def _ask_former(github: Asks, login: str, known: Snapshot) -> list[Portfolio]:
+    """Ask by a name that its holder gave up: somebody else's now, or still a way to them."""
+    try:
+        return [await github.fetch(login)]
+    except UnknownUser:
+        return [await github.fetch_again(known.owner)]
