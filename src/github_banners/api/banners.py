@@ -1,0 +1,128 @@
+"""
+From a wish to a banner: name or query -> owner and look -> numbers by freshness -> picture.
+
+Knows no HTTP. Preview and permanent banner end in the same place.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from github_banners.api.pictures import Kept, Key, Pictures
+from github_banners.database import banners as stored
+from github_banners.database.connect import Database
+from github_banners.errors import DatabaseUnavailable, UnknownBanner
+from github_banners.look import Look, permanent_names
+from github_banners.model import Clock, Snapshot
+from github_banners.stats.deadline import Deadline
+from github_banners.stats.lookup import Answer, Charge, Lookup
+from github_banners.stats.memory import Memory
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII)
+_NAMES_BYTES = 16 << 20
+_KEY_BYTES = 600
+_INSERT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Numbers and the look that they are to be drawn in."""
+
+    answer: Answer
+    look: Look
+
+    @property
+    def key(self) -> Key:
+        """Name the picture in memory."""
+        return self.answer.snapshot.owner.id, self.look
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A permanent banner's name, and whether it is new."""
+
+    name: str
+    is_new: bool
+
+
+class Banners:
+    """Finds what to draw."""
+
+    def __init__(
+        self, *, lookup: Lookup, database: Database, pictures: Pictures, clock: Clock
+    ) -> None:
+        self._lookup = lookup
+        self._database = database
+        self._pictures = pictures
+        self._clock = clock
+        self._named: Memory[str, Key] = Memory(_NAMES_BYTES, bytes_of=lambda _: _KEY_BYTES)
+
+    def draw(self, banner: Banner) -> Kept:
+        """Draw a banner, unless it lies in memory."""
+        return self._pictures.draw(banner.answer, banner.look)
+
+    async def preview(
+        self, login: str, look: Look, *, deadline: Deadline, charge: Charge
+    ) -> Banner:
+        """Find the numbers for a banner that nobody made; errors as `Lookup.by_login`."""
+        answer = await self._lookup.by_login(login, deadline=deadline, charge=charge)
+        return Banner(answer, look)
+
+    async def permanent(self, name: str, *, deadline: Deadline, charge: Charge) -> Banner:
+        """
+        Find the numbers for a banner by its name, in any case.
+
+        :raises UnknownBanner: none was ever made under this name
+        :raises DatabaseUnavailable: PostgreSQL can't be asked, and memory does not know it
+        """
+        folded = name.lower()
+        if _NAME.fullmatch(folded) is None:
+            raise UnknownBanner(name)
+        known, look = await self._find(folded, deadline)
+        answer = await self._lookup.by_owner(known, deadline=deadline, charge=charge)
+        return Banner(answer, look)
+
+    async def make(self, login: str, look: Look, *, deadline: Deadline, charge: Charge) -> Made:
+        """
+        Give a banner a permanent name; the same wish gets the same name again.
+
+        :raises DatabaseUnavailable: nothing can be kept now
+        """
+        charge()
+        answer = await self._lookup.by_login(login, deadline=deadline, charge=charge)
+        owner = answer.snapshot.owner
+        await self._lookup.ensure_kept(answer.snapshot, deadline=deadline)
+        insert = partial(
+            stored.insert_banner,
+            owner_id=owner.id,
+            look=look,
+            names=permanent_names(owner.login, look, owner_id=owner.id),
+            at=self._clock(),
+        )
+        banner, is_new = await self._database.ask(
+            insert, within_seconds=deadline.grant(_INSERT_SECONDS)
+        )
+        self._named.put(banner.name, (owner.id, look))
+        return Made(banner.name, is_new)
+
+    async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
+        key = self._named.get(name)
+        known = self._lookup.remembered(key[0]) if key is not None else None
+        if key is not None and known is not None:
+            return known, key[1]
+        try:
+            return await self._read(name, deadline)
+        except DatabaseUnavailable:
+            known = self._lookup.remembered(key[0], settled=False) if key is not None else None
+            if key is None or known is None:
+                raise
+            return known, key[1]
+
+    async def _read(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
+        read = partial(stored.select_banner_with_snapshot, name=name)
+        found = await self._database.ask(read, within_seconds=deadline.grant_database())
+        if found is None:
+            raise UnknownBanner(name)
+        banner, snapshot = found
+        self._named.put(name, (banner.owner_id, banner.look))
+        return snapshot, banner.look

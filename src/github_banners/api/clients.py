@@ -1,0 +1,82 @@
+"""Who asks, and how often: addresses behind proxies, and a fair share for each."""
+
+import ipaddress
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from github_banners.errors import TooManyRequests
+from github_banners.settings import Network
+from github_banners.stats.memory import Memory
+
+_BUCKETS_BYTES = 8 << 20
+_BURST_SECONDS = 2.0
+_IPV6_SITE_BITS = 64
+
+
+def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network]) -> str:
+    """
+    Find the client behind proxies: the last address in `X-Forwarded-For` that no proxy of ours has.
+
+    An IPv6 client is counted by its /64, which is what one household gets.
+    """
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
+    address = peer
+    while hops and _is_trusted(address, trusted):
+        address = hops.pop()
+    return _site(address)
+
+
+def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in trusted)
+
+
+def _site(address: str) -> str:
+    parsed = _parse(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((parsed, _IPV6_SITE_BITS), strict=False))
+    return str(parsed or "unknown")
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return mapped or parsed
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    filled_at: float
+
+
+class Shares:
+    """A token bucket per client: `per_second` on average, two seconds' worth at once."""
+
+    def __init__(
+        self, *, per_second: float, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_second = per_second
+        self._most = max(1.0, per_second * _BURST_SECONDS)
+        self._monotonic = monotonic
+        self._buckets: Memory[str, _Bucket] = Memory(_BUCKETS_BYTES, bytes_of=lambda _: 64)
+
+    def charge(self, client: str) -> None:
+        """
+        Count one expensive wish of a client.
+
+        :raises TooManyRequests: the share is used up
+        """
+        now = self._monotonic()
+        bucket = self._buckets.get(client) or _Bucket(self._most, now)
+        self._buckets.put(client, bucket)
+        gained = (now - bucket.filled_at) * self._per_second
+        bucket.tokens = min(self._most, bucket.tokens + gained)
+        bucket.filled_at = now
+        if bucket.tokens < 1:
+            raise TooManyRequests(max(1, round((1 - bucket.tokens) / self._per_second)))
+        bucket.tokens -= 1

@@ -1,0 +1,56 @@
+"""
+Who may read our JSON from a browser: https://fetch.spec.whatwg.org/#http-cors-protocol.
+
+Pictures name their own `Access-Control-Allow-Origin`; every other answer gets it here.
+"""
+
+from collections.abc import Collection
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+
+_ALLOW_ORIGIN = b"access-control-allow-origin"
+_PREFLIGHT_HEADERS = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST"),
+    (b"access-control-allow-headers", b"content-type"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+class Cors:
+    """Middleware that answers preflights, and marks answers that an origin may read."""
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with the header that its origin is entitled to."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin")
+        if scope["type"] != ScopeType.HTTP or origin is None:
+            await self._app(scope, receive, send)
+        elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            extra = [*self._allow(origin), *_PREFLIGHT_HEADERS]
+            await send({"type": "http.response.start", "status": 204, "headers": extra})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await self._app(scope, receive, self._marking(send, origin))
+
+    def _marking(self, send: Send, origin: bytes) -> Send:
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._mark(message, origin)
+            await send(message)
+
+        return marked
+
+    def _mark(self, start: HTTPResponseStartEvent, origin: bytes) -> None:
+        if not any(name == _ALLOW_ORIGIN for name, _ in start["headers"]):
+            start["headers"] = [*start["headers"], *self._allow(origin)]
+
+    def _allow(self, origin: bytes) -> list[tuple[bytes, bytes]]:
+        if "*" in self._origins:
+            return [(_ALLOW_ORIGIN, b"*")]
+        allowed = [(_ALLOW_ORIGIN, origin)] if origin.decode("latin-1") in self._origins else []
+        return [*allowed, (b"vary", b"Origin")]

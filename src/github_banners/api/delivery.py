@@ -1,0 +1,171 @@
+"""
+What goes over the wire, with which headers: pure.
+
+A picture's bytes are tagged and compressed once; explanations and JSON problems are never kept for
+longer than a minute by anybody.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+
+from github_banners.errors import BannersError, InvalidInput, TooManyRequests, Unavailable
+from github_banners.model import Snapshot
+
+SVG = "image/svg+xml; charset=utf-8"
+JSON = "application/json"
+_LEAST_AGE_SECONDS = 30
+_MOST_AGE_SECONDS = 600
+_EXPLANATION_AGE_SECONDS = 60
+_GZIP_LEVEL = 6
+
+_SAFE = {
+    "access-control-allow-origin": "*",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Client(Enum):
+    """Who asks, as far as the form of a problem depends on it."""
+
+    IMAGE = auto()
+    """Shows pictures only: a problem is drawn, with status 200."""
+    PROGRAM = auto()
+    """Reads JSON and the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A whole answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawn banner with all that repeats in its answers."""
+
+    body: bytes
+    zipped: bytes = field(init=False)
+    etag: str = field(init=False)
+    zipped_etag: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256(self.body).hexdigest()[:32]
+        # No time in the header: equal pictures have equal bytes.
+        object.__setattr__(self, "zipped", gzip.compress(self.body, _GZIP_LEVEL, mtime=0))
+        object.__setattr__(self, "etag", f'"{digest}"')
+        object.__setattr__(self, "zipped_etag", f'"{digest}-gz"')
+
+
+def tell_client(accept: str, *, suffix: str) -> Client:
+    """Tell an image client by what it accepts, or by the address that it asks for."""
+    accepts_images = "image/" in accept and "text/html" not in accept
+    return Client.IMAGE if accepts_images or suffix in {".svg", ".png"} else Client.PROGRAM
+
+
+def deliver(
+    picture: Picture, request_headers: Mapping[str, str], *, seconds_fresh: int
+) -> Outgoing:
+    """Answer with a picture, or with 304 to who has it; `seconds_fresh` until numbers are refreshed."""
+    is_zipped = accepts_gzip(request_headers.get("accept-encoding", ""))
+    body, etag = (
+        (picture.zipped, picture.zipped_etag) if is_zipped else (picture.body, picture.etag)
+    )
+    headers = {
+        **_SAFE,
+        "etag": etag,
+        "cache-control": cache_control(seconds_fresh),
+        "vary": "Accept-Encoding",
+    }
+    if matches(request_headers.get("if-none-match", ""), etag):
+        return Outgoing(304, headers)
+    headers["content-type"] = SVG
+    if is_zipped:
+        headers["content-encoding"] = "gzip"
+    return Outgoing(200, headers, body)
+
+
+def cache_control(seconds_fresh: int) -> str:
+    """Say how long a picture may be kept: while its numbers are fresh, within limits."""
+    age_seconds = min(max(seconds_fresh, _LEAST_AGE_SECONDS), _MOST_AGE_SECONDS)
+    return f"public, max-age={age_seconds}, stale-while-revalidate=60, stale-if-error=86400"
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Read `Accept-Encoding`: gzip, or anything, that is not refused by `q=0` (RFC 9110, 12.5.3)."""
+    for offer in accept_encoding.lower().split(","):
+        coding, _, weight = offer.partition(";")
+        if coding.strip() in {"gzip", "*"}:
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Compare tags weakly, as `If-None-Match` asks (RFC 9110, 13.1.2)."""
+    if not if_none_match:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
+def deliver_numbers(snapshot: Snapshot, *, is_stale: bool) -> Outgoing:
+    """Answer with an owner's numbers as JSON."""
+    body = msgspec.json.encode(
+        {
+            "username": snapshot.owner.login,
+            "display_name": snapshot.owner.display_name,
+            "stats": snapshot.stats,
+            "fetched_at": snapshot.fetched_at,
+            "stale": is_stale,
+        }
+    )
+    return as_json(200, body, {"cache-control": f"public, max-age={_LEAST_AGE_SECONDS}"})
+
+
+def deliver_problem(error: BannersError) -> Outgoing:
+    """Answer a program: the status, the public sentence, and what a wrong input may be."""
+    problem: dict[str, Any] = {"error": error.sentence}
+    if isinstance(error, InvalidInput):
+        problem |= {"field": error.field, "allowed": error.allowed}
+    headers = {"vary": "Accept", "cache-control": "no-store"}
+    if isinstance(error, TooManyRequests | Unavailable):
+        headers["retry-after"] = str(error.retry_after_seconds)
+    return as_json(error.status, msgspec.json.encode(problem), headers)
+
+
+def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
+    """Answer an image client: the explanation with status 200, kept for a minute at most."""
+    headers = {**_SAFE, "content-type": SVG, "vary": "Accept"}
+    age_seconds = _EXPLANATION_AGE_SECONDS
+    if isinstance(error, TooManyRequests | Unavailable):
+        age_seconds = min(error.retry_after_seconds, _EXPLANATION_AGE_SECONDS)
+        # A gateway must not put what passes by itself in the place of a picture.
+        headers["x-accel-expires"] = "0"
+    headers["cache-control"] = f"public, max-age={age_seconds}"
+    return Outgoing(200, headers, drawing)
+
+
+def as_json(status: int, body: bytes, headers: Mapping[str, str]) -> Outgoing:
+    """Wrap JSON."""
+    fixed = {"content-type": JSON, "x-content-type-options": "nosniff"}
+    return Outgoing(status, {**fixed, **headers}, body)
+
+
+def origins_of(settings_origins: Sequence[str]) -> frozenset[str]:
+    """Write out CORS origins; a host without a scheme means both."""
+    return frozenset(
+        origin
+        for given in settings_origins
+        for origin in (
+            [given] if given == "*" or "://" in given else [f"http://{given}", f"https://{given}"]
+        )
+    )

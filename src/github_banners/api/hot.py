@@ -1,0 +1,98 @@
+"""
+Answers from memory, before the framework is asked: no lock, no await, no parsing.
+
+Remembers which picture an address meant last time. Addresses have a memory of their own, so that
+invented ones (cache busters) can push out nothing but each other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from github_banners.api.delivery import Outgoing, deliver
+from github_banners.api.pictures import Kept, Key, Pictures
+from github_banners.model import Clock
+from github_banners.stats.memory import Memory
+
+Target: TypeAlias = tuple[bytes, bytes]
+"""A raw path and a raw query."""
+
+_TARGETS_BYTES = 16 << 20
+_PREFIX = b"/banners/"
+_LONGEST_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """What the addresses mean, and the pictures."""
+
+    pictures: Pictures
+    clock: Clock
+    soft_seconds: float
+    targets: Memory[Target, Key]
+
+    def note(self, scope: Scope, key: Key) -> None:
+        """Remember which picture an address means."""
+        target = _target(scope)
+        if sum(map(len, target)) <= _LONGEST_BYTES:
+            self.targets.put(target, key)
+
+    def find(self, scope: HTTPScope) -> Kept | None:
+        """Find the picture that an address meant last time, if it needs no second look."""
+        key = self.targets.get(_target(scope))
+        return self.pictures.get(key) if key is not None else None
+
+    def seconds_fresh(self, fetched_at: datetime) -> int:
+        """Count the seconds until numbers of this age are refreshed."""
+        return int(self.soft_seconds - (self.clock() - fetched_at).total_seconds())
+
+
+def make_hot(pictures: Pictures, *, clock: Clock, soft_seconds: float) -> Hot:
+    """Start with an empty memory of addresses."""
+    targets: Memory[Target, Key] = Memory(_TARGETS_BYTES, bytes_of=lambda _: _LONGEST_BYTES // 2)
+    return Hot(pictures, clock, soft_seconds, targets)
+
+
+class HotPath:
+    """Middleware in front of everything: a picture from memory, or the framework."""
+
+    def __init__(self, app: ASGIApp, *, hot: Hot) -> None:
+        self._app = app
+        self._hot = hot
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer `GET` and `HEAD` of a known address; pass on all else."""
+        if scope["type"] == ScopeType.HTTP and scope["method"] in {"GET", "HEAD"}:
+            kept = self._hot.find(scope)
+            if kept is not None:
+                headers = _decode(scope["headers"])
+                seconds_fresh = self._hot.seconds_fresh(kept.fetched_at)
+                outgoing = deliver(kept.picture, headers, seconds_fresh=seconds_fresh)
+                await _send(send, outgoing, with_body=scope["method"] == "GET")
+                return
+        await self._app(scope, receive, send)
+
+
+def _target(scope: Scope) -> Target:
+    return scope["raw_path"], scope["query_string"]
+
+
+def _decode(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {
+        name.decode(): value.decode("latin-1")
+        for name, value in headers
+        if name in {b"accept-encoding", b"if-none-match"}
+    }
+
+
+async def _send(send: Send, outgoing: Outgoing, *, with_body: bool) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in outgoing.headers.items()]
+    if outgoing.status != 304:
+        headers.append((b"content-length", b"%d" % len(outgoing.body)))
+    await send({"type": "http.response.start", "status": outgoing.status, "headers": headers})
+    body = outgoing.body if with_body else b""
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,59 @@
+"""The drawn pictures in memory: the bytes of the newest version of each banner that was asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from github_banners.api.delivery import Picture
+from github_banners.drawing import draw
+from github_banners.look import Look
+from github_banners.model import Clock
+from github_banners.stats.freshness import Freshness
+from github_banners.stats.lookup import Answer
+from github_banners.stats.memory import Memory
+
+Key: TypeAlias = tuple[int, Look]
+"""Whose banner, and how it looks."""
+
+_KEPT_BYTES = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A picture of one version, which needs no second look until `good_until`."""
+
+    picture: Picture
+    version: int
+    fetched_at: datetime
+    good_until: datetime
+
+
+class Pictures:
+    """Draws an answer, or finds the drawing."""
+
+    def __init__(self, *, clock: Clock, memory_bytes: int) -> None:
+        self._clock = clock
+        self._kept: Memory[Key, Kept] = Memory(memory_bytes, bytes_of=_kept_bytes)
+
+    def get(self, key: Key) -> Kept | None:
+        """Find a picture that may be served as it is."""
+        kept = self._kept.get(key)
+        return kept if kept is not None and self._clock() < kept.good_until else None
+
+    def draw(self, answer: Answer, look: Look) -> Kept:
+        """Draw the numbers; above the hard TTL with their date, which is never kept."""
+        snapshot = answer.snapshot
+        if answer.freshness is Freshness.HARD_STALE:
+            body = draw(snapshot, look, as_of=snapshot.fetched_at.date())
+            return Kept(Picture(body), snapshot.version, snapshot.fetched_at, self._clock())
+        key = (snapshot.owner.id, look)
+        kept = self._kept.get(key)
+        is_same = kept is not None and kept.version == snapshot.version
+        picture = kept.picture if kept is not None and is_same else Picture(draw(snapshot, look))
+        fresh = Kept(picture, snapshot.version, snapshot.fetched_at, answer.good_until)
+        self._kept.put(key, fresh)
+        return fresh
+
+
+def _kept_bytes(kept: Kept) -> int:
+    return _KEPT_BYTES + len(kept.picture.body) + len(kept.picture.zipped)

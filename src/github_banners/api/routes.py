@@ -1,0 +1,156 @@
+"""What can be asked over HTTP: reads a request, hands it to `Banners`, sends what comes back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import HttpMethod, MediaType, Response, get, post, route
+from litestar.di import NamedDependency
+from litestar.params import FromPath, SkipValidation
+
+from github_banners.api.banners import Banner, Banners
+from github_banners.api.clients import Shares, client_address
+from github_banners.api.delivery import as_json, deliver, deliver_numbers
+from github_banners.api.hot import Hot
+from github_banners.api.problems import Ask, respond
+from github_banners.database.connect import Database
+from github_banners.errors import InvalidOption
+from github_banners.look import parse_login, parse_look
+from github_banners.settings import Network
+from github_banners.stats.deadline import Deadline, for_picture
+from github_banners.stats.freshness import Freshness
+from github_banners.stats.lookup import Charge
+
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+_MOST_BODY_BYTES = 64 << 10
+_MOST_DRAINED_BYTES = 16 << 20
+_MOST_FIELDS = 100
+_FORMATS = ("svg", "json")
+_SUFFIXES = {".svg": "svg", ".json": "json", ".png": "png"}
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every handler works with."""
+
+    banners: Banners
+    database: Database
+    hot: Hot
+    shares: Shares
+    trusted_proxies: tuple[Network, ...]
+    request_seconds: float
+
+    def charge_for(self, request: Ask) -> Charge:
+        """Make the charge of whoever sends this request."""
+        peer = request.client.host if request.client is not None else ""
+        forwarded_for = ", ".join(request.headers.getall("x-forwarded-for", []))
+        address = client_address(peer, forwarded_for, trusted=self.trusted_proxies)
+        return partial(self.shares.charge, address)
+
+    def deadline_for(self, form: str) -> Deadline:
+        """Start the deadline: short for pictures, the configured one for JSON."""
+        if form == "json":
+            return Deadline(self.request_seconds, self.request_seconds)
+        return for_picture()
+
+
+@route("/banners/preview", http_method=_READ)
+async def preview(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> Response[bytes]:
+    """Draw the banner that a query wishes for."""
+    wishes = _query(request)
+    login = parse_login(wishes.get("username"))
+    look = parse_look(wishes)
+    form = _form(wishes.get("format", "svg"))
+    banner = await door.banners.preview(
+        login, look, deadline=door.deadline_for(form), charge=door.charge_for(request)
+    )
+    return _answer(request, door, banner, form)
+
+
+@route("/banners/{name:str}", http_method=_READ)
+async def permanent(
+    request: Ask, door: NamedDependency[SkipValidation[Door]], name: FromPath[str]
+) -> Response[bytes]:
+    """Draw the banner that was made under a name."""
+    suffix = PurePosixPath(name).suffix.lower()
+    form = _form(_SUFFIXES.get(suffix, "svg"))
+    stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
+    banner = await door.banners.permanent(
+        stem, deadline=door.deadline_for(form), charge=door.charge_for(request)
+    )
+    return _answer(request, door, banner, form)
+
+
+@post("/banners", request_max_body_size=None)
+async def make(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> Response[bytes]:
+    """Make a permanent banner, or name the one that exists."""
+    wishes = await _body(request)
+    login = parse_login(wishes.get("username"))
+    look = parse_look(wishes)
+    made = await door.banners.make(
+        login, look, deadline=door.deadline_for("json"), charge=door.charge_for(request)
+    )
+    url = f"/banners/{made.name}"
+    status, headers = (201, {"location": url}) if made.is_new else (200, {})
+    return respond(as_json(status, msgspec.json.encode({"url": url}), headers))
+
+
+@get("/healthz", media_type=MediaType.JSON)
+async def healthz() -> dict[str, str]:
+    """Say that the process is alive."""
+    return {"status": "alive"}
+
+
+@get("/readyz", media_type=MediaType.JSON)
+async def readyz(door: NamedDependency[SkipValidation[Door]]) -> dict[str, Any]:
+    """Say that a picture can be answered, and what is away meanwhile."""
+    degraded = [] if door.database.is_available else ["database"]
+    return {"status": "ready", "degraded": degraded}
+
+
+def _answer(request: Ask, door: Door, banner: Banner, form: str) -> Response[bytes]:
+    if form == "json":
+        is_stale = banner.answer.freshness is not Freshness.FRESH
+        return respond(deliver_numbers(banner.answer.snapshot, is_stale=is_stale))
+    kept = door.banners.draw(banner)
+    door.hot.note(request.scope, banner.key)
+    seconds_fresh = door.hot.seconds_fresh(kept.fetched_at)
+    return respond(deliver(kept.picture, request.headers, seconds_fresh=seconds_fresh))
+
+
+def _query(request: Ask) -> Mapping[str, str]:
+    """Read the query; of a name given twice the last one counts."""
+    try:
+        pairs = parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise InvalidOption("query", "", (f"at most {_MOST_FIELDS} options",)) from None
+    return {name.lower(): value for name, value in pairs}
+
+
+def _form(given: str) -> str:
+    if given.lower() in _FORMATS:
+        return given.lower()
+    raise InvalidOption("format", given, _FORMATS)
+
+
+async def _body(request: Ask) -> Mapping[str, Any]:
+    """Read a JSON object of bounded size; more is taken off the wire and thrown away."""
+    wrong = InvalidOption("body", "", (f"a JSON object of at most {_MOST_BODY_BYTES >> 10} KB",))
+    chunks, size_bytes = [], 0
+    async for chunk in request.stream():
+        size_bytes += len(chunk)
+        if size_bytes <= _MOST_BODY_BYTES:
+            chunks.append(chunk)
+        elif size_bytes > _MOST_DRAINED_BYTES:
+            break
+    if size_bytes > _MOST_BODY_BYTES:
+        raise wrong
+    try:
+        wishes = msgspec.json.decode(b"".join(chunks), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise wrong from None
+    return {name.lower(): value for name, value in wishes.items()}
