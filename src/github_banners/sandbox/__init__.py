@@ -1,0 +1,14 @@
+"""
+A GitHub stand-in over HTTP: invents users, replays recordings, limits rates, fails on demand.
+
+Reading order: `nouns`, then who lives here (`words`, `cast`, `world`, `recordings`, `population`),
+what REST says of them (`listing`, `bodies`), what GraphQL says (`connections`, `plans`, `prices`,
+`fields`, `graphql`), what it costs and how it fails (`limits`, `faults`), how it is answered
+(`answers`, `desk`), and the doors (`breakage`, `routes`, `control`, `app`).
+"""
+
+from github_banners.sandbox.app import create_app
+from github_banners.sandbox.cast import SAMPLE_USERS
+from github_banners.sandbox.faults import Failure
+
+__all__ = ["SAMPLE_USERS", "Failure", "create_app"]

@@ -1,0 +1,76 @@
+"""
+The sandbox on a real port, in a process of its own: `running_sandbox` for tests, main for the child.
+
+Served by Granian, as in production: its worker threads may abort at interpreter exit, so the child
+leaves by `os._exit` and never runs inside pytest.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from granian.constants import HTTPModes, Interfaces
+from granian.server.embed import Server
+
+from github_banners.sandbox import create_app
+
+_ROOT = Path(__file__).parents[2]
+RECORDINGS = _ROOT.parent / "shared" / "github-recordings"
+
+
+@contextmanager
+def running_sandbox(*, recordings: Path | None = None) -> Iterator[str]:
+    """Start a sandbox and give its address; it is gone afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "tests.integration.sandbox_server", str(port)]
+    with subprocess.Popen(
+        [*command, str(recordings or "")], cwd=_ROOT, stdout=subprocess.PIPE, text=True
+    ) as child:
+        try:
+            _wait_until_open(child, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            child.send_signal(signal.SIGTERM)
+            child.communicate(timeout=10)
+
+
+def _wait_until_open(child: subprocess.Popen[str], port: int) -> None:
+    while child.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"the sandbox ended with {child.returncode}")
+
+
+async def _serve(port: int, recordings: Path | None) -> None:
+    app = create_app(recordings=recordings)
+    server = Server(
+        app,
+        address="127.0.0.1",
+        port=port,
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=1024,
+        backpressure=1024,
+    )
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
+    async with app.lifespan():
+        await server.serve()
+
+
+if __name__ == "__main__":
+    _port, _directory = sys.argv[1:]
+    asyncio.run(_serve(int(_port), Path(_directory) if _directory else None))
+    os._exit(0)
