@@ -7,6 +7,7 @@ they give up, and serves the next request. Nothing here draws or knows HTTP.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -158,24 +159,27 @@ class Lookup:
                 task.cancel()
 
     async def _known_by_login(self, key: str, deadline: Deadline) -> Snapshot | None:
-        owner_id = self._holders.get(key)
-        entry = self._entries.get(owner_id) if owner_id is not None else None
+        entry = self._entry_of(key)
         if entry is not None and self._is_settled(entry):
             return entry.snapshot
         if entry is None and self._refusal(key) is not None:
             return None
-        try:
+        stored = None
+        with suppress(DatabaseUnavailable):
             stored = await self._database.ask(
                 partial(users.select_snapshot, login=key), within_seconds=deadline.grant_database()
             )
-        except DatabaseUnavailable:
-            return entry.snapshot if entry is not None else None
+        # Meanwhile an answer may have come in; who read before it was saved must not ask again.
+        entry = self._entry_of(key)
         if stored is None:
             return entry.snapshot if entry is not None else None
-        if entry is not None and entry.snapshot.owner.id == stored.owner.id:
-            stored = later(entry.snapshot, stored)
-        self._remember(stored, key)
-        return stored
+        known = later(entry.snapshot, stored) if entry is not None else stored
+        self._remember(known, key)
+        return known
+
+    def _entry_of(self, key: str) -> _Entry | None:
+        owner_id = self._holders.get(key)
+        return self._entries.get(owner_id) if owner_id is not None else None
 
     def _is_settled(self, entry: _Entry) -> bool:
         """Tell whether PostgreSQL need not be asked: compared lately, and fresh or being refreshed."""
