@@ -1,0 +1,52 @@
+# Everything a developer types. Needs Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.installed
+DEVELOPMENT := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test check golden bench clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(RUNTIME) ## build .venv, and in it the command github-banners
+
+demo: $(RUNTIME) ## try it: a built-in GitHub, invented users, a database of its own
+	@exec $(BIN)/github-banners serve --demo
+
+serve: $(RUNTIME) ## serve real users: GITHUB_TOKENS=... make serve
+	@exec $(BIN)/github-banners serve
+
+test: check ## format, lint, types, tests
+	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+
+check: $(DEVELOPMENT) ## format, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+golden: $(DEVELOPMENT) ## draw the golden pictures anew
+	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden
+
+bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
+	@$(BIN)/pytest -q -s -m benchmark -p no:xdist tests/benchmarks
+
+clean: ## remove .venv and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+
+# The packages are pinned by their hashes; the project itself is built without fetching anything.
+$(RUNTIME): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing packages (some 60 MB, once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
+	@echo "Installing the tools of development"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
