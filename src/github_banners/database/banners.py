@@ -1,0 +1,173 @@
+"""
+Permanent banners: an owner, a look, and a name for ever.
+
+A banner's row is the banner; its drawings are made from it. Nothing here draws or publishes.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.sql import SQL
+
+from github_banners.database import users
+from github_banners.database.connect import Connection
+from github_banners.look import Look, canonical
+from github_banners.model import Snapshot, microseconds
+
+COLUMNS = SQL(
+    "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"
+    " banners.published_version, banners.storage_path, banners.is_active, banners.created_at,"
+    " banners.updated_at, banners.last_requested_at"
+)
+"""What `banner_of` reads, in its order."""
+
+_WIDTH = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """
+    A banner under its permanent name.
+
+    `version` says which drawing is newer, `published_version` which one has been handed on.
+    `storage_path` is where the drawing is stored.
+    """
+
+    id: int
+    owner_id: int
+    name: str
+    look: Look
+    version: int
+    published_version: int
+    storage_path: str
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    last_requested_at: datetime
+
+
+def banner_of(row: Sequence[Any]) -> Banner:
+    """Read a banner out of a row of COLUMNS."""
+    banner_id, owner_id, name, look, *rest = row
+    return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=Look), *rest)
+
+
+def banner_with_snapshot_of(row: Sequence[Any]) -> tuple[Banner, Snapshot]:
+    """Read a row of COLUMNS and then `users.COLUMNS`."""
+    return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:])
+
+
+async def select_banner(conn: Connection, name: str) -> Banner | None:
+    """Find an active banner by its name, in any case of letters."""
+    query = SQL("select {} from banners where name = %s and is_active").format(COLUMNS)
+    row = await (await conn.execute(query, [name.lower()])).fetchone()
+    return banner_of(row) if row else None
+
+
+async def select_banner_with_snapshot(
+    conn: Connection, name: str
+) -> tuple[Banner, Snapshot] | None:
+    """Find an active banner and its owner's numbers, in any case of letters."""
+    query = SQL(
+        "select {}, {} from banners join users on users.id = banners.owner_id"
+        " where banners.name = %s and banners.is_active"
+    ).format(COLUMNS, users.COLUMNS)
+    row = await (await conn.execute(query, [name.lower()])).fetchone()
+    return banner_with_snapshot_of(row) if row else None
+
+
+async def insert_banner(
+    conn: Connection, *, owner_id: int, look: Look, names: Sequence[str], at: datetime
+) -> tuple[Banner, bool]:
+    """
+    Give an owner's look a name for ever; True says that it had none yet.
+
+    The first of `names` that nobody has is taken. The owner is due for a refresh from then on.
+
+    :raises LookupError: the owner is not kept, or other banners have all the names
+    """
+    if found := await _select_by_look(conn, owner_id, look):
+        return found, False
+    # The owner's row holds back other inserts, and a save that would raise the versions just now.
+    version = await _start_refreshing(conn, owner_id, at)
+    if found := await _select_by_look(conn, owner_id, look):
+        return found, False
+    for name in names:
+        banner = await _insert(
+            conn, owner_id=owner_id, look=look, name=name.lower(), version=version, at=at
+        )
+        if banner is not None:
+            return banner, True
+    raise LookupError(f"owner {owner_id} can have none of the names {', '.join(names)}")
+
+
+async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) -> list[int]:
+    """
+    Note when banners were last asked for, by name; gives their owners' ids, to be scheduled anew.
+
+    Schedule them in a transaction of its own: owners are locked before banners, never after.
+    """
+    query = """
+        with asked as (
+            select banners.id, asked.at
+            from unnest(%s::text[], %s::timestamptz[]) as asked (name, at)
+            join banners on banners.name = asked.name and banners.last_requested_at < asked.at
+            order by banners.id
+            for update of banners
+        )
+        update banners set last_requested_at = asked.at
+        from asked where asked.id = banners.id
+        returning banners.owner_id
+    """
+    cursor = await conn.execute(query, [list(requested_at), list(requested_at.values())])
+    return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
+
+
+async def _select_by_look(conn: Connection, owner_id: int, look: Look) -> Banner | None:
+    query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
+    row = await (await conn.execute(query, [owner_id, _digest(look)])).fetchone()
+    return banner_of(row) if row else None
+
+
+async def _start_refreshing(conn: Connection, owner_id: int, at: datetime) -> int:
+    query = "update users set due_at = coalesce(due_at, %s) where id = %s returning version"
+    row = await (await conn.execute(query, [at, owner_id])).fetchone()
+    if row is None:
+        raise LookupError(f"no owner {owner_id} is kept")
+    return int(row[0])
+
+
+async def _insert(
+    conn: Connection, *, owner_id: int, look: Look, name: str, version: int, at: datetime
+) -> Banner | None:
+    """Insert a banner; None if the name belongs to another one."""
+    query = SQL("""
+        insert into banners (
+            owner_id, name, look, look_digest, version, storage_path,
+            created_at, updated_at, last_requested_at
+        )
+        values (
+            %(owner_id)s, %(name)s, %(look)s::jsonb, %(digest)s, %(version)s, %(name)s,
+            %(at)s, %(at)s, %(at)s
+        )
+        on conflict do nothing returning {}
+    """).format(COLUMNS)
+    values = {
+        "owner_id": owner_id,
+        "name": name,
+        "look": canonical(look).decode(),
+        "digest": _digest(look),
+        # Not below what a store may have kept from before this database was restored.
+        "version": max(version, microseconds(at)),
+        "at": at,
+    }
+    row = await (await conn.execute(query, values)).fetchone()
+    return banner_of(row) if row else None
+
+
+def _digest(look: Look) -> bytes:
+    return hashlib.sha256(canonical(look)).digest()

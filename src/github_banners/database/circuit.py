@@ -1,0 +1,44 @@
+"""
+When to stop asking a server that does not answer: pure, the time comes in.
+
+Whoever asks tells how it went; nothing here asks, waits or knows what is being asked.
+"""
+
+from collections.abc import Callable
+
+PROBE_EVERY_SECONDS = 1.0
+
+
+class Circuit:
+    """
+    Closed while calls succeed; open after a failure, and then one call per second is let through.
+
+    `clock` tells monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._probe_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the last call failed."""
+        return self._probe_at is not None
+
+    def admit(self) -> bool:
+        """Say whether a call may be made now; on an open circuit this takes the second's probe."""
+        if self._probe_at is None:
+            return True
+        now = self._clock()
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + PROBE_EVERY_SECONDS
+        return True
+
+    def succeed(self) -> None:
+        """Take note that a call was answered."""
+        self._probe_at = None
+
+    def fail(self) -> None:
+        """Take note that a call was not answered."""
+        self._probe_at = self._clock() + PROBE_EVERY_SECONDS

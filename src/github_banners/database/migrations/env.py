@@ -1,0 +1,7 @@
+"""What Alembic runs to find the connection; `migrate` has put it into the configuration."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"])
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,149 @@
+"""
+Whose turn it is: owners to be asked about, and banners to be handed on.
+
+A turn is taken as a lease, a time on the row: no lock is held while GitHub or a broker is asked, and
+what a dead process took comes back when its lease ends. Whoever has been due longest is first, so
+after a day without power everybody is asked once before anybody is asked twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from psycopg.sql import SQL
+
+from github_banners.database import banners, users
+from github_banners.database.banners import Banner
+from github_banners.database.connect import Connection
+from github_banners.model import Owner, Snapshot
+
+_LEASE = timedelta(minutes=2)
+_PUBLISH_LEASE = timedelta(seconds=30)
+
+_SCHEDULE_USERS = """
+    with locked as (
+        select id from users where id = any(%(ids)s) order by id for no key update
+    ), asked as (
+        select locked.id, %(now)s - max(banners.last_requested_at) as ago
+        from locked left join banners on banners.owner_id = locked.id and banners.is_active
+        group by locked.id
+    ), planned as (
+        select id, %(interval)s * case
+            when ago <= interval '1 day' then 1
+            when ago <= interval '7 days' then 6
+            when ago <= interval '30 days' then 24
+            when ago is not null then 168
+        end as pause from asked
+    )
+    update users set
+        refresh_every = planned.pause,
+        due_at = case
+            when gone_since is null or planned.pause is null then fetched_at + planned.pause
+            else due_at
+        end,
+        leased_until = case when fetched_at + planned.pause <= %(now)s then leased_until end
+    from planned
+    where planned.id = users.id and (
+        refresh_every is distinct from planned.pause
+        or gone_since is null and due_at is distinct from fetched_at + planned.pause
+    )
+"""
+
+
+async def lease_due_users(
+    conn: Connection, *, now: datetime, limit: int = 20, lease: timedelta = _LEASE
+) -> list[Owner]:
+    """
+    Take the owners that are due longest; only those with an active banner have turns.
+
+    They come back after `lease`, unless they are saved, found gone, scheduled or released.
+    """
+    query = """
+        with picked as (
+            select id from users
+            where due_at <= %(now)s and (leased_until is null or leased_until <= %(now)s)
+                and exists (select from banners where owner_id = users.id and is_active)
+            order by due_at, id
+            limit %(limit)s
+            for update skip locked
+        )
+        update users set leased_until = %(now)s + %(lease)s
+        from picked where picked.id = users.id
+        returning users.id, users.login, users.node_id, users.display_name, users.due_at
+    """
+    cursor = await conn.execute(query, {"now": now, "lease": lease, "limit": limit})
+    rows = sorted(await cursor.fetchall(), key=lambda row: (row[-1], row[0]))
+    return [Owner(*row[:-1]) for row in rows]
+
+
+async def schedule_users(
+    conn: Connection, owner_ids: Sequence[int], *, now: datetime, interval: timedelta
+) -> None:
+    """
+    Set owners' next turns, counted from their last save, by when a banner was last asked for.
+
+    Within a day: every `interval`; a week: every 6; 30 days: every 24; longer: every 168. Saves
+    keep that distance until this is called again. An owner without an active banner has no turn;
+    one who is gone keeps the weekly one.
+    """
+    await conn.execute(_SCHEDULE_USERS, {"ids": list(owner_ids), "now": now, "interval": interval})
+
+
+async def release_users(conn: Connection, owner_ids: Sequence[int], *, retry_at: datetime) -> None:
+    """Give turns back that came to nothing; they are not taken again before `retry_at`."""
+    query = """
+        with locked as (
+            select id from users where id = any(%s) order by id for no key update
+        )
+        update users set leased_until = %s from locked where locked.id = users.id
+    """
+    await conn.execute(query, [list(owner_ids), retry_at])
+
+
+async def lease_unpublished_banners(
+    conn: Connection, *, now: datetime, limit: int = 100, lease: timedelta = _PUBLISH_LEASE
+) -> list[tuple[Banner, Snapshot]]:
+    """
+    Take banners whose newest version has not been handed on, in the order of their ids.
+
+    They come back after `lease`, unless `mark_published` says otherwise.
+    """
+    pick = """
+        with picked as (
+            select id from banners
+            where is_active and published_version < version
+                and (publish_leased_until is null or publish_leased_until <= %(now)s)
+            order by id
+            limit %(limit)s
+            for update skip locked
+        )
+        update banners set publish_leased_until = %(now)s + %(lease)s
+        from picked where picked.id = banners.id
+        returning banners.id
+    """
+    cursor = await conn.execute(pick, {"now": now, "limit": limit, "lease": lease})
+    ids = [banner_id for (banner_id,) in await cursor.fetchall()]
+    # A second statement, because the first can see a version that is newer than the numbers it sees.
+    query = SQL(
+        "select {}, {} from banners join users on users.id = banners.owner_id"
+        " where banners.id = any(%s) order by banners.id"
+    ).format(banners.COLUMNS, users.COLUMNS)
+    cursor = await conn.execute(query, [ids])
+    return [banners.banner_with_snapshot_of(row) for row in await cursor.fetchall()]
+
+
+async def mark_published(conn: Connection, versions: Mapping[int, int]) -> None:
+    """Note which version of each banner, by its id, has been handed on; it never goes back."""
+    query = """
+        with sent as (
+            select banners.id, sent.version
+            from unnest(%s::bigint[], %s::bigint[]) as sent (id, version)
+            join banners on banners.id = sent.id
+            order by banners.id
+            for update of banners
+        )
+        update banners set
+            published_version = greatest(published_version, sent.version),
+            publish_leased_until = null
+        from sent where sent.id = banners.id
+    """
+    await conn.execute(query, [list(versions), list(versions.values())])

@@ -1,0 +1,50 @@
+"""A server of a test's own, to be frozen and killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from github_banners.database.embedded import running
+
+
+class OwnServer:
+    """An embedded server that can be started, frozen, thawed and killed."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.conninfo = ""
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        self.conninfo = self._stack.enter_context(running(self.data_dir, report=print))
+
+    def close(self) -> None:
+        self._stack.close()
+
+    @property
+    def pid(self) -> int:
+        return int((self.data_dir / "postmaster.pid").read_text().split()[0])
+
+    def kill(self) -> None:
+        """Kill all of it at once, and clear away what is left of it."""
+        for pid in self._family():
+            os.kill(pid, signal.SIGKILL)
+        self.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop every process of it: connections stand, and nobody answers."""
+        family = self._family()
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in family:
+                os.kill(pid, signal.SIGCONT)
+
+    def _family(self) -> list[int]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [self.pid, *map(int, children)]

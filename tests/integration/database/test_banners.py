@@ -1,0 +1,168 @@
+import asyncio
+
+import pytest
+
+from github_banners.database.banners import (
+    Banner,
+    insert_banner,
+    select_banner,
+    select_banner_with_snapshot,
+    touch_banners,
+)
+from github_banners.database.connect import Connection, Database
+from github_banners.database.users import upsert_portfolios
+from github_banners.look import Field, Look, Theme, permanent_names
+from github_banners.model import microseconds
+from tests.integration.database.samples import HOUR, NOON, answer
+
+pytestmark = pytest.mark.postgres
+
+DARK = Look(theme=Theme.DARK)
+
+
+async def insert(
+    conn: Connection, owner_id: int = 1, look: Look = DARK, login: str = "User"
+) -> tuple[Banner, bool]:
+    names = permanent_names(login, look, owner_id=owner_id)
+    return await insert_banner(conn, owner_id=owner_id, look=look, names=names, at=NOON)
+
+
+async def test_a_banner_is_found_by_its_name_in_any_case(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer()])
+    banner, is_new = await insert(conn)
+    assert is_new
+    assert banner.name == banner.storage_path == "user-dark"
+    assert banner.look == DARK
+    assert banner.version == microseconds(NOON)
+    assert banner.published_version == 0
+    assert banner.is_active
+    assert banner.created_at == banner.updated_at == banner.last_requested_at == NOON
+    assert await select_banner(conn, "User-Dark") == banner
+    assert await select_banner(conn, "user-darker") is None
+
+
+async def test_a_banner_and_its_numbers_are_read_together(conn: Connection) -> None:
+    [snapshot] = await upsert_portfolios(conn, [answer(stars=7)])
+    banner, _ = await insert(conn)
+    assert await select_banner_with_snapshot(conn, "user-dark") == (banner, snapshot)
+    assert await select_banner_with_snapshot(conn, "nobody-dark") is None
+
+
+async def test_every_option_comes_back(conn: Connection) -> None:
+    look = Look(
+        theme=Theme.AUTO,
+        hide=(Field.LOGIN, Field.STARS),
+        hide_langs=("c++", "jupyter notebook"),
+        title="Ünïcode \"quoted\" 'title' \\ back",
+        radius=0,
+        border=False,
+        bg_color="ffffff",
+    )
+    await upsert_portfolios(conn, [answer()])
+    await insert(conn, look=look)
+    name = permanent_names("user", look, owner_id=1)[0]
+    banner = await select_banner(conn, name)
+    assert banner is not None
+    assert banner.look == look
+
+
+async def test_a_look_longer_than_an_index_row_is_kept(conn: Connection) -> None:
+    languages = tuple(f"{number:02}" + chr(0x4E00 + number) * 400 for number in range(50))
+    look = Look(hide_langs=languages)
+    await upsert_portfolios(conn, [answer()])
+    first, is_new = await insert(conn, look=look)
+    assert is_new
+    assert await insert(conn, look=look) == (first, False)
+
+
+async def test_the_same_again_is_the_same_banner(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer()])
+    first, _ = await insert(conn)
+    assert await insert(conn) == (first, False)
+    # After a rename too: the name is for ever.
+    assert await insert(conn, login="renamed") == (first, False)
+
+
+async def test_a_name_that_another_owner_has_is_passed_over(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer(1), answer(2)])
+    first, _ = await insert(conn, 1)
+    second, is_new = await insert(conn, 2)
+    assert is_new
+    assert first.name == "user-dark"
+    assert second.name == permanent_names("user", DARK, owner_id=2)[1]
+
+
+async def test_an_owner_who_is_not_kept_has_no_banners(conn: Connection) -> None:
+    with pytest.raises(LookupError):
+        await insert(conn)
+
+
+async def test_without_a_free_name_there_is_no_banner(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer(1), answer(2)])
+    await insert_banner(conn, owner_id=1, look=DARK, names=["taken"], at=NOON)
+    with pytest.raises(LookupError, match="taken"):
+        await insert_banner(conn, owner_id=2, look=DARK, names=["taken"], at=NOON)
+
+
+async def test_twenty_at_once_make_one_banner(database: Database) -> None:
+    async with database.transaction() as conn:
+        await upsert_portfolios(conn, [answer()])
+
+    async def post() -> tuple[Banner, bool]:
+        async with database.transaction() as conn:
+            return await insert(conn)
+
+    results = await asyncio.gather(*(post() for _ in range(20)))
+    assert sum(is_new for _, is_new in results) == 1
+    assert len({banner.id for banner, _ in results}) == 1
+
+
+async def test_twenty_owners_at_once_want_one_name(database: Database) -> None:
+    async with database.transaction() as conn:
+        await upsert_portfolios(conn, [answer(owner_id) for owner_id in range(1, 21)])
+
+    async def post(owner_id: int) -> str:
+        async with database.transaction() as conn:
+            return (await insert(conn, owner_id))[0].name
+
+    names = await asyncio.gather(*(post(owner_id) for owner_id in range(1, 21)))
+    assert len(set(names)) == 20
+    assert names.count("user-dark") == 1
+
+
+async def test_a_banner_made_during_a_save_misses_no_version(database: Database) -> None:
+    """The save has the owner's row; the insert waits for it and starts at the new version."""
+    async with database.transaction() as conn:
+        await upsert_portfolios(conn, [answer()])
+
+    async def post() -> Banner:
+        async with database.transaction() as conn:
+            return (await insert(conn))[0]
+
+    async with database.transaction() as conn:
+        [saved] = await upsert_portfolios(conn, [answer(stars=6, at=NOON + HOUR)])
+        posting = asyncio.create_task(post())
+        await _until_somebody_waits(database)
+    assert (await posting).version == saved.version
+
+
+async def test_touching_notes_the_latest_request(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer(1), answer(2)])
+    await insert(conn, 1)
+    await insert(conn, 2, login="other")
+    asked = {"user-dark": NOON + HOUR, "other-dark": NOON - HOUR, "never-made": NOON}
+    assert await touch_banners(conn, asked) == [1]
+    mine, other = await select_banner(conn, "user-dark"), await select_banner(conn, "other-dark")
+    assert mine is not None
+    assert other is not None
+    assert mine.last_requested_at == NOON + HOUR
+    assert other.last_requested_at == NOON
+    assert await touch_banners(conn, {}) == []
+
+
+async def _until_somebody_waits(database: Database) -> None:
+    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    async with database.transaction() as conn:
+        while await (await conn.execute(waiting)).fetchone() == (0,):
+            await conn.execute("select pg_stat_clear_snapshot()")
+            await asyncio.sleep(0)

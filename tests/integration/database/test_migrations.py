@@ -1,0 +1,79 @@
+import asyncio
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from github_banners.database import migrations
+from github_banners.database.migrations import HEAD, migrate
+from github_banners.errors import DatabaseUnavailable, Misconfigured
+
+pytestmark = pytest.mark.postgres
+
+
+def tables(conninfo: str) -> set[str]:
+    query = "select tablename from pg_tables where schemaname = 'public'"
+    with psycopg.connect(conninfo) as conn:
+        return {name for (name,) in conn.execute(query).fetchall()}
+
+
+def revision(conninfo: str) -> list[tuple[str]]:
+    with psycopg.connect(conninfo) as conn:
+        return conn.execute("select version_num from alembic_version").fetchall()
+
+
+async def test_makes_the_tables_and_can_be_repeated(empty_conninfo: str) -> None:
+    await migrate(empty_conninfo)
+    await migrate(empty_conninfo)
+    made = {"users", "logins", "repositories", "banners", "accounts", "alembic_version"}
+    assert tables(empty_conninfo) == made
+    assert revision(empty_conninfo) == [(HEAD,)]
+
+
+async def test_several_at_once_in_one_process(empty_conninfo: str) -> None:
+    await asyncio.gather(*(migrate(empty_conninfo) for _ in range(4)))
+    assert revision(empty_conninfo) == [(HEAD,)]
+
+
+def test_several_processes_at_once(empty_conninfo: str) -> None:
+    code = (
+        "import asyncio, sys; from github_banners.database.migrations import migrate;"
+        "asyncio.run(migrate(sys.argv[1]))"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, empty_conninfo]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0, 0, 0, 0]
+    assert revision(empty_conninfo) == [(HEAD,)]
+
+
+def test_alembic_is_not_imported_where_nothing_is_to_do(conninfo: str) -> None:
+    code = (
+        "import asyncio, sys; from github_banners.database.migrations import migrate;"
+        "asyncio.run(migrate(sys.argv[1]));"
+        "sys.exit(bool({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code, conninfo], check=True)
+
+
+async def test_a_database_from_the_future_is_refused(conninfo: str) -> None:
+    with psycopg.connect(conninfo) as conn:
+        conn.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(Misconfigured, match="newer version"):
+        await migrate(conninfo)
+
+
+async def test_no_server_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await migrate(f"host={tmp_path}")
+
+
+def test_the_head_is_the_newest_revision() -> None:
+    with resources.as_file(resources.files(migrations)) as folder:
+        config = Config()
+        config.set_main_option("script_location", str(folder))
+        assert ScriptDirectory.from_config(config).get_heads() == [HEAD]

@@ -1,0 +1,107 @@
+import psycopg
+import psycopg_pool
+import pytest
+from psycopg import errors
+
+from github_banners.database.connect import PASSING_ERRORS, is_lost, unavailable
+from github_banners.errors import DatabaseUnavailable
+
+# What we did wrong: these are never taken for a server that is away.
+LOUD = (
+    psycopg.ProgrammingError,
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    psycopg.NotSupportedError,
+    psycopg.InternalError,
+    # Classes of SQL that nothing of ours uses; psycopg gives them no family.
+    errors.DiagnosticsException,
+    errors.InvalidGrantOperation,
+    errors.InvalidGrantor,
+    errors.InvalidLocatorSpecification,
+    errors.InvalidRoleSpecification,
+    errors.InvalidTransactionInitiation,
+    errors.LocatorException,
+    errors.NoAdditionalDynamicResultSetsReturned,
+    errors.NoData,
+    errors.SnapshotTooOld,
+    errors.SqlStatementNotYetComplete,
+    errors.StackedDiagnosticsAccessedWithoutActiveHandler,
+    errors.TriggeredActionException,
+)
+
+
+def family(base: type[BaseException]) -> set[type[BaseException]]:
+    return {base}.union(*(family(child) for child in base.__subclasses__()))
+
+
+FOREIGN = sorted(
+    (family(psycopg.Error) - {psycopg.Error, psycopg.DatabaseError})
+    | {
+        one
+        for one in vars(psycopg_pool).values()
+        if isinstance(one, type) and issubclass(one, Exception)
+    },
+    key=lambda one: one.__name__,
+)
+
+
+def test_the_list_of_foreign_errors_is_long() -> None:
+    assert len(FOREIGN) > 200
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda one: one.__name__)
+def test_every_foreign_error_is_ours_or_loud(foreign: type[Exception]) -> None:
+    assert issubclass(foreign, PASSING_ERRORS + LOUD)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        psycopg.OperationalError,
+        psycopg.InterfaceError,
+        errors.DiskFull,
+        errors.AdminShutdown,
+        errors.CannotConnectNow,
+        errors.TooManyConnections,
+        errors.QueryCanceled,
+        errors.DeadlockDetected,
+        errors.SerializationFailure,
+        errors.ReadOnlySqlTransaction,
+        errors.IdleInTransactionSessionTimeout,
+        errors.ConnectionTimeout,
+        psycopg_pool.PoolTimeout,
+        psycopg_pool.PoolClosed,
+        psycopg_pool.TooManyRequests,
+    ],
+)
+def test_what_passes_becomes_ours(foreign: type[Exception]) -> None:
+    cause = foreign("the disk of /secret/path is full")
+    with pytest.raises(DatabaseUnavailable) as caught, unavailable():
+        raise cause
+    assert caught.value.__cause__ is cause
+    assert caught.value.sentence == "can't get preview"
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [errors.UndefinedTable, errors.UniqueViolation, errors.NotNullViolation, errors.SyntaxError],
+)
+def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
+    with pytest.raises(foreign), unavailable():
+        raise foreign
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        (psycopg.OperationalError("the connection is closed"), True),
+        (psycopg_pool.PoolTimeout(), True),
+        (errors.AdminShutdown(), True),
+        (errors.ConnectionFailure(), True),
+        (errors.DiskFull(), False),
+        (errors.DeadlockDetected(), False),
+        (errors.QueryCanceled(), False),
+    ],
+)
+def test_a_server_that_answers_with_an_error_is_not_lost(cause: Exception, expected: bool) -> None:
+    assert is_lost(cause) is expected
