@@ -1,0 +1,123 @@
+"""The command as users run it: a process of its own, its words, its end."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+READY_SECONDS = 30
+_ADDRESS = re.compile(r"https?://[^\s]+")
+_OURS = {"PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
+
+
+@dataclass
+class Running:
+    """A process that has said where it listens."""
+
+    process: subprocess.Popen[str]
+    url: str
+    errors: list[str] = field(default_factory=list)
+
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.get(self.url + path, headers=named, timeout=15, trust_env=False)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Nothing but what is set here: no setting of the machine's own gets in."""
+    kept = {name: value for name, value in os.environ.items() if name in _OURS}
+    return {**kept, **settings}
+
+
+@contextmanager
+def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "github_banners", *arguments],
+        env=dict(env or environment()),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    errors: list[str] = []
+    reader = threading.Thread(target=_collect, args=(process.stderr, errors), daemon=True)
+    reader.start()
+    try:
+        yield Running(process, _first_address(process, errors), errors)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(20)
+        reader.join(5)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "github_banners", *arguments],
+        env=dict(env or environment()),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@contextmanager
+def reachable_dir() -> Iterator[Path]:
+    """A folder that the account of the embedded PostgreSQL can reach, also when we are root."""
+    folder = Path(tempfile.mkdtemp(prefix="banners-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(data_dir: Path) -> list[str]:
+    """The commands that run with a folder's name in their arguments."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(data_dir) in command:
+            found.append(command)
+    return found
+
+
+def _first_address(process: subprocess.Popen[str], errors: list[str]) -> str:
+    timer = threading.Timer(READY_SECONDS, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            found = _ADDRESS.search(line)
+            if found is not None:
+                return found.group()
+    finally:
+        timer.cancel()
+    raise AssertionError("it never said where it listens:\n" + "".join(errors))
+
+
+def _collect(stream: Iterator[str] | None, lines: list[str]) -> None:
+    lines.extend(stream or ())

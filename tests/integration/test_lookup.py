@@ -1,0 +1,299 @@
+"""Memory -> database -> GitHub -> the old answer, on a real PostgreSQL and a GitHub made of paper."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from github_banners.database import users
+from github_banners.database.connect import Database
+from github_banners.errors import (
+    DatabaseUnavailable,
+    GitHubUnavailable,
+    StillCounting,
+    TooManyRequests,
+    UnknownUser,
+)
+from github_banners.model import Owner, Portfolio, Repository
+from github_banners.stats.deadline import Deadline
+from github_banners.stats.freshness import Freshness, Ttls
+from github_banners.stats.lookup import Answer, Lookup
+
+pytestmark = pytest.mark.postgres
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Paper:
+    """A GitHub whose people are written down; answers wait while `gate` is shut."""
+
+    clock: Callable[[], datetime]
+    people: dict[str, Owner] = field(default_factory=dict)
+    repositories: int = 3
+    asked: list[str] = field(default_factory=list)
+    is_down: bool = False
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, login: str, number: int) -> None:
+        self.people[login.lower()] = Owner(number, login, f"node-{number}", login.title())
+
+    async def fetch(self, login: str) -> Portfolio:
+        return await self._answer(login, self.people.get(login.lower()))
+
+    async def fetch_again(self, owner: Owner) -> Portfolio:
+        same = (one for one in self.people.values() if one.id == owner.id)
+        return await self._answer(f"#{owner.id}", next(same, None))
+
+    async def _answer(self, question: str, owner: Owner | None) -> Portfolio:
+        asked_at = self.clock()
+        self.asked.append(question)
+        self.was_asked.set()
+        await self.gate.wait()
+        if self.is_down:
+            raise GitHubUnavailable
+        if owner is None:
+            raise UnknownUser(question)
+        found = tuple(
+            Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
+            for n in range(self.repositories)
+        )
+        return Portfolio(owner, found, asked_at, len(found))
+
+
+@dataclass
+class Scene:
+    """A lookup, the GitHub it asks, and a clock that moves when it is told to."""
+
+    database: Database
+    now: datetime = START
+    refuses: bool = False
+
+    def __post_init__(self) -> None:
+        self.github = Paper(clock=lambda: self.now)
+        self.github.gate.set()
+        self.github.add("ada", 7)
+        self.lookup = self.new_lookup()
+
+    def new_lookup(self) -> Lookup:
+        return Lookup(
+            database=self.database, github=self.github, ttls=Ttls(), clock=lambda: self.now
+        )
+
+    def charge(self) -> None:
+        if self.refuses:
+            raise TooManyRequests(1)
+
+    async def ask(self, login: str = "ada", *, seconds: float = 5) -> Answer:
+        deadline = Deadline(seconds, seconds)
+        return await self.lookup.by_login(login, deadline=deadline, charge=self.charge)
+
+    async def settle(self) -> None:
+        """Let questions and saves end."""
+        while self.lookup._flights or self.lookup._saves:
+            pending = [*self.lookup._flights.values(), *self.lookup._saves.values()]
+            await asyncio.wait(pending)
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def scene(database: Database) -> AsyncIterator[Scene]:
+    scene = Scene(database)
+    yield scene
+    await scene.lookup.close()
+
+
+async def test_a_fresh_answer_is_asked_for_once(scene: Scene) -> None:
+    first, again = await scene.ask(), await scene.ask("ADA")
+    assert first.snapshot == again.snapshot
+    assert first.freshness is Freshness.FRESH
+    assert scene.github.asked == ["ada"]
+
+
+async def test_however_many_wait_one_question_is_asked(scene: Scene) -> None:
+    scene.github.gate.clear()
+    waiting = [asyncio.create_task(scene.ask()) for _ in range(50)]
+    await scene.github.was_asked.wait()
+    scene.github.gate.set()
+    answers = await asyncio.gather(*waiting)
+    assert {answer.snapshot.stats.total_repos for answer in answers} == {3}
+    assert scene.github.asked == ["ada"]
+
+
+async def test_soft_stale_numbers_are_served_at_once_while_one_refresh_runs(scene: Scene) -> None:
+    await scene.ask()
+    await scene.settle()
+    scene.now += 11 * MINUTE
+    scene.github.gate.clear()
+    scene.github.repositories = 4
+    old = [await scene.ask() for _ in range(5)]
+    assert {(one.snapshot.stats.total_repos, one.freshness) for one in old} == {
+        (3, Freshness.SOFT_STALE)
+    }
+    scene.github.gate.set()
+    await scene.settle()
+    new = await scene.ask()
+    assert (new.snapshot.stats.total_repos, new.freshness) == (4, Freshness.FRESH)
+    assert scene.github.asked == ["ada", "#7"]
+
+
+async def test_hard_stale_numbers_wait_for_github(scene: Scene) -> None:
+    await scene.ask()
+    await scene.settle()
+    scene.now += DAY + MINUTE
+    scene.github.repositories = 4
+    answer = await scene.ask()
+    assert (answer.snapshot.stats.total_repos, answer.freshness) == (4, Freshness.FRESH)
+
+
+@pytest.mark.parametrize("trouble", ["down", "slow", "refused"])
+async def test_old_numbers_with_their_age_beat_no_numbers(scene: Scene, trouble: str) -> None:
+    await scene.ask()
+    await scene.settle()
+    scene.now += DAY + MINUTE
+    scene.github.is_down = trouble == "down"
+    scene.refuses = trouble == "refused"
+    if trouble == "slow":
+        scene.github.gate.clear()
+    answer = await scene.ask(seconds=0.3)
+    assert (answer.snapshot.fetched_at, answer.freshness) == (START, Freshness.HARD_STALE)
+
+
+async def test_age_counts_from_when_github_was_asked_also_in_the_database(scene: Scene) -> None:
+    await scene.ask()
+    await scene.settle()
+    scene.now += 11 * MINUTE
+    scene.lookup = scene.new_lookup()
+    answer = await scene.ask()
+    assert (answer.snapshot.fetched_at, answer.freshness) == (START, Freshness.SOFT_STALE)
+    assert answer.good_until == scene.now
+    await scene.settle()
+    assert scene.github.asked == ["ada", "#7"]
+
+
+async def test_a_first_answer_that_is_late_serves_the_next_request(scene: Scene) -> None:
+    scene.github.gate.clear()
+    with pytest.raises(StillCounting):
+        await scene.ask(seconds=0.25)
+    scene.github.gate.set()
+    await scene.settle()
+    assert (await scene.ask()).snapshot.stats.total_repos == 3
+    assert scene.github.asked == ["ada"]
+
+
+async def test_unknown_names_are_remembered_for_a_while(scene: Scene) -> None:
+    for _ in range(3):
+        with pytest.raises(UnknownUser):
+            await scene.ask("nobody")
+    assert scene.github.asked == ["nobody"]
+    scene.github.add("nobody", 9)
+    scene.now += 2 * MINUTE
+    assert (await scene.ask("nobody")).snapshot.owner.id == 9
+
+
+async def test_a_github_that_is_down_is_left_alone_for_a_moment_only(scene: Scene) -> None:
+    scene.github.is_down = True
+    for _ in range(3):
+        with pytest.raises(GitHubUnavailable):
+            await scene.ask()
+    assert scene.github.asked == ["ada"]
+    scene.github.is_down = False
+    scene.now += timedelta(seconds=3)
+    assert (await scene.ask()).snapshot.stats.total_repos == 3
+
+
+async def test_who_has_used_up_their_share_asks_nothing(scene: Scene) -> None:
+    scene.refuses = True
+    with pytest.raises(TooManyRequests):
+        await scene.ask()
+    assert scene.github.asked == []
+
+
+async def test_a_rename_is_followed(scene: Scene) -> None:
+    await scene.ask()
+    await scene.settle()
+    scene.github.people.clear()
+    scene.github.add("ada-lovelace", 7)
+    scene.now += 11 * MINUTE
+    await scene.ask()
+    await scene.settle()
+    for name in ("ada", "ada-lovelace"):
+        owner = (await scene.ask(name)).snapshot.owner
+        assert (owner.id, owner.login) == (7, "ada-lovelace")
+
+
+async def test_a_name_taken_over_points_to_its_new_holder(scene: Scene) -> None:
+    before = (await scene.ask()).snapshot
+    await scene.settle()
+    scene.github.people.clear()
+    scene.github.add("ada-lovelace", 7)
+    scene.github.add("ada", 8)
+    scene.now += 11 * MINUTE
+    await scene.ask()
+    await scene.settle()
+    assert (await scene.ask("ada")).snapshot.owner.id == 8
+    assert (await scene.ask("ada-lovelace")).snapshot.owner.id == 7
+    old = await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    assert old.snapshot.owner.login == "ada-lovelace"
+
+
+async def test_gone_users_keep_their_last_numbers_and_lose_their_name(scene: Scene) -> None:
+    before = (await scene.ask()).snapshot
+    await scene.settle()
+    scene.github.people.clear()
+    scene.now += DAY + MINUTE
+    with pytest.raises(UnknownUser):
+        await scene.ask()
+    await scene.settle()
+    for lookup in (scene.lookup, scene.new_lookup()):
+        last = await lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        assert last.freshness is Freshness.HARD_STALE
+        assert last.snapshot.stats == before.stats
+    asked = len(scene.github.asked)
+    await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    assert len(scene.github.asked) == asked
+
+
+async def test_versions_rise_with_numbers_only(scene: Scene) -> None:
+    first = (await scene.ask()).snapshot
+    await scene.settle()
+    scene.now += 11 * MINUTE
+    await scene.ask()
+    await scene.settle()
+    same = (await scene.ask()).snapshot
+    assert (same.version, same.fetched_at) == (first.version, scene.now)
+    scene.now += 11 * MINUTE
+    scene.github.repositories = 9
+    await scene.ask()
+    await scene.settle()
+    assert (await scene.ask()).snapshot.version > first.version
+
+
+async def test_without_a_database_github_still_answers() -> None:
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
+        scene = Scene(nowhere)
+        answer = await scene.ask()
+        await scene.settle()
+        assert (await scene.ask()).snapshot == answer.snapshot
+        scene.github.is_down = True
+        with pytest.raises(GitHubUnavailable):
+            await scene.ask("grace")
+        with pytest.raises(DatabaseUnavailable):
+            await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+        await scene.lookup.close()
+
+
+async def test_what_could_not_be_saved_is_saved_when_it_must_be(scene: Scene) -> None:
+    answer = await scene.ask()
+    await scene.settle()
+    async with scene.database.transaction() as connection:
+        await connection.execute("delete from users")
+    await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+    async with scene.database.transaction() as connection:
+        kept = await users.select_snapshot(connection, "ada")
+    assert kept == replace(answer.snapshot, version=kept.version if kept else 0)
