@@ -106,8 +106,8 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "ty
 _LOGIN = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII | re.IGNORECASE)
 _LOGIN_MAX_CHARACTERS = 39
 _ALIASES = {"theme": "type"}
-_INVISIBLE_CATEGORIES = {"Cc", "Cs", "Cn", "Zl", "Zp"}
-_FLAT_MAX_CHARACTERS = 1024
+_INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_MOST_CHARACTERS = 1024
 
 
 def parse_login(given: object, *, field: str = "username") -> str:
@@ -191,33 +191,45 @@ def _convert(name: str, given: object) -> Any:
     hint = OPTIONS[name]
     try:
         return msgspec.convert(_prepare(hint, given), hint, strict=False)
-    except (msgspec.ValidationError, TypeError):
+    except (msgspec.ValidationError, TypeError, UnicodeError):
         error = InvalidType if name == "type" else InvalidOption
         raise error(name, _shown(given), allowed_values(name)) from None
 
 
 def _prepare(hint: object, given: object) -> object:
     """Bring a value into its one spelling: case, order, repetition, digits of a colour."""
-    if get_origin(hint) is tuple:
+    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    if get_origin(bare) is tuple:
         return _prepare_list(given)
     if not isinstance(given, str):
         return _only_scalar(given)
+    _bound(len(given))
     if hint == OPTIONS["title"]:
         return _visible(given) or None
     flat = given.strip().lower()
     if hint == OPTIONS["bg_color"]:
         return _full_colour(flat.removeprefix("#"))
+    if hint in {OPTIONS["radius"], OPTIONS["langs_count"]} and not flat.isdecimal():
+        raise TypeError
     # An empty value or the word "null" must not become the option's own None.
     return flat if flat not in {"", "null"} else "?"
 
 
 def _prepare_list(given: object) -> list[str]:
     if isinstance(given, str):
-        given = given.split(",") if len(given) <= _FLAT_MAX_CHARACTERS else None
+        given = given.split(",")
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise TypeError
-    words = {_visible(one).lower() for one in given}
+    _bound(sum(map(len, given)))
+    # Lower case can undo the composition of letters and marks.
+    words = {unicodedata.normalize("NFC", _visible(one).lower()) for one in given}
     return sorted(words - {""})
+
+
+def _bound(characters: int) -> None:
+    """Refuse long texts first: to bring 60,000 combining marks into order takes seconds."""
+    if characters > _MOST_CHARACTERS:
+        raise TypeError
 
 
 def _only_scalar(given: object) -> object:
@@ -227,8 +239,18 @@ def _only_scalar(given: object) -> object:
 
 
 def _visible(text: str) -> str:
-    kept = (c for c in text if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
-    return unicodedata.normalize("NFC", "".join(kept)).strip()
+    return unicodedata.normalize("NFC", "".join(filter(_is_visible, text))).strip()
+
+
+def _is_visible(character: str) -> bool:
+    """
+    Tell what may stand in a text.
+
+    What Unicode has not assigned yet may, so that a newer Python gives no banner another name.
+    """
+    code = ord(character)
+    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return not is_noncharacter and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
 
 
 def _full_colour(digits: str) -> str:
@@ -243,7 +265,10 @@ def _digest(wish: bytes) -> str:
 
 
 def _shown(given: object) -> str:
-    return str(given)[:64]
+    try:
+        return "" if given is None else str(given)[:64]
+    except (ValueError, RecursionError):  # thousands of digits or of nested lists
+        return type(given).__name__
 
 
 OPTIONS: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(Look)}

@@ -24,7 +24,7 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Url = NewType("Url", str)
 Origin = NewType("Origin", str)
 
-_GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+")
+_GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
 _LONGEST = timedelta(days=366)
 _MOST_FILE_BYTES = 1 << 20
 
@@ -173,11 +173,12 @@ def is_secret(hint: object) -> bool:
     return any(isinstance(kind, type) and issubclass(kind, Secret) for kind in kinds)
 
 
-def _given(environment: Mapping[str, str], name: str, hint: object) -> str | None:
-    path = environment.get(f"{name}_FILE") if is_secret(hint) else None
+def _given(environment: Mapping[str, str], name: str, hint: object) -> str:
+    given = environment.get(name, "").strip()
+    path = environment.get(f"{name}_FILE", "").strip() if is_secret(hint) else ""
     if not path:
-        return environment.get(name, "").strip()
-    if environment.get(name):
+        return given
+    if given:
         raise ValueError(f"and {name}_FILE are both set: keep one")
     try:
         with Path(path).open(encoding="utf-8") as file:
@@ -225,20 +226,29 @@ def _read_duration(given: str) -> timedelta:
 
 
 def _read_url(given: str) -> Url:
-    parts = urlsplit(given)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://example.com")
-    if parts.username or parts.password:
+    wrong = ValueError("must be an address such as https://example.com")
+    try:
+        parts = urlsplit(given)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise wrong from None
+    if "@" in parts.netloc:
         raise ValueError("must not hold a user or a password")
+    is_plain = not (parts.query or parts.fragment or re.search(r"\s", given))
+    if parts.scheme not in {"http", "https"} or not host or not is_plain:
+        raise wrong
     return Url(given.rstrip("/"))
 
 
 def _read_origin(given: str) -> Origin:
-    if given != "*" and "://" in given:
-        return Origin(_read_url(given))
-    if given != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", given) is None:
+    # Browsers send an origin in lower case, and never with a path.
+    flat = given.lower()
+    bare = urlsplit(_read_url(flat)) if "://" in flat else None
+    if bare is not None and not bare.path:
+        return Origin(bare.geturl())
+    if flat != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", flat) is None:
         raise ValueError(f"must be *, hosts or origins separated by commas, not {given[:64]!r}")
-    return Origin(given)
+    return Origin(flat)
 
 
 def _read_network(given: str) -> Network:
@@ -248,6 +258,13 @@ def _read_network(given: str) -> Network:
         raise ValueError(
             f"must be addresses or networks such as 10.0.0.0/8, not {given[:64]!r}"
         ) from None
+
+
+def _read_path(given: str) -> Path:
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        raise ValueError(f"must be a path, and nobody has the home of {given[:64]!r}") from None
 
 
 def _read_token(given: str) -> Token:
@@ -278,7 +295,7 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     Url: _read_url,
     Origin: _read_origin,
     Network: _read_network,
-    Path: lambda given: Path(given).expanduser(),
+    Path: _read_path,
 }
 
 

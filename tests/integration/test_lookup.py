@@ -242,6 +242,28 @@ async def test_a_name_taken_over_points_to_its_new_holder(scene: Scene) -> None:
     assert old.snapshot.owner.login == "ada-lovelace"
 
 
+async def test_a_name_taken_over_is_noticed_though_the_old_holder_is_kept_fresh(
+    scene: Scene,
+) -> None:
+    before = (await scene.ask()).snapshot
+    await scene.settle()
+    scene.github.people.clear()
+    scene.github.add("ada-lovelace", 7)
+    for _ in range(3):
+        scene.now += 6 * MINUTE
+        await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        await scene.settle()
+    assert (await scene.ask("ada")).snapshot.owner.login == "ada-lovelace"
+    await scene.settle()
+    scene.github.add("ada", 8)
+    for _ in range(3):
+        scene.now += 6 * MINUTE
+        await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        await scene.ask("ada")
+        await scene.settle()
+    assert (await scene.ask("ada")).snapshot.owner.id == 8
+
+
 async def test_gone_users_keep_their_last_numbers_and_lose_their_name(scene: Scene) -> None:
     before = (await scene.ask()).snapshot
     await scene.settle()

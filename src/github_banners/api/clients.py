@@ -1,6 +1,7 @@
 """Who asks, and how often: addresses behind proxies, and a fair share for each."""
 
 import ipaddress
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,5 +79,5 @@ class Shares:
         bucket.tokens = min(self._most, bucket.tokens + gained)
         bucket.filled_at = now
         if bucket.tokens < 1:
-            raise TooManyRequests(max(1, round((1 - bucket.tokens) / self._per_second)))
+            raise TooManyRequests(max(1, math.ceil((1 - bucket.tokens) / self._per_second)))
         bucket.tokens -= 1

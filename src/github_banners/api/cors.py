@@ -23,21 +23,23 @@ class Cors:
     def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
         self._app = app
         self._origins = origins
+        self._is_open = "*" in origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with the header that its origin is entitled to."""
-        headers = dict(scope["headers"])
+        headers = dict(scope["headers"]) if scope["type"] == ScopeType.HTTP else {}
         origin = headers.get(b"origin")
-        if scope["type"] != ScopeType.HTTP or origin is None:
+        is_preflight = origin is not None and b"access-control-request-method" in headers
+        if scope["type"] != ScopeType.HTTP or (origin is None and self._is_open):
             await self._app(scope, receive, send)
-        elif scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+        elif scope["method"] == "OPTIONS" and is_preflight:
             extra = [*self._allow(origin), *_PREFLIGHT_HEADERS]
             await send({"type": "http.response.start", "status": 204, "headers": extra})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await self._app(scope, receive, self._marking(send, origin))
 
-    def _marking(self, send: Send, origin: bytes) -> Send:
+    def _marking(self, send: Send, origin: bytes | None) -> Send:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._mark(message, origin)
@@ -45,12 +47,14 @@ class Cors:
 
         return marked
 
-    def _mark(self, start: HTTPResponseStartEvent, origin: bytes) -> None:
+    def _mark(self, start: HTTPResponseStartEvent, origin: bytes | None) -> None:
         if not any(name == _ALLOW_ORIGIN for name, _ in start["headers"]):
             start["headers"] = [*start["headers"], *self._allow(origin)]
 
-    def _allow(self, origin: bytes) -> list[tuple[bytes, bytes]]:
-        if "*" in self._origins:
+    def _allow(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+        """Choose the headers; `Vary` goes to those without an origin too, as caches share answers."""
+        if self._is_open:
             return [(_ALLOW_ORIGIN, b"*")]
-        allowed = [(_ALLOW_ORIGIN, origin)] if origin.decode("latin-1") in self._origins else []
-        return [*allowed, (b"vary", b"Origin")]
+        if origin is None or origin.decode("latin-1") not in self._origins:
+            return [(b"vary", b"Origin")]
+        return [(_ALLOW_ORIGIN, origin), (b"vary", b"Origin")]

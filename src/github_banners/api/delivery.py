@@ -68,8 +68,10 @@ class Picture:
 
 def tell_client(accept: str, *, suffix: str) -> Client:
     """Tell an image client by what it accepts, or by the address that it asks for."""
-    accepts_images = "image/" in accept and "text/html" not in accept
-    return Client.IMAGE if accepts_images or suffix in {".svg", ".png"} else Client.PROGRAM
+    flat = accept.lower()
+    accepts_images = "image/" in flat and "text/html" not in flat
+    is_named_image = suffix.lower() in {".svg", ".png"}
+    return Client.IMAGE if accepts_images or is_named_image else Client.PROGRAM
 
 
 def deliver(
@@ -101,12 +103,13 @@ def cache_control(seconds_fresh: int) -> str:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Read `Accept-Encoding`: gzip, or anything, that is not refused by `q=0` (RFC 9110, 12.5.3)."""
+    """Read `Accept-Encoding`: gzip, else anything, that `q=0` does not refuse (RFC 9110, 12.5.3)."""
+    weights = {}
     for offer in accept_encoding.lower().split(","):
         coding, _, weight = offer.partition(";")
-        if coding.strip() in {"gzip", "*"}:
-            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
+        weights[coding.strip()] = weight.replace(" ", "")
+    weight = weights.get("gzip", weights.get("*", "q=0"))
+    return weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 def matches(if_none_match: str, etag: str) -> bool:
@@ -148,6 +151,7 @@ def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
     age_seconds = _EXPLANATION_AGE_SECONDS
     if isinstance(error, TooManyRequests | Unavailable):
         age_seconds = min(error.retry_after_seconds, _EXPLANATION_AGE_SECONDS)
+    if isinstance(error, TooManyRequests) or error.status >= 500:
         # A gateway must not put what passes by itself in the place of a picture.
         headers["x-accel-expires"] = "0"
     headers["cache-control"] = f"public, max-age={age_seconds}"

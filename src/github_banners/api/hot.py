@@ -22,8 +22,15 @@ Target: TypeAlias = tuple[bytes, bytes]
 """A raw path and a raw query."""
 
 _TARGETS_BYTES = 16 << 20
-_PREFIX = b"/banners/"
 _LONGEST_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """Which picture an address means; not for ever, as a login can change hands."""
+
+    key: Key
+    good_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +40,20 @@ class Hot:
     pictures: Pictures
     clock: Clock
     soft_seconds: float
-    targets: Memory[Target, Key]
+    targets: Memory[Target, Meaning]
 
     def note(self, scope: Scope, key: Key) -> None:
         """Remember which picture an address means."""
-        target = _target(scope)
-        if sum(map(len, target)) <= _LONGEST_BYTES:
-            self.targets.put(target, key)
+        target, kept = _target(scope), self.pictures.get(key)
+        if kept is not None and sum(map(len, target)) <= _LONGEST_BYTES:
+            self.targets.put(target, Meaning(key, kept.good_until))
 
     def find(self, scope: HTTPScope) -> Kept | None:
         """Find the picture that an address meant last time, if it needs no second look."""
-        key = self.targets.get(_target(scope))
-        return self.pictures.get(key) if key is not None else None
+        meaning = self.targets.get(_target(scope))
+        if meaning is None or meaning.good_until <= self.clock():
+            return None
+        return self.pictures.get(meaning.key)
 
     def seconds_fresh(self, fetched_at: datetime) -> int:
         """Count the seconds until numbers of this age are refreshed."""
@@ -53,7 +62,9 @@ class Hot:
 
 def make_hot(pictures: Pictures, *, clock: Clock, soft_seconds: float) -> Hot:
     """Start with an empty memory of addresses."""
-    targets: Memory[Target, Key] = Memory(_TARGETS_BYTES, bytes_of=lambda _: _LONGEST_BYTES // 2)
+    targets: Memory[Target, Meaning] = Memory(
+        _TARGETS_BYTES, bytes_of=lambda _: _LONGEST_BYTES // 2
+    )
     return Hot(pictures, clock, soft_seconds, targets)
 
 

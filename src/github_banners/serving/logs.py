@@ -5,18 +5,23 @@ The text of every line is searched for the configured secrets and for what looks
 after tracebacks have been written out.
 """
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from github_banners.settings import LogFormat, LogLevel, Secret
 
-_TOKEN = re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9_.]{4,}|github_pat_[A-Za-z0-9_]{4,})")
+# Without a word boundary in front: in an escaped text a token can follow a letter, as in `\\nghp_`.
+_TOKEN = re.compile(r"gh[pousr]_[A-Za-z0-9_.]{4,}|github_pat_[A-Za-z0-9_]{4,}")
+_BREAKS_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MASK = "***"
 _SHORTEST_SECRET = 4
 
@@ -37,14 +42,14 @@ def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _OneLineHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redact,
-                _renderer(form),
+                *_renderers(form),
             ],
         )
     )
@@ -57,34 +62,63 @@ def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret
 
 
 class Redact:
-    """A processor that replaces every secret in every text of an event, however deep."""
+    """A processor that replaces every secret in an event, however deep; objects become text."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         texts = {secret.reveal() for secret in secrets}
-        known = sorted((text for text in texts if len(text) >= _SHORTEST_SECRET), key=len)
-        parts = [re.escape(text) for text in reversed(known)]
+        known = {one for text in texts if len(text) >= _SHORTEST_SECRET for one in _spellings(text)}
+        parts = [re.escape(text) for text in sorted(known, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*parts, _TOKEN.pattern]))
 
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
         """Clean one event."""
-        return {key: self._clean(value) for key, value in event.items()}
+        # What begins with an underline is structlog's own, and never written.
+        return {
+            key: value if key.startswith("_") else self._clean(value)
+            for key, value in event.items()
+        }
 
     def _clean(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._pattern.sub(_MASK, value)
+        if value is None or isinstance(value, bool | int | float):
+            return value
         if isinstance(value, dict):
-            return {key: self._clean(one) for key, one in value.items()}
-        if isinstance(value, list | tuple):
+            return {self._clean_text(key): self._clean(one) for key, one in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
             return [self._clean(one) for one in value]
-        return value
+        return self._clean_text(value)
+
+    def _clean_text(self, value: object) -> str:
+        return self._pattern.sub(_MASK, str(value))
 
 
-def _renderer(form: LogFormat) -> Processor:
+class _OneLineHandler(logging.StreamHandler[Any]):
+    """Writes one line per event, even for one that can't be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Name the logger only: the arguments, which the default prints, can hold a secret."""
+        text = f"log.line_lost from {record.name}"
+        lost = logging.LogRecord(record.name, logging.ERROR, "", 0, text, None, None)
+        with suppress(OSError, ValueError):
+            self.stream.write(self.format(lost) + self.terminator)
+
+
+def _spellings(secret: str) -> set[str]:
+    """Write a secret in the ways that `repr`, JSON and addresses do."""
+    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")}
+
+
+def _renderers(form: LogFormat) -> list[Processor]:
     if form is LogFormat.JSON:
-        return structlog.processors.JSONRenderer(default=str)
-    return structlog.processors.LogfmtRenderer(
+        return [structlog.processors.JSONRenderer()]
+    logfmt = structlog.processors.LogfmtRenderer(
         key_order=["timestamp", "level", "event"], drop_missing=True
     )
+    return [logfmt, _keep_on_one_line]
+
+
+def _keep_on_one_line(logger: WrappedLogger, name: str, line: Any) -> str:
+    """Escape what would break a line, or steer a terminal."""
+    return _BREAKS_LINES.sub(lambda found: ascii(found[0])[1:-1], line)
 
 
 _wrap: Processor = structlog.stdlib.ProcessorFormatter.wrap_for_formatter

@@ -91,7 +91,11 @@ async def listening(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[asyn
 
 
 async def until_stopped(*servers: asyncio.Task[None]) -> None:
-    """Wait for SIGINT or SIGTERM, or for a server to fail."""
+    """
+    Wait for SIGINT or SIGTERM.
+
+    :raises RuntimeError: a server ended by itself; what it failed with is raised as it is
+    """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -101,6 +105,8 @@ async def until_stopped(*servers: asyncio.Task[None]) -> None:
     stopping.cancel()
     for task in done:
         task.result()
+    if stopping not in done:
+        raise RuntimeError("a server ended by itself")
 
 
 def leave(code: int) -> None:
@@ -124,3 +130,4 @@ async def _until_listening(host: str, port: int, serving: asyncio.Task[None]) ->
             continue
         writer.close()
         return
+    await serving

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
@@ -27,7 +27,9 @@ def own_terminal() -> Iterator[None]:
     try:
         yield
     finally:
-        os.tcsetpgrp(sys.stdin.fileno(), host_group)
+        # The host can be gone by now, and its terminal with it.
+        with suppress(OSError):
+            os.tcsetpgrp(sys.stdin.fileno(), host_group)
 
 
 def _is_foreground_guest() -> bool:

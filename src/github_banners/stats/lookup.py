@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -40,6 +40,7 @@ Charge: TypeAlias = Callable[[], None]
 _UNKNOWN_FOR = timedelta(seconds=60)
 _FAILED_FOR = timedelta(seconds=2)
 _GONE_FOR = timedelta(days=7)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _NAMES_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
@@ -60,6 +61,14 @@ class _Entry:
 
     snapshot: Snapshot
     compared_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who holds a name, or held it last; `asked_at` is when GitHub was asked by this very name."""
+
+    owner_id: int
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Lookup:
         self._ttls = ttls
         self._clock = clock
         self._entries: Memory[int, _Entry] = Memory(memory_bytes, bytes_of=_entry_bytes)
-        self._holders: Memory[str, int] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
+        self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
         self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._saves: dict[int, asyncio.Task[None]] = {}
@@ -105,8 +114,9 @@ class Lookup:
         known = await self._known_by_login(key, deadline)
         if known is not None and known.is_gone:
             known = None
-        is_holder = known is not None and known.owner.login.lower() == key
-        subject = known.owner.id if known is not None and is_holder else key
+        subject: str | int = key
+        if known is not None and known.owner.login.lower() == key:
+            subject = known.owner.id
         ask = partial(self._ask_by_name, login, known)
         return await self._answer(subject, ask, known, name=login, deadline=deadline, charge=charge)
 
@@ -174,12 +184,13 @@ class Lookup:
         if stored is None:
             return entry.snapshot if entry is not None else None
         known = later(entry.snapshot, stored) if entry is not None else stored
-        self._remember(known, key)
+        self._remember(known)
+        self._name(key, known, asked_at=_NEVER)
         return known
 
     def _entry_of(self, key: str) -> _Entry | None:
-        owner_id = self._holders.get(key)
-        return self._entries.get(owner_id) if owner_id is not None else None
+        holder = self._holders.get(key)
+        return self._entries.get(holder.owner_id) if holder is not None else None
 
     def _is_settled(self, entry: _Entry) -> bool:
         """Tell whether PostgreSQL need not be asked: compared lately, and fresh or being refreshed."""
@@ -201,7 +212,7 @@ class Lookup:
         deadline: Deadline,
         charge: Charge,
     ) -> Answer:
-        freshness = self._judge(known) if known is not None else Freshness.HARD_STALE
+        freshness = self._judge(known, name) if known is not None else Freshness.HARD_STALE
         if known is not None and freshness is Freshness.FRESH:
             return self._as_answer(known)
         try:
@@ -224,10 +235,19 @@ class Lookup:
             )
         return Answer(snapshot, freshness, good_until)
 
-    def _judge(self, snapshot: Snapshot) -> Freshness:
+    def _judge(self, snapshot: Snapshot, name: str | None = None) -> Freshness:
+        """Judge numbers by their age; fresh ones by a name given up only if that was asked for too."""
         if snapshot.is_gone:
             return Freshness.HARD_STALE
-        return judge(snapshot.fetched_at, self._ttls, now=self._clock())
+        now = self._clock()
+        freshness = judge(snapshot.fetched_at, self._ttls, now=now)
+        if freshness is not Freshness.FRESH or name is None:
+            return freshness
+        holder = self._holders.get(name.lower())
+        is_former = name.lower() != snapshot.owner.login.lower()
+        if is_former and (holder is None or now - holder.asked_at >= self._ttls.soft):
+            return Freshness.SOFT_STALE
+        return freshness
 
     async def _wait(
         self, flight: asyncio.Task[Snapshot], name: str, deadline: Deadline
@@ -282,7 +302,7 @@ class Lookup:
                 self._bury(known)
             raise
         learnt = [self._keep(portfolio, known) for portfolio in portfolios]
-        self._remember(learnt[-1], login.lower())
+        self._name(login.lower(), learnt[-1], asked_at=learnt[-1].fetched_at)
         return learnt[-1]
 
     async def _ask_by_id(self, known: Snapshot) -> Snapshot:
@@ -310,11 +330,15 @@ class Lookup:
         self._save_later(owner_id, self._mark_gone(owner_id))
         return gone
 
-    def _remember(self, snapshot: Snapshot, *names: str) -> None:
-        owner_id = snapshot.owner.id
-        self._entries.put(owner_id, _Entry(snapshot, self._clock()))
-        for name in {snapshot.owner.login.lower(), *names}:
-            self._holders.put(name, owner_id)
+    def _remember(self, snapshot: Snapshot) -> None:
+        self._entries.put(snapshot.owner.id, _Entry(snapshot, self._clock()))
+        self._name(snapshot.owner.login.lower(), snapshot, asked_at=snapshot.fetched_at)
+
+    def _name(self, key: str, snapshot: Snapshot, *, asked_at: datetime) -> None:
+        holder = self._holders.get(key)
+        if holder is not None and holder.owner_id == snapshot.owner.id:
+            asked_at = max(asked_at, holder.asked_at)
+        self._holders.put(key, _Holder(snapshot.owner.id, asked_at))
 
     async def _save(self, portfolio: Portfolio, stats: Stats) -> None:
         async with self._database.transaction() as connection:

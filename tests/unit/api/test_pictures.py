@@ -1,0 +1,85 @@
+"""The drawn pictures in memory."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from github_banners.api.pictures import Kept, Pictures
+from github_banners.look import Look, Theme
+from github_banners.model import Owner, Snapshot, Stats
+from github_banners.stats.freshness import Freshness
+from github_banners.stats.lookup import Answer
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SOON = NOW + timedelta(minutes=5)
+
+
+def answer_of(
+    *,
+    stars: int = 1,
+    version: int = 1,
+    freshness: Freshness = Freshness.FRESH,
+    good_until: datetime = SOON,
+) -> Answer:
+    stats = Stats(1, 1, 0, stars, 0, {"C": 1})
+    snapshot = Snapshot(Owner(1, "alice"), stats, NOW - timedelta(minutes=1), version)
+    return Answer(snapshot, freshness, good_until)
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    return Pictures(clock=lambda: NOW, memory_bytes=1 << 20)
+
+
+def test_a_drawing_is_found_again(pictures: Pictures) -> None:
+    kept = pictures.draw(answer_of(), Look())
+    assert kept.picture.body.startswith(b"<svg")
+    assert pictures.get((1, Look())) == kept
+    assert (kept.version, kept.fetched_at, kept.good_until) == (1, NOW - timedelta(minutes=1), SOON)
+
+
+def test_looks_and_owners_are_kept_apart(pictures: Pictures) -> None:
+    pictures.draw(answer_of(), Look())
+    assert pictures.get((1, Look(theme=Theme.DARK))) is None
+    assert pictures.get((2, Look())) is None
+
+
+def test_the_same_version_is_drawn_once(pictures: Pictures) -> None:
+    first = pictures.draw(answer_of(), Look())
+    later = pictures.draw(answer_of(good_until=SOON + timedelta(minutes=1)), Look())
+    assert later.picture is first.picture
+    assert later.good_until > first.good_until
+
+
+def test_a_new_version_is_drawn_anew(pictures: Pictures) -> None:
+    first = pictures.draw(answer_of(), Look())
+    second = pictures.draw(answer_of(stars=999, version=2), Look())
+    assert second.picture.etag != first.picture.etag
+    assert b"999" in second.picture.body
+    assert pictures.get((1, Look())) == second
+
+
+def test_what_needs_a_second_look_is_not_served_as_it_is(pictures: Pictures) -> None:
+    first = pictures.draw(answer_of(freshness=Freshness.SOFT_STALE, good_until=NOW), Look())
+    assert pictures.get((1, Look())) is None
+    # Its drawing is kept all the same.
+    assert pictures.draw(answer_of(), Look()).picture is first.picture
+
+
+def test_a_dated_picture_is_never_kept(pictures: Pictures) -> None:
+    plain = pictures.draw(answer_of(), Look())
+    dated = pictures.draw(answer_of(freshness=Freshness.HARD_STALE), Look())
+    assert dated.picture.body != plain.picture.body
+    assert dated.good_until == NOW
+    assert pictures.get((1, Look())) == plain
+
+
+def test_memory_is_bounded_in_bytes() -> None:
+    pictures = Pictures(clock=lambda: NOW, memory_bytes=50_000)
+    looks = [Look(title=f"number {number}") for number in range(20)]
+    drawn: list[Kept] = [pictures.draw(answer_of(), look) for look in looks]
+    kept = [one for one in map(pictures.get, ((1, look) for look in looks)) if one is not None]
+    assert 0 < len(kept) < 20
+    assert kept == drawn[-len(kept) :]
+    bodies = sum(len(one.picture.body) + len(one.picture.zipped) for one in kept)
+    assert 20_000 < bodies <= 50_000

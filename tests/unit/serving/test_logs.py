@@ -1,0 +1,250 @@
+"""One event per line, and no secret in any."""
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+import structlog
+
+from github_banners.serving.logs import Redact, configure_logs
+from github_banners.settings import LogFormat, LogLevel, Secret, Settings
+
+TOKENS = [
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "gho_abcd",
+    "ghu_abcd",
+    "ghs_abcd.efgh",
+    "ghr_abcd",
+    "github_pat_11ABCDEFG0_abcdefgh",
+]
+PASSWORD = 'pa"ss\\wörd &\n1'
+KEY = "s3cret-key"
+SECRETS = [Secret(PASSWORD), Secret(KEY), Secret("s3cret-key-longer"), Secret("abc"), Secret("")]
+FORMS = list(LogFormat)
+LEVELS = list(LogLevel)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a test sets up for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+class Log:
+    """What stands on standard error."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def text(self) -> str:
+        return self._capsys.readouterr().err
+
+    def lines(self) -> list[str]:
+        text = self.text()
+        assert text.endswith("\n")
+        return text.removesuffix("\n").splitlines()
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines()]
+
+
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str]) -> Log:
+    return Log(capsys)
+
+
+def configure(form: LogFormat, level: LogLevel = LogLevel.DEBUG) -> Any:
+    configure_logs(level=level, form=form, secrets=SECRETS)
+    return structlog.get_logger("test")
+
+
+def fail(message: str) -> None:
+    """Raise where the traceback quotes no secret of its own accord."""
+    raise ValueError(message)
+
+
+def assert_no_secret(text: str) -> None:
+    for secret in [*TOKENS, PASSWORD, KEY, "abcdefgh", "wörd", "w\\u00f6rd", "w%C3%B6rd"]:
+        assert secret not in text
+    assert "***" in text
+
+
+def test_json_lines_hold_the_fields(log: Log) -> None:
+    configure(LogFormat.JSON).info("thing.done", number=1, name="x", nothing=None, parts=("a", "b"))
+    (event,) = log.events()
+    assert event.pop("timestamp").endswith("Z")
+    assert event == {
+        "event": "thing.done",
+        "level": "info",
+        "number": 1,
+        "name": "x",
+        "nothing": None,
+        "parts": ["a", "b"],
+    }
+
+
+def test_text_lines_begin_with_time_level_and_event(log: Log) -> None:
+    configure(LogFormat.TEXT).info("thing.done", number=1, name="two words")
+    (line,) = log.lines()
+    first, *rest = line.split(" ", 3)
+    assert first.startswith("timestamp=20")
+    assert rest == ["level=info", "event=thing.done", 'number=1 name="two words"']
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_whatever_stands_in_it_an_event_is_one_line(form: LogFormat, log: Log) -> None:
+    configure(form).warning("a\nb", lines="c\r\nd", steering="\x1b[2J\x00", odd="e\u2028f\x85g\x0b")
+    logging.getLogger("lib").warning("a\nb\rc\u2029d", stack_info=True)
+    try:
+        fail("several\nlines")
+    except ValueError:
+        structlog.get_logger("test").exception("failed")
+    lines = log.lines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", [*TOKENS, PASSWORD, KEY])
+def test_secrets_are_masked_in_messages_and_fields(form: LogFormat, secret: str, log: Log) -> None:
+    configure(form).debug(
+        f"asked with {secret}",
+        plain=secret,
+        inside=f"Bearer {secret}, x{secret}",
+        nested={"list": [{"deep": (secret,)}], secret: "key"},
+        several={secret},
+        binary=secret.encode(),
+        error=ValueError(secret),
+        chained=ValueError({"password": secret}),
+        path=PurePosixPath("/home") / secret.replace("/", ""),
+        quoted=json.dumps({"token": secret}),
+        repeated=repr([secret]),
+    )
+    (line,) = log.lines()
+    assert_no_secret(line)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", [TOKENS[0], PASSWORD, KEY])
+def test_secrets_are_masked_in_tracebacks(form: LogFormat, secret: str, log: Log) -> None:
+    logger = configure(form)
+    for report in (logger.exception, logging.getLogger("lib").exception):
+        try:
+            try:
+                fail(f"inner {secret}")
+            except ValueError as error:
+                raise RuntimeError(f"outer {secret!r}") from error
+        except RuntimeError:
+            report("failed")
+    lines = log.lines()
+    assert len(lines) == 2
+    for line in lines:
+        assert "Traceback" in line
+        assert "RuntimeError: outer" in line
+        assert_no_secret(line)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", [*TOKENS, PASSWORD, KEY])
+def test_secrets_are_masked_in_what_libraries_log(form: LogFormat, secret: str, log: Log) -> None:
+    configure(form)
+    library = logging.getLogger("some.library")
+    library.warning("… token %s", secret)
+    library.debug("address https://x/?token=%s", secret)
+    library.error({"token": secret})
+    lines = log.lines()
+    assert len(lines) == 3
+    for line in lines:
+        assert_no_secret(line)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tokens_are_found_behind_letters_and_escapes(form: LogFormat, log: Log) -> None:
+    configure(form).info("x", escaped=f"\\n{TOKENS[0]}", encoded=f"token%20{TOKENS[0]}")
+    assert_no_secret(log.text())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_line_that_cannot_be_written_is_lost_without_its_arguments(
+    form: LogFormat, log: Log
+) -> None:
+    configure(form)
+    logging.getLogger("some.library").warning("%s and %s", TOKENS[0])  # noqa: PLE1206
+    (line,) = log.lines()
+    assert "log.line_lost from some.library" in line
+    assert "ghp_" not in line
+
+
+class Broken(io.StringIO):
+    """A pipe that nobody reads any more."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_nothing_is_raised_where_standard_error_is_closed(log: Log) -> None:
+    logger = configure(LogFormat.JSON)
+    handler = logging.getLogger().handlers[0]
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(Broken())
+    logger.info("to nobody")
+    handler.setStream(sys.stderr)
+    assert log.text() == ""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_below_the_level_is_not_logged(level: LogLevel, log: Log) -> None:
+    logger = configure(LogFormat.JSON, level)
+    for name in LEVELS:
+        number = logging.getLevelNamesMapping()[name.upper()]
+        logger.log(number, name)
+        logging.getLogger("lib").log(number, name)
+    expected = LEVELS[LEVELS.index(level) :]
+    logged = [(event["level"], event["event"]) for event in log.events()]
+    assert logged == [(name, name) for name in expected for _ in range(2)]
+
+
+def test_chatter_of_the_wire_is_not_logged(log: Log) -> None:
+    configure(LogFormat.JSON)
+    for name in ("httpcore2.connection", "httpx2", "asyncio"):
+        logging.getLogger(name).info("connect_tcp.started")
+        logging.getLogger(name).warning("%s matters", name)
+    assert [event["event"] for event in log.events()] == [
+        "httpcore2.connection matters",
+        "httpx2 matters",
+        "asyncio matters",
+    ]
+
+
+def test_configuring_again_does_not_log_twice(log: Log) -> None:
+    configure(LogFormat.JSON)
+    configure(LogFormat.JSON).info("once")
+    assert len(log.lines()) == 1
+
+
+def test_settings_can_be_logged(log: Log) -> None:
+    settings = Settings.from_environment({"GITHUB_TOKENS": KEY, "POSTGRES_PASSWORD": "other"})
+    configure(LogFormat.JSON).info("start", settings=settings)
+    text = log.text()
+    assert_no_secret(text)
+    assert "other" not in text
+
+
+def test_short_secrets_do_not_blacken_everything() -> None:
+    redact = Redact([Secret("abc"), Secret("")])
+    assert redact(None, "", {"event": "abcdef", "n": 1.5}) == {"event": "abcdef", "n": 1.5}
+
+
+def test_of_secrets_that_begin_alike_the_longer_is_masked_whole() -> None:
+    redact = Redact(SECRETS)
+    assert redact(None, "", {"event": "s3cret-key-longer s3cret-key"}) == {"event": "*** ***"}

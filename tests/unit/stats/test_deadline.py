@@ -1,0 +1,43 @@
+"""One request's time, shared out."""
+
+import pytest
+
+from github_banners.stats.deadline import Deadline, for_picture
+
+
+class Time:
+    """Monotonic seconds that move when they are told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_a_step_gets_its_limit_or_what_is_left() -> None:
+    now = Time()
+    deadline = Deadline(3.0, 1.8, now)
+    assert deadline.grant(0.5) == 0.5
+    assert deadline.grant(100) == pytest.approx(2.8)
+    now.seconds += 2.5
+    assert deadline.grant(0.5) == pytest.approx(0.3)
+    now.seconds += 0.3
+    assert deadline.grant(0.5) == pytest.approx(0)
+    now.seconds += 100
+    assert deadline.grant(0.5) == 0.0
+
+
+def test_github_and_the_database_have_shares_of_their_own() -> None:
+    now = Time()
+    deadline = Deadline(3.0, 1.8, now)
+    assert (deadline.grant_database(), deadline.grant_github()) == (0.3, 1.8)
+    now.seconds += 2.7
+    assert deadline.grant_database() == deadline.grant_github() == pytest.approx(0.1)
+
+
+def test_a_picture_ends_before_image_proxies_give_up() -> None:
+    deadline = for_picture()
+    assert deadline.total_seconds == 3.0
+    assert 2.7 < deadline.grant(100) <= 2.8
+    assert deadline.grant_github() == 1.8

@@ -1,0 +1,250 @@
+"""Environment -> settings: every variable is read, every wrong one is named."""
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
+from psycopg.conninfo import conninfo_to_dict
+
+from github_banners.errors import InvalidSettings
+from github_banners.settings import (
+    VARIABLES,
+    LogFormat,
+    LogLevel,
+    Secret,
+    Settings,
+    Token,
+    is_secret,
+)
+
+SECRET = "s3cret-'value'"
+
+READ: dict[str, tuple[str, Any]] = {
+    "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104
+    "PORT": (" 9000 ", 9000),
+    "PUBLIC_URL": ("https://banners.example/base/", "https://banners.example/base"),
+    "CORS_ORIGINS": (
+        "Example.com, https://A.example:8443/",
+        ("example.com", "https://a.example:8443"),
+    ),
+    "TRUSTED_PROXIES": (
+        "10.1.2.3/8,::1",
+        (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1")),
+    ),
+    "GITHUB_TOKENS": (" one ,two\nthree,", (Token("one"), Token("two"), Token("three"))),
+    "GITHUB_API_URL": ("http://127.0.0.1:8090/api/v3", "http://127.0.0.1:8090/api/v3"),
+    "RATE_LIMIT_RPS": ("0.5", 0.5),
+    "CACHE_TTL": ("90s", timedelta(seconds=90)),
+    "SOFT_TTL": ("1h30m", timedelta(minutes=90)),
+    "HARD_TTL": ("48h", timedelta(hours=48)),
+    "REQUEST_TIMEOUT": ("1500ms", timedelta(seconds=1.5)),
+    "LOG_LEVEL": ("WARNING", LogLevel.WARNING),
+    "LOG_FORMAT": ("Json", LogFormat.JSON),
+    "DB_HOST": ("null", "null"),
+    "PGPORT": ("6543", 6543),
+    "POSTGRES_USER": ("somebody", "somebody"),
+    "POSTGRES_PASSWORD": (SECRET, Secret(SECRET)),
+    "POSTGRES_DB": ("elsewhere", "elsewhere"),
+    "DATA_DIR": ("~/banners", Path("~/banners").expanduser()),
+}
+WRONG = {
+    "PORT": ["65536", "-1", "http", "80.5", "0x50", "1_000"],
+    "PUBLIC_URL": [
+        "example.com", "ftp://example.com", "http://", "http://[::1", "http://h:99999", "http://h:x",
+        "http://h?q=1", "http://h#x", "http://a b", "http://u:p@h", "http://u@h", "http://:@h",
+    ],
+    "CORS_ORIGINS": ["https://example.com/page", "ftp://example.com", "a b", "*.example.com", "x,/"],
+    "TRUSTED_PROXIES": ["somewhere", "10.0.0.0/33", "10.0.0.1,nobody"],
+    "GITHUB_TOKENS": ["two words", "ümlaut", "a,bell\x07"],
+    "GITHUB_API_URL": ["api.github.com", "http://token@api.github.com"],
+    "RATE_LIMIT_RPS": ["0", "-1", "nan", "inf", "100001", "many"],
+    "CACHE_TTL": ["10", "-5m", "0s", "1d", "1h 30m", "٥m", "5M"],
+    "SOFT_TTL": ["9" * 400 + "h", "soon", "25h"],
+    "HARD_TTL": ["8785h", "1", "5m"],
+    "REQUEST_TIMEOUT": ["0ms", "ten seconds"],
+    "LOG_LEVEL": ["warn", "loud"],
+    "LOG_FORMAT": ["xml"],
+    "PGPORT": ["0", "65536", "x"],
+    "POSTGRES_PASSWORD_FILE": ["/nowhere/at/all", "/"],
+    "DATA_DIR": ["~nobody-has-this-name/x"],
+}  # fmt: skip
+ANYTHING_GOES = {"HOST", "DB_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"}
+
+
+def problems_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment(environment)
+    return refused.value.problems
+
+
+def test_every_variable_has_its_cases() -> None:
+    assert READ.keys() == VARIABLES.keys()
+    named = {name.removesuffix("_FILE") for name in WRONG}
+    assert named | ANYTHING_GOES == VARIABLES.keys()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_variable_is_read(name: str) -> None:
+    text, value = READ[name]
+    settings = Settings.from_environment({name: text})
+    assert getattr(settings, name.lower()) == value
+    assert value != getattr(Settings(), name.lower())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in WRONG.items() for text in texts],
+    ids=lambda text: ascii(text)[:30],
+)  # fmt: skip
+def test_a_wrong_variable_is_named(name: str, text: str) -> None:
+    (problem,) = problems_of({name: text})
+    assert name in problem
+    assert len(problem) < 200
+
+
+def test_all_wrong_variables_are_named_at_once() -> None:
+    environment = {name: texts[0] for name, texts in WRONG.items()}
+    problems = problems_of(environment)
+    assert len(problems) == len(WRONG)
+    assert all(any(name in problem for problem in problems) for name in WRONG)
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    empty = dict.fromkeys([*VARIABLES, "POSTGRES_PASSWORD_FILE"], " ")
+    assert Settings.from_environment({}) == Settings.from_environment(empty) == Settings()
+    assert Settings.from_environment({"UNKNOWN": "x", "port": "1"}) == Settings()
+
+
+def test_soft_and_hard_ttl_must_agree() -> None:
+    assert problems_of({"SOFT_TTL": "2h", "HARD_TTL": "1h"}) == (
+        "SOFT_TTL must not be longer than HARD_TTL",
+    )
+    equal = Settings.from_environment({"SOFT_TTL": "2h", "HARD_TTL": "2h"})
+    assert equal.soft_ttl == equal.hard_ttl == timedelta(hours=2)
+
+
+@pytest.mark.parametrize("name", [name for name, hint in VARIABLES.items() if is_secret(hint)])
+def test_a_secret_may_come_as_a_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("s3cret\n")
+    from_file = Settings.from_environment({f"{name}_FILE": str(file), name: " "})
+    assert from_file == Settings.from_environment({name: "s3cret"}) != Settings()
+
+
+def test_secrets_are_the_tokens_and_the_password() -> None:
+    assert {name for name, hint in VARIABLES.items() if is_secret(hint)} == {
+        "GITHUB_TOKENS",
+        "POSTGRES_PASSWORD",
+    }
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    file.write_text("9000")
+    assert Settings.from_environment({"PORT_FILE": str(file)}).port == 8080
+
+
+def test_a_secret_and_its_file_may_not_both_be_set(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("s3cret-in-file")
+    (problem,) = problems_of({"POSTGRES_PASSWORD": "s3cret", "POSTGRES_PASSWORD_FILE": str(file)})
+    assert problem == "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set: keep one"
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xff\xfe\x00s3cret")
+    (problem,) = problems_of({"GITHUB_TOKENS_FILE": str(file)})
+    assert problem == (
+        f"GITHUB_TOKENS can't be read from the file that GITHUB_TOKENS_FILE names: {file}"
+    )
+
+
+@pytest.mark.parametrize("text", ["s3cret token", "s3cret\x00", "s3crét,fine", "s3\u2028cret"])
+def test_no_error_repeats_a_token(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(text, encoding="utf-8")
+    for environment in ({"GITHUB_TOKENS": text}, {"GITHUB_TOKENS_FILE": str(file)}):
+        with pytest.raises(InvalidSettings) as refused:
+            Settings.from_environment(environment)
+        assert "s3" not in f"{refused.value!r} {refused.value} {refused.value.problems}"
+        assert "holds a character that no token can have" in refused.value.problems[0]
+
+
+def test_a_password_in_an_address_is_not_repeated() -> None:
+    (problem,) = problems_of({"PUBLIC_URL": "http://me:s3cret@example.com"})
+    assert problem == "PUBLIC_URL must not hold a user or a password"
+
+
+def test_secrets_are_masked_wherever_they_are_written() -> None:
+    settings = Settings.from_environment({"GITHUB_TOKENS": "s3cret", "POSTGRES_PASSWORD": SECRET})
+    for text in (repr(settings), str(settings), f"{settings}", f"{settings.postgres_password}"):
+        assert "s3cret" not in text
+        assert "***" in text
+    assert settings.github_tokens[0].reveal() == "s3cret"
+
+
+def test_secrets_are_compared_by_their_text() -> None:
+    assert Secret("a") == Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
+
+
+def test_without_a_host_there_is_no_conninfo() -> None:
+    assert Settings.from_environment({"POSTGRES_PASSWORD": "x"}).conninfo is None
+
+
+def test_without_a_password_none_is_sent() -> None:
+    conninfo = Settings.from_environment({"DB_HOST": "db"}).conninfo
+    assert conninfo is not None
+    assert conninfo_to_dict(conninfo) == {
+        "host": "db",
+        "port": "5432",
+        "user": "postgres",
+        "dbname": "github_banners",
+    }
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)
+
+
+@options(deadline=None)
+@given(
+    host=TEXTS, user=TEXTS, password=TEXTS | st.just("it's a \\ 'test' sslmode=disable"), name=TEXTS
+)
+def test_conninfo_is_read_by_libpq_as_it_was_meant(
+    host: str, user: str, password: str, name: str
+) -> None:
+    settings = Settings.from_environment(
+        {
+            "DB_HOST": host,
+            "POSTGRES_USER": user,
+            "POSTGRES_PASSWORD": password,
+            "POSTGRES_DB": name,
+            "PGPORT": "6543",
+        }
+    )
+    assert settings.conninfo is not None
+    assert conninfo_to_dict(settings.conninfo) == {
+        "host": host.strip(),
+        "port": "6543",
+        "user": user.strip(),
+        "password": password.strip(),
+        "dbname": name.strip(),
+    }
+
+
+@options(deadline=None, max_examples=300)
+@given(name=st.sampled_from(list(VARIABLES)), text=st.text(st.characters(), max_size=50))
+def test_any_text_is_read_or_named(name: str, text: str) -> None:
+    problems: tuple[str, ...] = (name,)
+    try:
+        Settings.from_environment({name: text})
+    except InvalidSettings as error:
+        problems = error.problems
+    assert [name in problem for problem in problems] == [True]
