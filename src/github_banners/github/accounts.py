@@ -6,8 +6,10 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
@@ -17,6 +19,7 @@ _ANONYMOUS_LIMITS = {Resource.CORE: 60, Resource.GRAPHQL: 0}
 _TOKEN_LIMIT = 5000
 _STRIKES = 3
 _BAD_TOKEN_PAUSE = timedelta(seconds=30)
+_HOPELESS_PAUSE = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -30,6 +33,7 @@ class Account:
     token: Secret | None
     rooms: dict[Resource, Room] = field(default_factory=dict)
     parked_until: dict[Resource, datetime] = field(default_factory=dict)
+    under_way: Counter[Resource] = field(default_factory=Counter)
     strikes: int = 0
 
     @property
@@ -42,21 +46,25 @@ class Account:
     def room(self, resource: Resource, *, now: datetime) -> int:
         """Count what this account can still pay for; a reset that has passed fills it up."""
         room = self.rooms.get(resource)
-        if room is None or room.reset_at <= now:
-            return _ANONYMOUS_LIMITS[resource] if self.token is None else _TOKEN_LIMIT
-        return room.remaining
+        if room is not None and room.reset_at > now:
+            return room.remaining - self.under_way[resource]
+        usual = _ANONYMOUS_LIMITS[resource] if self.token is None else _TOKEN_LIMIT
+        # A limit of zero is told to whom GitHub did not recognise: not for good.
+        limit = room.limit if room is not None else 0
+        return (limit or usual) - self.under_way[resource]
 
     def may_pay(self, resource: Resource, *, now: datetime) -> bool:
         """Tell whether to ask with this account now."""
-        parked_until = self.parked_until.get(resource)
-        is_parked = parked_until is not None and parked_until > now
-        return not is_parked and self.strikes < _STRIKES and self.room(resource, now=now) > 0
+        return not self._is_parked(resource, now=now) and self.room(resource, now=now) > 0
 
-    def note_spent(self, resource: Resource) -> None:
-        """Count a question that is on its way, so that parallel ones do not spend the same room."""
-        room = self.rooms.get(resource)
-        if room is not None:
-            self.rooms[resource] = replace(room, remaining=room.remaining - 1)
+    @contextmanager
+    def paying(self, resource: Resource) -> Iterator[None]:
+        """Count a question while it is on its way, so that parallel ones don't spend the same room."""
+        self.under_way[resource] += 1
+        try:
+            yield
+        finally:
+            self.under_way[resource] -= 1
 
     def note_room(self, room: Room) -> None:
         """Take what an answer says is left; answers can overtake each other, so the least counts."""
@@ -79,16 +87,22 @@ class Account:
             # A secondary limit speaks of the account as a whole.
             self._park(failure.until, *Resource)
         elif failure.kind is FailureKind.BAD_TOKEN:
-            # GitHub has been seen to refuse good tokens for a while: three in a row, apart in time.
-            self.strikes += 1
-            self._park(now + _BAD_TOKEN_PAUSE, *Resource)
+            # GitHub has been seen to refuse good tokens for a while: three in a row, apart in time,
+            # so what was already on its way when the first refusal came is not counted.
+            self.strikes += not self._is_parked(resource, now=now)
+            pause = _BAD_TOKEN_PAUSE if self.strikes < _STRIKES else _HOPELESS_PAUSE
+            self._park(now + pause, *Resource)
         elif failure.kind is FailureKind.SUSPENDED:
-            self.strikes = _STRIKES
+            self._park(now + _HOPELESS_PAUSE, *Resource)
+
+    def _is_parked(self, resource: Resource, *, now: datetime) -> bool:
+        return resource in self.parked_until and self.parked_until[resource] > now
 
     def _park(self, until: datetime | None, *resources: Resource) -> None:
+        if until is None:
+            return
         for resource in resources:
-            if until is not None:
-                self.parked_until[resource] = until
+            self.parked_until[resource] = max(until, self.parked_until.get(resource, until))
 
 
 def accounts_of(tokens: Sequence[Secret]) -> list[Account]:

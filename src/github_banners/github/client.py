@@ -8,7 +8,7 @@ what an answer means stands in `protocol`, who pays in `accounts`.
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -47,14 +47,21 @@ _HEADERS = {
     "x-github-api-version": API_VERSION,
     "user-agent": f"github-banners/{__version__}",
 }
+# An organisation may forbid a kind of token, and show the same in public to whoever has none.
 _ANOTHER_MAY_PAY = {
     FailureKind.PRIMARY_LIMIT,
     FailureKind.SECONDARY_LIMIT,
     FailureKind.BAD_TOKEN,
     FailureKind.SUSPENDED,
+    FailureKind.FORBIDDEN,
 }
-_WORTH_A_RETRY = {FailureKind.SERVER, FailureKind.UNREADABLE, FailureKind.UNREACHABLE}
-_REST_MAY_HELP = _ANOTHER_MAY_PAY | {FailureKind.TOO_HEAVY, FailureKind.FORBIDDEN}
+_WORTH_A_RETRY = {
+    FailureKind.SERVER,
+    FailureKind.TOO_HEAVY,
+    FailureKind.UNREADABLE,
+    FailureKind.UNREACHABLE,
+}
+_REST_MAY_HELP = _ANOTHER_MAY_PAY | _WORTH_A_RETRY
 
 
 class _Refused(Exception):
@@ -110,7 +117,10 @@ class GitHub:
         :raises GitHubUnavailable: no whole answer can be had now
         """
         question = graphql.ask_by_login([login])
-        read = partial(graphql.read_by_login, question=question, now=self._clock())
+
+        def read(reply: Reply) -> list[graphql.OwnerAnswer | Failure] | Failure:
+            return graphql.read_by_login(reply, question, now=self._clock())
+
         path = f"/users/{quote(login, safe='')}"
         return await self._fetch(login, path, question, read)
 
@@ -122,7 +132,10 @@ class GitHub:
         :raises GitHubUnavailable: no whole answer can be had now
         """
         question = graphql.ask_by_id([owner.node_id]) if owner.node_id else None
-        read = partial(graphql.read_by_id, now=self._clock())
+
+        def read(reply: Reply) -> list[graphql.OwnerAnswer | Failure] | Failure:
+            return graphql.read_by_id(reply, now=self._clock())
+
         return await self._fetch(owner.login, f"/user/{owner.id}", question, read)
 
     async def _fetch(
@@ -161,7 +174,9 @@ class GitHub:
 
         def read_one(reply: Reply) -> graphql.OwnerAnswer | Failure:
             answers = read(reply)
-            return answers if isinstance(answers, Failure) else answers[0]
+            if isinstance(answers, Failure):
+                return answers
+            return answers[0] if answers else Failure(FailureKind.UNREADABLE, "an empty answer")
 
         async def ask_once() -> Portfolio:
             answer = await self._ask(request, read_one)
@@ -211,6 +226,9 @@ class GitHub:
 
     async def _ask(self, request: _Request, read: Callable[[Reply], T | Failure]) -> T:
         """Ask until an account is let in; what passes by itself is tried again."""
+        if request.resource is Resource.GRAPHQL:
+            # REST takes over at once: a query that was too heavy costs extra points.
+            return await self._ask_once(request, read)
         async for attempt in stamina.retry_context(
             on=_is_worth_a_retry, attempts=_ATTEMPTS, wait_initial=0.1, wait_max=0.5, timeout=None
         ):
@@ -220,12 +238,12 @@ class GitHub:
 
     async def _ask_once(self, request: _Request, read: Callable[[Reply], T | Failure]) -> T:
         failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has anything left")
-        for _ in self._accounts:
-            account = choose(self._accounts, request.resource, now=self._clock())
-            if account is None:
-                break
+        untried = list(self._accounts)
+        while account := choose(untried, request.resource, now=self._clock()):
+            untried.remove(account)
             reply = await self._send(request, account)
-            answer = classify(reply, now=self._clock()) or read(reply)
+            verdict = classify(reply, resource=request.resource, now=self._clock())
+            answer = verdict or read(reply)
             if not isinstance(answer, Failure):
                 account.note_success()
                 return answer
@@ -237,19 +255,19 @@ class GitHub:
         raise _Refused(failure, request.resource)
 
     async def _send(self, request: _Request, account: Account) -> Reply:
-        headers = dict(_HEADERS)
-        if account.token is not None:
-            headers["authorization"] = f"Bearer {account.token.reveal()}"
-        account.note_spent(request.resource)
         try:
-            response = await self._http.request(
-                request.method, request.url, headers=headers, content=request.content
-            )
+            with account.paying(request.resource):
+                response = await self._http.request(
+                    request.method,
+                    request.url,
+                    headers=_headers(request, account),
+                    content=request.content,
+                )
         except httpx2.HTTPError as error:
             failure = Failure(FailureKind.UNREACHABLE, type(error).__name__)
             raise _Refused(failure, request.resource) from error
         reply = Reply(response.status_code, response.headers, response.content)
-        room = read_room(reply.headers)
+        room = read_room(reply, resource=request.resource)
         if room is not None:
             account.note_room(room)
         _log.debug(
@@ -262,12 +280,23 @@ class GitHub:
         return reply
 
 
+def _headers(request: _Request, account: Account) -> dict[str, str]:
+    headers = dict(_HEADERS)
+    if request.content is not None:
+        headers["content-type"] = "application/json"
+    if account.token is not None:
+        headers["authorization"] = f"Bearer {account.token.reveal()}"
+    return headers
+
+
 async def _complete(ask_once: Callable[[], Awaitable[Portfolio]]) -> Portfolio:
     """Ask once more for a list that is not as long as GitHub says; then take it."""
     portfolio = await ask_once()
     if _is_complete(portfolio):
         return portfolio
-    portfolio = await ask_once()
+    # Nearly the whole list is worth more than none.
+    with suppress(_Refused):
+        portfolio = await ask_once()
     if not _is_complete(portfolio):
         _log.warning(
             "github.length_differs",
@@ -283,11 +312,7 @@ def _is_complete(portfolio: Portfolio) -> bool:
 
 
 def _is_worth_a_retry(error: Exception) -> bool:
-    if not isinstance(error, _Refused):
-        return False
-    # GitHub charges extra for a GraphQL query that was too heavy: REST takes over at once.
-    is_heavy_page = error.failure.kind is FailureKind.TOO_HEAVY and error.resource is Resource.CORE
-    return is_heavy_page or error.failure.kind in _WORTH_A_RETRY
+    return isinstance(error, _Refused) and error.failure.kind in _WORTH_A_RETRY
 
 
 def _graphql_url(api_url: str) -> str:
@@ -300,10 +325,11 @@ async def _together(first: Awaitable[T], second: Awaitable[U], /) -> tuple[T, U]
 @overload
 async def _together(*questions: Awaitable[T]) -> Sequence[T]: ...
 async def _together(*questions: Awaitable[Any]) -> Sequence[Any]:
-    """Wait for all answers; the first failure ends the other questions."""
+    """Wait for all answers; the first failure ends the other questions, before it is raised."""
     tasks = [asyncio.ensure_future(question) for question in questions]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.wait(tasks)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from github_banners.github.protocol import (
+    UNREADABLE,
     Failure,
     FailureKind,
     GraphQLError,
@@ -136,10 +137,10 @@ class _Envelope(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """The data by alias, and why an alias was refused, by its path."""
+    """The data by alias, and what of it was refused."""
 
     data: Mapping[str, msgspec.Raw]
-    forbidden: Mapping[tuple[str | int, ...], str]
+    forbidden: tuple[GraphQLError, ...]
 
 
 class _Node(msgspec.Struct):
@@ -148,7 +149,7 @@ class _Node(msgspec.Struct):
 
 _read_envelope = msgspec.json.Decoder(_Envelope).decode
 _read_owner = msgspec.json.Decoder(_Owner | None).decode
-_read_owners = msgspec.json.Decoder(tuple[_Owner | None, ...]).decode
+_read_list = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 _read_node = msgspec.json.Decoder(_Node | None).decode
 
 
@@ -191,12 +192,10 @@ def read_by_login(
     envelope = _read_data(reply, now=now)
     if isinstance(envelope, Failure):
         return envelope
-    try:
-        owners = [_read_owner(envelope.data[alias]) for alias in question.aliases]
-    except (KeyError, msgspec.DecodeError) as error:
-        return Failure(FailureKind.UNREADABLE, str(error))
-    paths = [(alias,) for alias in question.aliases]
-    return [_as_answer(owner, envelope, path) for owner, path in zip(owners, paths, strict=True)]
+    missing = [alias for alias in question.aliases if alias not in envelope.data]
+    if missing:
+        return Failure(FailureKind.UNREADABLE, f"an answer without {', '.join(missing)}")
+    return [_as_answer(envelope.data[alias], envelope, (alias,)) for alias in question.aliases]
 
 
 def read_by_id(reply: Reply, *, now: datetime) -> list[OwnerAnswer | Failure] | Failure:
@@ -205,9 +204,9 @@ def read_by_id(reply: Reply, *, now: datetime) -> list[OwnerAnswer | Failure] | 
     if isinstance(envelope, Failure):
         return envelope
     try:
-        owners = _read_owners(envelope.data["nodes"])
-    except (KeyError, msgspec.DecodeError) as error:
-        return Failure(FailureKind.UNREADABLE, str(error))
+        owners = _read_list(envelope.data["nodes"])
+    except (KeyError, *UNREADABLE) as error:
+        return Failure(FailureKind.UNREADABLE, f"nodes: {error}")
     return [_as_answer(owner, envelope, ("nodes", i)) for i, owner in enumerate(owners)]
 
 
@@ -218,8 +217,8 @@ def read_page(reply: Reply, *, now: datetime) -> RepositoryPage | Failure:
         return envelope
     try:
         node = _read_node(envelope.data["node"])
-    except (KeyError, msgspec.DecodeError) as error:
-        return Failure(FailureKind.UNREADABLE, str(error))
+    except (KeyError, *UNREADABLE) as error:
+        return Failure(FailureKind.UNREADABLE, f"node: {error}")
     if node is None:
         return Failure(FailureKind.NOT_FOUND)
     return RepositoryPage(node.repositories.as_repositories(), node.repositories.next_cursor)
@@ -228,7 +227,7 @@ def read_page(reply: Reply, *, now: datetime) -> RepositoryPage | Failure:
 def _read_data(reply: Reply, *, now: datetime) -> _Answered | Failure:
     try:
         envelope = _read_envelope(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Failure(FailureKind.UNREADABLE, str(error))
     # A secondary limit comes with status 200 and a bare message.
     errors = envelope.errors or (GraphQLError(envelope.message),) * bool(envelope.message)
@@ -237,17 +236,19 @@ def _read_data(reply: Reply, *, now: datetime) -> _Answered | Failure:
         return failure
     if envelope.data is None:
         return Failure(FailureKind.UNREADABLE, "an answer without data")
-    forbidden = {error.path: error.message for error in errors if error.type == "FORBIDDEN"}
+    forbidden = tuple(error for error in errors if error.type == "FORBIDDEN")
     return _Answered(envelope.data, forbidden)
 
 
 def _as_answer(
-    owner: _Owner | None, envelope: _Answered, path: tuple[str | int, ...]
+    raw: msgspec.Raw, envelope: _Answered, path: tuple[str | int, ...]
 ) -> OwnerAnswer | Failure:
-    if owner is None and path in envelope.forbidden:
-        return Failure(FailureKind.FORBIDDEN, envelope.forbidden[path])
+    try:
+        owner = _read_owner(raw)
+    except UNREADABLE as error:
+        return Failure(FailureKind.UNREADABLE, f"{path[-1]}: {error}")
     if owner is None:
-        return Failure(FailureKind.NOT_FOUND)
+        return _absence(envelope, path)
     listed = owner.repositories
     return OwnerAnswer(
         Owner(owner.database_id, owner.login, owner.id, owner.name or None),
@@ -255,3 +256,11 @@ def _as_answer(
         total=listed.total_count,
         next_cursor=listed.next_cursor,
     )
+
+
+def _absence(envelope: _Answered, path: tuple[str | int, ...]) -> Failure:
+    """Tell who may not be seen from who is not there; a refused field can null its owner."""
+    for error in envelope.forbidden:
+        if error.path[: len(path)] == path:
+            return Failure(FailureKind.FORBIDDEN, error.message)
+    return Failure(FailureKind.NOT_FOUND)

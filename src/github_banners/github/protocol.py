@@ -14,6 +14,9 @@ from enum import StrEnum
 import msgspec
 
 API_VERSION = "2026-03-10"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
+"""What reading a body raises that is not what it should be."""
+
 _SECONDARY_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(hours=2)
 _RESET_MARGIN = timedelta(seconds=1)
@@ -91,20 +94,28 @@ class GraphQLError(msgspec.Struct):
     path: tuple[str | int, ...] = ()
 
 
-def read_room(headers: Mapping[str, str]) -> Room | None:
-    """Read what is left of the budget that paid; None where the headers do not say."""
+def read_room(reply: Reply, *, resource: Resource) -> Room | None:
+    """
+    Read what is left of the budget that paid; None where the headers do not say.
+
+    `resource` is what was asked of: older servers do not name it.
+    """
+    # A token that is refused is told the ration of the address it came from.
+    if reply.status == 401:
+        return None
+    headers = reply.headers
     try:
         return Room(
-            resource=Resource(headers.get("x-ratelimit-resource", Resource.CORE)),
+            resource=Resource(headers.get("x-ratelimit-resource", resource)),
             limit=int(headers["x-ratelimit-limit"]),
             remaining=int(headers["x-ratelimit-remaining"]),
-            reset_at=datetime.fromtimestamp(int(headers["x-ratelimit-reset"]), UTC),
+            reset_at=_moment(headers["x-ratelimit-reset"]),
         )
     except (KeyError, ValueError, OverflowError, OSError):
         return None
 
 
-def classify(reply: Reply, *, now: datetime) -> Failure | None:
+def classify(reply: Reply, *, resource: Resource, now: datetime) -> Failure | None:
     """Judge an answer by its status and headers; None for a good one."""
     if reply.status in {200, 304}:
         return None
@@ -113,6 +124,9 @@ def classify(reply: Reply, *, now: datetime) -> Failure | None:
         return _classify_refusal(reply, message, now=now)
     default = FailureKind.SERVER if reply.status >= 500 else FailureKind.UNREADABLE
     kind = _KIND_OF_STATUS.get(reply.status, default)
+    # GraphQL says of whom it does not know in the body: what is missing is GraphQL itself.
+    if kind is FailureKind.NOT_FOUND and resource is Resource.GRAPHQL:
+        kind = FailureKind.SERVER
     return Failure(kind, message or f"status {reply.status}")
 
 
@@ -172,14 +186,19 @@ def _pause(headers: Mapping[str, str], *, now: datetime) -> datetime:
 
 
 def _reset(headers: Mapping[str, str], *, now: datetime) -> datetime:
-    room = read_room(headers)
-    if room is None:
+    try:
+        reset_at = _moment(headers["x-ratelimit-reset"])
+    except (KeyError, ValueError, OverflowError, OSError):
         return now + _SECONDARY_PAUSE
-    return min(max(room.reset_at + _RESET_MARGIN, now + _RESET_MARGIN), now + _LONGEST_PAUSE)
+    return min(max(reset_at, now) + _RESET_MARGIN, now + _LONGEST_PAUSE)
+
+
+def _moment(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
 
 
 def _message(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Problem).message[:200]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""

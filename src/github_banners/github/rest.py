@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from github_banners.github.protocol import Failure, FailureKind, Reply
+from github_banners.github.protocol import UNREADABLE, Failure, FailureKind, Reply
 from github_banners.model import Owner, Repository
 
 PAGE_SIZE = 100
@@ -73,7 +73,7 @@ def read_owner(reply: Reply) -> OwnerAnswer | Failure:
     """Read `GET /users/{login}` or `GET /user/{id}`."""
     try:
         body = _read_owner_body(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Failure(FailureKind.UNREADABLE, str(error))
     owner = Owner(
         id=body.id, login=body.login, node_id=body.node_id, display_name=body.name or None
@@ -85,7 +85,7 @@ def read_page(reply: Reply, *, number: int) -> Page | Failure:
     """Read page `number` of `GET /users/{login}/repos`."""
     try:
         bodies = _read_repository_bodies(reply.body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         return Failure(FailureKind.UNREADABLE, str(error))
     public = tuple(body.as_repository() for body in bodies if not body.private)
     return Page(public, last=_last_page(reply.headers.get("link", ""), number=number))

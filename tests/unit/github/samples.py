@@ -1,0 +1,84 @@
+"""Answers of GitHub for tests: made up, or recorded where the recordings are beside the checkout."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from github_banners.github.protocol import Reply
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SHARED = Path(__file__).parents[4] / "shared"
+RECORDINGS = SHARED / "github-recordings"
+
+needs_recordings = pytest.mark.skipif(
+    not RECORDINGS.is_dir(), reason="GitHub's recorded answers are not beside this checkout"
+)
+
+
+def reply(body: Any = b"", *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+    """Make an answer; a body that is not bytes is written as JSON."""
+    written = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Reply(status, headers or {}, written)
+
+
+def rate(*, remaining: int, limit: int = 5000, reset_in: timedelta) -> dict[str, str]:
+    """Write the headers that tell what is left."""
+    return {
+        "x-ratelimit-limit": str(limit),
+        "x-ratelimit-remaining": str(remaining),
+        "x-ratelimit-reset": str(int((NOW + reset_in).timestamp())),
+    }
+
+
+def recorded_replies(path: Path) -> list[Reply]:
+    """Read a recorded exchange, all its pages in order; a bare body was answered with 200."""
+    read = json.loads(path.read_bytes())
+    if isinstance(read, list):
+        return [reply(read)]
+    return [_recorded_reply(one["response"]) for one in read.get("exchanges", [read])]
+
+
+def _recorded_reply(response: Mapping[str, Any]) -> Reply:
+    # Recorders wrote tokens over with a word in angle brackets, which no address can hold.
+    headers = {
+        name.lower(): (value if isinstance(value, str) else ", ".join(value)).replace(
+            "<TOKEN>", "TOKEN"
+        )
+        for name, value in response["headers"].items()
+    }
+    text = response.get("body_text")
+    body = json.dumps(response["body"]) if text is None else text
+    return Reply(response["status"], headers, body.encode())
+
+
+def repository_node(number: int, **changes: Any) -> dict[str, Any]:
+    """Make a repository as GraphQL tells of it."""
+    return {
+        "databaseId": number,
+        "name": f"repository-{number}",
+        "stargazerCount": 3,
+        "forkCount": 2,
+        "isFork": False,
+        "primaryLanguage": {"name": "Python"},
+        **changes,
+    }
+
+
+def owner_node(*nodes: Any, total: int | None = None, cursor: str | None = None) -> dict[str, Any]:
+    """Make an owner as GraphQL tells of one."""
+    return {
+        "__typename": "User",
+        "id": "U_1",
+        "login": "Ada",
+        "databaseId": 1,
+        "name": "Ada L",
+        "repositories": {
+            "totalCount": len(nodes) if total is None else total,
+            "pageInfo": {"hasNextPage": cursor is not None, "endCursor": cursor},
+            "nodes": list(nodes),
+        },
+    }

@@ -1,0 +1,225 @@
+"""GitHub's recorded answers: each is read, and the numbers are those counted by hand."""
+
+import json
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from github_banners.github import graphql, rest
+from github_banners.github.protocol import Failure, FailureKind, Resource, classify, read_room
+from github_banners.model import Stats
+from github_banners.stats.counting import count
+from tests.unit.github.samples import (
+    NOW,
+    RECORDINGS,
+    needs_recordings,
+    recorded_replies,
+    reply,
+)
+
+pytestmark = needs_recordings
+
+MINUTE = timedelta(minutes=1)
+BAD_TOKEN = FailureKind.BAD_TOKEN
+ERRORS = {
+    "401.bad-credentials.2016": Failure(BAD_TOKEN, "Bad credentials"),
+    "401.bad-credentials.rest.2020s": Failure(BAD_TOKEN, "Bad credentials"),
+    "401.requires-authentication.2014": Failure(BAD_TOKEN, "Requires authentication"),
+    "403.secondary-rate-limit.TEMPLATED": Failure(
+        FailureKind.SECONDARY_LIMIT,
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+        NOW + MINUTE,
+    ),
+    "404.org-not-found.2020": Failure(FailureKind.NOT_FOUND, "Not Found"),
+    "404.user-not-found.2016": Failure(FailureKind.NOT_FOUND, "Not Found"),
+    "422.invalid-request": Failure(
+        FailureKind.UNREADABLE,
+        'Invalid request.\n\nNo subschema in "anyOf" matched.\n"conclusion" wasn\'t supplied.\n'
+        'completed is not a member of ["queued", "in_progress"].',
+    ),
+    "429.secondary-rate-limit.TEMPLATED": Failure(
+        FailureKind.SECONDARY_LIMIT,
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again",
+        NOW + timedelta(seconds=8),
+    ),
+    "503.unicorn-html": Failure(FailureKind.SERVER, "status 503"),
+    "200.graphql-unprocessable": None,
+}
+WHOLE_LISTS = {
+    "exchange.repos.wycats.2014-04": 150,
+    "exchange.repos.bitwiseman.2019-10": 169,
+    "exchange.repos.peter-murach.2014-04": 27,
+    "exchange.repos.rspec.2014-04": 15,
+    "exchange.repos.EMPTY-user": 0,
+    "repos.juliasilge.2016-10.complete": 26,
+}
+
+
+def names(folder: str, pattern: str = "*") -> list[str]:
+    return sorted(path.stem for path in (RECORDINGS / folder).glob(f"{pattern}.json"))
+
+
+def path_of(folder: str, name: str) -> Path:
+    return RECORDINGS / folder / f"{name}.json"
+
+
+def recorded_json(folder: str, name: str) -> Any:
+    return json.loads(path_of(folder, name).read_bytes())
+
+
+def test_every_recorded_error_is_expected() -> None:
+    assert names("errors") == sorted(ERRORS)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_recorded_error_is_classified(name: str) -> None:
+    (answer,) = recorded_replies(path_of("errors", name))
+    assert classify(answer, resource=Resource.CORE, now=NOW) == ERRORS[name]
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_the_room_of_a_recorded_error(name: str) -> None:
+    (answer,) = recorded_replies(path_of("errors", name))
+    room = read_room(answer, resource=Resource.CORE)
+    if name.startswith("401") or "TEMPLATED" in name:
+        assert room is None
+    else:
+        assert room is not None
+        assert str(room.remaining) == answer.headers["x-ratelimit-remaining"]
+
+
+def test_a_query_that_was_refused_with_status_200() -> None:
+    (answer,) = recorded_replies(path_of("errors", "200.graphql-unprocessable"))
+    failure = graphql.read_by_id(answer, now=NOW)
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.UNREADABLE
+    assert failure.message.startswith("seate does not have a verified email")
+
+
+def test_a_recorded_user_that_is_not_there() -> None:
+    """Asked by `user(login:)`, so that there is an error too; ours has none."""
+    body = recorded_json("graphql", "error.user-not-found")["data"]
+    body["data"]["u0"] = body["data"].pop("user")
+    answers = graphql.read_by_login(reply(body), graphql.ask_by_login(["alekinho"]), now=NOW)
+    assert answers == [Failure(FailureKind.NOT_FOUND)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("rate_limit", FailureKind.PRIMARY_LIMIT),
+        ("exceeded", FailureKind.SECONDARY_LIMIT),
+    ],
+)
+def test_recorded_limits_of_graphql(name: str, kind: FailureKind) -> None:
+    body = recorded_json("graphql", "error.rate-limited-and-secondary")[name]["data"]
+    failure = graphql.read_by_login(reply(body), graphql.ask_by_login(["x"]), now=NOW)
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.until) == (kind, NOW + MINUTE)
+    assert "limit" in failure.message
+
+
+def test_a_recorded_page_of_graphql() -> None:
+    recorded = recorded_json("graphql", "user.ANON-cicirello.2021.single")
+    node = recorded["responses"]["repositories_pages"][0]["data"]["user"]
+    listed = node["repositories"]["nodes"]
+    for number, one in enumerate(listed):
+        one["databaseId"] = number
+    page = graphql.read_page(reply({"data": {"node": node}}), now=NOW)
+    assert isinstance(page, graphql.RepositoryPage)
+    assert page.next_cursor is None
+    assert len(page.repositories) == 31
+    own = [one for one in listed if not one["isFork"]]
+    stats = count(page.repositories)
+    assert stats.total_stars == sum(one["stargazerCount"] for one in own)
+    assert stats.total_forks == sum(one["forkCount"] for one in own)
+
+
+def test_recorded_repositories_without_what_we_ask_for_are_refused_by_name() -> None:
+    body = recorded_json("graphql", "user.unknown.2023-10.repos100of128")["data"]
+    body["data"]["node"] = body["data"].pop("user")
+    failure = graphql.read_page(reply(body), now=NOW)
+    assert isinstance(failure, Failure)
+    assert "`name`" in failure.message or "`pageInfo`" in failure.message
+
+
+@pytest.mark.parametrize("name", names("rest", "exchange.user.*"))
+def test_a_recorded_owner(name: str) -> None:
+    (answer,) = recorded_replies(path_of("rest", name))
+    body = json.loads(answer.body)
+    read = rest.read_owner(answer)
+    assert isinstance(read, rest.OwnerAnswer)
+    assert (read.owner.id, read.owner.login) == (body["id"], body["login"])
+    assert read.owner.node_id == body.get("node_id")
+    assert read.owner.display_name == (body.get("name") or None)
+    assert read.public_repos == body["public_repos"]
+
+
+@pytest.mark.parametrize("name", names("rest"))
+def test_whatever_was_recorded_is_judged(name: str) -> None:
+    for answer in recorded_replies(path_of("rest", name)):
+        failure = classify(answer, resource=Resource.CORE, now=NOW)
+        assert (failure is None) == (answer.status in {200, 304})
+        if failure is not None:
+            assert failure == Failure(FailureKind.UNREADABLE, "Moved Permanently")
+
+
+@pytest.mark.parametrize("name", names("rest", "*repos.*.partial") + names("rest", "*.sferik.*"))
+def test_a_first_page_is_read_whole(name: str) -> None:
+    answer = recorded_replies(path_of("rest", name))[0]
+    body = json.loads(answer.body)
+    if isinstance(body, list):
+        page = rest.read_page(answer, number=1)
+        assert isinstance(page, rest.Page)
+        assert [one.id for one in page.repositories] == [one["id"] for one in body]
+        assert page.last == (3 if "sferik" in name else 1)
+    else:
+        assert body["login"] == "sferik"
+
+
+def count_by_hand(bodies: list[dict[str, Any]]) -> dict[str, Any]:
+    own = [one for one in bodies if not one["fork"]]
+    return {
+        "total_repos": len(bodies),
+        "original_repos": len(own),
+        "forked_repos": len(bodies) - len(own),
+        "total_stars": sum(one["stargazers_count"] for one in own),
+        "total_forks": sum(one["forks_count"] for one in own),
+        "languages": dict(Counter(one["language"] for one in own if one["language"])),
+    }
+
+
+def read_whole(name: str) -> Stats:
+    answers = recorded_replies(path_of("rest", name))
+    pages = [rest.read_page(answer, number=n) for n, answer in enumerate(answers, 1)]
+    return count(rest.merge(page for page in pages if isinstance(page, rest.Page)))
+
+
+@pytest.mark.parametrize("name", WHOLE_LISTS)
+def test_numbers_equal_those_counted_by_hand(name: str) -> None:
+    answers = recorded_replies(path_of("rest", name))
+    by_hand = count_by_hand([body for answer in answers for body in json.loads(answer.body)])
+    assert msgspec.to_builtins(read_whole(name)) == by_hand
+    assert by_hand["total_repos"] == WHOLE_LISTS[name]
+
+
+def test_numbers_that_are_known_by_heart() -> None:
+    stats = read_whole("exchange.repos.wycats.2014-04")
+    assert (stats.total_repos, stats.original_repos, stats.forked_repos) == (150, 93, 57)
+    assert (stats.total_stars, stats.total_forks) == (11558, 1635)
+    assert next(iter(stats.languages)) == "Ruby"
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("exchange.repos.bitwiseman.2019-10", 6), ("exchange.repos.wycats.2014-04", 2)],
+)
+def test_recorded_links_tell_the_last_page(name: str, last: int) -> None:
+    answers = recorded_replies(path_of("rest", name))
+    assert "/user/" in answers[0].headers["link"]
+    pages = [rest.read_page(answer, number=n) for n, answer in enumerate(answers, 1)]
+    assert [page.last for page in pages if isinstance(page, rest.Page)] == [last] * last
