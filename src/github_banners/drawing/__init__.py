@@ -1,0 +1,44 @@
+"""
+Drawing: from numbers and a look to the bytes of an SVG, without asking anybody anything.
+
+    draw(snapshot, look)    themes ─▶ layouts/ (pure numbers: languages, figures, legend, text)
+                              ─▶ printing with templates/ ─▶ bytes
+    explain(error)          states ─▶ the same card, the same printing
+
+Equal input gives equal bytes. Fetches nothing, keeps nothing but bounded caches, and nothing that
+a stranger typed becomes markup.
+"""
+
+from datetime import date
+
+from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.printing import print_svg
+from github_banners.drawing.states import explanation
+from github_banners.errors import BannersError
+from github_banners.look import Look
+from github_banners.model import Snapshot
+
+__all__ = ["draw", "explain"]
+
+_PLAIN = Look()
+
+
+def draw(snapshot: Snapshot, look: Look, *, as_of: date | None = None) -> bytes:
+    """
+    Draw a banner as UTF-8 SVG.
+
+    `as_of` is the day that the numbers are from, given only where they are too old to go without it.
+    """
+    layout = LAYOUTS[look.layout]
+    return print_svg(layout.template, layout.arrange(snapshot, look, as_of))
+
+
+def explain(error: BannersError, *, look: Look = _PLAIN, host: str = "") -> bytes:
+    """
+    Draw why there is no banner, in the size of the banner that was asked for.
+
+    `host` is where this service is reached, for the advice; empty where nobody knows.
+    """
+    layout = LAYOUTS[look.layout]
+    values = explanation(error, look, host=host, width=layout.width, height=layout.height)
+    return print_svg("state.svg", values)

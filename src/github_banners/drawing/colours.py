@@ -1,0 +1,112 @@
+"""
+The arithmetic of colour: contrast, and lightness moved until there is enough of it.
+
+Colours are six hex digits without `#`. Pure functions; what is costly is kept in bounded caches.
+"""
+
+import math
+from functools import lru_cache
+from typing import TypeAlias
+
+_Triple: TypeAlias = tuple[float, float, float]
+
+# White and black have the same contrast to it.
+_MIDDLE_LUMINANCE = 0.179
+_STEP = 0.005
+_GAMUT_SLACK = 0.0005
+# A saturated dark colour may have to give up chroma to become lighter; its hue stays.
+_CHROMA_STEP = 0.96
+
+
+@lru_cache(4096)
+def contrast(one: str, other: str) -> float:
+    """
+    Compare two colours, 1 for the same to 21 for black on white.
+
+    https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
+    """
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@lru_cache(4096)
+def readable(colour: str, ground: str, least: float) -> str:
+    """
+    Move the OKLCH lightness of a colour until its contrast with the ground is at least `least`.
+
+    Darker on a light ground, lighter on a dark one. https://bottosson.github.io/posts/oklab/
+    """
+    step = _STEP if is_dark(ground) else -_STEP
+    lightness, a, b = _oklab(colour)
+    moved = colour
+    while contrast(moved, ground) < least and 0 <= lightness + step <= 1:
+        lightness += step
+        moved = _into_gamut(lightness, a, b)
+    return moved
+
+
+def is_dark(colour: str) -> bool:
+    """Tell a dark ground from a light one: white is the better ink on it."""
+    return _luminance(colour) < _MIDDLE_LUMINANCE
+
+
+def six_digits(colour: str) -> str:
+    """Bring a hex colour of 3, 4, 6 or 8 digits to 6, or 8 where it is translucent."""
+    int(colour, 16)
+    if len(colour) in {3, 4}:
+        colour = "".join(digit * 2 for digit in colour)
+    return colour[:6] if colour[6:] == "ff" else colour
+
+
+def _linear(colour: str) -> _Triple:
+    red, green, blue = (_to_linear(int(colour[at : at + 2], 16) / 255) for at in (0, 2, 4))
+    return red, green, blue
+
+
+def _to_linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def _to_byte(channel: float) -> int:
+    curved = 12.92 * channel if channel <= 0.0031308 else 1.055 * channel ** (1 / 2.4) - 0.055
+    return round(min(max(curved, 0), 1) * 255)
+
+
+@lru_cache(4096)
+def _luminance(colour: str) -> float:
+    red, green, blue = _linear(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _oklab(colour: str) -> _Triple:
+    red, green, blue = _linear(colour)
+    long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
+    medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
+    short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
+    return (
+        0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short,
+    )
+
+
+def _rgb(lightness: float, a: float, b: float) -> _Triple:
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _into_gamut(lightness: float, a: float, b: float) -> str:
+    while True:
+        channels = _rgb(lightness, a, b)
+        if (
+            all(-_GAMUT_SLACK <= one <= 1 + _GAMUT_SLACK for one in channels)
+            or abs(a) + abs(b) < 1e-4
+        ):
+            return "".join(f"{_to_byte(one):02x}" for one in channels)
+        a, b = a * _CHROMA_STEP, b * _CHROMA_STEP

@@ -1,0 +1,62 @@
+"""
+The figures that shares are drawn as: the ring and the bar.
+
+Pure geometry in user units. All are lines to be stroked; how thick is up to the templates.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from github_banners.drawing.languages import Share
+
+_GAP = 2.0
+_LEAST_ON_BAR = 4.0
+_LEAST_ON_RING = 2.5 + _GAP
+
+
+class Segment(NamedTuple):
+    """A share as a stroke: its colour, and the path (bar) or the dashes (ring) that draw it."""
+
+    colour: str
+    line: str
+
+
+def digits(number: float) -> str:
+    """Write a position with one decimal: less is not seen."""
+    return f"{number:.1f}"
+
+
+def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:
+    """Divide a line from (x, y) to the right among shares, with gaps between them."""
+    segments = []
+    room = width - _GAP * (len(shares) - 1)
+    for share, length in zip(shares, spread(shares, room, _LEAST_ON_BAR), strict=True):
+        start, end = round(x), round(x + length)  # whole units have sharp edges
+        segments.append(Segment(share.colour, f"M{start} {y}h{end - start}"))
+        x += length + _GAP
+    return segments
+
+
+def ring(shares: Sequence[Share], *, radius: float) -> list[Segment]:
+    """
+    Divide a circle among shares, with gaps between them.
+
+    Each is a whole circle with one dash: nothing, a gap up to where it starts, the dash, a gap.
+    """
+    segments = []
+    room = math.tau * radius
+    gap = _GAP if len(shares) > 1 else 0
+    start = gap / 2
+    for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING), strict=True):
+        segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {room:.0f}"))
+        start += length
+    return segments
+
+
+def spread(shares: Sequence[Share], room: float, least: float) -> list[float]:
+    """Divide a length among shares; what the smallest lack is taken from the largest."""
+    lengths = [max(share.part * room, least) for share in shares]
+    largest = max(range(len(lengths)), key=lengths.__getitem__)
+    lengths[largest] -= sum(lengths) - room
+    return lengths

@@ -1,0 +1,93 @@
+"""
+What share each language has: order, the rest as `Other`, percentages, colours.
+
+Pure arithmetic over names and counts; where and how wide a share is drawn is decided elsewhere.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from github_banners.drawing.cleaning import clean
+from github_banners.drawing.colours import readable
+from github_banners.drawing.themes import Scheme
+
+OTHER = "Other"
+_NAMELESS = "?"
+_PERCENT = tuple(f"{point}%" for point in range(101))
+
+
+class Share(NamedTuple):
+    """A language, or Other: how many repositories, and which part of all, 0 to 1."""
+
+    name: str
+    colour: str
+    amount: int
+    part: float
+
+
+def ranked(languages: Mapping[str, int], *, without: Sequence[str] = ()) -> list[tuple[str, int]]:
+    """Order languages by count, then name; `without` are names in lower case to leave out."""
+    counts = [
+        (name, count)
+        for name, count in languages.items()
+        if count > 0 and not (without and name.lower() in without)
+    ]
+    return sorted(counts, key=lambda one: (-one[1], one[0]))
+
+
+def shares(ranking: Sequence[tuple[str, int]], *, keep: int, scheme: Scheme) -> tuple[Share, ...]:
+    """Show the first languages and the rest as Other, which never stands for a single one."""
+    kept = len(ranking) if len(ranking) <= keep + 1 else keep
+    whole = sum([count for _, count in ranking])
+    known = (scheme.grounds, scheme.least_contrast, scheme.neutral)
+    shown = [
+        Share(*_language(name, *known), count, count / whole) for name, count in ranking[:kept]
+    ]
+    if kept < len(ranking):
+        rest = whole - sum([share.amount for share in shown])
+        shown.append(Share(OTHER, scheme.neutral, rest, rest / whole))
+    return tuple(shown)
+
+
+def percentages(counts: Sequence[int]) -> list[str]:
+    """
+    Write counts as whole percentages that add up to 100.
+
+    By largest remainder, https://en.wikipedia.org/wiki/Quota_method. What is below 1 is `<1%`, and
+    100 is written only for what is alone.
+    """
+    whole = sum(counts)
+    points = [count * 100 // whole for count in counts]
+    remainders = [-(count * 100 % whole) for count in counts]
+    for at in sorted(range(len(counts)), key=remainders.__getitem__)[: 100 - sum(points)]:
+        points[at] += 1
+    return [_written(count, whole, point) for count, point in zip(counts, points, strict=True)]
+
+
+def _written(count: int, whole: int, point: int) -> str:
+    if count * 100 < whole:
+        return "<1%"
+    return ">99%" if point >= 100 and count < whole else _PERCENT[point]
+
+
+@lru_cache(4096)
+def _language(
+    name: str, grounds: tuple[str, ...], least_contrast: float, neutral: str
+) -> tuple[str, str]:
+    """Find how a language is written, and its colour moved until every ground shows it."""
+    colour = _known_colours().get(name)
+    if colour is None:
+        return clean(name) or _NAMELESS, neutral
+    for ground in grounds:
+        colour = readable(colour, ground, least_contrast)
+    return name, colour
+
+
+@cache
+def _known_colours() -> dict[str, str]:
+    data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
+    known: dict[str, str] = json.loads(data)
+    return known

@@ -1,0 +1,143 @@
+"""
+Every kind of picture as it was approved, compared element by element.
+
+`GOLDEN=rewrite pytest tests/golden` writes them anew; look at them before they are kept.
+"""
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from itertools import zip_longest
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from github_banners import errors
+from github_banners.drawing import draw, explain
+from github_banners.look import Field, Look, NumberFormat, Theme
+from github_banners.model import Owner, Snapshot, Stats
+
+HERE = Path(__file__).parent
+LIGHT, DARK, AUTO = (Look(theme=theme) for theme in Theme)
+
+
+def _snapshot(login: str, name: str | None, stats: Stats) -> Snapshot:
+    return Snapshot(Owner(1, login, None, name), stats, datetime(2026, 11, 20, tzinfo=UTC))
+
+
+WYCATS = _snapshot(
+    "wycats",
+    "Yehuda Katz",
+    Stats(150, 93, 57, 11_558, 1_635, {"Ruby": 51, "JavaScript": 20, "Rust": 4, "C": 2, "CSS": 1}),
+)
+MANY = _snapshot(
+    "maximiliane-alexandra-von-wittgenstein1",
+    "Maximiliane-Alexandra von Wittgenstein-Hohenlohe zu Berleburg",
+    Stats(
+        111_222,
+        99_999,
+        11_223,
+        1_234_567,
+        999_950,
+        {"Jupyter Notebook": 27, "Emacs Lisp": 21, "JavaScript": 14, "TypeScript": 13}
+        | {"Visual Basic .NET": 9, "C++": 8, "Rust": 8},
+    ),
+)
+ARABIC = _snapshot(
+    "layla-haddad",
+    "ليلى حدّاد",
+    Stats(50, 41, 9, 3_210, 284, {"Python": 53, "Go": 26, "Shell": 12, "Made up": 9}),
+)
+HINDI = _snapshot(
+    "rajendra",
+    "श्रीमान राजेन्द्र प्रसाद श्रीवास्तव चतुर्वेदी",
+    Stats(405, 402, 3, 9, 0, {"Lua": 401, "C": 1}),
+)
+NOTHING = _snapshot("first-commit", None, Stats(0, 0, 0, 0, 0, {}))
+FORKS = _snapshot("samreyes", "Sam Reyes", Stats(23, 0, 23, 0, 0, {}))
+
+OWN_COLOURS = Look(
+    bg_color="ff880022",
+    border_color="884400",
+    title_color="aa0000",
+    text_color="552200",
+    muted_color="775533",
+    accent_color="008855",
+    radius=0,
+    animate=False,
+)
+PARTLY_HIDDEN = Look(
+    hide=(Field.FORKS, Field.LOGIN),
+    hide_langs=("css",),
+    langs_count=2,
+    title="Yehuda",
+    number_format=NumberFormat.LONG,
+    border=False,
+)
+TYPES = ("default", "dark", "dracula")
+
+PICTURES: dict[str, Callable[[], bytes]] = {
+    "classic-default": lambda: draw(WYCATS, LIGHT),
+    "classic-dark": lambda: draw(WYCATS, DARK),
+    "classic-auto": lambda: draw(WYCATS, AUTO),
+    "classic-long-and-old": lambda: draw(MANY, LIGHT, as_of=date(2026, 11, 20)),
+    "classic-arabic-auto": lambda: draw(ARABIC, AUTO),
+    "classic-hindi-dark": lambda: draw(HINDI, DARK),
+    "classic-nothing-auto": lambda: draw(NOTHING, AUTO),
+    "classic-only-forks": lambda: draw(FORKS, LIGHT),
+    "classic-own-colours": lambda: draw(WYCATS, OWN_COLOURS),
+    "classic-partly-hidden": lambda: draw(WYCATS, PARTLY_HIDDEN),
+    "classic-all-hidden": lambda: draw(WYCATS, Look(hide=tuple(Field))),
+    "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
+    "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), look=AUTO),
+    "state-github-unavailable": lambda: explain(errors.GitHubUnavailable(), look=DARK),
+    "state-too-many-requests": lambda: explain(errors.TooManyRequests(40)),
+    "state-invalid-type": lambda: explain(errors.InvalidType("type", "drakula", TYPES)),
+    "state-invalid-option": lambda: explain(errors.InvalidOption("radius", "99", ("0 to 20",))),
+    "state-unknown-banner": lambda: explain(errors.UnknownBanner("x"), host="banners.example"),
+    "state-counting": lambda: explain(errors.StillCounting("wycats")),
+    "state-busy": lambda: explain(errors.Busy()),
+    "state-numbers-unavailable": lambda: explain(errors.DatabaseUnavailable()),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture_is_as_approved(name, tmp_path):
+    golden, drawn = HERE / f"{name}.svg", PICTURES[name]()
+    if os.environ.get("GOLDEN") == "rewrite":
+        golden.write_bytes(drawn)
+    approved = golden.read_bytes() if golden.exists() else b"<svg/>"
+    if difference := _first_difference(approved, drawn):
+        page = tmp_path / f"{name}.html"
+        page.write_text(_side_by_side(name, approved, drawn), encoding="utf-8")
+        pytest.fail(f"{name} differs: {difference}\nold and new side by side: {page}")
+
+
+def test_every_golden_file_has_its_picture():
+    assert {path.stem for path in HERE.glob("*.svg")} == set(PICTURES)
+
+
+def _first_difference(approved: bytes, drawn: bytes) -> str | None:
+    pairs = zip_longest(_elements(approved), _elements(drawn), fillvalue="nothing")
+    return next((f"{old} became {new}" for old, new in pairs if old != new), None)
+
+
+def _elements(svg: bytes) -> Iterator[str]:
+    for element in ET.fromstring(svg).iter():
+        attributes = dict(sorted(element.attrib.items()))
+        yield f"{element.tag} {attributes} {element.text!r} {element.tail!r}"
+
+
+def _side_by_side(name: str, *pictures: bytes) -> str:
+    images = "".join(
+        f'<img width="{width}" src="data:image/svg+xml;base64,{base64.b64encode(svg).decode()}">'
+        for width in (846, 340)
+        for svg in pictures
+    )
+    grounds = "".join(
+        f'<div style="background:{ground};padding:8px">{images}</div>'
+        for ground in ("#ffffff", "#0d1117")
+    )
+    return f"<!doctype html><meta charset=utf-8><title>{name}</title>{grounds}"

@@ -1,0 +1,89 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from github_banners.drawing.cleaning import MAX_BYTES, clean, graphemes, initial, isolate
+
+FAMILY = "👩‍👩‍👧‍👦"
+
+
+@pytest.mark.parametrize(
+    ("given_text", "cleaned"),
+    [
+        ("Yehuda Katz", "Yehuda Katz"),
+        ("  two\tkinds\n\nof   space\u2028", "two kinds of space"),
+        ("nul\x00 esc\x1b del\x7f c1\x9f", "nul esc del c1"),
+        ("left\u202eright\u2066iso\u2069\u200f", "leftrightiso"),
+        ("half\ud800 \udfffpair \ufffe\uffff\U0001fffe", "half pair"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("cafe\u0301", "café"),
+        ("\u202e\u200f", ""),
+        ("<b>&\"'", "<b>&\"'"),
+        (FAMILY, FAMILY),
+        ("﷽x", "x"),
+    ],
+)
+def test_clean_keeps_what_people_see(given_text, cleaned):
+    assert clean(given_text) == cleaned
+
+
+def test_clean_cuts_by_grapheme():
+    assert clean("x" * 70) == "x" * 64
+    assert clean("é" * 70) == "é" * 64
+    assert clean(FAMILY * 70) == FAMILY * (MAX_BYTES // len(FAMILY.encode()))
+
+
+def test_one_grapheme_of_endless_marks_is_dropped_whole():
+    assert clean("e" + "\u0316" * 500) == ""
+    assert clean("a e" + "\u0316" * 500) == "a"
+
+
+@given(st.text(alphabet=st.characters(), max_size=300))
+def test_clean_is_idempotent_and_bounded(text):
+    cleaned = clean(text)
+    assert clean(cleaned) == cleaned
+    assert len(cleaned.encode()) <= MAX_BYTES
+    assert len(graphemes(cleaned)) <= 64
+    assert not {unicodedata.category(one) for one in cleaned} & {"Cc", "Cs", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    ("text", "clusters"),
+    [
+        ("", []),
+        ("ab", ["a", "b"]),
+        ("é́a", ["é́", "a"]),
+        (FAMILY + "🏳️‍🌈", [FAMILY, "🏳️‍🌈"]),
+        ("👨🏽‍💻x", ["👨🏽‍💻", "x"]),
+        ("🇩🇪🇫🇷", ["🇩🇪", "🇫🇷"]),
+        ("กำนิ", ["กำ", "นิ"]),
+        ("각", ["각"]),
+        ("नमस्ते", ["न", "म", "स्", "ते"]),
+    ],
+)
+def test_graphemes(text, clusters):
+    assert graphemes(text) == clusters
+
+
+@pytest.mark.parametrize(
+    ("name", "letter"),
+    [
+        ("yehuda", "Y"),
+        ("(ben)", "B"),
+        ("🚀 rocket", "R"),
+        ("🚀", "🚀"),
+        ("ßeta", "ß"),
+        ("佐藤", "佐"),
+        ("", ""),
+    ],
+)
+def test_initial(name, letter):
+    assert initial(name) == letter
+
+
+def test_only_what_runs_from_right_to_left_is_isolated():
+    assert isolate("Layla") == "Layla"
+    assert isolate("Zoë 佐藤…") == "Zoë 佐藤…"
+    assert isolate("ليلى") == "\u2068ليلى\u2069"

@@ -1,0 +1,204 @@
+import gzip
+import random
+import re
+from datetime import date
+from xml.etree.ElementTree import Element
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from github_banners.drawing import draw, explain
+from github_banners.errors import InvalidOption, UnknownUser
+from github_banners.look import Field, Look, NumberFormat, Theme
+
+MAX_BYTES = 6_144
+MAX_GZIPPED = 2_048
+
+LANGUAGES = [
+    "Jupyter Notebook",
+    "TypeScript",
+    "CoffeeScript",
+    "Emacs Lisp",
+    "PowerShell",
+    "Objective-C",
+    "Dockerfile",
+    "JavaScript",
+    "Visual Basic .NET",
+    "Mathematical Programming System",
+]
+LONG_LOGIN = "maximiliane-alexandra-von-wittgenstein1"
+LONG_NAMES = [
+    "Maximiliane-Alexandra von Wittgenstein-Hohenlohe zu Berleburg-Sayn",
+    "Константин Константинович Константинопольский-Преображенский мл.",
+    "الدكتور عبد الرحمن بن محمد بن عبد العزيز آل الشيخ الهاشمي القرشي",
+    "Nguyễn Thị Phương Thảo Huỳnh Trần Đặng Khánh Vân Quỳnh Như Ngọc Ánh",
+    "佐藤 美咲（さとう みさき）東京都渋谷区",
+    "👩‍👩‍👧‍👦👨🏽‍💻🏳️‍🌈👩🏿‍🚀" * 16,
+]
+
+# Any code point at all, lone surrogates too.
+ANYTHING = st.text(alphabet=st.characters(), max_size=80)
+NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
+LOOKS = st.builds(
+    Look,
+    theme=st.sampled_from(Theme),
+    hide=st.sets(st.sampled_from(Field)).map(lambda fields: tuple(sorted(fields))),
+    langs_count=st.none() | st.integers(min_value=1, max_value=10),
+    title=st.none() | st.text(alphabet=st.characters(), max_size=64),
+    number_format=st.sampled_from(NumberFormat),
+    radius=st.none() | st.integers(min_value=0, max_value=20),
+    border=st.booleans(),
+    animate=st.booleans(),
+    bg_color=st.sampled_from([None, "fff", "10203040", "123456"]),
+)
+
+
+TAGS = {"svg", "title", "desc", "style", "radialGradient", "stop", "rect", "g", "circle", "text"}
+TAGS |= {"tspan", "path", "clipPath", "use"}
+
+
+def _style(root: Element) -> str:
+    return next(element.text or "" for element in root.iter() if element.tag.endswith("style"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    names=st.tuples(ANYTHING, st.none() | ANYTHING),
+    numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
+    languages_look=st.tuples(st.dictionaries(ANYTHING, NUMBERS, max_size=60), LOOKS),
+)
+def test_whatever_is_drawn_is_xml_and_no_text_became_markup(
+    parse, snapshot, names, numbers, languages_look
+):
+    login, name = names
+    languages, look = languages_look
+    stars, forks, original, forked = numbers
+    one = snapshot(
+        login=login,
+        name=name,
+        stars=stars,
+        forks=forks,
+        original=original,
+        forked=forked,
+        languages=languages,
+    )
+    svg = draw(one, look, as_of=date(2026, 11, 20) if stars % 2 else None)
+    tags = {element.tag.partition("}")[2] for element in parse(svg).iter()}
+    assert tags <= TAGS
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\ufffe\uffff]", svg.decode())
+
+
+@settings(max_examples=80, deadline=None)
+@given(name=ANYTHING, value=ANYTHING, host=ANYTHING)
+def test_whatever_is_explained_is_xml(parse, name, value, host):
+    for error in (UnknownUser(name), InvalidOption(name, value, (host, name))):
+        root = parse(explain(error, host=host))
+        assert len([one for one in root.iter() if one.tag.endswith("text")]) == 3
+
+
+def test_markup_is_text(parse, snapshot):
+    evil = "</text><script>alert(1)</script>\"'&"
+    root = parse(draw(snapshot(name=evil, languages={evil: 1}), Look()))
+    texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
+    assert any(text.startswith("</text><script>") for text in texts)
+    assert not [element for element in root.iter() if "script" in element.tag]
+
+
+def test_equal_input_gives_equal_bytes(snapshot):
+    assert draw(snapshot(), Look()) == draw(snapshot(), Look())
+
+
+@pytest.mark.parametrize("theme", Theme)
+@pytest.mark.parametrize("name", LONG_NAMES)
+def test_small_enough(snapshot, theme, name):
+    for seed in range(20):
+        dice = random.Random(seed)
+        languages = {one: dice.randint(1, 2000) for one in dice.sample(LANGUAGES, 9)}
+        one = snapshot(
+            login=LONG_LOGIN,
+            name=name,
+            stars=dice.randint(1000, 9999),
+            forks=dice.randint(1000, 9999),
+            original=dice.randint(100, 999),
+            forked=dice.randint(100, 999),
+            languages=languages,
+        )
+        svg = draw(one, Look(theme=theme), as_of=date(2026, 11, 28))
+        assert len(svg) <= MAX_BYTES
+        assert len(gzip.compress(svg, 9)) <= MAX_GZIPPED
+
+
+def test_even_marks_without_end_and_a_wide_choice_of_languages_stay_small(snapshot):
+    dice = random.Random(7)
+    marks = "".join(chr(dice.randint(0x300, 0x36F)) for _ in range(900))
+    name = "".join("aeiou"[at % 5] + marks[at : at + 9] for at in range(0, 900, 9))
+    languages = {chr(65 + at) * 2: 60 - at for at in range(26)}
+    svg = draw(snapshot(name=name, languages=languages), Look(theme=Theme.AUTO, langs_count=10))
+    assert len(svg) <= MAX_BYTES
+
+
+def test_plain_css_that_every_renderer_knows(snapshot):
+    svg = draw(snapshot(), Look(theme=Theme.AUTO)).decode()
+    assert "var(" not in svg
+    assert "direction=" not in svg
+    assert '<g id="n" display="none">' in svg
+
+
+@pytest.mark.parametrize("languages", [None, {}], ids=["with languages", "without languages"])
+@pytest.mark.parametrize("hide", [(), tuple(Field)], ids=["nothing hidden", "all hidden"])
+def test_only_used_classes_have_rules(parse, snapshot, languages, hide):
+    one = snapshot(languages=languages, original=0 if languages == {} else 93)
+    root = parse(draw(one, Look(theme=Theme.AUTO, hide=hide)))
+    used = {name for element in root.iter() for name in (element.get("class") or "").split()}
+    ruled = set(re.findall(r"\.([a-z])\{[^}]*(?:fill|stroke):#", _style(root)))
+    assert ruled - used <= {"m"} if hide else ruled <= used
+    assert used - {"k", "g"} <= ruled
+
+
+def test_auto_repeats_colours_for_the_dark(parse, snapshot):
+    style = _style(parse(draw(snapshot(), Look(theme=Theme.AUTO))))
+    light, _, dark = style.partition("@media(prefers-color-scheme:dark)")
+    assert "#ffffff" in light
+    assert "#0d1117" in dark
+    assert "prefers-color-scheme" not in _style(parse(draw(snapshot(), Look(theme=Theme.DARK))))
+
+
+def test_motion_can_be_left_out_and_asks_the_reader(snapshot):
+    moving = draw(snapshot(), Look()).decode()
+    assert moving.index("prefers-reduced-motion:no-preference") < moving.index("animation:")
+    still = draw(snapshot(), Look(animate=False)).decode()
+    assert not re.search("animation|keyframes|reduced-motion", still)
+
+
+def test_border_and_radius(parse, snapshot):
+    def ground(look: Look) -> dict[str, str]:
+        root: Element = parse(draw(snapshot(), look))
+        return next(one.attrib for one in root.iter() if "rx" in one.attrib)
+
+    assert ground(Look())["rx"] == "12"
+    assert ground(Look(radius=0))["rx"] == "0"
+    bare = ground(Look(border=False))
+    assert (bare["x"], bare["width"], bare["height"]) == ("0", "846", "192")
+    assert "stroke:#d1d9e0" not in draw(snapshot(), Look(border=False)).decode()
+
+
+def test_own_colours_are_drawn(parse, snapshot):
+    look = Look(bg_color="10203040", title_color="aabbcc", accent_color="ddeeff")
+    style = _style(parse(draw(snapshot(), look)))
+    assert ".c{fill:#10203040;" in style
+    assert ".t{fill:#aabbcc}" in style
+    assert ".i{stroke:#ddeeff}" in style
+
+
+def test_names_from_right_to_left_are_isolated(snapshot):
+    svg = draw(snapshot(name="ليلى حدّاد"), Look()).decode()
+    assert ">\u2068ليلى حدّاد\u2069</text>" in svg
+    assert "<title>\u2068ليلى حدّاد\u2069 (@wycats)</title>" in svg
+
+
+def test_guessed_widths_are_forced_into_their_room(parse, snapshot):
+    root = parse(draw(snapshot(name="श्रीमान राजेन्द्र प्रसाद श्रीवास्तव चतुर्वेदी"), Look()))
+    name = next(one for one in root.iter() if one.get("id") == "h")
+    assert 0 < float(name.get("textLength") or 0) <= 276
+    assert name.get("lengthAdjust") == "spacingAndGlyphs"

@@ -1,0 +1,164 @@
+import pytest
+
+from github_banners.drawing import explain
+from github_banners.drawing.states import explanation
+from github_banners.errors import (
+    BannersError,
+    Busy,
+    DatabaseUnavailable,
+    GitHubUnavailable,
+    InvalidOption,
+    InvalidType,
+    State,
+    StillCounting,
+    TooManyRequests,
+    UnknownBanner,
+    UnknownUser,
+)
+from github_banners.look import Look, Theme, allowed_values
+
+TYPES = ("default", "dark", "dracula")
+
+
+class _OddError(BannersError):
+    """An error that says it is about an option and does not say which."""
+
+    state = State.INVALID_OPTION
+
+
+def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
+    words = explanation(error, Look(), host=host, width=846, height=192)
+    return [line.text.text for line in words.lines]
+
+
+@pytest.mark.parametrize(
+    ("error", "headline", "what", "advice"),
+    [
+        (
+            UnknownUser("adalindqist"),
+            "No GitHub user “adalindqist”",
+            "Misspelt, or the account was renamed.",
+            "Check username= in the address",
+        ),
+        (
+            GitHubUnavailable(),
+            "GitHub isn’t answering right now",
+            "The numbers will be back by themselves.",
+            "Next try within a minute",
+        ),
+        (
+            TooManyRequests(40),
+            "Drawn too often, taking a breath",
+            "Too many new pictures from this address.",
+            "Back in about 40 seconds",
+        ),
+        (
+            InvalidType("type", "drakula", TYPES),
+            "There is no type “drakula”",
+            "The rest of the picture’s address is fine.",
+            "Did you mean type=dracula?",
+        ),
+        (
+            UnknownBanner("wycats-blue"),
+            "No banner of this name",
+            "It was never made here.",
+            "Make it at banners.example",
+        ),
+        (
+            StillCounting("wycats"),
+            "Counting wycats’s repositories",
+            "The first look takes a moment.",
+            "Ready on the next visit",
+        ),
+        (
+            Busy(),
+            "Busy, back in a moment",
+            "Many pictures are being drawn.",
+            "Next try within a minute",
+        ),
+        (
+            DatabaseUnavailable(),
+            "Numbers can’t be read right now",
+            "They will be back by themselves.",
+            "Next try within a minute",
+        ),
+    ],
+)
+def test_every_state_has_its_words(error, headline, what, advice):
+    assert _lines(error) == [headline, what, advice]
+
+
+def test_every_state_can_be_drawn(parse):
+    for state in State:
+        error = type("E", (BannersError,), {"state": state})()
+        assert parse(explain(error)).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("error", "headline", "advice"),
+    [
+        (InvalidType("type", "qqq", TYPES), "There is no type “qqq”", "Types: banners.example"),
+        (InvalidOption("layout", "x", ("a", "b")), "There is no layout “x”", "It can be a, b"),
+        (InvalidOption("layout", "", ("a", "b")), "No layout was given", "It can be a, b"),
+        (InvalidOption("radius", "99", ("0 to 20",)), "radius can’t be “99”", "It can be 0 to 20"),
+        (InvalidOption("body", "[]"), "There is no body “[]”", "Check body="),
+    ],
+)
+def test_an_invalid_option_says_what_it_may_be(error, headline, advice):
+    assert _lines(error)[::2] == [headline, advice]
+
+
+@pytest.mark.parametrize("name", ["radius", "bg_color", "hide_langs", "title", "animate"])
+def test_advice_on_every_option_has_room(name):
+    advice = _lines(InvalidOption(name, "?", allowed_values(name)))[2]
+    assert not advice.endswith("…")
+
+
+def test_a_name_that_github_cannot_have():
+    headline, what, advice = _lines(InvalidOption("username", "a--b", ("a GitHub login",)))
+    assert headline == "GitHub can’t have a user “a--b”"
+    assert what == "Names are letters, digits and single hyphens."
+    assert advice == "Check username= in the address"
+    assert _lines(InvalidOption("username", " "))[0] == "Nobody’s name was given"
+
+
+def test_an_option_without_a_name_is_still_explained():
+    assert _lines(_OddError())[0] == "Something in the address is wrong"
+
+
+def test_advice_without_a_host():
+    assert _lines(UnknownBanner("x"), host="")[2] == "Make it on the start page of this service"
+    assert _lines(InvalidType("type", "qqq", TYPES), host="")[2] == (
+        "It can be default, dark, dracula"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (40, "40 seconds"),
+        (90, "90 seconds"),
+        (91, "2 minutes"),
+        (600, "10 minutes"),
+    ],
+)
+def test_waiting_is_said_in_round_words(seconds, words):
+    assert _lines(TooManyRequests(seconds))[2] == f"Back in about {words}"
+
+
+def test_a_long_name_is_cut_and_the_sentence_is_not():
+    headline = _lines(StillCounting("m" * 60))[0]
+    assert headline.startswith("Counting mmm")
+    assert headline.endswith("m…’s repositories")
+
+
+def test_the_description_is_the_public_sentence(parse):
+    root = parse(explain(UnknownUser("<b>\x00\u202e"), look=Look(theme=Theme.AUTO)))
+    texts = [element.text for element in root.iter() if element.tag.endswith(("title", "desc"))]
+    assert texts == ["No GitHub user “<b>”", "user doesn't exist"]
+
+
+def test_the_explanation_is_as_large_as_the_banner(parse):
+    root = parse(explain(Busy()))
+    assert (root.get("width"), root.get("height"), root.get("role")) == ("846", "192", "img")

@@ -1,0 +1,83 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from github_banners.drawing.cleaning import clean
+from github_banners.drawing.text import fit, fit_between, width
+
+
+@pytest.mark.parametrize(
+    ("text", "regular", "bold"),
+    [
+        (" ", 32, 35),
+        ("~", 84, 84),
+        ("m", 98, 105),
+        ("W", 99, 111),
+        ("é", 62, 68),
+        ("Æ", 102, 111),
+        ("…", 102, 111),
+        ("я", 80, 90),
+        ("Ω", 100, 110),
+        ("ש", 75, 85),
+        ("ل", 75, 85),
+        ("佐", 100, 100),
+        ("ｱ", 55, 55),
+        ("₩", 100, 100),
+        ("🚀", 130, 130),
+        ("𠀋", 100, 100),
+        ("❤", 140, 140),
+        ("ก", 70, 70),
+        ("क", 95, 95),
+        ("\u0301\u200d\u2068\ufe0f", 0, 0),
+        ("1\u20e3", 130, 136),
+        ("𒐫", 400, 400),
+    ],
+)
+def test_width_by_class(text, regular, bold):
+    assert width(text, 100) == pytest.approx(1.03 * regular)
+    assert width(text, 100, bold=True) == pytest.approx(1.03 * bold)
+
+
+def test_fit_takes_the_first_size_with_room():
+    assert fit("mm", (20, 10), 1000).size == 20
+    assert fit("mm", (20, 10), 21).size == 10
+
+
+def test_fit_cuts_at_the_last_size():
+    fitted = fit("m" * 50, (20, 10), 100)
+    assert fitted.text == "m" * 8 + "…"
+    assert fitted.size == 10
+    assert fitted.width <= 100
+
+
+def test_fit_cuts_between_graphemes_and_not_after_a_space():
+    assert fit("🏳️‍🌈🏳️‍🌈🏳️‍🌈", (10,), 45).text == "🏳️‍🌈…"
+    assert fit("ab cd", (10,), 28).text == "ab…"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_forced"), [("m" * 9, False), ("佐" * 9, False), ("क" * 9, True), ("क" * 5, False)]
+)
+def test_only_guessed_widths_near_the_room_are_forced(text, is_forced):
+    assert bool(fit(text, (10,), 96).length) == is_forced
+
+
+@given(st.text(max_size=80), st.floats(min_value=30, max_value=400))
+def test_fit_never_exceeds_its_room(text, room):
+    fitted = fit(clean(text), (26, 20, 16), room, bold=True)
+    assert fitted.width <= room
+    assert width(fitted.text, fitted.size, bold=True) == pytest.approx(fitted.width)
+
+
+def test_fit_between_cuts_the_foreign_text_alone():
+    fitted = fit_between("No user “", "m" * 60, "”", (20, 15), 300)
+    assert fitted.text.startswith("No user “m")
+    assert fitted.text.endswith("m…”")
+    assert fitted.width <= 300
+    assert fit_between("No user “", "bo", "”", (20, 15), 300).text == "No user “bo”"
+
+
+def test_a_cut_text_from_right_to_left_stays_isolated():
+    fitted = fit_between("“", "ש" * 60, "”", (20, 15), 300)
+    assert fitted.text.startswith("“\u2068ש")
+    assert fitted.text.endswith("…\u2069”")
