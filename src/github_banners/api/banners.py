@@ -125,4 +125,5 @@ class Banners:
             raise UnknownBanner(name)
         banner, snapshot = found
         self._named.put(name, (banner.owner_id, banner.look))
+        self._lookup.note(snapshot)
         return snapshot, banner.look

@@ -41,5 +41,6 @@ def seconds_fresh(fetched_at: datetime, ttls: Ttls, *, now: datetime) -> int:
 
 
 def later(one: Snapshot, other: Snapshot) -> Snapshot:
-    """Take the snapshot that was asked for later; of equals the one with the higher version."""
-    return max(one, other, key=lambda snapshot: (snapshot.fetched_at, snapshot.version))
+    """Take the snapshot that was asked for later, then that of the higher version, then `other`."""
+    is_older = (other.fetched_at, other.version) < (one.fetched_at, one.version)
+    return one if is_older else other

@@ -6,10 +6,10 @@ they give up, and serves the next request. Nothing here draws or knows HTTP.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -28,9 +28,9 @@ from github_banners.errors import (
 from github_banners.model import Clock, Portfolio, Snapshot, Stats, microseconds
 from github_banners.stats.counting import count
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Freshness, Ttls, judge, later
+from github_banners.stats.freshness import Freshness, Ttls, later
 from github_banners.stats.identity import Asks, ask_by_name
-from github_banners.stats.memory import Memory
+from github_banners.stats.known import Known
 
 _log = structlog.get_logger(__name__)
 
@@ -40,10 +40,6 @@ Charge: TypeAlias = Callable[[], None]
 _UNKNOWN_FOR = timedelta(seconds=60)
 _FAILED_FOR = timedelta(seconds=2)
 _GONE_FOR = timedelta(days=7)
-_NEVER = datetime.min.replace(tzinfo=UTC)
-_NAMES_BYTES = 4 << 20
-_SNAPSHOT_BYTES = 600
-_LANGUAGE_BYTES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +49,6 @@ class Answer:
     snapshot: Snapshot
     freshness: Freshness
     good_until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A snapshot in memory; `compared_at` is when PostgreSQL was last known to agree."""
-
-    snapshot: Snapshot
-    compared_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """Who holds a name, or held it last; `asked_at` is when GitHub was asked by this very name."""
-
-    owner_id: int
-    asked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """A failure that is remembered for a short while, so that nobody hammers at GitHub."""
-
-    error: BannersError
-    until: datetime
 
 
 class Lookup:
@@ -93,11 +65,8 @@ class Lookup:
     ) -> None:
         self._database = database
         self._github = github
-        self._ttls = ttls
         self._clock = clock
-        self._entries: Memory[int, _Entry] = Memory(memory_bytes, bytes_of=_entry_bytes)
-        self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
-        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
+        self._known = Known(ttls=ttls, clock=clock, limit_bytes=memory_bytes)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._saves: dict[int, asyncio.Task[None]] = {}
 
@@ -122,10 +91,7 @@ class Lookup:
 
     async def by_owner(self, known: Snapshot, *, deadline: Deadline, charge: Charge) -> Answer:
         """Find newer numbers of an owner whose last ones are given; those are the answer otherwise."""
-        entry = self._entries.get(known.owner.id)
-        if entry is not None:
-            known = later(known, entry.snapshot)
-        self._remember(known)
+        known = later(known, self._known.get(known.owner.id) or known)
         ask = partial(self._ask_by_id, known)
         name, owner_id = known.owner.login, known.owner.id
         try:
@@ -137,10 +103,16 @@ class Lookup:
 
     def remembered(self, owner_id: int, *, settled: bool = True) -> Snapshot | None:
         """Give what memory has of an owner; `settled` if PostgreSQL need not be asked about it."""
-        entry = self._entries.get(owner_id)
-        if entry is None or (settled and not self._is_settled(entry)):
-            return None
-        return entry.snapshot
+        known = self._known.get(owner_id)
+        return known if known is not None and (self._is_settled(known) or not settled) else None
+
+    def note(self, snapshot: Snapshot) -> None:
+        """Remember what PostgreSQL has just said."""
+        self._known.note(snapshot)
+
+    def note_change(self, owner_ids: Collection[int] | None) -> None:
+        """Hear that PostgreSQL has something new about these owners, or about any."""
+        self._known.note_change(owner_ids)
 
     async def ensure_kept(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """
@@ -169,10 +141,10 @@ class Lookup:
                 task.cancel()
 
     async def _known_by_login(self, key: str, deadline: Deadline) -> Snapshot | None:
-        entry = self._entry_of(key)
-        if entry is not None and self._is_settled(entry):
-            return entry.snapshot
-        if entry is None and self._refusal(key) is not None:
+        known = self._known.by_name(key)
+        if known is not None and self._is_settled(known):
+            return known
+        if known is None and self._known.refusal(key) is not None:
             return None
         stored = None
         with suppress(DatabaseUnavailable):
@@ -180,27 +152,20 @@ class Lookup:
                 partial(users.select_snapshot, login=key), within_seconds=deadline.grant_database()
             )
         # Meanwhile an answer may have come in; who read before it was saved must not ask again.
-        entry = self._entry_of(key)
-        if stored is None:
-            return entry.snapshot if entry is not None else None
-        known = later(entry.snapshot, stored) if entry is not None else stored
-        self._remember(known)
-        self._name(key, known, asked_at=_NEVER)
-        return known
+        known = self._known.by_name(key)
+        if stored is None or (known is not None and later(known, stored) is known):
+            if stored is not None:
+                self._known.note(stored)
+            return known
+        self._known.note_name(key, stored.owner.id)
+        return self._known.note(stored)
 
-    def _entry_of(self, key: str) -> _Entry | None:
-        holder = self._holders.get(key)
-        return self._entries.get(holder.owner_id) if holder is not None else None
-
-    def _is_settled(self, entry: _Entry) -> bool:
-        """Tell whether PostgreSQL need not be asked: compared lately, and fresh or being refreshed."""
-        now = self._clock()
-        owner_id = entry.snapshot.owner.id
-        if owner_id in self._flights or owner_id in self._saves or self._refusal(owner_id):
-            return True
-        if now - entry.compared_at >= self._ttls.memory:
-            return False
-        return self._judge(entry.snapshot) is Freshness.FRESH
+    def _is_settled(self, known: Snapshot) -> bool:
+        """Tell whether PostgreSQL need not be asked: nothing newer can be there, or it is coming."""
+        owner_id = known.owner.id
+        is_coming = owner_id in self._flights or owner_id in self._saves
+        has_failed = self._known.refusal(owner_id) is not None
+        return is_coming or has_failed or self._known.is_settled(known)
 
     async def _answer(
         self,
@@ -212,7 +177,9 @@ class Lookup:
         deadline: Deadline,
         charge: Charge,
     ) -> Answer:
-        freshness = self._judge(known, name) if known is not None else Freshness.HARD_STALE
+        freshness = Freshness.HARD_STALE
+        if known is not None:
+            freshness = self._known.judge(known, name=name)
         if known is not None and freshness is Freshness.FRESH:
             return self._as_answer(known)
         try:
@@ -227,27 +194,8 @@ class Lookup:
         return self._as_answer(snapshot)
 
     def _as_answer(self, snapshot: Snapshot) -> Answer:
-        freshness, good_until = self._judge(snapshot), self._clock()
-        entry = self._entries.get(snapshot.owner.id)
-        if freshness is Freshness.FRESH and entry is not None:
-            good_until = min(
-                snapshot.fetched_at + self._ttls.soft, entry.compared_at + self._ttls.memory
-            )
-        return Answer(snapshot, freshness, good_until)
-
-    def _judge(self, snapshot: Snapshot, name: str | None = None) -> Freshness:
-        """Judge numbers by their age; fresh ones by a name given up only if that was asked for too."""
-        if snapshot.is_gone:
-            return Freshness.HARD_STALE
-        now = self._clock()
-        freshness = judge(snapshot.fetched_at, self._ttls, now=now)
-        if freshness is not Freshness.FRESH or name is None:
-            return freshness
-        holder = self._holders.get(name.lower())
-        is_former = name.lower() != snapshot.owner.login.lower()
-        if is_former and (holder is None or now - holder.asked_at >= self._ttls.soft):
-            return Freshness.SOFT_STALE
-        return freshness
+        good_until = self._known.good_until(snapshot)
+        return Answer(snapshot, self._known.judge(snapshot), good_until)
 
     async def _wait(
         self, flight: asyncio.Task[Snapshot], name: str, deadline: Deadline
@@ -266,7 +214,7 @@ class Lookup:
         flight = self._flights.get(subject)
         if flight is not None:
             return flight
-        refusal = self._refusal(subject)
+        refusal = self._known.refusal(subject)
         if refusal is not None:
             raise refusal
         charge()
@@ -281,18 +229,11 @@ class Lookup:
             return
         error = flight.exception()
         if isinstance(error, UnknownUser):
-            self._refusals.put(subject, _Refusal(error, self._clock() + _UNKNOWN_FOR))
+            self._known.refuse(subject, error, during=_UNKNOWN_FOR)
         elif isinstance(error, BannersError):
-            self._refusals.put(subject, _Refusal(error, self._clock() + _FAILED_FOR))
+            self._known.refuse(subject, error, during=_FAILED_FOR)
         elif error is not None:
             _log.error("lookup.flight_failed", subject=subject, exc_info=error)
-
-    def _refusal(self, subject: str | int) -> BannersError | None:
-        refusal = self._refusals.get(subject)
-        if refusal is None or refusal.until <= self._clock():
-            return None
-        # A raised exception collects the tracebacks of all who raise it.
-        return refusal.error.with_traceback(None)
 
     async def _ask_by_name(self, login: str, known: Snapshot | None) -> Snapshot:
         try:
@@ -302,7 +243,7 @@ class Lookup:
                 self._bury(known)
             raise
         learnt = [self._keep(portfolio, known) for portfolio in portfolios]
-        self._name(login.lower(), learnt[-1], asked_at=learnt[-1].fetched_at)
+        self._known.note_name(login, learnt[-1].owner.id, asked_at=learnt[-1].fetched_at)
         return learnt[-1]
 
     async def _ask_by_id(self, known: Snapshot) -> Snapshot:
@@ -316,7 +257,7 @@ class Lookup:
         stats = count(portfolio.repositories)
         snapshot = Snapshot(portfolio.owner, stats, portfolio.fetched_at)
         snapshot = replace(snapshot, version=_version(snapshot, known))
-        self._remember(snapshot)
+        self._known.note(snapshot)
         self._save_later(portfolio.owner.id, self._save(portfolio, stats))
         return snapshot
 
@@ -324,27 +265,16 @@ class Lookup:
         """Note that GitHub no longer knows an owner, and keep the last numbers."""
         gone = replace(known, is_gone=True)
         owner_id = known.owner.id
-        self._remember(gone)
-        refusal = _Refusal(UnknownUser(known.owner.login), self._clock() + _GONE_FOR)
-        self._refusals.put(owner_id, refusal)
+        self._known.note(gone)
+        self._known.refuse(owner_id, UnknownUser(known.owner.login), during=_GONE_FOR)
         self._save_later(owner_id, self._mark_gone(owner_id))
         return gone
-
-    def _remember(self, snapshot: Snapshot) -> None:
-        self._entries.put(snapshot.owner.id, _Entry(snapshot, self._clock()))
-        self._name(snapshot.owner.login.lower(), snapshot, asked_at=snapshot.fetched_at)
-
-    def _name(self, key: str, snapshot: Snapshot, *, asked_at: datetime) -> None:
-        holder = self._holders.get(key)
-        if holder is not None and holder.owner_id == snapshot.owner.id:
-            asked_at = max(asked_at, holder.asked_at)
-        self._holders.put(key, _Holder(snapshot.owner.id, asked_at))
 
     async def _save(self, portfolio: Portfolio, stats: Stats) -> None:
         async with self._database.transaction() as connection:
             saved = await users.upsert_portfolios(connection, [(portfolio, stats)])
         for snapshot in saved:
-            self._remember(snapshot)
+            self._known.note(snapshot)
 
     async def _mark_gone(self, owner_id: int) -> None:
         async with self._database.transaction() as connection:
@@ -380,7 +310,3 @@ def _version(snapshot: Snapshot, known: Snapshot | None) -> int:
         snapshot.stats,
     )
     return known.version if is_same else max(known.version + 1, asked_at)
-
-
-def _entry_bytes(entry: _Entry) -> int:
-    return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)

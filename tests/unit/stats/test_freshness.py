@@ -61,4 +61,4 @@ def test_of_answers_of_one_time_the_higher_version_wins() -> None:
     low, high = asked(NOW, 1), asked(NOW, 2)
     assert later(low, high) is later(high, low) is high
     same = asked(NOW, 2)
-    assert later(high, same) is high
+    assert later(high, same) is same

@@ -1,0 +1,132 @@
+"""
+What a process knows of owners without asking anybody: numbers, names, and who refused to answer.
+
+Bounded in bytes. Decides how far its own memory may be trusted; asks neither database nor GitHub.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from github_banners.errors import BannersError
+from github_banners.model import Clock, Snapshot
+from github_banners.stats.freshness import Freshness, Ttls, judge, later
+from github_banners.stats.memory import Memory
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_NAMES_BYTES = 4 << 20
+_SNAPSHOT_BYTES = 600
+_LANGUAGE_BYTES = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A snapshot; `compared_at` is when PostgreSQL was last known to have nothing newer."""
+
+    snapshot: Snapshot
+    compared_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who holds a name, or held it last; `asked_at` is when GitHub was asked by this very name."""
+
+    owner_id: int
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """A failure that is remembered for a short while, so that nobody hammers at GitHub."""
+
+    error: BannersError
+    until: datetime
+
+
+class Known:
+    """The memory of one process; a subject is an owner's id, or a name whose owner is not known."""
+
+    def __init__(self, *, ttls: Ttls, clock: Clock, limit_bytes: int) -> None:
+        self._ttls = ttls
+        self._clock = clock
+        self._entries: Memory[int, _Entry] = Memory(limit_bytes, bytes_of=_entry_bytes)
+        self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
+        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
+        self._changed_at: Memory[int, datetime] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
+        self._all_changed_at = _NEVER
+
+    def get(self, owner_id: int) -> Snapshot | None:
+        """Give the last numbers of an owner, however old."""
+        entry = self._entries.get(owner_id)
+        return entry.snapshot if entry is not None else None
+
+    def by_name(self, name: str) -> Snapshot | None:
+        """Give the last numbers of whoever held a name last."""
+        holder = self._holders.get(name.lower())
+        return self.get(holder.owner_id) if holder is not None else None
+
+    def note(self, snapshot: Snapshot) -> Snapshot:
+        """Remember what PostgreSQL or GitHub has said; returns the newest that is known then."""
+        known = self.get(snapshot.owner.id)
+        newest = later(known, snapshot) if known is not None else snapshot
+        self._entries.put(newest.owner.id, _Entry(newest, self._clock()))
+        self.note_name(newest.owner.login, newest.owner.id, asked_at=newest.fetched_at)
+        return newest
+
+    def note_name(self, name: str, owner_id: int, *, asked_at: datetime = _NEVER) -> None:
+        """Remember who holds a name, and when GitHub was asked by it."""
+        holder = self._holders.get(name.lower())
+        if holder is not None and holder.owner_id == owner_id:
+            asked_at = max(asked_at, holder.asked_at)
+        self._holders.put(name.lower(), _Holder(owner_id, asked_at))
+
+    def note_change(self, owner_ids: Collection[int] | None) -> None:
+        """Compare these owners, or all, with PostgreSQL before they are used again."""
+        if owner_ids is None:
+            self._all_changed_at = self._clock()
+        for owner_id in owner_ids or ():
+            self._changed_at.put(owner_id, self._clock())
+
+    def refuse(self, subject: str | int, error: BannersError, *, during: timedelta) -> None:
+        """Remember a failure for a while."""
+        self._refusals.put(subject, _Refusal(error, self._clock() + during))
+
+    def refusal(self, subject: str | int) -> BannersError | None:
+        """Give the failure that is remembered of a subject."""
+        refusal = self._refusals.get(subject)
+        if refusal is None or refusal.until <= self._clock():
+            return None
+        # A raised exception collects the tracebacks of all who raise it.
+        return refusal.error.with_traceback(None)
+
+    def is_settled(self, snapshot: Snapshot) -> bool:
+        """Tell whether neither PostgreSQL nor GitHub need be asked about an owner."""
+        return self._clock() < self.good_until(snapshot)
+
+    def good_until(self, snapshot: Snapshot) -> datetime:
+        """Tell until when a snapshot needs no second look; now or earlier if it needs one."""
+        entry = self._entries.get(snapshot.owner.id)
+        if entry is None or self.judge(snapshot) is not Freshness.FRESH:
+            return _NEVER
+        changed_at = self._changed_at.get(snapshot.owner.id) or _NEVER
+        if entry.compared_at <= max(changed_at, self._all_changed_at):
+            return _NEVER
+        return min(snapshot.fetched_at + self._ttls.soft, entry.compared_at + self._ttls.memory)
+
+    def judge(self, snapshot: Snapshot, *, name: str | None = None) -> Freshness:
+        """Judge numbers by their age; by a name that was given up, also by when that was asked for."""
+        if snapshot.is_gone:
+            return Freshness.HARD_STALE
+        now = self._clock()
+        freshness = judge(snapshot.fetched_at, self._ttls, now=now)
+        if freshness is not Freshness.FRESH or name is None:
+            return freshness
+        holder = self._holders.get(name.lower())
+        is_former = name.lower() != snapshot.owner.login.lower()
+        if is_former and (holder is None or now - holder.asked_at >= self._ttls.soft):
+            return Freshness.SOFT_STALE
+        return freshness
+
+
+def _entry_bytes(entry: _Entry) -> int:
+    return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)
