@@ -9,7 +9,7 @@ In reading order, along the way a number takes from GitHub to a README:
 - `database`: keep it
 - `drawing`: draw it
 - `messages`: send it between services
-- `api`: hand it out
+- `api`: hand it out; `renderer` draws and `storage` keeps for it
 - `serving`: run a service
 - `sandbox`: a stand-in for GitHub, to try all of it without the network
 - `cli`: the command
