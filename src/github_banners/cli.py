@@ -11,6 +11,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import msgspec
@@ -95,11 +96,10 @@ def sandbox(
     ] = None,
 ) -> None:
     """Be GitHub: invented users over REST and GraphQL, slow or broken as you wish."""
-    from github_banners.sandbox import create_app
     from github_banners.serving.run import claim_port
 
     _configure_logs(Settings.from_environment(_logging_only()))
-    github = create_app(
+    github = _sandbox().create_app(
         seed=seed,
         recordings=recordings,
         latency_seconds=_seconds(latency, option="--latency"),
@@ -120,10 +120,8 @@ async def _serve(settings: Settings, conninfo: str, *, demo: bool) -> None:
     async with AsyncExitStack() as stack:
         servers = []
         if demo:
-            from github_banners.sandbox import create_app
-
             port = claim_port("127.0.0.1", 0)
-            github = create_app()
+            github = _sandbox().create_app()
             await stack.enter_async_context(github.lifespan())
             servers.append(
                 await stack.enter_async_context(listening(github, host="127.0.0.1", port=port))
@@ -149,24 +147,30 @@ async def _serve_sandbox(github: Any, *, host: str, port: int) -> None:
 
 def _welcome(settings: Settings, *, demo: bool) -> str:
     base = settings.public_url or f"http://{_reachable(settings.host)}:{settings.port}"
-    lines = [f"GitHub Banners is ready: {base}", ""]
-    example = "torvalds"
+    banner = f"{base}/banners/preview?username="
+    example, hints = "torvalds", []
     if demo:
-        from github_banners.sandbox import SAMPLE_USERS
-
-        example = SAMPLE_USERS[0][0]
-        lines += ["Open the banner of somebody invented:", ""]
-        lines += [
-            f"  {base}/banners/preview?username={login}&type=dark\n      {about}"
-            for login, about in SAMPLE_USERS
+        example = "mia-maintains"
+        hints = ["or with another name of this GitHub:", ""]
+        hints += [f"  {login:<40} {about}" for login, about in _sandbox().SAMPLE_USERS]
+    elif not settings.github_tokens:
+        hints = ["Without GITHUB_TOKENS GitHub answers for about 30 new users an hour."]
+    return "\n".join(
+        [
+            f"GitHub Banners is ready: {base}",
+            "",
+            "Open a banner:",
+            "",
+            f"  {banner}{example}&type=dark",
+            "",
+            *(*hints, "") * bool(hints),
+            "Paste it into a README:",
+            "",
+            f"  ![GitHub stats]({banner}{example})",
+            "",
+            "Ctrl-C stops everything.",
         ]
-    else:
-        lines += ["Open a banner:", "", f"  {base}/banners/preview?username={example}&type=dark"]
-        if not settings.github_tokens:
-            lines += ["", "Without GITHUB_TOKENS GitHub answers about 30 new users an hour."]
-    lines += ["", "Paste it into a README:", ""]
-    lines += [f"  ![GitHub stats]({base}/banners/preview?username={example})"]
-    return "\n".join([*lines, "", "Ctrl-C stops everything."])
+    )
 
 
 def _reachable(host: str) -> str:
@@ -233,6 +237,16 @@ def _logging_only() -> dict[str, str]:
     return {name: os.environ.get(name, "") for name in VARIABLES if name.startswith("LOG_")}
 
 
+def _sandbox() -> ModuleType:
+    try:
+        from github_banners import sandbox as room
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
+        ) from error
+    return room
+
+
 def _seconds(given: str, *, option: str) -> float:
     import durationpy
 
@@ -246,8 +260,7 @@ def _seconds(given: str, *, option: str) -> float:
 
 
 def _failures(given: str) -> list[Any]:
-    from github_banners.sandbox import Failure
-
+    Failure = _sandbox().Failure  # noqa: N806
     try:
         return [Failure(one.strip()) for one in given.split(",") if one.strip()]
     except ValueError:

@@ -57,7 +57,7 @@ def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Wire-level chatter of the HTTP client says nothing that our own events do not.
-    for chatty in ("httpcore2", "httpx2", "httpcore", "httpx", "asyncio"):
+    for chatty in ("alembic", "httpcore2", "httpx2", "httpcore", "httpx", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
