@@ -16,7 +16,9 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
     │   ├── StillCounting                the first answer is awaited
     │   ├── Busy                         too much is being drawn
     │   ├── GitHubUnavailable            GitHub can't be asked
-    │   └── DatabaseUnavailable          PostgreSQL can't be asked
+    │   ├── DatabaseUnavailable          PostgreSQL can't be asked
+    │   └── StorageUnavailable           can't store banner
+    ├── UnreadableMessage            400 another service's words, not the agreed ones
     └── Misconfigured                exit code 2, before anything is served
         └── InvalidSettings              every wrong variable at once
 """
@@ -150,6 +152,19 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL can't be asked now."""
 
     state = State.NUMBERS_UNAVAILABLE
+
+
+class StorageUnavailable(Unavailable):
+    """Banners can't be stored or read now: the disk is full, away or not ours."""
+
+    sentence = "can't store banner"
+
+
+class UnreadableMessage(BannersError):
+    """What another service sent has not the agreed shape; the message names the field."""
+
+    status = 400
+    sentence = "invalid inputs"
 
 
 class Misconfigured(BannersError):

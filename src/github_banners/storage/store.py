@@ -1,0 +1,160 @@
+"""
+The store: files in a folder, written whole or not at all.
+
+The only place that knows obstore. Of two drawings of one banner the higher version stays, whoever
+writes first: a lock file, one of 256 beside the banners, guards read, compare and put across
+threads and processes. Readers take no lock.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore
+
+from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable
+from github_banners.messages.shapes import StoreAsk
+from github_banners.storage.names import MEDIA_TYPE, address, file_name, parse_path
+from github_banners.storage.pictures import check_picture, split_version, with_version
+
+_LOCKS = ".locks"  # no banner's path begins with a dot
+_WRITERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Where a picture is; `is_superseded` says that a newer one was there and stays."""
+
+    url: str
+    is_superseded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A picture as it was put, and its version."""
+
+    body: bytes
+    version: int
+    media_type: str = MEDIA_TYPE
+
+
+def open_store(url: str) -> "Store":
+    """
+    Open the store that BANNERS_STORAGE_URL names; nothing is touched before the first use.
+
+    :raises InvalidSettings: it is not the address of a folder
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    is_plain = not (parts.query or parts.fragment or "\0" in path)
+    if (
+        parts.scheme != "file"
+        or parts.netloc not in {"", "localhost"}
+        or path[:1] != "/"
+        or not is_plain
+    ):
+        example = "file:///var/lib/github-banners"
+        raise InvalidSettings([f"BANNERS_STORAGE_URL must be a folder such as {example}"])
+    return Store(Path(path))
+
+
+class Store:
+    """Pictures by path; close it when nobody puts any more."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._opened: LocalStore | None = None
+        # Its own threads: who waits for a lock must not hold up the rest of the program.
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="store")
+
+    def close(self) -> None:
+        """Finish what is being written."""
+        self._writers.shutdown()
+
+    async def keep(self, ask: StoreAsk) -> Stored:
+        """Store what another service asks for; errors as `put`."""
+        return await self.put(ask.url_path, ask.banner_info, version=ask.version)
+
+    async def put(self, path: str, body: bytes, *, version: int | None) -> Stored:
+        """
+        Store a picture, unless a newer one is there; an equal version overwrites.
+
+        Without a version a picture is as new as the stored one. What has begun is finished, also
+        when the caller is cancelled.
+
+        :raises InvalidOption: no banner can have this path, or the body is no picture
+        :raises StorageUnavailable: the disk can't take it now
+        """
+        loop = asyncio.get_running_loop()
+        name = parse_path(path)
+        return await loop.run_in_executor(self._writers, self._put, name, body, version)
+
+    async def get(self, path: str) -> StoredPicture | None:
+        """
+        Find a picture; None too for a path that no banner can have.
+
+        :raises StorageUnavailable: the disk can't be read now
+        """
+        try:
+            name = parse_path(path)
+        except InvalidOption:
+            return None
+        with _our_errors():
+            try:
+                found = await self._disk().get_async(file_name(name))
+                return _picture_of(bytes(await found.bytes_async()))
+            except FileNotFoundError:
+                return None
+
+    def _put(self, name: str, body: bytes, version: int | None) -> Stored:
+        check_picture(body)
+        with _our_errors(), self._locked(name):
+            kept_version = self._kept_version(name)
+            newest = kept_version if version is None else version
+            if newest < kept_version:
+                return Stored(address(name), is_superseded=True)
+            self._disk().put(file_name(name), with_version(body, newest))
+            return Stored(address(name))
+
+    def _kept_version(self, name: str) -> int:
+        try:
+            picture = _picture_of(bytes(self._disk().get(file_name(name)).bytes()))
+        except FileNotFoundError:
+            return 0
+        return picture.version if picture is not None else 0
+
+    @contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        folder = self._folder / _LOCKS
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{hashlib.sha256(name.encode()).digest()[0]:02x}").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _disk(self) -> LocalStore:
+        if self._opened is None:
+            self._opened = LocalStore(self._folder, mkdir=True)
+        return self._opened
+
+
+def _picture_of(stored: bytes) -> StoredPicture | None:
+    """Read a file; one without a version at its end was not written to the end."""
+    found = split_version(stored)
+    return StoredPicture(*found) if found is not None else None
+
+
+@contextmanager
+def _our_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, BaseError) as error:
+        raise StorageUnavailable(
+            f"the store can't be used: {str(error).partition(chr(10))[0]}"
+        ) from error

@@ -1,0 +1,111 @@
+"""Nouns into shapes and back."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from github_banners.look import Field, Look, NumberFormat, Theme
+from github_banners.messages.shapes import BannerEvent, Format, PreviewAsk
+from github_banners.messages.translation import (
+    Update,
+    event_of,
+    preview_ask_of,
+    update_of,
+    wish_of,
+)
+from github_banners.model import Owner, Snapshot, Stats
+from tests.unit.messages.captured import EVENT, PREVIEW
+
+FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
+PRODUCED_AT = datetime(2026, 11, 22, 16, 36, 38, 123457, tzinfo=UTC)
+STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
+
+LOOKS = st.builds(
+    Look,
+    theme=st.sampled_from(Theme),
+    hide=st.lists(st.sampled_from(Field), unique=True).map(tuple),
+    langs_count=st.none() | st.integers(1, 10),
+    title=st.none() | st.text(min_size=1, max_size=64),
+    number_format=st.sampled_from(NumberFormat),
+    border=st.booleans(),
+    bg_color=st.none() | st.just("ffffff"),
+)
+SNAPSHOTS = st.builds(
+    Snapshot,
+    owner=st.builds(
+        Owner,
+        id=st.just(0),
+        login=st.from_regex(r"[A-Za-z0-9]{1,39}", fullmatch=True),
+        display_name=st.none() | st.text(max_size=64),
+    ),
+    stats=st.just(STATS),
+    fetched_at=st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    version=st.integers(0, 2**63 - 1),
+)
+
+
+@settings(deadline=None)
+@given(snapshot=SNAPSHOTS, look=LOOKS)
+def test_an_update_survives_the_wire(snapshot: Snapshot, look: Look) -> None:
+    update = Update("wycats-dark", snapshot, look, snapshot.version)
+    event = BannerEvent.from_json(event_of(update, produced_at=PRODUCED_AT).to_json())
+    assert event.produced_at == PRODUCED_AT
+    assert update_of(event) == update
+
+
+@settings(deadline=None)
+@given(snapshot=SNAPSHOTS, look=LOOKS, shape=st.sampled_from(Format))
+def test_a_wish_survives_the_wire(snapshot: Snapshot, look: Look, shape: Format) -> None:
+    ask = PreviewAsk.from_json(preview_ask_of(snapshot, look, format=shape).to_json())
+    read, read_look = wish_of(ask)
+    assert (read.owner, read.stats, read.fetched_at) == (
+        snapshot.owner,
+        snapshot.stats,
+        snapshot.fetched_at,
+    )
+    assert (read_look, ask.format) == (look, shape)
+
+
+def test_a_plain_banner_is_announced_as_the_other_program_does() -> None:
+    captured = json.loads(EVENT)
+    stats = Stats(**captured["payload"]["stats"])
+    snapshot = Snapshot(Owner(4, "wycats"), stats, FETCHED_AT)
+    update = Update("WyCats-dark", snapshot, Look(theme=Theme.DARK), 9)
+    ours = json.loads(event_of(update, produced_at=PRODUCED_AT).to_json())
+    assert ours["payload"].pop("version") == 9
+    captured["payload"]["storage_path"] = "wycats-dark"
+    captured["payload"]["fetched_at"] = "2026-11-22T16:36:37.586084Z"
+    captured["produced_at"] = "2026-11-22T16:36:38.123457Z"
+    assert ours == captured
+
+
+def test_a_plain_wish_is_sent_as_the_other_program_does() -> None:
+    captured = json.loads(PREVIEW)
+    snapshot = Snapshot(Owner(4, "wycats"), Stats(**captured["stats"]), FETCHED_AT)
+    ours = json.loads(preview_ask_of(snapshot, Look(theme=Theme.DARK)).to_json())
+    assert ours == captured | {"fetched_at": "2026-11-22T16:36:37.586084Z"}
+
+
+def test_languages_come_off_the_wire_in_their_order() -> None:
+    update = update_of(BannerEvent.from_json(EVENT))
+    assert list(update.snapshot.stats.languages) == ["Ruby", "JavaScript", "Rust", "C", "CSS"]
+    assert update.look == Look(theme=Theme.DARK)
+
+
+@pytest.mark.parametrize("produced_at", [PRODUCED_AT, None])
+def test_numbers_without_a_date_have_that_of_the_event(produced_at: datetime | None) -> None:
+    message = json.loads(EVENT)
+    message["payload"] |= {"fetched_at": None, "version": 3}
+    message["produced_at"] = produced_at and produced_at.isoformat()
+    snapshot = update_of(BannerEvent.from_json(json.dumps(message).encode())).snapshot
+    assert snapshot.fetched_at == (produced_at or datetime(1970, 1, 1, tzinfo=UTC))
+    assert snapshot.version == 3
+
+
+def test_the_banner_type_is_the_theme_whatever_the_look_says() -> None:
+    message = json.loads(PREVIEW) | {"look": {"type": "auto", "radius": 3}}
+    _, look = wish_of(PreviewAsk.from_json(json.dumps(message).encode()))
+    assert look == Look(theme=Theme.DARK, radius=3)
