@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.accounts import accounts_of
-from github_banners.github.client import GitHub, open_http
+from github_banners.github.client import GitHub
 from github_banners.github.graphql import (
     OwnerAnswer,
     Question,
@@ -30,6 +30,7 @@ from github_banners.github.graphql import (
     read_page,
 )
 from github_banners.github.protocol import Failure, FailureKind, Reply
+from github_banners.github.sender import open_http
 from github_banners.model import Portfolio, utc_now
 from github_banners.settings import Secret
 from tests.acceptance.processes import running

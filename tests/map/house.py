@@ -20,7 +20,7 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "mana
 NOUNS = {"model", "errors", "settings", "look"}
 KEEPERS = {"github", "database", "stats"}
 DOORS = {"api", "renderer", "storage"}
-ASSEMBLY = {"cli", "__main__"}
+ASSEMBLY = {"app", "cli", "__main__"}
 
 # A room -> the rooms that it may know besides itself.
 ARROWS: Mapping[str, set[str]] = {
@@ -38,7 +38,8 @@ ARROWS: Mapping[str, set[str]] = {
     "renderer": NOUNS | {"drawing", "messages", "serving"},
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
-    "cli": NOUNS | KEEPERS | DOORS | {"drawing", "messages", "serving", "sandbox"},
+    "app": NOUNS | DOORS | {"database", "drawing", "messages"},
+    "cli": NOUNS | KEEPERS | DOORS | {"app", "drawing", "messages", "serving", "sandbox"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -52,7 +53,7 @@ PLACES: Mapping[str, set[str]] = {
     "granian": {"serving/run.py"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
-    "httpx2": {"github/client.py", "messages/calls.py"},
+    "httpx2": {"github/client.py", "github/sender.py", "messages/calls.py"},
     "litestar": {*DOORS, "sandbox", "serving"},
     "minijinja": {"drawing"},
     "msgspec": {""},
@@ -63,7 +64,7 @@ PLACES: Mapping[str, set[str]] = {
     "psycopg_pool": {"database"},
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
-    "stamina": {"github/client.py", "messages", *(f"{door}/app.py" for door in DOORS)},
+    "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
     "typer": {"cli.py"},
 }

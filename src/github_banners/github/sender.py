@@ -1,0 +1,192 @@
+"""
+The only sender: puts a question on the wire, on an account that may pay, until it is answered.
+
+It knows no owner and no repository: what a good answer is, the caller's reader says.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import httpx2
+import stamina
+import structlog
+
+from github_banners import __version__
+from github_banners.errors import GitHubUnavailable, UnknownUser
+from github_banners.github.accounts import Account, choose
+from github_banners.github.protocol import (
+    API_VERSION,
+    Failure,
+    FailureKind,
+    Reply,
+    Resource,
+    classify,
+    read_room,
+)
+from github_banners.model import Clock
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+_ATTEMPTS = 3
+_CONNECT_SECONDS = 2.0
+_HEADERS = {
+    "accept": "application/vnd.github+json",
+    "user-agent": f"github-banners/{__version__}",
+}
+# An organisation may forbid a kind of token, and show the same in public to whoever has none.
+ANOTHER_MAY_PAY = {
+    FailureKind.PRIMARY_LIMIT,
+    FailureKind.SECONDARY_LIMIT,
+    FailureKind.BAD_TOKEN,
+    FailureKind.SUSPENDED,
+    FailureKind.FORBIDDEN,
+}
+WORTH_A_RETRY = {
+    FailureKind.SERVER,
+    FailureKind.TOO_HEAVY,
+    FailureKind.UNREADABLE,
+    FailureKind.UNREACHABLE,
+}
+
+
+class Refused(Exception):
+    """GitHub's answer was no answer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.kind}: {failure.message}")
+        self.failure = failure
+
+    def explain(self, name: str) -> UnknownUser | GitHubUnavailable:
+        """Say in our own words what it means for whoever was asked about."""
+        if self.failure.kind is FailureKind.NOT_FOUND:
+            return UnknownUser(name)
+        return GitHubUnavailable(str(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A question on the wire; `resource` is the budget that pays for it."""
+
+    method: str
+    url: str
+    resource: Resource
+    content: bytes | None = None
+
+
+@asynccontextmanager
+async def open_http(*, timeout: timedelta) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ASYNC109 - the wire's, not ours
+    """Open the connections that every question shares; `timeout` bounds each wait on the wire."""
+    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+    wait = httpx2.Timeout(timeout.total_seconds(), connect=_CONNECT_SECONDS)
+    async with httpx2.AsyncClient(timeout=wait, limits=limits, trust_env=False) as http:
+        yield http
+
+
+class Sender:
+    """Sends questions to one GitHub; the accounts take turns."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        *,
+        api_url: str,
+        accounts: Sequence[Account],
+        clock: Clock,
+    ) -> None:
+        self._http = http
+        self._api_url = api_url
+        self._accounts = accounts
+        self._clock = clock
+
+    def room(self, resource: Resource) -> int:
+        """Count what the account that would pay next has left; 0 when nobody can pay."""
+        now = self._clock()
+        account = choose(self._accounts, resource, now=now)
+        return account.room(resource, now=now) if account is not None else 0
+
+    def get(self, path: str) -> Request:
+        """Make a question to REST."""
+        return Request("GET", self._api_url + path, Resource.CORE)
+
+    def query(self, body: bytes) -> Request:
+        """Make a question to GraphQL, which an Enterprise Server has beside `/api/v3`."""
+        url = self._api_url.removesuffix("/v3") + "/graphql"
+        return Request("POST", url, Resource.GRAPHQL, body)
+
+    async def ask(self, request: Request, read: Callable[[Reply], T | Failure]) -> T:
+        """
+        Ask until an account is let in; what passes by itself is tried again.
+
+        :raises Refused: nobody was let in, or it did not pass
+        """
+        if request.resource is Resource.GRAPHQL:
+            # REST takes over at once: a query that was too heavy costs extra points.
+            return await self._ask_once(request, read)
+        async for attempt in stamina.retry_context(
+            on=_is_worth_a_retry, attempts=_ATTEMPTS, wait_initial=0.1, wait_max=0.5, timeout=None
+        ):
+            with attempt:
+                return await self._ask_once(request, read)
+        raise AssertionError  # pragma: no cover - the context either returns or raises
+
+    async def _ask_once(self, request: Request, read: Callable[[Reply], T | Failure]) -> T:
+        failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has anything left")
+        untried = list(self._accounts)
+        while account := choose(untried, request.resource, now=self._clock()):
+            untried.remove(account)
+            reply = await self._send(request, account)
+            verdict = classify(reply, resource=request.resource, now=self._clock())
+            answer = verdict or read(reply)
+            if not isinstance(answer, Failure):
+                account.note_success()
+                return answer
+            failure = answer
+            account.note_failure(failure, request.resource, now=self._clock())
+            if failure.kind not in ANOTHER_MAY_PAY:
+                break
+            _log.warning("github.account_refused", account=account.name, reason=failure.kind)
+        raise Refused(failure)
+
+    async def _send(self, request: Request, account: Account) -> Reply:
+        try:
+            with account.paying(request.resource):
+                response = await self._http.request(
+                    request.method,
+                    request.url,
+                    headers=self._headers(request, account),
+                    content=request.content,
+                )
+        except httpx2.HTTPError as error:
+            raise Refused(Failure(FailureKind.UNREACHABLE, type(error).__name__)) from error
+        reply = Reply(response.status_code, response.headers, response.content)
+        room = read_room(reply, resource=request.resource)
+        if room is not None:
+            account.note_room(room)
+        _log.debug(
+            "github.asked",
+            resource=request.resource,
+            account=account.name,
+            status=reply.status,
+            milliseconds=round(response.elapsed.total_seconds() * 1000),
+        )
+        return reply
+
+    def _headers(self, request: Request, account: Account) -> dict[str, str]:
+        headers = dict(_HEADERS)
+        # An older Enterprise Server refuses a version that it does not know.
+        if not self._api_url.endswith("/v3"):
+            headers["x-github-api-version"] = API_VERSION
+        if request.content is not None:
+            headers["content-type"] = "application/json"
+        if account.token is not None:
+            headers["authorization"] = f"Bearer {account.token.reveal()}"
+        return headers
+
+
+def _is_worth_a_retry(error: Exception) -> bool:
+    return isinstance(error, Refused) and error.failure.kind in WORTH_A_RETRY
