@@ -12,6 +12,7 @@ In reading order, along the way a number takes from GitHub to a README:
 - `api`: hand it out; `renderer` draws and `storage` keeps for it
 - `serving`: run a service
 - `sandbox`: a stand-in for GitHub, to try all of it without the network
+- `app`: all of it in one process
 - `cli`: the command
 """
 

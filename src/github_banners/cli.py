@@ -8,8 +8,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -29,6 +29,15 @@ app = typer.Typer(
 )
 
 
+class Plan(msgspec.Struct, frozen=True):
+    """What the parent of several processes has decided for them."""
+
+    conninfo: str
+    data_dir: str
+    port: int
+    github_api_url: str | None = None
+
+
 def main() -> None:
     """Run one command; what is misconfigured ends it with code 2 and a sentence."""
     try:
@@ -45,15 +54,26 @@ def serve(
     demo: Annotated[
         bool, typer.Option("--demo", help="Ask a built-in GitHub with invented users instead.")
     ] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
 ) -> None:
-    """Serve banners: everything in one process, with a database of its own unless DB_HOST is set."""
+    """Serve banners: everything in one, with a database of its own unless DB_HOST is set."""
     from github_banners.serving.run import claim_port
 
     settings = _read_settings()
     port = claim_port(settings.host, settings.port)
-    settings = msgspec.structs.replace(settings, port=port)
-    with _running_service(), _conninfo(settings, name="demo" if demo else "postgresql") as conninfo:
-        _run(_serve(settings, conninfo, demo=demo))
+    data_dir = settings.data_dir or _default_data_dir()
+    with _running_service(), _conninfo(settings, data_dir, demo=demo) as conninfo:
+        plan = Plan(conninfo, str(data_dir / ("demo-files" if demo else "files")), port)
+        _run(_serve(settings, plan, demo=demo, workers=workers))
+
+
+@app.command(hidden=True)
+def worker() -> None:
+    """Be one process of `serve --workers`; the plan comes on standard input, whose end is ours."""
+    settings = _read_settings()
+    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
+    with _running_service():
+        _run(_work(settings, plan))
 
 
 @app.command()
@@ -113,28 +133,61 @@ def sandbox(
         _run(_serve_sandbox(github, host=host, port=port))
 
 
-async def _serve(settings: Settings, conninfo: str, *, demo: bool) -> None:
-    from github_banners.api.app import open_api
-    from github_banners.serving.run import claim_port, listening, until_stopped
+async def _serve(settings: Settings, plan: Plan, *, demo: bool, workers: int) -> None:
+    from github_banners.serving.run import claim_port, listening, until_listening, until_stopped
+    from github_banners.serving.workers import supervise
 
     async with AsyncExitStack() as stack:
-        servers = []
+        owned = []
         if demo:
             port = claim_port("127.0.0.1", 0)
             github = _sandbox().create_app()
             await stack.enter_async_context(github.lifespan())
-            servers.append(
-                await stack.enter_async_context(listening(github, host="127.0.0.1", port=port))
-            )
-            url = Url(f"http://127.0.0.1:{port}")
-            settings = msgspec.structs.replace(settings, github_api_url=url)
-        api = await stack.enter_async_context(open_api(settings, conninfo=conninfo))
-        servers.append(
-            await stack.enter_async_context(listening(api, host=settings.host, port=settings.port))
-        )
-        typer.echo(_welcome(settings, demo=demo))
-        await until_stopped(*servers)
+            sandbox_server = listening(github, host="127.0.0.1", port=port)
+            owned.append(await stack.enter_async_context(sandbox_server))
+            plan = msgspec.structs.replace(plan, github_api_url=f"http://127.0.0.1:{port}")
+        if workers == 1:
+            owned += await stack.enter_async_context(_serving(settings, plan))
+        else:
+            supervising = supervise(["worker"], count=workers, first_line=msgspec.json.encode(plan))
+            owned.append(await stack.enter_async_context(_owning(supervising)))
+            await until_listening(settings.host, plan.port, *owned)
+        typer.echo(_welcome(msgspec.structs.replace(settings, port=plan.port), demo=demo))
+        await until_stopped(*owned)
         typer.echo("Stopping.", err=True)
+
+
+async def _work(settings: Settings, plan: Plan) -> None:
+    from github_banners.serving.run import until_stopped
+    from github_banners.serving.workers import until_input_ends
+
+    async with _serving(settings, plan) as owned, _owning(until_input_ends()) as parent:
+        await until_stopped(*owned, stopping=parent)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, plan: Plan) -> AsyncIterator[list[asyncio.Task[None]]]:
+    from github_banners.app import open_all_in_one
+    from github_banners.serving.run import listening
+
+    if plan.github_api_url is not None:
+        settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
+    opened = open_all_in_one(settings, conninfo=plan.conninfo, data_dir=Path(plan.data_dir))
+    async with (
+        opened as service,
+        listening(service.app, host=settings.host, port=plan.port) as server,
+    ):
+        yield [server, *service.tasks]
+
+
+@asynccontextmanager
+async def _owning(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 async def _serve_sandbox(github: Any, *, host: str, port: int) -> None:
@@ -198,15 +251,15 @@ def _running_service() -> Iterator[None]:
 
 
 @contextmanager
-def _conninfo(settings: Settings, *, name: str) -> Iterator[str]:
+def _conninfo(settings: Settings, data_dir: Path, *, demo: bool) -> Iterator[str]:
     """Find the configured database, or run one of our own in DATA_DIR."""
     if settings.conninfo is not None:
         yield settings.conninfo
         return
     from github_banners.database.embedded import running
 
-    data_dir = settings.data_dir or _default_data_dir()
-    with running(data_dir / name, report=lambda text: typer.echo(text, err=True)) as conninfo:
+    folder = data_dir / ("demo" if demo else "postgresql")
+    with running(folder, report=lambda text: typer.echo(text, err=True)) as conninfo:
         yield conninfo
 
 

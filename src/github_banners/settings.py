@@ -23,6 +23,7 @@ from github_banners.errors import InvalidSettings
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Url = NewType("Url", str)
 Origin = NewType("Origin", str)
+StorageUrl = NewType("StorageUrl", str)
 
 _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
 _LONGEST = timedelta(days=366)
@@ -110,6 +111,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hard_ttl: Annotated[
         timedelta, Meta(description="age above which a request waits for new numbers")
     ] = timedelta(hours=24)
+    refresh_interval: Annotated[
+        timedelta, Meta(description="how often banners that are asked for daily are refreshed")
+    ] = timedelta(hours=1)
     request_timeout: Annotated[
         timedelta, Meta(description="time for JSON clients and for questions to GitHub")
     ] = timedelta(seconds=10)
@@ -126,6 +130,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     postgres_db: Annotated[str, Meta(description="PostgreSQL's database")] = "github_banners"
     data_dir: Annotated[
         Path | None, Meta(description="where the embedded PostgreSQL keeps its files")
+    ] = None
+    banners_storage_url: Annotated[
+        StorageUrl | None,
+        Meta(description="where drawn banners are kept, `file:///...`; else below DATA_DIR"),
     ] = None
 
     @classmethod
@@ -251,6 +259,13 @@ def _read_origin(given: str) -> Origin:
     return Origin(flat)
 
 
+def _read_storage_url(given: str) -> StorageUrl:
+    parts = urlsplit(given)
+    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
+        raise ValueError(f"must be an address such as file:///var/lib/banners, not {given[:64]!r}")
+    return StorageUrl(given)
+
+
 def _read_network(given: str) -> Network:
     try:
         return ipaddress.ip_network(given, strict=False)
@@ -294,6 +309,7 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     Token: _read_token,
     Url: _read_url,
     Origin: _read_origin,
+    StorageUrl: _read_storage_url,
     Network: _read_network,
     Path: _read_path,
 }

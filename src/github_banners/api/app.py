@@ -1,11 +1,12 @@
 """The composition root of the public service: opens what it needs in order, closes in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-import stamina
 import structlog
 from litestar import Litestar
 from litestar.di import Provide
@@ -13,51 +14,80 @@ from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 from github_banners.api import routes
-from github_banners.api.banners import Banners
+from github_banners.api.banners import Banners, ReadStored
 from github_banners.api.clients import Shares
 from github_banners.api.cors import Cors
 from github_banners.api.delivery import origins_of
-from github_banners.api.hot import HotPath, make_hot
+from github_banners.api.hot import Hot, HotPath, make_hot
+from github_banners.api.outbox import Outbox, Publish
 from github_banners.api.pictures import Pictures
 from github_banners.api.problems import ExplainProblem, explain_http
+from github_banners.api.refresh import Refresh
+from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.accounts import accounts_of
-from github_banners.github.client import GitHub, open_http
+from github_banners.github.batch import Batch
+from github_banners.github.client import GitHub
+from github_banners.github.sender import open_http
 from github_banners.model import Clock, utc_now
 from github_banners.settings import Settings
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
+from github_banners.stats.trust import Trust
 
 _log = structlog.get_logger(__name__)
 
 _PICTURES_BYTES = 96 << 20
-_MIGRATE_AGAIN_SECONDS = 2.0
+_MIGRATE_AGAIN_SECONDS = 1.0
+_NOTE_REQUESTS_SECONDS = 60.0
+_STOP_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An application to be served, and the work that goes on beside it; none of it ever ends."""
+
+    app: ASGIApp
+    tasks: Sequence[asyncio.Task[None]]
 
 
 @asynccontextmanager
 async def open_api(
-    settings: Settings, *, conninfo: str, clock: Clock = utc_now
-) -> AsyncIterator[ASGIApp]:
-    """Open the api: an ASGI application without a lifespan of its own."""
+    settings: Settings,
+    *,
+    conninfo: str,
+    publish: Publish,
+    stored: ReadStored,
+    clock: Clock = utc_now,
+) -> AsyncIterator[Service]:
+    """
+    Open the api: an ASGI application without a lifespan of its own, and its background work.
+
+    `publish` hands a new version of a banner on; `stored` reads the drawing that was kept last.
+    """
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(open_http(timeout=settings.request_timeout))
-        github = GitHub(
-            http,
-            api_url=settings.github_api_url,
-            accounts=accounts_of(settings.github_tokens),
-            timeout=settings.request_timeout,
+        github = await stack.enter_async_context(_open_github(settings, clock=clock))
+        database = await stack.enter_async_context(Database(conninfo))
+        trust = Trust(clock=clock)
+        ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
+        lookup = Lookup(database=database, github=github, ttls=ttls, clock=clock, trust=trust)
+        stack.push_async_callback(lookup.close)
+        pictures = Pictures(clock=clock, memory_bytes=_PICTURES_BYTES, trust=trust)
+        hot = make_hot(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+        batch = Batch(github, clock=clock)
+        refresh = Refresh(
+            database=database, github=batch, interval=settings.refresh_interval, clock=clock
+        )
+        banners = Banners(
+            lookup=lookup,
+            database=database,
+            pictures=pictures,
+            stored=stored,
+            refresh_interval=settings.refresh_interval,
             clock=clock,
         )
-        database = await stack.enter_async_context(Database(conninfo))
-        await stack.enter_async_context(_migrated(conninfo))
-        ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
-        lookup = Lookup(database=database, github=github, ttls=ttls, clock=clock)
-        stack.push_async_callback(lookup.close)
-        pictures = Pictures(clock=clock, memory_bytes=_PICTURES_BYTES)
-        banners = Banners(lookup=lookup, database=database, pictures=pictures, clock=clock)
-        hot = make_hot(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
         door = routes.Door(
             banners=banners,
             database=database,
@@ -67,37 +97,83 @@ async def open_api(
             request_seconds=settings.request_timeout.total_seconds(),
         )
         framework = _make_framework(door, host=_host(settings))
-        async with framework.lifespan():
-            yield Cors(HotPath(framework, hot=hot), origins=origins_of(settings.cors_origins))
+        await stack.enter_async_context(framework.lifespan())
+        app = Cors(HotPath(framework, hot=hot), origins=origins_of(settings.cors_origins))
+        work = {
+            "refresh": refresh.run(),
+            "outbox": Outbox(database=database, publish=publish, clock=clock).run(),
+            "changes": Changes(conninfo, trust=trust).run(),
+            "requests": _note_requests(hot, refresh),
+        }
+        yield Service(app, await stack.enter_async_context(_working(conninfo, work)))
 
 
 @asynccontextmanager
-async def _migrated(conninfo: str) -> AsyncIterator[None]:
-    """Bring the tables up to date; a database that is away is brought there when it is back."""
+async def _open_github(settings: Settings, *, clock: Clock) -> AsyncIterator[GitHub]:
+    async with open_http(timeout=settings.request_timeout) as http:
+        yield GitHub(
+            http,
+            api_url=settings.github_api_url,
+            accounts=accounts_of(settings.github_tokens),
+            timeout=settings.request_timeout,
+            clock=clock,
+        )
+
+
+@asynccontextmanager
+async def _working(
+    conninfo: str, work: Mapping[str, Coroutine[Any, Any, None]]
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Bring the tables up to date, and then begin; a database that is away is waited for."""
+    ready = asyncio.Event()
     try:
         await migrate(conninfo)
+        ready.set()
     except DatabaseUnavailable:
         _log.warning("database.away_at_start")
-        task = asyncio.create_task(_migrate_when_back(conninfo), name="migrate")
-        yield
-        task.cancel()
-    else:
-        yield
+    tasks = [asyncio.create_task(_migrate(conninfo, ready), name="migrate")]
+    tasks += [asyncio.create_task(_after(ready, one), name=name) for name, one in work.items()]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_STOP_SECONDS)
 
 
-async def _migrate_when_back(conninfo: str) -> None:
-    async for attempt in stamina.retry_context(
-        on=DatabaseUnavailable, attempts=None, timeout=None, wait_max=_MIGRATE_AGAIN_SECONDS
-    ):
-        with attempt:
+async def _after(ready: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await ready.wait()
+    except asyncio.CancelledError:
+        work.close()
+        raise
+    await work
+
+
+async def _migrate(conninfo: str, ready: asyncio.Event) -> None:
+    while not ready.is_set():
+        await asyncio.sleep(_MIGRATE_AGAIN_SECONDS)
+        with suppress(DatabaseUnavailable):
             await migrate(conninfo)
-    _log.info("database.migrated")
+            _log.info("database.migrated")
+            ready.set()
+    await asyncio.Event().wait()
+
+
+async def _note_requests(hot: Hot, refresh: Refresh) -> None:
+    """Write down once a minute which permanent banners were asked for."""
+    while True:
+        await asyncio.sleep(_NOTE_REQUESTS_SECONDS)
+        requested_at = hot.take_requests()
+        if requested_at:
+            with suppress(DatabaseUnavailable):
+                await refresh.note_requests(requested_at)
 
 
 def _make_framework(door: routes.Door, *, host: str) -> Litestar:
     explain_problem = ExplainProblem(host=host)
     return Litestar(
-        [routes.preview, routes.permanent, routes.make, routes.healthz, routes.readyz],
+        routes.HANDLERS,
         dependencies={"door": Provide(lambda: door, sync_to_thread=False)},
         exception_handlers={Exception: explain_problem, HTTPException: explain_http},
         openapi_config=None,

@@ -4,20 +4,30 @@ From a wish to a banner: name or query -> owner and look -> numbers by freshness
 Knows no HTTP. Preview and permanent banner end in the same place.
 """
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 
 from github_banners.api.pictures import Kept, Key, Pictures
-from github_banners.database import banners as stored
-from github_banners.database.connect import Database
+from github_banners.database.banners import Banner as Row
+from github_banners.database.banners import insert_banner, select_banner_with_snapshot
+from github_banners.database.connect import Connection, Database
+from github_banners.database.queue import schedule_users
 from github_banners.errors import DatabaseUnavailable, UnknownBanner
 from github_banners.look import Look, permanent_names
-from github_banners.model import Clock, Snapshot
+from github_banners.model import Clock, Owner, Snapshot
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.lookup import Answer, Charge, Lookup
 from github_banners.stats.memory import Memory
 
+ReadStored: TypeAlias = Callable[[str], Awaitable[bytes | None]]
+"""Reads the drawing that was stored last under a permanent name."""
+
+_STORED_SECONDS = 0.3
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII)
 _NAMES_BYTES = 16 << 20
 _KEY_BYTES = 600
@@ -49,11 +59,20 @@ class Banners:
     """Finds what to draw."""
 
     def __init__(
-        self, *, lookup: Lookup, database: Database, pictures: Pictures, clock: Clock
+        self,
+        *,
+        lookup: Lookup,
+        database: Database,
+        pictures: Pictures,
+        stored: ReadStored,
+        refresh_interval: timedelta,
+        clock: Clock,
     ) -> None:
         self._lookup = lookup
         self._database = database
         self._pictures = pictures
+        self._stored = stored
+        self._refresh_interval = refresh_interval
         self._clock = clock
         self._named: Memory[str, Key] = Memory(_NAMES_BYTES, bytes_of=lambda _: _KEY_BYTES)
 
@@ -92,18 +111,31 @@ class Banners:
         answer = await self._lookup.by_login(login, deadline=deadline, charge=charge)
         owner = answer.snapshot.owner
         await self._lookup.ensure_kept(answer.snapshot, deadline=deadline)
-        insert = partial(
-            stored.insert_banner,
-            owner_id=owner.id,
-            look=look,
-            names=permanent_names(owner.login, look, owner_id=owner.id),
-            at=self._clock(),
-        )
         banner, is_new = await self._database.ask(
-            insert, within_seconds=deadline.grant(_INSERT_SECONDS)
+            partial(self._insert, owner=owner, look=look),
+            within_seconds=deadline.grant(_INSERT_SECONDS),
         )
         self._named.put(banner.name, (owner.id, look))
         return Made(banner.name, is_new)
+
+    async def last_drawing(self, name: str, *, deadline: Deadline) -> bytes | None:
+        """Read the drawing that was stored last, for when nothing else can be read."""
+        reading = asyncio.ensure_future(self._stored(name.lower()))
+        await asyncio.wait({reading}, timeout=deadline.grant(_STORED_SECONDS))
+        if not reading.done():
+            reading.cancel()
+            return None
+        return None if reading.exception() is not None else reading.result()
+
+    async def _insert(self, connection: Connection, owner: Owner, look: Look) -> tuple[Row, bool]:
+        names = permanent_names(owner.login, look, owner_id=owner.id)
+        now = self._clock()
+        row, is_new = await insert_banner(
+            connection, owner_id=owner.id, look=look, names=names, at=now
+        )
+        if is_new:
+            await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
+        return row, is_new
 
     async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
         key = self._named.get(name)
@@ -119,7 +151,7 @@ class Banners:
             return known, key[1]
 
     async def _read(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
-        read = partial(stored.select_banner_with_snapshot, name=name)
+        read = partial(select_banner_with_snapshot, name=name)
         found = await self._database.ask(read, within_seconds=deadline.grant_database())
         if found is None:
             raise UnknownBanner(name)

@@ -31,6 +31,7 @@ class Meaning:
 
     key: Key
     good_until: datetime
+    banner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,32 @@ class Hot:
     clock: Clock
     soft_seconds: float
     targets: Memory[Target, Meaning]
+    requested_at: dict[str, datetime]
 
-    def note(self, scope: Scope, key: Key) -> None:
-        """Remember which picture an address means."""
+    def note(self, scope: Scope, key: Key, *, banner: str | None = None) -> None:
+        """Remember which picture an address means; `banner` is its permanent name, if it has one."""
+        self._count(banner)
         target, kept = _target(scope), self.pictures.get(key)
         if kept is not None and sum(map(len, target)) <= _LONGEST_BYTES:
-            self.targets.put(target, Meaning(key, kept.good_until))
+            self.targets.put(target, Meaning(key, kept.good_until, banner))
 
     def find(self, scope: HTTPScope) -> Kept | None:
         """Find the picture that an address meant last time, if it needs no second look."""
         meaning = self.targets.get(_target(scope))
         if meaning is None or meaning.good_until <= self.clock():
             return None
+        self._count(meaning.banner)
         return self.pictures.get(meaning.key)
+
+    def take_requests(self) -> dict[str, datetime]:
+        """Hand over which permanent banners were asked for, and when, since the last time."""
+        taken = dict(self.requested_at)
+        self.requested_at.clear()
+        return taken
+
+    def _count(self, banner: str | None) -> None:
+        if banner is not None:
+            self.requested_at[banner] = self.clock()
 
     def seconds_fresh(self, fetched_at: datetime) -> int:
         """Count the seconds until numbers of this age are refreshed."""
@@ -65,7 +79,7 @@ def make_hot(pictures: Pictures, *, clock: Clock, soft_seconds: float) -> Hot:
     targets: Memory[Target, Meaning] = Memory(
         _TARGETS_BYTES, bytes_of=lambda _: _LONGEST_BYTES // 2
     )
-    return Hot(pictures, clock, soft_seconds, targets)
+    return Hot(pictures, clock, soft_seconds, targets, {})
 
 
 class HotPath:

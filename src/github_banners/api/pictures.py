@@ -11,6 +11,7 @@ from github_banners.model import Clock
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import Answer
 from github_banners.stats.memory import Memory
+from github_banners.stats.trust import Trust
 
 Key: TypeAlias = tuple[int, Look]
 """Whose banner, and how it looks."""
@@ -25,32 +26,36 @@ class Kept:
     picture: Picture
     version: int
     fetched_at: datetime
+    drawn_at: datetime
     good_until: datetime
 
 
 class Pictures:
     """Draws an answer, or finds the drawing."""
 
-    def __init__(self, *, clock: Clock, memory_bytes: int) -> None:
+    def __init__(self, *, clock: Clock, memory_bytes: int, trust: Trust | None = None) -> None:
         self._clock = clock
+        self._trust = trust or Trust(clock=clock)
         self._kept: Memory[Key, Kept] = Memory(memory_bytes, bytes_of=_kept_bytes)
 
     def get(self, key: Key) -> Kept | None:
         """Find a picture that may be served as it is."""
         kept = self._kept.get(key)
-        return kept if kept is not None and self._clock() < kept.good_until else None
+        if kept is None or self._clock() >= kept.good_until:
+            return None
+        return kept if self._trust.allows(key[0], since=kept.drawn_at) else None
 
     def draw(self, answer: Answer, look: Look) -> Kept:
         """Draw the numbers; above the hard TTL with their date, which is never kept."""
-        snapshot = answer.snapshot
+        snapshot, now = answer.snapshot, self._clock()
         if answer.freshness is Freshness.HARD_STALE:
             body = draw(snapshot, look, as_of=snapshot.fetched_at.date())
-            return Kept(Picture(body), snapshot.version, snapshot.fetched_at, self._clock())
+            return Kept(Picture(body), snapshot.version, snapshot.fetched_at, now, now)
         key = (snapshot.owner.id, look)
         kept = self._kept.get(key)
         is_same = kept is not None and kept.version == snapshot.version
         picture = kept.picture if kept is not None and is_same else Picture(draw(snapshot, look))
-        fresh = Kept(picture, snapshot.version, snapshot.fetched_at, answer.good_until)
+        fresh = Kept(picture, snapshot.version, snapshot.fetched_at, now, answer.good_until)
         self._kept.put(key, fresh)
         return fresh
 

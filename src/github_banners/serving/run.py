@@ -80,7 +80,7 @@ async def listening(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[asyn
     )
     serving = asyncio.create_task(server.serve(), name=f"serve port {port}")
     try:
-        await _until_listening(host, port, serving)
+        await until_listening(host, port, serving)
         yield serving
     finally:
         server.stop()  # type: ignore[no-untyped-call]
@@ -90,23 +90,28 @@ async def listening(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[asyn
             serving.cancel()
 
 
-async def until_stopped(*servers: asyncio.Task[None]) -> None:
+async def until_stopped(
+    *owned: asyncio.Task[None], stopping: asyncio.Task[None] | None = None
+) -> None:
     """
-    Wait for SIGINT or SIGTERM.
+    Wait for SIGINT or SIGTERM, or for the end of `stopping`.
 
-    :raises RuntimeError: a server ended by itself; what it failed with is raised as it is
+    :raises RuntimeError: other work ended by itself; what it failed with is raised as it is
     """
-    stopped = asyncio.Event()
+    signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    stopping = asyncio.create_task(stopped.wait(), name="wait for a signal")
-    done, _ = await asyncio.wait({stopping, *servers}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+        loop.add_signal_handler(number, signalled.set)
+    ends: set[asyncio.Task[Any]] = {asyncio.create_task(signalled.wait(), name="signal")}
+    if stopping is not None:
+        ends.add(stopping)
+    done, _ = await asyncio.wait({*ends, *owned}, return_when=asyncio.FIRST_COMPLETED)
+    for task in ends - done:
+        task.cancel()
     for task in done:
         task.result()
-    if stopping not in done:
-        raise RuntimeError("a server ended by itself")
+    if not done & ends:
+        raise RuntimeError(f"{next(iter(done)).get_name()} ended by itself")
 
 
 def leave(code: int) -> None:
@@ -120,9 +125,10 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
-async def _until_listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
+async def until_listening(host: str, port: int, *servers: asyncio.Task[None]) -> None:
+    """Wait until somebody answers on a port; a server that fails before is raised."""
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    while not serving.done():
+    while not any(server.done() for server in servers):
         try:
             _, writer = await asyncio.open_connection(address, port)
         except OSError:
@@ -130,4 +136,6 @@ async def _until_listening(host: str, port: int, serving: asyncio.Task[None]) ->
             continue
         writer.close()
         return
-    await serving
+    for server in servers:
+        if server.done():
+            server.result()

@@ -4,7 +4,6 @@ What a process knows of owners without asking anybody: numbers, names, and who r
 Bounded in bytes. Decides how far its own memory may be trusted; asks neither database nor GitHub.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +11,7 @@ from github_banners.errors import BannersError
 from github_banners.model import Clock, Snapshot
 from github_banners.stats.freshness import Freshness, Ttls, judge, later
 from github_banners.stats.memory import Memory
+from github_banners.stats.trust import Trust
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _NAMES_BYTES = 4 << 20
@@ -46,14 +46,13 @@ class _Refusal:
 class Known:
     """The memory of one process; a subject is an owner's id, or a name whose owner is not known."""
 
-    def __init__(self, *, ttls: Ttls, clock: Clock, limit_bytes: int) -> None:
+    def __init__(self, *, ttls: Ttls, trust: Trust, clock: Clock, limit_bytes: int) -> None:
         self._ttls = ttls
+        self._trust = trust
         self._clock = clock
         self._entries: Memory[int, _Entry] = Memory(limit_bytes, bytes_of=_entry_bytes)
         self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
         self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
-        self._changed_at: Memory[int, datetime] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
-        self._all_changed_at = _NEVER
 
     def get(self, owner_id: int) -> Snapshot | None:
         """Give the last numbers of an owner, however old."""
@@ -80,13 +79,6 @@ class Known:
             asked_at = max(asked_at, holder.asked_at)
         self._holders.put(name.lower(), _Holder(owner_id, asked_at))
 
-    def note_change(self, owner_ids: Collection[int] | None) -> None:
-        """Compare these owners, or all, with PostgreSQL before they are used again."""
-        if owner_ids is None:
-            self._all_changed_at = self._clock()
-        for owner_id in owner_ids or ():
-            self._changed_at.put(owner_id, self._clock())
-
     def refuse(self, subject: str | int, error: BannersError, *, during: timedelta) -> None:
         """Remember a failure for a while."""
         self._refusals.put(subject, _Refusal(error, self._clock() + during))
@@ -108,8 +100,7 @@ class Known:
         entry = self._entries.get(snapshot.owner.id)
         if entry is None or self.judge(snapshot) is not Freshness.FRESH:
             return _NEVER
-        changed_at = self._changed_at.get(snapshot.owner.id) or _NEVER
-        if entry.compared_at <= max(changed_at, self._all_changed_at):
+        if not self._trust.allows(snapshot.owner.id, since=entry.compared_at):
             return _NEVER
         return min(snapshot.fetched_at + self._ttls.soft, entry.compared_at + self._ttls.memory)
 

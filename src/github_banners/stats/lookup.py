@@ -6,7 +6,7 @@ they give up, and serves the next request. Nothing here draws or knows HTTP.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,6 +31,7 @@ from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls, later
 from github_banners.stats.identity import Asks, ask_by_name
 from github_banners.stats.known import Known
+from github_banners.stats.trust import Trust
 
 _log = structlog.get_logger(__name__)
 
@@ -61,12 +62,14 @@ class Lookup:
         github: Asks,
         ttls: Ttls,
         clock: Clock,
+        trust: Trust | None = None,
         memory_bytes: int = 64 << 20,
     ) -> None:
         self._database = database
         self._github = github
         self._clock = clock
-        self._known = Known(ttls=ttls, clock=clock, limit_bytes=memory_bytes)
+        trust = trust or Trust(clock=clock)
+        self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._saves: dict[int, asyncio.Task[None]] = {}
 
@@ -109,10 +112,6 @@ class Lookup:
     def note(self, snapshot: Snapshot) -> None:
         """Remember what PostgreSQL has just said."""
         self._known.note(snapshot)
-
-    def note_change(self, owner_ids: Collection[int] | None) -> None:
-        """Hear that PostgreSQL has something new about these owners, or about any."""
-        self._known.note_change(owner_ids)
 
     async def ensure_kept(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """

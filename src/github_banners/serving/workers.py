@@ -1,0 +1,73 @@
+"""
+Several processes of one service on one port, with a parent that owns what they share.
+
+A worker that dies is started again. The parent holds the other end of each worker's standard input:
+when the parent is gone, however it went, the workers read its end and stop.
+"""
+
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+_RESTART_SECONDS = 1.0
+_STOP_SECONDS = 8.0
+
+
+async def supervise(arguments: Sequence[str], *, count: int, first_line: bytes) -> None:
+    """
+    Run `count` workers until cancelled; then stop them.
+
+    Each is this program with `arguments`, and reads `first_line` from its standard input.
+    """
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(_keep(arguments, first_line), name=f"worker {number}")
+
+
+async def until_input_ends() -> None:
+    """Wait, in a worker, for the parent's end."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass
+
+
+async def _keep(arguments: Sequence[str], first_line: bytes) -> None:
+    while True:
+        worker = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "github_banners", *arguments, stdin=PIPE, start_new_session=True
+        )
+        try:
+            await _tell(worker, first_line)
+            code = await worker.wait()
+        finally:
+            await _stop(worker)
+        _log.error("workers.died", code=code)
+        await asyncio.sleep(_RESTART_SECONDS)
+
+
+async def _tell(worker: Process, first_line: bytes) -> None:
+    if worker.stdin is not None:
+        worker.stdin.write(first_line + b"\n")
+        with suppress(ConnectionError):
+            await worker.stdin.drain()
+
+
+async def _stop(worker: Process) -> None:
+    if worker.returncode is not None:
+        return
+    worker.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await worker.wait()
+    except TimeoutError:
+        worker.kill()
+        await worker.wait()

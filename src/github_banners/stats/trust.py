@@ -1,0 +1,36 @@
+"""How far the memory of this process may be trusted while others write to the same database."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from github_banners.model import Clock
+from github_banners.stats.memory import Memory
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_CHANGES_BYTES = 4 << 20
+
+
+class Trust:
+    """
+    Remembers who has changed elsewhere, and when.
+
+    `is_heard` says whether changes can be heard at all: while they can't, nothing is trusted.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._changed_at: Memory[int, datetime] = Memory(_CHANGES_BYTES, bytes_of=lambda _: 0)
+        self._all_changed_at = _NEVER
+        self.is_heard = True
+
+    def note_change(self, owner_ids: Collection[int] | None) -> None:
+        """Trust nothing older than now about these owners, or about any."""
+        if owner_ids is None:
+            self._all_changed_at = self._clock()
+        for owner_id in owner_ids or ():
+            self._changed_at.put(owner_id, self._clock())
+
+    def allows(self, owner_id: int, *, since: datetime) -> bool:
+        """Tell whether what was known of an owner at a moment holds still."""
+        changed_at = self._changed_at.get(owner_id) or _NEVER
+        return self.is_heard and since > self._all_changed_at and since > changed_at
