@@ -30,6 +30,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.github.accounts import accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
+from github_banners.github.holders import group_by_holder
 from github_banners.github.sender import open_http
 from github_banners.model import Clock, utc_now
 from github_banners.settings import Settings
@@ -98,12 +99,14 @@ async def open_api(
         )
         framework = _make_framework(door, host=_host(settings))
         await stack.enter_async_context(framework.lifespan())
-        app = Cors(HotPath(framework, hot=hot), origins=origins_of(settings.cors_origins))
+        # Pictures from memory say themselves that everybody may read them.
+        app = HotPath(Cors(framework, origins=origins_of(settings.cors_origins)), hot=hot)
         work = {
             "refresh": refresh.run(),
             "outbox": Outbox(database=database, publish=publish, clock=clock).run(),
             "changes": Changes(conninfo, trust=trust).run(),
             "requests": _note_requests(hot, refresh),
+            "holders": _group_tokens(github, clock=clock),
         }
         yield Service(app, await stack.enter_async_context(_working(conninfo, work)))
 
@@ -168,6 +171,12 @@ async def _note_requests(hot: Hot, refresh: Refresh) -> None:
         if requested_at:
             with suppress(DatabaseUnavailable):
                 await refresh.note_requests(requested_at)
+
+
+async def _group_tokens(github: GitHub, *, clock: Clock) -> None:
+    """Find out which tokens share a budget; like all work here, it never ends."""
+    await group_by_holder(github.sender, clock=clock)
+    await asyncio.Event().wait()
 
 
 def _make_framework(door: routes.Door, *, host: str) -> Litestar:

@@ -10,7 +10,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -29,6 +30,7 @@ _SAFE = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "x-content-type-options": "nosniff",
 }
+_POLICY = [(name.encode(), value.encode()) for name, value in _SAFE.items()]
 
 
 class Client(Enum):
@@ -49,21 +51,48 @@ class Outgoing:
     body: bytes = b""
 
 
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
+"""Headers as ASGI takes them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A drawn banner with all that repeats in its answers."""
+class Form:
+    """One encoding of a picture with the headers that are the same in all its answers."""
 
     body: bytes
-    zipped: bytes = field(init=False)
-    etag: str = field(init=False)
-    zipped_etag: str = field(init=False)
+    etag: str
+    headers: RawHeaders
+
+    @classmethod
+    def of(cls, body: bytes, etag: str, **more: str) -> "Form":
+        """Prepare an encoding."""
+        headers = {
+            **_SAFE,
+            "vary": "Accept-Encoding",
+            "content-type": SVG,
+            "content-length": str(len(body)),
+            "etag": etag,
+            **{name.replace("_", "-"): value for name, value in more.items()},
+        }
+        return cls(body, etag, [(name.encode(), value.encode()) for name, value in headers.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawn banner with all that repeats in its answers, made once."""
+
+    body: bytes
+    plain: Form = field(init=False)
+    zipped: Form = field(init=False)
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(self.body).hexdigest()[:32]
-        # No time in the header: equal pictures have equal bytes.
-        object.__setattr__(self, "zipped", gzip.compress(self.body, _GZIP_LEVEL, mtime=0))
-        object.__setattr__(self, "etag", f'"{digest}"')
-        object.__setattr__(self, "zipped_etag", f'"{digest}-gz"')
+        # No time in gzip's header: equal pictures have equal bytes.
+        zipped = gzip.compress(self.body, _GZIP_LEVEL, mtime=0)
+        object.__setattr__(self, "plain", Form.of(self.body, f'"{digest}"'))
+        object.__setattr__(
+            self, "zipped", Form.of(zipped, f'"{digest}-gz"', content_encoding="gzip")
+        )
 
 
 def tell_client(accept: str, *, suffix: str) -> Client:
@@ -78,30 +107,34 @@ def deliver(
     picture: Picture, request_headers: Mapping[str, str], *, seconds_fresh: int
 ) -> Outgoing:
     """Answer with a picture, or with 304 to who has it; `seconds_fresh` until numbers are refreshed."""
-    is_zipped = accepts_gzip(request_headers.get("accept-encoding", ""))
-    body, etag = (
-        (picture.zipped, picture.zipped_etag) if is_zipped else (picture.body, picture.etag)
+    accept_encoding = request_headers.get("accept-encoding", "")
+    if_none_match = request_headers.get("if-none-match", "")
+    status, headers, body = deliver_raw(
+        picture, accept_encoding, if_none_match, seconds_fresh=seconds_fresh
     )
-    headers = {
-        **_SAFE,
-        "etag": etag,
-        "cache-control": cache_control(seconds_fresh),
-        "vary": "Accept-Encoding",
-    }
-    if matches(request_headers.get("if-none-match", ""), etag):
-        return Outgoing(304, headers)
-    headers["content-type"] = SVG
-    if is_zipped:
-        headers["content-encoding"] = "gzip"
-    return Outgoing(200, headers, body)
+    return Outgoing(status, {name.decode(): value.decode() for name, value in headers}, body)
 
 
-def cache_control(seconds_fresh: int) -> str:
+def deliver_raw(
+    picture: Picture, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
+) -> tuple[int, RawHeaders, bytes]:
+    """Do what `deliver` does, with as little work as it takes: status, headers, body."""
+    form = picture.zipped if accepts_gzip(accept_encoding) else picture.plain
+    caching = (b"cache-control", cache_control(seconds_fresh))
+    if matches(if_none_match, form.etag):
+        kept = [one for one in form.headers if not one[0].startswith(b"content-") or one in _POLICY]
+        return 304, [*kept, caching], b""
+    return 200, [*form.headers, caching], form.body
+
+
+@lru_cache(_MOST_AGE_SECONDS)
+def cache_control(seconds_fresh: int) -> bytes:
     """Say how long a picture may be kept: while its numbers are fresh, within limits."""
     age_seconds = min(max(seconds_fresh, _LEAST_AGE_SECONDS), _MOST_AGE_SECONDS)
-    return f"public, max-age={age_seconds}, stale-while-revalidate=60, stale-if-error=86400"
+    return b"public, max-age=%d, stale-while-revalidate=60, stale-if-error=86400" % age_seconds
 
 
+@lru_cache(256)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Read `Accept-Encoding`: gzip, else anything, that `q=0` does not refuse (RFC 9110, 12.5.3)."""
     weights = {}

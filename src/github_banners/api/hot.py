@@ -13,7 +13,7 @@ from typing import TypeAlias
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from github_banners.api.delivery import Outgoing, deliver
+from github_banners.api.delivery import deliver_raw
 from github_banners.api.pictures import Kept, Key, Pictures
 from github_banners.model import Clock
 from github_banners.stats.memory import Memory
@@ -94,30 +94,31 @@ class HotPath:
         if scope["type"] == ScopeType.HTTP and scope["method"] in {"GET", "HEAD"}:
             kept = self._hot.find(scope)
             if kept is not None:
-                headers = _decode(scope["headers"])
-                seconds_fresh = self._hot.seconds_fresh(kept.fetched_at)
-                outgoing = deliver(kept.picture, headers, seconds_fresh=seconds_fresh)
-                await _send(send, outgoing, with_body=scope["method"] == "GET")
+                await self._answer(kept, scope, send)
                 return
         await self._app(scope, receive, send)
+
+    async def _answer(self, kept: Kept, scope: HTTPScope, send: Send) -> None:
+        status, headers, body = deliver_raw(
+            kept.picture,
+            *_conditions(scope["headers"]),
+            seconds_fresh=self._hot.seconds_fresh(kept.fetched_at),
+        )
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        sent = body if scope["method"] == "GET" else b""
+        await send({"type": "http.response.body", "body": sent, "more_body": False})
 
 
 def _target(scope: Scope) -> Target:
     return scope["raw_path"], scope["query_string"]
 
 
-def _decode(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    return {
-        name.decode(): value.decode("latin-1")
-        for name, value in headers
-        if name in {b"accept-encoding", b"if-none-match"}
-    }
-
-
-async def _send(send: Send, outgoing: Outgoing, *, with_body: bool) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in outgoing.headers.items()]
-    if outgoing.status != 304:
-        headers.append((b"content-length", b"%d" % len(outgoing.body)))
-    await send({"type": "http.response.start", "status": outgoing.status, "headers": headers})
-    body = outgoing.body if with_body else b""
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+def _conditions(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
+    """Pick `Accept-Encoding` and `If-None-Match`."""
+    accept_encoding = if_none_match = b""
+    for name, value in headers:
+        if name == b"accept-encoding":
+            accept_encoding = value
+        elif name == b"if-none-match":
+            if_none_match = value
+    return accept_encoding.decode("latin-1"), if_none_match.decode("latin-1")

@@ -61,4 +61,4 @@ class Pictures:
 
 
 def _kept_bytes(kept: Kept) -> int:
-    return _KEPT_BYTES + len(kept.picture.body) + len(kept.picture.zipped)
+    return _KEPT_BYTES + len(kept.picture.body) + len(kept.picture.zipped.body)
