@@ -1,24 +1,29 @@
 """What can be asked over HTTP: reads a request, hands it to `Banners`, sends what comes back."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import HttpMethod, MediaType, Response, get, post, route
+from litestar import HttpMethod, MediaType, Response, post, route
 from litestar.di import NamedDependency
+from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, SkipValidation
 
+from github_banners import __version__
+from github_banners.api import docs
 from github_banners.api.banners import Banner, Banners
 from github_banners.api.clients import Shares, client_address
-from github_banners.api.delivery import as_json, deliver, deliver_numbers
+from github_banners.api.delivery import JSON, Picture, as_json, deliver, deliver_numbers
 from github_banners.api.hot import Hot
+from github_banners.api.openapi import describe
 from github_banners.api.problems import Ask, respond
 from github_banners.database.connect import Database
-from github_banners.errors import InvalidOption
+from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.look import parse_login, parse_look
 from github_banners.settings import Network
 from github_banners.stats.deadline import Deadline, for_picture
@@ -29,7 +34,7 @@ _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _MOST_BODY_BYTES = 64 << 10
 _MOST_DRAINED_BYTES = 16 << 20
 _MOST_FIELDS = 100
-_FORMATS = ("svg", "json")
+FORMATS = ("svg", "json")
 _SUFFIXES = {".svg": "svg", ".json": "json", ".png": "png"}
 
 
@@ -79,10 +84,17 @@ async def permanent(
     suffix = PurePosixPath(name).suffix.lower()
     form = _form(_SUFFIXES.get(suffix, "svg"))
     stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
-    banner = await door.banners.permanent(
-        stem, deadline=door.deadline_for(form), charge=door.charge_for(request)
-    )
-    return _answer(request, door, banner, form)
+    deadline = door.deadline_for(form)
+    try:
+        banner = await door.banners.permanent(
+            stem, deadline=deadline, charge=door.charge_for(request)
+        )
+    except DatabaseUnavailable:
+        drawing = await door.banners.last_drawing(stem, deadline=deadline)
+        if drawing is None or form == "json":
+            raise
+        return respond(deliver(Picture(drawing), request.headers, seconds_fresh=0))
+    return _answer(request, door, banner, form, name=stem.lower())
 
 
 @post("/banners", request_max_body_size=None)
@@ -99,27 +111,61 @@ async def make(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> Res
     return respond(as_json(status, msgspec.json.encode({"url": url}), headers))
 
 
-@get("/healthz", media_type=MediaType.JSON)
+@route("/healthz", http_method=_READ, media_type=MediaType.JSON)
 async def healthz() -> dict[str, str]:
     """Say that the process is alive."""
     return {"status": "alive"}
 
 
-@get("/readyz", media_type=MediaType.JSON)
+@route("/readyz", http_method=_READ, media_type=MediaType.JSON)
 async def readyz(door: NamedDependency[SkipValidation[Door]]) -> dict[str, Any]:
     """Say that a picture can be answered, and what is away meanwhile."""
     degraded = [] if door.database.is_available else ["database"]
     return {"status": "ready", "degraded": degraded}
 
 
-def _answer(request: Ask, door: Door, banner: Banner, form: str) -> Response[bytes]:
+@route("/docs", http_method=_READ, include_in_schema=False)
+async def docs_page(request: Ask) -> Response[bytes]:
+    """Show what can be asked."""
+    return await _document(request, docs.PAGE)
+
+
+@route("/docs/openapi.json", http_method=_READ, include_in_schema=False)
+async def docs_openapi(request: Ask) -> Response[bytes]:
+    """Say what can be asked to programs."""
+    return respond(docs.deliver_document(_openapi(), request.headers))
+
+
+@route("/docs/{name:str}", http_method=_READ, include_in_schema=False)
+async def docs_file(request: Ask, name: FromPath[str]) -> Response[bytes]:
+    """Send what the page consists of."""
+    return await _document(request, name)
+
+
+def _answer(
+    request: Ask, door: Door, banner: Banner, form: str, *, name: str | None = None
+) -> Response[bytes]:
     if form == "json":
         is_stale = banner.answer.freshness is not Freshness.FRESH
         return respond(deliver_numbers(banner.answer.snapshot, is_stale=is_stale))
     kept = door.banners.draw(banner)
-    door.hot.note(request.scope, banner.key)
+    door.hot.note(request.scope, banner.key, banner=name)
     seconds_fresh = door.hot.seconds_fresh(kept.fetched_at)
     return respond(deliver(kept.picture, request.headers, seconds_fresh=seconds_fresh))
+
+
+async def _document(request: Ask, name: str) -> Response[bytes]:
+    try:
+        document = await asyncio.to_thread(docs.read, name)
+    except KeyError:
+        raise NotFoundException from None
+    return respond(docs.deliver_document(document, request.headers))
+
+
+@cache
+def _openapi() -> docs.Document:
+    body = msgspec.json.encode(describe(formats=FORMATS, version=__version__))
+    return docs.Document(Picture(body), JSON)
 
 
 def _query(request: Ask) -> Mapping[str, str]:
@@ -132,9 +178,9 @@ def _query(request: Ask) -> Mapping[str, str]:
 
 
 def _form(given: str) -> str:
-    if given.lower() in _FORMATS:
+    if given.lower() in FORMATS:
         return given.lower()
-    raise InvalidOption("format", given, _FORMATS)
+    raise InvalidOption("format", given, FORMATS)
 
 
 async def _body(request: Ask) -> Mapping[str, Any]:
@@ -153,4 +199,13 @@ async def _body(request: Ask) -> Mapping[str, Any]:
         wishes = msgspec.json.decode(b"".join(chunks), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise wrong from None
-    return {name.lower(): value for name, value in wishes.items()}
+    return {name.lower(): _number(value) for name, value in wishes.items()}
+
+
+def _number(value: Any) -> Any:
+    """Read 17.0 as 17: JSON has one kind of number (RFC 8259, 6)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+HANDLERS = (preview, permanent, make, healthz, readyz, docs_page, docs_openapi, docs_file)
+"""Everything that can be asked; what is no part of the API is not `include_in_schema`."""

@@ -1,0 +1,265 @@
+"""
+What can be asked, as an OpenAPI 3.1 document: pure data.
+
+The framework would write it from the signatures of handlers. Ours read the raw request, so that one
+parser serves query, body and command line; every option would have to be named again for it, and it
+knows only one media type and no headers for each status. So the options come from `look.OPTIONS`,
+the words of a refusal from its error, and the paths are compared with the routes by a test.
+https://spec.openapis.org/oas/v3.1.1.html
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+import msgspec
+
+from github_banners.errors import (
+    BannersError,
+    InvalidInput,
+    InvalidOption,
+    InvalidType,
+    TooManyRequests,
+    Unavailable,
+    UnknownBanner,
+    UnknownUser,
+)
+from github_banners.look import OPTIONS, Look, allowed_values
+from github_banners.model import Stats
+
+Node: TypeAlias = dict[str, Any]
+"""A part of the document."""
+
+_ABOUT = """\
+Live banners of a developer's GitHub work.
+
+- `HEAD` works wherever `GET` does.
+- Names and values of options may be written in any case; names that do not exist are ignored.
+- A client that shows pictures only (its `Accept` has `image/` and not `text/html`, or the address
+  ends in `.svg`) gets every refusal as a drawn explanation, with status 200.
+"""
+_ABOUT_MAKING = """\
+The same wish gets the same address again. Options may be written as in an address, too: lists with
+commas between, numbers and truth as text.
+"""
+_MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
+_REF = "#/components/schemas/{name}"
+_USERNAME: Node = {
+    "type": "string",
+    "maxLength": 39,
+    "pattern": "^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$",
+    "description": "a GitHub login, in any case",
+    "examples": ["torvalds"],
+}
+_NAME: Node = {
+    "type": "string",
+    "description": "the name of a permanent banner, in any case",
+    "examples": ["torvalds-dark"],
+}
+_BUSY = (TooManyRequests, Unavailable)
+_HEADERS = {
+    "Allow": "the methods that there are",
+    "Cache-Control": "how long the answer may be kept",
+    "ETag": "the tag of these bytes, for `If-None-Match`",
+    "Location": "the permanent address",
+    "Retry-After": "seconds to wait",
+}
+_DEFAULTS = {
+    field.encode_name: msgspec.json.decode(msgspec.json.encode(field.default))
+    for field in msgspec.structs.fields(Look)
+}
+_ALIASES = {
+    field.encode_name: field.name
+    for field in msgspec.structs.fields(Look)
+    if field.name != field.encode_name
+}
+
+
+class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An owner's numbers; `stale` ones are older than the soft TTL."""
+
+    username: str
+    display_name: str | None
+    stats: Stats
+    fetched_at: datetime
+    stale: bool
+
+
+def describe(*, formats: Sequence[str], version: str) -> Node:
+    """Write the whole document; `formats` are those that a banner can be had in."""
+    _, schemas = msgspec.json.schema_components([Numbers], ref_template=_REF)
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "GitHub Banners",
+            "version": version,
+            "description": _ABOUT,
+        },
+        "tags": [{"name": "Banners"}, {"name": "Health"}],
+        "paths": {
+            "/banners/preview": {"get": _preview(formats)},
+            "/banners": {"post": _make()},
+            "/banners/{name}": {"get": _permanent(formats)},
+            "/healthz": {"get": _health("alive", "Is the process alive?")},
+            "/readyz": {"get": _health("ready", "Can it answer with a picture?")},
+        },
+        "components": {"schemas": schemas},
+    }
+
+
+def option_schema(name: str) -> Node:
+    """Say what an option may be, as JSON Schema; a default of None is somebody else's to choose."""
+    schema = msgspec.json.schema(OPTIONS[name])
+    definitions = schema.pop("$defs", {})
+    kinds = schema.get("anyOf", [schema])
+    schema = next(kind for kind in kinds if kind.get("type") != "null")
+    values: Node = {"type": "string", "enum": [*allowed_values(name)]}
+    if "$ref" in schema:
+        described = definitions[schema["$ref"].rpartition("/")[2]]
+        schema = {"description": described["description"], **values}
+    if "$ref" in schema.get("items", {}):
+        schema["items"] = values
+    if "pattern" in schema:
+        schema["pattern"] = _any_case(schema["pattern"])
+    default = _DEFAULTS[name]
+    return schema if default is None else {**schema, "default": default}
+
+
+def _any_case(pattern: str) -> str:
+    """Widen a colour's pattern to what is folded into it: capitals, and a `#` before."""
+    return pattern.replace("^", "^#?").replace("a-f", "a-fA-F")
+
+
+def _preview(formats: Sequence[str]) -> Node:
+    form = {"type": "string", "enum": [*formats], "default": formats[0]}
+    return {
+        "operationId": "preview",
+        "tags": ["Banners"],
+        "summary": "Draw a banner",
+        "description": "Nothing is kept: everything that the banner shall be stands in the address.",
+        "parameters": [
+            _parameter("username", _USERNAME, required=True),
+            *(_parameter(name, option_schema(name)) for name in OPTIONS),
+            _parameter("format", form),
+        ],
+        "responses": _pictures(formats)
+        | _refusals(InvalidType, InvalidOption, UnknownUser, *_BUSY),
+    }
+
+
+def _permanent(formats: Sequence[str]) -> Node:
+    suffixes = ", ".join(f"`.{form}`" for form in formats)
+    about = f"{suffixes} may follow the name; without one it is `.{formats[0]}`."
+    return {
+        "operationId": "permanent",
+        "tags": ["Banners"],
+        "summary": "Draw a permanent banner",
+        "description": about,
+        "parameters": [_parameter("name", _NAME, place="path", required=True)],
+        "responses": _pictures(formats) | _refusals(InvalidOption, UnknownBanner, *_BUSY),
+    }
+
+
+def _make() -> Node:
+    url: Node = {"type": "string", "examples": ["/banners/torvalds-dark"]}
+    made = {"application/json": {"schema": _object({"url": url})}}
+    wish = _object({"username": _USERNAME}) | {"title": "Wish"}
+    wish["properties"] |= {name: option_schema(name) for name in OPTIONS}
+    return {
+        "operationId": "make",
+        "tags": ["Banners"],
+        "summary": "Make a permanent banner",
+        "description": _ABOUT_MAKING,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": wish}}},
+        "responses": {
+            "200": {"description": "it exists already", "content": made},
+            "201": {
+                "description": "it is made",
+                "headers": _headers("Location"),
+                "content": made,
+            },
+        }
+        | _refusals(InvalidType, InvalidOption, UnknownUser, *_BUSY),
+    }
+
+
+def _health(status: str, question: str) -> Node:
+    said = _object({"status": {"type": "string", "enum": [status]}})
+    if status == "ready":
+        away = {"type": "array", "items": {"type": "string"}, "description": "what is away"}
+        said = _object({**said["properties"], "degraded": away})
+    return {
+        "operationId": status,
+        "tags": ["Health"],
+        "summary": question,
+        "responses": {
+            "200": {"description": "yes", "content": {"application/json": {"schema": said}}}
+        }
+        | _refusals(),
+    }
+
+
+def _parameter(name: str, schema: Node, *, place: str = "query", required: bool = False) -> Node:
+    """Describe a parameter; lists are written with commas."""
+    plain = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
+    words = [schema.get("description"), name in _ALIASES and f"also written `{_ALIASES[name]}`"]
+    described: Node = {"name": name, "in": place, "required": required, "schema": plain}
+    if any(words):
+        described["description"] = "; ".join(word.rstrip(".") for word in words if word)
+    if "examples" in schema:
+        described["example"] = schema["examples"][0]
+    if schema["type"] == "array":
+        described |= {"style": "form", "explode": False}
+    return described
+
+
+def _pictures(formats: Sequence[str]) -> Node:
+    numbers = {"$ref": _REF.format(name=Numbers.__name__)}
+    content = {
+        _MEDIA_TYPES[form]: {"schema": numbers if form == "json" else {"type": "string"}}
+        for form in formats
+    }
+    headers = _headers("Cache-Control") | _headers("ETag", required=False)
+    return {
+        "200": {"description": "the banner", "headers": headers, "content": content},
+        "304": {"description": "it is the one that you have", "headers": headers},
+    }
+
+
+def _refusals(*errors: type[BannersError]) -> Node:
+    """Describe refusals by status; a method that does not exist is refused everywhere."""
+    by_status: dict[int, list[type[BannersError]]] = {}
+    for error in errors:
+        by_status.setdefault(error.status, []).append(error)
+    wrong_method = HTTPStatus.METHOD_NOT_ALLOWED.phrase.lower()
+    described = {"405": _refusal([wrong_method], header="Allow")}
+    for status, group in by_status.items():
+        sentences = [*dict.fromkeys(error.sentence for error in group)]
+        header = "Retry-After" if issubclass(group[0], _BUSY) else None
+        is_input = issubclass(group[0], InvalidInput)
+        described[str(status)] = _refusal(sentences, header=header, is_input=is_input)
+    return dict(sorted(described.items()))
+
+
+def _refusal(sentences: Sequence[str], *, header: str | None, is_input: bool = False) -> Node:
+    problem: Node = {"error": {"type": "string", "enum": [*sentences]}}
+    if is_input:
+        allowed = {"type": "array", "items": {"type": "string"}, "description": "what it may be"}
+        field = {"type": "string", "description": "which input is wrong"}
+        problem |= {"field": field, "allowed": allowed}
+    return {
+        "description": ", or ".join(sentences),
+        "headers": _headers(header) if header else {},
+        "content": {"application/json": {"schema": _object(problem)}},
+    }
+
+
+def _headers(name: str, *, required: bool = True) -> Node:
+    kind = {"type": "integer", "minimum": 1} if name == "Retry-After" else {"type": "string"}
+    return {name: {"description": _HEADERS[name], "required": required, "schema": kind}}
+
+
+def _object(properties: Node) -> Node:
+    """Describe an object that has all of these, and may have more."""
+    return {"type": "object", "required": [*properties], "properties": {**properties}}

@@ -1,0 +1,146 @@
+"""The page that shows the API: from our address alone, light and dark."""
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import httpx2
+import pytest
+
+from github_banners import __version__
+from github_banners.api.openapi import describe
+from github_banners.api.routes import FORMATS
+from github_banners.look import OPTIONS
+from tests.acceptance.processes import Running, environment, reachable_dir, running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+BUNDLE = "/docs/rapidoc-9.3.8.min.js"
+FILES = ["/docs", "/docs/page.js", BUNDLE, "/docs/openapi.json"]
+DOCUMENT = describe(formats=FORMATS, version=__version__)
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    with reachable_dir() as folder:
+        env = environment(PORT="0", DATA_DIR=str(folder))
+        with running("serve", "--demo", env=env) as served:
+            yield served
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")]
+)
+def test_the_page_shows_every_operation_without_another_host(
+    service: Running, browser: "Browser", scheme: Literal["light", "dark"], background: str
+) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    complaints: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(service.url + "/docs")
+    for path, item in DOCUMENT["paths"].items():
+        for method, operation in item.items():
+            # RapiDoc's own names of its sections have no braces.
+            section = page.locator(f'[id="{method}-{re.sub("[{}]", "-", path)}"]')
+            section.get_by_text(operation["summary"]).wait_for()
+    fields = page.locator('[id="get-/banners/preview"] [data-pname]')
+    named = {field.get_attribute("data-pname") for field in fields.all()}
+    assert {"username", *OPTIONS, "format"} <= named
+    shown = page.locator("rapi-doc").evaluate("page => getComputedStyle(page).backgroundColor")
+    assert shown == background
+    assert sorted(asked) == sorted(service.url + path for path in FILES)
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.browser
+def test_a_banner_can_be_tried_on_the_page(service: Running, browser: "Browser") -> None:
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(service.url + "/docs")
+    section = page.locator('[id="get-/banners/preview"]')
+    section.locator('[data-pname="username"]').first.fill("mia-maintains")
+    section.get_by_role("button", name="Try").click()
+    section.get_by_text("Response Status: OK:200").wait_for()
+    picture = section.locator("img")
+    picture.wait_for()
+    assert picture.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") > 0
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_is_sent_once(service: Running, path: str) -> None:
+    plain = service.get(path, accept_encoding="identity")
+    zipped = service.get(path, accept_encoding="gzip")
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert zipped.content == plain.content
+    assert zipped.headers["etag"] != plain.headers["etag"]
+    assert plain.headers["vary"] == "Accept-Encoding"
+    again = service.get(path, accept_encoding="gzip", if_none_match=zipped.headers["etag"])
+    assert (again.status_code, again.content) == (304, b"")
+    head = httpx2.head(service.url + path, headers={"accept-encoding": "identity"})
+    assert (head.status_code, head.headers["etag"]) == (200, plain.headers["etag"])
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_may_do_nothing_elsewhere(service: Running, path: str) -> None:
+    headers = service.get(path).headers
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "frame-ancestors 'none'" in policy
+    assert "http" not in policy
+    assert "unsafe-eval" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_only_what_has_its_version_in_its_name_is_kept_for_ever(service: Running) -> None:
+    ages = {path: service.get(path).headers["cache-control"] for path in FILES}
+    assert ages.pop(BUNDLE) == "public, max-age=31536000, immutable"
+    assert set(ages.values()) == {"no-cache"}
+
+
+def test_the_document_is_served(service: Running) -> None:
+    answer = service.get("/docs/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "__init__.py", "..%2Fapp.py", "rapidoc-LICENSE.txt", "", "."]
+)
+def test_no_other_file_is_sent(service: Running, name: str) -> None:
+    answer = service.get(f"/docs/{name}")
+    is_page = answer.content == service.get("/docs").content
+    assert answer.status_code == 404 or (name in {"", "."} and is_page)
+
+
+def test_the_bundle_is_small_on_the_wire(service: Running) -> None:
+    with httpx2.stream("GET", service.url + BUNDLE, headers={"accept-encoding": "gzip"}) as one:
+        raw = b"".join(one.iter_raw())
+    assert len(raw) < 250_000
+    assert b"RapiDoc 9.3.8" in gzip.decompress(raw)[:200]

@@ -1,0 +1,164 @@
+"""The document says what the routes, the options and the answers really are."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+import pytest
+import schemathesis
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from github_banners import errors
+from github_banners.api.delivery import deliver_numbers, deliver_problem
+from github_banners.api.openapi import Numbers, describe, option_schema
+from github_banners.api.routes import FORMATS, HANDLERS
+from github_banners.errors import BannersError, InvalidInput
+from github_banners.look import OPTIONS, Look, allowed_values, parse_login, parse_look
+from github_banners.model import Owner, Snapshot, Stats
+
+DOCUMENT = describe(formats=FORMATS, version="1.2.3")
+PREVIEW = DOCUMENT["paths"]["/banners/preview"]["get"]
+MAKE = DOCUMENT["paths"]["/banners"]["post"]
+PERMANENT = DOCUMENT["paths"]["/banners/{name}"]["get"]
+WISH = MAKE["requestBody"]["content"]["application/json"]["schema"]["properties"]
+PARAMETERS = {one["name"]: one for one in PREVIEW["parameters"]}
+EDGES: dict[str, tuple[list[object], list[object]]] = {
+    "langs_count": (["1", "10", 10], ["0", "11", 11]),
+    "radius": (["0", "20", 0], ["21", -1]),
+    "title": (["", "x" * 64], ["x" * 65]),
+    "bg_color": (["abc", "#ABCD", "12345678"], ["ab", "12345", "abcdefg"]),
+}
+
+
+def accepts(name: str, value: object) -> bool:
+    """Whether the service takes a value of an option."""
+    try:
+        parse_look({name: value})
+    except InvalidInput:
+        return False
+    return True
+
+
+def problem_of(operation: dict[str, Any], status: int) -> Any:
+    return operation["responses"][str(status)]["content"]["application/json"]["schema"]
+
+
+def test_the_document_is_openapi() -> None:
+    schemathesis.openapi.from_dict(describe(formats=FORMATS, version="1.2.3")).validate()
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    described = {
+        (method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item
+    }
+    routes = {
+        (method, re.sub(r":\w+}", "}", path))
+        for handler in HANDLERS
+        if handler.include_in_schema is not False
+        for path in handler.paths
+        for method in handler.http_methods
+    }
+    # HEAD is said once, in the introduction.
+    assert described == {(method, path) for method, path in routes if method != "HEAD"}
+    assert {path for method, path in routes if method == "HEAD"} == {
+        path for method, path in routes if method == "GET"
+    }
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_has_its_values_and_its_default(name: str) -> None:
+    schema = option_schema(name)
+    assert WISH[name] == schema
+    parameter = PARAMETERS[name]
+    assert parameter["in"] == "query"
+    assert parameter["required"] is False
+    assert parameter["schema"] == {k: v for k, v in schema.items() if k != "description"}
+    field = next(f for f in msgspec.structs.fields(Look) if f.encode_name == name)
+    assert schema.get("default") == (json.loads(json.dumps(field.default)))
+    values = schema.get("enum") or schema.get("items", {}).get("enum")
+    if values is not None:
+        assert values == list(allowed_values(name))
+        assert all(accepts(name, value) for value in values)
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_bounds_are_those_of_the_parser(name: str) -> None:
+    right, wrong = EDGES[name]
+    is_text = option_schema(name)["type"] == "string"
+    validator = jsonschema_rs.validator_for(option_schema(name))
+    for values, is_right in ((right, True), (wrong, False)):
+        for value in values:
+            assert accepts(name, value) is is_right
+            assert validator.is_valid(value if is_text else int(str(value))) is is_right
+
+
+def test_an_alias_is_named() -> None:
+    assert "`theme`" in PARAMETERS["type"]["description"]
+
+
+@given(st.text(st.sampled_from("aZ09-_ .é\n"), max_size=45))
+@example("a" * 39)
+@example("a" * 40)
+@example("a-b_c")
+@example("a--b")
+@example("a\n")
+def test_usernames_are_those_that_the_parser_takes(login: str) -> None:
+    try:
+        is_taken = parse_login(login) == login
+    except InvalidInput:
+        is_taken = False
+    validator = jsonschema_rs.validator_for(PARAMETERS["username"]["schema"])
+    assert validator.is_valid(login) is is_taken
+    assert WISH["username"]["pattern"] == PARAMETERS["username"]["schema"]["pattern"]
+
+
+def test_numbers_are_as_described() -> None:
+    owner = Owner(1, "wycats", None, None)
+    stats = Stats(3, 2, 1, 5, 7, {"Ruby": 2})
+    snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC))
+    sent = deliver_numbers(snapshot, is_stale=True).body
+    assert msgspec.json.decode(sent, type=Numbers).stats == stats
+    reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
+    schemas = {"components": DOCUMENT["components"], **reference}
+    assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidType("type", "x", ("dark",)),
+        errors.InvalidOption("radius", "x", ("0 to 20",)),
+        errors.UnknownUser("nobody"),
+        errors.TooManyRequests(3),
+        errors.StillCounting("somebody"),
+        errors.Busy(),
+        errors.GitHubUnavailable(),
+        errors.DatabaseUnavailable(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_refusals_are_as_described(error: BannersError) -> None:
+    sent = deliver_problem(error)
+    for operation in (PREVIEW, MAKE):
+        problem = msgspec.json.decode(sent.body)
+        assert jsonschema_rs.is_valid(problem_of(operation, error.status), problem)
+        assert set(problem_of(operation, error.status)["properties"]) == set(problem)
+        headers = operation["responses"][str(error.status)]["headers"]
+        assert {name.lower() for name in headers} <= set(sent.headers)
+        assert ("Retry-After" in headers) is ("retry-after" in sent.headers)
+
+
+def test_an_unknown_banner_is_described() -> None:
+    problem = msgspec.json.decode(deliver_problem(errors.UnknownBanner("x")).body)
+    assert jsonschema_rs.is_valid(problem_of(PERMANENT, 404), problem)
+
+
+def test_another_format_is_described_as_soon_as_there_is_one() -> None:
+    document = describe(formats=("svg", "png", "json"), version="1")
+    preview = document["paths"]["/banners/preview"]["get"]
+    assert "image/png" in preview["responses"]["200"]["content"]
+    assert "`.png`" in document["paths"]["/banners/{name}"]["get"]["description"]
