@@ -218,6 +218,11 @@ def test_methods_and_addresses_that_are_not_there(service: Running) -> None:
     assert service.get("/nothing/here").json() == {"error": "not found"}
 
 
+def test_the_bare_address_leads_to_the_docs(service: Running) -> None:
+    answer = service.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
 def test_health(service: Running) -> None:
     assert service.get("/healthz").status_code == 200
     ready = service.get("/readyz")

@@ -18,7 +18,7 @@ from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banners import Banner, Banners
 from github_banners.api.clients import Shares, client_address
-from github_banners.api.delivery import JSON, Picture, as_json, deliver, deliver_numbers
+from github_banners.api.delivery import JSON, Outgoing, Picture, as_json, deliver, deliver_numbers
 from github_banners.api.hot import Hot
 from github_banners.api.openapi import describe
 from github_banners.api.problems import Ask, respond
@@ -207,5 +207,11 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-HANDLERS = (preview, permanent, make, healthz, readyz, docs_page, docs_openapi, docs_file)
+@route("/", http_method=_READ, include_in_schema=False)
+async def entrance() -> Response[bytes]:
+    """Lead whoever opens the bare address to the page that explains it."""
+    return respond(Outgoing(307, {"location": "/docs", "cache-control": "no-store"}))
+
+
+HANDLERS = (entrance, preview, permanent, make, healthz, readyz, docs_page, docs_openapi, docs_file)
 """Everything that can be asked; what is no part of the API is not `include_in_schema`."""
