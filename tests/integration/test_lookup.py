@@ -164,6 +164,23 @@ async def test_old_numbers_with_their_age_beat_no_numbers(scene: Scene, trouble:
     assert (answer.snapshot.fetched_at, answer.freshness) == (START, Freshness.HARD_STALE)
 
 
+async def test_a_question_that_was_waited_for_in_vain_holds_up_nobody_with_old_numbers(
+    scene: Scene,
+) -> None:
+    await scene.ask()
+    await scene.settle()
+    scene.now += DAY + MINUTE
+    scene.github.gate.clear()
+    await scene.ask(seconds=0.25)
+    async with asyncio.timeout(3):
+        late = [await scene.ask(seconds=30) for _ in range(3)]
+    assert {one.freshness for one in late} == {Freshness.HARD_STALE}
+    scene.github.gate.set()
+    await scene.settle()
+    assert (await scene.ask()).freshness is Freshness.FRESH
+    assert scene.github.asked == ["ada", "#7"]
+
+
 async def test_age_counts_from_when_github_was_asked_also_in_the_database(scene: Scene) -> None:
     await scene.ask()
     await scene.settle()
@@ -319,3 +336,17 @@ async def test_what_could_not_be_saved_is_saved_when_it_must_be(scene: Scene) ->
     async with scene.database.transaction() as connection:
         kept = await users.select_snapshot(connection, "ada")
     assert kept == replace(answer.snapshot, version=kept.version if kept else 0)
+
+
+async def test_what_must_be_saved_is_not_waited_for_without_end(scene: Scene) -> None:
+    answer = await scene.ask()
+    await scene.settle()
+    async with scene.database.transaction() as connection:
+        await connection.execute("delete from users")
+    scene.github.gate.clear()
+    with pytest.raises(StillCounting):
+        await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 0.05))
+    scene.github.gate.set()
+    await scene.settle()
+    await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+    assert scene.github.asked == ["ada", "#7"]

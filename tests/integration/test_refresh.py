@@ -15,7 +15,7 @@ from github_banners.database import queue, users
 from github_banners.database.banners import Banner, insert_banner, select_banner
 from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
-from github_banners.errors import GitHubUnavailable, StorageUnavailable, UnknownUser
+from github_banners.errors import GitHubUnavailable, InvalidOption, StorageUnavailable, UnknownUser
 from github_banners.github.accounts import accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
@@ -241,6 +241,43 @@ async def test_what_is_not_acknowledged_is_handed_on_again(tracked: Tracked) -> 
     tracked.now += timedelta(minutes=1)
     assert await box.publish_batch() == 2
     assert sorted(handed) == ["dev-41-default", "dev-42-default", "dev-43-default"]
+
+
+async def test_what_waits_for_a_store_is_free_again_as_soon_as_it_is_back(
+    tracked: Tracked,
+) -> None:
+    down, handed = True, []
+
+    async def publish(banner: Banner, snapshot: Snapshot) -> None:
+        if down:
+            raise StorageUnavailable
+        handed.append(banner.name)
+
+    names = [(await tracked.track(f"dev-{n}")).name for n in (44, 45, 46)]
+    box = Outbox(database=tracked.database, publish=publish, clock=lambda: tracked.now)
+    with pytest.raises(StorageUnavailable):
+        await box.publish_batch()
+    down = False
+    assert await box.publish_batch() == 2
+    assert handed == names[1:]
+    tracked.now += timedelta(seconds=5)
+    assert await box.publish_batch() == 1
+    assert handed == [*names[1:], names[0]]
+
+
+async def test_a_banner_that_nobody_can_take_holds_up_no_other(tracked: Tracked) -> None:
+    handed = []
+
+    async def publish(banner: Banner, snapshot: Snapshot) -> None:
+        if banner.name == "dev-47-default":
+            raise InvalidOption("banner_info", "document type")
+        handed.append(banner.name)
+
+    for n in (47, 48):
+        await tracked.track(f"dev-{n}")
+    box = Outbox(database=tracked.database, publish=publish, clock=lambda: tracked.now)
+    assert [await box.publish_batch() for _ in range(2)] == [2, 0]
+    assert handed == ["dev-48-default"]
 
 
 async def test_when_a_banner_was_asked_for_decides_how_often_it_is_refreshed(

@@ -41,6 +41,7 @@ asyncio.run(write(sys.argv[1], [int(one) for one in sys.argv[2:]]))
 
 FULL_DISK = """
 import asyncio, resource, sys
+from github_banners.errors import StorageUnavailable
 from github_banners.storage.store import open_store
 from tests.integration.test_storage import picture
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +41,7 @@ from github_banners.stats.trust import Trust
 _log = structlog.get_logger(__name__)
 
 _PICTURES_BYTES = 96 << 20
+_FIRST_ATTEMPT_SECONDS = 10.0
 _MIGRATE_AGAIN_SECONDS = 1.0
 _NOTE_REQUESTS_SECONDS = 60.0
 _STOP_SECONDS = 2.0
@@ -77,16 +78,14 @@ async def open_api(
         stack.push_async_callback(lookup.close)
         pictures = Pictures(clock=clock, memory_bytes=_PICTURES_BYTES, trust=trust)
         hot = make_hot(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
-        batch = Batch(github, clock=clock)
-        refresh = Refresh(
-            database=database, github=batch, interval=settings.refresh_interval, clock=clock
-        )
+        batch, interval = Batch(github, clock=clock), settings.refresh_interval
+        refresh = Refresh(database=database, github=batch, interval=interval, clock=clock)
         banners = Banners(
             lookup=lookup,
             database=database,
             pictures=pictures,
             stored=stored,
-            refresh_interval=settings.refresh_interval,
+            refresh_interval=interval,
             clock=clock,
         )
         door = routes.Door(
@@ -128,15 +127,12 @@ async def _working(
     conninfo: str, work: Mapping[str, Coroutine[Any, Any, None]]
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Bring the tables up to date, and then begin; a database that is away is waited for."""
-    ready = asyncio.Event()
-    try:
-        await migrate(conninfo)
-        ready.set()
-    except DatabaseUnavailable:
-        _log.warning("database.away_at_start")
-    tasks = [asyncio.create_task(_migrate(conninfo, ready), name="migrate")]
+    attempted, ready = asyncio.Event(), asyncio.Event()
+    migrating = _migrate(conninfo, attempted=attempted, ready=ready)
+    tasks = [asyncio.create_task(migrating, name="migrate")]
     tasks += [asyncio.create_task(_after(ready, one), name=name) for name, one in work.items()]
     try:
+        await _first_attempt(tasks[0], attempted)
         yield tasks
     finally:
         for task in tasks:
@@ -153,13 +149,32 @@ async def _after(ready: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
     await work
 
 
-async def _migrate(conninfo: str, ready: asyncio.Event) -> None:
+async def _first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event) -> None:
+    """Wait for what the first attempt brings; a server that says nothing is not waited for."""
+    waiting = asyncio.create_task(attempted.wait(), name="first attempt")
+    ends = {migrating, waiting}
+    try:
+        await asyncio.wait(
+            ends, timeout=_FIRST_ATTEMPT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        waiting.cancel()
+    if migrating.done():
+        migrating.result()
+
+
+async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event) -> None:
     while not ready.is_set():
-        await asyncio.sleep(_MIGRATE_AGAIN_SECONDS)
-        with suppress(DatabaseUnavailable):
+        try:
             await migrate(conninfo)
-            _log.info("database.migrated")
             ready.set()
+        except DatabaseUnavailable:
+            if not attempted.is_set():
+                _log.warning("database.away_at_start")
+            attempted.set()
+            await asyncio.sleep(_MIGRATE_AGAIN_SECONDS)
+    _log.info("database.migrated")
+    attempted.set()
     await asyncio.Event().wait()
 
 
@@ -169,8 +184,10 @@ async def _note_requests(hot: Hot, refresh: Refresh) -> None:
         await asyncio.sleep(_NOTE_REQUESTS_SECONDS)
         requested_at = hot.take_requests()
         if requested_at:
-            with suppress(DatabaseUnavailable):
+            try:
                 await refresh.note_requests(requested_at)
+            except DatabaseUnavailable:
+                hot.give_back(requested_at)
 
 
 async def _group_tokens(github: GitHub, *, clock: Clock) -> None:

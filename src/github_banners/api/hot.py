@@ -5,7 +5,7 @@ Remembers which picture an address meant last time. Addresses have a memory of t
 invented ones (cache busters) can push out nothing but each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -64,6 +64,11 @@ class Hot:
         taken = dict(self.requested_at)
         self.requested_at.clear()
         return taken
+
+    def give_back(self, requests: Mapping[str, datetime]) -> None:
+        """Take back what could not be written down; what was asked for meanwhile is later."""
+        for banner, at in requests.items():
+            self.requested_at.setdefault(banner, at)
 
     def _count(self, banner: str | None) -> None:
         if banner is not None:

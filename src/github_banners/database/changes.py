@@ -89,4 +89,8 @@ def _forget(asking: asyncio.Task[None]) -> None:
 
 
 def _ids(payload: str) -> list[int] | None:
-    return None if payload == "*" else [int(one) for one in payload.split(",") if one]
+    """Read what was told; what can't be read may mean anybody."""
+    try:
+        return [int(one) for one in payload.split(",") if one]
+    except ValueError:
+        return None

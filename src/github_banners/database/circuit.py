@@ -35,10 +35,14 @@ class Circuit:
         self._probe_at = now + PROBE_EVERY_SECONDS
         return True
 
-    def succeed(self) -> None:
-        """Take note that a call was answered."""
+    def succeed(self) -> bool:
+        """Take note that a call was answered; says whether that is news."""
+        is_news = self.is_open
         self._probe_at = None
+        return is_news
 
-    def fail(self) -> None:
-        """Take note that a call was not answered."""
+    def fail(self) -> bool:
+        """Take note that a call was not answered; says whether that is news."""
+        is_news = not self.is_open
         self._probe_at = self._clock() + PROBE_EVERY_SECONDS
+        return is_news

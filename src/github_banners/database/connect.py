@@ -155,8 +155,7 @@ class Database:
             if not errand.done():
                 self._abandoned.add(errand)
         if not errand.done():
-            self._circuit.fail()
-            raise DatabaseUnavailable(f"no answer within {within_seconds:g} s")
+            raise self._note_loss(DatabaseUnavailable(f"no answer within {within_seconds:g} s"))
         with self._watched():
             return errand.result()
 
@@ -189,9 +188,15 @@ class Database:
                 yield
         except DatabaseUnavailable as exc:
             if is_lost(exc.__cause__):
-                self._circuit.fail()
+                self._note_loss(exc)
             raise
-        self._circuit.succeed()
+        if self._circuit.succeed():
+            _log.info("database.back")
+
+    def _note_loss(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
+        if self._circuit.fail():
+            _log.warning("database.away", reason=str(error).partition("\n")[0])
+        return error
 
     def _dismiss(self, errand: asyncio.Task[Any]) -> None:
         self._errands.discard(errand)

@@ -1,7 +1,8 @@
 """
 A PostgreSQL of our own: made, started, watched over and stopped as a child process.
 
-It listens on a Unix socket only and ends with us, however we end. One folder has one server: a lock
+It listens on a Unix socket only and ends with us, however we end; if it dies by itself it is started
+again, since pictures are served meanwhile and a full disk is emptied by somebody some day. One folder has one server: a lock
 beside it tells a server that is in use from one that a killed run has left behind.
 """
 
@@ -13,11 +14,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+import structlog
 from psycopg.conninfo import make_conninfo
 
 from github_banners.database.embedded_files import (
@@ -28,11 +34,15 @@ from github_banners.database.embedded_files import (
 )
 from github_banners.errors import Misconfigured
 
+_log = structlog.get_logger(__name__)
+
 _SOCKET = ".s.PGSQL.5432"
 # The shortest limit of the systems we run on: 103 bytes on macOS, 107 on Linux.
 _SOCKET_PATH_MAX_BYTES = 103
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
+_RESTART_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last one
+_STEADY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
 
@@ -55,8 +65,9 @@ def running(
     """
     Run the server of a folder, which is made if it isn't there; gives its conninfo.
 
-    Enter it on the main thread: on Linux the server dies with the thread that started it. `report`
-    is told what takes time, in sentences. `options` are further settings of PostgreSQL.
+    Enter it on the main thread: on Linux the server dies with the thread that started it. A server
+    that dies is started again with the same conninfo, at pauses of 0.2 to 5 s. `report` is told what
+    takes time, in sentences. `options` are further settings of PostgreSQL.
 
     :raises Misconfigured: not installed, or the folder can't be used
     """
@@ -70,10 +81,10 @@ def running(
             folder = stack.enter_context(_socket_dir(data_dir, account))
             settings = {"unix_socket_directories": str(folder), **_OPTIONS, **(options or {})}
             command = [str(programs / "postgres"), "-D", str(data_dir), *_as_arguments(settings)]
-            server = stack.enter_context(
-                _spawned(command, log=_log_path(data_dir), account=account)
-            )
+            start = partial(_start, command, log=_log_path(data_dir), account=account)
+            server = stack.enter_context(_stopped_at_end(start()))
             _wait_until_ready(server, data_dir)
+            stack.enter_context(_Watch(server, data_dir, start=start))
         yield make_conninfo(host=str(folder), user="postgres", dbname="postgres", port=5432)
 
 
@@ -177,13 +188,91 @@ def _as_arguments(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
+class _Watch:
+    """Starts the server again whenever it dies, until the end; then stops it."""
+
+    def __init__(
+        self,
+        server: subprocess.Popen[bytes],
+        data_dir: Path,
+        *,
+        start: Callable[[], subprocess.Popen[bytes]],
+    ) -> None:
+        self._server = server
+        self._data_dir = data_dir
+        self._start = start
+        self._turn = threading.Lock()
+        self._ending = threading.Event()
+        # It lives as long as we do, and so may the servers that it starts.
+        self._thread = threading.Thread(target=self._keep, name="watch postgres", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._turn:
+            self._ending.set()
+        _stop_child(self._server)
+        self._thread.join()
+
+    def _keep(self) -> None:
+        first_pause, longest_pause = _RESTART_SECONDS
+        pause = first_pause
+        while True:
+            begun = time.monotonic()
+            code = self._server.wait()
+            if self._ending.is_set():
+                return
+            if time.monotonic() - begun >= _STEADY_SECONDS:
+                pause = first_pause
+            reason = _last_line(_log_path(self._data_dir))
+            _log.error("database.server_died", code=code, reason=reason, again_in_seconds=pause)
+            if self._ending.wait(pause):
+                return
+            pause = min(2 * pause, longest_pause)
+            self._start_again()
+
+    def _start_again(self) -> None:
+        with self._turn:
+            if self._ending.is_set():
+                return
+            try:
+                # Its note names a process that we have collected, and perhaps somebody else's by now.
+                (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
+                self._server = self._start()
+            except OSError as error:
+                _log.error("database.server_not_started", reason=str(error))
+
+
 @contextmanager
 def _spawned(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in a session of its own, deaf to Ctrl-C; it is stopped at the end."""
+    """Run a program that is stopped at the end."""
+    with _stopped_at_end(_start(command, log=log, account=account)) as child:
+        yield child
+
+
+@contextmanager
+def _stopped_at_end(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield child
+    finally:
+        _stop_child(child)
+
+
+def _start(
+    command: list[str], *, log: Path, account: ServerAccount | None
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, deaf to Ctrl-C."""
     with log.open("ab") as output:
-        child = subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -194,10 +283,6 @@ def _spawned(
             preexec_fn=_die_with_parent(),  # noqa: PLW1509
             **(account.popen_options if account else {}),
         )
-    try:
-        yield child
-    finally:
-        _stop_child(child)
 
 
 def _environment() -> dict[str, str]:

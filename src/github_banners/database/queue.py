@@ -131,6 +131,22 @@ async def lease_unpublished_banners(
     return [banners.banner_with_snapshot_of(row) for row in await cursor.fetchall()]
 
 
+async def release_banners(conn: Connection, retry_at: Mapping[int, datetime]) -> None:
+    """Give banners back that could not be handed on; none is taken again before its time."""
+    query = """
+        with given as (
+            select banners.id, given.retry_at
+            from unnest(%s::bigint[], %s::timestamptz[]) as given (id, retry_at)
+            join banners on banners.id = given.id
+            order by banners.id
+            for no key update of banners
+        )
+        update banners set publish_leased_until = given.retry_at
+        from given where given.id = banners.id
+    """
+    await conn.execute(query, [list(retry_at), list(retry_at.values())])
+
+
 async def mark_published(conn: Connection, versions: Mapping[int, int]) -> None:
     """Note which version of each banner, by its id, has been handed on; it never goes back."""
     query = """

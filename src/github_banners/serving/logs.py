@@ -24,6 +24,14 @@ _TOKEN = re.compile(r"gh[pousr]_[A-Za-z0-9_.]{4,}|github_pat_[A-Za-z0-9_]{4,}")
 _BREAKS_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MASK = "***"
 _SHORTEST_SECRET = 4
+# Wire-level chatter says nothing that our own events do not. The pool warns of every attempt to
+# connect, and the retries of every question: an outage is one event of ours, not hundreds.
+_LIBRARIES = {
+    **dict.fromkeys(
+        ("alembic", "httpcore2", "httpx2", "httpcore", "httpx", "asyncio"), logging.WARNING
+    ),
+    **dict.fromkeys(("psycopg", "stamina"), logging.ERROR),
+}
 
 
 def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret] = ()) -> None:
@@ -56,9 +64,8 @@ def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Wire-level chatter of the HTTP client says nothing that our own events do not.
-    for chatty in ("alembic", "httpcore2", "httpx2", "httpcore", "httpx", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name, least in _LIBRARIES.items():
+        logging.getLogger(name).setLevel(least)
 
 
 class Redact:

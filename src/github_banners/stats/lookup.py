@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 import structlog
 
@@ -71,6 +72,7 @@ class Lookup:
         trust = trust or Trust(clock=clock)
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
+        self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
         self._saves: dict[int, asyncio.Task[None]] = {}
 
     async def by_login(self, login: str, *, deadline: Deadline, charge: Charge) -> Answer:
@@ -118,6 +120,8 @@ class Lookup:
         See to it that PostgreSQL has an owner, saving anew what could not be saved.
 
         :raises DatabaseUnavailable: it has not within the deadline
+        :raises Unavailable: GitHub has to be asked again, and does not answer within the deadline
+        :raises UnknownUser: GitHub has to be asked again, and knows the owner no more
         """
         owner_id = snapshot.owner.id
         read = partial(users.select_snapshot_by_id, owner_id=owner_id)
@@ -126,7 +130,9 @@ class Lookup:
                 await asyncio.wait({self._saves[owner_id]}, timeout=deadline.grant_database())
             if await self._database.ask(read, within_seconds=deadline.grant_database()):
                 return
-            self._keep(await self._github.fetch_again(snapshot.owner), snapshot)
+            ask = partial(self._ask_by_id, snapshot)
+            flight = self._flight(owner_id, ask, lambda: None)
+            await self._wait(flight, snapshot.owner.login, deadline)
         raise DatabaseUnavailable
 
     async def close(self, *, seconds: float = 1.0) -> None:
@@ -183,7 +189,9 @@ class Lookup:
             return self._as_answer(known)
         try:
             flight = self._flight(subject, ask, charge)
-            if known is not None and freshness is Freshness.SOFT_STALE:
+            # Who has old numbers need not wait for a question that others have waited for in vain.
+            may_be_old = freshness is Freshness.SOFT_STALE or flight in self._late
+            if known is not None and may_be_old:
                 return self._as_answer(known)
             snapshot = await self._wait(flight, name, deadline)
         except (GitHubUnavailable, StillCounting, TooManyRequests):
@@ -201,6 +209,7 @@ class Lookup:
     ) -> Snapshot:
         done, _ = await asyncio.wait({flight}, timeout=deadline.grant_github())
         if not done:
+            self._late.add(flight)
             raise StillCounting(name)
         if flight.cancelled():
             raise GitHubUnavailable

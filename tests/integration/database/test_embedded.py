@@ -3,12 +3,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import util
 from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from github_banners.database import embedded_files
 from github_banners.database.embedded import running
@@ -68,6 +69,16 @@ def is_alive(pid: int) -> bool:
 def wait_until_dead(pid: int) -> None:
     """The test's time limit bounds this."""
     while is_alive(pid):
+        os.sched_yield()
+
+
+def wait_until_another(data_dir: Path, pids: Collection[int]) -> int:
+    """Wait for a server that is ready, and is none of those."""
+    while True:
+        note = data_dir / "postmaster.pid"
+        lines = note.read_text().split() if note.exists() else []
+        if lines[-1:] == ["ready"] and int(lines[0]) not in pids:
+            return int(lines[0])
         os.sched_yield()
 
 
@@ -210,6 +221,48 @@ def test_a_server_that_does_not_listen_is_stopped_all_the_same(
     monkeypatch.undo()
     with running(made_once, report=print) as conninfo:
         psycopg.connect(conninfo).close()
+
+
+@needs_linux
+def test_a_server_that_dies_is_started_again(made_once: Path) -> None:
+    with running(made_once, report=print) as conninfo:
+        pids = [server_pid(made_once)]
+        for _ in range(2):
+            os.kill(pids[-1], signal.SIGKILL)
+            pids.append(wait_until_another(made_once, pids))
+        psycopg.connect(conninfo).close()
+    assert not any(is_alive(pid) for pid in pids)
+
+
+@needs_linux
+def test_a_server_that_cannot_start_is_tried_again(
+    made_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("github_banners.database.embedded._RESTART_SECONDS", (0.01, 0.02))
+    with running(made_once, report=print) as conninfo:
+        pid = server_pid(made_once)
+        with capture_logs() as logs:
+            moved = made_once.with_name("moved-away")
+            made_once.rename(moved)
+            os.kill(pid, signal.SIGKILL)
+            while len(logs) < 3:
+                os.sched_yield()
+            moved.rename(made_once)
+            wait_until_another(made_once, {pid})
+        psycopg.connect(conninfo).close()
+    assert {one["event"] for one in logs} == {"database.server_died"}
+
+
+@needs_linux
+def test_the_end_does_not_wait_for_a_pause(
+    made_once: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("github_banners.database.embedded._RESTART_SECONDS", (60.0, 60.0))
+    with running(made_once, report=print):
+        pid = server_pid(made_once)
+        os.kill(pid, signal.SIGKILL)
+        wait_until_dead(pid)
+    assert not is_alive(pid)
 
 
 def test_half_a_database_is_never_taken_for_a_whole_one(folder: Path) -> None:

@@ -165,3 +165,15 @@ async def test_long_addresses_are_not_remembered(service: Service) -> None:
     service.note(target, service.draw())
     assert len(service.hot.targets) == 1
     assert (await ask(service.app, http_scope(target))).body == b"inner"
+
+
+def test_what_could_not_be_written_down_is_kept_for_the_next_time(service: Service) -> None:
+    scene, later = http_scope(TARGET), START + timedelta(minutes=1)
+    service.hot.note(scene, service.draw(), banner="alice-dark")
+    taken = service.hot.take_requests()
+    assert service.hot.take_requests() == {}
+    service.hot.give_back({**taken, "bob-dark": START})
+    service.now = later
+    service.hot.note(scene, service.draw(), banner="alice-dark")
+    service.hot.give_back(taken)
+    assert service.hot.take_requests() == {"alice-dark": later, "bob-dark": START}

@@ -50,6 +50,13 @@ def test_a_probe_that_fails_puts_the_next_one_off() -> None:
     assert not circuit.admit()
 
 
+def test_only_the_first_failure_and_the_first_success_are_news() -> None:
+    circuit = Circuit(Time())
+    assert not circuit.succeed()
+    assert [circuit.fail() for _ in range(2)] == [True, False]
+    assert [circuit.succeed() for _ in range(2)] == [True, False]
+
+
 def test_a_success_closes_it() -> None:
     circuit = Circuit(Time())
     circuit.fail()

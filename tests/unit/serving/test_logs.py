@@ -248,3 +248,11 @@ def test_short_secrets_do_not_blacken_everything() -> None:
 def test_of_secrets_that_begin_alike_the_longer_is_masked_whole() -> None:
     redact = Redact(SECRETS)
     assert redact(None, "", {"event": "s3cret-key-longer s3cret-key"}) == {"event": "*** ***"}
+
+
+def test_every_attempt_of_a_library_is_not_an_event(log: Log) -> None:
+    configure(LogFormat.JSON)
+    for name in ("psycopg.pool", "stamina.instrumentation._structlog"):
+        logging.getLogger(name).warning("error connecting in 'database'")
+        logging.getLogger(name).error("%s is broken", name)
+    assert [event["event"].partition(" ")[2] for event in log.events()] == ["is broken"] * 2

@@ -36,15 +36,20 @@ async def migrate(conninfo: str) -> None:
             await asyncio.to_thread(_upgrade, conninfo)
 
 
+async def select_revision(conn: psycopg.AsyncConnection[Any]) -> str | None:
+    """Read which revision a database is at; None where the tables were never made."""
+    cursor = await conn.execute("select to_regclass('alembic_version') is not null")
+    if await cursor.fetchone() != (True,):
+        return None
+    row = await (await conn.execute("select version_num from alembic_version")).fetchone()
+    return row[0] if row else None
+
+
 async def _current_revision(conninfo: str) -> str | None:
     async with await psycopg.AsyncConnection.connect(
         conninfo, connect_timeout=_CONNECT_TIMEOUT_SECONDS
     ) as conn:
-        cursor = await conn.execute("select to_regclass('alembic_version') is not null")
-        if await cursor.fetchone() != (True,):
-            return None
-        row = await (await conn.execute("select version_num from alembic_version")).fetchone()
-        return row[0] if row else None
+        return await select_revision(conn)
 
 
 def _upgrade(conninfo: str) -> None:

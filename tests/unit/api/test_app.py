@@ -1,0 +1,74 @@
+"""How the work beside the application begins, whatever the database does."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from github_banners.api import app
+from github_banners.errors import DatabaseUnavailable, Misconfigured
+
+
+class Tables:
+    """A migration that hangs or fails until it is told to do better."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may_go_on = asyncio.Event()
+        self.error: Exception | None = None
+        self.begun = asyncio.Event()
+        self.attempts = asyncio.Semaphore(0)
+        monkeypatch.setattr(app, "migrate", self.migrate)
+        monkeypatch.setattr(app, "_FIRST_ATTEMPT_SECONDS", 0.05)
+        monkeypatch.setattr(app, "_MIGRATE_AGAIN_SECONDS", 0.01)
+
+    async def migrate(self, conninfo: str) -> None:
+        self.attempts.release()
+        await self.may_go_on.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def work(self) -> None:
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> Tables:
+    return Tables(monkeypatch)
+
+
+async def test_work_begins_when_the_tables_are_there(tables: Tables) -> None:
+    tables.may_go_on.set()
+    async with app._working("", {"work": tables.work()}) as tasks:
+        await tables.begun.wait()
+        assert not [task for task in tasks if task.done()]
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_a_database_that_says_nothing_is_not_waited_for(tables: Tables) -> None:
+    async with app._working("", {"work": tables.work()}):
+        assert not tables.begun.is_set()
+        tables.may_go_on.set()
+        await tables.begun.wait()
+
+
+async def test_a_database_that_is_away_is_asked_again(tables: Tables) -> None:
+    tables.may_go_on.set()
+    tables.error = DatabaseUnavailable()
+    with capture_logs() as logs:
+        async with app._working("", {"work": tables.work()}):
+            for _ in range(3):
+                await tables.attempts.acquire()
+            assert not tables.begun.is_set()
+            tables.error = None
+            await tables.begun.wait()
+    assert [one["event"] for one in logs] == ["database.away_at_start", "database.migrated"]
+
+
+async def test_a_database_of_the_future_ends_the_program(tables: Tables) -> None:
+    tables.may_go_on.set()
+    tables.error = Misconfigured("run that one")
+    with pytest.raises(Misconfigured):
+        async with app._working("", {"work": tables.work()}):
+            pass
+    assert not tables.begun.is_set()

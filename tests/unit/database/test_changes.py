@@ -1,0 +1,11 @@
+import pytest
+
+from github_banners.database.changes import _ids
+
+
+@pytest.mark.parametrize(
+    ("told", "ids"),
+    [("7", [7]), ("7,8", [7, 8]), ("", []), ("*", None), ("7,eight", None), ("*,7", None)],
+)
+def test_what_cannot_be_read_may_mean_anybody(told: str, ids: list[int] | None) -> None:
+    assert _ids(told) == ids
