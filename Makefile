@@ -6,10 +6,10 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check golden bench clean
+.PHONY: help install demo serve test check golden help-texts bench clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(RUNTIME) ## build .venv, and in it the command github-banners
 
@@ -29,6 +29,9 @@ check: $(DEVELOPMENT) ## format, lint, types
 
 golden: $(DEVELOPMENT) ## draw the golden pictures anew
 	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden
+
+help-texts: $(DEVELOPMENT) ## write the help texts in README anew
+	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
 
 bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
 	@$(BIN)/pytest -q -s -m benchmark -p no:xdist tests/benchmarks

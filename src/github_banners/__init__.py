@@ -12,8 +12,9 @@ In reading order, along the way a number takes from GitHub to a README:
 - `api`: hand it out; `renderer` draws and `storage` keeps for it
 - `serving`: run a service
 - `sandbox`: a stand-in for GitHub, to try all of it without the network
-- `app`: all of it in one process
-- `cli`: the command
+- `app`: all of it in one process; `launch`: that in one process or several
+- `sketch`: one banner without a database; `checkup`: does everything work?
+- `cli`: the command; `wishes` are its options of a banner, `welcome` is what it says when ready
 """
 
 from importlib.metadata import version

@@ -8,34 +8,40 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 
-from github_banners.errors import BannersError, DatabaseUnavailable, InvalidSettings, Misconfigured
-from github_banners.settings import VARIABLES, Secret, Settings, Url
+from github_banners.errors import (
+    BannersError,
+    DatabaseUnavailable,
+    InvalidInput,
+    InvalidSettings,
+    Misconfigured,
+    NotFound,
+    Unavailable,
+)
+from github_banners.look import Look, parse_login, parse_look
+from github_banners.settings import VARIABLES, LogLevel, Secret, Settings
+from github_banners.welcome import welcome
+from github_banners.wishes import advice, with_wishes
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Live banners of a developer's GitHub work. Settings come from the environment.",
+    help="""
+    Live banners of a developer's GitHub work.
+
+    Settings come from the environment; README lists them, `check` tries them.
+    """,
 )
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What the parent of several processes has decided for them."""
-
-    conninfo: str
-    data_dir: str
-    port: int
-    github_api_url: str | None = None
 
 
 def main() -> None:
@@ -48,15 +54,22 @@ def main() -> None:
         _fail(str(error))
 
 
-@app.command()
+@app.command(short_help="Serve banners, everything in one.")
 def serve(
     *,
     demo: Annotated[
         bool, typer.Option("--demo", help="Ask a built-in GitHub with invented users instead.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes answer.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, metavar="NUMBER", help="How many processes answer.")
+    ] = 1,
 ) -> None:
-    """Serve banners: everything in one, with a database of its own unless DB_HOST is set."""
+    """
+    Serve banners, everything in one: says where they are, and goes on until Ctrl-C.
+
+    Unless DB_HOST is set it brings a PostgreSQL of its own, whose files lie in DATA_DIR.
+    """
+    from github_banners.launch import Plan
     from github_banners.serving.run import claim_port
 
     settings = _read_settings()
@@ -67,25 +80,119 @@ def serve(
         _run(_serve(settings, plan, demo=demo, workers=workers))
 
 
+async def _serve(settings: Settings, plan: Any, *, demo: bool, workers: int) -> None:
+    from github_banners.launch import launched
+    from github_banners.serving.run import until_stopped
+
+    github = _sandbox().create_app() if demo else None
+    samples = _sandbox().SAMPLE_USERS if demo else ()
+    async with launched(settings, plan, workers=workers, github=github) as owned:
+        typer.echo(welcome(settings, port=plan.port, samples=samples))
+        await until_stopped(*owned)
+        typer.echo("Stopping.", err=True)
+
+
+@app.command(short_help="Draw one banner, without a database.")
+@with_wishes
+def render(
+    user: Annotated[str, typer.Argument(metavar="USER", help="A login on GitHub.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            allow_dash=True,
+            help="Write it to a file, once it is drawn.",
+        ),
+    ] = None,
+    **wishes: str | None,
+) -> None:
+    """
+    Draw one banner straight from GitHub, as SVG, to standard output.
+
+    The options are those of a banner's address. No database is asked and nothing is kept;
+    GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
+    is 1 when there is no such user or no answer, 2 when an option can't be.
+    """
+    from github_banners import sketch
+
+    settings = _read_settings(is_quiet=True)
+    try:
+        login = parse_login(user, field="USER")
+        look = parse_look({name: one for name, one in wishes.items() if one is not None})
+    except InvalidInput as error:
+        _fail(advice(error))
+    output = None if output == Path("-") else output
+    if output is not None:
+        sketch.ensure_writable(output)
+    try:
+        svg = asyncio.run(_draw(settings, login, look))
+    except NotFound:
+        _fail(f"GitHub knows no user and no organisation called {login}.", code=1)
+    except Unavailable as error:
+        _fail(f"GitHub at {settings.github_api_url} can't be asked now: {error}", code=1)
+    if output is None:
+        sys.stdout.buffer.write(svg)
+    else:
+        sketch.replace_file(output, svg)
+        typer.echo(f"Wrote {output}.", err=True)
+
+
+async def _draw(settings: Settings, login: str, look: Look) -> bytes:
+    from github_banners.sketch import sketch, telling
+
+    async with telling(f"Asking GitHub about {login}", stream=sys.stderr):
+        return await sketch(settings, login, look)
+
+
+@app.command(short_help="Try settings, database and tokens.")
+def check() -> None:
+    """
+    Look whether everything works before it serves; starts and changes nothing.
+
+    Names every setting that can't be used, asks the database and GitHub, and tells of each token
+    whose it is and what it has left. The exit code is 0 when everything needed works, 1 when
+    something does not answer as it should, 2 when settings are wrong.
+    """
+    from github_banners.checkup import check_up
+    from github_banners.model import utc_now
+
+    settings = _read_settings(is_quiet=True)
+    chosen = [name for name in VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    data_dir = (settings.data_dir or _default_data_dir()) / "postgresql"
+    checking = check_up(settings, chosen=chosen, data_dir=data_dir, clock=utc_now)
+    found = asyncio.run(checking)
+    typer.echo(found.to_text())
+    sys.exit(0 if found.is_well else 1)
+
+
 @app.command(hidden=True)
 def worker() -> None:
     """Be one process of `serve --workers`; the plan comes on standard input, whose end is ours."""
+    from github_banners.launch import Plan, work
+
     settings = _read_settings()
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     with _running_service():
-        _run(_work(settings, plan))
+        _run(work(settings, plan))
 
 
-@app.command()
+@app.command(short_help="Bring the tables of DB_HOST up to date.")
 def migrate() -> None:
-    """Bring the database of DB_HOST to the tables of this version."""
+    """
+    Bring the database of DB_HOST to the tables of this version.
+
+    `serve` does so by itself when it starts; this is for whoever wants it done before.
+    """
     from github_banners.database.migrations import migrate as bring_up_to_date
 
     settings = _read_settings()
     if settings.conninfo is None:
         raise Misconfigured("Set DB_HOST: `serve` migrates its own database by itself.")
     try:
-        _run(bring_up_to_date(settings.conninfo))
+        asyncio.run(bring_up_to_date(settings.conninfo))
     except DatabaseUnavailable as error:
         raise Misconfigured(
             f"PostgreSQL at {settings.db_host}:{settings.pgport} can't be asked: {error}"
@@ -93,29 +200,48 @@ def migrate() -> None:
     typer.echo("The database is up to date.")
 
 
-@app.command()
+@app.command(short_help="Be GitHub, with invented users.")
 def sandbox(
     *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8090,
-    seed: Annotated[int, typer.Option(help="Which people to invent.")] = 1,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="Port to listen on; 0 takes a free one.")
+    ] = 8090,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Which people to invent.")] = 1,
     recordings: Annotated[
-        Path | None, typer.Option(help="Directory of recorded answers to replay as well.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Recorded answers of GitHub to replay as well."),
     ] = None,
-    latency: Annotated[str, typer.Option(help="How long every answer waits.")] = "0ms",
+    latency: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long every answer waits.")
+    ] = "0ms",
     fail: Annotated[
-        str, typer.Option(help="What goes wrong: 502, 503, timeout, drop, half, html, 401, …")
+        str,
+        typer.Option(
+            metavar="NAMES", help="What goes wrong, in turn: 502, 503, timeout, drop, html, 401, …"
+        ),
     ] = "",
-    share: Annotated[float, typer.Option(min=0, max=1, help="Share of failing requests.")] = 1.0,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of requests that fail.")
+    ] = 1.0,
     token: Annotated[
         list[str] | None,
-        typer.Option(help="TOKEN=ACCOUNT number it belongs to, or TOKEN= for a revoked one."),
+        typer.Option(
+            metavar="TOKEN=ACCOUNT",
+            help="A token and the number of its account, none for a revoked one; may be repeated.",
+        ),
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(help="What every account has left at first.")
+        int | None, typer.Option(metavar="POINTS", help="What every account has left at first.")
     ] = None,
 ) -> None:
-    """Be GitHub: invented users over REST and GraphQL, slow or broken as you wish."""
+    """
+    Be GitHub: invented users over REST and GraphQL, slow or broken as you wish.
+
+    Let `serve`, `render` and `check` ask it with GITHUB_API_URL. Goes on until Ctrl-C.
+    """
     from github_banners.serving.run import claim_port
 
     _configure_logs(Settings.from_environment(_logging_only()))
@@ -133,102 +259,12 @@ def sandbox(
         _run(_serve_sandbox(github, host=host, port=port))
 
 
-async def _serve(settings: Settings, plan: Plan, *, demo: bool, workers: int) -> None:
-    from github_banners.serving.run import claim_port, listening, until_listening, until_stopped
-    from github_banners.serving.workers import supervise
-
-    async with AsyncExitStack() as stack:
-        owned = []
-        if demo:
-            port = claim_port("127.0.0.1", 0)
-            github = _sandbox().create_app()
-            await stack.enter_async_context(github.lifespan())
-            sandbox_server = listening(github, host="127.0.0.1", port=port)
-            owned.append(await stack.enter_async_context(sandbox_server))
-            plan = msgspec.structs.replace(plan, github_api_url=f"http://127.0.0.1:{port}")
-        if workers == 1:
-            owned += await stack.enter_async_context(_serving(settings, plan))
-        else:
-            supervising = supervise(["worker"], count=workers, first_line=msgspec.json.encode(plan))
-            owned.append(await stack.enter_async_context(_owning(supervising)))
-            await until_listening(settings.host, plan.port, *owned)
-        typer.echo(_welcome(msgspec.structs.replace(settings, port=plan.port), demo=demo))
-        await until_stopped(*owned)
-        typer.echo("Stopping.", err=True)
-
-
-async def _work(settings: Settings, plan: Plan) -> None:
-    from github_banners.serving.run import until_stopped
-    from github_banners.serving.workers import until_input_ends
-
-    async with _serving(settings, plan) as owned, _owning(until_input_ends()) as parent:
-        await until_stopped(*owned, stopping=parent)
-
-
-@asynccontextmanager
-async def _serving(settings: Settings, plan: Plan) -> AsyncIterator[list[asyncio.Task[None]]]:
-    from github_banners.app import open_all_in_one
-    from github_banners.serving.run import listening
-
-    if plan.github_api_url is not None:
-        settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
-    opened = open_all_in_one(settings, conninfo=plan.conninfo, data_dir=Path(plan.data_dir))
-    async with (
-        opened as service,
-        listening(service.app, host=settings.host, port=plan.port) as server,
-    ):
-        yield [server, *service.tasks]
-
-
-@asynccontextmanager
-async def _owning(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-
-
 async def _serve_sandbox(github: Any, *, host: str, port: int) -> None:
     from github_banners.serving.run import listening, until_stopped
 
     async with github.lifespan(), listening(github, host=host, port=port) as server:
         typer.echo(f"A GitHub to try things on: http://{host}:{port}")
         await until_stopped(server)
-
-
-def _welcome(settings: Settings, *, demo: bool) -> str:
-    base = settings.public_url or f"http://{_reachable(settings.host)}:{settings.port}"
-    banner = f"{base}/banners/preview?username="
-    example, hints = "torvalds", []
-    if demo:
-        example = "mia-maintains"
-        hints = ["or with another name of this GitHub:", ""]
-        hints += [f"  {login:<40} {about}" for login, about in _sandbox().SAMPLE_USERS]
-    elif not settings.github_tokens:
-        hints = ["Without GITHUB_TOKENS GitHub answers for about 30 new users an hour."]
-    return "\n".join(
-        [
-            f"GitHub Banners is ready: {base}",
-            "",
-            "Open a banner:",
-            "",
-            f"  {banner}{example}&type=dark",
-            "",
-            *(*hints, "") * bool(hints),
-            "Paste it into a README:",
-            "",
-            f"  ![GitHub stats]({banner}{example})",
-            "",
-            "Ctrl-C stops everything.",
-        ]
-    )
-
-
-def _reachable(host: str) -> str:
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"[{name}]" if ":" in name else name
 
 
 @contextmanager
@@ -271,9 +307,12 @@ def _default_data_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "github-banners"
 
 
-def _read_settings() -> Settings:
+def _read_settings(*, is_quiet: bool = False) -> Settings:
+    """Read the environment; who says in one sentence what went wrong logs only when told to."""
     settings = Settings.from_environment(os.environ)
-    _configure_logs(settings)
+    is_silent = is_quiet and not os.environ.get("LOG_LEVEL")
+    level = LogLevel.ERROR if is_silent else settings.log_level
+    _configure_logs(msgspec.structs.replace(settings, log_level=level))
     return settings
 
 
@@ -332,12 +371,21 @@ def _token(given: str) -> tuple[str, int | None]:
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    """Run a service; a signal before it listens for signals itself ends it as quietly."""
+
+    async def stoppable() -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel if task else loop.stop)
+        await work
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(stoppable())
 
 
-def _fail(*lines: str) -> None:
+def _fail(*lines: str, code: int = 2) -> NoReturn:
     typer.echo("\n".join(lines), err=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

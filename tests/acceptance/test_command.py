@@ -181,3 +181,28 @@ def test_help_is_written_for_a_person() -> None:
     )
     for command in ("serve", "migrate", "sandbox"):
         assert command in ended.stdout
+
+
+@pytest.mark.parametrize("words", ["Making a database", "event="])
+def test_a_signal_before_it_is_ready_ends_it_with_code_0(words: str) -> None:
+    with reachable_dir() as folder:
+        env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "github_banners", "serve", "--demo"],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            assert process.stderr is not None
+            said = ""
+            while words not in said:
+                line = process.stderr.readline()
+                assert line, said
+                said += line
+            process.send_signal(signal.SIGTERM)
+            said += process.communicate(timeout=20)[1]
+        assert process.returncode == 0, said
+        assert "Traceback" not in said
+        until(lambda: processes_of(folder) == [])

@@ -39,7 +39,16 @@ ARROWS: Mapping[str, set[str]] = {
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
     "app": NOUNS | DOORS | {"database", "drawing", "messages"},
-    "cli": NOUNS | KEEPERS | DOORS | {"app", "drawing", "messages", "serving", "sandbox"},
+    "checkup": NOUNS | {"github", "database"},
+    "launch": {"app", "serving", "settings"},
+    "sketch": NOUNS | {"github", "stats", "drawing"},
+    "welcome": {"settings"},
+    "wishes": {"errors", "look"},
+    "cli": NOUNS
+    | KEEPERS
+    | DOORS
+    | {"app", "drawing", "messages", "serving", "sandbox"}
+    | {"checkup", "launch", "sketch", "welcome", "wishes"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -66,7 +75,7 @@ PLACES: Mapping[str, set[str]] = {
     "sqlalchemy": {"database/migrations"},
     "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
-    "typer": {"cli.py"},
+    "typer": {"cli.py", "wishes.py"},
 }
 
 

@@ -1,16 +1,17 @@
 """
-Which account may pay for a question: pure bookkeeping, no I/O.
+Which account may pay for a question, and with which key: pure bookkeeping, no I/O.
 
-GitHub's budget belongs to the account, not to the token, and REST and GraphQL are counted apart.
+GitHub's budget belongs to the account, not to the token, and REST and GraphQL are counted apart. A
+limit concerns the whole account, a refused token only itself.
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
 from github_banners.settings import Secret
@@ -18,44 +19,37 @@ from github_banners.settings import Secret
 _ANONYMOUS_LIMITS = {Resource.CORE: 60, Resource.GRAPHQL: 0}
 _TOKEN_LIMIT = 5000
 _STRIKES = 3
-_BAD_TOKEN_PAUSE = timedelta(seconds=30)
+_REFUSED_PAUSE = timedelta(seconds=30)
+_SECONDARY_PAUSE = timedelta(seconds=60)
+_LONGEST_PAUSE = timedelta(minutes=15)
 _HOPELESS_PAUSE = timedelta(hours=1)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class Account:
+@dataclass(slots=True, eq=False)
+class Key:
     """
-    One payer: its token (None: the address's own small ration), what is left, when it may pay again.
+    Who asks: a token, or None for the address's own small ration.
 
-    `name` is safe to log: the beginning of the token's SHA-256.
+    `strikes` counts refusals in a row; a refused key is left alone until `rests_until`.
     """
 
     token: Secret | None
-    rooms: dict[Resource, Room] = field(default_factory=dict)
-    parked_until: dict[Resource, datetime] = field(default_factory=dict)
+    account: "Account" = field(init=False, repr=False)
     under_way: Counter[Resource] = field(default_factory=Counter)
     strikes: int = 0
+    rests_until: datetime = _LONG_AGO
 
     @property
     def name(self) -> str:
-        """Name the account in logs."""
+        """Name the key in logs, where it is safe: the beginning of the token's SHA-256."""
         if self.token is None:
             return "anonymous"
         return hashlib.sha256(self.token.reveal().encode()).hexdigest()[:8]
 
-    def room(self, resource: Resource, *, now: datetime) -> int:
-        """Count what this account can still pay for; a reset that has passed fills it up."""
-        room = self.rooms.get(resource)
-        if room is not None and room.reset_at > now:
-            return room.remaining - self.under_way[resource]
-        usual = _ANONYMOUS_LIMITS[resource] if self.token is None else _TOKEN_LIMIT
-        # A limit of zero is told to whom GitHub did not recognise: not for good.
-        limit = room.limit if room is not None else 0
-        return (limit or usual) - self.under_way[resource]
-
-    def may_pay(self, resource: Resource, *, now: datetime) -> bool:
-        """Tell whether to ask with this account now."""
-        return not self._is_parked(resource, now=now) and self.room(resource, now=now) > 0
+    def rests(self, *, now: datetime) -> bool:
+        """Tell whether the key was refused and is left alone."""
+        return self.rests_until > now
 
     @contextmanager
     def paying(self, resource: Resource) -> Iterator[None]:
@@ -66,6 +60,43 @@ class Account:
         finally:
             self.under_way[resource] -= 1
 
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """
+    One payer with its keys: what is left, and when it may pay again.
+
+    `holder_id` is GitHub's number of whoever the keys belong to, None while that is not known.
+    """
+
+    keys: list[Key]
+    holder_id: int | None = None
+    rooms: dict[Resource, Room] = field(default_factory=dict)
+    parked_until: dict[Resource, datetime] = field(default_factory=dict)
+    slowdowns: int = 0
+
+    def __post_init__(self) -> None:
+        for key in self.keys:
+            key.account = self
+
+    def room(self, resource: Resource, *, now: datetime) -> int:
+        """Count what this account can still pay for; a reset that has passed fills it up."""
+        under_way = sum(key.under_way[resource] for key in self.keys)
+        room = self.rooms.get(resource)
+        if room is not None and room.reset_at > now:
+            return room.remaining - under_way
+        is_anonymous = all(key.token is None for key in self.keys)
+        usual = _ANONYMOUS_LIMITS[resource] if is_anonymous else _TOKEN_LIMIT
+        # A limit of zero is told to whom GitHub did not recognise: not for good.
+        limit = room.limit if room is not None else 0
+        return (limit or usual) - under_way
+
+    def may_pay(self, resource: Resource, *, now: datetime) -> bool:
+        """Tell whether to ask with this account now."""
+        is_awake = not all(key.rests(now=now) for key in self.keys)
+        is_parked = self._is_parked(resource, now=now)
+        return is_awake and not is_parked and self.room(resource, now=now) > 0
+
     def note_room(self, room: Room) -> None:
         """Take what an answer says is left; answers can overtake each other, so the least counts."""
         known = self.rooms.get(room.resource)
@@ -75,47 +106,124 @@ class Account:
             room = min(known, room, key=lambda one: one.remaining)
         self.rooms[room.resource] = room
 
-    def note_success(self) -> None:
-        """Forget earlier refusals of the token."""
-        self.strikes = 0
+    def park(self, until: datetime | None, resources: Iterable[Resource]) -> None:
+        """Leave budgets alone until a time; a shorter pause does not end a longer one."""
+        if until is not None:
+            for resource in resources:
+                self.parked_until[resource] = max(until, self.parked_until.get(resource, until))
 
-    def note_failure(self, failure: Failure, resource: Resource, *, now: datetime) -> None:
-        """Leave the account alone as long as a refusal asks for; others do not concern it."""
-        if failure.kind is FailureKind.PRIMARY_LIMIT:
-            self._park(failure.until, resource)
-        elif failure.kind is FailureKind.SECONDARY_LIMIT:
-            # A secondary limit speaks of the account as a whole.
-            self._park(failure.until, *Resource)
-        elif failure.kind is FailureKind.BAD_TOKEN:
-            # GitHub has been seen to refuse good tokens for a while: three in a row, apart in time,
-            # so what was already on its way when the first refusal came is not counted.
-            self.strikes += not self._is_parked(resource, now=now)
-            pause = _BAD_TOKEN_PAUSE if self.strikes < _STRIKES else _HOPELESS_PAUSE
-            self._park(now + pause, *Resource)
-        elif failure.kind is FailureKind.SUSPENDED:
-            self._park(now + _HOPELESS_PAUSE, *Resource)
+    def slow_down(self, until: datetime | None, resource: Resource, *, now: datetime) -> None:
+        """Heed a secondary limit, which speaks of the account as a whole, with or without advice."""
+        # What was already on its way when the first limit came says nothing new.
+        if until is None and not self._is_parked(resource, now=now):
+            self.slowdowns += 1
+            until = now + _backoff(self.slowdowns, first=_SECONDARY_PAUSE)
+        self.park(until, Resource)
+
+    def speed_up(self, resource: Resource, *, now: datetime) -> None:
+        """Forget earlier secondary limits, once one of them is over and a question went well."""
+        if not self._is_parked(resource, now=now):
+            self.slowdowns = 0
+
+    def take_over(self, other: "Account") -> None:
+        """Take the keys of what turned out to be the same account, and all that is known of it."""
+        for key in other.keys:
+            key.account = self
+        self.keys += other.keys
+        for room in other.rooms.values():
+            self.note_room(room)
+        for resource, until in other.parked_until.items():
+            self.park(until, [resource])
+        self.slowdowns = max(self.slowdowns, other.slowdowns)
 
     def _is_parked(self, resource: Resource, *, now: datetime) -> bool:
         return resource in self.parked_until and self.parked_until[resource] > now
 
-    def _park(self, until: datetime | None, *resources: Resource) -> None:
-        if until is None:
-            return
-        for resource in resources:
-            self.parked_until[resource] = max(until, self.parked_until.get(resource, until))
-
 
 def accounts_of(tokens: Sequence[Secret]) -> list[Account]:
     """Make an account of every token given, and the anonymous one for when none can pay."""
-    return [Account(token) for token in dict.fromkeys(tokens)] + [Account(None)]
+    return [Account([Key(token)]) for token in (*dict.fromkeys(tokens), None)]
 
 
-def choose(accounts: Sequence[Account], resource: Resource, *, now: datetime) -> Account | None:
-    """Pick the account with the most room; None when nobody can pay."""
-    payers = [one for one in accounts if one.may_pay(resource, now=now)]
+def choose(
+    accounts: Sequence[Account],
+    resource: Resource,
+    *,
+    now: datetime,
+    without: Collection[Key] = (),
+) -> Key | None:
+    """Pick a key of the account with the most room; None when nobody can pay."""
+    keys = [
+        key
+        for account in accounts
+        if account.may_pay(resource, now=now)
+        for key in account.keys
+        if key not in without and not key.rests(now=now)
+    ]
     # The anonymous ration is the last resort however much of it is left.
     return max(
-        payers,
-        key=lambda one: (one.token is not None, one.room(resource, now=now)),
+        keys,
+        key=lambda one: (one.token is not None, one.account.room(resource, now=now)),
         default=None,
     )
+
+
+def join(accounts: list[Account], key: Key, *, holder_id: int) -> None:
+    """Note whose a key is: what was taken for two accounts of one holder becomes one."""
+    account = key.account
+    account.holder_id = holder_id
+    for twin in accounts:
+        if twin is not account and twin.holder_id == holder_id:
+            twin.take_over(account)
+            accounts.remove(account)
+            return
+
+
+def note_success(key: Key, resource: Resource, *, now: datetime) -> None:
+    """Forget earlier refusals."""
+    key.strikes = 0
+    key.account.speed_up(resource, now=now)
+
+
+def note_failure(
+    accounts: Sequence[Account], key: Key, failure: Failure, resource: Resource, *, now: datetime
+) -> None:
+    """Leave alone whom a refusal speaks of, as long as it asks for; others concern nobody."""
+    if failure.kind is FailureKind.PRIMARY_LIMIT:
+        key.account.park(failure.until, [resource])
+    elif failure.kind is FailureKind.SECONDARY_LIMIT:
+        key.account.slow_down(failure.until, resource, now=now)
+    elif failure.kind is FailureKind.SUSPENDED:
+        key.account.park(now + _HOPELESS_PAUSE, Resource)
+    elif failure.kind is FailureKind.BAD_TOKEN:
+        _strike(accounts, key, now=now)
+
+
+def spoken_of(key: Key, failure: Failure) -> list[Key]:
+    """Say which keys need not be tried with the same question."""
+    is_about_the_token = failure.kind in {FailureKind.BAD_TOKEN, FailureKind.FORBIDDEN}
+    return [key] if is_about_the_token else list(key.account.keys)
+
+
+def _strike(accounts: Sequence[Account], key: Key, *, now: datetime) -> None:
+    """
+    Let a refused key rest, so that strikes are at least 30 s apart.
+
+    GitHub has been seen to refuse good tokens for a while. So a key is given up after three in a row,
+    and only while another token is in good standing: when all are refused it is not the tokens.
+    Given up means one try an hour.
+    """
+    if key.rests(now=now):
+        return
+    key.strikes += 1
+    others = [one for account in accounts for one in account.keys if one is not key]
+    is_hopeless = key.strikes >= _STRIKES and any(
+        one.token is not None and not one.strikes for one in others
+    )
+    pause = _HOPELESS_PAUSE if is_hopeless else _backoff(key.strikes, first=_REFUSED_PAUSE)
+    key.rests_until = now + pause
+
+
+def _backoff(times: int, *, first: timedelta) -> timedelta:
+    """Double a pause with every time in a row, up to a quarter of an hour."""
+    return min(first * (1 << min(times - 1, 10)), _LONGEST_PAUSE)

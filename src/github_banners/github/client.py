@@ -43,7 +43,7 @@ class GitHub:
         http: httpx2.AsyncClient,
         *,
         api_url: str,
-        accounts: Sequence[Account],
+        accounts: list[Account],
         timeout: timedelta,
         clock: Clock,
     ) -> None:

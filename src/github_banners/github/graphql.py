@@ -20,6 +20,7 @@ from github_banners.github.protocol import (
     GraphQLError,
     Reply,
     classify_graphql,
+    shorten,
 )
 from github_banners.model import Owner, Repository
 
@@ -69,6 +70,14 @@ class OwnerAnswer:
     repositories: tuple[Repository, ...]
     total: int
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who asks: whose token was sent."""
+
+    id: int
+    login: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +156,15 @@ class _Node(msgspec.Struct):
     repositories: _Repositories
 
 
+class _Viewer(msgspec.Struct, rename="camel"):
+    login: str
+    database_id: int
+
+
 _read_envelope = msgspec.json.Decoder(_Envelope).decode
 _read_owner = msgspec.json.Decoder(_Owner | None).decode
 _read_list = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+_read_viewer = msgspec.json.Decoder(_Viewer).decode
 _read_node = msgspec.json.Decoder(_Node | None).decode
 
 
@@ -183,6 +198,11 @@ def ask_page(node_id: str, *, after: str) -> Question:
         f"      }}\n    }}\n  }}\n  {_PRICE}\n}}{_REPOSITORY}"
     )
     return Question(text, {"id": node_id, "after": after})
+
+
+def ask_viewer() -> Question:
+    """Ask whose token is sent, and what is left of the budget."""
+    return Question(f"query Who {{\n  viewer {{ login databaseId }}\n  {_PRICE}\n}}", {})
 
 
 def read_by_login(
@@ -224,6 +244,18 @@ def read_page(reply: Reply, *, now: datetime) -> RepositoryPage | Failure:
     return RepositoryPage(node.repositories.as_repositories(), node.repositories.next_cursor)
 
 
+def read_viewer(reply: Reply, *, now: datetime) -> Viewer | Failure:
+    """Read whose token was sent."""
+    envelope = _read_data(reply, now=now)
+    if isinstance(envelope, Failure):
+        return envelope
+    try:
+        viewer = _read_viewer(envelope.data["viewer"])
+    except (KeyError, *UNREADABLE) as error:
+        return Failure(FailureKind.UNREADABLE, f"viewer: {error}")
+    return Viewer(viewer.database_id, viewer.login)
+
+
 def _read_data(reply: Reply, *, now: datetime) -> _Answered | Failure:
     try:
         envelope = _read_envelope(reply.body)
@@ -262,5 +294,5 @@ def _absence(envelope: _Answered, path: tuple[str | int, ...]) -> Failure:
     """Tell who may not be seen from who is not there; a refused field can null its owner."""
     for error in envelope.forbidden:
         if error.path[: len(path)] == path:
-            return Failure(FailureKind.FORBIDDEN, error.message)
+            return Failure(FailureKind.FORBIDDEN, shorten(error.message))
     return Failure(FailureKind.NOT_FOUND)

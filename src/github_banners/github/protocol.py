@@ -17,9 +17,10 @@ API_VERSION = "2026-03-10"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 """What reading a body raises that is not what it should be."""
 
-_SECONDARY_PAUSE = timedelta(seconds=60)
+_PRIMARY_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(hours=2)
 _RESET_MARGIN = timedelta(seconds=1)
+_MESSAGE_CHARACTERS = 200
 
 
 class Resource(StrEnum):
@@ -55,7 +56,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A classified refusal; `until` is when the same account may ask again, None for at once."""
+    """
+    A classified refusal.
+
+    `until` is when the same account may ask again; None where GitHub gives no advice.
+    """
 
     kind: FailureKind
     message: str = ""
@@ -139,17 +144,23 @@ def classify_graphql(
     None where they speak of single aliases only (`NOT_FOUND`, `FORBIDDEN`): the rest is good.
     """
     for error in errors:
+        said = shorten(error.message)
         # Both spellings are seen, and `remaining` need not be zero.
         if error.type in {"RATE_LIMITED", "RATE_LIMIT"}:
-            return Failure(FailureKind.PRIMARY_LIMIT, error.message, _reset(headers, now=now))
+            return Failure(FailureKind.PRIMARY_LIMIT, said, _reset(headers, now=now))
         if _is_secondary(error.message):
-            return Failure(FailureKind.SECONDARY_LIMIT, error.message, _pause(headers, now=now))
+            return Failure(FailureKind.SECONDARY_LIMIT, said, _pause(headers, now=now))
         # Fields that GitHub gave up on may read as zero anywhere in the answer.
         if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(error.message):
-            return Failure(FailureKind.TOO_HEAVY, error.message)
+            return Failure(FailureKind.TOO_HEAVY, said)
         if error.type not in {"NOT_FOUND", "FORBIDDEN"}:
-            return Failure(FailureKind.UNREADABLE, error.message)
+            return Failure(FailureKind.UNREADABLE, said)
     return None
+
+
+def shorten(message: str) -> str:
+    """Cut what GitHub says to what a log line bears: an error can quote the whole question."""
+    return message[:_MESSAGE_CHARACTERS]
 
 
 def _classify_refusal(reply: Reply, message: str, *, now: datetime) -> Failure:
@@ -176,12 +187,12 @@ def _is_overload(message: str) -> bool:
     )
 
 
-def _pause(headers: Mapping[str, str], *, now: datetime) -> datetime:
+def _pause(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
     try:
         pause = timedelta(seconds=int(headers["retry-after"]))
     except (KeyError, ValueError, OverflowError):
         is_empty = headers.get("x-ratelimit-remaining") == "0"
-        return _reset(headers, now=now) if is_empty else now + _SECONDARY_PAUSE
+        return _reset(headers, now=now) if is_empty else None
     return now + min(max(pause, timedelta(0)), _LONGEST_PAUSE)
 
 
@@ -189,7 +200,7 @@ def _reset(headers: Mapping[str, str], *, now: datetime) -> datetime:
     try:
         reset_at = _moment(headers["x-ratelimit-reset"])
     except (KeyError, ValueError, OverflowError, OSError):
-        return now + _SECONDARY_PAUSE
+        return now + _PRIMARY_PAUSE
     return min(max(reset_at, now) + _RESET_MARGIN, now + _LONGEST_PAUSE)
 
 
@@ -199,6 +210,6 @@ def _moment(seconds: str) -> datetime:
 
 def _message(body: bytes) -> str:
     try:
-        return msgspec.json.decode(body, type=_Problem).message[:200]
+        return shorten(msgspec.json.decode(body, type=_Problem).message)
     except UNREADABLE:
         return ""

@@ -6,13 +6,14 @@ https://docs.github.com/en/rest/users/users, https://docs.github.com/en/rest/rep
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from github_banners.github.protocol import UNREADABLE, Failure, FailureKind, Reply
+from github_banners.github.protocol import UNREADABLE, Failure, FailureKind, Reply, Resource, Room
 from github_banners.model import Owner, Repository
 
 PAGE_SIZE = 100
@@ -49,6 +50,19 @@ class _RepositoryBody(msgspec.Struct):
         )
 
 
+class _BudgetBody(msgspec.Struct):
+    limit: int
+    remaining: int
+    reset: int
+
+    def as_room(self, resource: Resource) -> Room:
+        return Room(resource, self.limit, self.remaining, datetime.fromtimestamp(self.reset, UTC))
+
+
+class _RateLimitBody(msgspec.Struct):
+    resources: dict[str, _BudgetBody]
+
+
 @dataclass(frozen=True, slots=True)
 class OwnerAnswer:
     """An owner, and how many public repositories GitHub says there are."""
@@ -65,6 +79,20 @@ class Page:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    What a token is good for: what is left of each budget, its scopes, and when it ends.
+
+    A fine-grained token has no scopes, and neither has a classic one that may only read what is public.
+    """
+
+    rooms: tuple[Room, ...]
+    scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+
+
+_read_rate_limit_body = msgspec.json.Decoder(_RateLimitBody).decode
 _read_owner_body = msgspec.json.Decoder(_OwnerBody).decode
 _read_repository_bodies = msgspec.json.Decoder(tuple[_RepositoryBody, ...]).decode
 
@@ -81,6 +109,20 @@ def read_owner(reply: Reply) -> OwnerAnswer | Failure:
     return OwnerAnswer(owner, body.public_repos)
 
 
+def read_standing(reply: Reply) -> Standing | Failure:
+    """
+    Read `GET /rate_limit`, which costs nothing, and what its headers tell of the token.
+
+    https://docs.github.com/en/rest/rate-limit/rate-limit
+    """
+    try:
+        budgets = _read_rate_limit_body(reply.body).resources
+        rooms = tuple(budgets[one].as_room(one) for one in Resource if one in budgets)
+    except (*UNREADABLE, OverflowError, OSError, ValueError) as error:
+        return Failure(FailureKind.UNREADABLE, str(error))
+    return Standing(rooms, _scopes(reply.headers), _expiry(reply.headers))
+
+
 def read_page(reply: Reply, *, number: int) -> Page | Failure:
     """Read page `number` of `GET /users/{login}/repos`."""
     try:
@@ -95,6 +137,25 @@ def merge(pages: Iterable[Page]) -> tuple[Repository, ...]:
     """Join pages to one list; a repository that moved between two of them counts once."""
     found = {one.id: one for page in pages for one in page.repositories}
     return tuple(found.values())
+
+
+def _scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """
+    Read what a classic token may do beyond reading public data.
+
+    https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
+    """
+    named = (one.strip() for one in headers.get("x-oauth-scopes", "").split(","))
+    return tuple(scope for scope in named if scope)
+
+
+def _expiry(headers: Mapping[str, str]) -> datetime | None:
+    """Read `2027-10-12 09:00:00 UTC`, or with an offset; None where GitHub does not say."""
+    said = headers.get("github-authentication-token-expiration", "")
+    try:
+        return datetime.strptime(said.replace("UTC", "+0000"), "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        return None
 
 
 def _last_page(link: str, *, number: int) -> int:

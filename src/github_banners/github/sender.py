@@ -1,10 +1,10 @@
 """
-The only sender: puts a question on the wire, on an account that may pay, until it is answered.
+The only sender: puts a question on the wire, with a key whose account may pay, until it is answered.
 
 It knows no owner and no repository: what a good answer is, the caller's reader says.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +16,14 @@ import structlog
 
 from github_banners import __version__
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import Account, choose
+from github_banners.github.accounts import (
+    Account,
+    Key,
+    choose,
+    note_failure,
+    note_success,
+    spoken_of,
+)
 from github_banners.github.protocol import (
     API_VERSION,
     Failure,
@@ -95,7 +102,7 @@ class Sender:
         http: httpx2.AsyncClient,
         *,
         api_url: str,
-        accounts: Sequence[Account],
+        accounts: list[Account],
         clock: Clock,
     ) -> None:
         self._http = http
@@ -103,11 +110,16 @@ class Sender:
         self._accounts = accounts
         self._clock = clock
 
+    @property
+    def accounts(self) -> list[Account]:
+        """Give those who pay; the list changes when two turn out to be one."""
+        return self._accounts
+
     def room(self, resource: Resource) -> int:
         """Count what the account that would pay next has left; 0 when nobody can pay."""
         now = self._clock()
-        account = choose(self._accounts, resource, now=now)
-        return account.room(resource, now=now) if account is not None else 0
+        key = choose(self._accounts, resource, now=now)
+        return key.account.room(resource, now=now) if key is not None else 0
 
     def get(self, path: str) -> Request:
         """Make a question to REST."""
@@ -134,31 +146,51 @@ class Sender:
                 return await self._ask_once(request, read)
         raise AssertionError  # pragma: no cover - the context either returns or raises
 
+    async def ask_as(self, key: Key, request: Request, read: Callable[[Reply], T | Failure]) -> T:
+        """
+        Ask once with this key, whoever else could pay.
+
+        :raises Refused: it was not let in, or there was no answer
+        """
+        answer = await self._try(request, key, read)
+        if isinstance(answer, Failure):
+            raise Refused(answer)
+        return answer
+
     async def _ask_once(self, request: Request, read: Callable[[Reply], T | Failure]) -> T:
         failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has anything left")
-        untried = list(self._accounts)
-        while account := choose(untried, request.resource, now=self._clock()):
-            untried.remove(account)
-            reply = await self._send(request, account)
-            verdict = classify(reply, resource=request.resource, now=self._clock())
-            answer = verdict or read(reply)
+        tried: list[Key] = []
+        while key := choose(self._accounts, request.resource, now=self._clock(), without=tried):
+            answer = await self._try(request, key, read)
             if not isinstance(answer, Failure):
-                account.note_success()
                 return answer
             failure = answer
-            account.note_failure(failure, request.resource, now=self._clock())
             if failure.kind not in ANOTHER_MAY_PAY:
                 break
-            _log.warning("github.account_refused", account=account.name, reason=failure.kind)
+            tried += spoken_of(key, failure)
         raise Refused(failure)
 
-    async def _send(self, request: Request, account: Account) -> Reply:
+    async def _try(
+        self, request: Request, key: Key, read: Callable[[Reply], T | Failure]
+    ) -> T | Failure:
+        reply = await self._send(request, key)
+        resource, now = request.resource, self._clock()
+        answer = classify(reply, resource=resource, now=now) or read(reply)
+        if not isinstance(answer, Failure):
+            note_success(key, resource, now=now)
+            return answer
+        note_failure(self._accounts, key, answer, resource, now=now)
+        if answer.kind in ANOTHER_MAY_PAY:
+            _log.warning("github.account_refused", account=key.name, reason=answer.kind)
+        return answer
+
+    async def _send(self, request: Request, key: Key) -> Reply:
         try:
-            with account.paying(request.resource):
+            with key.paying(request.resource):
                 response = await self._http.request(
                     request.method,
                     request.url,
-                    headers=self._headers(request, account),
+                    headers=self._headers(request, key),
                     content=request.content,
                 )
         except httpx2.HTTPError as error:
@@ -166,25 +198,25 @@ class Sender:
         reply = Reply(response.status_code, response.headers, response.content)
         room = read_room(reply, resource=request.resource)
         if room is not None:
-            account.note_room(room)
+            key.account.note_room(room)
         _log.debug(
             "github.asked",
             resource=request.resource,
-            account=account.name,
+            account=key.name,
             status=reply.status,
             milliseconds=round(response.elapsed.total_seconds() * 1000),
         )
         return reply
 
-    def _headers(self, request: Request, account: Account) -> dict[str, str]:
+    def _headers(self, request: Request, key: Key) -> dict[str, str]:
         headers = dict(_HEADERS)
         # An older Enterprise Server refuses a version that it does not know.
         if not self._api_url.endswith("/v3"):
             headers["x-github-api-version"] = API_VERSION
         if request.content is not None:
             headers["content-type"] = "application/json"
-        if account.token is not None:
-            headers["authorization"] = f"Bearer {account.token.reveal()}"
+        if key.token is not None:
+            headers["authorization"] = f"Bearer {key.token.reveal()}"
         return headers
 
 

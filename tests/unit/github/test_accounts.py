@@ -1,4 +1,4 @@
-"""Who may pay: rooms, resets, parking, strikes, and the choice."""
+"""Who may pay: rooms, resets, parking, strikes, the choice, and who turns out to be the same."""
 
 import hashlib
 from contextlib import suppress
@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from github_banners.github.accounts import Account, accounts_of, choose
+from github_banners.github.accounts import (
+    Account,
+    Key,
+    accounts_of,
+    choose,
+    join,
+    note_failure,
+    note_success,
+    spoken_of,
+)
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW
@@ -16,14 +25,19 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 BAD_TOKEN = Failure(FailureKind.BAD_TOKEN)
+SLOW_DOWN = Failure(FailureKind.SECONDARY_LIMIT)
 
 
-def payer(text: str = "token", **left: int) -> Account:
+def payer(*texts: str, **left: int) -> Account:
     """Make an account; `left` is what remains of a resource until the next hour."""
-    account = Account(Secret(text))
+    account = Account([Key(Secret(text)) for text in texts or ("token",)])
     for name, remaining in left.items():
         account.note_room(room(remaining, resource=Resource(name)))
     return account
+
+
+def nobody() -> Account:
+    return Account([Key(None)])
 
 
 def room(remaining: int, *, resource: Resource = CORE, reset_at: datetime = NOW + HOUR) -> Room:
@@ -34,9 +48,25 @@ def limit(kind: FailureKind, until: datetime | None) -> Failure:
     return Failure(kind, until=until)
 
 
+def refuse(
+    account: Account,
+    failure: Failure = BAD_TOKEN,
+    resource: Resource = CORE,
+    *,
+    at: datetime = NOW,
+    beside: tuple[Account, ...] = (),
+) -> None:
+    """Refuse an account's first key, with other accounts beside it."""
+    note_failure([account, *beside], account.keys[0], failure, resource, now=at)
+
+
+def name_of(key: Key | None) -> str | None:
+    return key.token.reveal() if key and key.token else None
+
+
 def test_before_anything_is_known_there_is_a_whole_ration() -> None:
     assert [payer().room(one, now=NOW) for one in Resource] == [5000, 5000]
-    assert [Account(None).room(one, now=NOW) for one in Resource] == [60, 0]
+    assert [nobody().room(one, now=NOW) for one in Resource] == [60, 0]
 
 
 def test_what_an_answer_says_is_left() -> None:
@@ -61,7 +91,7 @@ def test_an_answer_of_the_next_hour_counts_and_one_of_the_last_does_not() -> Non
 
 
 def test_a_reset_fills_up_to_the_limit_that_was_told() -> None:
-    account = Account(Secret("token"))
+    account = payer()
     account.note_room(Room(CORE, limit=1000, remaining=0, reset_at=NOW))
     assert account.room(CORE, now=NOW - SECOND) == 0
     assert not account.may_pay(CORE, now=NOW - SECOND)
@@ -70,7 +100,7 @@ def test_a_reset_fills_up_to_the_limit_that_was_told() -> None:
 
 
 def test_a_limit_of_zero_is_not_for_good() -> None:
-    account = Account(Secret("token"))
+    account = payer()
     account.note_room(Room(GRAPHQL, limit=0, remaining=0, reset_at=NOW))
     assert not account.may_pay(GRAPHQL, now=NOW - SECOND)
     assert account.room(GRAPHQL, now=NOW) == 5000
@@ -78,15 +108,15 @@ def test_a_limit_of_zero_is_not_for_good() -> None:
 
 def test_questions_under_way_are_counted_until_they_are_answered() -> None:
     account = payer(core=2)
-    with account.paying(CORE), account.paying(CORE):
+    with account.keys[0].paying(CORE), account.keys[0].paying(CORE):
         assert not account.may_pay(CORE, now=NOW)
         assert account.may_pay(GRAPHQL, now=NOW)
     assert account.room(CORE, now=NOW) == 2
 
 
 def test_a_question_that_never_arrived_costs_nothing() -> None:
-    account = Account(None)
-    with suppress(ConnectionError), account.paying(CORE):
+    account = nobody()
+    with suppress(ConnectionError), account.keys[0].paying(CORE):
         assert account.room(CORE, now=NOW) == 59
         raise ConnectionError
     assert account.room(CORE, now=NOW) == 60
@@ -94,24 +124,24 @@ def test_a_question_that_never_arrived_costs_nothing() -> None:
 
 def test_an_empty_budget_parks_one_resource() -> None:
     account = payer()
-    account.note_failure(limit(FailureKind.PRIMARY_LIMIT, NOW + MINUTE), GRAPHQL, now=NOW)
+    refuse(account, limit(FailureKind.PRIMARY_LIMIT, NOW + MINUTE), GRAPHQL)
     assert not account.may_pay(GRAPHQL, now=NOW)
     assert account.may_pay(CORE, now=NOW)
     assert account.may_pay(GRAPHQL, now=NOW + MINUTE)
 
 
 def test_a_secondary_limit_parks_the_whole_account() -> None:
-    account = payer()
-    account.note_failure(limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE), CORE, now=NOW)
+    account = payer("a", "b")
+    refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE))
     assert not any(account.may_pay(one, now=NOW) for one in Resource)
     assert all(account.may_pay(one, now=NOW + MINUTE) for one in Resource)
 
 
 def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
     account = payer()
-    account.note_failure(limit(FailureKind.SECONDARY_LIMIT, NOW + 5 * MINUTE), CORE, now=NOW)
-    account.note_failure(limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE), CORE, now=NOW)
-    account.note_failure(BAD_TOKEN, CORE, now=NOW)
+    refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + 5 * MINUTE))
+    refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE))
+    refuse(account)
     assert not account.may_pay(CORE, now=NOW + 2 * MINUTE)
     assert account.may_pay(CORE, now=NOW + 5 * MINUTE)
 
@@ -122,93 +152,237 @@ def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
 )
 def test_other_failures_do_not_concern_the_account(kind: FailureKind) -> None:
     account = payer()
-    account.note_failure(Failure(kind), CORE, now=NOW)
-    assert account == payer()
+    refuse(account, Failure(kind))
+    assert repr(account) == repr(payer())
 
 
 def test_a_refusal_without_a_time_parks_nothing() -> None:
     account = payer()
-    account.note_failure(limit(FailureKind.PRIMARY_LIMIT, None), CORE, now=NOW)
+    refuse(account, limit(FailureKind.PRIMARY_LIMIT, None))
     assert account.may_pay(CORE, now=NOW)
 
 
-def strike(account: Account, *, at: datetime) -> None:
-    account.note_failure(BAD_TOKEN, CORE, now=at)
+def pauses_without_advice(account: Account, *, times: int) -> list[timedelta]:
+    """Refuse an account as soon as it may be asked again, and say how long each pause is."""
+    now, pauses = NOW, []
+    for _ in range(times):
+        refuse(account, SLOW_DOWN, at=now)
+        pauses.append(account.parked_until[GRAPHQL] - now)
+        now += pauses[-1]
+    return pauses
 
 
-def test_three_strikes_apart_in_time_rest_for_an_hour() -> None:
+def test_a_secondary_limit_without_advice_doubles_its_pause() -> None:
+    minutes = [pause // MINUTE for pause in pauses_without_advice(payer(), times=7)]
+    assert minutes == [1, 2, 4, 8, 15, 15, 15]
+
+
+def test_it_stays_a_quarter_of_an_hour_however_long_it_lasts() -> None:
+    assert pauses_without_advice(payer(), times=2000)[-1] == 15 * MINUTE
+
+
+def test_a_success_ends_the_doubling() -> None:
     account = payer()
+    pauses_without_advice(account, times=3)
+    note_success(account.keys[0], CORE, now=NOW + HOUR)
+    refuse(account, SLOW_DOWN, at=NOW + HOUR)
+    assert account.parked_until[CORE] == NOW + HOUR + MINUTE
+
+
+def test_a_success_that_was_on_its_way_before_the_limit_does_not() -> None:
+    account = payer()
+    refuse(account, SLOW_DOWN)
+    note_success(account.keys[0], CORE, now=NOW + SECOND)
+    refuse(account, SLOW_DOWN, at=NOW + MINUTE)
+    assert account.parked_until[CORE] == NOW + 3 * MINUTE
+
+
+def test_parallel_secondary_limits_are_one() -> None:
+    account = payer()
+    for resource in (CORE, CORE, GRAPHQL):
+        refuse(account, SLOW_DOWN, resource)
+    assert account.parked_until == {CORE: NOW + MINUTE, GRAPHQL: NOW + MINUTE}
+
+
+def rest(account: Account, *, at: datetime) -> timedelta:
+    return account.keys[0].rests_until - at
+
+
+def test_three_strikes_apart_in_time_are_the_end_for_an_hour() -> None:
+    account, good = payer("bad"), payer("good")
     for number in range(2):
-        strike(account, at=NOW + number * MINUTE)
-        assert not any(account.may_pay(one, now=NOW + number * MINUTE) for one in Resource)
-        assert account.may_pay(CORE, now=NOW + number * MINUTE + 30 * SECOND)
-    strike(account, at=NOW + 2 * MINUTE)
+        at = NOW + number * MINUTE
+        refuse(account, at=at, beside=(good,))
+        assert not any(account.may_pay(one, now=at + 29 * SECOND) for one in Resource)
+        assert account.may_pay(CORE, now=at + MINUTE)
+    refuse(account, at=NOW + 2 * MINUTE, beside=(good,))
     assert not account.may_pay(CORE, now=NOW + 61 * MINUTE)
     assert account.may_pay(CORE, now=NOW + 62 * MINUTE)
 
 
-def test_after_the_rest_one_more_strike_is_enough() -> None:
-    account = payer()
+def test_after_the_hour_one_more_strike_is_enough() -> None:
+    account, good = payer("bad"), payer("good")
     for number in range(3):
-        strike(account, at=NOW + number * MINUTE)
-    strike(account, at=NOW + 2 * HOUR)
-    assert not account.may_pay(CORE, now=NOW + 2 * HOUR + 59 * MINUTE)
+        refuse(account, at=NOW + number * MINUTE, beside=(good,))
+    refuse(account, at=NOW + 2 * HOUR, beside=(good,))
+    assert rest(account, at=NOW + 2 * HOUR) == HOUR
+
+
+def test_when_all_tokens_are_refused_none_is_given_up() -> None:
+    """Then it is GitHub, or us, and not the tokens; the address's own ration proves nothing."""
+    first, second = payer("a"), payer("b")
+    at, waited = NOW, []
+    for _ in range(7):
+        refuse(first, at=at, beside=(second, nobody()))
+        refuse(second, at=at, beside=(first, nobody()))
+        waited.append(rest(second, at=at) // SECOND)
+        at += rest(second, at=at)
+    assert waited == [30, 60, 120, 240, 480, 900, 900]
+
+
+def test_when_one_is_good_again_the_others_are_given_up() -> None:
+    first, second = payer("a"), payer("b")
+    for number in range(4):
+        refuse(first, at=NOW + number * HOUR, beside=(second,))
+        refuse(second, at=NOW + number * HOUR, beside=(first,))
+    assert rest(second, at=NOW + 3 * HOUR) == 4 * MINUTE
+    note_success(first.keys[0], CORE, now=NOW + 4 * HOUR)
+    refuse(second, at=NOW + 4 * HOUR, beside=(first,))
+    assert rest(second, at=NOW + 4 * HOUR) == HOUR
 
 
 def test_parallel_refusals_are_one_strike() -> None:
     account = payer()
     for _ in range(8):
-        strike(account, at=NOW)
-    assert account.strikes == 1
+        refuse(account)
+    assert account.keys[0].strikes == 1
     assert account.may_pay(CORE, now=NOW + MINUTE)
 
 
 def test_a_success_forgets_the_strikes() -> None:
-    account = payer()
+    account, good = payer("a"), payer("good")
     for number in range(6):
-        strike(account, at=NOW + number * MINUTE)
-        account.note_success()
+        refuse(account, at=NOW + number * MINUTE, beside=(good,))
+        note_success(account.keys[0], CORE, now=NOW + number * MINUTE)
     assert account.may_pay(CORE, now=NOW + 6 * MINUTE)
 
 
 def test_a_suspended_account_rests_for_an_hour() -> None:
-    account = payer()
-    account.note_failure(Failure(FailureKind.SUSPENDED), CORE, now=NOW)
+    account = payer("a", "b")
+    refuse(account, Failure(FailureKind.SUSPENDED))
     assert not any(account.may_pay(one, now=NOW + 59 * MINUTE) for one in Resource)
     assert account.may_pay(GRAPHQL, now=NOW + HOUR)
 
 
-def test_the_name_tells_accounts_apart_and_gives_nothing_away() -> None:
-    assert Account(None).name == "anonymous"
-    assert payer("ghp_secret").name == hashlib.sha256(b"ghp_secret").hexdigest()[:8]
+def test_the_name_tells_keys_apart_and_gives_nothing_away() -> None:
+    assert Key(None).name == "anonymous"
+    assert Key(Secret("ghp_secret")).name == hashlib.sha256(b"ghp_secret").hexdigest()[:8]
     assert "ghp_secret" not in repr(payer("ghp_secret"))
 
 
 def test_one_account_for_each_token_and_the_anonymous_last() -> None:
     accounts = accounts_of([Secret("a"), Secret("b"), Secret("a")])
-    assert [one.token and one.token.reveal() for one in accounts] == ["a", "b", None]
-    assert [one.name for one in accounts_of([])] == ["anonymous"]
+    assert [name_of(one.keys[0]) for one in accounts] == ["a", "b", None]
+    assert [[key.name for key in one.keys] for one in accounts_of([])] == [["anonymous"]]
 
 
 def test_most_room_is_chosen() -> None:
     accounts = [payer("a", core=5), payer("b", core=9), payer("c", core=7)]
-    assert choose(accounts, CORE, now=NOW) is accounts[1]
+    assert name_of(choose(accounts, CORE, now=NOW)) == "b"
 
 
 def test_parallel_questions_are_spread() -> None:
     accounts = [payer("a"), payer("b")]
-    with accounts[0].paying(CORE):
-        assert choose(accounts, CORE, now=NOW) is accounts[1]
+    with accounts[0].keys[0].paying(CORE):
+        assert name_of(choose(accounts, CORE, now=NOW)) == "b"
+
+
+def test_what_was_tried_is_not_chosen_again() -> None:
+    accounts = [payer("a", "b", core=9), payer("c", core=8), nobody()]
+    tried: list[Key] = []
+    while (key := choose(accounts, CORE, now=NOW, without=tried)) is not None:
+        tried.append(key)
+    assert [name_of(one) for one in tried] == ["a", "b", "c", None]
 
 
 def test_the_anonymous_ration_is_the_last_resort() -> None:
-    accounts = [Account(None), payer("a", core=1)]
-    assert choose(accounts, CORE, now=NOW) is accounts[1]
+    accounts = [nobody(), payer("a", core=1)]
+    assert name_of(choose(accounts, CORE, now=NOW)) == "a"
     accounts[1].note_room(room(0))
-    assert choose(accounts, CORE, now=NOW) is accounts[0]
+    assert choose(accounts, CORE, now=NOW) is accounts[0].keys[0]
 
 
 def test_nobody_can_pay() -> None:
     assert choose([], CORE, now=NOW) is None
-    assert choose([Account(None)], GRAPHQL, now=NOW) is None
+    assert choose([nobody()], GRAPHQL, now=NOW) is None
     assert choose([payer("a", core=0)], CORE, now=NOW) is None
+
+
+def test_a_refused_token_leaves_the_account_its_other_one() -> None:
+    account = payer("a", "b")
+    refuse(account)
+    assert name_of(choose([account], CORE, now=NOW)) == "b"
+    note_failure([account], account.keys[1], BAD_TOKEN, CORE, now=NOW)
+    assert choose([account], CORE, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        (FailureKind.BAD_TOKEN, ["a"]),
+        (FailureKind.FORBIDDEN, ["a"]),
+        (FailureKind.SECONDARY_LIMIT, ["a", "b"]),
+        (FailureKind.PRIMARY_LIMIT, ["a", "b"]),
+        (FailureKind.SUSPENDED, ["a", "b"]),
+    ],
+)
+def test_a_limit_speaks_of_all_keys_and_a_refusal_of_one(
+    kind: FailureKind, names: list[str]
+) -> None:
+    account = payer("a", "b")
+    assert [name_of(one) for one in spoken_of(account.keys[0], Failure(kind))] == names
+
+
+def joined(*accounts: Account, holders: str) -> list[Account]:
+    """Say of each account's first key whose it is, one letter each."""
+    everybody = list(accounts)
+    for account, holder in zip(accounts, holders, strict=True):
+        join(everybody, account.keys[0], holder_id=ord(holder))
+    return everybody
+
+
+def test_tokens_of_one_holder_have_one_budget() -> None:
+    accounts = joined(payer("a", core=9), payer("b", core=4), payer("c", core=7), holders="xyx")
+    assert [[name_of(key) for key in one.keys] for one in accounts] == [["a", "c"], ["b"]]
+    assert [one.room(CORE, now=NOW) for one in accounts] == [7, 4]
+    refuse(accounts[0], limit(FailureKind.PRIMARY_LIMIT, NOW + MINUTE))
+    assert name_of(choose(accounts, CORE, now=NOW)) == "b"
+
+
+def test_what_is_known_of_either_holds_for_both() -> None:
+    first, second = payer("a", core=9), payer("b", graphql=3)
+    refuse(first, SLOW_DOWN)
+    refuse(second, limit(FailureKind.PRIMARY_LIMIT, NOW + HOUR))
+    (account,) = joined(first, second, holders="xx")
+    assert account.parked_until == {CORE: NOW + HOUR, GRAPHQL: NOW + MINUTE}
+    assert (account.room(CORE, now=NOW), account.room(GRAPHQL, now=NOW)) == (9, 3)
+    refuse(account, SLOW_DOWN, GRAPHQL, at=NOW + MINUTE)
+    assert account.parked_until[GRAPHQL] == NOW + 3 * MINUTE
+
+
+def test_a_question_under_way_moves_with_its_key() -> None:
+    first, second = payer("a", core=9), payer("b", core=9)
+    with second.keys[0].paying(CORE):
+        (account,) = joined(first, second, holders="xx")
+        assert account.room(CORE, now=NOW) == 8
+    assert account.room(CORE, now=NOW) == 9
+    assert [key.account for key in account.keys] == [account, account]
+
+
+def test_a_holder_told_twice_changes_nothing() -> None:
+    (account,) = joined(payer("a"), payer("b"), holders="xx")
+    accounts = [account, nobody()]
+    for key in account.keys:
+        join(accounts, key, holder_id=ord("x"))
+    assert len(accounts) == 2
+    assert [name_of(key) for key in account.keys] == ["a", "b"]

@@ -192,7 +192,7 @@ async def test_parallel_refusals_of_a_token_are_one_strike(wire: Wire) -> None:
     async with opened(wire, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-    assert [one.strikes for one in accounts] == [1, 1]
+    assert [one.keys[0].strikes for one in accounts] == [1, 1]
 
 
 async def test_what_never_arrived_is_not_paid(wire: Wire) -> None:

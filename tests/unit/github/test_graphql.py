@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from github_banners.github.graphql import (
     OwnerAnswer,
     RepositoryPage,
+    Viewer,
     ask_by_id,
     ask_by_login,
     ask_page,
     read_by_id,
     read_by_login,
     read_page,
+    read_viewer,
 )
 from github_banners.github.protocol import Failure, FailureKind, Reply
 from github_banners.model import Owner, Repository
@@ -221,3 +223,29 @@ def test_nothing_is_too_strange_to_be_read(body: bytes) -> None:
     assert isinstance(read_by_login(strange, PAIR, now=NOW), Failure)
     assert isinstance(read_by_id(strange, now=NOW), Failure)
     assert isinstance(read_page(strange, now=NOW), Failure)
+
+
+def test_whose_a_token_is() -> None:
+    answer = reply({"data": {"viewer": {"login": "Ada", "databaseId": 1}, "rateLimit": None}})
+    assert read_viewer(answer, now=NOW) == Viewer(1, "Ada")
+
+
+@pytest.mark.parametrize(
+    "body", [*UNREADABLE_BODIES, {"data": {"viewer": None}}, {"data": {"viewer": {"login": "Ada"}}}]
+)
+def test_an_answer_that_does_not_say_whose(body: Any) -> None:
+    assert kind_of(read_viewer(reply(body), now=NOW)) is FailureKind.UNREADABLE
+
+
+def test_a_limit_instead_of_a_viewer() -> None:
+    body = {"errors": [{"type": "RATE_LIMITED", "message": "enough"}]}
+    assert kind_of(read_viewer(reply(body), now=NOW)) is FailureKind.PRIMARY_LIMIT
+
+
+def test_a_long_refusal_of_one_owner_is_cut() -> None:
+    error = {"type": "FORBIDDEN", "path": ["u0"], "message": "x" * 10_000}
+    answers = read_pair({"u0": None, "u1": None}, error)
+    assert answers == [
+        Failure(FailureKind.FORBIDDEN, "x" * 200),
+        Failure(FailureKind.NOT_FOUND),
+    ]

@@ -123,10 +123,6 @@ def test_the_words_alone_tell_an_empty_budget(headers: dict[str, str], pause: ti
         ({"retry-after": "0"}, 0 * SECOND),
         ({"retry-after": "-5"}, 0 * SECOND),
         ({"retry-after": "999999"}, TWO_HOURS),
-        ({"retry-after": "9" * 20}, MINUTE),
-        ({"retry-after": "Sun, 22 Nov 2026 13:00:00 GMT"}, MINUTE),
-        ({}, MINUTE),
-        (rate(remaining=21, reset_in=9 * MINUTE), MINUTE),
         (rate(remaining=0, reset_in=9 * MINUTE), 9 * MINUTE + SECOND),
         ({**rate(remaining=0, reset_in=9 * MINUTE), "retry-after": "3"}, 3 * SECOND),
     ],
@@ -137,6 +133,20 @@ def test_a_secondary_limit_waits_as_advised(
     failure = judge(reply(SECONDARY, status=status, headers=headers))
     assert failure is not None
     assert (failure.kind, failure.until) == (FailureKind.SECONDARY_LIMIT, NOW + pause)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"retry-after": "9" * 20},
+        {"retry-after": "Sun, 22 Nov 2026 13:00:00 GMT"},
+        rate(remaining=21, reset_in=9 * MINUTE),
+    ],
+)
+def test_a_secondary_limit_without_advice_has_no_time(headers: dict[str, str]) -> None:
+    failure = judge(reply(SECONDARY, status=403, headers=headers))
+    assert failure == Failure(FailureKind.SECONDARY_LIMIT, SECONDARY["message"])
 
 
 def test_the_older_words_of_a_secondary_limit() -> None:
@@ -209,6 +219,21 @@ def test_an_error_of_the_whole_query_is_found_behind_that_of_an_owner() -> None:
 @pytest.mark.parametrize("kind", [None, "UNPROCESSABLE", "INTERNAL"])
 def test_an_unknown_error_makes_the_answer_unreadable(kind: str | None) -> None:
     assert judge_errors(GraphQLError("what?", kind)) == Failure(FailureKind.UNREADABLE, "what?")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("RATE_LIMITED", ""),
+        (None, SECONDARY["message"]),
+        ("RESOURCE_LIMITS_EXCEEDED", ""),
+        ("INTERNAL", ""),
+    ],
+)
+def test_a_long_error_is_cut(kind: str | None, message: str) -> None:
+    failure = judge_errors(GraphQLError(message + "x" * 10_000, kind))
+    assert failure is not None
+    assert failure.message == (message + "x" * 200)[:200]
 
 
 def test_no_errors_are_no_failure() -> None:

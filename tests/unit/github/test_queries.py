@@ -3,7 +3,7 @@
 import pytest
 from graphql import GraphQLSchema, build_schema, parse, validate
 
-from github_banners.github.graphql import Question, ask_by_id, ask_by_login, ask_page
+from github_banners.github.graphql import Question, ask_by_id, ask_by_login, ask_page, ask_viewer
 from tests.unit.github.samples import SHARED
 
 SCHEMA = SHARED / "github" / "schema.graphql"
@@ -18,6 +18,7 @@ QUESTIONS = {
     "a hundred logins": ask_by_login([f"user-{number}" for number in range(100)]),
     "ids": ask_by_id(["U_1", "O_2"]),
     "a further page": ask_page("U_1", after="Y3Vyc29y"),
+    "whose a token is": ask_viewer(),
 }
 
 

@@ -1,15 +1,24 @@
 """REST bodies, as nouns or as a failure that says what was missing."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.github.protocol import Failure, FailureKind, Reply
-from github_banners.github.rest import OwnerAnswer, Page, merge, read_owner, read_page
+from github_banners.github.protocol import Failure, FailureKind, Reply, Resource, Room
+from github_banners.github.rest import (
+    OwnerAnswer,
+    Page,
+    Standing,
+    merge,
+    read_owner,
+    read_page,
+    read_standing,
+)
 from github_banners.model import Owner, Repository
-from tests.unit.github.samples import reply
+from tests.unit.github.samples import NOW, reply
 
 BAD_BODIES = [
     b"",
@@ -143,8 +152,64 @@ def test_a_repository_on_two_pages_counts_once() -> None:
     assert merge([]) == ()
 
 
+def budget(remaining: int, limit: int = 5000) -> dict[str, int]:
+    return {"limit": limit, "remaining": remaining, "used": 0, "reset": int(NOW.timestamp())}
+
+
+def standing(**headers: str) -> Standing | Failure:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read_standing(reply({"resources": {}}, headers=named))
+
+
+def test_what_is_left_of_each_budget() -> None:
+    body = {"resources": {"graphql": budget(7), "search": budget(9), "core": budget(8, 60)}}
+    assert read_standing(reply(body)) == Standing(
+        (Room(Resource.CORE, 60, 8, NOW), Room(Resource.GRAPHQL, 5000, 7, NOW))
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "scopes"), [("", ()), (" , ", ()), ("repo, read:user", ("repo", "read:user"))]
+)
+def test_the_scopes_of_a_token(header: str, scopes: tuple[str, ...]) -> None:
+    assert standing(x_oauth_scopes=header) == Standing((), scopes)
+
+
+@pytest.mark.parametrize(
+    ("header", "expires_at"),
+    [
+        ("2027-10-12 09:00:00 UTC", datetime(2027, 10, 12, 9, tzinfo=UTC)),
+        (
+            "2027-10-12 09:00:00 +0200",
+            datetime(2027, 10, 12, 9, tzinfo=timezone(timedelta(hours=2))),
+        ),
+        ("2027-10-12 09:00:00 CEST", None),
+        ("soon", None),
+    ],
+)
+def test_the_end_of_a_token(header: str, expires_at: datetime | None) -> None:
+    told = standing(github_authentication_token_expiration=header)
+    assert told == Standing((), expires_at=expires_at)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *BAD_BODIES,
+        {},
+        {"resources": {"core": {}}},
+        {"resources": {"core": {**budget(1), "reset": 10**18}}},
+    ],
+)
+def test_what_cannot_be_read_is_no_standing(body: Any) -> None:
+    failure = read_standing(reply(body))
+    assert isinstance(failure, Failure)
+    assert failure.kind is FailureKind.UNREADABLE
+
+
 @given(st.one_of(st.binary(), st.text().map(str.encode)), st.text())
 def test_nothing_is_too_strange_to_be_read(body: bytes, link: str) -> None:
     strange = Reply(200, {"link": link}, body)
     assert isinstance(read_owner(strange), OwnerAnswer | Failure)
     assert isinstance(read_page(strange, number=1), Page | Failure)
+    assert isinstance(read_standing(strange), Standing | Failure)

@@ -1,0 +1,253 @@
+"""
+A look at the whole set-up before it serves: settings, database, GitHub and every token.
+
+Starts nothing, changes nothing, and shows of a token no more than the beginning of its SHA-256.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from github_banners.database.condition import (
+    OLDEST_MAJOR,
+    Condition,
+    find_embedded,
+    inspect,
+)
+from github_banners.errors import DatabaseUnavailable, Misconfigured
+from github_banners.github import rest
+from github_banners.github.accounts import Key, accounts_of, join
+from github_banners.github.graphql import Viewer
+from github_banners.github.holders import ask_holder
+from github_banners.github.protocol import Failure, FailureKind, Resource, Room
+from github_banners.github.sender import Refused, Sender, open_http
+from github_banners.model import Clock
+from github_banners.settings import Settings
+
+_WIDTH = 80
+_EXPIRY_WARNING = timedelta(days=14)
+_REFUSALS = {
+    FailureKind.BAD_TOKEN: "is refused: revoked, expired or mistyped",
+    FailureKind.SUSPENDED: "is refused: its account is suspended",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A part of the set-up in a few words; `is_broken` where it does not work."""
+
+    part: str
+    words: str
+    is_broken: bool = False
+
+
+@dataclass(slots=True)
+class TokenFinding:
+    """What GitHub says of a token; `failure` is why it does not say more."""
+
+    key: Key
+    standing: rest.Standing | None = None
+    holder: Viewer | None = None
+    failure: Failure | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        """Tell whether nothing can be asked with this token."""
+        return self.standing is None and self.failure is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """All that was found, at one moment."""
+
+    parts: Sequence[Finding]
+    tokens: Sequence[TokenFinding]
+    at: datetime
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether everything that is needed works."""
+        are_broken = [one.is_broken for one in self.parts] + [one.is_broken for one in self.tokens]
+        return not any(are_broken)
+
+    def to_text(self) -> str:
+        """Write it down for a person, in lines of 80 columns where names allow it."""
+        lines = [*_aligned([(one.part, one.words) for one in self.parts]), ""]
+        if rows := [_row(one) for one in self.tokens if not one.is_broken]:
+            head = ("token", "account", "left for REST", "left for GraphQL")
+            lines += [*_aligned([head, *rows]), ""]
+        notes = [note for one in self.tokens for note in _notes(one, at=self.at)]
+        notes += _shared(self.tokens)
+        lines += [*map(_wrapped, notes), *[""] * bool(notes)]
+        verdict = "Everything that is needed works." if self.is_well else "Not everything works."
+        return "\n".join([*lines, f"{verdict} Times are UTC."])
+
+
+async def check_up(
+    settings: Settings, *, chosen: Sequence[str], data_dir: Path, clock: Clock
+) -> Checkup:
+    """
+    Ask everything that the service would ask.
+
+    `chosen` names the variables that are set; `data_dir` is where the embedded database would be.
+    """
+    words = f"fine; set: {', '.join(chosen)}" if chosen else "fine; none is set"
+    database = await _check_database(settings, data_dir)
+    tokens = await _check_tokens(settings, clock=clock)
+    parts = (Finding("settings", words), database, _github(settings, tokens))
+    return Checkup(parts, tokens, clock())
+
+
+async def _check_database(settings: Settings, data_dir: Path) -> Finding:
+    place = f"at {settings.db_host}:{settings.pgport}"
+    try:
+        conninfo = settings.conninfo
+        if conninfo is None:
+            place = f"embedded, in {data_dir}"
+            conninfo = find_embedded(data_dir)
+        if conninfo is None:
+            words = f"{place}: not running, `serve` starts it"
+            return Finding("database", words)
+        return _judge(await inspect(conninfo), place)
+    except Misconfigured as error:
+        return Finding("database", f"does not work: {error}", is_broken=True)
+    except DatabaseUnavailable as error:
+        return Finding("database", f"{place}, does not answer: {error}", is_broken=True)
+
+
+def _judge(condition: Condition, place: str) -> Finding:
+    words = f"PostgreSQL {condition.version} {place}"
+    if condition.is_too_old:
+        words += f" is too old: {OLDEST_MAJOR} is needed"
+    elif condition.is_ahead:
+        words += ": its tables were changed by a newer version of github-banners, run that one"
+    elif condition.is_behind:
+        state = "no tables yet" if condition.revision is None else "older tables"
+        words += f": {state}, `serve` and `migrate` bring them up to date"
+    else:
+        words += ": tables up to date"
+    return Finding("database", words, is_broken=condition.is_too_old or condition.is_ahead)
+
+
+async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFinding]:
+    """Ask about every token, one after another; without any, about the address's own ration."""
+    accounts = accounts_of(settings.github_tokens)
+    keys = [key for account in accounts for key in account.keys]
+    found: list[TokenFinding] = []
+    async with open_http(timeout=settings.request_timeout) as http:
+        sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
+        for key in keys[:-1] or keys:
+            found.append(await _check_token(sender, key, clock=clock))
+            # Who does not answer one question keeps us waiting for all of them.
+            if _is_away(found[-1]):
+                break
+    return found
+
+
+async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFinding:
+    found = TokenFinding(key)
+    try:
+        found.standing = await _ask_standing(sender, key)
+        for room in found.standing.rooms:
+            key.account.note_room(room)
+        if key.token is not None:
+            found.holder = await ask_holder(sender, key, clock=clock)
+            join(sender.accounts, key, holder_id=found.holder.id)
+    except Refused as refused:
+        found.failure = refused.failure
+        # Neither a limit nor a holder is told: that was no GitHub.
+        if found.standing is not None and not found.standing.rooms:
+            found.standing = None
+    return found
+
+
+async def _ask_standing(sender: Sender, key: Key) -> rest.Standing:
+    try:
+        return await sender.ask_as(key, sender.get("/rate_limit"), rest.read_standing)
+    except Refused as refused:
+        # An Enterprise Server need not limit anybody, and then has no such page.
+        if refused.failure.kind is FailureKind.NOT_FOUND and key.token is not None:
+            return rest.Standing(())
+        raise
+
+
+def _is_away(found: TokenFinding) -> bool:
+    return found.failure is not None and found.failure.kind is FailureKind.UNREACHABLE
+
+
+def _github(settings: Settings, tokens: Sequence[TokenFinding]) -> Finding:
+    address = settings.github_api_url
+    for one in tokens:
+        if _is_away(one) and one.failure is not None:
+            words = f"{address} can't be reached: {one.failure.message}"
+            return Finding("GitHub", words, is_broken=True)
+    if not any(one.standing or (one.failure and one.failure.kind in _REFUSALS) for one in tokens):
+        return Finding("GitHub", f"{address} does not answer as GitHub does", is_broken=True)
+    little = "" if settings.github_tokens else ", little without GITHUB_TOKENS"
+    return Finding("GitHub", f"{address} answers{little}")
+
+
+def _row(found: TokenFinding) -> tuple[str, ...]:
+    name, holder = found.key.name, "not known"
+    if found.key.token is None:
+        name, holder = "none", "nobody's"
+    elif found.holder is not None:
+        holder = found.holder.login
+    rooms = found.key.account.rooms
+    return (name, holder, *(_left(rooms.get(one)) for one in (Resource.CORE, Resource.GRAPHQL)))
+
+
+def _left(room: Room | None) -> str:
+    if room is None:
+        return "no limit told"
+    if not room.limit:
+        return "nothing"
+    return f"{room.remaining:,} of {room.limit:,} until {room.reset_at:%H:%M}"
+
+
+def _notes(found: TokenFinding, *, at: datetime) -> Iterator[str]:
+    """Say what should be done about a token."""
+    name = found.key.name
+    if found.failure is not None and not _is_away(found):
+        kind = found.failure.kind
+        why = _REFUSALS.get(kind, f"could not be asked about ({found.failure.message or kind})")
+        yield f"{'Failed' if found.is_broken else 'Warning'}: {name} {why}."
+    if found.standing is None:
+        return
+    if found.standing.scopes:
+        scopes = ", ".join(found.standing.scopes)
+        yield f"Warning: {name} may do more than it needs ({scopes}): give it no scopes."
+    ends = found.standing.expires_at
+    if ends is not None and ends - at < _EXPIRY_WARNING:
+        days = max(0, (ends - at).days)
+        yield f"Warning: {name} expires in {days} days, on {ends:%Y-%m-%d}."
+    for room in found.key.account.rooms.values():
+        if not room.remaining and room.limit:
+            yield f"Warning: {name} has nothing left ({room.resource}) until {room.reset_at:%H:%M}."
+
+
+def _shared(tokens: Sequence[TokenFinding]) -> list[str]:
+    """Say which tokens belong to one account, and so have one budget."""
+    names: dict[str, list[str]] = {}
+    for one in tokens:
+        if one.holder is not None:
+            names.setdefault(one.holder.login, []).append(one.key.name)
+    return [
+        f"Warning: {' and '.join(shared)} belong to one account, {login}, and share its budget."
+        for login, shared in names.items()
+        if len(shared) > 1
+    ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _wrapped(note: str) -> str:
+    return textwrap.fill(note, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)

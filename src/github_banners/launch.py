@@ -1,0 +1,79 @@
+"""What `serve` starts: the service in this process, or in several that this one watches over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from github_banners.serving.run import claim_port, listening, until_listening, until_stopped
+from github_banners.serving.workers import supervise, until_input_ends
+from github_banners.settings import Settings, Url
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What the parent of several processes has decided for them."""
+
+    conninfo: str
+    data_dir: str
+    port: int
+    github_api_url: str | None = None
+
+
+@asynccontextmanager
+async def launched(
+    settings: Settings, plan: Plan, *, workers: int, github: Any = None
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """
+    Serve while the context lasts, from when somebody answers on the port; none of the tasks ends.
+
+    `github` is an application to be asked in GitHub's place, which is served as well.
+    """
+    async with AsyncExitStack() as stack:
+        owned = []
+        if github is not None:
+            port = claim_port("127.0.0.1", 0)
+            await stack.enter_async_context(github.lifespan())
+            sandbox_server = listening(github, host="127.0.0.1", port=port)
+            owned.append(await stack.enter_async_context(sandbox_server))
+            plan = msgspec.structs.replace(plan, github_api_url=f"http://127.0.0.1:{port}")
+        if workers == 1:
+            owned += await stack.enter_async_context(_serving(settings, plan))
+        else:
+            supervising = supervise(["worker"], count=workers, first_line=msgspec.json.encode(plan))
+            owned.append(await stack.enter_async_context(_owning(supervising)))
+            await until_listening(settings.host, plan.port, *owned)
+        yield owned
+
+
+async def work(settings: Settings, plan: Plan) -> None:
+    """Be one of several processes, until a signal comes or the parent is gone."""
+    async with _serving(settings, plan) as owned, _owning(until_input_ends()) as parent:
+        await until_stopped(*owned, stopping=parent)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, plan: Plan) -> AsyncIterator[list[asyncio.Task[None]]]:
+    # The parent of several processes has no use for it.
+    from github_banners.app import open_all_in_one  # noqa: PLC0415
+
+    if plan.github_api_url is not None:
+        settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
+    opened = open_all_in_one(settings, conninfo=plan.conninfo, data_dir=Path(plan.data_dir))
+    async with (
+        opened as service,
+        listening(service.app, host=settings.host, port=plan.port) as server,
+    ):
+        yield [server, *service.tasks]
+
+
+@asynccontextmanager
+async def _owning(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})

@@ -1,0 +1,64 @@
+"""
+What can be wished of a banner, on the command line: one option for each of `look`'s.
+
+`look` declares them and reads what is given, so that an address, a body and a command are one.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from typing import Annotated, get_args
+
+import msgspec
+import typer
+
+from github_banners.errors import InvalidInput
+from github_banners.look import OPTIONS, Look, allowed_values, nearest
+
+
+def with_wishes(command: Callable[..., None]) -> Callable[..., None]:
+    """Put an option for everything that can be wished in the place of a command's `**wishes`."""
+    parameters = inspect.signature(command).parameters.values()
+    own = [one for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    wishes = [
+        _option(field.encode_name, spellings=dict.fromkeys((field.encode_name, field.name)))
+        for field in msgspec.structs.fields(Look)
+    ]
+    command.__signature__ = inspect.Signature([*own, *wishes])  # type: ignore[attr-defined]
+    return command
+
+
+def advice(error: InvalidInput) -> str:
+    """Say in one sentence what can't be, and what could; upper-case fields are arguments."""
+    name = error.field if error.field.isupper() else _flag(error.field)
+    guess = nearest(error.value, error.allowed) if len(error.allowed) > 1 else None
+    end = f"; did you mean {guess}?" if guess else "."
+    return f"{name} can't be {error.value!r}: it takes {_listed(error.allowed)}{end}"
+
+
+def _option(name: str, *, spellings: Iterable[str]) -> inspect.Parameter:
+    option = typer.Option(*map(_flag, spellings), metavar="VALUE", help=_about(name))
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[str | None, option],
+    )
+
+
+def _about(name: str) -> str:
+    """Say what may be wished for; a closed set has words of its own where it is declared."""
+    hint, allowed = OPTIONS[name], _listed(allowed_values(name))
+    for kind in (hint, *get_args(hint)):
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            words = (kind.__doc__ or "").strip().removesuffix(".")
+            return f"{words} ({allowed})."
+    return f"{allowed[0].upper()}{allowed[1:]}."
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

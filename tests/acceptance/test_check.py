@@ -1,0 +1,158 @@
+"""`check` against a GitHub with declared tokens, and whose budget `serve` spends."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.acceptance.processes import Running, environment, reachable_dir, run, running
+
+TOKENS = ("ghp_a=7", "ghp_b=7", "ghp_c=8", "ghp_dead=")
+ALL = "ghp_a,ghp_b,ghp_c,ghp_dead"
+BUDGET = 20
+
+
+def declared(*options: str) -> list[str]:
+    return ["sandbox", "--port", "0", *options, *(f"--token={one}" for one in TOKENS)]
+
+
+@pytest.fixture(scope="module")
+def github() -> Iterator[Running]:
+    with running(*declared()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with reachable_dir() as folder:
+        yield folder
+
+
+def named(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()[:8]
+
+
+def lines_with(word: str, text: str) -> list[str]:
+    return [line for line in text.splitlines() if word in line]
+
+
+def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
+    env = environment(GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir))
+    ended = run("check", env=env)
+    assert ended.returncode == 1
+    for token, holder in (("ghp_a", "keeper-7"), ("ghp_b", "keeper-7"), ("ghp_c", "keeper-8")):
+        row = lines_with(named(token), ended.stdout)[0]
+        assert re.fullmatch(
+            rf"{named(token)} +{holder} +[\d,]+ of 5,000 until \d\d:\d\d +[\d,]+ of 5,000 until .+",
+            row,
+        )
+    assert f"{named('ghp_dead')} is refused" in ended.stdout
+    both = f"{named('ghp_a')} and {named('ghp_b')} belong to one account, keeper-7"
+    assert both in " ".join(ended.stdout.split())
+    assert "ghp_" not in ended.stdout + ended.stderr
+    assert ended.stderr == ""
+    assert list(data_dir.iterdir()) == []
+
+
+def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None:
+    env = environment(GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir))
+    lines = run("check", env=env).stdout.splitlines()
+    head = next(line for line in lines if line.startswith("token "))
+    rows = lines[lines.index(head) + 1 : lines.index("", lines.index(head))]
+    assert len(rows) == 3
+    for start in (found.start() for found in re.finditer(r"(?<=   )\S|^\S", head)):
+        assert all(row[start] != " " and row[max(0, start - 1)] in {" ", row[0]} for row in rows)
+
+
+def test_everything_works(github: Running, data_dir: Path) -> None:
+    settings = {"GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir)}
+    for tokens in ({"GITHUB_TOKENS": "ghp_c"}, {}):
+        ended = run("check", env=environment(**settings, **tokens))
+        assert ended.returncode == 0
+        assert "Everything that is needed works." in ended.stdout
+        assert "not running" in ended.stdout
+
+
+def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
+    ended = run("check", env=environment(PORT="http", SOFT_TTL="soon", GITHUB_TOKENS="ghp_one two"))
+    assert ended.returncode == 2
+    assert all(name in ended.stderr for name in ("PORT", "SOFT_TTL", "GITHUB_TOKENS"))
+    assert "ghp_one" not in ended.stderr
+    assert ended.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not answer"),
+        ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
+    ],
+)
+def test_what_does_not_answer(
+    github: Running, data_dir: Path, settings: dict[str, str], words: str
+) -> None:
+    base = {"GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir), "GITHUB_TOKENS": "ghp_c"}
+    ended = run("check", env=environment(**{**base, **settings}))
+    assert ended.returncode == 1
+    assert words in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.postgres
+def test_the_database_of_a_running_service(github: Running, data_dir: Path) -> None:
+    env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL=github.url)
+    with running("serve", env=env) as served:
+        assert served.get("/readyz").status_code == 200
+        ended = run("check", env=env)
+        assert re.search(r"database +PostgreSQL \d+.* tables up to date", ended.stdout)
+        served.stop()
+    stopped = run("check", env=env)
+    assert "not running" in stopped.stdout
+    assert (ended.returncode, stopped.returncode) == (0, 0)
+
+
+def left(github: Running, token: str) -> int:
+    answer = github.get("/rate_limit", authorization=f"Bearer {token}")
+    remaining: int = answer.json()["resources"]["graphql"]["remaining"]
+    return remaining
+
+
+def exhaust(github: Running, token: str) -> None:
+    """Spend everything that a token's account has."""
+    headers = {"authorization": f"Bearer {token}"}
+    question = {"query": "{ viewer { login } }"}
+    with httpx2.Client(base_url=github.url, headers=headers, trust_env=False) as client:
+        for _ in range(BUDGET):
+            assert client.get("/user").status_code == 200
+            assert client.post("/graphql", json=question).status_code == 200
+
+
+@pytest.mark.postgres
+def test_another_account_pays_when_one_is_exhausted(data_dir: Path) -> None:
+    with running(*declared("--budget", str(BUDGET))) as github:
+        exhaust(github, "ghp_a")
+        env = environment(
+            PORT="0",
+            DATA_DIR=str(data_dir),
+            GITHUB_TOKENS=ALL,
+            GITHUB_API_URL=github.url,
+            LOG_LEVEL="debug",
+        )
+        with running("serve", env=env) as served:
+            answers = [
+                served.get(f"/banners/preview?username=dev-{number}&format=json")
+                for number in range(1, 7)
+            ]
+            served.stop()
+        assert [one.status_code for one in answers] == [200] * len(answers)
+        assert left(github, "ghp_b") == 0
+        assert left(github, "ghp_c") <= BUDGET - len(answers)
+        checked = run("check", env=env)
+    assert lines_with("has nothing left (graphql)", checked.stdout)
+    logged = "".join(served.errors)
+    assert f"account={named('ghp_c')}" in logged
+    said = [logged, checked.stdout, checked.stderr, *github.errors]
+    assert not [text for text in [*said, *(one.text for one in answers)] if "ghp_" in text]

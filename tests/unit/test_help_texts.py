@@ -1,0 +1,67 @@
+"""
+What README shows of `--help` is what is said.
+
+`HELP_TEXTS=rewrite pytest tests/unit/test_help_texts.py` writes it anew, as `make help-texts` does.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from github_banners.cli import app
+from github_banners.look import OPTIONS, allowed_values
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = [
+    command.name or command.callback.__name__
+    for command in app.registered_commands
+    if command.callback is not None and not command.hidden
+]
+_SECTION = re.compile(r"(?<=make help-texts` -->\n)(.*?)(?=<!-- end of help texts -->)", re.DOTALL)
+
+Say = Callable[..., str]
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
+    """Ask a command for help, on a terminal of 80 columns."""
+
+    def say(*arguments: str) -> str:
+        monkeypatch.setenv("COLUMNS", "80")
+        with pytest.raises(SystemExit, match=r"^0$"):
+            app([*arguments, "--help"], prog_name="github-banners")
+        return capsys.readouterr().out.strip()
+
+    return say
+
+
+def test_readme_shows_what_is_said(said: Say) -> None:
+    blocks = []
+    for arguments in ([], *([one] for one in COMMANDS)):
+        words = " ".join(["github-banners", *arguments, "--help"])
+        blocks.append(f"```\n$ {words}\n{said(*arguments)}\n```\n")
+    before, shown, after = _SECTION.split(README.read_text(encoding="utf-8"))
+    now = "\n" + "\n".join(blocks) + "\n"
+    if os.environ.get("HELP_TEXTS") == "rewrite":
+        README.write_text(before + now + after, encoding="utf-8")
+    else:
+        assert shown == now, "run `make help-texts`"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_its_width_and_names_the_command(command: str, said: Say) -> None:
+    lines = said(command).splitlines()
+    assert lines[0].startswith(f"Usage: github-banners {command} ")
+    assert max(map(len, lines)) <= 80
+    assert command in said()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_wish_has_an_option_that_says_what_it_may_be(name: str, said: Say) -> None:
+    words = " ".join(said("render").split())
+    assert f"--{name.replace('_', '-')}" in words
+    assert all(one in words.lower() for one in allowed_values(name) if "hex" not in one)
+    assert "--theme" in words

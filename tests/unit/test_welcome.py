@@ -1,0 +1,39 @@
+"""Where a service says it is."""
+
+import pytest
+
+from github_banners.settings import Settings, Token, Url
+from github_banners.welcome import welcome
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9000"),
+        ("0.0.0.0", "http://127.0.0.1:9000"),  # noqa: S104
+        ("::", "http://[::1]:9000"),
+        ("banners.lan", "http://banners.lan:9000"),
+    ],
+)
+def test_an_address_that_can_be_opened(host: str, address: str) -> None:
+    words = welcome(Settings(host=host), port=9000)
+    assert words.startswith(f"GitHub Banners is ready: {address}\n")
+    assert f"{address}/banners/preview?username=torvalds" in words
+
+
+def test_the_public_address_comes_first() -> None:
+    words = welcome(Settings(public_url=Url("https://banners.example")), port=9000)
+    assert "9000" not in words
+    assert "https://banners.example/banners/preview" in words
+
+
+def test_how_little_there_is_without_a_token() -> None:
+    assert "GITHUB_TOKENS" in welcome(Settings(), port=1)
+    assert "GITHUB_TOKENS" not in welcome(Settings(github_tokens=(Token("x"),)), port=1)
+
+
+def test_invented_users_are_named() -> None:
+    words = welcome(Settings(), port=1, samples=[("mia", "maintains"), ("tom", "tries")])
+    assert "username=mia&type=dark" in words
+    assert "maintains" in words
+    assert "tries" in words

@@ -1,0 +1,38 @@
+"""A wrong wish, in one sentence."""
+
+import pytest
+
+from github_banners.errors import InvalidInput, InvalidOption
+from github_banners.look import OPTIONS, allowed_values, parse_look
+from github_banners.wishes import advice
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            InvalidOption("number_format", "shrt", ("short", "long")),
+            "--number-format can't be 'shrt': it takes short or long; did you mean short?",
+        ),
+        (
+            InvalidOption("radius", "0 to 21", ("0 to 20",)),
+            "--radius can't be '0 to 21': it takes 0 to 20.",
+        ),
+        (
+            InvalidOption("border", "sideways", ("true", "false")),
+            "--border can't be 'sideways': it takes true or false.",
+        ),
+        (InvalidOption("USER", "", ("a login",)), "USER can't be '': it takes a login."),
+    ],
+)
+def test_what_it_takes_and_what_was_meant(error: InvalidInput, sentence: str) -> None:
+    assert advice(error) == sentence
+
+
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"title", "hide_langs"}))
+def test_no_wish_is_refused_without_saying_what_it_may_be(name: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_look({name: "\x1b[31m?"})
+    said = advice(caught.value)
+    assert "\x1b" not in said
+    assert all(one in said for one in allowed_values(name))
