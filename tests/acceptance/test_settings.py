@@ -1,0 +1,140 @@
+"""What each setting does to a running service, seen from outside."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from github_banners.serving.run import claim_port
+from tests.acceptance.processes import Running, environment, reachable_dir, running
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with reachable_dir() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def github() -> Iterator[Running]:
+    with running("sandbox", "--port", "0", "--token", "ghp_from_a_file=7") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path, github: Running) -> Iterator[Running]:
+    (folder / "tokens").write_text("ghp_from_a_file\n")
+    port = claim_port("127.0.0.1", 0)
+    env = environment(
+        PORT=str(port),
+        DATA_DIR=str(folder / "data"),
+        BANNERS_STORAGE_URL=(folder / "kept").as_uri(),
+        GITHUB_API_URL=github.url + "/api/v3",
+        GITHUB_TOKENS_FILE=str(folder / "tokens"),
+        PUBLIC_URL="https://banners.example.com/",
+        CORS_ORIGINS="example.com",
+        TRUSTED_PROXIES="127.0.0.0/8",
+        RATE_LIMIT_RPS="1",
+        REQUEST_TIMEOUT="1s",
+        SOFT_TTL="1s",
+        HARD_TTL="1h",
+        LOG_LEVEL="DEBUG",
+        LOG_FORMAT="json",
+    )
+    with running("serve", env=env) as served:
+        assert served.url.startswith("https://banners.example.com")
+        served.url = f"http://127.0.0.1:{port}"
+        yield served
+
+
+def ask(service: Running, login: str, *, client: str, **headers: str) -> httpx2.Response:
+    path = f"/banners/preview?username={login}&format=json"
+    return service.get(path, x_forwarded_for=client, **headers)
+
+
+def events(service: Running) -> list[dict[str, object]]:
+    return [json.loads(line) for line in service.errors if line.startswith("{")]
+
+
+def test_an_enterprise_server_is_asked_with_the_token_of_a_file(
+    service: Running, github: Running
+) -> None:
+    assert ask(service, "dev-1", client="10.0.0.1").json()["stats"]["total_repos"] == 30
+    assert github.get("/_sandbox/calls").json()["graphql"] >= 1
+
+
+def test_each_client_behind_a_trusted_proxy_has_a_share_of_its_own(service: Running) -> None:
+    mine = [ask(service, f"dev-{n}", client="10.0.0.2").status_code for n in range(11, 15)]
+    assert mine[:2] == [200, 200]
+    assert 429 in mine[2:]
+    refused = ask(service, "dev-19", client="10.0.0.2")
+    assert (refused.status_code, refused.json()) == (429, {"error": "too many requests"})
+    assert int(refused.headers["retry-after"]) >= 1
+    assert ask(service, "dev-16", client="10.0.0.3").status_code == 200
+    spoofed = ask(service, "dev-17", client="10.9.9.9, 10.0.0.2")
+    assert spoofed.status_code == 429
+
+
+def test_a_host_without_a_scheme_may_read_over_both(service: Running) -> None:
+    for origin, allowed in (
+        ("https://example.com", "https://example.com"),
+        ("http://example.com", "http://example.com"),
+        ("https://evil.example", None),
+    ):
+        answer = ask(service, "dev-1", client="10.0.0.4", origin=origin)
+        assert answer.headers.get("access-control-allow-origin") == allowed
+    picture = service.get("/banners/preview?username=dev-1", origin="https://evil.example")
+    assert picture.headers["access-control-allow-origin"] == "*"
+
+
+def test_explanations_name_the_public_address(service: Running) -> None:
+    drawn = service.get("/banners/nobody-dark", accept="image/*")
+    assert b"banners.example.com" in drawn.content
+
+
+def test_soft_ttl_decides_when_numbers_are_stale(service: Running) -> None:
+    ask(service, "dev-21", client="10.0.0.5")
+    deadline = time.monotonic() + 5
+    while not ask(service, "dev-21", client="10.0.0.5").json()["stale"]:
+        assert time.monotonic() < deadline
+
+
+def test_json_clients_wait_as_long_as_they_are_told(service: Running, github: Running) -> None:
+    faults = github.url + "/_sandbox/faults"
+    httpx2.put(faults, json={"fail": ["timeout"]}).raise_for_status()
+    try:
+        start = time.monotonic()
+        answer = ask(service, "dev-31", client="10.0.0.6")
+        seconds = time.monotonic() - start
+    finally:
+        httpx2.put(faults, json={}).raise_for_status()
+    assert (answer.status_code, answer.json()) == (503, {"error": "can't get preview"})
+    assert int(answer.headers["retry-after"]) >= 1
+    assert 0.5 < seconds < 2
+
+
+def test_drawings_are_kept_where_they_are_told(service: Running, folder: Path) -> None:
+    made = httpx2.post(
+        service.url + "/banners",
+        json={"username": "dev-41"},
+        headers={"x-forwarded-for": "10.0.0.7"},
+    )
+    assert made.status_code == 201
+    kept, deadline = folder / "kept" / "dev-41-default.svg", time.monotonic() + 10
+    while not kept.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert kept.read_bytes().startswith(b"<svg")
+
+
+def test_the_log_is_json_and_says_what_debugging_needs(service: Running) -> None:
+    ask(service, "dev-51", client="10.0.0.8")
+    logged = events(service)
+    assert any(event["event"] == "github.asked" for event in logged)
+    assert all({"timestamp", "level", "event"} <= event.keys() for event in logged)
+    assert not [line for line in service.errors if "ghp_" in line]
