@@ -304,7 +304,7 @@ def _default_data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/github-banners")
     base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "share") / "github-banners"
+    return (Path(base).absolute() if base else Path.home() / ".local" / "share") / "github-banners"
 
 
 def _read_settings(*, is_quiet: bool = False) -> Settings:

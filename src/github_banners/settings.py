@@ -192,7 +192,7 @@ def _given(environment: Mapping[str, str], name: str, hint: object) -> str:
         with Path(path).open(encoding="utf-8") as file:
             return file.read(_MOST_FILE_BYTES).strip()
     except (OSError, UnicodeDecodeError):
-        raise ValueError(f"can't be read from the file that {name}_FILE names: {path}") from None
+        raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
 
 
 def _read(given: str, hint: Any) -> Any:
@@ -277,7 +277,7 @@ def _read_network(given: str) -> Network:
 
 def _read_path(given: str) -> Path:
     try:
-        return Path(given).expanduser()
+        return Path(given).expanduser().absolute()
     except RuntimeError:
         raise ValueError(f"must be a path, and nobody has the home of {given[:64]!r}") from None
 

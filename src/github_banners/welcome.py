@@ -15,7 +15,7 @@ def welcome(settings: Settings, *, port: int, samples: Sequence[tuple[str, str]]
     banner = f"{base}/banners/preview?username="
     example, hints = "torvalds", []
     if samples:
-        example = samples[0][0]
+        example = max(samples, key=lambda sample: "30 repositories" in sample[1])[0]
         hints = ["or with another name of this GitHub:", ""]
         hints += [f"  {login:<40} {about}" for login, about in samples]
     elif not settings.github_tokens:

@@ -165,7 +165,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00s3cret")
     (problem,) = problems_of({"GITHUB_TOKENS_FILE": str(file)})
     assert problem == (
-        f"GITHUB_TOKENS can't be read from the file that GITHUB_TOKENS_FILE names: {file}"
+        "GITHUB_TOKENS can't be read: GITHUB_TOKENS_FILE must name a readable text file"
     )
 
 

@@ -151,11 +151,11 @@ class Banners:
             return known, key[1]
 
     async def _read(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
-        read = partial(select_banner_with_snapshot, name=name)
+        read, asked_at = partial(select_banner_with_snapshot, name=name), self._clock()
         found = await self._database.ask(read, within_seconds=deadline.grant_database())
         if found is None:
             raise UnknownBanner(name)
         banner, snapshot = found
         self._named.put(name, (banner.owner_id, banner.look))
-        self._lookup.note(snapshot)
+        self._lookup.note(snapshot, asked_at=asked_at)
         return snapshot, banner.look

@@ -123,7 +123,8 @@ class GitHub:
             return Portfolio(answer.owner, repositories, asked_at, expected=answer.total)
 
         try:
-            return await _complete(ask_once)
+            # GraphQL leaves out what it may not resolve: REST has the rest of a list.
+            return await _complete(ask_once, partial(self._by_rest, path, asked_at))
         except Refused as refused:
             if refused.failure.kind not in _REST_MAY_HELP:
                 raise
@@ -136,7 +137,7 @@ class GitHub:
             )
             return Portfolio(answer.owner, repositories, asked_at, expected=answer.public_repos)
 
-        return await _complete(ask_once)
+        return await _complete(ask_once, ask_once)
 
     async def _pages(self, path: str, *, at_least: int = 0) -> tuple[Repository, ...]:
         """Get every page of a list; `at_least` repositories are known to be there."""
@@ -150,20 +151,29 @@ class GitHub:
                 )
 
         wanted = max(1, math.ceil(at_least / rest.PAGE_SIZE))
+        self._afford(wanted)
         pages = list(await _together(*map(get, range(1, wanted + 1))))
         while (last := max(page.last for page in pages)) > len(pages):
+            self._afford(last - len(pages))
             pages += await _together(*map(get, range(len(pages) + 1, last + 1)))
         return rest.merge(pages)
 
+    def _afford(self, pages: int) -> None:
+        """Begin no walk that can't be ended: it would spend what is left for others on nothing."""
+        if pages > self.sender.room(Resource.CORE):
+            raise Refused(Failure(FailureKind.PRIMARY_LIMIT, f"not enough left for {pages} pages"))
 
-async def _complete(ask_once: Callable[[], Awaitable[Portfolio]]) -> Portfolio:
+
+async def _complete(
+    ask: Callable[[], Awaitable[Portfolio]], ask_again: Callable[[], Awaitable[Portfolio]]
+) -> Portfolio:
     """Ask once more for a list that is not as long as GitHub says; then take it."""
-    portfolio = await ask_once()
+    portfolio = await ask()
     if _is_complete(portfolio):
         return portfolio
     # Nearly the whole list is worth more than none.
     with suppress(Refused):
-        portfolio = await ask_once()
+        portfolio = await ask_again()
     if not _is_complete(portfolio):
         _log.warning(
             "github.length_differs",

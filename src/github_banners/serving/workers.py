@@ -14,8 +14,11 @@ from contextlib import suppress
 
 import structlog
 
+from github_banners.errors import Misconfigured
+
 _log = structlog.get_logger(__name__)
 
+_MISCONFIGURED = 2
 _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 8.0
 
@@ -26,9 +29,15 @@ async def supervise(arguments: Sequence[str], *, count: int, first_line: bytes) 
 
     Each is this program with `arguments`, and reads `first_line` from its standard input.
     """
-    async with asyncio.TaskGroup() as group:
-        for number in range(count):
-            group.create_task(_keep(arguments, first_line), name=f"worker {number}")
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                group.create_task(_keep(arguments, first_line), name=f"worker {number}")
+    except BaseExceptionGroup as errors:
+        refused = errors.subgroup(Misconfigured)
+        if refused is not None:
+            raise refused.exceptions[0] from errors
+        raise
 
 
 async def until_input_ends() -> None:
@@ -50,6 +59,8 @@ async def _keep(arguments: Sequence[str], first_line: bytes) -> None:
             code = await worker.wait()
         finally:
             await _stop(worker)
+        if code == _MISCONFIGURED:
+            raise Misconfigured("A worker can't start as it is set up; it has said why.")
         _log.error("workers.died", code=code)
         await asyncio.sleep(_RESTART_SECONDS)
 

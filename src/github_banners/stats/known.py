@@ -7,7 +7,7 @@ Bounded in bytes. Decides how far its own memory may be trusted; asks neither da
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from github_banners.errors import BannersError
+from github_banners.errors import BannersError, UnknownUser
 from github_banners.model import Clock, Snapshot
 from github_banners.stats.freshness import Freshness, Ttls, judge, later
 from github_banners.stats.memory import Memory
@@ -64,12 +64,18 @@ class Known:
         holder = self._holders.get(name.lower())
         return self.get(holder.owner_id) if holder is not None else None
 
-    def note(self, snapshot: Snapshot) -> Snapshot:
-        """Remember what PostgreSQL or GitHub has said; returns the newest that is known then."""
+    def note(self, snapshot: Snapshot, *, compared_at: datetime | None = None) -> Snapshot:
+        """
+        Remember what PostgreSQL or GitHub has said; returns the newest that is known then.
+
+        `compared_at` is when PostgreSQL was asked: a change may be heard before the answer arrives.
+        """
         known = self.get(snapshot.owner.id)
         newest = later(known, snapshot) if known is not None else snapshot
-        self._entries.put(newest.owner.id, _Entry(newest, self._clock()))
+        self._entries.put(newest.owner.id, _Entry(newest, compared_at or self._clock()))
         self.note_name(newest.owner.login, newest.owner.id, asked_at=newest.fetched_at)
+        if not newest.is_gone and isinstance(self.refusal(newest.owner.id), UnknownUser):
+            self._refusals.drop(newest.owner.id)
         return newest
 
     def note_name(self, name: str, owner_id: int, *, asked_at: datetime = _NEVER) -> None:

@@ -41,7 +41,8 @@ Charge: TypeAlias = Callable[[], None]
 
 _UNKNOWN_FOR = timedelta(seconds=60)
 _FAILED_FOR = timedelta(seconds=2)
-_GONE_FOR = timedelta(days=7)
+_GONE_FOR = timedelta(minutes=5)
+_SAVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,9 @@ class Lookup:
         known = self._known.get(owner_id)
         return known if known is not None and (self._is_settled(known) or not settled) else None
 
-    def note(self, snapshot: Snapshot) -> None:
-        """Remember what PostgreSQL has just said."""
-        self._known.note(snapshot)
+    def note(self, snapshot: Snapshot, *, asked_at: datetime) -> None:
+        """Remember what PostgreSQL has said to a question of that moment."""
+        self._known.note(snapshot, compared_at=asked_at)
 
     async def ensure_kept(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """
@@ -127,7 +128,7 @@ class Lookup:
         read = partial(users.select_snapshot_by_id, owner_id=owner_id)
         for _ in range(2):
             if owner_id in self._saves:
-                await asyncio.wait({self._saves[owner_id]}, timeout=deadline.grant_database())
+                await asyncio.wait({self._saves[owner_id]}, timeout=deadline.grant(_SAVE_SECONDS))
             if await self._database.ask(read, within_seconds=deadline.grant_database()):
                 return
             ask = partial(self._ask_by_id, snapshot)
@@ -151,7 +152,7 @@ class Lookup:
             return known
         if known is None and self._known.refusal(key) is not None:
             return None
-        stored = None
+        stored, asked_at = None, self._clock()
         with suppress(DatabaseUnavailable):
             stored = await self._database.ask(
                 partial(users.select_snapshot, login=key), within_seconds=deadline.grant_database()
@@ -160,10 +161,10 @@ class Lookup:
         known = self._known.by_name(key)
         if stored is None or (known is not None and later(known, stored) is known):
             if stored is not None:
-                self._known.note(stored)
+                self._known.note(stored, compared_at=asked_at)
             return known
         self._known.note_name(key, stored.owner.id)
-        return self._known.note(stored)
+        return self._known.note(stored, compared_at=asked_at)
 
     def _is_settled(self, known: Snapshot) -> bool:
         """Tell whether PostgreSQL need not be asked: nothing newer can be there, or it is coming."""

@@ -274,6 +274,8 @@ async def test_pages_that_appear_on_the_way_are_fetched(wire: Wire) -> None:
     """The list has grown since its length was told."""
 
     def page(request: httpx2.Request) -> httpx2.Response:
+        if "page" not in request.url.params:
+            return said({"id": 1, "login": "Ada", "public_repos": 4})
         number = int(request.url.params["page"])
         link = f'<https://api.example/user/1/repos?page={number + 1}>; rel="next"'
         return said([{"id": number, "name": "x"}], headers={"link": link} if number < 4 else {})
@@ -285,13 +287,26 @@ async def test_pages_that_appear_on_the_way_are_fetched(wire: Wire) -> None:
     assert [one.id for one in portfolio.repositories] == [1, 2, 3, 4]
 
 
-async def test_a_list_of_the_wrong_length_is_asked_for_once_more_and_taken(wire: Wire) -> None:
-    wire.graphql = lambda request: whole_answer(u0=owner_node(repository_node(7), total=2))
+async def test_what_graphql_leaves_out_comes_from_rest(wire: Wire) -> None:
+    wire.graphql = lambda request: whole_answer(u0=owner_node(None, total=1))
     async with opened(wire, TOKEN) as github:
+        portfolio = await github.fetch("Ada")
+    assert (len(portfolio.repositories), portfolio.expected) == (1, 1)
+    assert wire.paths() == ["/graphql", "/users/Ada", "/users/Ada/repos"]
+
+
+async def test_a_list_of_the_wrong_length_is_asked_for_once_more_and_taken(wire: Wire) -> None:
+    def rest(request: httpx2.Request) -> httpx2.Response:
+        if "page" in request.url.params:
+            return said([{"id": 7, "name": "x"}])
+        return said({"id": 1, "login": "Ada", "public_repos": 2})
+
+    wire.rest = rest
+    async with opened(wire) as github:
         with capture_logs() as events:
             portfolio = await github.fetch("Ada")
     assert (len(portfolio.repositories), portfolio.expected) == (1, 2)
-    assert wire.paths() == ["/graphql"] * 2
+    assert wire.paths().count("/users/Ada/repos") == 2
     (warning,) = [one for one in events if one["log_level"] == "warning"]
     assert (warning["event"], warning["listed"], warning["expected"]) == (
         "github.length_differs",
@@ -313,6 +328,7 @@ async def test_a_list_that_is_whole_at_the_second_look(wire: Wire) -> None:
 async def test_nearly_a_whole_list_is_worth_more_than_none(wire: Wire) -> None:
     answers = iter([whole_answer(u0=owner_node(repository_node(7), total=2))])
     wire.graphql = lambda request: next(answers, None) or said({}, status=502)
+    wire.rest = lambda request: said({}, status=502)
     async with opened(wire, TOKEN) as github:
         portfolio = await github.fetch("Ada")
     assert (len(portfolio.repositories), portfolio.expected) == (1, 2)
