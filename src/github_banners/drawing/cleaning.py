@@ -21,6 +21,9 @@ _POP_ISOLATE = "\u2069"
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = {"\u200c", _ZERO_WIDTH_JOINER}
 _DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_MARKS = {"Mn", "Me"}
+# Hindi writes three on one letter.
+_MAX_MARKS = 3
 # A whole sentence in one character, up to eleven times as wide as high.
 _OVERWIDE = {"\ufdfa", "\ufdfb", "\ufdfd"}
 
@@ -34,7 +37,7 @@ def clean(text: str) -> str:
     spaced = " ".join(text[:_MAX_CHARACTERS].split())
     if spaced.isascii() and spaced.isprintable():
         return spaced[:MAX_GRAPHEMES].rstrip()
-    kept = unicodedata.normalize("NFC", "".join(filter(_is_kept, spaced)))
+    kept = _unstacked(unicodedata.normalize("NFC", "".join(filter(_is_kept, spaced))))
     return _shortened(" ".join(kept.split())).rstrip()
 
 
@@ -65,6 +68,17 @@ def isolate(text: str) -> str:
     if text.isascii() or _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, text)):
         return text
     return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
+
+
+def _unstacked(text: str) -> str:
+    """Drop marks that pile up beyond what any script writes: they would leave their line."""
+    kept, pile = [], 0
+    for character in text:
+        pile = pile + 1 if unicodedata.category(character) in _MARKS else 0
+        # Points of Hebrew and Arabic have places of their own around a letter.
+        if pile <= _MAX_MARKS or 10 <= unicodedata.combining(character) <= 35:
+            kept.append(character)
+    return "".join(kept)
 
 
 @lru_cache(8192)
