@@ -223,6 +223,19 @@ def test_the_bare_address_leads_to_the_docs(service: Running) -> None:
     assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
+def test_the_docs_name_their_charset_once(service: Running) -> None:
+    assert service.get("/docs").headers["content-type"] == "text/html; charset=utf-8"
+
+
+def test_an_explanation_has_the_theme_that_the_banner_would_have(service: Running) -> None:
+    path = "/banners/preview?username=nobody-at-all&"
+    dark = service.get(path + "type=dark", accept="image/*").content
+    light = service.get(path + "type=default", accept="image/*").content
+    assert dark != light
+    for wish in ("TYPE=DARK", "theme=dark", "type=dark&theme=default", "theme=default&type=dark"):
+        assert service.get(path + wish, accept="image/*").content == dark
+
+
 def test_health(service: Running) -> None:
     assert service.get("/healthz").status_code == 200
     ready = service.get("/readyz")

@@ -65,6 +65,9 @@ def respond(outgoing: Outgoing) -> Response[bytes]:
     """Hand an answer to the framework."""
     headers = dict(outgoing.headers)
     media_type = headers.pop("content-type", "text/plain")
+    if media_type.startswith("text/"):
+        # The framework names the charset of text by itself.
+        media_type = media_type.partition(";")[0]
     return Response(
         outgoing.body, status_code=outgoing.status, headers=headers, media_type=media_type
     )
@@ -72,9 +75,9 @@ def respond(outgoing: Outgoing) -> Response[bytes]:
 
 def _look_of(request: Ask) -> Look:
     """Take the part of a wish that was right, so that an explanation suits the page it stands on."""
-    given = dict(parse_qsl(request.url.query))
+    given = {name.lower(): value for name, value in parse_qsl(request.url.query)}
     look = Look()
-    for name in ("type", "theme", "layout"):
+    for name in ("theme", "type", "layout"):
         try:
             wish = parse_look({name: given[name]})
         except (KeyError, InvalidInput):
