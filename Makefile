@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check golden help-texts bench clean
+.PHONY: help install demo serve test check golden help-texts bench lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,14 @@ help-texts: $(DEVELOPMENT) ## write the help texts in README anew
 
 bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
 	@$(BIN)/pytest -q -s -m benchmark -p no:xdist tests/benchmarks
+
+# The extras stay in the names: without them pip looks for newer versions, and finds some without a hash.
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-strip-extras --extra embedded --extra sandbox
+
+lock: ## pin the packages anew; needs uv
+	@$(LOCK) --group build -o requirements.txt
+	@$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
