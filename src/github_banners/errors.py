@@ -17,8 +17,16 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
     │   ├── Busy                         too much is being drawn
     │   ├── GitHubUnavailable            GitHub can't be asked
     │   ├── DatabaseUnavailable          PostgreSQL can't be asked
-    │   └── StorageUnavailable           can't store banner
-    ├── UnreadableMessage            400 another service's words, not the agreed ones
+    │   ├── RendererUnavailable          the renderer can't be asked
+    │   ├── StorageUnavailable           can't store banner
+    │   ├── BrokerUnavailable            Kafka can't be asked
+    │   └── NoncesFull                   too many calls
+    ├── Unsigned                     401 not signed as agreed
+    ├── TooLarge                     413 too large
+    ├── Hopeless                     never works, however often it is tried
+    │   ├── UnreadableMessage        400 another service's words, not the agreed ones
+    │   ├── Undrawable               numbers that can't be drawn
+    │   └── Rejected                 another service will never take it
     └── Misconfigured                exit code 2, before anything is served
         └── InvalidSettings              every wrong variable at once
 """
@@ -154,17 +162,57 @@ class DatabaseUnavailable(Unavailable):
     state = State.NUMBERS_UNAVAILABLE
 
 
+class RendererUnavailable(Unavailable):
+    """The renderer can't be asked now."""
+
+
 class StorageUnavailable(Unavailable):
     """Banners can't be stored or read now: the disk is full, away or not ours."""
 
     sentence = "can't store banner"
 
 
-class UnreadableMessage(BannersError):
+class BrokerUnavailable(Unavailable):
+    """Kafka can't be asked now."""
+
+
+class NoncesFull(Unavailable):
+    """More calls came in than can be remembered, so that none could be told from a repeated one."""
+
+    sentence = "too many calls"
+
+
+class Unsigned(BannersError):
+    """A call between services is not signed as agreed; the message says why, the sentence does not."""
+
+    status = 401
+    sentence = "signature refused"
+
+
+class TooLarge(BannersError):
+    """A body is larger than anything that is agreed."""
+
+    status = 413
+    sentence = "too large"
+
+
+class Hopeless(BannersError):
+    """What will never work, however often it is tried."""
+
+
+class UnreadableMessage(Hopeless):
     """What another service sent has not the agreed shape; the message names the field."""
 
     status = 400
     sentence = "invalid inputs"
+
+
+class Undrawable(Hopeless):
+    """Numbers or a look that can't be drawn: a mistake of ours."""
+
+
+class Rejected(Hopeless):
+    """Another service has refused this for good; the message says with which status."""
 
 
 class Misconfigured(BannersError):

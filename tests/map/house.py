@@ -17,7 +17,7 @@ MOST_MODULE_LINES = 400
 MOST_FUNCTION_LINES = 40
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "managers"}
 
-NOUNS = {"model", "errors", "settings", "look"}
+NOUNS = {"model", "errors", "settings", "look", "circuit"}
 KEEPERS = {"github", "database", "stats"}
 DOORS = {"api", "renderer", "storage"}
 ASSEMBLY = {"app", "cli", "__main__"}
@@ -26,6 +26,7 @@ ASSEMBLY = {"app", "cli", "__main__"}
 ARROWS: Mapping[str, set[str]] = {
     "model": set(),
     "errors": set(),
+    "circuit": set(),
     "look": {"errors"},
     "settings": {"errors"},
     "drawing": NOUNS,
@@ -58,7 +59,7 @@ PLACES: Mapping[str, set[str]] = {
     "aiokafka": {"messages"},
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
-    "durationpy": {"settings.py", "cli.py"},
+    "durationpy": {"settings", "cli.py"},
     "granian": {"serving/run.py"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},

@@ -127,7 +127,7 @@ def test_a_third_party_out_of_place_is_seen(path: str, source: str, party: str) 
 
 def test_a_third_party_in_its_place_is_let_through() -> None:
     source = "import msgspec, json, durationpy\nfrom collections import abc\nfrom . import model"
-    assert wrong_places(invented("settings.py", source)) == []
+    assert wrong_places(invented("settings/readers.py", source)) == []
     assert wrong_places(invented("serving/run.py", "from granian.log import LogLevels")) == []
 
 

@@ -18,6 +18,7 @@ from github_banners.settings import (
     LogFormat,
     LogLevel,
     Secret,
+    Service,
     Settings,
     Token,
     is_secret,
@@ -28,6 +29,7 @@ SECRET = "s3cret-'value'"
 READ: dict[str, tuple[str, Any]] = {
     "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104
     "PORT": (" 9000 ", 9000),
+    "METRICS_PORT": ("9100", 9100),
     "PUBLIC_URL": ("https://banners.example/base/", "https://banners.example/base"),
     "CORS_ORIGINS": (
         "Example.com, https://A.example:8443/",
@@ -53,6 +55,11 @@ READ: dict[str, tuple[str, Any]] = {
     "POSTGRES_USER": ("somebody", "somebody"),
     "POSTGRES_PASSWORD": (SECRET, Secret(SECRET)),
     "POSTGRES_DB": ("elsewhere", "elsewhere"),
+    "SERVICES_SECRET_KEY": (SECRET, Secret(SECRET)),
+    "SERVICES_SECRET_KEY_PREVIOUS": (SECRET, Secret(SECRET)),
+    "KAFKA_BROKERS_ADDRS": ("kafka:9092, [::1]:9093", ("kafka:9092", "[::1]:9093")),
+    "RENDERER_BASE_URL": ("http://renderer:8081/", "http://renderer:8081"),
+    "STORAGE_BASE_URL": ("http://storage:8082", "http://storage:8082"),
     "DATA_DIR": ("~/banners", Path("~/banners").expanduser()),
 }
 WRONG = {
@@ -76,6 +83,12 @@ WRONG = {
     "LOG_FORMAT": ["xml"],
     "PGPORT": ["0", "65536", "x"],
     "POSTGRES_PASSWORD_FILE": ["/nowhere/at/all", "/"],
+    "METRICS_PORT": ["0", "65536", "null"],
+    "SERVICES_SECRET_KEY_FILE": ["/nowhere/at/all"],
+    "SERVICES_SECRET_KEY_PREVIOUS_FILE": ["/nowhere/at/all"],
+    "KAFKA_BROKERS_ADDRS": ["kafka", "kafka:", ":9092", "kafka:0", "a b:1", "http://kafka:9092"],
+    "RENDERER_BASE_URL": ["renderer:8081"],
+    "STORAGE_BASE_URL": ["http://u:p@storage"],
     "DATA_DIR": ["~nobody-has-this-name/x"],
 }  # fmt: skip
 ANYTHING_GOES = {"HOST", "DB_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"}
@@ -140,10 +153,12 @@ def test_a_secret_may_come_as_a_file(name: str, tmp_path: Path) -> None:
     assert from_file == Settings.from_environment({name: "s3cret"}) != Settings()
 
 
-def test_secrets_are_the_tokens_and_the_password() -> None:
+def test_secrets_are_tokens_password_and_keys() -> None:
     assert {name for name, hint in VARIABLES.items() if is_secret(hint)} == {
         "GITHUB_TOKENS",
         "POSTGRES_PASSWORD",
+        "SERVICES_SECRET_KEY",
+        "SERVICES_SECRET_KEY_PREVIOUS",
     }
 
 
@@ -252,3 +267,58 @@ def test_any_text_is_read_or_named(name: str, text: str) -> None:
     except InvalidSettings as error:
         problems = error.problems
     assert [name in problem for problem in problems] == [True]
+
+
+API = {
+    "DB_HOST": "db",
+    "KAFKA_BROKERS_ADDRS": "kafka:9092",
+    "RENDERER_BASE_URL": "http://renderer:8081",
+    "STORAGE_BASE_URL": "http://storage:8082",
+}
+
+
+def test_each_service_has_a_port_of_its_own() -> None:
+    ports = [
+        Settings.from_environment(API, service=service).port
+        for service in (Service.API, Service.RENDERER, Service.STORAGE)
+    ]
+    assert ports == [8080, 8081, 8082]
+    assert Settings.from_environment({"PORT": "99"}, service=Service.STORAGE).port == 99
+
+
+def test_what_a_service_needs_is_named_beside_what_is_wrong() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({"STORAGE_BASE_URL": "x", "PORT": "y"}, service=Service.RENDERER)
+    told = [problem.partition(" ")[0] for problem in refused.value.problems]
+    assert sorted(told) == ["KAFKA_BROKERS_ADDRS", "PORT", "STORAGE_BASE_URL"]
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({}, service=Service.API)
+    told = [problem.partition(" ")[0] for problem in refused.value.problems]
+    assert told == list(API)
+
+
+@pytest.mark.parametrize("service", [Service.API, Service.RENDERER, Service.STORAGE])
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        {},
+        {"SERVICES_SECRET_KEY": "1234"},
+        {"SERVICES_SECRET_KEY": "your_secret_key"},
+        {"SERVICES_SECRET_KEY": "good", "SERVICES_SECRET_KEY_PREVIOUS": "1234"},
+    ],
+)
+def test_beyond_this_machine_a_service_needs_a_secret(
+    service: Service, secrets: dict[str, str]
+) -> None:
+    for host in ("0.0.0.0", "::", "10.1.2.3", "banners.example.com"):  # noqa: S104
+        with pytest.raises(InvalidSettings, match=r"^SERVICES_SECRET_KEY .*rand -hex 32"):
+            Settings.from_environment({**API, **secrets, "HOST": host}, service=service)
+    for host in ("127.0.0.1", "::1", "localhost"):
+        Settings.from_environment({**API, **secrets, "HOST": host}, service=service)
+    Settings.from_environment({**secrets, "HOST": "0.0.0.0"})  # noqa: S104
+
+
+def test_the_current_key_signs_and_the_one_before_is_known() -> None:
+    both = {"SERVICES_SECRET_KEY": "new", "SERVICES_SECRET_KEY_PREVIOUS": "old"}
+    assert Settings.from_environment(both).signing_keys == (Secret("new"), Secret("old"))
+    assert len(Settings().signing_keys) == 1

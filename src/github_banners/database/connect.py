@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from github_banners.database.circuit import Circuit
+from github_banners.circuit import Circuit
 from github_banners.errors import DatabaseUnavailable
 
 Connection: TypeAlias = AsyncConnection[TupleRow]

@@ -1,61 +1,49 @@
 """
 Environment -> frozen settings.
 
-Every variable is declared once, in `Settings`. Reading names all that is wrong at once and never
-repeats a secret. Nothing here looks at the real environment: the caller passes a mapping.
+Every variable is declared once, in `Settings`; `readers` knows what a text may be. Reading names all
+that is wrong at once and never repeats a secret. Nothing here looks at the real environment: the
+caller passes a mapping.
 """
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NewType, TypeAlias, get_args, get_origin
-from urllib.parse import urlsplit
+from typing import Annotated, Any, get_args, get_origin
 
-import durationpy
 import msgspec
 from msgspec import Meta
 
 from github_banners.errors import InvalidSettings
+from github_banners.settings.readers import (
+    READERS,
+    Broker,
+    Network,
+    Origin,
+    Secret,
+    StorageUrl,
+    Token,
+    Url,
+)
 
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Url = NewType("Url", str)
-Origin = NewType("Origin", str)
-StorageUrl = NewType("StorageUrl", str)
+__all__ = [
+    "Broker",
+    "LogFormat",
+    "LogLevel",
+    "Network",
+    "Origin",
+    "Secret",
+    "Service",
+    "Settings",
+    "StorageUrl",
+    "Token",
+    "Url",
+]
 
-_GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
-_LONGEST = timedelta(days=366)
 _MOST_FILE_BYTES = 1 << 20
-
-
-class Secret:
-    """A text that no log, error or output shows."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Give the text to whoever must send it."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-
-class Token(Secret):
-    """A secret that travels in an HTTP header."""
-
-    __slots__ = ()
 
 
 class LogLevel(StrEnum):
@@ -74,6 +62,28 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class Service(StrEnum):
+    """What can be started; each needs settings of its own."""
+
+    ALL_IN_ONE = "serve"
+    API = "api"
+    RENDERER = "renderer"
+    STORAGE = "storage"
+
+
+PORTS: Mapping[Service, int] = {Service.RENDERER: 8081, Service.STORAGE: 8082}
+"""The usual ports, where they are not the one of `Settings`."""
+
+NEEDED: Mapping[Service, tuple[str, ...]] = {
+    Service.API: ("DB_HOST", "KAFKA_BROKERS_ADDRS", "RENDERER_BASE_URL", "STORAGE_BASE_URL"),
+    Service.RENDERER: ("KAFKA_BROKERS_ADDRS", "STORAGE_BASE_URL"),
+}
+"""What a service can't start without."""
+
+_WELL_KNOWN_SECRETS = {"1234", "your_secret_key"}
+_LOOPBACK_ONLY = "for this machine only"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set; a variable's name is the field's in capitals."""
 
@@ -81,6 +91,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[
         int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")
     ] = 8080
+    metrics_port: Annotated[
+        int | None,
+        Meta(ge=1, le=65535, description="port for `/metrics` alone; else it is on PORT"),
+    ] = None
     public_url: Annotated[Url | None, Meta(description="address that READMEs use, if another")] = (
         None
     )
@@ -135,16 +149,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         StorageUrl | None,
         Meta(description="where drawn banners are kept, `file:///...`; else below DATA_DIR"),
     ] = None
+    services_secret_key: Annotated[
+        Secret | None, Meta(description="signs the calls between services; the same for all")
+    ] = None
+    services_secret_key_previous: Annotated[
+        Secret | None, Meta(description="the key before, accepted while it is replaced")
+    ] = None
+    kafka_brokers_addrs: Annotated[
+        tuple[Broker, ...], Meta(description="Kafka's brokers, `host:port`, comma-separated")
+    ] = ()
+    renderer_base_url: Annotated[Url | None, Meta(description="where the renderer is")] = None
+    storage_base_url: Annotated[Url | None, Meta(description="where the storage is")] = None
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+    def from_environment(
+        cls, environment: Mapping[str, str], *, service: Service = Service.ALL_IN_ONE
+    ) -> "Settings":
         """
         Read every variable; an empty one counts as not set, a secret may come as `NAME_FILE`.
 
         :raises InvalidSettings: with one problem for each wrong variable
         """
         problems: list[str] = []
-        chosen: dict[str, Any] = {}
+        chosen: dict[str, Any] = {"port": PORTS[service]} if service in PORTS else {}
         for name, hint in VARIABLES.items():
             try:
                 given = _given(environment, name, hint)
@@ -152,10 +179,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     chosen[name.lower()] = _read(given, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{name} {error}")
+        named = " ".join(problems)
         problems += _contradictions(chosen)
+        problems += [
+            f"{name} is missing: {_description(name)}"
+            for name in NEEDED.get(service, ())
+            if name.lower() not in chosen and name not in named
+        ]
+        if service is not Service.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in named:
+            problems += _open_doors(chosen)
         if problems:
             raise InvalidSettings(problems)
         return cls(**chosen)
+
+    @property
+    def signing_keys(self) -> tuple[Secret, ...]:
+        """Give the keys between services: the current one, which signs, and the one before."""
+        current = self.services_secret_key or Secret(_LOOPBACK_ONLY)
+        previous = self.services_secret_key_previous
+        return (current, previous) if previous is not None else (current,)
 
     @property
     def conninfo(self) -> str | None:
@@ -196,10 +238,10 @@ def _given(environment: Mapping[str, str], name: str, hint: object) -> str:
 
 
 def _read(given: str, hint: Any) -> Any:
-    if hint in _READERS:
-        return _READERS[hint](given)
+    if hint in READERS:
+        return READERS[hint](given)
     if get_origin(hint) is tuple:
-        member = _READERS[get_args(hint)[0]]
+        member = READERS[get_args(hint)[0]]
         return tuple(member(one.strip()) for one in re.split(r"[,\n]", given) if one.strip())
     flat = given.lower() if isinstance(hint, type) and issubclass(hint, StrEnum) else given
     try:
@@ -218,80 +260,34 @@ def _expectation(hint: Any) -> str:
     return "a plain value"
 
 
-def _read_duration(given: str) -> timedelta:
-    """Read `10s`, `5m`, `1h30m` as https://pkg.go.dev/time#ParseDuration does, above zero."""
-    try:
-        if _GO_DURATION.fullmatch(given) is None:
-            raise ValueError  # noqa: TRY301
-        duration: timedelta = durationpy.from_str(given)
-    except (ValueError, OverflowError, durationpy.DurationError):
-        raise ValueError(
-            f"must be a duration such as 10s, 5m or 1h30m, not {given[:64]!r}"
-        ) from None
-    if not timedelta(0) < duration <= _LONGEST:
-        raise ValueError(f"must be longer than 0s and at most a year, not {given[:64]!r}")
-    return duration
-
-
-def _read_url(given: str) -> Url:
-    wrong = ValueError("must be an address such as https://example.com")
-    try:
-        parts = urlsplit(given)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise wrong from None
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user or a password")
-    is_plain = not (parts.query or parts.fragment or re.search(r"\s", given))
-    if parts.scheme not in {"http", "https"} or not host or not is_plain:
-        raise wrong
-    return Url(given.rstrip("/"))
-
-
-def _read_origin(given: str) -> Origin:
-    # Browsers send an origin in lower case, and never with a path.
-    flat = given.lower()
-    bare = urlsplit(_read_url(flat)) if "://" in flat else None
-    if bare is not None and not bare.path:
-        return Origin(bare.geturl())
-    if flat != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", flat) is None:
-        raise ValueError(f"must be *, hosts or origins separated by commas, not {given[:64]!r}")
-    return Origin(flat)
-
-
-def _read_storage_url(given: str) -> StorageUrl:
-    parts = urlsplit(given)
-    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-        raise ValueError(f"must be an address such as file:///var/lib/banners, not {given[:64]!r}")
-    return StorageUrl(given)
-
-
-def _read_network(given: str) -> Network:
-    try:
-        return ipaddress.ip_network(given, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"must be addresses or networks such as 10.0.0.0/8, not {given[:64]!r}"
-        ) from None
-
-
-def _read_path(given: str) -> Path:
-    try:
-        return Path(given).expanduser().absolute()
-    except RuntimeError:
-        raise ValueError(f"must be a path, and nobody has the home of {given[:64]!r}") from None
-
-
-def _read_token(given: str) -> Token:
-    if not given.isascii() or any(c.isspace() or not c.isprintable() for c in given):
-        raise ValueError("holds a character that no token can have")
-    return Token(given)
-
-
 def _contradictions(chosen: Mapping[str, Any]) -> list[str]:
     soft = chosen.get("soft_ttl", Settings.__struct_defaults__[_index("soft_ttl")])
     hard = chosen.get("hard_ttl", Settings.__struct_defaults__[_index("hard_ttl")])
     return [] if soft <= hard else ["SOFT_TTL must not be longer than HARD_TTL"]
+
+
+def _open_doors(chosen: Mapping[str, Any]) -> list[str]:
+    """Complain of a service that others can reach without a secret, or with one that all know."""
+    secrets = [chosen.get(name) for name in ("services_secret_key", "services_secret_key_previous")]
+    is_known = any(one is not None and one.reveal() in _WELL_KNOWN_SECRETS for one in secrets)
+    what = "is one that everybody knows" if is_known else "is missing"
+    host = chosen.get("host", Settings.__struct_defaults__[_index("host")])
+    if _is_loopback(host) or not (is_known or secrets[0] is None):
+        return []
+    advice = "make one with `openssl rand -hex 32`"
+    return [f"SERVICES_SECRET_KEY {what}, and {host} can be reached from elsewhere: {advice}"]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _description(name: str) -> str:
+    field = next(one for one in msgspec.structs.fields(Settings) if one.name == name.lower())
+    return str(field.type.__metadata__[0].description)
 
 
 def _index(name: str) -> int:
@@ -303,28 +299,13 @@ def _quoted(value: object) -> str:
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-_READERS: dict[Any, Callable[[str], Any]] = {
-    timedelta: _read_duration,
-    Secret: Secret,
-    Token: _read_token,
-    Url: _read_url,
-    Origin: _read_origin,
-    StorageUrl: _read_storage_url,
-    Network: _read_network,
-    Path: _read_path,
-}
-
-
 def _hint(annotated: Any) -> Any:
     """Take `X | None` for X: an empty variable is None already."""
-    bare = annotated
-    if get_origin(annotated) is Annotated:
-        meta = annotated.__metadata__[0]
-        bare = annotated.__origin__
-        if meta.ge is not None or meta.gt is not None:
-            return annotated
+    bare = annotated.__origin__
     kinds = [kind for kind in get_args(bare) if kind is not type(None)]
-    return kinds[0] if type(None) in get_args(bare) and len(kinds) == 1 else bare
+    kind = kinds[0] if type(None) in get_args(bare) and len(kinds) == 1 else bare
+    meta = annotated.__metadata__[0]
+    return kind if meta.ge is None and meta.gt is None else Annotated[kind, meta]
 
 
 VARIABLES: dict[str, Any] = {

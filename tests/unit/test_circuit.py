@@ -1,4 +1,4 @@
-from github_banners.database.circuit import PROBE_EVERY_SECONDS, Circuit
+from github_banners.circuit import PROBE_EVERY_SECONDS, Circuit
 
 
 class Time:
