@@ -1,0 +1,45 @@
+"""
+One id for all that a request sets off, from the first log line to the last file.
+
+It travels as W3C Trace Context, in an HTTP header or a Kafka header of the same name, and stands in
+every log line as `trace_id`. What is not well-formed is not taken over.
+https://www.w3.org/TR/trace-context/#traceparent-header
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+TRACEPARENT = "traceparent"
+"""The header's name, in HTTP and in Kafka."""
+
+_FIELD = "trace_id"
+_FORM = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+)
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
+
+
+def read_trace(traceparent: str) -> str | None:
+    """Read the id out of a header; None where it is not as the standard has it."""
+    found = _FORM.fullmatch(traceparent.strip())
+    return found[1] if found is not None else None
+
+
+@contextmanager
+def following(
+    traceparent: str = "", *, make_hex: Callable[[int], str] = secrets.token_hex
+) -> Iterator[str]:
+    """Do what a header's id stands for, or what begins here under a new one; gives the id."""
+    trace_id = read_trace(traceparent) or make_hex(_TRACE_BYTES)
+    with structlog.contextvars.bound_contextvars(**{_FIELD: trace_id}):
+        yield trace_id
+
+
+def outgoing(*, make_hex: Callable[[int], str] = secrets.token_hex) -> str:
+    """Write the header for a call or an event that goes out from here."""
+    trace_id = structlog.contextvars.get_contextvars().get(_FIELD) or make_hex(_TRACE_BYTES)
+    return f"00-{trace_id}-{make_hex(_SPAN_BYTES)}-01"

@@ -1,0 +1,45 @@
+"""One id through all services, in the form of W3C Trace Context."""
+
+import pytest
+import structlog
+
+from github_banners.messages.tracing import following, outgoing, read_trace
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+def test_a_header_is_read() -> None:
+    assert read_trace(HEADER) == read_trace(f" {HEADER} ") == TRACE
+    assert read_trace(f"cc-{TRACE}-00f067aa0ba902b7-01-what-will-be") == TRACE
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "00",
+        HEADER.upper(),
+        HEADER[:-1],
+        HEADER.replace(TRACE, "0" * 32),
+        HEADER.replace("00f067aa0ba902b7", "0" * 16),
+        "ff" + HEADER[2:],
+        HEADER + "x",
+        HEADER.replace(TRACE, TRACE + "\nlevel=error"),
+    ],
+)
+def test_what_is_malformed_is_not_taken_over(header: str) -> None:
+    assert read_trace(header) is None
+    with following(header, make_hex=lambda size: "ab" * size) as trace_id:
+        assert trace_id == "ab" * 16
+
+
+def test_an_id_is_in_the_log_and_goes_on_while_it_is_followed() -> None:
+    with following(HEADER) as trace_id:
+        assert trace_id == TRACE
+        assert structlog.contextvars.get_contextvars()["trace_id"] == TRACE
+        sent = outgoing(make_hex=lambda size: "cd" * size)
+        assert sent == f"00-{TRACE}-{'cd' * 8}-01"
+        assert read_trace(sent) == TRACE
+    assert "trace_id" not in structlog.contextvars.get_contextvars()
+    assert read_trace(outgoing()) != TRACE
