@@ -1,8 +1,8 @@
 """Memory -> database -> GitHub -> the old answer, on a real PostgreSQL and a GitHub made of paper."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,54 +16,16 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.model import Owner, Portfolio, Repository
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls
 from github_banners.stats.lookup import Answer, Lookup
+from tests.integration.paper import Paper
 
 pytestmark = pytest.mark.postgres
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-
-
-@dataclass
-class Paper:
-    """A GitHub whose people are written down; answers wait while `gate` is shut."""
-
-    clock: Callable[[], datetime]
-    people: dict[str, Owner] = field(default_factory=dict)
-    repositories: int = 3
-    asked: list[str] = field(default_factory=list)
-    is_down: bool = False
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def add(self, login: str, number: int) -> None:
-        self.people[login.lower()] = Owner(number, login, f"node-{number}", login.title())
-
-    async def fetch(self, login: str) -> Portfolio:
-        return await self._answer(login, self.people.get(login.lower()))
-
-    async def fetch_again(self, owner: Owner) -> Portfolio:
-        same = (one for one in self.people.values() if one.id == owner.id)
-        return await self._answer(f"#{owner.id}", next(same, None))
-
-    async def _answer(self, question: str, owner: Owner | None) -> Portfolio:
-        asked_at = self.clock()
-        self.asked.append(question)
-        self.was_asked.set()
-        await self.gate.wait()
-        if self.is_down:
-            raise GitHubUnavailable
-        if owner is None:
-            raise UnknownUser(question)
-        found = tuple(
-            Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
-            for n in range(self.repositories)
-        )
-        return Portfolio(owner, found, asked_at, len(found))
 
 
 @dataclass
@@ -95,8 +57,8 @@ class Scene:
 
     async def settle(self) -> None:
         """Let questions and saves end."""
-        while self.lookup._flights or self.lookup._saves:
-            pending = [*self.lookup._flights.values(), *self.lookup._saves.values()]
+        while self.lookup._flights or self.lookup._saving._tasks:
+            pending = [*self.lookup._flights.values(), *self.lookup._saving._tasks.values()]
             await asyncio.wait(pending)
             await asyncio.sleep(0)
 
@@ -324,6 +286,19 @@ async def test_without_a_database_github_still_answers() -> None:
             await scene.ask("grace")
         with pytest.raises(DatabaseUnavailable):
             await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+        await scene.lookup.close()
+
+
+async def test_without_a_database_a_known_owner_is_asked_about_all_the_same() -> None:
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
+        scene = Scene(nowhere)
+        await scene.ask()
+        await scene.settle()
+        scene.now += DAY + MINUTE
+        scene.github.repositories = 4
+        answer = await scene.ask()
+        assert (answer.snapshot.stats.total_repos, answer.freshness) == (4, Freshness.FRESH)
+        assert scene.github.asked == ["ada", "#7"]
         await scene.lookup.close()
 
 

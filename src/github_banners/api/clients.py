@@ -12,6 +12,8 @@ from github_banners.stats.memory import Memory
 
 _BUCKETS_BYTES = 8 << 20
 _BURST_SECONDS = 2.0
+# Making a banner of somebody new is a charge itself, and asks GitHub.
+_DEAREST_WISH = 2
 _IPV6_SITE_BITS = 64
 
 
@@ -56,21 +58,25 @@ class _Bucket:
 
 
 class Shares:
-    """A token bucket per client: `per_second` on average, two seconds' worth at once."""
+    """
+    A token bucket per client: `per_second` on average, two seconds' worth at once.
+
+    However slowly a bucket fills, it holds what the dearest wish costs.
+    """
 
     def __init__(
         self, *, per_second: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._per_second = per_second
-        self._most = max(1.0, per_second * _BURST_SECONDS)
+        self._most = max(_DEAREST_WISH, per_second * _BURST_SECONDS)
         self._monotonic = monotonic
         self._buckets: Memory[str, _Bucket] = Memory(_BUCKETS_BYTES, bytes_of=lambda _: 64)
 
     def charge(self, client: str) -> None:
         """
-        Count one expensive wish of a client.
+        Count one charge of a client, of those that a wish costs.
 
-        :raises TooManyRequests: the share is used up
+        :raises TooManyRequests: the share is used up; who comes back when told can pay any wish
         """
         now = self._monotonic()
         bucket = self._buckets.get(client) or _Bucket(self._most, now)
@@ -79,5 +85,6 @@ class Shares:
         bucket.tokens = min(self._most, bucket.tokens + gained)
         bucket.filled_at = now
         if bucket.tokens < 1:
-            raise TooManyRequests(max(1, math.ceil((1 - bucket.tokens) / self._per_second)))
+            missing = _DEAREST_WISH - bucket.tokens
+            raise TooManyRequests(math.ceil(missing / self._per_second))
         bucket.tokens -= 1

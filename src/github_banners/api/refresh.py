@@ -2,11 +2,11 @@
 Keeps tracked owners fresh in the background: who is due, GitHub, PostgreSQL.
 
 Several processes may do it at once: a turn is leased, never locked. People come first, since what
-they wait for is asked by `Lookup` and not here.
+they wait for is asked by `Lookup` and not here. While GitHub is away it is asked less and less.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -23,6 +23,7 @@ _log = structlog.get_logger(__name__)
 BATCH_SIZE = 20
 PARALLEL_BATCHES = 3
 _IDLE_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
 
 
@@ -37,15 +38,23 @@ class Refresh:
     """Refreshes owners in turn; `interval` is the shortest distance of two turns."""
 
     def __init__(
-        self, *, database: Database, github: AsksMany, interval: timedelta, clock: Clock
+        self,
+        *,
+        database: Database,
+        github: AsksMany,
+        interval: timedelta,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._github = github
         self._interval = interval
         self._clock = clock
+        self._sleep = sleep
+        self._failed_batches = 0
 
     async def run(self) -> None:
-        """Refresh for ever; nobody due, or no database, is waited out."""
+        """Refresh for ever; nobody due, no database or no GitHub is waited out."""
         async with asyncio.TaskGroup() as group:
             for number in range(PARALLEL_BATCHES):
                 group.create_task(self._work(), name=f"refresh {number}")
@@ -78,8 +87,8 @@ class Refresh:
             except DatabaseUnavailable:
                 refreshed = 0
             # A short batch means that nobody else is due yet.
-            if refreshed < BATCH_SIZE:
-                await asyncio.sleep(_IDLE_SECONDS)
+            if self._failed_batches or refreshed < BATCH_SIZE:
+                await self._sleep(pause_seconds(self._failed_batches))
 
     async def _save(
         self, answers: Mapping[Owner, Portfolio | BannersError], asked_at: datetime
@@ -88,6 +97,7 @@ class Refresh:
         gone = [owner for owner, one in answers.items() if isinstance(one, UnknownUser)]
         saved_ids = [portfolio.owner.id for portfolio in found]
         failed_ids = sorted({owner.id for owner in answers} - set(saved_ids) - {o.id for o in gone})
+        self._failed_batches = 0 if found or gone else self._failed_batches + 1
         async with self._database.transaction() as connection:
             counted = [(portfolio, count(portfolio.repositories)) for portfolio in found]
             await users.upsert_portfolios(connection, counted)
@@ -103,3 +113,8 @@ class Refresh:
         await queue.schedule_users(
             connection, owner_ids, now=self._clock(), interval=self._interval
         )
+
+
+def pause_seconds(failed_batches: int) -> float:
+    """Tell how long to wait after so many batches in a row without one answer."""
+    return min(_IDLE_SECONDS * 2.0 ** min(failed_batches, 10), _LONGEST_PAUSE_SECONDS)

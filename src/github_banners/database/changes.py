@@ -5,7 +5,7 @@ It is probed every second: a silent connection that is dead looks like one on wh
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import psycopg
@@ -32,11 +32,18 @@ class Listener(Protocol):
 
 
 class Changes:
-    """Tells `trust` who has changed, and whether that can be heard at all."""
+    """
+    Tells `trust` who has changed, and whether that can be heard at all.
 
-    def __init__(self, conninfo: str, *, trust: Listener) -> None:
+    `wake` is called for every change, so that whoever waits for one need not look so often.
+    """
+
+    def __init__(
+        self, conninfo: str, *, trust: Listener, wake: Callable[[], None] = lambda: None
+    ) -> None:
         self._conninfo = conninfo
         self._trust = trust
+        self._wake = wake
 
     async def run(self) -> None:
         """Listen for ever; a lost line is opened again, and all counts as changed then."""
@@ -61,6 +68,7 @@ class Changes:
             while True:
                 async for notice in connection.notifies(timeout=_PROBE_SECONDS):
                     self._trust.note_change(_ids(notice.payload))
+                    self._wake()
                 await _probe(connection)
         finally:
             # Closing politely would wait for a frozen server.

@@ -143,7 +143,7 @@ class Database:
 
         :raises DatabaseUnavailable: no server, no answer in time, or the last calls failed
         """
-        if not self._circuit.admit():
+        if within_seconds <= 0 or not self._circuit.admit():
             raise DatabaseUnavailable
         errand = asyncio.create_task(self._run(work), name="database-errand")
         self._errands.add(errand)

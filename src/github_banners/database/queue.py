@@ -2,8 +2,9 @@
 Whose turn it is: owners to be asked about, and banners to be handed on.
 
 A turn is taken as a lease, a time on the row: no lock is held while GitHub or a broker is asked, and
-what a dead process took comes back when its lease ends. Whoever has been due longest is first, so
-after a day without power everybody is asked once before anybody is asked twice.
+what a dead process took comes back when its lease ends. An owner has one lease, whoever takes it: the
+background or somebody who waits. Whoever has been due longest is first, so after a day without power
+everybody is asked once before anybody is asked twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,9 @@ from github_banners.database.connect import Connection
 from github_banners.model import Owner, Snapshot
 
 _LEASE = timedelta(minutes=2)
-_PUBLISH_LEASE = timedelta(seconds=30)
+# A question takes REQUEST_TIMEOUT at most.
+_QUESTION_LEASE = timedelta(seconds=15)
+_PUBLISH_LEASE = timedelta(seconds=15)
 
 _SCHEDULE_USERS = """
     with locked as (
@@ -39,12 +42,13 @@ _SCHEDULE_USERS = """
         due_at = case
             when gone_since is null or planned.pause is null then fetched_at + planned.pause
             else due_at
-        end,
-        leased_until = case when fetched_at + planned.pause <= %(now)s then leased_until end
+        end
     from planned
     where planned.id = users.id and (
         refresh_every is distinct from planned.pause
         or gone_since is null and due_at is distinct from fetched_at + planned.pause
+            -- overdue and not due yet: to be tried again after a failure
+            and (fetched_at + planned.pause <= %(now)s and due_at > %(now)s) is not true
     )
 """
 
@@ -55,7 +59,7 @@ async def lease_due_users(
     """
     Take the owners that are due longest; only those with an active banner have turns.
 
-    They come back after `lease`, unless they are saved, found gone, scheduled or released.
+    They come back after `lease`, unless they are saved, found gone or released.
     """
     query = """
         with picked as (
@@ -75,6 +79,40 @@ async def lease_due_users(
     return [Owner(*row[:-1]) for row in rows]
 
 
+async def lease_user(
+    conn: Connection,
+    owner_id: int,
+    *,
+    asked_at: datetime,
+    now: datetime,
+    lease: timedelta = _QUESTION_LEASE,
+) -> bool:
+    """
+    Take one owner's turn for somebody who waits, with a banner or without.
+
+    False if the turn is taken, if GitHub was asked after `asked_at`, or if the owner is not kept. It
+    comes back after `lease`, unless the owner is saved, found gone or released.
+    """
+    query = """
+        with free as (
+            select id from users
+            where id = %(owner_id)s and fetched_at <= %(asked_at)s
+                and (leased_until is null or leased_until <= %(now)s)
+            -- who has it locked is saving or taking it just now
+            for no key update skip locked
+        )
+        update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
+    """
+    values = {"owner_id": owner_id, "asked_at": asked_at, "now": now, "lease": lease}
+    return (await conn.execute(query, values)).rowcount == 1
+
+
+async def release_user(conn: Connection, owner_id: int, *, leased_until: datetime) -> None:
+    """Give one turn back that came to nothing, unless it is somebody else's by now."""
+    query = "update users set leased_until = null where id = %s and leased_until = %s"
+    await conn.execute(query, [owner_id, leased_until])
+
+
 async def schedule_users(
     conn: Connection, owner_ids: Sequence[int], *, now: datetime, interval: timedelta
 ) -> None:
@@ -89,14 +127,21 @@ async def schedule_users(
 
 
 async def release_users(conn: Connection, owner_ids: Sequence[int], *, retry_at: datetime) -> None:
-    """Give turns back that came to nothing; they are not taken again before `retry_at`."""
+    """
+    Give turns back that came to nothing; the background does not take them before `retry_at`.
+
+    Somebody who waits may: the pause is in `due_at`, and a lease says only that GitHub is being asked.
+    """
     query = """
         with locked as (
-            select id from users where id = any(%s) order by id for no key update
+            select id from users where id = any(%(ids)s) order by id for no key update
         )
-        update users set leased_until = %s from locked where locked.id = users.id
+        update users set
+            leased_until = null,
+            due_at = case when due_at is not null then greatest(due_at, %(retry_at)s) end
+        from locked where locked.id = users.id
     """
-    await conn.execute(query, [list(owner_ids), retry_at])
+    await conn.execute(query, {"ids": list(owner_ids), "retry_at": retry_at})
 
 
 async def lease_unpublished_banners(

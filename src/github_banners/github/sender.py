@@ -6,7 +6,7 @@ It knows no owner and no repository: what a good answer is, the caller's reader 
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -41,6 +41,8 @@ _log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 3
 _CONNECT_SECONDS = 2.0
+_MOVED = {301, 302, 307, 308}
+_MOST_MOVES = 3
 _HEADERS = {
     "accept": "application/vnd.github+json",
     "user-agent": f"github-banners/{__version__}",
@@ -185,6 +187,17 @@ class Sender:
         return answer
 
     async def _send(self, request: Request, key: Key) -> Reply:
+        """Send a question, and send it anew to where the answer has moved."""
+        reply = await self._send_once(request, key)
+        for _ in range(_MOST_MOVES):
+            url = moved_to(request, reply)
+            if url is None:
+                break
+            request = replace(request, url=url)
+            reply = await self._send_once(request, key)
+        return reply
+
+    async def _send_once(self, request: Request, key: Key) -> Reply:
         try:
             with key.paying(request.resource):
                 response = await self._http.request(
@@ -218,6 +231,29 @@ class Sender:
         if key.token is not None:
             headers["authorization"] = f"Bearer {key.token.reveal()}"
         return headers
+
+
+def moved_to(request: Request, reply: Reply) -> str | None:
+    """
+    Read where the answer to a question to REST has moved.
+
+    None if nowhere, or out of the origin that was asked: no other may see a token.
+    https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+    """
+    if request.method != "GET" or reply.status not in _MOVED or "location" not in reply.headers:
+        return None
+    asked = httpx2.URL(request.url)
+    try:
+        # Read by whoever will send it, so that both mean the same host.
+        target = asked.join(reply.headers["location"])
+    except httpx2.InvalidURL:
+        return None
+    is_same_origin = (target.scheme, target.host, target.port) == (
+        asked.scheme,
+        asked.host,
+        asked.port,
+    )
+    return str(target) if is_same_origin and not target.userinfo else None
 
 
 def _is_worth_a_retry(error: Exception) -> bool:

@@ -106,9 +106,14 @@ class Known:
         entry = self._entries.get(snapshot.owner.id)
         if entry is None or self.judge(snapshot) is not Freshness.FRESH:
             return _NEVER
-        if not self._trust.allows(snapshot.owner.id, since=entry.compared_at):
+        if self.has_changed(snapshot.owner.id):
             return _NEVER
         return min(snapshot.fetched_at + self._ttls.soft, entry.compared_at + self._ttls.memory)
+
+    def has_changed(self, owner_id: int) -> bool:
+        """Tell whether another process may have changed an owner since PostgreSQL was asked."""
+        entry = self._entries.get(owner_id)
+        return entry is None or not self._trust.allows(owner_id, since=entry.compared_at)
 
     def judge(self, snapshot: Snapshot, *, name: str | None = None) -> Freshness:
         """Judge numbers by their age; by a name that was given up, also by when that was asked for."""

@@ -1,17 +1,17 @@
 """
 The numbers of one owner: memory -> database -> GitHub -> the old answer.
 
-One question to GitHub per owner is under way at a time, however many wait for it; it goes on when
-they give up, and serves the next request. Nothing here draws or knows HTTP.
+One question to GitHub per owner is under way at a time, however many wait for it and in however many
+processes; it goes on when they give up, and serves the next request. Nothing here draws or knows HTTP.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from weakref import WeakSet
 
 import structlog
@@ -26,16 +26,19 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.model import Clock, Portfolio, Snapshot, Stats, microseconds
+from github_banners.model import Clock, Portfolio, Snapshot, microseconds
 from github_banners.stats.counting import count
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls, later
 from github_banners.stats.identity import Asks, ask_by_name
 from github_banners.stats.known import Known
+from github_banners.stats.saving import Saving
 from github_banners.stats.trust import Trust
+from github_banners.stats.turns import Turns
 
 _log = structlog.get_logger(__name__)
 
+Ask: TypeAlias = Callable[[], Awaitable[Snapshot]]
 Charge: TypeAlias = Callable[[], None]
 """Counts a question to GitHub against whoever causes it; raises TooManyRequests."""
 
@@ -66,6 +69,7 @@ class Lookup:
         clock: Clock,
         trust: Trust | None = None,
         memory_bytes: int = 64 << 20,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._github = github
@@ -74,7 +78,8 @@ class Lookup:
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
-        self._saves: dict[int, asyncio.Task[None]] = {}
+        self._saving = Saving(database=database, clock=clock, note=self._known.note)
+        self._turns = Turns(database=database, clock=clock, sleep=sleep)
 
     async def by_login(self, login: str, *, deadline: Deadline, charge: Charge) -> Answer:
         """
@@ -126,25 +131,25 @@ class Lookup:
         """
         owner_id = snapshot.owner.id
         read = partial(users.select_snapshot_by_id, owner_id=owner_id)
+        ask = partial(
+            self._ask_in_turn, snapshot, partial(self._ask_by_id, snapshot), may_wait=False
+        )
         for _ in range(2):
-            if owner_id in self._saves:
-                await asyncio.wait({self._saves[owner_id]}, timeout=deadline.grant(_SAVE_SECONDS))
+            await self._saving.wait(owner_id, seconds=deadline.grant(_SAVE_SECONDS))
             if await self._database.ask(read, within_seconds=deadline.grant_database()):
                 return
-            ask = partial(self._ask_by_id, snapshot)
             flight = self._flight(owner_id, ask, lambda: None)
             await self._wait(flight, snapshot.owner.login, deadline)
         raise DatabaseUnavailable
 
     async def close(self, *, seconds: float = 1.0) -> None:
         """End the questions, and give what is being saved `seconds` to finish."""
-        for flight in self._flights.values():
+        flights = set(self._flights.values())
+        for flight in flights:
             flight.cancel()
-        pending = {*self._flights.values(), *self._saves.values()}
-        if pending:
-            _, late = await asyncio.wait(pending, timeout=seconds)
-            for task in late:
-                task.cancel()
+        if flights:
+            await asyncio.wait(flights, timeout=seconds)
+        await self._saving.close(seconds=seconds)
 
     async def _known_by_login(self, key: str, deadline: Deadline) -> Snapshot | None:
         known = self._known.by_name(key)
@@ -169,14 +174,16 @@ class Lookup:
     def _is_settled(self, known: Snapshot) -> bool:
         """Tell whether PostgreSQL need not be asked: nothing newer can be there, or it is coming."""
         owner_id = known.owner.id
-        is_coming = owner_id in self._flights or owner_id in self._saves
+        if self._known.has_changed(owner_id):
+            return False
+        is_coming = owner_id in self._flights or self._saving.is_under_way(owner_id)
         has_failed = self._known.refusal(owner_id) is not None
         return is_coming or has_failed or self._known.is_settled(known)
 
     async def _answer(
         self,
         subject: str | int,
-        ask: Callable[[], Awaitable[Snapshot]],
+        ask: Ask,
         known: Snapshot | None,
         *,
         name: str,
@@ -188,6 +195,9 @@ class Lookup:
             freshness = self._known.judge(known, name=name)
         if known is not None and freshness is Freshness.FRESH:
             return self._as_answer(known)
+        if known is not None and subject == known.owner.id:
+            may_wait = freshness is Freshness.SOFT_STALE
+            ask = partial(self._ask_in_turn, known, ask, may_wait=may_wait)
         try:
             flight = self._flight(subject, ask, charge)
             # Who has old numbers need not wait for a question that others have waited for in vain.
@@ -216,9 +226,7 @@ class Lookup:
             raise GitHubUnavailable
         return flight.result()
 
-    def _flight(
-        self, subject: str | int, ask: Callable[[], Awaitable[Snapshot]], charge: Charge
-    ) -> asyncio.Task[Snapshot]:
+    def _flight(self, subject: str | int, ask: Ask, charge: Charge) -> asyncio.Task[Snapshot]:
         """Join the question that is under way, or ask it."""
         flight = self._flights.get(subject)
         if flight is not None:
@@ -244,6 +252,22 @@ class Lookup:
         elif error is not None:
             _log.error("lookup.flight_failed", subject=subject, exc_info=error)
 
+    async def _ask_in_turn(self, known: Snapshot, ask: Ask, *, may_wait: bool) -> Snapshot:
+        """Ask about an owner, unless another process has asked or, if it `may_wait`, is asking."""
+        owner_id, looked_at = known.owner.id, self._clock()
+        turn = await self._turns.take(known)
+        if turn.newer is not None:
+            return self._known.note(turn.newer, compared_at=looked_at)
+        if turn.is_taken and may_wait:
+            return known
+        try:
+            return await ask()
+        finally:
+            # What is saved ends the turn by itself.
+            if turn.leased_until is not None and not self._saving.is_under_way(owner_id):
+                end = self._turns.give_back(owner_id, leased_until=turn.leased_until)
+                self._saving.begin(owner_id, end)
+
     async def _ask_by_name(self, login: str, known: Snapshot | None) -> Snapshot:
         try:
             portfolios = await ask_by_name(self._github, login, known)
@@ -267,44 +291,19 @@ class Lookup:
         snapshot = Snapshot(portfolio.owner, stats, portfolio.fetched_at)
         snapshot = replace(snapshot, version=_version(snapshot, known))
         self._known.note(snapshot)
-        self._save_later(portfolio.owner.id, self._save(portfolio, stats))
+        self._saving.keep(portfolio, stats)
         return snapshot
 
     def _bury(self, known: Snapshot) -> Snapshot:
         """Note that GitHub no longer knows an owner, and keep the last numbers."""
         gone = replace(known, is_gone=True)
-        owner_id = known.owner.id
         self._known.note(gone)
-        self._known.refuse(owner_id, UnknownUser(known.owner.login), during=_GONE_FOR)
-        self._save_later(owner_id, self._mark_gone(owner_id))
+        self._known.refuse(known.owner.id, UnknownUser(known.owner.login), during=_GONE_FOR)
+        self._saving.bury(known.owner.id)
         return gone
 
-    async def _save(self, portfolio: Portfolio, stats: Stats) -> None:
-        async with self._database.transaction() as connection:
-            saved = await users.upsert_portfolios(connection, [(portfolio, stats)])
-        for snapshot in saved:
-            self._known.note(snapshot)
 
-    async def _mark_gone(self, owner_id: int) -> None:
-        async with self._database.transaction() as connection:
-            await users.mark_gone(connection, owner_id, asked_at=self._clock())
-
-    def _save_later(self, owner_id: int, saving: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(saving, name=f"save {owner_id}")
-        self._saves[owner_id] = task
-        task.add_done_callback(partial(self._saved, owner_id))
-
-    def _saved(self, owner_id: int, save: asyncio.Task[None]) -> None:
-        if self._saves.get(owner_id) is save:
-            del self._saves[owner_id]
-        error = None if save.cancelled() else save.exception()
-        if isinstance(error, DatabaseUnavailable):
-            _log.warning("lookup.not_saved", owner=owner_id)
-        elif error is not None:
-            _log.error("lookup.save_failed", owner=owner_id, exc_info=error)
-
-
-async def _run(ask: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
+async def _run(ask: Ask) -> Snapshot:
     return await ask()
 
 

@@ -8,7 +8,9 @@ from github_banners.database.connect import Connection, Database
 from github_banners.database.queue import (
     lease_due_users,
     lease_unpublished_banners,
+    lease_user,
     mark_published,
+    release_user,
     release_users,
     schedule_users,
 )
@@ -71,6 +73,84 @@ async def test_a_failed_turn_waits_as_long_as_it_is_told(conn: Connection) -> No
     await release_users(conn, [1], retry_at=NOON + HOUR * 3)
     assert await due(conn, NOON + HOUR * 2) == []
     assert await due(conn, NOON + HOUR * 3) == [1]
+
+
+async def test_scheduling_ends_no_pause_after_a_failure(conn: Connection) -> None:
+    await keep(conn, 1)
+    await due(conn, NOON + HOUR)
+    await release_users(conn, [1], retry_at=NOON + HOUR * 3)
+    await schedule_users(conn, [1], now=NOON + HOUR * 2, interval=HOUR)
+    assert await due(conn, NOON + HOUR * 2) == []
+    assert await due(conn, NOON + HOUR * 3) == [1]
+    await upsert_portfolios(conn, [answer(at=NOON + HOUR * 3)])
+    assert await due(conn, NOON + HOUR * 4) == [1]
+
+
+async def test_who_failed_comes_after_all_who_wait(conn: Connection) -> None:
+    await keep(conn, 1, 2, 3)
+    now = NOON + HOUR
+    assert await due(conn, now, limit=1) == [1]
+    await release_users(conn, [1], retry_at=now + LEASE)
+    assert await due(conn, now + LEASE) == [2, 3, 1]
+
+
+async def test_a_pause_gives_nobody_a_turn_who_has_none(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer()])
+    await release_users(conn, [1], retry_at=NOON)
+    assert await due(conn, NOON + DAY) == []
+
+
+async def mine(conn: Connection, now: datetime, *, asked_at: datetime = NOON) -> bool:
+    return await lease_user(conn, 1, asked_at=asked_at, now=now, lease=LEASE)
+
+
+@pytest.mark.parametrize("has_banner", [True, False])
+async def test_who_waits_takes_a_turn_until_it_ends(conn: Connection, has_banner: bool) -> None:
+    await (keep(conn, 1) if has_banner else upsert_portfolios(conn, [answer()]))
+    now = NOON + HOUR
+    assert await mine(conn, now)
+    assert not await mine(conn, now + LEASE / 2)
+    assert await mine(conn, now + LEASE)
+    await upsert_portfolios(conn, [answer(at=now + LEASE)])
+    assert await mine(conn, now + LEASE, asked_at=now + LEASE)
+    await mark_gone(conn, 1, asked_at=now + LEASE)
+    assert await mine(conn, now + LEASE, asked_at=now + LEASE)
+
+
+async def test_nobody_takes_a_turn_to_ask_what_has_been_answered(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer(at=NOON + HOUR)])
+    assert not await mine(conn, NOON + HOUR)
+    assert not await lease_user(conn, 2, asked_at=NOON, now=NOON)
+
+
+async def test_the_background_and_who_waits_have_one_turn(conn: Connection) -> None:
+    await keep(conn, 1)
+    now = NOON + HOUR
+    assert await mine(conn, now)
+    assert await due(conn, now + LEASE / 2) == []
+    assert await due(conn, now + LEASE) == [1]
+    assert not await mine(conn, now + LEASE * 1.5)
+    await release_users(conn, [1], retry_at=now + HOUR)
+    assert await mine(conn, now + LEASE * 1.5)
+
+
+async def test_scheduling_takes_no_turn_away_from_who_waits(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer()])
+    assert await mine(conn, NOON + LEASE)
+    await insert_banner(conn, owner_id=1, look=Look(), names=["one"], at=NOON + LEASE)
+    await schedule_users(conn, [1], now=NOON + LEASE, interval=HOUR)
+    assert not await mine(conn, NOON + LEASE)
+
+
+async def test_only_ones_own_turn_is_given_back(conn: Connection) -> None:
+    await keep(conn, 1)
+    now = NOON + HOUR
+    assert await mine(conn, now)
+    assert await due(conn, now + LEASE) == [1]
+    await release_user(conn, 1, leased_until=now + LEASE)
+    assert not await mine(conn, now + LEASE)
+    await release_user(conn, 1, leased_until=now + LEASE * 2)
+    assert await mine(conn, now + LEASE)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +217,14 @@ async def test_after_a_day_without_power_all_are_asked_once_before_any_twice(
         await upsert_portfolios(conn, [answer(owner_id, at=now) for owner_id in batch])
         now += 2 * HOUR
     assert order[:7] == [7, 6, 5, 4, 3, 2, 1]
+
+
+async def test_a_row_that_is_locked_is_not_waited_for(database: Database) -> None:
+    async with database.transaction() as conn:
+        await upsert_portfolios(conn, [answer()])
+    async with database.transaction() as one, database.transaction() as other:
+        assert await mine(one, NOON)
+        assert not await mine(other, NOON)
 
 
 async def test_two_askers_share_the_queue(database: Database) -> None:

@@ -99,22 +99,46 @@ def test_a_share_fills_up_again_but_not_over() -> None:
     refused_for(shares, "a")
 
 
-@pytest.mark.parametrize("per_second", [0.001, 0.3, 0.5, 0.7, 0.9, 3, 1000])
+RATES = [0.001, 0.3, 0.5, 0.7, 0.9, 1, 1.4, 3, 1000]
+
+
+def make_banner(shares: Shares) -> None:
+    """Pay what a banner of somebody new costs: the wish, and the question to GitHub."""
+    shares.charge("a")
+    shares.charge("a")
+
+
+@pytest.mark.parametrize("per_second", RATES)
+def test_a_banner_of_somebody_new_can_always_be_made(per_second: float) -> None:
+    make_banner(Shares(per_second=per_second, monotonic=Time()))
+
+
+@pytest.mark.parametrize("per_second", RATES)
 def test_who_comes_back_when_told_is_let_in(per_second: float) -> None:
     time = Time()
     shares = Shares(per_second=per_second, monotonic=time)
-    for _ in range(max(1, int(2 * per_second))):
+    for _ in range(max(2, int(2 * per_second))):
         shares.charge("a")
     time.seconds += refused_for(shares, "a") + 0.001
+    make_banner(shares)
+
+
+def test_who_could_pay_half_of_a_wish_can_pay_all_of_it_when_told() -> None:
+    time = Time()
+    shares = Shares(per_second=0.1, monotonic=time)
+    make_banner(shares)
+    time.seconds += 10.001
     shares.charge("a")
+    time.seconds += refused_for(shares, "a") + 0.001
+    make_banner(shares)
 
 
 def test_a_refusal_costs_nothing() -> None:
     time = Time()
     shares = Shares(per_second=0.5, monotonic=time)
-    shares.charge("a")
+    make_banner(shares)
     for _ in range(100):
-        assert refused_for(shares, "a") == 2
+        assert refused_for(shares, "a") == 4
     time.seconds += 2
     shares.charge("a")
 

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from github_banners.database.connect import unavailable
+from github_banners.database.refusals import explain_refusal
 from github_banners.errors import Misconfigured
 
 HEAD = "0001"
@@ -24,15 +25,25 @@ _CONNECT_TIMEOUT_SECONDS = 3
 _one_at_a_time = threading.Lock()
 
 
-async def migrate(conninfo: str) -> None:
+async def migrate(conninfo: str, *, is_first_attempt: bool = True) -> None:
     """
     Bring a database to the newest revision; several processes may do so at once.
 
+    A server that does not let us in is no mistake of ours once it has been away: it may not be ready.
+
     :raises DatabaseUnavailable: PostgreSQL can't be asked
-    :raises Misconfigured: a newer version of this program has changed the database already
+    :raises Misconfigured: a newer version of this program has changed the database already; or the
+        first attempt is refused, because of the user, the password or the name of the database
     """
     with unavailable():
-        if await _current_revision(conninfo) != HEAD:
+        try:
+            revision = await _current_revision(conninfo)
+        except psycopg.OperationalError as exc:
+            sentence = await explain_refusal(conninfo, exc) if is_first_attempt else None
+            if sentence is not None:
+                raise Misconfigured(sentence) from exc
+            raise
+        if revision != HEAD:
             await asyncio.to_thread(_upgrade, conninfo)
 
 

@@ -1,0 +1,80 @@
+"""
+Saves what GitHub has said without anybody waiting, one task per owner.
+
+What can't be saved is not lost: it lies in memory, and is saved when it must be. Decides nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import structlog
+
+from github_banners.database import users
+from github_banners.database.connect import Database
+from github_banners.errors import DatabaseUnavailable
+from github_banners.model import Clock, Portfolio, Snapshot, Stats
+
+_log = structlog.get_logger(__name__)
+
+
+class Saving:
+    """Saves; `note` is told what stands in PostgreSQL then."""
+
+    def __init__(
+        self, *, database: Database, clock: Clock, note: Callable[[Snapshot], object]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._note = note
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def is_under_way(self, owner_id: int) -> bool:
+        """Tell whether something about an owner is being saved."""
+        return owner_id in self._tasks
+
+    def keep(self, portfolio: Portfolio, stats: Stats) -> None:
+        """Save an answer."""
+        self.begin(portfolio.owner.id, self._upsert(portfolio, stats))
+
+    def bury(self, owner_id: int) -> None:
+        """Save that GitHub no longer knows an owner."""
+        self.begin(owner_id, self._mark_gone(owner_id))
+
+    def begin(self, owner_id: int, work: Coroutine[Any, Any, None]) -> None:
+        """Do something to an owner's row in a task of its own."""
+        task = asyncio.create_task(work, name=f"save {owner_id}")
+        self._tasks[owner_id] = task
+        task.add_done_callback(partial(self._end, owner_id))
+
+    async def wait(self, owner_id: int, *, seconds: float) -> None:
+        """Wait for what is being saved about an owner, so long and no longer."""
+        if owner_id in self._tasks:
+            await asyncio.wait({self._tasks[owner_id]}, timeout=seconds)
+
+    async def close(self, *, seconds: float) -> None:
+        """Give what is being saved `seconds` to finish."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=seconds)
+            for task in late:
+                task.cancel()
+
+    async def _upsert(self, portfolio: Portfolio, stats: Stats) -> None:
+        async with self._database.transaction() as connection:
+            saved = await users.upsert_portfolios(connection, [(portfolio, stats)])
+        for snapshot in saved:
+            self._note(snapshot)
+
+    async def _mark_gone(self, owner_id: int) -> None:
+        async with self._database.transaction() as connection:
+            await users.mark_gone(connection, owner_id, asked_at=self._clock())
+
+    def _end(self, owner_id: int, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(owner_id) is task:
+            del self._tasks[owner_id]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, DatabaseUnavailable):
+            _log.warning("saving.failed", owner=owner_id)
+        elif error is not None:
+            _log.error("saving.broken", owner=owner_id, exc_info=error)

@@ -1,0 +1,65 @@
+"""A GitHub made of paper: who is on it, and what it is asked."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
+from github_banners.model import Owner, Portfolio, Repository
+
+
+@dataclass
+class Paper:
+    """A GitHub whose people are written down; answers wait while `gate` is shut."""
+
+    clock: Callable[[], datetime]
+    people: dict[str, Owner] = field(default_factory=dict)
+    repositories: int = 3
+    asked: list[str] = field(default_factory=list)
+    is_down: bool = False
+    fails_next: int = 0
+    under_way: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, login: str, number: int) -> Owner:
+        owner = Owner(number, login, f"node-{number}", login.title())
+        self.people[login.lower()] = owner
+        return owner
+
+    async def fetch(self, login: str) -> Portfolio:
+        return await self._answer(login, self.people.get(login.lower()))
+
+    async def fetch_again(self, owner: Owner) -> Portfolio:
+        same = (one for one in self.people.values() if one.id == owner.id)
+        return await self._answer(f"#{owner.id}", next(same, None))
+
+    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
+        answers: list[Portfolio | BannersError] = []
+        for owner in owners:
+            try:
+                answers.append(await self.fetch_again(owner))
+            except BannersError as error:
+                answers.append(error)
+        return answers
+
+    async def _answer(self, question: str, owner: Owner | None) -> Portfolio:
+        asked_at = self.clock()
+        self.asked.append(question)
+        self.was_asked.set()
+        self.under_way += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.under_way -= 1
+        if self.is_down or self.fails_next:
+            self.fails_next = max(0, self.fails_next - 1)
+            raise GitHubUnavailable
+        if owner is None:
+            raise UnknownUser(question)
+        found = tuple(
+            Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
+            for n in range(self.repositories)
+        )
+        return Portfolio(owner, found, asked_at, len(found))
