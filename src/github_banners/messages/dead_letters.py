@@ -1,0 +1,225 @@
+"""
+Messages that were given up: kept as they came with the reason, looked at, and sent once more.
+
+Which ones were sent again, the broker remembers as the offsets of a group that nobody is a member
+of. Decides nothing about what is given up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import nlargest
+
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
+
+from github_banners.errors import Rejected
+from github_banners.messages.events import DEAD_LETTERS, TOPIC, Record, RecordSender
+from github_banners.messages.kafka import broker_errors, record_of
+from github_banners.messages.producer import Producer
+from github_banners.messages.source import leave
+from github_banners.messages.topics import partitions_of
+from github_banners.model import Clock, utc_now
+
+REPLAYS = "banner-renderers.replays"
+"""The group whose offsets say what was sent again."""
+
+REASON, FAILED_AT, REPLAYED = "reason", "failed_at", "replayed"
+ORIGIN = ("original_topic", "original_partition", "original_offset")
+_ADDED = {REASON, FAILED_AT, *ORIGIN}
+
+_MOST_REASON_CHARACTERS = 1000
+_REQUEST_TIMEOUT_MS = 5000
+_STEP_SECONDS = 10.0
+_WAIT_MS = 500
+_BATCH_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """
+    A message that was given up: `record` as it lies among the dead letters, and what is known.
+
+    `origin` says where it lay before: topic, partition, offset. `failed_at` is an ISO time.
+    """
+
+    record: Record
+    reason: str
+    origin: str
+    failed_at: str
+    is_replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How many messages were sent once more, and how many the broker no longer takes."""
+
+    sent: int
+    refused: int
+
+
+async def to_dead_letters(
+    producer: RecordSender, record: Record, *, reason: str, failed_at: datetime
+) -> None:
+    """
+    Give a message up: the same bytes, key and headers, and what happened to it.
+
+    :raises BrokerUnavailable: as far as anybody knows, it is not among the dead letters
+    :raises Rejected: nor will it ever be
+    """
+    origin = zip(ORIGIN, (record.topic, record.partition, record.offset), strict=True)
+    told = [(REASON, reason[:_MOST_REASON_CHARACTERS]), *origin, (FAILED_AT, failed_at.isoformat())]
+    added = tuple((name, str(value).encode(errors="replace")) for name, value in told)
+    await producer.send(
+        DEAD_LETTERS, key=record.key, value=record.value, headers=record.headers + added
+    )
+
+
+async def list_dead_letters(brokers: Sequence[str], *, limit: int) -> list[DeadLetter]:
+    """
+    Read the newest dead letters, oldest first.
+
+    :raises BrokerUnavailable: no broker answers, or there is no such topic
+    """
+    newest: list[Record] = []
+    async with _open_reader(brokers) as reader:
+        next_offsets = await reader.rewind()
+        while records := await reader.read():
+            newest = nlargest(limit, [*newest, *records], key=_age)
+    return [_letter_of(record, next_offsets) for record in reversed(newest)]
+
+
+async def replay_dead_letters(
+    brokers: Sequence[str],
+    *,
+    limit: int | None = None,
+    topic: str = TOPIC,
+    clock: Clock = utc_now,
+) -> Replay:
+    """
+    Send once more what was not yet, as far as it is there now, at most `limit` messages.
+
+    Each goes out with its own bytes, key and headers, and with the time in the header `replayed`.
+
+    :raises BrokerUnavailable: no broker answers, or no more; what was sent is remembered
+    """
+    sent = refused = 0
+    producer = Producer(brokers)
+    try:
+        async with _open_reader(brokers) as reader:
+            while records := await reader.read(most=None if limit is None else limit - sent):
+                async with reader.remembering() as done:
+                    for record in records:
+                        if await _send_again(producer, record, topic=topic, now=clock()):
+                            sent += 1
+                        else:
+                            refused += 1
+                        done[record.partition] = record.offset + 1
+    finally:
+        await producer.close()
+    return Replay(sent=sent, refused=refused)
+
+
+async def _send_again(producer: Producer, record: Record, *, topic: str, now: datetime) -> bool:
+    own = tuple((name, value) for name, value in record.headers if name not in _ADDED)
+    replayed = (REPLAYED, now.isoformat().encode())
+    try:
+        await producer.send(topic, key=record.key, value=record.value, headers=(*own, replayed))
+    except Rejected:
+        return False
+    return True
+
+
+class _Reader:
+    """Reads the dead letters from where the replays are, to where they ended when it began."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+        self._consumer = consumer
+        self._ends = ends
+
+    async def rewind(self) -> dict[int, int]:
+        """Go to the beginning; tells where the replays are: the next offset of each partition."""
+        with broker_errors():
+            async with asyncio.timeout(_STEP_SECONDS):
+                next_offsets = {
+                    place.partition: await self._consumer.committed(place) or 0
+                    for place in self._ends
+                }
+                await self._consumer.seek_to_beginning(*self._ends)
+        return next_offsets
+
+    async def read(self, *, most: int | None = None) -> list[Record]:
+        """Read on; nothing at the end."""
+        size = _BATCH_SIZE if most is None else min(most, _BATCH_SIZE)
+        with broker_errors():
+            async with asyncio.timeout(_STEP_SECONDS):
+                while size > 0 and await self._is_behind():
+                    found = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=size)
+                    records = [
+                        record_of(taken) for all_taken in found.values() for taken in all_taken
+                    ]
+                    if old := [one for one in records if one.offset < self._end_of(one.partition)]:
+                        return old
+        return []
+
+    @asynccontextmanager
+    async def remembering(self) -> AsyncIterator[dict[int, int]]:
+        """Remember the next offsets that are put in, whatever happens meanwhile."""
+        done: dict[int, int] = {}
+        try:
+            yield done
+        finally:
+            if done:
+                with broker_errors():
+                    async with asyncio.timeout(_STEP_SECONDS):
+                        await self._consumer.commit(
+                            {TopicPartition(DEAD_LETTERS, n): offset for n, offset in done.items()}
+                        )
+
+    async def _is_behind(self) -> bool:
+        for place, end in self._ends.items():
+            if await self._consumer.position(place) < end:
+                return True
+        return False
+
+    def _end_of(self, partition: int) -> int:
+        return self._ends[TopicPartition(DEAD_LETTERS, partition)]
+
+
+@asynccontextmanager
+async def _open_reader(brokers: Sequence[str]) -> AsyncIterator[_Reader]:
+    partitions = await partitions_of(brokers, DEAD_LETTERS)
+    places = [TopicPartition(DEAD_LETTERS, partition) for partition in partitions]
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=list(brokers),
+        group_id=REPLAYS,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+    )
+    try:
+        with broker_errors():
+            async with asyncio.timeout(_STEP_SECONDS):
+                await consumer.start()
+                # Named one by one, so that this joins no group and shares with nobody.
+                consumer.assign(places)
+                ends = await consumer.end_offsets(places)
+        yield _Reader(consumer, ends)
+    finally:
+        await leave(consumer)
+
+
+def _age(record: Record) -> tuple[int, int, int]:
+    return record.timestamp_ms, record.partition, record.offset
+
+
+def _letter_of(record: Record, next_offsets: Mapping[int, int]) -> DeadLetter:
+    topic, partition, offset = (record.header(name) for name in ORIGIN)
+    return DeadLetter(
+        record=record,
+        reason=record.header(REASON),
+        origin=f"{topic}/{partition}/{offset}",
+        failed_at=record.header(FAILED_AT),
+        is_replayed=record.offset < next_offsets[record.partition],
+    )

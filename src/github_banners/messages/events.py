@@ -1,0 +1,73 @@
+"""
+What goes through the broker: the names of its topics, a record, who sends and who takes.
+
+`producer` and `source` are the two ends at Kafka, `testing` is their twin in this process.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+TOPIC = "banner-update"
+DEAD_LETTERS = "banner-update.dlq"
+PARTITIONS = 6
+GROUP = "banner-renderers"
+
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+"""Names can repeat; of equal ones the last counts."""
+
+Lost: TypeAlias = Callable[[Collection[int]], Awaitable[None]]
+"""Is told which partitions go to another member; until it returns, no other has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message at its place in a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Headers = ()
+    timestamp_ms: int = 0
+
+    def header(self, name: str) -> str:
+        """Read a header; empty where there is none."""
+        found = (value for given, value in reversed(self.headers) if given == name)
+        return next(found, b"").decode(errors="replace")
+
+
+class RecordSender(Protocol):
+    """Hands messages to the broker."""
+
+    async def send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
+        """
+        Send a message; returns when the broker has it for good.
+
+        :raises BrokerUnavailable: no broker says so in time; the message may have arrived
+        :raises Rejected: the broker will never take this message
+        """
+
+
+class RecordSource(Protocol):
+    """Takes the messages of one topic as a member of a group."""
+
+    def listen(self, lost: Lost) -> None:
+        """Name who is told before partitions are lost, and may still commit them then."""
+
+    async def take(self, *, most: int, wait_seconds: float) -> Sequence[Record]:
+        """Take what has come since; empty after a wait, which a broker that is away prolongs."""
+
+    def hold(self, partitions: Collection[int]) -> None:
+        """Take nothing from these partitions, and again from all others."""
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """
+        Keep the next offset to read of partitions.
+
+        :raises BrokerUnavailable: nothing was kept: no broker answers, or others own a partition
+        """
+
+    async def close(self) -> None:
+        """Leave the group."""
