@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from github_banners.errors import BannersError, Undrawable
 from github_banners.look import Look
 from github_banners.messages.shapes import BannerEvent, StoreAsk
 from github_banners.messages.translation import update_of
@@ -16,11 +17,22 @@ Keep: TypeAlias = Callable[[StoreAsk], Awaitable[object]]
 
 
 async def handle_update(event: BannerEvent, *, draw: Draw, store: Keep) -> None:
-    """Draw what an event says and store it; errors are those of `draw` and `store`."""
-    update = update_of(event)
-    body = draw(update.snapshot, update.look)
-    await store(
-        StoreAsk(
-            url_path=update.path, banner_info=body, banner_format="svg", version=update.version
-        )
+    """
+    Draw what an event says and store it; other errors are those of `store`.
+
+    :raises Undrawable: drawing went wrong, and would again, since it depends on nothing else
+    """
+    await store(_drawn(event, draw=draw))
+
+
+def _drawn(event: BannerEvent, *, draw: Draw) -> StoreAsk:
+    try:
+        update = update_of(event)
+        body = draw(update.snapshot, update.look)
+    except (BannersError, MemoryError):
+        raise
+    except Exception as error:
+        raise Undrawable(f"can't be drawn: {type(error).__name__}: {error}") from error
+    return StoreAsk(
+        url_path=update.path, banner_info=body, banner_format="svg", version=update.version
     )

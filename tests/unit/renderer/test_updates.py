@@ -5,7 +5,7 @@ import json
 import pytest
 
 from github_banners.drawing import draw
-from github_banners.errors import Busy
+from github_banners.errors import Busy, Undrawable
 from github_banners.look import Look, Theme
 from github_banners.messages.shapes import BannerEvent, StoreAsk
 from github_banners.messages.translation import update_of
@@ -73,3 +73,26 @@ async def test_what_can_not_be_drawn_is_not_stored() -> None:
 
     with pytest.raises(Busy):
         await handle_update(BannerEvent.from_json(EVENT), draw=refuse, store=store)
+
+
+async def test_a_mistake_in_drawing_would_be_made_again() -> None:
+    async def store(ask: StoreAsk) -> None:
+        raise AssertionError
+
+    def stumble(snapshot: Snapshot, look: Look) -> bytes:
+        raise ZeroDivisionError("division by zero")
+
+    with pytest.raises(Undrawable, match="ZeroDivisionError: division by zero") as caught:
+        await handle_update(BannerEvent.from_json(EVENT), draw=stumble, store=store)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_a_lack_of_memory_passes() -> None:
+    async def store(ask: StoreAsk) -> None:
+        raise AssertionError
+
+    def burst(snapshot: Snapshot, look: Look) -> bytes:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        await handle_update(BannerEvent.from_json(EVENT), draw=burst, store=store)
