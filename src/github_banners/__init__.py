@@ -15,7 +15,7 @@ In reading order, along the way a number takes from GitHub to a README:
 - `sandbox`: a stand-in for GitHub, to try all of it without the network
 - `app`: all of it in one process; `launch`: that in one process or several
 - `sketch`: one banner without a database; `checkup`: does everything work?
-- `cli`: the command; `wishes` are its options of a banner, `welcome` is what it says when ready
+- `cli`: the command
 """
 
 from importlib.metadata import version

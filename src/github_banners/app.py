@@ -1,21 +1,35 @@
 """
-The composition root of the all-in-one service: api, renderer and storage in one process.
+The composition roots: all in one process, or the api among its neighbours.
 
-Where the services are apart, a broker and signed HTTP stand between them; here a function does.
+In one process a function stands where between services a broker and signed HTTP do.
 """
 
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
-from github_banners.api.app import Service, open_api
+from github_banners.api.app import open_api
+from github_banners.api.neighbours import DRAWERS, Drawer, Neighbours, draw_here
+from github_banners.circuit import Circuit
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
+from github_banners.messages.calls import Renderer, Storage, open_http
+from github_banners.messages.events import TOPIC
+from github_banners.messages.producer import Producer
+from github_banners.messages.signing import Signer
+from github_banners.messages.tracing import TRACEPARENT, outgoing
 from github_banners.messages.translation import Update, event_of
 from github_banners.model import Clock, Snapshot, utc_now
 from github_banners.renderer.updates import handle_update
+from github_banners.serving.metrics import Metrics
+from github_banners.serving.service import Service
+from github_banners.settings import Service as Of
 from github_banners.settings import Settings
 from github_banners.storage.store import open_store
+
+_CALL = timedelta(seconds=5)
 
 
 @asynccontextmanager
@@ -26,18 +40,73 @@ async def open_all_in_one(
     store = open_store(settings.banners_storage_url or (data_dir / "banners").as_uri())
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
-        update = Update(banner.storage_path, snapshot, banner.look, banner.version)
-        event = event_of(update, produced_at=clock())
+        event = event_of(_update(banner, snapshot), produced_at=clock())
         await handle_update(event, draw=draw, store=store.keep)
 
     async def stored(name: str) -> bytes | None:
         found = await store.get(name)
         return found.body if found is not None else None
 
+    neighbours = Neighbours(
+        draw=draw_here,
+        keep=store.keep,
+        stored=stored,
+        publish=publish,
+        health={"store": lambda: store.is_available},
+    )
     try:
         async with open_api(
-            settings, conninfo=conninfo, publish=publish, stored=stored, clock=clock
+            settings, conninfo=conninfo, neighbours=neighbours, metrics=Metrics(), clock=clock
         ) as service:
             yield service
     finally:
         store.close()
+
+
+@asynccontextmanager
+async def open_distributed_api(
+    settings: Settings, *, clock: Clock = utc_now
+) -> AsyncIterator[Service]:
+    """Open the api among its neighbours, none of which needs to be there; settings name them."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        signer = Signer(settings.signing_keys[0], service=Of.API, clock=clock)
+        http = await stack.enter_async_context(open_http(timeout=_CALL))
+        renderer = Renderer(http, base_url=settings.renderer_base_url or "", signer=signer)
+        storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
+        producer = Producer(settings.kafka_brokers_addrs)
+        stack.push_async_callback(producer.close)
+
+        async def publish(banner: Banner, snapshot: Snapshot) -> None:
+            event = event_of(_update(banner, snapshot), produced_at=clock())
+            headers = ((TRACEPARENT, outgoing().encode()),)
+            await producer.send(TOPIC, key=event.key, value=event.to_json(), headers=headers)
+
+        neighbours = Neighbours(
+            draw=_drawer(renderer, metrics).draw,
+            keep=storage.keep,
+            stored=storage.get,
+            publish=publish,
+            health={
+                "renderer": lambda: renderer.is_available,
+                "storage": lambda: storage.is_available,
+                "broker": lambda: producer.is_available,
+            },
+        )
+        opened = open_api(
+            settings,
+            conninfo=settings.conninfo or "",
+            neighbours=neighbours,
+            metrics=metrics,
+            clock=clock,
+        )
+        yield await stack.enter_async_context(opened)
+
+
+def _drawer(renderer: Renderer, metrics: Metrics) -> Drawer:
+    count = metrics.counter("drawn_total", "Banners drawn, by whom.", by="whom", kinds=DRAWERS)
+    return Drawer(renderer.draw, circuit=Circuit(time.monotonic), count=count)
+
+
+def _update(banner: Banner, snapshot: Snapshot) -> Update:
+    return Update(banner.storage_path, snapshot, banner.look, banner.version)

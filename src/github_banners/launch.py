@@ -1,14 +1,15 @@
 """What `serve` starts: the service in this process, or in several that this one watches over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from github_banners.serving.run import claim_port, listening, until_listening, until_stopped
+from github_banners.serving.service import Service, owning, serving
 from github_banners.serving.workers import supervise, until_input_ends
 from github_banners.settings import Settings, Url
 
@@ -19,6 +20,7 @@ class Plan(msgspec.Struct, frozen=True):
     conninfo: str
     data_dir: str
     port: int
+    metrics_port: int | None = None
     github_api_url: str | None = None
 
 
@@ -42,16 +44,47 @@ async def launched(
         if workers == 1:
             owned += await stack.enter_async_context(_serving(settings, plan))
         else:
-            supervising = supervise(["worker"], count=workers, first_line=msgspec.json.encode(plan))
-            owned.append(await stack.enter_async_context(_owning(supervising)))
+            plans = [msgspec.json.encode(_plan_of_worker(plan, one)) for one in range(workers)]
+            supervising = supervise(["worker"], first_lines=plans)
+            owned.append(await stack.enter_async_context(owning(supervising, name="workers")))
             await until_listening(settings.host, plan.port, *owned)
         yield owned
 
 
+def _plan_of_worker(plan: Plan, number: int) -> Plan:
+    """Give each its own port for metrics: their numbers are each one's own."""
+    if plan.metrics_port is None:
+        return plan
+    return msgspec.structs.replace(plan, metrics_port=plan.metrics_port + number)
+
+
 async def work(settings: Settings, plan: Plan) -> None:
     """Be one of several processes, until a signal comes or the parent is gone."""
-    async with _serving(settings, plan) as owned, _owning(until_input_ends()) as parent:
+    async with (
+        _serving(settings, plan) as owned,
+        owning(until_input_ends(), name="parent") as parent,
+    ):
         await until_stopped(*owned, stopping=parent)
+
+
+async def run_alone(
+    opened: AbstractAsyncContextManager[Service],
+    settings: Settings,
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Be one service of several, until a signal comes; `say` is told where it listens."""
+    async with (
+        opened as service,
+        serving(
+            service,
+            host=settings.host,
+            port=settings.port,
+            metrics_port=settings.metrics_port,
+        ) as owned,
+    ):
+        say(f"http://{settings.host}:{settings.port}")
+        await until_stopped(*owned)
 
 
 @asynccontextmanager
@@ -64,16 +97,8 @@ async def _serving(settings: Settings, plan: Plan) -> AsyncIterator[list[asyncio
     opened = open_all_in_one(settings, conninfo=plan.conninfo, data_dir=Path(plan.data_dir))
     async with (
         opened as service,
-        listening(service.app, host=settings.host, port=plan.port) as server,
+        serving(
+            service, host=settings.host, port=plan.port, metrics_port=plan.metrics_port
+        ) as servers,
     ):
-        yield [server, *service.tasks]
-
-
-@asynccontextmanager
-async def _owning(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
+        yield servers

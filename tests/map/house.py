@@ -39,17 +39,15 @@ ARROWS: Mapping[str, set[str]] = {
     "renderer": NOUNS | {"drawing", "messages", "serving"},
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
-    "app": NOUNS | DOORS | {"database", "drawing", "messages"},
+    "app": NOUNS | DOORS | {"database", "drawing", "messages", "serving"},
     "checkup": NOUNS | {"github", "database"},
     "launch": {"app", "serving", "settings"},
     "sketch": NOUNS | {"github", "stats", "drawing"},
-    "welcome": {"settings"},
-    "wishes": {"errors", "look"},
     "cli": NOUNS
     | KEEPERS
     | DOORS
     | {"app", "drawing", "messages", "serving", "sandbox"}
-    | {"checkup", "launch", "sketch", "welcome", "wishes"},
+    | {"checkup", "launch", "sketch"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -59,7 +57,7 @@ PLACES: Mapping[str, set[str]] = {
     "aiokafka": {"messages"},
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
-    "durationpy": {"settings", "cli.py"},
+    "durationpy": {"settings", "cli"},
     "granian": {"serving/run.py"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
@@ -76,7 +74,7 @@ PLACES: Mapping[str, set[str]] = {
     "sqlalchemy": {"database/migrations"},
     "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
-    "typer": {"cli.py", "wishes.py"},
+    "typer": {"cli"},
 }
 
 

@@ -88,7 +88,7 @@ def test_a_wrong_arrow_is_seen(path: str, source: str, room: str) -> None:
             "from ..text import width\nfrom . import y\nfrom ...look import z",
         ),
         ("api/app.py", "from github_banners import __version__\nimport github_banners"),
-        ("cli.py", "from github_banners.sandbox import create_app"),
+        ("cli/tools.py", "from github_banners.sandbox import create_app"),
         ("api/app.py", "import github_banners_plugin, json"),
     ],
 )

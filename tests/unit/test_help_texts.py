@@ -15,11 +15,19 @@ from github_banners.cli import app
 from github_banners.look import OPTIONS, allowed_values
 
 README = Path(__file__).parents[2] / "README.md"
-COMMANDS = [
+ALONE = [
     command.name or command.callback.__name__
     for command in app.registered_commands
     if command.callback is not None and not command.hidden
 ]
+GROUPS = [
+    f"{group.name} {command.name or command.callback.__name__}"
+    for group in app.registered_groups
+    if group.typer_instance is not None
+    for command in group.typer_instance.registered_commands
+    if command.callback is not None
+]
+COMMANDS = ALONE + GROUPS
 _SECTION = re.compile(r"(?<=make help-texts` -->\n)(.*?)(?=<!-- end of help texts -->)", re.DOTALL)
 
 Say = Callable[..., str]
@@ -40,7 +48,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def test_readme_shows_what_is_said(said: Say) -> None:
     blocks = []
-    for arguments in ([], *([one] for one in COMMANDS)):
+    for arguments in ([], *(one.split() for one in COMMANDS)):
         words = " ".join(["github-banners", *arguments, "--help"])
         blocks.append(f"```\n$ {words}\n{said(*arguments)}\n```\n")
     before, shown, after = _SECTION.split(README.read_text(encoding="utf-8"))
@@ -53,10 +61,10 @@ def test_readme_shows_what_is_said(said: Say) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_its_width_and_names_the_command(command: str, said: Say) -> None:
-    lines = said(command).splitlines()
+    lines = said(*command.split()).splitlines()
     assert lines[0].startswith(f"Usage: github-banners {command} ")
     assert max(map(len, lines)) <= 80
-    assert command in said()
+    assert command.partition(" ")[0] in said()
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -87,8 +87,8 @@ WRONG = {
     "SERVICES_SECRET_KEY_FILE": ["/nowhere/at/all"],
     "SERVICES_SECRET_KEY_PREVIOUS_FILE": ["/nowhere/at/all"],
     "KAFKA_BROKERS_ADDRS": ["kafka", "kafka:", ":9092", "kafka:0", "a b:1", "http://kafka:9092"],
-    "RENDERER_BASE_URL": ["renderer:8081"],
-    "STORAGE_BASE_URL": ["http://u:p@storage"],
+    "RENDERER_BASE_URL": ["renderer:8081", "http://gw/a/../b", "http://gw/.", "http://gw/{a}"],
+    "STORAGE_BASE_URL": ["http://u:p@storage", "http://storage/ä"],
     "DATA_DIR": ["~nobody-has-this-name/x"],
 }  # fmt: skip
 ANYTHING_GOES = {"HOST", "DB_HOST", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"}

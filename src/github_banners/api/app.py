@@ -1,27 +1,26 @@
 """The composition root of the public service: opens what it needs in order, closes in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 from litestar import Litestar
-from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.types import ASGIApp
 
 from github_banners.api import routes
-from github_banners.api.banners import Banners, ReadStored
+from github_banners.api.banners import Banners
 from github_banners.api.clients import Shares
 from github_banners.api.cors import Cors
 from github_banners.api.delivery import origins_of
-from github_banners.api.hot import Hot, HotPath, make_hot
-from github_banners.api.outbox import Outbox, Publish
+from github_banners.api.hot import FORMS, Hot, HotPath, make_hot
+from github_banners.api.neighbours import Neighbours
+from github_banners.api.outbox import OUTCOMES, Outbox
 from github_banners.api.pictures import Pictures
-from github_banners.api.problems import ExplainProblem, explain_http
+from github_banners.api.problems import ExplainProblem
 from github_banners.api.refresh import Refresh
 from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
@@ -32,7 +31,13 @@ from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.holders import group_by_holder
 from github_banners.github.sender import open_http
+from github_banners.messages.tracing import Traced
 from github_banners.model import Clock, utc_now
+from github_banners.serving.access import Measured
+from github_banners.serving.framework import make_framework
+from github_banners.serving.health import Health
+from github_banners.serving.metrics import Metrics
+from github_banners.serving.service import Service
 from github_banners.settings import Settings
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
@@ -47,27 +52,19 @@ _NOTE_REQUESTS_SECONDS = 60.0
 _STOP_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """An application to be served, and the work that goes on beside it; none of it ever ends."""
-
-    app: ASGIApp
-    tasks: Sequence[asyncio.Task[None]]
-
-
 @asynccontextmanager
 async def open_api(
     settings: Settings,
     *,
     conninfo: str,
-    publish: Publish,
-    stored: ReadStored,
+    neighbours: Neighbours,
+    metrics: Metrics,
     clock: Clock = utc_now,
 ) -> AsyncIterator[Service]:
     """
     Open the api: an ASGI application without a lifespan of its own, and its background work.
 
-    `publish` hands a new version of a banner on; `stored` reads the drawing that was kept last.
+    `neighbours` draw, store and hand on what is new.
     """
     async with AsyncExitStack() as stack:
         github = await stack.enter_async_context(_open_github(settings, clock=clock))
@@ -76,38 +73,69 @@ async def open_api(
         ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
         lookup = Lookup(database=database, github=github, ttls=ttls, clock=clock, trust=trust)
         stack.push_async_callback(lookup.close)
-        pictures = Pictures(clock=clock, memory_bytes=_PICTURES_BYTES, trust=trust)
+        pictures = Pictures(
+            clock=clock, memory_bytes=_PICTURES_BYTES, draw=neighbours.draw, trust=trust
+        )
         hot = make_hot(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
-        batch, interval = Batch(github, clock=clock), settings.refresh_interval
-        refresh = Refresh(database=database, github=batch, interval=interval, clock=clock)
+        interval = settings.refresh_interval
         banners = Banners(
             lookup=lookup,
             database=database,
             pictures=pictures,
-            stored=stored,
+            neighbours=neighbours,
             refresh_interval=interval,
             clock=clock,
         )
-        door = routes.Door(
-            banners=banners,
-            database=database,
-            hot=hot,
-            shares=Shares(per_second=settings.rate_limit_rps),
-            trusted_proxies=settings.trusted_proxies,
-            request_seconds=settings.request_timeout.total_seconds(),
-        )
-        framework = _make_framework(door, host=_host(settings))
+        door = _door(banners, hot, settings)
+        health = Health({"database": lambda: database.is_available, **neighbours.health})
+        health.expose(metrics)
+        framework = _make_framework(door, health, host=_host(settings))
         await stack.enter_async_context(framework.lifespan())
-        # Pictures from memory say themselves that everybody may read them.
-        app = HotPath(Cors(framework, origins=origins_of(settings.cors_origins)), hot=hot)
+        batch = Batch(github, clock=clock)
+        refresh = Refresh(database=database, github=batch, interval=interval, clock=clock)
+        outbox = _outbox(database, neighbours, metrics, clock=clock)
         work = {
             "refresh": refresh.run(),
-            "outbox": Outbox(database=database, publish=publish, clock=clock).run(),
-            "changes": Changes(conninfo, trust=trust).run(),
+            "outbox": outbox.run(),
+            "changes": Changes(conninfo, trust=trust, wake=outbox.wake).run(),
             "requests": _note_requests(hot, refresh),
             "holders": _group_tokens(github, clock=clock),
         }
-        yield Service(app, await stack.enter_async_context(_working(conninfo, work)))
+        tasks = await stack.enter_async_context(_working(conninfo, work))
+        yield Service(_in_front(framework, hot, metrics, settings), metrics, tasks)
+
+
+def _door(banners: Banners, hot: Hot, settings: Settings) -> routes.Door:
+    return routes.Door(
+        banners=banners,
+        hot=hot,
+        shares=Shares(per_second=settings.rate_limit_rps),
+        trusted_proxies=settings.trusted_proxies,
+        request_seconds=settings.request_timeout.total_seconds(),
+    )
+
+
+def _outbox(
+    database: Database, neighbours: Neighbours, metrics: Metrics, *, clock: Clock
+) -> Outbox:
+    count = metrics.counter(
+        "published_total",
+        "New versions of banners, by whether they were handed on.",
+        by="outcome",
+        kinds=OUTCOMES,
+    )
+    return Outbox(database=database, publish=neighbours.publish, clock=clock, count=count)
+
+
+def _in_front(framework: ASGIApp, hot: Hot, metrics: Metrics, settings: Settings) -> ASGIApp:
+    """Put before the framework what answers without it."""
+    counted = Measured(Traced(framework), metrics=metrics, name=routes.name_of)
+    # Pictures from memory say themselves that everybody may read them.
+    apart = Cors(counted, origins=origins_of(settings.cors_origins))
+    count = metrics.counter(
+        "remembered_total", "Pictures answered from memory.", by="form", kinds=FORMS
+    )
+    return HotPath(apart, hot=hot, count=count)
 
 
 @asynccontextmanager
@@ -166,7 +194,7 @@ async def _first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event
 async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event) -> None:
     while not ready.is_set():
         try:
-            await migrate(conninfo)
+            await migrate(conninfo, is_first_attempt=not attempted.is_set())
             ready.set()
         except DatabaseUnavailable:
             if not attempted.is_set():
@@ -196,14 +224,12 @@ async def _group_tokens(github: GitHub, *, clock: Clock) -> None:
     await asyncio.Event().wait()
 
 
-def _make_framework(door: routes.Door, *, host: str) -> Litestar:
-    explain_problem = ExplainProblem(host=host)
-    return Litestar(
+def _make_framework(door: routes.Door, health: Health, *, host: str) -> Litestar:
+    explain = ExplainProblem(host=host)
+    return make_framework(
         routes.HANDLERS,
-        dependencies={"door": Provide(lambda: door, sync_to_thread=False)},
-        exception_handlers={Exception: explain_problem, HTTPException: explain_http},
-        openapi_config=None,
-        logging_config=None,
+        provided={"door": door, "health": health},
+        on_error={Exception: explain, HTTPException: explain.explain_http},
     )
 
 

@@ -6,28 +6,31 @@ Knows no HTTP. Preview and permanent banner end in the same place.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TypeAlias
 
+import structlog
+
+from github_banners.api.neighbours import Neighbours
 from github_banners.api.pictures import Kept, Key, Pictures
 from github_banners.database.banners import Banner as Row
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
-from github_banners.database.queue import schedule_users
-from github_banners.errors import DatabaseUnavailable, UnknownBanner
+from github_banners.database.queue import mark_published, schedule_users
+from github_banners.database.users import select_snapshots
+from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBanner
 from github_banners.look import Look, permanent_names
+from github_banners.messages.shapes import StoreAsk
 from github_banners.model import Clock, Owner, Snapshot
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.lookup import Answer, Charge, Lookup
 from github_banners.stats.memory import Memory
 
-ReadStored: TypeAlias = Callable[[str], Awaitable[bytes | None]]
-"""Reads the drawing that was stored last under a permanent name."""
+_log = structlog.get_logger(__name__)
 
 _STORED_SECONDS = 0.3
+_STORE_SECONDS = 2.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII)
 _NAMES_BYTES = 16 << 20
 _KEY_BYTES = 600
@@ -64,21 +67,21 @@ class Banners:
         lookup: Lookup,
         database: Database,
         pictures: Pictures,
-        stored: ReadStored,
+        neighbours: Neighbours,
         refresh_interval: timedelta,
         clock: Clock,
     ) -> None:
         self._lookup = lookup
         self._database = database
         self._pictures = pictures
-        self._stored = stored
+        self._neighbours = neighbours
         self._refresh_interval = refresh_interval
         self._clock = clock
         self._named: Memory[str, Key] = Memory(_NAMES_BYTES, bytes_of=lambda _: _KEY_BYTES)
 
-    def draw(self, banner: Banner) -> Kept:
+    async def draw(self, banner: Banner, *, deadline: Deadline) -> Kept:
         """Draw a banner, unless it lies in memory."""
-        return self._pictures.draw(banner.answer, banner.look)
+        return await self._pictures.draw(banner.answer, banner.look, deadline=deadline)
 
     async def preview(
         self, login: str, look: Look, *, deadline: Deadline, charge: Charge
@@ -111,23 +114,29 @@ class Banners:
         answer = await self._lookup.by_login(login, deadline=deadline, charge=charge)
         owner = answer.snapshot.owner
         await self._lookup.ensure_kept(answer.snapshot, deadline=deadline)
-        banner, is_new = await self._database.ask(
+        banner, snapshot, is_new = await self._database.ask(
             partial(self._insert, owner=owner, look=look),
             within_seconds=deadline.grant(_INSERT_SECONDS),
         )
         self._named.put(banner.name, (owner.id, look))
+        if is_new:
+            await self._store(banner, snapshot, deadline)
+            _log.info("banner.made", banner=banner.name, version=banner.version)
         return Made(banner.name, is_new)
 
     async def last_drawing(self, name: str, *, deadline: Deadline) -> bytes | None:
         """Read the drawing that was stored last, for when nothing else can be read."""
-        reading = asyncio.ensure_future(self._stored(name.lower()))
+        reading = asyncio.ensure_future(self._neighbours.stored(name.lower()))
         await asyncio.wait({reading}, timeout=deadline.grant(_STORED_SECONDS))
         if not reading.done():
             reading.cancel()
             return None
         return None if reading.exception() is not None else reading.result()
 
-    async def _insert(self, connection: Connection, owner: Owner, look: Look) -> tuple[Row, bool]:
+    async def _insert(
+        self, connection: Connection, owner: Owner, look: Look
+    ) -> tuple[Row, Snapshot, bool]:
+        """Insert a banner; the numbers are those that its version stands for."""
         names = permanent_names(owner.login, look, owner_id=owner.id)
         now = self._clock()
         row, is_new = await insert_banner(
@@ -135,7 +144,27 @@ class Banners:
         )
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
-        return row, is_new
+        (snapshot,) = await select_snapshots(connection, [owner.id])
+        return row, snapshot, is_new
+
+    async def _store(self, banner: Row, snapshot: Snapshot, deadline: Deadline) -> None:
+        """Draw and store a new banner at once; what fails here the outbox does later."""
+        body = await self._neighbours.draw(snapshot, banner.look, deadline)
+        ask = StoreAsk(
+            url_path=banner.storage_path,
+            banner_info=body,
+            banner_format="svg",
+            version=banner.version,
+        )
+        try:
+            async with asyncio.timeout(deadline.grant(_STORE_SECONDS)):
+                await self._neighbours.keep(ask)
+            await self._database.ask(
+                partial(mark_published, versions={banner.id: banner.version}),
+                within_seconds=deadline.grant_database(),
+            )
+        except (BannersError, TimeoutError) as error:
+            _log.info("banner.stored_later", banner=banner.name, reason=str(error))
 
     async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
         key = self._named.get(name)

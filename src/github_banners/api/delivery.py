@@ -1,8 +1,8 @@
 """
 What goes over the wire, with which headers: pure.
 
-A picture's bytes are tagged and compressed once; explanations and JSON problems are never kept for
-longer than a minute by anybody.
+A picture's bytes are tagged and compressed once; explanations are never kept for longer than a
+minute by anybody.
 """
 
 import gzip
@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from github_banners.errors import BannersError, InvalidInput, TooManyRequests, Unavailable
+from github_banners.errors import BannersError, TooManyRequests, Unavailable
 from github_banners.model import Snapshot
+from github_banners.serving.answers import Outgoing, as_json, matches
 
 SVG = "image/svg+xml; charset=utf-8"
-JSON = "application/json"
 _LEAST_AGE_SECONDS = 30
 _MOST_AGE_SECONDS = 600
 _EXPLANATION_AGE_SECONDS = 60
@@ -40,15 +40,6 @@ class Client(Enum):
     """Shows pictures only: a problem is drawn, with status 200."""
     PROGRAM = auto()
     """Reads JSON and the status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A whole answer; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
 
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -145,14 +136,6 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
-def matches(if_none_match: str, etag: str) -> bool:
-    """Compare tags weakly, as `If-None-Match` asks (RFC 9110, 13.1.2)."""
-    if not if_none_match:
-        return False
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return etag in tags or "*" in tags
-
-
 def deliver_numbers(snapshot: Snapshot, *, is_stale: bool) -> Outgoing:
     """Answer with an owner's numbers as JSON."""
     body = msgspec.json.encode(
@@ -167,17 +150,6 @@ def deliver_numbers(snapshot: Snapshot, *, is_stale: bool) -> Outgoing:
     return as_json(200, body, {"cache-control": f"public, max-age={_LEAST_AGE_SECONDS}"})
 
 
-def deliver_problem(error: BannersError) -> Outgoing:
-    """Answer a program: the status, the public sentence, and what a wrong input may be."""
-    problem: dict[str, Any] = {"error": error.sentence}
-    if isinstance(error, InvalidInput):
-        problem |= {"field": error.field, "allowed": error.allowed}
-    headers = {"vary": "Accept", "cache-control": "no-store"}
-    if isinstance(error, TooManyRequests | Unavailable):
-        headers["retry-after"] = str(error.retry_after_seconds)
-    return as_json(error.status, msgspec.json.encode(problem), headers)
-
-
 def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
     """Answer an image client: the explanation with status 200, kept for a minute at most."""
     headers = {**_SAFE, "content-type": SVG, "vary": "Accept"}
@@ -189,12 +161,6 @@ def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
         headers["x-accel-expires"] = "0"
     headers["cache-control"] = f"public, max-age={age_seconds}"
     return Outgoing(200, headers, drawing)
-
-
-def as_json(status: int, body: bytes, headers: Mapping[str, str]) -> Outgoing:
-    """Wrap JSON."""
-    fixed = {"content-type": JSON, "x-content-type-options": "nosniff"}
-    return Outgoing(status, {**fixed, **headers}, body)
 
 
 def origins_of(settings_origins: Sequence[str]) -> frozenset[str]:

@@ -5,7 +5,7 @@ Remembers which picture an address meant last time. Addresses have a memory of t
 invented ones (cache busters) can push out nothing but each other.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -20,6 +20,9 @@ from github_banners.stats.memory import Memory
 
 Target: TypeAlias = tuple[bytes, bytes]
 """A raw path and a raw query."""
+
+FORMS = (_PICTURE, _UNCHANGED) = ("picture", "not modified")
+"""How an answer from memory is counted."""
 
 _TARGETS_BYTES = 16 << 20
 _LONGEST_BYTES = 1024
@@ -90,9 +93,10 @@ def make_hot(pictures: Pictures, *, clock: Clock, soft_seconds: float) -> Hot:
 class HotPath:
     """Middleware in front of everything: a picture from memory, or the framework."""
 
-    def __init__(self, app: ASGIApp, *, hot: Hot) -> None:
+    def __init__(self, app: ASGIApp, *, hot: Hot, count: Callable[[str], None]) -> None:
         self._app = app
         self._hot = hot
+        self._count = count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `GET` and `HEAD` of a known address; pass on all else."""
@@ -110,6 +114,7 @@ class HotPath:
             seconds_fresh=self._hot.seconds_fresh(kept.fetched_at),
         )
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        self._count(_UNCHANGED if status == 304 else _PICTURE)
         sent = body if scope["method"] == "GET" else b""
         await send({"type": "http.response.body", "body": sent, "more_body": False})
 

@@ -6,22 +6,24 @@ does no harm, since the version decides; what was not acknowledged is handed on 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 import structlog
 
+from github_banners.api.neighbours import Publish
 from github_banners.database import queue
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
-from github_banners.errors import BannersError, Unavailable
+from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable
+from github_banners.messages.tracing import following
 from github_banners.model import Clock, Snapshot
 
 _log = structlog.get_logger(__name__)
 
-Publish: TypeAlias = Callable[[Banner, Snapshot], Awaitable[None]]
-"""Hands one banner on; returns when it is acknowledged, raises when it is not."""
+OUTCOMES = (_HANDED_ON, _WAITING, _REFUSED) = ("handed on", "waiting", "refused")
+"""What can become of a new version."""
 
 _BATCH_SIZE = 100
 _IDLE_SECONDS = 0.5
@@ -32,26 +34,49 @@ _SETBACK = timedelta(seconds=4)
 class Outbox:
     """Publishes what is due."""
 
-    def __init__(self, *, database: Database, publish: Publish, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        publish: Publish,
+        clock: Clock,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._database = database
         self._publish = publish
         self._clock = clock
+        self._count = count
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once: something has changed."""
+        self._woken.set()
 
     async def run(self) -> None:
         """Publish for ever; a broker or a database that is away is waited out."""
+        is_waiting = False
         while True:
             try:
                 published = await self.publish_batch()
             except Unavailable as error:
-                _log.warning("outbox.waiting", reason=str(error))
+                if not is_waiting:
+                    _log.warning("outbox.waiting", reason=str(error))
+                is_waiting = True
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            is_waiting = is_waiting and not published
             if published < _BATCH_SIZE:
-                await asyncio.sleep(_IDLE_SECONDS)
+                await self._idle()
+
+    async def _idle(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await self._woken.wait()
+        self._woken.clear()
 
     async def publish_batch(self) -> int:
         """
-        Hand on one batch, in the order of ids; returns how many were taken.
+        Hand on one batch, begun in the order of ids; returns how many were taken.
 
         A banner that nobody can take keeps its lease, and nobody else waits for it.
 
@@ -62,32 +87,53 @@ class Outbox:
             due = await queue.lease_unpublished_banners(
                 connection, now=self._clock(), limit=_BATCH_SIZE
             )
-        acknowledged: dict[int, int] = {}
-        left = dict.fromkeys((banner.id for banner, _ in due), self._clock())
+        handing = [asyncio.create_task(self._hand_on(*one), name="hand on") for one in due]
+        taken = dict(zip((banner for banner, _ in due), handing, strict=True))
         try:
-            for banner, snapshot in due:
-                # Last in the next round: a file that only this banner fails on holds up no others.
-                left[banner.id] = self._clock() + _SETBACK
-                if await self._hand_on(banner, snapshot):
-                    acknowledged[banner.id] = banner.version
-                del left[banner.id]
-        finally:
-            await self._settle(acknowledged, left)
+            if handing:
+                await asyncio.wait(handing)
+        except asyncio.CancelledError:
+            for task in handing:
+                task.cancel()
+            # A lease ends by itself; that somebody wants to stop must not be lost.
+            with suppress(DatabaseUnavailable):
+                await self._settle(taken)
+            raise
+        await self._settle(taken)
+        for task in handing:
+            task.result()
         return len(due)
 
     async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> bool:
-        try:
-            await self._publish(banner, snapshot)
-        except Unavailable:
-            raise
-        except BannersError as error:
-            _log.error("outbox.refused", banner=banner.name, reason=str(error))
-            return False
-        return True
+        """Hand one on under an id of its own; False says that nobody will ever take it."""
+        with following():
+            try:
+                await self._publish(banner, snapshot)
+            except Unavailable:
+                self._count(_WAITING)
+                raise
+            except BannersError as error:
+                self._count(_REFUSED)
+                _log.error("outbox.refused", banner=banner.name, reason=str(error))
+                return False
+            self._count(_HANDED_ON)
+            _log.info("outbox.handed_on", banner=banner.name, version=banner.version)
+            return True
 
-    async def _settle(self, acknowledged: Mapping[int, int], left: Mapping[int, datetime]) -> None:
-        if not acknowledged and not left:
-            return
-        async with self._database.transaction() as connection:
-            await queue.mark_published(connection, acknowledged)
-            await queue.release_banners(connection, left)
+    async def _settle(self, handing: Mapping[Banner, asyncio.Task[bool]]) -> None:
+        # Last in the next round: a file that only this banner fails on holds up no others.
+        later = self._clock() + _SETBACK
+        acknowledged: dict[int, int] = {}
+        left: dict[int, datetime] = {}
+        for banner, task in handing.items():
+            if not task.done() or task.cancelled() or task.exception() is not None:
+                left[banner.id] = later
+            elif task.result():
+                acknowledged[banner.id] = banner.version
+        # One transaction each: within one, rows are locked in the order of ids.
+        if acknowledged:
+            async with self._database.transaction() as connection:
+                await queue.mark_published(connection, acknowledged)
+        if left:
+            async with self._database.transaction() as connection:
+                await queue.release_banners(connection, left)

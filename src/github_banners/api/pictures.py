@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import TypeAlias
 
 from github_banners.api.delivery import Picture
-from github_banners.drawing import draw
+from github_banners.api.neighbours import Draw, draw_here
+from github_banners.drawing import draw as draw_dated
 from github_banners.look import Look
 from github_banners.model import Clock
+from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import Answer
 from github_banners.stats.memory import Memory
@@ -33,8 +35,16 @@ class Kept:
 class Pictures:
     """Draws an answer, or finds the drawing."""
 
-    def __init__(self, *, clock: Clock, memory_bytes: int, trust: Trust | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        memory_bytes: int,
+        draw: Draw = draw_here,
+        trust: Trust | None = None,
+    ) -> None:
         self._clock = clock
+        self._draw = draw
         self._trust = trust or Trust(clock=clock)
         self._kept: Memory[Key, Kept] = Memory(memory_bytes, bytes_of=_kept_bytes)
 
@@ -45,18 +55,23 @@ class Pictures:
             return None
         return kept if self._trust.allows(key[0], since=kept.drawn_at) else None
 
-    def draw(self, answer: Answer, look: Look) -> Kept:
+    async def draw(self, answer: Answer, look: Look, *, deadline: Deadline) -> Kept:
         """Draw the numbers; above the hard TTL with their date, which is never kept."""
         snapshot, now = answer.snapshot, self._clock()
         if answer.freshness is Freshness.HARD_STALE:
-            body = draw(snapshot, look, as_of=snapshot.fetched_at.date())
+            body = draw_dated(snapshot, look, as_of=snapshot.fetched_at.date())
             return Kept(Picture(body), snapshot.version, snapshot.fetched_at, now, now)
         key = (snapshot.owner.id, look)
         kept = self._kept.get(key)
-        is_same = kept is not None and kept.version == snapshot.version
-        picture = kept.picture if kept is not None and is_same else Picture(draw(snapshot, look))
+        if kept is not None and kept.version == snapshot.version:
+            picture = kept.picture
+        else:
+            picture = Picture(await self._draw(snapshot, look, deadline))
+            # Meanwhile a newer version may have been drawn; it stays.
+            kept = self._kept.get(key)
         fresh = Kept(picture, snapshot.version, snapshot.fetched_at, now, answer.good_until)
-        self._kept.put(key, fresh)
+        if kept is None or kept.version <= snapshot.version:
+            self._kept.put(key, fresh)
         return fresh
 
 

@@ -6,30 +6,23 @@ Public words come from the error's class; everything else goes to the log.
 
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
-import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException
 
-from github_banners.api.delivery import (
-    Client,
-    Outgoing,
-    as_json,
-    deliver_explanation,
-    deliver_problem,
-    tell_client,
-)
+from github_banners.api.delivery import Client, deliver_explanation, tell_client
 from github_banners.drawing import explain
-from github_banners.errors import BannersError, InvalidInput
+from github_banners.errors import BannersError, InvalidInput, UnknownBanner
 from github_banners.look import Look, parse_look
-
-Ask: TypeAlias = Request[Any, Any, Any]
-"""A request as the framework hands it over."""
-
-_log = structlog.get_logger(__name__)
+from github_banners.serving.answers import (
+    Ask,
+    answer_http,
+    deliver_problem,
+    known_error,
+    respond,
+)
 
 _PICTURES = "/banners/"
 
@@ -42,35 +35,27 @@ class ExplainProblem:
 
     def __call__(self, request: Ask, error: Exception) -> Response[bytes]:
         """Answer one of our own errors, or hide one that is not."""
-        if not isinstance(error, BannersError):
-            _log.error("request.failed", path=request.url.path, exc_info=error)
-            error = BannersError()
-        path = request.url.path
-        client = tell_client(request.headers.get("accept", ""), suffix=PurePosixPath(path).suffix)
-        is_picture = path.startswith(_PICTURES) and request.method in {"GET", "HEAD"}
-        if is_picture and client is Client.IMAGE:
-            drawing = explain(error, look=_look_of(request), host=self._host)
-            return respond(deliver_explanation(error, drawing))
-        return respond(deliver_problem(error))
+        known = known_error(request, error)
+        if _wants_picture(request):
+            return self._explain(request, known)
+        return respond(deliver_problem(known))
+
+    def explain_http(self, request: Ask, error: HTTPException) -> Response[bytes]:
+        """Answer what the framework refuses: no such address, wrong method."""
+        if _wants_picture(request) and error.status_code == HTTPStatus.NOT_FOUND:
+            return self._explain(request, UnknownBanner(request.url.path))
+        return answer_http(request, error)
+
+    def _explain(self, request: Ask, error: BannersError) -> Response[bytes]:
+        drawing = explain(error, look=_look_of(request), host=self._host)
+        return respond(deliver_explanation(error, drawing))
 
 
-def explain_http(request: Ask, error: HTTPException) -> Response[bytes]:
-    """Answer what the framework refuses: no such address, wrong method."""
-    sentence = HTTPStatus(error.status_code).phrase.lower()
-    body = msgspec.json.encode({"error": sentence})
-    return respond(as_json(error.status_code, body, error.headers or {}))
-
-
-def respond(outgoing: Outgoing) -> Response[bytes]:
-    """Hand an answer to the framework."""
-    headers = dict(outgoing.headers)
-    media_type = headers.pop("content-type", "text/plain")
-    if media_type.startswith("text/"):
-        # The framework names the charset of text by itself.
-        media_type = media_type.partition(";")[0]
-    return Response(
-        outgoing.body, status_code=outgoing.status, headers=headers, media_type=media_type
-    )
+def _wants_picture(request: Ask) -> bool:
+    path = request.url.path
+    client = tell_client(request.headers.get("accept", ""), suffix=PurePosixPath(path).suffix)
+    is_read = request.method in {"GET", "HEAD"}
+    return is_read and path.startswith(_PICTURES) and client is Client.IMAGE
 
 
 def _look_of(request: Ask) -> Look:

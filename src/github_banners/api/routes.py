@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar import HttpMethod, MediaType, Response, post, route
+from litestar import HttpMethod, Response, post, route
 from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, SkipValidation
@@ -18,13 +18,13 @@ from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banners import Banner, Banners
 from github_banners.api.clients import Shares, client_address
-from github_banners.api.delivery import JSON, Outgoing, Picture, as_json, deliver, deliver_numbers
+from github_banners.api.delivery import Picture, deliver, deliver_numbers
 from github_banners.api.hot import Hot
 from github_banners.api.openapi import describe
-from github_banners.api.problems import Ask, respond
-from github_banners.database.connect import Database
 from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.look import parse_login, parse_look
+from github_banners.serving.answers import JSON, Ask, Outgoing, as_json, respond
+from github_banners.serving.health import healthz, readyz
 from github_banners.settings import Network
 from github_banners.stats.deadline import Deadline, for_picture
 from github_banners.stats.freshness import Freshness
@@ -43,7 +43,6 @@ class Door:
     """What every handler works with."""
 
     banners: Banners
-    database: Database
     hot: Hot
     shares: Shares
     trusted_proxies: tuple[Network, ...]
@@ -70,10 +69,11 @@ async def preview(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> 
     login = parse_login(wishes.get("username"))
     look = parse_look(wishes)
     form = _form(wishes.get("format", "svg"))
+    deadline = door.deadline_for(form)
     banner = await door.banners.preview(
-        login, look, deadline=door.deadline_for(form), charge=door.charge_for(request)
+        login, look, deadline=deadline, charge=door.charge_for(request)
     )
-    return _answer(request, door, banner, form)
+    return await _answer(request, door, banner, form, deadline=deadline)
 
 
 @route("/banners/{name:str}", http_method=_READ)
@@ -94,7 +94,7 @@ async def permanent(
         if drawing is None or form == "json":
             raise
         return respond(deliver(Picture(drawing), request.headers, seconds_fresh=0))
-    return _answer(request, door, banner, form, name=stem.lower())
+    return await _answer(request, door, banner, form, deadline=deadline, name=stem.lower())
 
 
 @post("/banners", request_max_body_size=None)
@@ -109,19 +109,6 @@ async def make(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> Res
     url = f"/banners/{made.name}"
     status, headers = (201, {"location": url}) if made.is_new else (200, {})
     return respond(as_json(status, msgspec.json.encode({"url": url}), headers))
-
-
-@route("/healthz", http_method=_READ, media_type=MediaType.JSON)
-async def healthz() -> dict[str, str]:
-    """Say that the process is alive."""
-    return {"status": "alive"}
-
-
-@route("/readyz", http_method=_READ, media_type=MediaType.JSON)
-async def readyz(door: NamedDependency[SkipValidation[Door]]) -> dict[str, Any]:
-    """Say that a picture can be answered, and what is away meanwhile."""
-    degraded = [] if door.database.is_available else ["database"]
-    return {"status": "ready", "degraded": degraded}
 
 
 @route("/docs", http_method=_READ, include_in_schema=False)
@@ -142,13 +129,19 @@ async def docs_file(request: Ask, name: FromPath[str]) -> Response[bytes]:
     return await _document(request, name)
 
 
-def _answer(
-    request: Ask, door: Door, banner: Banner, form: str, *, name: str | None = None
+async def _answer(
+    request: Ask,
+    door: Door,
+    banner: Banner,
+    form: str,
+    *,
+    deadline: Deadline,
+    name: str | None = None,
 ) -> Response[bytes]:
     if form == "json":
         is_stale = banner.answer.freshness is not Freshness.FRESH
         return respond(deliver_numbers(banner.answer.snapshot, is_stale=is_stale))
-    kept = door.banners.draw(banner)
+    kept = await door.banners.draw(banner, deadline=deadline)
     door.hot.note(request.scope, banner.key, banner=name)
     seconds_fresh = door.hot.seconds_fresh(kept.fetched_at)
     return respond(deliver(kept.picture, request.headers, seconds_fresh=seconds_fresh))
@@ -215,3 +208,11 @@ async def entrance() -> Response[bytes]:
 
 HANDLERS = (entrance, preview, permanent, make, healthz, readyz, docs_page, docs_openapi, docs_file)
 """Everything that can be asked; what is no part of the API is not `include_in_schema`."""
+
+
+def name_of(path: str) -> str | None:
+    """Name a path in the metrics: few names, whatever is asked for."""
+    return path if path in _NAMED else "/banners/{name}" if path.startswith("/banners/") else None
+
+
+_NAMED = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz"}

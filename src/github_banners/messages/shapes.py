@@ -94,6 +94,13 @@ class StoreAsk(Shape, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "url_path", _folded(self.url_path))
 
 
+class StoreAnswer(Shape, frozen=True, kw_only=True):
+    """The storage's answer; `superseded` says that a newer picture was there and stays."""
+
+    url: str
+    superseded: bool = False
+
+
 class Payload(Numbers, frozen=True, kw_only=True):
     """What an event is about: the banner to be drawn anew, and where it belongs."""
 

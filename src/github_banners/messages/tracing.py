@@ -8,14 +8,16 @@ https://www.w3.org/TR/trace-context/#traceparent-header
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
 TRACEPARENT = "traceparent"
 """The header's name, in HTTP and in Kafka."""
 
+_HEADER = TRACEPARENT.encode()
 _FIELD = "trace_id"
 _FORM = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
@@ -37,6 +39,19 @@ def following(
     trace_id = read_trace(traceparent) or make_hex(_TRACE_BYTES)
     with structlog.contextvars.bound_contextvars(**{_FIELD: trace_id}):
         yield trace_id
+
+
+class Traced:
+    """ASGI middleware: what is done for a request is done under its id."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Follow the id of a request's header, or begin one."""
+        given = next((value for name, value in scope.get("headers", ()) if name == _HEADER), b"")
+        with following(given.decode("latin-1")):
+            await self._app(scope, receive, send)
 
 
 def outgoing(*, make_hex: Callable[[int], str] = secrets.token_hex) -> str:

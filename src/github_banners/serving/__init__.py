@@ -1,1 +1,5 @@
-"""Run a service: the server, the logs. Knows `settings` and `errors`, and no banner."""
+"""
+Run a service: the server, the logs, health and metrics. Knows `settings` and `errors`, and no banner.
+
+`run` knows the server, `service` what is served; `framework` and `answers` are what all doors share.
+"""

@@ -25,12 +25,13 @@ _BREAKS_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MASK = "***"
 _SHORTEST_SECRET = 4
 # Wire-level chatter says nothing that our own events do not. The pool warns of every attempt to
-# connect, and the retries of every question: an outage is one event of ours, not hundreds.
+# connect, the retries of every question, Kafka's client of both: an outage is one event of ours.
 _LIBRARIES = {
     **dict.fromkeys(
         ("alembic", "httpcore2", "httpx2", "httpcore", "httpx", "asyncio"), logging.WARNING
     ),
     **dict.fromkeys(("psycopg", "stamina"), logging.ERROR),
+    "aiokafka": logging.CRITICAL,
 }
 
 

@@ -23,15 +23,15 @@ _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 8.0
 
 
-async def supervise(arguments: Sequence[str], *, count: int, first_line: bytes) -> None:
+async def supervise(arguments: Sequence[str], *, first_lines: Sequence[bytes]) -> None:
     """
-    Run `count` workers until cancelled; then stop them.
+    Run a worker for each of `first_lines` until cancelled; then stop them.
 
-    Each is this program with `arguments`, and reads `first_line` from its standard input.
+    Each is this program with `arguments`, and reads its line from its standard input.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            for number in range(count):
+            for number, first_line in enumerate(first_lines):
                 group.create_task(_keep(arguments, first_line), name=f"worker {number}")
     except BaseExceptionGroup as errors:
         refused = errors.subgroup(Misconfigured)

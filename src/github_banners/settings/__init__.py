@@ -193,6 +193,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**chosen)
 
     @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Give every secret, to be kept out of what is written."""
+        single = (
+            self.postgres_password,
+            self.services_secret_key,
+            self.services_secret_key_previous,
+        )
+        return (*self.github_tokens, *(one for one in single if one is not None))
+
+    @property
     def signing_keys(self) -> tuple[Secret, ...]:
         """Give the keys between services: the current one, which signs, and the one before."""
         current = self.services_secret_key or Secret(_LOOPBACK_ONLY)

@@ -21,6 +21,7 @@ StorageUrl = NewType("StorageUrl", str)
 Broker = NewType("Broker", str)
 
 _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
+_WRITTEN_OTHERWISE = re.compile(r"[^!-~]|[{}<>|\\^`\"]|/\.\.?(?:/|\Z)")
 _LONGEST = timedelta(days=366)
 
 
@@ -76,7 +77,8 @@ def _read_url(given: str) -> Url:
         raise wrong from None
     if "@" in parts.netloc:
         raise ValueError("must not hold a user or a password")
-    is_plain = not (parts.query or parts.fragment or re.search(r"\s", given))
+    # What clients would resolve or encode, and then send as another address than was signed.
+    is_plain = not (parts.query or parts.fragment or _WRITTEN_OTHERWISE.search(given))
     if parts.scheme not in {"http", "https"} or not host or not is_plain:
         raise wrong
     return Url(given.rstrip("/"))

@@ -66,11 +66,16 @@ def open_store(url: str) -> "Store":
 
 
 class Store:
-    """Pictures by path; close it when nobody puts any more."""
+    """
+    Pictures by path; close it when nobody puts any more.
+
+    `is_available` says whether the last try reached the disk, for readiness.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._opened: LocalStore | None = None
+        self.is_available = True
         # Its own threads: who waits for a lock must not hold up the rest of the program.
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="store")
 
@@ -106,7 +111,7 @@ class Store:
             name = parse_path(path)
         except InvalidOption:
             return None
-        with _our_errors():
+        with self._our_errors():
             try:
                 found = await self._disk().get_async(file_name(name))
                 return _picture_of(bytes(await found.bytes_async()))
@@ -115,7 +120,7 @@ class Store:
 
     def _put(self, name: str, body: bytes, version: int | None) -> Stored:
         check_picture(body)
-        with _our_errors(), self._locked(name):
+        with self._our_errors(), self._locked(name):
             kept_version = self._kept_version(name)
             newest = kept_version if version is None else version
             if newest < kept_version:
@@ -138,6 +143,17 @@ class Store:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    @contextmanager
+    def _our_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, BaseError) as error:
+            self.is_available = False
+            raise StorageUnavailable(
+                f"the store can't be used: {str(error).partition(chr(10))[0]}"
+            ) from error
+        self.is_available = True
+
     def _disk(self) -> LocalStore:
         if self._opened is None:
             self._opened = LocalStore(self._folder, mkdir=True)
@@ -148,13 +164,3 @@ def _picture_of(stored: bytes) -> StoredPicture | None:
     """Read a file; one without a version at its end was not written to the end."""
     found = split_version(stored)
     return StoredPicture(*found) if found is not None else None
-
-
-@contextmanager
-def _our_errors() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, BaseError) as error:
-        raise StorageUnavailable(
-            f"the store can't be used: {str(error).partition(chr(10))[0]}"
-        ) from error

@@ -16,8 +16,6 @@ from github_banners.api.delivery import (
     deliver,
     deliver_explanation,
     deliver_numbers,
-    deliver_problem,
-    matches,
     origins_of,
     tell_client,
 )
@@ -33,6 +31,7 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.model import Owner, Snapshot, Stats
+from github_banners.serving.answers import deliver_problem, matches
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
 PICTURE = Picture(DRAWING)

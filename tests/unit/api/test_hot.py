@@ -11,6 +11,7 @@ from github_banners.api.hot import Hot, HotPath, make_hot
 from github_banners.api.pictures import Key, Pictures
 from github_banners.look import Look, Theme
 from github_banners.model import Owner, Snapshot, Stats
+from github_banners.stats.deadline import for_picture
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import Answer
 from tests.unit.api.asgi import Inner, ask, http_scope
@@ -29,12 +30,13 @@ class Service:
         pictures = Pictures(clock=self.clock, memory_bytes=1 << 20)
         self.hot: Hot = make_hot(pictures, clock=self.clock, soft_seconds=SOFT.total_seconds())
         self.inner = Inner()
-        self.app = HotPath(self.inner, hot=self.hot)
+        self.counted: list[str] = []
+        self.app = HotPath(self.inner, hot=self.hot, count=self.counted.append)
 
     def clock(self) -> datetime:
         return self.now
 
-    def draw(self, owner_id: int = 1, *, version: int = 1) -> Key:
+    async def draw(self, owner_id: int = 1, *, version: int = 1) -> Key:
         """Draw an owner's banner with numbers of now."""
         snapshot = Snapshot(
             Owner(owner_id, f"user{owner_id}"),
@@ -43,7 +45,7 @@ class Service:
             version,
         )
         answer = Answer(snapshot, Freshness.FRESH, self.now + SOFT)
-        self.hot.pictures.draw(answer, LOOK)
+        await self.hot.pictures.draw(answer, LOOK, deadline=for_picture())
         return owner_id, LOOK
 
     def note(self, target: str, key: Key) -> None:
@@ -51,9 +53,9 @@ class Service:
 
 
 @pytest.fixture
-def service() -> Service:
+async def service() -> Service:
     service = Service()
-    service.note(TARGET, service.draw())
+    service.note(TARGET, await service.draw())
     return service
 
 
@@ -124,7 +126,7 @@ async def test_an_expired_picture_is_passed_on(service: Service) -> None:
 
 async def test_an_address_gives_the_newest_drawing(service: Service) -> None:
     before = await ask(service.app, http_scope(TARGET))
-    service.draw(version=2)
+    await service.draw(version=2)
     after = await ask(service.app, http_scope(TARGET))
     assert before.body != after.body
 
@@ -134,11 +136,11 @@ async def test_what_an_address_means_is_asked_again_though_its_picture_is_kept_f
 ) -> None:
     """A login can change hands while its last holder's banner goes on being drawn."""
     service.now += timedelta(minutes=5)
-    service.draw(version=2)
+    await service.draw(version=2)
     service.now += timedelta(minutes=5)
     assert service.hot.pictures.get((1, LOOK)) is not None
     assert (await ask(service.app, http_scope(TARGET))).body == b"inner"
-    service.note(TARGET, service.draw(2))
+    service.note(TARGET, await service.draw(2))
     assert b"user2" in (await ask(service.app, http_scope(TARGET))).body
 
 
@@ -149,7 +151,7 @@ async def test_a_picture_that_is_not_kept_leaves_no_address(service: Service) ->
 
 
 async def test_cache_busters_push_out_addresses_only(service: Service) -> None:
-    key, other = service.draw(), service.draw(2)
+    key, other = await service.draw(), await service.draw(2)
     for number in range(40_000):
         service.note(f"{TARGET}&bust={number}", key)
     assert service.hot.targets.used_bytes <= 16 << 20
@@ -162,18 +164,18 @@ async def test_cache_busters_push_out_addresses_only(service: Service) -> None:
 
 async def test_long_addresses_are_not_remembered(service: Service) -> None:
     target = f"{TARGET}&bust={'x' * 1024}"
-    service.note(target, service.draw())
+    service.note(target, await service.draw())
     assert len(service.hot.targets) == 1
     assert (await ask(service.app, http_scope(target))).body == b"inner"
 
 
-def test_what_could_not_be_written_down_is_kept_for_the_next_time(service: Service) -> None:
+async def test_what_could_not_be_written_down_is_kept_for_the_next_time(service: Service) -> None:
     scene, later = http_scope(TARGET), START + timedelta(minutes=1)
-    service.hot.note(scene, service.draw(), banner="alice-dark")
+    service.hot.note(scene, await service.draw(), banner="alice-dark")
     taken = service.hot.take_requests()
     assert service.hot.take_requests() == {}
     service.hot.give_back({**taken, "bob-dark": START})
     service.now = later
-    service.hot.note(scene, service.draw(), banner="alice-dark")
+    service.hot.note(scene, await service.draw(), banner="alice-dark")
     service.hot.give_back(taken)
     assert service.hot.take_requests() == {"alice-dark": later, "bob-dark": START}

@@ -13,12 +13,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from github_banners import errors
-from github_banners.api.delivery import deliver_numbers, deliver_problem
+from github_banners.api.delivery import deliver_numbers
 from github_banners.api.openapi import Numbers, describe, option_schema
 from github_banners.api.routes import FORMATS, HANDLERS
 from github_banners.errors import BannersError, InvalidInput
 from github_banners.look import OPTIONS, Look, allowed_values, parse_login, parse_look
 from github_banners.model import Owner, Snapshot, Stats
+from github_banners.serving.answers import deliver_problem
 
 DOCUMENT = describe(formats=FORMATS, version="1.2.3")
 PREVIEW = DOCUMENT["paths"]["/banners/preview"]["get"]

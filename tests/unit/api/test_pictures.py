@@ -1,5 +1,6 @@
 """The drawn pictures in memory."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from github_banners.api.pictures import Kept, Pictures
 from github_banners.look import Look, Theme
 from github_banners.model import Owner, Snapshot, Stats
+from github_banners.stats.deadline import Deadline, for_picture
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import Answer
 
@@ -26,60 +28,81 @@ def answer_of(
     return Answer(snapshot, freshness, good_until)
 
 
+async def draw(pictures: Pictures, answer: Answer, look: Look) -> Kept:
+    return await pictures.draw(answer, look, deadline=for_picture())
+
+
 @pytest.fixture
 def pictures() -> Pictures:
     return Pictures(clock=lambda: NOW, memory_bytes=1 << 20)
 
 
-def test_a_drawing_is_found_again(pictures: Pictures) -> None:
-    kept = pictures.draw(answer_of(), Look())
+async def test_a_drawing_is_found_again(pictures: Pictures) -> None:
+    kept = await draw(pictures, answer_of(), Look())
     assert kept.picture.body.startswith(b"<svg")
     assert pictures.get((1, Look())) == kept
     assert (kept.version, kept.fetched_at, kept.good_until) == (1, NOW - timedelta(minutes=1), SOON)
 
 
-def test_looks_and_owners_are_kept_apart(pictures: Pictures) -> None:
-    pictures.draw(answer_of(), Look())
+async def test_looks_and_owners_are_kept_apart(pictures: Pictures) -> None:
+    await draw(pictures, answer_of(), Look())
     assert pictures.get((1, Look(theme=Theme.DARK))) is None
     assert pictures.get((2, Look())) is None
 
 
-def test_the_same_version_is_drawn_once(pictures: Pictures) -> None:
-    first = pictures.draw(answer_of(), Look())
-    later = pictures.draw(answer_of(good_until=SOON + timedelta(minutes=1)), Look())
+async def test_the_same_version_is_drawn_once(pictures: Pictures) -> None:
+    first = await draw(pictures, answer_of(), Look())
+    later = await draw(pictures, answer_of(good_until=SOON + timedelta(minutes=1)), Look())
     assert later.picture is first.picture
     assert later.good_until > first.good_until
 
 
-def test_a_new_version_is_drawn_anew(pictures: Pictures) -> None:
-    first = pictures.draw(answer_of(), Look())
-    second = pictures.draw(answer_of(stars=999, version=2), Look())
+async def test_a_new_version_is_drawn_anew(pictures: Pictures) -> None:
+    first = await draw(pictures, answer_of(), Look())
+    second = await draw(pictures, answer_of(stars=999, version=2), Look())
     assert second.picture.plain.etag != first.picture.plain.etag
     assert b"999" in second.picture.body
     assert pictures.get((1, Look())) == second
 
 
-def test_what_needs_a_second_look_is_not_served_as_it_is(pictures: Pictures) -> None:
-    first = pictures.draw(answer_of(freshness=Freshness.SOFT_STALE, good_until=NOW), Look())
+async def test_what_needs_a_second_look_is_not_served_as_it_is(pictures: Pictures) -> None:
+    first = await draw(pictures, answer_of(freshness=Freshness.SOFT_STALE, good_until=NOW), Look())
     assert pictures.get((1, Look())) is None
     # Its drawing is kept all the same.
-    assert pictures.draw(answer_of(), Look()).picture is first.picture
+    assert (await draw(pictures, answer_of(), Look())).picture is first.picture
 
 
-def test_a_dated_picture_is_never_kept(pictures: Pictures) -> None:
-    plain = pictures.draw(answer_of(), Look())
-    dated = pictures.draw(answer_of(freshness=Freshness.HARD_STALE), Look())
+async def test_a_dated_picture_is_never_kept(pictures: Pictures) -> None:
+    plain = await draw(pictures, answer_of(), Look())
+    dated = await draw(pictures, answer_of(freshness=Freshness.HARD_STALE), Look())
     assert dated.picture.body != plain.picture.body
     assert dated.good_until == NOW
     assert pictures.get((1, Look())) == plain
 
 
-def test_memory_is_bounded_in_bytes() -> None:
+async def test_memory_is_bounded_in_bytes() -> None:
     pictures = Pictures(clock=lambda: NOW, memory_bytes=50_000)
     looks = [Look(title=f"number {number}") for number in range(20)]
-    drawn: list[Kept] = [pictures.draw(answer_of(), look) for look in looks]
+    drawn: list[Kept] = [await draw(pictures, answer_of(), look) for look in looks]
     kept = [one for one in map(pictures.get, ((1, look) for look in looks)) if one is not None]
     assert 0 < len(kept) < 20
     assert kept == drawn[-len(kept) :]
     bodies = sum(len(one.picture.body) + len(one.picture.zipped.body) for one in kept)
     assert 20_000 < bodies <= 50_000
+
+
+async def test_an_older_drawing_that_comes_late_does_not_stay() -> None:
+    late, may_end = [], asyncio.Event()
+
+    async def slowly(snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+        if snapshot.version == 1:
+            await may_end.wait()
+        return b"<svg>%d</svg>" % snapshot.version
+
+    pictures = Pictures(clock=lambda: NOW, memory_bytes=1 << 20, draw=slowly)
+    late.append(asyncio.create_task(draw(pictures, answer_of(), Look())))
+    await asyncio.sleep(0)
+    newer = await draw(pictures, answer_of(version=2), Look())
+    may_end.set()
+    assert (await late[0]).picture.body == b"<svg>1</svg>"
+    assert pictures.get((1, Look())) == newer

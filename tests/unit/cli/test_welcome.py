@@ -2,8 +2,8 @@
 
 import pytest
 
+from github_banners.cli.welcome import welcome
 from github_banners.settings import Settings, Token, Url
-from github_banners.welcome import welcome
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
+from github_banners.cli.wishes import advice
 from github_banners.errors import InvalidInput, InvalidOption
 from github_banners.look import OPTIONS, allowed_values, parse_look
-from github_banners.wishes import advice
 
 
 @pytest.mark.parametrize(

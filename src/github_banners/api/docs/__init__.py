@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from github_banners.api.delivery import Outgoing, Picture, accepts_gzip, matches
+from github_banners.api.delivery import Picture, accepts_gzip
+from github_banners.serving.answers import Outgoing, matches
 
 PAGE = "index.html"
 

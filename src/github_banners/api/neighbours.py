@@ -1,0 +1,95 @@
+"""
+What the api needs of others: drawing, storing, and handing on. In one process these are functions.
+
+Whoever else is down, a picture is drawn: by the renderer while it answers in time, else here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import structlog
+
+from github_banners.circuit import Circuit
+from github_banners.database.banners import Banner
+from github_banners.drawing import draw
+from github_banners.errors import BannersError, Rejected
+from github_banners.look import Look
+from github_banners.messages.shapes import StoreAsk
+from github_banners.model import Snapshot
+from github_banners.stats.deadline import Deadline
+
+_log = structlog.get_logger(__name__)
+
+_RENDERER_SECONDS = 0.5
+
+DRAWERS = (_RENDERER, _SELF) = ("renderer", "self")
+"""Who can have drawn a banner, for counting."""
+
+Draw: TypeAlias = Callable[[Snapshot, Look, Deadline], Awaitable[bytes]]
+"""Draws numbers in a look as UTF-8 SVG; it always can, and in time."""
+
+Keep: TypeAlias = Callable[[StoreAsk], Awaitable[object]]
+"""Stores a drawing; returns when it or a newer one lies there, raises BannersError when neither."""
+
+ReadStored: TypeAlias = Callable[[str], Awaitable[bytes | None]]
+"""Reads the drawing that was stored last under a permanent name."""
+
+Publish: TypeAlias = Callable[[Banner, Snapshot], Awaitable[None]]
+"""Hands one new version on; returns when it is acknowledged, raises BannersError when it is not."""
+
+
+async def draw_here(snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+    """Draw in this process."""
+    return draw(snapshot, look)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Who is asked; `health` tells by name whether somebody answered the last time."""
+
+    draw: Draw
+    keep: Keep
+    stored: ReadStored
+    publish: Publish
+    health: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+
+
+class Drawer:
+    """Has pictures drawn by the renderer, and draws them itself when that takes too long."""
+
+    def __init__(
+        self,
+        remote: Callable[[Snapshot, Look], Awaitable[bytes]],
+        *,
+        circuit: Circuit,
+        count: Callable[[str], None],
+    ) -> None:
+        self._remote = remote
+        self._circuit = circuit
+        self._count = count
+
+    async def draw(self, snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+        """Draw, one way or the other."""
+        seconds = deadline.grant(_RENDERER_SECONDS)
+        if seconds > 0 and self._circuit.admit():
+            try:
+                async with asyncio.timeout(seconds):
+                    picture = await self._remote(snapshot, look)
+            except Rejected as error:
+                self._circuit.succeed()
+                _log.warning("renderer.refused", reason=str(error))
+            except (BannersError, TimeoutError) as error:
+                self._note_failure(error)
+            else:
+                if self._circuit.succeed():
+                    _log.info("renderer.back")
+                self._count(_RENDERER)
+                return picture
+        self._count(_SELF)
+        return draw(snapshot, look)
+
+    def _note_failure(self, error: Exception) -> None:
+        if self._circuit.fail():
+            _log.warning("renderer.away", reason=str(error) or type(error).__name__)

@@ -1,0 +1,102 @@
+"""What every command needs: the command itself, settings, logs, and an end that says what it was."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import msgspec
+import typer
+
+from github_banners.errors import BannersError, Misconfigured
+from github_banners.settings import LogLevel, Service, Settings
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="""
+    Live banners of a developer's GitHub work.
+
+    Settings come from the environment; README lists them, `check` tries them.
+    """,
+)
+
+
+def read_settings(*, is_quiet: bool = False, service: Service = Service.ALL_IN_ONE) -> Settings:
+    """Read the environment; who says in one sentence what went wrong logs only when told to."""
+    settings = Settings.from_environment(os.environ, service=service)
+    is_silent = is_quiet and not os.environ.get("LOG_LEVEL")
+    level = LogLevel.ERROR if is_silent else settings.log_level
+    start_logs(msgspec.structs.replace(settings, log_level=level))
+    return settings
+
+
+def start_logs(settings: Settings) -> None:
+    """Log as settings say, and none of their secrets."""
+    from github_banners.serving.logs import configure_logs
+
+    configure_logs(level=settings.log_level, form=settings.log_format, secrets=settings.secrets)
+
+
+@contextmanager
+def running_service() -> Iterator[None]:
+    """Own the terminal, and end the process when everything is closed."""
+    from github_banners.serving.run import leave
+    from github_banners.serving.terminal import own_terminal
+
+    # Until a server listens for it, SIGTERM must unwind what is open, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with own_terminal():
+        try:
+            yield
+        except KeyboardInterrupt:
+            pass
+        except BannersError as error:
+            typer.echo(str(error), err=True)
+            leave(2)
+    leave(0)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a service; a signal before it listens for signals itself ends it as quietly."""
+
+    async def stoppable() -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel if task else loop.stop)
+        await work
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(stoppable())
+
+
+def default_data_dir() -> Path:
+    """Choose a folder that lasts; root's own home is closed to the account PostgreSQL runs as."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/github-banners")
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base).absolute() if base else Path.home() / ".local" / "share") / "github-banners"
+
+
+def sandbox_room() -> ModuleType:
+    """Find the stand-in for GitHub, which is an extra."""
+    try:
+        from github_banners import sandbox as room
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
+        ) from error
+    return room
+
+
+def fail(*lines: str, code: int = 2) -> NoReturn:
+    """End with a sentence and a code."""
+    typer.echo("\n".join(lines), err=True)
+    sys.exit(code)

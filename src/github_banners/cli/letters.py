@@ -1,0 +1,79 @@
+"""The command `dlq`: look at messages that were given up, and send them once more."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from github_banners.cli.base import app, read_settings
+from github_banners.errors import BrokerUnavailable, Misconfigured
+
+if TYPE_CHECKING:
+    from github_banners.messages.dead_letters import DeadLetter
+
+T = TypeVar("T")
+
+_MOST_SHOWN_CHARACTERS = 60
+
+dlq = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""
+    Updates of banners that could not be handled, in Kafka's topic `banner-update.dlq`.
+
+    Needs KAFKA_BROKERS_ADDRS.
+    """,
+)
+app.add_typer(dlq, name="dlq", short_help="Show or re-send updates that were given up.")
+
+
+@dlq.command("list", short_help="Show them.")
+def show(
+    *,
+    limit: Annotated[
+        int, typer.Option(min=1, max=100_000, metavar="NUMBER", help="How many of the newest.")
+    ] = 100,
+) -> None:
+    """Show the newest updates that were given up, oldest first, and whether they were re-sent."""
+    from github_banners.messages.dead_letters import list_dead_letters
+
+    letters = _ask(lambda brokers: list_dead_letters(brokers, limit=limit))
+    for letter in letters:
+        typer.echo(_line(letter))
+    typer.echo(f"{len(letters)} shown." if letters else "There is none.", err=True)
+
+
+@dlq.command(short_help="Send them once more.")
+def replay(
+    *,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="How many at most; the oldest first."),
+    ] = None,
+) -> None:
+    """Send once more, with their original bytes, those that were not re-sent yet."""
+    from github_banners.messages.dead_letters import replay_dead_letters
+
+    done = _ask(lambda brokers: replay_dead_letters(brokers, limit=limit))
+    typer.echo(f"{done.sent} sent.")
+    if done.refused:
+        typer.echo(f"{done.refused} are larger than the broker takes, and stay.", err=True)
+
+
+def _ask(question: Callable[[Sequence[str]], Coroutine[Any, Any, T]]) -> T:
+    brokers = read_settings(is_quiet=True).kafka_brokers_addrs
+    if not brokers:
+        raise Misconfigured("Set KAFKA_BROKERS_ADDRS: the brokers, `host:port`.")
+    try:
+        return asyncio.run(question(brokers))
+    except BrokerUnavailable as error:
+        raise Misconfigured(f"Kafka at {', '.join(brokers)} can't be asked: {error}") from error
+
+
+def _line(letter: "DeadLetter") -> str:
+    """Write one down; what a message holds can steer no terminal."""
+    value = ascii(letter.record.value[:_MOST_SHOWN_CHARACTERS])[2:-1]
+    state = "re-sent" if letter.is_replayed else "given up"
+    told = (letter.failed_at, state, letter.origin, letter.reason, value)
+    return "  ".join(ascii(one)[1:-1] if not one.isprintable() else one for one in told)

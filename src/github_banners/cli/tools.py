@@ -1,0 +1,202 @@
+"""The commands that end: draw a banner, try the set-up; and a GitHub to try all of it on."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from github_banners.cli.base import (
+    app,
+    default_data_dir,
+    fail,
+    read_settings,
+    run,
+    running_service,
+    sandbox_room,
+    start_logs,
+)
+from github_banners.cli.wishes import advice, with_wishes
+from github_banners.errors import InvalidInput, NotFound, Unavailable
+from github_banners.look import Look, parse_login, parse_look
+from github_banners.settings import VARIABLES, Settings
+
+
+@app.command(short_help="Draw one banner, without a database.")
+@with_wishes
+def render(
+    user: Annotated[str, typer.Argument(metavar="USER", help="A login on GitHub.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            allow_dash=True,
+            help="Write it to a file, once it is drawn.",
+        ),
+    ] = None,
+    **wishes: str | None,
+) -> None:
+    """
+    Draw one banner straight from GitHub, as SVG, to standard output.
+
+    The options are those of a banner's address. No database is asked and nothing is kept;
+    GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
+    is 1 when there is no such user or no answer, 2 when an option can't be.
+    """
+    from github_banners import sketch
+
+    settings = read_settings(is_quiet=True)
+    try:
+        login = parse_login(user, field="USER")
+        look = parse_look({name: one for name, one in wishes.items() if one is not None})
+    except InvalidInput as error:
+        fail(advice(error))
+    output = None if output == Path("-") else output
+    if output is not None:
+        sketch.ensure_writable(output)
+    try:
+        svg = asyncio.run(_draw(settings, login, look))
+    except NotFound:
+        fail(f"GitHub knows no user and no organisation called {login}.", code=1)
+    except Unavailable as error:
+        fail(f"GitHub at {settings.github_api_url} can't be asked now: {error}", code=1)
+    if output is None:
+        sys.stdout.buffer.write(svg)
+    else:
+        sketch.replace_file(output, svg)
+        typer.echo(f"Wrote {output}.", err=True)
+
+
+async def _draw(settings: Settings, login: str, look: Look) -> bytes:
+    from github_banners.sketch import sketch, telling
+
+    async with telling(f"Asking GitHub about {login}", stream=sys.stderr):
+        return await sketch(settings, login, look)
+
+
+@app.command(short_help="Try settings, database and tokens.")
+def check() -> None:
+    """
+    Look whether everything works before it serves; starts and changes nothing.
+
+    Names every setting that can't be used, asks the database and GitHub, and tells of each token
+    whose it is and what it has left. The exit code is 0 when everything needed works, 1 when
+    something does not answer as it should, 2 when settings are wrong.
+    """
+    from github_banners.checkup import check_up
+    from github_banners.model import utc_now
+
+    settings = read_settings(is_quiet=True)
+    chosen = [name for name in VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    data_dir = (settings.data_dir or default_data_dir()) / "postgresql"
+    checking = check_up(settings, chosen=chosen, data_dir=data_dir, clock=utc_now)
+    found = asyncio.run(checking)
+    typer.echo(found.to_text())
+    sys.exit(0 if found.is_well else 1)
+
+
+@app.command(short_help="Be GitHub, with invented users.")
+def sandbox(
+    *,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="Port to listen on; 0 takes a free one.")
+    ] = 8090,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Which people to invent.")] = 1,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Recorded answers of GitHub to replay as well."),
+    ] = None,
+    latency: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long every answer waits.")
+    ] = "0ms",
+    fail: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="What goes wrong, in turn: 502, 503, timeout, drop, html, 401, …"
+        ),
+    ] = "",
+    share: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of requests that fail.")
+    ] = 1.0,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOKEN=ACCOUNT",
+            help="A token and the number of its account, none for a revoked one; may be repeated.",
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(metavar="POINTS", help="What every account has left at first.")
+    ] = None,
+) -> None:
+    """
+    Be GitHub: invented users over REST and GraphQL, slow or broken as you wish.
+
+    Let `serve`, `render` and `check` ask it with GITHUB_API_URL. Goes on until Ctrl-C.
+    """
+    from github_banners.serving.run import claim_port
+
+    start_logs(Settings.from_environment(_logging_only()))
+    github = sandbox_room().create_app(
+        seed=seed,
+        recordings=recordings,
+        latency_seconds=_seconds(latency, option="--latency"),
+        failures=_failures(fail),
+        failure_share=share,
+        tokens=dict(_token(one) for one in token or []) or None,
+        budget=budget,
+    )
+    port = claim_port(host, port)
+    with running_service():
+        run(_serve_sandbox(github, host=host, port=port))
+
+
+async def _serve_sandbox(github: Any, *, host: str, port: int) -> None:
+    from github_banners.serving.run import listening, until_stopped
+
+    async with github.lifespan(), listening(github, host=host, port=port) as server:
+        typer.echo(f"A GitHub to try things on: http://{host}:{port}")
+        await until_stopped(server)
+
+
+def _logging_only() -> dict[str, str]:
+    return {name: os.environ.get(name, "") for name in VARIABLES if name.startswith("LOG_")}
+
+
+def _seconds(given: str, *, option: str) -> float:
+    import durationpy
+
+    try:
+        seconds: float = durationpy.from_str(given).total_seconds()
+    except durationpy.DurationError:
+        seconds = -1
+    if not 0 <= seconds <= 60:
+        raise typer.BadParameter("a duration such as 100ms or 2s", param_hint=option)
+    return seconds
+
+
+def _failures(given: str) -> list[Any]:
+    Failure = sandbox_room().Failure  # noqa: N806
+    try:
+        return [Failure(one.strip()) for one in given.split(",") if one.strip()]
+    except ValueError:
+        raise typer.BadParameter(
+            f"one or more of {', '.join(Failure)}", param_hint="--fail"
+        ) from None
+
+
+def _token(given: str) -> tuple[str, int | None]:
+    token, _, account = given.partition("=")
+    if token and account.isdecimal():
+        return token, int(account)
+    if token and not account:
+        return token, None
+    raise typer.BadParameter("TOKEN=ACCOUNT, a number", param_hint="--token")

@@ -1,0 +1,180 @@
+"""
+The calls from one service to another, signed: one client for each remote.
+
+Foreign errors become ours here: what passes by itself is `Unavailable`, what never works is
+`Rejected`. The deadlines of a request belong to whoever calls; a limit of each call's own stands here.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from urllib.parse import quote
+
+import httpx2
+import stamina
+
+from github_banners.errors import (
+    Rejected,
+    RendererUnavailable,
+    StorageUnavailable,
+    Unavailable,
+    UnreadableMessage,
+)
+from github_banners.look import Look
+from github_banners.messages.shapes import StoreAnswer, StoreAsk
+from github_banners.messages.signing import Signer
+from github_banners.messages.tracing import TRACEPARENT, outgoing
+from github_banners.messages.translation import preview_ask_of
+from github_banners.model import Snapshot
+
+_CONNECT_SECONDS = 1.0
+_MOST_CONNECTIONS = 64
+_MOST_SHOWN_CHARACTERS = 200
+_HOPELESS = {400, 413, 422}
+# A connection that the other side closed while it lay in the pool; the call never arrived.
+_CLOSED_MEANWHILE = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+
+
+@asynccontextmanager
+async def open_http(*, timeout: timedelta) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ASYNC109 - the wire's, not ours
+    """Open the connections to a neighbour; `timeout` limits each step of a call."""
+    limits = httpx2.Limits(max_connections=_MOST_CONNECTIONS)
+    seconds = timeout.total_seconds()
+    limit = httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+    async with httpx2.AsyncClient(timeout=limit, limits=limits, trust_env=False) as http:
+        yield http
+
+
+class _Calls:
+    """Signs a call, sends it, and reads what the status means."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        *,
+        base_url: str,
+        signer: Signer,
+        away: type[Unavailable],
+    ) -> None:
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._signer = signer
+        self._away = away
+        self.is_available = True
+
+    async def send(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        """
+        Send a call and give back an answer of 2xx or 404.
+
+        :raises Unavailable: of the remote's own kind: no answer, or one that will be another later
+        :raises Rejected: the remote will never take this
+        """
+        try:
+            answer = await self._send(method, path, body, headers or {})
+        except BaseException:
+            # Who waits no longer has had no answer either.
+            self.is_available = False
+            raise
+        is_taken = answer.is_success or answer.status_code == httpx2.codes.NOT_FOUND
+        self.is_available = is_taken or answer.status_code in _HOPELESS
+        if is_taken:
+            return answer
+        kind = Rejected if self.is_available else self._away
+        words = answer.text[:_MOST_SHOWN_CHARACTERS]
+        raise kind(f"{method} {path} was answered with {answer.status_code}: {words}")
+
+    def unusable(self, reason: str) -> Unavailable:
+        """Take back that the remote has answered: what came is of no use."""
+        self.is_available = False
+        return self._away(reason)
+
+    async def _send(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> httpx2.Response:
+        try:
+            async for attempt in stamina.retry_context(
+                on=_CLOSED_MEANWHILE, attempts=2, wait_initial=0.01, wait_jitter=0.02
+            ):
+                with attempt:
+                    return await self._attempt(method, path, body, headers)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise self._away(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        raise AssertionError("retries end with an answer or an error")
+
+    async def _attempt(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> httpx2.Response:
+        url = self._base_url + path
+        signed = self._signer.sign(method, url, body)
+        said = {TRACEPARENT: outgoing(), "content-type": "application/json", **headers, **signed}
+        return await self._http.request(method, url, content=body, headers=said)
+
+
+class Renderer:
+    """The renderer, seen from afar."""
+
+    def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
+        self._calls = _Calls(http, base_url=base_url, signer=signer, away=RendererUnavailable)
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether the last call was answered, for readiness."""
+        return self._calls.is_available
+
+    async def draw(self, snapshot: Snapshot, look: Look) -> bytes:
+        """
+        Have numbers drawn as SVG.
+
+        :raises RendererUnavailable: it does not answer, or not with a picture
+        :raises Rejected: it can't draw this
+        """
+        ask = preview_ask_of(snapshot, look)
+        answer = await self._calls.send("POST", "/preview", ask.to_json())
+        if not _is_picture(answer):
+            raise self._calls.unusable("what came was no picture")
+        return answer.content
+
+
+class Storage:
+    """The storage, seen from afar."""
+
+    def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
+        self._calls = _Calls(http, base_url=base_url, signer=signer, away=StorageUnavailable)
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether the last call was answered, for readiness."""
+        return self._calls.is_available
+
+    async def keep(self, ask: StoreAsk) -> StoreAnswer:
+        """
+        Have a picture stored; returns when it lies there, or a newer one does.
+
+        :raises StorageUnavailable: it can't be stored now
+        :raises Rejected: it will never be stored
+        """
+        answer = await self._calls.send("POST", "/banners", ask.to_json())
+        try:
+            return StoreAnswer.from_json(answer.content)
+        except UnreadableMessage as error:
+            raise self._calls.unusable(f"what came was no answer: {error}") from error
+
+    async def get(self, name: str) -> bytes | None:
+        """
+        Read a stored picture; None where there is none.
+
+        :raises StorageUnavailable: it can't be read now
+        """
+        answer = await self._calls.send("GET", f"/banners/{quote(name, safe='')}")
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            return None
+        if not _is_picture(answer):
+            raise self._calls.unusable("what came was no picture")
+        return answer.content
+
+
+def _is_picture(answer: httpx2.Response) -> bool:
+    is_svg = answer.headers.get("content-type", "").startswith("image/svg+xml")
+    return is_svg and answer.status_code == httpx2.codes.OK

@@ -1,0 +1,91 @@
+"""The composition root of the renderer: pictures for the api, and every update that comes by Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from github_banners.drawing import draw
+from github_banners.messages.calls import Storage, open_http
+from github_banners.messages.nonces import Nonces
+from github_banners.messages.producer import Producer
+from github_banners.messages.signing import Signer, Verifier
+from github_banners.messages.source import Source
+from github_banners.messages.verify import Gate
+from github_banners.model import Clock, utc_now
+from github_banners.renderer import routes
+from github_banners.renderer.attempts import Outcome
+from github_banners.renderer.consume import Consumption
+from github_banners.renderer.updates import handle_update
+from github_banners.serving.access import Measured
+from github_banners.serving.framework import make_framework
+from github_banners.serving.health import OPEN_PATHS, Health
+from github_banners.serving.metrics import Metrics
+from github_banners.serving.service import Service, owning
+from github_banners.settings import Service as Of
+from github_banners.settings import Settings
+
+CALLERS = (Of.API,)
+"""Who may call."""
+
+_CALL = timedelta(seconds=5)
+
+
+@asynccontextmanager
+async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Service]:
+    """Open the renderer; neither broker nor storage need to be there."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(open_http(timeout=_CALL))
+        signer = Signer(settings.signing_keys[0], service=Of.RENDERER, clock=clock)
+        storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
+        producer = Producer(settings.kafka_brokers_addrs)
+        stack.push_async_callback(producer.close)
+        source = Source(settings.kafka_brokers_addrs)
+        updates = _updates(source, producer, storage, metrics, clock=clock)
+        health = Health(
+            {
+                "storage": lambda: storage.is_available,
+                "broker": lambda: source.is_available and producer.is_available,
+            }
+        )
+        health.expose(metrics)
+        framework = make_framework(routes.HANDLERS, provided={"health": health})
+        await stack.enter_async_context(framework.lifespan())
+        gate = Gate(
+            framework,
+            verifier=Verifier(settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock),
+            open_paths=OPEN_PATHS,
+            most_body_bytes=routes.MOST_BODY_BYTES,
+            note_refusal=metrics.counter(
+                "refused_calls_total", "Calls refused unread.", by="reason"
+            ),
+        )
+        updating = owning(updates.run(asyncio.Event()), name="updates")
+        task = await stack.enter_async_context(updating)
+        yield Service(Measured(gate, metrics=metrics, name=routes.name_of), metrics, [task])
+
+
+def _updates(
+    source: Source, producer: Producer, storage: Storage, metrics: Metrics, *, clock: Clock
+) -> Consumption:
+    count = metrics.counter(
+        "updates_total",
+        "Updates of banners, by what became of each attempt.",
+        by="outcome",
+        kinds=Outcome,
+    )
+    updates = Consumption(
+        source=source,
+        producer=producer,
+        handle=partial(handle_update, draw=draw, store=storage.keep),
+        note=count,
+        now=clock,
+    )
+    metrics.value(
+        "updates_unfinished",
+        "Updates that were taken and are not seen through.",
+        read=lambda: updates.unfinished,
+    )
+    return updates

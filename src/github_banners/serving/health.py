@@ -1,0 +1,67 @@
+"""
+What every service tells of itself: alive, ready and what is away, and its metrics.
+
+A service is ready once it can answer; whatever else is away makes it degraded, not unready.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import HttpMethod, MediaType, route
+from litestar.di import NamedDependency
+from litestar.enums import ScopeType
+from litestar.params import SkipValidation
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from github_banners.serving.metrics import Metrics
+
+OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
+"""What is answered to everybody."""
+
+_READ = [HttpMethod.GET, HttpMethod.HEAD]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a service is: for each neighbour a function that says whether it answers."""
+
+    neighbours: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+
+    def degraded(self) -> Sequence[str]:
+        """Name who is away."""
+        return [name for name, is_available in self.neighbours.items() if not is_available()]
+
+    def expose(self, metrics: Metrics) -> None:
+        """Tell Prometheus too."""
+        metrics.gauge(
+            "neighbour_up",
+            "Whether a neighbour answered the last call: 1 or 0.",
+            by="neighbour",
+            read=self.neighbours,
+        )
+
+
+@route("/healthz", http_method=_READ, media_type=MediaType.JSON)
+async def healthz() -> dict[str, str]:
+    """Say that the process is alive."""
+    return {"status": "alive"}
+
+
+@route("/readyz", http_method=_READ, media_type=MediaType.JSON)
+async def readyz(health: NamedDependency[SkipValidation[Health]]) -> dict[str, Any]:
+    """Say that an answer can be given, and what is away meanwhile."""
+    return {"status": "ready", "degraded": health.degraded()}
+
+
+class WithMetrics:
+    """Middleware that answers `/metrics` itself."""
+
+    def __init__(self, app: ASGIApp, *, metrics: ASGIApp) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the one path, pass on all others."""
+        is_asked = scope["type"] == ScopeType.HTTP and scope["path"] == "/metrics"
+        await (self._metrics if is_asked else self._app)(scope, receive, send)

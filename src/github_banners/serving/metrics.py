@@ -1,0 +1,84 @@
+"""
+What Prometheus may ask for: numbers of one process, each declared where it is counted.
+
+Rooms get plain functions to count with and know no Prometheus. https://prometheus.io/docs/practices/naming/
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from litestar.types import ASGIApp
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    make_asgi_app,
+)
+
+Count: TypeAlias = Callable[..., None]
+"""Counts one more of a kind, given as the values of the labels."""
+
+Observe: TypeAlias = Callable[[str, float], None]
+"""Notes how many seconds one of a kind has taken."""
+
+# When a counter began is one more series for each, and Prometheus finds out without it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+_PREFIX = "banners_"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 10)
+
+
+class Metrics:
+    """A registry of its own for each service, so that several can live in one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    @property
+    def app(self) -> ASGIApp:
+        """Make the application that answers with all of it, whatever the path."""
+        answering: ASGIApp = make_asgi_app(registry=self._registry)
+        return answering
+
+    def counter(
+        self, name: str, what: str, *, by: str | tuple[str, ...], kinds: Iterable[str] = ()
+    ) -> Count:
+        """Declare a counter; `kinds` of a single label stand there from the start, with 0."""
+        labels = (by,) if isinstance(by, str) else by
+        counter = Counter(_PREFIX + name, what, labels, registry=self._registry)
+        children: dict[tuple[str, ...], Callable[[], None]] = {}
+
+        def count(*kind: str) -> None:
+            increase = children.get(kind)
+            if increase is None:
+                increase = children[kind] = counter.labels(*kind).inc
+            increase()
+
+        for kind in kinds:
+            counter.labels(kind)
+        return count
+
+    def seconds(self, name: str, what: str, *, by: str) -> Observe:
+        """Declare a histogram of durations with one label."""
+        histogram = Histogram(_PREFIX + name, what, [by], registry=self._registry, buckets=_SECONDS)
+        return lambda kind, seconds: histogram.labels(kind).observe(seconds)
+
+    def gauge(
+        self, name: str, what: str, *, by: str, read: Mapping[str, Callable[[], float]]
+    ) -> None:
+        """Declare numbers that are read when they are asked for."""
+        gauge = Gauge(_PREFIX + name, what, [by], registry=self._registry)
+        for kind, tell in read.items():
+            gauge.labels(kind).set_function(tell)
+
+    def value(self, name: str, what: str, *, read: Callable[[], float]) -> None:
+        """Declare a single number that is read when it is asked for."""
+        Gauge(_PREFIX + name, what, registry=self._registry).set_function(read)

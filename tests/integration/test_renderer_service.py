@@ -1,0 +1,303 @@
+"""The renderer as other services meet it: its handlers behind its gate, in process."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+from litestar.types import ASGIApp
+
+from github_banners.api.neighbours import Drawer
+from github_banners.circuit import Circuit
+from github_banners.drawing import draw
+from github_banners.errors import Rejected, RendererUnavailable
+from github_banners.look import Field, Look, Theme
+from github_banners.messages.calls import Renderer
+from github_banners.messages.nonces import Nonces
+from github_banners.messages.shapes import PreviewAsk
+from github_banners.messages.signing import Signer, Verifier
+from github_banners.messages.translation import preview_ask_of, wish_of
+from github_banners.messages.verify import Gate
+from github_banners.model import Owner, Snapshot, Stats
+from github_banners.renderer import routes
+from github_banners.serving.framework import make_framework
+from github_banners.serving.health import OPEN_PATHS, Health
+from github_banners.settings import Secret
+from github_banners.stats.deadline import Deadline
+from github_banners.storage.pictures import check_picture
+from tests.integration.test_storage_service import UNSIGNED, in_one_task, send
+from tests.unit.api.asgi import Answered
+from tests.unit.messages.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
+from tests.unit.messages.captured import PREVIEW
+
+EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
+STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
+FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
+SNAPSHOT = Snapshot(Owner(4, "WyCats", "U_4", "Yehuda Katz"), STATS, FETCHED_AT, 7)
+LOOKS = {
+    "plain": Look(),
+    "dark": Look(theme=Theme.DARK),
+    "with options": Look(theme=Theme.DARK, hide=(Field.STARS,), langs_count=2, border=False),
+    "with a title": Look(title="Čau & <hi>"),
+}
+
+
+@dataclass
+class Scene:
+    """A renderer, and the client that others have of it."""
+
+    app: ASGIApp
+    client: Renderer
+
+    async def send(self, body: bytes, path: bytes = b"/preview", method: str = "POST") -> Answered:
+        return await send(self.app, signed(Call(method, path, b"", (), body)))
+
+
+@asynccontextmanager
+async def opened(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
+    framework = make_framework(routes.HANDLERS, provided={"health": Health()})
+    async with framework.lifespan():
+        yield Gate(
+            framework,
+            verifier=Verifier(tuple(keys), callers=["api"], nonces=Nonces(), clock=lambda: NOW),
+            open_paths=OPEN_PATHS,
+            most_body_bytes=routes.MOST_BODY_BYTES,
+        )
+
+
+def client_of(http: httpx2.AsyncClient, key: Secret = CURRENT, *, service: str = "api") -> Renderer:
+    signer = Signer(key, service=service, clock=lambda: NOW)
+    return Renderer(http, base_url="http://renderer", signer=signer)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with in_one_task(opened()) as app:
+        transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+        async with httpx2.AsyncClient(transport=transport) as http:
+            yield Scene(app, client_of(http))
+
+
+def changed(**fields: object) -> bytes:
+    return json.dumps(json.loads(PREVIEW) | fields).encode()
+
+
+def without(field: str) -> bytes:
+    message = json.loads(PREVIEW)
+    del (message if field in message else message["stats"])[field]
+    return json.dumps(message).encode()
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=list(LOOKS))
+async def test_what_it_draws_is_what_the_api_would_draw(scene: Scene, look: Look) -> None:
+    assert await scene.client.draw(SNAPSHOT, look) == draw(SNAPSHOT, look)
+    assert scene.client.is_available
+
+
+async def test_the_api_has_it_draw(scene: Scene) -> None:
+    counted: list[str] = []
+    drawer = Drawer(scene.client.draw, circuit=Circuit(time.monotonic), count=counted.append)
+    picture = await drawer.draw(SNAPSHOT, Look(), Deadline(3.0, 1.8))
+    assert (picture, counted) == (draw(SNAPSHOT, Look()), ["renderer"])
+
+
+async def test_a_body_of_the_other_program_is_drawn_as_it_wants_it(scene: Scene) -> None:
+    answered = await scene.send(PREVIEW)
+    assert answered.status == 200
+    assert answered.headers["content-type"].startswith("image/svg+xml")
+    assert answered.headers["x-content-type-options"] == "nosniff"
+    assert answered.headers["content-length"] == str(len(answered.body))
+    assert answered.body == draw(*wish_of(PreviewAsk.from_json(PREVIEW)))
+    assert b"wycats" in answered.body
+    check_picture(answered.body)
+
+
+async def test_the_other_program_could_draw_what_we_ask_for() -> None:
+    asked: list[Any] = []
+
+    def other_renderer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(json.loads(request.content))
+        return httpx2.Response(
+            200, headers={"content-type": "image/svg+xml"}, content=b"<svg>theirs</svg>"
+        )
+
+    snapshot, look = wish_of(PreviewAsk.from_json(PREVIEW))
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_renderer)) as http:
+        assert await client_of(http).draw(snapshot, look) == b"<svg>theirs</svg>"
+    expected = json.loads(PREVIEW) | {"fetched_at": "2026-11-22T16:36:37.586084Z"}
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize("name", [EVIL, "Ünï ©ödé", "名前" * 15, "", "x" * 1024])
+async def test_whatever_a_name_holds_it_is_drawn(scene: Scene, name: str) -> None:
+    answered = await scene.send(changed(display_name=name, look={"title": (name or "x")[:64]}))
+    assert answered.status == 200
+    check_picture(answered.body)
+    assert b"<script" not in answered.body
+
+
+async def test_the_largest_body_that_is_agreed_fits(scene: Scene) -> None:
+    languages = {f"{number:04}".ljust(100, "x"): 10**12 - 1 for number in range(1000)}
+    largest = PREVIEW.replace(
+        PREVIEW[PREVIEW.index(b'{"C"') : PREVIEW.index(b"}", PREVIEW.index(b'{"C"')) + 1],
+        json.dumps(languages, separators=(",", ":")).encode(),
+    )
+    message = json.loads(largest) | {"language_bytes": languages, "display_name": "x" * 1024}
+    body = json.dumps(message, separators=(",", ":")).encode()
+    assert routes.MOST_BODY_BYTES * 0.8 < len(body) <= routes.MOST_BODY_BYTES
+    assert (await scene.send(body)).status == 200
+
+
+REQUIRED = ("username", "banner_type", "stats", "fetched_at", "total_repos", "languages")
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+async def test_a_body_without_a_field_is_refused(scene: Scene, field: str) -> None:
+    refused = await scene.send(without(field))
+    assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+async def test_a_missing_field_is_named(scene: Scene, field: str) -> None:
+    assert field.encode() in (await scene.send(without(field))).body
+
+
+WRONG = {
+    "empty": b"",
+    "no json": b"<svg/>",
+    "list": b"[]",
+    "deep": b'{"username":' + b"[" * 100_000,
+    "unknown theme": changed(banner_type="neon"),
+    "name without a letter": changed(username=""),
+    "long name": changed(username="x" * 40),
+    "long display name": changed(display_name="x" * 1025),
+    "time without a zone": changed(fetched_at="2026-11-22T16:36:37"),
+    "unknown option": changed(look={"radius": 21}),
+    "unknown format": changed(format="gif"),
+    "fractions": PREVIEW.replace(b":150", b":150.5"),
+    "negative": PREVIEW.replace(b":150", b":-1"),
+    "half a character": changed(username="\ud800"),
+}
+
+
+@pytest.mark.parametrize("body", WRONG.values(), ids=list(WRONG))
+async def test_what_can_not_be_read_is_refused(scene: Scene, body: bytes) -> None:
+    refused = await scene.send(body)
+    assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
+    assert refused.headers["content-type"] == "application/json"
+
+
+async def test_a_format_that_it_does_not_draw_is_named(scene: Scene) -> None:
+    refused = await scene.send(changed(format="png"))
+    assert refused.status == 400
+    assert json.loads(refused.body) == {
+        "error": "invalid inputs",
+        "field": "format",
+        "allowed": ["svg"],
+    }
+    assert (await scene.send(changed(format="svg"))).status == 200
+
+
+async def test_a_wish_that_can_not_be_drawn_is_rejected_for_good(scene: Scene) -> None:
+    nobody = Snapshot(Owner(4, "x" * 40), STATS, FETCHED_AT)
+    with pytest.raises(Rejected, match="400"):
+        await scene.client.draw(nobody, Look())
+    assert scene.client.is_available
+
+
+async def test_a_body_beyond_the_limit_is_too_large(scene: Scene) -> None:
+    fits = PREVIEW + b" " * (routes.MOST_BODY_BYTES - len(PREVIEW))
+    assert (await scene.send(fits)).status == 200
+    call = signed(Call("POST", b"/preview", b"", (), fits + b" "))
+    told = call.with_header("content-length", str(len(call.body)))
+    for answered in (
+        await send(scene.app, told),
+        await send(scene.app, call),
+        await send(scene.app, call, chunk_bytes=1 << 14),
+    ):
+        assert (answered.status, answered.body) == (413, b'{"error":"too large"}')
+
+
+SHUT = [
+    ("POST", b"/preview"), ("GET", b"/preview"), ("HEAD", b"/preview"), ("OPTIONS", b"/preview"),
+    ("PROPFIND", b"/preview"), ("POST", b"/healthz"), ("DELETE", b"/readyz"), ("GET", b"/healthz/"),
+    ("GET", b"/"), ("GET", b""), ("GET", b"/docs"), ("GET", b"/preview/../healthz"),
+    ("GET", b"/nothing/of/the/kind"), ("GET", b"//readyz"),
+]  # fmt: skip
+
+
+async def test_all_but_the_probes_needs_a_signature(scene: Scene) -> None:
+    for method, path in SHUT:
+        refused = await send(scene.app, Call(method, path, b"", (), PREVIEW))
+        assert (refused.status, refused.body) == UNSIGNED, (method, path)
+    for path in (b"/healthz", b"/readyz"):
+        for method in ("GET", "HEAD"):
+            assert (await send(scene.app, Call(method, path, b"", (), b""))).status == 200
+
+
+@pytest.mark.parametrize("caller", ["storage", "renderer", "gateway", "API"])
+async def test_only_the_api_may_ask(scene: Scene, caller: str) -> None:
+    call = signed(Call(path=b"/preview", body=PREVIEW), params=parameters(keyid=caller))
+    refused = await send(scene.app, call)
+    assert (refused.status, refused.body) == UNSIGNED
+
+
+async def test_a_websocket_is_not_even_accepted(scene: Scene) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def note(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "websocket", "path": "/preview", "raw_path": b"/preview", "headers": []}
+    await scene.app(scope, receive, note)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", b"/preview", 405), ("PUT", b"/preview", 405), ("POST", b"/banners", 404)],
+)
+async def test_who_is_one_of_us_learns_what_there_is(
+    scene: Scene, method: str, path: bytes, status: int
+) -> None:
+    answered = await scene.send(PREVIEW, path, method)
+    assert answered.status == status
+    assert ("POST" in answered.headers.get("allow", "")) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "is_taken"),
+    [
+        ((CURRENT,), CURRENT, True),
+        ((FOREIGN, CURRENT), CURRENT, True),
+        ((FOREIGN,), CURRENT, False),
+        ((CURRENT, PREVIOUS), FOREIGN, False),
+    ],
+    ids=["the same key", "the key before", "another key", "a foreign key"],
+)
+async def test_both_sides_need_one_key(
+    keys: tuple[Secret, ...], key: Secret, is_taken: bool
+) -> None:
+    async with opened(keys) as app:
+        transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+        async with httpx2.AsyncClient(transport=transport) as http:
+            client = client_of(http, key)
+            if is_taken:
+                assert await client.draw(SNAPSHOT, Look()) == draw(SNAPSHOT, Look())
+            else:
+                with pytest.raises(RendererUnavailable, match="401"):
+                    await client.draw(SNAPSHOT, Look())
+            assert client.is_available is is_taken
+
+
+async def test_a_wish_travels_whole(scene: Scene) -> None:
+    body = preview_ask_of(SNAPSHOT, LOOKS["with options"]).to_json()
+    assert (await scene.send(body)).body == draw(SNAPSHOT, LOOKS["with options"])

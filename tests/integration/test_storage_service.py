@@ -1,0 +1,600 @@
+"""The storage as other services meet it: behind its gate, on a real disk, in process."""
+
+import asyncio
+import json
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import httpx2
+import pytest
+from litestar.types import ASGIApp
+
+from github_banners.errors import Rejected, StorageUnavailable
+from github_banners.messages.calls import Storage
+from github_banners.messages.shapes import StoreAnswer, StoreAsk
+from github_banners.messages.signing import Signer
+from github_banners.serving.service import Service
+from github_banners.settings import Settings, StorageUrl
+from github_banners.storage.app import open_storage
+from github_banners.storage.pictures import MOST_BYTES, with_version
+from github_banners.storage.routes import MOST_BODY_BYTES, VERSION_HEADER
+from tests.unit.api.asgi import Answered
+from tests.unit.messages.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
+from tests.unit.messages.captured import STORE
+from tests.unit.serving.test_metrics import scrape
+
+T = TypeVar("T")
+
+SETTINGS = Settings(services_secret_key=CURRENT, services_secret_key_previous=PREVIOUS)
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><text>\xc3\xa9</text></svg>'
+NEWER = SVG.replace(b"\xc3\xa9", b"newer")
+SECRET_SVG = SVG.replace(b"\xc3\xa9", b"not for you")
+NAME, VERSION = "wycats-dark", 5
+UNSIGNED = (401, b'{"error":"signature refused"}')
+URL = f"/banners/{NAME}"
+
+
+async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> Answered:
+    """Send a call as it is: no client has a chance to tidy up its path."""
+    body = [call.body[at : at + chunk_bytes] for at in range(0, len(call.body), chunk_bytes)]
+    chunks = iter(body or [b""])
+    answered, left = Answered(), max(1, len(body))
+    scope: Any = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": call.method,
+        "scheme": "http",
+        "path": unquote_to_bytes(call.path).decode(errors="replace"),
+        "raw_path": call.path,
+        "query_string": call.query,
+        "root_path": "",
+        "headers": [(b"host", b"storage"), *call.headers],
+        "client": ("127.0.0.1", 1),
+        "server": ("storage", 80),
+    }
+
+    async def receive() -> Any:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": next(chunks), "more_body": left > 0}
+
+    async def note(message: Any) -> None:
+        answered.messages.append(message)
+
+    await app(scope, receive, note)
+    return answered
+
+
+def get(path: bytes = URL.encode(), *, method: str = "GET", **headers: str) -> Call:
+    raw = tuple((name.replace("_", "-").encode(), text.encode()) for name, text in headers.items())
+    return signed(Call(method, path, b"", raw, b""))
+
+
+def post(body: bytes) -> Call:
+    return signed(Call("POST", b"/banners", b"", (), body))
+
+
+def store_body(svg: bytes = SVG, **fields: object) -> bytes:
+    """A request to store, in the form in which the other program sends it."""
+    message = json.loads(STORE) | {"banner_info": b64encode(svg).decode()} | fields
+    return json.dumps(message).encode()
+
+
+def as_the_other_program_reads(answered: Answered) -> str:
+    """Read an answer as its api does: 200 or 201, and a text `url`; all else it throws away."""
+    assert answered.status in {200, 201}
+    url: str = json.loads(answered.body)["url"]
+    return url
+
+
+def tree(folder: Path) -> Mapping[str, bytes | None]:
+    """All that lies below a folder, with what it holds."""
+    return {
+        str(one.relative_to(folder)): one.read_bytes() if one.is_file() else None
+        for one in sorted(folder.rglob("*"))
+    }
+
+
+@dataclass
+class Scene:
+    """A storage, and the client that others have of it, in a folder where other files lie."""
+
+    service: Service
+    home: Path
+    client: Storage
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "inner" / "banners"
+
+    async def send(self, call: Call, **more: int) -> Answered:
+        return await send(self.service.app, call, **more)
+
+
+@asynccontextmanager
+async def in_one_task(context: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a context in one task: a fixture does not, and the framework insists."""
+    opened: asyncio.Queue[T] = asyncio.Queue()
+    may_end = asyncio.Event()
+
+    async def hold() -> None:
+        async with context as it:
+            opened.put_nowait(it)
+            await may_end.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(hold())
+        yield await opened.get()
+        may_end.set()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    url = (tmp_path / "inner" / "banners").as_uri()
+    opening = open_storage(SETTINGS, default_url=url, clock=lambda: NOW)
+    async with in_one_task(opening) as service:
+        transport = httpx2.ASGITransport(app=service.app)  # type: ignore[arg-type]
+        async with httpx2.AsyncClient(transport=transport) as http:
+            signer = Signer(CURRENT, service="api", clock=lambda: NOW)
+            yield Scene(service, tmp_path, Storage(http, base_url="http://storage", signer=signer))
+
+
+def ask_of(svg: bytes = SVG, *, version: int | None = VERSION, path: str = NAME) -> StoreAsk:
+    return StoreAsk(url_path=path, banner_info=svg, banner_format="svg", version=version)
+
+
+async def test_what_one_service_stores_another_reads(scene: Scene) -> None:
+    assert await scene.client.get(NAME) is None
+    assert await scene.client.keep(ask_of()) == StoreAnswer(url=URL)
+    assert await scene.client.get(NAME) == SVG
+    assert scene.client.is_available
+
+
+async def test_an_older_picture_is_superseded_and_an_equal_one_overwrites(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    older = await scene.client.keep(ask_of(NEWER, version=VERSION - 1))
+    assert older == StoreAnswer(url=URL, superseded=True)
+    assert await scene.client.get(NAME) == SVG
+    assert await scene.client.keep(ask_of(NEWER)) == StoreAnswer(url=URL)
+    assert await scene.client.get(NAME) == NEWER
+
+
+async def test_of_many_at_once_the_newest_stays(scene: Scene) -> None:
+    asks = [ask_of(SVG.replace(b"\xc3\xa9", b"%d" % one), version=one) for one in range(40)]
+    answers = await asyncio.gather(*(scene.client.keep(one) for one in asks[::2] + asks[1::2]))
+    assert {one.url for one in answers} == {URL}
+    assert await scene.client.get(NAME) == asks[-1].banner_info
+    assert (await scene.send(get())).headers[VERSION_HEADER] == "39"
+
+
+async def test_any_case_of_letters_is_the_same_banner(scene: Scene) -> None:
+    assert (await scene.client.keep(ask_of(path="WyCats-DARK"))).url == URL
+    assert (await scene.send(get(b"/banners/WYCATS-dark"))).body == SVG
+
+
+async def test_a_picture_comes_with_its_type_its_version_and_its_tag(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    found = await scene.send(get())
+    assert (found.status, found.body) == (200, SVG)
+    assert (
+        found.headers.items()
+        >= {
+            "content-type": "image/svg+xml",
+            "content-length": str(len(SVG)),
+            "x-content-type-options": "nosniff",
+            "cache-control": "no-cache",
+            VERSION_HEADER: str(VERSION),
+        }.items()
+    )
+    etag = found.headers["etag"]
+    assert etag[0] == etag[-1] == '"'
+    for tags in (etag, f'"other", W/{etag}', "*"):
+        same = await scene.send(get(if_none_match=tags))
+        assert (same.status, same.body) == (304, b"")
+        assert (same.headers["etag"], same.headers[VERSION_HEADER]) == (etag, str(VERSION))
+        assert "content-type" not in same.headers
+    assert (await scene.send(get(if_none_match='"other"'))).status == 200
+
+
+async def test_another_picture_has_another_tag(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    etag = (await scene.send(get())).headers["etag"]
+    await scene.client.keep(ask_of(version=VERSION + 1))
+    assert (await scene.send(get(if_none_match=etag))).headers[VERSION_HEADER] == str(VERSION + 1)
+    await scene.client.keep(ask_of(NEWER, version=VERSION + 2))
+    assert (await scene.send(get(if_none_match=etag))).body == NEWER
+
+
+async def test_head_says_what_get_says(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    head, whole = await scene.send(get(method="HEAD")), await scene.send(get())
+    assert (head.status, head.headers) == (200, whole.headers)
+    same = await scene.send(get(method="HEAD", if_none_match=whole.headers["etag"]))
+    assert same.status == 304
+    assert (await scene.send(get(b"/banners/nobody", method="HEAD"))).status == 404
+
+
+async def test_a_body_of_the_other_program_is_taken_and_the_answer_is_what_it_reads(
+    scene: Scene,
+) -> None:
+    answered = await scene.send(post(store_body()))
+    assert as_the_other_program_reads(answered) == URL
+    assert json.loads(answered.body) == {"url": URL}
+    assert await scene.client.get(NAME) == SVG
+    # Without a version it is as new as what is there.
+    await scene.client.keep(ask_of())
+    assert as_the_other_program_reads(await scene.send(post(store_body(NEWER)))) == URL
+    found = await scene.send(get())
+    assert (found.body, found.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
+
+
+async def test_an_answer_about_a_newer_picture_can_be_read_by_the_other_program_too(
+    scene: Scene,
+) -> None:
+    await scene.client.keep(ask_of())
+    answered = await scene.send(post(store_body(version=1)))
+    assert as_the_other_program_reads(answered) == URL
+    assert json.loads(answered.body) == {"url": URL, "superseded": True}
+
+
+async def test_the_other_program_could_store_what_we_send() -> None:
+    sent: list[Any] = []
+
+    def other_storage(request: httpx2.Request) -> httpx2.Response:
+        sent.append(json.loads(request.content))
+        plain = {"content-type": "text/plain; charset=utf-8"}
+        return httpx2.Response(200, headers=plain, content=b'{"url":"/banners/WyCats-dark"}')
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_storage)) as http:
+        signer = Signer(CURRENT, service="api", clock=lambda: NOW)
+        client = Storage(http, base_url="http://storage", signer=signer)
+        answer = await client.keep(ask_of(version=None))
+    assert answer == StoreAnswer(url="/banners/WyCats-dark")
+    (message,) = sent
+    assert message.keys() == json.loads(STORE).keys()
+    assert b64decode(message["banner_info"], validate=True) == SVG
+
+
+# What is asked of the service
+
+OPEN = [("GET", b"/healthz"), ("HEAD", b"/healthz"), ("GET", b"/readyz"), ("HEAD", b"/readyz")]
+SHUT = [
+    ("POST", b"/banners"), ("GET", URL.encode()), ("HEAD", URL.encode()), ("GET", b"/banners"),
+    ("DELETE", URL.encode()), ("PUT", URL.encode()), ("OPTIONS", b"/banners"),
+    ("PROPFIND", b"/banners"), ("POST", b"/healthz"), ("DELETE", b"/readyz"),
+    ("OPTIONS", b"/healthz"), ("GET", b"/healthz/"), ("GET", b"/HEALTHZ"),
+    ("GET", b"/healthz/../banners/wycats-dark"), ("GET", b"/banners/../healthz"),
+    ("GET", b"/readyz;x"), ("GET", b"/"), ("GET", b""), ("GET", b"/schema"), ("GET", b"/docs"),
+    ("GET", b"/nothing/of/the/kind"), ("GET", b"//healthz"), ("GET", b"http://storage/healthz"),
+    ("GET", b"/\xc3\xa9"),
+]  # fmt: skip
+
+
+async def test_probes_need_no_signature(scene: Scene) -> None:
+    for method, path in OPEN:
+        assert (await scene.send(Call(method, path, b"", (), b""))).status == 200
+
+
+async def test_all_else_does(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    before = tree(scene.home)
+    for method, path in SHUT:
+        refused = await scene.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
+        assert (refused.status, refused.body) == UNSIGNED, (method, path)
+        assert refused.headers.keys() == {"content-type", "content-length"}
+    assert tree(scene.home) == before
+
+
+FORGED = {
+    "foreign key": signed(Call(body=store_body()), key=FOREIGN),
+    "another service": signed(Call(body=store_body()), params=parameters(keyid="gateway")),
+    "storage itself": signed(Call(body=store_body()), params=parameters(keyid="storage")),
+    "another body": replace(signed(Call(body=store_body())), body=store_body(NEWER)),
+    "another path": replace(signed(Call(path=b"/banner", body=store_body())), path=b"/banners"),
+    "another query": replace(signed(Call(body=store_body())), query=b"v=2"),
+    "long ago": signed(Call(body=store_body()), params=parameters(created=1)),
+}
+
+
+async def test_a_forged_call_stores_nothing(scene: Scene) -> None:
+    for reason, call in FORGED.items():
+        refused = await scene.send(call)
+        assert (refused.status, refused.body) == UNSIGNED, reason
+    assert tree(scene.home) == {}
+
+
+async def test_the_same_call_twice_is_taken_once(scene: Scene) -> None:
+    call = post(store_body())
+    assert [(await scene.send(call)).status for _ in range(3)] == [200, 401, 401]
+
+
+async def test_the_key_before_is_good_while_it_is_replaced(scene: Scene) -> None:
+    call = signed(Call(path=b"/banners", body=store_body()), key=PREVIOUS)
+    assert (await scene.send(call)).status == 200
+
+
+@pytest.mark.parametrize("caller", ["api", "renderer"])
+async def test_two_services_may_call(scene: Scene, caller: str) -> None:
+    call = signed(Call(body=store_body()), params=parameters(keyid=caller))
+    assert (await scene.send(call)).status == 200
+
+
+async def test_a_websocket_is_not_even_accepted(scene: Scene) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def note(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "websocket", "path": "/healthz", "raw_path": b"/healthz", "headers": []}
+    await scene.service.app(scope, receive, note)
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_who_is_one_of_us_learns_what_there_is(scene: Scene) -> None:
+    reads, writes = {"GET", "HEAD", "OPTIONS"}, {"POST", "OPTIONS"}
+    for method, path, allowed in [
+        ("GET", b"/nothing/of/the/kind", None),
+        ("GET", b"/", None),
+        ("GET", b"/schema", None),
+        ("GET", b"/banners", writes),
+        ("PUT", b"/banners", writes),
+        ("DELETE", URL.encode(), reads),
+        ("POST", URL.encode(), reads),
+    ]:
+        answered = await scene.send(get(path, method=method))
+        assert answered.status == (405 if allowed else 404), (method, path)
+        assert answered.headers["content-type"] == "application/json"
+        told = answered.headers.get("allow")
+        assert (told and {one.strip() for one in told.split(",")}) == allowed
+
+
+# What tries to get out of the store
+
+ESCAPES = [
+    "", ".", "..", "../outside", "../../outside", "..\\outside", "a/../../outside",
+    "./wycats-dark", "a/b", "/outside", "//outside", "/etc/passwd", "file:///etc/passwd",
+    "%2e%2e%2foutside", "%252e%252e%252foutside", "..%2foutside", "%00", "wycats-dark\0",
+    "wycats-dark\0.svg", "a\\b", "C:\\outside", ".hidden", ".locks", ".locks/00",
+    "wycats-dark\n", "wycats-dark\r\n", "\nwycats-dark", "wycats-dark ", "wycats-dark/",
+    "wycats-dark.svg", "-wycats", "~root", "$HOME", "x" * 129, "x" * 300, "x" * 100_000,
+    # What folds to a slash, to dots or to letters of a banner that is there.
+    "..\u2044outside", "..\uff0foutside", "..\u2215outside", "\u2024\u2024/outside",
+    "\uff0e\uff0e\uff0foutside", "\u212a", "wycats-dar\u212a", "wycat\u017f-dark",
+    "wycats\u2010dark", "wycats-dark\u200b", "\ufeffwycats-dark", "wycats-dark\u0301", "\u0661",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def besieged(scene: Scene) -> Scene:
+    """The same storage, with files within reach that would show what got out."""
+    await scene.client.keep(ask_of())
+    stolen = with_version(SECRET_SVG, 1)
+    for place in (scene.home, scene.folder.parent):
+        (place / "outside.svg").write_bytes(stolen)
+    (scene.folder / ".hidden.svg").write_bytes(stolen)
+    (scene.folder / "sub").mkdir()
+    (scene.folder / "sub" / "inner.svg").write_bytes(stolen)
+    return scene
+
+
+async def test_no_path_that_is_stored_leads_anywhere_else(besieged: Scene) -> None:
+    before = tree(besieged.home)
+    for path in ESCAPES:
+        refused = await besieged.send(post(store_body(NEWER, url_path=path, version=99)))
+        problem = json.loads(refused.body)
+        assert (refused.status, problem.get("field")) == (400, "url_path"), path[:300]
+    assert tree(besieged.home) == before
+
+
+async def test_no_path_that_is_no_text_is_stored(besieged: Scene) -> None:
+    before = tree(besieged.home)
+    for path in ("\ud800", "..\ud800", 5, None, ["a"], {"a": 1}):
+        refused = await besieged.send(post(store_body(NEWER, url_path=path, version=99)))
+        assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs"), path
+    assert tree(besieged.home) == before
+
+
+ESCAPES_ON_THE_WIRE = [
+    b".", b"..", b"../outside", b"../../outside", b"%2e%2e%2foutside", b"%2E%2E/outside",
+    b"..%2foutside", b"..%5coutside", b"..\\outside", b"%252e%252e%252foutside",
+    b"%25252e%25252e%25252foutside", b"a/../../outside", b"wycats-dark/../../outside",
+    b"sub", b"sub/inner", b"sub%2finner", b"/outside", b"//outside",
+    b"outside", b"%2foutside", b"/etc/passwd", b"%2fetc%2fpasswd", b"%00", b"wycats-dark%00",
+    b"wycats-dark%00.svg", b"wycats-dark%0a", b"wycats-dark%0d%0a", b"%20wycats-dark",
+    b"wycats-dark%20", b"a%5cb", b".hidden", b"%2ehidden", b".locks", b".locks/00",
+    b".locks%2f00", b"wycats-dark.svg", b"~root", b"x" * 129, b"x" * 300, b"x" * 60_000,
+    b"wycats-dark%", b"wycats-dark%zz", b"wycats-dark;x", b"wycats-dark%ff",
+    # Overlong dots and slash, U+2044, U+FF0F, full-width dots, the Kelvin sign, the long s.
+    b"%c0%ae%c0%ae%c0%afoutside", b"..%e2%81%84outside", b"..%ef%bc%8foutside",
+    b"%ef%bc%8e%ef%bc%8e%ef%bc%8foutside", b"%e2%84%aa", b"wycats-dar%e2%84%aa",
+    b"wycat%c5%bf-dark",
+]  # fmt: skip
+REFUSED_EARLIER = {
+    b"": 405,  # the framework takes it for `/banners`
+    b"/": 405,
+    "wycats-dar\u212a".encode(): 401,  # nothing beyond ASCII can be signed
+}
+STATUSES = dict.fromkeys(ESCAPES_ON_THE_WIRE, 404) | REFUSED_EARLIER
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_no_path_that_is_read_leads_anywhere_else(besieged: Scene, method: str) -> None:
+    before = tree(besieged.home)
+    for path, status in STATUSES.items():
+        refused = await besieged.send(get(b"/banners/" + path, method=method))
+        assert refused.status == status, path[:300]
+        assert refused.headers["content-type"] == "application/json"
+        assert b"not for you" not in refused.body
+        assert VERSION_HEADER not in refused.headers
+    assert tree(besieged.home) == before
+
+
+# What is no picture
+
+NO_PICTURES = {
+    "empty": b"",
+    "text": b"hello",
+    "as it was captured, without a namespace": b64decode(json.loads(STORE)["banner_info"]),
+    "document type": b"<!DOCTYPE svg>" + SVG,
+    "entities": b'<!DOCTYPE svg [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]>' + SVG,
+    "from outside": b'<!DOCTYPE svg SYSTEM "file:///etc/passwd">' + SVG,
+    "page": b'<html xmlns="http://www.w3.org/1999/xhtml"/>',
+    "other root": b'<g xmlns="http://www.w3.org/2000/svg"/>',
+    "cut short": SVG[:-1],
+    "more behind": SVG + SVG,
+    "latin-1": SVG.replace(b"\xc3\xa9", b"\xe9"),
+    "utf-16": SVG.decode().encode("utf-16"),
+    "zero": SVG + b"\0",
+    "png": b"\x89PNG\r\n\x1a\n",
+    "above 1 MB": SVG + b" " * (MOST_BYTES + 1 - len(SVG)),
+}
+
+
+@pytest.mark.parametrize("svg", NO_PICTURES.values(), ids=list(NO_PICTURES))
+async def test_what_is_no_picture_is_refused_and_the_old_one_stays(
+    scene: Scene, svg: bytes
+) -> None:
+    await scene.client.keep(ask_of())
+    before = tree(scene.home)
+    refused = await scene.send(post(store_body(svg, version=99)))
+    problem = json.loads(refused.body)
+    assert (refused.status, problem["field"]) == (400, "banner_info")
+    assert tree(scene.home) == before
+    with pytest.raises(Rejected, match="400"):
+        await scene.client.keep(ask_of(svg, version=99))
+    assert scene.client.is_available
+
+
+async def test_a_picture_of_1_mb_is_stored(scene: Scene) -> None:
+    largest = SVG + b" " * (MOST_BYTES - len(SVG))
+    assert (await scene.client.keep(ask_of(largest))).url == URL
+    assert await scene.client.get(NAME) == largest
+
+
+UNREADABLE = {
+    "empty": b"",
+    "no json": b"<svg/>",
+    "list": b"[]",
+    "no base64": store_body(banner_info="<svg/>"),
+    "another format": store_body(banner_format="png"),
+    "a negative version": store_body(version=-1),
+    "a version that no column holds": store_body(version=2**63),
+    "deep": b'{"url_path":' + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=list(UNREADABLE))
+async def test_what_can_not_be_read_is_refused(scene: Scene, body: bytes) -> None:
+    refused = await scene.send(post(body))
+    assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
+    assert tree(scene.home) == {}
+
+
+FIELDS = ("url_path", "banner_info", "banner_format")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+async def test_a_body_without_a_field_is_refused(scene: Scene, field: str) -> None:
+    message = json.loads(store_body())
+    del message[field]
+    assert (await scene.send(post(json.dumps(message).encode()))).status == 400
+    assert tree(scene.home) == {}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+async def test_a_missing_field_is_named(scene: Scene, field: str) -> None:
+    message = json.loads(store_body())
+    del message[field]
+    assert field.encode() in (await scene.send(post(json.dumps(message).encode()))).body
+
+
+async def test_a_body_beyond_the_limit_is_too_large_however_it_comes(scene: Scene) -> None:
+    small = store_body()
+    fits = small + b" " * (MOST_BODY_BYTES - len(small))
+    call = post(fits + b" ")
+    told = call.with_header("content-length", str(len(call.body)))
+    for answered in (
+        await scene.send(told),
+        await scene.send(call),
+        await scene.send(call, chunk_bytes=1 << 16),
+        await scene.send(call.with_header("content-length", "9" * 400)),
+        await scene.send(call.with_header("content-length", "17"), chunk_bytes=1 << 16),
+    ):
+        assert (answered.status, answered.body) == (413, b'{"error":"too large"}')
+    assert tree(scene.home) == {}
+    assert (await scene.send(post(fits), chunk_bytes=1 << 16)).status == 200
+    with pytest.raises(Rejected, match="413"):
+        await scene.client.keep(ask_of(b"x" * MOST_BODY_BYTES))
+
+
+# How it is
+
+
+async def test_a_disk_that_is_away_is_told_and_comes_back(scene: Scene) -> None:
+    probe = Call("GET", b"/readyz", b"", (), b"")
+    assert json.loads((await scene.send(probe)).body) == {"status": "ready", "degraded": []}
+    scene.folder.parent.write_text("no folder")
+    for call in (post(store_body()), get()):
+        failed = await scene.send(call)
+        assert (failed.status, failed.body) == (503, b'{"error":"can\'t store banner"}')
+        assert failed.headers["retry-after"] == "30"
+    with pytest.raises(StorageUnavailable, match="503"):
+        await scene.client.keep(ask_of())
+    assert not scene.client.is_available
+    ready = await scene.send(probe)
+    assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
+    assert (await scrape(scene.service.metrics))["neighbour_up{store}"] == 0
+    scene.folder.parent.unlink()
+    await scene.client.keep(ask_of())
+    assert json.loads((await scene.send(probe)).body)["degraded"] == []
+
+
+async def test_what_happens_is_counted(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    await scene.client.keep(ask_of(version=1))
+    await scene.send(post(store_body(b"no svg")))
+    await scene.send(post(b"no json"))
+    await scene.send(Call("GET", URL.encode(), b"", (), b""))
+    await scene.send(signed(Call(body=store_body()), key=FOREIGN))
+    await scene.client.get(NAME)
+    await scene.client.get("nobody")
+    scene.folder.rename(scene.home / "gone")
+    scene.folder.write_text("no folder")
+    await scene.send(post(store_body()))
+    found = await scrape(scene.service.metrics)
+    counted = {key: value for key, value in found.items() if "_seconds_" not in key}
+    assert counted == {
+        "stored_total{stored}": 1,
+        "stored_total{superseded}": 1,
+        "stored_total{refused}": 2,
+        "stored_total{failed}": 1,
+        "neighbour_up{store}": 0,
+        "refused_calls_total{no signature}": 1,
+        "refused_calls_total{wrong key}": 1,
+        "requests_total{POST /banners,200}": 2,
+        "requests_total{POST /banners,400}": 2,
+        "requests_total{POST /banners,401}": 1,
+        "requests_total{POST /banners,503}": 1,
+        "requests_total{GET /banners/{name},401}": 1,
+        "requests_total{GET /banners/{name},200}": 1,
+        "requests_total{GET /banners/{name},404}": 1,
+    }
+
+
+async def test_a_setting_says_where_pictures_are_kept(tmp_path: Path) -> None:
+    elsewhere = StorageUrl((tmp_path / "else").as_uri())
+    settings = Settings(services_secret_key=CURRENT, banners_storage_url=elsewhere)
+    url = (tmp_path / "unused").as_uri()
+    async with open_storage(settings, default_url=url, clock=lambda: NOW) as service:
+        assert (await send(service.app, post(store_body()))).status == 200
+    assert tree(tmp_path).keys() >= {"else/wycats-dark.svg"}
+    assert "unused" not in tree(tmp_path)

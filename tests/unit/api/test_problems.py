@@ -1,0 +1,220 @@
+"""Errors at the public door: JSON for programs, a drawn explanation for image clients."""
+
+from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
+
+import httpx2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from litestar import HttpMethod, Response, post, route
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath
+from litestar.types import ASGIApp
+from structlog.testing import capture_logs
+
+from github_banners.api.problems import ExplainProblem
+from github_banners.drawing import explain
+from github_banners.errors import (
+    BannersError,
+    Busy,
+    DatabaseUnavailable,
+    InvalidOption,
+    StillCounting,
+    TooManyRequests,
+    UnknownBanner,
+    UnknownUser,
+)
+from github_banners.look import Look, Theme
+from github_banners.serving.framework import make_framework
+
+HOST = "banners.example"
+BROWSER = "image/avif,image/webp,image/svg+xml,*/*;q=0.8"
+PAGE = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8"
+PRIVATE = "postgresql://banners:hunter2@db/"
+
+
+def door(error: Exception) -> ASGIApp:
+    """The addresses of the public service, where everything goes wrong in the same way."""
+
+    @route("/banners/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    async def banner(name: FromPath[str]) -> Response[bytes]:
+        raise error
+
+    @post("/banners")
+    async def make() -> Response[bytes]:
+        raise error
+
+    explain_problem = ExplainProblem(host=HOST)
+    return make_framework(
+        [banner, make],
+        provided={},
+        on_error={Exception: explain_problem, HTTPException: explain_problem.explain_http},
+    )
+
+
+async def ask(
+    error: Exception, path: str, *, accept: str = "*/*", method: str = "GET", **more: Any
+) -> httpx2.Response:
+    transport = httpx2.ASGITransport(app=door(error))  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
+        return await http.request(method, path, headers={"accept": accept}, **more)
+
+
+def is_picture(answer: httpx2.Response) -> bool:
+    is_svg = answer.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    return is_svg and ET.fromstring(answer.content).tag.endswith("}svg")
+
+
+def sentence_in(answer: httpx2.Response) -> str | None:
+    """What the picture says to who can't see it."""
+    return ET.fromstring(answer.content).findtext("{http://www.w3.org/2000/svg}desc")
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/banners/a/b.svg", "*/*"),
+        ("/banners/a/b.PNG", "*/*"),
+        ("/banners/a/b.svg", PAGE),
+        ("/banners/a/b.svg", BROWSER),
+        ("/banners/a/b", BROWSER),
+        ("/banners/a%2fb.svg", ""),
+        ("/banners/a//b.svg?type=dark", "*/*"),
+    ],
+)
+async def test_an_image_client_sees_that_there_is_no_such_banner(path: str, accept: str) -> None:
+    answer = await ask(ValueError(), path, accept=accept)
+    assert answer.status_code == 200
+    assert is_picture(answer)
+    assert sentence_in(answer) == "banner doesn't exist"
+    assert answer.headers["cache-control"] == "public, max-age=60"
+    assert answer.headers["vary"] == "Accept"
+    assert "x-accel-expires" not in answer.headers
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", PAGE, ""])
+async def test_a_program_reads_that_there_is_no_such_address(accept: str) -> None:
+    answer = await ask(ValueError(), "/banners/a/b", accept=accept)
+    assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", ["/favicon.svg", "/", "/bannersx/a.svg", "/x/banners/a.svg"])
+async def test_where_no_pictures_are_nobody_sees_one(path: str) -> None:
+    answer = await ask(ValueError(), path, accept=BROWSER)
+    assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "is_passing"),
+    [
+        (UnknownUser("hunter2"), 60, False),
+        (UnknownBanner("hunter2"), 60, False),
+        (InvalidOption("radius", "99", ["0 to 20"]), 60, False),
+        (TooManyRequests(7), 7, True),
+        (StillCounting("ada"), 2, True),
+        (Busy(), 30, True),
+        (DatabaseUnavailable(PRIVATE), 30, True),
+        (RuntimeError(PRIVATE), 60, True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_an_image_client_sees_what_went_wrong(
+    error: Exception, seconds: int, is_passing: bool
+) -> None:
+    known = error if isinstance(error, BannersError) else BannersError()
+    answer = await ask(error, "/banners/ada", accept=BROWSER)
+    assert (answer.status_code, answer.content) == (200, explain(known, host=HOST))
+    assert is_picture(answer)
+    assert sentence_in(answer) == known.sentence
+    assert answer.headers["cache-control"] == f"public, max-age={seconds}"
+    assert answer.headers.get("x-accel-expires") == ("0" if is_passing else None)
+    assert PRIVATE not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (UnknownUser("hunter2"), 404, {"error": "user doesn't exist"}),
+        (DatabaseUnavailable(PRIVATE), 503, {"error": "can't get preview"}),
+        (RuntimeError(PRIVATE), 500, {"error": "something went wrong"}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_program_reads_what_went_wrong(
+    error: Exception, status: int, body: dict[str, str], method: str
+) -> None:
+    path = "/banners/ada" if method == "GET" else "/banners"
+    answer = await ask(error, path, method=method)
+    assert (answer.status_code, answer.json()) == (status, body)
+    assert answer.headers["vary"] == "Accept"
+    assert "hunter2" not in answer.text + str(answer.headers)
+
+
+async def test_who_makes_a_banner_reads_json_whatever_it_accepts() -> None:
+    answer = await ask(UnknownUser("ada"), "/banners", method="POST", accept=BROWSER)
+    assert (answer.status_code, answer.json()) == (404, {"error": "user doesn't exist"})
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_a_wrong_method_is_json_and_says_which_are_right(method: str) -> None:
+    answer = await ask(ValueError(), "/banners/ada.svg", method=method, accept=BROWSER)
+    assert (answer.status_code, answer.json()) == (405, {"error": "method not allowed"})
+    assert {"GET", "HEAD"} <= {one.strip() for one in answer.headers["allow"].split(",")}
+
+
+async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
+    head, whole = [
+        await ask(UnknownUser("ada"), "/banners/ada.svg", method=method)
+        for method in ("HEAD", "GET")
+    ]
+    assert (head.status_code, head.headers, head.content) == (200, whole.headers, b"")
+
+
+@pytest.mark.parametrize(
+    ("query", "look"),
+    [
+        ("", Look()),
+        ("type=dark", Look(theme=Theme.DARK)),
+        ("TYPE=Dark&username=x", Look(theme=Theme.DARK)),
+        ("theme=dark", Look(theme=Theme.DARK)),
+        ("type=neon&layout=classic", Look()),
+        ("type=dark&layout=none", Look(theme=Theme.DARK)),
+        ("type=dark&layout=classic&radius=99", Look(theme=Theme.DARK)),
+        ("type=dark&bg_color=ff0000&title=No", Look(theme=Theme.DARK)),
+    ],
+)
+async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: Look) -> None:
+    error = UnknownUser("ada")
+    answer = await ask(error, f"/banners/preview?{query}", accept=BROWSER)
+    assert answer.content == explain(error, look=look, host=HOST)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    pairs=st.lists(
+        st.tuples(
+            st.sampled_from(["type", "theme", "layout", "TYPE", "username"]) | st.text(max_size=5),
+            st.sampled_from(["dark", "card", "\ud83d", "%ff"]) | st.text(max_size=12),
+        ),
+        max_size=6,
+    )
+)
+async def test_whatever_stands_in_a_query_the_explanation_is_a_picture(
+    pairs: list[tuple[str, str]],
+) -> None:
+    wishes = [[quote(one, errors="surrogatepass") for one in pair] for pair in pairs]
+    query = "&".join("=".join(pair) for pair in wishes)
+    answer = await ask(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
+    assert answer.status_code == 200
+    assert is_picture(answer)
+
+
+async def test_an_unforeseen_exception_is_logged_once() -> None:
+    error = RuntimeError(PRIVATE)
+    with capture_logs() as logs:
+        await ask(error, "/banners/ada", accept=BROWSER)
+    assert [(line["event"], line["exc_info"]) for line in logs] == [("request.failed", error)]

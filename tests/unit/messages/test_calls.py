@@ -1,0 +1,441 @@
+"""The clients of renderer and storage: what they send, and what they make of every answer."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+import httpx2
+import pytest
+import stamina
+
+from github_banners.errors import Rejected, RendererUnavailable, StorageUnavailable, Unavailable
+from github_banners.look import Look, Theme
+from github_banners.messages.calls import Renderer, Storage, open_http
+from github_banners.messages.nonces import Nonces
+from github_banners.messages.shapes import PreviewAsk, StoreAnswer, StoreAsk
+from github_banners.messages.signing import Claim, Signer, Verifier
+from github_banners.messages.tracing import following, read_trace
+from github_banners.messages.translation import preview_ask_of
+from github_banners.model import Owner, Snapshot, Stats
+from github_banners.settings import Secret
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+KEY = Secret("a secret that never travels")
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
+LOOK = Look(theme=Theme.DARK, radius=3)
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+ASK = StoreAsk(url_path="wycats-dark", banner_info=SVG, banner_format="svg", version=7)
+URL = b'{"url":"/banners/wycats-dark"}'
+PICTURE_TYPE = {"content-type": "image/svg+xml; charset=utf-8"}
+
+Answer: TypeAlias = Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]]
+
+
+def said(
+    body: bytes = b"", *, status: int = 200, headers: dict[str, str] | None = None
+) -> httpx2.Response:
+    # As a stream: what is made of bytes is decoded, and fails, before it is sent.
+    return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(body))
+
+
+def drawn(request: httpx2.Request) -> httpx2.Response:
+    return said(SVG, headers=PICTURE_TYPE)
+
+
+def stored(request: httpx2.Request) -> httpx2.Response:
+    return said(URL) if request.method == "POST" else said(SVG, headers=PICTURE_TYPE)
+
+
+def saying(
+    body: bytes = b"", *, status: int = 200, headers: dict[str, str] | None = None
+) -> Answer:
+    return lambda request: said(body, status=status, headers=headers)
+
+
+def status_of(status: int) -> Answer:
+    return saying(b'{"error": "a reason"}', status=status)
+
+
+def failing(error: Exception) -> Answer:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    return answer
+
+
+@dataclass
+class Remote:
+    """Stands where a service would: gives its answers in turn, the last one for ever."""
+
+    answers: list[Answer]
+    asked: list[httpx2.Request] = field(default_factory=list)
+    verifier: Verifier = field(
+        default_factory=lambda: Verifier([KEY], callers=["api"], nonces=Nonces(), clock=lambda: NOW)
+    )
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        made = answer(request)
+        return await made if isinstance(made, Awaitable) else made
+
+    def verify(self, request: httpx2.Request) -> Claim:
+        """Judge a request as a service does, which takes each nonce once."""
+        path, _, query = request.url.raw_path.partition(b"?")
+        claim = self.verifier.check_head(request.method, path, query, request.headers.raw)
+        self.verifier.check_body(claim, request.content)
+        return claim
+
+
+@asynccontextmanager
+async def renderer(remote: Remote, base_url: str = "http://renderer") -> AsyncIterator[Renderer]:
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(remote)) as http:
+        yield Renderer(http, base_url=base_url, signer=signer())
+
+
+@asynccontextmanager
+async def storage(remote: Remote, base_url: str = "http://storage") -> AsyncIterator[Storage]:
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(remote)) as http:
+        yield Storage(http, base_url=base_url, signer=signer())
+
+
+def signer() -> Signer:
+    return Signer(KEY, service="api", clock=lambda: NOW)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One of the three calls that there are."""
+
+    open: Callable[[Remote], Any]
+    make: Callable[[Any], Awaitable[object]]
+    good: Answer
+    away: type[Unavailable]
+
+
+CALLS = {
+    "draw": Call(renderer, lambda one: one.draw(SNAPSHOT, LOOK), drawn, RendererUnavailable),
+    "keep": Call(storage, lambda one: one.keep(ASK), stored, StorageUnavailable),
+    "get": Call(storage, lambda one: one.get("wycats-dark"), stored, StorageUnavailable),
+}
+
+
+@pytest.fixture(params=CALLS.values(), ids=list(CALLS))
+def call(request: pytest.FixtureRequest) -> Call:
+    made: Call = request.param
+    return made
+
+
+@pytest.fixture(autouse=True)
+def hurried() -> Iterator[None]:
+    """Try again at once."""
+    with stamina.set_testing(True, attempts=2, cap=True):
+        yield
+
+
+async def test_a_drawing_is_asked_for_as_agreed() -> None:
+    remote = Remote([drawn])
+    async with renderer(remote) as client:
+        assert await client.draw(SNAPSHOT, LOOK) == SVG
+    (request,) = remote.asked
+    assert (request.method, str(request.url)) == ("POST", "http://renderer/preview")
+    assert request.headers["content-type"] == "application/json"
+    assert PreviewAsk.from_json(request.content) == preview_ask_of(SNAPSHOT, LOOK)
+    assert remote.verify(request).caller == "api"
+
+
+async def test_a_picture_is_stored_as_agreed() -> None:
+    remote = Remote([stored])
+    async with storage(remote) as client:
+        assert await client.keep(ASK) == StoreAnswer(url="/banners/wycats-dark")
+    (request,) = remote.asked
+    assert (request.method, str(request.url)) == ("POST", "http://storage/banners")
+    assert StoreAsk.from_json(request.content) == ASK
+    assert remote.verify(request).caller == "api"
+
+
+async def test_a_newer_picture_that_stays_is_no_failure() -> None:
+    answer = saying(URL.replace(b"}", b',"superseded":true,"new":[]}'))
+    async with storage(Remote([answer])) as client:
+        assert await client.keep(ASK) == StoreAnswer(url="/banners/wycats-dark", superseded=True)
+        assert client.is_available
+
+
+async def test_201_is_an_answer_too() -> None:
+    async with storage(Remote([saying(URL, status=201)])) as client:
+        assert (await client.keep(ASK)).url == "/banners/wycats-dark"
+
+
+async def test_a_stored_picture_is_read_and_one_that_is_none_is_none() -> None:
+    remote = Remote([stored, status_of(404)])
+    async with storage(remote) as client:
+        assert await client.get("wycats-dark") == SVG
+        assert client.is_available
+        assert await client.get("wycats-dark") is None
+        assert client.is_available
+    for request in remote.asked:
+        assert (request.method, str(request.url)) == ("GET", "http://storage/banners/wycats-dark")
+        assert request.content == b""
+        remote.verify(request)
+
+
+async def test_the_id_of_what_is_being_done_goes_along(call: Call) -> None:
+    remote = Remote([call.good])
+    async with call.open(remote) as client:
+        with following(f"00-{TRACE}-00f067aa0ba902b7-01"):
+            await call.make(client)
+        await call.make(client)
+    traces = [read_trace(request.headers["traceparent"]) for request in remote.asked]
+    assert traces[0] == TRACE
+    assert traces[1] not in {None, TRACE}
+
+
+async def test_the_key_does_not_travel(call: Call) -> None:
+    remote = Remote([call.good])
+    async with call.open(remote) as client:
+        await call.make(client)
+        assert KEY.reveal() not in repr(client)
+    (request,) = remote.asked
+    sent = request.content + b"".join(map(b": ".join, request.headers.raw)) + request.url.raw_path
+    assert KEY.reveal().encode() not in sent
+
+
+@pytest.mark.parametrize("error", [httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError])
+async def test_what_met_a_closed_connection_is_signed_anew(
+    call: Call, error: type[httpx2.TransportError]
+) -> None:
+    remote = Remote([failing(error("closed")), call.good])
+    async with call.open(remote) as client:
+        await call.make(client)
+        assert client.is_available
+    first, second = remote.asked
+    assert (first.method, first.url, first.content) == (second.method, second.url, second.content)
+    # A service that did see the first one takes the second one too.
+    assert remote.verify(first).nonce != remote.verify(second).nonce
+
+
+async def test_a_connection_that_closes_twice_is_enough(call: Call) -> None:
+    remote = Remote([failing(httpx2.RemoteProtocolError("closed"))])
+    async with call.open(remote) as client:
+        with pytest.raises(call.away, match="RemoteProtocolError: closed"):
+            await call.make(client)
+        assert not client.is_available
+    assert len(remote.asked) == 2
+
+
+async def test_two_calls_never_have_the_same_signature(call: Call) -> None:
+    remote = Remote([call.good])
+    async with call.open(remote) as client:
+        await asyncio.gather(*(call.make(client) for _ in range(20)))
+    assert len({request.headers["signature"] for request in remote.asked}) == 20
+    assert len({remote.verify(request).nonce for request in remote.asked}) == 20
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_what_will_never_be_taken_is_rejected(call: Call, status: int) -> None:
+    async with call.open(Remote([status_of(status)])) as client:
+        with pytest.raises(Rejected, match=str(status)):
+            await call.make(client)
+        assert client.is_available
+
+
+@pytest.mark.parametrize(
+    "status", [301, 307, 401, 403, 405, 408, 409, 429, 500, 502, 503, 504, 507, 599]
+)
+async def test_what_may_be_taken_later_is_unavailable(call: Call, status: int) -> None:
+    remote = Remote([status_of(status), call.good])
+    async with call.open(remote) as client:
+        with pytest.raises(call.away, match=str(status)):
+            await call.make(client)
+        assert not client.is_available
+        assert len(remote.asked) == 1, "an answer is not asked for again"
+        await call.make(client)
+        assert client.is_available
+
+
+def _errors_of_the_client() -> list[type[Exception]]:
+    found = [one for name in httpx2.__all__ if inspect.isclass(one := getattr(httpx2, name))]
+    return [one for one in found if issubclass(one, Exception)]
+
+
+OUR_MISTAKES = (httpx2.StreamError, httpx2.CookieConflict)
+"""What no answer and no network can cause."""
+
+
+async def test_no_error_of_the_client_gets_out_as_itself(call: Call) -> None:
+    errors = [one for one in _errors_of_the_client() if not issubclass(one, OUR_MISTAKES)]
+    assert {httpx2.ReadTimeout, httpx2.ConnectError, httpx2.InvalidURL} <= set(errors)
+    for error in errors:
+        made: Any = error
+        request = httpx2.Request("GET", "http://remote/")
+        is_status = issubclass(error, httpx2.HTTPStatusError)
+        more = {"request": request, "response": httpx2.Response(500)} if is_status else {}
+        remote = Remote([failing(made("words", **more)), call.good])
+        # What is tried a second time has to fail there as well.
+        remote.answers.insert(0, remote.answers[0])
+        async with call.open(remote) as client:
+            with pytest.raises(call.away, match=f"{error.__name__}: words") as caught:
+                await call.make(client)
+            assert isinstance(caught.value.__cause__, error)
+            assert not client.is_available
+
+
+@pytest.mark.parametrize(
+    "error",
+    [httpx2.ConnectTimeout, httpx2.ReadTimeout, httpx2.PoolTimeout, httpx2.ConnectError],
+)
+async def test_who_does_not_answer_is_asked_once(
+    call: Call, error: type[httpx2.TransportError]
+) -> None:
+    remote = Remote([failing(error(""))])
+    async with call.open(remote) as client:
+        with pytest.raises(call.away) as caught:
+            await call.make(client)
+    assert str(caught.value) == error.__name__
+    assert len(remote.asked) == 1
+
+
+async def test_an_answer_that_can_not_be_unpacked_is_unavailable(call: Call) -> None:
+    answer = saying(b"no gzip", headers={"content-encoding": "gzip"})
+    async with call.open(Remote([answer])) as client:
+        with pytest.raises(call.away, match="DecodingError"):
+            await call.make(client)
+        assert not client.is_available
+
+
+NO_PICTURES = {
+    "page": saying(b"<html/>", headers={"content-type": "text/html"}),
+    "json": saying(b"{}", headers={"content-type": "application/json"}),
+    "png": saying(b"\x89PNG", headers={"content-type": "image/png"}),
+    "without a type": saying(SVG),
+    "nothing": saying(b"", status=204, headers=PICTURE_TYPE),
+    "created": saying(SVG, status=201, headers=PICTURE_TYPE),
+    "another address": saying(b'{"error":"not found"}', status=404),
+    "drawn not found": saying(SVG, status=404, headers=PICTURE_TYPE),
+}
+
+
+@pytest.mark.parametrize("answer", NO_PICTURES.values(), ids=NO_PICTURES)
+async def test_what_is_no_picture_is_as_good_as_no_answer(answer: Answer) -> None:
+    async with renderer(Remote([answer])) as client:
+        with pytest.raises(RendererUnavailable, match="no picture"):
+            await client.draw(SNAPSHOT, LOOK)
+
+
+NO_ANSWERS = {
+    "empty": saying(b""),
+    "page": saying(b"<html/>"),
+    "other json": saying(b"[]"),
+    "without an address": saying(b'{"superseded":true}'),
+    "wrong address": saying(b'{"url":5}'),
+    "another service": saying(b'{"error":"not found"}', status=404),
+    "cut short": saying(URL[:-1]),
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS)
+async def test_what_is_no_answer_of_a_storage_has_not_stored(answer: Answer) -> None:
+    async with storage(Remote([answer])) as client:
+        with pytest.raises(StorageUnavailable, match="no answer"):
+            await client.keep(ASK)
+
+
+async def test_a_page_is_no_stored_picture() -> None:
+    async with storage(Remote([NO_PICTURES["page"]])) as client:
+        with pytest.raises(StorageUnavailable):
+            await client.get("wycats-dark")
+
+
+@pytest.mark.parametrize("name", ["draw", "keep"])
+async def test_who_answers_garbage_is_away(name: str) -> None:
+    call = CALLS[name]
+    async with call.open(Remote([NO_PICTURES["page"]])) as client:
+        with pytest.raises(call.away):
+            await call.make(client)
+        assert not client.is_available
+
+
+async def test_who_waits_no_longer_has_had_no_answer(call: Call) -> None:
+    was_asked = asyncio.Event()
+
+    async def hang(request: httpx2.Request) -> httpx2.Response:
+        was_asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits for this")
+
+    remote = Remote([hang, call.good])
+    async with call.open(remote) as client:
+        assert client.is_available
+        waiting = asyncio.ensure_future(call.make(client))
+        await was_asked.wait()
+        assert client.is_available
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not client.is_available
+        assert len(remote.asked) == 1
+        await call.make(client)
+        assert client.is_available
+
+
+@pytest.mark.parametrize(
+    ("base_url", "address"),
+    [
+        ("http://renderer:8081", "http://renderer:8081/preview"),
+        ("http://renderer:8081/", "http://renderer:8081/preview"),
+        ("http://gateway/inner/renderer", "http://gateway/inner/renderer/preview"),
+        ("http://gateway/inner/renderer//", "http://gateway/inner/renderer/preview"),
+        ("http://gateway/a%20b/~x", "http://gateway/a%20b/~x/preview"),
+        ("https://[::1]:8081", "https://[::1]:8081/preview"),
+    ],
+)
+async def test_a_service_may_lie_below_a_path(base_url: str, address: str) -> None:
+    remote = Remote([drawn])
+    async with renderer(remote, base_url) as client:
+        assert await client.draw(SNAPSHOT, LOOK) == SVG
+    (request,) = remote.asked
+    assert str(request.url) == address
+    # What is signed is what goes over the wire.
+    remote.verify(request)
+
+
+async def test_on_a_real_connection_that_closes_the_call_is_made_again() -> None:
+    heads: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        heads.append(head)
+        if len(heads) > 1:
+            lines = [b"HTTP/1.1 200 OK", b"content-type: image/svg+xml", b"connection: close"]
+            writer.write(b"\r\n".join([*lines, b"content-length: %d" % len(SVG), b"", SVG]))
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, open_http(timeout=timedelta(seconds=5)) as http:
+        client = Storage(http, base_url=f"http://127.0.0.1:{port}", signer=signer())
+        assert await client.get("wycats-dark") == SVG
+    nonces = {head.partition(b";nonce=")[2].partition(b"\r\n")[0] for head in heads}
+    assert len(nonces) == len(heads) == 2
+
+
+async def test_a_remote_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:
+    async with open_http(timeout=timedelta(seconds=5)) as http:
+        client = Renderer(http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=signer())
+        with pytest.raises(RendererUnavailable, match="ConnectError"):
+            await client.draw(SNAPSHOT, LOOK)
+        assert not client.is_available
+
+
+async def test_no_connection_is_waited_for_longer_than_a_second() -> None:
+    for seconds, connect_seconds in [(5.0, 1.0), (0.5, 0.5)]:
+        async with open_http(timeout=timedelta(seconds=seconds)) as http:
+            assert http.timeout.connect == connect_seconds
+            assert http.timeout.read == http.timeout.write == http.timeout.pool == seconds
+            assert not http.trust_env

@@ -1,0 +1,253 @@
+"""Answers and refusals as they leave a service, over real ASGI calls."""
+
+import traceback
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from litestar import Response, get
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    PermissionDeniedException,
+    ServiceUnavailableException,
+)
+from structlog.testing import capture_logs
+
+from github_banners.errors import (
+    BannersError,
+    InvalidOption,
+    InvalidType,
+    Rejected,
+    StorageUnavailable,
+    TooLarge,
+    TooManyRequests,
+    Undrawable,
+    UnknownBanner,
+    UnreadableMessage,
+    Unsigned,
+)
+from github_banners.serving.answers import Outgoing, as_json, matches, respond
+from github_banners.serving.framework import make_framework
+
+PLAIN = {"content-type": "application/json", "x-content-type-options": "nosniff"}
+PRIVATE = "postgresql://banners:hunter2@db/"
+
+
+async def answer(
+    act: Callable[[], Response[bytes]],
+    path: str = "/door",
+    *,
+    method: str = "GET",
+    **headers: str,
+) -> httpx2.Response:
+    """Send one request to a service whose only handler does what the test says."""
+
+    @get("/door", sync_to_thread=False)
+    def door() -> Response[bytes]:
+        return act()
+
+    app = make_framework([door], provided={})
+    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
+        return await http.request(method, path, headers=headers)
+
+
+def raising(error: Exception) -> Callable[[], Response[bytes]]:
+    def act() -> Response[bytes]:
+        raise error
+
+    return act
+
+
+def everything_in(response: httpx2.Response) -> str:
+    return response.text + str(response.headers)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (
+            InvalidType("type", PRIVATE, ["default", "dark"]),
+            400,
+            {"error": "invalid banner type", "field": "type", "allowed": ["default", "dark"]},
+        ),
+        (
+            InvalidOption("url_path", PRIVATE),
+            400,
+            {"error": "invalid inputs", "field": "url_path", "allowed": []},
+        ),
+        (Unsigned(PRIVATE), 401, {"error": "signature refused"}),
+        (UnknownBanner(PRIVATE), 404, {"error": "banner doesn't exist"}),
+        (TooLarge(PRIVATE), 413, {"error": "too large"}),
+        (TooManyRequests(7), 429, {"error": "too many requests"}),
+        (Rejected(PRIVATE), 500, {"error": "something went wrong"}),
+        (Undrawable(PRIVATE), 500, {"error": "something went wrong"}),
+        (BannersError(PRIVATE), 500, {"error": "something went wrong"}),
+        (StorageUnavailable(PRIVATE), 503, {"error": "can't store banner"}),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BannersError) else "",
+)
+async def test_our_errors_say_their_public_words_and_none_besides(
+    error: BannersError, status: int, body: dict[str, object]
+) -> None:
+    refused = await answer(raising(error))
+    assert (refused.status_code, refused.json()) == (status, body)
+    assert refused.headers.items() >= {**PLAIN, "cache-control": "no-store"}.items()
+    assert "hunter2" not in everything_in(refused)
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(TooManyRequests(7), "7"), (StorageUnavailable(), "30")],
+    ids=["for one client", "for all"],
+)
+async def test_what_passes_says_when_to_come_again(error: BannersError, seconds: str) -> None:
+    assert (await answer(raising(error))).headers["retry-after"] == seconds
+
+
+async def test_why_a_request_was_refused_is_logged_once() -> None:
+    with capture_logs() as logs:
+        await answer(raising(UnreadableMessage("Object missing required field `x`")))
+    (line,) = logs
+    assert (line["event"], line["log_level"]) == ("request.refused", "info")
+    assert (line["path"], line["reason"]) == ("/door", "Object missing required field `x`")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError(PRIVATE),
+        KeyError(PRIVATE),
+        ConnectionRefusedError(111, PRIVATE),
+        RecursionError(PRIVATE),
+        UnicodeDecodeError("utf-8", PRIVATE.encode(), 0, 1, PRIVATE),
+        ExceptionGroup(PRIVATE, [RuntimeError(PRIVATE)]),
+        HTTPException(PRIVATE),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_nothing_of_an_unforeseen_exception_leaks(error: Exception) -> None:
+    refused = await answer(raising(error), accept="text/html", **{"x-debug": "1"})
+    assert refused.status_code == 500
+    assert refused.headers.items() >= PLAIN.items()
+    for word in ("hunter2", "Traceback", ".py", type(error).__name__, "door"):
+        assert word not in everything_in(refused)
+
+
+async def test_an_unforeseen_exception_is_logged_whole() -> None:
+    error = ValueError(PRIVATE)
+    with capture_logs() as logs:
+        refused = await answer(raising(error))
+    assert refused.json() == {"error": "something went wrong"}
+    (failed,) = [line for line in logs if line["log_level"] == "error"]
+    assert (failed["event"], failed["path"]) == ("request.failed", "/door")
+    assert failed["exc_info"] is error
+    assert "hunter2" in "".join(traceback.format_exception(failed["exc_info"]))
+
+
+async def test_an_address_that_is_not_there_is_not_found() -> None:
+    refused = await answer(raising(ValueError()), "/hunter2")
+    assert (refused.status_code, refused.json()) == (404, {"error": "not found"})
+    assert refused.headers.items() >= PLAIN.items()
+    assert "hunter2" not in everything_in(refused)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
+async def test_a_wrong_method_is_told_which_are_right(method: str) -> None:
+    refused = await answer(raising(ValueError()), method=method)
+    assert (refused.status_code, refused.json()) == (405, {"error": "method not allowed"})
+    assert {one.strip() for one in refused.headers["allow"].split(",")} >= {"GET"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (PermissionDeniedException(PRIVATE, extra={"a": PRIVATE}), 403, "forbidden"),
+        (InternalServerException(PRIVATE), 500, "internal server error"),
+        (ServiceUnavailableException(PRIVATE), 503, "service unavailable"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, HTTPException) else "",
+)
+async def test_what_the_framework_refuses_says_its_status_alone(
+    error: HTTPException, status: int, sentence: str
+) -> None:
+    refused = await answer(raising(error))
+    assert (refused.status_code, refused.json()) == (status, {"error": sentence})
+    assert "hunter2" not in everything_in(refused)
+
+
+async def test_headers_of_a_refusal_are_kept() -> None:
+    error = ServiceUnavailableException(headers={"Retry-After": "3"})
+    assert (await answer(raising(error))).headers["retry-after"] == "3"
+
+
+async def test_json_goes_out_as_it_is() -> None:
+    made = as_json(201, b'{"url":"/banners/ada"}', {"location": "/banners/ada"})
+    sent = await answer(lambda: respond(made))
+    assert (sent.status_code, sent.content) == (201, b'{"url":"/banners/ada"}')
+    assert sent.headers == {**PLAIN, "location": "/banners/ada", "content-length": "22"}
+
+
+@pytest.mark.parametrize(
+    ("given_type", "sent_type"),
+    [
+        ("image/svg+xml; charset=utf-8", "image/svg+xml; charset=utf-8"),
+        ("image/svg+xml", "image/svg+xml"),
+        ("text/html; charset=utf-8", "text/html; charset=utf-8"),
+        (None, "text/plain; charset=utf-8"),
+    ],
+)
+async def test_a_type_is_named_with_one_charset_at_most(
+    given_type: str | None, sent_type: str
+) -> None:
+    headers = {"content-type": given_type} if given_type is not None else {}
+    sent = await answer(lambda: respond(Outgoing(200, headers, b"\xc3\xa9")))
+    assert (sent.headers["content-type"], sent.content) == (sent_type, "é".encode())
+
+
+async def test_who_has_it_gets_no_body_and_no_type() -> None:
+    sent = await answer(lambda: respond(Outgoing(304, {"etag": '"1"'})))
+    assert (sent.status_code, sent.content) == (304, b"")
+    assert sent.headers == {"etag": '"1"'}
+
+
+@pytest.mark.parametrize(
+    ("if_none_match", "is_match"),
+    [
+        ("", False),
+        ("*", True),
+        (' "a" ', True),
+        ('"b","a"', True),
+        ('W/"b",\tW/"a"', True),
+        (",,", False),
+        ('w/"a"', False),
+        ("'a'", False),
+        ('"A"', False),
+        ('"aa"', False),
+        ('"a', False),
+        ('W/W/"a"', False),
+    ],
+)
+def test_tags_are_compared_weakly(if_none_match: str, is_match: bool) -> None:
+    assert matches(if_none_match, '"a"') is is_match
+
+
+TAGS = st.text("0123456789abcdef", min_size=1, max_size=32).map('"{}"'.format)
+
+
+@given(
+    others=st.lists(TAGS, max_size=4),
+    tag=TAGS,
+    at=st.integers(0, 4),
+    is_weak=st.booleans(),
+    between=st.sampled_from([",", ", ", " , "]),
+)
+def test_a_tag_is_found_wherever_it_stands(
+    others: list[str], tag: str, at: int, is_weak: bool, between: str
+) -> None:
+    listed = [*others[:at], f"W/{tag}" if is_weak else tag, *others[at:]]
+    assert matches(between.join(listed), tag)
+    assert matches(between.join(others), tag) is (tag in others)
