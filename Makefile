@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check golden help-texts bench lock clean
+.PHONY: help install demo serve test check golden help-texts bench soak lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ help-texts: $(DEVELOPMENT) ## write the help texts in README anew
 
 bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
 	@$(BIN)/pytest -q -s -m benchmark -p no:xdist tests/benchmarks
+
+soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed; some ten minutes
+	@SOAK=long $(BIN)/pytest -q -s -p no:xdist tests/acceptance/test_soak.py
 
 # The extras stay in the names: without them pip looks for newer versions, and finds some without a hash.
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
