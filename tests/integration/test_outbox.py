@@ -44,7 +44,7 @@ from tests.integration.paper import Paper
 
 pytestmark = pytest.mark.postgres
 
-LEASE, SETBACK = timedelta(seconds=30), timedelta(seconds=4)
+LEASE, SETBACK = timedelta(seconds=15), timedelta(seconds=4)
 
 Act: TypeAlias = Callable[[Banner, Snapshot], Awaitable[None]]
 

@@ -75,8 +75,10 @@ def wait_until_dead(pid: int) -> None:
 def wait_until_another(data_dir: Path, pids: Collection[int]) -> int:
     """Wait for a server that is ready, and is none of those."""
     while True:
-        note = data_dir / "postmaster.pid"
-        lines = note.read_text().split() if note.exists() else []
+        try:
+            lines = (data_dir / "postmaster.pid").read_text().split()
+        except FileNotFoundError:
+            lines = []
         if lines[-1:] == ["ready"] and int(lines[0]) not in pids:
             return int(lines[0])
         os.sched_yield()

@@ -17,11 +17,13 @@ class Tables:
         self.error: Exception | None = None
         self.begun = asyncio.Event()
         self.attempts = asyncio.Semaphore(0)
+        self.were_first: list[bool] = []
         monkeypatch.setattr(app, "migrate", self.migrate)
         monkeypatch.setattr(app, "_FIRST_ATTEMPT_SECONDS", 0.05)
         monkeypatch.setattr(app, "_MIGRATE_AGAIN_SECONDS", 0.01)
 
-    async def migrate(self, conninfo: str) -> None:
+    async def migrate(self, conninfo: str, *, is_first_attempt: bool) -> None:
+        self.were_first.append(is_first_attempt)
         self.attempts.release()
         await self.may_go_on.wait()
         if self.error is not None:
@@ -63,6 +65,8 @@ async def test_a_database_that_is_away_is_asked_again(tables: Tables) -> None:
             tables.error = None
             await tables.begun.wait()
     assert [one["event"] for one in logs] == ["database.away_at_start", "database.migrated"]
+    # Who is refused later, by a database that was away, waits on.
+    assert tables.were_first[:3] == [True, False, False]
 
 
 async def test_a_database_of_the_future_ends_the_program(tables: Tables) -> None:
