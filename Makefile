@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check golden help-texts bench soak lock clean
+.PHONY: help install demo serve test check golden help-texts bench soak compose-test secrets lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,13 +39,20 @@ bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
 soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed; some ten minutes
 	@SOAK=long $(BIN)/pytest -q -s -p no:xdist tests/acceptance/test_soak.py
 
+compose-test: $(DEVELOPMENT) ## try docker-compose.yaml on a real Docker engine; some ten minutes
+	@$(BIN)/pytest -q -s -m docker -p no:xdist tests/acceptance/test_compose.py
+
+secrets: ## write .env and api/.env for docker-compose.yaml, with secrets of their own
+	@./deploy/make-secrets
+
 # The extras stay in the names: without them pip looks for newer versions, and finds some without a hash.
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-header --no-strip-extras --extra embedded --extra sandbox
+	--generate-hashes --no-emit-index-url --no-header --no-strip-extras --extra sandbox
 
 lock: ## pin the packages anew; needs uv
-	@$(LOCK) --group build -o requirements.txt
-	@$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --extra embedded --group build -o requirements.txt
+	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
+	@$(LOCK) --group build -c requirements.txt -o requirements-image.txt
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

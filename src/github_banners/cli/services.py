@@ -140,7 +140,8 @@ def migrate() -> None:
     What is not set is left alone. `serve` and `api` see to the tables by themselves when they
     start; this is for whoever wants it done before, and for KAFKA_BROKERS_ADDRS.
     """
-    settings = read_settings()
+    # Where services can be reached, it is the first to run, and refuses for all of them.
+    settings = read_settings(service=Service.MIGRATE)
     if settings.conninfo is None and not settings.kafka_brokers_addrs:
         raise Misconfigured(
             "Set DB_HOST or KAFKA_BROKERS_ADDRS: `serve` migrates its own database by itself."

@@ -69,6 +69,7 @@ class Service(StrEnum):
     API = "api"
     RENDERER = "renderer"
     STORAGE = "storage"
+    MIGRATE = "migrate"
 
 
 PORTS: Mapping[Service, int] = {Service.RENDERER: 8081, Service.STORAGE: 8082}
@@ -284,7 +285,7 @@ def _open_doors(chosen: Mapping[str, Any]) -> list[str]:
     host = chosen.get("host", Settings.__struct_defaults__[_index("host")])
     if _is_loopback(host) or not (is_known or secrets[0] is None):
         return []
-    advice = "make one with `openssl rand -hex 32`"
+    advice = "make one with `openssl rand -hex 32` or `make secrets`"
     return [f"SERVICES_SECRET_KEY {what}, and {host} can be reached from elsewhere: {advice}"]
 
 

@@ -1,0 +1,31 @@
+# One image for every service: `docker run IMAGE api | renderer | storage | migrate | sandbox | ...`
+
+FROM python:3.13-slim AS build
+RUN python -m venv /venv
+ENV PATH=/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY requirements-image.txt .
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --quiet --require-hashes -r requirements-image.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+RUN pip install --quiet --no-deps --no-build-isolation . \
+    # What was needed to install, and what Litestar brings along for tests of handlers.
+    && pip uninstall --quiet --yes hatchling editables pathspec trove-classifiers pluggy \
+    && rm -rf /venv/lib/python3.13/site-packages/pip /venv/lib/python3.13/site-packages/pip-*
+
+FROM python:3.13-slim
+COPY --from=build /venv /venv
+RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin banners \
+    && install -d -o banners -g banners /data /data/banners
+USER 10001:10001
+ENV PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 \
+    DATA_DIR=/data \
+    BANNERS_STORAGE_URL=file:///data/banners \
+    LOG_FORMAT=json
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/healthz' % os.environ['PORT'], timeout=2)"]
+ENTRYPOINT ["github-banners"]
+CMD ["--help"]
