@@ -1,0 +1,235 @@
+"""The gateway's own configuration in a real nginx, in front of a real service."""
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from github_banners.drawing import explain
+from github_banners.errors import Unavailable
+from github_banners.look import Look, Theme
+from github_banners.serving.run import claim_port
+from tests.acceptance.camo import Camo
+from tests.acceptance.drills import PICTURE_SECONDS, never_seen, nobody, seconds_until
+from tests.acceptance.outages import GitHub, frozen
+from tests.acceptance.processes import Running, environment, reachable_dir, running
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
+]
+
+KNOWN = "mia-maintains"
+PREVIEW = f"/banners/preview?username={KNOWN}"
+METRICS = 'banners_requests_total{call="GET /banners/preview",status="200"}'
+
+
+class Gateway:
+    """An nginx of the tests' own; `url` is where it listens."""
+
+    def __init__(self, folder: Path, api_port: int) -> None:
+        self.port = claim_port("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.port}"
+        for name in ("conf.d", "cache", "temporary"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name).chmod(0o777)
+        told = {"API_HOST": "127.0.0.1", "API_INTERNAL_SERVER_PORT": str(api_port)}
+        conf = (DEPLOY / "gateway.conf.template").read_text()
+        conf = re.sub(
+            r"\$\{(\w+)\}", lambda found: {**told, "RESOLVER": "127.0.0.1"}[found[1]], conf
+        )
+        conf = conf.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
+        conf = self._moved(conf, folder).replace("/dev/stdout", str(folder / "access.log"))
+        (folder / "conf.d/gateway.conf").write_text(conf)
+        frame = (DEPLOY / "nginx.conf").read_text()
+        self.file = folder / "nginx.conf"
+        self.file.write_text(
+            self._moved(frame, folder).replace("stderr", str(folder / "error.log"))
+        )
+
+    @staticmethod
+    def _moved(conf: str, folder: Path) -> str:
+        """Put what a container has in fixed places into a folder."""
+        conf = conf.replace("/tmp/", f"{folder}/temporary/")
+        conf = conf.replace("/var/cache/nginx/", f"{folder}/cache/")
+        conf = conf.replace("/usr/share/nginx/banners", str(folder / "away"))
+        return conf.replace("/etc/nginx/conf.d", str(folder / "conf.d"))
+
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.get(self.url + path, headers=named, timeout=15, trust_env=False)
+
+
+@pytest.fixture(scope="module")
+def github() -> Iterator[GitHub]:
+    there = GitHub()
+    there.start()
+    yield there
+    there.close()
+
+
+@pytest.fixture(scope="module")
+def service(github: GitHub) -> Iterator[Running]:
+    with reachable_dir() as folder:
+        env = environment(
+            PORT="0",
+            DATA_DIR=str(folder),
+            GITHUB_API_URL=github.url,
+            GITHUB_TOKENS="ghp_sandbox",
+            TRUSTED_PROXIES="127.0.0.1",
+            RATE_LIMIT_RPS="1000",
+        )
+        with running("serve", env=env) as served:
+            yield served
+
+
+@pytest.fixture(scope="module")
+def gateway(service: Running) -> Iterator[Gateway]:
+    with reachable_dir() as folder:
+        shutil.copytree(DEPLOY, folder / "away")
+        there = Gateway(folder, int(service.url.rpartition(":")[2]))
+        command = ["nginx", "-c", str(there.file), "-g", "daemon off;"]
+        tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+        assert tested.returncode == 0, tested.stderr
+        assert "warn" not in tested.stderr
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            seconds_until(lambda: _answers(there), limit=10)
+            yield there
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(10)
+
+
+def _answers(gateway: Gateway) -> bool:
+    try:
+        return gateway.get("/healthz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def camo() -> Iterator[Camo]:
+    with Camo() as proxy:
+        yield proxy
+
+
+def served(service: Running) -> float:
+    """How many previews have reached the framework of the service."""
+    found = re.search(rf"^{re.escape(METRICS)} (\S+)$", service.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_a_picture_is_asked_for_once(gateway: Gateway) -> None:
+    login = never_seen()
+    path = f"/banners/preview?username={login}"
+    first = gateway.get(path, accept="image/*")
+    second = gateway.get(path, accept="image/*")
+    assert [one.headers["x-cache"] for one in (first, second)] == ["MISS", "HIT"]
+    assert first.content == second.content
+    assert first.headers["content-type"].startswith("image/svg+xml")
+    fresh = gateway.get(path, accept="image/*", if_none_match=first.headers["etag"])
+    assert (fresh.status_code, fresh.content) == (304, b"")
+
+
+def test_many_at_once_are_one_question(gateway: Gateway, service: Running, camo: Camo) -> None:
+    before = served(service)
+    url = f"{gateway.url}/banners/preview?username={never_seen()}"
+    assert all(one.shows_numbers for one in camo.fetch_all([url] * 30))
+    assert served(service) == before + 1
+
+
+def test_plain_and_zipped_are_kept_apart(gateway: Gateway) -> None:
+    zipped = gateway.get(PREVIEW, accept="image/*", accept_encoding="br, gzip;q=0.5")
+    plain = gateway.get(PREVIEW, accept="image/*", accept_encoding="identity")
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert zipped.content == plain.content
+
+
+def test_json_is_never_kept(gateway: Gateway) -> None:
+    path = f"{PREVIEW}&format=json"
+    for _ in range(2):
+        answer = gateway.get(path)
+        assert answer.headers["x-cache"] == "MISS"
+        assert answer.json()["username"] == KNOWN
+
+
+def test_an_explanation_is_for_image_clients_only(gateway: Gateway) -> None:
+    path = f"/banners/preview?username={nobody()}"
+    drawn = gateway.get(path, accept="image/*")
+    assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
+    told = gateway.get(path, accept="*/*")
+    assert (told.status_code, told.json()) == (404, {"error": "user doesn't exist"})
+    assert gateway.get(path, accept="image/*").headers["x-cache"] == "HIT"
+    named = gateway.get("/banners/never-made.svg", accept="*/*")
+    assert named.headers["content-type"].startswith("image/svg+xml")
+
+
+def test_what_passes_by_itself_is_not_kept(gateway: Gateway, github: GitHub) -> None:
+    path = f"/banners/preview?username={never_seen()}"
+    with github.failing("502"):
+        for _ in range(2):
+            drawn = gateway.get(path, accept="image/*")
+            assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
+            assert b" star" not in drawn.content
+    seconds_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=10)
+
+
+def test_banners_are_made_through_it(gateway: Gateway) -> None:
+    wish = {"username": never_seen()}
+    made = [
+        httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
+        for _ in range(2)
+    ]
+    assert [one.status_code for one in made] == [201, 200]
+    assert made[0].headers["location"] == made[1].json()["url"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/readyz", "/preview", "/bannersx", "/banner", "/.env", "/nginx.conf"]
+)
+def test_nothing_else_is_let_through(gateway: Gateway, path: str) -> None:
+    assert gateway.get(path).status_code == 404
+
+
+def test_the_rest_is(gateway: Gateway) -> None:
+    assert gateway.get("/healthz").json() == {"status": "alive"}
+    assert gateway.get("/").headers["location"] == "/docs"
+    assert gateway.get("/docs").status_code == 200
+    assert "paths" in gateway.get("/docs/openapi.json").json()
+
+
+def test_what_is_too_large_is_refused(gateway: Gateway) -> None:
+    url = gateway.url + "/banners"
+    body = b'{"username":"' + b"x" * (65 << 10) + b'"}'
+    assert httpx2.post(url, content=body, timeout=15, trust_env=False).status_code == 413
+    assert gateway.get("/healthz", cookie="x" * 9000).status_code == 400
+    assert gateway.get("/banners/" + "x" * 9000).status_code == 414
+
+
+def test_dead_or_hanging_a_picture_comes_in_time(
+    gateway: Gateway, service: Running, camo: Camo
+) -> None:
+    cached = camo.fetch(gateway.url + PREVIEW)
+    assert cached.shows_numbers
+    away = explain(Unavailable(), look=Look(theme=Theme.AUTO), host="")
+    with frozen(service.process.pid):
+        urls = [f"{gateway.url}/banners/preview?username={never_seen()}"] * 5
+        fetches = camo.fetch_all([*urls, gateway.url + PREVIEW])
+        assert [one.body for one in fetches] == [away] * 5 + [cached.body]
+        assert max(one.seconds for one in fetches) < PICTURE_SECONDS
+        assert fetches[-1].seconds < 0.5
+        program = gateway.get(f"/banners/preview?username={never_seen()}", accept="*/*")
+        assert (program.status_code, program.json()) == (503, {"error": "can't get preview"})
+    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    fetches = camo.fetch_all([urls[0], gateway.url + PREVIEW])
+    assert [one.body for one in fetches] == [away, cached.body]
+    assert max(one.seconds for one in fetches) < 1.0

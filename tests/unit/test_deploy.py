@@ -1,0 +1,137 @@
+"""What can be said of the files for Docker without an engine."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from github_banners.drawing import explain
+from github_banners.errors import InvalidSettings, Unavailable
+from github_banners.look import Look, Theme
+from github_banners.settings import VARIABLES, Service, Settings
+
+CHECKOUT = Path(__file__).parents[2]
+COMPOSE = CHECKOUT / "docker-compose.yaml"
+OURS = ("api", "renderer", "storage", "migrate", "sandbox")
+
+
+FILE: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+SERVICES = FILE["services"]
+
+
+def variables_of(path: Path) -> dict[str, str]:
+    """What an example sets, the lines that are commented out left out."""
+    lines = re.findall(r"^([A-Z_0-9]+)=(.*)$", path.read_text(), re.MULTILINE)
+    return dict(lines)
+
+
+def test_every_promised_service_is_there() -> None:
+    assert SERVICES.keys() >= {"api", "api-psgr", "renderer", "storage", "kafka", "gateway"}
+    assert SERVICES["sandbox"]["profiles"] == ["demo"]
+    assert [name for name, one in SERVICES.items() if "ports" in one] == ["gateway"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_no_rights(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["image"] == "github-banners"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_bounded_and_starts_again(name: str) -> None:
+    assert SERVICES[name]["mem_limit"]
+    assert SERVICES[name]["restart"] == ("no" if name == "migrate" else "unless-stopped")
+
+
+@pytest.mark.parametrize("name", ["renderer", "storage", "sandbox"])
+def test_the_secrets_of_the_api_are_its_own(name: str) -> None:
+    told = SERVICES[name]["environment"]
+    secrets = ("GITHUB_TOKENS", "POSTGRES_PASSWORD")
+    assert [told[f"{one}{end}"] for one in secrets for end in ("", "_FILE")] == [""] * 4
+
+
+def test_what_is_away_from_the_world_is_on_a_network_without_a_way_out() -> None:
+    assert FILE["networks"]["back"] == {"internal": True}
+    for name in ("renderer", "storage", "kafka", "api-psgr", "migrate"):
+        assert SERVICES[name]["networks"] == ["back"]
+
+
+def test_the_examples_are_read() -> None:
+    told = variables_of(CHECKOUT / "api/.env.example")
+    assert told.keys() <= VARIABLES.keys()
+    assert variables_of(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
+    usable = {**told, "SERVICES_SECRET_KEY": "x", "HOST": "0.0.0.0"}  # noqa: S104
+    for service in (Service.API, Service.RENDERER, Service.STORAGE, Service.MIGRATE):
+        Settings.from_environment(usable, service=service)
+        with pytest.raises(InvalidSettings, match="make secrets"):
+            Settings.from_environment({**told, "HOST": "0.0.0.0"}, service=service)  # noqa: S104
+
+
+def test_secrets_are_made_and_kept(tmp_path: Path) -> None:
+    for name in (".env.example", "api/.env.example", "deploy/make-secrets"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(CHECKOUT / name, tmp_path / name)
+    made = []
+    for _ in range(2):
+        subprocess.run([tmp_path / "deploy/make-secrets"], check=True, capture_output=True)
+        made.append((tmp_path / "api/.env").read_text())
+    assert made[0] == made[1]
+    told = variables_of(tmp_path / "api/.env")
+    secrets = {told["SERVICES_SECRET_KEY"], told["POSTGRES_PASSWORD"]}
+    assert len(secrets) == 2
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in secrets)
+    assert (tmp_path / "api/.env").stat().st_mode & 0o077 == 0
+
+
+def test_the_image_pins_everything_and_brings_no_database() -> None:
+    pinned = (CHECKOUT / "requirements-image.txt").read_text()
+    assert "pixeltable" not in pinned
+    assert [one for one in pinned.splitlines() if one[:1].isalpha() and "==" not in one] == []
+    dockerfile = (CHECKOUT / "Dockerfile").read_text()
+    assert "--require-hashes" in dockerfile
+    assert re.search(r"^USER \d+", dockerfile, re.MULTILINE)
+    assert "# syntax=" not in dockerfile
+
+
+def test_what_the_gateway_shows_by_itself_is_what_we_draw() -> None:
+    drawn = explain(Unavailable(), look=Look(theme=Theme.AUTO), host="")
+    file = CHECKOUT / "deploy/nginx/away.svg"
+    assert file.read_bytes() == drawn, "draw it anew: this test says how"
+
+
+def _has_compose() -> bool:
+    if shutil.which("docker") is None:
+        return False
+    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+@pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
+@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
+def test_compose_reads_it(override: list[str], tmp_path: Path) -> None:
+    for name in ("docker-compose.yaml", "deploy/compose.zookeeper.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(CHECKOUT / name, tmp_path / name)
+    (tmp_path / "api").mkdir()
+    shutil.copy2(CHECKOUT / "api/.env.example", tmp_path / "api/.env")
+    shutil.copy2(CHECKOUT / ".env.example", tmp_path / ".env")
+    done = subprocess.run(
+        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    services = yaml.safe_load(done.stdout)["services"]
+    assert ("zookeeper" in services) is bool(override)
+    if override:
+        assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
+        assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
