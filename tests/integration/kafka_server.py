@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 KAFKA_LOCAL = Path(__file__).parents[2].parent / "shared" / "kafka" / "kafka-local"
+# KAFKA=zookeeper tries the last Kafka that had one.
+_OPTIONS = ["--zookeeper"] if os.environ.get("KAFKA") == "zookeeper" else []
 _START_SECONDS = 300  # the first start downloads
 
 
@@ -31,7 +33,7 @@ class Broker:
         self.addresses: list[str] = []
 
     def start(self) -> None:
-        told = self._do("start", "--set", "auto.create.topics.enable=false")
+        told = self._do("start", *_OPTIONS, "--set", "auto.create.topics.enable=false")
         self.addresses = [told.partition("bootstrap ")[2].split()[0]]
 
     def kill(self) -> None:
