@@ -31,6 +31,7 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
         └── InvalidSettings              every wrong variable at once
 """
 
+import difflib
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
@@ -77,6 +78,13 @@ class InvalidInput(BannersError):
         self.field = field
         self.value = value
         self.allowed = tuple(allowed)
+
+    @property
+    def meant(self) -> str | None:
+        """Find the allowed value that a misspelt one was probably meant to be."""
+        if len(self.allowed) < 2:
+            return None
+        return next(iter(difflib.get_close_matches(self.value.lower(), self.allowed, n=1)), None)
 
 
 class InvalidType(InvalidInput):

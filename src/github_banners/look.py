@@ -13,32 +13,89 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Self, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
 from github_banners.errors import InvalidOption, InvalidType
 
+# A light theme and the dark ones that go with it; the light one itself means the first of them.
+_FAMILIES = """
+default dark dimmed
+contrast-light contrast-dark
+safe-light safe-dark
+paper ink
+tide tide-night
+iris iris-night
+ember ember-night
+moss moss-night
+dracula-light dracula
+nord-light nord
+gruvbox-light gruvbox
+tokyo-day tokyo-night
+catppuccin-latte catppuccin-mocha catppuccin-frappe catppuccin-macchiato
+solarized-light solarized-dark
+rose-pine-dawn rose-pine
+one-light one-dark
+"""
+
+
+def _name_types() -> dict[str, tuple[str, ...]]:
+    """Name every type, with its one palette or its light and its dark one."""
+    families = [row.split() for row in _FAMILIES.strip().splitlines()]
+    single = {name: (name,) for family in families for name in family}
+    pairs = {
+        f"auto-{name}": (light, darks[0] if name == light else name)
+        for light, *darks in families
+        for name in (*darks, light)
+    }
+    return {"auto": pairs["auto-default"], **single, **pairs}
+
+
+_TYPES = _name_types()
+
+
+def _first_names() -> dict[str, str]:
+    """Fold the names of the same palettes into the first: the dark theme's, for a pair."""
+    first: dict[tuple[str, ...], str] = {}
+    return {name: first.setdefault(palettes, name) for name, palettes in _TYPES.items()}
+
 
 class Theme(StrEnum):
-    """The banner types: a palette each."""
+    """The banner types: a palette each, or a light and a dark one as `auto-NAME`."""
 
     DEFAULT = "default"
     DARK = "dark"
     AUTO = "auto"
+    # All others come from the rows: https://docs.python.org/3/howto/enum.html#timeperiod
+    vars().update(_first_names())
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        """Know the second name of a pair, wherever a theme is read: in a wish or in a message."""
+        return cls[value] if isinstance(value, str) and value in _TYPES else None
+
+    @property
+    def palettes(self) -> tuple[str, ...]:
+        """Name the palette, or the light and the dark one of a pair."""
+        return _TYPES[self]
 
 
 class Layout(StrEnum):
     """The arrangements of a banner."""
 
     CLASSIC = "classic"
+    CARD = "card"
+    COMPACT = "compact"
+    LANGUAGES = "languages"
 
 
 class Shape(StrEnum):
     """How the layout `languages` shows shares."""
 
     BAR = "bar"
+    DONUT = "donut"
 
 
 class CountBy(StrEnum):
@@ -172,7 +229,7 @@ def allowed_values(name: str) -> tuple[str, ...]:
     hint = OPTIONS[name]
     member = get_args(hint)[0] if get_origin(hint) is tuple else hint
     if isinstance(member, type) and issubclass(member, StrEnum):
-        return tuple(value.value for value in member)
+        return tuple(_TYPES if member is Theme else (value.value for value in member))
     if hint is bool:
         return ("true", "false")
     description = msgspec.json.schema(hint)

@@ -47,3 +47,18 @@ def test_errors_carry_what_an_answer_needs() -> None:
     assert TooManyRequests(3).retry_after_seconds == 3
     assert InvalidSettings(["PORT is wrong", "HOST too"]).problems == ("PORT is wrong", "HOST too")
     assert str(InvalidSettings(["PORT is wrong", "HOST too"])) == "PORT is wrong\nHOST too"
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "meant"),
+    [
+        ("DRAK", ("default", "dark"), "dark"),
+        ("zzz", ("default", "dark"), None),
+        ("20", ("0 to 20",), None),
+        ("", (), None),
+    ],
+)
+def test_a_misspelt_value_finds_its_neighbour(
+    value: str, allowed: tuple[str, ...], meant: str | None
+) -> None:
+    assert InvalidOption("type", value, allowed).meant == meant

@@ -71,5 +71,8 @@ def test_help_fits_its_width_and_names_the_command(command: str, said: Say) -> N
 def test_every_wish_has_an_option_that_says_what_it_may_be(name: str, said: Say) -> None:
     words = " ".join(said("render").split())
     assert f"--{name.replace('_', '-')}" in words
-    assert all(one in words.lower() for one in allowed_values(name) if "hex" not in one)
+    allowed = allowed_values(name)
+    # Of a long list a few are named; README has all.
+    named = allowed if len(allowed) <= 20 else allowed[:3]
+    assert all(one in words.lower() for one in named if "hex" not in one)
     assert "--theme" in words

@@ -14,7 +14,9 @@ from github_banners.errors import InvalidInput, InvalidOption, InvalidType
 from github_banners.look import (
     OPTIONS,
     Field,
+    Layout,
     Look,
+    Shape,
     Theme,
     allowed_values,
     canonical,
@@ -37,14 +39,29 @@ SPELLED_DEFAULTS = {
     "border": "true",
     "animate": "true",
 }
+# Two names each for the same palettes.
+SAME_TYPES = [
+    ("auto", "auto-dark"),
+    ("auto", "auto-default"),
+    ("auto-nord", "auto-nord-light"),
+    ("auto-ink", "auto-paper"),
+    ("auto-catppuccin-mocha", "auto-catppuccin-latte"),
+]
+LATTE = [f"catppuccin-{name}" for name in ("latte", "mocha", "frappe", "macchiato")]
+OTHER_NAMES = {one: other for pair in SAME_TYPES for one, other in (pair, pair[::-1])}
 COLOURS = [name for name in OPTIONS if name.endswith("_color")]
 LANGUAGES = ["css", "c++", "jupyter notebook", "objective-c", "html", "教育"]
 HEX = st.text("0123456789abcdef", min_size=6, max_size=6)
+HEX |= st.text("0123456789abcdef", min_size=3, max_size=3).map(
+    lambda digits: "".join(digit * 2 for digit in digits)
+)
 
 WISHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from(list(Theme)).map(str),
+        "type": st.sampled_from(allowed_values("type")),
+        "layout": st.sampled_from(list(Layout)).map(str),
+        "shape": st.sampled_from(list(Shape)).map(str),
         "hide": st.lists(st.sampled_from(list(Field)).map(str)).map(",".join),
         "hide_langs": st.lists(st.sampled_from(LANGUAGES)).map(",".join),
         "langs_count": st.integers(1, 10).map(str),
@@ -53,7 +70,7 @@ WISHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "radius": st.integers(0, 20).map(str),
         "border": st.sampled_from(["true", "false"]),
         "animate": st.sampled_from(["true", "false"]),
-        **dict.fromkeys(COLOURS, HEX | HEX.map(lambda digits: digits + "80")),
+        **dict.fromkeys(COLOURS, HEX | HEX.map(lambda digits: digits + "88")),
     },
 )
 ANY_TEXT = st.text(st.characters(), max_size=100)
@@ -100,11 +117,21 @@ def respell_value(data: st.DataObject, name: str, value: str) -> Any:
         return data.draw(st.sampled_from([value, f" {value} ", int(value)]))
     if name in {"border", "animate"}:
         return data.draw(st.sampled_from([value == "true", any_case(data, value)]))
+    if name == "type":
+        value = data.draw(st.sampled_from([value, OTHER_NAMES.get(value, value)]))
     flat = any_case(data, value)
     if name in COLOURS:
-        opaque = [flat + "ff"] if len(flat) == 6 else []
-        return data.draw(st.sampled_from([flat, f"#{flat}", *opaque]))
+        digits = any_case(data, data.draw(st.sampled_from(spellings_of_colour(value))))
+        return data.draw(st.sampled_from([digits, f"#{digits}", f" #{digits} "]))
     return f" {flat} "
+
+
+def spellings_of_colour(digits: str) -> list[str]:
+    """Write a colour of 6 or 8 digits with the others that say the same."""
+    longest = digits if len(digits) == 8 else f"{digits}ff"
+    is_short = longest[::2] == longest[1::2]
+    spellings = [longest, longest[::2]] if is_short else [longest]
+    return spellings + [one[: len(one) * 3 // 4] for one in spellings if longest.endswith("ff")]
 
 
 @settings(deadline=None, max_examples=200)
@@ -140,6 +167,16 @@ def test_any_value_parses_for_good_or_is_named(name: str, value: object) -> None
     else:
         assert (outcome.field, outcome.allowed) == (name, allowed_values(name))
         assert isinstance(outcome, InvalidType) == (name == "type")
+
+
+@settings(deadline=None, max_examples=300)
+@given(wish=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
+def test_nothing_else_goes_wrong(wish: dict[str, Any]) -> None:
+    outcome = parsed_or_refused(wish)
+    assert type(outcome) in {Look, InvalidType, InvalidOption}
+    if not isinstance(outcome, Look):
+        assert outcome.field in OPTIONS
+        assert outcome.allowed == allowed_values(outcome.field)
 
 
 DEEP: list[Any] = []
@@ -257,9 +294,12 @@ def test_a_title_ends_at_64_characters() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("type", "drak", ("default", "dark", "auto")),
-        ("type", "", ("default", "dark", "auto")),
-        ("layout", "null", ("classic",)),
+        ("type", "drak", allowed_values("type")),
+        ("type", "", allowed_values("type")),
+        ("type", "AUTO-", allowed_values("type")),
+        ("layout", "null", ("classic", "card", "compact", "languages")),
+        ("shape", "pie", ("bar", "donut")),
+        ("count_by", "bytes", ("repositories",)),
         ("hide", "stars,nothing", ("forks", "languages", "login", "repositories", "stars")),
         ("langs_count", "0", ("1 to 10",)),
         ("langs_count", True, ("1 to 10",)),
@@ -281,9 +321,58 @@ def test_every_option_says_what_it_may_be() -> None:
     assert all(all(allowed_values(name)) for name in OPTIONS)
 
 
-def test_a_misspelt_value_finds_its_neighbour() -> None:
-    assert nearest("DRAK", allowed_values("type")) == "dark"
-    assert nearest("zzz", allowed_values("type")) is None
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("DRAK", "dark"),
+        ("drakula", "dracula"),
+        ("auto-nrd-light", "auto-nord-light"),
+        ("tokyonight", "tokyo-night"),
+        ("zzz", None),
+    ],
+)
+def test_a_misspelt_value_finds_its_neighbour(given: str, meant: str | None) -> None:
+    assert nearest(given, allowed_values("type")) == meant
+
+
+def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:
+    names = allowed_values("type")
+    plain = [name for name in names if not name.startswith("auto")]
+    assert len(plain) == 35
+    assert sorted(names) == sorted(["auto", *plain, *(f"auto-{name}" for name in plain)])
+    assert all(parse_look({"type": name}).theme.value == name for name in plain)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_TYPES)
+def test_two_names_of_a_pair_are_one_wish(one: str, other: str) -> None:
+    look, same = parse_look({"type": one}), parse_look({"theme": other.upper()})
+    assert look.theme.value == one
+    assert look.theme is same.theme
+    assert canonical(look) == canonical(same)
+    assert permanent_names("x", look, owner_id=1) == permanent_names("x", same, owner_id=1)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_TYPES)
+def test_messages_fold_names_of_a_pair_too(one: str, other: str) -> None:
+    written = msgspec.json.encode({"type": other})
+    assert msgspec.json.decode(written, type=Look) == parse_look({"type": one})
+    assert msgspec.convert(other, Theme) is Theme(one)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(f"{other}-", Theme)
+
+
+@pytest.mark.parametrize("value", ["AUTO", "auto-", "auto-auto", 1, None, ["auto-nord-light"]])
+def test_what_is_no_theme_becomes_none(value: Any) -> None:
+    with pytest.raises(ValueError, match="not a valid Theme"):
+        Theme(value)
+
+
+def test_pairs_that_share_a_light_palette_stay_apart() -> None:
+    pairs = [parse_look({"type": f"auto-{name}"}).theme.palettes for name in LATTE]
+    assert pairs == [("catppuccin-latte", name) for name in [LATTE[1], *LATTE[1:]]]
+    assert parse_look({"type": "auto-dimmed"}).theme.palettes == ("default", "dimmed")
+    assert Theme.AUTO.palettes == ("default", "dark")
+    assert Theme("nord").palettes == ("nord",)
 
 
 @pytest.mark.parametrize("login", ["a", "A-b-c", "torvalds", "0", "x" * 39, "octo_corp", "a-b_c"])

@@ -37,7 +37,10 @@ Live banners of a developer's GitHub work.
 - `HEAD` works wherever `GET` does.
 - Names and values of options may be written in any case; names that do not exist are ignored.
 - A client that shows pictures only (its `Accept` has `image/` and not `text/html`, or the address
-  ends in `.svg`) gets every refusal as a drawn explanation, with status 200.
+  ends in `.svg` or `.png`) gets every refusal as a drawn explanation, with status 200.
+- PNG is twice as large, light where an SVG is both, and still. Its fonts cover Latin, Greek and
+  Cyrillic; a box stands for each other character. Where it can't be drawn in time, or something is
+  to be explained, the answer is SVG: the `Content-Type` counts.
 """
 _ABOUT_MAKING = """\
 The same wish gets the same address again. Options may be written as in an address, too: lists with
@@ -248,10 +251,13 @@ def _refusal(sentences: Sequence[str], *, header: str | None, is_input: bool = F
         allowed = {"type": "array", "items": {"type": "string"}, "description": "what it may be"}
         field = {"type": "string", "description": "which input is wrong"}
         problem |= {"field": field, "allowed": allowed}
+    schema = _object(problem)
+    if is_input:
+        schema["properties"]["meant"] = {"type": "string", "description": "the nearest of those"}
     return {
         "description": ", or ".join(sentences),
         "headers": _headers(header) if header else {},
-        "content": {"application/json": {"schema": _object(problem)}},
+        "content": {"application/json": {"schema": schema}},
     }
 
 

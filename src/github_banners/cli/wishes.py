@@ -13,7 +13,9 @@ import msgspec
 import typer
 
 from github_banners.errors import InvalidInput
-from github_banners.look import OPTIONS, Look, allowed_values, nearest
+from github_banners.look import OPTIONS, Look, allowed_values
+
+_MOST_LISTED, _FIRST_LISTED = 20, 3
 
 
 def with_wishes(command: Callable[..., None]) -> Callable[..., None]:
@@ -31,8 +33,7 @@ def with_wishes(command: Callable[..., None]) -> Callable[..., None]:
 def advice(error: InvalidInput) -> str:
     """Say in one sentence what can't be, and what could; upper-case fields are arguments."""
     name = error.field if error.field.isupper() else _flag(error.field)
-    guess = nearest(error.value, error.allowed) if len(error.allowed) > 1 else None
-    end = f"; did you mean {guess}?" if guess else "."
+    end = f"; did you mean {error.meant}?" if error.meant else "."
     return f"{name} can't be {error.value!r}: it takes {_listed(error.allowed)}{end}"
 
 
@@ -61,4 +62,7 @@ def _flag(name: str) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
+    if len(words) > _MOST_LISTED:
+        rest = len(words) - _FIRST_LISTED
+        words = [*words[:_FIRST_LISTED], f"one of {rest} more that README lists"]
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

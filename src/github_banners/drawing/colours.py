@@ -79,7 +79,15 @@ def _luminance(colour: str) -> float:
 
 
 def _oklab(colour: str) -> _Triple:
-    red, green, blue = _linear(colour)
+    return _oklab_of(*_linear(colour))
+
+
+def _oklab_of(red: float, green: float, blue: float) -> _Triple:
+    """
+    Convert linear light.
+
+    https://bottosson.github.io/posts/oklab/
+    """
     long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
     medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
     short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)

@@ -44,7 +44,8 @@ def shares(ranking: Sequence[tuple[str, int]], *, keep: int, scheme: Scheme) -> 
     whole = sum([count for _, count in ranking])
     known = (scheme.grounds, scheme.least_contrast, scheme.neutral)
     shown = [
-        Share(*_language(name, *known), count, count / whole) for name, count in ranking[:kept]
+        Share(*_language(name, _rung(rank, scheme), *known), count, count / whole)
+        for rank, (name, count) in enumerate(ranking[:kept])
     ]
     if kept < len(ranking):
         rest = whole - sum([share.amount for share in shown])
@@ -73,21 +74,29 @@ def _written(count: int, whole: int, point: int) -> str:
     return ">99%" if point >= 100 and count < whole else _PERCENT[point]
 
 
+def _rung(rank: int, scheme: Scheme) -> str | None:
+    """Find the colour of a rank, where colours go by rank."""
+    return scheme.ladder[rank % len(scheme.ladder)] if scheme.ladder else None
+
+
 @lru_cache(4096)
 def _language(
-    name: str, grounds: tuple[str, ...], least_contrast: float, neutral: str
+    name: str, rung: str | None, grounds: tuple[str, ...], least_contrast: float, neutral: str
 ) -> tuple[str, str]:
     """Find how a language is written, and its colour moved until every ground shows it."""
-    colour = _known_colours().get(name)
+    own = _known_colours().get(name.lower())
+    shown = clean(name) or _NAMELESS if own is None else name
+    colour = rung or own
     if colour is None:
-        return clean(name) or _NAMELESS, neutral
+        return shown, neutral
     for ground in grounds:
         colour = readable(colour, ground, least_contrast)
-    return name, colour
+    return shown, colour
 
 
 @cache
 def _known_colours() -> dict[str, str]:
     data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
     known: dict[str, str] = json.loads(data)
-    return known
+    # GitHub has changed the case of names before (Vim script), and old ones are still answered.
+    return {name.lower(): colour for name, colour in known.items()}

@@ -30,19 +30,20 @@ class Scheme(NamedTuple):
     What a look asks for: one palette, or a light and a dark one in the same file.
 
     `grounds` are the opaque colours that contrast is measured against, one for each palette;
-    `neutral` is for languages without a colour; `is_personal` lets the glow follow the languages.
+    `neutral` is for Other and for languages without a colour; `ladder` has colours by rank, where
+    languages do not keep their own; `is_personal` lets the glow follow the languages.
     """
 
     palettes: tuple[Palette, ...]
     grounds: tuple[str, ...]
     neutral: str
     least_contrast: float
+    ladder: tuple[str, ...]
     is_personal: bool
 
 
 # One grey for both grounds.
 _NEUTRAL_ON_BOTH = "7d8590"
-_AUTO = (Theme.DEFAULT, Theme.DARK)
 _PERSONAL = {"default", "dark", "dimmed", "auto"}
 _LEAST_CONTRAST = 1.8
 _LEAST_CONTRAST_WHERE_PROMISED = 3.0
@@ -92,6 +93,18 @@ PALETTES = {
 }
 
 
+# Colours by rank, then Other's, in themes for eyes that take some colours for one another.
+# Neighbours are .12 apart in OKLab for each of them, and all have a contrast of 3 on every ground;
+# to do that on two grounds at once, the pair's take turns in being dark and light.
+_LADDERS = {
+    "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
+    "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
+    "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
+}
+# Beyond the fifth rank the same colours again, in an order in which neighbours stay apart.
+_RANKS = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
+
+
 def scheme(look: Look) -> Scheme:
     """Find the colours of a look: its theme's, with the look's own over them."""
     own = (
@@ -102,7 +115,7 @@ def scheme(look: Look) -> Scheme:
         look.muted_color,
         look.accent_color,
     )
-    return _scheme(look.theme.value, own)
+    return _scheme(look.theme, own)
 
 
 def glow_strength(ground: str) -> str:
@@ -111,18 +124,24 @@ def glow_strength(ground: str) -> str:
 
 
 @lru_cache(1024)
-def _scheme(theme: str, own: tuple[str | None, ...]) -> Scheme:
-    names = _AUTO if theme == Theme.AUTO else (theme,)
-    palettes = tuple(_over(PALETTES[name], own) for name in names)
+def _scheme(theme: Theme, own: tuple[str | None, ...]) -> Scheme:
+    themes = [PALETTES[name] for name in theme.palettes]
+    palettes = tuple(_over(palette, own) for palette in themes)
+    ladder, neutral = _ladder(theme)
     return Scheme(
         palettes,
-        grounds=tuple(
-            _ground(it, PALETTES[name]) for it, name in zip(palettes, names, strict=True)
-        ),
-        neutral=palettes[0].muted if len(palettes) == 1 else _NEUTRAL_ON_BOTH,
+        grounds=tuple(_ground(one, given) for one, given in zip(palettes, themes, strict=True)),
+        neutral=neutral or (palettes[0].muted if len(palettes) == 1 else _NEUTRAL_ON_BOTH),
         least_contrast=_least_contrast(theme),
+        ladder=ladder,
         is_personal=theme in _PERSONAL,
     )
+
+
+def _ladder(theme: Theme) -> tuple[tuple[str, ...], str]:
+    """Give the colours by rank and Other's, where a theme has its own."""
+    *colours, other = _LADDERS.get(theme, [""])
+    return tuple(colours[at] for at in _RANKS if colours), other
 
 
 def _over(palette: Palette, own: tuple[str | None, ...]) -> Palette:
@@ -139,6 +158,6 @@ def _ground(palette: Palette, theme: Palette) -> str:
     return palette.bg if len(palette.bg) == 6 else theme.bg
 
 
-def _least_contrast(theme: str) -> float:
-    promised = theme.startswith(_PROMISING)
+def _least_contrast(theme: Theme) -> float:
+    promised = theme.palettes[0].startswith(_PROMISING)
     return _LEAST_CONTRAST_WHERE_PROMISED if promised else _LEAST_CONTRAST

@@ -46,10 +46,12 @@ def as_json(status: int, body: bytes, headers: Mapping[str, str]) -> Outgoing:
 
 
 def deliver_problem(error: BannersError) -> Outgoing:
-    """Answer a program: the status, the public sentence, and what a wrong input may be."""
+    """Answer a program: the status, the public sentence, what a wrong input may be and was meant."""
     problem: dict[str, Any] = {"error": error.sentence}
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
+        if error.meant is not None:
+            problem["meant"] = error.meant
     if isinstance(error, UnreadableMessage):
         problem["reason"] = str(error)
     headers = {"vary": "Accept", "cache-control": "no-store"}

@@ -1,12 +1,103 @@
+import json
+import math
+from importlib.resources import files
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from github_banners.drawing.colours import _linear, _oklab_of, contrast
 from github_banners.drawing.languages import percentages, ranked, shares
 from github_banners.drawing.themes import scheme
 from github_banners.look import Look, Theme
 
 LIGHT = scheme(Look())
+KNOWN = json.loads((files("github_banners.drawing") / "language_colours.json").read_text())
+SAFE = ["safe-light", "safe-dark", "auto-safe-dark"]
+
+# Machado, Oliveira, Fernandes 2009, severity 1, on linear light:
+# https://www.inf.ufrgs.br/~oliveira/pubs_files/CVD_Simulation/CVD_Simulation.html
+EYES = {
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
+}
+
+
+def seen(colour: str, eyes: str) -> tuple[float, float, float]:
+    """Tell where in OKLab a colour lies for some eyes."""
+    light = [sum(a * b for a, b in zip(row, _linear(colour), strict=True)) for row in EYES[eyes]]
+    return _oklab_of(*(min(max(one, 0), 1) for one in light))
+
+
+def apart(one: str, other: str, eyes: str) -> float:
+    """Say how far apart two colours are, to the two digits that the design gives."""
+    return round(math.dist(seen(one, eyes), seen(other, eyes)), 2)
+
+
+def colours_by_rank(theme: str, *, languages: int, keep: int) -> list[str]:
+    ranking = [(f"L{at:02}", 1) for at in range(languages)]
+    found = shares(ranking, keep=keep, scheme=scheme(Look(theme=Theme(theme))))
+    return [share.colour for share in found]
+
+
+@pytest.mark.parametrize("theme", Theme)
+def test_every_ground_shows_every_language(theme):
+    colours = scheme(Look(theme=theme))
+    least = 3 if "contrast-" in theme or "safe-" in theme else 1.8
+    assert colours.least_contrast == least
+    ranking = [(name, 1) for name in KNOWN]
+    found = {share.colour for share in shares(ranking, keep=len(KNOWN), scheme=colours)}
+    for ground in colours.grounds:
+        assert min(contrast(one, ground) for one in found | {colours.neutral}) >= least
+
+
+def test_safe_themes_colour_by_rank():
+    light = ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"]
+    dark = ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"]
+    assert colours_by_rank("safe-light", languages=9, keep=5) == light
+    assert colours_by_rank("safe-dark", languages=9, keep=5) == dark
+    (share,) = shares([("Ruby", 1)], keep=5, scheme=scheme(Look(theme=Theme("safe-dark"))))
+    assert share.colour == dark[0]
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("theme", SAFE)
+def test_neighbours_can_be_told_apart_by_all_eyes(theme, eyes):
+    ring = colours_by_rank(theme, languages=20, keep=5)
+    longest = colours_by_rank(theme, languages=11, keep=10)
+    assert len(longest) == 11
+    for one, other in [*pairwise(ring), *pairwise(longest)]:
+        assert apart(one, other, eyes) >= 0.12
+
+
+@pytest.mark.parametrize("keep", [5, 6, 7])
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("theme", SAFE)
+def test_what_is_shown_unless_wished_otherwise_ends_in_an_other_apart(theme, eyes, keep):
+    *_, last, other = colours_by_rank(theme, languages=20, keep=keep)
+    assert apart(last, other, eyes) >= 0.11
+
+
+@pytest.mark.parametrize("theme", SAFE)
+def test_an_own_ground_moves_the_ladder(theme):
+    look = Look(theme=Theme(theme), bg_color="3d2a6d")
+    found = shares([(f"L{at}", 1) for at in range(5)], keep=5, scheme=scheme(look))
+    assert all(contrast(share.colour, "3d2a6d") >= 3 for share in found)
 
 
 def test_ranked_by_count_then_name():

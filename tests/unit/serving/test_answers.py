@@ -1,5 +1,6 @@
 """Answers and refusals as they leave a service, over real ASGI calls."""
 
+import json
 import traceback
 from collections.abc import Callable
 
@@ -29,7 +30,7 @@ from github_banners.errors import (
     UnreadableMessage,
     Unsigned,
 )
-from github_banners.serving.answers import Outgoing, as_json, matches, respond
+from github_banners.serving.answers import Outgoing, as_json, deliver_problem, matches, respond
 from github_banners.serving.framework import make_framework
 
 PLAIN = {"content-type": "application/json", "x-content-type-options": "nosniff"}
@@ -251,3 +252,8 @@ def test_a_tag_is_found_wherever_it_stands(
     listed = [*others[:at], f"W/{tag}" if is_weak else tag, *others[at:]]
     assert matches(between.join(listed), tag)
     assert matches(between.join(others), tag) is (tag in others)
+
+
+def test_a_misspelt_value_is_answered_with_the_nearest() -> None:
+    problem = deliver_problem(InvalidType("type", "drak", ["default", "dark"]))
+    assert json.loads(problem.body)["meant"] == "dark"
