@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from github_banners.drawing import draw
+from github_banners.drawing.png import to_png
 from github_banners.errors import Misconfigured
 from github_banners.github.accounts import accounts_of
 from github_banners.github.client import GitHub
@@ -45,6 +46,15 @@ async def sketch(settings: Settings, login: str, look: Look, *, clock: Clock = u
         portfolio = await github.fetch(login)
     stats = count(portfolio.repositories)
     return draw(Snapshot(portfolio.owner, stats, portfolio.fetched_at), look)
+
+
+def in_form_of(path: Path, svg: bytes) -> bytes:
+    """
+    Bring a drawing into the form that a file's name asks for: PNG for `.png`, else as it is.
+
+    :raises Undrawable: it can't be drawn as PNG
+    """
+    return to_png(svg) if path.suffix.lower() == ".png" else svg
 
 
 def ensure_writable(path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["mia", "--type", "drak"], ["--type", "'drak'", "default, dark or auto", "mean dark?"]),
+        (["mia", "--type", "drak"], ["--type", "'drak'", "default, dark", "mean dark?"]),
         (["mia", "--radius", "99"], ["--radius", "'99'", "0 to 20"]),
         (["mia", "--hide", "star"], ["--hide", "stars", "did you mean stars?"]),
         (["mia", "--title", "x" * 65], ["--title", "at most 64 characters"]),

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,8 @@ from litestar.types import ASGIApp
 from github_banners.api.neighbours import Drawer
 from github_banners.circuit import Circuit
 from github_banners.drawing import draw
-from github_banners.errors import Rejected, RendererUnavailable
+from github_banners.drawing.png import to_png
+from github_banners.errors import Busy, Rejected, RendererUnavailable
 from github_banners.look import Field, Look, Theme
 from github_banners.messages.calls import Renderer
 from github_banners.messages.nonces import Nonces
@@ -27,6 +28,7 @@ from github_banners.model import Owner, Snapshot, Stats
 from github_banners.renderer import routes
 from github_banners.serving.framework import make_framework
 from github_banners.serving.health import OPEN_PATHS, Health
+from github_banners.serving.workshop import Workshop
 from github_banners.settings import Secret
 from github_banners.stats.deadline import Deadline
 from github_banners.storage.pictures import check_picture
@@ -60,8 +62,12 @@ class Scene:
 
 @asynccontextmanager
 async def opened(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
-    framework = make_framework(routes.HANDLERS, provided={"health": Health()})
-    async with framework.lifespan():
+    pngs = Workshop(to_png)
+    provided = {"health": Health(), "pngs": pngs}
+    framework = make_framework(routes.HANDLERS, provided=provided)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(framework.lifespan())
+        stack.push_async_callback(pngs.close)
         yield Gate(
             framework,
             verifier=Verifier(tuple(keys), callers=["api"], nonces=Nonces(), clock=lambda: NOW),
@@ -192,15 +198,25 @@ async def test_what_can_not_be_read_is_refused(scene: Scene, body: bytes) -> Non
     assert refused.headers["content-type"] == "application/json"
 
 
-async def test_a_format_that_it_does_not_draw_is_named(scene: Scene) -> None:
+async def test_a_picture_can_be_had_as_png(scene: Scene) -> None:
+    answered = await scene.send(changed(format="png"))
+    assert answered.status == 200
+    assert answered.headers["content-type"] == "image/png"
+    assert answered.headers["x-content-type-options"] == "nosniff"
+    assert answered.body == to_png((await scene.send(changed(format="svg"))).body)
+
+
+async def test_what_the_worker_can_not_do_now_is_unavailable(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def busy(workshop: Workshop, material: bytes) -> bytes:
+        raise Busy
+
+    monkeypatch.setattr(Workshop, "do", busy)
     refused = await scene.send(changed(format="png"))
-    assert refused.status == 400
-    assert json.loads(refused.body) == {
-        "error": "invalid inputs",
-        "field": "format",
-        "allowed": ["svg"],
-    }
-    assert (await scene.send(changed(format="svg"))).status == 200
+    assert (refused.status, json.loads(refused.body)) == (503, {"error": "can't get preview"})
+    assert "retry-after" in refused.headers
+    assert (await scene.send(PREVIEW)).status == 200
 
 
 async def test_a_wish_that_can_not_be_drawn_is_rejected_for_good(scene: Scene) -> None:

@@ -20,11 +20,14 @@ from github_banners.api.hot import FORMS, Hot, HotPath, make_hot
 from github_banners.api.neighbours import Neighbours
 from github_banners.api.outbox import OUTCOMES, Outbox
 from github_banners.api.pictures import Pictures
+from github_banners.api.pngs import OUTCOMES as PNG_OUTCOMES
+from github_banners.api.pngs import Pngs
 from github_banners.api.problems import ExplainProblem
 from github_banners.api.refresh import Refresh
 from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
+from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.accounts import accounts_of
 from github_banners.github.batch import Batch
@@ -38,6 +41,7 @@ from github_banners.serving.framework import make_framework
 from github_banners.serving.health import Health
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
+from github_banners.serving.workshop import Workshop
 from github_banners.settings import Settings
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
@@ -46,6 +50,7 @@ from github_banners.stats.trust import Trust
 _log = structlog.get_logger(__name__)
 
 _PICTURES_BYTES = 96 << 20
+_PNGS_BYTES = 32 << 20
 _FIRST_ATTEMPT_SECONDS = 10.0
 _MIGRATE_AGAIN_SECONDS = 1.0
 _NOTE_REQUESTS_SECONDS = 60.0
@@ -86,7 +91,9 @@ async def open_api(
             refresh_interval=interval,
             clock=clock,
         )
-        door = _door(banners, hot, settings)
+        pngs = _pngs(metrics)
+        stack.push_async_callback(pngs.close)
+        door = _door(banners, hot, pngs, settings)
         health = Health({"database": lambda: database.is_available, **neighbours.health})
         health.expose(metrics)
         framework = _make_framework(door, health, host=_host(settings))
@@ -105,14 +112,25 @@ async def open_api(
         yield Service(_in_front(framework, hot, metrics, settings), metrics, tasks)
 
 
-def _door(banners: Banners, hot: Hot, settings: Settings) -> routes.Door:
+def _door(banners: Banners, hot: Hot, pngs: Pngs, settings: Settings) -> routes.Door:
     return routes.Door(
         banners=banners,
         hot=hot,
+        pngs=pngs,
         shares=Shares(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
         request_seconds=settings.request_timeout.total_seconds(),
     )
+
+
+def _pngs(metrics: Metrics) -> Pngs:
+    count = metrics.counter(
+        "pngs_total",
+        "PNG pictures that were not in memory, by what became of the wish.",
+        by="outcome",
+        kinds=PNG_OUTCOMES,
+    )
+    return Pngs(workshop=Workshop(to_png), memory_bytes=_PNGS_BYTES, count=count)
 
 
 def _outbox(

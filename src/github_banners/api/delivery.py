@@ -8,7 +8,7 @@ minute by anybody.
 import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import lru_cache
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from github_banners.model import Snapshot
 from github_banners.serving.answers import Outgoing, as_json, matches
 
 SVG = "image/svg+xml; charset=utf-8"
+PNG = "image/png"
 _LEAST_AGE_SECONDS = 30
 _MOST_AGE_SECONDS = 600
 _EXPLANATION_AGE_SECONDS = 60
@@ -30,6 +31,8 @@ _SAFE = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "x-content-type-options": "nosniff",
 }
+# A gateway must not put what passes by itself in the place of a picture.
+_NOT_FOR_GATEWAYS = {"x-accel-expires": "0"}
 _POLICY = [(name.encode(), value.encode()) for name, value in _SAFE.items()]
 
 
@@ -55,12 +58,11 @@ class Form:
     headers: RawHeaders
 
     @classmethod
-    def of(cls, body: bytes, etag: str, **more: str) -> "Form":
+    def of(cls, body: bytes, etag: str, *, media_type: str = SVG, **more: str) -> "Form":
         """Prepare an encoding."""
         headers = {
             **_SAFE,
-            "vary": "Accept-Encoding",
-            "content-type": SVG,
+            "content-type": media_type,
             "content-length": str(len(body)),
             "etag": etag,
             **{name.replace("_", "-"): value for name, value in more.items()},
@@ -73,17 +75,34 @@ class Picture:
     """A drawn banner with all that repeats in its answers, made once."""
 
     body: bytes
+    media_type: str = SVG
     plain: Form = field(init=False)
     zipped: Form = field(init=False)
 
     def __post_init__(self) -> None:
         digest = hashlib.sha256(self.body).hexdigest()[:32]
-        # No time in gzip's header: equal pictures have equal bytes.
-        zipped = gzip.compress(self.body, _GZIP_LEVEL, mtime=0)
-        object.__setattr__(self, "plain", Form.of(self.body, f'"{digest}"'))
-        object.__setattr__(
-            self, "zipped", Form.of(zipped, f'"{digest}-gz"', content_encoding="gzip")
-        )
+        if self.media_type == PNG:
+            # It is compressed already: there is one encoding, whoever asks.
+            plain = zipped = Form.of(self.body, f'"{digest}"', media_type=PNG)
+        else:
+            plain, zipped = _encodings(self.body, digest)
+        object.__setattr__(self, "plain", plain)
+        object.__setattr__(self, "zipped", zipped)
+
+    @classmethod
+    def png(cls, body: bytes) -> "Picture":
+        """Take bytes for PNG."""
+        return cls(body, PNG)
+
+
+def _encodings(body: bytes, digest: str) -> tuple[Form, Form]:
+    # No time in gzip's header: equal pictures have equal bytes.
+    zipped = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+    vary = "Accept-Encoding"
+    return (
+        Form.of(body, f'"{digest}"', vary=vary),
+        Form.of(zipped, f'"{digest}-gz"', vary=vary, content_encoding="gzip"),
+    )
 
 
 def tell_client(accept: str, *, suffix: str) -> Client:
@@ -116,6 +135,12 @@ def deliver_raw(
         kept = [one for one in form.headers if not one[0].startswith(b"content-") or one in _POLICY]
         return 304, [*kept, caching], b""
     return 200, [*form.headers, caching], form.body
+
+
+def deliver_instead(picture: Picture, request_headers: Mapping[str, str]) -> Outgoing:
+    """Answer with an SVG where a PNG can't be had now: for as short as may be, and by no gateway."""
+    outgoing = deliver(picture, request_headers, seconds_fresh=0)
+    return replace(outgoing, headers={**outgoing.headers, **_NOT_FOR_GATEWAYS})
 
 
 @lru_cache(_MOST_AGE_SECONDS)
@@ -157,8 +182,7 @@ def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
     if isinstance(error, TooManyRequests | Unavailable):
         age_seconds = min(error.retry_after_seconds, _EXPLANATION_AGE_SECONDS)
     if isinstance(error, TooManyRequests) or error.status >= 500:
-        # A gateway must not put what passes by itself in the place of a picture.
-        headers["x-accel-expires"] = "0"
+        headers |= _NOT_FOR_GATEWAYS
     headers["cache-control"] = f"public, max-age={age_seconds}"
     return Outgoing(200, headers, drawing)
 

@@ -6,20 +6,23 @@ invented ones (cache busters) can push out nothing but each other.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from github_banners.api.delivery import deliver_raw
+from github_banners.api.delivery import Picture, deliver_raw
 from github_banners.api.pictures import Kept, Key, Pictures
 from github_banners.model import Clock
 from github_banners.stats.memory import Memory
 
 Target: TypeAlias = tuple[bytes, bytes]
 """A raw path and a raw query."""
+
+Turn: TypeAlias = Callable[[Picture], Picture | None]
+"""Finds another form of a drawing, if it lies in memory."""
 
 FORMS = (_PICTURE, _UNCHANGED) = ("picture", "not modified")
 """How an answer from memory is counted."""
@@ -35,6 +38,7 @@ class Meaning:
     key: Key
     good_until: datetime
     banner: str | None
+    turn: Turn | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,18 @@ class Hot:
     targets: Memory[Target, Meaning]
     requested_at: dict[str, datetime]
 
-    def note(self, scope: Scope, key: Key, *, banner: str | None = None) -> None:
-        """Remember which picture an address means; `banner` is its permanent name, if it has one."""
+    def note(
+        self, scope: Scope, key: Key, *, banner: str | None = None, turn: Turn | None = None
+    ) -> None:
+        """
+        Remember which picture an address means; `banner` is its permanent name, if it has one.
+
+        `turn` finds the form that the address asks for, where that is not the drawing itself.
+        """
         self._count(banner)
         target, kept = _target(scope), self.pictures.get(key)
         if kept is not None and sum(map(len, target)) <= _LONGEST_BYTES:
-            self.targets.put(target, Meaning(key, kept.good_until, banner))
+            self.targets.put(target, Meaning(key, kept.good_until, banner, turn))
 
     def find(self, scope: HTTPScope) -> Kept | None:
         """Find the picture that an address meant last time, if it needs no second look."""
@@ -60,7 +70,8 @@ class Hot:
         if meaning is None or meaning.good_until <= self.clock():
             return None
         self._count(meaning.banner)
-        return self.pictures.get(meaning.key)
+        kept = self.pictures.get(meaning.key)
+        return kept if kept is None or meaning.turn is None else _turned(kept, meaning.turn)
 
     def take_requests(self) -> dict[str, datetime]:
         """Hand over which permanent banners were asked for, and when, since the last time."""
@@ -117,6 +128,11 @@ class HotPath:
         self._count(_UNCHANGED if status == 304 else _PICTURE)
         sent = body if scope["method"] == "GET" else b""
         await send({"type": "http.response.body", "body": sent, "more_body": False})
+
+
+def _turned(kept: Kept, turn: Turn) -> Kept | None:
+    picture = turn(kept.picture)
+    return replace(kept, picture=picture) if picture is not None else None
 
 
 def _target(scope: Scope) -> Target:

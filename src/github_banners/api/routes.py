@@ -18,9 +18,10 @@ from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banners import Banner, Banners
 from github_banners.api.clients import Shares, client_address
-from github_banners.api.delivery import Picture, deliver, deliver_numbers
+from github_banners.api.delivery import Picture, deliver, deliver_instead, deliver_numbers
 from github_banners.api.hot import Hot
 from github_banners.api.openapi import describe
+from github_banners.api.pngs import Pngs
 from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.look import parse_login, parse_look
 from github_banners.serving.answers import JSON, Ask, Outgoing, as_json, respond
@@ -34,8 +35,8 @@ _READ = [HttpMethod.GET, HttpMethod.HEAD]
 _MOST_BODY_BYTES = 64 << 10
 _MOST_DRAINED_BYTES = 16 << 20
 _MOST_FIELDS = 100
-FORMATS = ("svg", "json")
-_SUFFIXES = {".svg": "svg", ".json": "json", ".png": "png"}
+FORMATS = ("svg", "png", "json")
+_SUFFIXES = {f".{form}": form for form in FORMATS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Door:
 
     banners: Banners
     hot: Hot
+    pngs: Pngs
     shares: Shares
     trusted_proxies: tuple[Network, ...]
     request_seconds: float
@@ -82,7 +84,7 @@ async def permanent(
 ) -> Response[bytes]:
     """Draw the banner that was made under a name."""
     suffix = PurePosixPath(name).suffix.lower()
-    form = _form(_SUFFIXES.get(suffix, "svg"))
+    form = _SUFFIXES.get(suffix, "svg")
     stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
     deadline = door.deadline_for(form)
     try:
@@ -93,7 +95,7 @@ async def permanent(
         drawing = await door.banners.last_drawing(stem, deadline=deadline)
         if drawing is None or form == "json":
             raise
-        return respond(deliver(Picture(drawing), request.headers, seconds_fresh=0))
+        return await _answer_last(request, door, Picture(drawing), form, deadline=deadline)
     return await _answer(request, door, banner, form, deadline=deadline, name=stem.lower())
 
 
@@ -142,9 +144,29 @@ async def _answer(
         is_stale = banner.answer.freshness is not Freshness.FRESH
         return respond(deliver_numbers(banner.answer.snapshot, is_stale=is_stale))
     kept = await door.banners.draw(banner, deadline=deadline)
-    door.hot.note(request.scope, banner.key, banner=name)
+    picture: Picture | None = kept.picture
+    if form == "png":
+        is_kept = banner.answer.freshness is not Freshness.HARD_STALE
+        picture = await door.pngs.draw(kept.picture, deadline=deadline, is_kept=is_kept)
+    door.hot.note(
+        request.scope, banner.key, banner=name, turn=door.pngs.find if form == "png" else None
+    )
+    if picture is None:
+        return respond(deliver_instead(kept.picture, request.headers))
     seconds_fresh = door.hot.seconds_fresh(kept.fetched_at)
-    return respond(deliver(kept.picture, request.headers, seconds_fresh=seconds_fresh))
+    return respond(deliver(picture, request.headers, seconds_fresh=seconds_fresh))
+
+
+async def _answer_last(
+    request: Ask, door: Door, drawing: Picture, form: str, *, deadline: Deadline
+) -> Response[bytes]:
+    """Answer with what was stored last, in the form that was asked for if that can be had."""
+    picture: Picture | None = drawing
+    if form == "png":
+        picture = await door.pngs.draw(drawing, deadline=deadline)
+    if picture is None:
+        return respond(deliver_instead(drawing, request.headers))
+    return respond(deliver(picture, request.headers, seconds_fresh=0))
 
 
 async def _document(request: Ask, name: str) -> Response[bytes]:

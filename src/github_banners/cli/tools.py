@@ -36,7 +36,7 @@ def render(
             "-o",
             metavar="FILE",
             allow_dash=True,
-            help="Write it to a file, once it is drawn.",
+            help="Write it to a file, once it is drawn; as PNG where its name ends in .png.",
         ),
     ] = None,
     **wishes: str | None,
@@ -68,7 +68,7 @@ def render(
     if output is None:
         sys.stdout.buffer.write(svg)
     else:
-        sketch.replace_file(output, svg)
+        sketch.replace_file(output, sketch.in_form_of(output, svg))
         typer.echo(f"Wrote {output}.", err=True)
 
 

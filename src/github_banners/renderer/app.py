@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from github_banners.drawing import draw
+from github_banners.drawing.png import to_png
 from github_banners.messages.calls import Storage, open_http
 from github_banners.messages.nonces import Nonces
 from github_banners.messages.producer import Producer
@@ -23,6 +24,7 @@ from github_banners.serving.framework import make_framework
 from github_banners.serving.health import OPEN_PATHS, Health
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service, owning
+from github_banners.serving.workshop import Workshop
 from github_banners.settings import Service as Of
 from github_banners.settings import Settings
 
@@ -51,7 +53,9 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
             }
         )
         health.expose(metrics)
-        framework = make_framework(routes.HANDLERS, provided={"health": health})
+        pngs = Workshop(to_png)
+        stack.push_async_callback(pngs.close)
+        framework = make_framework(routes.HANDLERS, provided={"health": health, "pngs": pngs})
         await stack.enter_async_context(framework.lifespan())
         gate = Gate(
             framework,

@@ -2,34 +2,35 @@
 
 import structlog
 from litestar import Response, post
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from github_banners.drawing import draw
-from github_banners.errors import InvalidOption
 from github_banners.messages.shapes import Format, PreviewAsk
 from github_banners.messages.translation import wish_of
 from github_banners.serving.answers import Ask, Outgoing, respond
 from github_banners.serving.health import healthz, readyz
+from github_banners.serving.workshop import Workshop
 
 MOST_BODY_BYTES = 256 << 10
 """A thousand languages with the longest names, twice."""
 
-_SVG = "image/svg+xml; charset=utf-8"
+_MEDIA_TYPES = {Format.SVG: "image/svg+xml; charset=utf-8", Format.PNG: "image/png"}
 
 _log = structlog.get_logger(__name__)
 
 
 @post("/preview", status_code=200, request_max_body_size=None)
-async def preview(request: Ask) -> Response[bytes]:
+async def preview(request: Ask, pngs: NamedDependency[SkipValidation[Workshop]]) -> Response[bytes]:
     """Draw a banner."""
     ask = PreviewAsk.from_json(await request.body())
-    if ask.format is not Format.SVG:
-        raise InvalidOption("format", ask.format, (Format.SVG,))
     snapshot, look = wish_of(ask)
     picture = draw(snapshot, look)
+    if ask.format is Format.PNG:
+        picture = await pngs.do(picture)
     _log.debug("preview.drawn", username=ask.username[:64], size_bytes=len(picture))
-    return respond(
-        Outgoing(200, {"content-type": _SVG, "x-content-type-options": "nosniff"}, picture)
-    )
+    headers = {"content-type": _MEDIA_TYPES[ask.format], "x-content-type-options": "nosniff"}
+    return respond(Outgoing(200, headers, picture))
 
 
 HANDLERS = (preview, healthz, readyz)

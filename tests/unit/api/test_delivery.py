@@ -15,6 +15,7 @@ from github_banners.api.delivery import (
     cache_control,
     deliver,
     deliver_explanation,
+    deliver_instead,
     deliver_numbers,
     origins_of,
     tell_client,
@@ -108,6 +109,32 @@ def test_who_has_it_is_told_so(encoding: str, etag: str, status: int) -> None:
     # RFC 9110, 15.4.5: what a 200 would have said about keeping it.
     assert outgoing.headers.items() >= {"cache-control": KEPT, "vary": "Accept-Encoding"}.items()
     assert outgoing.headers["etag"] in {PICTURE.plain.etag, PICTURE.zipped.etag}
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "br, gzip"])
+def test_a_png_has_one_encoding(encoding: str) -> None:
+    picture = Picture.png(DRAWING)
+    outgoing = deliver(picture, {"accept-encoding": encoding}, seconds_fresh=600)
+    assert (outgoing.status, outgoing.body) == (200, DRAWING)
+    assert outgoing.headers == {
+        **SAFE,
+        "etag": picture.plain.etag,
+        "content-length": str(len(DRAWING)),
+        "cache-control": KEPT,
+        "content-type": "image/png",
+    }
+    known = {"accept-encoding": encoding, "if-none-match": picture.plain.etag}
+    unchanged = deliver(picture, known, seconds_fresh=600)
+    assert (unchanged.status, unchanged.body) == (304, b"")
+    assert unchanged.headers == {**SAFE, "etag": picture.plain.etag, "cache-control": KEPT}
+
+
+def test_an_svg_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
+    outgoing = deliver_instead(PICTURE, {})
+    assert (outgoing.status, outgoing.body) == (200, DRAWING)
+    assert outgoing.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    assert outgoing.headers["cache-control"].startswith("public, max-age=30,")
+    assert outgoing.headers["x-accel-expires"] == "0"
 
 
 @settings(deadline=None, max_examples=50)

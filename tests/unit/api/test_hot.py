@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from litestar.types import Scope
 
+from github_banners.api.delivery import Picture
 from github_banners.api.hot import Hot, HotPath, make_hot
 from github_banners.api.pictures import Key, Pictures
 from github_banners.look import Look, Theme
@@ -166,6 +167,54 @@ async def test_long_addresses_are_not_remembered(service: Service) -> None:
     target = f"{TARGET}&bust={'x' * 1024}"
     service.note(target, await service.draw())
     assert len(service.hot.targets) == 1
+    assert (await ask(service.app, http_scope(target))).body == b"inner"
+
+
+class Turned:
+    """Another form of the drawings that it was given, as the maker of PNG keeps them."""
+
+    def __init__(self) -> None:
+        self.forms: dict[str, Picture] = {}
+
+    def add(self, picture: Picture) -> None:
+        self.forms[picture.plain.etag] = Picture.png(b"\x89PNG" + picture.body[-9:])
+
+    def find(self, picture: Picture) -> Picture | None:
+        return self.forms.get(picture.plain.etag)
+
+
+async def test_an_address_can_mean_another_form_of_a_picture(service: Service) -> None:
+    turned, target, key = Turned(), f"{TARGET}&format=png", await service.draw()
+    service.hot.note(http_scope(target), key, turn=turned.find)
+    assert (await ask(service.app, http_scope(target))).body == b"inner"
+    kept = service.hot.pictures.get(key)
+    assert kept is not None
+    turned.add(kept.picture)
+    plain = await ask(service.app, http_scope(target))
+    zipped = await ask(service.app, http_scope(target, accept_encoding="gzip"))
+    assert plain.body == zipped.body == b"\x89PNG" + kept.picture.body[-9:]
+    assert plain.headers == zipped.headers
+    assert plain.headers["content-type"] == "image/png"
+    assert plain.headers["cache-control"].startswith("public, max-age=600,")
+    assert "vary" not in plain.headers
+    head = await ask(service.app, http_scope(target, method="HEAD"))
+    assert (head.headers, head.body) == (plain.headers, b"")
+    etag = plain.headers["etag"]
+    assert etag != kept.picture.plain.etag
+    again = await ask(service.app, http_scope(target, if_none_match=etag))
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", etag)
+    # The drawing itself is answered as ever.
+    assert (await ask(service.app, http_scope(TARGET))).body == kept.picture.body
+
+
+async def test_another_form_is_as_new_as_its_drawing(service: Service) -> None:
+    turned, target, key = Turned(), f"{TARGET}&format=png", await service.draw()
+    service.hot.note(http_scope(target), key, turn=turned.find)
+    kept = service.hot.pictures.get(key)
+    assert kept is not None
+    turned.add(kept.picture)
+    assert (await ask(service.app, http_scope(target))).body.startswith(b"\x89PNG")
+    await service.draw(version=2)
     assert (await ask(service.app, http_scope(target))).body == b"inner"
 
 

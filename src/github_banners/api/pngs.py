@@ -1,0 +1,105 @@
+"""
+Pictures as PNG: another form of an SVG that was drawn already, made in a process of its own.
+
+Each is remembered by the SVG's tag, so that it is as new as that, whatever version it is of. Where
+none can be had in time there is None, and the SVG is answered instead.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from github_banners.api.delivery import Picture
+from github_banners.circuit import Circuit
+from github_banners.errors import BannersError, Busy
+from github_banners.serving.workshop import Workshop
+from github_banners.stats.deadline import PICTURE_SECONDS, Deadline
+from github_banners.stats.memory import Memory
+
+_log = structlog.get_logger(__name__)
+
+OUTCOMES = (_DRAWN, _BUSY, _FAILED) = ("drawn", "busy", "failed")
+"""What can have become of a wish for a PNG that lay not in memory, for counting."""
+
+_KEPT_BYTES = 1500
+
+
+class Pngs:
+    """Finds PNG pictures, or has them made; after a failure one a second is tried."""
+
+    def __init__(
+        self,
+        *,
+        workshop: Workshop,
+        memory_bytes: int,
+        count: Callable[[str], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._workshop = workshop
+        self._count = count
+        self._circuit = Circuit(monotonic)
+        self._kept: Memory[str, Picture] = Memory(memory_bytes, bytes_of=_kept_bytes)
+        self._making: dict[str, asyncio.Task[Picture | None]] = {}
+
+    def find(self, svg: Picture) -> Picture | None:
+        """Find the PNG of a drawing in memory."""
+        return self._kept.get(svg.plain.etag)
+
+    async def draw(
+        self, svg: Picture, *, deadline: Deadline, is_kept: bool = True
+    ) -> Picture | None:
+        """
+        Draw the PNG of a drawing, unless it lies in memory; None where that can't be done in time.
+
+        What misses the deadline is finished all the same, for whoever asks next.
+        """
+        found = self.find(svg)
+        if found is not None:
+            return found
+        making = self._making.get(svg.plain.etag) or self._begin(svg, is_kept=is_kept)
+        await asyncio.wait({making}, timeout=deadline.grant(PICTURE_SECONDS))
+        return making.result() if making.done() and not making.cancelled() else None
+
+    async def close(self) -> None:
+        """End what is being drawn, and the process that draws."""
+        making = [*self._making.values()]
+        for task in making:
+            task.cancel()
+        await asyncio.gather(*making, return_exceptions=True)
+        await self._workshop.close()
+
+    def _begin(self, svg: Picture, *, is_kept: bool) -> "asyncio.Task[Picture | None]":
+        etag = svg.plain.etag
+        task = asyncio.create_task(self._make(svg, is_kept=is_kept), name="png")
+        self._making[etag] = task
+        task.add_done_callback(lambda _: self._making.pop(etag, None))
+        return task
+
+    async def _make(self, svg: Picture, *, is_kept: bool) -> Picture | None:
+        if not self._circuit.admit():
+            self._count(_BUSY)
+            return None
+        try:
+            picture = Picture.png(await self._workshop.do(svg.body))
+        except BannersError as error:
+            self._note_failure(error)
+            return None
+        self._circuit.succeed()
+        self._count(_DRAWN)
+        if is_kept:
+            self._kept.put(svg.plain.etag, picture)
+        return picture
+
+    def _note_failure(self, error: BannersError) -> None:
+        if isinstance(error, Busy):
+            self._count(_BUSY)
+            return
+        self._count(_FAILED)
+        if self._circuit.fail():
+            _log.warning("png.failed", reason=str(error))
+
+
+def _kept_bytes(picture: Picture) -> int:
+    return _KEPT_BYTES + len(picture.body)

@@ -1,0 +1,152 @@
+"""PNG pictures: found in memory, made elsewhere, or not to be had now."""
+
+import asyncio
+from collections import Counter
+from typing import cast
+
+import pytest
+
+from github_banners.api.delivery import Picture
+from github_banners.api.pngs import OUTCOMES, Pngs
+from github_banners.errors import BannersError, Busy, Unavailable, Undrawable
+from github_banners.serving.workshop import Workshop
+from github_banners.stats.deadline import Deadline, for_picture
+
+SVG = Picture(b"<svg>1</svg>")
+OTHER = Picture(b"<svg>2</svg>")
+
+
+class Bench:
+    """In a workshop's place: does nothing before it is let go, or fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.may_end = asyncio.Event()
+        self.may_end.set()
+        self.error: BannersError | None = None
+        self.is_closed = False
+
+    async def do(self, material: bytes) -> bytes:
+        self.asked.append(material)
+        await self.may_end.wait()
+        if self.error is not None:
+            raise self.error
+        return b"png of " + material
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+class Scene:
+    """PNG pictures with a bench and a clock of their own."""
+
+    def __init__(self, *, memory_bytes: int = 1 << 20) -> None:
+        self.bench = Bench()
+        self.counted: Counter[str] = Counter()
+        self.seconds = 0.0
+        self.pngs = Pngs(
+            workshop=cast("Workshop", self.bench),
+            memory_bytes=memory_bytes,
+            count=lambda outcome: self.counted.update([outcome]),
+            monotonic=lambda: self.seconds,
+        )
+
+    async def draw(self, svg: Picture = SVG, *, is_kept: bool = True) -> bytes | None:
+        picture = await self.pngs.draw(svg, deadline=for_picture(), is_kept=is_kept)
+        return picture.body if picture is not None else None
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+async def test_it_is_made_once(scene: Scene) -> None:
+    assert scene.pngs.find(SVG) is None
+    assert await scene.draw() == await scene.draw() == b"png of <svg>1</svg>"
+    assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
+    assert scene.bench.asked == [SVG.body, OTHER.body]
+    assert scene.counted == {"drawn": 2}
+    found = scene.pngs.find(Picture(SVG.body))
+    assert found is not None
+    assert found.plain is found.zipped
+    assert found.media_type == "image/png"
+
+
+async def test_who_asks_at_the_same_time_gets_the_same(scene: Scene) -> None:
+    scene.bench.may_end.clear()
+    tasks = [asyncio.create_task(scene.draw()) for _ in range(20)]
+    await asyncio.sleep(0)
+    scene.bench.may_end.set()
+    assert {*await asyncio.gather(*tasks)} == {b"png of <svg>1</svg>"}
+    assert scene.bench.asked == [SVG.body]
+
+
+async def test_a_dated_picture_is_made_and_never_kept(scene: Scene) -> None:
+    assert await scene.draw(is_kept=False) == b"png of <svg>1</svg>"
+    assert scene.pngs.find(SVG) is None
+    await scene.draw(is_kept=False)
+    assert len(scene.bench.asked) == 2
+
+
+async def test_what_misses_the_deadline_serves_the_next(scene: Scene) -> None:
+    scene.bench.may_end.clear()
+    over = Deadline(0.1, 0.1)  # less than what drawing keeps for itself
+    assert await scene.pngs.draw(SVG, deadline=over) is None
+    assert scene.pngs.find(SVG) is None
+    scene.bench.may_end.set()
+    assert await scene.draw() == b"png of <svg>1</svg>"
+    assert len(scene.bench.asked) == 1
+
+
+async def test_who_goes_away_loses_nothing(scene: Scene) -> None:
+    scene.bench.may_end.clear()
+    asking = asyncio.create_task(scene.draw())
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    scene.bench.may_end.set()
+    assert await scene.draw() == b"png of <svg>1</svg>"
+    assert len(scene.bench.asked) == 1
+
+
+@pytest.mark.parametrize("error", [Unavailable("died"), Undrawable("no")])
+async def test_after_a_failure_one_a_second_is_tried(scene: Scene, error: BannersError) -> None:
+    scene.bench.error = error
+    assert [await scene.draw() for _ in range(5)] == [None] * 5
+    assert len(scene.bench.asked) == 1
+    assert scene.pngs.find(SVG) is None
+    scene.bench.error = None
+    assert await scene.draw() is None
+    scene.seconds += 1.0
+    assert await scene.draw() == b"png of <svg>1</svg>"
+    assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
+    assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
+    assert {*scene.counted} == {*OUTCOMES}
+
+
+async def test_overflow_is_no_failure(scene: Scene) -> None:
+    scene.bench.error = Busy()
+    assert await scene.draw() is None
+    scene.bench.error = None
+    assert await scene.draw() == b"png of <svg>1</svg>"
+    assert scene.counted == {"busy": 1, "drawn": 1}
+
+
+async def test_memory_is_bounded() -> None:
+    scene = Scene(memory_bytes=20_000)
+    pictures = [Picture(b"%d" % number * 500) for number in range(10, 30)]
+    for one in pictures:
+        await scene.draw(one)
+    kept = [one for one in pictures if scene.pngs.find(one) is not None]
+    assert 0 < len(kept) < 20
+    assert kept == pictures[-len(kept) :]
+
+
+async def test_closing_ends_what_is_at_work(scene: Scene) -> None:
+    scene.bench.may_end.clear()
+    asking = asyncio.create_task(scene.draw())
+    await asyncio.sleep(0)
+    await scene.pngs.close()
+    assert scene.bench.is_closed
+    assert await asking is None

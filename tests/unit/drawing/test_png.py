@@ -1,0 +1,236 @@
+"""PNG from our own drawings: size, fonts, what they do not cover, and what is refused."""
+
+import struct
+import unicodedata
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from github_banners.drawing import draw, explain, png
+from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.png import SCALE, STAND_IN, is_covered, spell, to_png
+from github_banners.drawing.text import width
+from github_banners.errors import Undrawable, UnknownUser
+from github_banners.look import Field, Layout, Look, Theme
+
+FILES = {weight: Path(file) for weight, file in zip((400, 600), png._FILES, strict=True)}
+LICENCE = (png.FONTS / "OFL.txt").read_text(encoding="utf-8")
+
+
+class Font:
+    """As much of a TrueType file as is asked here: https://learn.microsoft.com/typography/opentype"""
+
+    def __init__(self, path: Path) -> None:
+        self.data = path.read_bytes()
+        count = struct.unpack_from(">H", self.data, 4)[0]
+        rows = (struct.unpack_from(">4sIII", self.data, 12 + 16 * at) for at in range(count))
+        self.offsets = {tag.decode(): offset for tag, _, offset, _ in rows}
+        self.units = self._numbers("head", ">H", 18)[0]
+        self.weight = self._numbers("OS/2", ">H", 4)[0]
+        self.glyphs = dict(self._glyphs())
+
+    def _numbers(self, table: str, layout: str, at: int) -> tuple[int, ...]:
+        return struct.unpack_from(layout, self.data, self.offsets[table] + at)
+
+    def _glyphs(self) -> Iterator[tuple[int, int]]:
+        """Read the map from characters to glyphs: format 12, else format 4."""
+        count = self._numbers("cmap", ">H", 2)[0]
+        tables = [self._numbers("cmap", ">HHI", 4 + 8 * at)[2] for at in range(count)]
+        formats = {self._numbers("cmap", ">H", at)[0]: at for at in tables}
+        base = formats[4]
+        segments = self._numbers("cmap", ">H", base + 6)[0] // 2
+        row = f">{segments}H"
+        ends = self._numbers("cmap", row, base + 14)
+        starts = self._numbers("cmap", row, base + 16 + 2 * segments)
+        deltas = self._numbers("cmap", row, base + 16 + 4 * segments)
+        ranges = self._numbers("cmap", row, base + 16 + 6 * segments)
+        for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            for code in range(start, min(end, 0xFFFE) + 1):
+                glyph = code
+                if ranges[at]:
+                    place = base + 16 + 6 * segments + 2 * at + ranges[at] + 2 * (code - start)
+                    glyph = self._numbers("cmap", ">H", place)[0]
+                yield code, (glyph + deltas[at]) & 0xFFFF
+
+    def advance(self, character: str) -> float:
+        """How wide a character is, in em."""
+        count = self._numbers("hhea", ">H", 34)[0]
+        at = min(self.glyphs[ord(character)], count - 1)
+        return self._numbers("hmtx", ">H", 4 * at)[0] / self.units
+
+
+@pytest.fixture(scope="module", params=FILES.items(), ids=lambda it: str(it[0]))
+def font(request: pytest.FixtureRequest) -> Font:
+    weight, path = request.param
+    font = Font(path)
+    assert font.weight == weight
+    return font
+
+
+def size_of(picture: bytes) -> tuple[int, int]:
+    assert picture.startswith(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+    wide, high = struct.unpack_from(">II", picture, 16)
+    return wide, high
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_a_banner_is_twice_as_large(snapshot, layout):
+    ground = LAYOUTS[layout].ground
+    look = Look(layout=layout)
+    picture = to_png(draw(snapshot(), look))
+    for one in (picture, to_png(explain(UnknownUser("x"), look=look))):
+        assert size_of(one) == (SCALE * ground.width, SCALE * ground.height)
+    assert to_png(draw(snapshot(), look)) == picture
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_motion_leaves_no_trace(snapshot, layout):
+    moving, still = (Look(layout=layout, animate=animate) for animate in (True, False))
+    assert to_png(draw(snapshot(), moving)) == to_png(draw(snapshot(), still))
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_of_two_grounds_the_light_one_is_drawn(snapshot, layout):
+    """Without media queries, as if there were no dark one; what differs is no text and no ground."""
+    bare = snapshot(languages={})
+    pictures = [to_png(draw(bare, Look(layout=layout, theme=theme))) for theme in _LIGHT_AND_DARK]
+    light, both, dark = pictures
+    assert light == both != dark
+
+
+_LIGHT_AND_DARK = (Theme.DEFAULT, Theme.AUTO, Theme.DARK)
+
+
+@pytest.mark.parametrize("theme", Theme)
+def test_no_colour_hides_in_a_variable(snapshot, theme):
+    """A variable would be black here: https://github.com/linebender/resvg has none."""
+    assert b"var(" not in draw(snapshot(), Look(theme=theme))
+
+
+@pytest.mark.parametrize("theme", Theme)
+def test_every_theme_has_its_own_picture(snapshot, theme):
+    look = Look(theme=theme, layout=Layout.COMPACT)
+    assert size_of(to_png(draw(snapshot(), look)))[0] > 0
+
+
+def test_text_is_drawn(snapshot):
+    """Without a font of the right name text would vanish without a word."""
+    named, nameless = (snapshot(name=name) for name in ("Yehuda Katz", "Yehuda Kat"))
+    assert to_png(draw(named, Look())) != to_png(draw(nameless, Look()))
+
+
+def test_both_weights_are_there(snapshot):
+    svg = draw(snapshot(), Look())
+    assert to_png(svg) != to_png(svg.replace(b"font-weight:600", b"font-weight:400"))
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("Yehuda Katz", "Yehuda Katz"),
+        ("Nguyễn Thị Phương Thảo", "Nguyễn Thị Phương Thảo"),
+        ("Константин Щукин", "Константин Щукин"),
+        ("Ελένη Παπαδοπούλου", "Ελένη Παπαδοπούλου"),
+        ("“quoted” – it’s 5 €…", "“quoted” – it’s 5 €…"),
+        ("佐藤 美咲", "□□ □□"),
+        ("김철수", "□□□"),
+        ("ليلى 42", "□□□□ 42"),
+        ("สมชาย", "□□□□□"),
+        ("राजेन्द्र", "□□□□□"),
+        ("👩‍👩‍👧‍👦 Zoë 🏳️‍🌈", "□ Zoë □"),
+        ("1️⃣ 🇩🇪🇫🇷", "1 □□"),
+        ("e\u1ab0\u0301", "e\u0301"),
+        ("\u1ab0", ""),
+        ("ἄνεμος", "ανεμος"),
+        ("\u2068ليلى\u2069", "\u2068□□□□\u2069"),
+        ("", ""),
+    ],
+)
+def test_what_the_fonts_lack_becomes_a_box(text, spelled):
+    assert spell(text) == spelled
+
+
+def test_a_box_stands_in_the_picture(snapshot):
+    names = ("佐藤", STAND_IN * 2, "東京", "佐", "&佐")
+    first, boxes, other, shorter, escaped = (
+        # The initial and the ring's colours are the same.
+        to_png(draw(snapshot(name=name), Look(title=f"x{name}")))
+        for name in names
+    )
+    assert first == boxes == other
+    assert len({first, shorter, escaped}) == 3
+
+
+def test_what_is_markup_in_a_text_stays_text(snapshot):
+    svg = draw(snapshot(), Look(title="<b>&amp;'\" 佐 </text>"))
+    covered = png._covered(svg.decode())
+    assert "&lt;b&gt;&amp;amp;&#x27;&quot; □ &lt;/text&gt;" in covered
+    to_png(svg)
+
+
+def test_a_length_is_forced_on_no_font_that_is_known(snapshot):
+    svg = draw(snapshot(name="สมชาย ศรีสุวรรณ ณ อยุธยา เกียรติศักดิ์ประเสริฐ"), Look()).decode()
+    assert "textLength" in svg
+    assert "textLength" not in png._covered(svg)
+
+
+def test_everything_at_once_can_be_drawn(snapshot):
+    many = snapshot(languages={f"язык 語 {at}": 60 - at for at in range(60)}, name="W" * 64)
+    for layout in Layout:
+        for hide in ((), tuple(Field)):
+            look = Look(layout=layout, hide=hide, langs_count=10)
+            to_png(draw(many, look, as_of=date(2026, 11, 28)))
+
+
+@pytest.mark.parametrize(
+    "svg",
+    [
+        b"",
+        b"<html/>",
+        b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+        b'<svg xmlns="x" width="100000" height="10"/>',
+        b'<svg xmlns="x" width="1201" height="10"/>',
+        b'<svg xmlns="x" width="10" height="601"/>',
+        b'<svg xmlns="x" width="0" height="10"/>',
+        b'<svg xmlns="x" width="1e9" height="10"/>',
+        b'<svg xmlns="x" width="10" height="10">' + b" " * (256 << 10),
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><g></svg>',
+        b'<svg xmlns="x" width="10" height="10"><image href="/etc/passwd"/></svg>',
+        b'<svg xmlns="x" width="10" height="10"><s:feImage href="/etc/passwd"/></svg>',
+        b'<!DOCTYPE svg [<!ENTITY a "a">]><svg xmlns="x" width="10" height="10"/>',
+    ],
+)
+def test_what_is_none_of_ours_is_refused(svg):
+    with pytest.raises(Undrawable):
+        to_png(svg)
+
+
+def test_the_list_of_covered_characters_is_the_fonts_own(font):
+    listed = {code for code in range(0x30000) if is_covered(chr(code))}
+    assert listed == font.glyphs.keys() - {0xFFFF}
+
+
+def test_nothing_is_wider_than_the_layouts_reckon(font):
+    """Each ASCII character by itself; of others the class reckons, and a narrow one makes up for it."""
+    is_bold = font.weight == 600
+    for code in font.glyphs.keys() - {0xFFFF}:
+        reckoned = width(chr(code), 1, bold=is_bold)
+        slack = 1.0 if chr(code).isascii() and chr(code) != "'" else 1.2
+        assert font.advance(chr(code)) <= slack * reckoned + 1e-9, hex(code)
+
+
+def test_the_box_is_narrower_than_all_that_it_stands_for(font):
+    is_bold = font.weight == 600
+    for code in range(0x80, 0x30000):
+        character = chr(code)
+        if spell(character) == STAND_IN and unicodedata.category(character)[0] in "LNSP":
+            assert font.advance(STAND_IN) <= width(character, 1, bold=is_bold), hex(code)
+
+
+def test_the_licence_lies_beside_the_fonts(font):
+    assert "SIL OPEN FONT LICENSE Version 1.1" in LICENCE
+    # The name of the original is left to the original.
+    assert "Banners Sans".encode("utf-16-be") in font.data
+    assert len(font.data) < 170_000
