@@ -1,0 +1,49 @@
+"""
+How a banner is written in each of its languages.
+
+    writing     numbers, percentages, dates, direction: CLDR's facts, our rounding
+    wording     labels, counts in the right plural, whole sentences
+    words/      what they say, a TOML file for each locale; a new language is a new file
+
+A locale is given as its code, `pt-br`. Measures nothing and knows no layout.
+"""
+
+from github_banners.drawing.locales.wording import (
+    Kind,
+    Words,
+    counted,
+    description,
+    language_description,
+    mark,
+    noun,
+    words,
+)
+from github_banners.drawing.locales.writing import (
+    LOCALES,
+    day,
+    full_day,
+    grouped,
+    is_right_to_left,
+    percent,
+    plural,
+    short,
+)
+
+__all__ = [
+    "LOCALES",
+    "Kind",
+    "Words",
+    "counted",
+    "day",
+    "description",
+    "full_day",
+    "grouped",
+    "is_right_to_left",
+    "language_description",
+    "mark",
+    "noun",
+    "percent",
+    "plural",
+    "short",
+    "words",
+]

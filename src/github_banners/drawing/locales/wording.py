@@ -1,0 +1,231 @@
+"""
+What a banner says in each locale: labels, counts in the right plural, whole sentences.
+
+The words are in the TOML files beside this module and are read once; which plural a number takes
+and how it is written is `writing`'s business.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from github_banners.drawing.locales.writing import (
+    LOCALES,
+    day,
+    full_day,
+    grouped,
+    is_right_to_left,
+    plural,
+    plural_categories,
+    unit_size,
+)
+from github_banners.look import CountBy, Field
+from github_banners.model import Stats
+
+_MILLION = 1_000_000
+_SPOKEN_LANGUAGES = 3
+
+
+class Kind(StrEnum):
+    """What is counted; `repos` is short for `repositories`."""
+
+    STARS = "stars"
+    FORKS = "forks"
+    REPOSITORIES = "repositories"
+    REPOS = "repos"
+    ORIGINAL = "original"
+    FORKED = "forked"
+    LANGUAGES = "languages"
+
+
+class _Strict(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What is read from a file: nothing missing, nothing unknown."""
+
+
+class Labels(_Strict, frozen=True, gc=False):
+    """What stands alone on a picture, without a number."""
+
+    stars: str
+    forks: str
+    repositories: str
+    languages: str
+    other: str
+    by_repositories: str
+    by_size: str
+
+
+class Notes(_Strict, frozen=True, gc=False):
+    """Why there are no languages."""
+
+    no_repositories: str
+    only_forks: str
+
+
+class Sentences(_Strict, frozen=True, gc=False):
+    """How words and numbers are joined; what is in braces is filled in."""
+
+    mark: str
+    as_of: str
+    top: str
+    shares: str
+    repositories: str = "{total} ({parts})"
+    count: str = "{n} {noun}"
+    comma: str = ", "
+    stop: str = "."
+    gap: str = " "
+
+
+class Words(_Strict, frozen=True, gc=False):
+    """
+    All words of a locale.
+
+    `nouns` are said after a number, by plural category; `counted` are whole phrases where number
+    and noun don't just stand side by side. `after_units` are the categories of nouns after a
+    number with a unit, below a million and from there on: "1,2 M de estrellas".
+    """
+
+    labels: Labels
+    notes: Notes
+    nouns: Mapping[Kind, Mapping[str, str]]
+    sentences: Sentences
+    counted: Mapping[Kind, Mapping[str, str]] = {}
+    after_units: tuple[str, str] = ("other", "other")
+
+
+@cache
+def words(locale: str) -> Words:
+    """Give all words of a locale."""
+    return msgspec.toml.decode(_file(locale), type=Words)
+
+
+def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str:
+    """
+    Say what there are so many of, to stand after the number: star, stars, звёзд.
+
+    `is_short` is for numbers written by `short`.
+    """
+    said = words(locale)
+    unit = unit_size(number, locale) if is_short else 1
+    category = plural(number, locale) if unit == 1 else said.after_units[number >= _MILLION]
+    return said.nouns[kind][category]
+
+
+def counted(kind: Kind, number: int, locale: str) -> str:
+    """Say how many there are, exactly: 11,558 stars."""
+    before, after = _phrases(locale)[kind][plural(number, locale)]
+    return before if after is None else f"{before}{grouped(number, locale)}{after}"
+
+
+def mark(as_of: date | None, locale: str) -> str:
+    """Say which day the numbers are from; empty where that need not be said."""
+    return words(locale).sentences.mark.format(day=day(as_of, locale)) if as_of else ""
+
+
+def description(
+    stats: Stats,
+    languages: Sequence[str],
+    as_of: date | None = None,
+    *,
+    locale: str,
+    hide: Collection[Field] = (),
+    remark: str = "",
+) -> str:
+    """Read a banner out: the exact numbers, the first languages, a remark, how old all that is."""
+    how = words(locale).sentences
+    sentences = [how.comma.join(_counts(stats, hide, locale)), remark]
+    if languages:
+        top = _listed(languages[:_SPOKEN_LANGUAGES], locale)
+        sentences.append(how.top.format(languages=top))
+    return _read_out([*sentences, _age(as_of, locale)], locale)
+
+
+def language_description(
+    number: int,
+    languages: Sequence[str],
+    as_of: date | None = None,
+    *,
+    locale: str,
+    count_by: CountBy = CountBy.REPOSITORIES,
+    remark: str = "",
+) -> str:
+    """Read shares out: how many languages there are, those that are shown, how old all that is."""
+    said = words(locale)
+    if languages:
+        is_plain = count_by == CountBy.REPOSITORIES
+        remark = said.sentences.shares.format(
+            count=counted(Kind.LANGUAGES, number, locale),
+            by=said.labels.by_repositories if is_plain else said.labels.by_size,
+            languages=_listed(languages, locale),
+        )
+    return _read_out([remark, _age(as_of, locale)], locale)
+
+
+def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> Iterator[str]:
+    if Field.STARS not in hidden:
+        yield counted(Kind.STARS, stats.total_stars, locale)
+    if Field.FORKS not in hidden:
+        yield counted(Kind.FORKS, stats.total_forks, locale)
+    if Field.REPOSITORIES not in hidden:
+        yield _repositories(stats, locale)
+
+
+def _repositories(stats: Stats, locale: str) -> str:
+    how = words(locale).sentences
+    total = counted(Kind.REPOSITORIES, stats.total_repos, locale)
+    if not stats.total_repos:
+        return total
+    original = counted(Kind.ORIGINAL, stats.original_repos, locale)
+    forked = counted(Kind.FORKED, stats.forked_repos, locale)
+    return how.repositories.format(total=total, parts=f"{original}{how.comma}{forked}")
+
+
+def _listed(languages: Sequence[str], locale: str) -> str:
+    """List languages, each in a direction of its own among words from right to left."""
+    if is_right_to_left(locale):
+        languages = [f"\u2068{language}\u2069" for language in languages]
+    return words(locale).sentences.comma.join(languages)
+
+
+def _read_out(sentences: Sequence[str], locale: str) -> str:
+    """Join sentences; one that ends in an abbreviation has its stop already."""
+    how = words(locale).sentences
+    return how.gap.join(
+        sentence if sentence.endswith(how.stop) else f"{sentence}{how.stop}"
+        for sentence in sentences
+        if sentence
+    )
+
+
+def _age(as_of: date | None, locale: str) -> str:
+    return words(locale).sentences.as_of.format(day=full_day(as_of, locale)) if as_of else ""
+
+
+@cache
+def _phrases(locale: str) -> Mapping[Kind, Mapping[str, tuple[str, str | None]]]:
+    """Divide what is said of a count into before and after the number, None where it has none."""
+    said = words(locale)
+    return {
+        kind: {
+            category: _divided(said, kind, category, said.nouns[kind][category])
+            for category in plural_categories(locale)
+        }
+        for kind in Kind
+    }
+
+
+def _divided(said: Words, kind: Kind, category: str, noun: str) -> tuple[str, str | None]:
+    phrase = said.counted.get(kind, {}).get(category)
+    if phrase is None:
+        phrase = said.sentences.count.replace("{noun}", noun)
+    before, number, after = phrase.partition("{n}")
+    return before, after if number else None
+
+
+def _file(locale: str) -> bytes:
+    if locale not in LOCALES:
+        raise ValueError(f"{locale} is none of our locales")
+    return (files(__package__) / "words" / f"{locale}.toml").read_bytes()

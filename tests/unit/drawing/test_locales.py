@@ -1,0 +1,431 @@
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from datetime import date, timedelta
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+from babel import Locale
+from hypothesis import given
+from hypothesis import strategies as st
+
+from github_banners.drawing import numbers
+from github_banners.drawing import words as english
+from github_banners.drawing.locales import (
+    LOCALES,
+    Kind,
+    counted,
+    day,
+    description,
+    full_day,
+    grouped,
+    is_right_to_left,
+    language_description,
+    mark,
+    noun,
+    percent,
+    plural,
+    short,
+    wording,
+    words,
+    writing,
+)
+from github_banners.drawing.text import width
+from github_banners.look import CountBy, Field, Look
+from github_banners.model import Stats
+
+NUMBERS = st.one_of(st.integers(0, 20_000), st.integers(0, 2**31), st.integers(0, 10**13))
+CODES = st.sampled_from(LOCALES)
+NOVEMBER = date(2026, 11, 20)
+FILES = files("github_banners.drawing.locales") / "words"
+LATIN = {"en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "tr"}
+
+
+def raw(code: str) -> dict[str, Any]:
+    return tomllib.loads((FILES / f"{code}.toml").read_text(encoding="utf-8"))
+
+
+def texts(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value
+    assert isinstance(parts, Iterable)
+    return [text for one in parts for text in texts(one)]
+
+
+def stats(stars: int = 11_558, forks: int = 1_635, original: int = 93, forked: int = 57) -> Stats:
+    return Stats(
+        total_repos=original + forked,
+        original_repos=original,
+        forked_repos=forked,
+        total_stars=stars,
+        total_forks=forks,
+        languages={},
+    )
+
+
+def value_of(text: str) -> int:
+    """Read a number back, whoever wrote it, as far as it has digits."""
+    return int("".join(str(unicodedata.digit(one)) for one in text if one.isdigit()))
+
+
+def least_and_unit(text: str, number: int, code: str) -> tuple[int, int]:
+    """Read a short number back as whole tenths of its unit."""
+    unit = writing.unit_size(number, code)
+    symbol = Locale.parse(code, sep="-").number_symbols["arabext" if code == "fa" else "latn"]
+    written, _, decimals = text.partition(symbol["decimal"])
+    has_decimal = unit > 1 and bool(decimals) and decimals[0].isdigit() and value_of(written) < 100
+    if not has_decimal:
+        return value_of(text) * 10, unit
+    return value_of(written) * 10 + value_of(decimals[0]), unit
+
+
+class TestWords:
+    def test_every_locale_has_its_file(self):
+        assert {one.name for one in FILES.iterdir()} == {f"{code}.toml" for code in LOCALES}
+        assert len(LOCALES) == 19
+
+    def test_no_word_is_missing(self):
+        tables = msgspec.structs.fields(wording.Words)[:4]
+        missing = [
+            f"{code}: {table.name}.{field.name}"
+            for code in LOCALES
+            for table in tables
+            if table.name != "nouns"
+            for field in msgspec.structs.fields(table.type)
+            if field.required and not raw(code)[table.name].get(field.name)
+        ]
+        missing += [
+            f"{code}: nouns.{kind}.{category}"
+            for code in LOCALES
+            for kind in Kind
+            for category in writing.plural_categories(code)
+            if not raw(code)["nouns"].get(kind, {}).get(category)
+        ]
+        assert missing == []
+
+    @pytest.mark.parametrize("code", LOCALES)
+    def test_no_word_is_too_many(self, code):
+        categories = writing.plural_categories(code)
+        assert all(set(forms) == categories for forms in words(code).nouns.values())
+        assert all(set(forms) <= categories for forms in words(code).counted.values())
+        assert set(words(code).after_units) <= categories
+
+    @pytest.mark.parametrize("code", LOCALES)
+    def test_texts_are_clean(self, code):
+        for text in texts(raw(code)):
+            assert text == unicodedata.normalize("NFC", text)
+            assert text.isspace() or text == "" or text.rstrip() == text or text in {", ", "، "}
+            assert "  " not in text
+            assert "'" not in text
+
+    @pytest.mark.parametrize("code", sorted(set(LOCALES) - LATIN - {"zh-cn", "zh-tw"}))
+    def test_no_letter_is_of_another_script(self, code):
+        fields = {"{n}", "{noun}", "{day}", "{total}", "{parts}", "{languages}", "{count}", "{by}"}
+        said = {table: one for table, one in raw(code).items() if table != "after_units"}
+        for text in texts(said):
+            for field in fields:
+                text = text.replace(field, "")  # noqa: PLW2901
+            letters = [one for one in text if one.isalpha()]
+            assert not any(unicodedata.name(one).startswith("LATIN") for one in letters), text
+
+    @pytest.mark.parametrize("code", LOCALES)
+    def test_words_have_their_room(self, code):
+        said = words(code)
+        for label in (said.labels.stars, said.labels.forks):
+            assert width(label, 13) <= 108 - 13 - 9
+        assert width(said.labels.repositories, 13) <= 170
+        assert width(said.labels.by_repositories, 13) <= 200
+        assert width(said.notes.only_forks, 14) <= 782
+
+    @pytest.mark.parametrize("code", ["", "xx", "../en", "EN", "pt", "pt_br"])
+    def test_there_are_no_other_locales(self, code):
+        for ask in (words, is_right_to_left, lambda code: short(1, code)):
+            with pytest.raises(ValueError, match="none of our locales"):
+                ask(code)
+
+
+class TestEnglish:
+    @given(number=NUMBERS)
+    def test_numbers_are_what_they_were(self, number):
+        assert grouped(number, "en") == numbers.grouped(number)
+        assert short(number, "en") == numbers.short(number)
+
+    def test_numbers_at_the_edges_are_what_they_were(self):
+        for power in range(13):
+            for number in range(max(0, 10**power - 200), 10**power + 200):
+                assert short(number, "en") == numbers.short(number)
+                assert grouped(number, "en") == numbers.grouped(number)
+
+    def test_dates_are_what_they_were(self):
+        for days in range(366):
+            moment = date(2024, 1, 1) + timedelta(days=days)
+            assert day(moment, "en") == numbers.day(moment)
+            assert full_day(moment, "en") == f"{numbers.day(moment)} 2024"
+
+    @given(
+        stars=NUMBERS,
+        original=st.integers(0, 3),
+        forked=st.integers(0, 200),
+        hide=st.sets(st.sampled_from(Field)),
+        languages=st.lists(st.sampled_from(["Ruby 65%", "C++ <1%"]), max_size=5),
+        as_of=st.none() | st.dates(date(2008, 1, 1)),
+        remark=st.sampled_from(["", "No public repositories yet"]),
+    )
+    def test_descriptions_are_what_they_were(  # noqa: PLR0917
+        self, stars, original, forked, hide, languages, as_of, remark
+    ):
+        numbered = stats(stars, stars // 3, original, forked)
+        look = Look(hide=tuple(hide))
+        assert description(
+            numbered, languages, as_of, locale="en", hide=hide, remark=remark
+        ) == english.description(numbered, look, languages, as_of, remark=remark)
+        assert language_description(
+            forked, languages, as_of, locale="en", remark=remark
+        ) == english.language_description(forked, languages, as_of, remark=remark)
+        assert mark(as_of, "en") == english.mark(as_of)
+
+    def test_notes_and_captions_are_what_they_were(self):
+        said = words("en")
+        assert said.notes.no_repositories == english.note(stats(original=0, forked=0), Look())
+        assert said.notes.only_forks == english.note(stats(original=0), Look())
+        assert said.labels.languages == english.LANGUAGES
+        assert said.labels.by_repositories == english.BY_REPOSITORIES
+
+    def test_percentages_are_what_they_were(self):
+        assert [percent(one, "en") for one in ("65%", "<1%", ">99%")] == ["65%", "<1%", ">99%"]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("code", "text"),
+        [
+            ("en", "2,147,483,647"),
+            ("de", "2.147.483.647"),
+            ("fr", "2\xa0147\xa0483\xa0647"),
+            ("ru", "2\xa0147\xa0483\xa0647"),
+            ("ar", "2,147,483,647"),
+            ("fa", "۲٬۱۴۷٬۴۸۳٬۶۴۷"),
+            ("hi", "2,14,74,83,647"),
+        ],
+    )
+    def test_grouped(self, code, text):
+        assert grouped(2_147_483_647, code) == text
+
+    def test_spanish_italian_and_polish_group_from_ten_thousand_on(self):
+        assert [grouped(9_412, code) for code in ("es", "it", "pl", "de")] == [
+            *("9412", "9412", "9412", "9.412")
+        ]
+        assert grouped(10_000, "pl") == "10\xa0000"
+
+    @given(number=NUMBERS, code=CODES)
+    def test_grouped_can_be_read_back(self, number, code):
+        assert value_of(grouped(number, code)) == number
+
+    @given(number=st.integers(10_000, 2**31), code=CODES)
+    def test_grouped_is_as_babel_has_it(self, number, code):
+        locale = Locale.parse(code, sep="-")
+        theirs = locale.decimal_formats[None].apply(number, locale, numbering_system="default")
+        ours = "".join(str(int(one)) if one.isdigit() else one for one in grouped(number, code))
+        assert ours == theirs.replace("\u202f", "\xa0")
+
+    @pytest.mark.parametrize(
+        ("code", "texts"),
+        [
+            ("de", ["9.412", "12.480", "999.950", "1,2 Mio.", "2,1 Mrd."]),
+            ("fr", ["9 412", "12,4 k", "999 k", "1,2 M", "2,1 Md"]),
+            ("es", ["9412", "12,4 mil", "999 mil", "1,2 M", "2147 M"]),
+            ("pt-br", ["9.412", "12,4 mil", "999 mil", "1,2 mi", "2,1 bi"]),
+            ("it", ["9412", "12.480", "999.950", "1,2 Mln", "2,1 Mld"]),
+            ("nl", ["9.412", "12,4K", "999K", "1,2 mln.", "2,1 mld."]),
+            ("pl", ["9412", "12,4 tys.", "999 tys.", "1,2 mln", "2,1 mld"]),
+            ("ru", ["9 412", "12,4 тыс.", "999 тыс.", "1,2 млн", "2,1 млрд"]),
+            ("uk", ["9 412", "12,4 тис.", "999 тис.", "1,2 млн", "2,1 млрд"]),
+            ("tr", ["9.412", "12,4 B", "999 B", "1,2 Mn", "2,1 Mr"]),
+            ("ja", ["9,412", "1.2万", "99.9万", "129万", "21.4億"]),
+            ("ko", ["9,412", "1.2만", "99.9만", "129만", "21.4억"]),
+            ("zh-cn", ["9,412", "1.2万", "99.9万", "129万", "21.4亿"]),
+            ("zh-tw", ["9,412", "1.2萬", "99.9萬", "129萬", "21.4億"]),
+            ("ar", ["9,412", "12.4 ألف", "999 ألف", "1.2 مليون", "2.1 مليار"]),
+            ("he", ["9,412", "12.4K", "999K", "1.2M", "2.1B"]),
+            ("fa", ["۹٬۴۱۲", "۱۲٫۴ هزار", "۹۹۹ هزار", "۱٫۲ میلیون", "۲٫۱ میلیارد"]),
+            ("hi", ["9,412", "12.4 हज़ार", "9.9 लाख", "12.9 लाख", "2.1 अ॰"]),
+        ],
+    )
+    def test_short(self, code, texts):
+        given = (9_412, 12_480, 999_950, 1_299_999, 2_147_483_647)
+        assert [short(number, code).replace("\xa0", " ") for number in given] == texts
+
+    def test_four_digits_of_a_unit_stand_together(self):
+        assert short(12_345_678, "ja") == "1234万"
+
+    @given(number=NUMBERS, code=CODES)
+    def test_short_is_cut_never_rounded_up(self, number, code):
+        tenths, unit = least_and_unit(short(number, code), number, code)
+        assert tenths * unit <= number * 10
+        least = 1 if unit > 1 and number < 100 * unit else 10
+        assert number * 10 < (tenths + least) * unit
+
+    @given(number=NUMBERS, other=NUMBERS, code=CODES)
+    def test_short_grows_with_the_number(self, number, other, code):
+        texts = [short(one, code) for one in sorted((number, other))]
+        less, more = (
+            tenths * unit
+            for tenths, unit in (
+                least_and_unit(text, one, code)
+                for text, one in zip(texts, sorted((number, other)), strict=True)
+            )
+        )
+        assert less <= more
+
+    @given(number=st.integers(0, 2**31), code=CODES)
+    def test_short_is_short(self, number, code):
+        assert len(short(number, code)) <= 13
+        assert width(short(number, code), 21, bold=True) <= 240
+
+    @pytest.mark.parametrize("code", LOCALES)
+    def test_units_from_ten_thousand_on_have_no_plural(self, code):
+        patterns = Locale.parse(code, sep="-").compact_decimal_formats["short"]
+        units = {
+            (start, pattern.pattern)
+            for forms in map(patterns.get, patterns)
+            for start, pattern in forms.items()
+            if 10_000 <= int(start) < 10**12
+        }
+        assert len(units) == len({start for start, _ in units})
+
+    @pytest.mark.parametrize(
+        ("code", "texts"),
+        [
+            ("de", ["65\xa0%", "<1\xa0%", ">99\xa0%"]),
+            ("fr", ["65\xa0%", "<1\xa0%", ">99\xa0%"]),
+            ("pl", ["65%", "<1%", ">99%"]),
+            ("tr", ["%65", "<%1", ">%99"]),
+            ("ar", ["65%", "<1%", ">99%"]),
+            ("fa", ["۶۵٪", "<۱٪", ">۹۹٪"]),
+        ],
+    )
+    def test_percent(self, code, texts):
+        assert [percent(one, code) for one in ("65%", "<1%", ">99%")] == texts
+
+    def test_caches_are_bounded(self):
+        for cached in (percent, day, full_day):
+            assert cached.cache_info().maxsize is not None
+
+
+class TestPlurals:
+    @given(number=NUMBERS, code=CODES)
+    def test_plural_is_cldrs(self, number, code):
+        assert plural(number, code) == Locale.parse(code, sep="-").plural_form(number)
+
+    def test_plural_of_millions(self):
+        for code in LOCALES:
+            for number in (10**6, 10**6 + 1, 3 * 10**6, 10**9):
+                assert plural(number, code) == Locale.parse(code, sep="-").plural_form(number)
+
+    @given(number=NUMBERS, code=CODES, kind=st.sampled_from(Kind))
+    def test_the_exact_number_is_said(self, number, code, kind):
+        text = counted(kind, number, code)
+        is_word = code in {"ar", "he"} and number in {1, 2}
+        assert is_word or grouped(number, code) in text
+        assert noun(kind, number, code)
+
+    @pytest.mark.parametrize(
+        ("code", "texts"),
+        [
+            ("en", ["0 languages", "1 language", "5 languages"]),
+            ("fr", ["0 langage", "1 langage", "5 langages"]),
+            ("pl", ["0 języków", "1 język", "5 języków"]),
+            ("ru", ["0 языков", "1 язык", "5 языков"]),
+            ("ja", ["0言語", "1言語", "5言語"]),
+            ("ar", ["0 لغة", "لغة واحدة", "5 لغات"]),
+            ("he", ["0 שפות", "שפה אחת", "5 שפות"]),
+        ],
+    )
+    def test_counted(self, code, texts):
+        assert [counted(Kind.LANGUAGES, number, code) for number in (0, 1, 5)] == texts
+
+    def test_slavic_plurals(self):
+        said = [noun(Kind.STARS, number, "ru") for number in (1, 2, 5, 11, 21, 22, 111, 12_401)]
+        assert said == [
+            *("звезда", "звезды", "звёзд", "звёзд"),
+            *("звезда", "звезды", "звёзд", "звезда"),
+        ]
+
+    def test_nouns_after_units(self):
+        assert noun(Kind.STARS, 12_401, "ru", is_short=True) == "звёзд"
+        assert noun(Kind.STARS, 12_401, "es", is_short=True) == "estrellas"
+        assert noun(Kind.STARS, 1_200_001, "es", is_short=True) == "de estrellas"
+        assert noun(Kind.STARS, 1_000_000, "fr") == "d’étoiles"
+        assert noun(Kind.STARS, 1, "en", is_short=True) == "star"
+
+
+class TestSentences:
+    @pytest.mark.parametrize(
+        ("code", "text"),
+        [
+            (
+                "de",
+                (
+                    "11.558 Sterne, 1.635 Forks, 150 Repositorys (93 eigene, 57 geforkte). "
+                    "Häufigste Sprachen: Ruby 65\xa0%. Stand: 20. November 2026."
+                ),
+            ),
+            (
+                "ru",
+                (
+                    "11\xa0558 звёзд, 1\xa0635 форков, 150 репозиториев (93 оригинальных, 57 форков). "
+                    "Основные языки: Ruby 65\xa0%. По состоянию на 20 ноября 2026\xa0г."
+                ),
+            ),
+            (
+                "ja",
+                (
+                    "スター 11,558、フォーク 1,635、リポジトリ 150（オリジナル 93、フォーク 57）。"
+                    "主な言語：Ruby 65%。2026年11月20日時点。"
+                ),
+            ),
+            (
+                "fa",
+                (
+                    "۱۱٬۵۵۸ ستاره، ۱٬۶۳۵ فورک، ۱۵۰ مخزن (۹۳ اصلی، ۵۷ فورک\u200cشده). "
+                    "زبان\u200cهای برتر: \u2068Ruby ۶۵٪\u2069. آمار تا ۲۰ نوامبر ۲۰۲۶."
+                ),
+            ),
+        ],
+    )
+    def test_description(self, code, text):
+        languages = [f"Ruby {percent('65%', code)}"]
+        assert description(stats(), languages, NOVEMBER, locale=code) == text
+
+    @pytest.mark.parametrize("code", LOCALES)
+    def test_every_sentence_can_be_said(self, code):
+        said = words(code)
+        full = description(stats(), ["C 1%"], NOVEMBER, locale=code, remark="{remark}")
+        shares = language_description(
+            5, ["C 1%"], NOVEMBER, locale=code, count_by=CountBy("repositories")
+        )
+        for text in (full, shares):
+            assert "C 1%" in text
+            assert full_day(NOVEMBER, code) in text
+            assert text.endswith(said.sentences.stop)
+            assert said.sentences.stop * 2 not in text
+            assert "{" not in text.replace("{remark}", "")
+        assert day(NOVEMBER, code) in mark(NOVEMBER, code)
+        assert mark(None, code) == ""
+
+    def test_marks(self):
+        assert mark(NOVEMBER, "de") == "Stand: 20. Nov."
+        assert mark(NOVEMBER, "zh-cn") == "截至11月20日"
+        assert mark(NOVEMBER, "fa") == "تا ۲۰ نوامبر"
+
+    def test_no_date_turns_its_neighbours(self):
+        for code in LOCALES:
+            for month in range(1, 13):
+                text = day(date(2026, month, 1), code) + full_day(date(2026, month, 1), code)
+                assert not set(text) & set("\u200e\u200f\u061c\u202f")
+
+    def test_what_is_read_from_right_to_left(self):
+        assert {code for code in LOCALES if is_right_to_left(code)} == {"ar", "he", "fa"}
