@@ -13,14 +13,15 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import Field, Look, NumberFormat, Theme
+from github_banners.look import Field, Layout, Look, NumberFormat, Shape, Theme
 from github_banners.model import Owner, Snapshot, Stats
 
 HERE = Path(__file__).parent
-LIGHT, DARK, AUTO = (Look(theme=theme) for theme in Theme)
+LIGHT, DARK, AUTO = (Look(theme=theme) for theme in (Theme.DEFAULT, Theme.DARK, Theme.AUTO))
 
 
 def _snapshot(login: str, name: str | None, stats: Stats) -> Snapshot:
@@ -76,13 +77,16 @@ PARTLY_HIDDEN = Look(
     number_format=NumberFormat.LONG,
     border=False,
 )
+CARD, COMPACT, BAR = (Look(layout=it) for it in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES))
+DONUT = replace(BAR, shape=Shape.DONUT)
+OLD = date(2026, 11, 20)
 TYPES = ("default", "dark", "dracula")
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "classic-default": lambda: draw(WYCATS, LIGHT),
     "classic-dark": lambda: draw(WYCATS, DARK),
     "classic-auto": lambda: draw(WYCATS, AUTO),
-    "classic-long-and-old": lambda: draw(MANY, LIGHT, as_of=date(2026, 11, 20)),
+    "classic-long-and-old": lambda: draw(MANY, LIGHT, as_of=OLD),
     "classic-arabic-auto": lambda: draw(ARABIC, AUTO),
     "classic-hindi-dark": lambda: draw(HINDI, DARK),
     "classic-nothing-auto": lambda: draw(NOTHING, AUTO),
@@ -90,6 +94,34 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "classic-own-colours": lambda: draw(WYCATS, OWN_COLOURS),
     "classic-partly-hidden": lambda: draw(WYCATS, PARTLY_HIDDEN),
     "classic-all-hidden": lambda: draw(WYCATS, Look(hide=tuple(Field))),
+    "card-default": lambda: draw(WYCATS, CARD),
+    "card-auto": lambda: draw(WYCATS, replace(CARD, theme=Theme.AUTO)),
+    "card-long-and-old": lambda: draw(MANY, CARD, as_of=OLD),
+    "card-arabic-and-old": lambda: draw(ARABIC, CARD, as_of=OLD),
+    "card-nothing-dark": lambda: draw(NOTHING, replace(CARD, theme=Theme.DARK)),
+    "card-only-forks": lambda: draw(FORKS, CARD),
+    "card-partly-hidden": lambda: draw(WYCATS, replace(PARTLY_HIDDEN, layout=Layout.CARD)),
+    "card-all-hidden": lambda: draw(WYCATS, replace(CARD, hide=tuple(Field))),
+    "compact-default": lambda: draw(WYCATS, COMPACT),
+    "compact-auto": lambda: draw(WYCATS, replace(COMPACT, theme=Theme.AUTO)),
+    "compact-long-and-old": lambda: draw(MANY, COMPACT, as_of=OLD),
+    "compact-nothing-dark": lambda: draw(NOTHING, replace(COMPACT, theme=Theme.DARK)),
+    "compact-own-colours": lambda: draw(ARABIC, replace(OWN_COLOURS, layout=Layout.COMPACT)),
+    "compact-all-hidden": lambda: draw(WYCATS, replace(COMPACT, hide=tuple(Field))),
+    "languages-default": lambda: draw(WYCATS, BAR),
+    "languages-auto": lambda: draw(ARABIC, replace(BAR, theme=Theme.AUTO)),
+    "languages-long-and-old": lambda: draw(MANY, BAR, as_of=OLD),
+    "languages-only-forks-dark": lambda: draw(FORKS, replace(BAR, theme=Theme.DARK)),
+    "languages-all-hidden": lambda: draw(WYCATS, replace(BAR, hide=tuple(Field))),
+    "donut-default": lambda: draw(WYCATS, DONUT),
+    "donut-auto": lambda: draw(ARABIC, replace(DONUT, theme=Theme.AUTO)),
+    "donut-long-and-old": lambda: draw(MANY, DONUT, as_of=OLD),
+    "donut-only-forks-dark": lambda: draw(FORKS, replace(DONUT, theme=Theme.DARK)),
+    "donut-all-hidden": lambda: draw(WYCATS, replace(DONUT, hide=tuple(Field))),
+    "state-card": lambda: explain(errors.UnknownUser("adalindqist"), look=CARD),
+    "state-compact-dark": lambda: explain(
+        errors.GitHubUnavailable(), look=replace(COMPACT, theme=Theme.DARK)
+    ),
     "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
     "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), look=AUTO),
     "state-github-unavailable": lambda: explain(errors.GitHubUnavailable(), look=DARK),

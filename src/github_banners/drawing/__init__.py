@@ -1,9 +1,9 @@
 """
 Drawing: from numbers and a look to the bytes of an SVG, without asking anybody anything.
 
-    draw(snapshot, look)    themes ─▶ layouts/ (pure numbers: languages, figures, legend, text)
-                              ─▶ printing with templates/ ─▶ bytes
-    explain(error)          states ─▶ the same card, the same printing
+    draw(snapshot, look)    themes ─▶ layouts/ (pure numbers: languages, metrics, figures, legend,
+                              words, text) ─▶ printing with templates/ ─▶ bytes
+    explain(error)          states ─▶ the same frame, the same printing
 
 Equal input gives equal bytes. Fetches nothing, keeps nothing but bounded caches, and nothing that
 a stranger typed becomes markup.
@@ -39,6 +39,5 @@ def explain(error: BannersError, *, look: Look = _PLAIN, host: str = "") -> byte
 
     `host` is where this service is reached, for the advice; empty where nobody knows.
     """
-    layout = LAYOUTS[look.layout]
-    values = explanation(error, look, host=host, width=layout.width, height=layout.height)
-    return print_svg("state.svg", values)
+    ground = LAYOUTS[look.layout].ground
+    return print_svg("state.svg", explanation(error, look, host=host, ground=ground))

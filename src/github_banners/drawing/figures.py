@@ -1,5 +1,5 @@
 """
-The figures that shares are drawn as: the ring and the bar.
+The figures that shares are drawn as: the ring, which a wider line makes a donut, and the bar.
 
 Pure geometry in user units. All are lines to be stroked; how thick is up to the templates.
 """
@@ -12,7 +12,7 @@ from github_banners.drawing.languages import Share
 
 _GAP = 2.0
 _LEAST_ON_BAR = 4.0
-_LEAST_ON_RING = 2.5 + _GAP
+_LEAST_ON_RING = 2.5
 
 
 class Segment(NamedTuple):
@@ -38,7 +38,7 @@ def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segm
     return segments
 
 
-def ring(shares: Sequence[Share], *, radius: float) -> list[Segment]:
+def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[Segment]:
     """
     Divide a circle among shares, with gaps between them.
 
@@ -46,9 +46,9 @@ def ring(shares: Sequence[Share], *, radius: float) -> list[Segment]:
     """
     segments = []
     room = math.tau * radius
-    gap = _GAP if len(shares) > 1 else 0
+    gap = gap if len(shares) > 1 else 0
     start = gap / 2
-    for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING), strict=True):
+    for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING + gap), strict=True):
         segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {room:.0f}"))
         start += length
     return segments

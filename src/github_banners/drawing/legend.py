@@ -1,27 +1,35 @@
 """
 The legend under a bar: names and percentages flowing in rows.
 
-Positions only. The flow spaces by less than the estimated widths, so that on usual fonts the gaps
+Positions only, and how many languages there is room for. The flow spaces by less than the estimated widths, so that on usual fonts the gaps
 look even, and wraps by the full ones, so that on the widest nothing leaves the card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from github_banners.drawing.cleaning import isolate
-from github_banners.drawing.languages import Share, percentages
+from github_banners.drawing.languages import Share, percentages, ranked, shares
 from github_banners.drawing.text import fit, width
+from github_banners.drawing.themes import Scheme
+from github_banners.look import Field, Look
+from github_banners.model import Stats
 
+_RING_KEEPS = 5
 # In font sizes.
 _DOT_RADIUS = 0.37
 _DOT_ABOVE_BASELINE = 0.35
 _DOT_ROOM = 0.77
 _NAME_ROOM = 24  # a longer name than any language has would push all others out
+_PERCENT_ROOM = 4
 _DOT_GAP = 7
 _USUAL_WIDTH = 0.88
 _ITEM_GAP = 18
+# What the estimate of a long name can do without on any font.
+_SLACK = 3
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -34,6 +42,42 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     percent: str
 
 
+class Legend(NamedTuple):
+    """The shares that have room, and how they are set."""
+
+    shares: Sequence[Share]
+    items: Sequence[Item]
+
+
+def listed(stats: Stats, look: Look) -> list[tuple[str, int]]:
+    """Order the languages that a look wishes to see."""
+    if Field.LANGUAGES in look.hide:
+        return []
+    return ranked(stats.languages, without=look.hide_langs)
+
+
+def on_ring(ranking: Sequence[tuple[str, int]], look: Look, scheme: Scheme) -> Sequence[Share]:
+    """Choose what the ring shows: what a smaller one would lose is in Other."""
+    keep = min(look.langs_count or _RING_KEEPS, _RING_KEEPS)
+    return shares(ranking, keep=keep, scheme=scheme) if ranking else ()
+
+
+def longest(
+    ranking: Sequence[tuple[str, int]],
+    *,
+    keep: int,
+    scheme: Scheme,
+    lay: Callable[[Sequence[Share]], Sequence[Item] | None],
+) -> Legend:
+    """Show as many languages as can be laid out, at most `keep` and Other."""
+    while ranking:
+        shown = shares(ranking, keep=keep, scheme=scheme)
+        if (items := lay(shown)) is not None:
+            return Legend(shown, items)
+        keep = min(keep, len(shown)) - 1
+    return Legend((), ())
+
+
 def flow(
     shares: Sequence[Share], *, x: float, room: float, baselines: Sequence[int], size: int
 ) -> list[Item] | None:
@@ -41,26 +85,38 @@ def flow(
     rows = iter(baselines)
     y, at = next(rows), x
     lead = _DOT_ROOM * size + _DOT_GAP
+    name_room = min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size)
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
     items = []
     for share, percent in zip(shares, percentages([share.amount for share in shares]), strict=True):
-        name, wide = _measured(share.name, size)
-        wide += _percent_width(percent, size)
+        name, wide, step = _measured(share.name, percent, size, name_room)
         if at + lead + wide > x + room:
             if (following := next(rows, None)) is None:
                 return None
             y, at = following, x
         items.append(Item(share.colour, round(at + dot_x), y - dot_y, name, percent))
-        at += lead + _USUAL_WIDTH * wide + _ITEM_GAP
+        at += lead + step
     return items
 
 
-@lru_cache(4096)
-def _measured(name: str, size: int) -> tuple[str, float]:
-    fitted = fit(name, (size,), _NAME_ROOM * size)
-    return isolate(fitted.text), fitted.width
+def told(shown: Sequence[Share]) -> list[str]:
+    """Say each share where no legend does."""
+    percents = percentages([share.amount for share in shown]) if shown else []
+    return [
+        f"{isolate(share.name)} {percent}" for share, percent in zip(shown, percents, strict=True)
+    ]
 
 
-@lru_cache(512)
-def _percent_width(percent: str, size: int) -> float:
-    return width(f" {percent}", size)
+def spoken(items: Sequence[Item]) -> list[str]:
+    """Say each language with its share."""
+    return [f"{item.name} {item.percent}" for item in items]
+
+
+@lru_cache(16_384)
+def _measured(name: str, percent: str, size: int, room: float) -> tuple[str, float, float]:
+    """Fit a name; say how wide it is with its percentage, and how far on the next item starts."""
+    fitted = fit(name, (size,), room)
+    wide = fitted.width + width(f" {percent}", size)
+    # On the widest fonts a long name would reach the next dot: its full width is kept.
+    step = max(_USUAL_WIDTH * wide + _ITEM_GAP, wide - _SLACK)
+    return isolate(fitted.text), wide, step

@@ -10,20 +10,24 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.card import Card, card
 from github_banners.drawing.cleaning import clean, isolate
 from github_banners.drawing.figures import digits
+from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.text import Fitted, fit, fit_between
 from github_banners.drawing.themes import scheme
 from github_banners.errors import BannersError, InvalidInput, State
 from github_banners.look import Look, nearest
 
-_GROUP_WIDTH, _GROUP_HEIGHT = 420, 220
+_GROUP_HEIGHT = 220
 _ROOM = 372
 _HEADLINE_SIZES, _WHAT_SIZES, _ADVICE_SIZES = (18, 17, 16, 15), (14, 13, 12), (14, 13, 12)
-# In the narrow form the icon goes and the three lines grow around their own middle.
+# Where a banner is lower than this there is room for the sign and the headline beside it.
+_LEAST_HEIGHT = 150
+_STRIP_SIZES, _STRIP_SIGN_X, _STRIP_X, _STRIP_PADDING = (14.5, 13.5, 12.5), 24, 46, 16
+# Only what is wider than a phone's column has a narrow form: the sign goes and the three lines
+# grow around their own middle.
+_NARROW_FROM, _NARROW_GROWTH = 640, 1.9
 _LINES_MIDDLE_Y = 145.5
-_NARROW_GROWTH = 1.9
 _SOON = "Next try within a minute"
 
 
@@ -43,17 +47,29 @@ class Line(NamedTuple):
     text: Fitted
 
 
-class Explanation(msgspec.Struct, frozen=True, gc=False):
-    """All that `templates/state.svg` prints; x is the middle of every line."""
+class Setting(msgspec.Struct, frozen=True, gc=False):
+    """
+    Where sign and lines stand.
 
-    card: Card
+    `x` is the anchor of every line, its `anchor` there; `sign` and `narrow` are transforms, the
+    second of the lines in the narrow form, empty where there is none.
+    """
+
+    sign: str
+    x: str
+    anchor: str
+    lines: tuple[Line, ...]
+    narrow: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, gc=False):
+    """All that `templates/state.svg` prints."""
+
+    frame: Frame
     title: str
     desc: str
     sign: Sign
-    x: str
-    dy: int
-    lines: tuple[Line, ...]
-    narrow: str
+    setting: Setting
 
 
 class _Saying(NamedTuple):
@@ -85,36 +101,57 @@ _SIGNS = {
 }
 
 
-def explanation(
-    error: BannersError, look: Look, *, host: str, width: int, height: int
-) -> Explanation:
-    """Put an error into words, centred on a card of the given size."""
+def explanation(error: BannersError, look: Look, *, host: str, ground: Ground) -> Explanation:
+    """Put an error into words, on the ground of the banner that was asked for."""
     saying = _SAYINGS[error.state](error, clean(host))
-    x, dy = width / 2, (height - _GROUP_HEIGHT) // 2
     before, foreign, after = saying.headline
-    middle = _LINES_MIDDLE_Y + dy
     return Explanation(
-        card=card(width, height, look, scheme(look)),
+        frame=frame(ground, look, scheme(look)),
         title=f"{before}{isolate(foreign)}{after}",
         desc=error.sentence,
         sign=_SIGNS[error.state],
-        x=digits(x),
-        dy=dy,
-        lines=(
-            Line("t", 122 + dy, _headline(saying)),
-            Line("m", 147 + dy, fit(clean(saying.what), _WHAT_SIZES, _ROOM)),
-            Line("e", 182 + dy, fit(clean(saying.advice), _ADVICE_SIZES, _ROOM, bold=True)),
-        ),
-        narrow=(
-            f"translate({digits(x - _NARROW_GROWTH * x)}px,"
-            f"{digits(height / 2 - _NARROW_GROWTH * middle)}px)scale({_NARROW_GROWTH})"
-        ),
+        setting=(_strip if ground.height < _LEAST_HEIGHT else _group)(saying, ground),
     )
 
 
-def _headline(saying: _Saying) -> Fitted:
+def _strip(saying: _Saying, ground: Ground) -> Setting:
+    """Set the sign and the headline in one row."""
+    middle = ground.height // 2
     before, foreign, after = saying.headline
-    return fit_between(before, foreign, after, _HEADLINE_SIZES, _ROOM, bold=True)
+    room = ground.width - _STRIP_X - _STRIP_PADDING
+    headline = fit_between(before, foreign, after, _STRIP_SIZES, room, bold=True)
+    return Setting(
+        sign=f"translate({_STRIP_SIGN_X} {middle})scale(.65)",
+        x=str(_STRIP_X),
+        anchor="start",
+        lines=(Line("t", middle + 5, headline),),
+    )
+
+
+def _group(saying: _Saying, ground: Ground) -> Setting:
+    """Set the sign and three lines around the middle."""
+    x, dy = ground.width / 2, (ground.height - _GROUP_HEIGHT) // 2
+    before, foreign, after = saying.headline
+    headline = fit_between(before, foreign, after, _HEADLINE_SIZES, _ROOM, bold=True)
+    return Setting(
+        sign=f"translate({digits(x)} {62 + dy})",
+        x=digits(x),
+        anchor="middle",
+        lines=(
+            Line("t", 122 + dy, headline),
+            Line("m", 147 + dy, fit(clean(saying.what), _WHAT_SIZES, _ROOM)),
+            Line("e", 182 + dy, fit(clean(saying.advice), _ADVICE_SIZES, _ROOM, bold=True)),
+        ),
+        narrow=_narrow(x, ground.height / 2, dy) if ground.width > _NARROW_FROM else "",
+    )
+
+
+def _narrow(x: float, y: float, dy: int) -> str:
+    lines_y = _LINES_MIDDLE_Y + dy
+    return (
+        f"translate({digits(x - _NARROW_GROWTH * x)}px,"
+        f"{digits(y - _NARROW_GROWTH * lines_y)}px)scale({_NARROW_GROWTH})"
+    )
 
 
 def _plain(headline: str, what: str, advice: str) -> Callable[[BannersError, str], _Saying]:

@@ -100,6 +100,27 @@ def fit(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -
     return Fitted(cut, sizes[-1], wide, _forced(cut, wide, room))
 
 
+def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
+    """Fit our own words, over several lines at the first size where one does not hold them."""
+    if width(text, sizes[-1]) <= room:
+        return [fit(text, sizes, room)]
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".lstrip()
+        if width(longer, sizes[0]) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [fit(line, sizes, room) for line in lines if line]
+
+
+def fit_isolated(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:
+    """Fit a foreign text that must not turn its neighbours."""
+    fitted = fit(text, sizes, room, bold=bold)
+    isolated = isolate(fitted.text)
+    return msgspec.structs.replace(fitted, text=isolated) if isolated != fitted.text else fitted
+
+
 def fit_between(
     before: str, text: str, after: str, sizes: Sequence[float], room: float, *, bold: bool = False
 ) -> Fitted:

@@ -9,11 +9,14 @@ from datetime import date
 from typing import NamedTuple
 
 from github_banners.drawing.cleaning import clean, isolate
-from github_banners.drawing.legend import Item
 from github_banners.drawing.numbers import day, grouped
 from github_banners.drawing.text import width
 from github_banners.look import Field, Look
 from github_banners.model import Owner, Stats
+
+LANGUAGES = "Languages"
+FORKED = "forked"
+BY_REPOSITORIES = "by repositories"
 
 _SPOKEN_LANGUAGES = 3
 
@@ -50,17 +53,45 @@ def note(stats: Stats, look: Look) -> str:
     return "No public repositories yet"
 
 
+def mark(as_of: date | None) -> str:
+    """Say which day the numbers are from; empty where that need not be said."""
+    return f"as of {day(as_of)}" if as_of else ""
+
+
 def description(
-    stats: Stats, look: Look, languages: Sequence[Item], as_of: date | None = None
+    stats: Stats,
+    look: Look,
+    languages: Sequence[str],
+    as_of: date | None = None,
+    *,
+    remark: str = "",
 ) -> str:
-    """Read a banner out: the exact numbers, the first languages, how old all that is."""
-    sentences = [", ".join(_counts(stats, look.hide))]
+    """Read a banner out: the exact numbers, the first languages, a remark, how old all that is."""
+    sentences = [", ".join(_counts(stats, look.hide)), remark]
     if languages:
-        spoken = [f"{item.name} {item.percent}" for item in languages[:_SPOKEN_LANGUAGES]]
-        sentences.append(f"Top languages: {', '.join(spoken)}")
-    if as_of:
-        sentences.append(f"As of {day(as_of)} {as_of.year}")
+        sentences.append(f"Top languages: {', '.join(languages[:_SPOKEN_LANGUAGES])}")
+    return _read(*sentences, _age(as_of))
+
+
+def language_description(
+    number: int, languages: Sequence[str], as_of: date | None = None, *, remark: str = ""
+) -> str:
+    """Read shares out: how many languages there are, those that are shown, how old all that is."""
+    how_many = f"{number} {languages_word(number)} {BY_REPOSITORIES}"
+    return _read(f"{how_many}: {', '.join(languages)}" if languages else remark, _age(as_of))
+
+
+def languages_word(number: int) -> str:
+    """Say what there are so many of."""
+    return "language" if number == 1 else "languages"
+
+
+def _read(*sentences: str) -> str:
     return " ".join([f"{sentence}." for sentence in sentences if sentence])
+
+
+def _age(as_of: date | None) -> str:
+    return f"As of {day(as_of)} {as_of.year}" if as_of else ""
 
 
 def _counts(stats: Stats, hidden: Sequence[Field]) -> Iterator[str]:

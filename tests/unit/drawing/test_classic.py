@@ -3,6 +3,7 @@ from datetime import date
 import pytest
 
 from github_banners.drawing.layouts.classic import arrange
+from github_banners.drawing.text import width
 from github_banners.look import Field, Look, NumberFormat
 
 LOOK = Look()
@@ -18,13 +19,13 @@ def test_numbers_names_and_languages(snapshot):
     assert [metric.value for metric in picture.metrics.items] == ["11.5k", "1,635", "150"]
     assert [metric.x for metric in picture.metrics.items] == [408, 526, 644]
     assert picture.metrics.size == 32
-    assert picture.metrics.split
-    assert picture.metrics.split.original == "93 original"
+    assert picture.split
+    assert picture.split.original == "93 original"
     assert picture.name.byline
     assert (picture.name.y, picture.name.byline.text) == (57, "@wycats")
     assert [item.name for item in picture.legend] == ["Ruby", "JavaScript", "Rust", "C", "CSS"]
     assert len(picture.bar) == len(picture.ring) == 5
-    assert picture.card.inks[0].glow == "701516"
+    assert picture.frame.inks[0].glow == "701516"
 
 
 def test_one_of_each_is_said_in_the_singular(snapshot):
@@ -49,8 +50,9 @@ def test_a_title_takes_the_place_of_the_name(snapshot):
 def test_hidden_metrics_close_up(snapshot):
     picture = arrange(snapshot(), Look(hide=(Field.FORKS, Field.LOGIN, Field.STARS)), None)
     (only,) = picture.metrics.items
-    assert (only.icon, only.x, only.narrow_x) == ("p", 408, 34)
-    assert picture.metrics.split
+    assert (only.icon, only.x) == ("p", 408)
+    assert [(one.icon, one.x) for one in picture.narrow.items] == [("p", 34)]
+    assert picture.split
     assert picture.name.byline is None
     assert picture.desc.startswith("150 repositories")
 
@@ -58,16 +60,16 @@ def test_hidden_metrics_close_up(snapshot):
 def test_everything_can_be_hidden(snapshot):
     picture = arrange(snapshot(), Look(hide=tuple(Field)), None)
     assert not picture.metrics.items
-    assert not picture.metrics.split
+    assert not picture.split
     assert not picture.bar
     assert not picture.legend
     assert picture.desc == ""
-    assert picture.card.inks[0].glow == "0969da"
+    assert picture.frame.inks[0].glow == "0969da"
 
 
 def test_without_repositories_there_is_no_split(snapshot):
     picture = arrange(snapshot(), Look(hide=(Field.REPOSITORIES,)), None)
-    assert picture.metrics.split is None
+    assert picture.split is None
     assert [metric.icon for metric in picture.metrics.items] == ["s", "f"]
 
 
@@ -85,7 +87,7 @@ def test_the_note_says_why_there_are_no_languages(snapshot, original, forked, hi
     picture = arrange(empty, Look(hide=hide), None)
     assert picture.note == note
     assert not picture.ring
-    assert bool(picture.metrics.split) == bool(original + forked)
+    assert bool(picture.split) == bool(original + forked)
 
 
 def test_bar_and_legend_show_the_same_however_many_there_are(snapshot):
@@ -123,22 +125,32 @@ def test_long_numbers_shrink_together_and_give_way_to_short_ones(snapshot):
     some = arrange(snapshot(stars=123_456, forks=5), long, None).metrics
     assert [metric.value for metric in some.items] == ["123,456", "5", "150"]
     assert some.size == 21
-    most = arrange(snapshot(stars=2**31 - 1, original=2**31 - 1, forked=0), long, None).metrics
-    assert [metric.value for metric in most.items] == ["2.1B", "1,635", "2,147,483,647"]
-    assert [metric.narrow_value for metric in most.items] == ["2.1B", "1,635", "2.1B"]
+    most = arrange(snapshot(stars=2**31 - 1, original=2**31 - 1, forked=0), long, None)
+    assert [metric.value for metric in most.metrics.items] == ["2.1B", "1,635", "2,147,483,647"]
+    assert [metric.value for metric in most.narrow.items] == ["2.1B", "1,635", "2.1B"]
 
 
 def test_the_narrow_form_drops_labels_before_numbers_and_size_before_digits(snapshot):
-    assert arrange(snapshot(), LOOK, None).metrics.has_narrow_labels
+    assert arrange(snapshot(), LOOK, None).narrow.has_labels
     long = Look(number_format=NumberFormat.LONG)
-    tight = arrange(snapshot(stars=1_234_567), long, None).metrics
-    assert (tight.narrow_size, tight.has_narrow_labels) == (32, False)
-    assert tight.items[0].narrow_value == "1,234,567"
+    tight = arrange(snapshot(stars=1_234_567), long, None).narrow
+    assert (tight.size, tight.has_labels) == (32, False)
+    assert tight.items[0].value == "1,234,567"
 
 
 def test_a_total_that_needs_the_room_has_no_split(snapshot):
-    assert arrange(snapshot(original=12_000, forked=345), LOOK, None).metrics.split is None
+    assert arrange(snapshot(original=12_000, forked=345), LOOK, None).split is None
 
 
 def test_the_glow_follows_the_languages_only_where_it_is_told_to(snapshot):
-    assert arrange(snapshot(languages={}), LOOK, None).card.inks[0].glow == "0969da"
+    assert arrange(snapshot(languages={}), LOOK, None).frame.inks[0].glow == "0969da"
+
+
+def test_after_a_long_total_the_split_starts_where_the_widest_font_ends(snapshot):
+    look = Look(number_format=NumberFormat.LONG, hide=(Field.STARS, Field.FORKS))
+    picture = arrange(snapshot(original=12, forked=345_678), look, None)
+    (total,) = picture.metrics.items
+    assert total.value == "345,690"
+    assert picture.split
+    end = total.x + width(total.value, picture.metrics.size, bold=True)
+    assert float(picture.split.x) == pytest.approx(end, abs=0.1)

@@ -10,10 +10,20 @@ from hypothesis import strategies as st
 
 from github_banners.drawing import draw, explain
 from github_banners.errors import InvalidOption, UnknownUser
-from github_banners.look import Field, Look, NumberFormat, Theme
+from github_banners.look import Field, Layout, Look, NumberFormat, Shape, Theme
+from github_banners.model import Snapshot
+from tests.unit.drawing.conftest import MakeSnapshot
 
-MAX_BYTES = 6_144
-MAX_GZIPPED = 2_048
+# Bytes and bytes gzipped, with the longest names; a pair of palettes may need a little more.
+BUDGETS = {
+    (Layout.CLASSIC, Shape.BAR): (6_144, 2_048),
+    (Layout.CARD, Shape.BAR): (4_857, 1_824),
+    (Layout.COMPACT, Shape.BAR): (2_899, 1_332),
+    (Layout.LANGUAGES, Shape.BAR): (3_872, 1_343),
+    (Layout.LANGUAGES, Shape.DONUT): (3_218, 1_278),
+}
+FOR_A_PAIR = (169, 67)
+LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut"]
 
 LANGUAGES = [
     "Jupyter Notebook",
@@ -43,6 +53,8 @@ NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
 LOOKS = st.builds(
     Look,
     theme=st.sampled_from(Theme),
+    layout=st.sampled_from(Layout),
+    shape=st.sampled_from(Shape),
     hide=st.sets(st.sampled_from(Field)).map(lambda fields: tuple(sorted(fields))),
     langs_count=st.none() | st.integers(min_value=1, max_value=10),
     title=st.none() | st.text(alphabet=st.characters(), max_size=64),
@@ -109,33 +121,42 @@ def test_equal_input_gives_equal_bytes(snapshot):
     assert draw(snapshot(), Look()) == draw(snapshot(), Look())
 
 
-@pytest.mark.parametrize("theme", Theme)
-@pytest.mark.parametrize("name", LONG_NAMES)
-def test_small_enough(snapshot, theme, name):
-    for seed in range(20):
-        dice = random.Random(seed)
-        languages = {one: dice.randint(1, 2000) for one in dice.sample(LANGUAGES, 9)}
-        one = snapshot(
-            login=LONG_LOGIN,
-            name=name,
-            stars=dice.randint(1000, 9999),
-            forks=dice.randint(1000, 9999),
-            original=dice.randint(100, 999),
-            forked=dice.randint(100, 999),
-            languages=languages,
-        )
-        svg = draw(one, Look(theme=theme), as_of=date(2026, 11, 28))
-        assert len(svg) <= MAX_BYTES
-        assert len(gzip.compress(svg, 9)) <= MAX_GZIPPED
+@pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK, Theme.AUTO])
+@pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
+def test_small_enough(snapshot, layout, shape, theme):
+    look = Look(layout=layout, shape=shape, theme=theme)
+    most = [
+        limit + (extra if theme is Theme.AUTO and layout is not Layout.CLASSIC else 0)
+        for limit, extra in zip(BUDGETS[layout, shape], FOR_A_PAIR, strict=True)
+    ]
+    for name in LONG_NAMES:
+        for seed in range(20):
+            svg = draw(_large(snapshot, name, seed), look, as_of=date(2026, 11, 28))
+            assert len(svg) <= most[0]
+            assert len(gzip.compress(svg, 9)) <= most[1]
 
 
-def test_even_marks_without_end_and_a_wide_choice_of_languages_stay_small(snapshot):
+def _large(snapshot: MakeSnapshot, name: str, seed: int) -> Snapshot:
+    dice = random.Random(seed)
+    return snapshot(
+        login=LONG_LOGIN,
+        name=name,
+        stars=dice.randint(1000, 9999),
+        forks=dice.randint(1000, 9999),
+        original=dice.randint(100, 999),
+        forked=dice.randint(100, 999),
+        languages={one: dice.randint(1, 2000) for one in dice.sample(LANGUAGES, 9)},
+    )
+
+
+@pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
+def test_even_marks_without_end_and_a_wide_choice_of_languages_stay_small(snapshot, layout, shape):
     dice = random.Random(7)
     marks = "".join(chr(dice.randint(0x300, 0x36F)) for _ in range(900))
     name = "".join("aeiou"[at % 5] + marks[at : at + 9] for at in range(0, 900, 9))
     languages = {chr(65 + at) * 2: 60 - at for at in range(26)}
-    svg = draw(snapshot(name=name, languages=languages), Look(theme=Theme.AUTO, langs_count=10))
-    assert len(svg) <= MAX_BYTES
+    look = Look(layout=layout, shape=shape, theme=Theme.AUTO, langs_count=10)
+    assert len(draw(snapshot(name=name, languages=languages), look)) <= 6_144
 
 
 def test_plain_css_that_every_renderer_knows(snapshot):
@@ -147,9 +168,11 @@ def test_plain_css_that_every_renderer_knows(snapshot):
 
 @pytest.mark.parametrize("languages", [None, {}], ids=["with languages", "without languages"])
 @pytest.mark.parametrize("hide", [(), tuple(Field)], ids=["nothing hidden", "all hidden"])
-def test_only_used_classes_have_rules(parse, snapshot, languages, hide):
+@pytest.mark.parametrize("form", BUDGETS, ids=LAYOUT_IDS)
+def test_only_used_classes_have_rules(parse, snapshot, form, languages, hide):
+    layout, shape = form
     one = snapshot(languages=languages, original=0 if languages == {} else 93)
-    root = parse(draw(one, Look(theme=Theme.AUTO, hide=hide)))
+    root = parse(draw(one, Look(layout=layout, shape=shape, theme=Theme.AUTO, hide=hide)))
     used = {name for element in root.iter() for name in (element.get("class") or "").split()}
     ruled = set(re.findall(r"\.([a-z])\{[^}]*(?:fill|stroke):#", _style(root)))
     assert ruled - used <= {"m"} if hide else ruled <= used
@@ -164,11 +187,34 @@ def test_auto_repeats_colours_for_the_dark(parse, snapshot):
     assert "prefers-color-scheme" not in _style(parse(draw(snapshot(), Look(theme=Theme.DARK))))
 
 
-def test_motion_can_be_left_out_and_asks_the_reader(snapshot):
-    moving = draw(snapshot(), Look()).decode()
+@pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
+def test_motion_can_be_left_out_and_asks_the_reader(parse, snapshot, layout, shape):
+    moving = _style(parse(draw(snapshot(), Look(layout=layout, shape=shape))))
     assert moving.index("prefers-reduced-motion:no-preference") < moving.index("animation:")
-    still = draw(snapshot(), Look(animate=False)).decode()
+    used, known = (set(re.findall(it, moving)) for it in ("animation:([a-z])", "keyframes ([a-z])"))
+    assert used == known
+    assert "to{" not in moving
+    still = draw(snapshot(), Look(layout=layout, shape=shape, animate=False)).decode()
     assert not re.search("animation|keyframes|reduced-motion", still)
+    plain = re.sub(r"@keyframes.*\}", "", moving)
+    assert plain == _style(parse(still.encode()))
+
+
+@pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
+def test_every_layout_is_read_out(parse, snapshot, layout, shape):
+    root = parse(draw(snapshot(), Look(layout=layout, shape=shape), as_of=date(2026, 11, 20)))
+    assert root.get("role") == "img"
+    title, desc, *_ = root
+    assert (title.tag.partition("}")[2], desc.tag.partition("}")[2]) == ("title", "desc")
+    assert "Yehuda Katz (@wycats)" in (title.text or "")
+    assert (desc.text or "").endswith(". As of 20 Nov 2026.")
+
+
+@pytest.mark.parametrize(("layout", "radius"), [("card", "12"), ("compact", "10")])
+def test_the_usual_radius_is_the_layouts(parse, snapshot, layout, radius):
+    for wished, drawn in ((None, radius), (0, "0"), (20, "20")):
+        root = parse(draw(snapshot(), Look(layout=Layout(layout), radius=wished)))
+        assert next(one.get("rx") for one in root.iter() if one.get("class") == "c") == drawn
 
 
 def test_border_and_radius(parse, snapshot):

@@ -30,3 +30,10 @@ def test_a_name_that_turns_direction_is_isolated():
         flow([Share("عربي", "000000", 1, 1.0)], x=32, room=782, baselines=(159,), size=14) or []
     )
     assert item.name == "\u2068عربي\u2069"
+
+
+def test_after_a_long_name_the_next_item_starts_where_the_widest_font_ends():
+    long = Share("Mathematical Programming System", "000000", 1, 0.5)
+    first, second = flow([long, SHARES[1]], x=0, room=782, baselines=(159,), size=14) or []
+    lead = 0.77 * 14 + 7
+    assert second.dot_x - first.dot_x >= lead + width(f"{first.name} 50%", 14) / 1.03 + 4

@@ -1,6 +1,8 @@
 import pytest
 
 from github_banners.drawing import explain
+from github_banners.drawing.frame import Ground
+from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.states import explanation
 from github_banners.errors import (
     BannersError,
@@ -15,7 +17,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import Look, Theme, allowed_values
+from github_banners.look import Layout, Look, Theme, allowed_values
 
 TYPES = ("default", "dark", "dracula")
 
@@ -27,8 +29,8 @@ class _OddError(BannersError):
 
 
 def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
-    words = explanation(error, Look(), host=host, width=846, height=192)
-    return [line.text.text for line in words.lines]
+    words = explanation(error, Look(), host=host, ground=Ground(846, 192))
+    return [line.text.text for line in words.setting.lines]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +161,32 @@ def test_the_description_is_the_public_sentence(parse):
     assert texts == ["No GitHub user “<b>”", "user doesn't exist"]
 
 
-def test_the_explanation_is_as_large_as_the_banner(parse):
-    root = parse(explain(Busy()))
-    assert (root.get("width"), root.get("height"), root.get("role")) == ("846", "192", "img")
+@pytest.mark.parametrize("layout", Layout)
+def test_the_explanation_is_as_large_as_the_banner(parse, layout):
+    root = parse(explain(Busy(), look=Look(layout=layout)))
+    ground = LAYOUTS[layout].ground
+    assert (root.get("width"), root.get("height")) == (str(ground.width), str(ground.height))
+    assert root.get("role") == "img"
+
+
+def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
+    wide, card = (
+        explanation(Busy(), Look(), host="", ground=Ground(width, 220)) for width in (846, 420)
+    )
+    assert wide.setting.narrow
+    assert not card.setting.narrow
+    assert [line.y for line in card.setting.lines] == [122, 147, 182]
+    assert (card.setting.x, card.setting.sign) == ("210.0", "translate(210.0 62)")
+
+
+def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
+    (line,) = explanation(
+        UnknownUser("m" * 60), Look(), host="", ground=Ground(420, 44)
+    ).setting.lines
+    assert line.y == 27
+    assert line.text.text.startswith("No GitHub user “mmm")
+    assert line.text.text.endswith("…”")
+    root = parse(explain(Busy(), look=Look(layout=Layout.COMPACT)))
+    texts = [element for element in root.iter() if element.tag.endswith("text")]
+    assert [text.text for text in texts] == ["Busy, back in a moment"]
+    assert root.get("text-anchor") == "start"

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.drawing.cleaning import clean
-from github_banners.drawing.text import fit, fit_between, width
+from github_banners.drawing.text import fit, fit_between, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,12 @@ def test_a_cut_text_from_right_to_left_stays_isolated():
     fitted = fit_between("“", "ש" * 60, "”", (20, 15), 300)
     assert fitted.text.startswith("“\u2068ש")
     assert fitted.text.endswith("…\u2069”")
+
+
+def test_our_own_words_wrap_where_one_line_does_not_hold_them():
+    assert [line.text for line in wrap("one two", (20, 10), 200)] == ["one two"]
+    assert [(line.text, line.size) for line in wrap("one two three", (20, 19), 100)] == [
+        ("one two", 20),
+        ("three", 20),
+    ]
+    assert [line.text for line in wrap("mmmmmmmmm i", (20,), 100)] == ["mmm…", "i"]

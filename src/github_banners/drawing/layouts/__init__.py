@@ -5,8 +5,13 @@ A layout is one file of pure numbers, from a snapshot and a look to values for i
 one, write its file and name it here.
 """
 
-from github_banners.drawing.layouts import classic
+from github_banners.drawing.layouts import card, classic, compact, languages
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.look import Layout
 
-LAYOUTS: dict[Layout, Arrangement] = {Layout.CLASSIC: classic.ARRANGEMENT}
+LAYOUTS: dict[Layout, Arrangement] = {
+    Layout.CLASSIC: classic.ARRANGEMENT,
+    Layout.CARD: card.ARRANGEMENT,
+    Layout.COMPACT: compact.ARRANGEMENT,
+    Layout.LANGUAGES: languages.ARRANGEMENT,
+}

@@ -1,4 +1,4 @@
-"""The form of a layout: its size, its template, and the function that fills it."""
+"""The form of a layout: its ground, its template, and the function that fills it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import date
 
 import msgspec
 
+from github_banners.drawing.frame import Ground
 from github_banners.look import Look
 from github_banners.model import Snapshot
 
@@ -13,12 +14,11 @@ from github_banners.model import Snapshot
 @dataclass(frozen=True, slots=True)
 class Arrangement:
     """
-    A way to arrange a banner; lengths in user units.
+    A way to arrange a banner.
 
     `arrange` gets the numbers, the look, and the day the numbers are from where that shall be said.
     """
 
-    width: int
-    height: int
+    ground: Ground
     template: str
     arrange: Callable[[Snapshot, Look, date | None], msgspec.Struct]

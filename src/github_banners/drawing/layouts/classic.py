@@ -6,28 +6,38 @@ In the same file a narrow form, which a media query shows where the picture is d
 baseline.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.card import Card, card
-from github_banners.drawing.cleaning import initial, isolate
+from github_banners.drawing.cleaning import initial
 from github_banners.drawing.figures import Segment, bar, digits, ring
-from github_banners.drawing.languages import Share, ranked, shares
+from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow
-from github_banners.drawing.numbers import day, grouped, short
-from github_banners.drawing.text import Fitted, fit, width
-from github_banners.drawing.themes import Scheme, scheme
-from github_banners.drawing.words import Person, description, heading, note, person
-from github_banners.look import Field, Look, NumberFormat
+from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
+from github_banners.drawing.metrics import (
+    Counted,
+    Metrics,
+    Values,
+    counted,
+    fitting,
+    placed,
+    value_of,
+    written,
+)
+from github_banners.drawing.numbers import short
+from github_banners.drawing.text import Fitted, fit, fit_isolated, width
+from github_banners.drawing.themes import scheme
+from github_banners.drawing.words import Person, description, heading, mark, note, person
+from github_banners.look import Field, Look
 from github_banners.model import Snapshot, Stats
 
-_WIDTH, _HEIGHT = 846, 192
+_GROUND = Ground(846, 192)
 
-_RING_RADIUS, _RING_KEEPS = 25.5, 5
+_RING_RADIUS = 25.5
 _INITIAL_SIZES, _INITIAL_ROOM = (21, 17, 13), 40
 
 _NAME_X, _NAME_ROOM = 104, 276
@@ -35,7 +45,7 @@ _NAME_SIZES, _BYLINE_SIZES = (26, 24, 22, 20, 18, 16), (15, 14, 13)
 _NAME_Y, _LONE_NAME_Y = 57, 69
 _NARROW_NAME_X, _NARROW_NAME_SIZE, _NARROW_NAME_GROWTH = 112, 40, 2.3
 
-_METRIC_X = (408, 526, 644)
+_METRIC_X, _METRIC_ROOMS = (408, 526, 644), (108, 108, 170)
 # Only numbers written in full go below 24.
 _VALUE_SIZES = (32, 28, 24, 21, 19, 17)
 _SPLIT_SIZE, _SPLIT_GAP, _SPLIT_END = 12.5, 10, 822
@@ -59,18 +69,6 @@ class Name(msgspec.Struct, frozen=True, gc=False):
     byline: Fitted | None
 
 
-class Metric(msgspec.Struct, frozen=True, gc=False):
-    """A number with its icon and label, at its place in the wide and in the narrow form."""
-
-    icon: str
-    label: str
-    short_label: str
-    x: int
-    value: str
-    narrow_x: int
-    narrow_value: str
-
-
 class Split(msgspec.Struct, frozen=True, gc=False):
     """What the total consists of, in two lines beside it."""
 
@@ -79,92 +77,74 @@ class Split(msgspec.Struct, frozen=True, gc=False):
     forked: str
 
 
-class Metrics(msgspec.Struct, frozen=True, gc=False):
-    """The numbers: all of one size in the wide and of one in the narrow form."""
+class NarrowMetric(msgspec.Struct, frozen=True, gc=False):
+    """A number with its icon and a short label."""
 
-    items: Sequence[Metric]
+    icon: str
+    label: str
+    x: int
+    value: str
+
+
+class Narrow(msgspec.Struct, frozen=True, gc=False):
+    """The numbers of the narrow form: labels all or none."""
+
+    items: Sequence[NarrowMetric]
     size: float
-    split: Split | None
-    narrow_size: float
-    has_narrow_labels: bool
+    has_labels: bool
 
 
 class Classic(msgspec.Struct, frozen=True, gc=False):
     """All that `templates/classic.svg` prints; empty texts and tuples are left out."""
 
-    card: Card
+    frame: Frame
     title: str
     desc: str
     ring: Sequence[Segment]
     initial: Fitted
     name: Name
     metrics: Metrics
+    split: Split | None
+    narrow: Narrow
     bar: Sequence[Segment]
     legend: Sequence[Item]
     note: str
     as_of: str
 
 
-class _Languages(NamedTuple):
-    shown: Sequence[Share]
-    legend: Sequence[Item]
-    on_ring: Sequence[Share]
-
-
-class _Kind(NamedTuple):
-    field: Field
-    icon: str
-    label: str
-    short_label: str
-    short_label_width: float
-    room: int
-
-
-class _Value(NamedTuple):
-    """A number as text, and how wide that is at a font size of 1."""
-
+class _Label(NamedTuple):
     text: str
-    unit: float
+    width: float
 
 
-class _Counted(NamedTuple):
-    kind: _Kind
-    full: _Value
-    number: int
+def _label(text: str) -> _Label:
+    return _Label(text, width(f" {text}", _NARROW_LABEL_SIZE))
 
 
-class _Values(NamedTuple):
-    size: float
-    values: Sequence[_Value]
-
-
-def _kind(field: Field, icon: str, label: str, short_label: str, *, room: int) -> _Kind:
-    wide = width(f" {short_label}", _NARROW_LABEL_SIZE)
-    return _Kind(field, icon, label, short_label, wide, room)
-
-
-_KINDS = (
-    _kind(Field.STARS, "s", "Stars", "stars", room=108),
-    _kind(Field.FORKS, "f", "Forks", "forks", room=108),
-    _kind(Field.REPOSITORIES, "p", "Repositories", "repos", room=170),
-)
+_NARROW_LABELS = {"s": _label("stars"), "f": _label("forks"), "p": _label("repos")}
 
 
 def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     """Compute every position and every string of the layout."""
     stats, colours = snapshot.stats, scheme(look)
-    whose = person(snapshot.owner, look)
-    stale = f"as of {day(as_of)}" if as_of else ""
-    shown, legend, on_ring = _languages(stats, look, colours, stale)
-    glow = shown[0].colour if shown and colours.is_personal else None
+    whose, stale = person(snapshot.owner, look), mark(as_of)
+    ranking = listed(stats, look)
+    around = on_ring(ranking, look, colours)
+    shown, legend = longest(
+        ranking, keep=look.langs_count or _LEGEND_KEEPS, scheme=colours, lay=_row(stale)
+    )
+    numbers = counted(stats, look, _METRIC_ROOMS)
+    wide = fitting(numbers, _VALUE_SIZES)
     return Classic(
-        card=card(_WIDTH, _HEIGHT, look, colours, glow=glow),
+        frame=frame(_GROUND, look, colours, shares=shown),
         title=heading(whose),
-        desc=description(stats, look, legend, as_of),
-        ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
+        desc=description(stats, look, spoken(legend), as_of),
+        ring=ring(around, radius=_RING_RADIUS) if around else (),
         initial=fit(initial(whose.name), _INITIAL_SIZES, _INITIAL_ROOM, bold=True),
         name=_name(whose),
-        metrics=_metrics(stats, look),
+        metrics=placed(numbers, wide, _METRIC_X),
+        split=_split(wide, stats, look),
+        narrow=_narrow(numbers),
         bar=bar(shown, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if shown else (),
         legend=legend,
         note=note(stats, look),
@@ -172,11 +152,17 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     )
 
 
+def _row(stale: str) -> Callable[[Sequence[Share]], list[Item] | None]:
+    """Set the legend into one row, which the mark of old numbers shortens."""
+    room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
+    return lambda shown: flow(shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE)
+
+
 def _name(whose: Person) -> Name:
-    name = fit(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
+    name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     y = _NAME_Y if whose.byline else _LONE_NAME_Y
     return Name(
-        text=msgspec.structs.replace(name, text=isolate(name.text)),
+        text=name,
         y=y,
         narrow=_narrow_name(name.size, y),
         byline=fit(whose.byline, _BYLINE_SIZES, _NAME_ROOM) if whose.byline else None,
@@ -191,96 +177,44 @@ def _narrow_name(size: float, y: int) -> str:
     return f"translate({x}px,{digits(narrow_y - growth * y)}px)scale({growth:.3g})"
 
 
-def _languages(stats: Stats, look: Look, colours: Scheme, stale: str) -> _Languages:
-    """Choose as many languages as the legend has room for; bar and legend show the same ones."""
-    ranking = ranked(stats.languages, without=look.hide_langs)
-    if not ranking or Field.LANGUAGES in look.hide:
-        return _Languages((), (), ())
-    room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    keep = look.langs_count or _LEGEND_KEEPS
-    on_ring = shares(ranking, keep=min(keep, _RING_KEEPS), scheme=colours)
-    shown = on_ring if keep <= _RING_KEEPS else shares(ranking, keep=keep, scheme=colours)
-    while True:
-        legend = flow(shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE)
-        if legend is not None:
-            return _Languages(shown, legend, on_ring)
-        keep = min(keep, len(shown)) - 1
-        shown = shares(ranking, keep=keep, scheme=colours)
+def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
+    """Say what the total consists of, where that has room after it."""
+    if not stats.total_repos or Field.REPOSITORIES in look.hide:
+        return None
+    original = f"{written(stats.original_repos, look)} original"
+    forked = f"{written(stats.forked_repos, look)} forked"
+    # The total is the last number; hidden ones before it have closed up.
+    total, left = wide.values[-1], _METRIC_X[len(wide.values) - 1]
+    length = total.unit * wide.size
+    # On the widest fonts a long total would reach the split: its full width is kept.
+    x = left + max(_USUAL_WIDTH * length + _SPLIT_GAP, length)
+    end = x + max(width(original, _SPLIT_SIZE), width(forked, _SPLIT_SIZE))
+    return Split(digits(x), original, forked) if end < _SPLIT_END else None
 
 
-def _metrics(stats: Stats, look: Look) -> Metrics:
-    counted = _counted(stats, look)
-    wide, narrow = _wide(counted), _narrow(counted)
-    # Hidden ones close up: places are left over.
-    places = zip(counted, _METRIC_X, wide.values, _NARROW_METRIC_X, narrow.values, strict=False)
-    items = [
-        Metric(
-            one.kind.icon, one.kind.label, one.kind.short_label, x, value.text, narrow_x, it.text
-        )
-        for one, x, value, narrow_x, it in places
-    ]
-    is_split = stats.total_repos and Field.REPOSITORIES not in look.hide
-    x_of_split = items[-1].x + _USUAL_WIDTH * wide.values[-1].unit * wide.size if is_split else 0
-    return Metrics(
-        items,
-        size=wide.size,
-        split=_split(x_of_split + _SPLIT_GAP, stats, look) if is_split else None,
-        narrow_size=narrow.size,
-        has_narrow_labels=_has_narrow_labels(counted, narrow),
+def _narrow(numbers: Sequence[Counted]) -> Narrow:
+    size, values = _narrow_values(numbers)
+    labels = [_NARROW_LABELS[one.kind.icon] for one in numbers]
+    return Narrow(
+        items=[
+            NarrowMetric(one.kind.icon, label.text, x, value.text)
+            for one, label, x, value in zip(numbers, labels, _NARROW_METRIC_X, values, strict=False)
+        ],
+        size=size,
+        has_labels=all(
+            value.unit * size + label.width <= _NARROW_TEXT_ROOM
+            for value, label in zip(values, labels, strict=True)
+        ),
     )
 
 
-def _counted(stats: Stats, look: Look) -> list[_Counted]:
-    numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
-    return [
-        _Counted(kind, _value(_written(number, look)), number)
-        for kind, number in zip(_KINDS, numbers, strict=True)
-        if kind.field not in look.hide
-    ]
-
-
-def _wide(counted: Sequence[_Counted]) -> _Values:
-    """Choose one size; a number too long in full is written short, since a cut one would lie."""
-    values, at = [], 0
-    for one in counted:
-        value, room = one.full, one.kind.room
-        if value.unit * _VALUE_SIZES[-1] > room:
-            value = _value(short(one.number))
-        while value.unit * _VALUE_SIZES[at] > room:
-            at += 1
-        values.append(value)
-    return _Values(_VALUE_SIZES[at], values)
-
-
-def _narrow(counted: Sequence[_Counted]) -> _Values:
-    values = [one.full for one in counted]
+def _narrow_values(numbers: Sequence[Counted]) -> Values:
+    values = [one.full for one in numbers]
     widest = max([value.unit for value in values], default=0)
     for size in _NARROW_VALUE_SIZES:
         if widest * size <= _NARROW_VALUE_ROOM:
-            return _Values(size, values)
-    return _Values(_NARROW_VALUE_SIZES[0], [_value(short(one.number)) for one in counted])
+            return Values(size, values)
+    return Values(_NARROW_VALUE_SIZES[0], [value_of(short(one.number)) for one in numbers])
 
 
-def _has_narrow_labels(counted: Sequence[_Counted], narrow: _Values) -> bool:
-    return all(
-        value.unit * narrow.size + one.kind.short_label_width <= _NARROW_TEXT_ROOM
-        for one, value in zip(counted, narrow.values, strict=True)
-    )
-
-
-def _split(x: float, stats: Stats, look: Look) -> Split | None:
-    original = f"{_written(stats.original_repos, look)} original"
-    forked = f"{_written(stats.forked_repos, look)} forked"
-    wide = max(width(original, _SPLIT_SIZE), width(forked, _SPLIT_SIZE))
-    return Split(digits(x), original, forked) if x + wide < _SPLIT_END else None
-
-
-def _value(text: str) -> _Value:
-    return _Value(text, width(text, 1, bold=True))
-
-
-def _written(number: int, look: Look) -> str:
-    return grouped(number) if look.number_format is NumberFormat.LONG else short(number)
-
-
-ARRANGEMENT = Arrangement(_WIDTH, _HEIGHT, "classic.svg", arrange)
+ARRANGEMENT = Arrangement(_GROUND, "classic.svg", arrange)

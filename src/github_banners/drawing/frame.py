@@ -1,18 +1,29 @@
 """
-What every picture has: a card with its colours, its border and the glow in its corner.
+What every picture has: a ground with its colours, its border and the glow in its corner.
 
-Turns a look into values for `templates/card.svg`, which all other templates extend.
+Turns a look into values for `templates/frame.svg`, which all other templates extend.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from github_banners.drawing.figures import digits
+from github_banners.drawing.languages import Share
 from github_banners.drawing.themes import Palette, Scheme, glow_strength
 from github_banners.look import Look
 
-_RADIUS = 12
 _GLOW_MAX_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52
+
+
+class Ground(NamedTuple):
+    """The size of a picture in user units, and how round its corners are where nobody says."""
+
+    width: int
+    height: int
+    radius: int = 12
 
 
 class Ink(msgspec.Struct, frozen=True, gc=False):
@@ -23,7 +34,7 @@ class Ink(msgspec.Struct, frozen=True, gc=False):
     glow_strength: str
 
 
-class Card(msgspec.Struct, frozen=True, gc=False):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """The ground of a picture; the first ink counts, a second one is for dark surroundings."""
 
     width: int
@@ -39,16 +50,18 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     animate: bool
 
 
-def card(width: int, height: int, look: Look, scheme: Scheme, *, glow: str | None = None) -> Card:
-    """Lay the ground; the glow is the accent's where it is not given."""
-    radius = _RADIUS if look.radius is None else look.radius
+def frame(ground: Ground, look: Look, scheme: Scheme, *, shares: Sequence[Share] = ()) -> Frame:
+    """Lay the ground; the glow is the first language's where the theme is personal."""
+    glow = shares[0].colour if shares and scheme.is_personal else None
+    width, height, usual_radius = ground
+    radius = usual_radius if look.radius is None else look.radius
     border = 1 if look.border else 0
-    return Card(
+    return Frame(
         width=width,
         height=height,
         inks=tuple(
-            Ink(palette, glow or palette.accent, glow_strength(ground))
-            for palette, ground in zip(scheme.palettes, scheme.grounds, strict=True)
+            Ink(palette, glow or palette.accent, glow_strength(colour))
+            for palette, colour in zip(scheme.palettes, scheme.grounds, strict=True)
         ),
         border=look.border,
         # A line of one unit is drawn half inside, half outside of its path.

@@ -1,0 +1,137 @@
+"""
+`docs/gallery.md` shows what is drawn: every layout, and every type on one sheet, of an invented user.
+
+`GALLERY=rewrite pytest tests/golden/test_gallery.py` writes it anew, as `make docs` does.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from github_banners.drawing import draw
+from github_banners.github.accounts import accounts_of
+from github_banners.github.client import GitHub
+from github_banners.look import Layout, Look, Shape, Theme
+from github_banners.model import Snapshot
+from github_banners.sandbox import create_app
+from github_banners.settings import Token
+from github_banners.stats.counting import count
+
+DOCS = Path(__file__).parents[2] / "docs"
+LOGIN = "mia-maintains"
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+LAYOUTS = {
+    "classic": Look(),
+    "card": Look(layout=Layout.CARD),
+    "languages": Look(layout=Layout.LANGUAGES),
+    "donut": Look(layout=Layout.LANGUAGES, shape=Shape.DONUT),
+    "compact": Look(layout=Layout.COMPACT),
+}
+PLAIN = [theme for theme in Theme if not theme.value.startswith("auto")]
+COLUMNS = 3
+
+HEAD = """# Gallery
+
+Everything here is drawn of `mia-maintains`, whom the built-in GitHub has invented; `make demo` shows the same. Written by `make docs`.
+
+Each picture is `/banners/preview?username=...` and the options below it; a type can be had in every layout.
+
+## Layouts
+"""
+THEMES = """
+## Types
+
+`type=auto` is `default` and `dark` in one file, after the reader's system; `type=auto-NAME` does the same for any of the pairs.
+
+"""
+
+
+async def fetch() -> Snapshot:
+    """Ask the sandbox, as the service asks GitHub."""
+    app: Any = create_app()
+    transport = httpx2.ASGITransport(app=app)
+    async with app.lifespan(), httpx2.AsyncClient(transport=transport) as http:
+        github = GitHub(
+            http,
+            api_url="http://sandbox",
+            accounts=accounts_of([Token("ghp_gallery")]),
+            timeout=timedelta(seconds=10),
+            clock=lambda: NOW,
+        )
+        portfolio = await github.fetch(LOGIN)
+    return Snapshot(portfolio.owner, count(portfolio.repositories), portfolio.fetched_at)
+
+
+def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
+    """Draw all of it, still: dozens that move at once please nobody."""
+    for name, look in LAYOUTS.items():
+        for theme in (Theme.DEFAULT, Theme.DARK):
+            body = draw(snapshot, _still(look, theme))
+            yield f"gallery/{name}-{theme}.svg", body
+    for theme in PLAIN:
+        yield f"gallery/types/{theme}.svg", draw(snapshot, _still(LAYOUTS["card"], theme))
+
+
+def _still(look: Look, theme: Theme) -> Look:
+    return Look(theme=theme, layout=look.layout, shape=look.shape, animate=False)
+
+
+def page() -> str:
+    """Write the page that shows the pictures."""
+    return HEAD + "".join(map(_layout, LAYOUTS)) + THEMES + _sheet(PLAIN)
+
+
+def _layout(name: str) -> str:
+    look = LAYOUTS[name]
+    options = f"layout={look.layout}" + (f"&shape={look.shape}" if look.shape != Shape.BAR else "")
+    source = f'<source media="(prefers-color-scheme: dark)" srcset="gallery/{name}-dark.svg">'
+    image = f'<img alt="{name}" src="gallery/{name}-default.svg">'
+    return f"\n`{options}`\n\n<picture>\n  {source}\n  {image}\n</picture>\n"
+
+
+def _sheet(themes: Sequence[Theme]) -> str:
+    rows = [themes[first : first + COLUMNS] for first in range(0, len(themes), COLUMNS)]
+    cells = ["".join(map(_cell, row)) for row in rows]
+    return "<table>\n" + "".join(f"<tr>\n{row}</tr>\n" for row in cells) + "</table>\n"
+
+
+def _cell(theme: Theme) -> str:
+    image = f'<img width="270" alt="{theme}" src="gallery/types/{theme}.svg">'
+    return f"<td>{image}<br><code>{theme}</code></td>\n"
+
+
+async def test_the_gallery_shows_what_is_drawn() -> None:
+    drawn = dict(pictures(await fetch()))
+    drawn["gallery.md"] = page().encode()
+    if os.environ.get("GALLERY") == "rewrite":
+        _write(drawn)
+    kept = {name: _read(name) for name in drawn}
+    stale = [name for name, body in drawn.items() if kept[name] != body]
+    assert stale == [], "run `make docs`, and look at the pictures"
+    shown = {str(one.relative_to(DOCS)) for one in (DOCS / "gallery").rglob("*.svg")}
+    assert shown == {name for name in drawn if name.endswith(".svg")}
+
+
+def _write(drawn: dict[str, bytes]) -> None:
+    for old in (DOCS / "gallery").rglob("*.svg"):
+        old.unlink()
+    for name, body in drawn.items():
+        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+        (DOCS / name).write_bytes(body)
+
+
+def _read(name: str) -> bytes | None:
+    path = DOCS / name
+    return path.read_bytes() if path.exists() else None
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_is_in_it(name: str) -> None:
+    assert f"gallery/{name}-dark.svg" in page()
+    assert {look.layout for look in LAYOUTS.values()} == set(Layout)
+    assert {look.shape for look in LAYOUTS.values()} == set(Shape)

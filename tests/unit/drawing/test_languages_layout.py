@@ -1,0 +1,155 @@
+from datetime import date
+from itertools import pairwise
+
+import pytest
+
+from github_banners.drawing.layouts.languages import arrange
+from github_banners.look import Field, Look, Shape
+
+BAR, DONUT = Look(), Look(shape=Shape.DONUT)
+AS_OF = date(2026, 11, 20)
+
+
+def test_a_bar_with_its_heading_and_rows(snapshot):
+    picture = arrange(snapshot(), BAR, None)
+    assert picture.title == "Yehuda Katz (@wycats): Languages"
+    assert picture.desc == (
+        "5 languages by repositories: Ruby 51, JavaScript 20, Rust 4, C 2, CSS 1."
+    )
+    assert picture.heading
+    assert picture.heading.text.text == "Languages"
+    assert picture.heading.caption == "by repositories"
+    assert len(picture.bar) == 5
+    assert not picture.ring
+    assert picture.centre is None
+    assert picture.rows
+    assert [(row.name.text, row.percent) for row in picture.rows.items] == [
+        ("Ruby", "65%"),
+        ("JavaScript", "26%"),
+        ("Rust", "5%"),
+        ("C", "3%"),
+        ("CSS", "1%"),
+    ]
+
+
+def test_a_donut_with_its_count(snapshot):
+    picture = arrange(snapshot(), DONUT, None)
+    assert picture.centre
+    assert (picture.centre.count, picture.centre.word.text) == ("5", "languages")
+    assert len(picture.ring) == 5
+    assert not picture.bar
+    assert picture.heading is None
+
+
+def test_one_language_is_said_in_the_singular(snapshot):
+    picture = arrange(snapshot(languages={"Go": 3}), DONUT, None)
+    assert picture.centre
+    assert (picture.centre.count, picture.centre.word.text) == ("1", "language")
+    assert picture.desc == "1 language by repositories: Go 3."
+    assert picture.rows
+    assert [(row.y, row.percent) for row in picture.rows.items] == [(115, "100%")]
+
+
+@pytest.mark.parametrize(
+    ("number", "places"),
+    [
+        (1, [(24, 145)]),
+        (4, [(24, 103), (24, 131), (24, 159), (24, 187)]),
+        (5, [(24, 117), (24, 145), (24, 173), (220, 117), (220, 145)]),
+        (8, [(x, y) for x in (24, 220) for y in (103, 131, 159, 187)]),
+    ],
+)
+def test_rows_fill_one_column_then_two(snapshot, number, places):
+    some = snapshot(languages={chr(65 + at): 9 for at in range(number)})
+    rows = arrange(some, BAR, None).rows
+    assert rows
+    assert [(row.x, row.y) for row in rows.items] == places
+    assert rows.end == (372 if number <= 4 else 176)
+
+
+def test_the_donuts_rows_stand_in_one_column(snapshot):
+    rows = arrange(snapshot(languages={chr(65 + at): 9 for at in range(6)}), DONUT, None).rows
+    assert rows
+    assert [(row.x, row.y) for row in rows.items] == [(218, y) for y in range(45, 186, 28)]
+    assert (rows.end, rows.size) == (178, 14)
+
+
+@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("count", [None, *range(1, 11)])
+@pytest.mark.parametrize("number", [0, 1, 2, 6, 8, 11, 60])
+def test_every_row_has_room_however_many_there_are(snapshot, number, count, shape):
+    many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
+    picture = arrange(many, Look(shape=shape, langs_count=count), AS_OF)
+    items = picture.rows.items if picture.rows else ()
+    keep = count or (7 if shape is Shape.BAR else 5)
+    assert len(items) == len(picture.bar) + len(picture.ring) == min(number, keep + 1)
+    for column in {row.x for row in items}:
+        ys = [row.y for row in items if row.x == column]
+        assert min(ys) >= (92 if shape is Shape.BAR else 35)
+        assert max(ys) <= 204
+        assert all(after - before >= 16 for before, after in pairwise(ys))
+
+
+def test_names_give_way_to_shares(snapshot):
+    long = snapshot(languages={"Mathematical Programming System": 5, "m" * 60: 4, "Go": 1})
+    for look in (BAR, DONUT):
+        rows = arrange(long, look, None).rows
+        assert rows
+        first, second, third = rows.items
+        assert second.name.text.endswith("…")
+        assert third.name.size == 14
+        assert first.name.size < 14 or look is BAR
+
+
+def test_hidden_languages_are_not_counted(snapshot):
+    look = Look(shape=Shape.DONUT, hide_langs=("css", "ruby"))
+    picture = arrange(snapshot(), look, None)
+    assert picture.centre
+    assert picture.centre.count == "3"
+    assert "Ruby" not in picture.desc
+
+
+@pytest.mark.parametrize("shape", Shape)
+def test_without_languages_the_figure_stays_empty(snapshot, shape):
+    picture = arrange(snapshot(), Look(shape=shape, hide=(Field.LANGUAGES,)), None)
+    assert not any([picture.bar, picture.ring, picture.rows, picture.note, picture.centre])
+    assert picture.desc == ""
+
+
+@pytest.mark.parametrize(
+    ("look", "forked", "lines"),
+    [
+        (BAR, 0, ["No public repositories yet"]),
+        (BAR, 3, ["Only forks so far; languages count original repositories"]),
+        (DONUT, 3, ["Only forks so far;", "languages count", "original repositories"]),
+    ],
+)
+def test_the_note_says_why_there_are_no_languages(snapshot, look, forked, lines):
+    picture = arrange(snapshot(original=0, forked=forked, languages={}), look, None)
+    assert picture.note
+    assert [line.text.text for line in picture.note.lines] == lines
+    middle = sum(line.y for line in picture.note.lines) / len(lines)
+    assert middle == (145 if look is BAR else 115)
+    assert picture.desc == " ".join(lines) + "."
+
+
+def test_a_title_takes_the_place_of_the_word(snapshot):
+    picture = arrange(snapshot(), Look(title="What I write"), None)
+    assert picture.heading
+    assert picture.heading.text.text == "What I write"
+    assert picture.title == "What I write (@wycats): Languages"
+
+
+def test_old_numbers_carry_their_day(snapshot):
+    bar, donut = (arrange(snapshot(), look, AS_OF) for look in (BAR, DONUT))
+    assert bar.heading
+    assert bar.heading.caption == "by repositories · as of 20 Nov"
+    assert donut.as_of == "as of 20 Nov"
+    assert bar.desc.endswith(". As of 20 Nov 2026.")
+
+
+def test_beside_a_long_title_the_day_is_what_stays(snapshot):
+    picture = arrange(snapshot(), Look(title="W" * 64), AS_OF)
+    assert picture.heading
+    assert picture.heading.caption == "as of 20 Nov"
+    assert picture.heading.text.text.endswith("…")

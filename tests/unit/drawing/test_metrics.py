@@ -1,0 +1,39 @@
+import pytest
+
+from github_banners.drawing.metrics import counted, fitting, placed
+from github_banners.look import Field, Look, NumberFormat
+from github_banners.model import Stats
+
+ROOMS = (100, 100, 100)
+
+
+def _stats(stars: int) -> Stats:
+    return Stats(3, 2, 1, stars, 5, {})
+
+
+def test_hidden_ones_close_up():
+    numbers = counted(_stats(1), Look(hide=(Field.STARS,)), ROOMS)
+    metrics = placed(numbers, fitting(numbers, (20, 10)), (7, 8, 9))
+    assert [(one.icon, one.label, one.x, one.value) for one in metrics.items] == [
+        ("f", "Forks", 7, "5"),
+        ("p", "Repositories", 8, "3"),
+    ]
+
+
+def test_all_have_the_size_of_the_widest():
+    numbers = counted(_stats(9_999), Look(), ROOMS)
+    assert fitting(numbers, (20, 10)).size == 20
+    assert fitting(numbers, (40, 20, 10)).size == 20
+
+
+def test_what_is_too_long_in_full_is_written_short():
+    numbers = counted(_stats(2**31 - 1), Look(number_format=NumberFormat.LONG), ROOMS)
+    fitted = fitting(numbers, (20, 15))
+    assert [value.text for value in fitted.values] == ["2.1B", "5", "3"]
+    assert fitted.size == 20
+
+
+@pytest.mark.parametrize("hide", [tuple(Field)])
+def test_there_may_be_none(hide):
+    numbers = counted(_stats(1), Look(hide=hide), ROOMS)
+    assert placed(numbers, fitting(numbers, (20,)), (1, 2, 3)).items == []
