@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check golden help-texts bench soak compose-test secrets lock clean
+.PHONY: help install demo serve test check golden docs help-texts bench soak compose-test secrets lock clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ check: $(DEVELOPMENT) ## format, lint, types
 
 golden: $(DEVELOPMENT) ## draw the golden pictures anew
 	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden
+
+docs: $(DEVELOPMENT) ## draw docs/gallery.md and its pictures anew
+	@GALLERY=rewrite $(BIN)/pytest -q tests/golden/test_gallery.py
 
 help-texts: $(DEVELOPMENT) ## write the help texts in README anew
 	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
