@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from github_banners.api.routes import HANDLERS
-from github_banners.look import OPTIONS
+from github_banners.look import OPTIONS, allowed_values, parse_look
 from github_banners.settings import VARIABLES
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -21,6 +21,21 @@ ROUTES = {re.sub(r":\w+}", "}", path) for handler in HANDLERS for path in handle
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_is_named(name: str) -> None:
     assert name in CODE
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if len(allowed_values(name)) > 1])
+def test_every_value_of_a_closed_set_is_named(name: str) -> None:
+    assert {one for one in allowed_values(name) if not one.startswith("auto-")} <= CODE
+
+
+def test_pairs_are_named_by_a_rule_and_each_in_its_row() -> None:
+    assert "auto-NAME" in CODE
+    rows = [
+        set(re.findall(r"`([a-z-]+)`", line)) for line in README.splitlines() if line[:1] == "|"
+    ]
+    for name in allowed_values("type"):
+        pair = parse_look({"type": name}).theme.palettes
+        assert any(set(pair) <= row for row in rows), name
 
 
 @pytest.mark.parametrize("path", sorted(ROUTES))
