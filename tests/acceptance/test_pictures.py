@@ -1,19 +1,30 @@
 """
 The pictures in a real browser, in whatever fonts are installed: nothing overflows, nothing touches.
 
-A picture's media queries see the width it is drawn at: here the viewport's.
+A picture's media queries see the width it is drawn at: here the viewport's. Many pictures share a
+page, each in a shadow tree of its own, so that no one's style reaches another.
+
+`PICTURES=long pytest tests/acceptance/test_pictures.py` tries thousands instead of hundreds.
 """
 
-from collections.abc import Iterator
+import json
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
+from importlib.resources import files
+from itertools import combinations, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
+from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import Look, NumberFormat, Theme
+from github_banners.look import Field, Layout, Look, NumberFormat, Shape, Theme
 from github_banners.model import Owner, Snapshot, Stats
 
 if TYPE_CHECKING:
@@ -27,7 +38,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
 ]
 
-FAMILIES = ["Noto Sans", "DejaVu Sans", "Liberation Sans", "Roboto", "Inter", "sans-serif"]
+FAMILIES = ["DejaVu Sans", "Noto Sans", "Noto Sans Display", "Liberation Sans", "Roboto", "Inter"]
 WIDE, NARROW = 846, 340
 
 NAMES = {
@@ -48,24 +59,18 @@ NAMES = {
     "combining marks": "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!͖̬̰̙̗̿̋ͥͥ̂ͣ̐́́͜͞",
     "both directions": "Layla ليلى 42 חדד Haddad",
 }
+KNOWN: Sequence[str] = sorted(
+    json.loads((files("github_banners.drawing") / "language_colours.json").read_text()), key=len
+)
 NUMBERS = [0, 9_999, 10_000, 88_888, 999_950, 1_234_567, 2_147_483_647]
-LONGEST = [
-    "Mathematical Programming System",
-    "Cloud Firestore Security Rules",
-    "World of Warcraft Addon Data",
-    "Debian Package Control File",
-    "WebAssembly Interface Type",
-    "Velocity Template Language",
-    "Jupyter Notebook",
-    "Emacs Lisp",
-]
 LANGUAGES = {
     "none": {},
     "one": {"Go": 3},
     "six": {"TypeScript": 34, "Rust": 22, "Go": 15, "Python": 12, "Shell": 7, "Vue": 4},
     "sixty": {f"{name} {at}": 60 - at for at, name in enumerate(["Language", "C"] * 30)},
-    "longest": {name: 20 - at for at, name in enumerate(LONGEST)},
+    "longest": {name: 20 - at for at, name in enumerate(KNOWN[-12:])},
     "short": {name: 20 - at for at, name in enumerate(["C", "D", "R", "Go", "Qt", "V", "J", "Q"])},
+    "one above all": {"Jupyter Notebook": 999_999, "Visual Basic .NET": 1, "C++": 1},
     "Arabic": {"لغة البرمجة": 2, "שפת תכנות": 1, "Go": 1},
 }
 ERRORS: dict[str, errors.BannersError] = {
@@ -82,50 +87,97 @@ ERRORS: dict[str, errors.BannersError] = {
     "database": errors.DatabaseUnavailable(),
 }
 
-# Finds texts that leave the card or meet another text, in every font family. Boxes are as wide as
-# the advances, and reach from the height of capitals to the depth of a g.
+FORMS = {
+    "classic": Look(),
+    "card": Look(layout=Layout.CARD),
+    "compact": Look(layout=Layout.COMPACT),
+    "bar": Look(layout=Layout.LANGUAGES),
+    "donut": Look(layout=Layout.LANGUAGES, shape=Shape.DONUT),
+}
+
+# What pictures are made of, each with the values to try.
+FACTORS: dict[str, Sequence[Any]] = {
+    "form": list(FORMS.values()),
+    "name": [None, *NAMES.values()],
+    "login": ["i", "wycats", "m" * 39, "W-" * 19 + "W"],
+    "title": [None, "W" * 64, "i", NAMES["Japanese"] * 3, NAMES["Arabic"], NAMES["Thai"]],
+    "stars": NUMBERS,
+    "forks": NUMBERS,
+    "original": [0, 1, 93, 12_345, 2_147_483_647],
+    "forked": [0, 57, 888, 2_147_483_647],
+    "languages": list(LANGUAGES.values()),
+    "langs_count": [None, 1, 3, 7, 8, 9, 10],
+    "hide": [(), *((field,) for field in Field), (Field.STARS, Field.FORKS), tuple(Field)],
+    "number_format": list(NumberFormat),
+    "as_of": [None, date(2026, 11, 28), date(2026, 9, 8)],
+    "theme": [Theme.DEFAULT, Theme.AUTO],
+}
+Row: TypeAlias = dict[str, Any]
+Faults: TypeAlias = Callable[..., list[tuple[int, str]]]
+BATCH = 100
+
+SHOW = """
+pictures => {
+  document.body.style.margin = '0'
+  document.body.replaceChildren()
+  window.fonts = new CSSStyleSheet()
+  for (const picture of pictures) {
+    const root = document.body.appendChild(document.createElement('div')).attachShadow({mode: 'open'})
+    root.innerHTML = picture
+    root.adoptedStyleSheets = [window.fonts]
+  }
+}
+"""
+
+# Finds texts that leave the card or meet another text, an icon or a dot, in every font family.
+# Boxes are as wide as the advances, and reach from the height of capitals to the depth of a g.
 FIND_FAULTS = """
 families => {
-  const svg = document.querySelector('svg')
-  svg.style.width = '100%'
-  svg.style.height = 'auto'
-  svg.style.display = 'block'
-  const override = document.head.appendChild(document.createElement('style'))
-  const faults = []
-  for (const family of families) {
-    override.textContent =
-      `svg text { font-family: '${family}', sans-serif !important }
-       svg * { animation: none !important }`
-    const card = svg.getBoundingClientRect()
-    const scale = card.width / 846
-    const boxes = []
-    for (const text of svg.querySelectorAll('text')) {
-      if (!text.getClientRects().length || !text.textContent.trim()) continue
+  const boxesOf = svg => [...svg.querySelectorAll('text')]
+    .filter(text => text.getClientRects().length && text.textContent.trim())
+    .map(text => {
       const matrix = text.getScreenCTM()
       const size = parseFloat(getComputedStyle(text).fontSize) * matrix.a
       const box = text.getBBox()
-      const origin = text.getStartPositionOfChar(0)
-      const baseline = matrix.d * origin.y + matrix.f
+      const baseline = matrix.d * text.getStartPositionOfChar(0).y + matrix.f
       const left = matrix.a * box.x + matrix.e
-      boxes.push({
-        text: text.textContent,
+      return {
+        what: text.textContent,
         left, right: left + matrix.a * box.width,
         top: baseline - 0.72 * size, bottom: baseline + 0.22 * size,
-      })
-    }
-    for (const box of boxes) {
-      if (box.left < card.left + 8 * scale || box.right > card.right - 8 * scale
-          || box.top < card.top || box.bottom > card.bottom)
-        faults.push(`${family}: ${box.text} leaves the card`)
-    }
-    boxes.forEach((one, at) => boxes.slice(at + 1).forEach(other => {
-      if (one.left < other.right && other.left < one.right
-          && one.top < other.bottom && other.top < one.bottom)
-        faults.push(`${family}: ${one.text} touches ${other.text}`)
-    }))
-    if (!boxes.length) faults.push(`${family}: there is no text`)
+      }
+    })
+  const marksOf = svg => [...svg.querySelectorAll('.i, circle[fill], use')]
+    .filter(mark => mark.getClientRects().length)
+    .map(mark => {
+      const {left, right, top, bottom} = mark.getBoundingClientRect()
+      return {what: 'a mark', left, right, top, bottom}
+    })
+  const meet = (one, other) => one.left < other.right && other.left < one.right
+    && one.top < other.bottom && other.top < one.bottom
+  const faults = []
+  const hosts = [...document.body.children]
+  for (const family of families) {
+    window.fonts.replaceSync(
+      `svg { display: block; ${innerWidth < 400 ? 'width: 100%; height: auto' : ''} }
+       svg text { font-family: '${family}', sans-serif !important }
+       svg * { animation: none !important }`)
+    hosts.forEach((host, at) => {
+      const svg = host.shadowRoot.querySelector('svg')
+      const card = svg.getBoundingClientRect()
+      const margin = 8 * card.width / svg.viewBox.baseVal.width
+      const texts = boxesOf(svg)
+      const fault = words => faults.push([at, `${innerWidth}, ${family}: ${words}`])
+      for (const box of texts)
+        if (box.left < card.left + margin || box.right > card.right - margin
+            || box.top < card.top || box.bottom > card.bottom)
+          fault(`${box.what} leaves the card`)
+      const others = [...texts, ...marksOf(svg)]
+      texts.forEach((one, first) => others.slice(first + 1).forEach(other => {
+        if (meet(one, other)) fault(`${one.what} touches ${other.what}`)
+      }))
+    })
   }
-  override.remove()
   return faults
 }
 """
@@ -140,6 +192,20 @@ def page() -> "Iterator[Page]":
         )
         yield browser.new_page()
         browser.close()
+
+
+@pytest.fixture
+def faults(page: "Page", families: list[str]) -> "Faults":
+    return partial(_found, page, families)
+
+
+@pytest.fixture(scope="module")
+def families() -> list[str]:
+    """Those of the families that are installed: others would all be drawn in the same one."""
+    command = ["fc-list", "--format", "%{family}\n"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    there = {family for line in listed.splitlines() for family in line.split(",")}
+    return ["sans-serif", *(family for family in FAMILIES if family in there)]
 
 
 def _snapshot(
@@ -159,50 +225,125 @@ def _show(page: "Page", svg: bytes, width: int) -> None:
     page.set_content(f'<!doctype html><body style="margin:0">{svg.decode()}')
 
 
-def _faults(page: "Page", *pictures: bytes) -> list[str]:
-    faults = []
-    for svg in pictures:
-        for width in (WIDE, NARROW):
-            _show(page, svg, width)
-            faults += [f"{width}: {one}" for one in page.evaluate(FIND_FAULTS, FAMILIES)]
-    return faults
+def _found(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
+    """Find what is wrong with pictures in both widths: the number of the picture, and words."""
+    found = []
+    for width in (WIDE, NARROW):
+        page.set_viewport_size({"width": width, "height": 400})
+        page.evaluate(SHOW, [svg.decode() for svg in pictures])
+        found += [(at, words) for at, words in page.evaluate(FIND_FAULTS, families)]
+    return found
 
 
-@pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK])
+def _drawn(row: Row) -> bytes:
+    original, forked = row["original"], row["forked"]
+    total = min(original + forked, 2**31 - 1)
+    stats = Stats(total, original, forked, row["stars"], row["forks"], row["languages"])
+    owner = Owner(1, row["login"], None, row["name"])
+    names = ("title", "langs_count", "hide", "number_format", "theme")
+    look = replace(row["form"], **{name: row[name] for name in names})
+    moment = datetime(2026, 11, 20, tzinfo=UTC)
+    return draw(Snapshot(owner, stats, moment), look, as_of=row["as_of"])
+
+
+def _pairs(row: Mapping[str, int]) -> set[tuple[tuple[str, int], tuple[str, int]]]:
+    return set(combinations(sorted(row.items()), 2))
+
+
+def _all_pairs(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
+    """Make rows until every two values of two factors have met in one."""
+    places = {name: range(len(values)) for name, values in factors.items()}
+    left = {
+        ((one, a), (other, b))
+        for one, other in combinations(sorted(factors), 2)
+        for a in places[one]
+        for b in places[other]
+    }
+    dice = random.Random(1)
+    while left:
+        row = dict(min(left))
+        for name in dice.sample(sorted(factors.keys() - row), len(factors) - 2):
+            row[name] = max(places[name], key=lambda at: len(_pairs(row | {name: at}) & left))
+        left -= _pairs(row)
+        yield {name: factors[name][at] for name, at in row.items()}
+
+
+def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
+    """Make rows without end, every time the same."""
+    dice = random.Random(2)
+    while True:
+        row = {name: dice.choice(values) for name, values in factors.items()}
+        amount = dice.choice([1, 5, 60])
+        row["languages"] = {one: dice.randint(1, 60) for one in dice.sample(KNOWN, amount)}
+        yield row
+
+
+def _tried() -> list[Row]:
+    """All pairs of the whole space; in the long run those of each form, and many more rows."""
+    if os.environ.get("PICTURES") != "long":
+        return [*_all_pairs(FACTORS), *islice(_any_rows(FACTORS), 150)]
+    spaces = [FACTORS | {"form": [form]} for form in FORMS.values()]
+    paired = [row for space in spaces for row in _all_pairs(space)]
+    return [*paired, *islice(_any_rows(FACTORS), 3_000)]
+
+
+@pytest.mark.timeout(300)
+def test_nothing_overflows_or_touches_in_the_whole_space(faults):
+    rows = _tried()
+    for start in range(0, len(rows), BATCH):
+        some = rows[start : start + BATCH]
+        found = faults(*map(_drawn, some))
+        assert [(words, some[at]) for at, words in found] == []
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_stays_in_its_room(page, name, theme):
+def test_every_name_stays_in_its_room(faults, name, form):
+    looks = [replace(FORMS[form], theme=theme) for theme in (Theme.DEFAULT, Theme.DARK)]
     long_login = _snapshot(NAMES[name], login="m" * 39)
-    pictures = [
-        draw(_snapshot(NAMES[name]), Look(theme=theme)),
-        draw(long_login, Look(theme=theme)),
-    ]
-    assert _faults(page, *pictures) == []
+    pictures = [draw(one, look) for one in (_snapshot(NAMES[name]), long_login) for look in looks]
+    assert faults(*pictures) == []
 
 
-@pytest.mark.parametrize("number", NUMBERS)
-def test_every_number_stays_in_its_room(page, number):
-    looks = [Look(number_format=number_format) for number_format in NumberFormat]
-    assert _faults(page, *(draw(_snapshot(number=number), look) for look in looks)) == []
+@pytest.mark.parametrize("form", FORMS)
+def test_every_number_stays_in_its_room(faults, form):
+    looks = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
+    pictures = [draw(_snapshot(number=number), look) for number in NUMBERS for look in looks]
+    assert faults(*pictures) == []
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("languages", LANGUAGES)
-def test_every_legend_stays_in_its_room(page, languages):
+def test_every_legend_stays_in_its_room(faults, languages, form):
     one = _snapshot(languages=LANGUAGES[languages])
-    pictures = [draw(one, Look(langs_count=count)) for count in (None, 1, 3, 10)]
-    assert _faults(page, *pictures, draw(one, Look(), as_of=date(2026, 11, 28))) == []
+    looks = [replace(FORMS[form], langs_count=count) for count in (None, 1, 3, 10)]
+    pictures = [draw(one, look) for look in looks]
+    assert faults(*pictures, draw(one, FORMS[form], as_of=date(2026, 11, 28))) == []
 
 
-def test_remarks_stay_in_their_room(page):
+@pytest.mark.parametrize("form", FORMS)
+def test_the_longest_names_of_languages_stay_in_their_room(faults, form):
+    groups = [KNOWN[at : at + 7] for at in range(len(KNOWN) - 70, len(KNOWN), 7)]
+    ones = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
+    assert faults(*(draw(one, FORMS[form]) for one in ones)) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_remarks_stay_in_their_room(faults, form):
     nothing = _snapshot(None, login="first-commit", number=0, languages={})
-    assert (
-        _faults(page, draw(nothing, Look()), draw(nothing, Look(), as_of=date(2026, 9, 28))) == []
-    )
+    forks = Snapshot(nothing.owner, Stats(23, 0, 23, 0, 0, {}), nothing.fetched_at)
+    pictures = [
+        draw(one, FORMS[form], as_of=as_of)
+        for one in (nothing, forks)
+        for as_of in (None, date(2026, 9, 28))
+    ]
+    assert faults(*pictures) == []
 
 
-@pytest.mark.parametrize("state", ERRORS)
-def test_every_explanation_stays_in_its_room(page, state):
-    pictures = [explain(ERRORS[state], look=Look(theme=theme), host="h" * 60) for theme in Theme]
-    assert _faults(page, *pictures) == []
+@pytest.mark.parametrize("form", FORMS)
+def test_every_explanation_stays_in_its_room(faults, form):
+    pictures = [explain(error, look=FORMS[form], host="h" * 60) for error in ERRORS.values()]
+    assert faults(*pictures) == []
 
 
 def test_one_file_is_wide_or_narrow(page):
@@ -221,7 +362,8 @@ def test_one_file_is_light_or_dark(page):
     page.emulate_media(color_scheme=None)
 
 
-def test_motion_is_short_and_only_for_those_who_want_it(page):
+@pytest.mark.parametrize("form", FORMS)
+def test_motion_is_short_and_only_for_those_who_want_it(page, form):
     lasting = """document.getAnimations().map(one => {
       const {delay, duration, iterations} = one.effect.getTiming()
       return (delay + duration) * iterations
@@ -232,7 +374,7 @@ def test_motion_is_short_and_only_for_those_who_want_it(page):
         ("no-preference", False, False),
     ):
         page.emulate_media(reduced_motion=wish)
-        _show(page, draw(_snapshot(), Look(animate=animate)), WIDE)
+        _show(page, draw(_snapshot(), replace(FORMS[form], animate=animate)), WIDE)
         milliseconds = page.evaluate(lasting)
         assert bool(milliseconds) == moves
         assert max(milliseconds, default=0) <= 800
