@@ -25,7 +25,5 @@ ENV PATH=/venv/bin:$PATH \
     DATA_DIR=/data \
     BANNERS_STORAGE_URL=file:///data/banners \
     LOG_FORMAT=json
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --start-interval=1s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/healthz' % os.environ['PORT'], timeout=2)"]
 ENTRYPOINT ["github-banners"]
 CMD ["--help"]

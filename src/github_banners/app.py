@@ -4,9 +4,11 @@ The composition roots: all in one process, or the api among its neighbours.
 In one process a function stands where between services a broker and signed HTTP do.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,12 +26,13 @@ from github_banners.messages.translation import Update, event_of
 from github_banners.model import Clock, Snapshot, utc_now
 from github_banners.renderer.updates import handle_update
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.service import Service
+from github_banners.serving.service import Service, owning
 from github_banners.settings import Service as Of
 from github_banners.settings import Settings
 from github_banners.storage.store import open_store
 
 _CALL = timedelta(seconds=5)
+_KNOCK_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -100,7 +103,18 @@ async def open_distributed_api(
             metrics=metrics,
             clock=clock,
         )
-        yield await stack.enter_async_context(opened)
+        service = await stack.enter_async_context(opened)
+        knocking = owning(_knock(renderer, storage), name="neighbours")
+        task = await stack.enter_async_context(knocking)
+        yield replace(service, tasks=[*service.tasks, task])
+
+
+async def _knock(*neighbours: Renderer | Storage) -> None:
+    """Find out that a neighbour is back which nobody has a reason to call."""
+    while True:
+        await asyncio.sleep(_KNOCK_SECONDS)
+        for neighbour in neighbours:
+            await neighbour.knock()
 
 
 def _drawer(renderer: Renderer, metrics: Metrics) -> Drawer:

@@ -46,6 +46,15 @@ class GitHub:
             self._break()
 
     @contextmanager
+    def slow(self, seconds: float) -> Iterator[None]:
+        """Let every answer wait."""
+        self._break(latency_seconds=seconds)
+        try:
+            yield
+        finally:
+            self._break()
+
+    @contextmanager
     def frozen(self) -> Iterator[None]:
         """Take connections and say nothing."""
         assert self._process is not None

@@ -98,9 +98,10 @@ def stack_at(folder: Path) -> Iterator[Stack]:
     port = claim_port("127.0.0.1", 0)
     with (folder / ".env").open("a") as settings:
         settings.write(f"\nGATEWAY_PORT=127.0.0.1:{port}\n")
-        settings.write("COMPOSE_PROFILES=demo\nGITHUB_API_URL=http://sandbox:8090\n")
+        settings.write("COMPOSE_PROFILES=demo\n")
     with (folder / "api/.env").open("a") as settings:
         settings.write("\nGITHUB_TOKENS=ghp_sandbox\nRATE_LIMIT_RPS=1000\n")
+        settings.write("GITHUB_API_URL=http://sandbox:8090\n")
     stack = Stack(folder, f"http://127.0.0.1:{port}")
     try:
         yield stack

@@ -158,8 +158,33 @@ def test_json_is_never_kept(gateway: Gateway) -> None:
     path = f"{PREVIEW}&format=json"
     for _ in range(2):
         answer = gateway.get(path)
-        assert answer.headers["x-cache"] == "MISS"
+        assert answer.headers["x-cache"] == "BYPASS"
         assert answer.json()["username"] == KNOWN
+
+
+def test_programs_may_wait_longer_than_image_proxies(gateway: Gateway, github: GitHub) -> None:
+    with github.slow(3.5):
+        for form in ("json", "JSON"):
+            answer = gateway.get(f"/banners/preview?username={never_seen()}&format={form}")
+            assert answer.status_code == 200
+            assert answer.json()["stats"]["total_repos"] == 30
+        made = gateway.get(f"/banners/{KNOWN}-never-made.json")
+    assert (made.status_code, made.json()) == (404, {"error": "banner doesn't exist"})
+
+
+def test_who_refuses_gzip_gets_none(gateway: Gateway) -> None:
+    for refusal in ("gzip;q=0", "br, gzip; q=0.0, identity"):
+        answer = gateway.get(PREVIEW, accept="image/*", accept_encoding=refusal)
+        assert "content-encoding" not in answer.headers
+
+
+def test_a_banner_that_is_made_later_is_not_hidden_by_its_explanation(gateway: Gateway) -> None:
+    login = never_seen()
+    path = f"/banners/{login}-dark"
+    assert b"No banner of this name" in gateway.get(path, accept="image/*").content
+    wish = {"username": login, "type": "dark"}
+    httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
+    assert b" star" in gateway.get(path, accept="image/*").content
 
 
 def test_an_explanation_is_for_image_clients_only(gateway: Gateway) -> None:

@@ -196,7 +196,9 @@ async def test_who_has_to_wait_is_tried_again_and_nobody_else_is(scene: Scene) -
 
 
 @pytest.mark.parametrize(
-    "error", [Rejected(), InvalidOption("banner_info")], ids=["rejected", "no picture"]
+    "error",
+    [Rejected(), InvalidOption("banner_info"), ValueError("no message can hold it")],
+    ids=["rejected", "no picture", "no message"],
 )
 async def test_what_nobody_takes_keeps_its_lease_and_is_tried_when_it_ends(
     scene: Scene, error: Exception
@@ -214,6 +216,19 @@ async def test_what_nobody_takes_keeps_its_lease_and_is_tried_when_it_ends(
     scene.acts.clear()
     assert await box.publish_batch() == 1
     assert (await scene.row("b-1")).is_published
+
+
+async def test_a_look_of_a_newer_version_holds_up_nobody(scene: Scene) -> None:
+    await scene.keep(1, 2)
+    async with scene.database.transaction() as connection:
+        await connection.execute(
+            """update banners set look = '{"layout": "of tomorrow"}' where name = 'b-1'"""
+        )
+    assert await scene.outbox().publish_batch() == 1
+    assert [name for name, _ in scene.handed] == ["b-2"]
+    async with scene.database.transaction() as connection:
+        query = "select published_version, publish_leased_until from banners where name = 'b-1'"
+        assert await (await connection.execute(query)).fetchone() == (0, NOON + LEASE)
 
 
 async def test_a_mistake_of_ours_is_loud_and_loses_nothing(scene: Scene) -> None:

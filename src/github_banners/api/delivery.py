@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from github_banners.errors import BannersError, TooManyRequests, Unavailable
+from github_banners.errors import BannersError, TooManyRequests, Unavailable, UnknownBanner
 from github_banners.model import Snapshot
 from github_banners.serving.answers import Outgoing, as_json, matches
 
@@ -181,7 +181,7 @@ def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
     age_seconds = _EXPLANATION_AGE_SECONDS
     if isinstance(error, TooManyRequests | Unavailable):
         age_seconds = min(error.retry_after_seconds, _EXPLANATION_AGE_SECONDS)
-    if isinstance(error, TooManyRequests) or error.status >= 500:
+    if isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500:
         headers |= _NOT_FOR_GATEWAYS
     headers["cache-control"] = f"public, max-age={age_seconds}"
     return Outgoing(200, headers, drawing)

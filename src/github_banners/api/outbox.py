@@ -112,7 +112,8 @@ class Outbox:
             except Unavailable:
                 self._count(_WAITING)
                 raise
-            except BannersError as error:
+            except (BannersError, ValueError) as error:
+                # Numbers that no message can hold, too, are about this banner alone.
                 self._count(_REFUSED)
                 _log.error("outbox.refused", banner=banner.name, reason=str(error))
                 return False

@@ -9,13 +9,18 @@ everybody is asked once before anybody is asked twice.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
+import msgspec
+import structlog
 from psycopg.sql import SQL
 
 from github_banners.database import banners, users
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Connection
 from github_banners.model import Owner, Snapshot
+
+_log = structlog.get_logger(__name__)
 
 _LEASE = timedelta(minutes=2)
 # A question takes REQUEST_TIMEOUT at most.
@@ -173,7 +178,16 @@ async def lease_unpublished_banners(
         " where banners.id = any(%s) order by banners.id"
     ).format(banners.COLUMNS, users.COLUMNS)
     cursor = await conn.execute(query, [ids])
-    return [banners.banner_with_snapshot_of(row) for row in await cursor.fetchall()]
+    return [one for row in await cursor.fetchall() if (one := _readable(row)) is not None]
+
+
+def _readable(row: Sequence[Any]) -> tuple[Banner, Snapshot] | None:
+    """Read a banner, but for one of a newer version's look: it keeps its lease."""
+    try:
+        return banners.banner_with_snapshot_of(row)
+    except msgspec.DecodeError as error:
+        _log.error("queue.unreadable", banner=row[0], reason=str(error))
+        return None
 
 
 async def release_banners(conn: Connection, retry_at: Mapping[int, datetime]) -> None:

@@ -85,6 +85,16 @@ class _Calls:
         words = answer.text[:_MOST_SHOWN_CHARACTERS]
         raise kind(f"{method} {path} was answered with {answer.status_code}: {words}")
 
+    async def knock(self) -> None:
+        """See whether a remote that did not answer the last time does now; raises nothing."""
+        if self.is_available:
+            return
+        try:
+            answer = await self._http.get(self._base_url + "/healthz")
+        except httpx2.HTTPError:
+            return
+        self.is_available = answer.is_success
+
     def unusable(self, reason: str) -> Unavailable:
         """Take back that the remote has answered: what came is of no use."""
         self.is_available = False
@@ -123,6 +133,10 @@ class Renderer:
         """Say whether the last call was answered, for readiness."""
         return self._calls.is_available
 
+    async def knock(self) -> None:
+        """See whether it is back, where it did not answer the last time; raises nothing."""
+        await self._calls.knock()
+
     async def draw(self, snapshot: Snapshot, look: Look) -> bytes:
         """
         Have numbers drawn as SVG.
@@ -147,6 +161,10 @@ class Storage:
     def is_available(self) -> bool:
         """Say whether the last call was answered, for readiness."""
         return self._calls.is_available
+
+    async def knock(self) -> None:
+        """See whether it is back, where it did not answer the last time; raises nothing."""
+        await self._calls.knock()
 
     async def keep(self, ask: StoreAsk) -> StoreAnswer:
         """

@@ -26,7 +26,7 @@ from github_banners.errors import Misconfigured
 
 _log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 3.5
 _BACKLOG = 1024
 _MOST_CONNECTIONS = 4096
 _MOST_HEADER_BYTES = 64 << 10

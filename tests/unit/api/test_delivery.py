@@ -265,7 +265,7 @@ def test_a_program_reads_the_problem(
     ("error", "age", "is_passing"),
     [
         (UnknownUser("x"), 60, False),
-        (UnknownBanner("x"), 60, False),
+        (UnknownBanner("x"), 60, True),
         (InvalidOption("radius"), 60, False),
         (TooManyRequests(7), 7, True),
         (TooManyRequests(3600), 60, True),

@@ -439,3 +439,19 @@ async def test_no_connection_is_waited_for_longer_than_a_second() -> None:
             assert http.timeout.connect == connect_seconds
             assert http.timeout.read == http.timeout.write == http.timeout.pool == seconds
             assert not http.trust_env
+
+
+@pytest.mark.parametrize("make", [renderer, storage])
+async def test_who_did_not_answer_is_knocked_at(make: Any) -> None:
+    remote = Remote([status_of(503), failing(httpx2.ConnectError("away")), saying(b"{}")])
+    async with make(remote, "http://somewhere/base") as client:
+        await client.knock()
+        assert remote.asked == []
+        with pytest.raises(Unavailable):
+            await (client.draw(SNAPSHOT, LOOK) if make is renderer else client.keep(ASK))
+        await client.knock()
+        assert not client.is_available
+        await client.knock()
+        assert client.is_available
+        await client.knock()
+    assert [one.url.path for one in remote.asked[1:]] == ["/base/healthz"] * 2
