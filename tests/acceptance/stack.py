@@ -99,6 +99,9 @@ def stack_at(folder: Path) -> Iterator[Stack]:
     with (folder / ".env").open("a") as settings:
         settings.write(f"\nGATEWAY_PORT=127.0.0.1:{port}\n")
         settings.write("COMPOSE_PROFILES=demo\n")
+        # Beside a stack that may run here already.
+        settings.write("FRONT_SUBNET=172.31.241.0/24\nFRONT_RANGE=172.31.241.128/25\n")
+        settings.write("GATEWAY_ADDRESS=172.31.241.2\n")
     with (folder / "api/.env").open("a") as settings:
         settings.write("\nGITHUB_TOKENS=ghp_sandbox\nRATE_LIMIT_RPS=1000\n")
         settings.write("GITHUB_API_URL=http://sandbox:8090\n")
