@@ -114,7 +114,28 @@ class NumberFormat(StrEnum):
 class Locale(StrEnum):
     """The languages that the banner's own words are written in."""
 
+    # That of an enum is Python, and a banner asks for its locale's words dozens of times.
+    __hash__ = str.__hash__
+
     EN = "en"
+    DE = "de"
+    FR = "fr"
+    ES = "es"
+    PT_BR = "pt-br"
+    IT = "it"
+    NL = "nl"
+    PL = "pl"
+    RU = "ru"
+    UK = "uk"
+    TR = "tr"
+    JA = "ja"
+    KO = "ko"
+    ZH_CN = "zh-cn"
+    ZH_TW = "zh-tw"
+    AR = "ar"
+    HE = "he"
+    FA = "fa"
+    HI = "hi"
 
 
 class Field(StrEnum):

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import Field, Layout, Look, NumberFormat, Shape, Theme
+from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
 from github_banners.model import Owner, Snapshot, Stats
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ FACTORS: dict[str, Sequence[Any]] = {
     "number_format": list(NumberFormat),
     "as_of": [None, date(2026, 11, 28), date(2026, 9, 8)],
     "theme": [Theme.DEFAULT, Theme.AUTO],
+    "locale": list(Locale),
 }
 Row: TypeAlias = dict[str, Any]
 Faults: TypeAlias = Callable[..., list[tuple[int, str]]]
@@ -240,7 +241,7 @@ def _drawn(row: Row) -> bytes:
     total = min(original + forked, 2**31 - 1)
     stats = Stats(total, original, forked, row["stars"], row["forks"], row["languages"])
     owner = Owner(1, row["login"], None, row["name"])
-    names = ("title", "langs_count", "hide", "number_format", "theme")
+    names = ("title", "langs_count", "hide", "number_format", "theme", "locale")
     look = replace(row["form"], **{name: row[name] for name in names})
     moment = datetime(2026, 11, 20, tzinfo=UTC)
     return draw(Snapshot(owner, stats, moment), look, as_of=row["as_of"])
@@ -310,6 +311,21 @@ def test_every_number_stays_in_its_room(faults, form):
     looks = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
     pictures = [draw(_snapshot(number=number), look) for number in NUMBERS for look in looks]
     assert faults(*pictures) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("locale", Locale)
+def test_every_locale_stays_in_its_room(faults, locale, form):
+    look = replace(FORMS[form], locale=locale)
+    long = replace(look, number_format=NumberFormat.LONG)
+    ones = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
+    longest = _snapshot(NAMES["long"], login="m" * 39, languages=LANGUAGES["longest"])
+    ones += [longest, _snapshot(languages={}, number=0), _snapshot(NAMES["Arabic"])]
+    forks = Snapshot(longest.owner, Stats(23, 0, 23, 0, 0, {}), longest.fetched_at)
+    pictures = [
+        draw(one, it, as_of=date(2026, 9, 28)) for one in [*ones, forks] for it in (look, long)
+    ]
+    assert faults(*pictures, *(draw(one, look) for one in (*ones, forks))) == []
 
 
 @pytest.mark.parametrize("form", FORMS)

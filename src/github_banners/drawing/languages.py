@@ -14,7 +14,6 @@ from github_banners.drawing.cleaning import clean
 from github_banners.drawing.colours import readable
 from github_banners.drawing.themes import Scheme
 
-OTHER = "Other"
 _NAMELESS = "?"
 _PERCENT = tuple(f"{point}%" for point in range(101))
 
@@ -38,8 +37,10 @@ def ranked(languages: Mapping[str, int], *, without: Sequence[str] = ()) -> list
     return sorted(counts, key=lambda one: (-one[1], one[0]))
 
 
-def shares(ranking: Sequence[tuple[str, int]], *, keep: int, scheme: Scheme) -> tuple[Share, ...]:
-    """Show the first languages and the rest as Other, which never stands for a single one."""
+def shares(
+    ranking: Sequence[tuple[str, int]], *, keep: int, scheme: Scheme, other: str
+) -> tuple[Share, ...]:
+    """Show the first languages and the rest as `other`, which never stands for a single one."""
     kept = len(ranking) if len(ranking) <= keep + 1 else keep
     whole = sum([count for _, count in ranking])
     known = (scheme.grounds, scheme.least_contrast, scheme.neutral)
@@ -49,7 +50,7 @@ def shares(ranking: Sequence[tuple[str, int]], *, keep: int, scheme: Scheme) -> 
     ]
     if kept < len(ranking):
         rest = whole - sum([share.amount for share in shown])
-        shown.append(Share(OTHER, scheme.neutral, rest, rest / whole))
+        shown.append(Share(other, scheme.neutral, rest, rest / whole))
     return tuple(shown)
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from github_banners.drawing.cleaning import isolate
 from github_banners.drawing.languages import Share, percentages, ranked, shares
+from github_banners.drawing.locales import percent, words
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme
 from github_banners.look import Field, Look
@@ -59,7 +60,12 @@ def listed(stats: Stats, look: Look) -> list[tuple[str, int]]:
 def on_ring(ranking: Sequence[tuple[str, int]], look: Look, scheme: Scheme) -> Sequence[Share]:
     """Choose what the ring shows: what a smaller one would lose is in Other."""
     keep = min(look.langs_count or _RING_KEEPS, _RING_KEEPS)
-    return shares(ranking, keep=keep, scheme=scheme) if ranking else ()
+    return shares(ranking, keep=keep, scheme=scheme, other=other(look)) if ranking else ()
+
+
+def other(look: Look) -> str:
+    """Name what stands for all languages that are not shown."""
+    return words(look.locale).labels.other
 
 
 def longest(
@@ -67,11 +73,12 @@ def longest(
     *,
     keep: int,
     scheme: Scheme,
+    other: str,
     lay: Callable[[Sequence[Share]], Sequence[Item] | None],
 ) -> Legend:
     """Show as many languages as can be laid out, at most `keep` and Other."""
     while ranking:
-        shown = shares(ranking, keep=keep, scheme=scheme)
+        shown = shares(ranking, keep=keep, scheme=scheme, other=other)
         if (items := lay(shown)) is not None:
             return Legend(shown, items)
         keep = min(keep, len(shown)) - 1
@@ -79,7 +86,13 @@ def longest(
 
 
 def flow(
-    shares: Sequence[Share], *, x: float, room: float, baselines: Sequence[int], size: int
+    shares: Sequence[Share],
+    *,
+    x: float,
+    room: float,
+    baselines: Sequence[int],
+    size: int,
+    locale: str,
 ) -> list[Item] | None:
     """Set shares into rows; None where the rows don't suffice. `x` and `room` hold for each row."""
     rows = iter(baselines)
@@ -88,22 +101,23 @@ def flow(
     name_room = min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size)
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
     items = []
-    for share, percent in zip(shares, percentages([share.amount for share in shares]), strict=True):
-        name, wide, step = _measured(share.name, percent, size, name_room)
+    for share, part in zip(shares, percentages([share.amount for share in shares]), strict=True):
+        name, said, wide, step = _measured(share.name, part, size, name_room, locale)
         if at + lead + wide > x + room:
             if (following := next(rows, None)) is None:
                 return None
             y, at = following, x
-        items.append(Item(share.colour, round(at + dot_x), y - dot_y, name, percent))
+        items.append(Item(share.colour, round(at + dot_x), y - dot_y, name, said))
         at += lead + step
     return items
 
 
-def told(shown: Sequence[Share]) -> list[str]:
+def told(shown: Sequence[Share], locale: str) -> list[str]:
     """Say each share where no legend does."""
     percents = percentages([share.amount for share in shown]) if shown else []
     return [
-        f"{isolate(share.name)} {percent}" for share, percent in zip(shown, percents, strict=True)
+        f"{isolate(share.name)} {percent(part, locale)}"
+        for share, part in zip(shown, percents, strict=True)
     ]
 
 
@@ -113,10 +127,12 @@ def spoken(items: Sequence[Item]) -> list[str]:
 
 
 @lru_cache(16_384)
-def _measured(name: str, percent: str, size: int, room: float) -> tuple[str, float, float]:
-    """Fit a name; say how wide it is with its percentage, and how far on the next item starts."""
-    fitted = fit(name, (size,), room)
-    wide = fitted.width + width(f" {percent}", size)
+def _measured(
+    name: str, part: str, size: int, room: float, locale: str
+) -> tuple[str, str, float, float]:
+    """Fit a name; say its percentage, how wide both are, and how far on the next item starts."""
+    fitted, said = fit(name, (size,), room), percent(part, locale)
+    wide = fitted.width + width(f" {said}", size)
     # On the widest fonts a long name would reach the next dot: its full width is kept.
     step = max(_USUAL_WIDTH * wide + _ITEM_GAP, wide - _SLACK)
-    return isolate(fitted.text), wide, step
+    return isolate(fitted.text), said, wide, step

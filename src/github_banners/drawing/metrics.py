@@ -10,18 +10,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.numbers import grouped, short
-from github_banners.drawing.text import width
+from github_banners.drawing.locales import Kind as Noun
+from github_banners.drawing.locales import grouped, noun, short, words
+from github_banners.drawing.text import Fitted, fit, width
 from github_banners.look import Field, Look, NumberFormat
 from github_banners.model import Stats
 
 
 class Kind(NamedTuple):
-    """What is counted; `icon` names it to `templates/icon.svg`."""
+    """What is counted; `icon` names it to `templates/icon.svg`, `short` is its shortest noun."""
 
     field: Field
     icon: str
-    label: str
+    short: Noun
 
 
 class Value(NamedTuple):
@@ -35,6 +36,7 @@ class Counted(NamedTuple):
     """A number as it was wished to be written, and the room that it has."""
 
     kind: Kind
+    label: Fitted
     full: Value
     number: int
     room: int
@@ -57,49 +59,59 @@ class Metric(msgspec.Struct, frozen=True, gc=False):
 
 
 class Metrics(msgspec.Struct, frozen=True, gc=False):
-    """The numbers side by side, all of one size."""
+    """The numbers side by side, all of one size, and so are their labels."""
 
     items: Sequence[Metric]
     size: float
+    label_size: float
 
 
 KINDS = (
-    Kind(Field.STARS, "s", "Stars"),
-    Kind(Field.FORKS, "f", "Forks"),
-    Kind(Field.REPOSITORIES, "p", "Repositories"),
+    Kind(Field.STARS, "s", Noun.STARS),
+    Kind(Field.FORKS, "f", Noun.FORKS),
+    Kind(Field.REPOSITORIES, "p", Noun.REPOS),
 )
 
+_LABEL_SIZES, _BEFORE_LABEL = (13, 12, 11), 21
 
-def counted(stats: Stats, look: Look, rooms: Sequence[int]) -> list[Counted]:
+
+def counted(stats: Stats, look: Look, rooms: tuple[int, ...]) -> list[Counted]:
     """Choose the numbers to show; `rooms` are the widths for stars, forks and repositories."""
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
+    labels = _labels(rooms, look.locale)
     return [
-        Counted(kind, value_of(written(number, look)), number, room)
-        for kind, number, room in zip(KINDS, numbers, rooms, strict=True)
+        Counted(kind, label, value_of(written(number, look)), number, room)
+        for kind, label, number, room in zip(KINDS, labels, numbers, rooms, strict=True)
         if kind.field not in look.hide
     ]
 
 
-def fitting(numbers: Sequence[Counted], sizes: Sequence[float]) -> Values:
-    """Choose one size; a number too long in full is written short, since a cut one would lie."""
-    values, at = [], 0
+def fitting(numbers: Sequence[Counted], sizes: Sequence[float], locale: str) -> Values:
+    """
+    Choose one size; a number too long in full is written short, since a cut one would lie.
+
+    Only what is too long even then, in a locale of long units, goes below the last size.
+    """
+    values, at, most = [], 0, sizes[0]
     for one in numbers:
         value, room = one.full, one.room
         if value.unit * sizes[-1] > room:
-            value = value_of(short(one.number))
-        while value.unit * sizes[at] > room:
+            value = value_of(short(one.number, locale))
+            if value.unit * sizes[-1] > room:
+                most = min(most, int(2 * room / value.unit) / 2)
+        while value.unit * sizes[at] > room and at + 1 < len(sizes):
             at += 1
         values.append(value)
-    return Values(sizes[at], values)
+    return Values(min(most, sizes[at]), values)
 
 
 def placed(numbers: Sequence[Counted], fitted: Values, places: Sequence[int]) -> Metrics:
     """Set numbers side by side; hidden ones close up, so that places may be left over."""
     items = [
-        Metric(one.kind.icon, one.kind.label, x, value.text)
+        Metric(one.kind.icon, one.label.text, x, value.text)
         for one, value, x in zip(numbers, fitted.values, places, strict=False)
     ]
-    return Metrics(items, fitted.size)
+    return Metrics(items, fitted.size, numbers[0].label.size if numbers else 0)
 
 
 @lru_cache(4096)
@@ -110,4 +122,26 @@ def value_of(text: str) -> Value:
 
 def written(number: int, look: Look) -> str:
     """Write a number as a look wishes it: in full, or short."""
-    return grouped(number) if look.number_format is NumberFormat.LONG else short(number)
+    locale = look.locale
+    is_long = look.number_format is NumberFormat.LONG
+    return grouped(number, locale) if is_long else short(number, locale)
+
+
+def counting(kind: Noun, number: int, look: Look) -> str:
+    """Write a number with what there are so many of: 57 forked."""
+    locale = look.locale
+    is_short = look.number_format is NumberFormat.SHORT
+    said = noun(kind, number, locale, is_short=is_short)
+    return f"{written(number, look)} {said}"
+
+
+@lru_cache(512)
+def _labels(rooms: tuple[int, ...], locale: str) -> list[Fitted]:
+    """Fit the labels of all numbers beside their icons, at one size."""
+    said = words(locale).labels
+    texts = (said.stars, said.forks, said.repositories)
+    lefts = [room - _BEFORE_LABEL for room in rooms]
+    for size in _LABEL_SIZES:
+        if all(width(text, size) <= left for text, left in zip(texts, lefts, strict=True)):
+            break
+    return [fit(text, (size,), left) for text, left in zip(texts, lefts, strict=True)]

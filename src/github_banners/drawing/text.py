@@ -72,6 +72,7 @@ _KEYCAP, _KEYCAP_EXTRA = "\u20e3", _Advance(66, 66)
 # What the classes would get wrong by so much that a short text leaves its room: first and last
 # code point, hundredths of an em (measured with the Noto fonts, the widest that cover these).
 _EXCEPTIONS = (
+    (0x00A0, 0x00A0, _Advance(32, 35)),  # the no-break space is as wide as the other
     (0x0E00, 0x0EFF, _Advance(70, 70, is_guess=True)),  # Thai, Lao
     (0x2190, 0x2BFF, _Advance(140, 140)),  # symbols, which may be drawn as emoji
     (0x2E3A, 0x2E3B, _Advance(290, 290)),  # dashes of two and three em

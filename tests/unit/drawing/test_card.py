@@ -96,9 +96,10 @@ def test_every_number_has_room(snapshot, number):
 @pytest.mark.parametrize(("forked", "note"), [(0, "No public repositories yet"), (3, "Only forks")])
 def test_the_note_says_why_there_are_no_languages(snapshot, forked, note):
     picture = arrange(snapshot(original=0, forked=forked, languages={}), LOOK, None)
-    assert picture.note
-    assert picture.note.text.startswith(note)
-    assert not picture.note.text.endswith("…")
+    ((y, line),) = picture.note
+    assert y == 186
+    assert line.text.startswith(note)
+    assert not line.text.endswith("…")
     assert not picture.ring
 
 

@@ -85,7 +85,7 @@ def test_without_repositories_there_is_no_split(snapshot):
 def test_the_note_says_why_there_are_no_languages(snapshot, original, forked, hide, note):
     empty = snapshot(original=original, forked=forked, languages={})
     picture = arrange(empty, Look(hide=hide), None)
-    assert picture.note == note
+    assert (picture.note.text if picture.note else "") == note
     assert not picture.ring
     assert bool(picture.split) == bool(original + forked)
 

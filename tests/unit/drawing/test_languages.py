@@ -51,7 +51,7 @@ def apart(one: str, other: str, eyes: str) -> float:
 
 def colours_by_rank(theme: str, *, languages: int, keep: int) -> list[str]:
     ranking = [(f"L{at:02}", 1) for at in range(languages)]
-    found = shares(ranking, keep=keep, scheme=scheme(Look(theme=Theme(theme))))
+    found = shares(ranking, keep=keep, other="Other", scheme=scheme(Look(theme=Theme(theme))))
     return [share.colour for share in found]
 
 
@@ -61,7 +61,9 @@ def test_every_ground_shows_every_language(theme):
     least = 3 if "contrast-" in theme or "safe-" in theme else 1.8
     assert colours.least_contrast == least
     ranking = [(name, 1) for name in KNOWN]
-    found = {share.colour for share in shares(ranking, keep=len(KNOWN), scheme=colours)}
+    found = {
+        share.colour for share in shares(ranking, keep=len(KNOWN), other="Other", scheme=colours)
+    }
     for ground in colours.grounds:
         assert min(contrast(one, ground) for one in found | {colours.neutral}) >= least
 
@@ -71,7 +73,9 @@ def test_safe_themes_colour_by_rank():
     dark = ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"]
     assert colours_by_rank("safe-light", languages=9, keep=5) == light
     assert colours_by_rank("safe-dark", languages=9, keep=5) == dark
-    (share,) = shares([("Ruby", 1)], keep=5, scheme=scheme(Look(theme=Theme("safe-dark"))))
+    (share,) = shares(
+        [("Ruby", 1)], keep=5, other="Other", scheme=scheme(Look(theme=Theme("safe-dark")))
+    )
     assert share.colour == dark[0]
 
 
@@ -96,7 +100,7 @@ def test_what_is_shown_unless_wished_otherwise_ends_in_an_other_apart(theme, eye
 @pytest.mark.parametrize("theme", SAFE)
 def test_an_own_ground_moves_the_ladder(theme):
     look = Look(theme=Theme(theme), bg_color="3d2a6d")
-    found = shares([(f"L{at}", 1) for at in range(5)], keep=5, scheme=scheme(look))
+    found = shares([(f"L{at}", 1) for at in range(5)], keep=5, other="Other", scheme=scheme(look))
     assert all(contrast(share.colour, "3d2a6d") >= 3 for share in found)
 
 
@@ -107,7 +111,7 @@ def test_ranked_by_count_then_name():
 
 def test_the_rest_is_other_and_last():
     ranking = [(f"L{at}", 10 - at) for at in range(8)]
-    shown = shares(ranking, keep=5, scheme=LIGHT)
+    shown = shares(ranking, keep=5, other="Other", scheme=LIGHT)
     assert [share.name for share in shown] == ["L0", "L1", "L2", "L3", "L4", "Other"]
     assert shown[-1].amount == 5 + 4 + 3
     assert sum(share.part for share in shown) == pytest.approx(1)
@@ -116,12 +120,16 @@ def test_the_rest_is_other_and_last():
 
 def test_other_never_stands_for_a_single_language():
     ranking = [(f"L{at}", 1) for at in range(6)]
-    assert [share.name for share in shares(ranking, keep=5, scheme=LIGHT)][-1] == "L5"
+    assert [share.name for share in shares(ranking, keep=5, other="Other", scheme=LIGHT)][
+        -1
+    ] == "L5"
 
 
 def test_colours_suit_the_ground():
     def colour(name: str, theme: Theme) -> str:
-        return shares([(name, 1)], keep=5, scheme=scheme(Look(theme=theme)))[0].colour
+        return shares([(name, 1)], keep=5, other="Other", scheme=scheme(Look(theme=theme)))[
+            0
+        ].colour
 
     assert colour("Ruby", Theme.DEFAULT) == "701516"
     assert colour("Ruby", Theme.DARK) != "701516"
@@ -131,7 +139,10 @@ def test_colours_suit_the_ground():
 
 
 def test_names_are_cleaned():
-    names = [share.name for share in shares([("a\x00b", 2), ("\u202e", 1)], keep=5, scheme=LIGHT)]
+    names = [
+        share.name
+        for share in shares([("a\x00b", 2), ("\u202e", 1)], keep=5, other="Other", scheme=LIGHT)
+    ]
     assert names == ["ab", "?"]
 
 

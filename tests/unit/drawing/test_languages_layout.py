@@ -144,7 +144,8 @@ def test_old_numbers_carry_their_day(snapshot):
     bar, donut = (arrange(snapshot(), look, AS_OF) for look in (BAR, DONUT))
     assert bar.heading
     assert bar.heading.caption == "by repositories · as of 20 Nov"
-    assert donut.as_of == "as of 20 Nov"
+    assert donut.as_of
+    assert donut.as_of.text == "as of 20 Nov"
     assert bar.desc.endswith(". As of 20 Nov 2026.")
 
 

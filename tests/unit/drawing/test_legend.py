@@ -6,7 +6,7 @@ SHARES = [Share("Ruby", "701516", 3, 0.75), Share("Go", "00add8", 1, 0.25)]
 
 
 def test_items_flow():
-    first, second = flow(SHARES, x=32, room=782, baselines=(159,), size=14) or []
+    first, second = flow(SHARES, x=32, room=782, baselines=(159,), size=14, locale="en") or []
     assert (first.name, first.percent, first.dot_x, first.dot_y) == ("Ruby", "75%", 37, 154)
     step = 0.77 * 14 + 7 + 0.88 * width("Ruby 75%", 14) + 18
     assert second.dot_x == round(32 + step + 0.37 * 14)
@@ -14,26 +14,36 @@ def test_items_flow():
 
 def test_items_wrap_by_their_full_width_until_the_rows_are_used_up():
     room = 0.77 * 14 + 7 + width("Ruby 75%", 14) + 1
-    rows = flow(SHARES, x=32, room=room, baselines=(178, 199), size=14) or []
+    rows = flow(SHARES, x=32, room=room, baselines=(178, 199), size=14, locale="en") or []
     assert [(item.dot_x, item.dot_y) for item in rows] == [(37, 173), (37, 194)]
-    assert flow(SHARES, x=32, room=room, baselines=(178,), size=14) is None
+    assert flow(SHARES, x=32, room=room, baselines=(178,), size=14, locale="en") is None
 
 
 def test_an_endless_name_is_cut():
     share = Share("m" * 60, "000000", 1, 1.0)
-    (item,) = flow([share], x=32, room=782, baselines=(159,), size=14) or []
+    (item,) = flow([share], x=32, room=782, baselines=(159,), size=14, locale="en") or []
     assert item.name.endswith("m…")
 
 
 def test_a_name_that_turns_direction_is_isolated():
     (item,) = (
-        flow([Share("عربي", "000000", 1, 1.0)], x=32, room=782, baselines=(159,), size=14) or []
+        flow(
+            [Share("عربي", "000000", 1, 1.0)],
+            x=32,
+            room=782,
+            baselines=(159,),
+            size=14,
+            locale="en",
+        )
+        or []
     )
     assert item.name == "\u2068عربي\u2069"
 
 
 def test_after_a_long_name_the_next_item_starts_where_the_widest_font_ends():
     long = Share("Mathematical Programming System", "000000", 1, 0.5)
-    first, second = flow([long, SHARES[1]], x=0, room=782, baselines=(159,), size=14) or []
+    first, second = (
+        flow([long, SHARES[1]], x=0, room=782, baselines=(159,), size=14, locale="en") or []
+    )
     lead = 0.77 * 14 + 7
     assert second.dot_x - first.dot_x >= lead + width(f"{first.name} 50%", 14) / 1.03 + 4

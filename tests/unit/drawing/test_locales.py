@@ -1,7 +1,7 @@
 import tomllib
 import unicodedata
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from importlib.resources import files
 from typing import Any
 
@@ -11,8 +11,7 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing import numbers
-from github_banners.drawing import words as english
+from github_banners import look
 from github_banners.drawing.locales import (
     LOCALES,
     Kind,
@@ -33,7 +32,7 @@ from github_banners.drawing.locales import (
     writing,
 )
 from github_banners.drawing.text import width
-from github_banners.look import CountBy, Field, Look
+from github_banners.look import CountBy
 from github_banners.model import Stats
 
 NUMBERS = st.one_of(st.integers(0, 20_000), st.integers(0, 2**31), st.integers(0, 10**13))
@@ -147,54 +146,47 @@ class TestWords:
                 ask(code)
 
 
+def test_a_look_has_all_of_them():
+    assert tuple(map(str, look.Locale)) == LOCALES
+
+
 class TestEnglish:
-    @given(number=NUMBERS)
-    def test_numbers_are_what_they_were(self, number):
-        assert grouped(number, "en") == numbers.grouped(number)
-        assert short(number, "en") == numbers.short(number)
-
-    def test_numbers_at_the_edges_are_what_they_were(self):
-        for power in range(13):
-            for number in range(max(0, 10**power - 200), 10**power + 200):
-                assert short(number, "en") == numbers.short(number)
-                assert grouped(number, "en") == numbers.grouped(number)
-
-    def test_dates_are_what_they_were(self):
-        for days in range(366):
-            moment = date(2024, 1, 1) + timedelta(days=days)
-            assert day(moment, "en") == numbers.day(moment)
-            assert full_day(moment, "en") == f"{numbers.day(moment)} 2024"
-
-    @given(
-        stars=NUMBERS,
-        original=st.integers(0, 3),
-        forked=st.integers(0, 200),
-        hide=st.sets(st.sampled_from(Field)),
-        languages=st.lists(st.sampled_from(["Ruby 65%", "C++ <1%"]), max_size=5),
-        as_of=st.none() | st.dates(date(2008, 1, 1)),
-        remark=st.sampled_from(["", "No public repositories yet"]),
+    @pytest.mark.parametrize(
+        ("number", "text"),
+        [
+            (0, "0"),
+            (9_412, "9,412"),
+            (9_999, "9,999"),
+            (10_000, "10k"),
+            (12_480, "12.4k"),
+            (99_999, "99.9k"),
+            (100_000, "100k"),
+            (213_999, "213k"),
+            (999_950, "999k"),
+            (1_000_000, "1M"),
+            (1_299_999, "1.2M"),
+            (999_999_999, "999M"),
+            (2_147_483_647, "2.1B"),
+        ],
     )
-    def test_descriptions_are_what_they_were(  # noqa: PLR0917
-        self, stars, original, forked, hide, languages, as_of, remark
-    ):
-        numbered = stats(stars, stars // 3, original, forked)
-        look = Look(hide=tuple(hide))
-        assert description(
-            numbered, languages, as_of, locale="en", hide=hide, remark=remark
-        ) == english.description(numbered, look, languages, as_of, remark=remark)
-        assert language_description(
-            forked, languages, as_of, locale="en", remark=remark
-        ) == english.language_description(forked, languages, as_of, remark=remark)
-        assert mark(as_of, "en") == english.mark(as_of)
+    def test_short_is_cut_never_rounded_up(self, number, text):
+        assert short(number, "en") == text
 
-    def test_notes_and_captions_are_what_they_were(self):
-        said = words("en")
-        assert said.notes.no_repositories == english.note(stats(original=0, forked=0), Look())
-        assert said.notes.only_forks == english.note(stats(original=0), Look())
-        assert said.labels.languages == english.LANGUAGES
-        assert said.labels.by_repositories == english.BY_REPOSITORIES
+    def test_dates(self):
+        assert day(NOVEMBER, "en") == "20 Nov"
+        assert day(date(2026, 1, 5), "en") == "5 Jan"
+        assert mark(NOVEMBER, "en") == "as of 20 Nov"
 
-    def test_percentages_are_what_they_were(self):
+    def test_descriptions(self):
+        assert description(stats(), ["Ruby 65%"], NOVEMBER, locale="en") == (
+            "11,558 stars, 1,635 forks, 150 repositories (93 original, 57 forked). "
+            "Top languages: Ruby 65%. As of 20 Nov 2026."
+        )
+        assert language_description(1, ["Ruby 1"], None, locale="en") == (
+            "1 language by repositories: Ruby 1."
+        )
+
+    def test_percentages_are_as_given(self):
         assert [percent(one, "en") for one in ("65%", "<1%", ">99%")] == ["65%", "<1%", ">99%"]
 
 

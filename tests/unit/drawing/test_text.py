@@ -10,6 +10,7 @@ from github_banners.drawing.text import fit, fit_between, width, wrap
     ("text", "regular", "bold"),
     [
         (" ", 32, 35),
+        ("\xa0", 32, 35),
         ("~", 84, 84),
         ("m", 98, 105),
         ("W", 99, 111),

@@ -7,6 +7,7 @@ text is its baseline.
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 
 import msgspec
 
@@ -15,11 +16,12 @@ from github_banners.drawing.figures import Segment, bar, ring
 from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
-from github_banners.drawing.metrics import Metrics, Values, counted, fitting, placed, written
-from github_banners.drawing.text import Fitted, fit, fit_isolated, width
+from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, other, spoken
+from github_banners.drawing.locales import Kind, description, mark
+from github_banners.drawing.metrics import Metrics, Values, counted, counting, fitting, placed
+from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import FORKED, description, heading, mark, note, person
+from github_banners.drawing.words import heading, note, person
 from github_banners.look import Field, Look
 from github_banners.model import Snapshot, Stats
 
@@ -65,26 +67,30 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     forked: str
     bar: Sequence[Segment]
     legend: Sequence[Item]
-    note: Fitted | None
+    note: Sequence[tuple[int, Fitted]]
     stale: Stale | None
 
 
 def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     """Compute every position and every string of the layout."""
-    stats, colours = snapshot.stats, scheme(look)
+    stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, remark = person(snapshot.owner, look), note(stats, look)
     ranking = listed(stats, look)
     around = on_ring(ranking, look, colours)
     shown, legend = longest(
-        ranking, keep=look.langs_count or _LEGEND_KEEPS, scheme=colours, lay=_rows
+        ranking,
+        keep=look.langs_count or _LEGEND_KEEPS,
+        scheme=colours,
+        other=other(look),
+        lay=lambda shown: _rows(shown, locale),
     )
     numbers = counted(stats, look, _METRIC_ROOMS)
-    values = fitting(numbers, _VALUE_SIZES)
+    values = fitting(numbers, _VALUE_SIZES, locale)
     name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(_GROUND, look, colours, shares=shown),
         title=heading(whose),
-        desc=description(stats, look, spoken(legend), as_of),
+        desc=description(stats, spoken(legend), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
         initial=fit(initial(whose.name), _INITIAL_SIZES, _INITIAL_ROOM, bold=True),
         name=name,
@@ -93,22 +99,28 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
         forked=_forked(values, stats, look),
         bar=bar(shown, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if shown else (),
         legend=legend,
-        note=fit(remark, _NOTE_SIZES, _BAR_WIDTH) if remark else None,
-        stale=_stale(mark(as_of), name) if as_of else None,
+        note=_note(remark) if remark else (),
+        stale=_stale(mark(as_of, locale), name) if as_of else None,
     )
 
 
-def _rows(shown: Sequence[Share]) -> list[Item] | None:
+def _rows(shown: Sequence[Share], locale: str) -> list[Item] | None:
     """Set the legend into one row in the middle, else into two."""
-    row = flow(shown, x=_BAR_X, room=_BAR_WIDTH, baselines=_ROW, size=_LEGEND_SIZE)
-    return row or flow(shown, x=_BAR_X, room=_BAR_WIDTH, baselines=_ROWS, size=_LEGEND_SIZE)
+    rows = partial(flow, shown, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
+    return rows(baselines=_ROW) or rows(baselines=_ROWS)
+
+
+def _note(remark: str) -> list[tuple[int, Fitted]]:
+    """Set a remark where the legend would be."""
+    lines = wrap(remark, _NOTE_SIZES, _BAR_WIDTH)
+    return list(zip(_ROW if len(lines) == 1 else _ROWS, lines, strict=False))
 
 
 def _forked(values: Values, stats: Stats, look: Look) -> str:
     """Say how many are forks, where that has room after the total."""
     if not stats.forked_repos or Field.REPOSITORIES in look.hide:
         return ""
-    forked = f"{written(stats.forked_repos, look)} {FORKED}"
+    forked = counting(Kind.FORKED, stats.forked_repos, look)
     end = values.size * (values.values[-1].unit + _SPACE) + width(forked, _FORKED_SIZE)
     return forked if end <= _FORKED_END else ""
 

@@ -8,6 +8,7 @@ baseline.
 
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -17,22 +18,23 @@ from github_banners.drawing.figures import Segment, bar, digits, ring
 from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
+from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, other, spoken
+from github_banners.drawing.locales import Kind, description, mark, noun, short
 from github_banners.drawing.metrics import (
     Counted,
     Metrics,
+    Value,
     Values,
     counted,
+    counting,
     fitting,
     placed,
     value_of,
-    written,
 )
-from github_banners.drawing.numbers import short
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import Person, description, heading, mark, note, person
-from github_banners.look import Field, Look
+from github_banners.drawing.words import Person, heading, note, person
+from github_banners.look import Field, Locale, Look
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(846, 192)
@@ -52,12 +54,13 @@ _SPLIT_SIZE, _SPLIT_GAP, _SPLIT_END = 12.5, 10, 822
 _USUAL_WIDTH = 0.88
 
 _NARROW_METRIC_X = (34, 304, 572)
-_NARROW_VALUE_SIZES, _NARROW_LABEL_SIZE = (38, 32), 25
+_NARROW_VALUE_SIZES, _NARROW_SHORT_SIZES, _NARROW_LABEL_SIZE = (38, 32), (38, 32, 26, 22), 25
 _NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
 _LEGEND_Y, _LEGEND_SIZE, _LEGEND_KEEPS = 159, 14, 6
 _STALE_SIZE, _STALE_GAP = 12.5, 40
+_NOTE_SIZES = (14, 13, 12)
 
 
 class Name(msgspec.Struct, frozen=True, gc=False):
@@ -108,7 +111,7 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     narrow: Narrow
     bar: Sequence[Segment]
     legend: Sequence[Item]
-    note: str
+    note: Fitted | None
     as_of: str
 
 
@@ -117,45 +120,50 @@ class _Label(NamedTuple):
     width: float
 
 
-def _label(text: str) -> _Label:
+@lru_cache(4096)
+def _label(kind: Kind, number: int, locale: str, is_short: bool) -> _Label:
+    text = noun(kind, number, locale, is_short=is_short)
     return _Label(text, width(f" {text}", _NARROW_LABEL_SIZE))
-
-
-_NARROW_LABELS = {"s": _label("stars"), "f": _label("forks"), "p": _label("repos")}
 
 
 def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     """Compute every position and every string of the layout."""
-    stats, colours = snapshot.stats, scheme(look)
-    whose, stale = person(snapshot.owner, look), mark(as_of)
+    stats, colours, locale = snapshot.stats, scheme(look), look.locale
+    whose, stale, remark = person(snapshot.owner, look), mark(as_of, locale), note(stats, look)
+    room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
     ranking = listed(stats, look)
     around = on_ring(ranking, look, colours)
     shown, legend = longest(
-        ranking, keep=look.langs_count or _LEGEND_KEEPS, scheme=colours, lay=_row(stale)
+        ranking,
+        keep=look.langs_count or _LEGEND_KEEPS,
+        scheme=colours,
+        other=other(look),
+        lay=_row(room, locale),
     )
     numbers = counted(stats, look, _METRIC_ROOMS)
-    wide = fitting(numbers, _VALUE_SIZES)
+    wide = fitting(numbers, _VALUE_SIZES, locale)
     return Classic(
         frame=frame(_GROUND, look, colours, shares=shown),
         title=heading(whose),
-        desc=description(stats, look, spoken(legend), as_of),
+        desc=description(stats, spoken(legend), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
         initial=fit(initial(whose.name), _INITIAL_SIZES, _INITIAL_ROOM, bold=True),
         name=_name(whose),
         metrics=placed(numbers, wide, _METRIC_X),
         split=_split(wide, stats, look),
-        narrow=_narrow(numbers),
+        narrow=_narrow(numbers, look),
         bar=bar(shown, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if shown else (),
         legend=legend,
-        note=note(stats, look),
+        note=fit(remark, _NOTE_SIZES, room) if remark else None,
         as_of=stale,
     )
 
 
-def _row(stale: str) -> Callable[[Sequence[Share]], list[Item] | None]:
+def _row(room: float, locale: str) -> Callable[[Sequence[Share]], list[Item] | None]:
     """Set the legend into one row, which the mark of old numbers shortens."""
-    room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    return lambda shown: flow(shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE)
+    return lambda shown: flow(
+        shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale
+    )
 
 
 def _name(whose: Person) -> Name:
@@ -181,8 +189,8 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
     """Say what the total consists of, where that has room after it."""
     if not stats.total_repos or Field.REPOSITORIES in look.hide:
         return None
-    original = f"{written(stats.original_repos, look)} original"
-    forked = f"{written(stats.forked_repos, look)} forked"
+    original = counting(Kind.ORIGINAL, stats.original_repos, look)
+    forked = counting(Kind.FORKED, stats.forked_repos, look)
     # The total is the last number; hidden ones before it have closed up.
     total, left = wide.values[-1], _METRIC_X[len(wide.values) - 1]
     length = total.unit * wide.size
@@ -192,9 +200,9 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
     return Split(digits(x), original, forked) if end < _SPLIT_END else None
 
 
-def _narrow(numbers: Sequence[Counted]) -> Narrow:
-    size, values = _narrow_values(numbers)
-    labels = [_NARROW_LABELS[one.kind.icon] for one in numbers]
+def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
+    size, values = _narrow_values(numbers, look.locale)
+    labels = [_label(*_named(one, value, look)) for one, value in zip(numbers, values, strict=True)]
     return Narrow(
         items=[
             NarrowMetric(one.kind.icon, label.text, x, value.text)
@@ -208,13 +216,25 @@ def _narrow(numbers: Sequence[Counted]) -> Narrow:
     )
 
 
-def _narrow_values(numbers: Sequence[Counted]) -> Values:
+def _named(one: Counted, value: Value, look: Look) -> tuple[Kind, int, Locale, bool]:
+    """Choose the noun after a number; in English it is a label, that of many."""
+    if look.locale is Locale.EN:
+        return one.kind.short, 0, look.locale, False
+    return one.kind.short, one.number, look.locale, value.text == short(one.number, look.locale)
+
+
+def _narrow_values(numbers: Sequence[Counted], locale: str) -> Values:
+    """Choose one size, of few for numbers as wished, of more for short ones."""
     values = [one.full for one in numbers]
+    if (size := _narrow_size(values, _NARROW_VALUE_SIZES)) is not None:
+        return Values(size, values)
+    values = [value_of(short(one.number, locale)) for one in numbers]
+    return Values(_narrow_size(values, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1], values)
+
+
+def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | None:
     widest = max([value.unit for value in values], default=0)
-    for size in _NARROW_VALUE_SIZES:
-        if widest * size <= _NARROW_VALUE_ROOM:
-            return Values(size, values)
-    return Values(_NARROW_VALUE_SIZES[0], [value_of(short(one.number)) for one in numbers])
+    return next((size for size in sizes if widest * size <= _NARROW_VALUE_ROOM), None)
 
 
 ARRANGEMENT = Arrangement(_GROUND, "classic.svg", arrange)

@@ -14,10 +14,11 @@ from github_banners.drawing.figures import Segment, ring
 from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import listed, on_ring, told
-from github_banners.drawing.metrics import Metrics, counted, fitting, placed
+from github_banners.drawing.locales import description
+from github_banners.drawing.metrics import Counted, Metrics, Values, counted, fitting, placed
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import Person, description, heading, note, person
+from github_banners.drawing.words import Person, heading, note, person
 from github_banners.look import Field, Look
 from github_banners.model import Snapshot
 
@@ -29,6 +30,9 @@ _NAME_SIZES, _NAME_ROOM = (14.5, 13.5, 12.5), 146
 _METRIC_X, _METRIC_ROOMS = (198, 274, 346), (52, 48, 46)
 # Only numbers written in full and hundreds of units go below 14.
 _VALUE_SIZES = (14, 13, 12, 11)
+# Long units take what they need from the name.
+_NAME_X, _LEAST_NAME_ROOM, _END, _GAP, _BEFORE_VALUE = 44, 70, 412, 8, 20
+_LONG_VALUE_SIZES = (13, 12, 11, 10, 9, 8, 7)
 
 
 class Compact(msgspec.Struct, frozen=True, gc=False):
@@ -44,18 +48,44 @@ class Compact(msgspec.Struct, frozen=True, gc=False):
 
 def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Compact:
     """Compute every position and every string of the layout."""
-    stats, colours = snapshot.stats, scheme(look)
+    stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose = person(snapshot.owner, look)
     around = on_ring(listed(stats, look), look, colours)
-    numbers = counted(stats, look, _METRIC_ROOMS)
+    metrics, name_room = _metrics(counted(stats, look, _METRIC_ROOMS), locale)
     return Compact(
         frame=frame(_GROUND, look, colours, shares=around),
         title=heading(whose),
-        desc=description(stats, look, told(around), as_of, remark=note(stats, look)),
+        desc=description(
+            stats,
+            told(around, locale),
+            as_of,
+            locale=locale,
+            hide=look.hide,
+            remark=note(stats, look),
+        ),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
-        name=fit_isolated(_name(whose, look), _NAME_SIZES, _NAME_ROOM, bold=True),
-        metrics=placed(numbers, fitting(numbers, _VALUE_SIZES), _METRIC_X),
+        name=fit_isolated(_name(whose, look), _NAME_SIZES, name_room, bold=True),
+        metrics=metrics,
     )
+
+
+def _metrics(numbers: Sequence[Counted], locale: str) -> tuple[Metrics, float]:
+    """Set the numbers at their places, else as close as they must be; tell the room of the name."""
+    values = fitting(numbers, _VALUE_SIZES, locale)
+    if values.size >= _VALUE_SIZES[-1]:
+        return placed(numbers, values, _METRIC_X), _NAME_ROOM
+    units = sum(value.unit for value in values.values)
+    around = len(numbers) * (_BEFORE_VALUE + _GAP)
+    left = _END - _NAME_X - around
+    size = next(
+        (size for size in _LONG_VALUE_SIZES if units * size <= left - _LEAST_NAME_ROOM),
+        _LONG_VALUE_SIZES[-1],
+    )
+    places = [_END + _GAP - around - units * size]
+    for value in values.values:
+        places.append(places[-1] + _BEFORE_VALUE + value.unit * size + _GAP)
+    room = min(_NAME_ROOM, left - units * size)
+    return placed(numbers, Values(size, values.values), list(map(round, places))), room
 
 
 def _name(whose: Person, look: Look) -> str:

@@ -16,20 +16,19 @@ from github_banners.drawing.figures import Segment, bar, ring
 from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.languages import Share, percentages, shares
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import listed
-from github_banners.drawing.numbers import grouped
+from github_banners.drawing.legend import listed, other
+from github_banners.drawing.locales import (
+    Kind,
+    grouped,
+    language_description,
+    mark,
+    noun,
+    percent,
+    words,
+)
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import (
-    BY_REPOSITORIES,
-    LANGUAGES,
-    heading,
-    language_description,
-    languages_word,
-    mark,
-    note,
-    person,
-)
+from github_banners.drawing.words import heading, note, person
 from github_banners.look import Field, Look, Shape
 from github_banners.model import Snapshot
 
@@ -39,7 +38,8 @@ _X, _WIDTH, _BAR_Y = 24, 372, 67
 _TITLE_SIZES, _CAPTION_SIZE, _CAPTION_GAP = (17, 16, 15, 14), 13, 16
 
 _RING_RADIUS, _RING_GAP = 66, 2.5
-_COUNT_SIZE, _WORD_SIZES, _WORD_ROOM = 30, (12.5, 11.5), 96
+_WORD_SIZES, _WORD_ROOM = (12.5, 11.5), 96
+_STALE_SIZES, _STALE_ROOM = (12.5, 11.5, 10.5), 192
 
 _KEEPS = {Shape.BAR: 7, Shape.DONUT: 5}
 _MOST_IN_ONE_COLUMN, _MOST_OPEN_IN_TWO = 4, 8
@@ -131,37 +131,40 @@ class Languages(msgspec.Struct, frozen=True, gc=False):
     centre: Centre | None
     rows: Rows | None
     note: Note | None
-    as_of: str
+    as_of: Fitted | None
 
 
 def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
     """Compute every position and every string of the layout."""
-    stats, colours = snapshot.stats, scheme(look)
+    stats, colours, locale = snapshot.stats, scheme(look), look.locale
     is_donut, remark = look.shape is Shape.DONUT, note(stats, look)
-    ranking = listed(stats, look)
+    ranking, is_hidden = listed(stats, look), Field.LANGUAGES in look.hide
     keep = look.langs_count or _KEEPS[look.shape]
-    shown = shares(ranking, keep=keep, scheme=colours) if ranking else ()
+    shown = shares(ranking, keep=keep, scheme=colours, other=other(look)) if ranking else ()
     grid = _grid(len(shown), is_donut=is_donut)
-    stale = mark(as_of)
+    stale = mark(as_of, locale)
     over = None if is_donut else _heading(look, stale)
     return Languages(
         frame=frame(_GROUND, look, colours, shares=shown),
-        title=f"{heading(person(snapshot.owner, look))}: {LANGUAGES}",
-        desc=language_description(len(ranking), _told(shown), as_of, remark=remark),
+        title=f"{heading(person(snapshot.owner, look))}: {words(locale).labels.languages}",
+        desc=language_description(
+            len(ranking), _told(shown, locale), as_of, locale=locale, remark=remark
+        ),
         heading=over,
         bar=bar(shown, x=_X, y=_BAR_Y, width=_WIDTH) if shown and over else (),
         ring=ring(shown, radius=_RING_RADIUS, gap=_RING_GAP) if shown and is_donut else (),
-        centre=_centre(len(ranking)) if is_donut and Field.LANGUAGES not in look.hide else None,
-        rows=_rows(shown, grid) if shown else None,
+        centre=_centre(len(ranking), locale) if is_donut and not is_hidden else None,
+        rows=_rows(shown, grid, locale) if shown else None,
         note=_note(remark, grid) if remark else None,
-        as_of=stale if is_donut else "",
+        as_of=fit(stale, _STALE_SIZES, _STALE_ROOM) if stale and is_donut else None,
     )
 
 
 def _heading(look: Look, stale: str) -> Heading:
     """Set a title and a caption side by side; on old numbers their day is what stays."""
-    title = clean(look.title or "") or LANGUAGES
-    caption = f"{BY_REPOSITORIES} · {stale}" if stale else BY_REPOSITORIES
+    labels = words(look.locale).labels
+    title = clean(look.title or "") or labels.languages
+    caption = f"{labels.by_repositories} · {stale}" if stale else labels.by_repositories
     if stale and width(title, _TITLE_SIZES[0], bold=True) > _beside(caption):
         caption = stale
     return Heading(fit_isolated(title, _TITLE_SIZES, _beside(caption), bold=True), caption)
@@ -172,12 +175,13 @@ def _beside(caption: str) -> float:
     return _WIDTH - _CAPTION_GAP - width(caption, _CAPTION_SIZE)
 
 
-def _centre(number: int) -> Centre:
-    return Centre(grouped(number), fit(languages_word(number), _WORD_SIZES, _WORD_ROOM))
+def _centre(number: int, locale: str) -> Centre:
+    word = noun(Kind.LANGUAGES, number, locale)
+    return Centre(grouped(number, locale), fit(word, _WORD_SIZES, _WORD_ROOM))
 
 
-def _told(shown: Sequence[Share]) -> list[str]:
-    return [f"{isolate(share.name)} {grouped(share.amount)}" for share in shown]
+def _told(shown: Sequence[Share], locale: str) -> list[str]:
+    return [f"{isolate(share.name)} {grouped(share.amount, locale)}" for share in shown]
 
 
 def _grid(number: int, *, is_donut: bool) -> Grid:
@@ -188,22 +192,23 @@ def _grid(number: int, *, is_donut: bool) -> Grid:
     return _TWO_COLUMNS if number <= _MOST_OPEN_IN_TWO else _TWO_DENSE_COLUMNS
 
 
-def _rows(shown: Sequence[Share], grid: Grid) -> Rows:
+def _rows(shown: Sequence[Share], grid: Grid, locale: str) -> Rows:
     """Fill a grid column by column; what would be too high moves closer together."""
     height = -(-len(shown) // len(grid.columns))
     pitch = min(_PITCH, grid.extent // max(height - 1, 1))
     sizes = _NAME_SIZES if pitch >= _LEAST_OPEN_PITCH else _DENSE_NAME_SIZES
     top = grid.middle - pitch * (height - 1) // 2
-    percents = percentages([share.amount for share in shown])
+    parts = percentages([share.amount for share in shown])
+    percents = [percent(part, locale) for part in parts]
     items = [
         Row(
             x=grid.columns[at // height],
             y=top + pitch * (at % height),
             colour=share.colour,
-            name=_name(share.name, sizes, grid.width - _percent_width(percent, sizes[0])),
-            percent=percent,
+            name=_name(share.name, sizes, grid.width - _percent_width(said, sizes[0])),
+            percent=said,
         )
-        for at, (share, percent) in enumerate(zip(shown, percents, strict=True))
+        for at, (share, said) in enumerate(zip(shown, percents, strict=True))
     ]
     return Rows(items, grid.width, sizes[0])
 
