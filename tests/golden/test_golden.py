@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import Field, Layout, Look, NumberFormat, Shape, Theme
+from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
 from github_banners.model import Owner, Snapshot, Stats
 
 HERE = Path(__file__).parent
@@ -118,6 +118,13 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "donut-long-and-old": lambda: draw(MANY, DONUT, as_of=OLD),
     "donut-only-forks-dark": lambda: draw(FORKS, replace(DONUT, theme=Theme.DARK)),
     "donut-all-hidden": lambda: draw(WYCATS, replace(DONUT, hide=tuple(Field))),
+    "classic-japanese-dark": lambda: draw(WYCATS, replace(DARK, locale=Locale.JA)),
+    "classic-persian-and-old": lambda: draw(MANY, replace(LIGHT, locale=Locale.FA), as_of=OLD),
+    "card-hebrew-only-forks": lambda: draw(FORKS, replace(CARD, locale=Locale.HE), as_of=OLD),
+    "compact-arabic": lambda: draw(ARABIC, replace(COMPACT, locale=Locale.AR, title="ليلى")),
+    "compact-russian-long": lambda: draw(MANY, replace(COMPACT, locale=Locale.RU)),
+    "languages-arabic-and-old": lambda: draw(MANY, replace(BAR, locale=Locale.AR), as_of=OLD),
+    "donut-hebrew-and-old": lambda: draw(ARABIC, replace(DONUT, locale=Locale.HE), as_of=OLD),
     "state-card": lambda: explain(errors.UnknownUser("adalindqist"), look=CARD),
     "state-compact-dark": lambda: explain(
         errors.GitHubUnavailable(), look=replace(COMPACT, theme=Theme.DARK)

@@ -70,6 +70,18 @@ def isolate(text: str) -> str:
     return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
 
 
+def is_right_to_left(text: str) -> bool:
+    """
+    Tell whether the first letter that has a direction is one that runs from right to left.
+
+    https://www.unicode.org/reports/tr9/#P2
+    """
+    if text.isascii():
+        return False
+    directions = map(unicodedata.bidirectional, text)
+    return next((one for one in directions if one in {"L", "R", "AL"}), "L") != "L"
+
+
 def _unstacked(text: str) -> str:
     """Drop marks that pile up beyond what any script writes: they would leave their line."""
     kept, pile = [], 0

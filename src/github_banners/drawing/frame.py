@@ -9,13 +9,21 @@ from typing import NamedTuple
 
 import msgspec
 
+from github_banners.drawing.cleaning import is_right_to_left as runs_from_right
 from github_banners.drawing.figures import digits
 from github_banners.drawing.languages import Share
+from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.themes import Palette, Scheme, glow_strength
 from github_banners.look import Look
 
 _GLOW_MAX_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52
+_LEFT_TO_RIGHT, _RIGHT_TO_LEFT = "\u2066", "\u2067"
+
+
+def is_mirrored(shown: str, look: Look) -> bool:
+    """Tell whether a picture starts on the right: by its locale, or by the name that it shows."""
+    return is_right_to_left(look.locale) or runs_from_right(shown)
 
 
 class Ground(NamedTuple):
@@ -35,7 +43,11 @@ class Ink(msgspec.Struct, frozen=True, gc=False):
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
-    """The ground of a picture; the first ink counts, a second one is for dark surroundings."""
+    """
+    The ground of a picture; the first ink counts, a second one is for dark surroundings.
+
+    `isolate` is what gives a mirrored picture's words their direction.
+    """
 
     width: int
     height: int
@@ -48,9 +60,18 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     inner_radius: int
     glow_radius: str
     animate: bool
+    is_mirrored: bool
+    isolate: str
 
 
-def frame(ground: Ground, look: Look, scheme: Scheme, *, shares: Sequence[Share] = ()) -> Frame:
+def frame(
+    ground: Ground,
+    look: Look,
+    scheme: Scheme,
+    *,
+    shares: Sequence[Share] = (),
+    is_mirrored: bool = False,
+) -> Frame:
     """Lay the ground; the glow is the first language's where the theme is personal."""
     glow = shares[0].colour if shares and scheme.is_personal else None
     width, height, usual_radius = ground
@@ -72,4 +93,6 @@ def frame(ground: Ground, look: Look, scheme: Scheme, *, shares: Sequence[Share]
         inner_radius=max(radius - 1, 0),
         glow_radius=digits(min(_GLOW_SHARE_OF_WIDTH * width, _GLOW_MAX_RADIUS)),
         animate=look.animate,
+        is_mirrored=is_mirrored,
+        isolate=_RIGHT_TO_LEFT if is_right_to_left(look.locale) else _LEFT_TO_RIGHT,
     )

@@ -2,6 +2,14 @@
 The one way from numbers to bytes: a template of `templates/` filled and encoded.
 
 Everything that is filled in is escaped. What XML can't hold has been dropped before, by `cleaning`.
+
+A template is read in two forms, as it stands and mirrored for what is read from right to left, and
+marks what differs:
+
+    @[x]            a position; mirrored it is as far from the right edge
+    @[x;width]      where something starts that is not turned round itself
+    @-[x]           a position seen from another one
+    @<text@>        text, which mirrored has a direction of its own
 """
 
 import re
@@ -12,20 +20,64 @@ import msgspec
 from minijinja import Environment
 
 _INCLUDE = re.compile(r'\{% include "([a-z.]+)" %\}')
+_MARK = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
+_POP_ISOLATE = "\u2069"
+# Anchors are swapped rather than `direction` set, which not every renderer heeds for them.
+_MIRRORED = (
+    ('text-anchor="end"', 'text-anchor="start"'),
+    ('role="img"', 'role="img" text-anchor="end"'),
+    ("rotate(-90)", "rotate(-90)scale(1 -1)"),
+    (
+        '<g clip-path="url(#e)"',
+        '<g clip-path="url(#e)" transform="translate({{ frame.width }})scale(-1 1)"',
+    ),
+)
 
 
 def print_svg(template: str, values: msgspec.Struct) -> bytes:
-    """Fill a template, which sees the fields of the values by their names."""
-    return _environment().render_template(template, **msgspec.structs.asdict(values)).encode()
+    """Fill a template, which sees the fields of the values by their names; one is the frame."""
+    fields = msgspec.structs.asdict(values)
+    environment = _environment(fields["frame"].is_mirrored)
+    return environment.render_template(template, **fields).encode()
 
 
 @cache
-def _environment() -> Environment:
+def _environment(is_mirrored: bool) -> Environment:
     return Environment(
-        loader=_load,
+        loader=_mirrored if is_mirrored else _plain,
         auto_escape_callback=_escaping,
         undefined_behavior="strict",
     )
+
+
+def _plain(name: str) -> str:
+    return _MARK.sub(_as_it_stands, _load(name))
+
+
+def _mirrored(name: str) -> str:
+    source = _load(name)
+    for left, right in _MIRRORED:
+        source = source.replace(left, right)
+    return _MARK.sub(_turned_round, source)
+
+
+def _as_it_stands(found: re.Match[str]) -> str:
+    _, position, _, isolate = found.groups()
+    if isolate:
+        return ""
+    return position if _is_number(position) else f"{{{{ {position} }}}}"
+
+
+def _turned_round(found: re.Match[str]) -> str:
+    is_seen_from_another, position, width, isolate = found.groups()
+    if isolate:
+        return "{{ frame.isolate }}" if isolate == "<" else _POP_ISOLATE
+    edge = "0" if is_seen_from_another else "frame.width"
+    return f"{{{{ ({edge} - ({position}) - {width or 0}) | round(1) }}}}"
+
+
+def _is_number(position: str) -> bool:
+    return re.fullmatch(r"-?[0-9.]+", position) is not None
 
 
 def _load(name: str) -> str:

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.cleaning import MAX_BYTES, clean, graphemes, initial, isolate
+from github_banners.drawing.cleaning import (
+    MAX_BYTES,
+    clean,
+    graphemes,
+    initial,
+    is_right_to_left,
+    isolate,
+)
 
 FAMILY = "👩‍👩‍👧‍👦"
 
@@ -100,3 +107,18 @@ def test_marks_do_not_pile_up() -> None:
     assert [unicodedata.category(one) for one in piled].count("Mn") == 3
     assert unicodedata.normalize("NFD", piled).startswith("Z")
     assert piled.endswith("algo")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_from_right"),
+    [
+        ("", False),
+        ("Yehuda", False),
+        ("42 ليلى", True),
+        ("נועה K", True),
+        ("Layla ليلى", False),
+        ("٤٢", False),
+    ],
+)
+def test_the_first_letter_tells_the_direction(text, is_from_right):
+    assert is_right_to_left(text) == is_from_right

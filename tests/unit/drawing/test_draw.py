@@ -7,10 +7,11 @@ from xml.etree.ElementTree import Element
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain
 from github_banners.errors import InvalidOption, UnknownUser
-from github_banners.look import Field, Layout, Look, NumberFormat, Shape, Theme
+from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
 from github_banners.model import Snapshot
 from tests.unit.drawing.conftest import MakeSnapshot
 
@@ -53,6 +54,7 @@ NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
 LOOKS = st.builds(
     Look,
     theme=st.sampled_from(Theme),
+    locale=st.sampled_from(Locale),
     layout=st.sampled_from(Layout),
     shape=st.sampled_from(Shape),
     hide=st.sets(st.sampled_from(Field)).map(lambda fields: tuple(sorted(fields))),
@@ -241,6 +243,44 @@ def test_names_from_right_to_left_are_isolated(snapshot):
     svg = draw(snapshot(name="ليلى حدّاد"), Look()).decode()
     assert ">\u2068ليلى حدّاد\u2069</text>" in svg
     assert "<title>\u2068ليلى حدّاد\u2069 (@wycats)</title>" in svg
+
+
+MIRRORED = [Look(locale=Locale.HE), Look(title="ليلى"), Look(locale=Locale.AR, border=False)]
+
+
+@pytest.mark.parametrize("look", MIRRORED, ids=["by locale", "by name", "both"])
+@pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
+def test_what_is_read_from_right_to_left_is_mirrored(parse, snapshot, layout, shape, look):
+    if shape is Shape.DONUT and look.locale is Locale.EN:
+        return  # shows no name
+    form = replace(look, layout=layout, shape=shape)
+    svg = draw(snapshot(), form, as_of=date(2026, 11, 20))
+    root = parse(svg)
+    width = float(root.get("width") or 0)
+    assert root.get("text-anchor") == "end"
+    assert [one.get("cx") for one in root.iter() if "gradientUnits" in one.attrib] == [f"{width:g}"]
+    rings = [one for one in root.iter() if "rotate" in one.get("transform", "")]
+    assert all(one.get("transform", "").endswith("rotate(-90)scale(1 -1)") for one in rings)
+    plain = parse(draw(snapshot(), Look(layout=layout, shape=shape), as_of=date(2026, 11, 20)))
+    (turned, straight) = (_named_position(one) for one in (root, plain))
+    assert turned == pytest.approx(width - straight)
+    assert "direction=" not in svg.decode()
+
+
+def _named_position(root: Element) -> float:
+    """Find where the first text starts that stands at a place of its own."""
+    first = next(one for one in root.iter() if one.tag.endswith("text"))
+    return float(first.get("x") or 0)
+
+
+@pytest.mark.parametrize("locale", [Locale.EN, Locale.JA, Locale.AR, Locale.FA])
+@pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
+def test_no_mark_of_a_template_is_printed_and_every_isolate_ends(snapshot, layout, shape, locale):
+    look = Look(layout=layout, shape=shape, locale=locale)
+    svg = draw(snapshot(), look, as_of=date(2026, 11, 20)).decode()
+    assert not re.search(r"@[-\[<>]", svg)
+    assert len(re.findall("[\u2066-\u2068]", svg)) == svg.count("\u2069")
+    assert ("\u2067" in svg) == (locale in {Locale.AR, Locale.FA})
 
 
 def test_guessed_widths_are_forced_into_their_room(parse, snapshot):

@@ -13,7 +13,7 @@ import msgspec
 
 from github_banners.drawing.cleaning import initial
 from github_banners.drawing.figures import Segment, bar, ring
-from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, other, spoken
@@ -88,7 +88,9 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     values = fitting(numbers, _VALUE_SIZES, locale)
     name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
-        frame=frame(_GROUND, look, colours, shares=shown),
+        frame=frame(
+            _GROUND, look, colours, shares=shown, is_mirrored=is_mirrored(whose.name, look)
+        ),
         title=heading(whose),
         desc=description(stats, spoken(legend), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),

@@ -15,7 +15,7 @@ import msgspec
 
 from github_banners.drawing.cleaning import initial
 from github_banners.drawing.figures import Segment, bar, digits, ring
-from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, other, spoken
@@ -75,7 +75,7 @@ class Name(msgspec.Struct, frozen=True, gc=False):
 class Split(msgspec.Struct, frozen=True, gc=False):
     """What the total consists of, in two lines beside it."""
 
-    x: str
+    x: float
     original: str
     forked: str
 
@@ -140,15 +140,15 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
         other=other(look),
         lay=_row(room, locale),
     )
-    numbers = counted(stats, look, _METRIC_ROOMS)
+    numbers, turned = counted(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)
     wide = fitting(numbers, _VALUE_SIZES, locale)
     return Classic(
-        frame=frame(_GROUND, look, colours, shares=shown),
+        frame=frame(_GROUND, look, colours, shares=shown, is_mirrored=turned),
         title=heading(whose),
         desc=description(stats, spoken(legend), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
         initial=fit(initial(whose.name), _INITIAL_SIZES, _INITIAL_ROOM, bold=True),
-        name=_name(whose),
+        name=_name(whose, turned=turned),
         metrics=placed(numbers, wide, _METRIC_X),
         split=_split(wide, stats, look),
         narrow=_narrow(numbers, look),
@@ -166,23 +166,25 @@ def _row(room: float, locale: str) -> Callable[[Sequence[Share]], list[Item] | N
     )
 
 
-def _name(whose: Person) -> Name:
+def _name(whose: Person, *, turned: bool) -> Name:
     name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     y = _NAME_Y if whose.byline else _LONE_NAME_Y
     return Name(
         text=name,
         y=y,
-        narrow=_narrow_name(name.size, y),
+        narrow=_narrow_name(name.size, y, turned=turned),
         byline=fit(whose.byline, _BYLINE_SIZES, _NAME_ROOM) if whose.byline else None,
     )
 
 
-def _narrow_name(size: float, y: int) -> str:
+def _narrow_name(size: float, y: int, *, turned: bool) -> str:
     """Scale rather than choose a font size, which would not reach a text with a `textLength`."""
     growth = min(_NARROW_NAME_SIZE / size, _NARROW_NAME_GROWTH)
     narrow_y = y + (13 if y == _NAME_Y else 1)
-    x = digits(_NARROW_NAME_X - growth * _NAME_X)
-    return f"translate({x}px,{digits(narrow_y - growth * y)}px)scale({growth:.3g})"
+    x = _NARROW_NAME_X - growth * _NAME_X
+    if turned:
+        x = _GROUND.width - x - growth * _GROUND.width
+    return f"translate({digits(x)}px,{digits(narrow_y - growth * y)}px)scale({growth:.3g})"
 
 
 def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
@@ -197,7 +199,7 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
     # On the widest fonts a long total would reach the split: its full width is kept.
     x = left + max(_USUAL_WIDTH * length + _SPLIT_GAP, length)
     end = x + max(width(original, _SPLIT_SIZE), width(forked, _SPLIT_SIZE))
-    return Split(digits(x), original, forked) if end < _SPLIT_END else None
+    return Split(round(x, 1), original, forked) if end < _SPLIT_END else None
 
 
 def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:

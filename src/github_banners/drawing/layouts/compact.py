@@ -11,7 +11,7 @@ from datetime import date
 import msgspec
 
 from github_banners.drawing.figures import Segment, ring
-from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import listed, on_ring, told
 from github_banners.drawing.locales import description
@@ -50,10 +50,11 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Compact:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose = person(snapshot.owner, look)
+    name = _name(whose, look)
     around = on_ring(listed(stats, look), look, colours)
     metrics, name_room = _metrics(counted(stats, look, _METRIC_ROOMS), locale)
     return Compact(
-        frame=frame(_GROUND, look, colours, shares=around),
+        frame=frame(_GROUND, look, colours, shares=around, is_mirrored=is_mirrored(name, look)),
         title=heading(whose),
         desc=description(
             stats,
@@ -64,7 +65,7 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Compact:
             remark=note(stats, look),
         ),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
-        name=fit_isolated(_name(whose, look), _NAME_SIZES, name_room, bold=True),
+        name=fit_isolated(name, _NAME_SIZES, name_room, bold=True),
         metrics=metrics,
     )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from github_banners.drawing.cleaning import clean, isolate
 from github_banners.drawing.figures import Segment, bar, ring
-from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.languages import Share, percentages, shares
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import listed, other
@@ -145,7 +145,13 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
     stale = mark(as_of, locale)
     over = None if is_donut else _heading(look, stale)
     return Languages(
-        frame=frame(_GROUND, look, colours, shares=shown),
+        frame=frame(
+            _GROUND,
+            look,
+            colours,
+            shares=shown,
+            is_mirrored=is_mirrored("" if is_donut else look.title or "", look),
+        ),
         title=f"{heading(person(snapshot.owner, look))}: {words(locale).labels.languages}",
         desc=language_description(
             len(ranking), _told(shown, locale), as_of, locale=locale, remark=remark
