@@ -12,11 +12,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from github_banners.drawing import draw
 from github_banners.github.accounts import accounts_of
 from github_banners.github.client import GitHub
-from github_banners.look import Layout, Look, Shape, Theme
+from github_banners.look import Layout, Locale, Look, Shape, Theme
 from github_banners.model import Snapshot
 from github_banners.sandbox import create_app
 from github_banners.settings import Token
@@ -32,6 +33,10 @@ LAYOUTS = {
     "donut": Look(layout=Layout.LANGUAGES, shape=Shape.DONUT),
     "compact": Look(layout=Layout.COMPACT),
 }
+LOCALES = {
+    "japanese": Look(locale=Locale.JA),
+    "arabic": Look(locale=Locale.AR),
+}
 PLAIN = [theme for theme in Theme if not theme.value.startswith("auto")]
 COLUMNS = 3
 
@@ -42,6 +47,11 @@ Everything here is drawn of `mia-maintains`, whom the built-in GitHub has invent
 Each picture is `/banners/preview?username=...` and the options below it; a type can be had in every layout.
 
 ## Layouts
+"""
+LANGUAGES = """
+## Languages
+
+`locale` is the language of words, numbers and dates; what is read from right to left is mirrored, and so is the banner of whoever has such a name.
 """
 THEMES = """
 ## Types
@@ -69,7 +79,7 @@ async def fetch() -> Snapshot:
 
 def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
     """Draw all of it, still: dozens that move at once please nobody."""
-    for name, look in LAYOUTS.items():
+    for name, look in (LAYOUTS | LOCALES).items():
         for theme in (Theme.DEFAULT, Theme.DARK):
             body = draw(snapshot, _still(look, theme))
             yield f"gallery/{name}-{theme}.svg", body
@@ -78,17 +88,21 @@ def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
 
 
 def _still(look: Look, theme: Theme) -> Look:
-    return Look(theme=theme, layout=look.layout, shape=look.shape, animate=False)
+    return replace(look, theme=theme, animate=False)
 
 
 def page() -> str:
     """Write the page that shows the pictures."""
-    return HEAD + "".join(map(_layout, LAYOUTS)) + THEMES + _sheet(PLAIN)
+    layouts = "".join(_shown(name, _options(look)) for name, look in LAYOUTS.items())
+    locales = "".join(_shown(name, f"locale={look.locale}") for name, look in LOCALES.items())
+    return HEAD + layouts + LANGUAGES + locales + THEMES + _sheet(PLAIN)
 
 
-def _layout(name: str) -> str:
-    look = LAYOUTS[name]
-    options = f"layout={look.layout}" + (f"&shape={look.shape}" if look.shape != Shape.BAR else "")
+def _options(look: Look) -> str:
+    return f"layout={look.layout}" + (f"&shape={look.shape}" if look.shape != Shape.BAR else "")
+
+
+def _shown(name: str, options: str) -> str:
     source = f'<source media="(prefers-color-scheme: dark)" srcset="gallery/{name}-dark.svg">'
     image = f'<img alt="{name}" src="gallery/{name}-default.svg">'
     return f"\n`{options}`\n\n<picture>\n  {source}\n  {image}\n</picture>\n"
