@@ -94,5 +94,9 @@ def frame(
         glow_radius=digits(min(_GLOW_SHARE_OF_WIDTH * width, _GLOW_MAX_RADIUS)),
         animate=look.animate,
         is_mirrored=is_mirrored,
-        isolate=_RIGHT_TO_LEFT if is_right_to_left(look.locale) else _LEFT_TO_RIGHT,
+        isolate=_isolate(look) if is_mirrored else "",
     )
+
+
+def _isolate(look: Look) -> str:
+    return _RIGHT_TO_LEFT if is_right_to_left(look.locale) else _LEFT_TO_RIGHT

@@ -73,12 +73,12 @@ _KEYCAP, _KEYCAP_EXTRA = "\u20e3", _Advance(66, 66)
 # code point, hundredths of an em (measured with the Noto fonts, the widest that cover these).
 _EXCEPTIONS = (
     (0x00A0, 0x00A0, _Advance(32, 35)),  # the no-break space is as wide as the other
-    (0x0622, 0x0623, _Advance(38, 44)),  # Arabic's alef, in all its forms a stroke
-    (0x0625, 0x0625, _Advance(38, 44)),
-    (0x0627, 0x0627, _Advance(38, 44)),
+    (0x0622, 0x0623, _Advance(52, 52)),  # Arabic's alef, a stroke; no less than the box in PNGs
+    (0x0625, 0x0625, _Advance(52, 52)),
+    (0x0627, 0x0627, _Advance(52, 52)),
     (0x062F, 0x0632, _Advance(55, 64)),  # what joins nothing that follows: dal, thal, ra, zay
     (0x0648, 0x0648, _Advance(55, 67)),  # and waw
-    (0x066B, 0x066C, _Advance(38, 44)),  # decimal point and separator
+    (0x066B, 0x066C, _Advance(52, 52)),  # decimal point and separator
     (0x0660, 0x066A, _Advance(65, 70)),  # digits are as wide as others
     (0x06F0, 0x06F9, _Advance(65, 70)),
     (0x0E00, 0x0EFF, _Advance(70, 70, is_guess=True)),  # Thai, Lao

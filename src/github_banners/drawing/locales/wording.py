@@ -8,7 +8,7 @@ and how it is written is `writing`'s business.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import msgspec
@@ -28,6 +28,7 @@ from github_banners.model import Stats
 
 _MILLION = 1_000_000
 _SPOKEN_LANGUAGES = 3
+_KEPT = 8192  # as with numbers, so with what is said of them
 
 
 class Kind(StrEnum):
@@ -104,6 +105,7 @@ def words(locale: str) -> Words:
     return msgspec.toml.decode(_file(locale), type=Words)
 
 
+@lru_cache(_KEPT)
 def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str:
     """
     Say what there are so many of, to stand after the number: star, stars, звёзд.
@@ -116,6 +118,7 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
     return said.nouns[kind][category]
 
 
+@lru_cache(_KEPT)
 def counted(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
     before, after = _phrases(locale)[kind][plural(number, locale)]

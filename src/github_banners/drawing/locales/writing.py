@@ -21,6 +21,7 @@ LOCALES = (
 """The codes of every locale; BCP 47 in lower case."""
 
 _KEPT = 4096
+_MANY = 8192  # whoever is drawn again has mostly the numbers of last time
 _SHORT_FROM = 10_000
 # Beyond what GitHub can count; English goes on with B as it always did.
 _NO_UNITS_FROM = 10**12
@@ -67,6 +68,7 @@ def grouped(number: int, locale: str) -> str:
     return _grouped(number, _conventions(locale))
 
 
+@lru_cache(_MANY)
 def short(number: int, locale: str) -> str:
     """
     Write a number in full below 10,000, else with the locale's unit: 12,4 тыс.
@@ -209,12 +211,19 @@ def _units(patterns: Mapping[str, Any], locale: str) -> tuple[_Unit, ...]:
 
     https://www.unicode.org/reports/tr35/tr35-numbers.html#Compact_Number_Formats
     """
-    starts = sorted((int(start) for start in patterns), reverse=True)
-    return tuple(
-        unit
-        for start in starts
-        if start < _NO_UNITS_FROM and (unit := _read(start, patterns[str(start)].pattern, locale))
-    )
+    found: list[_Unit] = []
+    for start in sorted(map(int, patterns)):
+        if start >= _NO_UNITS_FROM:
+            break
+        unit = _read(start, patterns[str(start)].pattern, locale)
+        if unit and not (found and _is_same(unit, found[-1])):
+            found.append(unit)
+    return tuple(reversed(found))
+
+
+def _is_same(unit: _Unit, less: _Unit) -> bool:
+    """Tell whether a unit is written just as the one that is used from a lower number on."""
+    return msgspec.structs.replace(unit, start=less.start) == less
 
 
 def _read(start: int, pattern: str, locale: str) -> _Unit | None:
