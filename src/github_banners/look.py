@@ -6,11 +6,10 @@ can't be and says what it may be; nothing here draws.
 """
 
 import base64
-import difflib
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -237,11 +236,6 @@ def permanent_names(login: str, look: Look, *, owner_id: int) -> tuple[str, str]
     wish = canonical(look)
     first = stem if look == Look(theme=look.theme) else f"{stem}-{_digest(wish)}"
     return first, f"{stem}-{_digest(wish + b'#%d' % owner_id)}"
-
-
-def nearest(value: str, allowed: Iterable[str]) -> str | None:
-    """Find the value that a misspelt one was probably meant to be."""
-    return next(iter(difflib.get_close_matches(value.lower(), allowed, n=1)), None)
 
 
 @cache

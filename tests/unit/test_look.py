@@ -20,7 +20,6 @@ from github_banners.look import (
     Theme,
     allowed_values,
     canonical,
-    nearest,
     parse_login,
     parse_look,
     permanent_names,
@@ -332,7 +331,9 @@ def test_every_option_says_what_it_may_be() -> None:
     ],
 )
 def test_a_misspelt_value_finds_its_neighbour(given: str, meant: str | None) -> None:
-    assert nearest(given, allowed_values("type")) == meant
+    with pytest.raises(InvalidType) as refused:
+        parse_look({"type": given})
+    assert refused.value.meant == meant
 
 
 def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:

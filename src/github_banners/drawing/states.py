@@ -16,7 +16,7 @@ from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.text import Fitted, fit, fit_between
 from github_banners.drawing.themes import scheme
 from github_banners.errors import BannersError, InvalidInput, State
-from github_banners.look import Look, nearest
+from github_banners.look import Look
 
 _GROUP_HEIGHT = 220
 _ROOM = 372
@@ -224,9 +224,8 @@ def _invalid_username(error: InvalidInput) -> _Saying:
 
 def _allowed(error: InvalidInput, field: str, host: str) -> str:
     """Say what may stand in place of a wrong value: the nearest one, else where they are listed."""
-    meant = nearest(error.value, error.allowed)
-    if meant and len(error.allowed) > 1:
-        return f"Did you mean {field}={meant}?"
+    if error.meant is not None:
+        return f"Did you mean {field}={error.meant}?"
     if len(error.allowed) == 1:
         return f"It can be {error.allowed[0]}"
     if field == "type" and host:
