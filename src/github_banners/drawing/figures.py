@@ -6,7 +6,8 @@ Pure geometry in user units. All are lines to be stroked; how thick is up to the
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from github_banners.drawing.languages import Share
 
@@ -15,7 +16,7 @@ _LEAST_ON_BAR = 4.0
 _LEAST_ON_RING = 2.5
 
 
-class Segment(NamedTuple):
+class Segment(msgspec.Struct, frozen=True, gc=False):
     """A share as a stroke: its colour, and the path (bar) or the dashes (ring) that draw it."""
 
     colour: str
@@ -46,10 +47,11 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
     """
     segments = []
     room = math.tau * radius
+    rest = round(room)
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
     for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING + gap), strict=True):
-        segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {room:.0f}"))
+        segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
         start += length
     return segments
 

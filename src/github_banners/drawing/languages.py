@@ -8,17 +8,19 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+
+import msgspec
 
 from github_banners.drawing.cleaning import clean
 from github_banners.drawing.colours import readable
 from github_banners.drawing.themes import Scheme
 
 _NAMELESS = "?"
+_MOST_SHOWN = 11  # the most that can be wished for, and one instead of Other
 _PERCENT = tuple(f"{point}%" for point in range(101))
 
 
-class Share(NamedTuple):
+class Share(msgspec.Struct, frozen=True, gc=False):
     """A language, or Other: how many repositories, and which part of all, 0 to 1."""
 
     name: str
@@ -27,31 +29,46 @@ class Share(NamedTuple):
     part: float
 
 
-def ranked(languages: Mapping[str, int], *, without: Sequence[str] = ()) -> list[tuple[str, int]]:
-    """Order languages by count, then name; `without` are names in lower case to leave out."""
+class Ranking(msgspec.Struct, frozen=True, gc=False):
+    """
+    Languages by count, then name.
+
+    `first` are those that may be shown, `number` and `whole` are of all; the rest is `other` in the
+    colour `neutral`.
+    """
+
+    first: tuple[Share, ...]
+    number: int
+    whole: int
+    other: str
+    neutral: str
+
+    def top(self, keep: int) -> tuple[Share, ...]:
+        """Show at most so many and the rest as Other, which never stands for a single one."""
+        if self.number <= keep + 1:
+            return self.first[: self.number]
+        shown = self.first[:keep]
+        rest = self.whole - sum([share.amount for share in shown])
+        return (*shown, Share(self.other, self.neutral, rest, rest / self.whole))
+
+
+def ranked(
+    languages: Mapping[str, int], *, scheme: Scheme, other: str, without: Sequence[str] = ()
+) -> Ranking:
+    """Order languages; `without` are names in lower case to leave out."""
     counts = [
-        (name, count)
+        (-count, name)
         for name, count in languages.items()
         if count > 0 and not (without and name.lower() in without)
     ]
-    return sorted(counts, key=lambda one: (-one[1], one[0]))
-
-
-def shares(
-    ranking: Sequence[tuple[str, int]], *, keep: int, scheme: Scheme, other: str
-) -> tuple[Share, ...]:
-    """Show the first languages and the rest as `other`, which never stands for a single one."""
-    kept = len(ranking) if len(ranking) <= keep + 1 else keep
-    whole = sum([count for _, count in ranking])
+    counts.sort()
+    whole = -sum([count for count, _ in counts])
     known = (scheme.grounds, scheme.least_contrast, scheme.neutral)
-    shown = [
-        Share(*_language(name, _rung(rank, scheme), *known), count, count / whole)
-        for rank, (name, count) in enumerate(ranking[:kept])
+    first = [
+        Share(*_language(name, _rung(rank, scheme), *known), -count, -count / whole)
+        for rank, (count, name) in enumerate(counts[:_MOST_SHOWN])
     ]
-    if kept < len(ranking):
-        rest = whole - sum([share.amount for share in shown])
-        shown.append(Share(other, scheme.neutral, rest, rest / whole))
-    return tuple(shown)
+    return Ranking(tuple(first), len(counts), whole, other, scheme.neutral)
 
 
 def percentages(counts: Sequence[int]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from github_banners.drawing.cleaning import isolate
-from github_banners.drawing.languages import Share, percentages, ranked, shares
+from github_banners.drawing.languages import Ranking, Share, percentages, ranked
 from github_banners.drawing.locales import percent, words
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme
@@ -50,35 +50,26 @@ class Legend(NamedTuple):
     items: Sequence[Item]
 
 
-def listed(stats: Stats, look: Look) -> list[tuple[str, int]]:
+def listed(stats: Stats, look: Look, scheme: Scheme) -> Ranking:
     """Order the languages that a look wishes to see."""
-    if Field.LANGUAGES in look.hide:
-        return []
-    return ranked(stats.languages, without=look.hide_langs)
+    return ranked(
+        {} if Field.LANGUAGES in look.hide else stats.languages,
+        scheme=scheme,
+        other=words(look.locale).labels.other,
+        without=look.hide_langs,
+    )
 
 
-def on_ring(ranking: Sequence[tuple[str, int]], look: Look, scheme: Scheme) -> Sequence[Share]:
+def on_ring(ranking: Ranking, look: Look) -> Sequence[Share]:
     """Choose what the ring shows: what a smaller one would lose is in Other."""
-    keep = min(look.langs_count or _RING_KEEPS, _RING_KEEPS)
-    return shares(ranking, keep=keep, scheme=scheme, other=other(look)) if ranking else ()
-
-
-def other(look: Look) -> str:
-    """Name what stands for all languages that are not shown."""
-    return words(look.locale).labels.other
+    return ranking.top(min(look.langs_count or _RING_KEEPS, _RING_KEEPS))
 
 
 def longest(
-    ranking: Sequence[tuple[str, int]],
-    *,
-    keep: int,
-    scheme: Scheme,
-    other: str,
-    lay: Callable[[Sequence[Share]], Sequence[Item] | None],
+    ranking: Ranking, keep: int, lay: Callable[[Sequence[Share]], Sequence[Item] | None]
 ) -> Legend:
     """Show as many languages as can be laid out, at most `keep` and Other."""
-    while ranking:
-        shown = shares(ranking, keep=keep, scheme=scheme, other=other)
+    while shown := ranking.top(keep):
         if (items := lay(shown)) is not None:
             return Legend(shown, items)
         keep = min(keep, len(shown)) - 1
@@ -100,15 +91,19 @@ def flow(
     lead = _DOT_ROOM * size + _DOT_GAP
     name_room = min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size)
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
+    end = x + room - lead
     items = []
     for share, part in zip(shares, percentages([share.amount for share in shares]), strict=True):
-        name, said, wide, step = _measured(share.name, part, size, name_room, locale)
-        if at + lead + wide > x + room:
+        name, name_width = _name(share.name, size, name_room)
+        said, said_width = _percent(part, size, locale)
+        wide = name_width + said_width
+        if at + wide > end:
             if (following := next(rows, None)) is None:
                 return None
             y, at = following, x
         items.append(Item(share.colour, round(at + dot_x), y - dot_y, name, said))
-        at += lead + step
+        # On the widest fonts a long name would reach the next dot: its full width is kept.
+        at += lead + max(_USUAL_WIDTH * wide + _ITEM_GAP, wide - _SLACK)
     return items
 
 
@@ -126,13 +121,15 @@ def spoken(items: Sequence[Item]) -> list[str]:
     return [f"{item.name} {item.percent}" for item in items]
 
 
-@lru_cache(16_384)
-def _measured(
-    name: str, part: str, size: int, room: float, locale: str
-) -> tuple[str, str, float, float]:
-    """Fit a name; say its percentage, how wide both are, and how far on the next item starts."""
-    fitted, said = fit(name, (size,), room), percent(part, locale)
-    wide = fitted.width + width(f" {said}", size)
-    # On the widest fonts a long name would reach the next dot: its full width is kept.
-    step = max(_USUAL_WIDTH * wide + _ITEM_GAP, wide - _SLACK)
-    return isolate(fitted.text), said, wide, step
+@lru_cache(4096)
+def _name(name: str, size: int, room: float) -> tuple[str, float]:
+    """Fit a name, and tell its width."""
+    fitted = fit(name, (size,), room)
+    return isolate(fitted.text), fitted.width
+
+
+@lru_cache(4096)
+def _percent(part: str, size: int, locale: str) -> tuple[str, float]:
+    """Say a percentage, and tell its width with the space before it."""
+    said = percent(part, locale)
+    return said, width(f" {said}", size)

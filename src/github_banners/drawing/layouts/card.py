@@ -16,7 +16,7 @@ from github_banners.drawing.figures import Segment, bar, ring
 from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, other, spoken
+from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
 from github_banners.drawing.locales import Kind, description, mark
 from github_banners.drawing.metrics import Metrics, Values, counted, counting, fitting, placed
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
@@ -75,13 +75,11 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, remark = person(snapshot.owner, look), note(stats, look)
-    ranking = listed(stats, look)
-    around = on_ring(ranking, look, colours)
+    ranking = listed(stats, look, colours)
+    around = on_ring(ranking, look)
     shown, legend = longest(
         ranking,
         keep=look.langs_count or _LEGEND_KEEPS,
-        scheme=colours,
-        other=other(look),
         lay=lambda shown: _rows(shown, locale),
     )
     numbers = counted(stats, look, _METRIC_ROOMS)

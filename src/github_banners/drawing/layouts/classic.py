@@ -18,7 +18,7 @@ from github_banners.drawing.figures import Segment, bar, digits, ring
 from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, other, spoken
+from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
 from github_banners.drawing.locales import Kind, description, mark, noun, short
 from github_banners.drawing.metrics import (
     Counted,
@@ -131,13 +131,11 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, stale, remark = person(snapshot.owner, look), mark(as_of, locale), note(stats, look)
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    ranking = listed(stats, look)
-    around = on_ring(ranking, look, colours)
+    ranking = listed(stats, look, colours)
+    around = on_ring(ranking, look)
     shown, legend = longest(
         ranking,
         keep=look.langs_count or _LEGEND_KEEPS,
-        scheme=colours,
-        other=other(look),
         lay=_row(room, locale),
     )
     numbers, turned = counted(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)

@@ -14,9 +14,9 @@ import msgspec
 from github_banners.drawing.cleaning import clean, isolate
 from github_banners.drawing.figures import Segment, bar, ring
 from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
-from github_banners.drawing.languages import Share, percentages, shares
+from github_banners.drawing.languages import Share, percentages
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import listed, other
+from github_banners.drawing.legend import listed
 from github_banners.drawing.locales import (
     Kind,
     grouped,
@@ -138,9 +138,8 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     is_donut, remark = look.shape is Shape.DONUT, note(stats, look)
-    ranking, is_hidden = listed(stats, look), Field.LANGUAGES in look.hide
-    keep = look.langs_count or _KEEPS[look.shape]
-    shown = shares(ranking, keep=keep, scheme=colours, other=other(look)) if ranking else ()
+    ranking, is_hidden = listed(stats, look, colours), Field.LANGUAGES in look.hide
+    shown = ranking.top(look.langs_count or _KEEPS[look.shape])
     grid = _grid(len(shown), is_donut=is_donut)
     stale = mark(as_of, locale)
     over = None if is_donut else _heading(look, stale)
@@ -154,12 +153,12 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
         ),
         title=f"{heading(person(snapshot.owner, look))}: {words(locale).labels.languages}",
         desc=language_description(
-            len(ranking), _told(shown, locale), as_of, locale=locale, remark=remark
+            ranking.number, _told(shown, locale), as_of, locale=locale, remark=remark
         ),
         heading=over,
         bar=bar(shown, x=_X, y=_BAR_Y, width=_WIDTH) if shown and over else (),
         ring=ring(shown, radius=_RING_RADIUS, gap=_RING_GAP) if shown and is_donut else (),
-        centre=_centre(len(ranking), locale) if is_donut and not is_hidden else None,
+        centre=_centre(ranking.number, locale) if is_donut and not is_hidden else None,
         rows=_rows(shown, grid, locale) if shown else None,
         note=_note(remark, grid) if remark else None,
         as_of=fit(stale, _STALE_SIZES, _STALE_ROOM) if stale and is_donut else None,
