@@ -59,6 +59,5 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
 def spread(shares: Sequence[Share], room: float, least: float) -> list[float]:
     """Divide a length among shares; what the smallest lack is taken from the largest."""
     lengths = [max(share.part * room, least) for share in shares]
-    largest = max(range(len(lengths)), key=lengths.__getitem__)
-    lengths[largest] -= sum(lengths) - room
+    lengths[lengths.index(max(lengths))] -= sum(lengths) - room
     return lengths

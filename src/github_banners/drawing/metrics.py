@@ -114,7 +114,6 @@ def placed(numbers: Sequence[Counted], fitted: Values, places: Sequence[int]) ->
     return Metrics(items, fitted.size, numbers[0].label.size if numbers else 0)
 
 
-@lru_cache(4096)
 def value_of(text: str) -> Value:
     """Measure a number as it is written."""
     return Value(text, width(text, 1, bold=True))

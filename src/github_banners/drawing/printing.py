@@ -13,7 +13,7 @@ marks what differs:
 """
 
 import re
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import msgspec
@@ -37,14 +37,16 @@ _MIRRORED = (
 def print_svg(template: str, values: msgspec.Struct) -> bytes:
     """Fill a template, which sees the fields of the values by their names; one is the frame."""
     fields = msgspec.structs.asdict(values)
-    environment = _environment(fields["frame"].is_mirrored)
+    frame = fields["frame"]
+    environment = _environment(frame.width if frame.is_mirrored else None)
     return environment.render_template(template, **fields).encode()
 
 
 @cache
-def _environment(is_mirrored: bool) -> Environment:
+def _environment(mirrored_width: int | None) -> Environment:
+    """Read templates as they stand, or mirrored for pictures of a width."""
     return Environment(
-        loader=_mirrored if is_mirrored else _plain,
+        loader=_plain if mirrored_width is None else partial(_mirrored, mirrored_width),
         auto_escape_callback=_escaping,
         undefined_behavior="strict",
     )
@@ -54,11 +56,11 @@ def _plain(name: str) -> str:
     return _MARK.sub(_as_it_stands, _load(name))
 
 
-def _mirrored(name: str) -> str:
+def _mirrored(width: int, name: str) -> str:
     source = _load(name)
     for left, right in _MIRRORED:
         source = source.replace(left, right)
-    return _MARK.sub(_turned_round, source)
+    return _MARK.sub(partial(_turned_round, width), source)
 
 
 def _as_it_stands(found: re.Match[str]) -> str:
@@ -68,12 +70,14 @@ def _as_it_stands(found: re.Match[str]) -> str:
     return position if _is_number(position) else f"{{{{ {position} }}}}"
 
 
-def _turned_round(found: re.Match[str]) -> str:
-    is_seen_from_another, position, width, isolate = found.groups()
+def _turned_round(width: int, found: re.Match[str]) -> str:
+    is_seen_from_another, position, own_width, isolate = found.groups()
     if isolate:
         return "{{ frame.isolate }}" if isolate == "<" else _POP_ISOLATE
-    edge = "0" if is_seen_from_another else "frame.width"
-    return f"{{{{ ({edge} - ({position}) - {width or 0}) | round(1) }}}}"
+    edge = (0 if is_seen_from_another else width) - float(own_width or 0)
+    if _is_number(position):
+        return f"{edge - float(position):g}"
+    return f"{{{{ ({edge:g} - ({position})) | round(1) }}}}"
 
 
 def _is_number(position: str) -> bool:

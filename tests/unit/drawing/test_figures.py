@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.figures import bar, ring, spread
+from github_banners.drawing.figures import Segment, bar, ring, spread
 from github_banners.drawing.languages import Share
 
 AMOUNTS = st.lists(st.integers(min_value=1, max_value=10**9), min_size=1, max_size=11)
@@ -17,8 +17,8 @@ def _shares(amounts: list[int]) -> list[Share]:
 
 def test_one_share_is_the_whole_figure():
     one = _shares([3])
-    assert bar(one, x=32, y=121, width=782) == [("000000", "M32 121h782")]
-    assert ring(one, radius=25.5) == [("000000", "0 0.0 160.2 160")]
+    assert bar(one, x=32, y=121, width=782) == [Segment("000000", "M32 121h782")]
+    assert ring(one, radius=25.5) == [Segment("000000", "0 0.0 160.2 160")]
 
 
 def test_neighbours_have_a_gap():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.drawing.colours import _linear, _oklab_of, contrast
-from github_banners.drawing.languages import percentages, ranked, shares
+from github_banners.drawing.languages import Ranking, Share, percentages, ranked
 from github_banners.drawing.themes import scheme
 from github_banners.look import Look, Theme
 
@@ -49,10 +49,18 @@ def apart(one: str, other: str, eyes: str) -> float:
     return round(math.dist(seen(one, eyes), seen(other, eyes)), 2)
 
 
+def ranking(counts: dict[str, int], look: Look | None = None) -> Ranking:
+    return ranked(counts, scheme=scheme(look or Look()), other="Other")
+
+
+def of(theme: str, name: str) -> Share:
+    (share,) = ranking({name: 1}, Look(theme=Theme(theme))).top(5)
+    return share
+
+
 def colours_by_rank(theme: str, *, languages: int, keep: int) -> list[str]:
-    ranking = [(f"L{at:02}", 1) for at in range(languages)]
-    found = shares(ranking, keep=keep, other="Other", scheme=scheme(Look(theme=Theme(theme))))
-    return [share.colour for share in found]
+    counts = {f"L{at:02}": 1 for at in range(languages)}
+    return [share.colour for share in ranking(counts, Look(theme=Theme(theme))).top(keep)]
 
 
 @pytest.mark.parametrize("theme", Theme)
@@ -60,10 +68,7 @@ def test_every_ground_shows_every_language(theme):
     colours = scheme(Look(theme=theme))
     least = 3 if "contrast-" in theme or "safe-" in theme else 1.8
     assert colours.least_contrast == least
-    ranking = [(name, 1) for name in KNOWN]
-    found = {
-        share.colour for share in shares(ranking, keep=len(KNOWN), other="Other", scheme=colours)
-    }
+    found = {of(theme, name).colour for name in KNOWN}
     for ground in colours.grounds:
         assert min(contrast(one, ground) for one in found | {colours.neutral}) >= least
 
@@ -73,10 +78,7 @@ def test_safe_themes_colour_by_rank():
     dark = ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"]
     assert colours_by_rank("safe-light", languages=9, keep=5) == light
     assert colours_by_rank("safe-dark", languages=9, keep=5) == dark
-    (share,) = shares(
-        [("Ruby", 1)], keep=5, other="Other", scheme=scheme(Look(theme=Theme("safe-dark")))
-    )
-    assert share.colour == dark[0]
+    assert of("safe-dark", "Ruby").colour == dark[0]
 
 
 @pytest.mark.parametrize("eyes", EYES)
@@ -100,36 +102,50 @@ def test_what_is_shown_unless_wished_otherwise_ends_in_an_other_apart(theme, eye
 @pytest.mark.parametrize("theme", SAFE)
 def test_an_own_ground_moves_the_ladder(theme):
     look = Look(theme=Theme(theme), bg_color="3d2a6d")
-    found = shares([(f"L{at}", 1) for at in range(5)], keep=5, other="Other", scheme=scheme(look))
+    found = ranking({f"L{at}": 1 for at in range(5)}, look).top(5)
+    assert len(found) == 5
     assert all(contrast(share.colour, "3d2a6d") >= 3 for share in found)
 
 
 def test_ranked_by_count_then_name():
     counts = {"Go": 1, "C": 3, "Ada": 1, "Nothing": 0, "Hidden": 9}
-    assert ranked(counts, without=("hidden",)) == [("C", 3), ("Ada", 1), ("Go", 1)]
+    found = ranked(counts, scheme=LIGHT, other="Other", without=("hidden",))
+    assert [(share.name, share.amount) for share in found.first] == [
+        ("C", 3),
+        ("Ada", 1),
+        ("Go", 1),
+    ]
+    assert (found.number, found.whole) == (3, 5)
+
+
+def test_nothing_can_be_ranked():
+    assert ranking({}).top(5) == ()
+
+
+@given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 10))
+def test_what_is_shown_is_all_there_is(amounts, keep):
+    counts = {f"L{at}": amount for at, amount in enumerate(amounts)}
+    shown = ranking(counts).top(keep)
+    assert sum(share.amount for share in shown) == sum(amounts)
+    assert len(shown) == min(len(amounts), keep + 1)
+    if amounts:
+        assert sum(share.part for share in shown) == pytest.approx(1)
 
 
 def test_the_rest_is_other_and_last():
-    ranking = [(f"L{at}", 10 - at) for at in range(8)]
-    shown = shares(ranking, keep=5, other="Other", scheme=LIGHT)
+    shown = ranking({f"L{at}": 10 - at for at in range(8)}).top(5)
     assert [share.name for share in shown] == ["L0", "L1", "L2", "L3", "L4", "Other"]
     assert shown[-1].amount == 5 + 4 + 3
-    assert sum(share.part for share in shown) == pytest.approx(1)
     assert shown[-1].colour == LIGHT.neutral
 
 
 def test_other_never_stands_for_a_single_language():
-    ranking = [(f"L{at}", 1) for at in range(6)]
-    assert [share.name for share in shares(ranking, keep=5, other="Other", scheme=LIGHT)][
-        -1
-    ] == "L5"
+    assert ranking({f"L{at}": 1 for at in range(6)}).top(5)[-1].name == "L5"
 
 
 def test_colours_suit_the_ground():
     def colour(name: str, theme: Theme) -> str:
-        return shares([(name, 1)], keep=5, other="Other", scheme=scheme(Look(theme=theme)))[
-            0
-        ].colour
+        return of(theme, name).colour
 
     assert colour("Ruby", Theme.DEFAULT) == "701516"
     assert colour("Ruby", Theme.DARK) != "701516"
@@ -139,11 +155,8 @@ def test_colours_suit_the_ground():
 
 
 def test_names_are_cleaned():
-    names = [
-        share.name
-        for share in shares([("a\x00b", 2), ("\u202e", 1)], keep=5, other="Other", scheme=LIGHT)
-    ]
-    assert names == ["ab", "?"]
+    shown = ranking({"a\x00b": 2, "\u202e": 1}).top(5)
+    assert [share.name for share in shown] == ["ab", "?"]
 
 
 @pytest.mark.parametrize(

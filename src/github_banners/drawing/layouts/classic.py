@@ -9,7 +9,6 @@ baseline.
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -34,7 +33,7 @@ from github_banners.drawing.metrics import (
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import Person, heading, note, person
-from github_banners.look import Field, Locale, Look
+from github_banners.look import Field, Locale, Look, NumberFormat
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(846, 192)
@@ -115,17 +114,6 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     as_of: str
 
 
-class _Label(NamedTuple):
-    text: str
-    width: float
-
-
-@lru_cache(4096)
-def _label(kind: Kind, number: int, locale: str, is_short: bool) -> _Label:
-    text = noun(kind, number, locale, is_short=is_short)
-    return _Label(text, width(f" {text}", _NARROW_LABEL_SIZE))
-
-
 def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
@@ -201,35 +189,35 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
 
 
 def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
-    size, values = _narrow_values(numbers, look.locale)
-    labels = [_label(*_named(one, value, look)) for one, value in zip(numbers, values, strict=True)]
+    """Choose one size, of few for numbers as wished, of more for short ones."""
+    values, is_short = [one.full for one in numbers], look.number_format is NumberFormat.SHORT
+    size = _narrow_size(values, _NARROW_VALUE_SIZES)
+    if size is None:
+        values, is_short = [value_of(short(one.number, look.locale)) for one in numbers], True
+        size = _narrow_size(values, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
+    labels = [_narrow_label(one, look.locale, is_short=is_short) for one in numbers]
     return Narrow(
         items=[
-            NarrowMetric(one.kind.icon, label.text, x, value.text)
+            NarrowMetric(one.kind.icon, label, x, value.text)
             for one, label, x, value in zip(numbers, labels, _NARROW_METRIC_X, values, strict=False)
         ],
         size=size,
         has_labels=all(
-            value.unit * size + label.width <= _NARROW_TEXT_ROOM
+            value.unit * size + _narrow_label_width(label) <= _NARROW_TEXT_ROOM
             for value, label in zip(values, labels, strict=True)
         ),
     )
 
 
-def _named(one: Counted, value: Value, look: Look) -> tuple[Kind, int, Locale, bool]:
+def _narrow_label(one: Counted, locale: Locale, *, is_short: bool) -> str:
     """Choose the noun after a number; in English it is a label, that of many."""
-    if look.locale is Locale.EN:
-        return one.kind.short, 0, look.locale, False
-    return one.kind.short, one.number, look.locale, value.text == short(one.number, look.locale)
+    number = 0 if locale is Locale.EN else one.number
+    return noun(one.kind.short, number, locale, is_short=is_short)
 
 
-def _narrow_values(numbers: Sequence[Counted], locale: str) -> Values:
-    """Choose one size, of few for numbers as wished, of more for short ones."""
-    values = [one.full for one in numbers]
-    if (size := _narrow_size(values, _NARROW_VALUE_SIZES)) is not None:
-        return Values(size, values)
-    values = [value_of(short(one.number, locale)) for one in numbers]
-    return Values(_narrow_size(values, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1], values)
+@lru_cache(1024)
+def _narrow_label_width(label: str) -> float:
+    return width(f" {label}", _NARROW_LABEL_SIZE)
 
 
 def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | None:

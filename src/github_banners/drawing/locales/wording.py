@@ -5,10 +5,10 @@ The words are in the TOML files beside this module and are read once; which plur
 and how it is written is `writing`'s business.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 
 import msgspec
@@ -28,7 +28,6 @@ from github_banners.model import Stats
 
 _MILLION = 1_000_000
 _SPOKEN_LANGUAGES = 3
-_KEPT = 8192  # as with numbers, so with what is said of them
 
 
 class Kind(StrEnum):
@@ -105,7 +104,6 @@ def words(locale: str) -> Words:
     return msgspec.toml.decode(_file(locale), type=Words)
 
 
-@lru_cache(_KEPT)
 def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str:
     """
     Say what there are so many of, to stand after the number: star, stars, звёзд.
@@ -113,12 +111,11 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
     `is_short` is for numbers written by `short`.
     """
     said = words(locale)
-    unit = unit_size(number, locale) if is_short else 1
-    category = plural(number, locale) if unit == 1 else said.after_units[number >= _MILLION]
-    return said.nouns[kind][category]
+    if is_short and unit_size(number, locale) > 1:
+        return said.nouns[kind][said.after_units[number >= _MILLION]]
+    return said.nouns[kind][plural(number, locale)]
 
 
-@lru_cache(_KEPT)
 def counted(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
     before, after = _phrases(locale)[kind][plural(number, locale)]
@@ -169,13 +166,15 @@ def language_description(
     return _read_out([remark, _age(as_of, locale)], locale)
 
 
-def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> Iterator[str]:
+def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> list[str]:
+    counts = []
     if Field.STARS not in hidden:
-        yield counted(Kind.STARS, stats.total_stars, locale)
+        counts.append(counted(Kind.STARS, stats.total_stars, locale))
     if Field.FORKS not in hidden:
-        yield counted(Kind.FORKS, stats.total_forks, locale)
+        counts.append(counted(Kind.FORKS, stats.total_forks, locale))
     if Field.REPOSITORIES not in hidden:
-        yield _repositories(stats, locale)
+        counts.append(_repositories(stats, locale))
+    return counts
 
 
 def _repositories(stats: Stats, locale: str) -> str:
@@ -199,9 +198,11 @@ def _read_out(sentences: Sequence[str], locale: str) -> str:
     """Join sentences; one that ends in an abbreviation has its stop already."""
     how = words(locale).sentences
     return how.gap.join(
-        sentence if sentence.endswith(how.stop) else f"{sentence}{how.stop}"
-        for sentence in sentences
-        if sentence
+        [
+            sentence if sentence.endswith(how.stop) else f"{sentence}{how.stop}"
+            for sentence in sentences
+            if sentence
+        ]
     )
 
 

@@ -21,7 +21,6 @@ LOCALES = (
 """The codes of every locale; BCP 47 in lower case."""
 
 _KEPT = 4096
-_MANY = 8192  # whoever is drawn again has mostly the numbers of last time
 _SHORT_FROM = 10_000
 # Beyond what GitHub can count; English goes on with B as it always did.
 _NO_UNITS_FROM = 10**12
@@ -68,7 +67,6 @@ def grouped(number: int, locale: str) -> str:
     return _grouped(number, _conventions(locale))
 
 
-@lru_cache(_MANY)
 def short(number: int, locale: str) -> str:
     """
     Write a number in full below 10,000, else with the locale's unit: 12,4 тыс.
@@ -77,8 +75,7 @@ def short(number: int, locale: str) -> str:
     for thousands, the number stays in full.
     """
     rules = _conventions(locale)
-    unit = _unit(number, rules)
-    if unit is None:
+    if number < _SHORT_FROM or (unit := _unit(number, rules)) is None:
         return _grouped(number, rules)
     whole, rest = divmod(number, unit.size)
     text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _grouped(whole, rules)
