@@ -10,6 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -213,12 +214,26 @@ def parse_look(wishes: Mapping[str, Any]) -> Look:
     :raises InvalidType: there is no such type
     :raises InvalidOption: another option can't be what it is said to be
     """
+    chosen = {name: _convert(name, value) for name, value in _options(wishes).items()}
+    return msgspec.convert(chosen, Look)
+
+
+def salvage_look(wishes: Mapping[str, Any]) -> Look:
+    """Read what is right of a wish, and leave the rest as it is where nobody wishes."""
+    chosen = {}
+    for name, value in _options(wishes).items():
+        with suppress(InvalidOption, InvalidType):
+            chosen[name] = _convert(name, value)
+    return msgspec.convert(chosen, Look)
+
+
+def _options(wishes: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose what are options, by their names in lower case."""
     given = {name.lower(): value for name, value in wishes.items()}
     for alias, name in _ALIASES.items():
         if alias in given:
             given.setdefault(name, given[alias])
-    chosen = {name: _convert(name, given[name]) for name in OPTIONS if name in given}
-    return msgspec.convert(chosen, Look)
+    return {name: given[name] for name in OPTIONS if name in given}
 
 
 def canonical(look: Look) -> bytes:

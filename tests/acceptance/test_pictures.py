@@ -80,7 +80,12 @@ ERRORS: dict[str, errors.BannersError] = {
     "too many": errors.TooManyRequests(40),
     "type": errors.InvalidType("type", "W" * 64, ("default", "dark", "auto")),
     "colour": errors.InvalidOption("bg_color", "?", ("a hex colour of 3, 4, 6 or 8 digits",)),
+    "number": errors.InvalidOption("langs_count", "9" * 64, ("1 to 10",)),
+    "no value": errors.InvalidOption("number_format", "", ("short", "long")),
+    "list": errors.InvalidOption("hide", "W" * 64, tuple(Field)),
     "username": errors.InvalidOption("username", "-" * 64, ("a login",)),
+    "no username": errors.InvalidOption("username"),
+    "query": errors.InvalidOption("query", "", ("at most 100 options",)),
     "banner": errors.UnknownBanner("x"),
     "counting": errors.StillCounting("maximiliane-alexandra-von-wittgenstein1"),
     "busy": errors.Busy(),
@@ -357,8 +362,11 @@ def test_remarks_stay_in_their_room(faults, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_explanation_stays_in_its_room(faults, form):
-    pictures = [explain(error, look=FORMS[form], host="h" * 60) for error in ERRORS.values()]
+@pytest.mark.parametrize("locale", Locale)
+def test_every_explanation_stays_in_its_room(faults, locale, form):
+    look = replace(FORMS[form], locale=locale)
+    hosts = ("", "banners.example", "h" * 60)
+    pictures = [explain(one, look=look, host=host) for one in ERRORS.values() for host in hosts]
     assert faults(*pictures) == []
 
 

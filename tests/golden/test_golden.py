@@ -129,6 +129,15 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "state-compact-dark": lambda: explain(
         errors.GitHubUnavailable(), look=replace(COMPACT, theme=Theme.DARK)
     ),
+    "state-compact-arabic": lambda: explain(
+        errors.UnknownUser("adalindqist"), look=Look(layout=Layout.COMPACT, locale=Locale.AR)
+    ),
+    "state-persian-dark": lambda: explain(
+        errors.TooManyRequests(40), look=replace(DARK, locale=Locale.FA)
+    ),
+    "state-russian": lambda: explain(
+        errors.InvalidType("type", "drakula", TYPES), look=Look(locale=Locale.RU)
+    ),
     "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
     "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), look=AUTO),
     "state-github-unavailable": lambda: explain(errors.GitHubUnavailable(), look=DARK),

@@ -15,6 +15,7 @@ from github_banners.look import (
     OPTIONS,
     Field,
     Layout,
+    Locale,
     Look,
     Shape,
     Theme,
@@ -23,6 +24,7 @@ from github_banners.look import (
     parse_login,
     parse_look,
     permanent_names,
+    salvage_look,
 )
 
 SPELLED_DEFAULTS = {
@@ -166,6 +168,19 @@ def test_any_value_parses_for_good_or_is_named(name: str, value: object) -> None
     else:
         assert (outcome.field, outcome.allowed) == (name, allowed_values(name))
         assert isinstance(outcome, InvalidType) == (name == "type")
+
+
+@settings(deadline=None, max_examples=300)
+@given(wish=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
+def test_what_is_right_of_a_wish_can_be_salvaged(wish: dict[str, Any]) -> None:
+    found = salvage_look(wish)
+    whole = parsed_or_refused(wish)
+    assert whole == found if isinstance(whole, Look) else isinstance(found, Look)
+
+
+def test_what_is_wrong_is_left_as_it_is() -> None:
+    wish = {"TYPE": "Dark", "layout": "none", "radius": "99", "locale": "ar"}
+    assert salvage_look(wish) == Look(theme=Theme.DARK, locale=Locale.AR)
 
 
 @settings(deadline=None, max_examples=300)

@@ -8,14 +8,13 @@ from http import HTTPStatus
 from pathlib import PurePosixPath
 from urllib.parse import parse_qsl
 
-import msgspec
 from litestar import Response
 from litestar.exceptions import HTTPException
 
 from github_banners.api.delivery import Client, deliver_explanation, tell_client
 from github_banners.drawing import explain
-from github_banners.errors import BannersError, InvalidInput, UnknownBanner
-from github_banners.look import Look, parse_look
+from github_banners.errors import BannersError, UnknownBanner
+from github_banners.look import salvage_look
 from github_banners.serving.answers import (
     Ask,
     answer_http,
@@ -47,7 +46,9 @@ class ExplainProblem:
         return answer_http(request, error)
 
     def _explain(self, request: Ask, error: BannersError) -> Response[bytes]:
-        drawing = explain(error, look=_look_of(request), host=self._host)
+        # An explanation suits the page that it stands on as far as that can be told.
+        look = salvage_look(dict(parse_qsl(request.url.query)))
+        drawing = explain(error, look=look, host=self._host)
         return respond(deliver_explanation(error, drawing))
 
 
@@ -56,20 +57,3 @@ def _wants_picture(request: Ask) -> bool:
     client = tell_client(request.headers.get("accept", ""), suffix=PurePosixPath(path).suffix)
     is_read = request.method in {"GET", "HEAD"}
     return is_read and path.startswith(_PICTURES) and client is Client.IMAGE
-
-
-def _look_of(request: Ask) -> Look:
-    """Take the part of a wish that was right, so that an explanation suits the page it stands on."""
-    given = {name.lower(): value for name, value in parse_qsl(request.url.query)}
-    look = Look()
-    for name in ("theme", "type", "layout"):
-        try:
-            wish = parse_look({name: given[name]})
-        except (KeyError, InvalidInput):
-            continue
-        look = msgspec.structs.replace(
-            look,
-            theme=wish.theme if name != "layout" else look.theme,
-            layout=wish.layout if name == "layout" else look.layout,
-        )
-    return look

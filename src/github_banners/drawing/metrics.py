@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from github_banners.drawing.locales import Kind as Noun
-from github_banners.drawing.locales import grouped, noun, short, words
+from github_banners.drawing.locales import grouped, short, tally, words
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.look import Field, Look, NumberFormat
 from github_banners.model import Stats
@@ -128,10 +128,8 @@ def written(number: int, look: Look) -> str:
 
 def counting(kind: Noun, number: int, look: Look) -> str:
     """Write a number with what there are so many of: 57 forked."""
-    locale = look.locale
     is_short = look.number_format is NumberFormat.SHORT
-    said = noun(kind, number, locale, is_short=is_short)
-    return f"{written(number, look)} {said}"
+    return tally(kind, number, written(number, look), look.locale, is_short=is_short)
 
 
 @lru_cache(512)

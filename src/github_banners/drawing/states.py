@@ -1,11 +1,11 @@
 """
 The explanations: what a picture says when there is no banner to show.
 
-Chooses words and a sign for each kind of error. The error's own sentence goes into the
-description; details never reach a picture.
+Chooses a sign and what is said for each kind of error; the words are in `locales`. The error's own
+sentence goes into the description; details never reach a picture.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,14 @@ import msgspec
 from github_banners.drawing.cleaning import clean, isolate
 from github_banners.drawing.figures import digits
 from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.locales import (
+    Explanations,
+    Saying,
+    foreign,
+    is_right_to_left,
+    wait,
+    words,
+)
 from github_banners.drawing.text import Fitted, fit, fit_between
 from github_banners.drawing.themes import scheme
 from github_banners.errors import BannersError, InvalidInput, State
@@ -20,7 +28,9 @@ from github_banners.look import Look
 
 _GROUP_HEIGHT = 220
 _ROOM = 372
-_HEADLINE_SIZES, _WHAT_SIZES, _ADVICE_SIZES = (18, 17, 16, 15), (14, 13, 12), (14, 13, 12)
+# Below 15 go long words of other languages, and long names rather than being cut.
+_HEADLINE_SIZES = (18, 17, 16, 15, 14, 13)
+_WHAT_SIZES, _ADVICE_SIZES = (14, 13, 12), (14, 13, 12)
 # Where a banner is lower than this there is room for the sign and the headline beside it.
 _LEAST_HEIGHT = 150
 _STRIP_SIZES, _STRIP_SIGN_X, _STRIP_X, _STRIP_PADDING = (14.5, 13.5, 12.5), 24, 46, 16
@@ -28,7 +38,8 @@ _STRIP_SIZES, _STRIP_SIGN_X, _STRIP_X, _STRIP_PADDING = (14.5, 13.5, 12.5), 24, 
 # grow around their own middle.
 _NARROW_FROM, _NARROW_GROWTH = 640, 1.9
 _LINES_MIDDLE_Y = 145.5
-_SOON = "Next try within a minute"
+_FOREIGN = "\x00"  # stands for the foreign text until a headline is divided there
+_YES_OR_NO = ("true", "false")
 
 
 class Sign(msgspec.Struct, frozen=True, gc=False):
@@ -51,13 +62,15 @@ class Setting(msgspec.Struct, frozen=True, gc=False):
     """
     Where sign and lines stand.
 
-    `x` is the anchor of every line, its `anchor` there; `sign` and `narrow` are transforms, the
-    second of the lines in the narrow form, empty where there is none.
+    The sign's middle is at (`sign_x`, `sign_y`); `x` is where lines start, or their middle where
+    they are centred. `narrow` is a transform of the lines in the narrow form, empty where there is
+    none.
     """
 
-    sign: str
-    x: str
-    anchor: str
+    sign_x: float
+    sign_y: int
+    x: float
+    is_centred: bool
     lines: tuple[Line, ...]
     narrow: str = ""
 
@@ -72,7 +85,7 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
     setting: Setting
 
 
-class _Saying(NamedTuple):
+class _Told(NamedTuple):
     """A headline around a foreign text, what happened, what to do."""
 
     headline: tuple[str, str, str]
@@ -103,44 +116,45 @@ _SIGNS = {
 
 def explanation(error: BannersError, look: Look, *, host: str, ground: Ground) -> Explanation:
     """Put an error into words, on the ground of the banner that was asked for."""
-    saying = _SAYINGS[error.state](error, clean(host))
-    before, foreign, after = saying.headline
+    told = _told(error, clean(host), look.locale)
+    before, foreign_text, after = told.headline
+    turned = is_right_to_left(look.locale)
     return Explanation(
-        frame=frame(ground, look, scheme(look)),
-        title=f"{before}{isolate(foreign)}{after}",
+        frame=frame(ground, look, scheme(look), is_mirrored=turned),
+        title=f"{before}{isolate(foreign_text)}{after}",
         desc=error.sentence,
         sign=_SIGNS[error.state],
-        setting=(_strip if ground.height < _LEAST_HEIGHT else _group)(saying, ground),
+        setting=(_strip if ground.height < _LEAST_HEIGHT else _group)(told, ground),
     )
 
 
-def _strip(saying: _Saying, ground: Ground) -> Setting:
+def _strip(told: _Told, ground: Ground) -> Setting:
     """Set the sign and the headline in one row."""
     middle = ground.height // 2
-    before, foreign, after = saying.headline
     room = ground.width - _STRIP_X - _STRIP_PADDING
-    headline = fit_between(before, foreign, after, _STRIP_SIZES, room, bold=True)
+    headline = fit_between(*told.headline, _STRIP_SIZES, room, bold=True)
     return Setting(
-        sign=f"translate({_STRIP_SIGN_X} {middle})scale(.65)",
-        x=str(_STRIP_X),
-        anchor="start",
+        sign_x=_STRIP_SIGN_X,
+        sign_y=middle,
+        x=_STRIP_X,
+        is_centred=False,
         lines=(Line("t", middle + 5, headline),),
     )
 
 
-def _group(saying: _Saying, ground: Ground) -> Setting:
+def _group(told: _Told, ground: Ground) -> Setting:
     """Set the sign and three lines around the middle."""
-    x, dy = ground.width / 2, (ground.height - _GROUP_HEIGHT) // 2
-    before, foreign, after = saying.headline
-    headline = fit_between(before, foreign, after, _HEADLINE_SIZES, _ROOM, bold=True)
+    x, dy = ground.width // 2, (ground.height - _GROUP_HEIGHT) // 2
+    headline = fit_between(*told.headline, _HEADLINE_SIZES, _ROOM, bold=True)
     return Setting(
-        sign=f"translate({digits(x)} {62 + dy})",
-        x=digits(x),
-        anchor="middle",
+        sign_x=x,
+        sign_y=62 + dy,
+        x=x,
+        is_centred=True,
         lines=(
             Line("t", 122 + dy, headline),
-            Line("m", 147 + dy, fit(clean(saying.what), _WHAT_SIZES, _ROOM)),
-            Line("e", 182 + dy, fit(clean(saying.advice), _ADVICE_SIZES, _ROOM, bold=True)),
+            Line("m", 147 + dy, fit(told.what, _WHAT_SIZES, _ROOM)),
+            Line("e", 182 + dy, fit(told.advice, _ADVICE_SIZES, _ROOM, bold=True)),
         ),
         narrow=_narrow(x, ground.height / 2, dy) if ground.width > _NARROW_FROM else "",
     )
@@ -154,100 +168,65 @@ def _narrow(x: float, y: float, dy: int) -> str:
     )
 
 
-def _plain(headline: str, what: str, advice: str) -> Callable[[BannersError, str], _Saying]:
-    return lambda error, host: _Saying((headline, "", ""), what, advice)
-
-
-def _unknown_user(error: BannersError, host: str) -> _Saying:
-    headline = ("No GitHub user “", _foreign(error, "name"), "”")
-    return _Saying(
-        headline, "Misspelt, or the account was renamed.", "Check username= in the address"
+def _told(error: BannersError, host: str, locale: str) -> _Told:
+    """Choose what is said and fill it in."""
+    said = words(locale).explanations
+    duration, when = wait(int(getattr(error, "retry_after_seconds", 60)), locale)
+    field = clean(getattr(error, "field", "username"))
+    fields = {
+        "name": foreign(_FOREIGN, locale),
+        "value": foreign(_FOREIGN, locale),
+        "field": foreign(field, locale),
+        "option": foreign(f"{field}=", locale),
+        "wish": foreign(f"{field}={clean(getattr(error, 'meant', None) or '')}", locale),
+        "values": _values(getattr(error, "allowed", ()), said.phrases, locale),
+        "host": foreign(host, locale),
+        "duration": duration,
+        "when": when,
+    }
+    saying = _saying(error, said, host)
+    before, mark, after = saying.headline.format_map(fields).partition(_FOREIGN)
+    text = clean(str(getattr(error, "value" if hasattr(error, "value") else "name", "")))
+    return _Told(
+        headline=(before, text if mark else "", after),
+        what=saying.what,
+        advice=saying.advice.format_map(fields),
     )
 
 
-def _counting(error: BannersError, host: str) -> _Saying:
-    headline = ("Counting ", _foreign(error, "name"), "’s repositories")
-    return _Saying(headline, "The first look takes a moment.", "Ready on the next visit")
+def _values(allowed: Sequence[str], phrases: Mapping[str, str], locale: str) -> str:
+    """List what may stand in place of a wrong value, or describe it."""
+    listed = ", ".join(map(clean, allowed))
+    return phrases.get(listed) or foreign(listed, locale)
 
 
-def _unknown_banner(error: BannersError, host: str) -> _Saying:
-    advice = f"Make it at {host}" if host else "Make it on the start page of this service"
-    return _Saying(("No banner of this name", "", ""), "It was never made here.", advice)
+def _saying(error: BannersError, said: Explanations, host: str) -> Saying:
+    if error.state is State.INVALID_OPTION:
+        return _saying_of_input(error, said, host)
+    saying: Saying = getattr(said, error.state.replace("-", "_"))
+    if error.state is State.UNKNOWN_BANNER and not host:
+        return msgspec.structs.replace(saying, advice=said.advice.start_page)
+    return saying
 
 
-def _too_many_requests(error: BannersError, host: str) -> _Saying:
-    seconds = int(getattr(error, "retry_after_seconds", 60))
-    return _Saying(
-        ("Drawn too often, taking a breath", "", ""),
-        "Too many new pictures from this address.",
-        f"Back in about {_duration(seconds)}",
-    )
-
-
-def _duration(seconds: int) -> str:
-    if seconds > 90:
-        return f"{-(-seconds // 60)} minutes"
-    return "1 second" if seconds == 1 else f"{seconds} seconds"
-
-
-def _invalid_option(error: BannersError, host: str) -> _Saying:
-    if not isinstance(error, InvalidInput):
-        return _Saying(
-            ("Something in the address is wrong", "", ""), error.sentence, "Check the address"
-        )
+def _saying_of_input(error: BannersError, said: Explanations, host: str) -> Saying:
+    if not isinstance(error, InvalidInput) or error.field == "query":
+        return said.odd
     if error.field == "username":
-        return _invalid_username(error)
-    field, value = clean(error.field), _foreign(error, "value")
-    headline = (f"There is no {field} “", value, "”")
-    if not value:
-        headline = (f"No {field} was given", "", "")
-    elif len(error.allowed) == 1:
-        headline = (f"{field} can’t be “", value, "”")
-    return _Saying(
-        headline, "The rest of the picture’s address is fine.", _allowed(error, field, host)
-    )
+        return said.impossible_name if error.value.strip() else said.no_name
+    if not clean(error.value):
+        saying = said.no_value
+    elif len(error.allowed) == 1 or error.allowed == _YES_OR_NO:
+        saying = said.impossible_value
+    else:
+        saying = said.no_such_value
+    return msgspec.structs.replace(saying, advice=_advice(error, said, host))
 
 
-def _invalid_username(error: InvalidInput) -> _Saying:
-    if not error.value.strip():
-        return _Saying(
-            ("Nobody’s name was given", "", ""),
-            "The picture’s address says whose banner it is.",
-            "Add username= to the address",
-        )
-    return _Saying(
-        ("GitHub can’t have a user “", _foreign(error, "value"), "”"),
-        "Names are letters, digits and single hyphens.",
-        "Check username= in the address",
-    )
-
-
-def _allowed(error: InvalidInput, field: str, host: str) -> str:
-    """Say what may stand in place of a wrong value: the nearest one, else where they are listed."""
+def _advice(error: InvalidInput, said: Explanations, host: str) -> str:
+    """Offer the nearest value, else say what may stand there or where that is listed."""
     if error.meant is not None:
-        return f"Did you mean {field}={error.meant}?"
-    if len(error.allowed) == 1:
-        return f"It can be {error.allowed[0]}"
-    if field == "type" and host:
-        return f"Types: {host}"
-    return f"It can be {', '.join(error.allowed)}" if error.allowed else f"Check {field}="
-
-
-def _foreign(error: BannersError, attribute: str) -> str:
-    return clean(str(getattr(error, attribute, "")))
-
-
-_SAYINGS: dict[State, Callable[[BannersError, str], _Saying]] = {
-    State.UNKNOWN_USER: _unknown_user,
-    State.UNKNOWN_BANNER: _unknown_banner,
-    State.COUNTING: _counting,
-    State.INVALID_OPTION: _invalid_option,
-    State.TOO_MANY_REQUESTS: _too_many_requests,
-    State.GITHUB_UNAVAILABLE: _plain(
-        "GitHub isn’t answering right now", "The numbers will be back by themselves.", _SOON
-    ),
-    State.BUSY: _plain("Busy, back in a moment", "Many pictures are being drawn.", _SOON),
-    State.NUMBERS_UNAVAILABLE: _plain(
-        "Numbers can’t be read right now", "They will be back by themselves.", _SOON
-    ),
-}
+        return said.no_such_value.advice
+    if error.field == "type" and host:
+        return said.advice.types
+    return said.impossible_value.advice if error.allowed else said.advice.check

@@ -6,6 +6,7 @@ Inter and Roboto, for all else one number per class of characters. So nothing ov
 nobody has to know the reader's fonts. Positions and words are the layouts' business.
 """
 
+import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -42,6 +43,9 @@ class _Advance(NamedTuple):
 def _ascii(hundredths: str) -> bytes:
     return bytes(32) + bytes(map(int, hundredths.split())) + bytes(129)
 
+
+# Chinese and Japanese sentences have no spaces.
+_LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 
 # By code point, 32 to 126.
 _REGULAR = _ascii(
@@ -114,13 +118,13 @@ def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
     if width(text, sizes[-1]) <= room:
         return [fit(text, sizes, room)]
     lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}".lstrip()
-        if width(longer, sizes[0]) <= room:
+    for part in _LINE_BREAK.split(text):
+        longer = lines[-1] + part
+        if width(longer.rstrip(), sizes[0]) <= room:
             lines[-1] = longer
         else:
-            lines.append(word)
-    return [fit(line, sizes, room) for line in lines if line]
+            lines.append(part)
+    return [fit(line.rstrip(), sizes, room) for line in lines if line]
 
 
 def fit_isolated(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:

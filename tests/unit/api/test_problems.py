@@ -26,7 +26,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import Look, Theme
+from github_banners.look import OPTIONS, Layout, Locale, Look, Theme
 from github_banners.serving.framework import make_framework
 
 HOST = "banners.example"
@@ -185,7 +185,9 @@ async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
         ("type=neon&layout=classic", Look()),
         ("type=dark&layout=none", Look(theme=Theme.DARK)),
         ("type=dark&layout=classic&radius=99", Look(theme=Theme.DARK)),
-        ("type=dark&bg_color=ff0000&title=No", Look(theme=Theme.DARK)),
+        ("type=dark&bg_color=f00&title=No", Look(theme=Theme.DARK, bg_color="ff0000")),
+        ("layout=card&LOCALE=ar&radius=0", Look(layout=Layout.CARD, locale=Locale.AR, radius=0)),
+        ("locale=klingon&border=false", Look(border=False)),
     ],
 )
 async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: Look) -> None:
@@ -198,8 +200,8 @@ async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: Look
 @given(
     pairs=st.lists(
         st.tuples(
-            st.sampled_from(["type", "theme", "layout", "TYPE", "username"]) | st.text(max_size=5),
-            st.sampled_from(["dark", "card", "\ud83d", "%ff"]) | st.text(max_size=12),
+            st.sampled_from([*OPTIONS, "theme", "TYPE", "username"]) | st.text(max_size=5),
+            st.sampled_from(["dark", "card", "he", "\ud83d", "%ff"]) | st.text(max_size=12),
         ),
         max_size=6,
     )

@@ -1,3 +1,4 @@
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable
@@ -27,12 +28,13 @@ from github_banners.drawing.locales import (
     percent,
     plural,
     short,
+    wait,
     wording,
     words,
     writing,
 )
-from github_banners.drawing.text import width
-from github_banners.look import CountBy
+from github_banners.drawing.text import width, wrap
+from github_banners.look import OPTIONS, CountBy, allowed_values
 from github_banners.model import Stats
 
 NUMBERS = st.one_of(st.integers(0, 20_000), st.integers(0, 2**31), st.integers(0, 10**13))
@@ -81,20 +83,26 @@ def least_and_unit(text: str, number: int, code: str) -> tuple[int, int]:
     return value_of(written) * 10 + value_of(decimals[0]), unit
 
 
+def lacking(kind: Any, said: dict[str, Any], at: str = "") -> list[str]:
+    """Name every place of a file, as deep as it goes, that has no words."""
+    if not isinstance(kind, type) or not issubclass(kind, msgspec.Struct):
+        return [] if said else [at]
+    return [
+        place
+        for field in msgspec.structs.fields(kind)
+        if field.required
+        for place in lacking(field.type, said.get(field.name, {}), f"{at}.{field.name}".lstrip("."))
+    ]
+
+
 class TestWords:
     def test_every_locale_has_its_file(self):
         assert {one.name for one in FILES.iterdir()} == {f"{code}.toml" for code in LOCALES}
         assert len(LOCALES) == 19
 
     def test_no_word_is_missing(self):
-        tables = msgspec.structs.fields(wording.Words)[:4]
         missing = [
-            f"{code}: {table.name}.{field.name}"
-            for code in LOCALES
-            for table in tables
-            if table.name != "nouns"
-            for field in msgspec.structs.fields(table.type)
-            if field.required and not raw(code)[table.name].get(field.name)
+            f"{code}: {place}" for code in LOCALES for place in lacking(wording.Words, raw(code))
         ]
         missing += [
             f"{code}: nouns.{kind}.{category}"
@@ -122,12 +130,10 @@ class TestWords:
 
     @pytest.mark.parametrize("code", sorted(set(LOCALES) - LATIN - {"zh-cn", "zh-tw"}))
     def test_no_letter_is_of_another_script(self, code):
-        fields = {"{n}", "{noun}", "{day}", "{total}", "{parts}", "{languages}", "{count}", "{by}"}
         said = {table: one for table, one in raw(code).items() if table != "after_units"}
         for text in texts(said):
-            for field in fields:
-                text = text.replace(field, "")  # noqa: PLW2901
-            letters = [one for one in text if one.isalpha()]
+            words_alone = re.sub(r"\{\w+\}|\b(?:GitHub|IP|URL|type|hex|a–z)(?![a-z])", "", text)
+            letters = [one for one in words_alone if one.isalpha()]
             assert not any(unicodedata.name(one).startswith("LATIN") for one in letters), text
 
     @pytest.mark.parametrize("code", LOCALES)
@@ -138,6 +144,23 @@ class TestWords:
         assert width(said.labels.repositories, 13) <= 170
         assert width(said.labels.by_repositories, 13) <= 200
         assert width(said.notes.only_forks, 14) <= 782
+
+    @pytest.mark.parametrize("code", LOCALES)
+    def test_notes_are_whole_wherever_they_stand(self, code):
+        for remark in msgspec.structs.astuple(words(code).notes):
+            on_card, in_languages, beside_donut = (
+                wrap(remark, sizes, room)
+                for sizes, room in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
+            )
+            assert len(on_card) <= 2
+            for line in (*on_card, *in_languages, *beside_donut):
+                assert not line.text.endswith("…")
+
+    @pytest.mark.parametrize("code", sorted(set(LOCALES) - {"en"}))
+    def test_what_an_option_may_be_is_said_in_every_locale(self, code):
+        described = {allowed for name in OPTIONS for allowed in [allowed_values(name)]}
+        phrases = {phrase for phrase, *more in described if not more and " " in phrase}
+        assert set(words(code).explanations.phrases) == phrases
 
     @pytest.mark.parametrize("code", ["", "xx", "../en", "EN", "pt", "pt_br"])
     def test_there_are_no_other_locales(self, code):
@@ -305,6 +328,45 @@ class TestNumbers:
     def test_caches_are_bounded(self):
         for cached in (percent, day, full_day):
             assert cached.cache_info().maxsize is not None
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("code", "first", "tenth"),
+        [
+            ("fr", "1er janv. / 1er janvier 2026", "10 janv. / 10 janvier 2026"),
+            ("pt-br", "1º de jan. / 1º de janeiro de 2026", "10 de jan. / 10 de janeiro de 2026"),
+            ("es", "1 ene / 1 de enero de 2026", "10 ene / 10 de enero de 2026"),
+        ],
+    )
+    def test_the_first_of_a_month(self, code, first, tenth):
+        moments = date(2026, 1, 1), date(2026, 1, 10)
+        assert [f"{day(one, code)} / {full_day(one, code)}" for one in moments] == [first, tenth]
+
+    @pytest.mark.parametrize(
+        ("code", "length", "coming"),
+        [
+            ("en", "40 seconds", "in 40 seconds"),
+            ("ru", "40 секунд", "через 40 секунд"),
+            ("ja", "40 秒", "40 秒後"),
+            ("fa", "۴۰ ثانیه", "۴۰ ثانیه بعد"),
+        ],
+    )
+    def test_wait(self, code, length, coming):
+        assert wait(40, code) == (length, coming)
+
+    @pytest.mark.parametrize(
+        ("seconds", "length"),
+        [
+            (1, "1 Sekunde"),
+            (90, "90 Sekunden"),
+            (91, "2 Minuten"),
+            (121, "3 Minuten"),
+            (86_400, "1440 Minuten"),
+        ],
+    )
+    def test_minutes_are_rounded_up(self, seconds, length):
+        assert wait(seconds, "de") == (length, f"in {length}")
 
 
 class TestPlurals:

@@ -17,7 +17,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import Layout, Look, Theme, allowed_values
+from github_banners.look import Layout, Locale, Look, Theme, allowed_values
 
 TYPES = ("default", "dark", "dracula")
 
@@ -135,6 +135,16 @@ def test_advice_without_a_host():
     )
 
 
+def test_true_or_false_is_asked_for():
+    headline, _, advice = _lines(InvalidOption("border", "maybe", ("true", "false")))
+    assert (headline, advice) == ("border can’t be “maybe”", "It can be true, false")
+
+
+def test_too_long_an_address_names_no_option():
+    error = InvalidOption("query", "", ("at most 100 options",))
+    assert _lines(error)[::2] == ["Something in the address is wrong", "Check the address"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
@@ -176,7 +186,7 @@ def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
     assert wide.setting.narrow
     assert not card.setting.narrow
     assert [line.y for line in card.setting.lines] == [122, 147, 182]
-    assert (card.setting.x, card.setting.sign) == ("210.0", "translate(210.0 62)")
+    assert (card.setting.x, card.setting.sign_x, card.setting.sign_y) == (210, 210, 62)
 
 
 def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
@@ -189,4 +199,71 @@ def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
     root = parse(explain(Busy(), look=Look(layout=Layout.COMPACT)))
     texts = [element for element in root.iter() if element.tag.endswith("text")]
     assert [text.text for text in texts] == ["Busy, back in a moment"]
-    assert root.get("text-anchor") == "start"
+    assert texts[0].get("x") == "46"
+
+
+EVERY = [
+    UnknownUser("octocat"),
+    GitHubUnavailable(),
+    TooManyRequests(40),
+    InvalidType("type", "drakula", TYPES),
+    InvalidType("type", "qqq", TYPES),
+    InvalidOption("radius", "99", allowed_values("radius")),
+    InvalidOption("border", "maybe", allowed_values("border")),
+    InvalidOption("layout", "", allowed_values("layout")),
+    InvalidOption("bg_color", "blue", allowed_values("bg_color")),
+    InvalidOption("hide_langs", "", allowed_values("hide_langs")),
+    InvalidOption("title", "", allowed_values("title")),
+    InvalidOption("body", "[]"),
+    InvalidOption("username", "a--b"),
+    InvalidOption("username", ""),
+    UnknownBanner("x"),
+    StillCounting("octocat"),
+    Busy(),
+    DatabaseUnavailable(),
+    _OddError(),
+]
+
+
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
+@pytest.mark.parametrize("locale", Locale)
+def test_every_locale_says_all_of_it_in_its_room(locale, layout):
+    ground, look = LAYOUTS[layout].ground, Look(layout=layout, locale=locale)
+    for error in EVERY:
+        for host in ("", "banners.example"):
+            told = explanation(error, look, host=host, ground=ground)
+            for line in told.setting.lines:
+                text = line.text.text
+                assert "…" not in text, text
+                assert not set("{}\x00") & set(text), text
+                foreign = [one for one in ("octocat", "drakula", "a--b") if one in text]
+                assert text.count("\u2068") == text.count("\u2069")
+                assert not foreign or ("\u2068" in text) == (locale in {"ar", "fa", "he"})
+
+
+@pytest.mark.parametrize("locale", sorted(set(Locale) - {Locale.EN}))
+def test_no_locale_says_it_in_english(locale):
+    english, other = (
+        [
+            line.text.text
+            for error in EVERY
+            for line in explanation(
+                error, Look(locale=one), host="banners.example", ground=Ground(846, 192)
+            ).setting.lines
+        ]
+        for one in (Locale.EN, locale)
+    )
+    assert set(english) & set(other) <= {"Types: banners.example"}
+
+
+def test_an_explanation_is_mirrored(parse):
+    error = UnknownUser("octocat")
+    strip = parse(explain(error, look=Look(layout=Layout.COMPACT, locale=Locale.HE)))
+    sign, lines = (one for one in strip if one.tag.endswith("}g"))
+    assert strip.get("text-anchor") == "end"
+    assert str(sign.get("transform")).startswith("translate(396 22)")
+    assert lines[0].get("x") == "374"
+    assert str(lines[0].text).startswith("\u2067")
+    wide = parse(explain(error, look=Look(locale=Locale.HE)))
+    _, lines = (one for one in wide if one.tag.endswith("}g"))
+    assert (lines.get("text-anchor"), lines[0].get("x")) == ("middle", "423")

@@ -96,3 +96,8 @@ def test_our_own_words_wrap_where_one_line_does_not_hold_them():
         ("three", 20),
     ]
     assert [line.text for line in wrap("mmmmmmmmm i", (20,), 100)] == ["mmm…", "i"]
+
+
+def test_lines_break_after_marks_that_no_space_follows():
+    lines = wrap("只有 Fork；语言", (20,), 130)
+    assert [line.text for line in lines] == ["只有 Fork；", "语言"]

@@ -9,13 +9,17 @@ A locale is given as its code, `pt-br`. Measures nothing and knows no layout.
 """
 
 from github_banners.drawing.locales.wording import (
+    Explanations,
     Kind,
+    Saying,
     Words,
     counted,
     description,
+    foreign,
     language_description,
     mark,
     noun,
+    tally,
     words,
 )
 from github_banners.drawing.locales.writing import (
@@ -27,15 +31,19 @@ from github_banners.drawing.locales.writing import (
     percent,
     plural,
     short,
+    wait,
 )
 
 __all__ = [
     "LOCALES",
+    "Explanations",
     "Kind",
+    "Saying",
     "Words",
     "counted",
     "day",
     "description",
+    "foreign",
     "full_day",
     "grouped",
     "is_right_to_left",
@@ -45,5 +53,7 @@ __all__ = [
     "percent",
     "plural",
     "short",
+    "tally",
+    "wait",
     "words",
 ]

@@ -81,6 +81,46 @@ class Sentences(_Strict, frozen=True, gc=False):
     gap: str = " "
 
 
+class Saying(_Strict, frozen=True, gc=False):
+    """What an explanation says in three lines; what is in braces is filled in."""
+
+    headline: str
+    what: str
+    advice: str
+
+
+class Advice(_Strict, frozen=True, gc=False):
+    """What else there is to do."""
+
+    start_page: str
+    types: str
+    check: str
+
+
+class Explanations(_Strict, frozen=True, gc=False):
+    """
+    What is said where there is no banner.
+
+    `phrases` are those that describe what an option may be, by their English.
+    """
+
+    unknown_user: Saying
+    github_unavailable: Saying
+    numbers_unavailable: Saying
+    busy: Saying
+    counting: Saying
+    too_many_requests: Saying
+    unknown_banner: Saying
+    no_such_value: Saying
+    impossible_value: Saying
+    no_value: Saying
+    no_name: Saying
+    impossible_name: Saying
+    odd: Saying
+    advice: Advice
+    phrases: Mapping[str, str] = {}
+
+
 class Words(_Strict, frozen=True, gc=False):
     """
     All words of a locale.
@@ -94,6 +134,7 @@ class Words(_Strict, frozen=True, gc=False):
     notes: Notes
     nouns: Mapping[Kind, Mapping[str, str]]
     sentences: Sentences
+    explanations: Explanations
     counted: Mapping[Kind, Mapping[str, str]] = {}
     after_units: tuple[str, str] = ("other", "other")
 
@@ -110,16 +151,18 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
 
     `is_short` is for numbers written by `short`.
     """
-    said = words(locale)
-    if is_short and unit_size(number, locale) > 1:
-        return said.nouns[kind][said.after_units[number >= _MILLION]]
-    return said.nouns[kind][plural(number, locale)]
+    return words(locale).nouns[kind][_category(number, locale, is_short=is_short)]
+
+
+def tally(kind: Kind, number: int, written: str, locale: str, *, is_short: bool = False) -> str:
+    """Say how many there are with the number as it is written, `is_short` by `short`: 1.2k stars."""
+    before, after = _phrases(locale)[kind][_category(number, locale, is_short=is_short)]
+    return before if after is None else f"{before}{written}{after}"
 
 
 def counted(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
-    before, after = _phrases(locale)[kind][plural(number, locale)]
-    return before if after is None else f"{before}{grouped(number, locale)}{after}"
+    return tally(kind, number, grouped(number, locale), locale)
 
 
 def mark(as_of: date | None, locale: str) -> str:
@@ -166,6 +209,13 @@ def language_description(
     return _read_out([remark, _age(as_of, locale)], locale)
 
 
+def _category(number: int, locale: str, *, is_short: bool) -> str:
+    """Name the plural that follows a number, or its unit."""
+    if is_short and unit_size(number, locale) > 1:
+        return words(locale).after_units[number >= _MILLION]
+    return plural(number, locale)
+
+
 def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> list[str]:
     counts = []
     if Field.STARS not in hidden:
@@ -187,11 +237,13 @@ def _repositories(stats: Stats, locale: str) -> str:
     return how.repositories.format(total=total, parts=f"{original}{how.comma}{forked}")
 
 
+def foreign(text: str, locale: str) -> str:
+    """Give what is no word of the locale a direction of its own among words from right to left."""
+    return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
+
+
 def _listed(languages: Sequence[str], locale: str) -> str:
-    """List languages, each in a direction of its own among words from right to left."""
-    if is_right_to_left(locale):
-        languages = [f"\u2068{language}\u2069" for language in languages]
-    return words(locale).sentences.comma.join(languages)
+    return words(locale).sentences.comma.join([foreign(one, locale) for one in languages])
 
 
 def _read_out(sentences: Sequence[str], locale: str) -> str:

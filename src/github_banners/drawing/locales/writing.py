@@ -5,14 +5,15 @@ The facts are CLDR's, read from Babel once per locale. The rounding is ours: alw
 rounded up. What is said about a number is `wording`'s business.
 """
 
+import math
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 from babel import Locale
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_date, format_skeleton, format_timedelta
 
 LOCALES = (
     *("en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "ru", "uk", "tr"),
@@ -32,6 +33,9 @@ _MILLION = 1_000_000
 _GROUPED_FROM_10_000 = {"es", "it", "pl"}
 # Our English is British in its dates and has GitHub's lower-case k.
 _DAYS, _FULL_DAYS, _THOUSANDS = {"en": "d MMM"}, {"en": "d MMM y"}, {("en", "K"): "k"}
+# CLDR writes 1 there.
+_FIRST_DAYS = {"fr": "1er", "pt-br": "1º"}
+_MOST_SECONDS = 90
 # The narrow no-break space is missing in fonts, ours among them; direction is for layouts to set.
 _TIDIED = str.maketrans({"\u202f": "\xa0", "\u200e": None, "\u200f": None, "\u061c": None})
 _DIGIT_ZEROS = {"latn": "0", "arabext": "\u06f0"}
@@ -105,14 +109,37 @@ def day(moment: date, locale: str) -> str:
     """Write a date without its year: 20. Nov."""
     if pattern := _DAYS.get(locale):
         return format_date(moment, pattern, locale=_babel(locale))
-    return _tidied(format_skeleton("MMMd", moment, locale=_babel(locale)), locale)
+    text = format_skeleton("MMMd", moment, locale=_babel(locale))
+    return _with_first(_tidied(text, locale), moment, locale)
 
 
 @lru_cache(_KEPT)
 def full_day(moment: date, locale: str) -> str:
     """Write a date as it is read out: 20. November 2026; of the Gregorian calendar everywhere."""
     pattern = _FULL_DAYS.get(locale, "long")
-    return _tidied(format_date(moment, pattern, locale=_babel(locale)), locale)
+    text = format_date(moment, pattern, locale=_babel(locale))
+    return _with_first(_tidied(text, locale), moment, locale)
+
+
+def wait(seconds: int, locale: str) -> tuple[str, str]:
+    """
+    Say how long something takes, and when it is over: 40 Sekunden, in 40 Sekunden.
+
+    In seconds up to 90, from there on in minutes, rounded up.
+    """
+    is_short = seconds <= _MOST_SECONDS
+    span = timedelta(seconds=seconds) if is_short else timedelta(minutes=-(-seconds // 60))
+    length, coming = (
+        format_timedelta(
+            span,
+            granularity="second" if is_short else "minute",
+            threshold=math.inf,
+            add_direction=is_coming,
+            locale=_babel(locale),
+        )
+        for is_coming in (False, True)
+    )
+    return _tidied(length, locale), _tidied(coming, locale)
 
 
 def plural(number: int, locale: str) -> str:
@@ -230,6 +257,12 @@ def _read(start: int, pattern: str, locale: str) -> _Unit | None:
         return None
     after = _THOUSANDS.get((locale, after), after)
     return _Unit(start, start // 10 ** (zeros - 1), before, after, is_plain=zeros > 3)
+
+
+def _with_first(text: str, moment: date, locale: str) -> str:
+    """Write the first of a month as an ordinal, where that is the custom: 1er janvier."""
+    first = _FIRST_DAYS.get(locale)
+    return f"{first}{text.removeprefix('1')}" if first and moment.day == 1 else text
 
 
 def _tidied(text: str, locale: str) -> str:
