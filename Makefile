@@ -28,7 +28,7 @@ check: $(DEVELOPMENT) ## format, lint, types
 	@$(BIN)/mypy
 
 golden: $(DEVELOPMENT) ## draw the golden pictures anew
-	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden
+	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden/test_golden.py
 
 docs: $(DEVELOPMENT) ## draw docs/gallery.md and its pictures anew
 	@GALLERY=rewrite $(BIN)/pytest -q tests/golden/test_gallery.py

@@ -6,7 +6,8 @@ Everything that is filled in is escaped. What XML can't hold has been dropped be
 A template is read in two forms, as it stands and mirrored for what is read from right to left, and
 marks what differs:
 
-    @[x]            a position; mirrored it is as far from the right edge
+    @[x]            a position, whole unless it is written here; mirrored it is as far from the
+                    right edge
     @[x;width]      where something starts that is not turned round itself
     @-[x]           a position seen from another one
     @<text@>        text, which mirrored has a direction of its own
@@ -77,7 +78,7 @@ def _turned_round(width: int, found: re.Match[str]) -> str:
     edge = (0 if is_seen_from_another else width) - float(own_width or 0)
     if _is_number(position):
         return f"{edge - float(position):g}"
-    return f"{{{{ ({edge:g} - ({position})) | round(1) }}}}"
+    return f"{{{{ {edge:g} - ({position}) }}}}"
 
 
 def _is_number(position: str) -> bool:

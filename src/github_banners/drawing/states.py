@@ -67,9 +67,9 @@ class Setting(msgspec.Struct, frozen=True, gc=False):
     none.
     """
 
-    sign_x: float
+    sign_x: int
     sign_y: int
-    x: float
+    x: int
     is_centred: bool
     lines: tuple[Line, ...]
     narrow: str = ""

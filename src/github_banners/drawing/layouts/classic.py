@@ -74,7 +74,7 @@ class Name(msgspec.Struct, frozen=True, gc=False):
 class Split(msgspec.Struct, frozen=True, gc=False):
     """What the total consists of, in two lines beside it."""
 
-    x: float
+    x: int
     original: str
     forked: str
 
@@ -185,7 +185,7 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
     # On the widest fonts a long total would reach the split: its full width is kept.
     x = left + max(_USUAL_WIDTH * length + _SPLIT_GAP, length)
     end = x + max(width(original, _SPLIT_SIZE), width(forked, _SPLIT_SIZE))
-    return Split(round(x, 1), original, forked) if end < _SPLIT_END else None
+    return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
 def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
