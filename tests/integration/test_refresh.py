@@ -12,7 +12,7 @@ import pytest
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import BATCH_SIZE, Refresh
 from github_banners.database import queue, users
-from github_banners.database.banners import Banner, insert_banner, select_banner
+from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
 from github_banners.errors import GitHubUnavailable, InvalidOption, StorageUnavailable, UnknownUser
@@ -154,9 +154,9 @@ class Tracked:
 
     async def banner(self, name: str) -> Banner:
         async with self.database.transaction() as connection:
-            found = await select_banner(connection, name)
+            found = await select_banner_with_snapshot(connection, name)
         assert found is not None
-        return found
+        return found[0]
 
 
 @pytest.fixture

@@ -61,13 +61,6 @@ def banner_with_snapshot_of(row: Sequence[Any]) -> tuple[Banner, Snapshot]:
     return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:])
 
 
-async def select_banner(conn: Connection, name: str) -> Banner | None:
-    """Find an active banner by its name, in any case of letters."""
-    query = SQL("select {} from banners where name = %s and is_active").format(COLUMNS)
-    row = await (await conn.execute(query, [name.lower()])).fetchone()
-    return banner_of(row) if row else None
-
-
 async def select_banner_with_snapshot(
     conn: Connection, name: str
 ) -> tuple[Banner, Snapshot] | None:

@@ -153,7 +153,7 @@ async def lease_unpublished_banners(
     conn: Connection, *, now: datetime, limit: int = 100, lease: timedelta = _PUBLISH_LEASE
 ) -> list[tuple[Banner, Snapshot]]:
     """
-    Take banners whose newest version has not been handed on, in the order of their ids.
+    Take banners whose newest version has not been handed on; those that were tried come last.
 
     They come back after `lease`, unless `mark_published` says otherwise.
     """
@@ -162,7 +162,7 @@ async def lease_unpublished_banners(
             select id from banners
             where is_active and published_version < version
                 and (publish_leased_until is null or publish_leased_until <= %(now)s)
-            order by id
+            order by publish_leased_until nulls first, id
             limit %(limit)s
             for update skip locked
         )

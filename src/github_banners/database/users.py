@@ -95,15 +95,6 @@ async def select_snapshots(conn: Connection, owner_ids: Sequence[int]) -> list[S
     return [snapshot_of(row) for row in await cursor.fetchall()]
 
 
-async def select_versions(
-    conn: Connection, owner_ids: Sequence[int]
-) -> dict[int, tuple[int, datetime]]:
-    """Find only `version` and `fetched_at` of owners: all that a memory needs to compare."""
-    query = "select id, version, fetched_at from users where id = any(%s)"
-    cursor = await conn.execute(query, [list(owner_ids)])
-    return {row[0]: (row[1], row[2]) for row in await cursor.fetchall()}
-
-
 async def upsert_portfolios(
     conn: Connection, portfolios: Sequence[tuple[Portfolio, Stats]]
 ) -> list[Snapshot]:

@@ -5,7 +5,6 @@ import pytest
 from github_banners.database.banners import (
     Banner,
     insert_banner,
-    select_banner,
     select_banner_with_snapshot,
     touch_banners,
 )
@@ -27,6 +26,12 @@ async def insert(
     return await insert_banner(conn, owner_id=owner_id, look=look, names=names, at=NOON)
 
 
+async def find(conn: Connection, name: str) -> Banner:
+    found = await select_banner_with_snapshot(conn, name)
+    assert found is not None
+    return found[0]
+
+
 async def test_a_banner_is_found_by_its_name_in_any_case(conn: Connection) -> None:
     await upsert_portfolios(conn, [answer()])
     banner, is_new = await insert(conn)
@@ -37,8 +42,8 @@ async def test_a_banner_is_found_by_its_name_in_any_case(conn: Connection) -> No
     assert banner.published_version == 0
     assert banner.is_active
     assert banner.created_at == banner.updated_at == banner.last_requested_at == NOON
-    assert await select_banner(conn, "User-Dark") == banner
-    assert await select_banner(conn, "user-darker") is None
+    assert await find(conn, "User-Dark") == banner
+    assert await select_banner_with_snapshot(conn, "user-darker") is None
 
 
 async def test_a_banner_and_its_numbers_are_read_together(conn: Connection) -> None:
@@ -61,9 +66,7 @@ async def test_every_option_comes_back(conn: Connection) -> None:
     await upsert_portfolios(conn, [answer()])
     await insert(conn, look=look)
     name = permanent_names("user", look, owner_id=1)[0]
-    banner = await select_banner(conn, name)
-    assert banner is not None
-    assert banner.look == look
+    assert (await find(conn, name)).look == look
 
 
 async def test_a_look_longer_than_an_index_row_is_kept(conn: Connection) -> None:
@@ -152,11 +155,8 @@ async def test_touching_notes_the_latest_request(conn: Connection) -> None:
     await insert(conn, 2, login="other")
     asked = {"user-dark": NOON + HOUR, "other-dark": NOON - HOUR, "never-made": NOON}
     assert await touch_banners(conn, asked) == [1]
-    mine, other = await select_banner(conn, "user-dark"), await select_banner(conn, "other-dark")
-    assert mine is not None
-    assert other is not None
-    assert mine.last_requested_at == NOON + HOUR
-    assert other.last_requested_at == NOON
+    assert (await find(conn, "user-dark")).last_requested_at == NOON + HOUR
+    assert (await find(conn, "other-dark")).last_requested_at == NOON
     assert await touch_banners(conn, {}) == []
 
 

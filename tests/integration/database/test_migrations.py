@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 
 from github_banners.database import migrations
 from github_banners.database.migrations import HEAD, migrate
+from github_banners.database.migrations.versions import first_tables
 from github_banners.errors import DatabaseUnavailable, Misconfigured
 
 pytestmark = pytest.mark.postgres
@@ -33,6 +34,20 @@ async def test_makes_the_tables_and_can_be_repeated(empty_conninfo: str) -> None
     made = {"users", "logins", "repositories", "banners", "accounts", "alembic_version"}
     assert tables(empty_conninfo) == made
     assert revision(empty_conninfo) == [(HEAD,)]
+
+
+async def test_tables_of_the_first_version_are_brought_on_and_keep_what_they_hold(
+    empty_conninfo: str,
+) -> None:
+    with psycopg.connect(empty_conninfo) as conn:
+        conn.execute(first_tables._TABLES)
+        conn.execute("create table alembic_version (version_num varchar(32) primary key)")
+        conn.execute("insert into alembic_version values ('0001')")
+        conn.execute("insert into accounts values ('a', 'core', 5, 5000, now(), now())")
+    await migrate(empty_conninfo)
+    assert revision(empty_conninfo) == [(HEAD,)]
+    with psycopg.connect(empty_conninfo) as conn:
+        assert conn.execute("select account from accounts").fetchall() == [("a",)]
 
 
 async def test_several_at_once_in_one_process(empty_conninfo: str) -> None:

@@ -10,6 +10,7 @@ from github_banners.database.queue import (
     lease_unpublished_banners,
     lease_user,
     mark_published,
+    release_banners,
     release_user,
     release_users,
     schedule_users,
@@ -247,6 +248,17 @@ async def test_a_banner_is_published_until_somebody_says_it_is(conn: Connection)
     await mark_published(conn, {first.id: first.version})
     [(second, _)] = await lease_unpublished_banners(conn, now=NOON + LEASE)
     assert second.owner_id == 2
+
+
+async def test_banners_that_fail_for_ever_hold_up_no_others(conn: Connection) -> None:
+    await keep(conn, 1, 2, 3)
+    tried = []
+    for minute in range(4):
+        now = NOON + minute * timedelta(minutes=1)
+        [(banner, _)] = await lease_unpublished_banners(conn, now=now, limit=1)
+        await release_banners(conn, {banner.id: now})
+        tried.append(banner.owner_id)
+    assert tried == [1, 2, 3, 1]
 
 
 async def test_a_version_that_rose_meanwhile_is_published_too(conn: Connection) -> None:

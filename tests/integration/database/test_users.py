@@ -5,14 +5,13 @@ from itertools import pairwise
 import psycopg
 import pytest
 
-from github_banners.database.banners import insert_banner, select_banner
+from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
 from github_banners.database.users import (
     CHANGED_CHANNEL,
     mark_gone,
     select_snapshot,
     select_snapshot_by_id,
-    select_versions,
     upsert_portfolios,
 )
 from github_banners.look import Look, Theme
@@ -40,7 +39,6 @@ async def test_keeps_an_answer(conn: Connection) -> None:
     assert not saved.is_gone
     assert await select_snapshot_by_id(conn, 1) == saved
     assert await select_snapshot(conn, "uSER-1") == saved
-    assert await select_versions(conn, [1, 2]) == {1: (saved.version, NOON)}
 
 
 async def test_unknown_owners_are_none(conn: Connection) -> None:
@@ -175,9 +173,9 @@ async def test_banners_rise_with_their_owner(conn: Connection) -> None:
     await upsert_portfolios(conn, [answer(1, stars=6, at=later), answer(2, at=later)])
     versions = {}
     for name in ("1-default", "1-dark", "2-default", "2-dark"):
-        banner = await select_banner(conn, name)
-        assert banner is not None
-        versions[name] = banner.version
+        found = await select_banner_with_snapshot(conn, name)
+        assert found is not None
+        versions[name] = found[0].version
     risen, unrisen = microseconds(later), microseconds(NOON)
     assert versions == {
         "1-default": risen, "1-dark": risen, "2-default": unrisen, "2-dark": unrisen

@@ -16,7 +16,7 @@ from github_banners.database.connect import unavailable
 from github_banners.database.refusals import explain_refusal
 from github_banners.errors import Misconfigured
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `versions`."""
 
 _LOCK_KEY = 0x62616E6E657273  # "banners": any number that all our processes agree on

@@ -1,0 +1,17 @@
+"""Banners that failed are handed on after all others."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_INDEX = """
+drop index banners_unpublished;
+create index banners_unpublished on banners (publish_leased_until nulls first, id)
+    where is_active and published_version < version;
+"""
+
+
+def upgrade() -> None:
+    """Sort them by when they were last tried."""
+    op.execute(_INDEX)
