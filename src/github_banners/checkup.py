@@ -1,11 +1,13 @@
 """
-A look at the whole set-up before it serves: settings, database, GitHub and every token.
+A look at the whole set-up before it serves: settings, database, banners, neighbours, GitHub, tokens.
 
 Starts nothing, changes nothing, and shows of a token no more than the beginning of its SHA-256.
 """
 
+import os
+import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,18 +18,30 @@ from github_banners.database.condition import (
     find_embedded,
     inspect,
 )
-from github_banners.errors import DatabaseUnavailable, Misconfigured
+from github_banners.errors import (
+    BannersError,
+    DatabaseUnavailable,
+    Misconfigured,
+)
 from github_banners.github import rest
 from github_banners.github.accounts import Key, accounts_of, join
 from github_banners.github.graphql import Viewer
 from github_banners.github.holders import ask_holder
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
 from github_banners.github.sender import Refused, Sender, open_http
-from github_banners.model import Clock
-from github_banners.settings import Settings
+from github_banners.look import Look
+from github_banners.messages import calls
+from github_banners.messages.events import TOPIC
+from github_banners.messages.signing import Signer
+from github_banners.messages.topics import partitions_of
+from github_banners.model import Clock, Owner, Snapshot, Stats
+from github_banners.settings import Service, Settings
+from github_banners.storage.store import folder_of
 
 _WIDTH = 80
 _EXPIRY_WARNING = timedelta(days=14)
+_NEIGHBOUR_TIMEOUT = timedelta(seconds=5)
+_LEAST_FREE_MIB = 64
 _REFUSALS = {
     FailureKind.BAD_TOKEN: "is refused: revoked, expired or mistyped",
     FailureKind.SUSPENDED: "is refused: its account is suspended",
@@ -91,13 +105,20 @@ async def check_up(
     """
     Ask everything that the service would ask.
 
-    `chosen` names the variables that are set; `data_dir` is where the embedded database would be.
+    `chosen` names the variables that are set; below `data_dir` the embedded database and the banners
+    are kept where settings name no other place.
     """
     words = f"fine; set: {', '.join(chosen)}" if chosen else "fine; none is set"
-    database = await _check_database(settings, data_dir)
+    parts = [
+        Finding("settings", words),
+        await _check_database(settings, data_dir / "postgresql"),
+        *(await _check_neighbours(settings, clock=clock)),
+    ]
+    if settings.storage_base_url is None:
+        store = settings.banners_storage_url or (data_dir / "banners").as_uri()
+        parts.append(_check_folder("banners", folder_of(store)))
     tokens = await _check_tokens(settings, clock=clock)
-    parts = (Finding("settings", words), database, _github(settings, tokens))
-    return Checkup(parts, tokens, clock())
+    return Checkup([*parts, _github(settings, tokens)], tokens, clock())
 
 
 async def _check_database(settings: Settings, data_dir: Path) -> Finding:
@@ -108,8 +129,9 @@ async def _check_database(settings: Settings, data_dir: Path) -> Finding:
             place = f"embedded, in {data_dir}"
             conninfo = find_embedded(data_dir)
         if conninfo is None:
+            folder = _check_folder("database", data_dir)
             words = f"{place}: not running, `serve` starts it"
-            return Finding("database", words)
+            return folder if folder.is_broken else Finding("database", words)
         return _judge(await inspect(conninfo), place)
     except Misconfigured as error:
         return Finding("database", f"does not work: {error}", is_broken=True)
@@ -129,6 +151,49 @@ def _judge(condition: Condition, place: str) -> Finding:
     else:
         words += ": tables up to date"
     return Finding("database", words, is_broken=condition.is_too_old or condition.is_ahead)
+
+
+def _check_folder(part: str, folder: Path) -> Finding:
+    """See whether files can be made in a folder, which need not be there yet."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        return Finding(part, f"{there} is not ours to write to", is_broken=True)
+    free_mib = shutil.disk_usage(there).free >> 20
+    words = f"kept in {folder}, {free_mib:,} MiB free"
+    return Finding(part, words, is_broken=free_mib < _LEAST_FREE_MIB)
+
+
+async def _check_neighbours(settings: Settings, *, clock: Clock) -> list[Finding]:
+    """Call, as the api does, every service that the settings name."""
+    found = []
+    signer = Signer(settings.signing_keys[0], service=Service.API, clock=clock)
+    async with calls.open_http(timeout=_NEIGHBOUR_TIMEOUT) as http:
+        if url := settings.renderer_base_url:
+            renderer = calls.Renderer(http, base_url=url, signer=signer)
+            drawing = renderer.draw(_example(clock), Look())
+            found.append(await _check_call("renderer", f"{url} draws", drawing))
+        if url := settings.storage_base_url:
+            storage = calls.Storage(http, base_url=url, signer=signer)
+            found.append(await _check_call("storage", f"{url} can be read", storage.get("check")))
+    if brokers := settings.kafka_brokers_addrs:
+        words = f"{', '.join(brokers)} has {TOPIC}"
+        found.append(await _check_call("Kafka", words, partitions_of(brokers, TOPIC)))
+    return found
+
+
+async def _check_call(part: str, words: str, call: Awaitable[object]) -> Finding:
+    try:
+        await call
+    except BannersError as error:
+        words = f"does not work: {error}"
+        if "signature refused" in words:
+            words += "; SERVICES_SECRET_KEY and the clocks must be the same there and here"
+        return Finding(part, words, is_broken=True)
+    return Finding(part, words)
+
+
+def _example(clock: Clock) -> Snapshot:
+    return Snapshot(Owner(0, "check", None, None), Stats(0, 0, 0, 0, 0, {}), clock())
 
 
 async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFinding]:

@@ -81,6 +81,26 @@ def with_trace(estate: Estate, name: str, trace_id: str) -> list[str]:
     return [one["event"] for one in estate.events(name) if one.get("trace_id") == trace_id]
 
 
+def test_check_asks_every_neighbour(estate: Estate) -> None:
+    asked = run("check", env=estate.environment("api"))
+    told = " ".join(asked.stdout.split())
+    assert asked.returncode == 0, asked.stdout
+    assert f"renderer {estate.address('renderer')} draws" in told
+    assert f"storage {estate.address('storage')} can be read" in told
+    assert f"Kafka {','.join(estate.broker.addresses)} has {TOPIC}" in told
+
+
+def test_check_tells_which_neighbour_does_not_work(estate: Estate) -> None:
+    stranger = run("check", env={**estate.environment("api"), "SERVICES_SECRET_KEY": "another"})
+    assert stranger.returncode == 1
+    assert stranger.stdout.count("signature refused") == 2
+    nowhere = {"RENDERER_BASE_URL": "http://127.0.0.1:1", "KAFKA_BROKERS_ADDRS": "127.0.0.1:1"}
+    alone = run("check", env={**estate.environment("api"), **nowhere})
+    broken = [line.split()[0] for line in alone.stdout.splitlines() if "does not work" in line]
+    assert (alone.returncode, broken) == (1, ["renderer", "Kafka"])
+    assert (stranger.stderr, alone.stderr) == ("", "")
+
+
 def test_a_preview_is_drawn_by_the_renderer(estate: Estate, camo: Camo) -> None:
     before = estate.metric("api", BY_RENDERER)
     assert camo.fetch(preview(estate["api"], never_seen())).shows_numbers

@@ -40,7 +40,7 @@ ARROWS: Mapping[str, set[str]] = {
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
     "app": NOUNS | DOORS | {"database", "drawing", "messages", "serving"},
-    "checkup": NOUNS | {"github", "database"},
+    "checkup": NOUNS | {"github", "database", "messages", "storage"},
     "launch": {"app", "serving", "settings"},
     "sketch": NOUNS | {"github", "stats", "drawing"},
     "cli": NOUNS

@@ -1,13 +1,23 @@
 """What a check-up finds, and how it is written down; GitHub is no more than a function here."""
 
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from github_banners.checkup import Checkup, Finding, TokenFinding, _check_token, _github, _judge
+from github_banners.checkup import (
+    Checkup,
+    Finding,
+    TokenFinding,
+    _check_folder,
+    _check_token,
+    _github,
+    _judge,
+)
 from github_banners.database.condition import Condition
 from github_banners.database.migrations import HEAD
 from github_banners.github.accounts import Account, Key, accounts_of
@@ -210,3 +220,23 @@ async def test_an_enterprise_server_that_limits_nobody() -> None:
 async def test_an_address_that_is_no_github(tokens: tuple[str, ...]) -> None:
     finding = await asked({}, *tokens)
     assert finding.is_broken
+
+
+def test_a_folder_need_not_be_there_yet(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+    found = _check_folder("banners", folder)
+    assert not found.is_broken
+    assert found.words.startswith(f"kept in {folder}, ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = _check_folder("banners", tmp_path / "file" / "banners")
+    assert found == Finding("banners", f"{tmp_path}/file is not ours to write to", is_broken=True)
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 1 << 20))
+    found = _check_folder("banners", tmp_path)
+    assert found == Finding("banners", f"kept in {tmp_path}, 1 MiB free", is_broken=True)

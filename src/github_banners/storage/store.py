@@ -51,6 +51,15 @@ def open_store(url: str) -> "Store":
 
     :raises InvalidSettings: it is not the address of a folder
     """
+    return Store(folder_of(url))
+
+
+def folder_of(url: str) -> Path:
+    """
+    Read the address of a folder.
+
+    :raises InvalidSettings: it is none
+    """
     parts = urlsplit(url)
     path = unquote(parts.path)
     is_plain = not (parts.query or parts.fragment or "\0" in path)
@@ -62,7 +71,7 @@ def open_store(url: str) -> "Store":
     ):
         example = "file:///var/lib/github-banners"
         raise InvalidSettings([f"BANNERS_STORAGE_URL must be a folder such as {example}"])
-    return Store(Path(path))
+    return Path(path)
 
 
 class Store:
