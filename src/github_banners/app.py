@@ -37,10 +37,10 @@ _KNOCK_SECONDS = 5.0
 
 @asynccontextmanager
 async def open_all_in_one(
-    settings: Settings, *, conninfo: str, data_dir: Path, clock: Clock = utc_now
+    settings: Settings, *, conninfo: str, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
-    """Open everything; drawn banners are kept below `data_dir` unless a setting says otherwise."""
-    store = open_store(settings.banners_storage_url or (data_dir / "banners").as_uri())
+    """Open everything; drawn banners are kept in `banners_dir` unless a setting says otherwise."""
+    store = open_store(settings.banners_storage_url or banners_dir.as_uri())
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         event = event_of(_update(banner, snapshot), produced_at=clock())

@@ -87,7 +87,7 @@ class Checkup:
         return not any(are_broken)
 
     def to_text(self) -> str:
-        """Write it down for a person, in lines of 80 columns where names allow it."""
+        """Write it down for a person; notes in lines of 80 columns where names allow it."""
         lines = [*_aligned([(one.part, one.words) for one in self.parts]), ""]
         if rows := [_row(one) for one in self.tokens if not one.is_broken]:
             head = ("token", "account", "left for REST", "left for GraphQL")
@@ -100,22 +100,27 @@ class Checkup:
 
 
 async def check_up(
-    settings: Settings, *, chosen: Sequence[str], data_dir: Path, clock: Clock
+    settings: Settings,
+    *,
+    chosen: Sequence[str],
+    database_dir: Path,
+    banners_dir: Path,
+    clock: Clock,
 ) -> Checkup:
     """
     Ask everything that the service would ask.
 
-    `chosen` names the variables that are set; below `data_dir` the embedded database and the banners
-    are kept where settings name no other place.
+    `chosen` names the variables that are set; the folders are those of the embedded database and of
+    drawn banners where settings name no other.
     """
     words = f"fine; set: {', '.join(chosen)}" if chosen else "fine; none is set"
     parts = [
         Finding("settings", words),
-        await _check_database(settings, data_dir / "postgresql"),
+        await _check_database(settings, database_dir),
         *(await _check_neighbours(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
-        store = settings.banners_storage_url or (data_dir / "banners").as_uri()
+        store = settings.banners_storage_url or banners_dir.as_uri()
         parts.append(_check_folder("banners", folder_of(store)))
     tokens = await _check_tokens(settings, clock=clock)
     return Checkup([*parts, _github(settings, tokens)], tokens, clock())
@@ -155,12 +160,18 @@ def _judge(condition: Condition, place: str) -> Finding:
 
 def _check_folder(part: str, folder: Path) -> Finding:
     """See whether files can be made in a folder, which need not be there yet."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        return Finding(part, f"{there} is not ours to write to", is_broken=True)
-    free_mib = shutil.disk_usage(there).free >> 20
+    try:
+        there = next(one for one in (folder, *folder.parents) if one.exists())
+        is_ours = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        free_mib = shutil.disk_usage(there).free >> 20
+    except OSError as error:
+        return Finding(part, f"{folder} can't be used: {error.strerror}", is_broken=True)
+    if not is_ours:
+        return Finding(part, f"{folder} can't be used: {there} is not ours to write to", True)
     words = f"kept in {folder}, {free_mib:,} MiB free"
-    return Finding(part, words, is_broken=free_mib < _LEAST_FREE_MIB)
+    if free_mib < _LEAST_FREE_MIB:
+        return Finding(part, f"{words}: that is too little", is_broken=True)
+    return Finding(part, words)
 
 
 async def _check_neighbours(settings: Settings, *, clock: Clock) -> list[Finding]:
@@ -185,10 +196,7 @@ async def _check_call(part: str, words: str, call: Awaitable[object]) -> Finding
     try:
         await call
     except BannersError as error:
-        words = f"does not work: {error}"
-        if "signature refused" in words:
-            words += "; SERVICES_SECRET_KEY and the clocks must be the same there and here"
-        return Finding(part, words, is_broken=True)
+        return Finding(part, f"does not work: {error}", is_broken=True)
     return Finding(part, words)
 
 

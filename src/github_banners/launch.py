@@ -18,7 +18,7 @@ class Plan(msgspec.Struct, frozen=True):
     """What the parent of several processes has decided for them."""
 
     conninfo: str
-    data_dir: str
+    banners_dir: str
     port: int
     metrics_port: int | None = None
     github_api_url: str | None = None
@@ -94,7 +94,7 @@ async def _serving(settings: Settings, plan: Plan) -> AsyncIterator[list[asyncio
 
     if plan.github_api_url is not None:
         settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
-    opened = open_all_in_one(settings, conninfo=plan.conninfo, data_dir=Path(plan.data_dir))
+    opened = open_all_in_one(settings, conninfo=plan.conninfo, banners_dir=Path(plan.banners_dir))
     async with (
         opened as service,
         serving(

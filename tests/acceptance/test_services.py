@@ -90,17 +90,6 @@ def test_check_asks_every_neighbour(estate: Estate) -> None:
     assert f"Kafka {','.join(estate.broker.addresses)} has {TOPIC}" in told
 
 
-def test_check_tells_which_neighbour_does_not_work(estate: Estate) -> None:
-    stranger = run("check", env={**estate.environment("api"), "SERVICES_SECRET_KEY": "another"})
-    assert stranger.returncode == 1
-    assert stranger.stdout.count("signature refused") == 2
-    nowhere = {"RENDERER_BASE_URL": "http://127.0.0.1:1", "KAFKA_BROKERS_ADDRS": "127.0.0.1:1"}
-    alone = run("check", env={**estate.environment("api"), **nowhere})
-    broken = [line.split()[0] for line in alone.stdout.splitlines() if "does not work" in line]
-    assert (alone.returncode, broken) == (1, ["renderer", "Kafka"])
-    assert (stranger.stderr, alone.stderr) == ("", "")
-
-
 def test_a_preview_is_drawn_by_the_renderer(estate: Estate, camo: Camo) -> None:
     before = estate.metric("api", BY_RENDERER)
     assert camo.fetch(preview(estate["api"], never_seen())).shows_numbers
@@ -233,6 +222,21 @@ def test_the_key_is_changed_without_a_refusal(estate: Estate, camo: Camo) -> Non
     refused = [one for one in estate.events("storage") if one["event"] == "gate.refused"]
     refused += [one for one in estate.events("renderer") if one["event"] == "gate.refused"]
     assert refused == []
+
+
+def test_check_tells_which_neighbour_does_not_work(estate: Estate) -> None:
+    stranger = run("check", env={**estate.environment("api"), "SERVICES_SECRET_KEY": "another"})
+    assert stranger.returncode == 1
+    assert stranger.stdout.count("signature refused") == 2
+    swapped = {"RENDERER_BASE_URL": estate.address("storage")}
+    swapped["STORAGE_BASE_URL"] = estate.address("renderer")
+    crossed = run("check", env={**estate.environment("api"), **swapped})
+    assert crossed.stdout.count("does not work") == 2
+    nowhere = {"RENDERER_BASE_URL": "http://127.0.0.1:1", "KAFKA_BROKERS_ADDRS": "127.0.0.1:1"}
+    alone = run("check", env={**estate.environment("api"), **nowhere})
+    broken = [line.split()[0] for line in alone.stdout.splitlines() if "does not work" in line]
+    assert (alone.returncode, broken) == (1, ["renderer", "Kafka"])
+    assert (stranger.stderr, alone.stderr) == ("", "")
 
 
 def test_what_can_never_work_is_set_aside_and_can_be_sent_again(estate: Estate) -> None:

@@ -1,5 +1,6 @@
 """What a check-up finds, and how it is written down; GitHub is no more than a function here."""
 
+import errno
 import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -233,10 +234,20 @@ def test_a_folder_need_not_be_there_yet(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = _check_folder("banners", tmp_path / "file" / "banners")
-    assert found == Finding("banners", f"{tmp_path}/file is not ours to write to", is_broken=True)
+    assert found.is_broken
+    assert "can't be used" in found.words
+
+
+def test_a_folder_behind_a_closed_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    words = f"{tmp_path} can't be used: Permission denied"
+    assert _check_folder("banners", tmp_path) == Finding("banners", words, is_broken=True)
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 1 << 20))
     found = _check_folder("banners", tmp_path)
-    assert found == Finding("banners", f"kept in {tmp_path}, 1 MiB free", is_broken=True)
+    assert found == Finding("banners", f"kept in {tmp_path}, 1 MiB free: that is too little", True)

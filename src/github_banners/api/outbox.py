@@ -76,7 +76,7 @@ class Outbox:
 
     async def publish_batch(self) -> int:
         """
-        Hand on one batch, those that failed before after all others; returns how many were taken.
+        Hand on one batch, of which what failed before is the last choice; returns how many it was.
 
         A banner that nobody can take keeps its lease, and nobody else waits for it.
 

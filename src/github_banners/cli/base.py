@@ -85,6 +85,11 @@ def default_data_dir() -> Path:
     return (Path(base).absolute() if base else Path.home() / ".local" / "share") / "github-banners"
 
 
+def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
+    """Choose where drawn banners are kept unless BANNERS_STORAGE_URL says otherwise."""
+    return data_dir / ("demo-files" if demo else "files") / "banners"
+
+
 def sandbox_room() -> ModuleType:
     """Find the stand-in for GitHub, which is an extra."""
     try:

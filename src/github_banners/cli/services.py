@@ -12,6 +12,7 @@ import typer
 
 from github_banners.cli.base import (
     app,
+    default_banners_dir,
     default_data_dir,
     read_settings,
     run,
@@ -45,8 +46,8 @@ def serve(
     port = claim_port(settings.host, settings.port)
     data_dir = settings.data_dir or default_data_dir()
     with running_service(), _conninfo(settings, data_dir, demo=demo) as conninfo:
-        files = str(data_dir / ("demo-files" if demo else "files"))
-        plan = Plan(conninfo, files, port, settings.metrics_port)
+        banners_dir = str(default_banners_dir(data_dir, demo=demo))
+        plan = Plan(conninfo, banners_dir, port, settings.metrics_port)
         run(_serve(settings, plan, demo=demo, workers=workers))
 
 
@@ -98,7 +99,7 @@ def storage() -> None:
     from github_banners.storage.app import open_storage
 
     def opened(settings: Settings) -> Any:
-        folder = (settings.data_dir or default_data_dir()) / "files" / "banners"
+        folder = default_banners_dir(settings.data_dir or default_data_dir())
         return open_storage(settings, default_url=folder.as_uri())
 
     _serve_alone(Service.STORAGE, opened)

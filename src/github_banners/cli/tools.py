@@ -10,6 +10,7 @@ import typer
 
 from github_banners.cli.base import (
     app,
+    default_banners_dir,
     default_data_dir,
     fail,
     read_settings,
@@ -85,8 +86,9 @@ def check() -> None:
     Look whether everything works before it serves; starts and changes nothing.
 
     Names every setting that can't be used, asks the database, GitHub and the services that settings
-    name, and tells of each token whose it is and what it has left. The exit code is 0 when everything needed works, 1 when
-    something does not answer as it should, 2 when settings are wrong.
+    name, and tells of each token whose it is and what it has left. The exit code is 0 when
+    everything needed works, 1 when something does not answer as it should, 2 when settings are
+    wrong.
     """
     from github_banners.checkup import check_up
     from github_banners.model import utc_now
@@ -94,7 +96,13 @@ def check() -> None:
     settings = read_settings(is_quiet=True)
     chosen = [name for name in VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
     data_dir = settings.data_dir or default_data_dir()
-    checking = check_up(settings, chosen=chosen, data_dir=data_dir, clock=utc_now)
+    checking = check_up(
+        settings,
+        chosen=chosen,
+        database_dir=data_dir / "postgresql",
+        banners_dir=default_banners_dir(data_dir),
+        clock=utc_now,
+    )
     found = asyncio.run(checking)
     typer.echo(found.to_text())
     sys.exit(0 if found.is_well else 1)

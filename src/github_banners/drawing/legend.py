@@ -1,8 +1,9 @@
 """
 The legend under a bar: names and percentages flowing in rows.
 
-Positions only, and how many languages there is room for. The flow spaces by less than the estimated widths, so that on usual fonts the gaps
-look even, and wraps by the full ones, so that on the widest nothing leaves the card.
+Positions only, and how many languages there is room for. The flow spaces by less than the estimated
+widths, so that on usual fonts the gaps look even, and wraps by the full ones, so that on the widest
+nothing leaves the card.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,10 +70,11 @@ def longest(
     ranking: Ranking, keep: int, lay: Callable[[Sequence[Share]], Sequence[Item] | None]
 ) -> Legend:
     """Show as many languages as can be laid out, at most `keep` and Other."""
-    while shown := ranking.top(keep):
+    while keep >= 0 and (shown := ranking.top(keep)):
         if (items := lay(shown)) is not None:
             return Legend(shown, items)
-        keep = min(keep, len(shown)) - 1
+        # Other never stands for one: after all that there are come all but two.
+        keep = min(keep, ranking.number - 1) - 1
     return Legend((), ())
 
 

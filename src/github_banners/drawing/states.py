@@ -5,7 +5,7 @@ Chooses a sign and what is said for each kind of error; the words are in `locale
 sentence goes into the description; details never reach a picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,16 +15,22 @@ from github_banners.drawing.figures import digits
 from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.locales import (
     Explanations,
-    Saying,
     foreign,
     is_right_to_left,
     wait,
     words,
 )
-from github_banners.drawing.text import Fitted, fit, fit_between
+from github_banners.drawing.text import Fitted, fit, fit_between, width
 from github_banners.drawing.themes import scheme
-from github_banners.errors import BannersError, InvalidInput, State
-from github_banners.look import Look
+from github_banners.errors import (
+    BannersError,
+    InvalidInput,
+    NotFound,
+    State,
+    StillCounting,
+    TooManyRequests,
+)
+from github_banners.look import Look, allowed_values
 
 _GROUP_HEIGHT = 220
 _ROOM = 372
@@ -39,7 +45,6 @@ _STRIP_SIZES, _STRIP_SIGN_X, _STRIP_X, _STRIP_PADDING = (14.5, 13.5, 12.5), 24, 
 _NARROW_FROM, _NARROW_GROWTH = 640, 1.9
 _LINES_MIDDLE_Y = 145.5
 _FOREIGN = "\x00"  # stands for the foreign text until a headline is divided there
-_YES_OR_NO = ("true", "false")
 
 
 class Sign(msgspec.Struct, frozen=True, gc=False):
@@ -86,11 +91,11 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Told(NamedTuple):
-    """A headline around a foreign text, what happened, what to do."""
+    """Three lines; of headline and advice the middle is foreign, and gives way to a short room."""
 
     headline: tuple[str, str, str]
     what: str
-    advice: str
+    advice: tuple[str, str, str]
 
 
 _QUESTION = Sign("M-3.8-3.4a3.8 3.8 0 1 1 5.6 3.4Q0 1.1 0 3.2M0 7.4v.1", is_broken=True)
@@ -154,7 +159,7 @@ def _group(told: _Told, ground: Ground) -> Setting:
         lines=(
             Line("t", 122 + dy, headline),
             Line("m", 147 + dy, fit(told.what, _WHAT_SIZES, _ROOM)),
-            Line("e", 182 + dy, fit(told.advice, _ADVICE_SIZES, _ROOM, bold=True)),
+            Line("e", 182 + dy, fit_between(*told.advice, _ADVICE_SIZES, _ROOM, bold=True)),
         ),
         narrow=_narrow(x, ground.height / 2, dy) if ground.width > _NARROW_FROM else "",
     )
@@ -171,62 +176,79 @@ def _narrow(x: float, y: float, dy: int) -> str:
 def _told(error: BannersError, host: str, locale: str) -> _Told:
     """Choose what is said and fill it in."""
     said = words(locale).explanations
-    duration, when = wait(int(getattr(error, "retry_after_seconds", 60)), locale)
-    field = clean(getattr(error, "field", "username"))
-    fields = {
-        "name": foreign(_FOREIGN, locale),
-        "value": foreign(_FOREIGN, locale),
-        "field": foreign(field, locale),
-        "option": foreign(f"{field}=", locale),
-        "wish": foreign(f"{field}={clean(getattr(error, 'meant', None) or '')}", locale),
-        "values": _values(getattr(error, "allowed", ()), said.phrases, locale),
-        "host": foreign(host, locale),
-        "duration": duration,
-        "when": when,
-    }
-    saying = _saying(error, said, host)
-    before, mark, after = saying.headline.format_map(fields).partition(_FOREIGN)
-    text = clean(str(getattr(error, "value" if hasattr(error, "value") else "name", "")))
+    if isinstance(error, InvalidInput) and error.field != "query":
+        return _told_of_input(error, said, host, locale)
+    saying = said.states[error.state]
+    name = clean(error.name) if isinstance(error, NotFound | StillCounting) else ""
+    seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
+    duration, when = wait(seconds, locale)
+    is_nowhere = error.state is State.UNKNOWN_BANNER and not host
     return _Told(
-        headline=(before, text if mark else "", after),
+        headline=_filled(saying.headline, name, locale),
         what=saying.what,
-        advice=saying.advice.format_map(fields),
+        advice=_filled(
+            said.advice.start_page if is_nowhere else saying.advice,
+            host,
+            locale,
+            option=foreign("username=", locale),
+            duration=duration,
+            when=when,
+        ),
     )
 
 
-def _values(allowed: Sequence[str], phrases: Mapping[str, str], locale: str) -> str:
-    """List what may stand in place of a wrong value, or describe it."""
-    listed = ", ".join(map(clean, allowed))
-    return phrases.get(listed) or foreign(listed, locale)
-
-
-def _saying(error: BannersError, said: Explanations, host: str) -> Saying:
-    if error.state is State.INVALID_OPTION:
-        return _saying_of_input(error, said, host)
-    saying: Saying = getattr(said, error.state.replace("-", "_"))
-    if error.state is State.UNKNOWN_BANNER and not host:
-        return msgspec.structs.replace(saying, advice=said.advice.start_page)
-    return saying
-
-
-def _saying_of_input(error: BannersError, said: Explanations, host: str) -> Saying:
-    if not isinstance(error, InvalidInput) or error.field == "query":
-        return said.odd
+def _told_of_input(error: InvalidInput, said: Explanations, host: str, locale: str) -> _Told:
+    field, value = clean(error.field), clean(error.value)
     if error.field == "username":
-        return said.impossible_name if error.value.strip() else said.no_name
-    if not clean(error.value):
-        saying = said.no_value
-    elif len(error.allowed) == 1 or error.allowed == _YES_OR_NO:
-        saying = said.impossible_value
-    else:
-        saying = said.no_such_value
-    return msgspec.structs.replace(saying, advice=_advice(error, said, host))
+        saying = said.impossible_name if value else said.no_name
+        option = foreign("username=", locale)
+        return _Told(
+            headline=_filled(saying.headline, value, locale),
+            what=saying.what,
+            advice=_filled(saying.advice, "", locale, option=option),
+        )
+    headline = said.option.no_such_value
+    if not value:
+        headline = said.option.no_value
+    elif len(error.allowed) == 1 or error.allowed == allowed_values("border"):
+        headline = said.option.impossible_value
+    return _Told(
+        headline=_filled(headline, value, locale, field=foreign(field, locale)),
+        what=said.option.what,
+        advice=_advice(error, said, host, locale),
+    )
 
 
-def _advice(error: InvalidInput, said: Explanations, host: str) -> str:
+def _advice(
+    error: InvalidInput, said: Explanations, host: str, locale: str
+) -> tuple[str, str, str]:
     """Offer the nearest value, else say what may stand there or where that is listed."""
-    if error.meant is not None:
-        return said.no_such_value.advice
+    field = clean(error.field)
+    if (meant := error.meant) is not None:
+        wish = foreign(f"{field}={clean(meant)}", locale)
+        return _filled(said.advice.meant, "", locale, wish=wish)
     if error.field == "type" and host:
-        return said.advice.types
-    return said.impossible_value.advice if error.allowed else said.advice.check
+        return _filled(said.advice.types, host, locale)
+    if not error.allowed:
+        return _filled(said.advice.check, "", locale, option=foreign(f"{field}=", locale))
+    before, _, after = _filled(said.advice.values, "", locale)
+    phrase = said.phrases.get(error.allowed[0]) if len(error.allowed) == 1 else None
+    room = _ROOM - width(before + after, _ADVICE_SIZES[-1], bold=True)
+    return before, phrase or _first_of(error.allowed, room), after
+
+
+def _first_of(allowed: Sequence[str], room: float) -> str:
+    """List as many values as there is room for."""
+    listed = list(map(clean, allowed))
+    text = ", ".join(listed)
+    while len(listed) > 1 and width(text, _ADVICE_SIZES[-1], bold=True) > room:
+        listed.pop()
+        text = ", ".join([*listed, "…"])
+    return text
+
+
+def _filled(pattern: str, text: str, locale: str, **fields: str) -> tuple[str, str, str]:
+    """Fill in a sentence, and divide it around the text that stands for a name or a value."""
+    marked = dict.fromkeys(("name", "value", "values", "host"), foreign(_FOREIGN, locale))
+    before, mark, after = pattern.format_map({**marked, **fields}).partition(_FOREIGN)
+    return before, text if mark else "", after

@@ -18,6 +18,7 @@ from github_banners.errors import (
     RendererUnavailable,
     StorageUnavailable,
     Unavailable,
+    UnknownBanner,
     UnreadableMessage,
 )
 from github_banners.look import Look
@@ -31,6 +32,7 @@ _CONNECT_SECONDS = 1.0
 _MOST_CONNECTIONS = 64
 _MOST_SHOWN_CHARACTERS = 200
 _HOPELESS = {400, 413, 422}
+_NO_BANNER = UnknownBanner.sentence.encode()
 # A connection that the other side closed while it lay in the pool; the call never arrived.
 _CLOSED_MEANWHILE = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
@@ -83,6 +85,8 @@ class _Calls:
             return answer
         kind = Rejected if self.is_available else self._away
         words = answer.text[:_MOST_SHOWN_CHARACTERS]
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
+            words += "; SERVICES_SECRET_KEY and the clock must be the same there and here"
         raise kind(f"{method} {path} was answered with {answer.status_code}: {words}")
 
     async def knock(self) -> None:
@@ -186,7 +190,7 @@ class Storage:
         :raises StorageUnavailable: it can't be read now
         """
         answer = await self._calls.send("GET", f"/banners/{quote(name, safe='')}")
-        if answer.status_code == httpx2.codes.NOT_FOUND:
+        if answer.status_code == httpx2.codes.NOT_FOUND and _NO_BANNER in answer.content:
             return None
         if not _is_picture(answer):
             raise self._calls.unusable("what came was no picture")

@@ -19,8 +19,8 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 from github_banners.errors import BrokerUnavailable, Rejected
 from github_banners.messages.events import Record
 
-FOREIGN = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError)
-"""What aiokafka raises; time-outs are an OSError."""
+FOREIGN = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError, UnicodeError)
+"""What aiokafka raises; time-outs are an OSError, a host that no name can have a UnicodeError."""
 
 LARGEST_EVENT_BYTES = 1_000_000
 """Below what a topic takes unless told otherwise (`max.message.bytes`, 1,048,588)."""

@@ -17,6 +17,14 @@ from github_banners.errors import DatabaseUnavailable, Misconfigured
 pytestmark = pytest.mark.postgres
 
 
+_AN_OWNER_WITH_A_BANNER = """
+    insert into users (id, login, total_repos, original_repos, forked_repos, total_stars, total_forks,
+        languages, version, fetched_at) values (1, 'Ada', 0, 0, 0, 0, 0, '{}', 1, now());
+    insert into banners (owner_id, name, look, look_digest, version, storage_path, created_at,
+        updated_at, last_requested_at) values (1, 'ada-dark', '{}', '', 1, 'x', now(), now(), now())
+"""
+
+
 def tables(conninfo: str) -> set[str]:
     query = "select tablename from pg_tables where schemaname = 'public'"
     with psycopg.connect(conninfo) as conn:
@@ -43,11 +51,14 @@ async def test_tables_of_the_first_version_are_brought_on_and_keep_what_they_hol
         conn.execute(first_tables._TABLES)
         conn.execute("create table alembic_version (version_num varchar(32) primary key)")
         conn.execute("insert into alembic_version values ('0001')")
-        conn.execute("insert into accounts values ('a', 'core', 5, 5000, now(), now())")
+        conn.execute(_AN_OWNER_WITH_A_BANNER)
     await migrate(empty_conninfo)
     assert revision(empty_conninfo) == [(HEAD,)]
     with psycopg.connect(empty_conninfo) as conn:
-        assert conn.execute("select account from accounts").fetchall() == [("a",)]
+        assert conn.execute("select name from banners").fetchall() == [("ada-dark",)]
+        query = "select pg_get_indexdef('banners_unpublished'::regclass)"
+        (index,) = conn.execute(query).fetchone() or ("",)
+    assert "(publish_leased_until NULLS FIRST, id) WHERE" in index
 
 
 async def test_several_at_once_in_one_process(empty_conninfo: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from github_banners.drawing.colours import _linear, _oklab_of, contrast
 from github_banners.drawing.languages import Ranking, Share, percentages, ranked
 from github_banners.drawing.themes import scheme
-from github_banners.look import Look, Theme
+from github_banners.look import Look, Theme, allowed_values
 
 LIGHT = scheme(Look())
 KNOWN = json.loads((files("github_banners.drawing") / "language_colours.json").read_text())
@@ -116,6 +116,12 @@ def test_ranked_by_count_then_name():
         ("Go", 1),
     ]
     assert (found.number, found.whole) == (3, 5)
+
+
+def test_all_that_can_be_wished_for_is_ranked():
+    (wish,) = allowed_values("langs_count")
+    most = int(wish.rpartition(" ")[2])
+    assert len(ranking({f"L{at}": 1 for at in range(30)}).first) == most + 1
 
 
 def test_nothing_can_be_ranked():

@@ -1,6 +1,10 @@
-from github_banners.drawing.languages import Share
-from github_banners.drawing.legend import flow
+from collections.abc import Sequence
+
+from github_banners.drawing.languages import Share, ranked
+from github_banners.drawing.legend import Legend, flow, longest
 from github_banners.drawing.text import width
+from github_banners.drawing.themes import scheme
+from github_banners.look import Look
 
 SHARES = [Share("Ruby", "701516", 3, 0.75), Share("Go", "00add8", 1, 0.25)]
 
@@ -17,6 +21,19 @@ def test_items_wrap_by_their_full_width_until_the_rows_are_used_up():
     rows = flow(SHARES, x=32, room=room, baselines=(178, 199), size=14, locale="en") or []
     assert [(item.dot_x, item.dot_y) for item in rows] == [(37, 173), (37, 194)]
     assert flow(SHARES, x=32, room=room, baselines=(178,), size=14, locale="en") is None
+
+
+def test_fewer_are_shown_until_they_have_room():
+    ranking = ranked({f"L{at}": 1 for at in range(6)}, scheme=scheme(Look()), other="Other")
+    tried: list[int] = []
+
+    def lay(shown: Sequence[Share]) -> None:
+        tried.append(len(shown))
+
+    assert longest(ranking, 6, lay) == Legend((), ())
+    assert tried == [6, 5, 4, 3, 2, 1]
+    lone = ranked({"C": 1}, scheme=scheme(Look()), other="Other")
+    assert longest(lone, 6, lay) == Legend((), ())
 
 
 def test_an_endless_name_is_cut():

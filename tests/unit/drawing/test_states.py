@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from github_banners.drawing import explain
@@ -203,11 +205,12 @@ def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
 
 
 EVERY = [
-    UnknownUser("octocat"),
+    UnknownUser("sindresorhus"),
     GitHubUnavailable(),
     TooManyRequests(40),
     InvalidType("type", "drakula", TYPES),
     InvalidType("type", "qqq", TYPES),
+    InvalidOption("border_color", "turquoise", allowed_values("border_color")),
     InvalidOption("radius", "99", allowed_values("radius")),
     InvalidOption("border", "maybe", allowed_values("border")),
     InvalidOption("layout", "", allowed_values("layout")),
@@ -218,7 +221,7 @@ EVERY = [
     InvalidOption("username", "a--b"),
     InvalidOption("username", ""),
     UnknownBanner("x"),
-    StillCounting("octocat"),
+    StillCounting("sindresorhus"),
     Busy(),
     DatabaseUnavailable(),
     _OddError(),
@@ -236,9 +239,41 @@ def test_every_locale_says_all_of_it_in_its_room(locale, layout):
                 text = line.text.text
                 assert "…" not in text, text
                 assert not set("{}\x00") & set(text), text
-                foreign = [one for one in ("octocat", "drakula", "a--b") if one in text]
+                foreign = [one for one in ("sindresorhus", "drakula", "a--b") if one in text]
                 assert text.count("\u2068") == text.count("\u2069")
                 assert not foreign or ("\u2068" in text) == (locale in {"ar", "fa", "he"})
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_what_gives_way_to_a_short_room_is_foreign(locale):
+    def said(name: str) -> list[str]:
+        errors = [UnknownUser(name), StillCounting(name), InvalidOption("layout", name, ("a", "b"))]
+        errors += [UnknownBanner("x"), InvalidType("type", "qqq", TYPES)]
+        lines = [
+            line.text.text
+            for error in errors
+            for line in explanation(
+                error, Look(locale=locale), host=name, ground=Ground(846, 192)
+            ).setting.lines
+        ]
+        assert all(line.count("\u2068") == line.count("\u2069") for line in lines)
+        return [re.sub("m+…?", "M", line) for line in lines]
+
+    assert said("m" * 60) == said("m")
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_a_long_list_ends_between_two_values(locale):
+    told = explanation(
+        InvalidType("type", "qqq", allowed_values("type")),
+        Look(locale=locale),
+        host="",
+        ground=Ground(846, 192),
+    )
+    advice = told.setting.lines[2].text.text
+    assert "auto, default, dark" in advice
+    assert ", …" in advice
+    assert advice.count("\u2068") == advice.count("\u2069")
 
 
 @pytest.mark.parametrize("locale", sorted(set(Locale) - {Locale.EN}))

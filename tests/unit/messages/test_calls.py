@@ -172,7 +172,8 @@ async def test_201_is_an_answer_too() -> None:
 
 
 async def test_a_stored_picture_is_read_and_one_that_is_none_is_none() -> None:
-    remote = Remote([stored, status_of(404)])
+    none = saying(b'{"error":"banner doesn\'t exist"}', status=404)
+    remote = Remote([stored, none])
     async with storage(remote) as client:
         assert await client.get("wycats-dark") == SVG
         assert client.is_available
@@ -345,8 +346,9 @@ async def test_what_is_no_answer_of_a_storage_has_not_stored(answer: Answer) -> 
             await client.keep(ASK)
 
 
-async def test_a_page_is_no_stored_picture() -> None:
-    async with storage(Remote([NO_PICTURES["page"]])) as client:
+@pytest.mark.parametrize("answer", NO_PICTURES.values(), ids=NO_PICTURES)
+async def test_what_is_no_storage_says_of_no_picture_that_it_is_none(answer: Answer) -> None:
+    async with storage(Remote([answer])) as client:
         with pytest.raises(StorageUnavailable):
             await client.get("wycats-dark")
 

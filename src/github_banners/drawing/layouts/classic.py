@@ -21,6 +21,7 @@ from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, 
 from github_banners.drawing.locales import Kind, description, mark, noun, short
 from github_banners.drawing.metrics import (
     Counted,
+    Metric,
     Metrics,
     Value,
     Values,
@@ -79,19 +80,10 @@ class Split(msgspec.Struct, frozen=True, gc=False):
     forked: str
 
 
-class NarrowMetric(msgspec.Struct, frozen=True, gc=False):
-    """A number with its icon and a short label."""
-
-    icon: str
-    label: str
-    x: int
-    value: str
-
-
 class Narrow(msgspec.Struct, frozen=True, gc=False):
     """The numbers of the narrow form: labels all or none."""
 
-    items: Sequence[NarrowMetric]
+    items: Sequence[Metric]
     size: float
     has_labels: bool
 
@@ -198,7 +190,7 @@ def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
     labels = [_narrow_label(one, look.locale, is_short=is_short) for one in numbers]
     return Narrow(
         items=[
-            NarrowMetric(one.kind.icon, label, x, value.text)
+            Metric(one.kind.icon, label, x, value.text)
             for one, label, x, value in zip(numbers, labels, _NARROW_METRIC_X, values, strict=False)
         ],
         size=size,

@@ -11,7 +11,6 @@ A locale is given as its code, `pt-br`. Measures nothing and knows no layout.
 from github_banners.drawing.locales.wording import (
     Explanations,
     Kind,
-    Saying,
     Words,
     counted,
     description,
@@ -38,7 +37,6 @@ __all__ = [
     "LOCALES",
     "Explanations",
     "Kind",
-    "Saying",
     "Words",
     "counted",
     "day",

@@ -23,6 +23,7 @@ from github_banners.drawing.locales.writing import (
     plural_categories,
     unit_size,
 )
+from github_banners.errors import State
 from github_banners.look import CountBy, Field
 from github_banners.model import Stats
 
@@ -89,12 +90,23 @@ class Saying(_Strict, frozen=True, gc=False):
     advice: str
 
 
-class Advice(_Strict, frozen=True, gc=False):
-    """What else there is to do."""
+class OfOption(_Strict, frozen=True, gc=False):
+    """The headlines about an option that is wrong, and what can be said of all of them."""
 
-    start_page: str
+    no_such_value: str
+    impossible_value: str
+    no_value: str
+    what: str
+
+
+class Advice(_Strict, frozen=True, gc=False):
+    """What there is to do about an option; or about a banner, where nobody knows our host."""
+
+    meant: str
+    values: str
     types: str
     check: str
+    start_page: str
 
 
 class Explanations(_Strict, frozen=True, gc=False):
@@ -104,19 +116,10 @@ class Explanations(_Strict, frozen=True, gc=False):
     `phrases` are those that describe what an option may be, by their English.
     """
 
-    unknown_user: Saying
-    github_unavailable: Saying
-    numbers_unavailable: Saying
-    busy: Saying
-    counting: Saying
-    too_many_requests: Saying
-    unknown_banner: Saying
-    no_such_value: Saying
-    impossible_value: Saying
-    no_value: Saying
+    states: Mapping[State, Saying]
     no_name: Saying
     impossible_name: Saying
-    odd: Saying
+    option: OfOption
     advice: Advice
     phrases: Mapping[str, str] = {}
 

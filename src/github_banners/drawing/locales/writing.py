@@ -79,7 +79,7 @@ def short(number: int, locale: str) -> str:
     for thousands, the number stays in full.
     """
     rules = _conventions(locale)
-    if number < _SHORT_FROM or (unit := _unit(number, rules)) is None:
+    if (unit := _unit(number, rules)) is None:
         return _grouped(number, rules)
     whole, rest = divmod(number, unit.size)
     text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _grouped(whole, rules)
@@ -121,6 +121,7 @@ def full_day(moment: date, locale: str) -> str:
     return _with_first(_tidied(text, locale), moment, locale)
 
 
+@lru_cache(_KEPT)
 def wait(seconds: int, locale: str) -> tuple[str, str]:
     """
     Say how long something takes, and when it is over: 40 Sekunden, in 40 Sekunden.
