@@ -10,13 +10,11 @@ page, each in a shadow tree of its own, so that no one's style reaches another.
 import json
 import os
 import random
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from importlib.resources import files
 from itertools import combinations, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
@@ -26,19 +24,13 @@ from github_banners import errors
 from github_banners.drawing import draw, explain
 from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
 from github_banners.model import Owner, Snapshot, Stats
+from tests.acceptance.chromium import IN_A_BROWSER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = IN_A_BROWSER
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(120),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
-]
-
-FAMILIES = ["DejaVu Sans", "Noto Sans", "Noto Sans Display", "Liberation Sans", "Roboto", "Inter"]
 WIDE, NARROW = 846, 340
 
 NAMES = {
@@ -57,6 +49,12 @@ NAMES = {
     "Hindi": "राजेन्द्र प्रसाद श्रीवास्तव चतुर्वेदी",
     "emoji with joiners": "👩‍👩‍👧‍👦 Zoë 🏳️‍🌈 ❤️❤️ 👨🏽‍💻 🇩🇪🇫🇷 1️⃣",
     "combining marks": "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L̠ͨͧͩ͘G̴̻͈͍͔̹̑͗̎̅͛́Ǫ̵̹̻̝̳͂̌̌͘!͖̬̰̙̗̿̋ͥͥ̂ͣ̐́́͜͞",
+    "Arabic letters alone": "ب ش ص ب ش ص ب ش ص ب ش ص",
+    "Arabic ligatures": "ﷴ ﷶ ﷲ ﷴ ﷶ ﷲ ﷴ",
+    "Burmese": "ဪဪဪ မောင်မောင် ဦးအောင်",
+    "Malayalam": "ഔഐഈ ശ്രീജിത്ത് കൃഷ്ണൻ",
+    "Inuktitut": "ᖖᖖᖖᖖᖖ ᙱᙱᙱᙱ",
+    "ornaments": "꧁꧂꧁꧂ ‱‰ ǅǈǋ Ǆ ꟿꟿ ꜲꜲ",
     "both directions": "Layla ليلى 42 חדד Haddad",
 }
 KNOWN: Sequence[str] = sorted(
@@ -189,29 +187,9 @@ families => {
 """
 
 
-@pytest.fixture(scope="module")
-def page() -> "Iterator[Page]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser.new_page()
-        browser.close()
-
-
 @pytest.fixture
 def faults(page: "Page", families: list[str]) -> "Faults":
     return partial(_found, page, families)
-
-
-@pytest.fixture(scope="module")
-def families() -> list[str]:
-    """Those of the families that are installed: others would all be drawn in the same one."""
-    command = ["fc-list", "--format", "%{family}\n"]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    there = {family for line in listed.splitlines() for family in line.split(",")}
-    return ["sans-serif", *(family for family in FAMILIES if family in there)]
 
 
 def _snapshot(

@@ -10,7 +10,8 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.resources import files
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -46,6 +47,11 @@ def _ascii(hundredths: str) -> bytes:
 
 # Chinese and Japanese sentences have no spaces.
 _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
+
+# Arabic's and Syriac's letters, with a mark or without, before another one.
+_LETTERS = "\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff\u0710-\u072f\u0750-\u077f\u08a0-\u08c7"
+_POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u0730-\u074a\u08d3-\u08ff"
+_INSIDE_A_WORD = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*[{_LETTERS}])")
 
 # By code point, 32 to 126.
 _REGULAR = _ascii(
@@ -147,7 +153,14 @@ def fit_between(
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    return sum([_advance(character)[bold] for character in text])
+    narrowed = [_narrowed(found[0], bold) for found in _INSIDE_A_WORD.finditer(text)]
+    return sum([_advance(character)[bold] for character in text]) - sum(narrowed)
+
+
+def _narrowed(letter: str, bold: bool) -> int:
+    """Find how much narrower a wide letter is that is joined to the next."""
+    alone = _advance(letter)[bold]
+    return alone - max(alone * 4 // 5, min(alone, _SEMITIC[bold]))
 
 
 def _cut(text: str, size: float, room: float, *, bold: bool) -> str:
@@ -168,10 +181,31 @@ def _advance(character: str) -> _Advance:
     code = ord(character)
     if code < 0x80:
         return _Advance(_REGULAR[code], _BOLD[code])
-    for rule in (_by_category, _exception, _by_width, _by_script):
-        if (found := rule(character, code)) is not None:
-            return found
-    return _ELSE
+    rules = (_by_category, _exception, _by_width, _by_script)
+    found = next((it for rule in rules if (it := rule(character, code)) is not None), _ELSE)
+    regular, bold = _least_widths(code) if found is not _NOTHING else (0, 0)
+    return _Advance(max(found.regular, regular), max(found.bold, bold), found.is_guess)
+
+
+def _least_widths(code: int) -> tuple[int, int]:
+    """Find in hundredths of an em what a character wider than its class needs; 0 for all others."""
+    firsts, runs = _wide_characters()
+    at = bisect_right(firsts, code) - 1
+    last, *widths = runs[at] if at >= 0 else (-1, 0, 0)
+    return (widths[0], widths[1]) if code <= last else (0, 0)
+
+
+@cache
+def _wide_characters() -> tuple[list[int], list[tuple[int, int, int]]]:
+    """Read lines such as `100/120 1c4-1cc 2031`: two widths, and the code points that need them."""
+    lines = (files(__package__) / "wide_characters.txt").read_text(encoding="ascii").splitlines()
+    found = []
+    for needed, *runs in map(str.split, lines):
+        regular, _, bold = needed.partition("/")
+        for first, _, last in (one.partition("-") for one in runs):
+            found.append((int(first, 16), int(last or first, 16), int(regular), int(bold)))
+    found.sort()
+    return [one[0] for one in found], [one[1:] for one in found]
 
 
 def _exception(character: str, code: int) -> _Advance | None:

@@ -19,7 +19,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import Layout, Locale, Look, Theme, allowed_values
+from github_banners.look import OPTIONS, Layout, Locale, Look, Theme, allowed_values
 
 TYPES = ("default", "dark", "dracula")
 
@@ -242,6 +242,33 @@ def test_every_locale_says_all_of_it_in_its_room(locale, layout):
                 foreign = [one for one in ("sindresorhus", "drakula", "a--b") if one in text]
                 assert text.count("\u2068") == text.count("\u2069")
                 assert not foreign or ("\u2068" in text) == (locale in {"ar", "fa", "he"})
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_every_wait_can_be_said(locale):
+    for seconds in (1, 2, 3, 5, 11, 21, 90, *(60 * minutes for minutes in (2, 3, 5, 22, 60, 999))):
+        _, _, advice = explanation(
+            TooManyRequests(seconds), Look(locale=locale), host="", ground=Ground(846, 192)
+        ).setting.lines
+        assert "…" not in advice.text.text
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_every_type_can_be_offered(locale):
+    for name in allowed_values("type"):
+        error = InvalidType("type", f"{name}x", (name, "another"))
+        told = explanation(error, Look(locale=locale), host="", ground=Ground(846, 192))
+        assert f"type={name}" in told.setting.lines[2].text.text
+
+
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
+def test_a_short_value_of_every_option_is_whole(locale, layout):
+    ground = LAYOUTS[layout].ground
+    for option in OPTIONS:
+        error = InvalidOption(option, "loong", allowed_values(option))
+        told = explanation(error, Look(locale=locale), host="", ground=ground)
+        assert "loong" in told.setting.lines[0].text.text
 
 
 @pytest.mark.parametrize("locale", Locale)

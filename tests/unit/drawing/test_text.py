@@ -28,7 +28,7 @@ from github_banners.drawing.text import fit, fit_between, width, wrap
         ("۵", 65, 70),
         ("佐", 100, 100),
         ("ｱ", 55, 55),
-        ("₩", 100, 100),
+        ("₩", 100, 120),
         ("🚀", 130, 130),
         ("𠀋", 100, 100),
         ("❤", 140, 140),
@@ -36,12 +36,20 @@ from github_banners.drawing.text import fit, fit_between, width, wrap
         ("क", 95, 95),
         ("\u0301\u200d\u2068\ufe0f", 0, 0),
         ("1\u20e3", 130, 136),
-        ("𒐫", 400, 400),
+        ("𒐫", 460, 460),
     ],
 )
 def test_width_by_class(text, regular, bold):
     assert width(text, 100) == pytest.approx(1.03 * regular)
     assert width(text, 100, bold=True) == pytest.approx(1.03 * bold)
+
+
+def test_a_wide_letter_of_a_word_is_narrower_before_another():
+    assert width("س", 100) == pytest.approx(1.03 * 120)
+    assert width("سس", 100) == pytest.approx(1.03 * (96 + 120))
+    assert width("س\u064eس", 100) == pytest.approx(1.03 * (96 + 120))
+    assert width("س س", 100) == pytest.approx(1.03 * (120 + 32 + 120))
+    assert width("لل", 100) == pytest.approx(1.03 * 2 * 75)
 
 
 def test_fit_takes_the_first_size_with_room():
