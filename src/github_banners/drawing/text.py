@@ -51,6 +51,7 @@ _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 # Arabic's and Syriac's letters, with a mark or without, before another one.
 _LETTERS = "\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff\u0710-\u072f\u0750-\u077f\u08a0-\u08c7"
 _POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u0730-\u074a\u08d3-\u08ff"
+_RUN = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f\d]+|\d+")
 _INSIDE_A_WORD = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*[{_LETTERS}])")
 
 # By code point, 32 to 126.
@@ -153,8 +154,14 @@ def fit_between(
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    narrowed = [_narrowed(found[0], bold) for found in _INSIDE_A_WORD.finditer(text)]
-    return sum([_advance(character)[bold] for character in text]) - sum(narrowed)
+    return sum([_hundredths_of_run(run, bold) for run in _RUN.findall(text)])
+
+
+@lru_cache(8192)
+def _hundredths_of_run(run: str, bold: bool) -> int:
+    """Measure a word of one script, or what stands between two: numbers change, words come again."""
+    narrowed = [_narrowed(found[0], bold) for found in _INSIDE_A_WORD.finditer(run)]
+    return sum([_advance(character)[bold] for character in run]) - sum(narrowed)
 
 
 def _narrowed(letter: str, bold: bool) -> int:
