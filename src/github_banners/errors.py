@@ -32,8 +32,9 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import cached_property
 from typing import ClassVar
 
 
@@ -73,18 +74,35 @@ class InvalidInput(BannersError):
     sentence = "invalid inputs"
     state = State.INVALID_OPTION
 
-    def __init__(self, field: str, value: str = "", allowed: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        field: str,
+        value: str = "",
+        allowed: Sequence[str] = (),
+        *,
+        meant: Callable[[], str | None] | None = None,
+    ) -> None:
         super().__init__(f"{field} can't be {value!r}")
         self.field = field
         self.value = value
         self.allowed = tuple(allowed)
+        self._find_meant = meant
 
-    @property
+    @cached_property
     def meant(self) -> str | None:
         """Find the allowed value that a misspelt one was probably meant to be."""
-        if len(self.allowed) < 2:
-            return None
-        return next(iter(difflib.get_close_matches(self.value.lower(), self.allowed, n=1)), None)
+        if self._find_meant is not None:
+            return self._find_meant()
+        return nearest(self.value.lower(), self.allowed) if len(self.allowed) > 1 else None
+
+
+def nearest(word: str, allowed: Sequence[str]) -> str | None:
+    """Find what a word was meant to be: what is spelled nearly the same, or begins the same."""
+    alike = difflib.get_close_matches(word, allowed, n=1)
+    begun = (
+        one for one in allowed if len(word) > 1 and (one.startswith(word) or word.startswith(one))
+    )
+    return alike[0] if alike else next(begun, None)
 
 
 class InvalidType(InvalidInput):

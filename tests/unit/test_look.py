@@ -4,6 +4,7 @@ import base64
 import hashlib
 import time
 from typing import Any
+from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from github_banners.look import (
     parse_login,
     parse_look,
     permanent_names,
+    read_query,
     salvage_look,
 )
 
@@ -243,6 +245,15 @@ def test_type_wins_over_its_alias() -> None:
     assert parse_look({"Theme": "AUTO"}).theme is Theme.AUTO
 
 
+def test_lists_in_an_address_may_be_repeated_and_of_all_else_the_last_counts() -> None:
+    query = read_query("hide=stars&HIDE=forks&type=dark&Type=nord&hide_langs=Go&hide_langs=C++")
+    assert parse_look(query) == Look(
+        theme=Theme("nord"), hide=(Field.FORKS, Field.STARS), hide_langs=("c++", "go")
+    )
+    with pytest.raises(ValueError, match="fields"):
+        read_query("a=1&b=2", most_fields=1)
+
+
 def test_languages_are_hidden_by_names_in_any_case_and_order() -> None:
     look = parse_look({"hide_langs": " Jupyter Notebook,CSS, css ,"})
     assert look.hide_langs == ("css", "jupyter notebook")
@@ -314,7 +325,7 @@ def test_a_title_ends_at_64_characters() -> None:
         ("layout", "null", ("classic", "card", "compact", "languages")),
         ("shape", "pie", ("bar", "donut")),
         ("count_by", "bytes", ("repositories",)),
-        ("hide", "stars,nothing", ("forks", "languages", "login", "repositories", "stars")),
+        ("hide", "nothing", ("forks", "languages", "login", "repositories", "stars")),
         ("langs_count", "0", ("1 to 10",)),
         ("langs_count", True, ("1 to 10",)),
         ("radius", "21", ("0 to 20",)),
@@ -336,19 +347,81 @@ def test_every_option_says_what_it_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("name", "given", "meant"),
     [
-        ("DRAK", "dark"),
-        ("drakula", "dracula"),
-        ("auto-nrd-light", "auto-nord-light"),
-        ("tokyonight", "tokyo-night"),
-        ("zzz", None),
+        ("type", "DRAK", "dark"),
+        ("type", "drakula", "dracula"),
+        ("type", "auto-nrd-light", "auto-nord-light"),
+        ("type", "tokyonight", "tokyo-night"),
+        ("type", "tokyo_night ", "tokyo-night"),
+        ("type", "light", "default"),
+        ("type", "zzz", None),
+        ("type", "", None),
+        ("layout", "clasic", "classic"),
+        ("layout", "lang", "languages"),
+        ("locale", "en-US", "en"),
+        ("locale", "de_DE", "de"),
+        ("locale", "pt", "pt-br"),
+        ("locale", "zh", "zh-cn"),
+        ("locale", "zh_Hant", "zh-tw"),
+        ("locale", "iw", "he"),
+        ("hide", "repos", "repositories"),
+        ("hide", "stars,frks", "forks,stars"),
+        ("hide", "stars;forks", "forks,stars"),
+        ("hide", "stars forks", "forks,stars"),
+        ("hide", "stars,what", None),
+        ("radius", "21", "20"),
+        ("radius", "-1", "0"),
+        ("radius", 99, "20"),
+        ("radius", "big", None),
+        ("langs_count", "11", "10"),
+        ("langs_count", "0", "1"),
+        ("border", "yes", "true"),
+        ("animate", "OFF", "false"),
+        ("animate", "maybe", None),
+        ("title", "x" * 65, None),
+        ("bg_color", "blue", None),
     ],
 )
-def test_a_misspelt_value_finds_its_neighbour(given: str, meant: str | None) -> None:
-    with pytest.raises(InvalidType) as refused:
-        parse_look({"type": given})
+def test_what_was_probably_meant(name: str, given: object, meant: str | None) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_look({name: given})
     assert refused.value.meant == meant
+    if meant is not None:
+        parse_look({name: meant})
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [("stars,frks", "frks"), ("stars;forks", "stars;forks"), ("stars forks nope", "nope")],
+)
+def test_of_a_list_the_wrong_value_is_named(given: str, shown: str) -> None:
+    with pytest.raises(InvalidOption) as refused:
+        parse_look({"hide": given})
+    assert refused.value.value == shown
+
+
+def test_what_is_cut_shows_that_it_is() -> None:
+    with pytest.raises(InvalidOption) as refused:
+        parse_look({"title": "w" * 65})
+    assert refused.value.value == "w" * 63 + "…"
+
+
+@pytest.mark.parametrize("given", ["C++", "C%2B%2B", "c%2b%2b,", "C%2B%2B , C%2B%2B"])
+def test_two_plus_signs_in_an_address_need_no_escape(given: str) -> None:
+    ((_, value),) = parse_qsl(f"hide_langs={given}")
+    assert parse_look({"hide_langs": value}).hide_langs == ("c++",)
+
+
+@pytest.mark.parametrize("given", ["5", "05", " 5 ", "0000000000005"])
+def test_a_number_has_one_spelling(given: object) -> None:
+    assert parse_look({"radius": given}) == Look(radius=5)
+
+
+@pytest.mark.parametrize("given", ["5.0", "-5", "+5", "5x", "٥", "9" * 30])
+def test_what_is_no_whole_number_is_refused(given: str) -> None:
+    with pytest.raises(InvalidOption):
+        parse_look({"radius": given})
 
 
 def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:

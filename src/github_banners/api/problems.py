@@ -6,7 +6,6 @@ Public words come from the error's class; everything else goes to the log.
 
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from urllib.parse import parse_qsl
 
 from litestar import Response
 from litestar.exceptions import HTTPException
@@ -14,7 +13,7 @@ from litestar.exceptions import HTTPException
 from github_banners.api.delivery import Client, deliver_explanation, tell_client
 from github_banners.drawing import explain
 from github_banners.errors import BannersError, UnknownBanner
-from github_banners.look import salvage_look
+from github_banners.look import read_query, salvage_look
 from github_banners.serving.answers import (
     Ask,
     answer_http,
@@ -47,7 +46,7 @@ class ExplainProblem:
 
     def _explain(self, request: Ask, error: BannersError) -> Response[bytes]:
         # An explanation suits the page that it stands on as far as that can be told.
-        look = salvage_look(dict(parse_qsl(request.url.query)))
+        look = salvage_look(read_query(request.url.query))
         drawing = explain(error, look=look, host=self._host)
         return respond(deliver_explanation(error, drawing))
 

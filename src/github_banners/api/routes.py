@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import HttpMethod, Response, post, route
@@ -23,7 +22,7 @@ from github_banners.api.hot import Hot
 from github_banners.api.openapi import describe
 from github_banners.api.pngs import Pngs
 from github_banners.errors import DatabaseUnavailable, InvalidOption
-from github_banners.look import parse_login, parse_look
+from github_banners.look import parse_login, parse_look, read_query
 from github_banners.serving.answers import JSON, Ask, Outgoing, as_json, respond
 from github_banners.serving.health import healthz, readyz
 from github_banners.settings import Network
@@ -184,17 +183,15 @@ def _openapi() -> docs.Document:
 
 
 def _query(request: Ask) -> Mapping[str, str]:
-    """Read the query; of a name given twice the last one counts."""
     try:
-        pairs = parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return read_query(request.url.query, most_fields=_MOST_FIELDS)
     except ValueError:
         raise InvalidOption("query", "", (f"at most {_MOST_FIELDS} options",)) from None
-    return {name.lower(): value for name, value in pairs}
 
 
 def _form(given: str) -> str:
-    if given.lower() in FORMATS:
-        return given.lower()
+    if (form := given.strip().lower()) in FORMATS:
+        return form
     raise InvalidOption("format", given, FORMATS)
 
 

@@ -19,7 +19,7 @@ from github_banners.cli.base import (
     sandbox_room,
     start_logs,
 )
-from github_banners.cli.wishes import advice, with_wishes
+from github_banners.cli.wishes import advice, wishes_of, with_wishes
 from github_banners.errors import InvalidInput, NotFound, Unavailable
 from github_banners.look import Look, parse_login, parse_look
 from github_banners.settings import VARIABLES, Settings
@@ -40,7 +40,7 @@ def render(
             help="Write it to a file, once it is drawn; as PNG where its name ends in .png.",
         ),
     ] = None,
-    **wishes: str | None,
+    **wishes: str | list[str] | None,
 ) -> None:
     """
     Draw one banner straight from GitHub, as SVG, to standard output.
@@ -54,7 +54,7 @@ def render(
     settings = read_settings(is_quiet=True)
     try:
         login = parse_login(user, field="USER")
-        look = parse_look({name: one for name, one in wishes.items() if one is not None})
+        look = parse_look(wishes_of(wishes))
     except InvalidInput as error:
         fail(advice(error))
     output = None if output == Path("-") else output

@@ -5,7 +5,7 @@ What can be wished of a banner, on the command line: one option for each of `loo
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, get_args
 
@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from github_banners.errors import InvalidInput
-from github_banners.look import OPTIONS, Look, allowed_values
+from github_banners.look import LISTS, OPTIONS, Look, allowed_values
 
 _MOST_LISTED, _FIRST_LISTED = 20, 3
 
@@ -37,13 +37,22 @@ def advice(error: InvalidInput) -> str:
     return f"{name} can't be {error.value!r}: it takes {_listed(error.allowed)}{end}"
 
 
+def wishes_of(given: Mapping[str, str | list[str] | None]) -> dict[str, str]:
+    """Take the options that were given; those that may be repeated as one list."""
+    found = {}
+    for name, one in given.items():
+        if one is not None and one != []:
+            found[name] = ",".join(one) if isinstance(one, list) else one
+    return found
+
+
 def _option(name: str, *, spellings: Iterable[str]) -> inspect.Parameter:
     option = typer.Option(*map(_flag, spellings), metavar="VALUE", help=_about(name))
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[str | None, option],
+        annotation=Annotated[(list[str] if name in LISTS else str) | None, option],
     )
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from github_banners.cli.wishes import advice
+from github_banners.cli.wishes import advice, wishes_of
 from github_banners.errors import InvalidInput, InvalidOption, InvalidType
 from github_banners.look import OPTIONS, allowed_values, parse_look
 
@@ -42,3 +42,8 @@ def test_no_wish_is_refused_without_saying_what_it_may_be(name: str) -> None:
     allowed = allowed_values(name)
     assert len(said) < 200
     assert all(one in said for one in (allowed if len(allowed) < 20 else allowed[:3]))
+
+
+def test_what_may_be_repeated_becomes_one_list() -> None:
+    given = {"hide": ["stars", "forks"], "hide_langs": [], "title": "", "type": None, "radius": "3"}
+    assert wishes_of(given) == {"hide": "stars,forks", "title": "", "radius": "3"}

@@ -1,24 +1,13 @@
-"""
-How a banner shall look: every option, declared once.
-
-A query, a JSON body and the command line all end here as a `Look`. Parsing refuses what an option
-can't be and says what it may be; nothing here draws.
-"""
+"""Every option, declared once: its name, what it may be, its default; and the canonical form."""
 
 import base64
 import hashlib
-import re
-import unicodedata
-from collections.abc import Mapping
-from contextlib import suppress
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
-
-from github_banners.errors import InvalidOption, InvalidType
 
 # A light theme and the dark ones that go with it; the light one itself means the first of them.
 _FAMILIES = """
@@ -181,61 +170,6 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "ty
     border_color: Colour | None = None
 
 
-_LOGIN = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII | re.IGNORECASE)
-_LOGIN_MAX_CHARACTERS = 39
-_ALIASES = {"theme": "type"}
-_INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_MOST_CHARACTERS = 1024
-
-
-def parse_login(given: object, *, field: str = "username") -> str:
-    """
-    Take a login as GitHub allows it, in the case it was given in.
-
-    Letters, digits and single inner hyphens, at most 39; managed users have one underscore.
-    https://docs.github.com/en/enterprise-cloud@latest/admin/identity-and-access-management/iam-configuration-reference/username-considerations-for-external-authentication
-
-    :raises InvalidOption: GitHub can't have such a login
-    """
-    if (
-        isinstance(given, str)
-        and len(given) <= _LOGIN_MAX_CHARACTERS
-        and _LOGIN.fullmatch(given) is not None
-    ):
-        return given
-    allowed = ("a GitHub login: up to 39 letters, digits and single inner hyphens",)
-    raise InvalidOption(field, _shown(given), allowed)
-
-
-def parse_look(wishes: Mapping[str, Any]) -> Look:
-    """
-    Read every option out of a query or a body; names in any case, unknown ones ignored.
-
-    :raises InvalidType: there is no such type
-    :raises InvalidOption: another option can't be what it is said to be
-    """
-    chosen = {name: _convert(name, value) for name, value in _options(wishes).items()}
-    return msgspec.convert(chosen, Look)
-
-
-def salvage_look(wishes: Mapping[str, Any]) -> Look:
-    """Read what is right of a wish, and leave the rest as it is where nobody wishes."""
-    chosen = {}
-    for name, value in _options(wishes).items():
-        with suppress(InvalidOption, InvalidType):
-            chosen[name] = _convert(name, value)
-    return msgspec.convert(chosen, Look)
-
-
-def _options(wishes: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose what are options, by their names in lower case."""
-    given = {name.lower(): value for name, value in wishes.items()}
-    for alias, name in _ALIASES.items():
-        if alias in given:
-            given.setdefault(name, given[alias])
-    return {name: given[name] for name in OPTIONS if name in given}
-
-
 def canonical(look: Look) -> bytes:
     """Write a look as JSON that holds only what differs from the defaults, sorted by name."""
     return msgspec.json.encode(look, order="sorted")
@@ -254,6 +188,15 @@ def permanent_names(login: str, look: Look, *, owner_id: int) -> tuple[str, str]
 
 
 @cache
+def schema(name: str) -> dict[str, Any]:
+    """Describe an option as JSON Schema does."""
+    description = msgspec.json.schema(OPTIONS[name])
+    if "anyOf" in description:
+        description = next(one for one in description["anyOf"] if one.get("type") != "null")
+    return description
+
+
+@cache
 def allowed_values(name: str) -> tuple[str, ...]:
     """Say what an option may be: its values, or one phrase for an open set."""
     hint = OPTIONS[name]
@@ -262,9 +205,7 @@ def allowed_values(name: str) -> tuple[str, ...]:
         return tuple(_TYPES if member is Theme else (value.value for value in member))
     if hint is bool:
         return ("true", "false")
-    description = msgspec.json.schema(hint)
-    if "anyOf" in description:
-        description = next(one for one in description["anyOf"] if one.get("type") != "null")
+    description = schema(name)
     if "minimum" in description:
         return (f"{description['minimum']} to {description['maximum']}",)
     if "maxLength" in description:
@@ -274,89 +215,12 @@ def allowed_values(name: str) -> tuple[str, ...]:
     return (description["description"],)
 
 
-def _convert(name: str, given: object) -> Any:
-    hint = OPTIONS[name]
-    try:
-        return msgspec.convert(_prepare(hint, given), hint, strict=False)
-    except (msgspec.ValidationError, TypeError, UnicodeError):
-        error = InvalidType if name == "type" else InvalidOption
-        raise error(name, _shown(given), allowed_values(name)) from None
-
-
-def _prepare(hint: object, given: object) -> object:
-    """Bring a value into its one spelling: case, order, repetition, digits of a colour."""
-    bare = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    if get_origin(bare) is tuple:
-        return _prepare_list(given)
-    if not isinstance(given, str):
-        return _only_scalar(given)
-    _bound(len(given))
-    if hint == OPTIONS["title"]:
-        return _visible(given) or None
-    flat = given.strip().lower()
-    if hint == OPTIONS["bg_color"]:
-        return _full_colour(flat.removeprefix("#"))
-    if hint in {OPTIONS["radius"], OPTIONS["langs_count"]} and not flat.isdecimal():
-        raise TypeError
-    # An empty value or the word "null" must not become the option's own None.
-    return flat if flat not in {"", "null"} else "?"
-
-
-def _prepare_list(given: object) -> list[str]:
-    if isinstance(given, str):
-        given = given.split(",")
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
-        raise TypeError
-    _bound(sum(map(len, given)))
-    # Lower case can undo the composition of letters and marks.
-    words = {unicodedata.normalize("NFC", _visible(one).lower()) for one in given}
-    return sorted(words - {""})
-
-
-def _bound(characters: int) -> None:
-    """Refuse long texts first: to bring 60,000 combining marks into order takes seconds."""
-    if characters > _MOST_CHARACTERS:
-        raise TypeError
-
-
-def _only_scalar(given: object) -> object:
-    if isinstance(given, bool | int):
-        return given
-    raise TypeError
-
-
-def _visible(text: str) -> str:
-    return unicodedata.normalize("NFC", "".join(filter(_is_visible, text))).strip()
-
-
-def _is_visible(character: str) -> bool:
-    """
-    Tell what may stand in a text.
-
-    What Unicode has not assigned yet may, so that a newer Python gives no banner another name.
-    """
-    code = ord(character)
-    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return not is_noncharacter and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
-
-
-def _full_colour(digits: str) -> str:
-    """Write a hex colour with 6 digits, or 8 where it is translucent."""
-    if len(digits) in {3, 4}:
-        digits = "".join(digit * 2 for digit in digits)
-    return digits[:6] if len(digits) == 8 and digits.endswith("ff") else digits
-
-
 def _digest(wish: bytes) -> str:
     return base64.b32encode(hashlib.sha256(wish).digest())[:8].decode().lower()
 
 
-def _shown(given: object) -> str:
-    try:
-        return "" if given is None else str(given)[:64]
-    except (ValueError, RecursionError):  # thousands of digits or of nested lists
-        return type(given).__name__
-
-
 OPTIONS: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(Look)}
 """The name and the type of every option, as the outside writes them."""
+
+LISTS = {field.encode_name for field in msgspec.structs.fields(Look) if field.default == ()}
+"""The options that may have several values."""
