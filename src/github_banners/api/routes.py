@@ -21,6 +21,7 @@ from github_banners.api.delivery import Picture, deliver, deliver_instead, deliv
 from github_banners.api.hot import Hot
 from github_banners.api.openapi import describe
 from github_banners.api.pngs import Pngs
+from github_banners.drawing import settle
 from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.look import parse_login, parse_look, read_query
 from github_banners.serving.answers import JSON, Ask, Outgoing, as_json, respond
@@ -68,7 +69,7 @@ async def preview(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> 
     """Draw the banner that a query wishes for."""
     wishes = _query(request)
     login = parse_login(wishes.get("username"))
-    look = parse_look(wishes)
+    look = settle(parse_look(wishes))
     form = _form(wishes.get("format", "svg"))
     deadline = door.deadline_for(form)
     banner = await door.banners.preview(
@@ -103,7 +104,7 @@ async def make(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> Res
     """Make a permanent banner, or name the one that exists."""
     wishes = await _body(request)
     login = parse_login(wishes.get("username"))
-    look = parse_look(wishes)
+    look = settle(parse_look(wishes))
     made = await door.banners.make(
         login, look, deadline=door.deadline_for("json"), charge=door.charge_for(request)
     )

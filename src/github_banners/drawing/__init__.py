@@ -4,6 +4,7 @@ Drawing: from numbers and a look to the bytes of an SVG, without asking anybody 
     draw(snapshot, look)    themes ─▶ layouts/ (pure numbers: languages, metrics, figures, legend,
                               words, text) ─▶ printing with templates/ ─▶ bytes
     explain(error)          states ─▶ the same frame, the same printing
+    settle(look)            a look without what layout and theme do anyway
 
 Equal input gives equal bytes. Fetches nothing, keeps nothing but bounded caches, and nothing that
 a stranger typed becomes markup.
@@ -13,12 +14,13 @@ from datetime import date
 
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.printing import print_svg
+from github_banners.drawing.settling import settled
 from github_banners.drawing.states import explanation
 from github_banners.errors import BannersError
 from github_banners.look import Look
 from github_banners.model import Snapshot
 
-__all__ = ["draw", "explain"]
+__all__ = ["draw", "explain", "settle"]
 
 _PLAIN = Look()
 
@@ -31,6 +33,12 @@ def draw(snapshot: Snapshot, look: Look, *, as_of: date | None = None) -> bytes:
     """
     layout = LAYOUTS[look.layout]
     return print_svg(layout.template, layout.arrange(snapshot, look, as_of))
+
+
+def settle(look: Look) -> Look:
+    """Drop from a look what its layout and its theme do anyway: the picture stays, to the byte."""
+    layout = LAYOUTS[look.layout]
+    return settled(look, radius=layout.ground.radius, langs_count=layout.keeps[look.shape])
 
 
 def explain(error: BannersError, *, look: Look = _PLAIN, host: str = "") -> bytes:

@@ -20,7 +20,9 @@ from github_banners.drawing.themes import Scheme
 from github_banners.look import Field, Look
 from github_banners.model import Stats
 
-_RING_KEEPS = 5
+RING_KEEPS = 5
+"""How many languages a ring shows, beside Other."""
+
 # In font sizes.
 _DOT_RADIUS = 0.37
 _DOT_ABOVE_BASELINE = 0.35
@@ -63,7 +65,7 @@ def listed(stats: Stats, look: Look, scheme: Scheme) -> Ranking:
 
 def on_ring(ranking: Ranking, look: Look) -> Sequence[Share]:
     """Choose what the ring shows: what a smaller one would lose is in Other."""
-    return ranking.top(min(look.langs_count or _RING_KEEPS, _RING_KEEPS))
+    return ranking.top(min(look.langs_count or RING_KEEPS, RING_KEEPS))
 
 
 def longest(

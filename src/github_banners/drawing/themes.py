@@ -5,6 +5,7 @@ Knows colours and nothing of what is painted with them.
 """
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 import msgspec
@@ -105,17 +106,16 @@ _LADDERS = {
 _RANKS = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
 
 
+COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "muted", "accent")}
+"""The options that set a colour of the palette, in its order."""
+
+
 def scheme(look: Look) -> Scheme:
     """Find the colours of a look: its theme's, with the look's own over them."""
-    own = (
-        look.bg_color,
-        look.border_color,
-        look.title_color,
-        look.text_color,
-        look.muted_color,
-        look.accent_color,
-    )
-    return _scheme(look.theme, own)
+    return _scheme(look.theme, _own_colours(look))
+
+
+_own_colours = attrgetter(*COLOURS)
 
 
 def glow_strength(ground: str) -> str:

@@ -14,7 +14,7 @@ from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.themes import scheme
 from github_banners.errors import Busy
-from github_banners.look import Layout, Look
+from github_banners.look import Layout, Look, Shape
 from github_banners.model import Snapshot
 
 ROOM = Path(github_banners.drawing.__file__).parent
@@ -43,7 +43,9 @@ def test_every_layout_has_its_file():
 
 
 def test_a_new_layout_is_drawn_and_explained_as_soon_as_it_is_listed(monkeypatch, parse, snapshot):
-    new = Arrangement(Ground(300, 200, radius=3), "frame.svg", _arrange)
+    new = Arrangement(
+        Ground(300, 200, radius=3), "frame.svg", _arrange, keeps=dict.fromkeys(Shape, 5)
+    )
     monkeypatch.setitem(LAYOUTS, Layout.CLASSIC, new)
     for picture in (draw(snapshot(), Look()), explain(Busy())):
         root = parse(picture)

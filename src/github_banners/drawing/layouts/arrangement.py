@@ -1,13 +1,13 @@
 """The form of a layout: its ground, its template, and the function that fills it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import msgspec
 
 from github_banners.drawing.frame import Ground
-from github_banners.look import Look
+from github_banners.look import Look, Shape
 from github_banners.model import Snapshot
 
 
@@ -16,9 +16,11 @@ class Arrangement:
     """
     A way to arrange a banner.
 
-    `arrange` gets the numbers, the look, and the day the numbers are from where that shall be said.
+    `arrange` gets the numbers, the look, and the day the numbers are from where that shall be said;
+    `keeps` is how many languages are shown where nobody says, at most.
     """
 
     ground: Ground
     template: str
     arrange: Callable[[Snapshot, Look, date | None], msgspec.Struct]
+    keeps: Mapping[Shape, int]

@@ -22,7 +22,7 @@ from github_banners.drawing.metrics import Metrics, Values, counted, counting, f
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import heading, note, person
-from github_banners.look import Field, Look
+from github_banners.look import Field, Look, Shape
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(420, 220)
@@ -130,4 +130,4 @@ def _stale(day: str, name: Fitted) -> Stale:
     return Stale(day if _NAME_X + name.width + _STALE_GAP <= start else "")
 
 
-ARRANGEMENT = Arrangement(_GROUND, "card.svg", arrange)
+ARRANGEMENT = Arrangement(_GROUND, "card.svg", arrange, keeps=dict.fromkeys(Shape, _LEGEND_KEEPS))

@@ -34,7 +34,7 @@ from github_banners.drawing.metrics import (
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import Person, heading, note, person
-from github_banners.look import Field, Locale, Look, NumberFormat
+from github_banners.look import Field, Locale, Look, NumberFormat, Shape
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(846, 192)
@@ -217,4 +217,6 @@ def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | Non
     return next((size for size in sizes if widest * size <= _NARROW_VALUE_ROOM), None)
 
 
-ARRANGEMENT = Arrangement(_GROUND, "classic.svg", arrange)
+ARRANGEMENT = Arrangement(
+    _GROUND, "classic.svg", arrange, keeps=dict.fromkeys(Shape, _LEGEND_KEEPS)
+)

@@ -13,13 +13,13 @@ import msgspec
 from github_banners.drawing.figures import Segment, ring
 from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import listed, on_ring, told
+from github_banners.drawing.legend import RING_KEEPS, listed, on_ring, told
 from github_banners.drawing.locales import description
 from github_banners.drawing.metrics import Counted, Metrics, Values, counted, fitting, placed
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import Person, heading, note, person
-from github_banners.look import Field, Look
+from github_banners.look import Field, Look, Shape
 from github_banners.model import Snapshot
 
 _GROUND = Ground(420, 44, radius=10)
@@ -94,4 +94,4 @@ def _name(whose: Person, look: Look) -> str:
     return whose.name if look.title or Field.LOGIN in look.hide else whose.login
 
 
-ARRANGEMENT = Arrangement(_GROUND, "compact.svg", arrange)
+ARRANGEMENT = Arrangement(_GROUND, "compact.svg", arrange, keeps=dict.fromkeys(Shape, RING_KEEPS))

@@ -237,4 +237,4 @@ def _note(remark: str, grid: Grid) -> Note:
     )
 
 
-ARRANGEMENT = Arrangement(_GROUND, "languages.svg", arrange)
+ARRANGEMENT = Arrangement(_GROUND, "languages.svg", arrange, keeps=_KEEPS)
