@@ -44,14 +44,14 @@ HEAD = """# Gallery
 
 Everything here is drawn of `mia-maintains`, whom the built-in GitHub has invented; `make demo` shows the same. Written by `make docs`.
 
-Each picture is `/banners/preview?username=...` and the options below it; a type can be had in every layout.
+Each picture is `/banners/preview?username=...`, the options above it and `animate=false`; a type can be had in every layout.
 
 ## Layouts
 """
 LANGUAGES = """
 ## Languages
 
-`locale` is the language of words, numbers and dates; what is read from right to left is mirrored, and so is the banner of whoever has such a name.
+`locale` is the language of words, numbers and dates; what is read from right to left is mirrored, and so is a banner that shows a name in such a script.
 """
 THEMES = """
 ## Types

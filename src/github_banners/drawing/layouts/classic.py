@@ -34,7 +34,7 @@ from github_banners.drawing.metrics import (
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import Person, heading, note, person
-from github_banners.look import Field, Locale, Look, NumberFormat, Shape
+from github_banners.look import Field, Look, NumberFormat, Shape
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(846, 192)
@@ -187,7 +187,7 @@ def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
     if size is None:
         values, is_short = [value_of(short(one.number, look.locale)) for one in numbers], True
         size = _narrow_size(values, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    labels = [_narrow_label(one, look.locale, is_short=is_short) for one in numbers]
+    labels = [noun(one.kind.short, one.number, look.locale, is_short=is_short) for one in numbers]
     return Narrow(
         items=[
             Metric(one.kind.icon, label, x, value.text)
@@ -195,20 +195,14 @@ def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
         ],
         size=size,
         has_labels=all(
-            value.unit * size + _narrow_label_width(label) <= _NARROW_TEXT_ROOM
+            value.unit * size + _label_width(label) <= _NARROW_TEXT_ROOM
             for value, label in zip(values, labels, strict=True)
         ),
     )
 
 
-def _narrow_label(one: Counted, locale: Locale, *, is_short: bool) -> str:
-    """Choose the noun after a number; in English it is a label, that of many."""
-    number = 0 if locale is Locale.EN else one.number
-    return noun(one.kind.short, number, locale, is_short=is_short)
-
-
 @lru_cache(1024)
-def _narrow_label_width(label: str) -> float:
+def _label_width(label: str) -> float:
     return width(f" {label}", _NARROW_LABEL_SIZE)
 
 

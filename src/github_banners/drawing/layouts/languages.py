@@ -152,7 +152,9 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
             is_mirrored=is_mirrored("" if is_donut else look.title or "", look),
         ),
         title=f"{heading(person(snapshot.owner, look))}: {words(locale).labels.languages}",
-        desc=language_description(
+        desc=""
+        if is_hidden
+        else language_description(
             ranking.number, _told(shown, locale), as_of, locale=locale, remark=remark
         ),
         heading=over,

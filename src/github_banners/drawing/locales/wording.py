@@ -202,7 +202,9 @@ def language_description(
 ) -> str:
     """Read shares out: how many languages there are, those that are shown, how old all that is."""
     said = words(locale)
-    if languages:
+    if not languages:
+        remark = remark or counted(Kind.LANGUAGES, number, locale)
+    else:
         is_plain = count_by == CountBy.REPOSITORIES
         remark = said.sentences.shares.format(
             count=counted(Kind.LANGUAGES, number, locale),
