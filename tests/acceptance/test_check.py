@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2
@@ -99,6 +101,40 @@ def test_what_does_not_answer(
     assert ended.returncode == 1
     assert words in ended.stdout
     assert "Traceback" not in ended.stderr
+
+
+class Echo(BaseHTTPRequestHandler):
+    """A GitHub that quotes what it was asked with, over several lines."""
+
+    def do_GET(self) -> None:
+        told = f"bad\\u001b[31m\\n\\r token {self.headers['authorization']}"
+        body = f'{{"message": "{told}"}}'.encode()
+        self.send_response(422)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.send_error(502)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("command", [["check"], ["render", "ada"]], ids=lambda one: one[0])
+def test_a_token_that_a_server_quotes_is_not_repeated(command: list[str], data_dir: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        token = "opaque+enterprise/token9"
+        env = environment(GITHUB_TOKENS=token, GITHUB_API_URL=url, DATA_DIR=str(data_dir))
+        ended = run(*command, env=env)
+        server.shutdown()
+    said = ended.stdout + ended.stderr
+    assert ended.returncode == 1
+    assert "bad[31m token Bearer" in said
+    assert token not in said
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", said)
 
 
 @pytest.mark.postgres

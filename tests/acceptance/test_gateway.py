@@ -162,6 +162,20 @@ def test_json_is_never_kept(gateway: Gateway) -> None:
         assert answer.json()["username"] == KNOWN
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/banners/preview%3Fusername={KNOWN}%26b=",
+        "/banners/x%20HTTP/1.1%0dX:y.json",
+        "/banners/%23x.json",
+    ],
+)
+def test_a_path_is_passed_on_as_it_came(gateway: Gateway, path: str) -> None:
+    answer = gateway.get(f"{path}?format=json")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/json")
+
+
 def test_programs_may_wait_longer_than_image_proxies(gateway: Gateway, github: GitHub) -> None:
     with github.slow(3.5):
         for form in ("json", "JSON"):

@@ -5,6 +5,7 @@ import fcntl
 import os
 import pwd
 import random
+import stat
 import subprocess
 import sys
 import threading
@@ -88,6 +89,13 @@ async def test_what_was_put_is_got(store: Store) -> None:
     file = folder(store) / "wycats-dark.svg"
     check_picture(file.read_bytes())
     assert b"<!-- version 5 -->" in file.read_bytes()
+
+
+async def test_only_we_can_hold_a_lock(store: Store) -> None:
+    await store.put("wycats-dark", picture(1), version=5)
+    locks = folder(store) / ".locks"
+    assert stat.S_IMODE(locks.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(one.stat().st_mode) for one in locks.iterdir()} == {0o600}
 
 
 async def test_a_lower_version_is_superseded_and_an_equal_one_overwrites(store: Store) -> None:

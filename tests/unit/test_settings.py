@@ -304,6 +304,7 @@ def test_what_a_service_needs_is_named_beside_what_is_wrong() -> None:
         {},
         {"SERVICES_SECRET_KEY": "1234"},
         {"SERVICES_SECRET_KEY": "your_secret_key"},
+        {"SERVICES_SECRET_KEY": "YOUR_SECRET_KEY"},
         {"SERVICES_SECRET_KEY": "good", "SERVICES_SECRET_KEY_PREVIOUS": "1234"},
     ],
 )

@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 from github_banners.api.delivery import Client, deliver_explanation, tell_client
 from github_banners.drawing import explain
 from github_banners.errors import BannersError, UnknownBanner
-from github_banners.look import read_query, salvage_look
+from github_banners.look import Look, read_query, salvage_look
 from github_banners.serving.answers import (
     Ask,
     answer_http,
@@ -45,10 +45,16 @@ class ExplainProblem:
         return answer_http(request, error)
 
     def _explain(self, request: Ask, error: BannersError) -> Response[bytes]:
-        # An explanation suits the page that it stands on as far as that can be told.
-        look = salvage_look(read_query(request.url.query))
-        drawing = explain(error, look=look, host=self._host)
+        drawing = explain(error, look=_look_of(request), host=self._host)
         return respond(deliver_explanation(error, drawing))
+
+
+def _look_of(request: Ask) -> Look:
+    """Make an explanation suit the page that it stands on as far as that can be told."""
+    try:
+        return salvage_look(read_query(request.url.query))
+    except ValueError:
+        return Look()
 
 
 def _wants_picture(request: Ask) -> bool:

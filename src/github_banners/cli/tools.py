@@ -50,6 +50,7 @@ def render(
     is 1 when there is no such user or no answer, 2 when an option can't be.
     """
     from github_banners import sketch
+    from github_banners.serving.logs import Redact
 
     settings = read_settings(is_quiet=True)
     try:
@@ -65,7 +66,8 @@ def render(
     except NotFound:
         fail(f"GitHub knows no user and no organisation called {login}.", code=1)
     except Unavailable as error:
-        fail(f"GitHub at {settings.github_api_url} can't be asked now: {error}", code=1)
+        reason = Redact(settings.secrets).clean(error)
+        fail(f"GitHub at {settings.github_api_url} can't be asked now: {reason}", code=1)
     if output is None:
         sys.stdout.buffer.write(svg)
     else:
@@ -92,6 +94,7 @@ def check() -> None:
     """
     from github_banners.checkup import check_up
     from github_banners.model import utc_now
+    from github_banners.serving.logs import Redact
 
     settings = read_settings(is_quiet=True)
     chosen = [name for name in VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
@@ -104,7 +107,7 @@ def check() -> None:
         clock=utc_now,
     )
     found = asyncio.run(checking)
-    typer.echo(found.to_text())
+    typer.echo(Redact(settings.secrets).clean(found.to_text()))
     sys.exit(0 if found.is_well else 1)
 
 

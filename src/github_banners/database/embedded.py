@@ -103,7 +103,9 @@ def _explained(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _claimed(data_dir: Path) -> Iterator[None]:
     _make_parents(data_dir)
-    with data_dir.with_name(f"{data_dir.name}.lock").open("a") as lock:
+    # Ours alone: whoever may read a file may lock it.
+    path = data_dir.with_name(f"{data_dir.name}.lock")
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

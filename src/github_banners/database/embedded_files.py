@@ -42,7 +42,10 @@ class ServerAccount:
     def can_use(self, path: Path, permission: str) -> bool:
         """Try as this user whether a file is readable (`-r`), or a program or folder usable (`-x`)."""
         check = ["/bin/sh", "-c", 'test "$0" "$1"', permission, str(path)]
-        return subprocess.run(check, check=False, cwd="/", **self.popen_options).returncode == 0  # noqa: S603
+        # Without our environment, which whoever shares this account could read.
+        environment = {"PATH": os.defpath}
+        tried = subprocess.run(check, check=False, cwd="/", env=environment, **self.popen_options)  # noqa: S603
+        return tried.returncode == 0
 
 
 def server_account(data_dir: Path) -> ServerAccount | None:

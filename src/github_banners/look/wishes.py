@@ -22,7 +22,7 @@ _LOGIN = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII | re.IGNORECASE)
 _LOGIN_MAX_CHARACTERS = 39
 _ALIASES = {"theme": "type"}
 _INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_MOST_CHARACTERS, _MOST_SHOWN = 1024, 64
+_MOST_FIELDS, _MOST_CHARACTERS, _MOST_SHOWN = 100, 1024, 64
 
 # An address writes a space as a plus sign, and C++ is often written as it is.
 _PLUS_PLUS = re.compile(r"(?<=\S)  $")
@@ -57,14 +57,18 @@ def parse_login(given: object, *, field: str = "username") -> str:
     raise InvalidOption(field, _shown(given), allowed)
 
 
-def read_query(query: str, *, most_fields: int | None = None) -> dict[str, str]:
+def read_query(query: str) -> dict[str, str]:
     """
     Read the query of an address; of a name given twice the last one counts, lists are joined.
 
-    :raises ValueError: there are more than `most_fields`
+    :raises ValueError: there are more options than anybody needs; says how many there may be
     """
     given: dict[str, str] = {}
-    for spelled, value in parse_qsl(query, keep_blank_values=True, max_num_fields=most_fields):
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise ValueError(f"at most {_MOST_FIELDS} options") from None
+    for spelled, value in pairs:
         name = spelled.lower()
         given[name] = f"{given[name]},{value}" if name in LISTS and name in given else value
     return given

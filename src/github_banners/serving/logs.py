@@ -86,17 +86,18 @@ class Redact:
             for key, value in event.items()
         }
 
+    def clean(self, text: object) -> str:
+        """Clean a text; an object becomes one."""
+        return self._pattern.sub(_MASK, str(text))
+
     def _clean(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict):
-            return {self._clean_text(key): self._clean(one) for key, one in value.items()}
+            return {self.clean(key): self._clean(one) for key, one in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [self._clean(one) for one in value]
-        return self._clean_text(value)
-
-    def _clean_text(self, value: object) -> str:
-        return self._pattern.sub(_MASK, str(value))
+        return self.clean(value)
 
 
 class _OneLineHandler(logging.StreamHandler[Any]):

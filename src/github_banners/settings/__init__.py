@@ -280,7 +280,9 @@ def _contradictions(chosen: Mapping[str, Any]) -> list[str]:
 def _open_doors(chosen: Mapping[str, Any]) -> list[str]:
     """Complain of a service that others can reach without a secret, or with one that all know."""
     secrets = [chosen.get(name) for name in ("services_secret_key", "services_secret_key_previous")]
-    is_known = any(one is not None and one.reveal() in _WELL_KNOWN_SECRETS for one in secrets)
+    is_known = any(
+        one is not None and one.reveal().lower() in _WELL_KNOWN_SECRETS for one in secrets
+    )
     what = "is one that everybody knows" if is_known else "is missing"
     host = chosen.get("host", Settings.__struct_defaults__[_index("host")])
     if _is_loopback(host) or not (is_known or secrets[0] is None):

@@ -9,6 +9,7 @@ threads and processes. Readers take no lock.
 import asyncio
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -146,9 +147,12 @@ class Store:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
         folder = self._folder / _LOCKS
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{hashlib.sha256(name.encode()).digest()[0]:02x}").open("ab") as lock:
+        # Ours alone: whoever may read a file may lock it.
+        folder.mkdir(exist_ok=True, mode=0o700)
+        shard = hashlib.sha256(name.encode()).digest()[0]
+        with open(folder / f"{shard:02x}", "ab", opener=_for_us_alone) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -167,6 +171,10 @@ class Store:
         if self._opened is None:
             self._opened = LocalStore(self._folder, mkdir=True)
         return self._opened
+
+
+def _for_us_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _picture_of(stored: bytes) -> StoredPicture | None:

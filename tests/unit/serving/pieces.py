@@ -26,6 +26,8 @@ def obey(material: bytes) -> bytes:
                 signal.pause()
         case b"refuse":
             raise ValueError("not this piece")
+        case b"tell":
+            return os.environ.get(rest.decode(), "nothing").encode()
         case b"read":
             return Path(rest.decode()).read_bytes()
         case b"print":

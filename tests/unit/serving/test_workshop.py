@@ -209,3 +209,13 @@ def test_when_its_parent_is_gone_it_ends() -> None:
         cwd=CHECKOUT,
     )
     assert ended.stdout == bytes(5)
+
+
+async def test_secrets_stay_outside(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
+    monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
+    workshop = Workshop(obey, limit=patience)
+    try:
+        assert await workshop.do(b"tell GITHUB_TOKENS") == b"nothing"
+        assert await workshop.do(b"tell PYTHONPATH") == str(CHECKOUT).encode()
+    finally:
+        await workshop.close()
