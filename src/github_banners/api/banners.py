@@ -13,14 +13,14 @@ from functools import partial
 import structlog
 
 from github_banners.api.neighbours import Neighbours
-from github_banners.api.pictures import Kept, Key, Pictures
+from github_banners.api.pictures import Kept, Key, Pictures, key_of
 from github_banners.database.banners import Banner as Row
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
 from github_banners.database.queue import mark_published, schedule_users
 from github_banners.database.users import select_snapshots
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBanner
-from github_banners.look import Look, permanent_names
+from github_banners.look import Look, canonical, permanent_names
 from github_banners.messages.shapes import StoreAsk
 from github_banners.model import Clock, Owner, Snapshot
 from github_banners.stats.deadline import Deadline
@@ -33,7 +33,7 @@ _STORED_SECONDS = 0.3
 _STORE_SECONDS = 2.0
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII)
 _NAMES_BYTES = 16 << 20
-_KEY_BYTES = 600
+_LOOK_BYTES, _BYTES_OF_A_WISH = 600, 4
 _INSERT_SECONDS = 2.0
 
 
@@ -47,7 +47,7 @@ class Banner:
     @property
     def key(self) -> Key:
         """Name the picture in memory."""
-        return self.answer.snapshot.owner.id, self.look
+        return key_of(self.answer.snapshot.owner.id, self.look)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Banners:
         self._neighbours = neighbours
         self._refresh_interval = refresh_interval
         self._clock = clock
-        self._named: Memory[str, Key] = Memory(_NAMES_BYTES, bytes_of=lambda _: _KEY_BYTES)
+        self._named: Memory[str, tuple[int, Look]] = Memory(_NAMES_BYTES, bytes_of=_named_bytes)
 
     async def draw(self, banner: Banner, *, deadline: Deadline) -> Kept:
         """Draw a banner, unless it lies in memory."""
@@ -188,3 +188,7 @@ class Banners:
         self._named.put(name, (banner.owner_id, banner.look))
         self._lookup.note(snapshot, asked_at=asked_at)
         return snapshot, banner.look
+
+
+def _named_bytes(_: str, named: tuple[int, Look]) -> int:
+    return _LOOK_BYTES + _BYTES_OF_A_WISH * len(canonical(named[1]))

@@ -70,7 +70,7 @@ class Shares:
         self._per_second = per_second
         self._most = max(_DEAREST_WISH, per_second * _BURST_SECONDS)
         self._monotonic = monotonic
-        self._buckets: Memory[str, _Bucket] = Memory(_BUCKETS_BYTES, bytes_of=lambda _: 64)
+        self._buckets: Memory[str, _Bucket] = Memory(_BUCKETS_BYTES, bytes_of=lambda *_: 64)
 
     def charge(self, client: str) -> None:
         """

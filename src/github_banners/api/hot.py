@@ -29,6 +29,7 @@ FORMS = (_PICTURE, _UNCHANGED) = ("picture", "not modified")
 
 _TARGETS_BYTES = 16 << 20
 _LONGEST_BYTES = 1024
+_MEANING_BYTES = 400  # with the tuple and the two texts of its address
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Hot:
 def make_hot(pictures: Pictures, *, clock: Clock, soft_seconds: float) -> Hot:
     """Start with an empty memory of addresses."""
     targets: Memory[Target, Meaning] = Memory(
-        _TARGETS_BYTES, bytes_of=lambda _: _LONGEST_BYTES // 2
+        _TARGETS_BYTES, bytes_of=lambda target, _: _MEANING_BYTES + sum(map(len, target))
     )
     return Hot(pictures, clock, soft_seconds, targets, {})
 

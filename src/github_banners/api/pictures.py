@@ -1,5 +1,6 @@
 """The drawn pictures in memory: the bytes of the newest version of each banner that was asked for."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -7,7 +8,7 @@ from typing import TypeAlias
 from github_banners.api.delivery import Picture
 from github_banners.api.neighbours import Draw, draw_here
 from github_banners.drawing import draw as draw_dated
-from github_banners.look import Look
+from github_banners.look import Look, canonical
 from github_banners.model import Clock
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness
@@ -15,8 +16,8 @@ from github_banners.stats.lookup import Answer
 from github_banners.stats.memory import Memory
 from github_banners.stats.trust import Trust
 
-Key: TypeAlias = tuple[int, Look]
-"""Whose banner, and how it looks."""
+Key: TypeAlias = tuple[int, bytes]
+"""Whose banner, and which look: a digest, as a look can be larger than its picture."""
 
 _KEPT_BYTES = 1500
 
@@ -30,6 +31,11 @@ class Kept:
     fetched_at: datetime
     drawn_at: datetime
     good_until: datetime
+
+
+def key_of(owner_id: int, look: Look) -> Key:
+    """Name a picture in memory."""
+    return owner_id, hashlib.blake2b(canonical(look), digest_size=16).digest()
 
 
 class Pictures:
@@ -61,7 +67,7 @@ class Pictures:
         if answer.freshness is Freshness.HARD_STALE:
             body = draw_dated(snapshot, look, as_of=snapshot.fetched_at.date())
             return Kept(Picture(body), snapshot.version, snapshot.fetched_at, now, now)
-        key = (snapshot.owner.id, look)
+        key = key_of(snapshot.owner.id, look)
         kept = self._kept.get(key)
         if kept is not None and kept.version == snapshot.version:
             picture = kept.picture
@@ -75,5 +81,5 @@ class Pictures:
         return fresh
 
 
-def _kept_bytes(kept: Kept) -> int:
+def _kept_bytes(_: Key, kept: Kept) -> int:
     return _KEPT_BYTES + len(kept.picture.body) + len(kept.picture.zipped.body)

@@ -101,5 +101,5 @@ class Pngs:
             _log.warning("png.failed", reason=str(error))
 
 
-def _kept_bytes(picture: Picture) -> int:
+def _kept_bytes(_: str, picture: Picture) -> int:
     return _KEPT_BYTES + len(picture.body)

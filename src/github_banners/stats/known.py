@@ -51,8 +51,8 @@ class Known:
         self._trust = trust
         self._clock = clock
         self._entries: Memory[int, _Entry] = Memory(limit_bytes, bytes_of=_entry_bytes)
-        self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
-        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda _: 0)
+        self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda *_: 0)
+        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda *_: 0)
 
     def get(self, owner_id: int) -> Snapshot | None:
         """Give the last numbers of an owner, however old."""
@@ -130,5 +130,5 @@ class Known:
         return freshness
 
 
-def _entry_bytes(entry: _Entry) -> int:
+def _entry_bytes(_: int, entry: _Entry) -> int:
     return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)

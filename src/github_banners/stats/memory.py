@@ -8,13 +8,13 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ENTRY_BYTES = 200
-"""What the map itself spends on one entry, measured roughly; callers add the size of theirs."""
+"""What the map itself spends on one entry, measured roughly; callers add what theirs and its key are."""
 
 
 class Memory(Generic[K, V]):
     """A map of at most `limit_bytes` that forgets what was used longest ago."""
 
-    def __init__(self, limit_bytes: int, *, bytes_of: Callable[[V], int]) -> None:
+    def __init__(self, limit_bytes: int, *, bytes_of: Callable[[K, V], int]) -> None:
         self._limit_bytes = limit_bytes
         self._bytes_of = bytes_of
         self._entries: OrderedDict[K, V] = OrderedDict()
@@ -33,17 +33,16 @@ class Memory(Generic[K, V]):
     def put(self, key: K, entry: V) -> None:
         """Remember an entry, forgetting others until it fits; one too large is not kept at all."""
         self.drop(key)
-        needed_bytes = self._bytes_of(entry) + ENTRY_BYTES
+        needed_bytes = self._bytes_of(key, entry) + ENTRY_BYTES
         if needed_bytes > self._limit_bytes:
             return
         self._entries[key] = entry
         self.used_bytes += needed_bytes
         while self.used_bytes > self._limit_bytes:
-            _, forgotten = self._entries.popitem(last=False)
-            self.used_bytes -= self._bytes_of(forgotten) + ENTRY_BYTES
+            self.used_bytes -= self._bytes_of(*self._entries.popitem(last=False)) + ENTRY_BYTES
 
     def drop(self, key: K) -> None:
         """Forget an entry, if it is there."""
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self.used_bytes -= self._bytes_of(entry) + ENTRY_BYTES
+            self.used_bytes -= self._bytes_of(key, entry) + ENTRY_BYTES

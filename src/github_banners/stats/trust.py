@@ -19,7 +19,7 @@ class Trust:
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
-        self._changed_at: Memory[int, datetime] = Memory(_CHANGES_BYTES, bytes_of=lambda _: 0)
+        self._changed_at: Memory[int, datetime] = Memory(_CHANGES_BYTES, bytes_of=lambda *_: 0)
         self._all_changed_at = _NEVER
         self.is_heard = True
 

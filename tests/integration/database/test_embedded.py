@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Collection, Iterator
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest

@@ -9,7 +9,7 @@ from litestar.types import Scope
 
 from github_banners.api.delivery import Picture
 from github_banners.api.hot import Hot, HotPath, make_hot
-from github_banners.api.pictures import Key, Pictures
+from github_banners.api.pictures import Key, Pictures, key_of
 from github_banners.look import Look, Theme
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.stats.deadline import for_picture
@@ -47,7 +47,7 @@ class Service:
         )
         answer = Answer(snapshot, Freshness.FRESH, self.now + SOFT)
         await self.hot.pictures.draw(answer, LOOK, deadline=for_picture())
-        return owner_id, LOOK
+        return key_of(owner_id, LOOK)
 
     def note(self, target: str, key: Key) -> None:
         self.hot.note(http_scope(target), key)
@@ -139,14 +139,14 @@ async def test_what_an_address_means_is_asked_again_though_its_picture_is_kept_f
     service.now += timedelta(minutes=5)
     await service.draw(version=2)
     service.now += timedelta(minutes=5)
-    assert service.hot.pictures.get((1, LOOK)) is not None
+    assert service.hot.pictures.get(key_of(1, LOOK)) is not None
     assert (await ask(service.app, http_scope(TARGET))).body == b"inner"
     service.note(TARGET, await service.draw(2))
     assert b"user2" in (await ask(service.app, http_scope(TARGET))).body
 
 
 async def test_a_picture_that_is_not_kept_leaves_no_address(service: Service) -> None:
-    service.note("/banners/other", (99, LOOK))
+    service.note("/banners/other", key_of(99, LOOK))
     assert len(service.hot.targets) == 1
     assert (await ask(service.app, http_scope("/banners/other"))).body == b"inner"
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.api.pictures import Kept, Pictures
+from github_banners.api.pictures import Kept, Pictures, key_of
 from github_banners.look import Look, Theme
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.stats.deadline import Deadline, for_picture
@@ -40,14 +40,14 @@ def pictures() -> Pictures:
 async def test_a_drawing_is_found_again(pictures: Pictures) -> None:
     kept = await draw(pictures, answer_of(), Look())
     assert kept.picture.body.startswith(b"<svg")
-    assert pictures.get((1, Look())) == kept
+    assert pictures.get(key_of(1, Look())) == kept
     assert (kept.version, kept.fetched_at, kept.good_until) == (1, NOW - timedelta(minutes=1), SOON)
 
 
 async def test_looks_and_owners_are_kept_apart(pictures: Pictures) -> None:
     await draw(pictures, answer_of(), Look())
-    assert pictures.get((1, Look(theme=Theme.DARK))) is None
-    assert pictures.get((2, Look())) is None
+    assert pictures.get(key_of(1, Look(theme=Theme.DARK))) is None
+    assert pictures.get(key_of(2, Look())) is None
 
 
 async def test_the_same_version_is_drawn_once(pictures: Pictures) -> None:
@@ -62,12 +62,12 @@ async def test_a_new_version_is_drawn_anew(pictures: Pictures) -> None:
     second = await draw(pictures, answer_of(stars=999, version=2), Look())
     assert second.picture.plain.etag != first.picture.plain.etag
     assert b"999" in second.picture.body
-    assert pictures.get((1, Look())) == second
+    assert pictures.get(key_of(1, Look())) == second
 
 
 async def test_what_needs_a_second_look_is_not_served_as_it_is(pictures: Pictures) -> None:
     first = await draw(pictures, answer_of(freshness=Freshness.SOFT_STALE, good_until=NOW), Look())
-    assert pictures.get((1, Look())) is None
+    assert pictures.get(key_of(1, Look())) is None
     # Its drawing is kept all the same.
     assert (await draw(pictures, answer_of(), Look())).picture is first.picture
 
@@ -77,14 +77,16 @@ async def test_a_dated_picture_is_never_kept(pictures: Pictures) -> None:
     dated = await draw(pictures, answer_of(freshness=Freshness.HARD_STALE), Look())
     assert dated.picture.body != plain.picture.body
     assert dated.good_until == NOW
-    assert pictures.get((1, Look())) == plain
+    assert pictures.get(key_of(1, Look())) == plain
 
 
 async def test_memory_is_bounded_in_bytes() -> None:
     pictures = Pictures(clock=lambda: NOW, memory_bytes=50_000)
     looks = [Look(title=f"number {number}") for number in range(20)]
     drawn: list[Kept] = [await draw(pictures, answer_of(), look) for look in looks]
-    kept = [one for one in map(pictures.get, ((1, look) for look in looks)) if one is not None]
+    kept = [
+        one for one in map(pictures.get, (key_of(1, look) for look in looks)) if one is not None
+    ]
     assert 0 < len(kept) < 20
     assert kept == drawn[-len(kept) :]
     bodies = sum(len(one.picture.body) + len(one.picture.zipped.body) for one in kept)
@@ -105,4 +107,4 @@ async def test_an_older_drawing_that_comes_late_does_not_stay() -> None:
     newer = await draw(pictures, answer_of(version=2), Look())
     may_end.set()
     assert (await late[0]).picture.body == b"<svg>1</svg>"
-    assert pictures.get((1, Look())) == newer
+    assert pictures.get(key_of(1, Look())) == newer
