@@ -377,9 +377,14 @@ async def test_the_next_account_pays_when_one_is_empty(sandbox: Sandbox) -> None
 async def test_an_empty_ration_is_not_asked_again() -> None:
     with started("--budget=4") as sandbox:
         async with opened(sandbox.url) as github:
-            assert len((await github.fetch("mia-maintains")).repositories) == 30
-            assert len((await github.fetch("sam-studies")).repositories) == 6
+            found = await github.fetch("mia-maintains")
+            assert len(found.repositories) == 30
             before = sandbox.calls()
             with pytest.raises(GitHubUnavailable):
-                await github.fetch("umbra-labs")
+                await github.fetch("sam-studies")
+            assert asked(sandbox, before) == (0, 0)
+            assert len((await github.fetch_again(found.owner)).repositories) == 30
+            before = sandbox.calls()
+            with pytest.raises(GitHubUnavailable):
+                await github.fetch_again(found.owner)
             assert asked(sandbox, before) == (0, 0)

@@ -35,6 +35,7 @@ class Scene:
     database: Database
     now: datetime = START
     refuses: bool = False
+    owed: int = 0
 
     def __post_init__(self) -> None:
         self.github = Paper(clock=lambda: self.now)
@@ -47,8 +48,9 @@ class Scene:
             database=self.database, github=self.github, ttls=Ttls(), clock=lambda: self.now
         )
 
-    def charge(self) -> None:
-        if self.refuses:
+    def charge(self, *, owed: int = 0) -> None:
+        self.owed += owed
+        if self.refuses and not owed:
             raise TooManyRequests(1)
 
     async def ask(self, login: str = "ada", *, seconds: float = 5) -> Answer:
@@ -325,3 +327,11 @@ async def test_what_must_be_saved_is_not_waited_for_without_end(scene: Scene) ->
     await scene.settle()
     await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
     assert scene.github.asked == ["ada", "#7"]
+
+
+async def test_every_question_of_a_long_list_is_charged(scene: Scene) -> None:
+    for repositories, owed in ((100, 0), (101, 1), (2_345, 23)):
+        scene.github.add(f"owner-{repositories}", repositories)
+        scene.github.repositories, scene.owed = repositories, 0
+        await scene.ask(f"owner-{repositories}")
+        assert scene.owed == owed

@@ -512,7 +512,7 @@ class Maker:
 
     async def make(self, look: Look | None = None, *, deadline: Deadline | None = None) -> Made:
         return await self.banners.make(
-            "ada", look or Look(), deadline=deadline or Deadline(10, 10), charge=lambda: None
+            "ada", look or Look(), deadline=deadline or Deadline(10, 10), charge=lambda **_: None
         )
 
     async def row(self, name: str = "ada-default") -> Row:

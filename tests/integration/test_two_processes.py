@@ -95,7 +95,9 @@ class Scene:
 
     async def ask(self, number: int, *, seconds: float = 10) -> Answer:
         deadline = Deadline(seconds, seconds)
-        return await self.lookups[number].by_login("ada", deadline=deadline, charge=lambda: None)
+        return await self.lookups[number].by_login(
+            "ada", deadline=deadline, charge=lambda **_: None
+        )
 
     async def leased_until(self) -> datetime | None:
         async with self.databases[0].transaction() as conn:
@@ -292,7 +294,7 @@ async def test_who_is_found_gone_or_replaced_keeps_no_turn(scene: Scene) -> None
 async def test_who_has_used_up_their_share_takes_no_turn(scene: Scene) -> None:
     await scene.known(ago=11 * MINUTE)
 
-    def refuse() -> None:
+    def refuse(*, owed: int = 0) -> None:
         raise TooManyRequests(1)
 
     answer = await scene.lookups[0].by_login("ada", deadline=Deadline(5, 5), charge=refuse)
@@ -376,7 +378,7 @@ class RealTime:
 
     async def ask(self, number: int) -> Answer:
         answer = await self.lookups[number].by_login(
-            "ada", deadline=Deadline(10, 10), charge=lambda: None
+            "ada", deadline=Deadline(10, 10), charge=lambda **_: None
         )
         if tasks := self.lookups[number]._saving._tasks:
             await asyncio.wait(tasks.values())

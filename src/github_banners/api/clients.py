@@ -14,6 +14,7 @@ _BUCKETS_BYTES = 8 << 20
 _BURST_SECONDS = 2.0
 # Making a banner of somebody new is a charge itself, and asks GitHub.
 _DEAREST_WISH = 2
+_LONGEST_DEBT_SECONDS = 60.0
 _IPV6_SITE_BITS = 64
 
 
@@ -72,9 +73,9 @@ class Shares:
         self._monotonic = monotonic
         self._buckets: Memory[str, _Bucket] = Memory(_BUCKETS_BYTES, bytes_of=lambda *_: 64)
 
-    def charge(self, client: str) -> None:
+    def charge(self, client: str, *, owed: int = 0) -> None:
         """
-        Count one charge of a client, of those that a wish costs.
+        Count one charge of a client, of those that a wish costs; or charges that it owes already.
 
         :raises TooManyRequests: the share is used up; who comes back when told can pay any wish
         """
@@ -84,6 +85,10 @@ class Shares:
         gained = (now - bucket.filled_at) * self._per_second
         bucket.tokens = min(self._most, bucket.tokens + gained)
         bucket.filled_at = now
+        if owed:
+            least = -_LONGEST_DEBT_SECONDS * self._per_second
+            bucket.tokens = max(bucket.tokens - owed, least)
+            return
         if bucket.tokens < 1:
             missing = _DEAREST_WISH - bucket.tokens
             raise TooManyRequests(math.ceil(missing / self._per_second))

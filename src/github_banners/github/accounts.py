@@ -85,11 +85,15 @@ class Account:
         room = self.rooms.get(resource)
         if room is not None and room.reset_at > now:
             return room.remaining - under_way
+        return self.limit(resource) - under_way
+
+    def limit(self, resource: Resource) -> int:
+        """Count what this account can pay for in an hour."""
+        room = self.rooms.get(resource)
         is_anonymous = all(key.token is None for key in self.keys)
         usual = _ANONYMOUS_LIMITS[resource] if is_anonymous else _TOKEN_LIMIT
         # A limit of zero is told to whom GitHub did not recognise: not for good.
-        limit = room.limit if room is not None else 0
-        return (limit or usual) - under_way
+        return room.limit or usual if room is not None else usual
 
     def may_pay(self, resource: Resource, *, now: datetime) -> bool:
         """Tell whether to ask with this account now."""

@@ -32,6 +32,9 @@ Answers: TypeAlias = list[graphql.OwnerAnswer | Failure] | Failure
 _log = structlog.get_logger(__name__)
 
 _PARALLEL_PAGES = 8
+# Invented names must not spend what those need who have banners.
+_KEPT_FROM_STRANGERS = 0.1
+_KEPT = Failure(FailureKind.PRIMARY_LIMIT, "what is left is for those who are known")
 _REST_MAY_HELP = ANOTHER_MAY_PAY | WORTH_A_RETRY
 
 
@@ -64,7 +67,7 @@ class GitHub:
             return graphql.read_by_login(reply, question, now=self._clock())
 
         path = f"/users/{quote(login, safe='')}"
-        return await self._fetch(login, path, question, read)
+        return await self._fetch(login, path, question, read, kept_share=_KEPT_FROM_STRANGERS)
 
     async def fetch_again(self, owner: Owner) -> Portfolio:
         """
@@ -86,11 +89,15 @@ class GitHub:
         path: str,
         question: graphql.Question | None,
         read: Callable[[Reply], Answers],
+        *,
+        kept_share: float = 0.0,
     ) -> Portfolio:
         asked_at = self._clock()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                if question is None or not self.sender.room(Resource.GRAPHQL):
+                if question is None or self.sender.share(Resource.GRAPHQL) <= kept_share:
+                    if kept_share and self.sender.share(Resource.CORE) <= kept_share:
+                        raise Refused(_KEPT)  # noqa: TRY301
                     return await self._by_rest(path, asked_at)
                 return await self._by_graphql(path, question, read, asked_at)
         except Refused as refused:

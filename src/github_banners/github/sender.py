@@ -123,6 +123,14 @@ class Sender:
         key = choose(self._accounts, resource, now=now)
         return key.account.room(resource, now=now) if key is not None else 0
 
+    def share(self, resource: Resource) -> float:
+        """Say what part of its hour the account that would pay next has left, 0 to 1."""
+        now = self._clock()
+        key = choose(self._accounts, resource, now=now)
+        if key is None:
+            return 0.0
+        return key.account.room(resource, now=now) / key.account.limit(resource)
+
     def get(self, path: str) -> Request:
         """Make a question to REST."""
         return Request("GET", self._api_url + path, Resource.CORE)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from weakref import WeakSet
 
 import structlog
@@ -39,13 +39,24 @@ from github_banners.stats.turns import Turns
 _log = structlog.get_logger(__name__)
 
 Ask: TypeAlias = Callable[[], Awaitable[Snapshot]]
-Charge: TypeAlias = Callable[[], None]
-"""Counts a question to GitHub against whoever causes it; raises TooManyRequests."""
+
+
+class Charge(Protocol):
+    """Counts questions to GitHub against whoever causes them."""
+
+    def __call__(self, *, owed: int = 0) -> None:
+        """
+        Count one that is to be asked, or so many that had to be asked besides.
+
+        :raises TooManyRequests: none may be asked now; what is owed is never refused
+        """
+
 
 _UNKNOWN_FOR = timedelta(seconds=60)
 _FAILED_FOR = timedelta(seconds=2)
 _GONE_FOR = timedelta(minutes=5)
 _SAVE_SECONDS = 5.0
+_PAGE_SIZE = 100  # so many repositories come with one question
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,7 @@ class Lookup:
             await self._saving.wait(owner_id, seconds=deadline.grant(_SAVE_SECONDS))
             if await self._database.ask(read, within_seconds=deadline.grant_database()):
                 return
-            flight = self._flight(owner_id, ask, lambda: None)
+            flight = self._flight(owner_id, ask, _for_nothing)
             await self._wait(flight, snapshot.owner.login, deadline)
         raise DatabaseUnavailable
 
@@ -237,19 +248,22 @@ class Lookup:
         charge()
         flight = asyncio.create_task(_run(ask), name=f"ask GitHub about {subject}")
         self._flights[subject] = flight
-        flight.add_done_callback(partial(self._land, subject))
+        flight.add_done_callback(partial(self._land, subject, charge))
         return flight
 
-    def _land(self, subject: str | int, flight: asyncio.Task[Snapshot]) -> None:
+    def _land(self, subject: str | int, charge: Charge, flight: asyncio.Task[Snapshot]) -> None:
         del self._flights[subject]
         if flight.cancelled():
             return
         error = flight.exception()
-        if isinstance(error, UnknownUser):
+        if error is None:
+            if more := max(0, flight.result().stats.total_repos - 1) // _PAGE_SIZE:
+                charge(owed=more)
+        elif isinstance(error, UnknownUser):
             self._known.refuse(subject, error, during=_UNKNOWN_FOR)
         elif isinstance(error, BannersError):
             self._known.refuse(subject, error, during=_FAILED_FOR)
-        elif error is not None:
+        else:
             _log.error("lookup.flight_failed", subject=subject, exc_info=error)
 
     async def _ask_in_turn(self, known: Snapshot, ask: Ask, *, may_wait: bool) -> Snapshot:
@@ -301,6 +315,10 @@ class Lookup:
         self._known.refuse(known.owner.id, UnknownUser(known.owner.login), during=_GONE_FOR)
         self._saving.bury(known.owner.id)
         return gone
+
+
+def _for_nothing(*, owed: int = 0) -> None:
+    pass
 
 
 async def _run(ask: Ask) -> Snapshot:

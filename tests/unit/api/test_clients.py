@@ -143,6 +143,28 @@ def test_a_refusal_costs_nothing() -> None:
     shares.charge("a")
 
 
+def test_what_is_owed_is_paid_before_anything_else() -> None:
+    time = Time()
+    shares = Shares(per_second=10, monotonic=time)
+    shares.charge("a")
+    shares.charge("a", owed=23)
+    assert refused_for(shares, "a") == 1
+    shares.charge("b")
+    time.seconds += 0.7
+    shares.charge("a")
+
+
+@pytest.mark.parametrize("per_second", RATES)
+def test_debts_end_within_a_minute_or_two(per_second: float) -> None:
+    time = Time()
+    shares = Shares(per_second=per_second, monotonic=time)
+    for _ in range(100):
+        shares.charge("a", owed=1_000_000)
+    assert refused_for(shares, "a") <= 61 + 2 / per_second
+    time.seconds += refused_for(shares, "a") + 0.001
+    make_banner(shares)
+
+
 def test_many_clients_take_bounded_memory() -> None:
     shares = Shares(per_second=1, monotonic=Time())
     for number in range(40_000):

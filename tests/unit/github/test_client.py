@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.accounts import accounts_of
 from github_banners.github.client import GitHub
-from github_banners.github.protocol import Resource
+from github_banners.github.protocol import Resource, Room
 from github_banners.model import Owner
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, rate, repository_node
@@ -166,7 +167,7 @@ async def test_what_never_arrived_is_not_paid(wire: Wire) -> None:
 
 async def test_parallel_questions_do_not_spend_the_same_room(wire: Wire) -> None:
     wire.rest = lambda request: said(
-        [REPOSITORY], headers=rate(remaining=2, limit=60, reset_in=HOUR)
+        [REPOSITORY], headers=rate(remaining=2, limit=3, reset_in=HOUR)
     )
     accounts = accounts_of([])
     async with opened(wire, accounts=accounts) as github:
@@ -204,6 +205,32 @@ async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
         )
         await github.fetch("Ada")
     assert accounts[0].parked_until[Resource.CORE] == NOW + timedelta(seconds=68)
+
+
+@pytest.mark.parametrize(
+    ("graphql_left", "core_left", "asked"),
+    [
+        (501, 0, ["/graphql"]),
+        (500, 501, ["/users/Ada", "/users/Ada/repos"]),
+        (500, 500, []),
+        (1, 1, []),
+    ],
+)
+async def test_strangers_leave_a_tenth_to_those_who_are_known(
+    wire: Wire, graphql_left: int, core_left: int, asked: list[str]
+) -> None:
+    accounts = accounts_of([Secret(TOKEN)])
+    for resource, left in ((Resource.GRAPHQL, graphql_left), (Resource.CORE, core_left)):
+        accounts[0].note_room(Room(resource, 5000, left, NOW + HOUR))
+    accounts.pop()
+    async with opened(wire, accounts=accounts) as github:
+        with nullcontext() if asked else pytest.raises(GitHubUnavailable, match="known"):
+            await github.fetch("Ada")
+        assert sorted(wire.paths()) == asked
+        wire.asked.clear()
+        with suppress(GitHubUnavailable):  # this wire answers only by name
+            await github.fetch_again(ADA)
+        assert wire.paths()[0] == "/graphql"
 
 
 async def test_no_more_than_eight_pages_at_once(wire: Wire) -> None:
