@@ -1,29 +1,47 @@
 """
 No character is wider than is reckoned with, in any of the installed fonts.
 
-What is wider than its class stands in `drawing/wide_characters.txt`, which is measured here:
-`ADVANCES=rewrite pytest tests/acceptance/test_advances.py` writes it anew.
+What is wider than its class stands in `drawing/character_widths.txt`, and so do all letters of the
+alphabets below, whose class is too coarse. They are measured here:
+`ADVANCES=rewrite pytest tests/acceptance/test_advances.py` writes the file anew.
 """
 
 import math
 import os
+import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from github_banners.drawing import text
 from github_banners.drawing.cleaning import clean
+from github_banners.drawing.png import FONTS, STAND_IN
 from tests.acceptance.chromium import IN_A_BROWSER
+from tests.unit.drawing.truetype import Font
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = IN_A_BROWSER
 
-FILE = files("github_banners.drawing") / "wide_characters.txt"
-STEP = 20  # widths are rounded up to it, so that neighbours share a line
+FILE = files("github_banners.drawing") / "character_widths.txt"
+# Widths are rounded up to it, so that neighbours share a line; those of alphabets less.
+STEP, FINE_STEP = 20, 5
+# Each letter has its own width: Greek, Cyrillic; and those that one family alone may cover, which
+# get a tenth more than it needs.
+COMMON = (range(0x370, 0x530),)
+SINGLE = (
+    *(range(0x531, 0x590), range(0x5D0, 0x5F5)),  # Armenian, Hebrew
+    *(range(0x600, 0x700), range(0x750, 0x780), range(0x8A0, 0x8C8)),  # Arabic
+    *(range(0x900, 0xE00), range(0xE00, 0xF00)),  # Indic scripts, Thai and Lao
+    *(range(0x1000, 0x1100), range(0x1200, 0x1380)),  # Burmese and Georgian, Ethiopic
+    *(range(0x1780, 0x1800), range(0x1C90, 0x1CC0)),  # Khmer, Georgian capitals
+)
+MARGIN = 1.1
+PNG_FONTS = [Font(Path(str(FONTS / f"BannersSans-{one}.ttf"))) for one in ("Regular", "SemiBold")]
 # Ideographs and syllables, all as wide as high.
 SQUARE = (range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x17000, 0x18D00))
 MEASURE = """
@@ -36,54 +54,98 @@ MEASURE = """
 
 
 def characters() -> list[str]:
-    """All that a name can hold and that stands alone, up to the emoji, which have their class."""
+    """All that a name can hold and that has a width, up to the emoji, which have their class."""
     codes = [*range(0xA0, 0xD800), *range(0xE000, 0xFFFE), *range(0x10000, 0x1F000)]
     return [
         one
         for one in map(chr, codes)
-        if unicodedata.category(one)[0] in "LNPS"
+        if (unicodedata.category(one)[0] in "LNPS" or is_sign(one))
         and clean(one) == one
-        and not any(ord(one) in block for block in SQUARE)
+        and not is_in(SQUARE, one)
     ]
+
+
+def is_in(blocks: Sequence[range], one: str) -> bool:
+    return any(ord(one) in block for block in blocks)
+
+
+def is_sign(one: str) -> bool:
+    """Tell a sign that takes room beside its letter; alone it is drawn with a circle."""
+    return unicodedata.category(one) == "Mc" and is_in(SINGLE, one)
+
+
+def letter_before(sign: str) -> str:
+    """Choose a letter of the sign's own script: ka."""
+    script = unicodedata.name(sign).partition(" ")[0]
+    ka = "ALPAPRAANA KAYANNA" if script == "SINHALA" else "KA"
+    return unicodedata.lookup(f"{script} LETTER {ka}")
 
 
 def measured(page: "Page", families: list[str], wanted: list[str]) -> dict[str, tuple[float, ...]]:
     """Give the largest advance in hundredths of an em, at weight 400 and 600."""
     weights = []
     for weight in (400, 600):
+        letters = [letter_before(one) if len(one) == 1 and is_sign(one) else "" for one in wanted]
+        joined = [letter + one for letter, one in zip(letters, wanted, strict=True)]
         names = [one if one == "sans-serif" else f"'{one}', sans-serif" for one in families]
         fonts = [f"{weight} 100px {name}" for name in names]
-        widths = [page.evaluate(MEASURE, [wanted, font]) for font in fonts]
+        widths = [
+            [
+                whole - alone
+                for whole, alone in zip(
+                    page.evaluate(MEASURE, [joined, font]),
+                    page.evaluate(MEASURE, [letters, font]),
+                    strict=True,
+                )
+            ]
+            for font in fonts
+        ]
         weights.append([max(column) for column in zip(*widths, strict=True)])
     return dict(zip(wanted, zip(*weights, strict=True), strict=True))
 
 
-def test_no_character_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
-    widest = measured(page, families, characters())
-    if os.environ.get("ADVANCES") == "rewrite":
-        _rewrite(widest)
-    too_wide = {
-        f"U+{ord(one):04X}": (widths, text._advance(one))
-        for one, widths in widest.items()
-        if any(
-            width > text._SAFETY * reckoned
-            for width, reckoned in zip(widths, text._advance(one)[:2], strict=True)
+def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
+    """Measure Arabic's letters where another one follows that they are joined to."""
+    letters = [
+        one for one in characters() if re.match(f"[{text._LETTERS}]", one) and is_in(SINGLE, one)
+    ]
+    one, two, three = (
+        measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
+    )
+    return {
+        letter: tuple(
+            max(c - b, b - a)
+            for a, b, c in zip(one[letter], two[letter * 2], three[letter * 3], strict=True)
         )
+        for letter in letters
     }
-    assert too_wide == {}
 
 
-def _rewrite(widest: dict[str, tuple[float, ...]]) -> None:
-    """Write what needs more than its class; a run may span what no name can hold."""
+def test_no_character_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
+    alone, joined = measured(page, families, characters()), inside(page, families)
+    if os.environ.get("ADVANCES") == "rewrite":
+        _rewrite(alone, joined)
+    assert [one for one, widths in alone.items() if is_wider(widths, text._advance(one)[:2])] == []
+    reckoned = {one: text._own_widths(ord(one) + text._INSIDE) for one in joined}
+    assert [one for one, widths in joined.items() if is_wider(widths, reckoned[one])] == []
+
+
+def is_wider(widths: Sequence[float], reckoned: Sequence[int]) -> bool:
+    """Tell whether either weight is; the last digits of a measurement are noise."""
+    return any(
+        width > text._SAFETY * have + 0.01 for width, have in zip(widths, reckoned, strict=True)
+    )
+
+
+def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]) -> None:
+    """Write what differs from its class; a run may span what no name can hold."""
     _write("")
+    needs = [(ord(one), _both(one, widths)) for one, widths in alone.items()]
+    needs += [(ord(one) + text._INSIDE, _both(one, widths)) for one, widths in joined.items()]
     runs: list[tuple[int, int, str]] = []
-    for one, widths in widest.items():
-        needed = "/".join(
-            str(math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0)
-            for width, have in zip(widths, text._advance(one)[:2], strict=True)
-        )
-        first = runs.pop()[0] if runs and runs[-1][2] == needed else ord(one)
-        runs.append((first, ord(one), needed))
+    for code, needed in needs:
+        first = runs.pop()[0] if runs and runs[-1][2] == needed else code
+        runs.append((first, code, needed))
     lines = defaultdict(list)
     for first, last, needed in runs:
         lines[needed].append(f"{first:x}" if first == last else f"{first:x}-{last:x}")
@@ -91,7 +153,24 @@ def _rewrite(widest: dict[str, tuple[float, ...]]) -> None:
     _write("".join(f"{needed} {' '.join(found)}\n" for needed, found in sorted(lines.items())))
 
 
+def _both(one: str, widths: Sequence[float]) -> str:
+    return "/".join(
+        str(_needed(one, width, have, font))
+        for width, have, font in zip(widths, text._advance(one)[:2], PNG_FONTS, strict=True)
+    )
+
+
+def _needed(one: str, width: float, have: int, font: Font) -> int:
+    """Round up what a character needs; 0 leaves it to its class."""
+    if is_in((*COMMON, *SINGLE), one):
+        # PNGs are drawn in a font of ours, which has a box for what it lacks.
+        in_png = 100 * font.advance(one if ord(one) in font.glyphs else STAND_IN)
+        most = max(width * (MARGIN if is_in(SINGLE, one) else 1), in_png)
+        return math.ceil(most / text._SAFETY / FINE_STEP) * FINE_STEP
+    return math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0
+
+
 def _write(content: str) -> None:
     Path(str(FILE)).write_text(content, encoding="ascii")
-    text._wide_characters.cache_clear()
+    text._character_widths.cache_clear()
     text._advance.cache_clear()

@@ -2,8 +2,9 @@
 How wide text is, whatever font it is drawn in, and how it is made to fit.
 
 Estimates from above: for ASCII the largest advance of DejaVu Sans, Liberation Sans, Noto Sans,
-Inter and Roboto, for all else one number per class of characters. So nothing overflows, and
-nobody has to know the reader's fonts. Positions and words are the layouts' business.
+Inter and Roboto, for living alphabets what was measured, for all else one number per class of
+characters. So nothing overflows, and nobody has to know the reader's fonts. Positions and words are
+the layouts' business.
 """
 
 import re
@@ -52,6 +53,8 @@ _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 _LETTERS = "\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff\u0710-\u072f\u0750-\u077f\u08a0-\u08c7"
 _POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u0730-\u074a\u08d3-\u08ff"
 _RUN = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f\d]+|\d+")
+# Where `character_widths.txt` has them as they are inside of a word, beyond all code points.
+_INSIDE = 0x200000
 _INSIDE_A_WORD = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*[{_LETTERS}])")
 
 # By code point, 32 to 126.
@@ -84,15 +87,6 @@ _KEYCAP, _KEYCAP_EXTRA = "\u20e3", _Advance(66, 66)
 # code point, hundredths of an em (measured with the Noto fonts, the widest that cover these).
 _EXCEPTIONS = (
     (0x00A0, 0x00A0, _Advance(32, 35)),  # the no-break space is as wide as the other
-    (0x0622, 0x0623, _Advance(52, 52)),  # Arabic's alef, a stroke; no less than the box in PNGs
-    (0x0625, 0x0625, _Advance(52, 52)),
-    (0x0627, 0x0627, _Advance(52, 52)),
-    (0x062F, 0x0632, _Advance(55, 64)),  # what joins nothing that follows: dal, thal, ra, zay
-    (0x0648, 0x0648, _Advance(55, 67)),  # and waw
-    (0x066B, 0x066C, _Advance(52, 52)),  # decimal point and separator
-    (0x0660, 0x066A, _Advance(65, 70)),  # digits are as wide as others
-    (0x06F0, 0x06F9, _Advance(65, 70)),
-    (0x0E00, 0x0EFF, _Advance(70, 70, is_guess=True)),  # Thai, Lao
     (0x2190, 0x2BFF, _Advance(140, 140)),  # symbols, which may be drawn as emoji
     (0x2E3A, 0x2E3B, _Advance(290, 290)),  # dashes of two and three em
     (0x12000, 0x1254F, _Advance(400, 400, is_guess=True)),  # cuneiform
@@ -165,9 +159,9 @@ def _hundredths_of_run(run: str, bold: bool) -> int:
 
 
 def _narrowed(letter: str, bold: bool) -> int:
-    """Find how much narrower a wide letter is that is joined to the next."""
-    alone = _advance(letter)[bold]
-    return alone - max(alone * 4 // 5, min(alone, _SEMITIC[bold]))
+    """Find how much narrower a letter is that is joined to the next."""
+    inside = _own_widths(ord(letter) + _INSIDE)[bold]
+    return max(0, _advance(letter)[bold] - inside) if inside else 0
 
 
 def _cut(text: str, size: float, room: float, *, bold: bool) -> str:
@@ -190,25 +184,25 @@ def _advance(character: str) -> _Advance:
         return _Advance(_REGULAR[code], _BOLD[code])
     rules = (_by_category, _exception, _by_width, _by_script)
     found = next((it for rule in rules if (it := rule(character, code)) is not None), _ELSE)
-    regular, bold = _least_widths(code) if found is not _NOTHING else (0, 0)
-    return _Advance(max(found.regular, regular), max(found.bold, bold), found.is_guess)
+    regular, bold = _own_widths(code) if found is not _NOTHING else (0, 0)
+    return _Advance(regular or found.regular, bold or found.bold, found.is_guess)
 
 
-def _least_widths(code: int) -> tuple[int, int]:
-    """Find in hundredths of an em what a character wider than its class needs; 0 for all others."""
-    firsts, runs = _wide_characters()
+def _own_widths(code: int) -> tuple[int, int]:
+    """Find in hundredths of an em what a character has of its own; 0 leaves it to its class."""
+    firsts, runs = _character_widths()
     at = bisect_right(firsts, code) - 1
     last, *widths = runs[at] if at >= 0 else (-1, 0, 0)
     return (widths[0], widths[1]) if code <= last else (0, 0)
 
 
 @cache
-def _wide_characters() -> tuple[list[int], list[tuple[int, int, int]]]:
-    """Read lines such as `100/120 1c4-1cc 2031`: two widths, and the code points that need them."""
-    lines = (files(__package__) / "wide_characters.txt").read_text(encoding="ascii").splitlines()
+def _character_widths() -> tuple[list[int], list[tuple[int, int, int]]]:
+    """Read lines such as `100/120 1c4-1cc 2031`: two widths, and the code points that have them."""
+    lines = (files(__package__) / "character_widths.txt").read_text(encoding="ascii").splitlines()
     found = []
-    for needed, *runs in map(str.split, lines):
-        regular, _, bold = needed.partition("/")
+    for widths, *runs in map(str.split, lines):
+        regular, _, bold = widths.partition("/")
         for first, _, last in (one.partition("-") for one in runs):
             found.append((int(first, 16), int(last or first, 16), int(regular), int(bold)))
     found.sort()

@@ -2,7 +2,6 @@
 
 import struct
 import unicodedata
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -14,51 +13,10 @@ from github_banners.drawing.png import SCALE, STAND_IN, is_covered, spell, to_pn
 from github_banners.drawing.text import width
 from github_banners.errors import Undrawable, UnknownUser
 from github_banners.look import Field, Layout, Look, Theme
+from tests.unit.drawing.truetype import Font
 
 FILES = {weight: Path(file) for weight, file in zip((400, 600), png._FILES, strict=True)}
 LICENCE = (png.FONTS / "OFL.txt").read_text(encoding="utf-8")
-
-
-class Font:
-    """As much of a TrueType file as is asked here: https://learn.microsoft.com/typography/opentype"""
-
-    def __init__(self, path: Path) -> None:
-        self.data = path.read_bytes()
-        count = struct.unpack_from(">H", self.data, 4)[0]
-        rows = (struct.unpack_from(">4sIII", self.data, 12 + 16 * at) for at in range(count))
-        self.offsets = {tag.decode(): offset for tag, _, offset, _ in rows}
-        self.units = self._numbers("head", ">H", 18)[0]
-        self.weight = self._numbers("OS/2", ">H", 4)[0]
-        self.glyphs = dict(self._glyphs())
-
-    def _numbers(self, table: str, layout: str, at: int) -> tuple[int, ...]:
-        return struct.unpack_from(layout, self.data, self.offsets[table] + at)
-
-    def _glyphs(self) -> Iterator[tuple[int, int]]:
-        """Read the map from characters to glyphs: format 12, else format 4."""
-        count = self._numbers("cmap", ">H", 2)[0]
-        tables = [self._numbers("cmap", ">HHI", 4 + 8 * at)[2] for at in range(count)]
-        formats = {self._numbers("cmap", ">H", at)[0]: at for at in tables}
-        base = formats[4]
-        segments = self._numbers("cmap", ">H", base + 6)[0] // 2
-        row = f">{segments}H"
-        ends = self._numbers("cmap", row, base + 14)
-        starts = self._numbers("cmap", row, base + 16 + 2 * segments)
-        deltas = self._numbers("cmap", row, base + 16 + 4 * segments)
-        ranges = self._numbers("cmap", row, base + 16 + 6 * segments)
-        for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
-            for code in range(start, min(end, 0xFFFE) + 1):
-                glyph = code
-                if ranges[at]:
-                    place = base + 16 + 6 * segments + 2 * at + ranges[at] + 2 * (code - start)
-                    glyph = self._numbers("cmap", ">H", place)[0]
-                yield code, (glyph + deltas[at]) & 0xFFFF
-
-    def advance(self, character: str) -> float:
-        """How wide a character is, in em."""
-        count = self._numbers("hhea", ">H", 34)[0]
-        at = min(self.glyphs[ord(character)], count - 1)
-        return self._numbers("hmtx", ">H", 4 * at)[0] / self.units
 
 
 @pytest.fixture(scope="module", params=FILES.items(), ids=lambda it: str(it[0]))
