@@ -41,6 +41,7 @@ SINGLE = (
     *(range(0x1780, 0x1800), range(0x1C90, 0x1CC0)),  # Khmer, Georgian capitals
 )
 MARGIN = 1.1
+FOLLOWERS = "بدهیمن"  # each stands for letters of its shape
 PNG_FONTS = [Font(Path(str(FONTS / f"BannersSans-{one}.ttf"))) for one in ("Regular", "SemiBold")]
 # Ideographs and syllables, all as wide as high.
 SQUARE = (range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x17000, 0x18D00))
@@ -109,15 +110,20 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
     letters = [
         one for one in characters() if re.match(f"[{text._LETTERS}]", one) and is_in(SINGLE, one)
     ]
-    one, two, three = (
+    alone, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
     )
+    pairs = {end: measured(page, families, [one + end for one in letters]) for end in FOLLOWERS}
     return {
-        letter: tuple(
-            max(c - b, b - a)
-            for a, b, c in zip(one[letter], two[letter * 2], three[letter * 3], strict=True)
+        one: tuple(
+            max(
+                three[one * 3][weight] - two[one * 2][weight],
+                two[one * 2][weight] - alone[one][weight],
+                *(pairs[end][one + end][weight] - alone[end][weight] for end in FOLLOWERS),
+            )
+            for weight in (0, 1)
         )
-        for letter in letters
+        for one in letters
     }
 
 
@@ -128,6 +134,18 @@ def test_no_character_is_wider_than_is_reckoned(page: "Page", families: list[str
     assert [one for one, widths in alone.items() if is_wider(widths, text._advance(one)[:2])] == []
     reckoned = {one: text._own_widths(ord(one) + text._INSIDE) for one in joined}
     assert [one for one, widths in joined.items() if is_wider(widths, reckoned[one])] == []
+
+
+WORDS = (
+    *("بء", "عبء", "دفء", "شيء", "شيء شيء شيء شيء", "موسىٰ", "عيسىٰ", "هد", "هی", "لا", "الله"),
+    *("محمد", "بدهیم", "خانه", "گفتگو", "پیشرفته", "سسسس", "صضصض", "ككك", "قفقف", "مؤمن"),
+)
+
+
+def test_no_word_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
+    found = measured(page, families, list(WORDS))
+    reckoned = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
+    assert [word for word in WORDS if is_wider(found[word], reckoned[word])] == []
 
 
 def is_wider(widths: Sequence[float], reckoned: Sequence[int]) -> bool:

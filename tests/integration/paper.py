@@ -28,7 +28,7 @@ class Paper:
         self.people[login.lower()] = owner
         return owner
 
-    async def fetch(self, login: str) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         return await self._answer(login, self.people.get(login.lower()))
 
     async def fetch_again(self, owner: Owner) -> Portfolio:

@@ -335,3 +335,24 @@ async def test_every_question_of_a_long_list_is_charged(scene: Scene) -> None:
         scene.github.repositories, scene.owed = repositories, 0
         await scene.ask(f"owner-{repositories}")
         assert scene.owed == owed
+
+
+async def test_what_github_was_not_asked_for_is_not_owed(scene: Scene) -> None:
+    scene.github.repositories = 2_345
+    before = (await scene.ask()).snapshot
+    await scene.settle()
+    assert scene.owed == 23
+    scene.now += DAY + MINUTE
+    other = scene.new_lookup()
+    await other.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await other.close()
+    assert scene.owed == 46
+    # Newer numbers are in PostgreSQL by now.
+    await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.settle()
+    assert scene.owed == 46
+    scene.github.people.clear()
+    scene.now += DAY + MINUTE
+    await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.settle()
+    assert scene.owed == 46

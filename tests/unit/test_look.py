@@ -370,6 +370,12 @@ def test_every_option_says_what_it_may_be() -> None:
         ("hide", "stars;forks", "forks,stars"),
         ("hide", "stars forks", "forks,stars"),
         ("hide", "stars,what", None),
+        ("hide", ["stars", "frks"], "forks,stars"),
+        ("hide", "stars," * 30 + "frks", "forks,stars"),
+        ("hide", "stars," * 30 + "what", None),
+        ("hide_langs", "names separated by commas," + ",".join(map(str, range(60))), None),
+        ("title", "at most 64 characters " * 4, None),
+        ("bg_color", "a hex", None),
         ("radius", "21", "20"),
         ("radius", "-1", "0"),
         ("radius", 99, "20"),
@@ -393,9 +399,14 @@ def test_what_was_probably_meant(name: str, given: object, meant: str | None) ->
 
 @pytest.mark.parametrize(
     ("given", "shown"),
-    [("stars,frks", "frks"), ("stars;forks", "stars;forks"), ("stars forks nope", "nope")],
+    [
+        ("stars,frks", "frks"),
+        ("stars;forks", "stars;forks"),
+        ("stars forks nope", "nope"),
+        (["stars", "frks"], "frks"),
+    ],
 )
-def test_of_a_list_the_wrong_value_is_named(given: str, shown: str) -> None:
+def test_of_a_list_the_wrong_value_is_named(given: object, shown: str) -> None:
     with pytest.raises(InvalidOption) as refused:
         parse_look({"hide": given})
     assert refused.value.value == shown

@@ -197,7 +197,7 @@ def _form(given: str) -> str:
 
 
 async def _body(request: Ask) -> Mapping[str, Any]:
-    """Read a JSON object of bounded size; more is taken off the wire and thrown away."""
+    """Read a JSON object of bounded size in bounded time; more is taken off the wire, unread."""
     wrong = InvalidOption("body", "", (f"a JSON object of at most {_MOST_BODY_BYTES >> 10} KB",))
     chunks, size_bytes = [], 0
     try:
@@ -210,7 +210,7 @@ async def _body(request: Ask) -> Mapping[str, Any]:
                 elif size_bytes > _MOST_DRAINED_BYTES:
                     break
     except TimeoutError:
-        raise wrong from None
+        raise InvalidOption("body", "", (f"sent within {_BODY_SECONDS:g} seconds",)) from None
     if size_bytes > _MOST_BODY_BYTES:
         raise wrong
     try:

@@ -226,7 +226,10 @@ def _advice(
     field = clean(error.field)
     if (meant := error.meant) is not None:
         wish = foreign(f"{field}={clean(meant)}", locale)
-        return _filled(said.advice.meant, "", locale, wish=wish)
+        offer = _filled(said.advice.meant, "", locale, wish=wish)
+        # Half of an address would be copied as if it were one.
+        if width("".join(offer), _ADVICE_SIZES[-1], bold=True) <= _ROOM:
+            return offer
     if error.field == "type" and host:
         return _filled(said.advice.types, host, locale)
     if not error.allowed:

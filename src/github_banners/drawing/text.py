@@ -49,13 +49,14 @@ def _ascii(hundredths: str) -> bytes:
 # Chinese and Japanese sentences have no spaces.
 _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 
-# Arabic's and Syriac's letters, with a mark or without, before another one.
-_LETTERS = "\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff\u0710-\u072f\u0750-\u077f\u08a0-\u08c7"
-_POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u0730-\u074a\u08d3-\u08ff"
+# Arabic's letters, with a mark or without, before another one; but hamza joins nothing.
+_LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
+_POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u08d3-\u08ff"
 _RUN = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f\d]+|\d+")
 # Where `character_widths.txt` has them as they are inside of a word, beyond all code points.
 _INSIDE = 0x200000
-_INSIDE_A_WORD = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*[{_LETTERS}])")
+_UNJOINED = "\u0621\u0674\u08ad"
+_INSIDE_A_WORD = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*(?![{_UNJOINED}])[{_LETTERS}])")
 
 # By code point, 32 to 126.
 _REGULAR = _ascii(
@@ -159,9 +160,9 @@ def _hundredths_of_run(run: str, bold: bool) -> int:
 
 
 def _narrowed(letter: str, bold: bool) -> int:
-    """Find how much narrower a letter is that is joined to the next."""
+    """Find how much narrower a letter is that is joined to the next; a few are wider."""
     inside = _own_widths(ord(letter) + _INSIDE)[bold]
-    return max(0, _advance(letter)[bold] - inside) if inside else 0
+    return _advance(letter)[bold] - inside if inside else 0
 
 
 def _cut(text: str, size: float, room: float, *, bold: bool) -> str:

@@ -34,7 +34,6 @@ _log = structlog.get_logger(__name__)
 _PARALLEL_PAGES = 8
 # Invented names must not spend what those need who have banners.
 _KEPT_FROM_STRANGERS = 0.1
-_KEPT = Failure(FailureKind.PRIMARY_LIMIT, "what is left is for those who are known")
 _REST_MAY_HELP = ANOTHER_MAY_PAY | WORTH_A_RETRY
 
 
@@ -54,9 +53,9 @@ class GitHub:
         self._timeout = timeout
         self._clock = clock
 
-    async def fetch(self, login: str) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         """
-        Ask about the present holder of a login.
+        Ask about the present holder of a login; `is_known` if it has, or had, a holder here.
 
         :raises UnknownUser: GitHub knows nobody of this name
         :raises GitHubUnavailable: no whole answer can be had now
@@ -67,7 +66,8 @@ class GitHub:
             return graphql.read_by_login(reply, question, now=self._clock())
 
         path = f"/users/{quote(login, safe='')}"
-        return await self._fetch(login, path, question, read, kept_share=_KEPT_FROM_STRANGERS)
+        kept_share = 0.0 if is_known else _KEPT_FROM_STRANGERS
+        return await self._fetch(login, path, question, read, kept_share=kept_share)
 
     async def fetch_again(self, owner: Owner) -> Portfolio:
         """
@@ -95,11 +95,10 @@ class GitHub:
         asked_at = self._clock()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                if question is None or self.sender.share(Resource.GRAPHQL) <= kept_share:
-                    if kept_share and self.sender.share(Resource.CORE) <= kept_share:
-                        raise Refused(_KEPT)  # noqa: TRY301
-                    return await self._by_rest(path, asked_at)
-                return await self._by_graphql(path, question, read, asked_at)
+                room = self.sender.room(Resource.GRAPHQL, kept_share=kept_share)
+                if question is None or room <= 0:
+                    return await self._by_rest(path, asked_at, kept_share)
+                return await self._by_graphql(path, question, read, asked_at, kept_share)
         except Refused as refused:
             if refused.failure.kind is not FailureKind.NOT_FOUND:
                 _log.warning("github.refused", owner=name, reason=str(refused))
@@ -114,6 +113,7 @@ class GitHub:
         question: graphql.Question,
         read: Callable[[Reply], Answers],
         asked_at: datetime,
+        kept_share: float,
     ) -> Portfolio:
         def read_one(reply: Reply) -> graphql.OwnerAnswer | Failure:
             answers = read(reply)
@@ -126,27 +126,31 @@ class GitHub:
             repositories = answer.repositories
             if answer.next_cursor is not None:
                 base = f"/users/{quote(answer.owner.login, safe='')}"
-                repositories = await self._pages(base, at_least=answer.total)
+                repositories = await self._pages(base, kept_share, at_least=answer.total)
             return Portfolio(answer.owner, repositories, asked_at, expected=answer.total)
 
         try:
             # GraphQL leaves out what it may not resolve: REST has the rest of a list.
-            return await _complete(ask_once, partial(self._by_rest, path, asked_at))
+            return await _complete(ask_once, partial(self._by_rest, path, asked_at, kept_share))
         except Refused as refused:
             if refused.failure.kind not in _REST_MAY_HELP:
                 raise
-            return await self._by_rest(path, asked_at)
+            return await self._by_rest(path, asked_at, kept_share)
 
-    async def _by_rest(self, path: str, asked_at: datetime) -> Portfolio:
+    async def _by_rest(self, path: str, asked_at: datetime, kept_share: float) -> Portfolio:
         async def ask_once() -> Portfolio:
+            self._afford(1, kept_share)
             answer, repositories = await _together(
-                self.sender.ask(self.sender.get(path), rest.read_owner), self._pages(path)
+                self.sender.ask(self.sender.get(path), rest.read_owner),
+                self._pages(path, kept_share),
             )
             return Portfolio(answer.owner, repositories, asked_at, expected=answer.public_repos)
 
         return await _complete(ask_once, ask_once)
 
-    async def _pages(self, path: str, *, at_least: int = 0) -> tuple[Repository, ...]:
+    async def _pages(
+        self, path: str, kept_share: float, *, at_least: int = 0
+    ) -> tuple[Repository, ...]:
         """Get every page of a list; `at_least` repositories are known to be there."""
         gate = asyncio.Semaphore(_PARALLEL_PAGES)
 
@@ -158,17 +162,20 @@ class GitHub:
                 )
 
         wanted = max(1, math.ceil(at_least / rest.PAGE_SIZE))
-        self._afford(wanted)
+        self._afford(wanted, kept_share)
         pages = list(await _together(*map(get, range(1, wanted + 1))))
         while (last := max(page.last for page in pages)) > len(pages):
-            self._afford(last - len(pages))
+            self._afford(last - len(pages), kept_share)
             pages += await _together(*map(get, range(len(pages) + 1, last + 1)))
         return rest.merge(pages)
 
-    def _afford(self, pages: int) -> None:
+    def _afford(self, questions: int, kept_share: float) -> None:
         """Begin no walk that can't be ended: it would spend what is left for others on nothing."""
-        if pages > self.sender.room(Resource.CORE):
-            raise Refused(Failure(FailureKind.PRIMARY_LIMIT, f"not enough left for {pages} pages"))
+        if questions > self.sender.room(Resource.CORE, kept_share=kept_share):
+            words = f"not enough left for {questions} questions"
+            if kept_share:
+                words += ": strangers leave a part to those who are known"
+            raise Refused(Failure(FailureKind.PRIMARY_LIMIT, words))
 
 
 async def _complete(

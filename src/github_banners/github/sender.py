@@ -117,19 +117,18 @@ class Sender:
         """Give those who pay; the list changes when two turn out to be one."""
         return self._accounts
 
-    def room(self, resource: Resource) -> int:
-        """Count what the account that would pay next has left; 0 when nobody can pay."""
-        now = self._clock()
-        key = choose(self._accounts, resource, now=now)
-        return key.account.room(resource, now=now) if key is not None else 0
+    def room(self, resource: Resource, *, kept_share: float = 0.0) -> int:
+        """
+        Count what the account that would pay next has left; 0 when nobody can pay.
 
-    def share(self, resource: Resource) -> float:
-        """Say what part of its hour the account that would pay next has left, 0 to 1."""
+        Below 0 where a part of its hour, 0 to 1, is kept for others and less than that is left.
+        """
         now = self._clock()
         key = choose(self._accounts, resource, now=now)
         if key is None:
-            return 0.0
-        return key.account.room(resource, now=now) / key.account.limit(resource)
+            return 0
+        kept = int(kept_share * key.account.limit(resource))
+        return key.account.room(resource, now=now) - kept
 
     def get(self, path: str) -> Request:
         """Make a question to REST."""

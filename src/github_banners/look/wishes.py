@@ -115,6 +115,7 @@ def _convert(name: str, given: object) -> Any:
 
 def _wrong(name: str, given: object) -> str:
     """Name what is wrong: of a list the first value that can't be."""
+    given = _joined(given)
     if _is_closed_list(name) and isinstance(given, str):
         wrong = (one for one in _words(given) if one not in allowed_values(name))
         return _shown(next(wrong, given))
@@ -123,20 +124,30 @@ def _wrong(name: str, given: object) -> str:
 
 def _nearest(name: str, given: object) -> str | None:
     """Find what was probably meant; of a list all of it."""
+    given = _joined(given)
     if not isinstance(given, str | int):
         return None
-    flat = str(given)[:_MOST_SHOWN].strip().lower()
     if _is_closed_list(name):
-        words = [nearest(one, allowed_values(name)) for one in _words(flat)]
-        return ",".join(sorted({one for one in words if one})) if all(words) else None
+        wanted = sorted(set(_words(str(given)[:_MOST_CHARACTERS])))[:_MOST_SHOWN]
+        words = {nearest(one[:_MOST_SHOWN], allowed_values(name)) for one in wanted}
+        return None if None in words else ",".join(sorted(one for one in words if one)) or None
+    flat = str(given)[:_MOST_SHOWN].strip().lower()
     if "minimum" in schema(name):
         bounds = schema(name)["minimum"], schema(name)["maximum"]
         is_whole = re.fullmatch(r"-?[0-9]+", flat) is not None
         return str(min(max(int(flat), bounds[0]), bounds[1])) if is_whole else None
     if OPTIONS[name] is bool and flat in _TRUE | _FALSE:
         return "true" if flat in _TRUE else "false"
+    if not isinstance(OPTIONS[name], type):
+        return None  # what is described by a phrase
     flat = flat.replace("_", "-")
     return _OTHER_WORDS.get(name, {}).get(flat) or nearest(flat, allowed_values(name))
+
+
+def _joined(given: object) -> object:
+    """Take a list of texts for the text that it would be in an address."""
+    is_list = isinstance(given, list) and all(isinstance(one, str) for one in given)
+    return ",".join(given) if is_list else given  # type: ignore[arg-type]
 
 
 def _is_closed_list(name: str) -> bool:

@@ -14,8 +14,8 @@ from github_banners.model import Owner, Portfolio, Snapshot
 class Asks(Protocol):
     """What is needed of GitHub; both raise UnknownUser or GitHubUnavailable."""
 
-    async def fetch(self, login: str) -> Portfolio:
-        """Ask about the present holder of a login."""
+    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
+        """Ask about the present holder of a login; `is_known` if it has, or had, a holder here."""
 
     async def fetch_again(self, owner: Owner) -> Portfolio:
         """Ask about an owner seen before."""
@@ -36,11 +36,11 @@ async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[
     try:
         followed = await github.fetch_again(known.owner)
     except UnknownUser:
-        return [await github.fetch(login)]
+        return [await github.fetch(login, is_known=True)]
     if followed.owner.login.lower() == login.lower():
         return [followed]
     try:
-        return [followed, await github.fetch(login)]
+        return [followed, await github.fetch(login, is_known=True)]
     except UnknownUser:
         return [followed]
 
@@ -48,6 +48,6 @@ async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[
 async def _ask_former(github: Asks, login: str, known: Snapshot) -> list[Portfolio]:
     """Ask by a name that its holder gave up: somebody else's now, or still a way to them."""
     try:
-        return [await github.fetch(login)]
+        return [await github.fetch(login, is_known=True)]
     except UnknownUser:
         return [await github.fetch_again(known.owner)]

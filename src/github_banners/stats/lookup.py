@@ -56,7 +56,7 @@ _UNKNOWN_FOR = timedelta(seconds=60)
 _FAILED_FOR = timedelta(seconds=2)
 _GONE_FOR = timedelta(minutes=5)
 _SAVE_SECONDS = 5.0
-_PAGE_SIZE = 100  # so many repositories come with one question
+_PAGE_SIZE = 100  # repositories; each hundred more is a question more
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Lookup:
         trust = trust or Trust(clock=clock)
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
+        self._more_questions: dict[int, int] = {}  # by owner, from an answer to its landing
         self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
         self._saving = Saving(database=database, clock=clock, note=self._known.note)
         self._turns = Turns(database=database, clock=clock, sleep=sleep)
@@ -257,7 +258,7 @@ class Lookup:
             return
         error = flight.exception()
         if error is None:
-            if more := max(0, flight.result().stats.total_repos - 1) // _PAGE_SIZE:
+            if more := self._more_questions.pop(flight.result().owner.id, 0):
                 charge(owed=more)
         elif isinstance(error, UnknownUser):
             self._known.refuse(subject, error, during=_UNKNOWN_FOR)
@@ -301,6 +302,8 @@ class Lookup:
 
     def _keep(self, portfolio: Portfolio, known: Snapshot | None) -> Snapshot:
         """Remember an answer, and save it without waiting."""
+        if more := max(0, len(portfolio.repositories) - 1) // _PAGE_SIZE:
+            self._more_questions[portfolio.owner.id] = more
         stats = count(portfolio.repositories)
         snapshot = Snapshot(portfolio.owner, stats, portfolio.fetched_at)
         snapshot = replace(snapshot, version=_version(snapshot, known))

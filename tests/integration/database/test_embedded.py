@@ -63,7 +63,7 @@ def is_alive(pid: int) -> bool:
     """A dead process that nobody has collected yet counts as dead."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # also while it is read
         return False
 
 

@@ -19,7 +19,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import OPTIONS, Layout, Locale, Look, Theme, allowed_values
+from github_banners.look import OPTIONS, Layout, Locale, Look, Theme, allowed_values, parse_look
 
 TYPES = ("default", "dark", "dracula")
 
@@ -287,6 +287,16 @@ def test_what_gives_way_to_a_short_room_is_foreign(locale):
         return [re.sub("m+…?", "M", line) for line in lines]
 
     assert said("m" * 60) == said("m")
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_an_offer_is_whole_or_none(locale):
+    for given in ("stars,frks", "star,fork,repositorie,language,logi"):
+        with pytest.raises(InvalidOption) as refused:
+            parse_look({"hide": given})
+        told = explanation(refused.value, Look(locale=locale), host="", ground=Ground(846, 192))
+        advice = told.setting.lines[2].text.text
+        assert f"hide={refused.value.meant}" in advice or "hide=" not in advice
 
 
 @pytest.mark.parametrize("locale", Locale)

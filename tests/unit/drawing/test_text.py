@@ -51,6 +51,11 @@ def test_an_arabic_letter_is_narrower_before_another():
     assert width("س س", 100) == pytest.approx(1.03 * (135 + 32 + 135))
 
 
+def test_what_joins_nothing_leaves_the_letter_before_it_as_wide_as_alone():
+    for last in ("ء", "\u0670", "\u0674"):
+        assert width(f"س{last}", 100) == pytest.approx(width("س", 100) + width(last, 100))
+
+
 def test_fit_takes_the_first_size_with_room():
     assert fit("mm", (20, 10), 1000).size == 20
     assert fit("mm", (20, 10), 21).size == 10

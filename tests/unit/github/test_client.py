@@ -233,6 +233,27 @@ async def test_strangers_leave_a_tenth_to_those_who_are_known(
         assert wire.paths()[0] == "/graphql"
 
 
+async def test_a_stranger_s_long_list_stops_at_what_is_kept(wire: Wire) -> None:
+    accounts = accounts_of([Secret(TOKEN)])
+    accounts.pop()
+    left = iter(range(510, 0, -1))
+
+    def rest(request: httpx2.Request) -> httpx2.Response:
+        headers = rate(remaining=next(left), limit=5000, reset_in=HOUR)
+        if not request.url.path.endswith("/repos"):
+            return said(OWNER_BODY | {"public_repos": 9_000}, headers=headers)
+        last = '<https://api.example/users/Ada/repos?page=90>; rel="last"'
+        return said([REPOSITORY], headers={**headers, "link": last})
+
+    wire.rest = rest
+    accounts[0].note_room(Room(Resource.GRAPHQL, 5000, 1, NOW + HOUR))
+    async with opened(wire, accounts=accounts) as github:
+        with pytest.raises(GitHubUnavailable, match="strangers"):
+            await github.fetch("Ada")
+    assert len(wire.asked) == 2
+    assert accounts[0].room(Resource.CORE, now=NOW) >= 500
+
+
 async def test_no_more_than_eight_pages_at_once(wire: Wire) -> None:
     at_once, most = 0, 0
 

@@ -18,9 +18,12 @@ class FakeGitHub:
         self._logins = {owner_id: login for login, owner_id in ids_by_login.items()}
         self.asked: list[str | int] = []
         self.is_away_for_names = False
+        self.asked_for_strangers: list[str] = []
 
-    async def fetch(self, login: str) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         self.asked.append(login)
+        if not is_known:
+            self.asked_for_strangers.append(login)
         if self.is_away_for_names:
             raise GitHubUnavailable
         for owner_id, held in self._logins.items():
@@ -98,6 +101,17 @@ async def test_the_name_of_somebody_gone_can_be_held_anew() -> None:
 async def test_somebody_gone_is_gone(login: str) -> None:
     with pytest.raises(UnknownUser):
         await ask_by_name(FakeGitHub(bob=3), login, last_seen(1, "alice"))
+
+
+async def test_only_a_name_that_nobody_has_or_had_is_a_stranger_s() -> None:
+    for known in (last_seen(1, "alice"), last_seen(1, "alicia"), last_seen(9, "alice")):
+        github = FakeGitHub(alicia=1, alice=2)
+        await who(github, "alice", known)
+        assert "alice" in github.asked
+        assert github.asked_for_strangers == []
+    github = FakeGitHub(alice=2)
+    await who(github, "alice", None)
+    assert github.asked_for_strangers == ["alice"]
 
 
 async def test_an_outage_is_not_taken_for_an_unknown_name() -> None:
