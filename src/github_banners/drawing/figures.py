@@ -24,8 +24,8 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
 
 
 def digits(number: float) -> str:
-    """Write a position with one decimal: less is not seen."""
-    return f"{number:.1f}"
+    """Write a position with one decimal at most: less is not seen."""
+    return f"{number:.1f}".removesuffix(".0")
 
 
 def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:
