@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
-from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -168,8 +167,13 @@ def _narrowed(letter: str, bold: bool) -> int:
 def _cut(text: str, size: float, room: float, *, bold: bool) -> str:
     left = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold)
     clusters = graphemes(text)
-    ends = list(accumulate(_hundredths(cluster, bold) for cluster in clusters))
-    return "".join(clusters[: bisect_right(ends, left)]).rstrip() + _ELLIPSIS
+
+    def needed(count: int) -> int:
+        # As a whole: joined letters are narrower than they are one by one.
+        return _hundredths("".join(clusters[:count]), bold)
+
+    most = bisect_right(range(1, len(clusters) + 1), left, key=needed)
+    return "".join(clusters[:most]).rstrip() + _ELLIPSIS
 
 
 def _forced(text: str, wide: float, room: float) -> str:

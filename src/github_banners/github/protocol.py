@@ -160,9 +160,8 @@ def classify_graphql(
 
 def shorten(message: str) -> str:
     """Cut what GitHub says to one short line: an error can quote the whole question."""
-    return "".join(filter(str.isprintable, " ".join(message[: 4 * _MESSAGE_CHARACTERS].split())))[
-        :_MESSAGE_CHARACTERS
-    ]
+    line = " ".join(message[: 4 * _MESSAGE_CHARACTERS].split())
+    return "".join(filter(str.isprintable, line))[:_MESSAGE_CHARACTERS]
 
 
 def _classify_refusal(reply: Reply, message: str, *, now: datetime) -> Failure:

@@ -88,7 +88,6 @@ class Lookup:
         trust = trust or Trust(clock=clock)
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
-        self._more_questions: dict[int, int] = {}  # by owner, from an answer to its landing
         self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
         self._saving = Saving(database=database, clock=clock, note=self._known.note)
         self._turns = Turns(database=database, clock=clock, sleep=sleep)
@@ -109,13 +108,13 @@ class Lookup:
         subject: str | int = key
         if known is not None and known.owner.login.lower() == key:
             subject = known.owner.id
-        ask = partial(self._ask_by_name, login, known)
+        ask = partial(self._ask_by_name, login, known, charge)
         return await self._answer(subject, ask, known, name=login, deadline=deadline, charge=charge)
 
     async def by_owner(self, known: Snapshot, *, deadline: Deadline, charge: Charge) -> Answer:
         """Find newer numbers of an owner whose last ones are given; those are the answer otherwise."""
         known = later(known, self._known.get(known.owner.id) or known)
-        ask = partial(self._ask_by_id, known)
+        ask = partial(self._ask_by_id, known, charge)
         name, owner_id = known.owner.login, known.owner.id
         try:
             return await self._answer(
@@ -143,9 +142,8 @@ class Lookup:
         """
         owner_id = snapshot.owner.id
         read = partial(users.select_snapshot_by_id, owner_id=owner_id)
-        ask = partial(
-            self._ask_in_turn, snapshot, partial(self._ask_by_id, snapshot), may_wait=False
-        )
+        again = partial(self._ask_by_id, snapshot, _for_nothing)
+        ask = partial(self._ask_in_turn, snapshot, again, may_wait=False)
         for _ in range(2):
             await self._saving.wait(owner_id, seconds=deadline.grant(_SAVE_SECONDS))
             if await self._database.ask(read, within_seconds=deadline.grant_database()):
@@ -249,22 +247,19 @@ class Lookup:
         charge()
         flight = asyncio.create_task(_run(ask), name=f"ask GitHub about {subject}")
         self._flights[subject] = flight
-        flight.add_done_callback(partial(self._land, subject, charge))
+        flight.add_done_callback(partial(self._land, subject))
         return flight
 
-    def _land(self, subject: str | int, charge: Charge, flight: asyncio.Task[Snapshot]) -> None:
+    def _land(self, subject: str | int, flight: asyncio.Task[Snapshot]) -> None:
         del self._flights[subject]
         if flight.cancelled():
             return
         error = flight.exception()
-        if error is None:
-            if more := self._more_questions.pop(flight.result().owner.id, 0):
-                charge(owed=more)
-        elif isinstance(error, UnknownUser):
+        if isinstance(error, UnknownUser):
             self._known.refuse(subject, error, during=_UNKNOWN_FOR)
         elif isinstance(error, BannersError):
             self._known.refuse(subject, error, during=_FAILED_FOR)
-        else:
+        elif error is not None:
             _log.error("lookup.flight_failed", subject=subject, exc_info=error)
 
     async def _ask_in_turn(self, known: Snapshot, ask: Ask, *, may_wait: bool) -> Snapshot:
@@ -283,27 +278,27 @@ class Lookup:
                 end = self._turns.give_back(owner_id, leased_until=turn.leased_until)
                 self._saving.begin(owner_id, end)
 
-    async def _ask_by_name(self, login: str, known: Snapshot | None) -> Snapshot:
+    async def _ask_by_name(self, login: str, known: Snapshot | None, charge: Charge) -> Snapshot:
         try:
             portfolios = await ask_by_name(self._github, login, known)
         except UnknownUser:
             if known is not None:
                 self._bury(known)
             raise
-        learnt = [self._keep(portfolio, known) for portfolio in portfolios]
+        learnt = [self._keep(portfolio, known, charge) for portfolio in portfolios]
         self._known.note_name(login, learnt[-1].owner.id, asked_at=learnt[-1].fetched_at)
         return learnt[-1]
 
-    async def _ask_by_id(self, known: Snapshot) -> Snapshot:
+    async def _ask_by_id(self, known: Snapshot, charge: Charge) -> Snapshot:
         try:
-            return self._keep(await self._github.fetch_again(known.owner), known)
+            return self._keep(await self._github.fetch_again(known.owner), known, charge)
         except UnknownUser:
             return self._bury(known)
 
-    def _keep(self, portfolio: Portfolio, known: Snapshot | None) -> Snapshot:
-        """Remember an answer, and save it without waiting."""
+    def _keep(self, portfolio: Portfolio, known: Snapshot | None, charge: Charge) -> Snapshot:
+        """Remember an answer, charge what it took besides, and save it without waiting."""
         if more := max(0, len(portfolio.repositories) - 1) // _PAGE_SIZE:
-            self._more_questions[portfolio.owner.id] = more
+            charge(owed=more)
         stats = count(portfolio.repositories)
         snapshot = Snapshot(portfolio.owner, stats, portfolio.fetched_at)
         snapshot = replace(snapshot, version=_version(snapshot, known))

@@ -8,7 +8,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ENTRY_BYTES = 200
-"""What the map itself spends on one entry, measured roughly; callers add what theirs and its key are."""
+"""What the map itself spends on one entry, measured roughly; callers add entry and key."""
 
 
 class Memory(Generic[K, V]):

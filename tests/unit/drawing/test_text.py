@@ -51,6 +51,15 @@ def test_an_arabic_letter_is_narrower_before_another():
     assert width("س س", 100) == pytest.approx(1.03 * (135 + 32 + 135))
 
 
+def test_joined_letters_are_cut_by_the_room_that_they_take_together():
+    text = "بيت" * 20
+    cut = fit(text, (10,), 100)
+    assert cut.text.endswith("…")
+    assert cut.width <= 100
+    longer = text[: len(cut.text)] + "…"
+    assert width(longer, 10) > 100
+
+
 def test_what_joins_nothing_leaves_the_letter_before_it_as_wide_as_alone():
     for last in ("ء", "\u0670", "\u0674"):
         assert width(f"س{last}", 100) == pytest.approx(width("س", 100) + width(last, 100))
