@@ -37,7 +37,6 @@ async def launched(
         owned = []
         if github is not None:
             port = claim_port("127.0.0.1", 0)
-            await stack.enter_async_context(github.lifespan())
             sandbox_server = listening(github, host="127.0.0.1", port=port)
             owned.append(await stack.enter_async_context(sandbox_server))
             plan = msgspec.structs.replace(plan, github_api_url=f"http://127.0.0.1:{port}")

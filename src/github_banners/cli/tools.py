@@ -173,7 +173,7 @@ def sandbox(
 async def _serve_sandbox(github: Any, *, host: str, port: int) -> None:
     from github_banners.serving.run import listening, until_stopped
 
-    async with github.lifespan(), listening(github, host=host, port=port) as server:
+    async with listening(github, host=host, port=port) as server:
         typer.echo(f"A GitHub to try things on: http://{host}:{port}")
         await until_stopped(server)
 
