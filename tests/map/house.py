@@ -62,7 +62,7 @@ PLACES: Mapping[str, set[str]] = {
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
     "httpx2": {"github/client.py", "github/sender.py", "messages/calls.py"},
-    "litestar": {*DOORS, "sandbox", "serving"},
+    "litestar": {*DOORS, "serving"},
     "minijinja": {"drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
@@ -73,6 +73,7 @@ PLACES: Mapping[str, set[str]] = {
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
     "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
+    "starlette": {"sandbox"},
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
     "typer": {"cli"},
 }
