@@ -197,7 +197,9 @@ def normalize_target(target: bytes) -> bytes | None:
     None for a target that only the framework can read.
     """
     path, _, query = target.partition(b"?")
-    if len(target) > _MAX_TARGET_BYTES or not path.startswith(_BANNERS) or b"%" in path:
+    if len(target) > _MAX_TARGET_BYTES or not path.startswith(_BANNERS):
+        return None
+    if b"%" in path or path.endswith(b"/"):
         return None
     if path != _PREVIEW:
         # The query of a permanent name means nothing.
