@@ -1,6 +1,5 @@
 """What every command needs: the command itself, settings, logs, and an end that says what it was."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -66,6 +65,7 @@ def running_service() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a service; a signal before it listens for signals itself ends it as quietly."""
+    import asyncio
 
     async def stoppable() -> None:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()

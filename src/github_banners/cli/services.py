@@ -1,6 +1,5 @@
 """The commands that serve: all in one, or one service of several; and what prepares for them."""
 
-import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -156,6 +155,8 @@ def migrate() -> None:
 
 
 def _migrate_database(settings: Settings, conninfo: str) -> None:
+    import asyncio
+
     from github_banners.database.migrations import migrate as bring_up_to_date
 
     try:
@@ -167,6 +168,8 @@ def _migrate_database(settings: Settings, conninfo: str) -> None:
 
 
 def _make_topics(brokers: Sequence[str]) -> list[str]:
+    import asyncio
+
     from github_banners.messages.topics import ensure_topics
 
     try:
