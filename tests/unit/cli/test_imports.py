@@ -29,3 +29,10 @@ def test_help_imports_nothing_that_only_services_need() -> None:
         "uvicorn",
     }
     assert not imported & services_only
+
+
+def test_service_with_logs_imports_structlog_without_optional_packages() -> None:
+    # It reads its settings and starts its logs before it finds that there is nothing to migrate.
+    imported = imported_modules("migrate")
+    assert "structlog" in imported
+    assert not imported & {"greenlet._greenlet", "pygments", "rich.console"}
