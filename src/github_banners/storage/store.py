@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,6 +111,15 @@ class Store:
         name = parse_path(path)
         return await loop.run_in_executor(self._writers, self._put, name, body, version)
 
+    async def put_many(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
+        """
+        Store several pictures, each for itself: one result each, an error in place of raising it.
+
+        They are written one after another in one thread, so that no two locks are ever held at once.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writers, self._put_each, banners)
+
     async def get(self, path: str) -> StoredPicture | None:
         """
         Find a picture; None too for a path that no banner can have.
@@ -127,6 +136,16 @@ class Store:
                 return _picture_of(bytes(await found.bytes_async()))
             except FileNotFoundError:
                 return None
+
+    def _put_each(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
+        results: list[Stored | Exception] = []
+        for banner in banners:
+            try:
+                name = parse_path(banner.url_path)
+                results.append(self._put(name, banner.banner_info, banner.version))
+            except Exception as error:  # noqa: BLE001 - it is this banner's alone
+                results.append(error)
+        return results
 
     def _put(self, name: str, body: bytes, version: int | None) -> Stored:
         check_picture(body)
