@@ -43,8 +43,7 @@ async def open_all_in_one(
     store = open_store(settings.banners_storage_url or banners_dir.as_uri())
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
-        event = event_of(_update(banner, snapshot), produced_at=clock())
-        await handle_update(event, draw=draw, store=store.keep)
+        await handle_update(_update(banner, snapshot), draw=draw, store=store.keep)
 
     async def stored(name: str) -> bytes | None:
         found = await store.get(name)

@@ -18,7 +18,7 @@ from github_banners.look import Look
 from github_banners.messages.events import TOPIC
 from github_banners.messages.producer import Producer
 from github_banners.messages.shapes import BannerEvent
-from github_banners.messages.translation import Update, event_of
+from github_banners.messages.translation import Update, event_of, update_of
 from github_banners.model import Owner, Snapshot, Stats, microseconds
 from github_banners.renderer.updates import handle_update
 from github_banners.storage.store import open_store
@@ -68,9 +68,10 @@ async def handle_here(events: Sequence[BannerEvent], folder: Path) -> float:
     """Draw and store every event in this process, as the all-in-one does; gives the seconds."""
     store = open_store(folder.as_uri())
     handle = partial(handle_update, draw=draw, store=store.keep)
+    updates = [update_of(one) for one in events]
     begun = time.perf_counter()
     for first in range(0, len(events), AT_ONCE):
-        await asyncio.gather(*(handle(one) for one in events[first : first + AT_ONCE]))
+        await asyncio.gather(*(handle(one) for one in updates[first : first + AT_ONCE]))
     store.close()
     return time.perf_counter() - begun
 

@@ -19,16 +19,17 @@ from github_banners.errors import BannersError, StorageUnavailable
 from github_banners.messages.dead_letters import to_dead_letters
 from github_banners.messages.events import Record, RecordSender
 from github_banners.messages.offsets import Offsets
-from github_banners.messages.shapes import BannerEvent
 from github_banners.messages.tracing import TRACEPARENT, following
+from github_banners.messages.translation import Update
 from github_banners.model import Clock
 from github_banners.renderer.lines import Lines
 from github_banners.renderer.retries import Storage, Trouble, delay_seconds, is_hopeless
 from github_banners.renderer.tasks import cancel, wait_at_most
+from github_banners.renderer.updates import parse_update
 
 _log = structlog.get_logger(__name__)
 
-Handle: TypeAlias = Callable[[BannerEvent], Awaitable[None]]
+Handle: TypeAlias = Callable[[Update], Awaitable[None]]
 """Draws and stores one update; raises what `retries` can tell apart."""
 
 MOST_AT_ONCE = 16
@@ -144,8 +145,8 @@ class Attempts:
     async def _attempt(self, work: _Work) -> None:
         with following(work.record.header(TRACEPARENT)):
             try:
-                event = BannerEvent.from_json(work.record.value)
-                await self._handle(event)
+                update = parse_update(work.record.value)
+                await self._handle(update)
             except (Exception, asyncio.CancelledError) as error:
                 if _is_called_off():
                     raise
@@ -153,8 +154,8 @@ class Attempts:
             else:
                 self._storage.accept()
                 self._see_off(work, Outcome.STORED)
-                said = {"banner": event.payload.storage_path, "version": event.version}
-                _log.info("update.stored", **said, **_place(work.record))
+                stored = {"banner": update.path, "version": update.version}
+                _log.info("update.stored", **stored, **_place(work.record))
 
     def _judge(self, work: _Work, error: BaseException) -> None:
         if isinstance(error, StorageUnavailable):
