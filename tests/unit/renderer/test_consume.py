@@ -37,7 +37,7 @@ async def test_an_update_is_stored_said_and_committed() -> None:
             assert stage.committed == 1
     (line,) = [line for line in lines if line["event"] == "update.stored"]
     said = {"banner": "ada-dark", "version": 7, "partition": 0, "offset": 0}
-    assert line == said | {"event": "update.stored", "log_level": "info"}
+    assert line == said | {"event": "update.stored", "log_level": "debug"}
 
 
 async def test_each_is_handled_under_the_id_of_its_header() -> None:
@@ -58,16 +58,16 @@ async def test_each_is_handled_under_the_id_of_its_header() -> None:
     assert get_contextvars() == {}
 
 
-async def test_sixteen_at_once_and_one_of_a_key() -> None:
-    stage = Stage(partitions=6)
+async def test_two_batches_at_once_and_one_of_a_key() -> None:
+    stage, users = Stage(partitions=6), 2 * MOST_AT_ONCE
     stage.answer = lambda update: stage.time.sleep(0.1)
-    for version in range(200):
-        stage.put(f"user{version % 40}", version)
+    for version in range(5 * users):
+        stage.put(f"user{version % users}", version)
     async with stage.running():
         await stage.time.pass_(5)
-        assert len(stage.stored) == 200
-    assert stage.most_at_work == MOST_AT_ONCE
-    by_user = [[one for one in stage.stored if one % 40 == user] for user in range(40)]
+        assert len(stage.stored) == 5 * users
+    assert stage.most_at_work == MOST_AT_ONCE == 128
+    by_user = [[one for one in stage.stored if one % users == user] for user in range(users)]
     assert all(versions == sorted(versions) for versions in by_user)
 
 
