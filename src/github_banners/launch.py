@@ -1,6 +1,7 @@
 """What `serve` starts: the service in this process, or in several that this one watches over."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,13 @@ from typing import Any
 
 import msgspec
 
-from github_banners.serving.run import claim_port, listening, until_listening, until_stopped
+from github_banners.serving.server import (
+    listening,
+    open_listener,
+    port_number,
+    wait_for_shutdown,
+    wait_until_answering,
+)
 from github_banners.serving.service import Service, owning, serving
 from github_banners.serving.workers import supervise, until_input_ends
 from github_banners.settings import Settings, Url
@@ -19,35 +26,43 @@ class Plan(msgspec.Struct, frozen=True):
 
     conninfo: str
     banners_dir: str
-    port: int
+    listener: int | None = None
+    """The descriptor of the socket that several processes share."""
     metrics_port: int | None = None
     github_api_url: str | None = None
 
 
 @asynccontextmanager
 async def launched(
-    settings: Settings, plan: Plan, *, workers: int, github: Any = None
+    settings: Settings,
+    plan: Plan,
+    listener: socket.socket,
+    *,
+    workers: int,
+    github: Any = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
-    Serve while the context lasts, from when somebody answers on the port; none of the tasks ends.
+    Serve while the context lasts, from when requests are answered; none of the tasks ends.
 
-    `github` is an application to be asked in GitHub's place, which is served as well.
+    `github` is an application to be requested in GitHub's place, which is served as well.
     """
     async with AsyncExitStack() as stack:
         owned = []
         if github is not None:
-            port = claim_port("127.0.0.1", 0)
-            await stack.enter_async_context(github.lifespan())
-            sandbox_server = listening(github, host="127.0.0.1", port=port)
-            owned.append(await stack.enter_async_context(sandbox_server))
-            plan = msgspec.structs.replace(plan, github_api_url=f"http://127.0.0.1:{port}")
+            github_listener = open_listener("127.0.0.1", 0)
+            url = f"http://127.0.0.1:{port_number(github_listener)}"
+            owned.append(await stack.enter_async_context(listening(github, github_listener)))
+            plan = msgspec.structs.replace(plan, github_api_url=url)
         if workers == 1:
-            owned += await stack.enter_async_context(_serving(settings, plan))
+            owned += await stack.enter_async_context(_serving(settings, plan, listener))
         else:
-            plans = [msgspec.json.encode(_plan_of_worker(plan, one)) for one in range(workers)]
-            supervising = supervise(["worker"], first_lines=plans)
+            plan = msgspec.structs.replace(plan, listener=listener.fileno())
+            plans = [msgspec.json.encode(_plan_of_worker(plan, index)) for index in range(workers)]
+            supervising = supervise(["worker"], first_lines=plans, pass_fds=[listener.fileno()])
             owned.append(await stack.enter_async_context(owning(supervising, name="workers")))
-            await until_listening(settings.host, plan.port, *owned)
+            # First of all at the end: workers can only empty a backlog that is no one else's.
+            stack.callback(listener.close)
+            await wait_until_answering(listener, *owned)
         yield owned
 
 
@@ -60,45 +75,40 @@ def _plan_of_worker(plan: Plan, number: int) -> Plan:
 
 async def work(settings: Settings, plan: Plan) -> None:
     """Be one of several processes, until a signal comes or the parent is gone."""
+    listener = socket.socket(fileno=plan.listener)
+    listener.setblocking(False)
     async with (
-        _serving(settings, plan) as owned,
+        _serving(settings, plan, listener) as owned,
         owning(until_input_ends(), name="parent") as parent,
     ):
-        await until_stopped(*owned, stopping=parent)
+        await wait_for_shutdown(*owned, stopping=parent)
 
 
 async def run_alone(
     opened: AbstractAsyncContextManager[Service],
-    settings: Settings,
+    listener: socket.socket,
     *,
-    say: Callable[[str], None],
+    metrics: socket.socket | None,
+    on_ready: Callable[[], None],
 ) -> None:
-    """Be one service of several, until a signal comes; `say` is told where it listens."""
-    async with (
-        opened as service,
-        serving(
-            service,
-            host=settings.host,
-            port=settings.port,
-            metrics_port=settings.metrics_port,
-        ) as owned,
-    ):
-        say(f"http://{settings.host}:{settings.port}")
-        await until_stopped(*owned)
+    """Be one service of several, until a signal comes; `on_ready` is called when it listens."""
+    async with opened as service, serving(service, listener, metrics=metrics) as owned:
+        on_ready()
+        await wait_for_shutdown(*owned)
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, plan: Plan) -> AsyncIterator[list[asyncio.Task[None]]]:
+async def _serving(
+    settings: Settings, plan: Plan, listener: socket.socket
+) -> AsyncIterator[list[asyncio.Task[None]]]:
     # The parent of several processes has no use for it.
     from github_banners.app import open_all_in_one  # noqa: PLC0415
 
     if plan.github_api_url is not None:
         settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
+    metrics = None
+    if plan.metrics_port is not None:
+        metrics = open_listener(settings.host, plan.metrics_port)
     opened = open_all_in_one(settings, conninfo=plan.conninfo, banners_dir=Path(plan.banners_dir))
-    async with (
-        opened as service,
-        serving(
-            service, host=settings.host, port=plan.port, metrics_port=plan.metrics_port
-        ) as servers,
-    ):
+    async with opened as service, serving(service, listener, metrics=metrics) as servers:
         yield servers

@@ -7,16 +7,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from litestar import Litestar
-from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
 from github_banners.api import routes
 from github_banners.api.banners import Banners
 from github_banners.api.clients import Shares
 from github_banners.api.cors import Cors
 from github_banners.api.delivery import origins_of
-from github_banners.api.hot import FORMS, Hot, HotPath, make_hot
 from github_banners.api.neighbours import Neighbours
 from github_banners.api.outbox import OUTCOMES, Outbox
 from github_banners.api.pictures import Pictures
@@ -24,6 +23,7 @@ from github_banners.api.pngs import OUTCOMES as PNG_OUTCOMES
 from github_banners.api.pngs import Pngs
 from github_banners.api.problems import ExplainProblem
 from github_banners.api.refresh import Refresh
+from github_banners.api.response_cache import ResponseCache
 from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
@@ -38,7 +38,7 @@ from github_banners.messages.tracing import Traced
 from github_banners.model import Clock, utc_now
 from github_banners.serving.access import Measured
 from github_banners.serving.framework import make_framework
-from github_banners.serving.health import Health
+from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.serving.workshop import Workshop
@@ -81,7 +81,10 @@ async def open_api(
         pictures = Pictures(
             clock=clock, memory_bytes=_PICTURES_BYTES, draw=neighbours.draw, trust=trust
         )
-        hot = make_hot(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+        cache = ResponseCache(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+        metrics.counts(
+            "remembered_total", "Pictures answered from memory.", by="form", read=cache.hits
+        )
         interval = settings.refresh_interval
         banners = Banners(
             lookup=lookup,
@@ -93,11 +96,17 @@ async def open_api(
         )
         pngs = _pngs(metrics)
         stack.push_async_callback(pngs.close)
-        door = _door(banners, hot, pngs, settings)
+        handlers = routes.BannerRoutes(
+            banners=banners,
+            cache=cache,
+            pngs=pngs,
+            shares=Shares(per_second=settings.rate_limit_rps),
+            trusted_proxies=settings.trusted_proxies,
+            request_seconds=settings.request_timeout.total_seconds(),
+        )
         health = Health({"database": lambda: database.is_available, **neighbours.health})
         health.expose(metrics)
-        framework = _make_framework(door, health, host=_host(settings))
-        await stack.enter_async_context(framework.lifespan())
+        application = _make_application(handlers, health, metrics, settings)
         batch = Batch(github, clock=clock)
         refresh = Refresh(database=database, github=batch, interval=interval, clock=clock)
         outbox = _outbox(database, neighbours, metrics, clock=clock)
@@ -105,22 +114,11 @@ async def open_api(
             "refresh": refresh.run(),
             "outbox": outbox.run(),
             "changes": Changes(conninfo, trust=trust, wake=outbox.wake).run(),
-            "requests": _note_requests(hot, refresh),
+            "requests": _note_requests(cache, refresh),
             "holders": _group_tokens(github, clock=clock),
         }
         tasks = await stack.enter_async_context(_working(conninfo, work))
-        yield Service(_in_front(framework, hot, metrics, settings), metrics, tasks)
-
-
-def _door(banners: Banners, hot: Hot, pngs: Pngs, settings: Settings) -> routes.Door:
-    return routes.Door(
-        banners=banners,
-        hot=hot,
-        pngs=pngs,
-        shares=Shares(per_second=settings.rate_limit_rps),
-        trusted_proxies=settings.trusted_proxies,
-        request_seconds=settings.request_timeout.total_seconds(),
-    )
+        yield Service(application, metrics, tasks, cache)
 
 
 def _pngs(metrics: Metrics) -> Pngs:
@@ -145,15 +143,20 @@ def _outbox(
     return Outbox(database=database, publish=neighbours.publish, clock=clock, count=count)
 
 
-def _in_front(framework: ASGIApp, hot: Hot, metrics: Metrics, settings: Settings) -> ASGIApp:
-    """Put before the framework what answers without it."""
-    counted = Measured(Traced(framework), metrics=metrics, name=routes.name_of)
-    # Pictures from memory say themselves that everybody may read them.
-    apart = Cors(counted, origins=origins_of(settings.cors_origins))
-    count = metrics.counter(
-        "remembered_total", "Pictures answered from memory.", by="form", kinds=FORMS
+def _make_application(
+    handlers: routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
+) -> Starlette:
+    host = urlsplit(settings.public_url).netloc if settings.public_url else ""
+    explain = ExplainProblem(host=host)
+    return make_framework(
+        [*handlers.routes(), *health_routes(health), *routes.PAGES],
+        middleware=[
+            Middleware(Cors, origins=origins_of(settings.cors_origins)),
+            Middleware(Measured, metrics=metrics, name=routes.name_of),
+            Middleware(Traced),
+        ],
+        on_error={Exception: explain, HTTPException: explain.explain_http},
     )
-    return HotPath(apart, hot=hot, count=count)
 
 
 @asynccontextmanager
@@ -224,32 +227,19 @@ async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Ev
     await asyncio.Event().wait()
 
 
-async def _note_requests(hot: Hot, refresh: Refresh) -> None:
+async def _note_requests(cache: ResponseCache, refresh: Refresh) -> None:
     """Write down once a minute which permanent banners were asked for."""
     while True:
         await asyncio.sleep(_NOTE_REQUESTS_SECONDS)
-        requested_at = hot.take_requests()
+        requested_at = cache.drain_access_times()
         if requested_at:
             try:
                 await refresh.note_requests(requested_at)
             except DatabaseUnavailable:
-                hot.give_back(requested_at)
+                cache.restore_access_times(requested_at)
 
 
 async def _group_tokens(github: GitHub, *, clock: Clock) -> None:
     """Find out which tokens share a budget; like all work here, it never ends."""
     await group_by_holder(github.sender, clock=clock)
     await asyncio.Event().wait()
-
-
-def _make_framework(door: routes.Door, health: Health, *, host: str) -> Litestar:
-    explain = ExplainProblem(host=host)
-    return make_framework(
-        routes.HANDLERS,
-        provided={"door": door, "health": health},
-        on_error={Exception: explain, HTTPException: explain.explain_http},
-    )
-
-
-def _host(settings: Settings) -> str:
-    return urlsplit(settings.public_url).netloc if settings.public_url else ""

@@ -6,8 +6,7 @@ Pictures name their own `Access-Control-Allow-Origin`; every other answer gets i
 
 from collections.abc import Collection
 
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ALLOW_ORIGIN = b"access-control-allow-origin"
 _PREFLIGHT_HEADERS = [
@@ -27,10 +26,10 @@ class Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with the header that its origin is entitled to."""
-        headers = dict(scope["headers"]) if scope["type"] == ScopeType.HTTP else {}
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
         origin = headers.get(b"origin")
         is_preflight = origin is not None and b"access-control-request-method" in headers
-        if scope["type"] != ScopeType.HTTP or (origin is None and self._is_open):
+        if scope["type"] != "http" or (origin is None and self._is_open):
             await self._app(scope, receive, send)
         elif scope["method"] == "OPTIONS" and is_preflight:
             extra = [*self._allow(origin), *_PREFLIGHT_HEADERS]
@@ -47,7 +46,7 @@ class Cors:
 
         return marked
 
-    def _mark(self, start: HTTPResponseStartEvent, origin: bytes | None) -> None:
+    def _mark(self, start: Message, origin: bytes | None) -> None:
         if not any(name == _ALLOW_ORIGIN for name, _ in start["headers"]):
             start["headers"] = [*start["headers"], *self._allow(origin)]
 

@@ -50,43 +50,24 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """One encoding of a picture with the headers that are the same in all its answers."""
-
-    body: bytes
-    etag: str
-    headers: RawHeaders
-
-    @classmethod
-    def of(cls, body: bytes, etag: str, *, media_type: str = SVG, **more: str) -> "Form":
-        """Prepare an encoding."""
-        headers = {
-            **_SAFE,
-            "content-type": media_type,
-            "content-length": str(len(body)),
-            "etag": etag,
-            **{name.replace("_", "-"): value for name, value in more.items()},
-        }
-        return cls(body, etag, [(name.encode(), value.encode()) for name, value in headers.items()])
-
-
-@dataclass(frozen=True, slots=True)
 class Picture:
-    """A drawn banner with all that repeats in its answers, made once."""
+    """
+    A drawn banner, tagged and compressed once.
+
+    Tens of thousands lie in memory: few objects each, so that garbage collections stay short.
+    """
 
     body: bytes
     media_type: str = SVG
-    plain: Form = field(init=False)
-    zipped: Form = field(init=False)
+    digest: str = field(init=False)
+    zipped: bytes | None = field(init=False)
+    """The same with gzip; None where a format is compressed already."""
 
     def __post_init__(self) -> None:
-        digest = hashlib.sha256(self.body).hexdigest()[:32]
-        if self.media_type == PNG:
-            # It is compressed already: there is one encoding, whoever asks.
-            plain = zipped = Form.of(self.body, f'"{digest}"', media_type=PNG)
-        else:
-            plain, zipped = _encodings(self.body, digest)
-        object.__setattr__(self, "plain", plain)
+        object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest()[:32])
+        # No time in gzip's header: equal pictures have equal bytes.
+        is_png = self.media_type == PNG
+        zipped = None if is_png else gzip.compress(self.body, _GZIP_LEVEL, mtime=0)
         object.__setattr__(self, "zipped", zipped)
 
     @classmethod
@@ -94,15 +75,15 @@ class Picture:
         """Take bytes for PNG."""
         return cls(body, PNG)
 
+    @property
+    def etag(self) -> str:
+        """Return the tag of the uncompressed bytes."""
+        return f'"{self.digest}"'
 
-def _encodings(body: bytes, digest: str) -> tuple[Form, Form]:
-    # No time in gzip's header: equal pictures have equal bytes.
-    zipped = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-    vary = "Accept-Encoding"
-    return (
-        Form.of(body, f'"{digest}"', vary=vary),
-        Form.of(zipped, f'"{digest}-gz"', vary=vary, content_encoding="gzip"),
-    )
+    @property
+    def size_bytes(self) -> int:
+        """Return what it takes in memory, but for the objects themselves."""
+        return len(self.body) + len(self.zipped or b"")
 
 
 def tell_client(accept: str, *, suffix: str) -> Client:
@@ -128,13 +109,22 @@ def deliver(
 def deliver_raw(
     picture: Picture, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
 ) -> tuple[int, RawHeaders, bytes]:
-    """Do what `deliver` does, with as little work as it takes: status, headers, body."""
-    form = picture.zipped if accepts_gzip(accept_encoding) else picture.plain
-    caching = (b"cache-control", cache_control(seconds_fresh))
-    if matches(if_none_match, form.etag):
-        kept = [one for one in form.headers if not one[0].startswith(b"content-") or one in _POLICY]
-        return 304, [*kept, caching], b""
-    return 200, [*form.headers, caching], form.body
+    """Do what `deliver` does, for headers as they come and go: status, headers, body."""
+    body, etag, headers = picture.body, picture.etag, list(_POLICY)
+    if picture.zipped is not None:
+        headers.append((b"vary", b"Accept-Encoding"))
+        if accepts_gzip(accept_encoding):
+            body, etag = picture.zipped, f'"{picture.digest}-gz"'
+    headers += [(b"etag", etag.encode()), (b"cache-control", cache_control(seconds_fresh))]
+    if matches(if_none_match, etag):
+        return 304, headers, b""
+    headers += [
+        (b"content-type", picture.media_type.encode()),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    if body is picture.zipped:
+        headers.append((b"content-encoding", b"gzip"))
+    return 200, headers, body
 
 
 def deliver_instead(picture: Picture, request_headers: Mapping[str, str]) -> Outgoing:

@@ -1,7 +1,7 @@
 """The drawn pictures in memory: the bytes of the newest version of each banner that was asked for."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from github_banners.stats.trust import Trust
 Key: TypeAlias = tuple[int, bytes]
 """Whose banner, and which look: a digest, as a look can be larger than its picture."""
 
-_KEPT_BYTES = 1500
+_KEPT_BYTES = 700
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,10 @@ class Kept:
     fetched_at: datetime
     drawn_at: datetime
     good_until: datetime
+
+    def with_picture(self, picture: Picture) -> "Kept":
+        """Return the same with another form of the picture."""
+        return replace(self, picture=picture)
 
 
 def key_of(owner_id: int, look: Look) -> Key:
@@ -53,6 +57,12 @@ class Pictures:
         self._draw = draw
         self._trust = trust or Trust(clock=clock)
         self._kept: Memory[Key, Kept] = Memory(memory_bytes, bytes_of=_kept_bytes)
+        self._drawn = 0
+
+    @property
+    def generation(self) -> int:
+        """Return a number that rises with whatever can change what `get` returns, but for time."""
+        return self._drawn + self._trust.generation
 
     def get(self, key: Key) -> Kept | None:
         """Find a picture that may be served as it is."""
@@ -78,8 +88,9 @@ class Pictures:
         fresh = Kept(picture, snapshot.version, snapshot.fetched_at, now, answer.good_until)
         if kept is None or kept.version <= snapshot.version:
             self._kept.put(key, fresh)
+            self._drawn += 1
         return fresh
 
 
 def _kept_bytes(_: Key, kept: Kept) -> int:
-    return _KEPT_BYTES + len(kept.picture.body) + len(kept.picture.zipped.body)
+    return _KEPT_BYTES + kept.picture.size_bytes

@@ -23,7 +23,7 @@ _log = structlog.get_logger(__name__)
 OUTCOMES = (_DRAWN, _BUSY, _FAILED) = ("drawn", "busy", "failed")
 """What can have become of a wish for a PNG that lay not in memory, for counting."""
 
-_KEPT_BYTES = 1500
+_KEPT_BYTES = 700
 
 
 class Pngs:
@@ -45,7 +45,7 @@ class Pngs:
 
     def find(self, svg: Picture) -> Picture | None:
         """Find the PNG of a drawing in memory."""
-        return self._kept.get(svg.plain.etag)
+        return self._kept.get(svg.digest)
 
     async def draw(
         self, svg: Picture, *, deadline: Deadline, is_kept: bool = True
@@ -58,7 +58,7 @@ class Pngs:
         found = self.find(svg)
         if found is not None:
             return found
-        making = self._making.get(svg.plain.etag) or self._begin(svg, is_kept=is_kept)
+        making = self._making.get(svg.digest) or self._begin(svg, is_kept=is_kept)
         await asyncio.wait({making}, timeout=deadline.grant(PICTURE_SECONDS))
         return making.result() if making.done() and not making.cancelled() else None
 
@@ -71,10 +71,10 @@ class Pngs:
         await self._workshop.close()
 
     def _begin(self, svg: Picture, *, is_kept: bool) -> "asyncio.Task[Picture | None]":
-        etag = svg.plain.etag
+        digest = svg.digest
         task = asyncio.create_task(self._make(svg, is_kept=is_kept), name="png")
-        self._making[etag] = task
-        task.add_done_callback(lambda _: self._making.pop(etag, None))
+        self._making[digest] = task
+        task.add_done_callback(lambda _: self._making.pop(digest, None))
         return task
 
     async def _make(self, svg: Picture, *, is_kept: bool) -> Picture | None:
@@ -89,7 +89,7 @@ class Pngs:
         self._circuit.succeed()
         self._count(_DRAWN)
         if is_kept:
-            self._kept.put(svg.plain.etag, picture)
+            self._kept.put(svg.digest, picture)
         return picture
 
     def _note_failure(self, error: BannersError) -> None:
@@ -102,4 +102,4 @@ class Pngs:
 
 
 def _kept_bytes(_: str, picture: Picture) -> int:
-    return _KEPT_BYTES + len(picture.body)
+    return _KEPT_BYTES + picture.size_bytes

@@ -47,8 +47,7 @@ def start_logs(settings: Settings) -> None:
 
 @contextmanager
 def running_service() -> Iterator[None]:
-    """Own the terminal, and end the process when everything is closed."""
-    from github_banners.serving.run import leave
+    """Own the terminal, and end in one sentence what our own errors end."""
     from github_banners.serving.terminal import own_terminal
 
     # Until a server listens for it, SIGTERM must unwind what is open, as Ctrl-C does.
@@ -59,13 +58,12 @@ def running_service() -> Iterator[None]:
         except KeyboardInterrupt:
             pass
         except BannersError as error:
-            typer.echo(str(error), err=True)
-            leave(2)
-    leave(0)
+            fail(str(error))
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a service; a signal before it listens for signals itself ends it as quietly."""
+    from github_banners.serving.server import make_event_loop
 
     async def stoppable() -> None:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -73,8 +71,11 @@ def run(work: Coroutine[Any, Any, None]) -> None:
             loop.add_signal_handler(number, task.cancel if task else loop.stop)
         await work
 
-    with suppress(asyncio.CancelledError):
-        asyncio.run(stoppable())
+    with (
+        suppress(asyncio.CancelledError),
+        asyncio.Runner(loop_factory=make_event_loop) as runner,
+    ):
+        runner.run(stoppable())
 
 
 def default_data_dir() -> Path:

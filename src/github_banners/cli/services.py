@@ -1,6 +1,7 @@
 """The commands that serve: all in one, or one service of several; and what prepares for them."""
 
 import asyncio
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,26 +41,29 @@ def serve(
     Unless DB_HOST is set it brings a PostgreSQL of its own, whose files lie in DATA_DIR.
     """
     from github_banners.launch import Plan
-    from github_banners.serving.run import claim_port
+    from github_banners.serving.server import open_listener
 
     settings = read_settings()
-    port = claim_port(settings.host, settings.port)
+    listener = open_listener(settings.host, settings.port)
     data_dir = settings.data_dir or default_data_dir()
     with running_service(), _conninfo(settings, data_dir, demo=demo) as conninfo:
         banners_dir = str(default_banners_dir(data_dir, demo=demo))
-        plan = Plan(conninfo, banners_dir, port, settings.metrics_port)
-        run(_serve(settings, plan, demo=demo, workers=workers))
+        plan = Plan(conninfo, banners_dir, metrics_port=settings.metrics_port)
+        run(_serve(settings, plan, listener, demo=demo, workers=workers))
 
 
-async def _serve(settings: Settings, plan: Any, *, demo: bool, workers: int) -> None:
+async def _serve(
+    settings: Settings, plan: Any, listener: socket.socket, *, demo: bool, workers: int
+) -> None:
     from github_banners.launch import launched
-    from github_banners.serving.run import until_stopped
+    from github_banners.serving.server import port_number, wait_for_shutdown
 
     github = sandbox_room().create_app() if demo else None
     samples = sandbox_room().SAMPLE_USERS if demo else ()
-    async with launched(settings, plan, workers=workers, github=github) as owned:
-        typer.echo(welcome(settings, port=plan.port, samples=samples))
-        await until_stopped(*owned)
+    port = port_number(listener)
+    async with launched(settings, plan, listener, workers=workers, github=github) as owned:
+        typer.echo(welcome(settings, port=port, samples=samples))
+        await wait_for_shutdown(*owned)
         typer.echo("Stopping.", err=True)
 
 
@@ -107,19 +111,19 @@ def storage() -> None:
 
 def _serve_alone(service: Service, open_it: Callable[[Settings], Any]) -> None:
     from github_banners.launch import run_alone
-    from github_banners.serving.run import claim_port
+    from github_banners.serving.server import open_listener, port_number
 
     settings = read_settings(service=service)
-    port = claim_port(settings.host, settings.port)
-    settings = msgspec.structs.replace(settings, port=port)
+    listener, metrics = open_listener(settings.host, settings.port), None
     if settings.metrics_port is not None:
-        claim_port(settings.host, settings.metrics_port)
+        metrics = open_listener(settings.host, settings.metrics_port)
 
-    def say(address: str) -> None:
+    def on_ready() -> None:
+        address = f"http://{settings.host}:{port_number(listener)}"
         typer.echo(f"The {service} listens on {address}")
 
     with running_service():
-        run(run_alone(open_it(settings), settings, say=say))
+        run(run_alone(open_it(settings), listener, metrics=metrics, on_ready=on_ready))
 
 
 @app.command(hidden=True)

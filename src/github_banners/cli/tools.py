@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -153,7 +154,7 @@ def sandbox(
 
     Let `serve`, `render` and `check` ask it with GITHUB_API_URL. Goes on until Ctrl-C.
     """
-    from github_banners.serving.run import claim_port
+    from github_banners.serving.server import open_listener
 
     start_logs(Settings.from_environment(_logging_only()))
     github = sandbox_room().create_app(
@@ -165,17 +166,17 @@ def sandbox(
         tokens=dict(_token(one) for one in token or []) or None,
         budget=budget,
     )
-    port = claim_port(host, port)
+    listener = open_listener(host, port)
     with running_service():
-        run(_serve_sandbox(github, host=host, port=port))
+        run(_serve_sandbox(github, host, listener))
 
 
-async def _serve_sandbox(github: Any, *, host: str, port: int) -> None:
-    from github_banners.serving.run import listening, until_stopped
+async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:
+    from github_banners.serving.server import listening, port_number, wait_for_shutdown
 
-    async with github.lifespan(), listening(github, host=host, port=port) as server:
-        typer.echo(f"A GitHub to try things on: http://{host}:{port}")
-        await until_stopped(server)
+    async with listening(github, listener) as server:
+        typer.echo(f"A GitHub to try things on: http://{host}:{port_number(listener)}")
+        await wait_for_shutdown(server)
 
 
 def _logging_only() -> dict[str, str]:

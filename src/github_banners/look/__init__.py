@@ -23,6 +23,7 @@ from github_banners.look.options import (
     permanent_names,
 )
 from github_banners.look.wishes import (
+    OPTION_NAMES,
     parse_login,
     parse_look,
     read_query,
@@ -32,6 +33,7 @@ from github_banners.look.wishes import (
 __all__ = [
     "LISTS",
     "OPTIONS",
+    "OPTION_NAMES",
     "CountBy",
     "Field",
     "Layout",

@@ -21,6 +21,9 @@ from github_banners.look.options import LISTS, OPTIONS, Look, allowed_values, sc
 _LOGIN = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII | re.IGNORECASE)
 _LOGIN_MAX_CHARACTERS = 39
 _ALIASES = {"theme": "type"}
+OPTION_NAMES = (*OPTIONS, *_ALIASES)
+"""Every name of an option, in lower case."""
+
 _INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _MOST_FIELDS, _MOST_CHARACTERS, _MOST_SHOWN = 100, 1024, 64
 

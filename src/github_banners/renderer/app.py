@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
+from starlette.middleware import Middleware
+
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
 from github_banners.messages.calls import Storage, open_http
@@ -22,7 +24,7 @@ from github_banners.renderer.consume import Consumption
 from github_banners.renderer.updates import handle_update
 from github_banners.serving.access import Measured
 from github_banners.serving.framework import make_framework
-from github_banners.serving.health import OPEN_PATHS, Health
+from github_banners.serving.health import OPEN_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service, owning
 from github_banners.serving.workshop import Workshop
@@ -58,20 +60,25 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
         health.expose(metrics)
         pngs = Workshop(to_png)
         stack.push_async_callback(pngs.close)
-        framework = make_framework(routes.HANDLERS, provided={"health": health, "pngs": pngs})
-        await stack.enter_async_context(framework.lifespan())
-        gate = Gate(
-            framework,
-            verifier=Verifier(settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock),
-            open_paths=OPEN_PATHS,
-            most_body_bytes=routes.MOST_BODY_BYTES,
-            note_refusal=metrics.counter(
-                "refused_calls_total", "Calls refused unread.", by="reason"
-            ),
+        refused = metrics.counter("refused_calls_total", "Calls refused unread.", by="reason")
+        application = make_framework(
+            [*routes.RendererRoutes(pngs).routes(), *health_routes(health)],
+            middleware=[
+                Middleware(Measured, metrics=metrics, name=routes.name_of),
+                Middleware(
+                    Gate,
+                    verifier=Verifier(
+                        settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock
+                    ),
+                    open_paths=OPEN_PATHS,
+                    most_body_bytes=routes.MOST_BODY_BYTES,
+                    note_refusal=refused,
+                ),
+            ],
         )
         updating = owning(updates.run(asyncio.Event()), name="updates")
         task = await stack.enter_async_context(updating)
-        yield Service(Measured(gate, metrics=metrics, name=routes.name_of), metrics, [task])
+        yield Service(application, metrics, [task])
 
 
 def _updates(

@@ -1,5 +1,5 @@
 """
-Answers as every door gives them: JSON, and our errors as JSON.
+Responses as every service sends them: JSON, and our errors as JSON.
 
 Public words come from the error's class; everything else goes to the log.
 """
@@ -7,12 +7,13 @@ Public words come from the error's class; everything else goes to the log.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from github_banners.errors import (
     BannersError,
@@ -24,15 +25,12 @@ from github_banners.errors import (
 
 JSON = "application/json"
 
-Ask: TypeAlias = Request[Any, Any, Any]
-"""A request as the framework hands it over."""
-
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A whole answer; header names are in lower case."""
+    """A whole response; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +44,7 @@ def as_json(status: int, body: bytes, headers: Mapping[str, str]) -> Outgoing:
 
 
 def deliver_problem(error: BannersError) -> Outgoing:
-    """Answer a program: the status, the public sentence, what a wrong input may be and was meant."""
+    """Build the response to a program: status, public sentence, and what a wrong input may be."""
     problem: dict[str, Any] = {"error": error.sentence}
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
@@ -68,36 +66,35 @@ def matches(if_none_match: str, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
-def known_error(request: Ask, error: Exception) -> BannersError:
-    """Take one of our own errors, or hide one that is not behind the root of the tree."""
+def known_error(request: Request, error: Exception) -> BannersError:
+    """Return one of our own errors, or hide one that is not behind the root of the tree."""
     if isinstance(error, BannersError):
         return error
-    _log.error("request.failed", path=request.url.path, exc_info=error)
+    _log.error("request.failed", path=request.scope["path"], exc_info=error)
     return BannersError()
 
 
-def answer_problem(request: Ask, error: Exception) -> Response[bytes]:
+def answer_problem(request: Request, error: Exception) -> Response:
     """Answer an error to another service."""
     known = known_error(request, error)
     if known is error:
-        _log.info("request.refused", path=request.url.path[:128], reason=str(known))
+        _log.info("request.refused", path=request.scope["path"][:128], reason=str(known))
     return respond(deliver_problem(known))
 
 
-def answer_http(request: Ask, error: HTTPException) -> Response[bytes]:
+def answer_http(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses: no such address, wrong method."""
+    assert isinstance(error, HTTPException)
     sentence = HTTPStatus(error.status_code).phrase.lower()
     body = msgspec.json.encode({"error": sentence})
     return respond(as_json(error.status_code, body, error.headers or {}))
 
 
-def respond(outgoing: Outgoing) -> Response[bytes]:
-    """Hand an answer to the framework."""
-    headers = dict(outgoing.headers)
-    media_type = headers.pop("content-type", "text/plain")
-    if media_type.startswith("text/"):
-        # The framework names the charset of text by itself.
-        media_type = media_type.partition(";")[0]
-    return Response(
-        outgoing.body, status_code=outgoing.status, headers=headers, media_type=media_type
-    )
+def answer_disconnect(request: Request, error: Exception) -> Response:
+    """End a request whose client left in the middle of its body: nobody reads this."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+def respond(outgoing: Outgoing) -> Response:
+    """Turn a response into the framework's."""
+    return Response(outgoing.body, status_code=outgoing.status, headers=outgoing.headers)

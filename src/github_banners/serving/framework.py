@@ -1,34 +1,38 @@
-"""The framework as every door uses it: our errors, no documents of its own, no logging of its own."""
+"""The framework as every service uses it: routes, our middleware, our errors."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from litestar import Litestar
-from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
-from github_banners.serving.answers import answer_http, answer_problem
+from github_banners.serving.answers import answer_disconnect, answer_http, answer_problem
 
-_ANSWERS: Mapping[Any, Any] = {Exception: answer_problem, HTTPException: answer_http}
+ON_ERROR: Mapping[Any, Any] = {Exception: answer_problem, HTTPException: answer_http}
 
 
 def make_framework(
-    handlers: Sequence[Any],
+    routes: Sequence[Route],
     *,
-    provided: Mapping[str, object],
-    on_error: Mapping[Any, Any] = _ANSWERS,
-) -> Litestar:
-    """Put handlers together; what is `provided` they get by the name of their argument."""
-    return Litestar(
-        handlers,
-        dependencies={
-            name: Provide(_always(it), sync_to_thread=False) for name, it in provided.items()
-        },
-        exception_handlers=cast("Any", on_error),
-        openapi_config=None,
-        logging_config=None,
+    middleware: Sequence[Middleware] = (),
+    on_error: Mapping[Any, Any] = ON_ERROR,
+) -> Starlette:
+    """
+    Build an application; `middleware` comes outermost first, `on_error` maps errors to handlers.
+
+    Every error is answered and logged by its handler. Starlette's own handling of `Exception` would
+    raise it again for the server to log.
+    """
+    handlers = {**on_error, ClientDisconnect: answer_disconnect}
+    application = Starlette(
+        routes=routes,
+        middleware=[*middleware, Middleware(ExceptionMiddleware, handlers=handlers)],
+        exception_handlers={HTTPException: handlers[HTTPException]},
     )
-
-
-def _always(it: object) -> Any:
-    return lambda: it
+    # A redirect would lead to whatever the request's Host says.
+    application.router.redirect_slashes = False
+    return application

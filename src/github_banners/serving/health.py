@@ -6,20 +6,18 @@ A service is ready once it can answer; whatever else is away makes it degraded, 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from litestar import HttpMethod, MediaType, route
-from litestar.di import NamedDependency
-from litestar.enums import ScopeType
-from litestar.params import SkipValidation
-from litestar.types import ASGIApp, Receive, Scope, Send
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from github_banners.serving.answers import JSON
 from github_banners.serving.metrics import Metrics
 
 OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 """What is answered to everybody."""
-
-_READ = [HttpMethod.GET, HttpMethod.HEAD]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +40,22 @@ class Health:
         )
 
 
-@route("/healthz", http_method=_READ, media_type=MediaType.JSON)
-async def healthz() -> dict[str, str]:
-    """Say that the process is alive."""
-    return {"status": "alive"}
+def health_routes(health: Health) -> list[Route]:
+    """Build the routes for whoever watches over the process."""
+
+    async def healthz(request: Request) -> Response:
+        """Say that the process is alive."""
+        return _json({"status": "alive"})
+
+    async def readyz(request: Request) -> Response:
+        """Say that an answer can be given, and what is away meanwhile."""
+        return _json({"status": "ready", "degraded": health.degraded()})
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
-@route("/readyz", http_method=_READ, media_type=MediaType.JSON)
-async def readyz(health: NamedDependency[SkipValidation[Health]]) -> dict[str, Any]:
-    """Say that an answer can be given, and what is away meanwhile."""
-    return {"status": "ready", "degraded": health.degraded()}
+def _json(value: object) -> Response:
+    return Response(msgspec.json.encode(value), media_type=JSON)
 
 
 class WithMetrics:
@@ -63,5 +67,5 @@ class WithMetrics:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the one path, pass on all others."""
-        is_asked = scope["type"] == ScopeType.HTTP and scope["path"] == "/metrics"
+        is_asked = scope["type"] == "http" and scope["path"] == "/metrics"
         await (self._metrics if is_asked else self._app)(scope, receive, send)

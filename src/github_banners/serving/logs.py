@@ -32,6 +32,8 @@ _LIBRARIES = {
     ),
     **dict.fromkeys(("psycopg", "stamina"), logging.ERROR),
     "aiokafka": logging.CRITICAL,
+    # Says once more what `request.failed` and our protocol say.
+    "uvicorn": logging.ERROR,
 }
 
 

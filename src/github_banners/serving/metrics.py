@@ -7,7 +7,6 @@ Rooms get plain functions to count with and know no Prometheus. https://promethe
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from litestar.types import ASGIApp
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -17,8 +16,13 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
-    make_asgi_app,
 )
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Count: TypeAlias = Callable[..., None]
 """Counts one more of a kind, given as the values of the labels."""
@@ -44,9 +48,13 @@ class Metrics:
 
     @property
     def app(self) -> ASGIApp:
-        """Make the application that answers with all of it, whatever the path."""
-        answering: ASGIApp = make_asgi_app(registry=self._registry)
-        return answering
+        """Return the application that answers with all of it, whatever the path."""
+        return self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        encode, content_type = choose_encoder(Request(scope).headers.get("accept", ""))
+        response = Response(encode(self._registry), headers={"content-type": content_type})
+        await response(scope, receive, send)
 
     def counter(
         self, name: str, what: str, *, by: str | tuple[str, ...], kinds: Iterable[str] = ()
@@ -66,6 +74,10 @@ class Metrics:
             counter.labels(kind)
         return count
 
+    def counts(self, name: str, what: str, *, by: str, read: Mapping[str, int]) -> None:
+        """Declare counters that somebody else counts, and which are read when they are asked for."""
+        self._registry.register(_Counts(_PREFIX + name, what, by, read))
+
     def seconds(self, name: str, what: str, *, by: str) -> Observe:
         """Declare a histogram of durations with one label."""
         histogram = Histogram(_PREFIX + name, what, [by], registry=self._registry, buckets=_SECONDS)
@@ -82,3 +94,20 @@ class Metrics:
     def value(self, name: str, what: str, *, read: Callable[[], float]) -> None:
         """Declare a single number that is read when it is asked for."""
         Gauge(_PREFIX + name, what, registry=self._registry).set_function(read)
+
+
+class _Counts(Collector):
+    """Counters that are plain numbers: where even a lock is too slow."""
+
+    def __init__(self, name: str, what: str, label: str, read: Mapping[str, int]) -> None:
+        self._name = name
+        self._what = what
+        self._label = label
+        self._read = read
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Read them."""
+        family = CounterMetricFamily(self._name, self._what, labels=[self._label])
+        for kind, count in self._read.items():
+            family.add_metric([kind], count)
+        return [family]

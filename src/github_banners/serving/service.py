@@ -1,16 +1,18 @@
 """What is served: an application, its metrics, and the work that goes on beside it."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from litestar.types import ASGIApp
+from starlette.types import ASGIApp
 
 from github_banners.serving.health import WithMetrics
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.run import listening
+from github_banners.serving.protocol import CachedResponses
+from github_banners.serving.server import listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +22,24 @@ class Service:
     app: ASGIApp
     metrics: Metrics
     tasks: Sequence[asyncio.Task[None]] = ()
+    cached: CachedResponses | None = None
 
 
 @asynccontextmanager
 async def serving(
-    service: Service, *, host: str, port: int, metrics_port: int | None
+    service: Service, listener: socket.socket, *, metrics: socket.socket | None = None
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Serve while the context lasts; metrics on a port of their own, else beside all else."""
+    """Serve while the context lasts; metrics on a socket of their own, else beside all else."""
     async with AsyncExitStack() as stack:
         app = service.app
         servers = []
-        if metrics_port is None:
+        if metrics is None:
             app = WithMetrics(app, metrics=service.metrics.app)
         else:
-            on_its_own = listening(service.metrics.app, host=host, port=metrics_port)
-            servers.append(await stack.enter_async_context(on_its_own))
-        servers.append(await stack.enter_async_context(listening(app, host=host, port=port)))
+            metrics_server = listening(service.metrics.app, metrics)
+            servers.append(await stack.enter_async_context(metrics_server))
+        server = listening(app, listener, cached=service.cached)
+        servers.append(await stack.enter_async_context(server))
         yield [*servers, *service.tasks]
 
 

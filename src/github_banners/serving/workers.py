@@ -23,16 +23,19 @@ _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 8.0
 
 
-async def supervise(arguments: Sequence[str], *, first_lines: Sequence[bytes]) -> None:
+async def supervise(
+    arguments: Sequence[str], *, first_lines: Sequence[bytes], pass_fds: Sequence[int] = ()
+) -> None:
     """
     Run a worker for each of `first_lines` until cancelled; then stop them.
 
-    Each is this program with `arguments`, and reads its line from its standard input.
+    Each is this program with `arguments`, reads its line from its standard input, and inherits the
+    descriptors `pass_fds`.
     """
     try:
         async with asyncio.TaskGroup() as group:
             for number, first_line in enumerate(first_lines):
-                group.create_task(_keep(arguments, first_line), name=f"worker {number}")
+                group.create_task(_keep(arguments, first_line, pass_fds), name=f"worker {number}")
     except BaseExceptionGroup as errors:
         refused = errors.subgroup(Misconfigured)
         if refused is not None:
@@ -49,10 +52,13 @@ async def until_input_ends() -> None:
         pass
 
 
-async def _keep(arguments: Sequence[str], first_line: bytes) -> None:
+async def _keep(arguments: Sequence[str], first_line: bytes, pass_fds: Sequence[int]) -> None:
     while True:
         worker = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "github_banners", *arguments, stdin=PIPE, start_new_session=True
+            *(sys.executable, "-m", "github_banners", *arguments),
+            stdin=PIPE,
+            start_new_session=True,
+            pass_fds=pass_fds,
         )
         try:
             await _tell(worker, first_line)

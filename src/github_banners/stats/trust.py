@@ -21,10 +21,23 @@ class Trust:
         self._clock = clock
         self._changed_at: Memory[int, datetime] = Memory(_CHANGES_BYTES, bytes_of=lambda *_: 0)
         self._all_changed_at = _NEVER
-        self.is_heard = True
+        self._is_heard = True
+        self.generation = 0
+        """Rises with every change of what `allows` says."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Tell whether changes can be heard."""
+        return self._is_heard
+
+    @is_heard.setter
+    def is_heard(self, is_heard: bool) -> None:
+        self._is_heard = is_heard
+        self.generation += 1
 
     def note_change(self, owner_ids: Collection[int] | None) -> None:
         """Trust nothing older than now about these owners, or about any."""
+        self.generation += 1
         if owner_ids is None:
             self._all_changed_at = self._clock()
         for owner_id in owner_ids or ():
@@ -33,4 +46,4 @@ class Trust:
     def allows(self, owner_id: int, *, since: datetime) -> bool:
         """Tell whether what was known of an owner at a moment holds still."""
         changed_at = self._changed_at.get(owner_id) or _NEVER
-        return self.is_heard and since > self._all_changed_at and since > changed_at
+        return self._is_heard and since > self._all_changed_at and since > changed_at

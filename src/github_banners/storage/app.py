@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from starlette.middleware import Middleware
+
 from github_banners.messages.nonces import Nonces
 from github_banners.messages.signing import Verifier
 from github_banners.messages.verify import Gate
 from github_banners.model import Clock, utc_now
 from github_banners.serving.access import Measured
 from github_banners.serving.framework import make_framework
-from github_banners.serving.health import OPEN_PATHS, Health
+from github_banners.serving.health import OPEN_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.settings import Service as Of
@@ -36,17 +38,23 @@ async def open_storage(
     )
     health = Health({"store": lambda: store.is_available})
     health.expose(metrics)
-    door = routes.Door(store=store, count=count)
-    framework = make_framework(routes.HANDLERS, provided={"door": door, "health": health})
-    gate = Gate(
-        framework,
-        verifier=Verifier(settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock),
-        open_paths=OPEN_PATHS,
-        most_body_bytes=routes.MOST_BODY_BYTES,
-        note_refusal=metrics.counter("refused_calls_total", "Calls refused unread.", by="reason"),
+    refused = metrics.counter("refused_calls_total", "Calls refused unread.", by="reason")
+    application = make_framework(
+        [*routes.StorageRoutes(store, count).routes(), *health_routes(health)],
+        middleware=[
+            Middleware(Measured, metrics=metrics, name=routes.name_of),
+            Middleware(
+                Gate,
+                verifier=Verifier(
+                    settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock
+                ),
+                open_paths=OPEN_PATHS,
+                most_body_bytes=routes.MOST_BODY_BYTES,
+                note_refusal=refused,
+            ),
+        ],
     )
     try:
-        async with framework.lifespan():
-            yield Service(Measured(gate, metrics=metrics, name=routes.name_of), metrics)
+        yield Service(application, metrics)
     finally:
         store.close()

@@ -4,14 +4,13 @@ import hashlib
 from dataclasses import dataclass
 
 import structlog
-from litestar import HttpMethod, Response, post, route
-from litestar.di import NamedDependency
-from litestar.params import FromPath, SkipValidation
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from github_banners.errors import BannersError, UnknownBanner
 from github_banners.messages.shapes import StoreAnswer, StoreAsk
-from github_banners.serving.answers import Ask, Outgoing, as_json, matches, respond
-from github_banners.serving.health import healthz, readyz
+from github_banners.serving.answers import Outgoing, as_json, matches, respond
 from github_banners.serving.metrics import Count
 from github_banners.storage.store import Store, StoredPicture
 
@@ -24,41 +23,43 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """What every handler works with."""
+class StorageRoutes:
+    """The handlers of stored pictures, and what they work with."""
 
     store: Store
     count: Count
 
+    def routes(self) -> list[Route]:
+        """List what can be requested."""
+        return [
+            Route("/banners", self.put_banner, methods=["POST"]),
+            Route("/banners/{name}", self.get_banner),
+        ]
 
-@post("/banners", status_code=200, request_max_body_size=None)
-async def keep(request: Ask, door: NamedDependency[SkipValidation[Door]]) -> Response[bytes]:
-    """Store a picture, unless a newer one is there."""
-    try:
-        ask = StoreAsk.from_json(await request.body())
-        stored = await door.store.keep(ask)
-    except BannersError as error:
-        door.count("refused" if error.status < 500 else "failed")
-        raise
-    door.count("superseded" if stored.is_superseded else "stored")
-    _log.info(
-        "banner.superseded" if stored.is_superseded else "banner.stored",
-        url=stored.url,
-        version=ask.version,
-    )
-    answer = StoreAnswer(url=stored.url, superseded=stored.is_superseded)
-    return respond(as_json(200, answer.to_json(), {}))
+    async def put_banner(self, request: Request) -> Response:
+        """Store a picture, unless a newer one is there."""
+        try:
+            ask = StoreAsk.from_json(await request.body())
+            stored = await self.store.keep(ask)
+        except BannersError as error:
+            self.count("refused" if error.status < 500 else "failed")
+            raise
+        self.count("superseded" if stored.is_superseded else "stored")
+        _log.info(
+            "banner.superseded" if stored.is_superseded else "banner.stored",
+            url=stored.url,
+            version=ask.version,
+        )
+        answer = StoreAnswer(url=stored.url, superseded=stored.is_superseded)
+        return respond(as_json(200, answer.to_json(), {}))
 
-
-@route("/banners/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
-async def read(
-    request: Ask, door: NamedDependency[SkipValidation[Door]], name: FromPath[str]
-) -> Response[bytes]:
-    """Give a stored picture back, with its version; 304 to who has it."""
-    picture = await door.store.get(name)
-    if picture is None:
-        raise UnknownBanner(name)
-    return respond(_deliver(picture, request.headers.get("if-none-match", "")))
+    async def get_banner(self, request: Request) -> Response:
+        """Return a stored picture with its version, or 304 to a client that has it."""
+        name: str = request.path_params["name"]
+        picture = await self.store.get(name)
+        if picture is None:
+            raise UnknownBanner(name)
+        return respond(_deliver(picture, request.headers.get("if-none-match", "")))
 
 
 def _deliver(picture: StoredPicture, if_none_match: str) -> Outgoing:
@@ -68,9 +69,6 @@ def _deliver(picture: StoredPicture, if_none_match: str) -> Outgoing:
         return Outgoing(304, headers)
     typed = {"content-type": picture.media_type, "x-content-type-options": "nosniff"}
     return Outgoing(200, {**typed, **headers}, picture.body)
-
-
-HANDLERS = (keep, read, healthz, readyz)
 
 
 def name_of(path: str) -> str | None:

@@ -59,17 +59,21 @@ def read(name: str) -> Document:
 def deliver_document(document: Document, request_headers: Mapping[str, str]) -> Outgoing:
     """Answer with a file, or with 304 to who has it."""
     content = document.content
-    is_zipped = accepts_gzip(request_headers.get("accept-encoding", ""))
-    form = content.zipped if is_zipped else content.plain
+    body, etag = content.body, content.etag
+    is_zipped = content.zipped is not None and accepts_gzip(
+        request_headers.get("accept-encoding", "")
+    )
+    if content.zipped is not None and is_zipped:
+        body, etag = content.zipped, f'"{content.digest}-gz"'
     headers = {
         **_SAFE,
-        "etag": form.etag,
+        "etag": etag,
         "cache-control": document.cache_control,
         "vary": "Accept-Encoding",
     }
-    if matches(request_headers.get("if-none-match", ""), form.etag):
+    if matches(request_headers.get("if-none-match", ""), etag):
         return Outgoing(304, headers)
     headers["content-type"] = document.media_type
     if is_zipped:
         headers["content-encoding"] = "gzip"
-    return Outgoing(200, headers, form.body)
+    return Outgoing(200, headers, body)

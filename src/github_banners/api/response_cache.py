@@ -1,0 +1,200 @@
+"""
+Responses from memory, before the framework is asked: no lock, no await.
+
+Remembers which picture a request target meant last time. Targets have a memory of their own, so that
+invented ones can push out nothing but each other; what makes no difference (unknown options, their
+order) is taken out first. Whole responses are kept for the second in which they stay the same.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
+
+from github_banners.api.delivery import Picture, deliver_raw
+from github_banners.api.pictures import Kept, Key, Pictures
+from github_banners.look import OPTION_NAMES
+from github_banners.model import Clock
+from github_banners.serving.protocol import RawHeaders, to_response
+from github_banners.stats.memory import Memory
+
+Variant: TypeAlias = Callable[[Picture], Picture | None]
+"""Finds another form of a drawing, if it lies in memory."""
+
+_BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
+_OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
+_PICTURE, _NOT_MODIFIED = "picture", "not modified"
+
+_TARGETS_BYTES = 16 << 20
+_ENTRY_BYTES = 350
+_MAX_TARGET_BYTES = 1024
+_MAX_OPTIONS = 100
+_MAX_READY, _MAX_READY_BYTES = 256, 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """Which picture a target means; not for ever, as a login can change hands."""
+
+    key: Key
+    expires_at: datetime
+    banner: str | None
+    variant: Variant | None
+
+
+class _Ready(NamedTuple):
+    """A whole response, good until something has changed or the second is over."""
+
+    response: bytes
+    kind: str
+    expires_at: datetime
+    generation: int
+
+
+class ResponseCache:
+    """What targets mean, and the responses to them."""
+
+    def __init__(self, pictures: Pictures, *, clock: Clock, soft_seconds: float) -> None:
+        self.pictures = pictures
+        self.targets: Memory[bytes, CacheEntry] = Memory(
+            _TARGETS_BYTES, bytes_of=lambda target, _: _ENTRY_BYTES + len(target)
+        )
+        self.hits = {_PICTURE: 0, _NOT_MODIFIED: 0}
+        self._clock = clock
+        self._soft_seconds = soft_seconds
+        self._requested_at: dict[str, datetime] = {}
+        self._ready: dict[tuple[object, ...], _Ready] = {}
+        self._common: RawHeaders = ()
+
+    def put(
+        self,
+        target: bytes,
+        key: Key,
+        *,
+        banner: str | None = None,
+        variant: Variant | None = None,
+    ) -> None:
+        """
+        Remember which picture a target means; `banner` is its permanent name, if it has one.
+
+        `variant` finds the form that the target asks for, where that is not the drawing itself.
+        """
+        self._record_request(banner)
+        normalized, kept = normalize_target(target), self.pictures.get(key)
+        if kept is not None and normalized is not None:
+            self.targets.put(normalized, CacheEntry(key, kept.good_until, banner, variant))
+
+    def get(self, target: bytes) -> Kept | None:
+        """Return the picture that a target meant last time, if it needs no second look."""
+        normalized = normalize_target(target)
+        entry = self.targets.get(normalized) if normalized is not None else None
+        if entry is None or entry.expires_at <= self._clock():
+            return None
+        self._record_request(entry.banner)
+        kept = self.pictures.get(entry.key)
+        if kept is None or entry.variant is None:
+            return kept
+        variant = entry.variant(kept.picture)
+        return kept.with_picture(variant) if variant is not None else None
+
+    def respond(
+        self,
+        target: bytes,
+        headers: dict[bytes, bytes],
+        *,
+        is_head: bool,
+        closing: bool,
+        common: RawHeaders,
+    ) -> bytes | None:
+        """Return the whole response to a request, or None if the framework has to be asked."""
+        if common is not self._common:
+            # They hold the date: a new second has begun.
+            self._common = common
+            self._ready.clear()
+        accept_encoding = headers.get(b"accept-encoding", b"")
+        if_none_match = headers.get(b"if-none-match", b"")
+        request = (target, is_head, closing, accept_encoding, if_none_match)
+        ready = self._ready.get(request)
+        if (
+            ready is None
+            or ready.generation != self.pictures.generation
+            or ready.expires_at <= self._clock()
+        ):
+            ready = self._prepare(*request)
+            if ready is None:
+                return None
+            if len(self._ready) < _MAX_READY and len(ready.response) <= _MAX_READY_BYTES:
+                self._ready[request] = ready
+        self.hits[ready.kind] += 1
+        return ready.response
+
+    def seconds_fresh(self, fetched_at: datetime) -> int:
+        """Count the seconds until numbers of this age are refreshed."""
+        return int(self._soft_seconds - (self._clock() - fetched_at).total_seconds())
+
+    def drain_access_times(self) -> dict[str, datetime]:
+        """Return which permanent banners were requested, and when, since the last time."""
+        taken = dict(self._requested_at)
+        self._requested_at.clear()
+        return taken
+
+    def restore_access_times(self, requested_at: Mapping[str, datetime]) -> None:
+        """Take back what could not be saved; what was requested meanwhile is later."""
+        for banner, time in requested_at.items():
+            self._requested_at.setdefault(banner, time)
+
+    def _record_request(self, banner: str | None) -> None:
+        if banner is not None:
+            self._requested_at[banner] = self._clock()
+
+    def _prepare(
+        self,
+        target: bytes,
+        is_head: bool,
+        closing: bool,
+        accept_encoding: bytes,
+        if_none_match: bytes,
+    ) -> _Ready | None:
+        generation, kept = self.pictures.generation, self.get(target)
+        if kept is None:
+            return None
+        status, headers, body = deliver_raw(
+            kept.picture,
+            accept_encoding.decode("latin-1"),
+            if_none_match.decode("latin-1"),
+            seconds_fresh=self.seconds_fresh(kept.fetched_at),
+        )
+        if closing:
+            headers.append((b"connection", b"close"))
+        response = to_response(status, [*self._common, *headers], b"" if is_head else body)
+        kind = _NOT_MODIFIED if status == 304 else _PICTURE
+        return _Ready(response, kind, kept.good_until, generation)
+
+
+def normalize_target(target: bytes) -> bytes | None:
+    """
+    Leave out of a target what makes no difference: unknown options, their order, case of names.
+
+    None for a target that only the framework can read.
+    """
+    path, _, query = target.partition(b"?")
+    if len(target) > _MAX_TARGET_BYTES or not path.startswith(_BANNERS) or b"%" in path:
+        return None
+    if path != _PREVIEW:
+        # The query of a permanent name means nothing.
+        return path.lower() if path.lower() != _PREVIEW else None
+    parts = query.split(b"&")
+    if len(parts) > _MAX_OPTIONS or b"#" in query:
+        return None
+    options = []
+    for part in parts:
+        spelled, _, value = part.partition(b"=")
+        name = spelled.lower()
+        if name in _OPTION_NAMES:
+            options.append((name, value))
+        elif b"%" in name or b"+" in name:
+            return None
+    # Of one name the order counts: the last value is taken, or all are joined.
+    options.sort(key=itemgetter(0))
+    return b"&".join([path, *[b"%b=%b" % option for option in options]])

@@ -1,0 +1,285 @@
+"""
+Sockets, the server and its end: with `protocol`, the only module that knows uvicorn.
+
+The listening socket is opened first and handed over, so that a port is taken from the first moment
+and can be shared by several processes. Connections are accepted here and not by the event loop: one
+at a time, so that processes share them evenly; none beyond a limit, so that what is open is served;
+and at the end all that wait in the backlog, so that nobody is turned away.
+"""
+
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from github_banners.errors import Misconfigured
+from github_banners.serving.protocol import CachedResponses, Connections, HttpProtocol, Limits
+
+_log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 3.5
+_BACKLOG = 1024
+_MAX_CONNECTIONS = 4096
+# For PostgreSQL, GitHub, files, logs: what a process opens besides its clients' connections.
+_RESERVED_DESCRIPTORS = 200
+_MIN_CONNECTIONS = 64
+_MAX_DESCRIPTORS = 1 << 16
+_ACCEPT_AGAIN_SECONDS = 0.5
+_SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def open_listener(host: str, port: int) -> socket.socket:
+    """
+    Listen on a port; 0 picks a free one.
+
+    :raises Misconfigured: it is taken, or not ours to take
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    # A port whose last connections are in TIME_WAIT is free.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setblocking(False)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Misconfigured(
+            f"Can't listen on {host}:{port}: {error.strerror}. Set HOST and PORT to a free address."
+        ) from error
+    return listener
+
+
+def port_number(listener: socket.socket) -> int:
+    """Return the port that a socket listens on."""
+    port: int = listener.getsockname()[1]
+    return port
+
+
+@asynccontextmanager
+async def listening(
+    app: ASGIApp, listener: socket.socket, *, cached: CachedResponses | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
+    """
+    Serve an application on a listening socket while the context lasts; the socket is closed then.
+
+    The task ends only when the server fails. Leaving finishes what runs, for some seconds at most.
+    """
+    config = uvicorn.Config(
+        app,
+        http=HttpProtocol,
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,  # type: ignore[arg-type]
+    )
+    server = _Server(config, listener, cached=cached)
+    serving = asyncio.create_task(
+        server.serve(sockets=[listener]), name=f"serve port {port_number(listener)}"
+    )
+    try:
+        yield serving
+    finally:
+        server.should_exit = True
+        _, late = await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
+        if late:
+            serving.cancel()
+            await asyncio.wait({serving})
+        server.abort_connections()
+
+
+def max_connections() -> int:
+    """Raise the soft limit of descriptors, and return how many connections fit below it."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return _MIN_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return max(_MIN_CONNECTIONS, min(_MAX_CONNECTIONS, soft - _RESERVED_DESCRIPTORS))
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with sockets, signals and limits of our own."""
+
+    def __init__(
+        self, config: uvicorn.Config, listener: socket.socket, *, cached: CachedResponses | None
+    ) -> None:
+        super().__init__(config)
+        loop = asyncio.get_running_loop()
+        self._connections = Connections(Limits(), cached=cached, now=loop.time())
+        make_protocol = partial(
+            HttpProtocol, config, self.server_state, {}, loop, shared=self._connections
+        )
+        self._acceptor = _Acceptor(listener, make_protocol, self._connections, max_connections())
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `wait_for_shutdown`."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections."""
+        self.servers = []
+        self.started = True
+        self._acceptor.start()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close connections whose time is over, once a second."""
+        if counter % _SWEEP_TICKS == 0:
+            self._connections.sweep(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept what waits in the backlog, then let every connection have its answer."""
+        await self._acceptor.stop()
+        await super().shutdown(sockets)
+
+    def abort_connections(self) -> None:
+        """Drop connections whose answers were not finished in time."""
+        if self._connections.open:
+            _log.warning("serving.drain_cut_short", connections=len(self._connections.open))
+        for connection in tuple(self._connections.open):
+            connection.transport.abort()
+
+
+class _Acceptor:
+    """Takes connections off a listening socket while there are fewer than `limit`."""
+
+    def __init__(
+        self, listener: socket.socket, make_protocol: Any, connections: Connections, limit: int
+    ) -> None:
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._connections = connections
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._beginning: set[asyncio.Task[Any]] = set()
+        self._is_accepting = False
+        self._is_stopped = False
+        connections.on_closed = self.start
+
+    def start(self) -> None:
+        """Accept connections, if it does not already and may."""
+        if not (self._is_accepting or self._is_stopped or self._is_full):
+            self._is_accepting = True
+            self._loop.add_reader(self._listener.fileno(), self._accept)
+
+    async def stop(self) -> None:
+        """Accept all that wait, and no more: whoever has connected is answered."""
+        self._pause()
+        self._is_stopped = True
+        while self._take():
+            pass
+        self._listener.close()
+        if self._beginning:
+            await asyncio.wait(self._beginning)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._connections.open) + len(self._beginning) >= self._limit
+
+    def _pause(self) -> None:
+        if self._is_accepting:
+            self._is_accepting = False
+            self._loop.remove_reader(self._listener.fileno())
+
+    def _accept(self) -> None:
+        self._take()
+        if self._is_full:
+            # They wait in the backlog, which costs nothing, until others are closed.
+            self._pause()
+
+    def _take(self) -> bool:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            if error.errno not in _EXHAUSTED:
+                raise
+            _log.warning("serving.can_not_accept", reason=error.strerror)
+            self._pause()
+            self._loop.call_later(_ACCEPT_AGAIN_SECONDS, self.start)
+            return False
+        connection.setblocking(False)
+        beginning = self._loop.create_task(self._begin(connection))
+        self._beginning.add(beginning)
+        beginning.add_done_callback(self._beginning.discard)
+        return True
+
+    async def _begin(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError:
+            connection.close()  # the client has gone already
+
+
+async def wait_for_shutdown(
+    *owned: asyncio.Task[None], stopping: asyncio.Task[None] | None = None
+) -> None:
+    """
+    Wait for SIGINT or SIGTERM, or for the end of `stopping`.
+
+    :raises RuntimeError: other work ended by itself; what it failed with is raised as it is
+    """
+    signalled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signalled.set)
+    ends: set[asyncio.Task[Any]] = {asyncio.create_task(signalled.wait(), name="signal")}
+    if stopping is not None:
+        ends.add(stopping)
+    done, _ = await asyncio.wait({*ends, *owned}, return_when=asyncio.FIRST_COMPLETED)
+    for task in ends - done:
+        task.cancel()
+    for task in done:
+        task.result()
+    if not done & ends:
+        raise RuntimeError(f"{next(iter(done)).get_name()} ended by itself")
+
+
+async def wait_until_answering(listener: socket.socket, *servers: asyncio.Task[None]) -> None:
+    """Wait until somebody answers on a socket; a server that fails before is raised."""
+    host, port = listener.getsockname()[:2]
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    asking = asyncio.create_task(_request_health(address, port), name="wait until answering")
+    done, _ = await asyncio.wait({asking, *servers}, return_when=asyncio.FIRST_COMPLETED)
+    asking.cancel()
+    for task in done:
+        task.result()
+
+
+async def _request_health(host: str, port: int) -> None:
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    await reader.read()
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def make_event_loop() -> asyncio.AbstractEventLoop:
+    """Make uvloop's event loop, which has no build for Windows, or the standard one there."""
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop  # noqa: PLC0415 - not on Windows
+
+    return uvloop.new_event_loop()
