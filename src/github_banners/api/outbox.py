@@ -17,7 +17,7 @@ from github_banners.database import queue
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable
-from github_banners.messages.tracing import following
+from github_banners.messages.tracing import bind_trace
 from github_banners.model import Clock, Snapshot
 
 _log = structlog.get_logger(__name__)
@@ -106,20 +106,20 @@ class Outbox:
 
     async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> str | None:
         """Hand one on under a trace of its own, and return its id; None if it was refused."""
-        with following() as trace_id:
-            try:
-                await self._publish(banner, snapshot)
-            except Unavailable:
-                self._count(_WAITING)
-                raise
-            except (BannersError, ValueError) as error:
-                # Numbers that no message can hold, too, are about this banner alone.
-                self._count(_REFUSED)
-                _log.error("outbox.refused", banner=banner.name, reason=str(error))
-                return None
-            self._count(_HANDED_ON)
-            _log.debug("outbox.handed_on", banner=banner.name, version=banner.version)
-            return trace_id
+        trace_id = bind_trace()
+        try:
+            await self._publish(banner, snapshot)
+        except Unavailable:
+            self._count(_WAITING)
+            raise
+        except (BannersError, ValueError) as error:
+            # Numbers that no message can hold, too, are about this banner alone.
+            self._count(_REFUSED)
+            _log.error("outbox.refused", banner=banner.name, reason=str(error))
+            return None
+        self._count(_HANDED_ON)
+        _log.debug("outbox.handed_on", banner=banner.name, version=banner.version)
+        return trace_id
 
     async def _settle(self, handing: Mapping[Banner, asyncio.Task[str | None]]) -> None:
         # Last in the next round: a file that only this banner fails on holds up no others.

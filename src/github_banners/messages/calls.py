@@ -34,7 +34,7 @@ from github_banners.messages.shapes import (
     StoreResults,
 )
 from github_banners.messages.signing import Signer
-from github_banners.messages.tracing import TRACEPARENT, following, outgoing
+from github_banners.messages.tracing import TRACEPARENT, bind_trace, outgoing
 from github_banners.messages.translation import preview_ask_of
 from github_banners.model import Snapshot
 
@@ -234,8 +234,8 @@ class Storage:
         _log.warning("storage.batch_refused", reason=reason, banners=len(banners))
 
         async def keep(banner: BatchedBanner) -> StoreAnswer:
-            with following(banner.traceparent):
-                return await self.keep(banner)
+            bind_trace(banner.traceparent)
+            return await self.keep(banner)
 
         return await asyncio.gather(*map(keep, banners), return_exceptions=True)
 

@@ -20,7 +20,7 @@ from github_banners.messages.dead_letters import to_dead_letters
 from github_banners.messages.events import Record, RecordSender
 from github_banners.messages.offsets import Offsets
 from github_banners.messages.shapes import MAX_BATCH_BANNERS
-from github_banners.messages.tracing import TRACEPARENT, following
+from github_banners.messages.tracing import TRACEPARENT, bind_trace
 from github_banners.messages.translation import Update
 from github_banners.model import Clock
 from github_banners.renderer.batching import MAX_CALLS
@@ -146,19 +146,19 @@ class Attempts:
         self.go_on()
 
     async def _attempt(self, work: _Work) -> None:
-        with following(work.record.header(TRACEPARENT)):
-            try:
-                update = parse_update(work.record.value)
-                await self._handle(update)
-            except (Exception, asyncio.CancelledError) as error:
-                if _is_called_off():
-                    raise
-                self._judge(work, error)
-            else:
-                self._storage.accept()
-                self._see_off(work, Outcome.STORED)
-                stored = {"banner": update.path, "version": update.version}
-                _log.debug("update.stored", **stored, **_place(work.record))
+        bind_trace(work.record.header(TRACEPARENT))
+        try:
+            update = parse_update(work.record.value)
+            await self._handle(update)
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_called_off():
+                raise
+            self._judge(work, error)
+        else:
+            self._storage.accept()
+            self._see_off(work, Outcome.STORED)
+            stored = {"banner": update.path, "version": update.version}
+            _log.debug("update.stored", **stored, **_place(work.record))
 
     def _judge(self, work: _Work, error: BaseException) -> None:
         if isinstance(error, StorageUnavailable):

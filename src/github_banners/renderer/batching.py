@@ -22,7 +22,7 @@ from github_banners.messages.shapes import (
     StoreAnswer,
     StoreAsk,
 )
-from github_banners.messages.tracing import following, outgoing, read_trace
+from github_banners.messages.tracing import bind_trace, outgoing, read_trace
 from github_banners.renderer.tasks import cancel
 
 _log = structlog.get_logger(__name__)
@@ -121,14 +121,14 @@ class Batcher:
     async def _send(self, pictures: Sequence[_Picture]) -> None:
         outcomes: Sequence[StoreAnswer | BaseException]
         trace_ids = [read_trace(picture.banner.traceparent) for picture in pictures]
-        with following():
-            try:
-                outcomes = await self._store_many([picture.banner for picture in pictures])
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each is told
-                outcomes = [error] * len(pictures)
-            stored = sum(isinstance(outcome, StoreAnswer) for outcome in outcomes)
-            failed = len(outcomes) - stored
-            _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
+        bind_trace()
+        try:
+            outcomes = await self._store_many([picture.banner for picture in pictures])
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each is told
+            outcomes = [error] * len(pictures)
+        stored = sum(isinstance(outcome, StoreAnswer) for outcome in outcomes)
+        failed = len(outcomes) - stored
+        _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
         for picture, outcome in zip(pictures, outcomes, strict=True):
             _set_outcome(picture.result, outcome)
 
