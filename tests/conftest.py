@@ -2,7 +2,13 @@
 
 import shutil
 
+from hypothesis import settings
+
 from tests.integration.kafka_server import KAFKA_LOCAL
+
+# No test depends on how long anything takes.
+settings.register_profile("without deadline", deadline=None)
+settings.load_profile("without deadline")
 
 
 def pytest_report_header() -> str:

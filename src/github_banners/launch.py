@@ -13,6 +13,7 @@ from github_banners.serving.server import (
     listening,
     open_listener,
     port_number,
+    turn_away,
     wait_for_shutdown,
     wait_until_answering,
 )
@@ -60,8 +61,9 @@ async def launched(
             plans = [msgspec.json.encode(_plan_of_worker(plan, index)) for index in range(workers)]
             supervising = supervise(["worker"], first_lines=plans, pass_fds=[listener.fileno()])
             owned.append(await stack.enter_async_context(owning(supervising, name="workers")))
-            # First of all at the end: workers can only empty a backlog that is no one else's.
+            # First of all at the end: what the backlog holds then, the workers empty.
             stack.callback(listener.close)
+            stack.callback(turn_away, listener)
             await wait_until_answering(listener, *owned)
         yield owned
 
@@ -78,7 +80,7 @@ async def work(settings: Settings, plan: Plan) -> None:
     listener = socket.socket(fileno=plan.listener)
     listener.setblocking(False)
     async with (
-        _serving(settings, plan, listener) as owned,
+        _serving(settings, plan, listener, is_shared=True) as owned,
         owning(until_input_ends(), name="parent") as parent,
     ):
         await wait_for_shutdown(*owned, stopping=parent)
@@ -99,7 +101,7 @@ async def run_alone(
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, plan: Plan, listener: socket.socket
+    settings: Settings, plan: Plan, listener: socket.socket, *, is_shared: bool = False
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     # The parent of several processes has no use for it.
     from github_banners.app import open_all_in_one  # noqa: PLC0415
@@ -110,5 +112,8 @@ async def _serving(
     if plan.metrics_port is not None:
         metrics = open_listener(settings.host, plan.metrics_port)
     opened = open_all_in_one(settings, conninfo=plan.conninfo, banners_dir=Path(plan.banners_dir))
-    async with opened as service, serving(service, listener, metrics=metrics) as servers:
+    async with (
+        opened as service,
+        serving(service, listener, is_shared=is_shared, metrics=metrics) as servers,
+    ):
         yield servers

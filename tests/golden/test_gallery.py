@@ -65,7 +65,7 @@ async def fetch() -> Snapshot:
     """Ask the sandbox, as the service asks GitHub."""
     app: Any = create_app()
     transport = httpx2.ASGITransport(app=app)
-    async with app.lifespan(), httpx2.AsyncClient(transport=transport) as http:
+    async with httpx2.AsyncClient(transport=transport) as http:
         github = GitHub(
             http,
             api_url="http://sandbox",

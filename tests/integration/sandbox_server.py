@@ -1,12 +1,7 @@
 """
-The sandbox on a real port, in a process of its own: `running_sandbox` for tests, main for the child.
-
-Served by Granian, as in production: its worker threads may abort at interpreter exit, so the child
-leaves by `os._exit` and never runs inside pytest.
+The sandbox on a real port, in a process of its own: `running_sandbox` for tests, `_serve` for the child.
 """
 
-import asyncio
-import os
 import signal
 import socket
 import subprocess
@@ -16,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
+import uvicorn
 
 from github_banners.sandbox import create_app
 
@@ -53,24 +47,14 @@ def _wait_until_open(child: subprocess.Popen[str], port: int) -> None:
     raise RuntimeError(f"the sandbox ended with {child.returncode}")
 
 
-async def _serve(port: int, recordings: Path | None) -> None:
+def _serve(port: int, recordings: Path | None) -> None:
+    # uvicorn raises the signal again when it has shut down; by default that ends the process
+    # before coverage data is written.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(recordings=recordings)
-    server = Server(
-        app,
-        address="127.0.0.1",
-        port=port,
-        interface=Interfaces.ASGINL,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=1024,
-        backpressure=1024,
-    )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
-    async with app.lifespan():
-        await server.serve()
+    uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
 
 
 if __name__ == "__main__":
     _port, _directory = sys.argv[1:]
-    asyncio.run(_serve(int(_port), Path(_directory) if _directory else None))
-    os._exit(0)
+    _serve(int(_port), Path(_directory) if _directory else None)

@@ -3,14 +3,14 @@
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
-from litestar.types import ASGIApp
+from starlette.types import ASGIApp
 
 from github_banners.api.neighbours import Drawer
 from github_banners.circuit import Circuit
@@ -27,12 +27,12 @@ from github_banners.messages.verify import Gate
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.renderer import routes
 from github_banners.serving.framework import make_framework
-from github_banners.serving.health import OPEN_PATHS, Health
+from github_banners.serving.health import OPEN_PATHS, Health, health_routes
 from github_banners.serving.workshop import Workshop
 from github_banners.settings import Secret
 from github_banners.stats.deadline import Deadline
 from github_banners.storage.pictures import check_picture
-from tests.integration.test_storage_service import UNSIGNED, in_one_task, send
+from tests.integration.test_storage_service import UNSIGNED, send
 from tests.unit.api.asgi import Answered
 from tests.unit.messages.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
 from tests.unit.messages.captured import PREVIEW
@@ -63,17 +63,15 @@ class Scene:
 @asynccontextmanager
 async def opened(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
     pngs = Workshop(to_png)
-    provided = {"health": Health(), "pngs": pngs}
-    framework = make_framework(routes.HANDLERS, provided=provided)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(framework.lifespan())
-        stack.push_async_callback(pngs.close)
+    try:
         yield Gate(
-            framework,
+            make_framework([*routes.RendererRoutes(pngs).routes(), *health_routes(Health())]),
             verifier=Verifier(tuple(keys), callers=["api"], nonces=Nonces(), clock=lambda: NOW),
             open_paths=OPEN_PATHS,
             most_body_bytes=routes.MOST_BODY_BYTES,
         )
+    finally:
+        await pngs.close()
 
 
 def client_of(http: httpx2.AsyncClient, key: Secret = CURRENT, *, service: str = "api") -> Renderer:
@@ -83,8 +81,8 @@ def client_of(http: httpx2.AsyncClient, key: Secret = CURRENT, *, service: str =
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    async with in_one_task(opened()) as app:
-        transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with opened() as app:
+        transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport) as http:
             yield Scene(app, client_of(http))
 
@@ -303,7 +301,7 @@ async def test_both_sides_need_one_key(
     keys: tuple[Secret, ...], key: Secret, is_taken: bool
 ) -> None:
     async with opened(keys) as app:
-        transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+        transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport) as http:
             client = client_of(http, key)
             if is_taken:

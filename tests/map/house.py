@@ -58,11 +58,10 @@ PLACES: Mapping[str, set[str]] = {
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
     "durationpy": {"settings", "cli"},
-    "granian": {"serving/run.py"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
+    "httptools": {"serving/protocol.py"},
     "httpx2": {"github/client.py", "github/sender.py", "messages/calls.py"},
-    "litestar": {*DOORS, "sandbox", "serving"},
     "minijinja": {"drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
@@ -72,9 +71,12 @@ PLACES: Mapping[str, set[str]] = {
     "psycopg_pool": {"database"},
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
+    "starlette": {*DOORS, "sandbox", "serving"},
     "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
     "typer": {"cli"},
+    "uvicorn": {"serving/protocol.py", "serving/server.py"},
+    "uvloop": {"serving/server.py"},
 }
 
 

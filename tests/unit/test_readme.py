@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.api.routes import HANDLERS
 from github_banners.look import OPTIONS, allowed_values, parse_look
 from github_banners.settings import VARIABLES
+from tests.unit.api.listed import api_routes
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CODE = {
@@ -15,7 +15,7 @@ CODE = {
 }
 # Parts of a page, which nobody asks for by hand.
 PARTS = {"/docs/{name}"}
-ROUTES = {re.sub(r":\w+}", "}", path) for handler in HANDLERS for path in handler.paths} - PARTS
+ROUTES = {route.path for route in api_routes()} - PARTS
 
 
 @pytest.mark.parametrize("name", OPTIONS)

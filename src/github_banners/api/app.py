@@ -81,10 +81,7 @@ async def open_api(
         pictures = Pictures(
             clock=clock, memory_bytes=_PICTURES_BYTES, draw=neighbours.draw, trust=trust
         )
-        cache = ResponseCache(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
-        metrics.counts(
-            "remembered_total", "Pictures answered from memory.", by="form", read=cache.hits
-        )
+        cache = _make_cache(pictures, metrics, ttls, clock=clock)
         interval = settings.refresh_interval
         banners = Banners(
             lookup=lookup,
@@ -96,14 +93,7 @@ async def open_api(
         )
         pngs = _pngs(metrics)
         stack.push_async_callback(pngs.close)
-        handlers = routes.BannerRoutes(
-            banners=banners,
-            cache=cache,
-            pngs=pngs,
-            shares=Shares(per_second=settings.rate_limit_rps),
-            trusted_proxies=settings.trusted_proxies,
-            request_seconds=settings.request_timeout.total_seconds(),
-        )
+        handlers = _make_handlers(banners, cache, pngs, settings)
         health = Health({"database": lambda: database.is_available, **neighbours.health})
         health.expose(metrics)
         application = _make_application(handlers, health, metrics, settings)
@@ -119,6 +109,25 @@ async def open_api(
         }
         tasks = await stack.enter_async_context(_working(conninfo, work))
         yield Service(application, metrics, tasks, cache)
+
+
+def _make_cache(pictures: Pictures, metrics: Metrics, ttls: Ttls, *, clock: Clock) -> ResponseCache:
+    cache = ResponseCache(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+    metrics.counts("remembered_total", "Pictures answered from memory.", by="form", read=cache.hits)
+    return cache
+
+
+def _make_handlers(
+    banners: Banners, cache: ResponseCache, pngs: Pngs, settings: Settings
+) -> routes.BannerRoutes:
+    return routes.BannerRoutes(
+        banners=banners,
+        cache=cache,
+        pngs=pngs,
+        shares=Shares(per_second=settings.rate_limit_rps),
+        trusted_proxies=settings.trusted_proxies,
+        request_seconds=settings.request_timeout.total_seconds(),
+    )
 
 
 def _pngs(metrics: Metrics) -> Pngs:

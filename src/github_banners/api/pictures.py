@@ -1,6 +1,7 @@
 """The drawn pictures in memory: the bytes of the newest version of each banner that was asked for."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -57,12 +58,12 @@ class Pictures:
         self._draw = draw
         self._trust = trust or Trust(clock=clock)
         self._kept: Memory[Key, Kept] = Memory(memory_bytes, bytes_of=_kept_bytes)
-        self._drawn = 0
+        self._on_change: Callable[[], None] = lambda: None
 
-    @property
-    def generation(self) -> int:
-        """Return a number that rises with whatever can change what `get` returns, but for time."""
-        return self._drawn + self._trust.generation
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """Have a function called after everything but time that can change what `get` returns."""
+        self._on_change = on_change
+        self._trust.on_change = on_change
 
     def get(self, key: Key) -> Kept | None:
         """Find a picture that may be served as it is."""
@@ -88,7 +89,7 @@ class Pictures:
         fresh = Kept(picture, snapshot.version, snapshot.fetched_at, now, answer.good_until)
         if kept is None or kept.version <= snapshot.version:
             self._kept.put(key, fresh)
-            self._drawn += 1
+            self._on_change()
         return fresh
 
 

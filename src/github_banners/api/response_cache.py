@@ -8,15 +8,15 @@ order) is taken out first. Whole responses are kept for the second in which they
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import itemgetter
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from github_banners.api.delivery import Picture, deliver_raw
 from github_banners.api.pictures import Kept, Key, Pictures
 from github_banners.look import OPTION_NAMES
 from github_banners.model import Clock
-from github_banners.serving.protocol import RawHeaders, to_response
+from github_banners.serving.protocol import CachedResponse, RawHeaders, to_response
 from github_banners.stats.memory import Memory
 
 Variant: TypeAlias = Callable[[Picture], Picture | None]
@@ -31,6 +31,8 @@ _ENTRY_BYTES = 350
 _MAX_TARGET_BYTES = 1024
 _MAX_OPTIONS = 100
 _MAX_READY, _MAX_READY_BYTES = 256, 64 << 10
+_MAX_REPEATED = 1024
+_MIN_LASTING = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,6 @@ class CacheEntry:
     expires_at: datetime
     banner: str | None
     variant: Variant | None
-
-
-class _Ready(NamedTuple):
-    """A whole response, good until something has changed or the second is over."""
-
-    response: bytes
-    kind: str
-    expires_at: datetime
-    generation: int
 
 
 class ResponseCache:
@@ -64,8 +57,10 @@ class ResponseCache:
         self._clock = clock
         self._soft_seconds = soft_seconds
         self._requested_at: dict[str, datetime] = {}
-        self._ready: dict[tuple[object, ...], _Ready] = {}
+        self._ready: dict[tuple[object, ...], CachedResponse] = {}
+        self._repeated: dict[bytes, CachedResponse] = {}
         self._common: RawHeaders = ()
+        pictures.watch(self._forget_responses)
 
     def put(
         self,
@@ -98,6 +93,21 @@ class ResponseCache:
         variant = entry.variant(kept.picture)
         return kept.with_picture(variant) if variant is not None else None
 
+    def repeat(self, request: bytes, *, common: RawHeaders) -> bytes | None:
+        """Return the response to a request that was remembered, if it is still the same."""
+        if common is not self._common:
+            self._begin_second(common)
+        response = self._repeated.get(request)
+        if response is None:
+            return None
+        self.hits[response.kind] += 1
+        return response.payload
+
+    def remember(self, request: bytes, response: CachedResponse) -> None:
+        """Remember the bytes of a request for as long as its response stays the same."""
+        if response.is_lasting and len(self._repeated) < _MAX_REPEATED:
+            self._repeated[request] = response
+
     def respond(
         self,
         target: bytes,
@@ -106,28 +116,22 @@ class ResponseCache:
         is_head: bool,
         closing: bool,
         common: RawHeaders,
-    ) -> bytes | None:
+    ) -> CachedResponse | None:
         """Return the whole response to a request, or None if the framework has to be asked."""
         if common is not self._common:
-            # They hold the date: a new second has begun.
-            self._common = common
-            self._ready.clear()
+            self._begin_second(common)
         accept_encoding = headers.get(b"accept-encoding", b"")
         if_none_match = headers.get(b"if-none-match", b"")
         request = (target, is_head, closing, accept_encoding, if_none_match)
-        ready = self._ready.get(request)
-        if (
-            ready is None
-            or ready.generation != self.pictures.generation
-            or ready.expires_at <= self._clock()
-        ):
-            ready = self._prepare(*request)
-            if ready is None:
+        response = self._ready.get(request)
+        if response is None:
+            response = self._prepare(*request)
+            if response is None:
                 return None
-            if len(self._ready) < _MAX_READY and len(ready.response) <= _MAX_READY_BYTES:
-                self._ready[request] = ready
-        self.hits[ready.kind] += 1
-        return ready.response
+            if response.is_lasting and len(self._ready) < _MAX_READY:
+                self._ready[request] = response
+        self.hits[response.kind] += 1
+        return response
 
     def seconds_fresh(self, fetched_at: datetime) -> int:
         """Count the seconds until numbers of this age are refreshed."""
@@ -148,6 +152,15 @@ class ResponseCache:
         if banner is not None:
             self._requested_at[banner] = self._clock()
 
+    def _begin_second(self, common: RawHeaders) -> None:
+        """Forget whole responses: the headers that they have in common hold the date."""
+        self._common = common
+        self._forget_responses()
+
+    def _forget_responses(self) -> None:
+        self._ready.clear()
+        self._repeated.clear()
+
     def _prepare(
         self,
         target: bytes,
@@ -155,8 +168,8 @@ class ResponseCache:
         closing: bool,
         accept_encoding: bytes,
         if_none_match: bytes,
-    ) -> _Ready | None:
-        generation, kept = self.pictures.generation, self.get(target)
+    ) -> CachedResponse | None:
+        kept = self.get(target)
         if kept is None:
             return None
         status, headers, body = deliver_raw(
@@ -167,9 +180,14 @@ class ResponseCache:
         )
         if closing:
             headers.append((b"connection", b"close"))
-        response = to_response(status, [*self._common, *headers], b"" if is_head else body)
-        kind = _NOT_MODIFIED if status == 304 else _PICTURE
-        return _Ready(response, kind, kept.good_until, generation)
+        payload = to_response(status, [*self._common, *headers], b"" if is_head else body)
+        # The next second may begin late, when the event loop is busy.
+        is_good = kept.good_until - self._clock() > _MIN_LASTING
+        return CachedResponse(
+            payload,
+            kind=_NOT_MODIFIED if status == 304 else _PICTURE,
+            is_lasting=is_good and len(payload) <= _MAX_READY_BYTES,
+        )
 
 
 def normalize_target(target: bytes) -> bytes | None:
@@ -179,7 +197,9 @@ def normalize_target(target: bytes) -> bytes | None:
     None for a target that only the framework can read.
     """
     path, _, query = target.partition(b"?")
-    if len(target) > _MAX_TARGET_BYTES or not path.startswith(_BANNERS) or b"%" in path:
+    if len(target) > _MAX_TARGET_BYTES or not path.startswith(_BANNERS):
+        return None
+    if b"%" in path or path.endswith(b"/"):
         return None
     if path != _PREVIEW:
         # The query of a permanent name means nothing.

@@ -4,7 +4,7 @@ A GitHub stand-in over HTTP: invents users, replays recordings, limits rates, fa
 Reading order: `nouns`, then who lives here (`words`, `cast`, `world`, `recordings`, `population`),
 what REST says of them (`listing`, `bodies`), what GraphQL says (`connections`, `plans`, `prices`,
 `fields`, `graphql`), what it costs and how it fails (`limits`, `faults`), how it is answered
-(`answers`, `desk`), and the doors (`breakage`, `routes`, `control`, `app`).
+(`answers`, `desk`), and the HTTP layer (`routes`, `control`, `breakage`, `app`).
 """
 
 from github_banners.sandbox.app import create_app

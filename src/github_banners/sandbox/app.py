@@ -1,5 +1,5 @@
 """
-The sandbox: a GitHub of one's own, over HTTP, that can be broken on purpose.
+The sandbox: a fake GitHub over HTTP that can be broken on purpose.
 
 Put together here and nowhere else; keeps everything in memory and opens nothing but recordings.
 """
@@ -8,21 +8,23 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from litestar import Litestar, Router
-from litestar.di import Provide
-from litestar.exceptions import HTTPException
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 
 from github_banners.model import Clock, utc_now
-from github_banners.sandbox import answers
+from github_banners.sandbox import answers, control
 from github_banners.sandbox.answers import Refusal
-from github_banners.sandbox.breakage import Sleep, breaking
-from github_banners.sandbox.control import control_routes
+from github_banners.sandbox.breakage import FaultMiddleware, Sleep
 from github_banners.sandbox.desk import Desk
 from github_banners.sandbox.faults import Failure, Faults
 from github_banners.sandbox.limits import Budgets, Tokens
-from github_banners.sandbox.population import Population
+from github_banners.sandbox.population import LoginTaken, NobodyThere, Population
 from github_banners.sandbox.recordings import read_recordings
-from github_banners.sandbox.routes import REST, Asked, Reply, ask_graphql, identify, respond
+from github_banners.sandbox.routes import github_routes, to_response
 from github_banners.sandbox.world import World
 
 
@@ -37,7 +39,7 @@ def create_app(
     budget: int | None = None,
     clock: Clock = utc_now,
     sleep: Sleep = asyncio.sleep,
-) -> Litestar:
+) -> Starlette:
     """
     Make a GitHub: REST at `/`, GraphQL at `/graphql`, both also below `/api`, controls at `/_sandbox`.
 
@@ -57,30 +59,28 @@ def create_app(
         faults=Faults(latency_seconds, tuple(failures), failure_share),
         clock=clock,
     )
-    return Litestar(
-        [_github_routes(desk, sleep=sleep), control_routes()],
-        dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
-        exception_handlers={Refusal: _refuse, HTTPException: _explain},
-        logging_config=None,
-        openapi_config=None,
+    broken = Middleware(FaultMiddleware, desk=desk, sleep=sleep)
+    app = Starlette(
+        routes=[*github_routes(middleware=[broken]), *control.CONTROL_ROUTES],
+        exception_handlers={
+            Refusal: _refuse,
+            HTTPException: _explain,
+            NobodyThere: control.nobody_there,
+            LoginTaken: control.login_taken,
+            msgspec.DecodeError: control.unreadable,
+        },
     )
+    # A path with another slash at its end is another path, as on GitHub.
+    app.router.redirect_slashes = False
+    app.state.desk = desk
+    return app
 
 
-def _github_routes(desk: Desk, *, sleep: Sleep) -> Router:
-    """Gather all that can be delayed, limited and broken."""
-    enterprise = Router("/api", route_handlers=[Router("/v3", route_handlers=REST), ask_graphql])
-    return Router(
-        "/",
-        route_handlers=[*REST, ask_graphql, enterprise],
-        middleware=[breaking(desk, sleep=sleep)],
-        dependencies={"caller": Provide(identify, sync_to_thread=False)},
-    )
+async def _refuse(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    return to_response(refusal.answer)
 
 
-def _refuse(_: Asked, refusal: Refusal) -> Reply:
-    return respond(refusal.answer)
-
-
-def _explain(_: Asked, error: HTTPException) -> Reply:
-    message = "Not Found" if error.status_code == 404 else str(error.detail)
-    return respond(answers.said(error.status_code, message, headers=error.headers))
+async def _explain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return to_response(answers.said(error.status_code, error.detail, headers=error.headers))

@@ -1,8 +1,8 @@
 """
-Sends failures: late answers, wrong ones, half ones and none.
+Sends failures: late responses, wrong ones, truncated ones and none.
 
-An ASGI layer before GitHub's routes. What to break is decided in `faults`; failures that need to
-know who asks (`rate-limited`, `partial`) are only marked here, for the desk.
+An ASGI middleware around each of GitHub's routes. `faults` decides what fails; failures that depend
+on the caller (`rate-limited`, `partial`) are only marked in the request's state, for the desk.
 """
 
 import asyncio
@@ -13,94 +13,82 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from github_banners.sandbox import answers
 from github_banners.sandbox.answers import Answer
 from github_banners.sandbox.desk import Desk
 from github_banners.sandbox.faults import Failure
+from github_banners.sandbox.routes import to_response
 
 Sleep = Callable[[float], Awaitable[object]]
 
-_LONGEST_SILENCE_SECONDS = 60
+_MAX_SILENCE_SECONDS = 60
+_MAX_CLOSE_SECONDS = 1
 
 
-def breaking(desk: Desk, *, sleep: Sleep) -> Callable[[ASGIApp], ASGIApp]:
-    """Make the layer that counts, delays and breaks requests."""
+class FaultMiddleware:
+    """Counts and delays requests, and lets those fail whose turn it is."""
 
-    def layer(app: ASGIApp) -> ASGIApp:
-        async def break_or_pass(scope: Scope, receive: Receive, send: Send) -> None:
-            failure = _next_failure(desk, scope)
-            if desk.schedule.faults.latency_seconds:
-                await sleep(desk.schedule.faults.latency_seconds)
-            if failure is Failure.TIMEOUT:
-                await _say_nothing(receive)
-            if failure in {Failure.TIMEOUT, Failure.DROP}:
-                hang_up(scope)
-            elif failure is None or failure in _ANSWERED:
-                await app(scope, receive, _halved(send) if failure is Failure.HALF else send)
-            else:
-                await _send(send, _wrong_answer(desk, failure))
+    def __init__(self, app: ASGIApp, *, desk: Desk, sleep: Sleep) -> None:
+        self._app = app
+        self._desk = desk
+        self._sleep = sleep
 
-        return break_or_pass
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or let it fail."""
+        failure = self._next_failure(scope)
+        if latency_seconds := self._desk.schedule.faults.latency_seconds:
+            await self._sleep(latency_seconds)
+        match failure:
+            case None | Failure.RATE_LIMITED | Failure.PARTIAL:
+                await self._app(scope, receive, send)
+            case Failure.HALF:
+                await self._app(scope, receive, _truncate(send))
+            case Failure.DROP:
+                await _drop_connection(scope, receive)
+            case Failure.TIMEOUT:
+                await _wait_for_disconnect(receive, max_seconds=_MAX_SILENCE_SECONDS)
+                await _drop_connection(scope, receive)
+            case _:
+                await to_response(self._wrong_answer(failure))(scope, receive, send)
 
-    return layer
+    def _next_failure(self, scope: Scope) -> Failure | None:
+        desk = self._desk
+        is_graphql = scope["path"].endswith("/graphql")
+        desk.calls.graphql += is_graphql
+        desk.calls.rest += not is_graphql
+        failure = desk.schedule.next_failure()
+        if failure is None or (failure is Failure.PARTIAL and not is_graphql):
+            return None
+        desk.calls.failed += 1
+        scope.setdefault("state", {})["failure"] = failure
+        return failure
 
-
-_ANSWERED = {Failure.HALF, Failure.RATE_LIMITED, Failure.PARTIAL}
-
-
-def _next_failure(desk: Desk, scope: Scope) -> Failure | None:
-    is_graphql = scope["path"].endswith("/graphql")
-    desk.calls.graphql += is_graphql
-    desk.calls.rest += not is_graphql
-    failure = desk.schedule.next_failure()
-    if failure is None or (failure is Failure.PARTIAL and not is_graphql):
-        return None
-    desk.calls.failed += 1
-    scope["state"]["failure"] = failure
-    return failure
-
-
-def _wrong_answer(desk: Desk, failure: Failure) -> Answer:
-    patience = desk.schedule.faults.retry_after_seconds
-    match failure:
-        case Failure.SECONDARY | Failure.SECONDARY_429:
-            status = 403 if failure is Failure.SECONDARY else 429
-            return answers.secondary(
-                status, request_id=desk.next_request_id(), retry_after_seconds=patience
-            )
-        case Failure.UNAUTHORIZED:
-            return answers.bad_credentials()
-        case Failure.BAD_GATEWAY:
-            return answers.page(502, "Bad Gateway", "The server returned an invalid response.")
-        case Failure.UNAVAILABLE:
-            return answers.page(503, "Unicorn!", "No server is currently available.")
-        case _:
-            return answers.page(200, "GitHub", "This is not what you asked for.")
-
-
-async def _send(send: Send, answer: Answer) -> None:
-    headers = {
-        "content-type": answer.media_type,
-        "content-length": str(len(answer.body)),
-        **answer.headers,
-    }
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+    def _wrong_answer(self, failure: Failure) -> Answer:
+        match failure:
+            case Failure.SECONDARY | Failure.SECONDARY_429:
+                return answers.secondary(
+                    403 if failure is Failure.SECONDARY else 429,
+                    request_id=self._desk.next_request_id(),
+                    retry_after_seconds=self._desk.schedule.faults.retry_after_seconds,
+                )
+            case Failure.UNAUTHORIZED:
+                return answers.bad_credentials()
+            case Failure.BAD_GATEWAY:
+                return answers.page(502, "Bad Gateway", "The server returned an invalid response.")
+            case Failure.UNAVAILABLE:
+                return answers.page(503, "Unicorn!", "No server is currently available.")
+            case _:
+                return answers.page(200, "GitHub", "This is not what you asked for.")
 
 
-async def _say_nothing(receive: Receive) -> None:
-    """Wait until the client has gone, a minute at most."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_LONGEST_SILENCE_SECONDS):
-            while (await receive())["type"] != "http.disconnect":
-                pass
+def _truncate(send: Send) -> Send:
+    """
+    Send the first half of a body whose full length is announced.
 
-
-def _halved(send: Send) -> Send:
-    """Send the first half of a body whose full length is announced; the server then closes."""
+    The response stays incomplete, so the server closes the connection when the application returns.
+    """
 
     async def send_half(message: Message) -> None:
         if message["type"] == "http.response.body" and message["body"]:
@@ -111,22 +99,36 @@ def _halved(send: Send) -> Send:
     return send_half
 
 
-def hang_up(scope: Scope) -> None:
-    """
-    Close the client's connection without an answer.
+async def _wait_for_disconnect(receive: Receive, *, max_seconds: float) -> None:
+    """Wait until the server says that the connection is closed."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(max_seconds):
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
-    ASGI has no word for it and servers answer 500 for an application that says nothing, so the
-    connection is looked up among the open files of this process.
+
+async def _drop_connection(scope: Scope, receive: Receive) -> None:
     """
-    host, port = scope["client"] or ("", 0)
+    Close the client's connection without sending a byte.
+
+    ASGI has no message for this, and servers respond 500 for an application that returns without a
+    response. So the socket itself is shut down, and the server sees a client that has left. It must
+    see that before the application returns; of pipelined requests uvicorn tells only the last one.
+    """
+    client = scope.get("client")
+    if client is not None:
+        _shut_down_socket((client[0], int(client[1])))
+    await _wait_for_disconnect(receive, max_seconds=_MAX_CLOSE_SECONDS)
+
+
+def _shut_down_socket(client: tuple[str, int]) -> None:
+    """Find the socket that is connected to `client` among the open files of this process."""
     for entry in Path("/dev/fd").iterdir():
+        # Files may close while the directory is read, and not every socket has a peer.
         with suppress(OSError):
-            number = int(entry.name)
-            if stat.S_ISSOCK(os.fstat(number).st_mode):
-                _hang_up_if(number, (host, int(port)))
-
-
-def _hang_up_if(number: int, client: tuple[str, int]) -> None:
-    with socket.socket(fileno=os.dup(number)) as connection:
-        if connection.getpeername()[:2] == client:
-            connection.shutdown(socket.SHUT_RDWR)
+            descriptor = int(entry.name)
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                if connection.getpeername()[:2] == client:
+                    connection.shutdown(socket.SHUT_RDWR)

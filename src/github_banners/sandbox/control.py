@@ -1,19 +1,20 @@
 """
-The sandbox's own paths: break things and change people while it runs, and see what was asked.
+The sandbox's own paths: configure faults, change accounts while it runs, and read what was requested.
 
 Never delayed, limited or broken themselves.
 """
 
-import msgspec
-from litestar import Response, Router, get, post, put
-from litestar.di import NamedDependency
-from litestar.exceptions import ValidationException
-from litestar.params import JSONBody
+from typing import Any
 
-from github_banners.sandbox.desk import Calls, Desk
+import msgspec
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from github_banners.sandbox.desk import Desk
 from github_banners.sandbox.faults import Faults, Schedule
 from github_banners.sandbox.nouns import Account
-from github_banners.sandbox.population import LoginTaken, NobodyThere
 
 
 class Rename(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +44,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An account as these paths tell of it."""
+    """An account as these paths describe it."""
 
     id: int
     login: str
@@ -51,70 +52,86 @@ class Known(msgspec.Struct, frozen=True):
     repositories: int
 
 
-@get("/faults")
-async def get_faults(desk: NamedDependency[Desk]) -> Faults:
-    """Tell how badly things go."""
-    return desk.schedule.faults
+class StructResponse(JSONResponse):
+    """A response whose body is a `msgspec` struct."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode the struct as JSON."""
+        return msgspec.json.encode(content)
 
 
-@put("/faults")
-async def put_faults(data: JSONBody[Faults], desk: NamedDependency[Desk]) -> Faults:
-    """Let things go better or worse; what is not said goes well."""
-    desk.schedule = Schedule(data)
-    return data
+class FaultsEndpoint(HTTPEndpoint):
+    """How requests fail at present."""
+
+    async def get(self, request: Request) -> Response:
+        """Return it."""
+        return StructResponse(_desk(request).schedule.faults)
+
+    async def put(self, request: Request) -> Response:
+        """Replace it; a field that is left out takes its default."""
+        faults = msgspec.json.decode(await request.body(), type=Faults)
+        _desk(request).schedule = Schedule(faults)
+        return StructResponse(faults)
 
 
-@get("/calls")
-async def get_calls(desk: NamedDependency[Desk]) -> Calls:
-    """Tell what has been asked so far."""
-    return desk.calls
+async def get_calls(request: Request) -> Response:
+    """Return how much has been requested so far."""
+    return StructResponse(_desk(request).calls)
 
 
-@post("/rename", status_code=200)
-async def rename(data: JSONBody[Rename], desk: NamedDependency[Desk]) -> Known:
+async def rename(request: Request) -> Response:
     """Give an account another login."""
-    return _known(desk.population.rename(data.login, to=data.to, now=desk.now()))
+    command, desk = msgspec.json.decode(await request.body(), type=Rename), _desk(request)
+    return _account(desk.population.rename(command.login, to=command.to, now=desk.now()))
 
 
-@post("/delete", status_code=204)
-async def delete(data: JSONBody[Delete], desk: NamedDependency[Desk]) -> None:
+async def delete(request: Request) -> Response:
     """Remove an account."""
-    desk.population.delete(data.login)
+    command = msgspec.json.decode(await request.body(), type=Delete)
+    _desk(request).population.delete(command.login)
+    return Response(status_code=204)
 
 
-@post("/change", status_code=200)
-async def change(data: JSONBody[Change], desk: NamedDependency[Desk]) -> Known:
+async def change(request: Request) -> Response:
     """Change an account, or let somebody new have its login."""
-    if data.take_over:
-        desk.population.take_over(data.login)
-    changed = desk.population.change(data.login, now=desk.now(), name=data.name, stars=data.stars)
-    return _known(changed)
-
-
-def _known(account: Account) -> Known:
-    return Known(account.id, account.login, account.name, len(account.repositories))
-
-
-def _nobody(_: object, error: NobodyThere) -> Response[dict[str, str]]:
-    return Response({"error": f"nobody is called {error}"}, status_code=404)
-
-
-def _taken(_: object, error: LoginTaken) -> Response[dict[str, str]]:
-    return Response({"error": f"{error} is somebody else"}, status_code=409)
-
-
-def _unreadable(_: object, error: ValidationException) -> Response[dict[str, object]]:
-    return Response({"error": "unreadable wish", "because": error.extra}, status_code=400)
-
-
-def control_routes() -> Router:
-    """Gather these paths."""
-    return Router(
-        "/_sandbox",
-        route_handlers=[get_faults, put_faults, get_calls, rename, delete, change],
-        exception_handlers={
-            NobodyThere: _nobody,
-            LoginTaken: _taken,
-            ValidationException: _unreadable,
-        },
+    command, desk = msgspec.json.decode(await request.body(), type=Change), _desk(request)
+    if command.take_over:
+        desk.population.take_over(command.login)
+    changed = desk.population.change(
+        command.login, now=desk.now(), name=command.name, stars=command.stars
     )
+    return _account(changed)
+
+
+def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def _account(account: Account) -> Response:
+    summary = Known(account.id, account.login, account.name, len(account.repositories))
+    return StructResponse(summary)
+
+
+async def nobody_there(_: Request, error: Exception) -> Response:
+    """Respond to a request about an account that does not exist."""
+    return JSONResponse({"error": f"nobody is called {error}"}, status_code=404)
+
+
+async def login_taken(_: Request, error: Exception) -> Response:
+    """Respond to a request for a login that somebody else has."""
+    return JSONResponse({"error": f"{error} is somebody else"}, status_code=409)
+
+
+async def unreadable(_: Request, error: Exception) -> Response:
+    """Respond to a body that is no JSON, or not what the path expects."""
+    return JSONResponse({"error": "unreadable wish", "because": str(error)}, status_code=400)
+
+
+CONTROL_ROUTES = (
+    Route("/_sandbox/faults", FaultsEndpoint),
+    Route("/_sandbox/calls", get_calls),
+    Route("/_sandbox/rename", rename, methods=["POST"]),
+    Route("/_sandbox/delete", delete, methods=["POST"]),
+    Route("/_sandbox/change", change, methods=["POST"]),
+)

@@ -1,15 +1,15 @@
 """
-GitHub's paths, REST and GraphQL: each finds whom it is about and leaves the rest to the desk.
+GitHub's paths, REST and GraphQL: each finds the account it is about and leaves the rest to the desk.
 
 They stand at the root, as on api.github.com, and below /api, as on GitHub Enterprise Server.
 """
 
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
-from litestar import Request, Response, get, post
-from litestar.datastructures import State
-from litestar.di import NamedDependency
-from litestar.params import FromPath
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from github_banners.sandbox import answers
 from github_banners.sandbox.answers import Answer, Refusal
@@ -19,21 +19,125 @@ from github_banners.sandbox.limits import BadCredentials, Payer, Resource
 from github_banners.sandbox.listing import read_listing
 from github_banners.sandbox.nouns import Account
 
-Asked: TypeAlias = Request[Any, Any, State]
-Reply: TypeAlias = Response[bytes]
+
+def github_routes(*, middleware: Sequence[Middleware]) -> list[Route]:
+    """Build all routes of GitHub, each inside of `middleware`."""
+    graphql = [
+        Route(path, post_graphql, methods=["POST"], middleware=middleware)
+        for path in ("/graphql", "/api/graphql")
+    ]
+    rest = [
+        Route(prefix + path, endpoint, middleware=middleware)
+        for prefix in ("", _ENTERPRISE_PREFIX)
+        for path, endpoint in _REST.items()
+    ]
+    return graphql + rest
 
 
-def identify(request: Asked, desk: NamedDependency[Desk]) -> Caller:
+def to_response(answer: Answer) -> Response:
+    """Convert an answer to what the framework sends; without a body it has no type either."""
+    media_type = answer.media_type if answer.body else None
+    return Response(answer.body, answer.status, answer.headers, media_type)
+
+
+async def get_own_user(request: Request) -> Response:
+    """Return the account that the token belongs to."""
+    desk, caller = _enter(request)
+    number = caller.payer.account_id
+    if number is None:
+        return to_response(answers.said(401, "Requires authentication"))
+    return to_response(desk.profile(caller, desk.population.keeper(number, now=desk.now())))
+
+
+async def get_user(request: Request) -> Response:
+    """Return an account by its login."""
+    desk, caller = _enter(request)
+    account = desk.population.by_login(request.path_params["login"])
+    return to_response(desk.profile(caller, account))
+
+
+async def get_user_by_id(request: Request) -> Response:
+    """Return an account by its number, whatever its login is now."""
+    desk, caller = _enter(request)
+    account = desk.population.by_id(request.path_params["number"])
+    return to_response(desk.profile(caller, account))
+
+
+async def get_organization(request: Request) -> Response:
+    """Return an organisation by its login; 404 for a person."""
+    desk, caller = _enter(request)
+    account = _organization(desk, request.path_params["login"])
+    return to_response(desk.profile(caller, account))
+
+
+async def list_repositories(request: Request) -> Response:
+    """Return a page of an account's repositories."""
+    desk, caller = _enter(request)
+    account = desk.population.by_login(request.path_params["login"])
+    return _page(request, desk, caller, account)
+
+
+async def list_repositories_by_id(request: Request) -> Response:
+    """Return a further page, where the `Link` of the first one leads."""
+    desk, caller = _enter(request)
+    account = desk.population.by_id(request.path_params["number"])
+    return _page(request, desk, caller, account)
+
+
+async def list_organization_repositories(request: Request) -> Response:
+    """Return a page of an organisation's repositories."""
+    desk, caller = _enter(request)
+    account = _organization(desk, request.path_params["login"])
+    return _page(request, desk, caller, account, of_organization=True)
+
+
+async def list_organization_repositories_by_id(request: Request) -> Response:
+    """Return a further page of an organisation's repositories."""
+    desk, caller = _enter(request)
+    account = desk.population.by_id(request.path_params["number"])
+    return _page(request, desk, caller, account, of_organization=True)
+
+
+async def get_rate_limit(request: Request) -> Response:
+    """Return what is left of the budgets."""
+    desk, caller = _enter(request)
+    return to_response(desk.rate_limit(caller))
+
+
+async def post_graphql(request: Request) -> Response:
+    """Execute a GraphQL query."""
+    desk, caller = _enter(request)
+    return to_response(desk.graphql(caller, await request.body()))
+
+
+_ENTERPRISE_PREFIX = "/api/v3"
+
+_REST = {
+    "/user": get_own_user,
+    "/users/{login}": get_user,
+    "/users/{login}/repos": list_repositories,
+    "/user/{number:int}": get_user_by_id,
+    "/user/{number:int}/repos": list_repositories_by_id,
+    "/orgs/{login}": get_organization,
+    "/orgs/{login}/repos": list_organization_repositories,
+    "/organizations/{number:int}": get_user_by_id,
+    "/organizations/{number:int}/repos": list_organization_repositories_by_id,
+    "/rate_limit": get_rate_limit,
+}
+
+
+def _enter(request: Request) -> tuple[Desk, Caller]:
     """
-    Find out who asks.
+    Identify the caller.
 
-    :raises Refusal: they do not say who they are, or are not who they say
+    :raises Refusal: no name or bad credentials are given
     """
+    desk: Desk = request.app.state.desk
     headers = request.headers
     if not headers.get("user-agent"):
         raise Refusal(answers.no_user_agent())
-    failure = request.scope["state"].get("failure")
-    return Caller(
+    failure = getattr(request.state, "failure", None)
+    caller = Caller(
         payer=_payer(request, desk),
         base=_base(request),
         request_id=desk.next_request_id(),
@@ -44,9 +148,10 @@ def identify(request: Asked, desk: NamedDependency[Desk]) -> Caller:
         is_limited=failure is Failure.RATE_LIMITED,
         is_given_up=failure is Failure.PARTIAL,
     )
+    return desk, caller
 
 
-def _payer(request: Asked, desk: Desk) -> Payer:
+def _payer(request: Request, desk: Desk) -> Payer:
     address = request.client.host if request.client else "unknown"
     try:
         return desk.tokens.payer(request.headers.get("authorization"), address=address)
@@ -56,118 +161,11 @@ def _payer(request: Asked, desk: Desk) -> Payer:
         raise Refusal(Answer(bad.status, bad.body, left.headers())) from None
 
 
-def _base(request: Asked) -> str:
-    prefix = "/api/v3" if request.scope["path"].startswith("/api/") else ""
-    return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}{prefix}"
-
-
-def respond(answer: Answer) -> Reply:
-    """Hand an answer to the server."""
-    return Response(
-        answer.body,
-        status_code=answer.status,
-        headers=dict(answer.headers),
-        media_type=answer.media_type,
-    )
-
-
-@get("/user")
-async def get_own_user(caller: NamedDependency[Caller], desk: NamedDependency[Desk]) -> Reply:
-    """Answer whose token this is."""
-    number = caller.payer.account_id
-    if number is None:
-        return respond(answers.said(401, "Requires authentication"))
-    return respond(desk.profile(caller, desk.population.keeper(number, now=desk.now())))
-
-
-@get("/users/{login:str}")
-async def get_user(
-    login: FromPath[str], caller: NamedDependency[Caller], desk: NamedDependency[Desk]
-) -> Reply:
-    """Answer who somebody is."""
-    return respond(desk.profile(caller, desk.population.by_login(login)))
-
-
-@get(["/user/{number:int}", "/organizations/{number:int}"])
-async def get_user_by_id(
-    number: FromPath[int], caller: NamedDependency[Caller], desk: NamedDependency[Desk]
-) -> Reply:
-    """Answer who somebody is, whatever they are called now."""
-    return respond(desk.profile(caller, desk.population.by_id(number)))
-
-
-@get("/orgs/{login:str}")
-async def get_organization(
-    login: FromPath[str], caller: NamedDependency[Caller], desk: NamedDependency[Desk]
-) -> Reply:
-    """Answer what an organisation is; a person is not one."""
-    return respond(desk.profile(caller, _organization(desk, login)))
-
-
-@get("/users/{login:str}/repos")
-async def list_repositories(
-    request: Asked,
-    login: FromPath[str],
-    caller: NamedDependency[Caller],
-    desk: NamedDependency[Desk],
-) -> Reply:
-    """Answer a page of somebody's repositories."""
-    query = _query(request)
-    account = desk.population.by_login(login)
-    return respond(desk.repositories(caller, account, read_listing(query), query))
-
-
-@get("/user/{number:int}/repos")
-async def list_repositories_by_id(
-    request: Asked,
-    number: FromPath[int],
-    caller: NamedDependency[Caller],
-    desk: NamedDependency[Desk],
-) -> Reply:
-    """Answer a further page, where the first one's `Link` leads."""
-    query = _query(request)
-    account = desk.population.by_id(number)
-    return respond(desk.repositories(caller, account, read_listing(query), query))
-
-
-@get("/orgs/{login:str}/repos")
-async def list_organization_repositories(
-    request: Asked,
-    login: FromPath[str],
-    caller: NamedDependency[Caller],
-    desk: NamedDependency[Desk],
-) -> Reply:
-    """Answer a page of an organisation's repositories."""
-    query = _query(request)
-    wish = read_listing(query, of_organization=True)
-    return respond(desk.repositories(caller, _organization(desk, login), wish, query))
-
-
-@get("/organizations/{number:int}/repos")
-async def list_organization_repositories_by_id(
-    request: Asked,
-    number: FromPath[int],
-    caller: NamedDependency[Caller],
-    desk: NamedDependency[Desk],
-) -> Reply:
-    """Answer a further page of an organisation's repositories."""
-    query = _query(request)
-    wish = read_listing(query, of_organization=True)
-    return respond(desk.repositories(caller, desk.population.by_id(number), wish, query))
-
-
-@get("/rate_limit")
-async def get_rate_limit(caller: NamedDependency[Caller], desk: NamedDependency[Desk]) -> Reply:
-    """Answer what is left of the budgets."""
-    return respond(desk.rate_limit(caller))
-
-
-@post("/graphql", status_code=200)
-async def ask_graphql(
-    request: Asked, caller: NamedDependency[Caller], desk: NamedDependency[Desk]
-) -> Reply:
-    """Answer a GraphQL query."""
-    return respond(desk.graphql(caller, await request.body()))
+def _base(request: Request) -> str:
+    """Build our own address as the caller knows it; `request.url` would parse the whole of it."""
+    scheme, path = request.scope["scheme"], request.scope["path"]
+    prefix = _ENTERPRISE_PREFIX if path.startswith("/api/") else ""
+    return f"{scheme}://{request.headers.get('host', 'localhost')}{prefix}"
 
 
 def _organization(desk: Desk, login: str) -> Account | None:
@@ -175,19 +173,14 @@ def _organization(desk: Desk, login: str) -> Account | None:
     return account if account is not None and account.is_organization else None
 
 
-def _query(request: Asked) -> dict[str, str]:
-    return {name: str(value) for name, value in request.query_params.items()}
-
-
-REST = (
-    get_own_user,
-    get_user,
-    get_user_by_id,
-    get_organization,
-    list_repositories,
-    list_repositories_by_id,
-    list_organization_repositories,
-    list_organization_repositories_by_id,
-    get_rate_limit,
-)
-"""Every REST path of GitHub that the sandbox knows."""
+def _page(
+    request: Request,
+    desk: Desk,
+    caller: Caller,
+    account: Account | None,
+    *,
+    of_organization: bool = False,
+) -> Response:
+    query = dict(request.query_params)
+    listing = read_listing(query, of_organization=of_organization)
+    return to_response(desk.repositories(caller, account, listing, query))

@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from github_banners.serving.answers import answer_disconnect, answer_http, answer_problem
 
@@ -30,9 +31,29 @@ def make_framework(
     handlers = {**on_error, ClientDisconnect: answer_disconnect}
     application = Starlette(
         routes=routes,
-        middleware=[*middleware, Middleware(ExceptionMiddleware, handlers=handlers)],
+        middleware=[
+            *middleware,
+            Middleware(ExceptionMiddleware, handlers=handlers),
+            Middleware(IgnoreTrailingSlash),
+        ],
         exception_handlers={HTTPException: handlers[HTTPException]},
     )
-    # A redirect would lead to whatever the request's Host says.
     application.router.redirect_slashes = False
     return application
+
+
+class IgnoreTrailingSlash:
+    """
+    Middleware that answers `/docs/` as `/docs`.
+
+    A redirect would lead to whatever the request's Host says, and image proxies need not follow it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on without the slashes at the end of its path."""
+        if scope["type"] == "http" and scope["path"].endswith("/"):
+            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        await self._app(scope, receive, send)

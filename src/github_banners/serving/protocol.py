@@ -10,7 +10,7 @@ and the time that each may take.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import httptools
 import msgspec
@@ -28,8 +28,22 @@ _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
 _MAX_UNPARSED_BYTES = 512 << 10
 
 
+class CachedResponse(NamedTuple):
+    """A whole response, the kind that it is counted as, and whether it stays for this second."""
+
+    payload: bytes
+    kind: str
+    is_lasting: bool
+
+
 class CachedResponses(Protocol):
     """Responses that are known before an application is asked."""
+
+    def repeat(self, request: bytes, *, common: RawHeaders) -> bytes | None:
+        """Return the response to a request that was remembered; None if it may be another now."""
+
+    def remember(self, request: bytes, response: CachedResponse) -> None:
+        """Remember the bytes of a whole request, for as long as its response stays what it is."""
 
     def respond(
         self,
@@ -39,7 +53,7 @@ class CachedResponses(Protocol):
         is_head: bool,
         closing: bool,
         common: RawHeaders,
-    ) -> bytes | None:
+    ) -> CachedResponse | None:
         """
         Return a whole response, or None.
 
@@ -57,7 +71,6 @@ class Limits:
     body_pause_seconds: float = 15
     idle_seconds: float = 75  # longer than gateways keep theirs
     unread_seconds: float = 30
-    unread_bytes: int = 16 << 10
     shutdown_seconds: float = 1.0
 
 
@@ -97,7 +110,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._active_at = shared.now  # when something was last received, or a response finished
         self._in_head = False
         self._head_bytes = 0
+        self._in_message = False
+        self._messages = 0  # begun in what is being parsed
         self._is_answered = False  # the request that is being parsed, from the cache
+        self._from_cache: CachedResponse | None = None  # the last answer to what was just parsed
         self._is_draining = False
         self._is_finished = False  # nothing more is parsed
         self._unanswered = 0  # requests that the application has, or that wait for it
@@ -110,7 +126,9 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; at the end of a server, too."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=self._limits.unread_bytes)
+        # What the client's socket does not take stops all further answers; and above this limit
+        # uvloop writes at once instead of at the end of a round.
+        transport.set_write_buffer_limits(high=0)
         self._shared.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -168,20 +186,49 @@ class HttpProtocol(HttpToolsProtocol):
     # What is received
 
     def data_received(self, data: bytes) -> None:
+        """
+        Answer a request that has come before, to the byte, without parsing it; parse all else.
+
+        Proxies send the same head again and again.
+        """
+        is_boundary = not (self._in_message or self._unanswered or self._unparsed)
+        is_ending = self._is_draining or self._is_finished
+        if (
+            is_boundary
+            and self._cached is not None
+            and not is_ending
+            and not self.flow.write_paused
+        ):
+            response = self._cached.repeat(data, common=self.server_state.default_headers)
+            if response is not None:
+                self._active_at = self._shared.now
+                self.transport.write(response)
+                return
+        self._receive(data, is_boundary=is_boundary)
+
+    def _receive(self, data: bytes, *, is_boundary: bool) -> None:
         """Parse what has come, unless earlier requests have to be answered first."""
         if self._is_finished or self._rejection is not None:
             return
         if not self._in_head:
             self._active_at = self._shared.now
-        if self._unparsed:
-            self._unparsed += data
-        elif len(data) <= _SLICE_BYTES:
-            self._parse(data)
-        else:
+        if self._unparsed or len(data) > _SLICE_BYTES:
             self._unparsed += data
             self._parse_unparsed()
-        if len(self._unparsed) > _MAX_UNPARSED_BYTES:
-            self.transport.abort()
+            if len(self._unparsed) > _MAX_UNPARSED_BYTES:
+                self.transport.abort()
+            return
+        answered = self._parse_segment(data)
+        # One segment held one whole request and nothing else: the same bytes have the same answer.
+        is_whole = is_boundary and self._messages == 1 and not self._in_message
+        if is_whole and self._cached is not None and answered is not None:
+            self._cached.remember(data, answered)
+
+    def _parse_segment(self, data: bytes) -> CachedResponse | None:
+        """Parse, and return the last response that was sent out of the cache, if there was one."""
+        self._from_cache, self._messages = None, 0
+        self._parse(data)
+        return self._from_cache
 
     def _parse_unparsed(self) -> None:
         position, unparsed = 0, self._unparsed
@@ -214,9 +261,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin a request; what it takes to run it is made when it is needed."""
         self.url = b""
         self.headers = []
-        self._in_head = True
+        self._in_head = self._in_message = True
         self._head_bytes = 0
         self._is_answered = False
+        self._messages += 1
         self._active_at = self._shared.now
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -238,6 +286,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Tell the application that a body is complete."""
+        self._in_message = False
         if not self._is_answered:
             super().on_message_complete()
 
@@ -260,7 +309,7 @@ class HttpProtocol(HttpToolsProtocol):
             and b"expect" not in headers
             and not parser.should_upgrade()
         )
-        if not is_plain or self.transport.get_write_buffer_size() > self._limits.unread_bytes:
+        if not is_plain or self.flow.write_paused:
             return False
         closing = self._is_draining or not parser.should_keep_alive()
         response = cached.respond(
@@ -272,9 +321,11 @@ class HttpProtocol(HttpToolsProtocol):
         )
         if response is None:
             return False
-        self.transport.write(response)
+        self.transport.write(response.payload)
         if closing:
             self._finish()
+        else:
+            self._from_cache = response
         return True
 
     def _run_application(self) -> None:

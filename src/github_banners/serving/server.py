@@ -8,9 +8,11 @@ and at the end all that wait in the backlog, so that nobody is turned away.
 """
 
 import asyncio
+import ctypes
 import errno
 import signal
 import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -35,6 +37,8 @@ _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
 _ACCEPT_AGAIN_SECONDS = 0.5
 _SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
+_SO_ATTACH_FILTER = 26
+_RETURN_ZERO = struct.pack("HBBI", 6, 0, 0, 0)  # one instruction of a packet filter: pass 0 bytes
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -66,14 +70,35 @@ def port_number(listener: socket.socket) -> int:
     return port
 
 
+def turn_away(listener: socket.socket) -> None:
+    """
+    Let no new connection through to a listening socket; those in its backlog can still be accepted.
+
+    Between the last `accept` and `close` others could connect, and would be reset. A filter that
+    drops every packet lets their clients try again, a second later, and find the next server or none.
+    https://docs.kernel.org/networking/filter.html
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    drop_all = ctypes.create_string_buffer(_RETURN_ZERO, len(_RETURN_ZERO))
+    program = struct.pack("HP", 1, ctypes.addressof(drop_all))
+    # Without it a few connections may be lost, as elsewhere.
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
 @asynccontextmanager
 async def listening(
-    app: ASGIApp, listener: socket.socket, *, cached: CachedResponses | None = None
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    is_shared: bool = False,
+    cached: CachedResponses | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """
     Serve an application on a listening socket while the context lasts; the socket is closed then.
 
-    The task ends only when the server fails. Leaving finishes what runs, for some seconds at most.
+    `is_shared` says that other processes go on accepting connections on this socket. The task ends only when the server fails. Leaving finishes what runs, for some seconds at most.
     """
     config = uvicorn.Config(
         app,
@@ -87,7 +112,7 @@ async def listening(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,  # type: ignore[arg-type]
     )
-    server = _Server(config, listener, cached=cached)
+    server = _Server(config, listener, is_shared=is_shared, cached=cached)
     serving = asyncio.create_task(
         server.serve(sockets=[listener]), name=f"serve port {port_number(listener)}"
     )
@@ -120,9 +145,16 @@ class _Server(uvicorn.Server):
     """uvicorn's server with sockets, signals and limits of our own."""
 
     def __init__(
-        self, config: uvicorn.Config, listener: socket.socket, *, cached: CachedResponses | None
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        *,
+        is_shared: bool,
+        cached: CachedResponses | None,
     ) -> None:
         super().__init__(config)
+        self._listener = listener
+        self._is_shared = is_shared
         loop = asyncio.get_running_loop()
         self._connections = Connections(Limits(), cached=cached, now=loop.time())
         make_protocol = partial(
@@ -149,6 +181,8 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept what waits in the backlog, then let every connection have its answer."""
+        if not self._is_shared:
+            turn_away(self._listener)
         await self._acceptor.stop()
         await super().shutdown(sockets)
 

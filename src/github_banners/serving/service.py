@@ -27,7 +27,11 @@ class Service:
 
 @asynccontextmanager
 async def serving(
-    service: Service, listener: socket.socket, *, metrics: socket.socket | None = None
+    service: Service,
+    listener: socket.socket,
+    *,
+    is_shared: bool = False,
+    metrics: socket.socket | None = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Serve while the context lasts; metrics on a socket of their own, else beside all else."""
     async with AsyncExitStack() as stack:
@@ -38,7 +42,7 @@ async def serving(
         else:
             metrics_server = listening(service.metrics.app, metrics)
             servers.append(await stack.enter_async_context(metrics_server))
-        server = listening(app, listener, cached=service.cached)
+        server = listening(app, listener, is_shared=is_shared, cached=service.cached)
         servers.append(await stack.enter_async_context(server))
         yield [*servers, *service.tasks]
 

@@ -1,6 +1,6 @@
 """How far the memory of this process may be trusted while others write to the same database."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from github_banners.model import Clock
@@ -22,8 +22,8 @@ class Trust:
         self._changed_at: Memory[int, datetime] = Memory(_CHANGES_BYTES, bytes_of=lambda *_: 0)
         self._all_changed_at = _NEVER
         self._is_heard = True
-        self.generation = 0
-        """Rises with every change of what `allows` says."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after every change of what `allows` says."""
 
     @property
     def is_heard(self) -> bool:
@@ -32,16 +32,17 @@ class Trust:
 
     @is_heard.setter
     def is_heard(self, is_heard: bool) -> None:
-        self._is_heard = is_heard
-        self.generation += 1
+        if is_heard != self._is_heard:
+            self._is_heard = is_heard
+            self.on_change()
 
     def note_change(self, owner_ids: Collection[int] | None) -> None:
         """Trust nothing older than now about these owners, or about any."""
-        self.generation += 1
         if owner_ids is None:
             self._all_changed_at = self._clock()
         for owner_id in owner_ids or ():
             self._changed_at.put(owner_id, self._clock())
+        self.on_change()
 
     def allows(self, owner_id: int, *, since: datetime) -> bool:
         """Tell whether what was known of an owner at a moment holds still."""

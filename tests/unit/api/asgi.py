@@ -1,16 +1,15 @@
 """A bare ASGI client: one request, no server and no framework."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
 
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @dataclass
 class Answered:
     """What an application sent."""
 
-    messages: list[Any] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
 
     @property
     def status(self) -> int:
@@ -30,10 +29,10 @@ class Answered:
         return b"".join(message["body"] for message in self.messages[1:])
 
 
-def http_scope(target: str, *, method: str = "GET", **headers: str) -> HTTPScope:
+def http_scope(target: str, *, method: str = "GET", **headers: str) -> Scope:
     """Write a request as a server does; header names with underlines for hyphens."""
     path, _, query = target.partition("?")
-    scope = {
+    return {
         "type": "http",
         "method": method,
         "path": path,
@@ -43,20 +42,19 @@ def http_scope(target: str, *, method: str = "GET", **headers: str) -> HTTPScope
             (name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()
         ],
     }
-    return cast("HTTPScope", scope)
 
 
 async def ask(app: ASGIApp, scope: Scope) -> Answered:
     """Send one request without a body."""
     answered = Answered()
 
-    async def receive() -> Any:
+    async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
         answered.messages.append(message)
 
-    await app(scope, cast("Receive", receive), cast("Send", send))
+    await app(scope, receive, send)
     return answered
 
 
@@ -69,7 +67,5 @@ class Inner:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
-        start: Any = {"type": "http.response.start", "status": 200, "headers": self.headers}
-        await send(start)
-        body: Any = {"type": "http.response.body", "body": b"inner", "more_body": False}
-        await send(body)
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+        await send({"type": "http.response.body", "body": b"inner", "more_body": False})

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
 import pytest
+from starlette.requests import Request
 
 from github_banners.api import routes
 from github_banners.errors import InvalidOption
-from github_banners.serving.answers import Ask
 
 
 class Arriving:
@@ -28,7 +28,7 @@ class Arriving:
 
 
 async def read(arriving: Arriving) -> object:
-    return await routes._body(cast("Ask", arriving))
+    return await routes._body(cast("Request", arriving))
 
 
 async def test_a_body_in_pieces_is_one() -> None:

@@ -1,9 +1,7 @@
 """Who may read JSON from a browser."""
 
-from typing import Any, cast
-
 import pytest
-from litestar.types import Scope
+from starlette.types import Scope
 
 from github_banners.api.cors import Cors
 from tests.unit.api.asgi import Inner, ask, http_scope
@@ -85,7 +83,8 @@ async def test_other_options_requests_are_the_applications(headers: dict[str, st
 
 
 async def test_what_is_no_http_passes_untouched() -> None:
-    inner, scope = Inner(), cast("Scope", {"type": "lifespan"})
+    inner = Inner()
+    scope: Scope = {"type": "lifespan"}
     answered = await ask(Cors(inner, origins=LISTED), scope)
-    assert inner.scopes == [cast("Any", scope)]
+    assert inner.scopes == [scope]
     assert answered.headers == {}

@@ -8,10 +8,11 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from litestar import HttpMethod, Response, post, route
-from litestar.exceptions import HTTPException
-from litestar.params import FromPath
-from litestar.types import ASGIApp
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from github_banners.api.problems import ExplainProblem
@@ -35,21 +36,15 @@ PAGE = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8"
 PRIVATE = "postgresql://banners:hunter2@db/"
 
 
-def door(error: Exception) -> ASGIApp:
+def failing_api(error: Exception) -> ASGIApp:
     """The addresses of the public service, where everything goes wrong in the same way."""
 
-    @route("/banners/{name:str}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
-    async def banner(name: FromPath[str]) -> Response[bytes]:
-        raise error
-
-    @post("/banners")
-    async def make() -> Response[bytes]:
+    async def fail(request: Request) -> Response:
         raise error
 
     explain_problem = ExplainProblem(host=HOST)
     return make_framework(
-        [banner, make],
-        provided={},
+        [Route("/banners/{name}", fail), Route("/banners", fail, methods=["POST"])],
         on_error={Exception: explain_problem, HTTPException: explain_problem.explain_http},
     )
 
@@ -57,7 +52,7 @@ def door(error: Exception) -> ASGIApp:
 async def ask(
     error: Exception, path: str, *, accept: str = "*/*", method: str = "GET", **more: Any
 ) -> httpx2.Response:
-    transport = httpx2.ASGITransport(app=door(error))  # type: ignore[arg-type]
+    transport = httpx2.ASGITransport(app=failing_api(error))
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
         return await http.request(method, path, headers={"accept": accept}, **more)
 

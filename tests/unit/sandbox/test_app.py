@@ -29,7 +29,7 @@ class Time:
 
 def client(time: Time, **options: Any) -> httpx2.AsyncClient:
     app = create_app(clock=time, sleep=time.sleep, **options)
-    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    transport = httpx2.ASGITransport(app=app)
     return httpx2.AsyncClient(transport=transport, base_url="http://sandbox")
 
 
@@ -177,3 +177,36 @@ async def test_every_answer_is_late_and_failures_start_at_once(time: Time) -> No
         assert time.slept == [0.3] * 4
         await github.get("/_sandbox/calls")
         assert len(time.slept) == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/users/dev-1", {"GET", "HEAD"}),
+        ("GET", "/graphql", {"POST"}),
+        ("POST", "/_sandbox/faults", {"GET", "HEAD", "PUT"}),
+    ],
+)
+async def test_route_with_another_method_returns_405(
+    time: Time, method: str, path: str, allowed: set[str]
+) -> None:
+    async with client(time) as github:
+        response = await github.request(method, path, headers=token("x"))
+        assert (response.status_code, response.json()["status"]) == (405, "405")
+        assert set(response.headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("path", ["/users/dev-1/", "/no/such/path"])
+async def test_unknown_path_is_neither_redirected_nor_broken(time: Time, path: str) -> None:
+    async with client(time, failures=[Failure.UNAVAILABLE]) as github:
+        assert (await github.get(path)).status_code == 404
+        assert (await github.get("/users/dev-1")).status_code == 503
+        assert (await github.get("/_sandbox/calls")).json()["failed"] == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"login": "dev-1"}', b"\xff"])
+async def test_control_with_an_invalid_body_returns_400(time: Time, body: bytes) -> None:
+    async with client(time) as github:
+        response = await github.post("/_sandbox/rename", content=body)
+        assert response.status_code == 400
+        assert set(response.json()) == {"error", "because"}

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from litestar.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from github_banners.api import routes as api
 from github_banners.renderer import routes as renderer
@@ -117,7 +117,7 @@ async def test_an_exception_is_counted_and_goes_on(app: ASGIApp, status: str) ->
 async def test_what_is_no_request_is_not_counted() -> None:
     metrics, inner = Metrics(), Inner()
     scope = {**http_scope("/banners/ada"), "type": "websocket"}
-    await ask(measured(inner, metrics), scope)  # type: ignore[arg-type]
+    await ask(measured(inner, metrics), scope)
     assert inner.scopes == [scope]
     assert await scrape(metrics) == {}
 
@@ -137,7 +137,7 @@ async def test_whatever_is_invented_the_series_stay_few(asked: list[tuple[str, s
     metrics = Metrics()
     app = measured(answering(200), metrics)
     for method, path in asked:
-        await ask(app, {**http_scope("/"), "method": method, "path": path})  # type: ignore[typeddict-item]
+        await ask(app, {**http_scope("/"), "method": method, "path": path})
     found = await requests(metrics)
     methods, paths = ("GET", "HEAD", "POST", "OPTIONS", "other"), ("/banners/{name}", "other")
     few = {f"requests_total{{{method} {path},200}}" for method, path in product(methods, paths)}
@@ -145,9 +145,9 @@ async def test_whatever_is_invented_the_series_stay_few(asked: list[tuple[str, s
     assert sum(found.values()) == len(asked)
 
 
-@pytest.mark.parametrize("door", [api, storage, renderer], ids=["api", "storage", "renderer"])
-def test_every_service_names_few_paths(door: ModuleType) -> None:
+@pytest.mark.parametrize("routes", [api, storage, renderer], ids=["api", "storage", "renderer"])
+def test_every_service_names_few_paths(routes: ModuleType) -> None:
     paths = ["/", "", "/preview", "/banners", "/banners/", "/banners/preview", "/docs", "/healthz"]
     paths += [f"{path}/{number}" for path in paths for number in range(50)]
-    assert len({door.name_of(path) for path in paths}) <= 8
-    assert door.name_of("/" + "x" * 5000) is None
+    assert len({routes.name_of(path) for path in paths}) <= 8
+    assert routes.name_of("/" + "x" * 5000) is None

@@ -4,18 +4,17 @@ from collections.abc import Callable, Mapping
 
 import httpx2
 import pytest
-from litestar.types import ASGIApp
+from starlette.types import ASGIApp
 
 from github_banners.serving.framework import make_framework
-from github_banners.serving.health import Health, WithMetrics, healthz, readyz
+from github_banners.serving.health import Health, WithMetrics, health_routes
 from github_banners.serving.metrics import Metrics
 from tests.unit.api.asgi import Inner, ask, http_scope
 from tests.unit.serving.test_metrics import get, scrape
 
 
 def service(neighbours: Mapping[str, Callable[[], bool]] | None = None) -> ASGIApp:
-    health = Health(neighbours or {})
-    return make_framework([healthz, readyz], provided={"health": health})
+    return make_framework(health_routes(Health(neighbours or {})))
 
 
 async def said(app: ASGIApp, path: str) -> tuple[int, object]:
@@ -46,7 +45,7 @@ async def test_who_is_away_is_named_and_the_service_is_ready_all_the_same() -> N
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_probes_may_ask_for_the_head_alone(path: str) -> None:
-    transport = httpx2.ASGITransport(app=service())  # type: ignore[arg-type]
+    transport = httpx2.ASGITransport(app=service())
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
         head, whole = await http.head(path), await http.get(path)
         refused = await http.post(path)
@@ -75,5 +74,5 @@ async def test_metrics_stand_beside_all_else() -> None:
 async def test_what_is_no_request_is_passed_on() -> None:
     inner = Inner()
     scope = {**http_scope("/metrics"), "type": "websocket"}
-    await ask(WithMetrics(inner, metrics=Metrics().app), scope)  # type: ignore[arg-type]
+    await ask(WithMetrics(inner, metrics=Metrics().app), scope)
     assert inner.scopes == [scope]

@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from litestar.types import ASGIApp
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+from starlette.types import ASGIApp
 
 from github_banners.serving.metrics import Metrics
 
 
 async def get(app: ASGIApp, path: str = "/metrics", **headers: str) -> httpx2.Response:
-    transport = httpx2.ASGITransport(app=app)  # type: ignore[arg-type]
+    transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
         return await http.get(path, headers=headers)
 
@@ -60,6 +60,17 @@ async def test_a_counter_can_have_two_labels(metrics: Metrics) -> None:
     assert await scrape(metrics) == {"requests_total{GET /,200}": 2, "requests_total{GET /,404}": 1}
     with pytest.raises(ValueError, match="label"):
         count("GET /")
+
+
+async def test_what_somebody_else_counts_is_read_when_it_is_asked_for(metrics: Metrics) -> None:
+    hits = {"picture": 0, "not modified": 2}
+    metrics.counts("remembered_total", "Remembered.", by="form", read=hits)
+    assert await scrape(metrics) == {
+        "remembered_total{picture}": 0,
+        "remembered_total{not modified}": 2,
+    }
+    hits["picture"] += 5
+    assert (await scrape(metrics))["remembered_total{picture}"] == 5
 
 
 async def test_a_gauge_is_read_when_it_is_asked_for(metrics: Metrics) -> None:

@@ -1,0 +1,162 @@
+"""
+Ends of processes under load: who has sent a request gets its whole answer.
+
+Clients connect anew for every request, or keep their connection; each answer is read to its end. A
+refused connection is no loss: nothing was sent, and a client or a gateway tries the next server.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.acceptance.processes import Running, environment, reachable_dir, running
+
+CLIENTS = 40
+PICTURE = "/banners/preview?username=mia-maintains&type=dark"
+KEY = "a key of the tests alone"
+
+
+@dataclass
+class Load:
+    """Clients of one server, from `start` until it refuses connections or they are stopped."""
+
+    url: str
+    path: str
+    answered: int = 0
+    refused: int = 0
+    lost: list[str] = field(default_factory=list)
+    is_stopped: bool = False
+
+    async def run_until_refused(self) -> None:
+        """Send requests with all clients, half of which keep their connections."""
+        async with asyncio.timeout(25):
+            await asyncio.gather(*(self._send(keeps=bool(n % 2)) for n in range(CLIENTS)))
+
+    async def _send(self, *, keeps: bool) -> None:
+        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        address = urlsplit(self.url)
+        last = "" if keeps else "Connection: close\r\n"
+        request = f"GET {self.path} HTTP/1.1\r\nHost: banners.example\r\n{last}\r\n".encode()
+        while not self.is_stopped:
+            is_new = connection is None
+            try:
+                if connection is None:
+                    connection = await asyncio.open_connection(address.hostname, address.port)
+            except ConnectionRefusedError:
+                self.refused += 1
+                return
+            reader, writer = connection
+            head = b""
+            try:
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                await reader.readexactly(length)
+                assert head.startswith(b"HTTP/1.1 200 ")
+                self.answered += 1
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.lost.append(f"{'new' if is_new else 'kept'}: {error!r} after {head!r}")
+                head = b"connection: close"
+            if b"connection: close" in head.lower():
+                writer.close()
+                connection = None
+        if connection is not None:
+            connection[1].close()
+
+
+async def end_under_load(served: Running, path: str) -> Load:
+    """Signal a process under load, and return what became of the requests."""
+    load = Load(served.url, path)
+    loading = asyncio.create_task(load.run_until_refused())
+    await asyncio.sleep(1)
+    served.process.send_signal(signal.SIGTERM)
+    await loading
+    return load
+
+
+def ended(served: Running) -> int:
+    return served.process.wait(20)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_serve_end_loses_no_request(workers: int) -> None:
+    with (
+        reachable_dir() as folder,
+        running(
+            *("serve", "--demo", "--workers", str(workers)),
+            env=environment(PORT="0", DATA_DIR=str(folder)),
+        ) as served,
+    ):
+        assert served.get(PICTURE).status_code == 200
+        load = asyncio.run(end_under_load(served, PICTURE))
+        assert ended(served) == 0
+    assert load.answered > CLIENTS
+    assert load.lost == []
+
+
+@contextmanager
+def service(name: str, folder: Path) -> Iterator[Running]:
+    told = {
+        "PORT": "0", "DATA_DIR": str(folder), "SERVICES_SECRET_KEY": KEY,
+        "KAFKA_BROKERS_ADDRS": "127.0.0.1:1", "DB_HOST": "127.0.0.1", "PGPORT": "1",
+        "POSTGRES_PASSWORD": "x", "RENDERER_BASE_URL": "http://127.0.0.1:1",
+        "STORAGE_BASE_URL": "http://127.0.0.1:1",
+    }  # fmt: skip
+    with running(name, env=environment(**told)) as served:
+        yield served
+
+
+@pytest.mark.parametrize("name", ["api", "renderer", "storage"])
+def test_service_end_loses_no_request(name: str) -> None:
+    """Without its neighbours: what is asked for needs none of them."""
+    with reachable_dir() as folder, service(name, folder) as served:
+        load = asyncio.run(end_under_load(served, "/healthz"))
+        assert ended(served) == 0
+    assert load.answered > CLIENTS
+    assert load.lost == []
+
+
+def workers_of(served: Running) -> list[int]:
+    """The processes that serve, by the command that they were started with."""
+    children = subprocess.run(
+        ["pgrep", "-f", "-P", str(served.process.pid), "github_banners worker"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [int(pid) for pid in children.stdout.split()]
+
+
+async def end_worker_under_load(served: Running, number: signal.Signals) -> Load:
+    load = Load(served.url, PICTURE)
+    loading = asyncio.create_task(load.run_until_refused())
+    await asyncio.sleep(1)
+    os.kill(workers_of(served)[0], number)
+    await asyncio.sleep(3)
+    load.is_stopped = True
+    await loading
+    return load
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_worker_end_is_noticed_by_no_other_connection(number: signal.Signals) -> None:
+    with (
+        reachable_dir() as folder,
+        running(
+            *("serve", "--demo", "--workers", "2"),
+            env=environment(PORT="0", DATA_DIR=str(folder)),
+        ) as served,
+    ):
+        assert served.get(PICTURE).status_code == 200
+        load = asyncio.run(end_worker_under_load(served, number))
+        assert len(workers_of(served)) == 2
+    assert load.refused == 0
+    assert load.answered > CLIENTS
+    # A killed process takes those with it whose connections it had taken, and none besides.
+    assert len(load.lost) <= (CLIENTS if number == signal.SIGKILL else 0)

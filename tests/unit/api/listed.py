@@ -1,0 +1,17 @@
+"""What can be requested of the api, as its application has it."""
+
+from starlette.routing import Route
+
+from github_banners.api.app import _make_application
+from github_banners.api.routes import BannerRoutes
+from github_banners.serving.health import Health
+from github_banners.serving.metrics import Metrics
+from github_banners.settings import Settings
+
+
+def api_routes() -> list[Route]:
+    """List every route; the handlers can't be called, as they have nothing to work with."""
+    handlers = object.__new__(BannerRoutes)
+    settings = Settings.from_environment({})
+    application = _make_application(handlers, Health(), Metrics(), settings)
+    return [route for route in application.routes if isinstance(route, Route)]

@@ -1,0 +1,347 @@
+"""Responses from memory, as bytes for the wire."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from github_banners.api.delivery import Picture
+from github_banners.api.pictures import Key, Pictures, key_of
+from github_banners.api.response_cache import ResponseCache, normalize_target
+from github_banners.look import Look, Theme
+from github_banners.model import Owner, Snapshot, Stats
+from github_banners.serving.protocol import CachedResponse, RawHeaders
+from github_banners.stats.deadline import for_picture
+from github_banners.stats.freshness import Freshness
+from github_banners.stats.lookup import Answer
+from github_banners.stats.trust import Trust
+
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+SOFT = timedelta(minutes=10)
+TARGET = b"/banners/preview?username=alice&type=dark"
+LOOK = Look(theme=Theme.DARK)
+REQUEST = b"GET / HTTP/1.1\r\n\r\n"
+
+
+class Response:
+    """A response, read as a client reads it."""
+
+    def __init__(self, payload: bytes) -> None:
+        head, _, self.body = payload.partition(b"\r\n\r\n")
+        status, *lines = head.decode().split("\r\n")
+        self.status = int(status.split()[1])
+        self.headers = dict(line.split(": ", 1) for line in lines)
+
+
+class Service:
+    """A cache with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.trust = Trust(clock=self.clock)
+        self.pictures = Pictures(clock=self.clock, memory_bytes=1 << 20, trust=self.trust)
+        self.cache = ResponseCache(
+            self.pictures, clock=self.clock, soft_seconds=SOFT.total_seconds()
+        )
+        self.common: RawHeaders = [(b"date", b"noon")]
+
+    def clock(self) -> datetime:
+        return self.now
+
+    async def draw(self, owner_id: int = 1, *, version: int = 1) -> Key:
+        """Draw an owner's banner with numbers of now."""
+        snapshot = Snapshot(
+            Owner(owner_id, f"user{owner_id}"),
+            Stats(version, version, 0, 0, 0, {}),
+            self.now,
+            version,
+        )
+        answer = Answer(snapshot, Freshness.FRESH, self.now + SOFT)
+        await self.pictures.draw(answer, LOOK, deadline=for_picture())
+        return key_of(owner_id, LOOK)
+
+    def respond(
+        self,
+        target: bytes = TARGET,
+        *,
+        is_head: bool = False,
+        closing: bool = False,
+        **headers: str,
+    ) -> CachedResponse | None:
+        named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+        return self.cache.respond(
+            target, named, is_head=is_head, closing=closing, common=self.common
+        )
+
+    def get(
+        self,
+        target: bytes = TARGET,
+        *,
+        is_head: bool = False,
+        closing: bool = False,
+        **headers: str,
+    ) -> Response:
+        response = self.respond(target, is_head=is_head, closing=closing, **headers)
+        assert response is not None
+        return Response(response.payload)
+
+    def repeat(self) -> bytes | None:
+        return self.cache.repeat(REQUEST, common=self.common)
+
+    def remember(self) -> None:
+        response = self.respond()
+        assert response is not None
+        self.cache.remember(REQUEST, response)
+
+
+@pytest.fixture
+async def service() -> Service:
+    service = Service()
+    service.cache.put(TARGET, await service.draw())
+    return service
+
+
+async def test_respond_known_target_returns_whole_response(service: Service) -> None:
+    service.now += timedelta(seconds=70)
+    response = service.get()
+    assert response.status == 200
+    assert response.body.startswith(b"<svg")
+    assert response.headers["content-length"] == str(len(response.body))
+    assert response.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    assert response.headers["cache-control"].startswith("public, max-age=530,")
+    assert response.headers["date"] == "noon"
+    assert "connection" not in response.headers
+
+
+async def test_respond_head_returns_headers_only(service: Service) -> None:
+    whole, head = service.get(), service.get(is_head=True)
+    assert (head.status, head.headers, head.body) == (200, whole.headers, b"")
+
+
+async def test_respond_last_of_a_connection_says_so(service: Service) -> None:
+    assert service.get(closing=True).headers["connection"] == "close"
+
+
+async def test_respond_matching_etag_returns_304(service: Service) -> None:
+    etag = service.get().headers["etag"]
+    response = service.get(if_none_match=f"W/{etag}")
+    assert (response.status, response.body) == (304, b"")
+    assert "content-length" not in response.headers
+    assert response.headers["etag"] == etag
+
+
+async def test_respond_gzip_has_its_own_etag(service: Service) -> None:
+    plain, zipped = service.get(), service.get(accept_encoding="br, gzip")
+    assert gzip.decompress(zipped.body) == plain.body
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert zipped.headers["content-length"] == str(len(zipped.body))
+    assert zipped.headers["etag"] != plain.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/banners/preview?username=alice&type=dark",
+        b"/banners/preview?type=dark&username=alice",
+        b"/banners/preview?TYPE=dark&UserName=alice",
+        b"/banners/preview?username=alice&type=dark&v=123",
+        b"/banners/preview?v=%20&username=alice&&type=dark&_",
+    ],
+)
+async def test_respond_cache_buster_is_found(service: Service, target: bytes) -> None:
+    assert service.get(target).body.startswith(b"<svg")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/banners/preview",
+        b"/banners/preview?username=alice",
+        b"/banners/preview?username=alice&type=dark&radius=3",
+        b"/banners/preview?username=alice&type=dark&%72adius=3",
+        b"/banners/preview?username=alice&type=dark&type=nord",
+        b"/banners/preview?username=bob&type=dark",
+        b"/banners/PREVIEW?username=alice&type=dark",
+        b"/banners/alice-dark",
+        b"/docs",
+        b"/banners/preview?username=alice&type=dark&x=" + 1024 * b"x",
+        b"/banners/preview?username=alice&type=dark" + 100 * b"&",
+    ],
+)
+async def test_respond_other_target_returns_none(service: Service, target: bytes) -> None:
+    assert service.respond(target) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "normalized"),
+    [
+        (b"/banners/Alice-Dark.SVG?v=1", b"/banners/alice-dark.svg"),
+        (b"/banners/preview?b=1&locale=de&username=a", b"/banners/preview&locale=de&username=a"),
+        (b"/banners/preview?hide=a&x&hide=b", b"/banners/preview&hide=a&hide=b"),
+        (b"/banners/preview?hide=b&hide=a", b"/banners/preview&hide=b&hide=a"),
+        (b"/banners/preview?theme", b"/banners/preview&theme="),
+        (b"/banners/a%2Db", None),
+        (b"/banners/preview?user%6eame=a", None),
+        (b"/banners/preview?+username=a", None),
+        (b"/banners/preview?username=a#b", None),
+        (b"/healthz", None),
+    ],
+)
+def test_normalize_target(target: bytes, normalized: bytes | None) -> None:
+    assert normalize_target(target) == normalized
+
+
+async def test_respond_expired_picture_returns_none(service: Service) -> None:
+    service.now += SOFT - timedelta(microseconds=1)
+    assert service.respond() is not None
+    service.now += timedelta(microseconds=1)
+    assert service.respond() is None
+
+
+async def test_repeat_remembered_request_returns_the_same_bytes(service: Service) -> None:
+    assert service.repeat() is None
+    service.remember()
+    response = service.respond()
+    assert response is not None
+    assert service.repeat() == response.payload
+    assert service.cache.hits == {"picture": 3, "not modified": 0}
+
+
+async def test_repeat_in_the_next_second_returns_none(service: Service) -> None:
+    service.remember()
+    service.common = [(b"date", b"noon")]
+    assert service.repeat() is None
+
+
+async def test_repeat_after_a_newer_drawing_returns_none(service: Service) -> None:
+    before = service.get()
+    service.remember()
+    await service.draw(version=2)
+    assert service.repeat() is None
+    assert service.get().body != before.body
+
+
+@pytest.mark.parametrize("owner_ids", [[1], None])
+async def test_repeat_after_a_change_elsewhere_returns_none(
+    service: Service, owner_ids: list[int] | None
+) -> None:
+    service.remember()
+    service.now += timedelta(seconds=1)
+    service.trust.note_change(owner_ids)
+    assert service.repeat() is None
+    assert service.respond() is None
+
+
+async def test_repeat_while_changes_cannot_be_heard_returns_none(service: Service) -> None:
+    service.remember()
+    service.trust.is_heard = False
+    assert service.repeat() is None
+    assert service.respond() is None
+
+
+async def test_repeat_of_what_expires_soon_returns_none(service: Service) -> None:
+    """Whole responses are not looked at again before the next second, which may begin late."""
+    service.now += SOFT - timedelta(seconds=3)
+    service.remember()
+    assert service.repeat() is None
+    assert service.respond() is not None
+
+
+async def test_remember_is_bounded(service: Service) -> None:
+    response = service.respond()
+    assert response is not None
+    for number in range(3000):
+        service.cache.remember(b"%d" % number, response)
+        service.respond(TARGET + b"&v=%d" % number)
+    assert len(service.cache._repeated) <= 1024
+    assert len(service.cache._ready) <= 256
+
+
+async def test_target_expires_though_its_picture_is_drawn_anew(service: Service) -> None:
+    """A login can change hands while its last holder's banner goes on being drawn."""
+    service.now += timedelta(minutes=5)
+    await service.draw(version=2)
+    service.now += timedelta(minutes=5)
+    assert service.pictures.get(key_of(1, LOOK)) is not None
+    assert service.respond() is None
+    service.cache.put(TARGET, await service.draw(2))
+    assert b"user2" in service.get().body
+
+
+async def test_put_of_a_picture_that_is_not_cached_leaves_no_target(service: Service) -> None:
+    service.cache.put(b"/banners/other", key_of(99, LOOK))
+    assert len(service.cache.targets) == 1
+    assert service.respond(b"/banners/other") is None
+
+
+async def test_invented_targets_push_out_targets_only(service: Service) -> None:
+    key, other = await service.draw(), await service.draw(2)
+    for number in range(60_000):
+        service.cache.put(TARGET + b"%d" % number, key)
+    assert service.cache.targets.used_bytes <= 16 << 20
+    assert len(service.cache.targets) < 60_000
+    # The targets are forgotten, the pictures are not.
+    assert service.respond() is None
+    assert service.pictures.get(key) is not None
+    assert service.pictures.get(other) is not None
+
+
+class Variants:
+    """Another form of the drawings that it was given, as the converter to PNG keeps them."""
+
+    def __init__(self) -> None:
+        self.forms: dict[str, Picture] = {}
+
+    def add(self, picture: Picture) -> None:
+        self.forms[picture.digest] = Picture.png(b"\x89PNG" + picture.body[-9:])
+
+    def get(self, picture: Picture) -> Picture | None:
+        return self.forms.get(picture.digest)
+
+
+async def test_respond_variant_is_returned_once_it_is_there(service: Service) -> None:
+    variants, target, key = Variants(), TARGET + b"&format=png", await service.draw()
+    service.cache.put(target, key, variant=variants.get)
+    assert service.respond(target) is None
+    kept = service.pictures.get(key)
+    assert kept is not None
+    variants.add(kept.picture)
+    plain = service.get(target)
+    zipped = service.get(target, accept_encoding="gzip")
+    assert plain.body == zipped.body == b"\x89PNG" + kept.picture.body[-9:]
+    assert plain.headers == zipped.headers
+    assert plain.headers["content-type"] == "image/png"
+    assert plain.headers["cache-control"].startswith("public, max-age=600,")
+    assert "vary" not in plain.headers
+    head = service.get(target, is_head=True)
+    assert (head.headers, head.body) == (plain.headers, b"")
+    etag = plain.headers["etag"]
+    assert etag != kept.picture.etag
+    again = service.get(target, if_none_match=etag)
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", etag)
+    # The drawing itself is answered as ever.
+    assert service.get().body == kept.picture.body
+
+
+async def test_respond_variant_is_as_new_as_its_drawing(service: Service) -> None:
+    variants, target, key = Variants(), TARGET + b"&format=png", await service.draw()
+    service.cache.put(target, key, variant=variants.get)
+    kept = service.pictures.get(key)
+    assert kept is not None
+    variants.add(kept.picture)
+    assert service.get(target).body.startswith(b"\x89PNG")
+    await service.draw(version=2)
+    assert service.respond(target) is None
+
+
+async def test_access_times_that_could_not_be_saved_come_again(service: Service) -> None:
+    later = START + timedelta(minutes=1)
+    service.cache.put(TARGET, await service.draw(), banner="alice-dark")
+    taken = service.cache.drain_access_times()
+    assert taken == {"alice-dark": START}
+    assert service.cache.drain_access_times() == {}
+    service.cache.restore_access_times({**taken, "bob-dark": START})
+    service.now = later
+    service.get()
+    service.cache.restore_access_times(taken)
+    assert service.cache.drain_access_times() == {"alice-dark": later, "bob-dark": START}

@@ -1,0 +1,262 @@
+"""Sockets, connections and the end of a server."""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from github_banners.errors import Misconfigured
+from github_banners.serving import server
+from github_banners.serving.server import (
+    listening,
+    open_listener,
+    port_number,
+    wait_for_shutdown,
+    wait_until_answering,
+)
+
+HOST = "127.0.0.1"
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    """Say hello."""
+    headers = [(b"content-length", b"5")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"hello", "more_body": False})
+
+
+async def never(scope: Any, receive: Any, send: Any) -> None:
+    """Answer nothing."""
+    await asyncio.Event().wait()
+
+
+async def run_for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(REQUEST)
+    return reader, writer
+
+
+async def body(reader: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\r\n\r\n")
+        return await reader.readexactly(5)
+
+
+async def close(*writers: asyncio.StreamWriter) -> None:
+    for writer in writers:
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+def test_open_listener_zero_picks_a_free_port() -> None:
+    with open_listener(HOST, 0) as listener:
+        assert port_number(listener) > 0
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_open_listener_taken_port_is_refused_with_advice(is_shared: bool) -> None:
+    with socket.create_server((HOST, 0), reuse_port=is_shared) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Misconfigured) as refused:
+            open_listener(HOST, port)
+    assert str(port) in str(refused.value)
+    assert "Set HOST and PORT to a free address" in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "no such host"])
+def test_open_listener_address_that_is_not_ours_is_refused(host: str) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        open_listener(host, 0)
+    assert host in str(refused.value)
+
+
+@pytest.mark.parametrize("host", [HOST, "0.0.0.0"])  # noqa: S104
+async def test_listening_serves_as_long_as_its_context(host: str) -> None:
+    listener = open_listener(host, 0)
+    port = port_number(listener)
+    async with listening(app, listener) as serving:
+        assert not serving.done()
+        reader, writer = await connect(port)
+        assert await body(reader) == b"hello"
+        await close(writer)
+    assert serving.exception() is None
+    with pytest.raises(OSError, match=r"refused|failed|Connect"):
+        await asyncio.open_connection(HOST, port)
+
+
+async def test_listening_end_answers_all_that_wait_in_the_backlog() -> None:
+    listener = open_listener(HOST, 0)
+    async with listening(app, listener):
+        await asyncio.sleep(0.05)
+        # All at once, and the end at once after them: none has been accepted yet.
+        clients = []
+        for _ in range(60):
+            client = socket.create_connection((HOST, port_number(listener)))
+            client.sendall(REQUEST)
+            client.settimeout(5)
+            clients.append(client)
+    for client in clients:
+        with client:
+            assert b"".join(iter(lambda client=client: client.recv(4096), b"")).endswith(b"hello")  # type: ignore[misc]
+
+
+async def test_listening_end_does_not_wait_for_an_application_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "DRAIN_SECONDS", 0.1)
+    listener = open_listener(HOST, 0)
+    async with listening(never, listener):
+        reader, writer = await connect(port_number(listener))
+        await asyncio.sleep(0.1)
+    assert (await reader.read()).startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    await close(writer)
+
+
+async def test_listening_full_server_lets_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "max_connections", lambda: 2)
+    listener = open_listener(HOST, 0)
+    port = port_number(listener)
+    async with listening(app, listener):
+        (first, first_writer), (second, second_writer) = await connect(port), await connect(port)
+        assert [await body(first), await body(second)] == [b"hello", b"hello"]
+        third, third_writer = await connect(port)
+        waiting = asyncio.create_task(body(third))
+        # Who is in goes on being served.
+        for _ in range(3):
+            first_writer.write(REQUEST)
+            assert await body(first) == b"hello"
+        assert not waiting.done()
+        await close(second_writer)
+        assert await waiting == b"hello"
+        await close(first_writer, third_writer)
+
+
+class Exhausted:
+    """A listening socket that has no descriptor for the first connections."""
+
+    def __init__(self, listener: socket.socket, failures: int) -> None:
+        self._listener = listener
+        self._failures = failures
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self._failures:
+            self._failures -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listener, name)
+
+
+async def test_listening_without_descriptors_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_ACCEPT_AGAIN_SECONDS", 0.01)
+    listener = open_listener(HOST, 0)
+    with capture_logs() as logs:
+        async with listening(app, Exhausted(listener, 2)):  # type: ignore[arg-type]
+            reader, writer = await connect(port_number(listener))
+            assert await body(reader) == b"hello"
+            await close(writer)
+    assert [line["event"] for line in logs] == 2 * ["serving.can_not_accept"]
+
+
+def test_max_connections_raises_the_soft_limit_of_descriptors() -> None:
+    program = (
+        "import resource as r; from github_banners.serving.server import max_connections;"
+        "r.setrlimit(r.RLIMIT_NOFILE, (256, 1000));"
+        "print(max_connections(), r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ended.stdout == b"800 (1000, 1000)\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_wait_for_shutdown_signal_ends_it(number: signal.Signals) -> None:
+    serving = asyncio.create_task(run_for_ever())
+    waiting = asyncio.create_task(wait_for_shutdown(serving))
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), number)
+    await waiting
+    assert not serving.done()
+    serving.cancel()
+
+
+async def test_wait_for_shutdown_failing_server_is_raised() -> None:
+    async def fail() -> None:
+        raise OSError("too many files")
+
+    with pytest.raises(OSError, match="too many files"):
+        await wait_for_shutdown(asyncio.create_task(fail()))
+
+
+async def test_wait_for_shutdown_server_that_ends_by_itself_is_an_error() -> None:
+    async def end() -> None:
+        """End at once."""
+
+    with pytest.raises(RuntimeError, match="ended by itself"):
+        await wait_for_shutdown(asyncio.create_task(end()))
+
+
+async def test_wait_until_answering_returns_with_the_first_response() -> None:
+    with open_listener(HOST, 0) as listener:
+        waiting = asyncio.create_task(wait_until_answering(listener))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        async with listening(app, listener):
+            await waiting
+
+
+async def test_wait_until_answering_failing_server_is_raised() -> None:
+    async def fail() -> None:
+        raise OSError("too many files")
+
+    with open_listener(HOST, 0) as listener, pytest.raises(OSError, match="too many files"):
+        await wait_until_answering(listener, asyncio.create_task(fail()))
+
+
+SERVICE = """
+import asyncio
+from github_banners.serving.server import (
+    listening, make_event_loop, open_listener, port_number, wait_for_shutdown
+)
+from tests.unit.serving.test_server import app
+
+async def main():
+    listener = open_listener("127.0.0.1", 0)
+    async with listening(app, listener) as server:
+        print(port_number(listener), flush=True)
+        await wait_for_shutdown(server)
+
+with asyncio.Runner(loop_factory=make_event_loop) as runner:
+    runner.run(main())
+print("ended")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_process_answers_and_ends_by_itself_after_a_signal(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stdout is not None
+        try:
+            address = f"http://{HOST}:{int(service.stdout.readline())}/"
+            with urllib.request.urlopen(address, timeout=5) as response:
+                assert response.read() == b"hello"
+            service.send_signal(number)
+            assert service.wait(timeout=10) == 0
+            assert service.stdout.read() == "ended\n"
+        finally:
+            service.kill()
