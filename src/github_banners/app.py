@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from github_banners.api.app import open_api
-from github_banners.api.neighbours import DRAWERS, Drawer, Neighbours, draw_here
+from github_banners.api.neighbours import DRAWERS, Drawer, Neighbours, Publish, draw_here
 from github_banners.circuit import Circuit
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
@@ -43,8 +43,7 @@ async def open_all_in_one(
     store = open_store(settings.banners_storage_url or banners_dir.as_uri())
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
-        event = event_of(_update(banner, snapshot), produced_at=clock())
-        await handle_update(event, draw=draw, store=store.keep)
+        await handle_update(_update(banner, snapshot), draw=draw, store=store.keep)
 
     async def stored(name: str) -> bytes | None:
         found = await store.get(name)
@@ -79,17 +78,11 @@ async def open_distributed_api(
         storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
         producer = Producer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)
-
-        async def publish(banner: Banner, snapshot: Snapshot) -> None:
-            event = event_of(_update(banner, snapshot), produced_at=clock())
-            headers = ((TRACEPARENT, outgoing().encode()),)
-            await producer.send(TOPIC, key=event.key, value=event.to_json(), headers=headers)
-
         neighbours = Neighbours(
             draw=_drawer(renderer, metrics).draw,
             keep=storage.keep,
             stored=storage.get,
-            publish=publish,
+            publish=publish_to(producer, clock=clock),
             health={
                 "renderer": lambda: renderer.is_available,
                 "storage": lambda: storage.is_available,
@@ -107,6 +100,17 @@ async def open_distributed_api(
         knocking = owning(_knock(renderer, storage), name="neighbours")
         task = await stack.enter_async_context(knocking)
         yield replace(service, tasks=[*service.tasks, task])
+
+
+def publish_to(producer: Producer, *, clock: Clock) -> Publish:
+    """Return a function that hands a new version on as an event."""
+
+    async def publish(banner: Banner, snapshot: Snapshot) -> None:
+        event = event_of(_update(banner, snapshot), produced_at=clock())
+        headers = ((TRACEPARENT, outgoing().encode()),)
+        await producer.send(TOPIC, key=event.key, value=event.to_json(), headers=headers)
+
+    return publish
 
 
 async def _knock(*neighbours: Renderer | Storage) -> None:

@@ -122,9 +122,14 @@ class Estate:
         return float(found[1]) if found else 0.0
 
     def cpu_seconds(self, name: str) -> float:
-        """How long a process has computed so far."""
-        stat = Path(f"/proc/{self[name].process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / _CLOCK_TICKS
+        """How long a service has computed so far."""
+        return cpu_seconds(self[name].process.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """How long a process has computed so far."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / _CLOCK_TICKS
 
 
 @contextmanager

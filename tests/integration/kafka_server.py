@@ -50,14 +50,15 @@ class Broker:
 
     def pause(self) -> None:
         """Let it hang: its sockets are open, and nobody answers."""
-        os.kill(self._pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        if self._pid:
-            os.kill(self._pid, signal.SIGCONT)
+        if self.pid:
+            os.kill(self.pid, signal.SIGCONT)
 
     @property
-    def _pid(self) -> int:
+    def pid(self) -> int:
+        """Of the process, 0 while there is none."""
         found = self.folder / "broker.pid"
         return int(found.read_text()) if found.exists() else 0
 

@@ -19,9 +19,9 @@ from github_banners.errors import BrokerUnavailable, Rejected, StorageUnavailabl
 from github_banners.messages.dead_letters import list_dead_letters, replay_dead_letters
 from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, TOPIC, Record
 from github_banners.messages.producer import Producer
-from github_banners.messages.shapes import BannerEvent
 from github_banners.messages.source import Source
 from github_banners.messages.topics import ensure_topics
+from github_banners.messages.translation import Update
 from github_banners.renderer.attempts import Outcome
 from github_banners.renderer.consume import Consumption
 from tests.integration.kafka_server import Broker, StandIn, a_broker
@@ -77,13 +77,13 @@ class Seen:
 
     events: list[tuple[str, int]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
-    fail: Callable[[BannerEvent], Awaitable[None]] | None = None
+    fail: Callable[[Update], Awaitable[None]] | None = None
 
-    async def handle(self, event: BannerEvent) -> None:
+    async def handle(self, update: Update) -> None:
         if self.fail is not None:
-            await self.fail(event)
+            await self.fail(update)
         await asyncio.sleep(0)
-        self.events.append((event.payload.username, event.version))
+        self.events.append((update.snapshot.owner.login, update.version))
 
     @property
     def versions(self) -> set[int]:
@@ -192,7 +192,7 @@ async def test_a_storage_that_is_down_is_waited_for(side: AnySide, producer: Any
     topic, seen = await side.make_topic(), Seen()
     attempts: list[float] = []
 
-    async def refuse(event: BannerEvent) -> None:
+    async def refuse(update: Update) -> None:
         attempts.append(time.monotonic())
         raise StorageUnavailable
 
@@ -216,8 +216,8 @@ async def test_one_that_fails_holds_up_no_other_and_nothing_is_committed_past_it
     topic, seen, fails = await side.make_topic(), Seen(), asyncio.Event()
     fails.set()
 
-    async def refuse_one(event: BannerEvent) -> None:
-        if event.version == 7 and fails.is_set():
+    async def refuse_one(update: Update) -> None:
+        if update.version == 7 and fails.is_set():
             raise Unavailable
 
     seen.fail = refuse_one

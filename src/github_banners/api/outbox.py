@@ -17,7 +17,7 @@ from github_banners.database import queue
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable
-from github_banners.messages.tracing import following
+from github_banners.messages.tracing import bind_trace
 from github_banners.model import Clock, Snapshot
 
 _log = structlog.get_logger(__name__)
@@ -104,33 +104,37 @@ class Outbox:
             task.result()
         return len(due)
 
-    async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> bool:
-        """Hand one on under an id of its own; False says that nobody will ever take it."""
-        with following():
-            try:
-                await self._publish(banner, snapshot)
-            except Unavailable:
-                self._count(_WAITING)
-                raise
-            except (BannersError, ValueError) as error:
-                # Numbers that no message can hold, too, are about this banner alone.
-                self._count(_REFUSED)
-                _log.error("outbox.refused", banner=banner.name, reason=str(error))
-                return False
-            self._count(_HANDED_ON)
-            _log.info("outbox.handed_on", banner=banner.name, version=banner.version)
-            return True
+    async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> str | None:
+        """Hand one on under a trace of its own, and return its id; None if it was refused."""
+        trace_id = bind_trace()
+        try:
+            await self._publish(banner, snapshot)
+        except Unavailable:
+            self._count(_WAITING)
+            raise
+        except (BannersError, ValueError) as error:
+            # Numbers that no message can hold, too, are about this banner alone.
+            self._count(_REFUSED)
+            _log.error("outbox.refused", banner=banner.name, reason=str(error))
+            return None
+        self._count(_HANDED_ON)
+        _log.debug("outbox.handed_on", banner=banner.name, version=banner.version)
+        return trace_id
 
-    async def _settle(self, handing: Mapping[Banner, asyncio.Task[bool]]) -> None:
+    async def _settle(self, handing: Mapping[Banner, asyncio.Task[str | None]]) -> None:
         # Last in the next round: a file that only this banner fails on holds up no others.
         later = self._clock() + _SETBACK
         acknowledged: dict[int, int] = {}
         left: dict[int, datetime] = {}
+        trace_ids: list[str] = []
         for banner, task in handing.items():
             if not task.done() or task.cancelled() or task.exception() is not None:
                 left[banner.id] = later
-            elif task.result():
+            elif (trace_id := task.result()) is not None:
                 acknowledged[banner.id] = banner.version
+                trace_ids.append(trace_id)
+        if handing:
+            _log.info("outbox.published", count=len(acknowledged), trace_ids=trace_ids)
         # One transaction each: within one, rows are locked in the order of ids.
         if acknowledged:
             async with self._database.transaction() as connection:

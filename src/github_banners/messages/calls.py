@@ -5,13 +5,16 @@ Foreign errors become ours here: what passes by itself is `Unavailable`, what ne
 `Rejected`. The deadlines of a request belong to whoever calls; a limit of each call's own stands here.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from urllib.parse import quote
 
 import httpx2
+import msgspec
 import stamina
+import structlog
 
 from github_banners.errors import (
     Rejected,
@@ -22,16 +25,26 @@ from github_banners.errors import (
     UnreadableMessage,
 )
 from github_banners.look import Look
-from github_banners.messages.shapes import StoreAnswer, StoreAsk
+from github_banners.messages.shapes import (
+    BatchedBanner,
+    StoreAnswer,
+    StoreAsk,
+    StoreBatch,
+    StoreResult,
+    StoreResults,
+)
 from github_banners.messages.signing import Signer
-from github_banners.messages.tracing import TRACEPARENT, outgoing
+from github_banners.messages.tracing import TRACEPARENT, bind_trace, outgoing
 from github_banners.messages.translation import preview_ask_of
 from github_banners.model import Snapshot
+
+_log = structlog.get_logger(__name__)
 
 _CONNECT_SECONDS = 1.0
 _MOST_CONNECTIONS = 64
 _MOST_SHOWN_CHARACTERS = 200
 _HOPELESS = {400, 413, 422}
+_NO_SUCH_CALL = {404, 405}
 _NO_BANNER = UnknownBanner.sentence.encode()
 # A connection that the other side closed while it lay in the pool; the call never arrived.
 _CLOSED_MEANWHILE = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
@@ -65,21 +78,26 @@ class _Calls:
         self.is_available = True
 
     async def send(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        expected: Collection[int] = (httpx2.codes.NOT_FOUND,),
     ) -> httpx2.Response:
         """
-        Send a call and give back an answer of 2xx or 404.
+        Send a call and give back an answer of 2xx or of a status that is `expected` besides.
 
         :raises Unavailable: of the remote's own kind: no answer, or one that will be another later
         :raises Rejected: the remote will never take this
         """
         try:
-            answer = await self._send(method, path, body, headers or {})
+            answer = await self._send(method, path, body)
         except BaseException:
             # Who waits no longer has had no answer either.
             self.is_available = False
             raise
-        is_taken = answer.is_success or answer.status_code == httpx2.codes.NOT_FOUND
+        is_taken = answer.is_success or answer.status_code in expected
         self.is_available = is_taken or answer.status_code in _HOPELESS
         if is_taken:
             return answer
@@ -104,25 +122,21 @@ class _Calls:
         self.is_available = False
         return self._away(reason)
 
-    async def _send(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> httpx2.Response:
+    async def _send(self, method: str, path: str, body: bytes) -> httpx2.Response:
         try:
             async for attempt in stamina.retry_context(
                 on=_CLOSED_MEANWHILE, attempts=2, wait_initial=0.01, wait_jitter=0.02
             ):
                 with attempt:
-                    return await self._attempt(method, path, body, headers)
+                    return await self._attempt(method, path, body)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self._away(f"{type(error).__name__}: {error}".rstrip(": ")) from error
         raise AssertionError("retries end with an answer or an error")
 
-    async def _attempt(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> httpx2.Response:
+    async def _attempt(self, method: str, path: str, body: bytes) -> httpx2.Response:
         url = self._base_url + path
         signed = self._signer.sign(method, url, body)
-        said = {TRACEPARENT: outgoing(), "content-type": "application/json", **headers, **signed}
+        said = {TRACEPARENT: outgoing(), "content-type": "application/json", **signed}
         return await self._http.request(method, url, content=body, headers=said)
 
 
@@ -183,6 +197,48 @@ class Storage:
         except UnreadableMessage as error:
             raise self._calls.unusable(f"what came was no answer: {error}") from error
 
+    async def keep_many(
+        self, banners: Sequence[BatchedBanner]
+    ) -> list[StoreAnswer | BaseException]:
+        """
+        Have pictures stored in one call; returns one result each, an error in place of raising it.
+
+        A storage that does not take them together (an older version, or a limit on the way) gets
+        each by itself, so that each has a result of its own.
+
+        :raises StorageUnavailable: none can be stored now
+        """
+        batch = StoreBatch(banners=[msgspec.Raw(banner.to_json()) for banner in banners])
+        try:
+            answer = await self._calls.send(
+                "POST", "/banners/batch", batch.to_json(), expected=_NO_SUCH_CALL
+            )
+        except Rejected as error:
+            return await self._keep_each(banners, reason=str(error))
+        if answer.status_code in _NO_SUCH_CALL:
+            return await self._keep_each(banners, reason="it knows no batches")
+        try:
+            results = StoreResults.from_json(answer.content).results
+        except UnreadableMessage as error:
+            raise self._calls.unusable(f"what came was no answer: {error}") from error
+        if len(results) != len(banners):
+            raise self._calls.unusable(f"{len(banners)} banners had {len(results)} results")
+        outcomes = [_outcome_from_result(result) for result in results]
+        if all(isinstance(outcome, StorageUnavailable) for outcome in outcomes):
+            self._calls.is_available = False
+        return outcomes
+
+    async def _keep_each(
+        self, banners: Sequence[BatchedBanner], *, reason: str
+    ) -> list[StoreAnswer | BaseException]:
+        _log.warning("storage.batch_refused", reason=reason, banners=len(banners))
+
+        async def keep(banner: BatchedBanner) -> StoreAnswer:
+            bind_trace(banner.traceparent)
+            return await self.keep(banner)
+
+        return await asyncio.gather(*map(keep, banners), return_exceptions=True)
+
     async def get(self, name: str) -> bytes | None:
         """
         Read a stored picture; None where there is none.
@@ -195,6 +251,15 @@ class Storage:
         if not _is_picture(answer):
             raise self._calls.unusable("what came was no picture")
         return answer.content
+
+
+def _outcome_from_result(result: StoreResult) -> StoreAnswer | BaseException:
+    """Read what a storage says of one banner of a batch, as of a single call's response."""
+    if result.url is not None:
+        return StoreAnswer(url=result.url, superseded=result.superseded)
+    kind = Rejected if result.status in _HOPELESS else StorageUnavailable
+    words = msgspec.json.encode(result).decode()[:_MOST_SHOWN_CHARACTERS]
+    return kind(f"POST /banners/batch was answered with {result.status} for a banner: {words}")
 
 
 def _is_picture(answer: httpx2.Response) -> bool:

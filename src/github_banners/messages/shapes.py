@@ -5,6 +5,8 @@ Reading tolerates unknown fields and refuses the rest by the name of the field; 
 shape is fit to be drawn or stored as far as its size and its kind go. Sends nothing.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -22,10 +24,24 @@ Version: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Username: TypeAlias = Annotated[str, Meta(min_length=1, max_length=39)]
 DisplayName: TypeAlias = Annotated[str, Meta(max_length=1024)]
 
+MAX_BATCH_BANNERS = 64
+"""In one call of `POST /banners/batch`."""
+
+MAX_BATCH_BYTES = 8 << 20
+"""Of the body of such a call: 64 usual pictures several times over, or five of the largest."""
+
 _MOST_COUNT = 10**12 - 1  # far beyond all of GitHub, and still drawn
 _MOST_LANGUAGES = 1000
 _MOST_LANGUAGE_CHARACTERS = 100
 _MOST_SHOWN_CHARACTERS = 300
+
+
+@contextmanager
+def _decoding_errors() -> Iterator[None]:
+    try:
+        yield
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise UnreadableMessage(str(error)[:_MOST_SHOWN_CHARACTERS]) from error
 
 
 class Format(StrEnum):
@@ -45,10 +61,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         :raises UnreadableMessage: it is no JSON, a field is missing, or holds what it can't hold
         """
-        try:
+        with _decoding_errors():
             return msgspec.convert(_without_nulls(msgspec.json.decode(body)), cls)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise UnreadableMessage(str(error)[:_MOST_SHOWN_CHARACTERS]) from error
 
     def to_json(self) -> bytes:
         """Write a message; times have microseconds at most."""
@@ -99,6 +113,54 @@ class StoreAnswer(Shape, frozen=True, kw_only=True):
 
     url: str
     superseded: bool = False
+
+
+class BatchedBanner(StoreAsk, frozen=True, kw_only=True):
+    """One banner of a batch; `traceparent` is the trace that it is stored for, empty for none."""
+
+    traceparent: str = ""
+
+
+class StoreBatch(Shape, frozen=True, kw_only=True):
+    """
+    `POST /banners/batch` of the storage: several bodies of `POST /banners`, stored independently.
+
+    Each is kept as JSON and decoded on its own as `BatchedBanner`: one that can't be is one result.
+    """
+
+    banners: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH_BANNERS)]
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """
+        Read the batch, but not its banners.
+
+        :raises UnreadableMessage: the body as a whole is no batch
+        """
+        with _decoding_errors():
+            return msgspec.json.decode(body, type=cls)
+
+
+class StoreResult(Shape, frozen=True, kw_only=True):
+    """
+    The result for one banner of a batch: `url` if it is stored or superseded by a newer one.
+
+    Otherwise `status`, `error`, `field` and `reason` are those of the error that a single call for
+    this banner would have returned.
+    """
+
+    url: str | None = None
+    superseded: bool = False
+    status: int = 200
+    error: str | None = None
+    field: str | None = None
+    reason: str | None = None
+
+
+class StoreResults(Shape, frozen=True, kw_only=True):
+    """The storage's response to a batch: one result for each banner, in their order."""
+
+    results: list[StoreResult]
 
 
 class Payload(Numbers, frozen=True, kw_only=True):

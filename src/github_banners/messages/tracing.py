@@ -41,6 +41,13 @@ def following(
         yield trace_id
 
 
+def bind_trace(traceparent: str = "", *, make_hex: Callable[[int], str] = secrets.token_hex) -> str:
+    """Do the rest of the current task under a header's id, or under a new one; returns the id."""
+    trace_id = read_trace(traceparent) or make_hex(_TRACE_BYTES)
+    structlog.contextvars.bind_contextvars(**{_FIELD: trace_id})
+    return trace_id
+
+
 class Traced:
     """ASGI middleware: what is done for a request is done under its id."""
 

@@ -19,6 +19,7 @@ from github_banners.messages.verify import Gate
 from github_banners.model import Clock, utc_now
 from github_banners.renderer import routes
 from github_banners.renderer.attempts import Outcome
+from github_banners.renderer.batching import Batcher
 from github_banners.renderer.consume import Consumption
 from github_banners.renderer.updates import handle_update
 from github_banners.serving.access import Measured
@@ -44,10 +45,12 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
         http = await stack.enter_async_context(open_http(timeout=_CALL))
         signer = Signer(settings.signing_keys[0], service=Of.RENDERER, clock=clock)
         storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
+        batcher = Batcher(storage.keep_many)
+        stack.push_async_callback(batcher.close)
         producer = Producer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)
         source = Source(settings.kafka_brokers_addrs)
-        updates = _updates(source, producer, storage, metrics, clock=clock)
+        updates = _updates(source, producer, batcher, metrics, clock=clock)
         health = Health(
             {
                 "storage": lambda: storage.is_available,
@@ -79,7 +82,7 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
 
 
 def _updates(
-    source: Source, producer: Producer, storage: Storage, metrics: Metrics, *, clock: Clock
+    source: Source, producer: Producer, batcher: Batcher, metrics: Metrics, *, clock: Clock
 ) -> Consumption:
     count = metrics.counter(
         "updates_total",
@@ -90,7 +93,7 @@ def _updates(
     updates = Consumption(
         source=source,
         producer=producer,
-        handle=partial(handle_update, draw=draw, store=storage.keep),
+        handle=partial(handle_update, draw=draw, store=batcher.store),
         note=count,
         now=clock,
     )

@@ -1,8 +1,8 @@
 """
 Each record until it is seen through: its banner is stored, or it lies among the dead letters.
 
-Up to 16 are at work at once, those of one key one after another. Who waits to be tried again, or
-for the broker to take a dead letter, is not at work and holds up nobody. Decides nothing:
+Up to 128 are at work at once, two batches for the storage, those of one key one after another. Who
+waits to be tried again, or for the broker to take a dead letter, is not at work and holds up nobody. Decides nothing:
 `retries` says when to try again, `lines` who is next. Knows no source and commits nothing.
 """
 
@@ -19,19 +19,23 @@ from github_banners.errors import BannersError, StorageUnavailable
 from github_banners.messages.dead_letters import to_dead_letters
 from github_banners.messages.events import Record, RecordSender
 from github_banners.messages.offsets import Offsets
-from github_banners.messages.shapes import BannerEvent
-from github_banners.messages.tracing import TRACEPARENT, following
+from github_banners.messages.shapes import MAX_BATCH_BANNERS
+from github_banners.messages.tracing import TRACEPARENT, bind_trace
+from github_banners.messages.translation import Update
 from github_banners.model import Clock
+from github_banners.renderer.batching import MAX_CALLS
 from github_banners.renderer.lines import Lines
 from github_banners.renderer.retries import Storage, Trouble, delay_seconds, is_hopeless
 from github_banners.renderer.tasks import cancel, wait_at_most
+from github_banners.renderer.updates import parse_update
 
 _log = structlog.get_logger(__name__)
 
-Handle: TypeAlias = Callable[[BannerEvent], Awaitable[None]]
+Handle: TypeAlias = Callable[[Update], Awaitable[None]]
 """Draws and stores one update; raises what `retries` can tell apart."""
 
-MOST_AT_ONCE = 16
+MOST_AT_ONCE = MAX_CALLS * MAX_BATCH_BANNERS
+"""Enough for as many full batches as are in flight."""
 
 
 class Outcome(StrEnum):
@@ -142,19 +146,19 @@ class Attempts:
         self.go_on()
 
     async def _attempt(self, work: _Work) -> None:
-        with following(work.record.header(TRACEPARENT)):
-            try:
-                event = BannerEvent.from_json(work.record.value)
-                await self._handle(event)
-            except (Exception, asyncio.CancelledError) as error:
-                if _is_called_off():
-                    raise
-                self._judge(work, error)
-            else:
-                self._storage.accept()
-                self._see_off(work, Outcome.STORED)
-                said = {"banner": event.payload.storage_path, "version": event.version}
-                _log.info("update.stored", **said, **_place(work.record))
+        bind_trace(work.record.header(TRACEPARENT))
+        try:
+            update = parse_update(work.record.value)
+            await self._handle(update)
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_called_off():
+                raise
+            self._judge(work, error)
+        else:
+            self._storage.accept()
+            self._see_off(work, Outcome.STORED)
+            stored = {"banner": update.path, "version": update.version}
+            _log.debug("update.stored", **stored, **_place(work.record))
 
     def _judge(self, work: _Work, error: BaseException) -> None:
         if isinstance(error, StorageUnavailable):

@@ -1,4 +1,9 @@
-"""One event of a changed banner: draw it, hand it to the storage. Knows neither Kafka nor HTTP."""
+"""
+One update of a banner: draw it, hand the drawing to the storage.
+
+Knows neither Kafka nor HTTP. An event is decoded here, at the edge to Kafka; inside one process the
+job is handed over as it is.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -6,7 +11,7 @@ from typing import TypeAlias
 from github_banners.errors import BannersError, Undrawable
 from github_banners.look import Look
 from github_banners.messages.shapes import BannerEvent, StoreAsk
-from github_banners.messages.translation import update_of
+from github_banners.messages.translation import Update, update_of
 from github_banners.model import Snapshot
 
 Draw: TypeAlias = Callable[[Snapshot, Look], bytes]
@@ -16,23 +21,29 @@ Keep: TypeAlias = Callable[[StoreAsk], Awaitable[object]]
 """Stores a picture; returns when it lies there or a newer one does, raises when neither."""
 
 
-async def handle_update(event: BannerEvent, *, draw: Draw, store: Keep) -> None:
+def parse_update(message: bytes) -> Update:
     """
-    Draw what an event says and store it; other errors are those of `store`.
+    Decode an event.
+
+    :raises UnreadableMessage: it is no event of the agreed shape
+    """
+    return update_of(BannerEvent.from_json(message))
+
+
+async def handle_update(update: Update, *, draw: Draw, store: Keep) -> None:
+    """
+    Draw an update and store it; other errors are those of `store`.
 
     :raises Undrawable: drawing went wrong, and would again, since it depends on nothing else
     """
-    await store(_drawn(event, draw=draw))
-
-
-def _drawn(event: BannerEvent, *, draw: Draw) -> StoreAsk:
     try:
-        update = update_of(event)
         body = draw(update.snapshot, update.look)
     except (BannersError, MemoryError):
         raise
     except Exception as error:
         raise Undrawable(f"can't be drawn: {type(error).__name__}: {error}") from error
-    return StoreAsk(
-        url_path=update.path, banner_info=body, banner_format="svg", version=update.version
+    await store(
+        StoreAsk(
+            url_path=update.path, banner_info=body, banner_format="svg", version=update.version
+        )
     )

@@ -11,10 +11,12 @@ from github_banners.errors import InvalidOption
 
 MOST_BYTES = 1 << 20
 
+MAX_VERSION_BYTES = 64
+"""At the end of a stored picture: its version is there, or nowhere."""
+
 _ROOT = "http://www.w3.org/2000/svg svg"
 _ALLOWED = ("well-formed SVG in UTF-8 without a document type, at most 1 MB",)
 _VERSION = re.compile(rb"\n<!-- version (\d{1,19}) -->\n\Z")
-_COMMENT_MOST_BYTES = 64
 
 
 def check_picture(body: bytes) -> None:
@@ -40,7 +42,7 @@ def with_version(body: bytes, version: int) -> bytes:
 
 def split_version(stored: bytes) -> tuple[bytes, int] | None:
     """Read a picture and its version; None for what `with_version` did not write to the end."""
-    start = max(0, len(stored) - _COMMENT_MOST_BYTES)
+    start = max(0, len(stored) - MAX_VERSION_BYTES)
     found = _VERSION.search(stored, start)
     return (stored[: found.start()], int(found[1])) if found else None
 

@@ -9,13 +9,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from github_banners.errors import BannersError, UnknownBanner
-from github_banners.messages.shapes import StoreAnswer, StoreAsk
+from github_banners.messages.shapes import MAX_BATCH_BYTES, StoreAnswer, StoreAsk
 from github_banners.serving.answers import Outgoing, as_json, matches, respond
 from github_banners.serving.metrics import Count
+from github_banners.storage.batch import store_batch
 from github_banners.storage.store import Store, StoredPicture
 
-MOST_BODY_BYTES = 2 << 20
-"""A picture of 1 MB in Base64, and the rest of the JSON."""
+MOST_BODY_BYTES = MAX_BATCH_BYTES
+"""A batch of pictures; a single one of 1 MB is less in Base64, with the rest of the JSON."""
 
 VERSION_HEADER = "banner-version"
 
@@ -33,6 +34,7 @@ class StorageRoutes:
         """List what can be requested."""
         return [
             Route("/banners", self.put_banner, methods=["POST"]),
+            Route("/banners/batch", self.put_banners, methods=["POST"]),
             Route("/banners/{name}", self.get_banner),
         ]
 
@@ -52,6 +54,11 @@ class StorageRoutes:
         )
         answer = StoreAnswer(url=stored.url, superseded=stored.is_superseded)
         return respond(as_json(200, answer.to_json(), {}))
+
+    async def put_banners(self, request: Request) -> Response:
+        """Store several pictures, each with its own result."""
+        results = await store_batch(self.store, await request.body(), count=self.count)
+        return respond(as_json(200, results, {}))
 
     async def get_banner(self, request: Request) -> Response:
         """Return a stored picture with its version, or 304 to a client that has it."""
@@ -76,4 +83,4 @@ def name_of(path: str) -> str | None:
     return path if path in _NAMED else "/banners/{name}" if path.startswith("/banners/") else None
 
 
-_NAMED = {"/banners", "/healthz", "/readyz"}
+_NAMED = {"/banners", "/banners/batch", "/healthz", "/readyz"}

@@ -2,21 +2,31 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import httpx2
+import msgspec
 import pytest
 import stamina
+from structlog.testing import capture_logs
 
 from github_banners.errors import Rejected, RendererUnavailable, StorageUnavailable, Unavailable
 from github_banners.look import Look, Theme
 from github_banners.messages.calls import Renderer, Storage, open_http
 from github_banners.messages.nonces import Nonces
-from github_banners.messages.shapes import PreviewAsk, StoreAnswer, StoreAsk
+from github_banners.messages.shapes import (
+    BatchedBanner,
+    PreviewAsk,
+    StoreAnswer,
+    StoreAsk,
+    StoreBatch,
+    StoreResult,
+    StoreResults,
+)
 from github_banners.messages.signing import Claim, Signer, Verifier
 from github_banners.messages.tracing import following, read_trace
 from github_banners.messages.translation import preview_ask_of
@@ -31,6 +41,10 @@ LOOK = Look(theme=Theme.DARK, radius=3)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 ASK = StoreAsk(url_path="wycats-dark", banner_info=SVG, banner_format="svg", version=7)
 URL = b'{"url":"/banners/wycats-dark"}'
+BATCH = [
+    BatchedBanner(url_path=f"b-{number}", banner_info=SVG, banner_format="svg", version=number)
+    for number in range(3)
+]
 PICTURE_TYPE = {"content-type": "image/svg+xml; charset=utf-8"}
 
 Answer: TypeAlias = Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]]
@@ -45,6 +59,13 @@ def said(
 
 def drawn(request: httpx2.Request) -> httpx2.Response:
     return said(SVG, headers=PICTURE_TYPE)
+
+
+def stored_many(request: httpx2.Request) -> httpx2.Response:
+    banners = StoreBatch.from_json(request.content).banners
+    paths = [BatchedBanner.from_json(bytes(banner)).url_path for banner in banners]
+    results = [StoreResult(url=f"/banners/{path}") for path in paths]
+    return said(StoreResults(results=results).to_json())
 
 
 def stored(request: httpx2.Request) -> httpx2.Response:
@@ -110,7 +131,7 @@ def signer() -> Signer:
 
 @dataclass(frozen=True)
 class Call:
-    """One of the three calls that there are."""
+    """One of the four calls that there are."""
 
     open: Callable[[Remote], Any]
     make: Callable[[Any], Awaitable[object]]
@@ -121,6 +142,7 @@ class Call:
 CALLS = {
     "draw": Call(renderer, lambda one: one.draw(SNAPSHOT, LOOK), drawn, RendererUnavailable),
     "keep": Call(storage, lambda one: one.keep(ASK), stored, StorageUnavailable),
+    "keep_many": Call(storage, lambda one: one.keep_many(BATCH), stored_many, StorageUnavailable),
     "get": Call(storage, lambda one: one.get("wycats-dark"), stored, StorageUnavailable),
 }
 
@@ -129,6 +151,9 @@ CALLS = {
 def call(request: pytest.FixtureRequest) -> Call:
     made: Call = request.param
     return made
+
+
+SINGLE_CALLS = {name: call for name, call in CALLS.items() if name != "keep_many"}
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +189,111 @@ async def test_a_newer_picture_that_stays_is_no_failure() -> None:
     async with storage(Remote([answer])) as client:
         assert await client.keep(ASK) == StoreAnswer(url="/banners/wycats-dark", superseded=True)
         assert client.is_available
+
+
+async def test_pictures_are_stored_together_as_agreed() -> None:
+    remote = Remote([stored_many])
+    async with storage(remote) as client:
+        answers = await client.keep_many(BATCH)
+        assert client.is_available
+    assert answers == [StoreAnswer(url=f"/banners/b-{number}") for number in range(3)]
+    (request,) = remote.asked
+    assert (request.method, str(request.url)) == ("POST", "http://storage/banners/batch")
+    sent = [bytes(raw) for raw in StoreBatch.from_json(request.content).banners]
+    assert [BatchedBanner.from_json(body) for body in sent] == BATCH
+    # Each is also what a single call would have sent.
+    assert [StoreAsk.from_json(body).version for body in sent] == [0, 1, 2]
+    assert remote.verify(request).caller == "api"
+
+
+def results(*fields: Mapping[str, object]) -> Answer:
+    return saying(msgspec.json.encode({"results": fields, "new": 1}))
+
+
+async def test_each_picture_of_a_batch_has_its_own_result() -> None:
+    mixed = results(
+        {"url": "/banners/b-0", "superseded": True, "new": 1},
+        {"status": 400, "error": "invalid inputs", "field": "banner_info"},
+        {"status": 503, "error": "can't store banner"},
+    )
+    async with storage(Remote([mixed])) as client:
+        first, refused, failed = await client.keep_many(BATCH)
+        assert client.is_available
+    assert first == StoreAnswer(url="/banners/b-0", superseded=True)
+    assert isinstance(refused, Rejected)
+    assert "400" in str(refused)
+    assert "banner_info" in str(refused)
+    assert isinstance(failed, StorageUnavailable)
+    assert "503" in str(failed)
+
+
+@pytest.mark.parametrize("status", [401, 404, 408, 429, 500, 503, 507])
+async def test_a_status_for_a_picture_that_may_change_is_unavailable(status: int) -> None:
+    async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
+        outcomes = await client.keep_many(BATCH)
+        assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
+        assert not client.is_available
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_status_for_a_picture_that_stays_is_a_rejection(status: int) -> None:
+    async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
+        outcomes = await client.keep_many(BATCH)
+        assert [type(outcome) for outcome in outcomes] == [Rejected] * 3
+        assert client.is_available
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 413, 422])
+async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status: int) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        path = StoreAsk.from_json(request.content).url_path
+        if path == "b-1":
+            return said(b'{"error":"invalid inputs"}', status=400)
+        return said(b'{"url":"/banners/%b"}' % path.encode())
+
+    remote = Remote([status_of(status), answer])
+    banners = [
+        msgspec.structs.replace(banner, traceparent=f"00-{banner.version:032x}-{1:016x}-01")
+        for banner in [BATCH[0], BATCH[1], BATCH[2]]
+    ]
+    async with storage(remote) as client:
+        with capture_logs() as lines:
+            first, refused, last = await client.keep_many(banners)
+        assert client.is_available
+    assert [first, last] == [StoreAnswer(url=f"/banners/b-{number}") for number in (0, 2)]
+    assert isinstance(refused, Rejected)
+    assert [request.url.path for request in remote.asked] == ["/banners/batch"] + ["/banners"] * 3
+    for request in remote.asked:
+        remote.verify(request)
+    traces = [read_trace(request.headers["traceparent"]) for request in remote.asked[2:]]
+    assert traces == [f"{number:032x}" for number in (1, 2)]
+    assert [line["event"] for line in lines] == ["storage.batch_refused"]
+
+
+async def test_a_storage_of_an_older_version_that_goes_away_fails_each_picture() -> None:
+    remote = Remote([status_of(405), failing(httpx2.ConnectError("away"))])
+    async with storage(remote) as client:
+        outcomes = await client.keep_many(BATCH)
+        assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
+        assert not client.is_available
+
+
+NO_RESULTS = {
+    "empty": saying(b""),
+    "page": saying(b"<html/>"),
+    "a single answer": saying(URL),
+    "too few": results({"url": "/banners/b-0"}),
+    "too many": results(*[{"url": "/banners/b-0"}] * 4),
+    "wrong": results(*[{"url": 5}] * 3),
+}
+
+
+@pytest.mark.parametrize("answer", NO_RESULTS.values(), ids=NO_RESULTS)
+async def test_what_are_no_results_of_a_storage_has_not_stored(answer: Answer) -> None:
+    async with storage(Remote([answer])) as client:
+        with pytest.raises(StorageUnavailable):
+            await client.keep_many(BATCH)
+        assert not client.is_available
 
 
 async def test_201_is_an_answer_too() -> None:
@@ -237,6 +367,7 @@ async def test_two_calls_never_have_the_same_signature(call: Call) -> None:
     assert len({remote.verify(request).nonce for request in remote.asked}) == 20
 
 
+@pytest.mark.parametrize("call", SINGLE_CALLS.values(), ids=list(SINGLE_CALLS))
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_what_will_never_be_taken_is_rejected(call: Call, status: int) -> None:
     async with call.open(Remote([status_of(status)])) as client:
@@ -245,8 +376,16 @@ async def test_what_will_never_be_taken_is_rejected(call: Call, status: int) -> 
         assert client.is_available
 
 
+@pytest.mark.parametrize("call", SINGLE_CALLS.values(), ids=list(SINGLE_CALLS))
+async def test_a_call_that_is_not_known_is_unavailable(call: Call) -> None:
+    async with call.open(Remote([status_of(405), call.good])) as client:
+        with pytest.raises(call.away, match="405"):
+            await call.make(client)
+        assert not client.is_available
+
+
 @pytest.mark.parametrize(
-    "status", [301, 307, 401, 403, 405, 408, 409, 429, 500, 502, 503, 504, 507, 599]
+    "status", [301, 307, 401, 403, 408, 409, 429, 500, 502, 503, 504, 507, 599]
 )
 async def test_what_may_be_taken_later_is_unavailable(call: Call, status: int) -> None:
     remote = Remote([status_of(status), call.good])
@@ -353,7 +492,7 @@ async def test_what_is_no_storage_says_of_no_picture_that_it_is_none(answer: Ans
             await client.get("wycats-dark")
 
 
-@pytest.mark.parametrize("name", ["draw", "keep"])
+@pytest.mark.parametrize("name", ["draw", "keep", "keep_many"])
 async def test_who_answers_garbage_is_away(name: str) -> None:
     call = CALLS[name]
     async with call.open(Remote([NO_PICTURES["page"]])) as client:

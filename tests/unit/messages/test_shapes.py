@@ -5,16 +5,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from github_banners.errors import BannersError, UnreadableMessage
 from github_banners.look import Layout, Look, Theme
 from github_banners.messages.shapes import (
+    MAX_BATCH_BANNERS,
+    MAX_BATCH_BYTES,
     BannerEvent,
+    BatchedBanner,
     Format,
     PreviewAsk,
     Shape,
     StoreAsk,
+    StoreBatch,
 )
 from github_banners.model import microseconds
 from tests.unit.messages.captured import EVENT, PREVIEW, STORE
@@ -217,6 +222,43 @@ def test_what_is_no_message_is_unreadable(body: bytes) -> None:
             shape.from_json(body)
         assert isinstance(caught.value, BannersError)
         assert caught.value.status == 400
+
+
+def test_the_banners_of_a_batch_are_read_one_by_one() -> None:
+    whole = b'{"banners":[%b,{"url_path":5},{"a":"\xff"}],"new":{}}' % STORE
+    first, wrong, no_text = [bytes(banner) for banner in StoreBatch.from_json(whole).banners]
+    assert BatchedBanner.from_json(first) == BatchedBanner(
+        url_path="wycats-dark", banner_info=b"<svg/>", banner_format="svg"
+    )
+    for body in (wrong, no_text):
+        with pytest.raises(UnreadableMessage):
+            BatchedBanner.from_json(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"banners":{}}',
+        b'{"banners":[]}',
+        b'{"banners":[{]}',
+        b'{"banners":[%b]}' % b",".join([STORE] * (MAX_BATCH_BANNERS + 1)),
+        b'{"banners":' + b"[" * 200_000,
+    ],
+)
+def test_what_is_no_batch_is_unreadable(body: bytes) -> None:
+    with pytest.raises(UnreadableMessage):
+        StoreBatch.from_json(body)
+
+
+def test_a_batch_of_usual_banners_fits() -> None:
+    usual = BatchedBanner(
+        url_path="x" * 128, banner_info=b"x" * 20_000, banner_format="svg", version=2**63 - 1
+    )
+    raw = msgspec.Raw(usual.to_json())
+    assert len(StoreBatch(banners=[raw] * MAX_BATCH_BANNERS).to_json()) <= MAX_BATCH_BYTES
 
 
 def test_deep_nesting_is_unreadable() -> None:

@@ -1,9 +1,11 @@
 """One id through all services, in the form of W3C Trace Context."""
 
+import asyncio
+
 import pytest
 import structlog
 
-from github_banners.messages.tracing import following, outgoing, read_trace
+from github_banners.messages.tracing import bind_trace, following, outgoing, read_trace
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -43,3 +45,14 @@ def test_an_id_is_in_the_log_and_goes_on_while_it_is_followed() -> None:
         assert read_trace(sent) == TRACE
     assert "trace_id" not in structlog.contextvars.get_contextvars()
     assert read_trace(outgoing()) != TRACE
+
+
+async def test_a_bound_id_lasts_for_the_task_and_no_longer() -> None:
+    async def work(header: str) -> str:
+        trace_id = bind_trace(header, make_hex=lambda size: "ab" * size)
+        await asyncio.sleep(0)
+        assert structlog.contextvars.get_contextvars()["trace_id"] == trace_id
+        return trace_id
+
+    assert await asyncio.gather(work(HEADER), work("")) == [TRACE, "ab" * 16]
+    assert "trace_id" not in structlog.contextvars.get_contextvars()

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from itertools import count
 
 from github_banners.messages.events import DEAD_LETTERS, TOPIC, Headers, Record, RecordSource
-from github_banners.messages.shapes import BannerEvent
 from github_banners.messages.testing import MemoryBroker
+from github_banners.messages.translation import Update
 from github_banners.renderer.attempts import Outcome
 from github_banners.renderer.consume import Consumption
 from tests.unit.messages.captured import EVENT
@@ -63,7 +63,7 @@ class Stage:
     def __init__(self, *, partitions: int = 1) -> None:
         self.time = Time()
         self.broker = MemoryBroker(partitions=partitions, sleep=self.time.sleep)
-        self.answer: Callable[[BannerEvent], Awaitable[None]] = accept
+        self.answer: Callable[[Update], Awaitable[None]] = accept
         self.tried: list[int] = []
         self.stored: list[int] = []
         self.outcomes: list[Outcome] = []
@@ -71,16 +71,17 @@ class Stage:
         self.most_at_work = 0
         self.stop = asyncio.Event()
 
-    async def handle(self, event: BannerEvent) -> None:
-        self.tried.append(event.version)
-        assert event.payload.username not in self.at_work, "two of one key"
-        self.at_work.append(event.payload.username)
+    async def handle(self, update: Update) -> None:
+        login = update.snapshot.owner.login
+        self.tried.append(update.version)
+        assert login not in self.at_work, "two of one key"
+        self.at_work.append(login)
         self.most_at_work = max(self.most_at_work, len(self.at_work))
         try:
-            await self.answer(event)
+            await self.answer(update)
         finally:
-            self.at_work.remove(event.payload.username)
-        self.stored.append(event.version)
+            self.at_work.remove(login)
+        self.stored.append(update.version)
 
     def put(self, user: str, version: int, headers: Headers = ()) -> None:
         key, body = user.encode(), event_body(user, version)
@@ -121,7 +122,7 @@ class Stage:
             await task
 
 
-async def accept(event: BannerEvent) -> None:
+async def accept(update: Update) -> None:
     await asyncio.sleep(0)
 
 
@@ -130,9 +131,9 @@ def refuse_with(
 ) -> Callable[..., Awaitable[None]]:
     """A storage that refuses some versions, or all."""
 
-    async def answer(event: BannerEvent) -> None:
+    async def answer(update: Update) -> None:
         await asyncio.sleep(0)
-        if only is None or event.version in only:
+        if only is None or update.version in only:
             raise error
 
     return answer

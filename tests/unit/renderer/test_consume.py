@@ -17,7 +17,7 @@ from github_banners.errors import (
     Undrawable,
 )
 from github_banners.messages.events import TOPIC, Lost, Record
-from github_banners.messages.shapes import BannerEvent
+from github_banners.messages.translation import Update
 from github_banners.renderer.attempts import MOST_AT_ONCE, Outcome, Part
 from github_banners.renderer.consume import MOST_UNFINISHED
 from github_banners.renderer.retries import PATIENCE_SECONDS
@@ -37,7 +37,7 @@ async def test_an_update_is_stored_said_and_committed() -> None:
             assert stage.committed == 1
     (line,) = [line for line in lines if line["event"] == "update.stored"]
     said = {"banner": "ada-dark", "version": 7, "partition": 0, "offset": 0}
-    assert line == said | {"event": "update.stored", "log_level": "info"}
+    assert line == said | {"event": "update.stored", "log_level": "debug"}
 
 
 async def test_each_is_handled_under_the_id_of_its_header() -> None:
@@ -45,7 +45,7 @@ async def test_each_is_handled_under_the_id_of_its_header() -> None:
 
     stage, ids = Stage(), []
 
-    async def look(event: BannerEvent) -> None:
+    async def look(update: Update) -> None:
         ids.append(get_contextvars()["trace_id"])
 
     stage.answer = look
@@ -58,22 +58,22 @@ async def test_each_is_handled_under_the_id_of_its_header() -> None:
     assert get_contextvars() == {}
 
 
-async def test_sixteen_at_once_and_one_of_a_key() -> None:
-    stage = Stage(partitions=6)
-    stage.answer = lambda event: stage.time.sleep(0.1)
-    for version in range(200):
-        stage.put(f"user{version % 40}", version)
+async def test_two_batches_at_once_and_one_of_a_key() -> None:
+    stage, users = Stage(partitions=6), 2 * MOST_AT_ONCE
+    stage.answer = lambda update: stage.time.sleep(0.1)
+    for version in range(5 * users):
+        stage.put(f"user{version % users}", version)
     async with stage.running():
         await stage.time.pass_(5)
-        assert len(stage.stored) == 200
-    assert stage.most_at_work == MOST_AT_ONCE
-    by_user = [[one for one in stage.stored if one % 40 == user] for user in range(40)]
+        assert len(stage.stored) == 5 * users
+    assert stage.most_at_work == MOST_AT_ONCE == 128
+    by_user = [[one for one in stage.stored if one % users == user] for user in range(users)]
     assert all(versions == sorted(versions) for versions in by_user)
 
 
 async def test_records_without_a_key_wait_for_nobody() -> None:
     stage = Stage()
-    stage.answer = lambda event: stage.time.sleep(0.1)
+    stage.answer = lambda update: stage.time.sleep(0.1)
     for version in range(8):
         body = event_body(f"user{version}", version)
         stage.broker.append(TOPIC, key=None, value=body, headers=())
@@ -85,7 +85,7 @@ async def test_records_without_a_key_wait_for_nobody() -> None:
 async def test_a_partition_with_a_thousand_unfinished_is_held() -> None:
     stage, gate = Stage(), asyncio.Event()
 
-    async def wait(event: BannerEvent) -> None:
+    async def wait(update: Update) -> None:
         await gate.wait()
 
     stage.answer = wait
@@ -104,7 +104,7 @@ async def test_a_partition_with_a_thousand_unfinished_is_held() -> None:
 async def test_a_passing_failure_is_tried_again_ever_later_and_told_once() -> None:
     stage, moments = Stage(), []
 
-    async def fail_nine_times(event: BannerEvent) -> None:
+    async def fail_nine_times(update: Update) -> None:
         moments.append(stage.time())
         if len(moments) < 10:
             raise Unavailable("not now")
@@ -151,7 +151,7 @@ async def test_what_is_called_off_before_it_began_leaves_its_place() -> None:
     for version in range(5 * MOST_AT_ONCE):
         stage.put(f"user{version}", version)
     attempts = stage.consumption()._attempts
-    records = await stage.broker.source().take(most=100, wait_seconds=0)
+    records = await stage.broker.source().take(most=5 * MOST_AT_ONCE, wait_seconds=0)
     for round_ in range(4):
         part = Part()
         for record in records[round_ * MOST_AT_ONCE : (round_ + 1) * MOST_AT_ONCE]:
@@ -321,9 +321,9 @@ async def test_one_that_is_refused_does_not_stand_for_all() -> None:
 async def test_lost_partitions_what_runs_has_two_seconds() -> None:
     stage = Stage()
 
-    async def slow(event: BannerEvent) -> None:
-        await stage.time.sleep({0: 1.0, 1: 5.0}.get(event.version, 0.0))
-        if event.version == 2:
+    async def slow(update: Update) -> None:
+        await stage.time.sleep({0: 1.0, 1: 5.0}.get(update.version, 0.0))
+        if update.version == 2:
             raise Unavailable
 
     stage.answer = slow
@@ -349,21 +349,21 @@ async def test_lost_partitions_what_runs_has_two_seconds() -> None:
 
 async def test_records_that_have_not_begun_are_not_begun_when_they_are_lost() -> None:
     stage = Stage()
-    stage.answer = lambda event: stage.time.sleep(1)
-    for version in range(100):
+    stage.answer = lambda update: stage.time.sleep(1)
+    for version in range(200):
         stage.put(f"user{version}", version)
     async with stage.running():
         await stage.time.pass_(0.5)
         other = stage.broker.source()
-        joining = asyncio.create_task(other.take(most=100, wait_seconds=0))
+        joining = asyncio.create_task(other.take(most=200, wait_seconds=0))
         await stage.time.pass_(3)
         assert len(stage.tried) == len(stage.stored) == MOST_AT_ONCE
-        assert len(await joining) == 100 - MOST_AT_ONCE
+        assert len(await joining) == 200 - MOST_AT_ONCE
 
 
 async def test_stopping_finishes_what_was_taken() -> None:
     stage = Stage()
-    stage.answer = lambda event: stage.time.sleep(1)
+    stage.answer = lambda update: stage.time.sleep(1)
     for version in range(60):
         stage.put(f"user{version}", version)
     async with stage.running():
@@ -377,7 +377,7 @@ async def test_stopping_finishes_what_was_taken() -> None:
 @pytest.mark.parametrize("how", ["stopped", "cancelled"])
 async def test_stopping_takes_five_seconds_at_most(how: str) -> None:
     stage = Stage()
-    stage.answer = lambda event: stage.time.sleep(1 if event.version == 0 else 100)
+    stage.answer = lambda update: stage.time.sleep(1 if update.version == 0 else 100)
     for version in range(3):
         stage.put(f"user{version}", version)
     source = stage.broker.source()

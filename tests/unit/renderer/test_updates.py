@@ -8,30 +8,29 @@ from github_banners.drawing import draw
 from github_banners.errors import Busy, Undrawable
 from github_banners.look import Look, Theme
 from github_banners.messages.shapes import BannerEvent, StoreAsk
-from github_banners.messages.translation import update_of
 from github_banners.model import Snapshot
-from github_banners.renderer.updates import handle_update
+from github_banners.renderer.updates import handle_update, parse_update
 from github_banners.storage.pictures import check_picture
 from tests.unit.messages.captured import EVENT
 
 EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
 
 
-async def asked_for(event: BannerEvent) -> StoreAsk:
+async def asked_for(message: bytes) -> StoreAsk:
     asks: list[StoreAsk] = []
 
     async def store(ask: StoreAsk) -> None:
         asks.append(ask)
 
-    await handle_update(event, draw=draw, store=store)
+    await handle_update(parse_update(message), draw=draw, store=store)
     (ask,) = asks
     return ask
 
 
 async def test_an_event_becomes_a_stored_picture() -> None:
     event = BannerEvent.from_json(EVENT)
-    ask = await asked_for(event)
-    update = update_of(event)
+    ask = await asked_for(EVENT)
+    update = parse_update(EVENT)
     assert ask.banner_info == draw(update.snapshot, Look(theme=Theme.DARK))
     assert (ask.url_path, ask.banner_format) == ("wycats-dark", "svg")
     assert ask.version == event.version == 1_795_365_397_586_084
@@ -42,7 +41,7 @@ async def test_whatever_a_name_holds_the_picture_can_be_stored() -> None:
     message = json.loads(EVENT)
     message["payload"] |= {"username": EVIL, "display_name": EVIL, "look": {"title": EVIL}}
     message["payload"]["stats"]["languages"] = {EVIL: 3, "": 1}
-    ask = await asked_for(BannerEvent.from_json(json.dumps(message).encode()))
+    ask = await asked_for(json.dumps(message).encode())
     check_picture(ask.banner_info)
     assert b"<script" not in ask.banner_info
 
@@ -52,7 +51,7 @@ async def test_largest_and_smallest_numbers_are_drawn() -> None:
         message = json.loads(EVENT)
         stats = dict.fromkeys(message["payload"]["stats"], number)
         message["payload"]["stats"] = stats | {"languages": {"C": number, "Go": number}}
-        ask = await asked_for(BannerEvent.from_json(json.dumps(message).encode()))
+        ask = await asked_for(json.dumps(message).encode())
         check_picture(ask.banner_info)
 
 
@@ -61,7 +60,7 @@ async def test_who_can_not_store_says_so() -> None:
         raise Busy
 
     with pytest.raises(Busy):
-        await handle_update(BannerEvent.from_json(EVENT), draw=draw, store=store)
+        await handle_update(parse_update(EVENT), draw=draw, store=store)
 
 
 async def test_what_can_not_be_drawn_is_not_stored() -> None:
@@ -72,7 +71,7 @@ async def test_what_can_not_be_drawn_is_not_stored() -> None:
         raise Busy
 
     with pytest.raises(Busy):
-        await handle_update(BannerEvent.from_json(EVENT), draw=refuse, store=store)
+        await handle_update(parse_update(EVENT), draw=refuse, store=store)
 
 
 async def test_a_mistake_in_drawing_would_be_made_again() -> None:
@@ -83,7 +82,7 @@ async def test_a_mistake_in_drawing_would_be_made_again() -> None:
         raise ZeroDivisionError("division by zero")
 
     with pytest.raises(Undrawable, match="ZeroDivisionError: division by zero") as caught:
-        await handle_update(BannerEvent.from_json(EVENT), draw=stumble, store=store)
+        await handle_update(parse_update(EVENT), draw=stumble, store=store)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
@@ -95,4 +94,4 @@ async def test_a_lack_of_memory_passes() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        await handle_update(BannerEvent.from_json(EVENT), draw=burst, store=store)
+        await handle_update(parse_update(EVENT), draw=burst, store=store)

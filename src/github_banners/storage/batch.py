@@ -1,0 +1,65 @@
+"""
+A batch of banners in one call: each is decoded, stored, counted and logged independently.
+
+Knows no HTTP. A banner that can't be decoded or stored has an error as its result; the others are
+stored all the same.
+"""
+
+import structlog
+
+from github_banners.errors import BannersError, InvalidInput, UnreadableMessage
+from github_banners.messages.shapes import BatchedBanner, StoreBatch, StoreResult, StoreResults
+from github_banners.messages.tracing import read_trace
+from github_banners.serving.metrics import Count
+from github_banners.storage.store import Store, Stored
+
+_log = structlog.get_logger(__name__)
+
+
+async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
+    """
+    Store the banners of a `StoreBatch`; returns the body of a `StoreResults`.
+
+    :raises UnreadableMessage: the body as a whole is no batch, and nothing was stored
+    """
+    banners: dict[int, BatchedBanner] = {}
+    results: dict[int, StoreResult] = {}
+    for index, raw in enumerate(StoreBatch.from_json(body).banners):
+        try:
+            banners[index] = BatchedBanner.from_json(bytes(raw))
+        except UnreadableMessage as error:
+            results[index] = _to_error_result(error, count=count)
+    outcomes = await store.put_many(list(banners.values()))
+    trace_ids = [read_trace(banner.traceparent) for banner in banners.values()]
+    for index, outcome, trace_id in zip(banners, outcomes, trace_ids, strict=True):
+        if isinstance(outcome, Stored):
+            version = banners[index].version
+            results[index] = _to_result(outcome, count=count, version=version, trace_id=trace_id)
+        else:
+            results[index] = _to_error_result(outcome, count=count, trace_id=trace_id)
+    failed = sum(result.url is None for result in results.values())
+    _log.info("banners.stored", count=len(results) - failed, failed=failed, trace_ids=trace_ids)
+    return StoreResults(results=[results[index] for index in sorted(results)]).to_json()
+
+
+def _to_result(stored: Stored, *, count: Count, **logged: object) -> StoreResult:
+    count("superseded" if stored.is_superseded else "stored")
+    event = "banner.superseded" if stored.is_superseded else "banner.stored"
+    _log.debug(event, url=stored.url, **logged)
+    return StoreResult(url=stored.url, superseded=stored.is_superseded)
+
+
+def _to_error_result(error: Exception, *, count: Count, **logged: object) -> StoreResult:
+    """Say what a single call would have: our errors' public words, of others only that they were."""
+    known = error if isinstance(error, BannersError) else BannersError()
+    count("refused" if known.status < 500 else "failed")
+    if known is error:
+        _log.info("banner.refused", reason=str(error), **logged)
+    else:
+        _log.error("banner.failed", exc_info=error, **logged)
+    return StoreResult(
+        status=known.status,
+        error=known.sentence,
+        field=known.field if isinstance(known, InvalidInput) else None,
+        reason=str(known) if isinstance(known, UnreadableMessage) else None,
+    )

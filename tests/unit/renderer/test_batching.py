@@ -1,0 +1,294 @@
+"""Pictures of many tasks in one call: which go together, when, and what each is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from github_banners.errors import Rejected, StorageUnavailable
+from github_banners.messages.shapes import (
+    MAX_BATCH_BANNERS,
+    MAX_BATCH_BYTES,
+    BatchedBanner,
+    StoreAnswer,
+    StoreAsk,
+    StoreBatch,
+)
+from github_banners.messages.tracing import following, read_trace
+from github_banners.renderer.batching import MAX_CALLS, Batcher
+from tests.unit.renderer.staged import Time, settle
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+def picture(number: int, *, size_bytes: int = 10) -> StoreAsk:
+    body = b"x" * size_bytes
+    return StoreAsk(url_path=f"b-{number}", banner_info=body, banner_format="svg", version=number)
+
+
+@dataclass
+class Storage:
+    """A storage whose calls end when they are told to; `fails` has an error for some banners."""
+
+    calls: list[list[BatchedBanner]] = field(default_factory=list)
+    fails: dict[str, BaseException] = field(default_factory=dict)
+    error: BaseException | None = None
+    may_end: list[asyncio.Event] = field(default_factory=list)
+    is_slow: bool = False
+
+    async def store_many(
+        self, banners: Sequence[BatchedBanner]
+    ) -> list[StoreAnswer | BaseException]:
+        self.calls.append(list(banners))
+        self.may_end.append(asyncio.Event())
+        if self.is_slow:
+            await self.may_end[-1].wait()
+        if self.error is not None:
+            raise self.error
+        return [
+            self.fails.get(banner.url_path, StoreAnswer(url=f"/banners/{banner.url_path}"))
+            for banner in banners
+        ]
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(call) for call in self.calls]
+
+
+@pytest.fixture
+def storage() -> Storage:
+    return Storage()
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+async def batcher(storage: Storage, time: Time) -> AsyncIterator[Batcher]:
+    batcher = Batcher(storage.store_many, sleep=time.sleep)
+    yield batcher
+    await batcher.close()
+
+
+def start(batcher: Batcher, numbers: range) -> list[asyncio.Task[StoreAnswer]]:
+    return [asyncio.create_task(batcher.store(picture(number))) for number in numbers]
+
+
+async def test_a_picture_alone_goes_out_at_once(batcher: Batcher, storage: Storage) -> None:
+    answer = await batcher.store(picture(7))
+    assert answer == StoreAnswer(url="/banners/b-7")
+    ((banner,),) = storage.calls
+    assert (banner.url_path, banner.banner_info, banner.version) == ("b-7", b"x" * 10, 7)
+
+
+async def test_pictures_of_one_turn_of_the_loop_go_out_together(
+    batcher: Batcher, storage: Storage
+) -> None:
+    answers = await asyncio.gather(*start(batcher, range(10)))
+    assert [answer.url for answer in answers] == [f"/banners/b-{number}" for number in range(10)]
+    assert storage.sizes == [10]
+
+
+async def test_a_batch_has_64_pictures_at_most_and_two_calls_are_in_flight(
+    batcher: Batcher, storage: Storage
+) -> None:
+    storage.is_slow = True
+    tasks = start(batcher, range(200))
+    await settle()
+    assert storage.sizes == [MAX_BATCH_BANNERS] * MAX_CALLS
+    storage.may_end[1].set()
+    await settle()
+    assert storage.sizes == [MAX_BATCH_BANNERS] * (MAX_CALLS + 1)
+    for call in count():
+        if call == len(storage.calls):
+            break
+        storage.may_end[call].set()
+        await settle()
+    await asyncio.gather(*tasks)
+    assert storage.sizes == [64, 64, 64, 8]
+    sent = [banner.url_path for call in storage.calls for banner in call]
+    assert sent == [f"b-{number}" for number in range(200)]
+
+
+async def test_pictures_wait_for_a_call_in_flight_to_end(
+    batcher: Batcher, storage: Storage
+) -> None:
+    storage.is_slow = True
+    tasks = start(batcher, range(1))
+    await settle()
+    for first in (1, 3, 5):
+        tasks += start(batcher, range(first, first + 2))
+        await settle()
+    assert storage.sizes == [1]
+    storage.may_end[0].set()
+    await settle()
+    assert storage.sizes == [1, 6]
+    storage.may_end[1].set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_full_batch_does_not_wait_for_a_call_in_flight(
+    batcher: Batcher, storage: Storage
+) -> None:
+    storage.is_slow = True
+    tasks = start(batcher, range(1))
+    await settle()
+    tasks += start(batcher, range(1, MAX_BATCH_BANNERS))
+    await settle()
+    assert storage.sizes == [1]
+    tasks += start(batcher, range(MAX_BATCH_BANNERS, MAX_BATCH_BANNERS + 1))
+    await settle()
+    assert storage.sizes == [1, MAX_BATCH_BANNERS]
+    for event in storage.may_end:
+        event.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_pictures_wait_5_ms_for_a_call_that_does_not_end(
+    batcher: Batcher, storage: Storage, time: Time
+) -> None:
+    storage.is_slow = True
+    tasks = start(batcher, range(1))
+    await settle()
+    tasks += start(batcher, range(1, 3))
+    await time.pass_(0.003)
+    tasks += start(batcher, range(3, 4))
+    await time.pass_(0.0019)
+    assert storage.sizes == [1]
+    await time.pass_(0.0002)
+    assert storage.sizes == [1, 3]
+    # A third call is not begun, however long they wait.
+    tasks += start(batcher, range(4, 6))
+    await time.pass_(60)
+    assert storage.sizes == [1, 3]
+    for event in storage.may_end:
+        event.set()
+    storage.is_slow = False
+    await asyncio.gather(*tasks)
+    assert storage.sizes == [1, 3, 2]
+
+
+async def test_each_picture_has_its_own_result(batcher: Batcher, storage: Storage) -> None:
+    storage.fails = {"b-1": Rejected("400"), "b-3": StorageUnavailable("503")}
+    results = await asyncio.gather(*start(batcher, range(5)), return_exceptions=True)
+    assert results[1] is storage.fails["b-1"]
+    assert results[3] is storage.fails["b-3"]
+    assert [isinstance(result, StoreAnswer) for result in results] == [
+        True,
+        False,
+        True,
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("error", [StorageUnavailable(), TypeError("a bug")])
+async def test_a_call_that_fails_fails_each_picture(
+    batcher: Batcher, storage: Storage, error: Exception
+) -> None:
+    storage.error = error
+    results = await asyncio.gather(*start(batcher, range(3)), return_exceptions=True)
+    assert results == [error] * 3
+    storage.error = None
+    assert (await batcher.store(picture(9))).url == "/banners/b-9"
+
+
+async def test_a_call_that_is_cancelled_inside_fails_each_picture(
+    batcher: Batcher, storage: Storage
+) -> None:
+    storage.error = asyncio.CancelledError()
+    tasks = start(batcher, range(3))
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+async def test_a_picture_whose_caller_is_cancelled_is_not_sent(
+    batcher: Batcher, storage: Storage
+) -> None:
+    storage.is_slow = True
+    first, second, third = start(batcher, range(3))
+    await settle()
+    later = start(batcher, range(3, 6))
+    await settle()
+    second.cancel()
+    later[1].cancel()
+    storage.may_end[0].set()
+    await settle()
+    assert [banner.url_path for banner in storage.calls[1]] == ["b-3", "b-5"]
+    storage.may_end[1].set()
+    done = await asyncio.gather(first, third, later[0], later[2])
+    assert [answer.url for answer in done] == [f"/banners/b-{number}" for number in (0, 2, 3, 5)]
+    assert second.cancelled()
+    assert later[1].cancelled()
+
+
+async def test_a_batch_of_cancelled_pictures_is_not_sent(
+    batcher: Batcher, storage: Storage
+) -> None:
+    tasks = start(batcher, range(3))
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await settle()
+    assert storage.calls == []
+    assert (await batcher.store(picture(9))).url == "/banners/b-9"
+
+
+async def test_large_pictures_are_spread_over_calls_that_a_storage_takes(
+    batcher: Batcher, storage: Storage
+) -> None:
+    pictures = [picture(number, size_bytes=1 << 20) for number in range(9)]
+    huge = picture(9, size_bytes=MAX_BATCH_BYTES)
+    await asyncio.gather(*(batcher.store(ask) for ask in [*pictures, huge]))
+    assert sum(storage.sizes) == 10
+    bodies = [
+        StoreBatch(banners=[_raw(banner) for banner in call]).to_json() for call in storage.calls
+    ]
+    *usual, last = sorted(bodies, key=len)
+    assert len(usual[-1]) <= MAX_BATCH_BYTES
+    assert len(last) > MAX_BATCH_BYTES
+    assert len(usual) < 9
+
+
+async def test_each_picture_travels_under_its_own_trace_and_the_call_under_another(
+    batcher: Batcher, storage: Storage
+) -> None:
+    async def store(number: int, traceparent: str) -> None:
+        with following(traceparent):
+            await batcher.store(picture(number))
+
+    with capture_logs(processors=[]) as lines:
+        await asyncio.gather(store(1, TRACEPARENT), store(2, ""))
+    ((first, second),) = storage.calls
+    assert read_trace(first.traceparent) == TRACE
+    assert read_trace(second.traceparent) not in {None, TRACE}
+    (line,) = lines
+    assert line["event"] == "updates.stored"
+    assert (line["count"], line["failed"]) == (2, 0)
+    assert line["trace_ids"] == [TRACE, read_trace(second.traceparent)]
+
+
+async def test_closing_ends_what_is_in_flight(batcher: Batcher, storage: Storage) -> None:
+    storage.is_slow = True
+    tasks = start(batcher, range(1))
+    await settle()
+    tasks += start(batcher, range(1, 3))
+    await settle()
+    await batcher.close()
+    tasks[1].cancel()
+    tasks[2].cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert storage.sizes == [1]
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "updates.store"]
+
+
+def _raw(banner: BatchedBanner) -> msgspec.Raw:
+    return msgspec.Raw(banner.to_json())
