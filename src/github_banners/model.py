@@ -1,11 +1,13 @@
 """
 The nouns that every room speaks of: owners, repositories, their numbers.
 
-Frozen and without behaviour beyond reading themselves; nothing here asks, keeps or draws.
+Frozen and without behaviour beyond reading themselves; nothing here asks, keeps or draws. What lies
+in memory by the ten thousand has `gc=False`: it refers to nothing that refers back, and the garbage
+collector need not look at it (https://jcristharif.com/msgspec/structs.html#disabling-garbage-collection).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
@@ -26,8 +28,7 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """
     A GitHub user or organisation.
 
@@ -68,7 +69,7 @@ class Portfolio:
     expected: int | None = None
 
 
-class Stats(msgspec.Struct, frozen=True):
+class Stats(msgspec.Struct, frozen=True, gc=False):
     """
     The six numbers of an owner, in their shape on every wire.
 
@@ -84,8 +85,7 @@ class Stats(msgspec.Struct, frozen=True):
     languages: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """
     The numbers of one owner as they were when GitHub was asked.
 
@@ -97,4 +97,4 @@ class Snapshot:
     stats: Stats
     fetched_at: datetime
     version: int = 0
-    is_gone: bool = field(default=False)
+    is_gone: bool = False

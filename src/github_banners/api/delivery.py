@@ -8,7 +8,7 @@ minute by anybody.
 import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum, auto
 from functools import lru_cache
 from typing import TypeAlias
@@ -49,31 +49,29 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 """Headers as ASGI takes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True, gc=False):
     """
     A drawn banner, tagged and compressed once.
 
-    Tens of thousands lie in memory: few objects each, so that garbage collections stay short.
+    Tens of thousands lie in memory: the garbage collector has nothing to look at in them.
     """
 
     body: bytes
-    media_type: str = SVG
-    digest: str = field(init=False)
-    zipped: bytes | None = field(init=False)
+    media_type: str
+    digest: str
+    zipped: bytes | None
     """The same with gzip; None where a format is compressed already."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", hashlib.sha256(self.body).hexdigest()[:32])
+    @classmethod
+    def svg(cls, body: bytes, media_type: str = SVG) -> "Picture":
+        """Tag and compress an SVG, or another text."""
         # No time in gzip's header: equal pictures have equal bytes.
-        is_png = self.media_type == PNG
-        zipped = None if is_png else gzip.compress(self.body, _GZIP_LEVEL, mtime=0)
-        object.__setattr__(self, "zipped", zipped)
+        return cls(body, media_type, _digest(body), gzip.compress(body, _GZIP_LEVEL, mtime=0))
 
     @classmethod
     def png(cls, body: bytes) -> "Picture":
         """Take bytes for PNG."""
-        return cls(body, PNG)
+        return cls(body, PNG, _digest(body), None)
 
     @property
     def etag(self) -> str:
@@ -84,6 +82,10 @@ class Picture:
     def size_bytes(self) -> int:
         """Return what it takes in memory, but for the objects themselves."""
         return len(self.body) + len(self.zipped or b"")
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def tell_client(accept: str, *, suffix: str) -> Client:

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
+
+import msgspec
 
 from github_banners.api.delivery import Picture
 from github_banners.api.neighbours import Draw, draw_here
@@ -23,8 +24,7 @@ Key: TypeAlias = tuple[int, bytes]
 _KEPT_BYTES = 700
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """A picture of one version, which needs no second look until `good_until`."""
 
     picture: Picture
@@ -35,7 +35,7 @@ class Kept:
 
     def with_picture(self, picture: Picture) -> "Kept":
         """Return the same with another form of the picture."""
-        return replace(self, picture=picture)
+        return msgspec.structs.replace(self, picture=picture)
 
 
 def key_of(owner_id: int, look: Look) -> Key:
@@ -77,13 +77,13 @@ class Pictures:
         snapshot, now = answer.snapshot, self._clock()
         if answer.freshness is Freshness.HARD_STALE:
             body = draw_dated(snapshot, look, as_of=snapshot.fetched_at.date())
-            return Kept(Picture(body), snapshot.version, snapshot.fetched_at, now, now)
+            return Kept(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
         key = key_of(snapshot.owner.id, look)
         kept = self._kept.get(key)
         if kept is not None and kept.version == snapshot.version:
             picture = kept.picture
         else:
-            picture = Picture(await self._draw(snapshot, look, deadline))
+            picture = Picture.svg(await self._draw(snapshot, look, deadline))
             # Meanwhile a newer version may have been drawn; it stays.
             kept = self._kept.get(key)
         fresh = Kept(picture, snapshot.version, snapshot.fetched_at, now, answer.good_until)

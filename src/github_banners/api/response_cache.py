@@ -7,10 +7,11 @@ order) is taken out first. Whole responses are kept for the second in which they
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TypeAlias
+
+import msgspec
 
 from github_banners.api.delivery import Picture, deliver_raw
 from github_banners.api.pictures import Kept, Key, Pictures
@@ -35,8 +36,7 @@ _MAX_REPEATED = 1024
 _MIN_LASTING = timedelta(seconds=5)
 
 
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
+class CacheEntry(msgspec.Struct, frozen=True, gc=False):
     """Which picture a target means; not for ever, as a login can change hands."""
 
     key: Key

@@ -83,7 +83,9 @@ class BannerRoutes:
             drawing = await self.banners.last_drawing(stem, deadline=deadline)
             if drawing is None or form == "json":
                 raise
-            return await self._respond_stored(request, Picture(drawing), form, deadline=deadline)
+            return await self._respond_stored(
+                request, Picture.svg(drawing), form, deadline=deadline
+            )
         return await self._respond(request, banner, form, deadline=deadline, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
@@ -178,7 +180,7 @@ PAGES = (
 @cache
 def _openapi() -> docs.Document:
     body = msgspec.json.encode(describe(formats=FORMATS, version=__version__))
-    return docs.Document(Picture(body), JSON)
+    return docs.Document(Picture.svg(body), JSON)
 
 
 def _target(request: Request) -> bytes:

@@ -49,6 +49,7 @@ _POOL_WAIT_SECONDS = 3.0
 # near a second, so that a server that comes back after an hour is found as fast as after a blink.
 _RECONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
+_WAIT_STEPS = 5
 
 _CONNECTION_OPTIONS: dict[str, Any] = {
     "application_name": "github-banners",
@@ -149,8 +150,7 @@ class Database:
         self._errands.add(errand)
         errand.add_done_callback(self._dismiss)
         try:
-            # Not timeout() or wait_for(): they would wait for the cancelled call.
-            await asyncio.wait({errand}, timeout=within_seconds)
+            await _wait_in_steps(errand, within_seconds)
         finally:
             if not errand.done():
                 self._abandoned.add(errand)
@@ -211,6 +211,19 @@ class Database:
     async def _settle(self, seconds: float) -> None:
         if self._errands:
             await asyncio.wait(self._errands, timeout=seconds)
+
+
+async def _wait_in_steps(task: asyncio.Task[Any], seconds: float) -> None:
+    """
+    Wait for a task, in steps, so that a pause of this process is not taken for a silent server.
+
+    However long the event loop stood still, it costs one step; in the others answers can arrive.
+    """
+    for _ in range(_WAIT_STEPS):
+        # Not timeout() or wait_for(): they would wait for the cancelled call.
+        done, _ = await asyncio.wait({task}, timeout=seconds / _WAIT_STEPS)
+        if done:
+            return
 
 
 async def _knock(conn: Connection) -> None:

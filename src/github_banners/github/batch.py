@@ -9,9 +9,10 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
+
+from msgspec.structs import replace
 
 from github_banners.errors import BannersError, GitHubUnavailable
 from github_banners.github import graphql

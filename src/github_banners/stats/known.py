@@ -7,6 +7,8 @@ Bounded in bytes. Decides how far its own memory may be trusted; asks neither da
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from github_banners.errors import BannersError, UnknownUser
 from github_banners.model import Clock, Snapshot
 from github_banners.stats.freshness import Freshness, Ttls, judge, later
@@ -19,16 +21,14 @@ _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True, gc=False):
     """A snapshot; `compared_at` is when PostgreSQL was last known to have nothing newer."""
 
     snapshot: Snapshot
     compared_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
+class _Holder(msgspec.Struct, frozen=True, gc=False):
     """Who holds a name, or held it last; `asked_at` is when GitHub was asked by this very name."""
 
     owner_id: int

@@ -8,13 +8,14 @@ processes; it goes on when they give up, and serves the next request. Nothing he
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol, TypeAlias
 from weakref import WeakSet
 
 import structlog
+from msgspec.structs import replace
 
 from github_banners.database import users
 from github_banners.database.connect import Database

@@ -35,7 +35,7 @@ from github_banners.model import Owner, Snapshot, Stats
 from github_banners.serving.answers import deliver_problem, matches
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
-PICTURE = Picture(DRAWING)
+PICTURE = Picture.svg(DRAWING)
 GZIP_ETAG = f'"{PICTURE.digest}-gz"'
 SAFE = {
     "access-control-allow-origin": "*",
@@ -141,7 +141,7 @@ def test_an_svg_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
 @settings(deadline=None, max_examples=50)
 @given(body=st.binary(max_size=500))
 def test_equal_bytes_have_equal_tags(body: bytes) -> None:
-    picture, equal, other = Picture(body), Picture(bytes(body)), Picture(body + b"x")
+    picture, equal, other = Picture.svg(body), Picture.svg(bytes(body)), Picture.svg(body + b"x")
     for headers in ({}, {"accept-encoding": "gzip"}):
         sent, again, differing = (
             deliver(drawn, headers, seconds_fresh=600) for drawn in (picture, equal, other)

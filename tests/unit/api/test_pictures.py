@@ -1,6 +1,7 @@
 """The drawn pictures in memory."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,15 @@ async def test_what_needs_a_second_look_is_not_served_as_it_is(pictures: Picture
     assert pictures.get(key_of(1, Look())) is None
     # Its drawing is kept all the same.
     assert (await draw(pictures, answer_of(), Look())).picture is first.picture
+
+
+async def test_cached_pictures_are_not_looked_at_by_the_garbage_collector(
+    pictures: Pictures,
+) -> None:
+    kept = await draw(pictures, answer_of(), Look())
+    snapshot = answer_of().snapshot
+    tracked = [kept, kept.picture, kept.picture.body, snapshot, snapshot.owner, snapshot.stats]
+    assert not any(map(gc.is_tracked, tracked))
 
 
 async def test_a_dated_picture_is_never_kept(pictures: Pictures) -> None:

@@ -12,8 +12,8 @@ from github_banners.errors import BannersError, Busy, Unavailable, Undrawable
 from github_banners.serving.workshop import Workshop
 from github_banners.stats.deadline import Deadline, for_picture
 
-SVG = Picture(b"<svg>1</svg>")
-OTHER = Picture(b"<svg>2</svg>")
+SVG = Picture.svg(b"<svg>1</svg>")
+OTHER = Picture.svg(b"<svg>2</svg>")
 
 
 class Bench:
@@ -67,7 +67,7 @@ async def test_it_is_made_once(scene: Scene) -> None:
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.bench.asked == [SVG.body, OTHER.body]
     assert scene.counted == {"drawn": 2}
-    found = scene.pngs.find(Picture(SVG.body))
+    found = scene.pngs.find(Picture.svg(SVG.body))
     assert found is not None
     assert found.zipped is None
     assert found.media_type == "image/png"
@@ -135,7 +135,7 @@ async def test_overflow_is_no_failure(scene: Scene) -> None:
 
 async def test_memory_is_bounded() -> None:
     scene = Scene(memory_bytes=20_000)
-    pictures = [Picture(b"%d" % number * 500) for number in range(10, 30)]
+    pictures = [Picture.svg(b"%d" % number * 500) for number in range(10, 30)]
     for one in pictures:
         await scene.draw(one)
     kept = [one for one in pictures if scene.pngs.find(one) is not None]

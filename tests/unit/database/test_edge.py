@@ -1,9 +1,17 @@
+import asyncio
+import time
+
 import psycopg
 import psycopg_pool
 import pytest
 from psycopg import errors
 
-from github_banners.database.connect import PASSING_ERRORS, is_lost, unavailable
+from github_banners.database.connect import (
+    PASSING_ERRORS,
+    _wait_in_steps,
+    is_lost,
+    unavailable,
+)
 from github_banners.errors import DatabaseUnavailable
 
 # What we did wrong: these are never taken for a server that is away.
@@ -105,3 +113,24 @@ def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
 )
 def test_a_server_that_answers_with_an_error_is_not_lost(cause: Exception, expected: bool) -> None:
     assert is_lost(cause) is expected
+
+
+async def test_wait_in_steps_pause_of_the_process_is_not_a_silent_server() -> None:
+    """The event loop stands still for longer than a server may be silent; then the answer arrives."""
+
+    async def answer() -> str:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return "here"
+
+    asyncio.get_running_loop().call_soon(time.sleep, 0.2)
+    task = asyncio.create_task(answer())
+    await _wait_in_steps(task, 0.1)
+    assert task.result() == "here"
+
+
+async def test_wait_in_steps_silent_server_is_given_up() -> None:
+    task = asyncio.create_task(asyncio.Event().wait())
+    await _wait_in_steps(task, 0.01)
+    assert not task.done()
+    task.cancel()

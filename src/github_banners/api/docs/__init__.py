@@ -53,7 +53,7 @@ def read(name: str) -> Document:
     :raises KeyError: there is no such file
     """
     media_type, cache_control = _FILES[name]
-    return Document(Picture((_FOLDER / name).read_bytes()), media_type, cache_control)
+    return Document(Picture.svg((_FOLDER / name).read_bytes()), media_type, cache_control)
 
 
 def deliver_document(document: Document, request_headers: Mapping[str, str]) -> Outgoing:
