@@ -13,11 +13,9 @@ In reading order, along the way a number takes from GitHub to a README:
 - `api`: hand it out; `renderer` draws and `storage` keeps for it
 - `serving`: run a service
 - `sandbox`: a stand-in for GitHub, to try all of it without the network
-- `app`: all of it in one process; `launch`: that in one process or several
+- `app`: all of it in one process, or the api among others; `launch`: one process or several
 - `sketch`: one banner without a database; `checkup`: does everything work?
 - `cli`: the command
 """
 
-from importlib.metadata import version
-
-__version__ = version("github-banners")
+__version__ = "0.1.0"

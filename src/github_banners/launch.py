@@ -104,7 +104,7 @@ async def _serving(
     settings: Settings, plan: Plan, listener: socket.socket, *, is_shared: bool = False
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     # The parent of several processes has no use for it.
-    from github_banners.app import open_all_in_one  # noqa: PLC0415
+    from github_banners.app.all_in_one import open_all_in_one  # noqa: PLC0415
 
     if plan.github_api_url is not None:
         settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))

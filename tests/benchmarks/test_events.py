@@ -19,7 +19,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]
 
 from github_banners.api.outbox import Outbox
-from github_banners.app import publish_to
+from github_banners.app.distributed import publish_to
 from github_banners.database import users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 PACKAGE = "github_banners"
 MOST_MODULE_LINES = 400
-MOST_FUNCTION_LINES = 40
+MOST_FUNCTION_LINES = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "managers"}
 
 NOUNS = {"model", "errors", "settings", "look", "circuit"}

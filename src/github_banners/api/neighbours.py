@@ -17,6 +17,7 @@ from github_banners.drawing import draw
 from github_banners.errors import BannersError, Rejected
 from github_banners.look import Look
 from github_banners.messages.shapes import StoreAsk
+from github_banners.messages.translation import Update
 from github_banners.model import Snapshot
 from github_banners.stats.deadline import Deadline
 
@@ -93,3 +94,8 @@ class Drawer:
     def _note_failure(self, error: Exception) -> None:
         if self._circuit.fail():
             _log.warning("renderer.away", reason=str(error) or type(error).__name__)
+
+
+def to_update(banner: Banner, snapshot: Snapshot) -> Update:
+    """Build what is drawn and stored of a new version."""
+    return Update(banner.storage_path, snapshot, banner.look, banner.version)

@@ -74,7 +74,7 @@ def api() -> None:
     Needs DB_HOST, KAFKA_BROKERS_ADDRS, RENDERER_BASE_URL and STORAGE_BASE_URL, and starts while
     they are away. Goes on until Ctrl-C.
     """
-    from github_banners.app import open_distributed_api
+    from github_banners.app.distributed import open_distributed_api
 
     _serve_alone(Service.API, open_distributed_api)
 

@@ -15,8 +15,6 @@ from html import escape, unescape
 from itertools import chain
 from pathlib import Path
 
-import resvg_py
-
 from github_banners.drawing.cleaning import graphemes
 from github_banners.errors import Undrawable
 
@@ -44,6 +42,8 @@ def to_png(svg: bytes) -> bytes:
 
     :raises Undrawable: it is none of ours, or too large
     """
+    import resvg_py  # noqa: PLC0415 - by the process that converts; others only name this function
+
     _check(svg)
     try:
         return resvg_py.svg_to_bytes(

@@ -1,0 +1,46 @@
+"""Everything in one process: the api, and functions in the places of renderer, storage and broker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from github_banners.api.app import open_api
+from github_banners.api.neighbours import Neighbours, draw_here, to_update
+from github_banners.database.banners import Banner
+from github_banners.drawing import draw
+from github_banners.model import Clock, Snapshot, utc_now
+from github_banners.renderer.updates import handle_update
+from github_banners.serving.metrics import Metrics
+from github_banners.serving.service import Service
+from github_banners.settings import Settings
+from github_banners.storage.store import open_store
+
+
+@asynccontextmanager
+async def open_all_in_one(
+    settings: Settings, *, conninfo: str, banners_dir: Path, clock: Clock = utc_now
+) -> AsyncIterator[Service]:
+    """Open everything; drawn banners are kept in `banners_dir` unless a setting says otherwise."""
+    store = open_store(settings.banners_storage_url or banners_dir.as_uri())
+
+    async def publish(banner: Banner, snapshot: Snapshot) -> None:
+        await handle_update(to_update(banner, snapshot), draw=draw, store=store.keep)
+
+    async def stored(name: str) -> bytes | None:
+        found = await store.get(name)
+        return found.body if found is not None else None
+
+    neighbours = Neighbours(
+        draw=draw_here,
+        keep=store.keep,
+        stored=stored,
+        publish=publish,
+        health={"store": lambda: store.is_available},
+    )
+    try:
+        async with open_api(
+            settings, conninfo=conninfo, neighbours=neighbours, metrics=Metrics(), clock=clock
+        ) as service:
+            yield service
+    finally:
+        store.close()
