@@ -16,8 +16,8 @@ from github_banners.errors import BannersError, InvalidSettings
 __all__ = ["app", "letters", "main", "services", "tools"]
 
 # structlog imports them where they are installed, and with them some 5 MB: rich to print tracebacks
-# in colour, greenlet for a deprecated kind of context. They come with Typer and SQLAlchemy, which
-# work without them as we use them.
+# in colour, greenlet for a deprecated kind of context. Typer brings rich, which it needs only for a
+# `rich_markup_mode`; greenlet is there for tests with a browser.
 _UNUSED = ("greenlet", "rich")
 
 
