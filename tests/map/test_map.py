@@ -153,9 +153,9 @@ def test_a_long_module_is_seen() -> None:
 @pytest.mark.parametrize("docstring", ["", '    """Say\n\n    much.\n    """\n'])
 def test_a_long_function_is_seen(define: str, docstring: str) -> None:
     head = f"{define}(\n    a,\n    b,\n):\n{docstring}"
-    assert too_long(invented("x.py", head + "    a = 1\n" * 40)) == []
-    (complaint,) = too_long(invented("x.py", head + "    a = 1\n\n" * 21))
-    assert complaint.endswith(": f has 41 lines")
+    assert too_long(invented("x.py", head + "    a = 1\n" * 60)) == []
+    (complaint,) = too_long(invented("x.py", head + "    a = 1\n\n" * 31))
+    assert complaint.endswith(": f has 61 lines")
     assert too_long(invented("x.py", f"{define}():\n    '''Only words.'''\n")) == []
 
 
