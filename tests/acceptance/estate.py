@@ -17,9 +17,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-unt
 from github_banners.messages.events import PARTITIONS, TOPIC
 from github_banners.messages.producer import Producer
 from github_banners.messages.shapes import BannerEvent
-from github_banners.serving.run import claim_port
 from tests.acceptance.outages import GitHub, Postgres
-from tests.acceptance.processes import Running, environment, run, running
+from tests.acceptance.processes import Running, environment, free_port, run, running
 from tests.integration.kafka_server import Broker, a_broker
 
 KEY = "a key of the tests alone"
@@ -52,7 +51,7 @@ class Estate:
 
     def address(self, name: str) -> str:
         """Where a service listens, now or later."""
-        port = self._ports.setdefault(name, claim_port("127.0.0.1", 0))
+        port = self._ports.setdefault(name, free_port())
         return f"http://127.0.0.1:{port}"
 
     def environment(self, name: str) -> dict[str, str]:

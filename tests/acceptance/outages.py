@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,7 +12,7 @@ import httpx2
 import pytest
 
 from github_banners.database import embedded, embedded_files
-from tests.acceptance.processes import Running, running
+from tests.acceptance.processes import Running, free_port, running
 
 _FIFTEEN = Path("/usr/lib/postgresql/15/bin")
 
@@ -22,7 +21,7 @@ class GitHub:
     """A stand-in for GitHub on a port of its own, to be broken, frozen and taken away."""
 
     def __init__(self) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._stack = ExitStack()
         self._process: Running | None = None
 
@@ -81,7 +80,7 @@ class Postgres:
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "foreign"
-        self._port = _free_port()
+        self._port = free_port()
         account = embedded_files.server_account(self.data_dir)
         programs = _FIFTEEN
         if not programs.exists():
@@ -187,9 +186,3 @@ def full(disk: Path) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,13 @@ def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Com
         timeout=30,
         check=False,
     )
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on, and whose number can be told before it is taken."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from github_banners.serving.run import claim_port
+from tests.acceptance.processes import free_port
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = "banners-compose-test"
@@ -95,7 +95,7 @@ def stack_at(folder: Path) -> Iterator[Stack]:
     _require_engine()
     _copy_checkout(folder)
     _run(["make", "--silent", "secrets"], folder=folder)
-    port = claim_port("127.0.0.1", 0)
+    port = free_port()
     with (folder / ".env").open("a") as settings:
         settings.write(f"\nGATEWAY_PORT=127.0.0.1:{port}\n")
         settings.write("COMPOSE_PROFILES=demo\n")

@@ -13,11 +13,10 @@ import pytest
 from github_banners.drawing import explain
 from github_banners.errors import Unavailable
 from github_banners.look import Look, Theme
-from github_banners.serving.run import claim_port
 from tests.acceptance.camo import Camo
 from tests.acceptance.drills import PICTURE_SECONDS, never_seen, nobody, seconds_until
 from tests.acceptance.outages import GitHub, frozen
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 pytestmark = [
@@ -35,7 +34,7 @@ class Gateway:
     """An nginx of the tests' own; `url` is where it listens."""
 
     def __init__(self, folder: Path, api_port: int) -> None:
-        self.port = claim_port("127.0.0.1", 0)
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         for name in ("conf.d", "cache", "temporary"):
             (folder / name).mkdir(parents=True, exist_ok=True)

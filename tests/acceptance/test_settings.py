@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from github_banners.serving.run import claim_port
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 pytestmark = pytest.mark.postgres
 
@@ -29,7 +28,7 @@ def github() -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def service(folder: Path, github: Running) -> Iterator[Running]:
     (folder / "tokens").write_text("ghp_from_a_file\n")
-    port = claim_port("127.0.0.1", 0)
+    port = free_port()
     env = environment(
         PORT=str(port),
         DATA_DIR=str(folder / "data"),

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-
 from github_banners.serving.run import claim_port
+
 from tests.acceptance.processes import environment, reachable_dir, running
 
 pytestmark = [

@@ -16,7 +16,7 @@ from github_banners.api.delivery import Picture, deliver_raw
 from github_banners.api.pictures import Kept, Key, Pictures
 from github_banners.look import OPTION_NAMES
 from github_banners.model import Clock
-from github_banners.serving.protocol import CachedResponse, RawHeaders, to_response
+from github_banners.serving.cached import CachedResponse, RawHeaders, to_response
 from github_banners.stats.memory import Memory
 
 Variant: TypeAlias = Callable[[Picture], Picture | None]

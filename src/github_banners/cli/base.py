@@ -1,6 +1,5 @@
 """What every command needs: the command itself, settings, logs, and an end that says what it was."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -63,6 +62,8 @@ def running_service() -> Iterator[None]:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a service; a signal before it listens for signals itself ends it as quietly."""
+    import asyncio
+
     from github_banners.serving.server import make_event_loop
 
     async def stoppable() -> None:

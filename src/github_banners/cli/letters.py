@@ -1,6 +1,5 @@
 """The command `dlq`: look at messages that were given up, and send them once more."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -62,6 +61,8 @@ def replay(
 
 
 def _ask(question: Callable[[Sequence[str]], Coroutine[Any, Any, T]]) -> T:
+    import asyncio
+
     brokers = read_settings(is_quiet=True).kafka_brokers_addrs
     if not brokers:
         raise Misconfigured("Set KAFKA_BROKERS_ADDRS: the brokers, `host:port`.")

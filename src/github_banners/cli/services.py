@@ -1,6 +1,5 @@
 """The commands that serve: all in one, or one service of several; and what prepares for them."""
 
-import asyncio
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -160,6 +159,8 @@ def migrate() -> None:
 
 
 def _migrate_database(settings: Settings, conninfo: str) -> None:
+    import asyncio
+
     from github_banners.database.migrations import migrate as bring_up_to_date
 
     try:
@@ -171,6 +172,8 @@ def _migrate_database(settings: Settings, conninfo: str) -> None:
 
 
 def _make_topics(brokers: Sequence[str]) -> list[str]:
+    import asyncio
+
     from github_banners.messages.topics import ensure_topics
 
     try:

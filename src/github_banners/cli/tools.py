@@ -1,6 +1,5 @@
 """The commands that end: draw a banner, try the set-up; and a GitHub to try all of it on."""
 
-import asyncio
 import os
 import socket
 import sys
@@ -50,6 +49,8 @@ def render(
     GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
     is 1 when there is no such user or no answer, 2 when an option can't be.
     """
+    import asyncio
+
     from github_banners import sketch
     from github_banners.serving.logs import Redact
 
@@ -93,6 +94,8 @@ def check() -> None:
     everything needed works, 1 when something does not answer as it should, 2 when settings are
     wrong.
     """
+    import asyncio
+
     from github_banners.checkup import check_up
     from github_banners.model import utc_now
     from github_banners.serving.logs import Redact

@@ -8,17 +8,17 @@ and the time that each may take.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import httptools
 import msgspec
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
+from github_banners.serving.cached import CachedResponse, CachedResponses, RawHeaders, to_response
 
 _ERRORS = {400: "bad request", 431: "request header fields too large"}
 _MAX_HEADERS = 256
@@ -26,40 +26,6 @@ _MAX_PIPELINED = 8
 # Heads are parsed in slices, so that one segment full of tiny requests can be left unparsed.
 _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
 _MAX_UNPARSED_BYTES = 512 << 10
-
-
-class CachedResponse(NamedTuple):
-    """A whole response, the kind that it is counted as, and whether it stays for this second."""
-
-    payload: bytes
-    kind: str
-    is_lasting: bool
-
-
-class CachedResponses(Protocol):
-    """Responses that are known before an application is asked."""
-
-    def repeat(self, request: bytes, *, common: RawHeaders) -> bytes | None:
-        """Return the response to a request that was remembered; None if it may be another now."""
-
-    def remember(self, request: bytes, response: CachedResponse) -> None:
-        """Remember the bytes of a whole request, for as long as its response stays what it is."""
-
-    def respond(
-        self,
-        target: bytes,
-        headers: dict[bytes, bytes],
-        *,
-        is_head: bool,
-        closing: bool,
-        common: RawHeaders,
-    ) -> CachedResponse | None:
-        """
-        Return a whole response, or None.
-
-        `target` is the path and query as they came; `closing` says that the connection ends with the
-        response; `common` are headers of every response, renewed once a second.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,12 +358,6 @@ class HttpProtocol(HttpToolsProtocol):
         self._unanswered -= 1
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
-
-
-def to_response(status: int, headers: RawHeaders, body: bytes) -> bytes:
-    """Write a whole response."""
-    lines = [b"%b: %b\r\n" % header for header in headers]
-    return b"".join([STATUS_LINE[status], *lines, b"\r\n", body])
 
 
 def _has_one_host(headers: RawHeaders) -> bool:

@@ -24,7 +24,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from github_banners.errors import Misconfigured
-from github_banners.serving.protocol import CachedResponses, Connections, HttpProtocol, Limits
+from github_banners.serving.cached import CachedResponses
+from github_banners.serving.protocol import Connections, HttpProtocol, Limits
 
 _log = structlog.get_logger(__name__)
 

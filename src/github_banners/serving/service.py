@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from github_banners.serving.cached import CachedResponses
 from github_banners.serving.health import WithMetrics
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.protocol import CachedResponses
 from github_banners.serving.server import listening
 
 

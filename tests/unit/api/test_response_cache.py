@@ -10,7 +10,7 @@ from github_banners.api.pictures import Key, Pictures, key_of
 from github_banners.api.response_cache import ResponseCache, normalize_target
 from github_banners.look import Look, Theme
 from github_banners.model import Owner, Snapshot, Stats
-from github_banners.serving.protocol import CachedResponse, RawHeaders
+from github_banners.serving.cached import CachedResponse, RawHeaders
 from github_banners.stats.deadline import for_picture
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import Answer

@@ -54,5 +54,6 @@ async def test_a_bound_id_lasts_for_the_task_and_no_longer() -> None:
         assert structlog.contextvars.get_contextvars()["trace_id"] == trace_id
         return trace_id
 
-    assert [*await asyncio.gather(work(HEADER), work(""))] == [TRACE, "ab" * 16]
+    trace_ids = await asyncio.gather(work(HEADER), work(""))
+    assert [*trace_ids] == [TRACE, "ab" * 16]
     assert "trace_id" not in structlog.contextvars.get_contextvars()

@@ -9,14 +9,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from github_banners.serving.protocol import (
-    CachedResponse,
-    Connections,
-    HttpProtocol,
-    Limits,
-    RawHeaders,
-    to_response,
-)
+from github_banners.serving.cached import CachedResponse, RawHeaders, to_response
+from github_banners.serving.protocol import Connections, HttpProtocol, Limits
 
 CACHED = b"/cached"
 BODY = b"<svg/>" * 800
