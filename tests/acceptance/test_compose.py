@@ -220,7 +220,7 @@ def test_it_scales(stack: Stack, camo: Camo) -> None:
     def share_the_work() -> bool:
         change_all(stack)
         stored = [
-            sum(one["event"] == "update.stored" for one in events)
+            sum(one["count"] for one in events if one["event"] == "updates.stored")
             for events in stack.events("renderer").values()
         ]
         made = [

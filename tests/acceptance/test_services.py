@@ -40,7 +40,8 @@ def camo() -> Iterator[Camo]:
 
 @pytest.fixture(scope="module")
 def estate() -> Iterator[Estate]:
-    with reachable_dir() as folder, estate_at(folder) as there:
+    # Each banner has a line of its own at this level.
+    with reachable_dir() as folder, estate_at(folder, LOG_LEVEL="debug") as there:
         there.start("storage", "renderer", "api", "api-2")
         assert post(there["api"], KNOWN).status_code == 201
         yield there
@@ -225,15 +226,17 @@ def test_the_key_is_changed_without_a_refusal(estate: Estate, camo: Camo) -> Non
 
 
 def test_check_tells_which_neighbour_does_not_work(estate: Estate) -> None:
-    stranger = run("check", env={**estate.environment("api"), "SERVICES_SECRET_KEY": "another"})
+    env = {**estate.environment("api")}
+    del env["LOG_LEVEL"]  # the services log more than the command does
+    stranger = run("check", env={**env, "SERVICES_SECRET_KEY": "another"})
     assert stranger.returncode == 1
     assert stranger.stdout.count("signature refused") == 2
     swapped = {"RENDERER_BASE_URL": estate.address("storage")}
     swapped["STORAGE_BASE_URL"] = estate.address("renderer")
-    crossed = run("check", env={**estate.environment("api"), **swapped})
+    crossed = run("check", env={**env, **swapped})
     assert crossed.stdout.count("does not work") == 2
     nowhere = {"RENDERER_BASE_URL": "http://127.0.0.1:1", "KAFKA_BROKERS_ADDRS": "127.0.0.1:1"}
-    alone = run("check", env={**estate.environment("api"), **nowhere})
+    alone = run("check", env={**env, **nowhere})
     broken = [line.split()[0] for line in alone.stdout.splitlines() if "does not work" in line]
     assert (alone.returncode, broken) == (1, ["renderer", "Kafka"])
     assert (stranger.stderr, alone.stderr) == ("", "")

@@ -224,7 +224,7 @@ def test_a_second_renderer_joins_and_leaves(soak: Soak) -> None:
         soak.estate.kill("renderer-2")
 
     def does_its_share() -> bool:
-        return any(one["event"] == "update.stored" for one in soak.estate.events("renderer-2"))
+        return any(one["event"] == "updates.stored" for one in soak.estate.events("renderer-2"))
 
     soak.endure("a second renderer joins, leaves, is killed", happen)
 

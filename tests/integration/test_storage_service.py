@@ -15,7 +15,12 @@ from starlette.types import ASGIApp
 
 from github_banners.errors import Rejected, StorageUnavailable
 from github_banners.messages.calls import Storage
-from github_banners.messages.shapes import StoreAnswer, StoreAsk
+from github_banners.messages.shapes import (
+    MAX_BATCH_BANNERS,
+    BatchedBanner,
+    StoreAnswer,
+    StoreAsk,
+)
 from github_banners.messages.signing import Signer
 from github_banners.serving.service import Service
 from github_banners.settings import Settings, StorageUrl
@@ -240,6 +245,89 @@ async def test_the_other_program_could_store_what_we_send() -> None:
     assert b64decode(message["banner_info"], validate=True) == SVG
 
 
+# Several at once
+
+
+def batched(number: int, svg: bytes = SVG, **fields: Any) -> BatchedBanner:
+    plain = {"url_path": f"b-{number}", "banner_format": "svg", "version": VERSION}
+    return BatchedBanner(**{**plain, "banner_info": svg, **fields})
+
+
+def post_batch(body: bytes) -> Call:
+    return signed(Call("POST", b"/banners/batch", b"", (), body))
+
+
+async def test_a_full_batch_is_stored_in_one_call(scene: Scene) -> None:
+    pictures = [SVG.replace(b"\xc3\xa9", b"%d" % n) for n in range(MAX_BATCH_BANNERS)]
+    batch = [batched(number, svg) for number, svg in enumerate(pictures)]
+    answers = await scene.client.keep_many(batch)
+    assert answers == [StoreAnswer(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
+    assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
+    found = await scrape(scene.service.metrics)
+    assert found["requests_total{POST /banners/batch,200}"] == 1
+    assert found["stored_total{stored}"] == MAX_BATCH_BANNERS
+
+
+async def test_a_bad_banner_of_a_batch_fails_alone(scene: Scene) -> None:
+    await scene.client.keep(ask_of())
+    batch = [
+        batched(1),
+        batched(2, b"<html/>"),
+        batched(3, url_path="../outside"),
+        batched(4, url_path=NAME, version=VERSION - 1),
+        batched(5, SVG + b" " * MOST_BYTES),
+        batched(6),
+    ]
+    first, no_picture, outside, older, large, last = await scene.client.keep_many(batch)
+    assert first == StoreAnswer(url="/banners/b-1")
+    assert older == StoreAnswer(url=URL, superseded=True)
+    assert last == StoreAnswer(url="/banners/b-6")
+    for refused, field in ((no_picture, "banner_info"), (outside, "url_path"), (large, "banner")):
+        assert isinstance(refused, Rejected)
+        assert field in str(refused)
+    assert names_in(scene.folder) == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
+    assert names_in(scene.home) == {"inner"}
+    counted = await scrape(scene.service.metrics)
+    assert counted["stored_total{refused}"] == 3
+    assert counted["stored_total{superseded}"] == 1
+
+
+def names_in(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir() if one.name != ".locks"}
+
+
+async def test_a_disk_that_is_away_fails_each_banner_of_a_batch(scene: Scene) -> None:
+    scene.folder.parent.write_text("no folder")
+    answers = await scene.client.keep_many([batched(1), batched(2)])
+    assert [type(answer) for answer in answers] == [StorageUnavailable] * 2
+    assert not scene.client.is_available
+    scene.folder.parent.unlink()
+    assert (await scene.client.keep_many([batched(1)])) == [StoreAnswer(url="/banners/b-1")]
+    assert scene.client.is_available
+
+
+async def test_what_is_no_batch_is_refused_whole(scene: Scene) -> None:
+    one = store_body()
+    many = b'{"banners":[%b]}' % b",".join([one] * (MAX_BATCH_BANNERS + 1))
+    for body in (b"", b"[]", one, b'{"banners":[]}', b'{"banners":[%b}' % one, many):
+        refused = await scene.send(post_batch(body))
+        assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
+    assert tree(scene.home) == {}
+
+
+async def test_a_batch_beyond_the_limit_is_too_large(scene: Scene) -> None:
+    body = b'{"banners":[%b]}' % store_body()
+    fits = body + b" " * (MOST_BODY_BYTES - len(body))
+    assert (await scene.send(post_batch(fits + b" "), chunk_bytes=1 << 16)).status == 413
+    assert tree(scene.home) == {}
+    assert (await scene.send(post_batch(fits), chunk_bytes=1 << 16)).status == 200
+
+
+async def test_a_banner_may_be_called_batch(scene: Scene) -> None:
+    await scene.client.keep(ask_of(path="batch"))
+    assert await scene.client.get("batch") == SVG
+
+
 # What is asked of the service
 
 OPEN = [("GET", b"/healthz"), ("HEAD", b"/healthz"), ("GET", b"/readyz"), ("HEAD", b"/readyz")]
@@ -251,7 +339,7 @@ SHUT = [
     ("GET", b"/healthz/../banners/wycats-dark"), ("GET", b"/banners/../healthz"),
     ("GET", b"/readyz;x"), ("GET", b"/"), ("GET", b""), ("GET", b"/schema"), ("GET", b"/docs"),
     ("GET", b"/nothing/of/the/kind"), ("GET", b"//healthz"), ("GET", b"http://storage/healthz"),
-    ("GET", b"/\xc3\xa9"),
+    ("GET", b"/\xc3\xa9"), ("POST", b"/banners/batch"), ("GET", b"/banners/batch"),
 ]  # fmt: skip
 
 
