@@ -4,7 +4,7 @@ Live banners of a developer's GitHub work.
 In reading order, along the way a number takes from GitHub to a README:
 
 - `model`, `errors`, `settings`, `look`: the nouns; they import nothing of ours
-- `circuit`: when to stop asking whoever does not answer
+- `circuit`: when to stop asking whoever does not answer; `log_throttle`: when to log it again
 - `github`: ask GitHub
 - `stats`: count, and decide how old an answer may be
 - `database`: keep it

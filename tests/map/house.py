@@ -17,7 +17,7 @@ MOST_MODULE_LINES = 400
 MOST_FUNCTION_LINES = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "managers"}
 
-NOUNS = {"model", "errors", "settings", "look", "circuit"}
+NOUNS = {"model", "errors", "settings", "look", "circuit", "log_throttle"}
 KEEPERS = {"github", "database", "stats"}
 DOORS = {"api", "renderer", "storage"}
 ASSEMBLY = {"app", "cli", "__main__"}
@@ -27,6 +27,7 @@ ARROWS: Mapping[str, set[str]] = {
     "model": set(),
     "errors": set(),
     "circuit": set(),
+    "log_throttle": set(),
     "look": {"errors"},
     "settings": {"errors"},
     "drawing": NOUNS,
@@ -34,7 +35,7 @@ ARROWS: Mapping[str, set[str]] = {
     "database": NOUNS,
     "messages": NOUNS,
     "stats": NOUNS | {"github", "database"},
-    "serving": {"settings", "errors"},
+    "serving": {"settings", "errors", "log_throttle"},
     "sandbox": {"model", "errors", "settings"},
     "renderer": NOUNS | {"drawing", "messages", "serving"},
     "storage": NOUNS | {"messages", "serving"},
