@@ -105,11 +105,13 @@ class GitHub:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 return await fetching
         except Refused as refused:
-            if refused.failure.kind is not FailureKind.NOT_FOUND:
+            kind = refused.failure.kind
+            if kind is not FailureKind.NOT_FOUND and self._throttle.allows((name, kind)):
                 _log.warning("github.refused", owner=name, reason=str(refused))
             raise refused.explain(name) from refused
         except TimeoutError as late:
-            _log.warning("github.refused", owner=name, reason="timeout")
+            if self._throttle.allows((name, "timeout")):
+                _log.warning("github.refused", owner=name, reason="timeout")
             raise GitHubUnavailable("GitHub did not respond in time") from late
 
     async def _fetch(
@@ -127,6 +129,7 @@ class GitHub:
                 portfolio = await self._by_graphql(subject, priority)
                 if not has_fallen(portfolio, previous):
                     return portfolio
+                failure = Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
             except Refused as refused:
                 failure = refused.failure
                 if not _may_rest_help(failure, is_known=subject.owner_id is not None):
@@ -137,13 +140,12 @@ class GitHub:
             if refused.failure.kind is FailureKind.NOT_FOUND and not self._is_gone(
                 subject, failure
             ):
-                raise Refused(
-                    Failure(FailureKind.UNREADABLE, "REST alone says that the owner is gone")
-                ) from refused
+                words = "REST alone says that the owner is gone"
+                raise Refused(Failure(FailureKind.UNCONFIRMED, words)) from refused
             raise
+        is_confirmed = failure is not None and failure.kind is FailureKind.UNCONFIRMED
         # Where GraphQL had no say, REST is asked twice.
-        has_no_say = failure is not None or subject.question is None or not may_pay
-        if has_no_say and has_fallen(portfolio, previous):
+        if not is_confirmed and has_fallen(portfolio, previous):
             portfolio = await self._by_rest(subject, priority)
         return portfolio
 
@@ -151,8 +153,8 @@ class GitHub:
         """Return whether REST's 404 is to be believed: GraphQL says the same, or has no say."""
         if failure is not None:
             return failure.kind is FailureKind.NOT_FOUND
-        has_token = any(key.token for account in self.sender.accounts for key in account.keys)
-        return subject.owner_id is None or subject.question is None or not has_token
+        has_no_say = subject.question is None or not self.sender.has_token()
+        return subject.owner_id is None or has_no_say
 
     async def _by_graphql(self, subject: "_Subject", priority: Priority) -> Portfolio:
         asked_at = self._clock()

@@ -57,6 +57,8 @@ class FailureKind(StrEnum):
     SERVER = "server"
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
+    UNCONFIRMED = "unconfirmed"
+    """GraphQL has answered, but what it says is to be confirmed over REST."""
 
 
 @dataclass(frozen=True, slots=True)

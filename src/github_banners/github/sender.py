@@ -135,6 +135,16 @@ class Sender:
             return 0
         return key.account.room(resource, now=now) - key.account.reserve(resource, priority)
 
+    def has_token(self) -> bool:
+        """Return whether there is a token that GitHub does not refuse."""
+        now = self._clock()
+        keys = (key for account in self._accounts for key in account.keys)
+        return any(key.token is not None and not key.rests(now=now) for key in keys)
+
+    def has_single_token(self) -> bool:
+        """Return whether all tokens belong to one account."""
+        return sum(not account.is_anonymous for account in self._accounts) == 1
+
     def get(self, path: str) -> Request:
         """Make a question to REST."""
         return Request("GET", self._api_url + path, Resource.CORE)
