@@ -481,7 +481,14 @@ class Maker:
         self.github.gate.set()
         self.github.add("Ada", 7)
         clock = lambda: self.now  # noqa: E731
-        self.lookup = Lookup(database=self.database, github=self.github, ttls=Ttls(), clock=clock)
+        self.lookup = Lookup(
+            database=self.database,
+            github=self.github,
+            batch=self.github,
+            ttls=Ttls(),
+            clock=clock,
+            collect_seconds=0,
+        )
         self.banners = Banners(
             lookup=self.lookup,
             database=self.database,

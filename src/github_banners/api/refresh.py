@@ -8,15 +8,15 @@ they wait for is asked by `Lookup` and not here. While GitHub is away it is aske
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
 from github_banners.database import banners, queue, users
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownUser
-from github_banners.model import Clock, Owner, Portfolio, Stats
+from github_banners.model import Clock, Owner, Portfolio
 from github_banners.stats.counting import count
+from github_banners.stats.identity import AsksMany
 
 _log = structlog.get_logger(__name__)
 
@@ -25,19 +25,6 @@ PARALLEL_BATCHES = 3
 _IDLE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
-
-
-class AsksMany(Protocol):
-    """What is needed of GitHub."""
-
-    async def fetch_many(
-        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
-        """
-        Ask about owners seen before; each gets an answer or its own error, in their order.
-
-        `previous` are the numbers known so far, by owner's id: a steep fall is confirmed first.
-        """
 
 
 class Refresh:

@@ -26,9 +26,9 @@ from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.look import parse_login, parse_look, read_query
 from github_banners.serving.answers import JSON, Outgoing, as_json, respond
 from github_banners.settings import Network
+from github_banners.stats.charge import Charge
 from github_banners.stats.deadline import Deadline, for_picture
 from github_banners.stats.freshness import Freshness
-from github_banners.stats.lookup import Charge
 
 _MOST_BODY_BYTES = 64 << 10
 _MOST_DRAINED_BYTES = 16 << 20
