@@ -35,7 +35,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class State(StrEnum):
@@ -60,6 +60,17 @@ class BannersError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
+
+    def copy(self) -> Self:
+        """
+        Copy an error without its traceback, cause and context.
+
+        Those hold the frames of everybody who raised it: to remember an error, remember a copy.
+        """
+        copy = type(self).__new__(type(self))
+        copy.args = self.args
+        copy.__dict__.update(self.__dict__)
+        return copy
 
 
 class InvalidInput(BannersError):
