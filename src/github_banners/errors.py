@@ -11,6 +11,7 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
     ├── NotFound                     404
     │   ├── UnknownUser                  user doesn't exist
     │   └── UnknownBanner                banner doesn't exist
+    ├── TooManyBanners               409 too many banners
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
     │   ├── StillCounting                the first answer is awaited
@@ -148,6 +149,13 @@ class UnknownBanner(NotFound):
 
     sentence = "banner doesn't exist"
     state = State.UNKNOWN_BANNER
+
+
+class TooManyBanners(BannersError):
+    """A user has as many permanent banners as one may have here."""
+
+    status = 409
+    sentence = "too many banners"
 
 
 class TooManyRequests(BannersError):

@@ -98,6 +98,7 @@ async def open_api(
             pictures=pictures,
             neighbours=neighbours,
             refresh_interval=interval,
+            max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
         pngs = _pngs(metrics)

@@ -69,6 +69,7 @@ class Banners:
         pictures: Pictures,
         neighbours: Neighbours,
         refresh_interval: timedelta,
+        max_banners_per_user: int,
         clock: Clock,
     ) -> None:
         self._lookup = lookup
@@ -76,6 +77,7 @@ class Banners:
         self._pictures = pictures
         self._neighbours = neighbours
         self._refresh_interval = refresh_interval
+        self._max_banners_per_user = max_banners_per_user
         self._clock = clock
         self._named: Memory[str, tuple[int, Look]] = Memory(_NAMES_BYTES, bytes_of=_named_bytes)
 
@@ -108,6 +110,7 @@ class Banners:
         """
         Give a banner a permanent name; the same wish gets the same name again.
 
+        :raises TooManyBanners: the user may have no more of them
         :raises DatabaseUnavailable: nothing can be kept now
         """
         charge()
@@ -140,7 +143,12 @@ class Banners:
         names = permanent_names(owner.login, look, owner_id=owner.id)
         now = self._clock()
         row, is_new = await insert_banner(
-            connection, owner_id=owner.id, look=look, names=names, at=now
+            connection,
+            owner_id=owner.id,
+            look=look,
+            names=names,
+            at=now,
+            max_banners=self._max_banners_per_user,
         )
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)

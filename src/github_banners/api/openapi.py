@@ -20,6 +20,7 @@ from github_banners.errors import (
     InvalidInput,
     InvalidOption,
     InvalidType,
+    TooManyBanners,
     TooManyRequests,
     Unavailable,
     UnknownBanner,
@@ -183,7 +184,7 @@ def _make() -> Node:
                 "content": made,
             },
         }
-        | _refusals(InvalidType, InvalidOption, UnknownUser, *_BUSY),
+        | _refusals(InvalidType, InvalidOption, UnknownUser, TooManyBanners, *_BUSY),
     }
 
 

@@ -153,6 +153,12 @@ def test_refusals_are_as_described(error: BannersError) -> None:
         assert ("Retry-After" in headers) is ("retry-after" in sent.headers)
 
 
+def test_too_many_banners_are_described() -> None:
+    problem = msgspec.json.decode(deliver_problem(errors.TooManyBanners()).body)
+    assert problem == {"error": "too many banners"}
+    assert jsonschema_rs.is_valid(problem_of(MAKE, 409), problem)
+
+
 def test_an_unknown_banner_is_described() -> None:
     problem = msgspec.json.decode(deliver_problem(errors.UnknownBanner("x")).body)
     assert jsonschema_rs.is_valid(problem_of(PERMANENT, 404), problem)
