@@ -5,7 +5,6 @@ Knows no HTTP. Preview and permanent banner end in the same place.
 """
 
 import asyncio
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,7 +19,7 @@ from github_banners.database.connect import Connection, Database
 from github_banners.database.queue import mark_published, schedule_users
 from github_banners.database.users import select_snapshots
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBanner
-from github_banners.look import Look, canonical, permanent_names
+from github_banners.look import Look, canonical, parse_banner_name, permanent_names
 from github_banners.messages.shapes import StoreAsk
 from github_banners.model import Clock, Owner, Snapshot
 from github_banners.stats.deadline import Deadline
@@ -31,7 +30,6 @@ _log = structlog.get_logger(__name__)
 
 _STORED_SECONDS = 0.3
 _STORE_SECONDS = 2.0
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII)
 _NAMES_BYTES = 16 << 20
 _LOOK_BYTES, _BYTES_OF_A_WISH = 600, 4
 _INSERT_SECONDS = 2.0
@@ -99,8 +97,8 @@ class Banners:
         :raises UnknownBanner: none was ever made under this name
         :raises DatabaseUnavailable: PostgreSQL can't be asked, and memory does not know it
         """
-        folded = name.lower()
-        if _NAME.fullmatch(folded) is None:
+        folded = parse_banner_name(name)
+        if folded is None:
             raise UnknownBanner(name)
         known, look = await self._find(folded, deadline)
         answer = await self._lookup.by_owner(known, deadline=deadline, charge=charge)

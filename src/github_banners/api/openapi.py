@@ -26,7 +26,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import OPTIONS, Look, allowed_values
+from github_banners.look import LOGIN_PATTERN, OPTIONS, Look, allowed_values
 from github_banners.model import Stats
 
 Node: TypeAlias = dict[str, Any]
@@ -51,8 +51,7 @@ _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application
 _REF = "#/components/schemas/{name}"
 _USERNAME: Node = {
     "type": "string",
-    "maxLength": 39,
-    "pattern": "^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$",
+    "pattern": f"^{LOGIN_PATTERN}$",
     "description": "a GitHub login, in any case",
     "examples": ["torvalds"],
 }

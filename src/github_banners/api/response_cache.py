@@ -25,6 +25,8 @@ Variant: TypeAlias = Callable[[Picture], Picture | None]
 
 _BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
+# Of the ways to write it the others hold a `#`, which the framework reads: see `fold_name`.
+_ESCAPED_AMPERSAND = b"amp;"
 _PICTURE, _NOT_MODIFIED = "picture", "not modified"
 
 _TARGETS_BYTES = 16 << 20
@@ -211,6 +213,8 @@ def normalize_target(target: bytes) -> bytes | None:
     for part in parts:
         spelled, _, value = part.partition(b"=")
         name = spelled.lower()
+        while name.startswith(_ESCAPED_AMPERSAND):
+            name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
         elif b"%" in name or b"+" in name:

@@ -177,7 +177,7 @@ async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
         ("type=dark", Look(theme=Theme.DARK)),
         ("TYPE=Dark&username=x", Look(theme=Theme.DARK)),
         ("theme=dark", Look(theme=Theme.DARK)),
-        ("type=neon&layout=classic", Look()),
+        ("type=klingon&layout=classic", Look()),
         ("type=dark&layout=none", Look(theme=Theme.DARK)),
         ("type=dark&layout=classic&radius=99", Look(theme=Theme.DARK)),
         ("type=dark&bg_color=f00&title=No", Look(theme=Theme.DARK, bg_color="ff0000")),
