@@ -89,8 +89,13 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stale: bool
 
 
-def describe(*, formats: Sequence[str], version: str) -> Node:
-    """Write the whole document; `formats` are those that a banner can be had in."""
+def describe(*, formats: Sequence[str], version: str, base_path: str = "") -> Node:
+    """
+    Write the whole document; `formats` are those that a banner can be had in.
+
+    `base_path` is where the service is found on its host, if that is not the root.
+    """
+    servers = {"servers": [{"url": base_path}]} if base_path else {}
     _, schemas = msgspec.json.schema_components([Numbers], ref_template=_REF)
     return {
         "openapi": "3.1.1",
@@ -99,6 +104,7 @@ def describe(*, formats: Sequence[str], version: str) -> Node:
             "version": version,
             "description": _ABOUT,
         },
+        **servers,
         "tags": [{"name": "Banners"}, {"name": "Health"}],
         "paths": {
             "/banners/preview": {"get": _preview(formats)},

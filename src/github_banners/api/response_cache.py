@@ -50,8 +50,11 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 class ResponseCache:
     """What targets mean, and the responses to them."""
 
-    def __init__(self, pictures: Pictures, *, clock: Clock, soft_seconds: float) -> None:
+    def __init__(
+        self, pictures: Pictures, *, clock: Clock, soft_seconds: float, base_path: str = ""
+    ) -> None:
         self.pictures = pictures
+        self._base_path = base_path.encode()
         self.targets: Memory[bytes, CacheEntry] = Memory(
             _TARGETS_BYTES, bytes_of=lambda target, _: _ENTRY_BYTES + len(target)
         )
@@ -84,6 +87,8 @@ class ResponseCache:
 
     def get(self, target: bytes) -> Kept | None:
         """Return the picture that a target meant last time, if it needs no second look."""
+        if self._base_path and target.startswith(self._base_path + _BANNERS):
+            target = target[len(self._base_path) :]
         normalized = normalize_target(target)
         entry = self.targets.get(normalized) if normalized is not None else None
         if entry is None or entry.expires_at <= self._clock():

@@ -69,7 +69,6 @@ _OPTION_NAMES = {
     "custom_title": "title",
     "disable_animations": "animate",
     "hide_border": "border",
-    "hide_title": "hide",
     "icon_color": "accent_color",
     "lang": "locale",
     "language": "locale",
@@ -79,7 +78,7 @@ _OPTION_NAMES = {
 }
 _MIN_LIKENESS = 0.75
 _MIN_CHARACTERS, _MAX_CHARACTERS = 3, 40
-_MAX_NAMED, _MAX_COMPARED = 10, 30
+_MAX_NAMED, _MAX_COMPARED = 10, 20
 
 
 def _fold(name: str) -> str:
