@@ -472,6 +472,7 @@ class Maker:
     database: Database
     store: Store
     now: datetime = NOON
+    max_banners: int = 1000
     keep: Keep | None = None
     draw: Draw = draw_here
     asked: list[StoreAsk] = field(default_factory=list)
@@ -490,6 +491,7 @@ class Maker:
                 draw=self._draw, keep=self._keep, stored=self._stored, publish=self._publish
             ),
             refresh_interval=HOUR,
+            max_banners_per_user=self.max_banners,
             clock=clock,
         )
         self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)

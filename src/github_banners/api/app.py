@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from github_banners.api import routes
 from github_banners.api.banners import Banners
+from github_banners.api.base_path import StripBasePath, base_path_from_url
 from github_banners.api.clients import Shares
 from github_banners.api.cors import Cors
 from github_banners.api.delivery import origins_of
@@ -90,7 +91,8 @@ async def open_api(
         pictures = Pictures(
             clock=clock, memory_bytes=_PICTURES_BYTES, draw=neighbours.draw, trust=trust
         )
-        cache = _make_cache(pictures, metrics, ttls, clock=clock)
+        base_path = base_path_from_url(settings.public_url)
+        cache = _make_cache(pictures, metrics, ttls, base_path=base_path, clock=clock)
         interval = settings.refresh_interval
         banners = Banners(
             lookup=lookup,
@@ -98,6 +100,7 @@ async def open_api(
             pictures=pictures,
             neighbours=neighbours,
             refresh_interval=interval,
+            max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
         pngs = _pngs(metrics)
@@ -120,8 +123,12 @@ async def open_api(
         yield Service(application, metrics, tasks, cache)
 
 
-def _make_cache(pictures: Pictures, metrics: Metrics, ttls: Ttls, *, clock: Clock) -> ResponseCache:
-    cache = ResponseCache(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+def _make_cache(
+    pictures: Pictures, metrics: Metrics, ttls: Ttls, *, base_path: str, clock: Clock
+) -> ResponseCache:
+    cache = ResponseCache(
+        pictures, clock=clock, soft_seconds=ttls.soft.total_seconds(), base_path=base_path
+    )
     metrics.counts("remembered_total", "Pictures answered from memory.", by="form", read=cache.hits)
     return cache
 
@@ -136,6 +143,7 @@ def _make_handlers(
         shares=Shares(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
         request_seconds=settings.request_timeout.total_seconds(),
+        base_path=base_path_from_url(settings.public_url),
     )
 
 
@@ -164,11 +172,14 @@ def _outbox(
 def _make_application(
     handlers: routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
-    host = urlsplit(settings.public_url).netloc if settings.public_url else ""
-    explain = ExplainProblem(host=host)
+    base_path = base_path_from_url(settings.public_url)
+    host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
+    explain = ExplainProblem(host=host, draw_png=handlers.draw_png)
+    below_path = [Middleware(StripBasePath, base_path=base_path)] if base_path else []
     return make_framework(
-        [*handlers.routes(), *health_routes(health), *routes.PAGES],
+        [*handlers.routes(), *health_routes(health), *routes.page_routes(base_path)],
         middleware=[
+            *below_path,
             Middleware(Cors, origins=origins_of(settings.cors_origins)),
             Middleware(Measured, metrics=metrics, name=routes.name_of),
             Middleware(Traced),

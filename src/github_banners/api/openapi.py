@@ -20,12 +20,13 @@ from github_banners.errors import (
     InvalidInput,
     InvalidOption,
     InvalidType,
+    TooManyBanners,
     TooManyRequests,
     Unavailable,
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import OPTIONS, Look, allowed_values
+from github_banners.look import LOGIN_PATTERN, OPTIONS, Look, allowed_values
 from github_banners.model import Stats
 
 Node: TypeAlias = dict[str, Any]
@@ -50,8 +51,7 @@ _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application
 _REF = "#/components/schemas/{name}"
 _USERNAME: Node = {
     "type": "string",
-    "maxLength": 39,
-    "pattern": "^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$",
+    "pattern": f"^{LOGIN_PATTERN}$",
     "description": "a GitHub login, in any case",
     "examples": ["torvalds"],
 }
@@ -89,8 +89,13 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stale: bool
 
 
-def describe(*, formats: Sequence[str], version: str) -> Node:
-    """Write the whole document; `formats` are those that a banner can be had in."""
+def describe(*, formats: Sequence[str], version: str, base_path: str = "") -> Node:
+    """
+    Write the whole document; `formats` are those that a banner can be had in.
+
+    `base_path` is where the service is found on its host, if that is not the root.
+    """
+    servers = {"servers": [{"url": base_path}]} if base_path else {}
     _, schemas = msgspec.json.schema_components([Numbers], ref_template=_REF)
     return {
         "openapi": "3.1.1",
@@ -99,6 +104,7 @@ def describe(*, formats: Sequence[str], version: str) -> Node:
             "version": version,
             "description": _ABOUT,
         },
+        **servers,
         "tags": [{"name": "Banners"}, {"name": "Health"}],
         "paths": {
             "/banners/preview": {"get": _preview(formats)},
@@ -183,7 +189,7 @@ def _make() -> Node:
                 "content": made,
             },
         }
-        | _refusals(InvalidType, InvalidOption, UnknownUser, *_BUSY),
+        | _refusals(InvalidType, InvalidOption, UnknownUser, TooManyBanners, *_BUSY),
     }
 
 

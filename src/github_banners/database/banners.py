@@ -15,6 +15,7 @@ from psycopg.sql import SQL
 
 from github_banners.database import users
 from github_banners.database.connect import Connection
+from github_banners.errors import TooManyBanners
 from github_banners.look import Look, canonical
 from github_banners.model import Snapshot, microseconds
 
@@ -74,7 +75,13 @@ async def select_banner_with_snapshot(
 
 
 async def insert_banner(
-    conn: Connection, *, owner_id: int, look: Look, names: Sequence[str], at: datetime
+    conn: Connection,
+    *,
+    owner_id: int,
+    look: Look,
+    names: Sequence[str],
+    at: datetime,
+    max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     """
     Give an owner's look a name for ever; True says that it had none yet.
@@ -82,6 +89,7 @@ async def insert_banner(
     The first of `names` that nobody has is taken. The owner is due for a refresh from then on.
 
     :raises LookupError: the owner is not kept, or other banners have all the names
+    :raises TooManyBanners: the owner has `max_banners` already, and this look is none of them
     """
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
@@ -89,6 +97,8 @@ async def insert_banner(
     version = await _start_refreshing(conn, owner_id, at)
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
+    if max_banners is not None and await _has_banners(conn, owner_id, max_banners):
+        raise TooManyBanners
     for name in names:
         banner = await _insert(
             conn, owner_id=owner_id, look=look, name=name.lower(), version=version, at=at
@@ -124,6 +134,13 @@ async def _select_by_look(conn: Connection, owner_id: int, look: Look) -> Banner
     query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
     row = await (await conn.execute(query, [owner_id, _digest(look)])).fetchone()
     return banner_of(row) if row else None
+
+
+async def _has_banners(conn: Connection, owner_id: int, number: int) -> bool:
+    """Return whether an owner has at least this many banners; correct while the owner is locked."""
+    query = "select count(*) from (select from banners where owner_id = %s limit %s) as owned"
+    row = await (await conn.execute(query, [owner_id, number])).fetchone()
+    return row is not None and row[0] >= number
 
 
 async def _start_refreshing(conn: Connection, owner_id: int, at: datetime) -> int:

@@ -59,7 +59,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     routes = {
         (method, route.path)
         for route in api_routes()
-        if route not in PAGES
+        if route.path not in PAGES
         for method in route.methods or ()
     }
     # HEAD is said once, in the introduction.
@@ -151,6 +151,12 @@ def test_refusals_are_as_described(error: BannersError) -> None:
         headers = operation["responses"][str(error.status)]["headers"]
         assert {name.lower() for name in headers} <= set(sent.headers)
         assert ("Retry-After" in headers) is ("retry-after" in sent.headers)
+
+
+def test_too_many_banners_are_described() -> None:
+    problem = msgspec.json.decode(deliver_problem(errors.TooManyBanners()).body)
+    assert problem == {"error": "too many banners"}
+    assert jsonschema_rs.is_valid(problem_of(MAKE, 409), problem)
 
 
 def test_an_unknown_banner_is_described() -> None:
