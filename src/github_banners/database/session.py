@@ -32,6 +32,7 @@ _IGNORED_VARIABLES = (
     *("PGCLIENTENCODING", "PGTARGETSESSIONATTRS", "PGLOADBALANCEHOSTS", "PGDATESTYLE", "PGTZ"),
     *("PGGEQO", "PGLOCALEDIR", "PGMINPROTOCOLVERSION", "PGMAXPROTOCOLVERSION", "PGREPLICATION"),
 )
+_IGNORED_ON_SOCKETS = ("PGREQUIREAUTH",)
 
 _ARGUMENTS: dict[str, Any] = {
     # Text arrives as text whatever the encoding of the server.
@@ -49,11 +50,9 @@ _SOCKET_ARGUMENTS = {
     "sslmode": "disable",
     "gssencmode": "disable",
     "channel_binding": "prefer",
-    "require_auth": "",
 }
 
-_BEGIN = """
-    begin isolation level read committed;
+_SETTINGS = """
     set local search_path to {schema}, pg_temp;
     set local timezone to 'UTC';
     set local datestyle to 'ISO, MDY';
@@ -64,6 +63,8 @@ _BEGIN = """
     set local statement_timeout to {statement_timeout};
     set local idle_in_transaction_session_timeout to '60s';
 """
+
+_BEGIN = SQL("begin isolation level read committed;")
 
 _FIND_SCHEMA = """
     select namespace.nspname
@@ -81,10 +82,10 @@ _FIND_SCHEMA = """
 
 def connection_arguments(conninfo: str, *, application_name: str) -> dict[str, Any]:
     """Return what a connection is opened with besides `conninfo`."""
-    for variable in _IGNORED_VARIABLES:
-        os.environ.pop(variable, None)
     host = str(conninfo_to_dict(conninfo).get("host") or "")
     is_socket = host.startswith(("/", "@"))
+    for variable in (*_IGNORED_VARIABLES, *(_IGNORED_ON_SOCKETS if is_socket else ())):
+        os.environ.pop(variable, None)
     return {
         **_ARGUMENTS,
         **(_SOCKET_ARGUMENTS if is_socket else {}),
@@ -109,16 +110,16 @@ async def find_schema(conn: Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def begin_statement(schema: str, *, statement_timeout: str = "10s") -> Composed:
-    """Return the statements that begin a transaction; they are sent in one message."""
-    return SQL(_BEGIN).format(schema=Identifier(schema), statement_timeout=statement_timeout)
+def begin_settings(schema: str, *, statement_timeout: str = "10s") -> Composed:
+    """Return the statements that every transaction begins with; they are sent in one message."""
+    return SQL(_SETTINGS).format(schema=Identifier(schema), statement_timeout=statement_timeout)
 
 
 @asynccontextmanager
 async def transaction(conn: Connection, *, schema: str) -> AsyncIterator[None]:
     """Commit what is done on an autocommit connection, or roll it back where that raises."""
     try:
-        await conn.execute(begin_statement(schema))
+        await conn.execute(_BEGIN + begin_settings(schema))
         yield
     except BaseException:
         # Why the work failed matters more than that the connection is gone as well.
