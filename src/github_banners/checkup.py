@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from github_banners.database.condition import (
-    OLDEST_MAJOR,
+from github_banners.database.condition import find_embedded
+from github_banners.database.inspection import (
     Condition,
-    find_embedded,
+    count_rows_ahead,
     inspect,
+    try_writing,
 )
 from github_banners.errors import (
     BannersError,
@@ -116,7 +117,7 @@ async def check_up(
     words = f"fine; set: {', '.join(chosen)}" if chosen else "fine; none is set"
     parts = [
         Finding("settings", words),
-        await _check_database(settings, database_dir),
+        await _check_database(settings, database_dir, clock=clock),
         *(await _check_neighbours(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
@@ -126,7 +127,7 @@ async def check_up(
     return Checkup([*parts, _github(settings, tokens)], tokens, clock())
 
 
-async def _check_database(settings: Settings, data_dir: Path) -> Finding:
+async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -> Finding:
     place = f"at {settings.db_host}:{settings.pgport}"
     try:
         conninfo = settings.conninfo
@@ -137,25 +138,29 @@ async def _check_database(settings: Settings, data_dir: Path) -> Finding:
             folder = _check_folder("database", data_dir)
             words = f"{place}: not running, `serve` starts it"
             return folder if folder.is_broken else Finding("database", words)
-        return _judge(await inspect(conninfo), place)
+        condition = await inspect(conninfo)
+        if condition.problem is None and not condition.is_behind:
+            await try_writing(conninfo, condition)
+            rows_ahead = await count_rows_ahead(conninfo, condition, now=clock())
+            return _judge(condition, place, rows_ahead=rows_ahead)
+        return _judge(condition, place)
     except Misconfigured as error:
         return Finding("database", f"does not work: {error}", is_broken=True)
     except DatabaseUnavailable as error:
         return Finding("database", f"{place}, does not answer: {error}", is_broken=True)
 
 
-def _judge(condition: Condition, place: str) -> Finding:
-    words = f"PostgreSQL {condition.version} {place}"
-    if condition.is_too_old:
-        words += f" is too old: {OLDEST_MAJOR} is needed"
-    elif condition.is_ahead:
-        words += ": its tables were changed by a newer version of github-banners, run that one"
-    elif condition.is_behind:
+def _judge(condition: Condition, place: str, *, rows_ahead: int = 0) -> Finding:
+    text = f"PostgreSQL {condition.version} {place}"
+    if condition.problem is not None:
+        return Finding("database", f"{text} can't be used: {condition.problem}", is_broken=True)
+    if condition.is_behind:
         state = "no tables yet" if condition.revision is None else "older tables"
-        words += f": {state}, `serve` and `migrate` bring them up to date"
-    else:
-        words += ": tables up to date"
-    return Finding("database", words, is_broken=condition.is_too_old or condition.is_ahead)
+        return Finding("database", f"{text}: {state}, `serve` and `migrate` bring them up to date")
+    text += ": tables up to date"
+    if rows_ahead:
+        text += f"; {rows_ahead:,} rows have times of a clock that was ahead, saves will mend them"
+    return Finding("database", text)
 
 
 def _check_folder(part: str, folder: Path) -> Finding:
