@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from github_banners.database.condition import find_embedded
@@ -29,7 +30,8 @@ from github_banners.github.accounts import Key, accounts_of, join
 from github_banners.github.graphql import Viewer
 from github_banners.github.holders import ask_holder
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
-from github_banners.github.sender import Refused, Sender, open_http
+from github_banners.github.sender import Refused, Sender
+from github_banners.github.transport import open_http
 from github_banners.look import Look
 from github_banners.messages import calls
 from github_banners.messages.events import TOPIC
@@ -214,7 +216,7 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFindin
     accounts = accounts_of(settings.github_tokens)
     keys = [key for account in accounts for key in account.keys]
     found: list[TokenFinding] = []
-    async with open_http(timeout=settings.request_timeout) as http:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
         for key in keys[:-1] or keys:
             found.append(await _check_token(sender, key, clock=clock))
@@ -227,7 +229,7 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFindin
 async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFinding:
     found = TokenFinding(key)
     try:
-        found.standing = await _ask_standing(sender, key)
+        found.standing = await _ask_standing(sender, key, clock=clock)
         for room in found.standing.rooms:
             key.account.note_room(room)
         if key.token is not None:
@@ -241,9 +243,10 @@ async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFindin
     return found
 
 
-async def _ask_standing(sender: Sender, key: Key) -> rest.Standing:
+async def _ask_standing(sender: Sender, key: Key, *, clock: Clock) -> rest.Standing:
+    read = partial(rest.read_standing, now=clock())
     try:
-        return await sender.ask_as(key, sender.get("/rate_limit"), rest.read_standing)
+        return await sender.ask_as(key, sender.get("/rate_limit"), read)
     except Refused as refused:
         # An Enterprise Server need not limit anybody, and then has no such page.
         if refused.failure.kind is FailureKind.NOT_FOUND and key.token is not None:
