@@ -45,6 +45,7 @@ _RESTART_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last o
 _STEADY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
+_STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 _OPTIONS = {
     "listen_addresses": "",
@@ -273,7 +274,7 @@ def _start(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, deaf to Ctrl-C."""
-    with log.open("ab") as output:
+    with log.open("ab") as output, _signals_held_back():
         return subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
@@ -282,9 +283,24 @@ def _start(
             cwd="/",
             env=_environment(),
             start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509
+            preexec_fn=_in_child(),  # noqa: PLW1509
             **(account.popen_options if account else {}),
         )
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """
+    Let signals that stop us come after a fork.
+
+    Their handler raises, and in the hooks at a fork (those of `logging` take and release a lock) that
+    would be dropped or leave half of them done.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _environment() -> dict[str, str]:
@@ -293,18 +309,19 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.defpath, **kept, "LC_ALL": "C"}
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """Have the kernel stop a child when we die, where it can do that; runs in the child."""
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+def _in_child() -> Callable[[], None]:
+    """Make what runs in a child: let signals in, and have the kernel stop it when we die."""
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    parent = os.getpid()
 
-    def ask_the_kernel() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
-        if os.getppid() != parent:
-            os._exit(1)
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+            if os.getppid() != parent:
+                os._exit(1)
 
-    return ask_the_kernel
+    return prepare
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:

@@ -69,7 +69,7 @@ def _is_signalled() -> bool:
 
 
 def interrupt() -> NoReturn:
-    """Unwind what runs, as Ctrl-C does by default."""
+    """Unwind what runs, as Ctrl-C does by default; where Python drops it, `run` still ends."""
     raise KeyboardInterrupt
 
 
