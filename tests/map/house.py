@@ -62,7 +62,12 @@ PLACES: Mapping[str, set[str]] = {
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
     "httptools": {"serving/protocol.py"},
-    "httpx2": {"github/client.py", "github/sender.py", "messages/calls.py"},
+    "httpx2": {
+        "github/client.py",
+        "github/sender.py",
+        "github/transport.py",
+        "messages/calls.py",
+    },
     "minijinja": {"drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
@@ -77,7 +82,7 @@ PLACES: Mapping[str, set[str]] = {
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
     "typer": {"cli"},
     "uvicorn": {"serving/protocol.py", "serving/server.py"},
-    "uvloop": {"serving/server.py"},
+    "uvloop": {"serving/event_loop.py"},
 }
 
 
