@@ -20,7 +20,7 @@ from github_banners.github import graphql
 from github_banners.github.accounts import accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
 from github_banners.look import Look
 from github_banners.model import Owner, Portfolio
 from github_banners.settings import Token
@@ -47,7 +47,7 @@ def set_latency(sandbox: Running, seconds: float) -> None:
 async def test_refresh(sandbox: Running, database: Database) -> None:
     latency_seconds: float = sandbox.latency_seconds  # type: ignore[attr-defined]
     now = datetime.now(UTC)
-    async with open_http(timeout=timedelta(seconds=10)) as http:
+    async with open_http(timeout=timedelta(seconds=10), api_url=sandbox.url) as http:
         github = GitHub(
             http,
             api_url=sandbox.url,

@@ -19,9 +19,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from github_banners.serving.run import claim_port
 
-from tests.acceptance.processes import environment, reachable_dir, running
+from tests.acceptance.processes import environment, free_port, reachable_dir, running
 
 pytestmark = [
     pytest.mark.benchmark,
@@ -115,7 +114,7 @@ def test_cached_pictures() -> None:
             os.sched_setaffinity(int(thread), {0})
         body = served.get(PATH, accept_encoding="identity").content
         (folder / "banner.svg").write_bytes(body)
-        ports = [claim_port("127.0.0.1", 0) for _ in range(2)]
+        ports = [free_port() for _ in range(2)]
         (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=ports[0]))
         nginx = ["taskset", "-c", "0", "nginx", "-c", str(folder / "nginx.conf")]
         url = f"http://127.0.0.1:{ports[0]}/banner.svg"

@@ -34,7 +34,7 @@ from github_banners.github.accounts import accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.holders import group_by_holder
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
 from github_banners.messages.tracing import Traced
 from github_banners.model import Clock, utc_now
 from github_banners.serving.access import Measured
@@ -190,7 +190,7 @@ def _make_application(
 
 @asynccontextmanager
 async def _open_github(settings: Settings, *, clock: Clock) -> AsyncIterator[GitHub]:
-    async with open_http(timeout=settings.request_timeout) as http:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         yield GitHub(
             http,
             api_url=settings.github_api_url,

@@ -15,7 +15,7 @@ import structlog
 from github_banners.database import banners, queue, users
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownUser
-from github_banners.model import Clock, Owner, Portfolio
+from github_banners.model import Clock, Owner, Portfolio, Stats
 from github_banners.stats.counting import count
 
 _log = structlog.get_logger(__name__)
@@ -30,8 +30,14 @@ _RETRY_AFTER = timedelta(minutes=1)
 class AsksMany(Protocol):
     """What is needed of GitHub."""
 
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
-        """Ask about owners seen before; each gets an answer or its own error, in their order."""
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
+        """
+        Ask about owners seen before; each gets an answer or its own error, in their order.
+
+        `previous` are the numbers known so far, by owner's id: a steep fall is confirmed first.
+        """
 
 
 class Refresh:
@@ -67,9 +73,11 @@ class Refresh:
         """
         async with self._database.transaction() as connection:
             due = await queue.lease_due_users(connection, now=self._clock(), limit=BATCH_SIZE)
+            known = await users.select_snapshots(connection, [owner.id for owner in due])
         if due:
             asked_at = self._clock()
-            answers = await self._github.fetch_many(due)
+            previous = {snapshot.owner.id: snapshot.stats for snapshot in known}
+            answers = await self._github.fetch_many(due, previous=previous)
             await self._save(dict(zip(due, answers, strict=True)), asked_at)
         return len(due)
 

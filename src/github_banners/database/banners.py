@@ -108,6 +108,17 @@ async def insert_banner(
     raise LookupError(f"owner {owner_id} can have none of the names {', '.join(names)}")
 
 
+async def count_banners(conn: Connection, owner_id: int, *, limit: int) -> int:
+    """
+    Count an owner's permanent banners, but no further than `limit`.
+
+    Exact within the transaction of `insert_banner`, which locks the owner's row.
+    """
+    query = "select count(*) from (select from banners where owner_id = %s limit %s) as counted"
+    row = await (await conn.execute(query, [owner_id, limit])).fetchone()
+    return int(row[0]) if row else 0
+
+
 async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) -> list[int]:
     """
     Note when banners were last asked for, by name; gives their owners' ids, to be scheduled anew.

@@ -7,11 +7,13 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
 from github_banners.settings import Secret
@@ -24,6 +26,34 @@ _SECONDARY_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _HOPELESS_PAUSE = timedelta(hours=1)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Priority(StrEnum):
+    """Who needs an answer; those who need it less leave a share of every account's hour to others."""
+
+    KNOWN = "known"
+    """Somebody waits for an owner who has, or had, a banner here."""
+    UNKNOWN = "unknown"
+    """Somebody waits for a name never seen: invented ones must not spend what others need."""
+    STALE = "stale"
+    """Somebody has looked at old numbers and does not wait for newer ones."""
+    BACKGROUND = "background"
+    """Nobody has looked."""
+
+    @property
+    def reserved_share(self) -> float:
+        """Tell which share of an account's hour is left to those who come first, 0 to 1."""
+        return _RESERVED_SHARES[self]
+
+
+_RESERVED_SHARES = {
+    Priority.KNOWN: 0.0,
+    Priority.UNKNOWN: 0.1,
+    Priority.STALE: 0.1,
+    Priority.BACKGROUND: 0.3,
+}
+# Sixty an hour are few: people get half of them.
+_RESERVED_OF_ANONYMOUS = {Priority.BACKGROUND: 0.5}
 
 
 @dataclass(slots=True, eq=False)
@@ -87,19 +117,33 @@ class Account:
             return room.remaining - under_way
         return self.limit(resource) - under_way
 
+    @property
+    def is_anonymous(self) -> bool:
+        """Tell whether these are the requests that an address has without a token."""
+        return all(key.token is None for key in self.keys)
+
+    def reserve(self, resource: Resource, priority: Priority) -> int:
+        """Count the points that a priority has to leave to others."""
+        share = priority.reserved_share
+        if self.is_anonymous:
+            share = _RESERVED_OF_ANONYMOUS.get(priority, share)
+        return math.ceil(share * self.limit(resource))
+
     def limit(self, resource: Resource) -> int:
         """Count what this account can pay for in an hour."""
         room = self.rooms.get(resource)
-        is_anonymous = all(key.token is None for key in self.keys)
-        usual = _ANONYMOUS_LIMITS[resource] if is_anonymous else _TOKEN_LIMIT
+        usual = _ANONYMOUS_LIMITS[resource] if self.is_anonymous else _TOKEN_LIMIT
         # A limit of zero is told to whom GitHub did not recognise: not for good.
         return room.limit or usual if room is not None else usual
 
-    def may_pay(self, resource: Resource, *, now: datetime) -> bool:
+    def may_pay(
+        self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN
+    ) -> bool:
         """Tell whether to ask with this account now."""
         is_awake = not all(key.rests(now=now) for key in self.keys)
         is_parked = self._is_parked(resource, now=now)
-        return is_awake and not is_parked and self.room(resource, now=now) > 0
+        spare = self.room(resource, now=now) - self.reserve(resource, priority)
+        return is_awake and not is_parked and spare > 0
 
     def note_room(self, room: Room) -> None:
         """Take what an answer says is left; answers can overtake each other, so the least counts."""
@@ -154,13 +198,14 @@ def choose(
     resource: Resource,
     *,
     now: datetime,
+    priority: Priority = Priority.KNOWN,
     without: Collection[Key] = (),
 ) -> Key | None:
     """Pick a key of the account with the most room; None when nobody can pay."""
     keys = [
         key
         for account in accounts
-        if account.may_pay(resource, now=now)
+        if account.may_pay(resource, now=now, priority=priority)
         for key in account.keys
         if key not in without and not key.rests(now=now)
     ]

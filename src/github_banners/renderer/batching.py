@@ -76,8 +76,9 @@ class Batcher:
         return await picture.result
 
     async def close(self) -> None:
-        """Cancel the calls that are in flight, and send no more."""
-        self._waiting.clear()
+        """Cancel the calls that are in flight and what waits for one."""
+        while self._waiting:
+            self._waiting.popleft().result.cancel()
         await cancel([*self._calls, *([self._timer] if self._timer is not None else [])])
 
     def _check(self) -> None:

@@ -6,6 +6,7 @@ processes; it goes on when they give up, and serves the next request. Nothing he
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
+from github_banners.log_throttle import LogThrottle
 from github_banners.model import Clock, Portfolio, Snapshot, microseconds
 from github_banners.stats.counting import count
 from github_banners.stats.deadline import Deadline
@@ -88,6 +90,7 @@ class Lookup:
         self._clock = clock
         trust = trust or Trust(clock=clock)
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
+        self._throttle = LogThrottle(time.monotonic)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
         self._saving = Saving(database=database, clock=clock, note=self._known.note)
@@ -261,7 +264,10 @@ class Lookup:
         elif isinstance(error, BannersError):
             self._known.refuse(subject, error, during=_FAILED_FOR)
         elif error is not None:
-            _log.error("lookup.flight_failed", subject=subject, exc_info=error)
+            # What we did not foresee must not be asked again with every request either.
+            self._known.refuse(subject, GitHubUnavailable(), during=_FAILED_FOR)
+            if self._throttle.allows((subject, type(error))):
+                _log.error("lookup.flight_failed", subject=subject, exc_info=error)
 
     async def _ask_in_turn(self, known: Snapshot, ask: Ask, *, may_wait: bool) -> Snapshot:
         """Ask about an owner, unless another process has asked or, if it `may_wait`, is asking."""
@@ -292,7 +298,8 @@ class Lookup:
 
     async def _ask_by_id(self, known: Snapshot, charge: Charge) -> Snapshot:
         try:
-            return self._keep(await self._github.fetch_again(known.owner), known, charge)
+            portfolio = await self._github.fetch_again(known.owner, previous=known.stats)
+            return self._keep(portfolio, known, charge)
         except UnknownUser:
             return self._bury(known)
 

@@ -11,7 +11,8 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from github_banners.storage.pictures import (
 _LOCKS = ".locks"  # no banner's path begins with a dot
 _DRAFT_ENDING = ".draft"
 _WRITERS = 8
+_MAX_BATCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,9 @@ class Store:
     `is_available` says whether the last try reached the disk, for readiness.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
+        self._monotonic = monotonic
         self._opened: LocalStore | None = None
         self.is_available = True
         # Its own threads: who waits for a lock must not hold up the rest of the program.
@@ -123,6 +126,7 @@ class Store:
         Store several pictures, each for itself: one result each, an error in place of raising it.
 
         They are written one after another in one thread, so that no two locks are ever held at once.
+        What has not begun within three seconds is unavailable: the caller waits for five.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._put_each, banners)
@@ -146,7 +150,11 @@ class Store:
 
     def _put_each(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
         results: list[Stored | Exception] = []
+        until = self._monotonic() + _MAX_BATCH_SECONDS
         for banner in banners:
+            if self._monotonic() > until:
+                results.append(StorageUnavailable("the store is too slow for the whole batch"))
+                continue
             try:
                 name = parse_path(banner.url_path)
                 results.append(self._put(name, banner.banner_info, banner.version))

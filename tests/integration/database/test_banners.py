@@ -4,6 +4,7 @@ import pytest
 
 from github_banners.database.banners import (
     Banner,
+    count_banners,
     insert_banner,
     select_banner_with_snapshot,
     touch_banners,
@@ -51,6 +52,16 @@ async def test_a_banner_is_found_by_its_name_in_any_case(conn: Connection) -> No
     assert banner.created_at == banner.updated_at == banner.last_requested_at == NOON
     assert await find(conn, "User-Dark") == banner
     assert await select_banner_with_snapshot(conn, "user-darker") is None
+
+
+async def test_count_banners_of_one_owner_stops_at_the_limit(conn: Connection) -> None:
+    await upsert_portfolios(conn, [answer(1), answer(2)])
+    for theme in (Theme.DARK, Theme.AUTO, Theme.DEFAULT):
+        await insert(conn, look=Look(theme=theme))
+    await insert(conn, 2, login="Other")
+    counted = [await count_banners(conn, 1, limit=limit) for limit in (1, 3, 10)]
+    assert counted == [1, 3, 3]
+    assert await count_banners(conn, 9, limit=10) == 0
 
 
 async def test_a_banner_and_its_numbers_are_read_together(conn: Connection) -> None:
