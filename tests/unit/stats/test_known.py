@@ -11,7 +11,7 @@ import pytest
 
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, DatabaseUnavailable, GitHubUnavailable, UnknownUser
-from github_banners.model import Owner, Portfolio
+from github_banners.model import Owner, Portfolio, Stats
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.known import Known
@@ -49,7 +49,7 @@ class RefusingGitHub:
     async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         raise self._error(login) from ValueError(bytearray(20_000))
 
-    async def fetch_again(self, owner: Owner) -> Portfolio:
+    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
         raise NotImplementedError
 
 
