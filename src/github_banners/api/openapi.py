@@ -36,12 +36,15 @@ _ABOUT = """\
 Live banners of a developer's GitHub work.
 
 - `HEAD` works wherever `GET` does.
-- Names and values of options may be written in any case; names that do not exist are ignored.
-- A client that shows pictures only (its `Accept` has `image/` and not `text/html`, or the address
-  ends in `.svg` or `.png`) gets every refusal as a drawn explanation, with status 200.
+- Names and values of options may be written in any case, and an empty value is the default. Names
+  that do not exist are ignored; one that is close to an option is named in JSON as `unknown`.
+- A client that shows pictures only (its `Accept` has `image/` and not `text/html`, the address ends
+  in `.svg` or `.png` or has such a `format`, it sends `Sec-Fetch-Dest: image`, or is GitHub's image
+  proxy) gets every error as a drawn explanation, with status 200.
+- Types may be written as other services' themes, and locales as `pt_BR` or `de-AT`.
 - PNG is twice as large, light where an SVG is both, and still. Its fonts cover Latin, Greek and
-  Cyrillic; a box stands for each other character. Where it can't be drawn in time, or something is
-  to be explained, the answer is SVG: the `Content-Type` counts.
+  Cyrillic; a box stands for each other character. Where it can't be drawn in time the answer is
+  SVG: the `Content-Type` counts.
 """
 _ABOUT_MAKING = """\
 The same wish gets the same address again. Options may be written as in an address, too: lists with
@@ -59,6 +62,11 @@ _NAME: Node = {
     "type": "string",
     "description": "the name of a permanent banner, in any case",
     "examples": ["torvalds-dark"],
+}
+_UNKNOWN: Node = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "description": "options that do not exist, each with the one that was probably meant",
 }
 _BUSY = (TooManyRequests, Unavailable)
 _HEADERS = {
@@ -80,13 +88,14 @@ _ALIASES = {
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An owner's numbers; `stale` ones are older than the soft TTL."""
+    """An owner's numbers; `stale` ones are older than the soft TTL, `unknown` are misspelt options."""
 
     username: str
     display_name: str | None
     stats: Stats
     fetched_at: datetime
     stale: bool
+    unknown: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def describe(*, formats: Sequence[str], version: str, base_path: str = "") -> Node:
@@ -172,7 +181,9 @@ def _permanent(formats: Sequence[str]) -> Node:
 
 def _make() -> Node:
     url: Node = {"type": "string", "examples": ["/banners/torvalds-dark"]}
-    made = {"application/json": {"schema": _object({"url": url})}}
+    schema = _object({"url": url})
+    schema["properties"]["unknown"] = _UNKNOWN
+    made = {"application/json": {"schema": schema}}
     wish = _object({"username": _USERNAME}) | {"title": "Wish"}
     wish["properties"] |= {name: option_schema(name) for name in OPTIONS}
     return {
@@ -258,6 +269,7 @@ def _refusal(sentences: Sequence[str], *, header: str | None, is_input: bool = F
         field = {"type": "string", "description": "which input is wrong"}
         problem |= {"field": field, "allowed": allowed}
     schema = _object(problem)
+    schema["properties"]["unknown"] = _UNKNOWN
     if is_input:
         schema["properties"]["meant"] = {"type": "string", "description": "the nearest of those"}
     return {
