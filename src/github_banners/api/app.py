@@ -32,7 +32,7 @@ from github_banners.database.connect import Database, error_text
 from github_banners.database.migrations import migrate
 from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import accounts_of
+from github_banners.github.accounts import Budget, accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.holders import group_by_holder
@@ -47,6 +47,7 @@ from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.serving.workshop import Workshop
 from github_banners.settings import Settings
+from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.trust import Trust
@@ -78,8 +79,9 @@ async def open_api(
     `neighbours` draw, store and hand on what is new.
     """
     async with AsyncExitStack() as stack:
-        github = await stack.enter_async_context(_open_github(settings, clock=clock))
         database = await stack.enter_async_context(Database(conninfo))
+        budget = ReservedBudget(database, clock=clock)
+        github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
         trust = Trust(clock=clock)
         ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
         lookup = Lookup(
@@ -194,7 +196,9 @@ def _make_application(
 
 
 @asynccontextmanager
-async def _open_github(settings: Settings, *, clock: Clock) -> AsyncIterator[GitHub]:
+async def _open_github(
+    settings: Settings, *, budget: Budget, clock: Clock
+) -> AsyncIterator[GitHub]:
     async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         yield GitHub(
             http,
@@ -202,6 +206,7 @@ async def _open_github(settings: Settings, *, clock: Clock) -> AsyncIterator[Git
             accounts=accounts_of(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
+            budget=budget,
         )
 
 
