@@ -14,6 +14,7 @@ from github_banners.cli.base import (
     default_data_dir,
     fail,
     read_settings,
+    require_unix,
     run_service,
     running_service,
     sandbox_room,
@@ -23,6 +24,8 @@ from github_banners.cli.wishes import advice, wishes_of, with_wishes
 from github_banners.errors import InvalidInput, NotFound, Unavailable
 from github_banners.look import Look, parse_login, parse_look
 from github_banners.settings import VARIABLES, Settings
+from github_banners.settings.addresses import find_listen_address, to_netloc
+from github_banners.settings.environment import SYNONYMS, is_set
 
 
 @app.command(short_help="Draw one banner, without a database.")
@@ -93,13 +96,15 @@ def check() -> None:
     everything needed works, 1 when something does not answer as it should, 2 when settings are
     wrong.
     """
+    require_unix()
     from github_banners.checkup import check_up
     from github_banners.model import utc_now
     from github_banners.serving.event_loop import run
     from github_banners.serving.logs import Redact
 
     settings = read_settings(is_quiet=True)
-    chosen = [name for name in VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    names = [*VARIABLES, *SYNONYMS.values()]
+    chosen = [name for name in names if is_set(os.environ, name)]
     data_dir = settings.data_dir or default_data_dir()
     checking = check_up(
         settings,
@@ -155,8 +160,12 @@ def sandbox(
 
     Let `serve`, `render` and `check` ask it with GITHUB_API_URL. Goes on until Ctrl-C.
     """
+    require_unix()
     from github_banners.serving.server import open_listener
 
+    address, warning = find_listen_address(host)
+    if warning is not None:
+        raise typer.BadParameter(f"an address such as 127.0.0.1, not {host!r}", param_hint="--host")
     start_logs(Settings.from_environment(_logging_only()))
     github = sandbox_room().create_app(
         seed=seed,
@@ -167,16 +176,16 @@ def sandbox(
         tokens=dict(_token(one) for one in token or []) or None,
         budget=budget,
     )
-    listener = open_listener(host, port)
+    listener = open_listener(address, port)
     with running_service():
-        run_service(_serve_sandbox(github, host, listener))
+        run_service(_serve_sandbox(github, address, listener))
 
 
 async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:
     from github_banners.serving.server import listening, port_number, wait_for_shutdown
 
     async with listening(github, listener) as server:
-        typer.echo(f"A GitHub to try things on: http://{host}:{port_number(listener)}")
+        typer.echo(f"A GitHub to try things on: http://{to_netloc(host, port_number(listener))}")
         await wait_for_shutdown(server)
 
 

@@ -26,6 +26,7 @@ from github_banners.errors import Misconfigured
 from github_banners.serving.cached import CachedResponses
 from github_banners.serving.event_loop import on_first_signal
 from github_banners.serving.protocol import Connections, HttpProtocol, Limits
+from github_banners.settings.addresses import to_netloc
 
 _log = structlog.get_logger(__name__)
 
@@ -43,26 +44,38 @@ _RETURN_ZERO = struct.pack("HBBI", 6, 0, 0, 0)  # one instruction of a packet fi
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
     """
-    Listen on a port; 0 picks a free one.
+    Listen on a port of an address; 0 picks a free one. `name` is the variable that has set it.
 
     :raises Misconfigured: it is taken, or not ours to take
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    # A port whose last connections are in TIME_WAIT is free.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setblocking(False)
+    listener = None
     try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        # A port whose last connections are in TIME_WAIT is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError as error:
-        listener.close()
+        if listener is not None:
+            listener.close()
+        reason = error.strerror or str(error)
         raise Misconfigured(
-            f"Can't listen on {host}:{port}: {error.strerror}. Set HOST and PORT to a free address."
+            f"Can't listen on {to_netloc(host, port)}: {reason}. {_advice(error, name)}"
         ) from error
     return listener
+
+
+def _advice(error: OSError, name: str) -> str:
+    """Say what to do about a port that can't be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return f"Set {name} to a free port, or stop what listens there."
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"Set {name} to a port above 1023."
+    return f"Set HOST and {name} to a free address of this machine."
 
 
 def port_number(listener: socket.socket) -> int:
