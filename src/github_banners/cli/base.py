@@ -147,6 +147,8 @@ def fail_with(error: BannersError) -> NoReturn:
 
 
 def fail(*lines: str, code: int = 2) -> NoReturn:
-    """End with a sentence and a code."""
-    typer.echo("\n".join(lines), err=True)
+    """End with sentences, a line each, and a code."""
+    from github_banners.serving.terminal import escape_controls
+
+    typer.echo("\n".join(map(escape_controls, lines)), err=True)
     sys.exit(code)

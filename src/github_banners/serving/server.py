@@ -38,6 +38,7 @@ _RESERVED_DESCRIPTORS = 200
 _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
 _ACCEPT_AGAIN_SECONDS = 0.5
+_MAX_RESPONSE_BYTES = 1 << 20
 _SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
 _SO_ATTACH_FILTER = 26
 _RETURN_ZERO = struct.pack("HBBI", 6, 0, 0, 0)  # one instruction of a packet filter: pass 0 bytes
@@ -306,18 +307,26 @@ async def wait_for_shutdown(
 async def wait_until_answering(listener: socket.socket, *servers: asyncio.Task[None]) -> None:
     """Wait until somebody answers on a socket; a server that fails before is raised."""
     host, port = listener.getsockname()[:2]
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    asking = asyncio.create_task(_request_health(address, port), name="wait until answering")
+    asking = asyncio.create_task(request_path(host, port, "/healthz"), name="wait until answering")
     done, _ = await asyncio.wait({asking, *servers}, return_when=asyncio.FIRST_COMPLETED)
     asking.cancel()
     for task in done:
         task.result()
 
 
-async def _request_health(host: str, port: int) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    await reader.read()
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
+async def request_path(host: str, port: int, path: str) -> bytes:
+    """
+    Request a path from whoever listens on an address of this machine; returns the whole response.
+
+    :raises OSError: nobody does, or the connection was lost
+    """
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        return await reader.read(_MAX_RESPONSE_BYTES)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
