@@ -1,4 +1,4 @@
-# Everything a developer types. Needs Python 3.11 or newer and nothing else.
+# Everything a developer types. Needs Python 3.11 to 3.14 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ help: ## say what can be made
 install: $(RUNTIME) ## build .venv, and in it the command github-banners
 
 demo: $(RUNTIME) ## try it: a built-in GitHub, invented users, a database of its own
-	@exec $(BIN)/github-banners serve --demo
+	@LOG_FORMAT=$${LOG_FORMAT:-text} exec $(BIN)/github-banners serve --demo
 
 serve: $(RUNTIME) ## serve real users: GITHUB_TOKENS=... make serve
 	@exec $(BIN)/github-banners serve
@@ -67,8 +67,8 @@ clean: ## remove .venv and caches
 
 # The packages are pinned by their hashes; the project itself is built without fetching anything.
 $(RUNTIME): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
+		{ echo "Python 3.11, 3.12, 3.13 or 3.14 is needed: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing packages (some 60 MB, once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt

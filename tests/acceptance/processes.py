@@ -39,9 +39,9 @@ class Running:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Nothing but what is set here: no setting of the machine's own gets in."""
+    """Nothing but what is set here: no setting of the machine's own gets in; logs can be read."""
     kept = {name: value for name, value in os.environ.items() if name in _OURS}
-    return {**kept, **settings}
+    return {**kept, "LOG_FORMAT": "text", **settings}
 
 
 @contextmanager
