@@ -150,7 +150,7 @@ class Banners:
         )
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
-        (snapshot,) = await select_snapshots(connection, [owner.id])
+        (snapshot,) = await select_snapshots(connection, [owner.id], now=now)
         return row, snapshot, is_new
 
     async def _store(self, banner: Row, snapshot: Snapshot, deadline: Deadline) -> None:
@@ -186,7 +186,8 @@ class Banners:
             return known, key[1]
 
     async def _read(self, name: str, deadline: Deadline) -> tuple[Snapshot, Look]:
-        read, asked_at = partial(select_banner_with_snapshot, name=name), self._clock()
+        asked_at = self._clock()
+        read = partial(select_banner_with_snapshot, name=name, now=asked_at)
         found = await self._database.ask(read, within_seconds=deadline.grant_database())
         if found is None:
             raise UnknownBanner(name)

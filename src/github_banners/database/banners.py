@@ -14,10 +14,11 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import users
-from github_banners.database.connect import Connection
+from github_banners.database.session import Connection
+from github_banners.database.versions import latest_version
 from github_banners.errors import TooManyBanners
 from github_banners.look import Look, canonical
-from github_banners.model import Snapshot, microseconds
+from github_banners.model import MAX_CLOCK_SKEW, Snapshot, microseconds
 
 COLUMNS = SQL(
     "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"
@@ -57,13 +58,15 @@ def banner_of(row: Sequence[Any]) -> Banner:
     return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=Look), *rest)
 
 
-def banner_with_snapshot_of(row: Sequence[Any]) -> tuple[Banner, Snapshot]:
+def banner_with_snapshot_of(
+    row: Sequence[Any], *, now: datetime | None = None
+) -> tuple[Banner, Snapshot]:
     """Read a row of COLUMNS and then `users.COLUMNS`."""
-    return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:])
+    return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:], now=now)
 
 
 async def select_banner_with_snapshot(
-    conn: Connection, name: str
+    conn: Connection, name: str, *, now: datetime | None = None
 ) -> tuple[Banner, Snapshot] | None:
     """Find an active banner and its owner's numbers, in any case of letters."""
     query = SQL(
@@ -71,7 +74,7 @@ async def select_banner_with_snapshot(
         " where banners.name = %s and banners.is_active"
     ).format(COLUMNS, users.COLUMNS)
     row = await (await conn.execute(query, [name.lower()])).fetchone()
-    return banner_with_snapshot_of(row) if row else None
+    return banner_with_snapshot_of(row, now=now) if row else None
 
 
 async def insert_banner(
@@ -129,7 +132,10 @@ async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) 
         with asked as (
             select banners.id, asked.at
             from unnest(%s::text[], %s::timestamptz[]) as asked (name, at)
-            join banners on banners.name = asked.name and banners.last_requested_at < asked.at
+            join banners on banners.name = asked.name and (
+                banners.last_requested_at < asked.at
+                or banners.last_requested_at > asked.at + %s
+            )
             order by banners.id
             for update of banners
         )
@@ -137,7 +143,8 @@ async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) 
         from asked where asked.id = banners.id
         returning banners.owner_id
     """
-    cursor = await conn.execute(query, [list(requested_at), list(requested_at.values())])
+    parameters = [list(requested_at), list(requested_at.values()), MAX_CLOCK_SKEW]
+    cursor = await conn.execute(query, parameters)
     return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
 
 
@@ -159,7 +166,8 @@ async def _start_refreshing(conn: Connection, owner_id: int, at: datetime) -> in
     row = await (await conn.execute(query, [at, owner_id])).fetchone()
     if row is None:
         raise LookupError(f"no owner {owner_id} is kept")
-    return int(row[0])
+    version = int(row[0])
+    return version if version <= latest_version(at) else 0
 
 
 async def _insert(

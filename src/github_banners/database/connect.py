@@ -24,7 +24,7 @@ from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
 
-__all__ = ["Connection", "Database", "error_text", "is_lost", "unavailable"]
+__all__ = ["Connection", "Database", "error_text", "is_database_error", "is_lost", "unavailable"]
 
 T = TypeVar("T")
 
@@ -282,6 +282,11 @@ async def _wait_in_steps(task: asyncio.Task[Any], seconds: float) -> None:
 
 async def _knock(conn: Connection) -> None:
     """Do nothing in a transaction."""
+
+
+def is_database_error(error: BaseException) -> bool:
+    """Tell whether the driver has raised an error, which then says all there is to say."""
+    return isinstance(error, psycopg.Error)
 
 
 def is_lost(cause: BaseException | None) -> bool:

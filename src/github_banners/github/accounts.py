@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
+from github_banners.github.pace import Pace
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
 from github_banners.settings import Secret
 
@@ -54,6 +56,33 @@ _RESERVED_SHARES = {
 }
 # Sixty an hour are few: people get half of them.
 _RESERVED_OF_ANONYMOUS = {Priority.BACKGROUND: 0.5}
+
+
+class Budget(Protocol):
+    """Who says whether an account may be spent, where several processes spend it."""
+
+    async def reserve(self, account: "Account", resource: Resource, priority: Priority) -> bool:
+        """Take one point, if there is one for this priority."""
+
+    def settle(self, account: "Account", resource: Resource) -> None:
+        """Note that a reserved point is spent."""
+
+    def observe(self, account: "Account", resource: Resource, room: Room | None) -> None:
+        """Note what GitHub says is left after a request; None where it does not say."""
+
+
+class OwnBudget:
+    """The budget of a process that is alone: GitHub's headers are all that counts."""
+
+    async def reserve(self, account: "Account", resource: Resource, priority: Priority) -> bool:
+        """Agree: what is left was looked at when the account was chosen."""
+        return True
+
+    def settle(self, account: "Account", resource: Resource) -> None:
+        """Note nothing: the account counts what is under way."""
+
+    def observe(self, account: "Account", resource: Resource, room: Room | None) -> None:
+        """Note nothing: the account does."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +125,8 @@ class Account:
     """
     One payer with its keys: what is left, and when it may pay again.
 
-    `holder_id` is GitHub's number of whoever the keys belong to, None while that is not known.
+    `holder_id` is GitHub's number of whoever the keys belong to, None while that is not known;
+    `sharers` counts the processes that spend it, this one included.
     """
 
     keys: list[Key]
@@ -104,6 +134,8 @@ class Account:
     rooms: dict[Resource, Room] = field(default_factory=dict)
     parked_until: dict[Resource, datetime] = field(default_factory=dict)
     slowdowns: int = 0
+    pace: Pace = field(default_factory=Pace)
+    sharers: int = 1
 
     def __post_init__(self) -> None:
         for key in self.keys:
@@ -116,6 +148,12 @@ class Account:
         if room is not None and room.reset_at > now:
             return room.remaining - under_way
         return self.limit(resource) - under_way
+
+    @property
+    def name(self) -> str:
+        """Name the account where processes share what is known of it; never by a token."""
+        key = self.keys[0]
+        return key.name if self.holder_id is None else f"user-{self.holder_id}"
 
     @property
     def is_anonymous(self) -> bool:

@@ -21,7 +21,7 @@ import structlog
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github import graphql, rest
-from github_banners.github.accounts import Account, Priority
+from github_banners.github.accounts import Account, Budget, Priority
 from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, Reply, Resource
 from github_banners.github.sender import ANOTHER_MAY_PAY, WORTH_A_RETRY, Refused, Sender
 from github_banners.log_throttle import LogThrottle
@@ -52,8 +52,16 @@ class GitHub:
         accounts: list[Account],
         timeout: timedelta,
         clock: Clock,
+        budget: Budget | None = None,
     ) -> None:
-        self.sender = Sender(http, api_url=api_url, accounts=accounts, clock=clock, timeout=timeout)
+        self.sender = Sender(
+            http,
+            api_url=api_url,
+            accounts=accounts,
+            clock=clock,
+            timeout=timeout,
+            budget=budget,
+        )
         self._timeout = timeout
         self._clock = clock
         self._throttle = LogThrottle(time.monotonic)

@@ -6,9 +6,10 @@ It knows no owner and no repository: what a good answer is, the caller's reader 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import httpx2
@@ -19,7 +20,9 @@ from github_banners import __version__
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.accounts import (
     Account,
+    Budget,
     Key,
+    OwnBudget,
     Priority,
     choose,
     note_failure,
@@ -107,14 +110,18 @@ class Sender:
         accounts: list[Account],
         clock: Clock,
         timeout: timedelta = timedelta(seconds=10),
+        budget: Budget | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._http = http
         self._api_url = api_url
         self._accounts = accounts
         self._clock = clock
         self._timeout = timeout
+        self._budget = budget or OwnBudget()
         self._monotonic = monotonic
+        self._sleep = sleep
         self._large_responses = make_large_response_slots()
         self._throttle = LogThrottle(monotonic)
 
@@ -191,15 +198,16 @@ class Sender:
         self, request: Request, read: Callable[[Reply], T | Failure], priority: Priority
     ) -> T:
         failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has anything left")
-        tried: list[Key] = []
-        while key := choose(
-            self._accounts,
-            request.resource,
-            now=self._clock(),
-            priority=priority,
-            without=tried,
-        ):
-            answer = await self._try(request, key, read)
+        resource, tried = request.resource, list[Key]()
+        while key := await self._choose(resource, priority, tried):
+            account = key.account
+            if not await self._budget.reserve(account, resource, priority):
+                tried += account.keys
+                continue
+            try:
+                answer = await self._try(request, key, read)
+            finally:
+                self._budget.settle(account, resource)
             if not isinstance(answer, Failure):
                 return answer
             failure = answer
@@ -207,6 +215,24 @@ class Sender:
                 break
             tried += spoken_of(key, failure)
         raise Refused(failure)
+
+    async def _choose(
+        self, resource: Resource, priority: Priority, tried: Sequence[Key]
+    ) -> Key | None:
+        """Choose who pays; what nobody waits for waits until GitHub has worked less for an account."""
+        is_paced = priority is Priority.BACKGROUND and resource is Resource.GRAPHQL
+        while True:
+            now, pauses = self._monotonic(), dict[Key, float]()
+            for account in self._accounts if is_paced else ():
+                if pause := account.pace.pause_seconds(now, sharers=account.sharers):
+                    pauses |= dict.fromkeys(account.keys, pause)
+            choose_from = partial(
+                choose, self._accounts, resource, now=self._clock(), priority=priority
+            )
+            key = choose_from(without=[*tried, *pauses])
+            if key is not None or choose_from(without=tried) is None:
+                return key
+            await self._sleep(min(pauses.values()))
 
     async def _try(
         self, request: Request, key: Key, read: Callable[[Reply], T | Failure]
@@ -245,21 +271,23 @@ class Sender:
             return Failure(FailureKind.UNREADABLE, f"the reader failed: {reason}")
 
     async def _send_once(self, request: Request, key: Key) -> Reply:
-        begun_at = self._monotonic()
+        begun_at, room = self._monotonic(), None
         try:
-            with key.paying(request.resource):
+            with key.paying(request.resource), key.account.pace.measure(self._monotonic):
                 # The client's own time-out is for each piece: a trickle would never end.
                 async with asyncio.timeout(self._timeout.total_seconds()):
                     reply = await self._exchange(request, key)
+            room = read_room(reply, resource=request.resource, now=self._clock())
         except UnreadableBody as error:
             raise Refused(Failure(FailureKind.UNREADABLE, str(error))) from error
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
             host = httpx2.URL(request.url).host
             reason = describe_error(error, host=host)
             raise Refused(Failure(FailureKind.UNREACHABLE, reason)) from error
-        room = read_room(reply, resource=request.resource, now=self._clock())
-        if room is not None:
-            key.account.note_room(room)
+        finally:
+            if room is not None:
+                key.account.note_room(room)
+            self._budget.observe(key.account, request.resource, room)
         _log.debug(
             "github.asked",
             resource=request.resource,

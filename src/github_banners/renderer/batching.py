@@ -127,9 +127,9 @@ class Batcher:
             outcomes = await self._store_many([picture.banner for picture in pictures])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each is told
             outcomes = [error] * len(pictures)
-        stored = sum(isinstance(outcome, StoreAnswer) for outcome in outcomes)
-        failed = len(outcomes) - stored
-        _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
+        if stored := sum(isinstance(outcome, StoreAnswer) for outcome in outcomes):
+            failed = len(outcomes) - stored
+            _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
         for picture, outcome in zip(pictures, outcomes, strict=True):
             _set_outcome(picture.result, outcome)
 

@@ -65,13 +65,16 @@ class Saving:
 
     async def _upsert(self, portfolio: Portfolio, stats: Stats) -> None:
         async with self._database.transaction() as connection:
-            saved = await users.upsert_portfolios(connection, [(portfolio, stats)])
+            saved = await users.upsert_portfolios(
+                connection, [(portfolio, stats)], now=self._clock()
+            )
         for snapshot in saved:
             self._note(snapshot)
 
     async def _mark_gone(self, owner_id: int) -> None:
         async with self._database.transaction() as connection:
-            await users.mark_gone(connection, owner_id, asked_at=self._clock())
+            now = self._clock()
+            await users.mark_gone(connection, owner_id, asked_at=now, now=now)
 
     def _end(self, owner_id: int, task: asyncio.Task[None]) -> None:
         if self._tasks.get(owner_id) is task:

@@ -194,8 +194,10 @@ async def test_a_call_that_fails_fails_each_picture(
     batcher: Batcher, storage: Storage, error: Exception
 ) -> None:
     storage.error = error
-    results = await asyncio.gather(*start(batcher, range(3)), return_exceptions=True)
+    with capture_logs() as lines:
+        results = await asyncio.gather(*start(batcher, range(3)), return_exceptions=True)
     assert results == [error] * 3
+    assert lines == []
     storage.error = None
     assert (await batcher.store(picture(9))).url == "/banners/b-9"
 
