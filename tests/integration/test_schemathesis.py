@@ -56,11 +56,14 @@ def service() -> Iterator[Running]:
             yield served
 
 
+def asks_for_picture(case: Any) -> bool:
+    """Whether an error is drawn, with status 200."""
+    return str((case.query or {}).get("format")).strip().lower() in {"svg", "png"}
+
+
 def is_understood(case: Any) -> bool:
     """Whether the parser takes what the document does not promise: `0` for `false`, other cases."""
-    # A query has no null: what stands there is an empty value, which is the default.
-    query = {name: "" if value is None else value for name, value in (case.query or {}).items()}
-    wishes = case.body if isinstance(case.body, dict) else query
+    wishes = case.body if isinstance(case.body, dict) else case.query
     try:
         parse_look(json.loads(json.dumps(wishes)))
     except InvalidInput:
@@ -71,7 +74,8 @@ def is_understood(case: Any) -> bool:
 @schema.parametrize()
 @settings(derandomize=True, deadline=None, max_examples=100)
 def test_the_service_keeps_to_its_document(case, service):
-    too_strict = [negative_data_rejection] if is_understood(case) else []
+    is_excused = asks_for_picture(case) or is_understood(case)
+    too_strict = [negative_data_rejection] if is_excused else []
     case.call_and_validate(base_url=service.url, excluded_checks=too_strict)
 
 
