@@ -17,6 +17,7 @@ class Paper:
     people: dict[str, Owner] = field(default_factory=dict)
     repositories: int = 3
     asked: list[str] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
     is_down: bool = False
     fails_next: int = 0
     under_way: int = 0
@@ -38,6 +39,7 @@ class Paper:
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[Portfolio | BannersError]:
+        self.batches.append(len(owners))
         answers: list[Portfolio | BannersError] = []
         for owner in owners:
             try:

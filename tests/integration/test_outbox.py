@@ -492,7 +492,14 @@ class Maker:
         self.github.gate.set()
         self.github.add("Ada", 7)
         clock = lambda: self.now  # noqa: E731
-        self.lookup = Lookup(database=self.database, github=self.github, ttls=Ttls(), clock=clock)
+        self.lookup = Lookup(
+            database=self.database,
+            github=self.github,
+            batch=self.github,
+            ttls=Ttls(),
+            clock=clock,
+            collect_seconds=0,
+        )
         self.open_banners()
         self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
 

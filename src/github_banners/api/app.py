@@ -32,7 +32,7 @@ from github_banners.database.connect import Database, error_text
 from github_banners.database.migrations import migrate
 from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import Budget, accounts_of
+from github_banners.github.accounts import Budget, Priority, accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.holders import group_by_holder
@@ -87,6 +87,7 @@ async def open_api(
         lookup = Lookup(
             database=database,
             github=github,
+            batch=Batch(github, clock=clock, priority=Priority.STALE),
             ttls=ttls,
             clock=clock,
             trust=trust,

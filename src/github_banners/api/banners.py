@@ -22,8 +22,9 @@ from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBann
 from github_banners.look import Look, canonical, parse_banner_name, permanent_names
 from github_banners.messages.shapes import StoreAsk
 from github_banners.model import Clock, Owner, Snapshot
+from github_banners.stats.charge import Charge
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.lookup import Answer, Charge, Lookup
+from github_banners.stats.lookup import Answer, Lookup
 from github_banners.stats.memory import Memory
 
 _log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ owner who can't be saved fails alone, and is retried less and less.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -21,6 +21,7 @@ from github_banners.database.versions import raise_remaining_banners
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.model import Clock, Owner, Portfolio, Stats
 from github_banners.stats.counting import count
+from github_banners.stats.identity import AsksMany
 
 _log = structlog.get_logger(__name__)
 
@@ -36,19 +37,6 @@ MAX_NOTED_REQUESTS = 1000
 """In one transaction."""
 
 _Answer: TypeAlias = tuple[Owner, Portfolio | Exception]
-
-
-class AsksMany(Protocol):
-    """What is needed of GitHub."""
-
-    async def fetch_many(
-        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
-        """
-        Ask about owners seen before; each gets an answer or its own error, in their order.
-
-        `previous` are the numbers known so far, by owner's id: a steep fall is confirmed first.
-        """
 
 
 class Refresh:

@@ -157,6 +157,36 @@ async def lease_user(
     return (await conn.execute(query, values)).rowcount == 1
 
 
+async def lease_users(
+    conn: Connection,
+    asked_at: Mapping[int, datetime],
+    *,
+    now: datetime,
+    lease: timedelta = _QUESTION_LEASE,
+) -> set[int]:
+    """Take the turns of several owners as `lease_user` does; returns the ids of those taken."""
+    query = """
+        with wanted as (
+            select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as wanted (id, asked_at)
+        ), free as (
+            select users.id from users join wanted on wanted.id = users.id
+            where users.fetched_at <= wanted.asked_at
+                and (users.leased_until is null or users.leased_until <= %(now)s)
+            order by users.id
+            for no key update of users skip locked
+        )
+        update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
+        returning users.id
+    """
+    values = {
+        "ids": list(asked_at),
+        "times": list(asked_at.values()),
+        "now": now,
+        "lease": lease,
+    }
+    return {owner_id for (owner_id,) in await (await conn.execute(query, values)).fetchall()}
+
+
 async def release_user(conn: Connection, owner_id: int, *, leased_until: datetime) -> None:
     """Give one turn back that came to nothing, unless it is somebody else's by now."""
     query = "update users set leased_until = null where id = %s and leased_until = %s"

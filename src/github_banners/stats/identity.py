@@ -5,9 +5,10 @@ An owner seen before is asked for by id, so that a rename is followed; the name 
 somebody else may hold it by now.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from github_banners.errors import UnknownUser
+from github_banners.errors import BannersError, UnknownUser
 from github_banners.model import Owner, Portfolio, Snapshot, Stats
 
 
@@ -19,6 +20,19 @@ class Asks(Protocol):
 
     async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
         """Ask about an owner seen before; a steep fall from `previous` numbers is confirmed first."""
+
+
+class AsksMany(Protocol):
+    """What is needed of GitHub where nobody waits."""
+
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
+        """
+        Ask about owners seen before; each gets an answer or its own error, in their order.
+
+        `previous` are the numbers known so far, by owner's id: a steep fall is confirmed first.
+        """
 
 
 async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[Portfolio]:

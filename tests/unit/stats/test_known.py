@@ -52,6 +52,11 @@ class RefusingGitHub:
     async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
         raise NotImplementedError
 
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
+        raise NotImplementedError
+
 
 def no_charge(*, owed: int = 0) -> None:
     """Charge nothing."""
@@ -67,9 +72,11 @@ def raised(error: BannersError) -> BannersError:
 
 async def measure_bytes_per_name(error: Callable[[str], BannersError], *, names: int) -> float:
     """Look up invented names, twice each, and return how much memory each of them leaves taken."""
+    github = RefusingGitHub(error)
     lookup = Lookup(
         database=cast("Database", AwayDatabase()),
-        github=RefusingGitHub(error),
+        github=github,
+        batch=github,
         ttls=TTLS,
         clock=Clock(),
         trust=Trust(clock=Clock()),
