@@ -142,15 +142,21 @@ class Refresh:
     async def _save(self, answers: Sequence[_Answer], asked_at: datetime) -> None:
         """Save what GitHub has answered; an owner who fails, here or there, is retried later."""
         known = [answer for answer in answers if isinstance(answer[1], Portfolio | UnknownUser)]
-        failed = {owner: error for owner, error in answers if _is_failure(error)}
+        failed = {
+            owner: answer
+            for owner, answer in answers
+            if isinstance(answer, Exception) and not isinstance(answer, UnknownUser)
+        }
         self._failed_batches = 0 if known else self._failed_batches + 1
 
         async def save(connection: Connection, part: Sequence[_Answer]) -> None:
             await self._save_together(connection, part, asked_at)
 
         unsaved = await save_separately(self._database, known, save)
-        failed |= {owner: error for (owner, _), error in unsaved}
         retry_at = {owner.id: self._retry_at(owner, error) for owner, error in failed.items()}
+        for (owner, _), error in unsaved:
+            failed[owner] = error
+            retry_at[owner.id] = self._retry_later(owner, error)
         for owner, _ in known:
             if owner not in failed:
                 self._owner_failures.clear(owner.id)
@@ -162,13 +168,17 @@ class Refresh:
         saved = len(answers) - len(failed) - gone
         _log.info("refresh.saved", saved=saved, gone=gone, failed=len(failed), **reason)
 
-    def _retry_at(self, owner: Owner, error: object) -> datetime:
-        """Decide when to retry an owner: soon if GitHub is down, ever later if the data is odd."""
-        if isinstance(error, Unavailable) or not isinstance(error, Exception):
+    def _retry_at(self, owner: Owner, error: Exception) -> datetime:
+        """Decide when to request an owner again: soon if GitHub is down, else later every time."""
+        if isinstance(error, Unavailable):
             return self._clock() + _RETRY_AFTER
-        return self._clock() + self._owner_failures.record(
-            owner.id, error, event="refresh.not_saved", owner=owner.login, owner_id=owner.id
+        return self._retry_later(owner, error)
+
+    def _retry_later(self, owner: Owner, error: Exception) -> datetime:
+        delay = self._owner_failures.record(
+            owner.id, error, event="refresh.owner_failed", owner=owner.login, owner_id=owner.id
         )
+        return self._clock() + delay
 
     async def _save_together(
         self, connection: Connection, answers: Sequence[_Answer], asked_at: datetime
@@ -184,10 +194,6 @@ class Refresh:
         await queue.schedule_users(
             connection, owner_ids, now=self._clock(), interval=self._interval
         )
-
-
-def _is_failure(answer: object) -> bool:
-    return isinstance(answer, Exception) and not isinstance(answer, UnknownUser)
 
 
 def pause_seconds(failed_batches: int) -> float:

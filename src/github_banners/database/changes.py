@@ -71,6 +71,7 @@ class Changes:
 
     async def run(self) -> None:
         """Listen for ever; a lost connection is opened again, and all counts as changed then."""
+        self._trust.is_heard = False
         pause_seconds = _PROBE_SECONDS
         while True:
             was_heard = False
