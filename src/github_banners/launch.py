@@ -80,8 +80,8 @@ async def work(settings: Settings, plan: Plan) -> None:
     listener = socket.socket(fileno=plan.listener)
     listener.setblocking(False)
     async with (
-        _serving(settings, plan, listener, is_shared=True) as owned,
         owning(until_input_ends(), name="parent") as parent,
+        _serving(settings, plan, listener, is_shared=True) as owned,
     ):
         await wait_for_shutdown(*owned, stopping=parent)
 

@@ -63,7 +63,7 @@ PLACES: Mapping[str, set[str]] = {
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
     "httptools": {"serving/protocol.py"},
-    "httpx2": {"github/client.py", "github/sender.py", "messages/calls.py"},
+    "httpx2": {"github/client.py", "github/sender.py", "github/transport.py", "messages/calls.py"},
     "minijinja": {"drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
@@ -74,11 +74,16 @@ PLACES: Mapping[str, set[str]] = {
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
     "starlette": {*DOORS, "sandbox", "serving"},
-    "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
+    "stamina": {
+        "github/sender.py",
+        "github/transport.py",
+        "messages",
+        *(f"{door}/app.py" for door in DOORS),
+    },
     "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
     "typer": {"cli"},
     "uvicorn": {"serving/protocol.py", "serving/server.py"},
-    "uvloop": {"serving/server.py"},
+    "uvloop": {"serving/event_loop.py"},
 }
 
 

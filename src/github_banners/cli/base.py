@@ -1,10 +1,9 @@
 """What every command needs: the command itself, settings, logs, and an end that says what it was."""
 
 import os
-import signal
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 import typer
 
-from github_banners.errors import BannersError, Misconfigured
+from github_banners.errors import BannersError, InvalidSettings, Misconfigured
 from github_banners.settings import LogLevel, Service, Settings
 
 app = typer.Typer(
@@ -47,36 +46,24 @@ def start_logs(settings: Settings) -> None:
 @contextmanager
 def running_service() -> Iterator[None]:
     """Own the terminal, and end in one sentence what our own errors end."""
+    from github_banners.serving.event_loop import interrupt, on_first_signal
     from github_banners.serving.terminal import own_terminal
 
-    # Until a server listens for it, SIGTERM must unwind what is open, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    on_first_signal(interrupt)
     with own_terminal():
         try:
             yield
         except KeyboardInterrupt:
             pass
         except BannersError as error:
-            fail(str(error))
+            fail_with(error)
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a service; a signal before it listens for signals itself ends it as quietly."""
-    import asyncio
+def run_service(work: Coroutine[Any, Any, None]) -> None:
+    """Run a service until its end or a signal, which raises KeyboardInterrupt."""
+    from github_banners.serving.event_loop import make_event_loop, run
 
-    from github_banners.serving.server import make_event_loop
-
-    async def stoppable() -> None:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel if task else loop.stop)
-        await work
-
-    with (
-        suppress(asyncio.CancelledError),
-        asyncio.Runner(loop_factory=make_event_loop) as runner,
-    ):
-        runner.run(stoppable())
+    run(work, loop_factory=make_event_loop)
 
 
 def default_data_dir() -> Path:
@@ -101,6 +88,13 @@ def sandbox_room() -> ModuleType:
             f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
         ) from error
     return room
+
+
+def fail_with(error: BannersError) -> NoReturn:
+    """End with what an error says, all of its problems if it has several."""
+    if isinstance(error, InvalidSettings):
+        fail("These settings can't be used:", *(f"  {problem}" for problem in error.problems))
+    fail(str(error))
 
 
 def fail(*lines: str, code: int = 2) -> NoReturn:

@@ -15,7 +15,7 @@ from github_banners.cli.base import (
     default_banners_dir,
     default_data_dir,
     read_settings,
-    run,
+    run_service,
     running_service,
     sandbox_room,
 )
@@ -48,7 +48,7 @@ def serve(
     with running_service(), _conninfo(settings, data_dir, demo=demo) as conninfo:
         banners_dir = str(default_banners_dir(data_dir, demo=demo))
         plan = Plan(conninfo, banners_dir, metrics_port=settings.metrics_port)
-        run(_serve(settings, plan, listener, demo=demo, workers=workers))
+        run_service(_serve(settings, plan, listener, demo=demo, workers=workers))
 
 
 async def _serve(
@@ -122,7 +122,7 @@ def _serve_alone(service: Service, open_it: Callable[[Settings], Any]) -> None:
         typer.echo(f"The {service} listens on {address}")
 
     with running_service():
-        run(run_alone(open_it(settings), listener, metrics=metrics, on_ready=on_ready))
+        run_service(run_alone(open_it(settings), listener, metrics=metrics, on_ready=on_ready))
 
 
 @app.command(hidden=True)
@@ -133,7 +133,7 @@ def worker() -> None:
     settings = read_settings()
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     with running_service():
-        run(work(settings, plan))
+        run_service(work(settings, plan))
 
 
 @app.command(short_help="Make tables and topics, or bring them up to date.")
@@ -159,12 +159,11 @@ def migrate() -> None:
 
 
 def _migrate_database(settings: Settings, conninfo: str) -> None:
-    import asyncio
-
     from github_banners.database.migrations import migrate as bring_up_to_date
+    from github_banners.serving.event_loop import run
 
     try:
-        asyncio.run(bring_up_to_date(conninfo))
+        run(bring_up_to_date(conninfo))
     except DatabaseUnavailable as error:
         raise Misconfigured(
             f"PostgreSQL at {settings.db_host}:{settings.pgport} can't be asked: {error}"
@@ -172,12 +171,11 @@ def _migrate_database(settings: Settings, conninfo: str) -> None:
 
 
 def _make_topics(brokers: Sequence[str]) -> list[str]:
-    import asyncio
-
     from github_banners.messages.topics import ensure_topics
+    from github_banners.serving.event_loop import run
 
     try:
-        return asyncio.run(ensure_topics(brokers))
+        return run(ensure_topics(brokers))
     except BrokerUnavailable as error:
         raise Misconfigured(f"Kafka at {', '.join(brokers)} can't be asked: {error}") from error
 

@@ -14,7 +14,7 @@ from github_banners.cli.base import (
     default_data_dir,
     fail,
     read_settings,
-    run,
+    run_service,
     running_service,
     sandbox_room,
     start_logs,
@@ -49,9 +49,8 @@ def render(
     GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
     is 1 when there is no such user or no answer, 2 when an option can't be.
     """
-    import asyncio
-
     from github_banners import sketch
+    from github_banners.serving.event_loop import run
     from github_banners.serving.logs import Redact
 
     settings = read_settings(is_quiet=True)
@@ -64,7 +63,7 @@ def render(
     if output is not None:
         sketch.ensure_writable(output)
     try:
-        svg = asyncio.run(_draw(settings, login, look))
+        svg = run(_draw(settings, login, look))
     except NotFound:
         fail(f"GitHub knows no user and no organisation called {login}.", code=1)
     except Unavailable as error:
@@ -94,10 +93,9 @@ def check() -> None:
     everything needed works, 1 when something does not answer as it should, 2 when settings are
     wrong.
     """
-    import asyncio
-
     from github_banners.checkup import check_up
     from github_banners.model import utc_now
+    from github_banners.serving.event_loop import run
     from github_banners.serving.logs import Redact
 
     settings = read_settings(is_quiet=True)
@@ -110,7 +108,7 @@ def check() -> None:
         banners_dir=default_banners_dir(data_dir),
         clock=utc_now,
     )
-    found = asyncio.run(checking)
+    found = run(checking)
     typer.echo(Redact(settings.secrets).clean(found.to_text()))
     sys.exit(0 if found.is_well else 1)
 
@@ -171,7 +169,7 @@ def sandbox(
     )
     listener = open_listener(host, port)
     with running_service():
-        run(_serve_sandbox(github, host, listener))
+        run_service(_serve_sandbox(github, host, listener))
 
 
 async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:

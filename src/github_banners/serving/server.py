@@ -10,7 +10,6 @@ and at the end all that wait in the backlog, so that nobody is turned away.
 import asyncio
 import ctypes
 import errno
-import signal
 import socket
 import struct
 import sys
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp
 
 from github_banners.errors import Misconfigured
 from github_banners.serving.cached import CachedResponses
+from github_banners.serving.event_loop import on_first_signal
 from github_banners.serving.protocol import Connections, HttpProtocol, Limits
 
 _log = structlog.get_logger(__name__)
@@ -271,14 +271,13 @@ async def wait_for_shutdown(
     *owned: asyncio.Task[None], stopping: asyncio.Task[None] | None = None
 ) -> None:
     """
-    Wait for SIGINT or SIGTERM, or for the end of `stopping`.
+    Wait for the first SIGINT or SIGTERM, also one that has come, or for the end of `stopping`.
 
     :raises RuntimeError: other work ended by itself; what it failed with is raised as it is
     """
     signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
+    on_first_signal(partial(loop.call_soon_threadsafe, signalled.set))
     ends: set[asyncio.Task[Any]] = {asyncio.create_task(signalled.wait(), name="signal")}
     if stopping is not None:
         ends.add(stopping)
@@ -309,12 +308,3 @@ async def _request_health(host: str, port: int) -> None:
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()
-
-
-def make_event_loop() -> asyncio.AbstractEventLoop:
-    """Make uvloop's event loop, which has no build for Windows, or the standard one there."""
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop  # noqa: PLC0415 - not on Windows
-
-    return uvloop.new_event_loop()

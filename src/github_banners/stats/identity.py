@@ -8,7 +8,7 @@ somebody else may hold it by now.
 from typing import Protocol
 
 from github_banners.errors import UnknownUser
-from github_banners.model import Owner, Portfolio, Snapshot
+from github_banners.model import Owner, Portfolio, Snapshot, Stats
 
 
 class Asks(Protocol):
@@ -17,8 +17,8 @@ class Asks(Protocol):
     async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         """Ask about the present holder of a login; `is_known` if it has, or had, a holder here."""
 
-    async def fetch_again(self, owner: Owner) -> Portfolio:
-        """Ask about an owner seen before."""
+    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
+        """Ask about an owner seen before; a steep fall from `previous` numbers is confirmed first."""
 
 
 async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[Portfolio]:
@@ -34,7 +34,7 @@ async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[
     if known.owner.login.lower() != login.lower():
         return await _ask_former(github, login, known)
     try:
-        followed = await github.fetch_again(known.owner)
+        followed = await github.fetch_again(known.owner, previous=known.stats)
     except UnknownUser:
         return [await github.fetch(login, is_known=True)]
     if followed.owner.login.lower() == login.lower():
@@ -50,4 +50,4 @@ async def _ask_former(github: Asks, login: str, known: Snapshot) -> list[Portfol
     try:
         return [await github.fetch(login, is_known=True)]
     except UnknownUser:
-        return [await github.fetch_again(known.owner)]
+        return [await github.fetch_again(known.owner, previous=known.stats)]

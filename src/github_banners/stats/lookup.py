@@ -6,6 +6,7 @@ processes; it goes on when they give up, and serves the next request. Nothing he
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
+from github_banners.log_throttle import LogThrottle
 from github_banners.model import Clock, Portfolio, Snapshot, microseconds
 from github_banners.stats.counting import count
 from github_banners.stats.deadline import Deadline
@@ -88,6 +90,7 @@ class Lookup:
         self._clock = clock
         trust = trust or Trust(clock=clock)
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
+        self._throttle = LogThrottle(time.monotonic)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
         self._saving = Saving(database=database, clock=clock, note=self._known.note)
@@ -142,7 +145,7 @@ class Lookup:
         :raises UnknownUser: GitHub has to be asked again, and knows the owner no more
         """
         owner_id = snapshot.owner.id
-        read = partial(users.select_snapshot_by_id, owner_id=owner_id)
+        read = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
         again = partial(self._ask_by_id, snapshot, _for_nothing)
         ask = partial(self._ask_in_turn, snapshot, again, may_wait=False)
         for _ in range(2):
@@ -171,7 +174,8 @@ class Lookup:
         stored, asked_at = None, self._clock()
         with suppress(DatabaseUnavailable):
             stored = await self._database.ask(
-                partial(users.select_snapshot, login=key), within_seconds=deadline.grant_database()
+                partial(users.select_snapshot, login=key, now=asked_at),
+                within_seconds=deadline.grant_database(),
             )
         # Meanwhile an answer may have come in; who read before it was saved must not ask again.
         known = self._known.by_name(key)
@@ -261,7 +265,10 @@ class Lookup:
         elif isinstance(error, BannersError):
             self._known.refuse(subject, error, during=_FAILED_FOR)
         elif error is not None:
-            _log.error("lookup.flight_failed", subject=subject, exc_info=error)
+            # What we did not foresee must not be asked again with every request either.
+            self._known.refuse(subject, GitHubUnavailable(), during=_FAILED_FOR)
+            if self._throttle.allows((subject, type(error))):
+                _log.error("lookup.flight_failed", subject=subject, exc_info=error)
 
     async def _ask_in_turn(self, known: Snapshot, ask: Ask, *, may_wait: bool) -> Snapshot:
         """Ask about an owner, unless another process has asked or, if it `may_wait`, is asking."""
@@ -292,7 +299,8 @@ class Lookup:
 
     async def _ask_by_id(self, known: Snapshot, charge: Charge) -> Snapshot:
         try:
-            return self._keep(await self._github.fetch_again(known.owner), known, charge)
+            portfolio = await self._github.fetch_again(known.owner, previous=known.stats)
+            return self._keep(portfolio, known, charge)
         except UnknownUser:
             return self._bury(known)
 
@@ -327,7 +335,7 @@ async def _run(ask: Ask) -> Snapshot:
 def _version(snapshot: Snapshot, known: Snapshot | None) -> int:
     """Foresee the version that PostgreSQL will give: it stays while nothing visible changes."""
     asked_at = microseconds(snapshot.fetched_at)
-    if known is None or known.owner.id != snapshot.owner.id:
+    if known is None or known.owner.id != snapshot.owner.id or not known.version:
         return asked_at
     is_same = (known.owner.login, known.owner.display_name, known.stats) == (
         snapshot.owner.login,

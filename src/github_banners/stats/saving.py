@@ -5,6 +5,7 @@ What can't be saved is not lost: it lies in memory, and is saved when it must be
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import structlog
 from github_banners.database import users
 from github_banners.database.connect import Database
 from github_banners.errors import DatabaseUnavailable
+from github_banners.log_throttle import LogThrottle
 from github_banners.model import Clock, Portfolio, Snapshot, Stats
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +30,7 @@ class Saving:
         self._database = database
         self._clock = clock
         self._note = note
+        self._throttle = LogThrottle(time.monotonic)
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def is_under_way(self, owner_id: int) -> bool:
@@ -62,19 +65,24 @@ class Saving:
 
     async def _upsert(self, portfolio: Portfolio, stats: Stats) -> None:
         async with self._database.transaction() as connection:
-            saved = await users.upsert_portfolios(connection, [(portfolio, stats)])
+            saved = await users.upsert_portfolios(
+                connection, [(portfolio, stats)], now=self._clock()
+            )
         for snapshot in saved:
             self._note(snapshot)
 
     async def _mark_gone(self, owner_id: int) -> None:
         async with self._database.transaction() as connection:
-            await users.mark_gone(connection, owner_id, asked_at=self._clock())
+            now = self._clock()
+            await users.mark_gone(connection, owner_id, asked_at=now, now=now)
 
     def _end(self, owner_id: int, task: asyncio.Task[None]) -> None:
         if self._tasks.get(owner_id) is task:
             del self._tasks[owner_id]
         error = None if task.cancelled() else task.exception()
+        if error is None or not self._throttle.allows((owner_id, type(error))):
+            return
         if isinstance(error, DatabaseUnavailable):
-            _log.warning("saving.failed", owner=owner_id)
-        elif error is not None:
+            _log.warning("saving.failed", owner=owner_id, reason=str(error))
+        else:
             _log.error("saving.broken", owner=owner_id, exc_info=error)

@@ -12,7 +12,8 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ _DRAFT_ENDING = ".draft"
 # What a killed process left: a draft of ours, or one of obstore, which earlier releases wrote with.
 _LEFTOVER = re.compile(r"(?P<name>[a-z0-9_-]+)\.svg(?:\.draft|#\d+)")
 _WRITERS = 8
+_MAX_BATCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +100,16 @@ class Store:
     removes what killed processes have left behind.
     """
 
-    def __init__(self, folder: Path, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder
         self._clock = clock
+        self._monotonic = monotonic
         self._is_swept = False
         self._is_closing = False
         self._opened: LocalStore | None = None
@@ -137,6 +146,7 @@ class Store:
         Store several pictures, each for itself: one result each, an error in place of raising it.
 
         They are written one after another in one thread, so that no two locks are ever held at once.
+        What has not begun within three seconds is unavailable: the caller waits for five.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._put_each, banners)
@@ -160,7 +170,11 @@ class Store:
 
     def _put_each(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
         results: list[Stored | Exception] = []
+        until = self._monotonic() + _MAX_BATCH_SECONDS
         for banner in banners:
+            if self._monotonic() > until:
+                results.append(StorageUnavailable("the store is too slow for the whole batch"))
+                continue
             try:
                 name = parse_path(banner.url_path)
                 results.append(self._put(name, banner.banner_info, banner.version))
