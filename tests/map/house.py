@@ -58,6 +58,7 @@ PLACES: Mapping[str, set[str]] = {
     "aiokafka": {"messages"},
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
+    "cramjam": {"messages/decompression.py"},
     "durationpy": {"settings", "cli"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
