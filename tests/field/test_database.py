@@ -6,7 +6,7 @@ E and N are environments, F attacks; each is an example of its kind.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from github_banners.database.inspection import inspect
 from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable, Misconfigured
 from github_banners.look import Look, Theme
-from github_banners.model import EPOCH, Owner, Portfolio, Repository, microseconds
+from github_banners.model import EPOCH, Owner, Portfolio, Repository, Stats, microseconds
 from github_banners.stats.trust import Trust
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
@@ -383,7 +383,11 @@ async def refreshing(conninfo: str, bad: Portfolio) -> AsyncIterator[tuple[Refre
     """Twenty owners who are due, one of whom GitHub answers oddly for."""
 
     class Odd:
-        async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
+        async def fetch_many(
+            self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+        ) -> list[Portfolio | BannersError]:
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
             return [
                 bad if owner.id == bad.owner.id else answer(owner.id, at=NOON + HOUR, stars=7)[0]
                 for owner in owners
