@@ -1,11 +1,14 @@
 """
 A look at the whole set-up before it serves: settings, database, banners, neighbours, GitHub, tokens.
 
-Starts nothing, changes nothing, and shows of a token no more than the beginning of its SHA-256.
+Does what the service does, as far as it can be undone: listens on the ports, writes a file and removes
+it, writes a row and takes it back. Starts nothing, leaves nothing, and shows of a token no more than the beginning of its SHA-256.
 """
 
+import asyncio
 import os
 import shutil
+import tempfile
 import textwrap
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +16,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from github_banners.database.condition import (
-    OLDEST_MAJOR,
+from github_banners.database.condition import find_embedded
+from github_banners.database.inspection import (
     Condition,
-    find_embedded,
+    count_rows_ahead,
     inspect,
+    try_writing,
 )
 from github_banners.errors import (
     BannersError,
@@ -37,13 +41,18 @@ from github_banners.messages.events import TOPIC
 from github_banners.messages.signing import Signer
 from github_banners.messages.topics import partitions_of
 from github_banners.model import Clock, Owner, Snapshot, Stats
+from github_banners.serving.server import open_listener, request_path
+from github_banners.serving.terminal import escape_controls
 from github_banners.settings import Service, Settings
+from github_banners.settings.addresses import to_netloc
 from github_banners.storage.store import folder_of
 
 _WIDTH = 80
 _EXPIRY_WARNING = timedelta(days=14)
 _NEIGHBOUR_TIMEOUT = timedelta(seconds=5)
 _LEAST_FREE_MIB = 64
+_PORT_SECONDS = 2.0
+_PROBE = bytes(4096)
 _REFUSALS = {
     FailureKind.BAD_TOKEN: "is refused: revoked, expired or mistyped",
     FailureKind.SUSPENDED: "is refused: its account is suspended",
@@ -81,6 +90,7 @@ class Checkup:
     parts: Sequence[Finding]
     tokens: Sequence[TokenFinding]
     at: datetime
+    warnings: Sequence[str] = ()
 
     @property
     def is_well(self) -> bool:
@@ -94,7 +104,8 @@ class Checkup:
         if rows := [_row(one) for one in self.tokens if not one.is_broken]:
             head = ("token", "account", "left for REST", "left for GraphQL")
             lines += [*_aligned([head, *rows]), ""]
-        notes = [note for one in self.tokens for note in _notes(one, at=self.at)]
+        notes = [f"Warning: {warning}." for warning in self.warnings]
+        notes += [note for one in self.tokens for note in _notes(one, at=self.at)]
         notes += _shared(self.tokens)
         lines += [*map(_wrapped, notes), *[""] * bool(notes)]
         verdict = "Everything that is needed works." if self.is_well else "Not everything works."
@@ -105,6 +116,7 @@ async def check_up(
     settings: Settings,
     *,
     chosen: Sequence[str],
+    warnings: Sequence[str] = (),
     database_dir: Path,
     banners_dir: Path,
     clock: Clock,
@@ -112,24 +124,56 @@ async def check_up(
     """
     Ask everything that the service would ask.
 
-    `chosen` names the variables that are set; the folders are those of the embedded database and of
-    drawn banners where settings name no other.
+    `chosen` names the variables that are set, `warnings` are sentences about them; the folders are
+    those of the embedded database and of drawn banners where settings name no other.
     """
     words = f"fine; set: {', '.join(chosen)}" if chosen else "fine; none is set"
     parts = [
         Finding("settings", words),
-        await _check_database(settings, database_dir),
+        *(await _check_ports(settings)),
+        await _check_database(settings, database_dir, clock=clock),
         *(await _check_neighbours(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
-        store = settings.banners_storage_url or banners_dir.as_uri()
-        parts.append(_check_folder("banners", folder_of(store)))
+        name = "BANNERS_STORAGE_URL" if settings.banners_storage_url else "DATA_DIR"
+        folder = folder_of(settings.banners_storage_url or banners_dir.as_uri())
+        parts.append(_check_folder("banners", folder, name=name))
     tokens = await _check_tokens(settings, clock=clock)
-    return Checkup([*parts, _github(settings, tokens)], tokens, clock())
+    return Checkup([*parts, _github(settings, tokens)], tokens, clock(), warnings)
 
 
-async def _check_database(settings: Settings, data_dir: Path) -> Finding:
-    place = f"at {settings.db_host}:{settings.pgport}"
+async def _check_ports(settings: Settings) -> list[Finding]:
+    """Listen for a moment where the service will, or find that it listens there already."""
+    found = []
+    ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
+    for name, port in ports.items():
+        if not port:
+            continue
+        netloc = to_netloc(settings.host, port)
+        try:
+            open_listener(settings.host, port, name=name).close()
+            found.append(Finding(name, f"{netloc} is free"))
+        except Misconfigured as error:
+            if await _is_ours(settings.host, port):
+                found.append(Finding(name, f"{netloc} is used by a github-banners that runs"))
+            else:
+                found.append(Finding(name, str(error), is_broken=True))
+    return found
+
+
+async def _is_ours(host: str, port: int) -> bool:
+    """Return whether a service of ours answers on a port; METRICS_PORT has only its metrics."""
+    try:
+        async with asyncio.timeout(_PORT_SECONDS):
+            health = await request_path(host, port, "/healthz")
+            metrics = await request_path(host, port, "/metrics")
+    except (OSError, TimeoutError):
+        return False
+    return b'"status":"alive"' in health or b"\nbanners_" in metrics
+
+
+async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -> Finding:
+    place = f"at {settings.database_address}"
     try:
         conninfo = settings.conninfo
         if conninfo is None:
@@ -139,37 +183,46 @@ async def _check_database(settings: Settings, data_dir: Path) -> Finding:
             folder = _check_folder("database", data_dir)
             words = f"{place}: not running, `serve` starts it"
             return folder if folder.is_broken else Finding("database", words)
-        return _judge(await inspect(conninfo), place)
+        condition = await inspect(conninfo)
+        if condition.problem is None and not condition.is_behind:
+            await try_writing(conninfo, condition)
+            rows_ahead = await count_rows_ahead(conninfo, condition, now=clock())
+            return _judge(condition, place, rows_ahead=rows_ahead)
+        return _judge(condition, place)
     except Misconfigured as error:
         return Finding("database", f"does not work: {error}", is_broken=True)
     except DatabaseUnavailable as error:
         return Finding("database", f"{place}, does not answer: {error}", is_broken=True)
 
 
-def _judge(condition: Condition, place: str) -> Finding:
-    words = f"PostgreSQL {condition.version} {place}"
-    if condition.is_too_old:
-        words += f" is too old: {OLDEST_MAJOR} is needed"
-    elif condition.is_ahead:
-        words += ": its tables were changed by a newer version of github-banners, run that one"
-    elif condition.is_behind:
+def _judge(condition: Condition, place: str, *, rows_ahead: int = 0) -> Finding:
+    text = f"PostgreSQL {condition.version} {place}"
+    if condition.problem is not None:
+        return Finding("database", f"{text} can't be used: {condition.problem}", is_broken=True)
+    if condition.is_behind:
         state = "no tables yet" if condition.revision is None else "older tables"
-        words += f": {state}, `serve` and `migrate` bring them up to date"
-    else:
-        words += ": tables up to date"
-    return Finding("database", words, is_broken=condition.is_too_old or condition.is_ahead)
+        return Finding("database", f"{text}: {state}, `serve` and `migrate` bring them up to date")
+    text += ": tables up to date"
+    if rows_ahead:
+        text += f"; {rows_ahead:,} rows have times of a clock that was ahead, saves will mend them"
+    return Finding("database", text)
 
 
-def _check_folder(part: str, folder: Path) -> Finding:
-    """See whether files can be made in a folder, which need not be there yet."""
+def _check_folder(part: str, folder: Path, *, name: str = "DATA_DIR") -> Finding:
+    """Write a file to a folder, or to the one it will be made in, and remove it; `name` has set it."""
+    ancestors = (folder, *folder.parents)
     try:
-        there = next(one for one in (folder, *folder.parents) if one.exists())
-        is_ours = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        there = next(path for path in ancestors if path.exists() or path.is_symlink())
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".github-banners-check-") as file:
+            file.write(_PROBE)
+            file.flush()
+            os.fsync(file.fileno())
         free_mib = shutil.disk_usage(there).free >> 20
     except OSError as error:
-        return Finding(part, f"{folder} can't be used: {error.strerror}", is_broken=True)
-    if not is_ours:
-        return Finding(part, f"{folder} can't be used: {there} is not ours to write to", True)
+        words = (
+            f"{folder} can't be used: {error.strerror}: set {name} to a folder that can be written"
+        )
+        return Finding(part, words, is_broken=True)
     words = f"kept in {folder}, {free_mib:,} MiB free"
     if free_mib < _LEAST_FREE_MIB:
         return Finding(part, f"{words}: that is too little", is_broken=True)
@@ -318,6 +371,8 @@ def _shared(tokens: Sequence[TokenFinding]) -> list[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns; what others have said can neither break a line nor steer a terminal."""
+    rows = [list(map(escape_controls, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -326,4 +381,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _wrapped(note: str) -> str:
-    return textwrap.fill(note, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(
+        escape_controls(note), _WIDTH, subsequent_indent="  ", break_on_hyphens=False
+    )

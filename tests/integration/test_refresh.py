@@ -368,7 +368,7 @@ async def test_when_a_banner_was_asked_for_decides_how_often_it_is_refreshed(
 async def test_changes_of_other_processes_are_heard(conninfo: str, tracked: Tracked) -> None:
     trust = Trust(clock=lambda: datetime.now(UTC))
     trust.is_heard = False
-    listening = asyncio.create_task(Changes(conninfo, trust=trust).run())
+    listening = asyncio.create_task(Changes(conninfo, database=tracked.database, trust=trust).run())
     try:
         await _until(lambda: trust.is_heard)
         seen_at = datetime.now(UTC)

@@ -41,7 +41,7 @@ ARROWS: Mapping[str, set[str]] = {
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
     "app": NOUNS | DOORS | {"database", "drawing", "messages", "serving"},
-    "checkup": NOUNS | {"github", "database", "messages", "storage"},
+    "checkup": NOUNS | {"github", "database", "messages", "serving", "storage"},
     "launch": {"app", "serving", "settings"},
     "sketch": NOUNS | {"github", "stats", "drawing"},
     "cli": NOUNS
@@ -58,6 +58,7 @@ PLACES: Mapping[str, set[str]] = {
     "aiokafka": {"messages"},
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
+    "cramjam": {"messages/decompression.py"},
     "durationpy": {"settings", "cli"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
@@ -79,10 +80,10 @@ PLACES: Mapping[str, set[str]] = {
         "messages",
         *(f"{door}/app.py" for door in DOORS),
     },
-    "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
+    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messages", "sandbox", "serving"},
     "typer": {"cli"},
     "uvicorn": {"serving/protocol.py", "serving/server.py"},
-    "uvloop": {"serving/server.py"},
+    "uvloop": {"serving/event_loop.py"},
 }
 
 

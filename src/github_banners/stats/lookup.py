@@ -146,7 +146,7 @@ class Lookup:
         :raises UnknownUser: GitHub has to be asked again, and knows the owner no more
         """
         owner_id = snapshot.owner.id
-        read = partial(users.select_snapshot_by_id, owner_id=owner_id)
+        read = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
         again = partial(self._ask_by_id, snapshot, for_nothing)
         ask = partial(self._ask_in_turn, snapshot, again)
         for _ in range(2):
@@ -176,7 +176,8 @@ class Lookup:
         stored, asked_at = None, self._clock()
         with suppress(DatabaseUnavailable):
             stored = await self._database.ask(
-                partial(users.select_snapshot, login=key), within_seconds=deadline.grant_database()
+                partial(users.select_snapshot, login=key, now=asked_at),
+                within_seconds=deadline.grant_database(),
             )
         # Meanwhile an answer may have come in; who read before it was saved must not ask again.
         known = self._known.by_name(key)
@@ -385,7 +386,7 @@ async def _run(ask: Ask) -> Snapshot:
 def _version(snapshot: Snapshot, known: Snapshot | None) -> int:
     """Foresee the version that PostgreSQL will give: it stays while nothing visible changes."""
     asked_at = microseconds(snapshot.fetched_at)
-    if known is None or known.owner.id != snapshot.owner.id:
+    if known is None or known.owner.id != snapshot.owner.id or not known.version:
         return asked_at
     is_same = (known.owner.login, known.owner.display_name, known.stats) == (
         snapshot.owner.login,

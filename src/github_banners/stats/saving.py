@@ -13,7 +13,9 @@ from typing import Any
 import structlog
 
 from github_banners.database import users
+from github_banners.database.batches import save_separately
 from github_banners.database.connect import Database
+from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.model import Clock, Portfolio, Snapshot, Stats
@@ -64,27 +66,20 @@ class Saving:
                 task.cancel()
 
     async def _upsert(self, answers: Sequence[tuple[Portfolio, Stats]]) -> None:
-        try:
-            async with self._database.transaction() as connection:
-                saved = await users.upsert_portfolios(connection, answers)
-        except DatabaseUnavailable:
-            raise
-        except Exception:
-            if len(answers) == 1:
-                raise
-            # One of them can't be saved: the others can.
-            for answer in answers:
-                try:
-                    await self._upsert([answer])
-                except Exception as error:  # noqa: BLE001 - logged with the owner it concerns
-                    self._log([answer[0].owner.id], error)
-            return
+        saved: list[Snapshot] = []
+
+        async def upsert(connection: Connection, part: Sequence[tuple[Portfolio, Stats]]) -> None:
+            saved.extend(await users.upsert_portfolios(connection, part, now=self._clock()))
+
+        for (portfolio, _), error in await save_separately(self._database, answers, upsert):
+            self._log([portfolio.owner.id], error)
         for snapshot in saved:
             self._note(snapshot)
 
     async def _mark_gone(self, owner_id: int) -> None:
         async with self._database.transaction() as connection:
-            await users.mark_gone(connection, owner_id, asked_at=self._clock())
+            now = self._clock()
+            await users.mark_gone(connection, owner_id, asked_at=now, now=now)
 
     def _end(self, owner_ids: Sequence[int], task: asyncio.Task[None]) -> None:
         for owner_id in owner_ids:

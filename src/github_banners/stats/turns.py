@@ -94,7 +94,7 @@ async def _lease(connection: Connection, *, known: Snapshot, now: datetime) -> T
     owner_id, asked_at = known.owner.id, known.fetched_at
     if await queue.lease_user(connection, owner_id, asked_at=asked_at, now=now, lease=_LEASE):
         return Turn(leased_until=now + _LEASE)
-    kept = await users.select_snapshot_by_id(connection, owner_id)
+    kept = await users.select_snapshot_by_id(connection, owner_id, now=now)
     if kept is None:
         return Turn()
     return Turn(newer=kept) if kept.fetched_at > asked_at else Turn(is_taken=True)
