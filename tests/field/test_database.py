@@ -386,8 +386,6 @@ async def refreshing(conninfo: str, bad: Portfolio) -> AsyncIterator[tuple[Refre
         async def fetch_many(
             self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
         ) -> list[Portfolio | BannersError]:
-        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
             return [
                 bad if owner.id == bad.owner.id else answer(owner.id, at=NOON + HOUR, stars=7)[0]
                 for owner in owners
