@@ -329,6 +329,11 @@ async def test_ask_holder_control_characters_are_gone() -> None:
         key = github.sender.accounts[0].keys[0]
         holder = await holders.ask_holder(github.sender, key, clock=lambda: NOW)
     assert holder.login.isprintable()
+    headers = {"x-oauth-scopes": f"repo, {login}, " + "a," * 500}
+    standing = rest.read_standing(reply({"resources": {}}, headers=headers), now=NOW)
+    assert isinstance(standing, rest.Standing)
+    assert len(standing.scopes) <= 50
+    assert all(scope.isprintable() for scope in standing.scopes)
     failure = rest.read_owner(reply({"id": 1, "login": login}))
     assert isinstance(failure, Failure)
     assert failure.message.isprintable()
@@ -429,6 +434,10 @@ TOO_LARGE = {
         MEGABYTE, repeat=20, headers="content-length: 1000000000000\r\n"
     ),
     "F2 gzip bomb": with_body(BOMB, headers="content-encoding: gzip\r\n"),
+    "F2 300,000 repositories on a page": with_body(
+        b"[" + b'{"id":1,"name":"x"},' * 300_000 + b'{"id":1,"name":"x"}]'
+    ),
+    "F2+ a million fields": with_body(b'{"id":1' + b',"a":1' * 1_000_000 + b"}"),
     "F2+ gzip that is none": with_body(b"no", headers="content-encoding: gzip\r\n"),
     "F2+ gzip cut off": with_body(BOMB[:50], headers="content-encoding: gzip\r\n"),
     "F2+ packing never asked for": with_body(b"no", headers="content-encoding: br\r\n"),

@@ -30,7 +30,7 @@ from github_banners.model import Clock, Owner, Portfolio, Stats
 
 _log = structlog.get_logger(__name__)
 
-_HALVE = {FailureKind.TOO_HEAVY, FailureKind.UNREADABLE}
+_HALVE = {FailureKind.TOO_HEAVY, FailureKind.TOO_LARGE, FailureKind.UNREADABLE}
 # GraphQL alone may be down. Where an account is limited or refused REST would not be let in either,
 # and what is left of its budget is for those who wait.
 _GRAPHQL_IS_DOWN = {FailureKind.SERVER, FailureKind.FORBIDDEN, FailureKind.UNREACHABLE}

@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 _PARALLEL_PAGES = 8
 # A list can grow while it is read.
 _MAX_EXTRA_PAGES = 3
-_REST_MAY_HELP = ANOTHER_MAY_PAY | WORTH_A_RETRY
+_REST_MAY_HELP = ANOTHER_MAY_PAY | WORTH_A_RETRY | {FailureKind.TOO_LARGE}
 
 
 class GitHub:

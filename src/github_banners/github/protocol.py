@@ -24,6 +24,9 @@ MAX_ID = (1 << 53) - 1
 MAX_COUNT = (1 << 31) - 1
 """Stars, forks or repositories: what an `integer` of PostgreSQL can hold."""
 
+MAX_VALUES = 200_000
+"""Values in one response, by its commas: a hundred repositories over REST have 10,000."""
+
 MAX_PAGES = 1000
 """Pages of one owner's list, a hundred repositories each."""
 
@@ -56,6 +59,7 @@ class FailureKind(StrEnum):
     TOO_HEAVY = "too-heavy"
     SERVER = "server"
     UNREADABLE = "unreadable"
+    TOO_LARGE = "too-large"
     UNREACHABLE = "unreachable"
     UNCONFIRMED = "unconfirmed"
     """GraphQL has answered, but what it says is to be confirmed over REST."""
@@ -163,7 +167,10 @@ def bounded_room(
 
 
 def classify(reply: Reply, *, resource: Resource, now: datetime) -> Failure | None:
-    """Judge an answer by its status and headers; None for a good one."""
+    """Judge an answer by its status, headers and extent; None for a good one."""
+    # Before anything is read: so many values take a second and hundreds of megabytes.
+    if reply.body.count(b",") > MAX_VALUES:
+        return Failure(FailureKind.TOO_LARGE, f"more than {MAX_VALUES:,} values")
     if reply.status in {200, 304}:
         return None
     message = _message(reply.body)

@@ -27,6 +27,7 @@ from github_banners.github.protocol import (
     Room,
     bounded_room,
     clean_name,
+    clean_text,
     parse_login,
     shorten,
 )
@@ -35,6 +36,7 @@ from github_banners.model import Owner, Repository
 PAGE_SIZE = 100
 """Repositories on one page; GitHub gives no more."""
 
+_MAX_SCOPES = 50
 _MAX_LINK_CHARACTERS = 8192
 # No two parts of it can match the same text, so that it takes time in proportion to the header.
 _LINK = re.compile(r"<([^<>]*)>([^<>]*)")
@@ -212,8 +214,8 @@ def _scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
 
     https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
     """
-    named = (one.strip() for one in headers.get("x-oauth-scopes", "").split(","))
-    return tuple(scope for scope in named if scope)
+    named = (clean_text(scope) for scope in headers.get("x-oauth-scopes", "").split(","))
+    return tuple(scope for scope in named if scope)[:_MAX_SCOPES]
 
 
 def _expiry(headers: Mapping[str, str]) -> datetime | None:

@@ -39,6 +39,7 @@ from github_banners.github.protocol import (
     read_room,
 )
 from github_banners.github.transport import (
+    TooLargeBody,
     UnreadableBody,
     describe_error,
     make_large_response_slots,
@@ -278,6 +279,8 @@ class Sender:
                 async with asyncio.timeout(self._timeout.total_seconds()):
                     reply = await self._exchange(request, key)
             room = read_room(reply, resource=request.resource, now=self._clock())
+        except TooLargeBody as error:
+            raise Refused(Failure(FailureKind.TOO_LARGE, str(error))) from error
         except UnreadableBody as error:
             raise Refused(Failure(FailureKind.UNREADABLE, str(error))) from error
         except (httpx2.HTTPError, OSError, TimeoutError) as error:

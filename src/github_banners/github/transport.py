@@ -14,7 +14,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import httpx2
@@ -27,7 +27,8 @@ MAX_RESPONSE_BYTES = 16 << 20
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _LARGE_RESPONSE_BYTES = 1 << 20
-_MAX_LARGE_RESPONSES = 4
+_MAX_LARGE_RESPONSES = 2
+_PIECE_BYTES = 1 << 18
 _HOST = re.compile(r"[\w.:-]+")
 _PROXY_SCHEMES = {"http", "https"}
 # gzip or zlib, by the header of the data: https://docs.python.org/3/library/zlib.html#zlib.decompressobj
@@ -35,7 +36,11 @@ _ANY_WINDOW = zlib.MAX_WBITS | 32
 
 
 class UnreadableBody(Exception):
-    """The body of a response is too large, cut off, or packed in an unknown way."""
+    """The body of a response is cut off, or packed in an unknown way."""
+
+
+class TooLargeBody(Exception):
+    """The body of a response is larger than anything that GitHub sends."""
 
 
 @asynccontextmanager
@@ -91,23 +96,48 @@ async def read_body(response: httpx2.Response, *, large_responses: asyncio.Semap
     httpx2 would unpack each chunk whole, and 64 KB of gzip can become 64 MB. Only a few responses at
     a time, by `large_responses`, may grow beyond a megabyte.
 
-    :raises UnreadableBody: it is larger, cut off or not packed as asked for
+    :raises UnreadableBody: it is cut off or not packed as asked for
+    :raises TooLargeBody: it is larger
     """
+    body, is_large = bytearray(), False
+    try:
+        async with AsyncExitStack() as stack:
+            async for piece in _unpack(response):
+                if len(body) + len(piece) > MAX_RESPONSE_BYTES:
+                    raise TooLargeBody(f"a response of more than {MAX_RESPONSE_BYTES >> 20} MB")
+                body += piece
+                if not is_large and len(body) > _LARGE_RESPONSE_BYTES:
+                    is_large = True
+                    await stack.enter_async_context(large_responses)
+            return bytes(body)
+    finally:
+        # An error would keep it alive with its traceback.
+        body.clear()
+
+
+async def _unpack(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Yield the body in pieces; others get their turn between those that are unpacked."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip", "x-gzip"}:
         raise UnreadableBody("unknown content encoding")
-    body = _Body(zlib.decompressobj(_ANY_WINDOW) if encoding.endswith("gzip") else None)
-    chunks = response.aiter_raw()
-    async for chunk in chunks:
-        body.add(chunk)
-        if body.size > _LARGE_RESPONSE_BYTES:
-            break
-    else:
-        return body.finish()
-    async with large_responses:
-        async for chunk in chunks:
-            body.add(chunk)
-    return body.finish()
+    if not encoding.endswith("gzip"):
+        async for chunk in response.aiter_raw():
+            yield chunk
+        return
+    unpacker, is_empty = zlib.decompressobj(_ANY_WINDOW), True
+    async for chunk in response.aiter_raw():
+        rest, is_empty = chunk, False
+        while rest and not unpacker.eof:
+            try:
+                piece = unpacker.decompress(rest, _PIECE_BYTES)
+            except zlib.error as error:
+                raise UnreadableBody(f"broken gzip: {error}") from error
+            rest = unpacker.unconsumed_tail
+            yield piece
+            if rest:
+                await asyncio.sleep(0)
+    if not is_empty and not unpacker.eof:
+        raise UnreadableBody("the packed body is cut off")
 
 
 def make_large_response_slots() -> asyncio.Semaphore:
@@ -167,32 +197,6 @@ class _Transport(httpx2.AsyncHTTPTransport):
                 raise
             reason = describe_error(error, host=self._proxy_address)
             raise httpx2.ProxyError(f"{self._proxy_address}: {reason}") from error
-
-
-class _Body:
-    """Grows by chunks and unpacks them, up to the limit."""
-
-    def __init__(self, unpacker: "zlib._Decompress | None") -> None:
-        self._unpacker = unpacker
-        self._chunks: list[bytes] = []
-        self.size = 0
-
-    def add(self, chunk: bytes) -> None:
-        room = MAX_RESPONSE_BYTES - self.size
-        if self._unpacker is not None:
-            try:
-                chunk = self._unpacker.decompress(chunk, room + 1)
-            except zlib.error as error:
-                raise UnreadableBody(f"broken gzip: {error}") from error
-        if len(chunk) > room:
-            raise UnreadableBody(f"a response of more than {MAX_RESPONSE_BYTES >> 20} MB")
-        self._chunks.append(chunk)
-        self.size += len(chunk)
-
-    def finish(self) -> bytes:
-        if self._unpacker is not None and self.size and not self._unpacker.eof:
-            raise UnreadableBody("the packed body is cut off")
-        return b"".join(self._chunks)
 
 
 # Trusts nobody: what is reached without TLS needs no certificates, which take time to load.
