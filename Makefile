@@ -19,8 +19,9 @@ demo: $(RUNTIME) ## try it: a built-in GitHub, invented users, a database of its
 serve: $(RUNTIME) ## serve real users: GITHUB_TOKENS=... make serve
 	@exec $(BIN)/github-banners serve
 
-test: check ## format, lint, types, tests
+test: check ## format, lint, types, tests, and the benchmarks in a short form
 	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,BENCH=short $(BENCHMARKS) --quiet)
 
 check: $(DEVELOPMENT) ## format, lint, types
 	@$(BIN)/ruff format --check .
@@ -36,8 +37,12 @@ docs: $(DEVELOPMENT) ## draw docs/gallery.md and its pictures anew
 help-texts: $(DEVELOPMENT) ## write the help texts in README anew
 	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
 
-bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
-	@$(BIN)/pytest -q -s -m benchmark -p no:xdist tests/benchmarks
+BENCHMARKS := $(BIN)/pytest -m benchmark -p no:xdist tests/benchmarks
+
+# BENCH_ARGS="-k preview" measures a part, BENCH=medium less of all; as root BENCH_REALTIME=1 gives
+# what is measured priority over whatever else the machine does.
+bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run; writes docs/performance.md
+	@BENCH_REPORT=docs/performance.md $(BENCHMARKS) --quiet --capture=no $(BENCH_ARGS)
 
 soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed; some ten minutes
 	@SOAK=long $(BIN)/pytest -q -s -p no:xdist tests/acceptance/test_soak.py

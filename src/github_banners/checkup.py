@@ -13,13 +13,15 @@ import textwrap
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from github_banners.database.condition import (
-    OLDEST_MAJOR,
+from github_banners.database.condition import find_embedded
+from github_banners.database.inspection import (
     Condition,
-    find_embedded,
+    count_rows_ahead,
     inspect,
+    try_writing,
 )
 from github_banners.errors import (
     BannersError,
@@ -31,7 +33,8 @@ from github_banners.github.accounts import Key, accounts_of, join
 from github_banners.github.graphql import Viewer
 from github_banners.github.holders import ask_holder
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
-from github_banners.github.sender import Refused, Sender, open_http
+from github_banners.github.sender import Refused, Sender
+from github_banners.github.transport import open_http
 from github_banners.look import Look
 from github_banners.messages import calls
 from github_banners.messages.events import TOPIC
@@ -128,7 +131,7 @@ async def check_up(
     parts = [
         Finding("settings", words),
         *(await _check_ports(settings)),
-        await _check_database(settings, database_dir),
+        await _check_database(settings, database_dir, clock=clock),
         *(await _check_neighbours(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
@@ -169,7 +172,7 @@ async def _is_ours(host: str, port: int) -> bool:
     return b'"status":"alive"' in health or b"\nbanners_" in metrics
 
 
-async def _check_database(settings: Settings, data_dir: Path) -> Finding:
+async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -> Finding:
     place = f"at {settings.database_address}"
     try:
         conninfo = settings.conninfo
@@ -180,25 +183,29 @@ async def _check_database(settings: Settings, data_dir: Path) -> Finding:
             folder = _check_folder("database", data_dir)
             words = f"{place}: not running, `serve` starts it"
             return folder if folder.is_broken else Finding("database", words)
-        return _judge(await inspect(conninfo), place)
+        condition = await inspect(conninfo)
+        if condition.problem is None and not condition.is_behind:
+            await try_writing(conninfo, condition)
+            rows_ahead = await count_rows_ahead(conninfo, condition, now=clock())
+            return _judge(condition, place, rows_ahead=rows_ahead)
+        return _judge(condition, place)
     except Misconfigured as error:
         return Finding("database", f"does not work: {error}", is_broken=True)
     except DatabaseUnavailable as error:
         return Finding("database", f"{place}, does not answer: {error}", is_broken=True)
 
 
-def _judge(condition: Condition, place: str) -> Finding:
-    words = f"PostgreSQL {condition.version} {place}"
-    if condition.is_too_old:
-        words += f" is too old: {OLDEST_MAJOR} is needed"
-    elif condition.is_ahead:
-        words += ": its tables were changed by a newer version of github-banners, run that one"
-    elif condition.is_behind:
+def _judge(condition: Condition, place: str, *, rows_ahead: int = 0) -> Finding:
+    text = f"PostgreSQL {condition.version} {place}"
+    if condition.problem is not None:
+        return Finding("database", f"{text} can't be used: {condition.problem}", is_broken=True)
+    if condition.is_behind:
         state = "no tables yet" if condition.revision is None else "older tables"
-        words += f": {state}, `serve` and `migrate` bring them up to date"
-    else:
-        words += ": tables up to date"
-    return Finding("database", words, is_broken=condition.is_too_old or condition.is_ahead)
+        return Finding("database", f"{text}: {state}, `serve` and `migrate` bring them up to date")
+    text += ": tables up to date"
+    if rows_ahead:
+        text += f"; {rows_ahead:,} rows have times of a clock that was ahead, saves will mend them"
+    return Finding("database", text)
 
 
 def _check_folder(part: str, folder: Path, *, name: str = "DATA_DIR") -> Finding:
@@ -257,7 +264,7 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFindin
     accounts = accounts_of(settings.github_tokens)
     keys = [key for account in accounts for key in account.keys]
     found: list[TokenFinding] = []
-    async with open_http(timeout=settings.request_timeout) as http:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
         for key in keys[:-1] or keys:
             found.append(await _check_token(sender, key, clock=clock))
@@ -270,7 +277,7 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFindin
 async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFinding:
     found = TokenFinding(key)
     try:
-        found.standing = await _ask_standing(sender, key)
+        found.standing = await _ask_standing(sender, key, clock=clock)
         for room in found.standing.rooms:
             key.account.note_room(room)
         if key.token is not None:
@@ -284,9 +291,10 @@ async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFindin
     return found
 
 
-async def _ask_standing(sender: Sender, key: Key) -> rest.Standing:
+async def _ask_standing(sender: Sender, key: Key, *, clock: Clock) -> rest.Standing:
+    read = partial(rest.read_standing, now=clock())
     try:
-        return await sender.ask_as(key, sender.get("/rate_limit"), rest.read_standing)
+        return await sender.ask_as(key, sender.get("/rate_limit"), read)
     except Refused as refused:
         # An Enterprise Server need not limit anybody, and then has no such page.
         if refused.failure.kind is FailureKind.NOT_FOUND and key.token is not None:

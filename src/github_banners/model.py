@@ -15,7 +15,11 @@ import msgspec
 
 Clock: TypeAlias = Callable[[], datetime]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_CLOCK_SKEW = timedelta(minutes=10)
+"""A time further ahead than this was written by a wrong clock, and counts as unknown."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for a time that is not known."""
 
 
 def utc_now() -> datetime:
@@ -25,7 +29,7 @@ def utc_now() -> datetime:
 
 def microseconds(moment: datetime) -> int:
     """Count microseconds from 1970 to a moment: the floor of every version number."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // timedelta(microseconds=1)
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):

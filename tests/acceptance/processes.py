@@ -45,9 +45,11 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+def running(
+    *arguments: str, env: Mapping[str, str] | None = None, module: str = "github_banners"
+) -> Iterator[Running]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "github_banners", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=dict(env or environment()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

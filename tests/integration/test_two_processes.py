@@ -53,6 +53,8 @@ class Scene:
         return Lookup(
             database=database,
             github=self.github,
+            batch=self.github,
+            collect_seconds=0,
             ttls=Ttls(),
             clock=lambda: self.now,
             trust=trust,
@@ -263,7 +265,7 @@ async def test_a_pause_of_the_background_holds_up_nobody_who_asks(scene: Scene) 
     async with scene.databases[1].transaction() as conn:
         await insert_banner(conn, owner_id=ADA, look=Look(), names=["ada-default"], at=scene.now)
         assert len(await queue.lease_due_users(conn, now=scene.now)) == 1
-        await queue.release_users(conn, [ADA], retry_at=scene.now + MINUTE)
+        await queue.release_users(conn, {ADA: scene.now + MINUTE})
     await scene.ask(0)
     await scene.settle()
     assert seen([await scene.ask(0)]) == NEW
@@ -353,9 +355,18 @@ class RealTime:
 
     def __init__(self, databases: Sequence[Database], github: Paper) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.databases = databases
         self.trusts = [Trust(clock=self.clock) for _ in databases]
         self.lookups = [
-            Lookup(database=database, github=github, ttls=Ttls(), clock=self.clock, trust=trust)
+            Lookup(
+                database=database,
+                github=github,
+                batch=github,
+                ttls=Ttls(),
+                clock=self.clock,
+                trust=trust,
+                collect_seconds=0,
+            )
             for database, trust in zip(databases, self.trusts, strict=True)
         ]
 
@@ -363,7 +374,10 @@ class RealTime:
     async def hearing(self, conninfo: str) -> AsyncIterator[None]:
         for trust in self.trusts:
             trust.is_heard = False
-        tasks = [asyncio.create_task(Changes(conninfo, trust=one).run()) for one in self.trusts]
+        tasks = [
+            asyncio.create_task(Changes(conninfo, database=database, trust=trust).run())
+            for database, trust in zip(self.databases, self.trusts, strict=True)
+        ]
         try:
             async with asyncio.timeout(10):
                 while not all(trust.is_heard for trust in self.trusts):  # noqa: ASYNC110

@@ -19,7 +19,7 @@ from github_banners.checkup import (
     _github,
     _judge,
 )
-from github_banners.database.condition import Condition
+from github_banners.database.inspection import Condition
 from github_banners.database.migrations import HEAD
 from github_banners.github.accounts import Account, Key, accounts_of
 from github_banners.github.graphql import Viewer
@@ -146,17 +146,22 @@ def test_columns_are_aligned_and_notes_wrapped() -> None:
 @pytest.mark.parametrize(
     ("condition", "words", "is_broken"),
     [
-        (Condition("18.1", 18, HEAD), "PostgreSQL 18.1 here: tables up to date", False),
-        (Condition("15.14", 15, None), "no tables yet", False),
-        (Condition("15.14", 15, "0000"), "older tables", False),
-        (Condition("14.9", 14, HEAD), "is too old: 15 is needed", True),
-        (Condition("18.1", 18, "9999"), "a newer version of github-banners", True),
+        (Condition("18.1", 18, revision=HEAD), "PostgreSQL 18.1 here: tables up to date", False),
+        (Condition("15.14", 15), "no tables yet", False),
+        (Condition("15.14", 15, revision="0000"), "older tables", False),
+        (Condition("14.9", 14, problem="it is too old"), "can't be used: it is too old", True),
     ],
 )
 def test_how_a_database_is_judged(condition: Condition, words: str, is_broken: bool) -> None:
     judged = _judge(condition, "here")
     assert words in judged.words
     assert judged.is_broken is is_broken
+
+
+def test_judge_rows_of_a_wrong_clock_are_counted() -> None:
+    judged = _judge(Condition("18.1", 18, revision=HEAD), "here", rows_ahead=1200)
+    assert "1,200 rows have times of a clock that was ahead" in judged.words
+    assert not judged.is_broken
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """The composition root of the public service: opens what it needs in order, closes in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
@@ -12,7 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from github_banners.api import routes
+from github_banners.api.background import keep_running
 from github_banners.api.banners import Banners
+from github_banners.api.base_path import StripBasePath, base_path_from_url
 from github_banners.api.clients import Shares
 from github_banners.api.cors import Cors
 from github_banners.api.delivery import origins_of
@@ -22,18 +25,19 @@ from github_banners.api.pictures import Pictures
 from github_banners.api.pngs import OUTCOMES as PNG_OUTCOMES
 from github_banners.api.pngs import Pngs
 from github_banners.api.problems import ExplainProblem
-from github_banners.api.refresh import Refresh
+from github_banners.api.refresh import MAX_NOTED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
 from github_banners.database.changes import Changes
-from github_banners.database.connect import Database
+from github_banners.database.connect import Database, error_text
 from github_banners.database.migrations import migrate
 from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import accounts_of
+from github_banners.github.accounts import Budget, Priority, accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.holders import group_by_holder
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
+from github_banners.log_throttle import LogThrottle
 from github_banners.messages.tracing import Traced
 from github_banners.model import Clock, utc_now
 from github_banners.serving.access import Measured
@@ -43,6 +47,7 @@ from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.serving.workshop import Workshop
 from github_banners.settings import Settings
+from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.trust import Trust
@@ -74,13 +79,15 @@ async def open_api(
     `neighbours` draw, store and hand on what is new.
     """
     async with AsyncExitStack() as stack:
-        github = await stack.enter_async_context(_open_github(settings, clock=clock))
         database = await stack.enter_async_context(Database(conninfo))
+        budget = ReservedBudget(database, clock=clock)
+        github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
         trust = Trust(clock=clock)
         ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
         lookup = Lookup(
             database=database,
             github=github,
+            batch=Batch(github, clock=clock, priority=Priority.STALE),
             ttls=ttls,
             clock=clock,
             trust=trust,
@@ -90,7 +97,8 @@ async def open_api(
         pictures = Pictures(
             clock=clock, memory_bytes=_PICTURES_BYTES, draw=neighbours.draw, trust=trust
         )
-        cache = _make_cache(pictures, metrics, ttls, clock=clock)
+        base_path = base_path_from_url(settings.public_url)
+        cache = _make_cache(pictures, metrics, ttls, base_path=base_path, clock=clock)
         interval = settings.refresh_interval
         banners = Banners(
             lookup=lookup,
@@ -98,6 +106,7 @@ async def open_api(
             pictures=pictures,
             neighbours=neighbours,
             refresh_interval=interval,
+            max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
         pngs = _pngs(metrics)
@@ -109,19 +118,25 @@ async def open_api(
         batch = Batch(github, clock=clock)
         refresh = Refresh(database=database, github=batch, interval=interval, clock=clock)
         outbox = _outbox(database, neighbours, metrics, clock=clock)
-        work = {
-            "refresh": refresh.run(),
-            "outbox": outbox.run(),
-            "changes": Changes(conninfo, trust=trust, wake=outbox.wake).run(),
-            "requests": _note_requests(cache, refresh),
-            "holders": _group_tokens(github, clock=clock),
+        changes = Changes(conninfo, database=database, trust=trust, wake=outbox.wake)
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "refresh": refresh.run,
+            "versions": refresh.raise_versions,
+            "outbox": outbox.run,
+            "changes": changes.run,
+            "requests": partial(_note_requests, cache, refresh),
+            "holders": partial(_group_tokens, github, clock=clock),
         }
         tasks = await stack.enter_async_context(_working(conninfo, work))
         yield Service(application, metrics, tasks, cache)
 
 
-def _make_cache(pictures: Pictures, metrics: Metrics, ttls: Ttls, *, clock: Clock) -> ResponseCache:
-    cache = ResponseCache(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+def _make_cache(
+    pictures: Pictures, metrics: Metrics, ttls: Ttls, *, base_path: str, clock: Clock
+) -> ResponseCache:
+    cache = ResponseCache(
+        pictures, clock=clock, soft_seconds=ttls.soft.total_seconds(), base_path=base_path
+    )
     metrics.counts("remembered_total", "Pictures answered from memory.", by="form", read=cache.hits)
     return cache
 
@@ -136,6 +151,7 @@ def _make_handlers(
         shares=Shares(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
         request_seconds=settings.request_timeout.total_seconds(),
+        base_path=base_path_from_url(settings.public_url),
     )
 
 
@@ -164,11 +180,14 @@ def _outbox(
 def _make_application(
     handlers: routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
-    host = urlsplit(settings.public_url).netloc if settings.public_url else ""
-    explain = ExplainProblem(host=host)
+    base_path = base_path_from_url(settings.public_url)
+    host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
+    explain = ExplainProblem(host=host, draw_png=handlers.draw_png)
+    below_path = [Middleware(StripBasePath, base_path=base_path)] if base_path else []
     return make_framework(
-        [*handlers.routes(), *health_routes(health), *routes.PAGES],
+        [*handlers.routes(), *health_routes(health), *routes.page_routes(base_path)],
         middleware=[
+            *below_path,
             Middleware(Cors, origins=origins_of(settings.cors_origins)),
             Middleware(Measured, metrics=metrics, name=routes.name_of),
             Middleware(Traced),
@@ -178,26 +197,35 @@ def _make_application(
 
 
 @asynccontextmanager
-async def _open_github(settings: Settings, *, clock: Clock) -> AsyncIterator[GitHub]:
-    async with open_http(timeout=settings.request_timeout) as http:
+async def _open_github(
+    settings: Settings, *, budget: Budget, clock: Clock
+) -> AsyncIterator[GitHub]:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         yield GitHub(
             http,
             api_url=settings.github_api_url,
             accounts=accounts_of(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
+            budget=budget,
         )
 
 
 @asynccontextmanager
 async def _working(
-    conninfo: str, work: Mapping[str, Coroutine[Any, Any, None]]
+    conninfo: str, work: Mapping[str, Callable[[], Awaitable[None]]]
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Bring the tables up to date, and then begin; a database that is away is waited for."""
+    """
+    Bring the tables up to date, and then begin; a database that is down is waited for.
+
+    None of the tasks ends by an error of data, of the database or of GitHub.
+    """
     attempted, ready = asyncio.Event(), asyncio.Event()
     migrating = _migrate(conninfo, attempted=attempted, ready=ready)
     tasks = [asyncio.create_task(migrating, name="migrate")]
-    tasks += [asyncio.create_task(_after(ready, one), name=name) for name, one in work.items()]
+    tasks += [
+        asyncio.create_task(_run_after(ready, name, run), name=name) for name, run in work.items()
+    ]
     try:
         await _first_attempt(tasks[0], attempted)
         yield tasks
@@ -207,13 +235,10 @@ async def _working(
         await asyncio.wait(tasks, timeout=_STOP_SECONDS)
 
 
-async def _after(ready: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    try:
-        await ready.wait()
-    except asyncio.CancelledError:
-        work.close()
-        raise
-    await work
+async def _run_after(ready: asyncio.Event, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    await ready.wait()
+    await keep_running(name, work)
+    await asyncio.Event().wait()
 
 
 async def _first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event) -> None:
@@ -231,14 +256,22 @@ async def _first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event
 
 
 async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event) -> None:
+    """Migrate; the first attempt may end the process, later ones wait for somebody to mend it."""
+    throttle = LogThrottle(time.monotonic)
     while not ready.is_set():
         try:
             await migrate(conninfo, is_first_attempt=not attempted.is_set())
             ready.set()
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
             if not attempted.is_set():
-                _log.warning("database.away_at_start")
+                _log.warning("database.away_at_start", reason=str(error))
             attempted.set()
+            await asyncio.sleep(_MIGRATE_AGAIN_SECONDS)
+        except Exception as error:
+            if not attempted.is_set():
+                raise
+            if throttle.allows(str(error)):
+                _log.error("database.not_migrated", reason=error_text(error))
             await asyncio.sleep(_MIGRATE_AGAIN_SECONDS)
     _log.info("database.migrated")
     attempted.set()
@@ -246,18 +279,18 @@ async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Ev
 
 
 async def _note_requests(cache: ResponseCache, refresh: Refresh) -> None:
-    """Write down once a minute which permanent banners were asked for."""
+    """Save once a minute which permanent banners were requested, in chunks."""
     while True:
         await asyncio.sleep(_NOTE_REQUESTS_SECONDS)
-        requested_at = cache.drain_access_times()
-        if requested_at:
+        requested_at = list(cache.drain_access_times().items())
+        for start in range(0, len(requested_at), MAX_NOTED_REQUESTS):
             try:
-                await refresh.note_requests(requested_at)
+                await refresh.note_requests(dict(requested_at[start : start + MAX_NOTED_REQUESTS]))
             except DatabaseUnavailable:
-                cache.restore_access_times(requested_at)
+                cache.restore_access_times(dict(requested_at[start:]))
+                break
 
 
 async def _group_tokens(github: GitHub, *, clock: Clock) -> None:
-    """Find out which tokens share a budget; like all work here, it never ends."""
+    """Find out which tokens share a budget."""
     await group_by_holder(github.sender, clock=clock)
-    await asyncio.Event().wait()

@@ -6,19 +6,24 @@ does no harm, since the version decides; what was not acknowledged is handed on 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 
+from github_banners.api.background import Failures
 from github_banners.api.neighbours import Publish
 from github_banners.database import queue
 from github_banners.database.banners import Banner
-from github_banners.database.connect import Database
-from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable
+from github_banners.database.batches import save_separately
+from github_banners.database.connect import Connection, Database
+from github_banners.errors import DatabaseUnavailable, Unavailable
 from github_banners.messages.tracing import bind_trace
 from github_banners.model import Clock, Snapshot
+
+T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
@@ -29,6 +34,9 @@ _BATCH_SIZE = 100
 _IDLE_SECONDS = 0.5
 _RETRY_SECONDS = 2.0
 _SETBACK = timedelta(seconds=4)
+_REFUSED_FOR = timedelta(seconds=15)
+_FIRST_PAUSE = timedelta(seconds=1)
+_MAX_PAUSE = timedelta(minutes=1)
 
 
 class Outbox:
@@ -47,6 +55,8 @@ class Outbox:
         self._clock = clock
         self._count = count
         self._woken = asyncio.Event()
+        self._refusals = Failures(first_delay=_REFUSED_FOR, max_delay=queue.MAX_PUBLISH_DELAY)
+        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     def wake(self) -> None:
         """Look at once: something has changed."""
@@ -64,6 +74,11 @@ class Outbox:
                 is_waiting = True
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            except Exception as error:  # noqa: BLE001 - no data may end a task
+                pause = self._batch_failures.record("outbox", error, event="outbox.failed")
+                await asyncio.sleep(pause.total_seconds())
+                continue
+            self._batch_failures.clear("outbox")
             is_waiting = is_waiting and not published
             if published < _BATCH_SIZE:
                 await self._idle()
@@ -78,7 +93,7 @@ class Outbox:
         """
         Hand on one batch, of which what failed before is the last choice; returns how many it was.
 
-        A banner that nobody can take keeps its lease, and nobody else waits for it.
+        A banner that nobody can take is retried less and less, and no other waits for it.
 
         :raises Unavailable: nothing can be handed on now; what was acknowledged is noted, and the
             rest given back
@@ -104,24 +119,25 @@ class Outbox:
             task.result()
         return len(due)
 
-    async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> str | None:
-        """Hand one on under a trace of its own, and return its id; None if it was refused."""
+    async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
+        """Hand one on under a trace of its own, and return its id; a delay if it was refused."""
         trace_id = bind_trace()
         try:
             await self._publish(banner, snapshot)
         except Unavailable:
             self._count(_WAITING)
             raise
-        except (BannersError, ValueError) as error:
-            # Numbers that no message can hold, too, are about this banner alone.
+        except Exception as error:  # noqa: BLE001 - what it can't be handed on for is about it alone
             self._count(_REFUSED)
-            _log.error("outbox.refused", banner=banner.name, reason=str(error))
-            return None
+            return self._refusals.record(
+                banner.id, error, event="outbox.refused", banner=banner.name
+            )
         self._count(_HANDED_ON)
+        self._refusals.clear(banner.id)
         _log.debug("outbox.handed_on", banner=banner.name, version=banner.version)
         return trace_id
 
-    async def _settle(self, handing: Mapping[Banner, asyncio.Task[str | None]]) -> None:
+    async def _settle(self, handing: Mapping[Banner, asyncio.Task[str | timedelta]]) -> None:
         # Last in the next round: a file that only this banner fails on holds up no others.
         later = self._clock() + _SETBACK
         acknowledged: dict[int, int] = {}
@@ -130,15 +146,30 @@ class Outbox:
         for banner, task in handing.items():
             if not task.done() or task.cancelled() or task.exception() is not None:
                 left[banner.id] = later
-            elif (trace_id := task.result()) is not None:
+            elif isinstance(result := task.result(), timedelta):
+                left[banner.id] = self._clock() + result
+            else:
                 acknowledged[banner.id] = banner.version
-                trace_ids.append(trace_id)
+                trace_ids.append(result)
         if handing:
             _log.info("outbox.published", count=len(acknowledged), trace_ids=trace_ids)
         # One transaction each: within one, rows are locked in the order of ids.
-        if acknowledged:
-            async with self._database.transaction() as connection:
-                await queue.mark_published(connection, acknowledged)
-        if left:
-            async with self._database.transaction() as connection:
-                await queue.release_banners(connection, left)
+        await self._save(acknowledged, queue.mark_published)
+        await self._save(left, queue.release_banners)
+
+    async def _save(
+        self,
+        values: Mapping[int, T],
+        save: Callable[[Connection, Mapping[int, T]], Awaitable[None]],
+    ) -> None:
+        """Save what became of banners, by their ids; one that can't be saved keeps its lease."""
+
+        async def save_part(connection: Connection, part: Sequence[tuple[int, T]]) -> None:
+            await save(connection, dict(part))
+
+        for (banner_id, _), error in await save_separately(
+            self._database, list(values.items()), save_part
+        ):
+            self._batch_failures.record(
+                banner_id, error, event="outbox.not_saved", banner_id=banner_id
+            )

@@ -2,21 +2,26 @@
 Keeps tracked owners fresh in the background: who is due, GitHub, PostgreSQL.
 
 Several processes may do it at once: a turn is leased, never locked. People come first, since what
-they wait for is asked by `Lookup` and not here. While GitHub is away it is asked less and less.
+they wait for is asked by `Lookup` and not here. While GitHub is away it is asked less and less. An
+owner who can't be saved fails alone, and is retried less and less.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TypeAlias
 
 import structlog
 
+from github_banners.api.background import Failures
 from github_banners.database import banners, queue, users
+from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
-from github_banners.errors import BannersError, DatabaseUnavailable, UnknownUser
-from github_banners.model import Clock, Owner, Portfolio
+from github_banners.database.versions import raise_remaining_banners
+from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
+from github_banners.model import Clock, Owner, Portfolio, Stats
 from github_banners.stats.counting import count
+from github_banners.stats.identity import AsksMany
 
 _log = structlog.get_logger(__name__)
 
@@ -25,13 +30,13 @@ PARALLEL_BATCHES = 3
 _IDLE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
+_FIRST_PAUSE = timedelta(seconds=1)
+_MAX_PAUSE = timedelta(minutes=1)
+_RAISE_SECONDS = 2.0
+MAX_NOTED_REQUESTS = 1000
+"""In one transaction."""
 
-
-class AsksMany(Protocol):
-    """What is needed of GitHub."""
-
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
-        """Ask about owners seen before; each gets an answer or its own error, in their order."""
+_Answer: TypeAlias = tuple[Owner, Portfolio | Exception]
 
 
 class Refresh:
@@ -52,6 +57,8 @@ class Refresh:
         self._clock = clock
         self._sleep = sleep
         self._failed_batches = 0
+        self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=queue.MAX_RETRY_DELAY)
+        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     async def run(self) -> None:
         """Refresh for ever; nobody due, no database or no GitHub is waited out."""
@@ -66,48 +73,122 @@ class Refresh:
         :raises DatabaseUnavailable: nothing could be leased or saved
         """
         async with self._database.transaction() as connection:
-            due = await queue.lease_due_users(connection, now=self._clock(), limit=BATCH_SIZE)
+            due = await queue.lease_due_users(
+                connection, now=self._clock(), limit=BATCH_SIZE, interval=self._interval
+            )
+            known = await users.select_snapshots(connection, [owner.id for owner in due])
         if due:
             asked_at = self._clock()
-            answers = await self._github.fetch_many(due)
-            await self._save(dict(zip(due, answers, strict=True)), asked_at)
+            previous = {snapshot.owner.id: snapshot.stats for snapshot in known}
+            answers = await self._fetch(due, previous)
+            await self._save(list(zip(due, answers, strict=True)), asked_at)
         return len(due)
 
+    async def _fetch(
+        self, owners: Sequence[Owner], previous: Mapping[int, Stats]
+    ) -> Sequence[Portfolio | Exception]:
+        """Ask about owners; where that fails unexpectedly, about each alone: one of them is odd."""
+        try:
+            return await self._github.fetch_many(owners, previous=previous)
+        except BannersError as error:
+            return [error] * len(owners)
+        except Exception as error:  # noqa: BLE001 - no data may end a task
+            if len(owners) == 1:
+                return [error]
+        return [answer for owner in owners for answer in await self._fetch([owner], previous)]
+
     async def note_requests(self, requested_at: Mapping[str, datetime]) -> None:
-        """Keep when banners were last asked for, and move their owners' turns accordingly."""
-        async with self._database.transaction() as connection:
-            owner_ids = await banners.touch_banners(connection, requested_at)
-        async with self._database.transaction() as connection:
-            await self._schedule(connection, owner_ids)
+        """
+        Save when banners were last requested, and move their owners' turns accordingly.
+
+        :raises DatabaseUnavailable: not all could be saved; those that were are not to be saved again
+        """
+        owner_ids: set[int] = set()
+
+        async def touch(connection: Connection, part: Sequence[tuple[str, datetime]]) -> None:
+            owner_ids.update(await banners.touch_banners(connection, dict(part)))
+
+        for name, error in await save_separately(self._database, list(requested_at.items()), touch):
+            self._batch_failures.record(name, error, event="requests.not_noted", banner=name[0])
+        for owner_id, error in await save_separately(
+            self._database, sorted(owner_ids), self._schedule
+        ):
+            self._batch_failures.record(
+                owner_id, error, event="requests.not_scheduled", owner_id=owner_id
+            )
+
+    async def raise_versions(self) -> None:
+        """Raise, for ever and little by little, the versions that a save has left to be raised."""
+        while True:
+            async with self._database.transaction() as connection:
+                await raise_remaining_banners(connection, now=self._clock())
+            await self._sleep(_RAISE_SECONDS)
 
     async def _work(self) -> None:
         while True:
             try:
                 refreshed = await self.refresh_batch()
+                self._batch_failures.clear("refresh")
             except DatabaseUnavailable:
                 refreshed = 0
+            except Exception as error:  # noqa: BLE001 - no data may end a task
+                refreshed = 0
+                pause = self._batch_failures.record("refresh", error, event="refresh.failed")
+                await self._sleep(pause.total_seconds())
             # A short batch means that nobody else is due yet.
             if self._failed_batches or refreshed < BATCH_SIZE:
                 await self._sleep(pause_seconds(self._failed_batches))
 
-    async def _save(
-        self, answers: Mapping[Owner, Portfolio | BannersError], asked_at: datetime
+    async def _save(self, answers: Sequence[_Answer], asked_at: datetime) -> None:
+        """Save what GitHub has answered; an owner who fails, here or there, is retried later."""
+        known = [answer for answer in answers if isinstance(answer[1], Portfolio | UnknownUser)]
+        failed = {
+            owner: answer
+            for owner, answer in answers
+            if isinstance(answer, Exception) and not isinstance(answer, UnknownUser)
+        }
+        self._failed_batches = 0 if known else self._failed_batches + 1
+
+        async def save(connection: Connection, part: Sequence[_Answer]) -> None:
+            await self._save_together(connection, part, asked_at)
+
+        unsaved = await save_separately(self._database, known, save)
+        retry_at = {owner.id: self._retry_at(owner, error) for owner, error in failed.items()}
+        for (owner, _), error in unsaved:
+            failed[owner] = error
+            retry_at[owner.id] = self._retry_later(owner, error)
+        for owner, _ in known:
+            if owner not in failed:
+                self._owner_failures.clear(owner.id)
+        if retry_at:
+            async with self._database.transaction() as connection:
+                await queue.release_users(connection, retry_at)
+        gone = sum(isinstance(answer, UnknownUser) for _, answer in known)
+        reason = {"reason": str(next(iter(failed.values())))} if failed else {}
+        saved = len(answers) - len(failed) - gone
+        _log.info("refresh.saved", saved=saved, gone=gone, failed=len(failed), **reason)
+
+    def _retry_at(self, owner: Owner, error: Exception) -> datetime:
+        """Decide when to request an owner again: soon if GitHub is down, else later every time."""
+        if isinstance(error, Unavailable):
+            return self._clock() + _RETRY_AFTER
+        return self._retry_later(owner, error)
+
+    def _retry_later(self, owner: Owner, error: Exception) -> datetime:
+        delay = self._owner_failures.record(
+            owner.id, error, event="refresh.owner_failed", owner=owner.login, owner_id=owner.id
+        )
+        return self._clock() + delay
+
+    async def _save_together(
+        self, connection: Connection, answers: Sequence[_Answer], asked_at: datetime
     ) -> None:
-        found = [one for one in answers.values() if isinstance(one, Portfolio)]
-        gone = [owner for owner, one in answers.items() if isinstance(one, UnknownUser)]
-        saved_ids = [portfolio.owner.id for portfolio in found]
-        failed_ids = sorted({owner.id for owner in answers} - set(saved_ids) - {o.id for o in gone})
-        self._failed_batches = 0 if found or gone else self._failed_batches + 1
-        async with self._database.transaction() as connection:
-            counted = [(portfolio, count(portfolio.repositories)) for portfolio in found]
-            await users.upsert_portfolios(connection, counted)
-            await self._schedule(connection, saved_ids)
-            for owner in sorted(gone, key=lambda one: one.id):
-                await users.mark_gone(connection, owner.id, asked_at=asked_at)
-            if failed_ids:
-                retry_at = self._clock() + _RETRY_AFTER
-                await queue.release_users(connection, failed_ids, retry_at=retry_at)
-        _log.info("refresh.saved", saved=len(found), gone=len(gone), failed=len(failed_ids))
+        portfolios = [answer for _, answer in answers if isinstance(answer, Portfolio)]
+        counted = [(portfolio, count(portfolio.repositories)) for portfolio in portfolios]
+        await users.upsert_portfolios(connection, counted, now=self._clock())
+        await self._schedule(connection, [portfolio.owner.id for portfolio in portfolios])
+        for owner_id in sorted(owner.id for owner, one in answers if isinstance(one, UnknownUser)):
+            await users.mark_gone(connection, owner_id, asked_at=asked_at, now=self._clock())
 
     async def _schedule(self, connection: Connection, owner_ids: Sequence[int]) -> None:
         await queue.schedule_users(

@@ -14,9 +14,11 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import users
-from github_banners.database.connect import Connection
+from github_banners.database.session import Connection
+from github_banners.database.versions import latest_version
+from github_banners.errors import TooManyBanners
 from github_banners.look import Look, canonical
-from github_banners.model import Snapshot, microseconds
+from github_banners.model import MAX_CLOCK_SKEW, Snapshot, microseconds
 
 COLUMNS = SQL(
     "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"
@@ -56,13 +58,15 @@ def banner_of(row: Sequence[Any]) -> Banner:
     return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=Look), *rest)
 
 
-def banner_with_snapshot_of(row: Sequence[Any]) -> tuple[Banner, Snapshot]:
+def banner_with_snapshot_of(
+    row: Sequence[Any], *, now: datetime | None = None
+) -> tuple[Banner, Snapshot]:
     """Read a row of COLUMNS and then `users.COLUMNS`."""
-    return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:])
+    return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:], now=now)
 
 
 async def select_banner_with_snapshot(
-    conn: Connection, name: str
+    conn: Connection, name: str, *, now: datetime | None = None
 ) -> tuple[Banner, Snapshot] | None:
     """Find an active banner and its owner's numbers, in any case of letters."""
     query = SQL(
@@ -70,11 +74,17 @@ async def select_banner_with_snapshot(
         " where banners.name = %s and banners.is_active"
     ).format(COLUMNS, users.COLUMNS)
     row = await (await conn.execute(query, [name.lower()])).fetchone()
-    return banner_with_snapshot_of(row) if row else None
+    return banner_with_snapshot_of(row, now=now) if row else None
 
 
 async def insert_banner(
-    conn: Connection, *, owner_id: int, look: Look, names: Sequence[str], at: datetime
+    conn: Connection,
+    *,
+    owner_id: int,
+    look: Look,
+    names: Sequence[str],
+    at: datetime,
+    max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     """
     Give an owner's look a name for ever; True says that it had none yet.
@@ -82,6 +92,7 @@ async def insert_banner(
     The first of `names` that nobody has is taken. The owner is due for a refresh from then on.
 
     :raises LookupError: the owner is not kept, or other banners have all the names
+    :raises TooManyBanners: the owner has `max_banners` already, and this look is none of them
     """
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
@@ -89,6 +100,8 @@ async def insert_banner(
     version = await _start_refreshing(conn, owner_id, at)
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
+    if max_banners is not None and await _has_banners(conn, owner_id, max_banners):
+        raise TooManyBanners
     for name in names:
         banner = await _insert(
             conn, owner_id=owner_id, look=look, name=name.lower(), version=version, at=at
@@ -96,6 +109,17 @@ async def insert_banner(
         if banner is not None:
             return banner, True
     raise LookupError(f"owner {owner_id} can have none of the names {', '.join(names)}")
+
+
+async def count_banners(conn: Connection, owner_id: int, *, limit: int) -> int:
+    """
+    Count an owner's permanent banners, but no further than `limit`.
+
+    Exact within the transaction of `insert_banner`, which locks the owner's row.
+    """
+    query = "select count(*) from (select from banners where owner_id = %s limit %s) as counted"
+    row = await (await conn.execute(query, [owner_id, limit])).fetchone()
+    return int(row[0]) if row else 0
 
 
 async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) -> list[int]:
@@ -108,7 +132,10 @@ async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) 
         with asked as (
             select banners.id, asked.at
             from unnest(%s::text[], %s::timestamptz[]) as asked (name, at)
-            join banners on banners.name = asked.name and banners.last_requested_at < asked.at
+            join banners on banners.name = asked.name and (
+                banners.last_requested_at < asked.at
+                or banners.last_requested_at > asked.at + %s
+            )
             order by banners.id
             for update of banners
         )
@@ -116,7 +143,8 @@ async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) 
         from asked where asked.id = banners.id
         returning banners.owner_id
     """
-    cursor = await conn.execute(query, [list(requested_at), list(requested_at.values())])
+    parameters = [list(requested_at), list(requested_at.values()), MAX_CLOCK_SKEW]
+    cursor = await conn.execute(query, parameters)
     return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
 
 
@@ -126,12 +154,20 @@ async def _select_by_look(conn: Connection, owner_id: int, look: Look) -> Banner
     return banner_of(row) if row else None
 
 
+async def _has_banners(conn: Connection, owner_id: int, number: int) -> bool:
+    """Return whether an owner has at least this many banners; correct while the owner is locked."""
+    query = "select count(*) from (select from banners where owner_id = %s limit %s) as owned"
+    row = await (await conn.execute(query, [owner_id, number])).fetchone()
+    return row is not None and row[0] >= number
+
+
 async def _start_refreshing(conn: Connection, owner_id: int, at: datetime) -> int:
     query = "update users set due_at = coalesce(due_at, %s) where id = %s returning version"
     row = await (await conn.execute(query, [at, owner_id])).fetchone()
     if row is None:
         raise LookupError(f"no owner {owner_id} is kept")
-    return int(row[0])
+    version = int(row[0])
+    return version if version <= latest_version(at) else 0
 
 
 async def _insert(

@@ -1,29 +1,37 @@
 """
 Hears of changes that other processes commit, on a connection of its own.
 
-It is probed every second: a silent connection that is dead looks like one on which nothing happens.
+Once a second a notification is sent over another connection, and must arrive here: one that is dead, or a
+pooler that gives the connection's session to others, looks like one on which nothing happens. While none
+arrives every cached number counts as changed, and is compared with the database.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Protocol
 
-import psycopg
 import structlog
 from psycopg.sql import SQL, Identifier
 
-from github_banners.database.connect import PASSING_ERRORS
+from github_banners.database.connect import PASSING_ERRORS, Database, error_text
+from github_banners.database.session import Connection, connect
 from github_banners.database.users import CHANGED_CHANNEL
+from github_banners.errors import DatabaseUnavailable
+from github_banners.log_throttle import LogThrottle
 
 _log = structlog.get_logger(__name__)
 
-_LINE_ERRORS: tuple[type[Exception], ...] = (*PASSING_ERRORS, TimeoutError)
+_CONNECTION_ERRORS: tuple[type[Exception], ...] = (*PASSING_ERRORS, DatabaseUnavailable)
 _PROBE_SECONDS = 1.0
-_ANSWER_SECONDS = 1.0
+_PROBE_TIMEOUT_SECONDS = 1.0
+_MAX_PAUSE_SECONDS = 30.0
 
 
 class Listener(Protocol):
-    """Who is told: ids of changed owners, None for all; `is_heard` while the line is open."""
+    """Who is told: ids of changed owners, None for all; `is_heard` while notifications arrive."""
 
     is_heard: bool
 
@@ -31,74 +39,124 @@ class Listener(Protocol):
         """Hear of a change."""
 
 
+class _NotHeard(Exception):
+    """A notification of our own did not arrive."""
+
+
 class Changes:
     """
     Tells `trust` who has changed, and whether that can be heard at all.
 
     `wake` is called for every change, so that whoever waits for one need not look so often.
+    `database` sends the notifications that must arrive.
     """
 
     def __init__(
-        self, conninfo: str, *, trust: Listener, wake: Callable[[], None] = lambda: None
+        self,
+        conninfo: str,
+        *,
+        database: Database,
+        trust: Listener,
+        wake: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._conninfo = conninfo
+        self._database = database
         self._trust = trust
         self._wake = wake
+        self._sleep = sleep
+        self._throttle = LogThrottle(time.monotonic)
+        self._probe_channel = f"banners_probe_{secrets.token_hex(8)}"
+        self._probe_arrived = asyncio.Event()
 
     async def run(self) -> None:
-        """Listen for ever; a lost line is opened again, and all counts as changed then."""
+        """Listen for ever; a lost connection is opened again, and all counts as changed then."""
+        self._trust.is_heard = False
+        pause_seconds = _PROBE_SECONDS
         while True:
+            was_heard = False
             try:
                 await self._listen()
-            except _LINE_ERRORS as error:
-                if self._trust.is_heard:
-                    _log.warning("changes.line_lost", reason=type(error).__name__)
+            except* _NotHeard:
+                was_heard = self._trust.is_heard
+                self._log_unheard(was_heard=was_heard)
+            except* _CONNECTION_ERRORS as errors:
+                was_heard = self._trust.is_heard
+                if was_heard:
+                    _log.warning("changes.line_lost", reason=error_text(errors.exceptions[0]))
             finally:
                 self._trust.is_heard = False
-            await asyncio.sleep(_PROBE_SECONDS)
+            # Where a pooler is in between it stays there.
+            pause_seconds = (
+                _PROBE_SECONDS if was_heard else min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
+            )
+            await self._sleep(pause_seconds)
+
+    def _log_unheard(self, *, was_heard: bool) -> None:
+        if was_heard:
+            _log.warning("changes.line_lost", reason="a notification did not arrive")
+        elif self._throttle.allows("unheard"):
+            _log.warning(
+                "changes.not_heard",
+                reason="notifications of PostgreSQL do not arrive, as through a pooler in transaction"
+                " mode: every picture is compared with the database instead",
+            )
 
     async def _listen(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, connect_timeout=3, application_name="banners-changes"
-        )
+        connection = await connect(self._conninfo, application_name="banners-changes")
         try:
-            await connection.execute(SQL("listen {}").format(Identifier(CHANGED_CHANNEL)))
-            self._trust.note_change(None)
-            self._trust.is_heard = True
-            while True:
-                async for notice in connection.notifies(timeout=_PROBE_SECONDS):
-                    self._trust.note_change(_ids(notice.payload))
-                    self._wake()
-                await _probe(connection)
+            for channel in (CHANGED_CHANNEL, self._probe_channel):
+                await connection.execute(SQL("listen {}").format(Identifier(channel)))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._read(connection), name="read notifications")
+                group.create_task(self._probe(), name="probe notifications")
         finally:
             # Closing politely would wait for a frozen server.
             connection.pgconn.finish()
 
+    async def _read(self, connection: Connection) -> None:
+        async for notice in connection.notifies():
+            if notice.channel == self._probe_channel:
+                self._probe_arrived.set()
+            else:
+                self._trust.note_change(_parse_ids(notice.payload))
+                self._wake()
 
-async def _probe(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-    """Ask for a sign of life; never by wait_for(), which would wait for the cancelled call."""
-    asking = asyncio.create_task(_ask(connection), name="probe the line")
-    done, _ = await asyncio.wait({asking}, timeout=_ANSWER_SECONDS)
-    if not done:
-        asking.add_done_callback(_forget)
-        connection.pgconn.finish()
-        asking.cancel()
-        raise TimeoutError
-    asking.result()
+    async def _probe(self) -> None:
+        """
+        Send a notification every second, and wait for it.
+
+        It is sent over another connection: a pooler in transaction mode can deliver one to whoever
+        sends it, and to nobody else.
+        """
+        while True:
+            self._probe_arrived.clear()
+            send = partial(_notify, channel=self._probe_channel)
+            await self._database.ask(send, within_seconds=_PROBE_TIMEOUT_SECONDS)
+            arriving = asyncio.create_task(self._probe_arrived.wait(), name="await notification")
+            try:
+                # In steps, so that a pause of this process is not taken for silence.
+                for _ in range(5):
+                    await asyncio.wait({arriving}, timeout=_PROBE_TIMEOUT_SECONDS / 5)
+            finally:
+                arriving.cancel()
+            if not self._probe_arrived.is_set():
+                raise _NotHeard
+            if not self._trust.is_heard:
+                self._trust.note_change(None)
+                self._trust.is_heard = True
+            await self._sleep(_PROBE_SECONDS)
 
 
-async def _ask(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-    await connection.execute("select 1")
+async def _notify(connection: Connection, *, channel: str) -> None:
+    # It need not outlive a crash, and so need not wait for the disk.
+    await connection.execute("set local synchronous_commit to off")
+    await connection.execute("select pg_notify(%s, '')", [channel])
 
 
-def _forget(asking: asyncio.Task[None]) -> None:
-    if not asking.cancelled():
-        asking.exception()
-
-
-def _ids(payload: str) -> list[int] | None:
-    """Read what was told; what can't be read may mean anybody."""
+def _parse_ids(payload: str) -> list[int] | None:
+    """Read whose numbers have changed; None, which is anybody's, if that can't be read."""
     try:
-        return [int(one) for one in payload.split(",") if one]
+        return [int(owner_id) for owner_id in payload.split(",") if owner_id]
     except ValueError:
         return None

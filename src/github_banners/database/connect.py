@@ -10,28 +10,36 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from github_banners.circuit import Circuit
+from github_banners.database import session
+from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
+from github_banners.log_throttle import LogThrottle
 
-Connection: TypeAlias = AsyncConnection[TupleRow]
+__all__ = ["Connection", "Database", "error_text", "is_database_error", "is_lost", "unavailable"]
+
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
 # The server is there and can't do it now, or can't be reached. What is wrong with our SQL or our
-# data (ProgrammingError, IntegrityError, DataError, NotSupportedError) stays loud.
+# data (other ProgrammingErrors, IntegrityError, DataError, NotSupportedError) stays loud.
 PASSING_ERRORS: tuple[type[Exception], ...] = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
+    # Tables or rights are missing: until somebody brings them.
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InsufficientPrivilege,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.IdleInTransactionSessionTimeout,
     PoolTimeout,
@@ -51,17 +59,6 @@ _RECONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
 _WAIT_STEPS = 5
 
-_CONNECTION_OPTIONS: dict[str, Any] = {
-    "application_name": "github-banners",
-    "connect_timeout": 3,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5000,
-    "options": "-c timezone=UTC -c statement_timeout=10s"
-    " -c idle_in_transaction_session_timeout=60s",
-}
-
 
 @contextmanager
 def unavailable() -> Iterator[None]:
@@ -73,7 +70,13 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except PASSING_ERRORS as exc:
-        raise DatabaseUnavailable(f"{type(exc).__name__}: {exc}".strip()) from exc
+        raise DatabaseUnavailable(error_text(exc)) from exc
+
+
+def error_text(error: BaseException) -> str:
+    """Return what an error says, in one line and without the data that it concerns."""
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return f"{type(error).__name__}: {' '.join((primary or str(error)).split())}".removesuffix(": ")
 
 
 class Database:
@@ -91,6 +94,9 @@ class Database:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._circuit = Circuit(clock)
+        self._log_throttle = LogThrottle(clock)
+        self._connect_error: str | None = None
+        self._schema: str | None = None
         self._errands: set[asyncio.Task[Any]] = set()
         self._abandoned: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._connections: WeakSet[Connection] = WeakSet()
@@ -101,17 +107,26 @@ class Database:
             max_size=max_connections,
             timeout=_POOL_WAIT_SECONDS,
             reconnect_timeout=_RECONNECT_SECONDS,
-            kwargs=_CONNECTION_OPTIONS,
+            connection_class=self._recording_connection(),
+            kwargs={
+                "autocommit": True,
+                **session.connection_arguments(conninfo, application_name="github-banners"),
+            },
             configure=self._remember,
             check=AsyncConnectionPool.check_connection,
             name="database",
         )
 
     async def __aenter__(self) -> Self:
-        await self._pool.open()
-        # Not the pool's wait(): it closes the pool for good where no server is there.
-        with suppress(DatabaseUnavailable):
-            await self.ask(_knock, within_seconds=_FIRST_CONNECTION_SECONDS)
+        try:
+            await self._pool.open()
+            # Not the pool's wait(): it closes the pool for good where no server is there.
+            with suppress(DatabaseUnavailable):
+                await self.ask(_knock, within_seconds=_FIRST_CONNECTION_SECONDS)
+        except BaseException:
+            # The workers of an open pool ignore cancellation, and the event loop waits for them.
+            await self._close(grace_seconds=0)
+            raise
         return self
 
     async def __aexit__(
@@ -120,7 +135,10 @@ class Database:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._settle(_CLOSE_SECONDS)
+        await self._close(grace_seconds=_CLOSE_SECONDS)
+
+    async def _close(self, *, grace_seconds: float) -> None:
+        await self._settle(grace_seconds)
         # A cancelled psycopg call waits up to 10 s for a frozen server, unless its line is cut.
         for conn in self._connections:
             conn.pgconn.finish()
@@ -155,7 +173,8 @@ class Database:
             if not errand.done():
                 self._abandoned.add(errand)
         if not errand.done():
-            raise self._note_loss(DatabaseUnavailable(f"no answer within {within_seconds:g} s"))
+            reason = self._connect_error or f"no answer within {within_seconds:g} s"
+            raise self._note_loss(DatabaseUnavailable(reason))
         with self._watched():
             return errand.result()
 
@@ -167,7 +186,7 @@ class Database:
         :raises DatabaseUnavailable: no server, or it was lost on the way
         """
         with self._watched():
-            async with self._pool.connection() as conn, conn.transaction():
+            async with self._pool.connection() as conn, self._transaction(conn):
                 yield conn
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -175,11 +194,18 @@ class Database:
             if asyncio.current_task() in self._abandoned:
                 raise DatabaseUnavailable
             try:
-                async with conn.transaction():
+                async with self._transaction(conn):
                     return await work(conn)
             finally:
                 if asyncio.current_task() in self._abandoned:
                     await conn.close()
+
+    @asynccontextmanager
+    async def _transaction(self, conn: Connection) -> AsyncIterator[None]:
+        if self._schema is None:
+            self._schema = await session.find_schema(conn)
+        async with session.transaction(conn, schema=self._schema or session.DEFAULT_SCHEMA):
+            yield
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -187,16 +213,44 @@ class Database:
             with unavailable():
                 yield
         except DatabaseUnavailable as exc:
-            if is_lost(exc.__cause__):
-                self._note_loss(exc)
-            raise
+            if not is_lost(exc.__cause__):
+                self._log_refusal(exc)
+                raise
+            if isinstance(exc.__cause__, PoolTimeout) and self._connect_error is not None:
+                exc = DatabaseUnavailable(self._connect_error)
+            raise self._note_loss(exc) from exc.__cause__
         if self._circuit.succeed():
             _log.info("database.back")
 
     def _note_loss(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
-        if self._circuit.fail():
-            _log.warning("database.away", reason=str(error).partition("\n")[0])
+        reason = str(error)
+        is_unexplained = self._log_throttle.allows(("away", reason))
+        if self._circuit.fail() or is_unexplained:
+            _log.warning("database.away", reason=reason)
         return error
+
+    def _log_refusal(self, error: DatabaseUnavailable) -> None:
+        """Log what the server refuses, once an hour: it may be the same for every request."""
+        reason = str(error)
+        if self._log_throttle.allows(("refused", reason)):
+            _log.warning("database.refused", reason=reason)
+
+    def _recording_connection(self) -> type[Connection]:
+        """Make a class of connections that tell why they can't be opened, which the pool does not."""
+        database = self
+
+        class RecordingConnection(AsyncConnection[Any]):
+            @classmethod
+            async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
+                try:
+                    conn = await super().connect(conninfo, **kwargs)
+                except psycopg.Error as error:
+                    database._connect_error = error_text(error)
+                    raise
+                database._connect_error = None
+                return conn
+
+        return RecordingConnection
 
     def _dismiss(self, errand: asyncio.Task[Any]) -> None:
         self._errands.discard(errand)
@@ -228,6 +282,11 @@ async def _wait_in_steps(task: asyncio.Task[Any], seconds: float) -> None:
 
 async def _knock(conn: Connection) -> None:
     """Do nothing in a transaction."""
+
+
+def is_database_error(error: BaseException) -> bool:
+    """Tell whether the driver has raised an error, which then says all there is to say."""
+    return isinstance(error, psycopg.Error)
 
 
 def is_lost(cause: BaseException | None) -> bool:

@@ -17,8 +17,9 @@ from psycopg.sql import SQL
 
 from github_banners.database import banners, users
 from github_banners.database.banners import Banner
-from github_banners.database.connect import Connection
-from github_banners.model import Owner, Snapshot
+from github_banners.database.session import Connection
+from github_banners.database.versions import latest_time
+from github_banners.model import MAX_CLOCK_SKEW, Owner, Snapshot
 
 _log = structlog.get_logger(__name__)
 
@@ -26,12 +27,23 @@ _LEASE = timedelta(minutes=2)
 # A question takes REQUEST_TIMEOUT at most.
 _QUESTION_LEASE = timedelta(seconds=15)
 _PUBLISH_LEASE = timedelta(seconds=15)
+_HOUR = timedelta(hours=1)
+_WEEK = timedelta(days=7)
+_MAX_TIER = 168
+
+MAX_RETRY_DELAY = timedelta(hours=1)
+"""How far ahead an owner that failed is put at most."""
+
+MAX_PUBLISH_DELAY = timedelta(minutes=5)
+"""The same for a banner; what lies further ahead than MAX_CLOCK_SKEW is not believed."""
 
 _SCHEDULE_USERS = """
     with locked as (
         select id from users where id = any(%(ids)s) order by id for no key update
     ), asked as (
-        select locked.id, %(now)s - max(banners.last_requested_at) as ago
+        -- what a wrong clock has noted is not known: seldom, until somebody asks again
+        select locked.id, %(now)s - max(case when banners.last_requested_at > %(latest)s
+            then %(now)s - interval '31 days' else banners.last_requested_at end) as ago
         from locked left join banners on banners.owner_id = locked.id and banners.is_active
         group by locked.id
     ), planned as (
@@ -45,7 +57,9 @@ _SCHEDULE_USERS = """
     update users set
         refresh_every = planned.pause,
         due_at = case
-            when gone_since is null or planned.pause is null then fetched_at + planned.pause
+            when planned.pause is null then null
+            when fetched_at > %(latest)s then %(now)s
+            when gone_since is null then fetched_at + planned.pause
             else due_at
         end
     from planned
@@ -53,33 +67,57 @@ _SCHEDULE_USERS = """
         refresh_every is distinct from planned.pause
         or gone_since is null and due_at is distinct from fetched_at + planned.pause
             -- overdue and not due yet: to be tried again after a failure
-            and (fetched_at + planned.pause <= %(now)s and due_at > %(now)s) is not true
+            and (
+                fetched_at + planned.pause <= %(now)s
+                and due_at > %(now)s and due_at <= %(now)s + %(longest_retry)s
+            ) is not true
     )
 """
 
 
 async def lease_due_users(
-    conn: Connection, *, now: datetime, limit: int = 20, lease: timedelta = _LEASE
+    conn: Connection,
+    *,
+    now: datetime,
+    limit: int = 20,
+    lease: timedelta = _LEASE,
+    interval: timedelta = _HOUR,
 ) -> list[Owner]:
     """
     Take the owners that are due longest; only those with an active banner have turns.
 
-    They come back after `lease`, unless they are saved, found gone or released.
+    They come back after `lease`, unless they are saved, found gone or released. Who is due later
+    than any turn of `interval` can be was scheduled by a wrong clock, and comes after all others.
     """
-    query = """
-        with picked as (
-            select id from users
-            where due_at <= %(now)s and (leased_until is null or leased_until <= %(now)s)
-                and exists (select from banners where owner_id = users.id and is_active)
-            order by due_at, id
-            limit %(limit)s
-            for update skip locked
+    # Two ordered scans of one index: the second finds nothing, unless a clock was wrong.
+    pick = """
+        select id from users
+        where due_at {range} and (leased_until is null or leased_until <= %(now)s
+                or leased_until > %(latest)s)
+            and exists (select from banners where owner_id = users.id and is_active)
+        order by due_at, id
+        limit %(limit)s
+        for update skip locked
+    """
+    query = SQL("""
+        with due as ({due}), ahead as ({ahead}), picked as (
+            select id from due union all select id from ahead limit %(limit)s
         )
         update users set leased_until = %(now)s + %(lease)s
         from picked where picked.id = users.id
         returning users.id, users.login, users.node_id, users.display_name, users.due_at
-    """
-    cursor = await conn.execute(query, {"now": now, "lease": lease, "limit": limit})
+    """).format(
+        due=SQL(pick).format(range=SQL("<= %(now)s")),
+        ahead=SQL(pick).format(range=SQL("> %(last_turn)s")),
+    )
+    parameters = {
+        "now": now,
+        "latest": latest_time(now),
+        "last_turn": latest_time(now) + max(_MAX_TIER * interval, _WEEK),
+        "lease": lease,
+        "limit": limit,
+    }
+    cursor = await conn.execute(query, parameters)
     rows = sorted(await cursor.fetchall(), key=lambda row: (row[-1], row[0]))
     return [Owner(*row[:-1]) for row in rows]
 
@@ -101,15 +139,52 @@ async def lease_user(
     query = """
         with free as (
             select id from users
-            where id = %(owner_id)s and fetched_at <= %(asked_at)s
-                and (leased_until is null or leased_until <= %(now)s)
+            where id = %(owner_id)s
+                and (fetched_at <= %(asked_at)s or fetched_at > %(latest)s)
+                and (leased_until is null or leased_until <= %(now)s or leased_until > %(latest)s)
             -- who has it locked is saving or taking it just now
             for no key update skip locked
         )
         update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
     """
-    values = {"owner_id": owner_id, "asked_at": asked_at, "now": now, "lease": lease}
+    values = {
+        "owner_id": owner_id,
+        "asked_at": asked_at,
+        "now": now,
+        "latest": latest_time(now),
+        "lease": lease,
+    }
     return (await conn.execute(query, values)).rowcount == 1
+
+
+async def lease_users(
+    conn: Connection,
+    asked_at: Mapping[int, datetime],
+    *,
+    now: datetime,
+    lease: timedelta = _QUESTION_LEASE,
+) -> set[int]:
+    """Take the turns of several owners as `lease_user` does; returns the ids of those taken."""
+    query = """
+        with wanted as (
+            select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as wanted (id, asked_at)
+        ), free as (
+            select users.id from users join wanted on wanted.id = users.id
+            where users.fetched_at <= wanted.asked_at
+                and (users.leased_until is null or users.leased_until <= %(now)s)
+            order by users.id
+            for no key update of users skip locked
+        )
+        update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
+        returning users.id
+    """
+    values = {
+        "ids": list(asked_at),
+        "times": list(asked_at.values()),
+        "now": now,
+        "lease": lease,
+    }
+    return {owner_id for (owner_id,) in await (await conn.execute(query, values)).fetchall()}
 
 
 async def release_user(conn: Connection, owner_id: int, *, leased_until: datetime) -> None:
@@ -128,25 +203,41 @@ async def schedule_users(
     keep that distance until this is called again. An owner without an active banner has no turn;
     one who is gone keeps the weekly one.
     """
-    await conn.execute(_SCHEDULE_USERS, {"ids": list(owner_ids), "now": now, "interval": interval})
+    parameters = {
+        "ids": list(owner_ids),
+        "now": now,
+        "latest": latest_time(now),
+        "interval": interval,
+        "longest_retry": MAX_RETRY_DELAY + MAX_CLOCK_SKEW,
+    }
+    await conn.execute(_SCHEDULE_USERS, parameters)
 
 
-async def release_users(conn: Connection, owner_ids: Sequence[int], *, retry_at: datetime) -> None:
+async def release_users(conn: Connection, retry_at: Mapping[int, datetime]) -> None:
     """
-    Give turns back that came to nothing; the background does not take them before `retry_at`.
+    Give turns back that came to nothing; the background does not take an owner before its time.
 
     Somebody who waits may: the pause is in `due_at`, and a lease says only that GitHub is being asked.
     """
     query = """
         with locked as (
-            select id from users where id = any(%(ids)s) order by id for no key update
+            select users.id, released.retry_at
+            from unnest(%s::bigint[], %s::timestamptz[]) as released (id, retry_at)
+            join users on users.id = released.id
+            order by users.id for no key update of users
         )
         update users set
             leased_until = null,
-            due_at = case when due_at is not null then greatest(due_at, %(retry_at)s) end
+            due_at = case
+                -- a turn from a wrong clock, and not one that was given meanwhile
+                when due_at > locked.retry_at + greatest(refresh_every, %s) + %s
+                    then locked.retry_at
+                when due_at is not null then greatest(due_at, locked.retry_at)
+            end
         from locked where locked.id = users.id
     """
-    await conn.execute(query, {"ids": list(owner_ids), "retry_at": retry_at})
+    parameters = [list(retry_at), list(retry_at.values()), _WEEK, MAX_CLOCK_SKEW]
+    await conn.execute(query, parameters)
 
 
 async def lease_unpublished_banners(
@@ -161,7 +252,8 @@ async def lease_unpublished_banners(
         with picked as (
             select id from banners
             where is_active and published_version < version
-                and (publish_leased_until is null or publish_leased_until <= %(now)s)
+                and (publish_leased_until is null or publish_leased_until <= %(now)s
+                    or publish_leased_until > %(latest)s)
             order by publish_leased_until nulls first, id
             limit %(limit)s
             for update skip locked
@@ -170,7 +262,8 @@ async def lease_unpublished_banners(
         from picked where picked.id = banners.id
         returning banners.id
     """
-    cursor = await conn.execute(pick, {"now": now, "limit": limit, "lease": lease})
+    parameters = {"now": now, "latest": latest_time(now), "limit": limit, "lease": lease}
+    cursor = await conn.execute(pick, parameters)
     ids = [banner_id for (banner_id,) in await cursor.fetchall()]
     # A second statement, because the first can see a version that is newer than the numbers it sees.
     query = SQL(
@@ -178,13 +271,14 @@ async def lease_unpublished_banners(
         " where banners.id = any(%s) order by banners.id"
     ).format(banners.COLUMNS, users.COLUMNS)
     cursor = await conn.execute(query, [ids])
-    return [one for row in await cursor.fetchall() if (one := _readable(row)) is not None]
+    rows = await cursor.fetchall()
+    return [banner for row in rows if (banner := _readable(row, now=now)) is not None]
 
 
-def _readable(row: Sequence[Any]) -> tuple[Banner, Snapshot] | None:
+def _readable(row: Sequence[Any], *, now: datetime) -> tuple[Banner, Snapshot] | None:
     """Read a banner, but for one of a newer version's look: it keeps its lease."""
     try:
-        return banners.banner_with_snapshot_of(row)
+        return banners.banner_with_snapshot_of(row, now=now)
     except msgspec.DecodeError as error:
         _log.error("queue.unreadable", banner=row[0], reason=str(error))
         return None

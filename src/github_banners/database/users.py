@@ -5,15 +5,31 @@ The identity is GitHub's number. A save is set-based, however many owners it has
 its transaction. Nothing here counts, or decides when to ask again.
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from psycopg.sql import SQL
 
-from github_banners.database.connect import Connection
-from github_banners.model import Owner, Portfolio, Repository, Snapshot, Stats, microseconds
+from github_banners.database.session import Connection
+from github_banners.database.versions import (
+    latest_time,
+    latest_version,
+    mend_banner_versions,
+    raise_banner_versions,
+)
+from github_banners.model import (
+    EPOCH,
+    Owner,
+    Portfolio,
+    Repository,
+    Snapshot,
+    Stats,
+    microseconds,
+)
 
 CHANGED_CHANNEL = "users_changed"
 """Where every committed change of numbers is told: user ids with commas between them, or `*`."""
@@ -30,11 +46,11 @@ COLUMNS = SQL(
 _UPSERT_USERS = """
     insert into users as kept (
         id, node_id, login, display_name, total_repos, original_repos, forked_repos,
-        total_stars, total_forks, languages, fetched_at, version
+        total_stars, total_forks, languages, fetched_at, version, content_digest
     )
     select * from unnest(
         %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[],
-        %s::bigint[], %s::bigint[], %s::json[], %s::timestamptz[], %s::bigint[]
+        %s::bigint[], %s::bigint[], %s::json[], %s::timestamptz[], %s::bigint[], %s::bytea[]
     ) as fresh (id)
     order by fresh.id
     on conflict (id) do update set
@@ -48,7 +64,7 @@ _UPSERT_USERS = """
         total_forks = excluded.total_forks,
         languages = excluded.languages,
         fetched_at = excluded.fetched_at,
-        version = case when (
+        version = case when kept.version > %s then excluded.version when (
             kept.login, kept.display_name, kept.total_repos, kept.original_repos,
             kept.forked_repos, kept.total_stars, kept.total_forks, kept.languages::text
         ) is distinct from (
@@ -56,112 +72,199 @@ _UPSERT_USERS = """
             excluded.original_repos, excluded.forked_repos, excluded.total_stars,
             excluded.total_forks, excluded.languages::text
         ) then greatest(kept.version + 1, excluded.version) else kept.version end,
+        content_digest = excluded.content_digest,
         gone_since = null,
         due_at = coalesce(excluded.fetched_at + kept.refresh_every, kept.due_at),
         leased_until = null
-    where kept.fetched_at <= excluded.fetched_at
+    where kept.fetched_at <= excluded.fetched_at or kept.fetched_at > %s
     returning kept.id, kept.version
 """
 
 
-def snapshot_of(row: Sequence[Any]) -> Snapshot:
-    """Read a snapshot out of a row of COLUMNS."""
+def snapshot_of(row: Sequence[Any], *, now: datetime | None = None) -> Snapshot:
+    """Read a snapshot out of a row of COLUMNS; a time or version from a wrong clock is unknown."""
     owner_id, node_id, login, display_name, *numbers, fetched_at, version, is_gone = row
+    if fetched_at > latest_time(now):
+        fetched_at = EPOCH
+    if version > latest_version(now):
+        version = 0
     return Snapshot(
         Owner(owner_id, login, node_id, display_name), Stats(*numbers), fetched_at, version, is_gone
     )
 
 
-async def select_snapshot(conn: Connection, login: str) -> Snapshot | None:
+async def select_snapshot(
+    conn: Connection, login: str, *, now: datetime | None = None
+) -> Snapshot | None:
     """Find whoever holds a name now, or held it last; in any case of letters."""
     query = SQL(
         "select {} from logins join users on users.id = logins.owner_id where logins.login = %s"
     )
     cursor = await conn.execute(query.format(COLUMNS), [login.lower()])
     row = await cursor.fetchone()
-    return snapshot_of(row) if row else None
+    return snapshot_of(row, now=now) if row else None
 
 
-async def select_snapshot_by_id(conn: Connection, owner_id: int) -> Snapshot | None:
+async def select_snapshot_by_id(
+    conn: Connection, owner_id: int, *, now: datetime | None = None
+) -> Snapshot | None:
     """Find an owner by GitHub's number."""
-    snapshots = await select_snapshots(conn, [owner_id])
+    snapshots = await select_snapshots(conn, [owner_id], now=now)
     return snapshots[0] if snapshots else None
 
 
-async def select_snapshots(conn: Connection, owner_ids: Sequence[int]) -> list[Snapshot]:
+async def select_snapshots(
+    conn: Connection, owner_ids: Sequence[int], *, now: datetime | None = None
+) -> list[Snapshot]:
     """Find owners by GitHub's numbers, in their order; unknown ones are left out."""
     query = SQL("select {} from users where id = any(%s) order by id").format(COLUMNS)
     cursor = await conn.execute(query, [list(owner_ids)])
-    return [snapshot_of(row) for row in await cursor.fetchall()]
+    return [snapshot_of(row, now=now) for row in await cursor.fetchall()]
 
 
 async def upsert_portfolios(
-    conn: Connection, portfolios: Sequence[tuple[Portfolio, Stats]]
+    conn: Connection,
+    portfolios: Sequence[tuple[Portfolio, Stats]],
+    *,
+    now: datetime | None = None,
 ) -> list[Snapshot]:
     """
-    Keep GitHub's answers, and give back what stands then, in the order of the owners' ids.
+    Save GitHub's answers, and return what stands then, in the order of the owners' ids.
 
-    An answer older than the row changes nothing but the names ever seen. A version, and that of each
-    of the owner's banners, rises only with numbers, login or display name; then `CHANGED_CHANNEL`
-    is told at commit. Who was gone is back.
+    An answer older than the row changes nothing, unless the row's time is ahead of `now` and so from
+    a wrong clock (None believes every time). A version, and that of each of the owner's banners,
+    changes only with numbers, login or display name; then `CHANGED_CHANNEL` is notified at commit.
+    A deleted owner is back. Login and repositories are written only where they differ.
     """
-    answers = _one_per_owner(portfolios)
-    ids = [portfolio.owner.id for portfolio, _ in answers]
-    before = await _lock_versions(conn, ids)
-    after = await _upsert_users(conn, answers)
-    await _upsert_logins(conn, [portfolio for portfolio, _ in answers])
-    saved = [portfolio for portfolio, _ in answers if portfolio.owner.id in after]
-    await _replace_repositories(conn, saved)
-    changed = [owner_id for owner_id in ids if after.get(owner_id, 0) > before.get(owner_id, 0)]
+    if not portfolios:
+        return []
+    answers = _latest_per_owner(portfolios)
+    ids = [answer.owner_id for answer in answers]
+    before = await _lock_users(conn, answers)
+    after = await _upsert_users(conn, answers, now=now)
+    differing = [
+        answer for answer in answers if before.get(answer.owner_id, _NEW).digest != answer.digest
+    ]
+    if differing:
+        await _upsert_logins(conn, [answer.portfolio for answer in differing], now=now)
+        saved = [answer.portfolio for answer in differing if answer.owner_id in after]
+        await _replace_repositories(conn, saved)
+    changed = [
+        owner_id
+        for owner_id, version in sorted(after.items())
+        if version != before.get(owner_id, _NEW).version
+    ]
     if changed:
-        await _raise_banner_versions(conn, changed)
+        await raise_banner_versions(conn, changed, now=now)
         await _notify(conn, changed)
+    if now is not None:
+        await mend_banner_versions(conn, list(after), now=now)
     return await select_snapshots(conn, ids)
 
 
-async def mark_gone(conn: Connection, owner_id: int, *, asked_at: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer of GitHub, and the digest of what it makes of rows besides that in `users`."""
+
+    portfolio: Portfolio
+    stats: Stats
+    digest: bytes
+
+    @property
+    def owner_id(self) -> int:
+        return self.portfolio.owner.id
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What `users` has of an owner; no digest where the name has another holder."""
+
+    version: int
+    digest: bytes | None
+
+
+_NEW = _Row(0, None)
+
+
+async def mark_gone(
+    conn: Connection, owner_id: int, *, asked_at: datetime, now: datetime | None = None
+) -> None:
     """
     Note that GitHub no longer knows an owner: all is kept, and it is asked again in a week.
 
-    An answer from before the last save changes nothing.
+    An answer from before the last save changes nothing, unless that has a time ahead of `now`.
     """
     query = """
         update users set
             gone_since = coalesce(gone_since, %(asked_at)s),
             due_at = case when due_at is not null then %(asked_at)s + interval '7 days' end,
             leased_until = null
-        where id = %(owner_id)s and fetched_at <= %(asked_at)s
+        where id = %(owner_id)s and (fetched_at <= %(asked_at)s or fetched_at > %(latest)s)
         returning gone_since = %(asked_at)s
     """
-    cursor = await conn.execute(query, {"owner_id": owner_id, "asked_at": asked_at})
+    parameters = {
+        "owner_id": owner_id,
+        "asked_at": asked_at,
+        "latest": latest_time(now),
+    }
+    cursor = await conn.execute(query, parameters)
     if await cursor.fetchone() == (True,):
         await _notify(conn, [owner_id])
 
 
-def _one_per_owner(
+def _latest_per_owner(
     portfolios: Iterable[tuple[Portfolio, Stats]],
-) -> list[tuple[Portfolio, Stats]]:
+) -> list[_Answer]:
     """Keep each owner's latest answer, in the order of ids: the order of all row locks."""
     by_age = sorted(portfolios, key=lambda answer: answer[0].fetched_at)
     latest = {portfolio.owner.id: (portfolio, stats) for portfolio, stats in by_age}
-    return [latest[owner_id] for owner_id in sorted(latest)]
+    return [
+        _Answer(portfolio, stats, _content_digest(portfolio))
+        for _, (portfolio, stats) in sorted(latest.items())
+    ]
 
 
-async def _lock_versions(conn: Connection, ids: list[int]) -> dict[int, int]:
-    query = "select id, version from users where id = any(%s) order by id for no key update"
-    return dict(await (await conn.execute(query, [ids])).fetchall())
+def _content_digest(portfolio: Portfolio) -> bytes:
+    rows = [
+        _repository_row(portfolio.owner.id, repository)
+        for repository in sorted(portfolio.repositories, key=lambda repository: repository.id)
+    ]
+    content = msgspec.json.encode([_clean(portfolio.owner.login), rows])
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
-async def _upsert_users(conn: Connection, answers: list[tuple[Portfolio, Stats]]) -> dict[int, int]:
-    """Save what is not late; gives the new versions of those saved."""
-    columns = _columns((_user_row(portfolio, stats) for portfolio, stats in answers), width=12)
-    return dict(await (await conn.execute(_UPSERT_USERS, columns)).fetchall())
+async def _lock_users(conn: Connection, answers: Sequence[_Answer]) -> dict[int, _Row]:
+    query = """
+        select users.id, users.version,
+            case when logins.owner_id = users.id then users.content_digest end
+        from unnest(%s::bigint[], %s::text[]) as fresh (id, login)
+        join users on users.id = fresh.id
+        left join logins on logins.login = fresh.login
+        order by users.id for no key update of users
+    """
+    logins = [_clean(answer.portfolio.owner.login.lower()) for answer in answers]
+    cursor = await conn.execute(query, [[answer.owner_id for answer in answers], logins])
+    return {owner_id: _Row(*row) for owner_id, *row in await cursor.fetchall()}
 
 
-async def _upsert_logins(conn: Connection, portfolios: list[Portfolio]) -> None:
+async def _upsert_users(
+    conn: Connection, answers: Sequence[_Answer], *, now: datetime | None
+) -> dict[int, int]:
+    """Save what is not late; return the new versions of those saved."""
+    columns = _columns((_user_row(answer) for answer in answers), width=13)
+    parameters = [*columns, latest_version(now), latest_time(now)]
+    return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
+
+
+async def _upsert_logins(
+    conn: Connection, portfolios: list[Portfolio], *, now: datetime | None
+) -> None:
     """Point names to their holders; whoever was seen under one later has it."""
     by_age = sorted(portfolios, key=lambda portfolio: portfolio.fetched_at)
-    holders = {one.owner.login.lower(): (one.owner.id, one.fetched_at) for one in by_age}
+    holders = {
+        portfolio.owner.login.lower(): (portfolio.owner.id, portfolio.fetched_at)
+        for portfolio in by_age
+    }
     query = """
         insert into logins as kept (login, owner_id, held_since)
         select * from unnest(%s::text[], %s::bigint[], %s::timestamptz[]) as seen (login)
@@ -169,9 +272,10 @@ async def _upsert_logins(conn: Connection, portfolios: list[Portfolio]) -> None:
         on conflict (login) do update
         set owner_id = excluded.owner_id, held_since = excluded.held_since
         where kept.owner_id <> excluded.owner_id and kept.held_since <= excluded.held_since
+            or kept.held_since > %s
     """
     rows = ((_clean(login), *holder) for login, holder in holders.items())
-    await conn.execute(query, _columns(rows, width=3))
+    await conn.execute(query, [*_columns(rows, width=3), latest_time(now)])
 
 
 async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -> None:
@@ -188,7 +292,8 @@ async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -
             where fresh.owner_id = repositories.owner_id and fresh.id = repositories.id
         )
     """
-    await conn.execute(remove, [[one.owner.id for one in portfolios], *columns[:2]])
+    owner_ids = [portfolio.owner.id for portfolio in portfolios]
+    await conn.execute(remove, [owner_ids, *columns[:2]])
     upsert = """
         insert into repositories as kept (owner_id, id, name, stars, forks, is_fork, language)
         select * from unnest(
@@ -204,30 +309,14 @@ async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -
     await conn.execute(upsert, columns)
 
 
-async def _raise_banner_versions(conn: Connection, owner_ids: list[int]) -> None:
-    query = """
-        with risen as (
-            select banners.id, users.version, users.fetched_at
-            from banners join users on users.id = banners.owner_id
-            where banners.owner_id = any(%s)
-            order by banners.id
-            for update of banners
-        )
-        update banners
-        set version = greatest(banners.version + 1, risen.version), updated_at = risen.fetched_at
-        from risen where risen.id = banners.id
-    """
-    await conn.execute(query, [owner_ids])
-
-
 async def _notify(conn: Connection, owner_ids: list[int]) -> None:
     is_short = len(owner_ids) <= _NAMED_CHANGES_AT_MOST
     payload = ",".join(map(str, owner_ids)) if is_short else "*"
     await conn.execute("select pg_notify(%s, %s)", [CHANGED_CHANNEL, payload])
 
 
-def _user_row(portfolio: Portfolio, stats: Stats) -> tuple[Any, ...]:
-    owner, fetched_at = portfolio.owner, portfolio.fetched_at
+def _user_row(answer: _Answer) -> tuple[Any, ...]:
+    owner, fetched_at, stats = answer.portfolio.owner, answer.portfolio.fetched_at, answer.stats
     languages = {_clean(name): number for name, number in stats.languages.items()}
     return (
         owner.id,
@@ -242,6 +331,7 @@ def _user_row(portfolio: Portfolio, stats: Stats) -> tuple[Any, ...]:
         msgspec.json.encode(languages).decode(),
         fetched_at,
         microseconds(fetched_at),
+        answer.digest,
     )
 
 
@@ -264,5 +354,7 @@ def _columns(rows: Iterable[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
 
 
 def _clean(text: str | None) -> str | None:
-    """Take out NUL, which PostgreSQL's text can't hold."""
-    return text.replace("\0", "") if text else text
+    """Take out what PostgreSQL's text can't hold: NUL, and halves of surrogate pairs."""
+    if not text or text.isascii():
+        return text.replace("\0", "") if text else text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

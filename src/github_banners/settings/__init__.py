@@ -130,6 +130,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=100_000, description="questions to GitHub and POSTs a second, per client"),
     ] = 10
+    max_banners_per_user: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="permanent banners that one user can have")
+    ] = 1000
     cache_ttl: Annotated[
         timedelta, Meta(description="how long memory is used before PostgreSQL is compared")
     ] = timedelta(minutes=5)

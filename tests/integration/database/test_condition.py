@@ -5,12 +5,18 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from github_banners.database import condition
-from github_banners.database.condition import find_embedded, inspect
+from github_banners.database.banners import insert_banner
+from github_banners.database.condition import find_embedded
+from github_banners.database.connect import Database
 from github_banners.database.embedded_files import MAJOR
-from github_banners.database.migrations import HEAD
+from github_banners.database.inspection import HEAD, count_rows_ahead, inspect, try_writing
+from github_banners.database.users import upsert_portfolios
 from github_banners.errors import DatabaseUnavailable, Misconfigured
+from github_banners.look import Look
+from tests.integration.database.samples import DAY, NOON, answer
 
 pytestmark = pytest.mark.postgres
 
@@ -19,12 +25,14 @@ async def test_a_database_with_our_tables(conninfo: str) -> None:
     found = await inspect(conninfo)
     assert found.revision == HEAD
     assert found.version.startswith(str(found.major))
-    assert not any([found.is_too_old, found.is_behind, found.is_ahead])
+    assert found.problem is None
+    assert not found.is_behind
 
 
 async def test_a_database_without_tables(empty_conninfo: str) -> None:
     found = await inspect(empty_conninfo)
     assert found.revision is None
+    assert found.problem is None
     assert found.is_behind
 
 
@@ -33,15 +41,19 @@ async def test_a_database_of_another_version(conninfo: str, revision: str, is_ah
     with psycopg.connect(conninfo) as conn:
         conn.execute("update alembic_version set version_num = %s", [revision])
     found = await inspect(conninfo)
-    assert (found.is_ahead, found.is_behind) == (is_ahead, not is_ahead)
+    is_refused = found.problem is not None and "newer version" in found.problem
+    assert (is_refused, found.is_behind) == (is_ahead, not is_ahead)
 
 
 async def test_nobody_answers_or_lets_us_in(conninfo: str) -> None:
-    away = make_conninfo(host="127.0.0.1", port=1)
-    for refused in (away, make_conninfo(conninfo, user="nobody_of_this_name")):
-        with pytest.raises(DatabaseUnavailable) as caught:
-            await inspect(refused)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(DatabaseUnavailable) as caught:
+        await inspect(make_conninfo(host="127.0.0.1", port=1))
+    assert "\n" not in str(caught.value)
+    stranger = make_conninfo(conninfo, user="nobody_of_this_name")
+    with pytest.raises(Misconfigured, match="does not let 'nobody_of_this_name' in"):
+        await inspect(stranger)
+    with pytest.raises(DatabaseUnavailable):
+        await inspect(stranger, explain_login_errors=False)
 
 
 async def test_tables_that_are_not_ours_to_read(conninfo: str) -> None:
@@ -49,11 +61,34 @@ async def test_tables_that_are_not_ours_to_read(conninfo: str) -> None:
         conn.execute("drop role if exists stranger")
         conn.execute("create role stranger login")
     try:
-        with pytest.raises(DatabaseUnavailable, match="alembic_version"):
-            await inspect(make_conninfo(conninfo, user="stranger"))
+        found = await inspect(make_conninfo(conninfo, user="stranger"))
     finally:
         with psycopg.connect(conninfo, autocommit=True) as conn:
             conn.execute("drop role stranger")
+    assert found.problem is not None
+    assert "may not read and write alembic_version, banners" in found.problem
+
+
+async def test_try_writing_leaves_nothing_and_names_a_read_only_database(conninfo: str) -> None:
+    condition = await inspect(conninfo)
+    await try_writing(conninfo, condition)
+    with psycopg.connect(conninfo, autocommit=True) as conn:
+        assert conn.execute("select count(*) from users").fetchone() == (0,)
+        name = SQL("alter database {} set default_transaction_read_only to on")
+        conn.execute(name.format(Identifier(conn.info.dbname)))
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        await try_writing(conninfo, condition)
+
+
+async def test_count_rows_ahead_counts_owners_and_banners(
+    database: Database, conninfo: str
+) -> None:
+    async with database.transaction() as conn:
+        await upsert_portfolios(conn, [answer(1), answer(2, at=NOON + 400 * DAY)])
+        await insert_banner(conn, owner_id=1, look=Look(), names=["a"], at=NOON + 400 * DAY)
+    condition = await inspect(conninfo)
+    assert await count_rows_ahead(conninfo, condition, now=NOON) == 2
+    assert await count_rows_ahead(conninfo, condition, now=NOON + 400 * DAY) == 0
 
 
 async def test_the_embedded_server_while_it_runs(embedded_server: str, reachable_dir: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from github_banners.database.connect import Connection, Database
 from github_banners.database.embedded import running
@@ -101,15 +102,28 @@ async def test_answers_and_commits(database: Database) -> None:
 async def test_what_fails_is_rolled_back_and_loud(database: Database) -> None:
     async def fail(conn: Connection) -> None:
         await conn.execute("create table notes (text text)")
-        await conn.execute("insert into nowhere values (1)")
+        await conn.execute("select 1 / 0")
 
-    with pytest.raises(psycopg.errors.UndefinedTable):
+    with pytest.raises(psycopg.errors.DivisionByZero):
         await database.ask(fail, within_seconds=5)
-    with pytest.raises(psycopg.errors.UndefinedTable):
+    with pytest.raises(psycopg.errors.DivisionByZero):
         await in_transaction(database, fail)
     async with database.transaction() as conn:
         cursor = await conn.execute("select to_regclass('notes') is null")
         assert await cursor.fetchone() == (True,)
+    assert database.is_available
+
+
+async def test_transaction_missing_table_is_unavailable_and_logged_once(database: Database) -> None:
+    async def fail(conn: Connection) -> None:
+        await conn.execute("select from nowhere")
+
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailable):
+                await database.ask(fail, within_seconds=5)
+    reason = 'UndefinedTable: relation "nowhere" does not exist'
+    assert [(entry["event"], entry["reason"]) for entry in logs] == [("database.refused", reason)]
     assert database.is_available
 
 
@@ -194,7 +208,7 @@ async def test_late_work_that_fails_disturbs_nobody(database: Database) -> None:
 
     async def work(conn: Connection) -> None:
         await go_on.wait()
-        await conn.execute("insert into nowhere values (1)")
+        await conn.execute("select 1 / 0")
 
     await seconds_refused(database, work)
     go_on.set()

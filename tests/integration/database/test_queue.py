@@ -33,8 +33,8 @@ async def keep(conn: Connection, *owner_ids: int, at: datetime = NOON) -> None:
     await schedule_users(conn, owner_ids, now=at, interval=HOUR)
 
 
-async def due(conn: Connection, now: datetime, **options: int) -> list[int]:
-    return [owner.id for owner in await lease_due_users(conn, now=now, lease=LEASE, **options)]
+async def due(conn: Connection, now: datetime, *, limit: int = 20) -> list[int]:
+    return [owner.id for owner in await lease_due_users(conn, now=now, lease=LEASE, limit=limit)]
 
 
 async def test_an_owner_without_a_banner_has_no_turn(conn: Connection) -> None:
@@ -71,7 +71,7 @@ async def test_a_lease_that_nobody_finishes_ends(conn: Connection) -> None:
 async def test_a_failed_turn_waits_as_long_as_it_is_told(conn: Connection) -> None:
     await keep(conn, 1)
     await due(conn, NOON + HOUR)
-    await release_users(conn, [1], retry_at=NOON + HOUR * 3)
+    await release_users(conn, {1: NOON + HOUR * 3})
     assert await due(conn, NOON + HOUR * 2) == []
     assert await due(conn, NOON + HOUR * 3) == [1]
 
@@ -79,7 +79,7 @@ async def test_a_failed_turn_waits_as_long_as_it_is_told(conn: Connection) -> No
 async def test_scheduling_ends_no_pause_after_a_failure(conn: Connection) -> None:
     await keep(conn, 1)
     await due(conn, NOON + HOUR)
-    await release_users(conn, [1], retry_at=NOON + HOUR * 3)
+    await release_users(conn, {1: NOON + HOUR * 3})
     await schedule_users(conn, [1], now=NOON + HOUR * 2, interval=HOUR)
     assert await due(conn, NOON + HOUR * 2) == []
     assert await due(conn, NOON + HOUR * 3) == [1]
@@ -91,13 +91,13 @@ async def test_who_failed_comes_after_all_who_wait(conn: Connection) -> None:
     await keep(conn, 1, 2, 3)
     now = NOON + HOUR
     assert await due(conn, now, limit=1) == [1]
-    await release_users(conn, [1], retry_at=now + LEASE)
+    await release_users(conn, {1: now + LEASE})
     assert await due(conn, now + LEASE) == [2, 3, 1]
 
 
 async def test_a_pause_gives_nobody_a_turn_who_has_none(conn: Connection) -> None:
     await upsert_portfolios(conn, [answer()])
-    await release_users(conn, [1], retry_at=NOON)
+    await release_users(conn, {1: NOON})
     assert await due(conn, NOON + DAY) == []
 
 
@@ -131,7 +131,7 @@ async def test_the_background_and_who_waits_have_one_turn(conn: Connection) -> N
     assert await due(conn, now + LEASE / 2) == []
     assert await due(conn, now + LEASE) == [1]
     assert not await mine(conn, now + LEASE * 1.5)
-    await release_users(conn, [1], retry_at=now + HOUR)
+    await release_users(conn, {1: now + HOUR})
     assert await mine(conn, now + LEASE * 1.5)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from github_banners.database.changes import _ids
+from github_banners.database.changes import _parse_ids
 
 
 @pytest.mark.parametrize(
@@ -8,4 +8,4 @@ from github_banners.database.changes import _ids
     [("7", [7]), ("7,8", [7, 8]), ("", []), ("*", None), ("7,eight", None), ("*,7", None)],
 )
 def test_what_cannot_be_read_may_mean_anybody(told: str, ids: list[int] | None) -> None:
-    assert _ids(told) == ids
+    assert _parse_ids(told) == ids

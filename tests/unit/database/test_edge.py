@@ -77,6 +77,8 @@ def test_every_foreign_error_is_ours_or_loud(foreign: type[Exception]) -> None:
         errors.ReadOnlySqlTransaction,
         errors.IdleInTransactionSessionTimeout,
         errors.ConnectionTimeout,
+        errors.UndefinedTable,
+        errors.InsufficientPrivilege,
         psycopg_pool.PoolTimeout,
         psycopg_pool.PoolClosed,
         psycopg_pool.TooManyRequests,
@@ -92,7 +94,7 @@ def test_what_passes_becomes_ours(foreign: type[Exception]) -> None:
 
 @pytest.mark.parametrize(
     "foreign",
-    [errors.UndefinedTable, errors.UniqueViolation, errors.NotNullViolation, errors.SyntaxError],
+    [errors.UndefinedFunction, errors.UniqueViolation, errors.NotNullViolation, errors.SyntaxError],
 )
 def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
     with pytest.raises(foreign), unavailable():

@@ -13,14 +13,13 @@ from typing import Any
 import psycopg
 
 from github_banners.database.connect import unavailable
-from github_banners.database.refusals import explain_refusal
+from github_banners.database.inspection import HEAD, inspect
+from github_banners.database.session import begin_settings, connection_arguments
 from github_banners.errors import Misconfigured
 
-HEAD = "0002"
-"""The newest revision in `versions`."""
+__all__ = ["HEAD", "migrate"]
 
 _LOCK_KEY = 0x62616E6E657273  # "banners": any number that all our processes agree on
-_CONNECT_TIMEOUT_SECONDS = 3
 # Alembic keeps its context in globals of its modules.
 _one_at_a_time = threading.Lock()
 
@@ -32,53 +31,39 @@ async def migrate(conninfo: str, *, is_first_attempt: bool = True) -> None:
     A server that does not let us in is no mistake of ours once it has been away: it may not be ready.
 
     :raises DatabaseUnavailable: PostgreSQL can't be asked
-    :raises Misconfigured: a newer version of this program has changed the database already; or the
-        first attempt is refused, because of the user, the password or the name of the database
+    :raises Misconfigured: the database can't be used; or the first attempt is refused, because of
+        the user, the password or the name of the database
     """
-    with unavailable():
-        try:
-            revision = await _current_revision(conninfo)
-        except psycopg.OperationalError as exc:
-            sentence = await explain_refusal(conninfo, exc) if is_first_attempt else None
-            if sentence is not None:
-                raise Misconfigured(sentence) from exc
-            raise
-        if revision != HEAD:
-            await asyncio.to_thread(_upgrade, conninfo)
+    condition = await inspect(conninfo, explain_login_errors=is_first_attempt)
+    if condition.problem is not None:
+        raise Misconfigured(condition.problem)
+    if condition.is_behind:
+        with unavailable():
+            await asyncio.to_thread(_upgrade, conninfo, condition.schema)
 
 
-async def select_revision(conn: psycopg.AsyncConnection[Any]) -> str | None:
-    """Read which revision a database is at; None where the tables were never made."""
-    cursor = await conn.execute("select to_regclass('alembic_version') is not null")
-    if await cursor.fetchone() != (True,):
-        return None
-    row = await (await conn.execute("select version_num from alembic_version")).fetchone()
-    return row[0] if row else None
-
-
-async def _current_revision(conninfo: str) -> str | None:
-    async with await psycopg.AsyncConnection.connect(
-        conninfo, connect_timeout=_CONNECT_TIMEOUT_SECONDS
-    ) as conn:
-        return await select_revision(conn)
-
-
-def _upgrade(conninfo: str) -> None:
+def _upgrade(conninfo: str, schema: str) -> None:
     import sqlalchemy as sa  # noqa: PLC0415
 
     def connect() -> psycopg.Connection[Any]:
-        return psycopg.connect(conninfo, connect_timeout=_CONNECT_TIMEOUT_SECONDS)
+        arguments = connection_arguments(conninfo, application_name="github-banners-migrate")
+        conn = psycopg.connect(conninfo, **arguments)
+        conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        return conn
 
     engine = sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
     try:
         with _one_at_a_time, engine.begin() as connection:
+            # Making an index of a large table takes its time.
+            driver: Any = connection.connection.driver_connection
+            driver.execute(begin_settings(schema, statement_timeout="0"))
             connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK_KEY})"))
-            _run_revisions(connection)
+            _run_revisions(connection, schema)
     except sa.exc.DBAPIError as exc:
         raise (exc.orig or exc) from exc
 
 
-def _run_revisions(connection: object) -> None:
+def _run_revisions(connection: object, schema: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
@@ -87,6 +72,7 @@ def _run_revisions(connection: object) -> None:
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
         config.attributes["connection"] = connection
+        config.attributes["schema"] = schema
         try:
             command.upgrade(config, "head")
         except CommandError as exc:

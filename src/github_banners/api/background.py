@@ -1,0 +1,88 @@
+"""
+Background tasks go on whatever fails in them: what failed is logged, retried with backoff, and ends nothing.
+
+`Failures` counts failures in a row of one task, owner or banner; `keep_running` runs a task for ever.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from github_banners.database.connect import error_text, is_database_error
+from github_banners.errors import BannersError
+from github_banners.log_throttle import LogThrottle
+
+_log = structlog.get_logger(__name__)
+
+_MAX_KEYS = 10_000
+_FIRST_PAUSE = timedelta(seconds=1)
+_MAX_PAUSE = timedelta(minutes=1)
+STABLE_AFTER_SECONDS = 60.0
+
+
+class Failures:
+    """
+    Counts failures in a row by key; each doubles the delay before the next attempt.
+
+    Bounded: of more keys than it can remember, the oldest begins anew. `monotonic` tells seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        first_delay: timedelta,
+        max_delay: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._first_delay = first_delay
+        self._max_delay = max_delay
+        self._throttle = LogThrottle(monotonic)
+        self._counts: OrderedDict[Hashable, int] = OrderedDict()
+
+    def record(
+        self, key: Hashable, error: BaseException, *, event: str, **fields: Any
+    ) -> timedelta:
+        """Log a failure, at most once an hour by key and reason; return the delay before a retry."""
+        count = self._counts.get(key, 0) + 1
+        self._counts[key] = count
+        self._counts.move_to_end(key)
+        if len(self._counts) > _MAX_KEYS:
+            self._counts.popitem(last=False)
+        reason = error_text(error)
+        if self._throttle.allows((event, key, reason)):
+            is_explained = isinstance(error, BannersError) or is_database_error(error)
+            traceback = {} if is_explained else {"exc_info": error}
+            _log.error(event, **fields, reason=reason, **traceback)
+        factor: int = 2 ** min(count - 1, 20)
+        return min(self._first_delay * factor, self._max_delay)
+
+    def clear(self, key: Hashable) -> None:
+        """Forget the failures of a key: it succeeded."""
+        self._counts.pop(key, None)
+
+
+async def keep_running(
+    name: str,
+    work: Callable[[], Awaitable[None]],
+    *,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run a background task; what ends it with an error is logged, and it is run again."""
+    failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE, monotonic=monotonic)
+    while True:
+        started_at = monotonic()
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - no data may end a process
+            if monotonic() - started_at >= STABLE_AFTER_SECONDS:
+                failures.clear(name)
+            pause = failures.record(name, error, event="background.failed", task=name)
+            await sleep(pause.total_seconds())
+        else:
+            return
