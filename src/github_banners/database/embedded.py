@@ -48,7 +48,7 @@ _STEADY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
 # `2026-11-29 19:51:19.123 UTC [42] FATAL:  ...`, `initdb: error: ...`, `postgres: could not ...`
-_ERROR_LINE = re.compile(r"\b(?:FATAL|PANIC):\s+(.+)|\berror: (.+)")
+_ERROR_LINE = re.compile(r"\b(?:FATAL:|PANIC:|error:)\s+(.+)")
 _LAST_LINES = 20
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
