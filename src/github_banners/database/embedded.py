@@ -56,6 +56,9 @@ _OPTIONS = {
     "unix_socket_permissions": "0700",
     "shared_buffers": "32MB",
     "log_checkpoints": "off",
+    # The first change of a page after a checkpoint writes all of it to the WAL.
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
     "timezone": "UTC",
 }
 

@@ -96,6 +96,7 @@ class Room:
 _KIND_OF_STATUS = {
     401: FailureKind.BAD_TOKEN,
     404: FailureKind.NOT_FOUND,
+    407: FailureKind.UNREACHABLE,
     410: FailureKind.NOT_FOUND,
     451: FailureKind.NOT_FOUND,
     502: FailureKind.TOO_HEAVY,
@@ -173,6 +174,8 @@ def classify(reply: Reply, *, resource: Resource, now: datetime) -> Failure | No
     # GraphQL says of whom it does not know in the body: what is missing is GraphQL itself.
     if kind is FailureKind.NOT_FOUND and resource is Resource.GRAPHQL:
         kind = FailureKind.SERVER
+    if reply.status == 407:
+        message = "proxy: it asks for a name and a password (status 407)"
     return Failure(kind, message or f"status {reply.status}")
 
 

@@ -9,6 +9,7 @@ them too, but netrc besides, whose passwords would replace our tokens.
 import asyncio
 import ipaddress
 import os
+import re
 import socket
 import ssl
 import zlib
@@ -27,6 +28,7 @@ MAX_RESPONSE_BYTES = 16 << 20
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _LARGE_RESPONSE_BYTES = 1 << 20
 _MAX_LARGE_RESPONSES = 4
+_HOST = re.compile(r"[\w.:-]+")
 _PROXY_SCHEMES = {"http", "https"}
 # gzip or zlib, by the header of the data: https://docs.python.org/3/library/zlib.html#zlib.decompressobj
 _ANY_WINDOW = zlib.MAX_WBITS | 32
@@ -225,7 +227,7 @@ def _parse_proxy(name: str, address: str) -> httpx2.Proxy:
         address = f"http://{address}"
     try:
         url = httpx2.URL(address)
-        if url.scheme not in _PROXY_SCHEMES or not url.host:
+        if url.scheme not in _PROXY_SCHEMES or not _HOST.fullmatch(url.host):
             raise Misconfigured(advice)
         return httpx2.Proxy(url)
     except (httpx2.InvalidURL, ValueError):
@@ -276,6 +278,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     while cause is not None and cause not in chain:
         chain.append(cause)
         # A host with several addresses fails with one error for each.
-        parts = cause.exceptions if isinstance(cause, BaseExceptionGroup) else [cause.__cause__]
+        parts = (
+            cause.exceptions
+            if isinstance(cause, BaseExceptionGroup)
+            else [cause.__cause__ or cause.__context__]
+        )
         cause = parts[0]
     return reversed(chain)

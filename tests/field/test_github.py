@@ -1,0 +1,642 @@
+"""
+GitHub's odd answers and other people's networks: one case for each row of the reports.
+
+`E` rows are environments, `F` rows are attacks; `+` marks further inputs of the same kind. Every case
+says what GitHub answers and who must have numbers afterwards.
+"""
+
+import asyncio
+import gzip
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import stamina
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
+
+from github_banners.errors import BannersError, GitHubUnavailable, Misconfigured, UnknownUser
+from github_banners.github import holders, rest
+from github_banners.github.accounts import Account, Key, Priority, accounts_of
+from github_banners.github.batch import Batch
+from github_banners.github.client import GitHub
+from github_banners.github.protocol import Failure, Reply, Resource, read_room
+from github_banners.github.transport import MAX_RESPONSE_BYTES, open_http, proxy_from_environment
+from github_banners.model import Owner, Portfolio, Stats
+from github_banners.settings import Secret
+from tests.unit.github.samples import NOW, owner_node, rate, reply, repository_node
+from tests.unit.github.wire import Wire, opened, said
+
+TOKEN, OTHER_TOKEN = "ghp_Token0123456789", "ghp_Other0123456789"
+OWNERS = [Owner(number, f"dev-{number}", f"U_{number}") for number in range(1, 21)]
+ODD = 7
+"""The owner of the batch whom an odd answer is about."""
+
+BEFORE = Stats(10, 10, 0, 30, 20, {"Python": 10})
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def hurried() -> Iterator[None]:
+    """Try again at once."""
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+def good_node(number: int) -> dict[str, Any]:
+    repositories = [repository_node(number * 100 + n) for n in range(10)]
+    return owner_node(*repositories) | {"databaseId": number, "id": f"U_{number}"}
+
+
+def changed(**fields: Any) -> dict[str, Any]:
+    return good_node(ODD) | fields
+
+
+def with_list(**fields: Any) -> dict[str, Any]:
+    node = good_node(ODD)
+    return node | {"repositories": node["repositories"] | fields}
+
+
+def with_repository(**fields: Any) -> dict[str, Any]:
+    nodes = good_node(ODD)["repositories"]["nodes"]
+    return with_list(nodes=[nodes[0] | fields, *nodes[1:]])
+
+
+def about(path: list[Any], kind: str) -> list[dict[str, Any]]:
+    return [{"type": kind, "path": path, "message": f"odd: {kind}"}]
+
+
+def ids_asked(request: httpx2.Request) -> list[int]:
+    ids = json.loads(request.content)["variables"].get("ids", [])
+    return [int(node_id.removeprefix("U_")) for node_id in ids]
+
+
+def graphql(node: Any, errors: Callable[[int], list[dict[str, Any]]] | None = None) -> Any:
+    """Answer about many: the odd owner with `node`, and errors by its place."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        ids = ids_asked(request)
+        nodes = [node if number == ODD else good_node(number) for number in ids]
+        body: dict[str, Any] = {"data": {"nodes": nodes}}
+        if errors is not None and ODD in ids:
+            body["errors"] = errors(ids.index(ODD))
+        return said(body)
+
+    return answer
+
+
+def good_rest(request: httpx2.Request) -> httpx2.Response:
+    number = int(request.url.path.split("/")[2])
+    if not request.url.path.endswith("/repos"):
+        owner = {"id": number, "login": f"dev-{number}", "node_id": f"U_{number}"}
+        return said(owner | {"public_repos": 10})
+    return said(
+        [
+            {"id": number * 100 + n, "name": f"r{n}", "stargazers_count": 3, "forks_count": 2}
+            for n in range(10)
+        ]
+    )
+
+
+def rest_that_is(status: int) -> Any:
+    return lambda request: said({"message": "odd"}, status=status)
+
+
+@dataclass
+class Scene:
+    """A GitHub that answers oddly, and what a batch of twenty brings."""
+
+    graphql: Any
+    rest: Any = good_rest
+    saved: bool = True
+    gone: bool = False
+    tokens: tuple[str, ...] = (TOKEN,)
+
+    async def run(self) -> tuple[dict[int, Portfolio | BannersError], Wire]:
+        wire = Wire()
+        wire.graphql, wire.rest = self.graphql, self.rest
+        async with opened(wire, *self.tokens) as github:
+            batch = Batch(github, clock=lambda: NOW)
+            previous = {owner.id: BEFORE for owner in OWNERS}
+            answers = await batch.fetch_many(OWNERS, previous=previous)
+        return {owner.id: answer for owner, answer in zip(OWNERS, answers, strict=True)}, wire
+
+
+NESTED: Any = []
+for _ in range(200):
+    NESTED = [NESTED]
+
+ONE_ODD_OWNER = {
+    "E7 forbidden, REST answers": Scene(graphql(None, lambda n: about(["nodes", n], "FORBIDDEN"))),
+    "E7 forbidden, two accounts": Scene(
+        graphql(None, lambda n: about(["nodes", n], "FORBIDDEN")), tokens=(TOKEN, OTHER_TOKEN)
+    ),
+    "E7 insufficient scopes": Scene(
+        graphql(
+            changed(databaseId=None),
+            lambda n: about(["nodes", n, "databaseId"], "INSUFFICIENT_SCOPES"),
+        )
+    ),
+    "E7+ an error of a kind never seen": Scene(
+        graphql(None, lambda n: about(["nodes", n], "SERVICE_UNAVAILABLE"))
+    ),
+    "E18 null without an error": Scene(graphql(None)),
+    "E18 null, and gone over REST too": Scene(
+        graphql(None, lambda n: about(["nodes", n], "NOT_FOUND")),
+        lambda request: (
+            rest_that_is(404)(request) if "/7" in request.url.path else good_rest(request)
+        ),
+        saved=False,
+        gone=True,
+    ),
+    "E18+ null, and REST down": Scene(graphql(None), rest_that_is(503), saved=False),
+    "E18 all repositories vanish": Scene(graphql(with_list(nodes=None, totalCount=0))),
+    "E18+ empty list": Scene(graphql(with_list(nodes=[], totalCount=0))),
+    "E18+ fewer than half": Scene(graphql(with_list(nodes=[repository_node(1)], totalCount=1))),
+    "E18+ stars are zero": Scene(
+        graphql(with_list(nodes=[repository_node(n, stargazerCount=0) for n in range(10)]))
+    ),
+    "E18+ vanish, and REST down": Scene(
+        graphql(with_list(nodes=None, totalCount=0)), rest_that_is(503), saved=False
+    ),
+    "E19 repositories null": Scene(graphql(changed(repositories=None))),
+    "E19 pageInfo null": Scene(graphql(with_list(pageInfo=None))),
+    "E19 nodes a text": Scene(graphql(with_list(nodes="x"))),
+    "E19 login null": Scene(graphql(changed(login=None))),
+    "E19 login missing": Scene(graphql({"id": "U_7"})),
+    "E19+ login with a path": Scene(graphql(changed(login="../x"))),
+    "E19+ login with a line end": Scene(graphql(changed(login="a\nb"))),
+    "E19+ another owner": Scene(graphql(good_node(99))),
+    "E19+ owner a list": Scene(graphql([1, 2])),
+    "E19+ name a number": Scene(graphql(changed(name=5))),
+    "E19 repository without id": Scene(graphql(with_repository(databaseId=None))),
+    "E19 language a number": Scene(graphql(with_repository(primaryLanguage={"name": 5}))),
+    "F1 stars -5": Scene(graphql(with_repository(stargazerCount=-5))),
+    "F1 stars 3e9": Scene(graphql(with_repository(stargazerCount=3_000_000_000))),
+    "F1 stars 2^64": Scene(graphql(with_repository(stargazerCount=1 << 64))),
+    "F1+ stars 1.5": Scene(graphql(with_repository(stargazerCount=1.5))),
+    "F1 forks 2^40": Scene(graphql(with_repository(forkCount=1 << 40))),
+    "F1 repository id 2^63": Scene(graphql(with_repository(databaseId=1 << 63))),
+    "F1 owner id 2^63": Scene(graphql(changed(databaseId=1 << 63))),
+    "F1+ owner id -1": Scene(graphql(changed(databaseId=-1))),
+    "F1+ total 2^40": Scene(graphql(with_list(totalCount=1 << 40))),
+    "F1+ total -1": Scene(graphql(with_list(totalCount=-1))),
+    "F1+ node id of a megabyte": Scene(graphql(changed(id="x" * 1_000_000))),
+    "F1 nesting where a text should be": Scene(graphql(changed(name=NESTED))),
+    "F1+ nested field nobody knows": Scene(graphql(changed(unknown=NESTED))),
+    "F18 cursor that never ends": Scene(
+        graphql(with_list(totalCount=1000, pageInfo={"hasNextPage": True, "endCursor": "c"}))
+    ),
+}
+
+
+@pytest.mark.parametrize("scene", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
+async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
+    answers, wire = await scene.run()
+    others = [answer for number, answer in answers.items() if number != ODD]
+    assert all(
+        isinstance(answer, Portfolio) and len(answer.repositories) == 10 for answer in others
+    )
+    odd = answers[ODD]
+    if scene.saved:
+        assert isinstance(odd, Portfolio)
+        assert odd.owner.id == ODD
+        assert len(odd.repositories) == 10
+    else:
+        assert isinstance(odd, UnknownUser if scene.gone else GitHubUnavailable)
+    assert len(wire.asked) <= 30
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [rest_that_is(404), rest_that_is(500), rest_that_is(403), lambda request: said([])],
+    ids=["N7 404", "N7+ 500", "N7+ 403", "N7+ no GraphQL"],
+)
+async def test_fetch_many_graphql_down_rest_answers(answer: Any) -> None:
+    answers, _ = await Scene(answer).run()
+    assert all(isinstance(portfolio, Portfolio) for portfolio in answers.values())
+
+
+async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> None:
+    """F1: JSON that no parser can follow."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        ids = ids_asked(request)
+        if ODD in ids:
+            return httpx2.Response(200, stream=httpx2.ByteStream(b'{"data":' + b"[" * 100_000))
+        return said({"data": {"nodes": [good_node(number) for number in ids]}})
+
+    answers, _ = await Scene(answer).run()
+    assert all(isinstance(portfolio, Portfolio) for portfolio in answers.values())
+
+
+async def test_fetch_many_cursor_that_repeats_is_followed_once() -> None:
+    """F18: the budget of an hour would be gone in seconds."""
+    pages = {"hasNextPage": True, "endCursor": "c"}
+    page = {"data": {"node": {"repositories": {"pageInfo": pages, "nodes": []}}}}
+    many = graphql(with_list(totalCount=10_000, pageInfo=pages))
+    scene = Scene(lambda request: many(request) if ids_asked(request) else said(page))
+    _, wire = await scene.run()
+    assert wire.paths().count("/graphql") <= 3
+
+
+ODD_REST: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "E19 id null": ({"id": None}, {}),
+    "E19 language a number": ({"language": 5}, {}),
+    "F1 stars -5": ({"stargazers_count": -5}, {}),
+    "F1 forks 2^63": ({"forks_count": 1 << 63}, {}),
+    "F1 id 2^63": ({"id": 1 << 63}, {}),
+    "F1+ stars of 5,000 digits": ({"stargazers_count": 10**4_200}, {}),
+    "F1 page number in Link": ({}, {"link": f'<https://x/?page={"9" * 5000}>; rel="last"'}),
+    "F1+ page number in other digits": ({}, {"link": '<https://x/?page=٣>; rel="last"'}),
+    "F1+ Link without an end": ({}, {"link": '<https://[x/?page=2>; rel="next"'}),
+    "F21 Link of 40 KB": ({}, {"link": "<" * 20_000 + ">;" * 10_000}),
+    "F24 last page 10^9, remaining 2*10^9": (
+        {},
+        {
+            **rate(remaining=2_000_000_000, reset_in=HOUR),
+            "link": '<https://x/?page=1000000000>; rel="last"',
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("record", "headers"), ODD_REST.values(), ids=list(ODD_REST))
+async def test_fetch_one_odd_record_or_header_over_rest_is_left_out(
+    record: dict[str, Any], headers: dict[str, str]
+) -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if not request.url.path.endswith("/repos"):
+            return said({"id": 1, "login": "Ada", "public_repos": 2})
+        if request.url.params["page"] != "1":
+            return said([])
+        body = [{"id": 1, "name": "good"}, {"id": 2, "name": "odd"} | record]
+        encoded = json.dumps(body).encode()
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        return httpx2.Response(200, headers=raw, stream=httpx2.ByteStream(encoded))
+
+    wire = Wire()
+    wire.rest = answer
+    async with opened(wire) as github:
+        with capture_logs() as events:
+            portfolio = await github.fetch("Ada")
+    assert [repository.id for repository in portfolio.repositories] == ([1] if record else [1, 2])
+    named = [event for event in events if event["event"] == "github.repositories_unreadable"]
+    assert len(named) == bool(record)
+    assert len(wire.asked) <= 20
+
+
+@pytest.mark.parametrize(
+    "reset_at",
+    [NOW + timedelta(days=3000), datetime(9999, 12, 1, tzinfo=UTC), NOW + 3 * HOUR],
+    ids=["F21 years ahead", "F21 year 9999", "F21+ three hours"],
+)
+def test_read_room_reset_far_ahead_is_believed_for_two_hours(reset_at: datetime) -> None:
+    headers = {
+        "x-ratelimit-limit": "5000",
+        "x-ratelimit-remaining": "-5",
+        "x-ratelimit-reset": str(int(reset_at.timestamp())),
+    }
+    room = read_room(reply(headers=headers), resource=Resource.CORE, now=NOW)
+    assert room is not None
+    account = Account([Key(Secret(TOKEN))])
+    account.note_room(room)
+    assert not account.may_pay(Resource.CORE, now=NOW + HOUR)
+    assert account.may_pay(Resource.CORE, now=NOW + 2 * HOUR + timedelta(seconds=1))
+    body = {"resources": {"core": {"limit": 5000, "remaining": 0, "reset": reset_at.timestamp()}}}
+    body["resources"]["core"]["reset"] = int(reset_at.timestamp())
+    standing = rest.read_standing(reply(body), now=NOW)
+    assert isinstance(standing, rest.Standing)
+    assert standing.rooms[0].reset_at <= NOW + 2 * HOUR
+
+
+async def test_ask_holder_control_characters_are_gone() -> None:
+    """F20: the login of a token's holder is printed by `check`."""
+    login = "me\x1b[31mRED\x07\r\nfake: ok\u2028\x9b"
+    wire = Wire()
+    wire.graphql = lambda request: said({"data": {"viewer": {"login": login, "databaseId": 1}}})
+    async with opened(wire, TOKEN) as github:
+        key = github.sender.accounts[0].keys[0]
+        holder = await holders.ask_holder(github.sender, key, clock=lambda: NOW)
+    assert holder.login.isprintable()
+    failure = rest.read_owner(reply({"id": 1, "login": login}))
+    assert isinstance(failure, Failure)
+    assert failure.message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("priority", "left", "may_ask"),
+    [
+        (Priority.BACKGROUND, 1501, True),
+        (Priority.BACKGROUND, 1500, False),
+        (Priority.UNKNOWN, 501, True),
+        (Priority.UNKNOWN, 500, False),
+        (Priority.KNOWN, 1, True),
+    ],
+)
+async def test_fetch_many_leaves_the_last_points_and_rest_to_people(
+    priority: Priority, left: int, may_ask: bool
+) -> None:
+    """Growth 1: the background spent all of GraphQL and then all of REST."""
+    wire = Wire()
+    wire.graphql, wire.rest = graphql(good_node(ODD)), good_rest
+    accounts = accounts_of([Secret(TOKEN)])
+    for resource in Resource:
+        headers = rate(remaining=left, reset_in=HOUR)
+        room = read_room(reply(headers=headers), resource=resource, now=NOW)
+        assert room is not None
+        accounts[0].note_room(room)
+    async with opened(wire, accounts=accounts) as github:
+        answers = await Batch(github, clock=lambda: NOW, priority=priority).fetch_many(OWNERS)
+    assert [isinstance(answer, Portfolio) for answer in answers] == [may_ask] * 20
+    assert wire.paths() == ["/graphql"] * may_ask
+
+
+# ---------------------------------------------------------------------------------- on a real wire
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def served(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Let a handler answer on a port of its own; gives the port."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def with_body(*chunks: bytes, repeat: int = 1, headers: str = "") -> Handler:
+    """Answer with chunks, which together may be endless."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\n{headers}connection: close\r\n\r\n".encode())
+        for _ in range(repeat):
+            for chunk in chunks:
+                writer.write(chunk)
+                await writer.drain()
+
+    return handle
+
+
+@asynccontextmanager
+async def asking(
+    url: str, *, seconds: float = 10, environment: dict[str, str] | None = None
+) -> AsyncIterator[GitHub]:
+    timeout = timedelta(seconds=seconds)
+    async with open_http(timeout=timeout, api_url=url, environment=environment or {}) as http:
+        accounts = accounts_of([])
+        yield GitHub(
+            http, api_url=url, accounts=accounts, timeout=timeout, clock=lambda: datetime.now(UTC)
+        )
+
+
+async def reason(url: str, **options: Any) -> str:
+    """Ask about somebody, and say why there is no answer."""
+    async with asking(url, **options) as github:
+        with pytest.raises(GitHubUnavailable) as caught:
+            await github.fetch("ada")
+    return str(caught.value)
+
+
+MEGABYTE = b" " * (1 << 20)
+BOMB = gzip.compress(b"[" + b" " * (64 << 20))
+
+TOO_LARGE = {
+    "F2 a hundred megabytes": with_body(MEGABYTE, repeat=100),
+    "F2 announced as a terabyte": with_body(
+        MEGABYTE, repeat=20, headers="content-length: 1000000000000\r\n"
+    ),
+    "F2 gzip bomb": with_body(BOMB, headers="content-encoding: gzip\r\n"),
+    "F2+ gzip that is none": with_body(b"no", headers="content-encoding: gzip\r\n"),
+    "F2+ gzip cut off": with_body(BOMB[:50], headers="content-encoding: gzip\r\n"),
+    "F2+ packing never asked for": with_body(b"no", headers="content-encoding: br\r\n"),
+    "F2+ 300 KB of headers": with_body(b"[]", headers="x-y: z\r\n" * 40_000),
+}
+
+
+@pytest.mark.parametrize("handler", TOO_LARGE.values(), ids=list(TOO_LARGE))
+async def test_fetch_too_large_or_broken_a_body_is_unreadable(handler: Handler) -> None:
+    async with served(handler) as port:
+        assert await reason(f"http://127.0.0.1:{port}")
+
+
+async def test_fetch_body_of_exactly_the_limit_is_read() -> None:
+    owner = b'{"id":1,"login":"Ada","public_repos":1}'
+    page = b'[{"id":1,"name":"x"}]'
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = page if b"/repos" in head else owner
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+        writer.write(body + b" " * (MAX_RESPONSE_BYTES - len(body)))
+
+    async with served(handle) as port, asking(f"http://127.0.0.1:{port}") as github:
+        assert len((await github.fetch("ada")).repositories) == 1
+
+
+async def test_fetch_many_a_trickle_ends_with_the_time_of_a_request() -> None:
+    """F17: one byte now and then kept a worker of the background for ever."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with (
+        served(trickle) as port,
+        asking(f"http://127.0.0.1:{port}", seconds=0.2) as github,
+    ):
+        answers = await Batch(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
+    assert all(isinstance(answer, GitHubUnavailable) for answer in answers)
+
+
+def make_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate of one's own for `localhost`; gives its file and a server's context."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own authority")])
+    now = datetime.now(UTC)
+    alternatives = [x509.DNSName("localhost"), x509.DNSName("github.test")]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + HOUR)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    authority, private = folder / "ca.pem", folder / "key.pem"
+    authority.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority, private)
+    return authority, context
+
+
+async def answer_well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    body: Any = {"id": 1, "login": "Ada", "public_repos": 1}
+    encoded = json.dumps([{"id": 1, "name": "x"}] if b"/repos" in head else body).encode()
+    writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + encoded)
+
+
+async def test_fetch_own_authority_is_trusted_by_ssl_cert_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E3: a proxy that opens TLS, or an Enterprise Server of one's own."""
+    authority, tls = make_authority(tmp_path)
+    async with served(answer_well, tls=tls) as port:
+        url = f"https://localhost:{port}"
+        assert "certificate is not trusted" in await reason(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        async with asking(url, environment={"SSL_CERT_FILE": str(authority)}) as github:
+            assert (await github.fetch("ada")).owner.login == "Ada"
+    with pytest.raises(Misconfigured, match="SSL_CERT_FILE can't be used"):
+        await reason("https://localhost:1", environment={"SSL_CERT_FILE": "/no/such/file"})
+
+
+@asynccontextmanager
+async def proxied(status: str = "200 OK") -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Stand in for a proxy that answers for everybody; gives its address and the heads it has seen."""
+    heads: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        heads.append(head)
+        body: Any = {"id": 1, "login": "Ada", "public_repos": 1}
+        encoded = json.dumps([{"id": 1, "name": "x"}] if b"/repos" in head else body).encode()
+        writer.write(f"HTTP/1.1 {status}\r\nconnection: close\r\n\r\n".encode() + encoded)
+
+    async with served(handle) as port:
+        yield f"127.0.0.1:{port}", heads
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("scheme", ["http://", "", "http://me:s3cret@"])
+async def test_fetch_goes_through_the_proxy_of_the_environment(name: str, scheme: str) -> None:
+    """E2: the name can't be resolved but by the proxy."""
+    async with proxied() as (address, heads):
+        environment = {name: f"{scheme}{address}"}
+        async with asking("http://github.test", environment=environment) as github:
+            assert (await github.fetch("ada")).owner.login == "Ada"
+    assert all(head.startswith(b"GET http://github.test/users/ada") for head in heads)
+    assert all((b"proxy-authorization" in head.lower()) == ("@" in scheme) for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "is_direct"),
+    [
+        ("", "http://github.test", False),
+        ("github.test", "http://github.test", True),
+        ("other.test, .test", "http://github.test", True),
+        ("*.test", "http://github.test", True),
+        ("*", "http://github.test", True),
+        ("hub.test", "http://github.test", False),
+        ("github.test:8080", "http://github.test", False),
+        ("github.test:80", "http://github.test", True),
+        ("10.0.0.0/8", "http://10.1.2.3", True),
+        ("10.0.0.0/8", "http://11.1.2.3", False),
+        ("GitHub.Test", "http://github.test", True),
+        ("", "http://127.0.0.1:9", True),
+        ("", "http://localhost:9", True),
+        ("", "http://[::1]:9", True),
+        ("::1/x,[", "http://github.test", False),
+    ],
+)
+def test_proxy_from_environment_no_proxy(no_proxy: str, url: str, is_direct: bool) -> None:
+    environment = {"HTTP_PROXY": "http://proxy.test:3128", "NO_PROXY": no_proxy}
+    assert (proxy_from_environment(url, environment) is None) == is_direct
+
+
+@pytest.mark.parametrize("address", ["socks5://u:s3cret@x:1", "http://[s3cret", "ftp://s3cret@x"])
+def test_proxy_from_environment_unfit_address_is_named_without_its_secret(address: str) -> None:
+    with pytest.raises(Misconfigured) as caught:
+        proxy_from_environment("https://api.github.com", {"HTTPS_PROXY": address})
+    assert "HTTPS_PROXY" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+
+
+async def test_fetch_every_failure_is_named_by_its_cause() -> None:
+    """E2, E3, N5: `ConnectError` was all that anybody was told."""
+    assert "name nobody.invalid can't be resolved" in await reason("http://nobody.invalid")
+    assert "connection is refused" in await reason("http://127.0.0.1:1")
+    async with served(plain) as port:
+        assert "no TLS connection" in await reason(f"https://localhost:{port}")
+    async with served(closing) as port:
+        assert "connection broke" in await reason(f"http://127.0.0.1:{port}")
+    async with served(silent) as port:
+        url = f"http://127.0.0.1:{port}"
+        async with open_http(timeout=timedelta(seconds=0.1), api_url=url, environment={}) as http:
+            github = GitHub(
+                http,
+                api_url=url,
+                accounts=accounts_of([]),
+                timeout=timedelta(seconds=5),
+                clock=lambda: datetime.now(UTC),
+            )
+            with pytest.raises(GitHubUnavailable, match="time-out"):
+                await github.fetch("ada")
+    refused = {"HTTP_PROXY": "http://me:s3cret@127.0.0.1:1"}
+    said_of_proxy = await reason("http://github.test", environment=refused)
+    assert "proxy: 127.0.0.1:1: the connection is refused" in said_of_proxy
+    assert "s3cret" not in said_of_proxy
+    unknown = {"HTTP_PROXY": "http://nobody.invalid:3128"}
+    assert "proxy: nobody.invalid:3128" in await reason("http://github.test", environment=unknown)
+    async with proxied("407 Proxy Authentication Required") as (address, _):
+        environment = {"HTTPS_PROXY": address, "HTTP_PROXY": address}
+        assert "proxy" in (await reason("https://github.test", environment=environment)).lower()
+        assert "proxy" in (await reason("http://github.test", environment=environment)).lower()
+
+
+def test_read_page_reply_of_any_text_raises_nothing() -> None:
+    """F1: whatever a body is, a reader returns."""
+    for body in (b"", b"[", b"{}", b"null", b"[null]", b'["\\ud800"]', b"\xff\xfe", b"[" * 100_000):
+        assert isinstance(rest.read_page(Reply(200, {}, body), number=1), Failure)
