@@ -25,7 +25,7 @@ import yaml
 from github_banners.checkup import Checkup, _check_folder, _check_ports
 from github_banners.cli import base
 from github_banners.cli.services import metrics_ports
-from github_banners.database import embedded, embedded_files
+from github_banners.database import embedded_files, embedded_process
 from github_banners.errors import InvalidSettings, Misconfigured
 from github_banners.serving.server import open_listener
 from github_banners.serving.terminal import escape_controls
@@ -297,8 +297,8 @@ def test_database_server_that_fails_is_told_by_its_error(
 ) -> None:
     path = tmp_path / "postgresql.log"
     path.write_text(log)
-    assert embedded._reason(path).startswith(reason)
-    assert str(path) in embedded._reason(path)
+    assert embedded_process.find_reason(path).startswith(reason)
+    assert str(path) in embedded_process.find_reason(path)
 
 
 def test_n14_account_without_an_entry_is_told_what_to_do() -> None:
