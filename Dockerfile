@@ -1,6 +1,6 @@
 # One image for every service: `docker run IMAGE api | renderer | storage | migrate | sandbox | ...`
 
-FROM python:3.13-slim AS build
+FROM python:3.13-slim-bookworm AS build
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
@@ -14,7 +14,7 @@ RUN pip install --quiet --no-deps --no-build-isolation . \
     && pip uninstall --quiet --yes hatchling editables pathspec trove-classifiers pluggy \
     && rm -rf /venv/lib/python3.13/site-packages/pip /venv/lib/python3.13/site-packages/pip-*
 
-FROM python:3.13-slim
+FROM python:3.13-slim-bookworm
 COPY --from=build /venv /venv
 RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin banners \
     && install -d -o banners -g banners /data /data/banners
@@ -23,7 +23,6 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0 \
     DATA_DIR=/data \
-    BANNERS_STORAGE_URL=file:///data/banners \
-    LOG_FORMAT=json
+    BANNERS_STORAGE_URL=file:///data/banners
 ENTRYPOINT ["github-banners"]
 CMD ["--help"]

@@ -1,5 +1,16 @@
-"""Run the command as `python -m github_banners`."""
+"""The command `github-banners`, also as `python -m github_banners`."""
 
-from github_banners.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Import and run the command; Ctrl-C during the import ends it without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from github_banners.cli import main as run_command  # noqa: PLC0415 - takes a third of a second
+
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

@@ -102,3 +102,13 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     fetched_at: datetime
     version: int = 0
     is_gone: bool = False
+
+
+def without_wrong_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:
+    """Return a snapshot whose time and version are unknown if only a wrong clock can have made them."""
+    latest = now + MAX_CLOCK_SKEW
+    if snapshot.fetched_at <= latest and snapshot.version <= microseconds(latest):
+        return snapshot
+    fetched_at = snapshot.fetched_at if snapshot.fetched_at <= latest else EPOCH
+    version = snapshot.version if snapshot.version <= microseconds(latest) else 0
+    return msgspec.structs.replace(snapshot, fetched_at=fetched_at, version=version)

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from github_banners.database import embedded, embedded_files
+from github_banners.database import embedded, embedded_files, embedded_process
 from tests.acceptance.processes import Running, free_port, running
 
 _FIFTEEN = Path("/usr/lib/postgresql/15/bin")
@@ -111,7 +111,7 @@ class Postgres:
         command += embedded._as_arguments(settings)
         log = embedded._log_path(self.data_dir)
         self._server = self._stack.enter_context(
-            embedded._spawned(command, log=log, account=self._account)
+            embedded_process.spawned(command, log=log, account=self._account)
         )
         embedded._wait_until_ready(self._server, self.data_dir)
 

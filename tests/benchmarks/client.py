@@ -17,7 +17,7 @@ class Fetched(NamedTuple):
 
 
 async def fetch_all(url: str, targets: Iterable[str], *, connections: int = 16) -> Fetched:
-    """Fetch pictures, each connection one after the other; fails if there is none to a target."""
+    """Fetch pictures, one at a time on each connection; every response must have status 200."""
     remaining = iter(targets)
     workers = (_fetch_in_turn(url, remaining) for _ in range(connections))
     fetched = await asyncio.gather(*workers)

@@ -94,23 +94,29 @@ def prioritize(pid: int) -> None:
 def wrk(
     url: str, *, script: Path | None = None, seconds: float = ROUND_SECONDS, is_urgent: bool = False
 ) -> Load:
-    """Load a server for some seconds; fails if a single response was none. `is_urgent`: priority."""
-    command = ["timeout", "--preserve-status", "--signal=INT", f"{seconds}"]
+    """Load a server for some seconds, all responses of which must be good; `is_urgent`: priority."""
+    command = ["stdbuf", "--output=L", "taskset", "--cpu-list", f"{client_core()}"]
     if is_urgent and IS_REALTIME:
         command += ["chrt", "--fifo", f"{_PRIORITY}"]
-    command += ["taskset", "--cpu-list", f"{client_core()}"]
-    # wrk counts whole seconds; ended by a signal it reports what it has measured until then.
     command += ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1h", "--latency"]
     command += ["-s", str(script)] if script is not None else []
-    done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    slow = re.search(r"99%\s+([\d.]+)(us|ms|s)", done.stdout)
-    total = re.search(r"(\d+) requests in", done.stdout)
-    assert rate is not None, done.stdout
-    assert total is not None, done.stdout
-    assert slow is not None, done.stdout
-    assert "Non-2xx" not in done.stdout, done.stdout
-    assert "Socket errors" not in done.stdout, done.stdout
+    # wrk itself counts whole seconds only. Interrupted after its first line it reports what it has
+    # measured until then.
+    with subprocess.Popen([*command, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        output = process.stdout.read()
+    assert process.returncode == 0, output
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    slow = re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
+    total = re.search(r"(\d+) requests in", output)
+    assert rate is not None, output
+    assert total is not None, output
+    assert slow is not None, output
+    assert "Non-2xx" not in output, output
+    assert "Socket errors" not in output, output
     return Load(float(rate[1]), float(slow[1]) * _MILLISECONDS[slow[2]], int(total[1]))
 
 

@@ -49,7 +49,7 @@ async def test_memory_and_pauses_with_the_cache_at_its_bound(
     assert first.pictures == OWNERS
     cached_mb, cached_pauses = read_memory(pid).resident, watched.read_pauses(pauses_file)
 
-    slices, explanations, pauses = [], 0, cached_pauses
+    slices, explanations, pauses = [], first.explanations, cached_pauses
     for look in range(1, LOOKS):
         fetched = await fetch_all(service.url, (target_of(owner, look) for owner in owners))
         explanations += fetched.explanations

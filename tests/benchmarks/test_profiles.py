@@ -48,7 +48,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def service(serve_environment: dict[str, str], folder: Path) -> Iterator[Running]:
-    require("wrk", "taskset", "timeout")
+    require("wrk", "taskset", "stdbuf")
     env = {**serve_environment, profiled.VARIABLE: str(folder)}
     with running("serve", env=env, module=profiled.MODULE) as service:
         assert b" star" in service.get(TARGET).content

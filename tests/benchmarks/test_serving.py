@@ -63,7 +63,7 @@ class Case(NamedTuple):
 
 @pytest.fixture
 def service(serve_environment: dict[str, str]) -> Iterator[Running]:
-    require("wrk", "nginx", "taskset", "timeout")
+    require("wrk", "nginx", "taskset", "stdbuf")
     with running("serve", env=serve_environment) as service:
         pin(service.process.pid)
         yield service

@@ -19,7 +19,7 @@ from tests.benchmarks.processes import (
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
 
-pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(600)]
 
 ROUNDS = sized(short=1, medium=3, full=10)
 SERVICES = ("api", "renderer", "storage")

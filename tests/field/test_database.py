@@ -27,10 +27,14 @@ from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable, Misconfigured
 from github_banners.look import Look, Theme
 from github_banners.model import EPOCH, Owner, Portfolio, Repository, Stats, microseconds
+from github_banners.stats.deadline import Deadline
+from github_banners.stats.freshness import Ttls
+from github_banners.stats.lookup import Answer, Lookup
 from github_banners.stats.trust import Trust
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
+from tests.integration.paper import Paper
 from tests.integration.pgbouncer import PGBOUNCER, pooled
 
 pytestmark = pytest.mark.postgres
@@ -525,6 +529,41 @@ async def test_f9_released_owner_with_a_turn_of_a_wrong_clock_is_due_again(conni
         await queue.release_users(conn, {1: NOON + HOUR})
         await users.mark_gone(conn, 1, asked_at=NOON, now=NOON)
     assert fetch(conninfo, "select due_at, gone_since from users") == [(NOON + 7 * DAY, NOON)]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["goes on", "restarted"])
+async def test_f9_service_asks_once_when_the_clock_is_right_again(
+    conninfo: str, is_restarted: bool
+) -> None:
+    time = [NOON + YEAR]
+
+    def clock() -> datetime:
+        return time[0]
+
+    github = Paper(clock=clock)
+    github.gate.set()
+    github.add("ada", 7)
+
+    async def ask(lookup: Lookup) -> Answer:
+        deadline = Deadline(5, 5)
+        found = await lookup.by_login("ada", deadline=deadline, charge=lambda **_: None)
+        await lookup._saving.wait(7, seconds=5)
+        return found
+
+    async with Database(conninfo) as database:
+        lookup = Lookup(database=database, github=github, batch=github, ttls=Ttls(), clock=clock)
+        await ask(lookup)
+        time[0] = NOON
+        if is_restarted:
+            await lookup.close()
+            lookup = Lookup(
+                database=database, github=github, batch=github, ttls=Ttls(), clock=clock
+            )
+        answers = [await ask(lookup) for _ in range(4)]
+        await lookup.close()
+    assert len(github.asked) == 2
+    assert [found.snapshot.fetched_at for found in answers] == [NOON] * 4
+    assert fetch(conninfo, "select fetched_at, version from users") == [(NOON, microseconds(NOON))]
 
 
 # F19: a signal in the first second

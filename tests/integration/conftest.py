@@ -19,7 +19,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from github_banners.database import embedded, embedded_files
+from github_banners.database import embedded, embedded_files, embedded_process
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
 
@@ -81,7 +81,9 @@ def foreign_server(reachable_dir: Path) -> Iterator[str]:
     settings = {"unix_socket_directories": str(data_dir), "listen_addresses": "", "fsync": "off"}
     command = [str(FOREIGN_PROGRAMS / "postgres"), "-D", str(data_dir)]
     command += embedded._as_arguments(settings)
-    with embedded._spawned(command, log=embedded._log_path(data_dir), account=account) as server:
+    with embedded_process.spawned(
+        command, log=embedded._log_path(data_dir), account=account
+    ) as server:
         embedded._wait_until_ready(server, data_dir)
         yield make_conninfo(host=str(data_dir), user="postgres", dbname="postgres")
 

@@ -21,6 +21,9 @@ OURS = ("api", "renderer", "storage", "migrate", "sandbox")
 
 FILE: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
 SERVICES = FILE["services"]
+ZOOKEEPER: dict[str, Any] = yaml.safe_load(
+    (CHECKOUT / "deploy/compose.zookeeper.yaml").read_text().replace("!override", "")
+)
 
 
 def variables_of(path: Path) -> dict[str, str]:
@@ -36,17 +39,40 @@ def test_every_promised_service_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_containers_have_no_rights(name: str) -> None:
+def test_our_containers_are_read_only(name: str) -> None:
+    assert SERVICES[name]["read_only"]
+    assert SERVICES[name]["image"] == "github-banners"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_container_has_no_capabilities(name: str) -> None:
     service = SERVICES[name]
-    assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service["image"] == "github-banners"
+
+
+def test_zookeeper_has_no_capabilities() -> None:
+    zookeeper = ZOOKEEPER["services"]["zookeeper"]
+    assert zookeeper["cap_drop"] == ["ALL"]
+    assert zookeeper["security_opt"] == ["no-new-privileges:true"]
+    assert zookeeper["pids_limit"]
+
+
+IMAGES = {service["image"] for service in SERVICES.values()} - {"github-banners"}
+IMAGES |= set(re.findall(r"^FROM (\S+)", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("image", sorted(IMAGES))
+def test_image_pins_its_operating_system(image: str) -> None:
+    # Kafka's has none of its own choice: a version is built once.
+    assert re.fullmatch(r"[\w/]+:[\w.-]+-bookworm|apache/kafka:\d+\.\d+\.\d+", image)
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_container_is_bounded_and_starts_again(name: str) -> None:
     assert SERVICES[name]["mem_limit"]
+    assert SERVICES[name]["pids_limit"]
     assert SERVICES[name]["restart"] == ("no" if name == "migrate" else "unless-stopped")
 
 
@@ -67,6 +93,7 @@ def test_the_examples_are_read() -> None:
     told = variables_of(CHECKOUT / "api/.env.example")
     assert told.keys() <= VARIABLES.keys()
     assert variables_of(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
+    told |= variables_of(CHECKOUT / "deploy/defaults.env")
     usable = {**told, "SERVICES_SECRET_KEY": "0f1e2d3c4b5a", "HOST": "0.0.0.0"}  # noqa: S104
     for service in (Service.API, Service.RENDERER, Service.STORAGE, Service.MIGRATE):
         Settings.from_environment(usable, service=service)
@@ -116,7 +143,7 @@ def _has_compose() -> bool:
 @pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
 @pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
 def test_compose_reads_it(override: list[str], tmp_path: Path) -> None:
-    for name in ("docker-compose.yaml", "deploy/compose.zookeeper.yaml"):
+    for name in ("docker-compose.yaml", "deploy/compose.zookeeper.yaml", "deploy/defaults.env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(CHECKOUT / name, tmp_path / name)
     (tmp_path / "api").mkdir()

@@ -11,7 +11,7 @@ from github_banners.api.delivery import Picture
 from github_banners.api.neighbours import Draw, draw_here
 from github_banners.drawing import draw as draw_dated
 from github_banners.look import Look, canonical
-from github_banners.model import Clock
+from github_banners.model import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import Answer
@@ -68,7 +68,8 @@ class Pictures:
     def get(self, key: Key) -> Kept | None:
         """Find a picture that may be served as it is."""
         kept = self._kept.get(key)
-        if kept is None or self._clock() >= kept.good_until:
+        now = self._clock()
+        if kept is None or now >= kept.good_until or kept.drawn_at > now + MAX_CLOCK_SKEW:
             return None
         return kept if self._trust.allows(key[0], since=kept.drawn_at) else None
 
@@ -76,7 +77,10 @@ class Pictures:
         """Draw the numbers; above the hard TTL with their date, which is never kept."""
         snapshot, now = answer.snapshot, self._clock()
         if answer.freshness is Freshness.HARD_STALE:
-            body = draw_dated(snapshot, look, as_of=snapshot.fetched_at.date())
+            is_dated = snapshot.fetched_at > EPOCH
+            body = draw_dated(
+                snapshot, look, as_of=snapshot.fetched_at.date() if is_dated else None
+            )
             return Kept(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
         key = key_of(snapshot.owner.id, look)
         kept = self._kept.get(key)
@@ -87,7 +91,8 @@ class Pictures:
             # Meanwhile a newer version may have been drawn; it stays.
             kept = self._kept.get(key)
         fresh = Kept(picture, snapshot.version, snapshot.fetched_at, now, answer.good_until)
-        if kept is None or kept.version <= snapshot.version:
+        is_wrong = kept is not None and kept.drawn_at > now + MAX_CLOCK_SKEW
+        if kept is None or is_wrong or kept.version <= snapshot.version:
             self._kept.put(key, fresh)
             self._on_change()
         return fresh

@@ -8,6 +8,7 @@ inside of them, so that `--help` answers at once and a service holds no more tha
 """
 
 import io
+import signal
 import sys
 
 from github_banners.cli import letters, services, tools
@@ -44,5 +45,7 @@ def main() -> None:
 def _run_command() -> None:
     try:
         app()
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BannersError as error:
         fail_with(error)

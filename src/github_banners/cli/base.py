@@ -77,14 +77,14 @@ def running_service() -> Iterator[None]:
     from github_banners.serving.event_loop import interrupt, on_first_signal
     from github_banners.serving.terminal import own_terminal
 
-    on_first_signal(interrupt)
-    with own_terminal():
-        try:
+    try:
+        on_first_signal(interrupt)
+        with own_terminal():
             yield
-        except KeyboardInterrupt:
-            pass
-        except BannersError as error:
-            fail_with(error)
+    except KeyboardInterrupt:
+        pass
+    except BannersError as error:
+        fail_with(error)
 
 
 def run_service(work: Coroutine[Any, Any, None]) -> None:

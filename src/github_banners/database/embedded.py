@@ -6,14 +6,11 @@ again, since pictures are served meanwhile and a full disk is emptied by somebod
 beside it tells a server that is in use from one that a killed run has left behind.
 """
 
-import ctypes
 import fcntl
 import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -34,6 +31,13 @@ from github_banners.database.embedded_files import (
     require_account_name,
     server_account,
 )
+from github_banners.database.embedded_process import (
+    find_reason,
+    spawned,
+    start_process,
+    stop_process,
+    stopped_at_end,
+)
 from github_banners.errors import Misconfigured
 
 _log = structlog.get_logger(__name__)
@@ -46,17 +50,15 @@ _STOP_SECONDS = 5.0
 _RESTART_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last one
 _STEADY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
-_PR_SET_PDEATHSIG = 1
-# `2026-11-29 19:51:19.123 UTC [42] FATAL:  ...`, `initdb: error: ...`, `postgres: could not ...`
-_ERROR_LINE = re.compile(r"\b(?:FATAL|PANIC):\s+(.+)|\berror: (.+)")
-_LAST_LINES = 20
-_STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 _OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "shared_buffers": "32MB",
     "log_checkpoints": "off",
+    # The first change of a page after a checkpoint writes all of it to the WAL.
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
     "timezone": "UTC",
 }
 
@@ -87,8 +89,8 @@ def running(
             folder = stack.enter_context(_socket_dir(data_dir, account))
             settings = {"unix_socket_directories": str(folder), **_OPTIONS, **(options or {})}
             command = [str(programs / "postgres"), "-D", str(data_dir), *_as_arguments(settings)]
-            start = partial(_start, command, log=_log_path(data_dir), account=account)
-            server = stack.enter_context(_stopped_at_end(start()))
+            start = partial(start_process, command, log=_log_path(data_dir), account=account)
+            server = stack.enter_context(stopped_at_end(start()))
             _wait_until_ready(server, data_dir)
             stack.enter_context(_Watch(server, data_dir, start=start))
         yield make_conninfo(host=str(folder), user="postgres", dbname="postgres", port=5432)
@@ -173,9 +175,9 @@ def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) ->
     command = [str(programs / "initdb"), "-D", str(draft), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-instructions"]
     log = _log_path(data_dir)
-    with _spawned(command, log=log, account=account) as initdb:
+    with spawned(command, log=log, account=account) as initdb:
         if initdb.wait() != 0:
-            raise Misconfigured(f"the database can't be made in {data_dir}: {_reason(log)}")
+            raise Misconfigured(f"the database can't be made in {data_dir}: {find_reason(log)}")
     draft.rename(data_dir)
 
 
@@ -227,7 +229,7 @@ class _Watch:
     ) -> None:
         with self._turn:
             self._ending.set()
-        _stop_child(self._server)
+        stop_process(self._server)
         self._thread.join()
 
     def _keep(self) -> None:
@@ -240,7 +242,7 @@ class _Watch:
                 return
             if time.monotonic() - begun >= _STEADY_SECONDS:
                 pause = first_pause
-            reason = _reason(_log_path(self._data_dir))
+            reason = find_reason(_log_path(self._data_dir))
             _log.error("database.server_died", code=code, reason=reason, again_in_seconds=pause)
             if self._ending.wait(pause):
                 return
@@ -259,77 +261,6 @@ class _Watch:
                 _log.error("database.server_not_started", reason=str(error))
 
 
-@contextmanager
-def _spawned(
-    command: list[str], *, log: Path, account: ServerAccount | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program that is stopped at the end."""
-    with _stopped_at_end(_start(command, log=log, account=account)) as child:
-        yield child
-
-
-@contextmanager
-def _stopped_at_end(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        yield child
-    finally:
-        _stop_child(child)
-
-
-def _start(
-    command: list[str], *, log: Path, account: ServerAccount | None
-) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, deaf to Ctrl-C."""
-    with log.open("ab") as output, _signals_held_back():
-        return subprocess.Popen(  # noqa: S603
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=_environment(),
-            start_new_session=True,
-            preexec_fn=_in_child(),  # noqa: PLW1509
-            **(account.popen_options if account else {}),
-        )
-
-
-@contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """
-    Let signals that stop us come after a fork.
-
-    Their handler raises, and in the hooks at a fork (those of `logging` take and release a lock) that
-    would be dropped or leave half of them done.
-    """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _environment() -> dict[str, str]:
-    """Pass on what programs need and no more: no secrets, and no PG variables that change things."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C"}
-
-
-def _in_child() -> Callable[[], None]:
-    """Make what runs in a child: let signals in, and have the kernel stop it when we die."""
-    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-    parent = os.getpid()
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
-        if prctl is not None:
-            prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
-            if os.getppid() != parent:
-                os._exit(1)
-
-    return prepare
-
-
 def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
     """Wait for the server's own word; that somebody answers on the socket proves nothing."""
     deadline = time.monotonic() + _START_SECONDS
@@ -340,7 +271,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
         if server.poll() is not None:
             break
         time.sleep(_POLL_SECONDS)
-    reason = _reason(_log_path(data_dir))
+    reason = find_reason(_log_path(data_dir))
     raise Misconfigured(f"the database in {data_dir} does not start: {reason}")
 
 
@@ -355,17 +286,6 @@ def _status(data_dir: Path) -> list[str]:
     except FileNotFoundError:
         return []
     return [line.strip() for line in text.splitlines()]
-
-
-def _stop_child(child: subprocess.Popen[bytes]) -> None:
-    """Stop fast (SIGINT), else at once (SIGQUIT), else by force."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        if child.poll() is None:
-            child.send_signal(number)
-            try:
-                child.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def _stop_leftover(data_dir: Path, *, report: Callable[[str], None]) -> None:
@@ -406,17 +326,3 @@ def _is_server_of(pid: int, data_dir: Path) -> bool:
 
 def _log_path(data_dir: Path) -> Path:
     return data_dir.with_name(f"{data_dir.name}.log")
-
-
-def _reason(log: Path) -> str:
-    """
-    Find why a program failed: its last error, which need not be its last line.
-
-    After `FATAL: could not write ...: No space left on device` follow lines that only say that it ends.
-    """
-    lines = log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
-    if not lines:
-        return f"it wrote nothing to {log}"
-    errors = [match for match in map(_ERROR_LINE.search, lines) if match is not None]
-    reason = errors[-1][1] if errors else lines[-1]
-    return f"{reason.strip()} (see {log})"

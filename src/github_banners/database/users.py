@@ -22,13 +22,13 @@ from github_banners.database.versions import (
     raise_banner_versions,
 )
 from github_banners.model import (
-    EPOCH,
     Owner,
     Portfolio,
     Repository,
     Snapshot,
     Stats,
     microseconds,
+    without_wrong_times,
 )
 
 CHANGED_CHANNEL = "users_changed"
@@ -84,13 +84,10 @@ _UPSERT_USERS = """
 def snapshot_of(row: Sequence[Any], *, now: datetime | None = None) -> Snapshot:
     """Read a snapshot out of a row of COLUMNS; a time or version from a wrong clock is unknown."""
     owner_id, node_id, login, display_name, *numbers, fetched_at, version, is_gone = row
-    if fetched_at > latest_time(now):
-        fetched_at = EPOCH
-    if version > latest_version(now):
-        version = 0
-    return Snapshot(
+    snapshot = Snapshot(
         Owner(owner_id, login, node_id, display_name), Stats(*numbers), fetched_at, version, is_gone
     )
+    return snapshot if now is None else without_wrong_times(snapshot, now=now)
 
 
 async def select_snapshot(

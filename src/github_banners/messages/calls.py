@@ -45,6 +45,7 @@ _log = structlog.get_logger(__name__)
 _CONNECT_SECONDS = 1.0
 _MOST_CONNECTIONS = 64
 _MOST_SHOWN_CHARACTERS = 200
+_MAX_RESPONSE_BYTES = 4 << 20  # a picture has 1 MB at most
 _HOPELESS = {400, 413, 422}
 _NO_SUCH_CALL = {404, 405}
 _NO_BANNER = UnknownBanner.sentence.encode()
@@ -114,10 +115,11 @@ class _Calls:
         if self.is_available:
             return
         try:
-            answer = await self._http.get(self._base_url + "/healthz")
+            # Its head says enough.
+            async with self._http.stream("GET", self._base_url + "/healthz") as response:
+                self.is_available = response.is_success
         except httpx2.HTTPError:
             return
-        self.is_available = answer.is_success
 
     def unusable(self, reason: str) -> Unavailable:
         """Take back that the remote has answered: what came is of no use."""
@@ -138,8 +140,14 @@ class _Calls:
     async def _attempt(self, method: str, path: str, body: bytes) -> httpx2.Response:
         url = self._base_url + path
         signed = self._signer.sign(method, url, body)
-        said = {TRACEPARENT: outgoing(), "content-type": "application/json", **signed}
-        return await self._http.request(method, url, content=body, headers=said)
+        said = {
+            TRACEPARENT: outgoing(),
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+            **signed,
+        }
+        async with self._http.stream(method, url, content=body, headers=said) as response:
+            return await _read_bounded(response)
 
 
 class Renderer:
@@ -255,6 +263,24 @@ class Storage:
         if not _is_picture(answer):
             raise self._calls.unusable("what came was no picture")
         return answer.content
+
+
+async def _read_bounded(response: httpx2.Response) -> httpx2.Response:
+    """
+    Read a response of any length up to a limit, so that a wrong address can't fill the memory.
+
+    :raises httpx2.DecodingError: it is longer, or not sent as it is
+    """
+    chunks, size_bytes = [], 0
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx2.DecodingError("an answer with an encoding that was not asked for")
+    async for chunk in response.aiter_bytes():
+        chunks.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes > _MAX_RESPONSE_BYTES:
+            raise httpx2.DecodingError(f"an answer of more than {_MAX_RESPONSE_BYTES} bytes")
+    headers = response.headers
+    return httpx2.Response(response.status_code, headers=headers, content=b"".join(chunks))
 
 
 def _outcome_from_result(result: StoreResult) -> StoreAnswer | BaseException:

@@ -69,8 +69,18 @@ def _is_signalled() -> bool:
 
 
 def interrupt() -> NoReturn:
-    """Unwind what runs, as Ctrl-C does by default; where Python drops it, `run` still ends."""
+    """
+    Unwind what runs, as Ctrl-C does by default.
+
+    Python drops what is raised in a finalizer, and reports it; `run` still finds that a signal came.
+    """
+    sys.unraisablehook = _report_unraisable
     raise KeyboardInterrupt
+
+
+def _report_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def run(

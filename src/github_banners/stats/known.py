@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from github_banners.errors import BannersError, UnknownUser
-from github_banners.model import Clock, Snapshot
+from github_banners.model import Clock, Snapshot, without_wrong_times
 from github_banners.stats.freshness import Freshness, Ttls, judge, later
 from github_banners.stats.memory import Memory
 from github_banners.stats.trust import Trust
@@ -64,7 +64,9 @@ class Known:
     def get(self, owner_id: int) -> Snapshot | None:
         """Give the last numbers of an owner, however old."""
         entry = self._entries.get(owner_id)
-        return entry.snapshot if entry is not None else None
+        if entry is None:
+            return None
+        return without_wrong_times(entry.snapshot, now=self._clock())
 
     def by_name(self, name: str) -> Snapshot | None:
         """Give the last numbers of whoever held a name last."""

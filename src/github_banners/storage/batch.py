@@ -28,7 +28,7 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
         try:
             banners[index] = BatchedBanner.from_json(bytes(raw))
         except UnreadableMessage as error:
-            results[index] = _to_error_result(error, count=count)
+            results[index] = _to_error_result(error, store=store, count=count, banner="")
     outcomes = await store.put_many(list(banners.values()))
     trace_ids = [read_trace(banner.traceparent) for banner in banners.values()]
     for index, outcome, trace_id in zip(banners, outcomes, trace_ids, strict=True):
@@ -36,7 +36,9 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
             version = banners[index].version
             results[index] = _to_result(outcome, count=count, version=version, trace_id=trace_id)
         else:
-            results[index] = _to_error_result(outcome, count=count, trace_id=trace_id)
+            results[index] = _to_error_result(
+                outcome, store=store, count=count, banner=banners[index].url_path, trace_id=trace_id
+            )
     failed = sum(result.url is None for result in results.values())
     _log.info("banners.stored", count=len(results) - failed, failed=failed, trace_ids=trace_ids)
     return StoreResults(results=[results[index] for index in sorted(results)]).to_json()
@@ -49,14 +51,21 @@ def _to_result(stored: Stored, *, count: Count, **logged: object) -> StoreResult
     return StoreResult(url=stored.url, superseded=stored.is_superseded)
 
 
-def _to_error_result(error: Exception, *, count: Count, **logged: object) -> StoreResult:
-    """Say what a single call would have: our errors' public words, of others only that they were."""
+def _to_error_result(
+    error: Exception, *, store: Store, count: Count, banner: str, **logged: object
+) -> StoreResult:
+    """
+    Say what a single call would have: our errors' public words, of others only that they were.
+
+    A banner is tried again every few seconds: its error is logged once, then once an hour.
+    """
     known = error if isinstance(error, BannersError) else BannersError()
     count("refused" if known.status < 500 else "failed")
-    if known is error:
-        _log.info("banner.refused", reason=str(error), **logged)
-    else:
-        _log.error("banner.failed", exc_info=error, **logged)
+    if store.throttle.allows((type(error), banner)):
+        if known is error:
+            _log.info("banner.refused", reason=str(error), banner=banner[:64], **logged)
+        else:
+            _log.error("banner.failed", exc_info=error, banner=banner[:64], **logged)
     return StoreResult(
         status=known.status,
         error=known.sentence,

@@ -25,6 +25,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable
+from github_banners.log_throttle import LogThrottle
 from github_banners.messages.shapes import StoreAsk
 from github_banners.messages.versions import believed_version
 from github_banners.model import Clock, utc_now
@@ -97,7 +98,7 @@ class Store:
     Pictures by path; close it when nobody puts any more.
 
     `is_available` says whether the last try reached the disk, for readiness. The first put also
-    removes what killed processes have left behind.
+    removes what killed processes have left behind. `throttle` says which failures are worth a line.
     """
 
     def __init__(
@@ -110,8 +111,8 @@ class Store:
         self._folder = folder
         self._clock = clock
         self._monotonic = monotonic
+        self.throttle = LogThrottle(monotonic)
         self._is_swept = False
-        self._is_closing = False
         self._opened: LocalStore | None = None
         self.is_available = True
         # Its own threads: who waits for a lock must not hold up the rest of the program.
@@ -119,7 +120,6 @@ class Store:
 
     def close(self) -> None:
         """Finish what is being written."""
-        self._is_closing = True
         self._writers.shutdown()
 
     async def keep(self, ask: StoreAsk) -> Stored:
@@ -207,8 +207,6 @@ class Store:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    if self._is_closing:
-                        return
                     if (leftover := _LEFTOVER.fullmatch(entry.name)) is not None:
                         with self._locked(leftover["name"]), suppress(FileNotFoundError):
                             os.unlink(entry.path)  # noqa: PTH108 - of a scan of the folder

@@ -25,7 +25,7 @@ PARENT = """
 import signal, sys
 from pathlib import Path
 import psycopg
-from github_banners.database import embedded
+from github_banners.database import embedded, embedded_process
 
 def ask_after_all(number, frame):
     with psycopg.connect(conninfo) as conn:
@@ -33,7 +33,7 @@ def ask_after_all(number, frame):
     raise SystemExit
 
 if sys.argv[2] == "no-pdeathsig":
-    embedded._in_child = lambda: None
+    embedded_process._in_child = lambda: None
 signal.signal(signal.SIGINT, ask_after_all)
 with embedded.running(Path(sys.argv[1]), report=print) as conninfo:
     print("ready", flush=True)
@@ -216,7 +216,7 @@ def test_ctrl_c_leaves_the_server_to_us(made_once: Path) -> None:
 def test_a_server_that_does_not_listen_is_stopped_all_the_same(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("github_banners.database.embedded._STOP_SECONDS", 0.1)
+    monkeypatch.setattr("github_banners.database.embedded_process._STOP_SECONDS", 0.1)
     with running(made_once, report=print):
         pid = server_pid(made_once)
         os.kill(pid, signal.SIGSTOP)

@@ -45,6 +45,17 @@ async def test_a_drawing_is_found_again(pictures: Pictures) -> None:
     assert (kept.version, kept.fetched_at, kept.good_until) == (1, NOW - timedelta(minutes=1), SOON)
 
 
+async def test_get_picture_drawn_by_a_wrong_clock_is_not_found_and_is_replaced() -> None:
+    time = [NOW + timedelta(days=400)]
+    pictures = Pictures(clock=lambda: time[0], memory_bytes=1 << 20)
+    ahead = time[0] + timedelta(minutes=5)
+    await draw(pictures, answer_of(version=9, good_until=ahead), Look())
+    time[0] = NOW
+    assert pictures.get(key_of(1, Look())) is None
+    right = await draw(pictures, answer_of(stars=7), Look())
+    assert pictures.get(key_of(1, Look())) == right
+
+
 async def test_looks_and_owners_are_kept_apart(pictures: Pictures) -> None:
     await draw(pictures, answer_of(), Look())
     assert pictures.get(key_of(1, Look(theme=Theme.DARK))) is None

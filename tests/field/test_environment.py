@@ -1,0 +1,543 @@
+"""
+The machine as people have it: one case for each row of the field, readable as a list.
+
+E and N are environments, F attacks, P what was thought of beside them; each is an example of its kind.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import yaml
+
+from github_banners.checkup import Checkup, _check_folder, _check_ports
+from github_banners.cli import base
+from github_banners.cli.services import metrics_ports
+from github_banners.database import embedded_files, embedded_process
+from github_banners.errors import InvalidSettings, Misconfigured
+from github_banners.serving.server import open_listener
+from github_banners.serving.terminal import escape_controls
+from github_banners.settings import ListenHost, Service, Settings, find_warnings
+from github_banners.settings.addresses import find_listen_address, to_netloc
+from tests.acceptance.processes import environment, free_port, reachable_dir, run
+from tests.acceptance.test_gateway import DEPLOY, Gateway
+from tests.unit.test_checkup import FINE, NOW, found
+
+CHECKOUT = Path(__file__).parents[2]
+TOKEN, BOM = "ghp_abcdef", "\ufeff"
+
+
+def listed(*cases: tuple[Any, ...]) -> list[Any]:
+    """The first of each case is the row that it stands for."""
+    return [pytest.param(*values, id=row) for row, *values in cases]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    listed(
+        ("E10 quotes around a number", "PORT", '"9000"', 9000),
+        ("E10 quotes around a level", "LOG_LEVEL", "'WARN'", "warning"),
+        ("E10 quotes around a token", "GITHUB_TOKENS", f"'{TOKEN}'", [TOKEN]),
+        ("E10 quotes around each token", "GITHUB_TOKENS", f'"{TOKEN}", "two"', [TOKEN, "two"]),
+        ("E10 quotes of a word processor", "GITHUB_TOKENS", f"“{TOKEN}”", [TOKEN]),
+        ("E10 quotes around a database", "POSTGRES_DB", '"banners"', "banners"),
+        ("E10 quotes around a folder", "DATA_DIR", '"/srv/b"', Path("/srv/b")),
+        ("E10 quotes around a duration", "CACHE_TTL", "'5m'", Settings().cache_ttl),
+        ("E10 quotes in a password are kept", "POSTGRES_PASSWORD", '"pa"', '"pa"'),
+        ("E10 one quote is no pair", "POSTGRES_USER", "o'neil", "o'neil"),
+        ("E11 CR at the end", "PORT", "9000\r", 9000),
+        ("E11 CR after a token", "GITHUB_TOKENS", f"{TOKEN}\r\ntwo\r\n", [TOKEN, "two"]),
+        ("E $ in a password", "POSTGRES_PASSWORD", "pa$$w$1ord", "pa$$w$1ord"),
+        ("E IPv6 with brackets", "HOST", "[::1]", "::1"),
+        ("E IPv6 written out", "HOST", "0:0:0:0:0:0:0:1", "::1"),
+        ("E IPv6 database with brackets", "DB_HOST", "[::1]", "::1"),
+        ("P the folder of a database's socket", "DB_HOST", "/run/postgresql", "/run/postgresql"),
+        ("N12 semicolons", "GITHUB_TOKENS", f"{TOKEN};two", [TOKEN, "two"]),
+        ("N12 the singular", "GITHUB_TOKEN", TOKEN, [TOKEN]),
+        ("N13 byte order mark", "GITHUB_TOKENS", f"{BOM}{TOKEN}", [TOKEN]),
+        ("P zero-width space", "PORT", "9000\u200b", 9000),
+        ("P no-break space", "PORT", "\u00a09000", 9000),
+    ),
+)
+def test_setting_is_read_as_it_is_meant(name: str, text: str, value: Any) -> None:
+    settings = Settings.from_environment({name: text})
+    read = getattr(settings, {"GITHUB_TOKEN": "github_tokens"}.get(name, name.lower()))
+    if isinstance(read, tuple):
+        read = [token.reveal() for token in read]
+    assert (read.reveal() if hasattr(read, "reveal") else read) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    listed(
+        ("N13 byte order mark", b"\xef\xbb\xbfsecret-in-a-file", "secret-in-a-file"),
+        ("N13 CR LF", b"secret-in-a-file\r\n", "secret-in-a-file"),
+        ("P UTF-16 of PowerShell", "\ufeffsecret\r\n".encode("utf-16-le"), "secret"),
+        ("P UTF-16, big end first", "\ufeffsecret".encode("utf-16-be"), "secret"),
+        ("P letters beyond ASCII", "pässwörd".encode(), "pässwörd"),
+    ),
+)
+def test_file_with_a_password_is_read(content: bytes, value: str, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    settings = Settings.from_environment({"POSTGRES_PASSWORD_FILE": f'"{file}"\r'})
+    assert settings.postgres_password is not None
+    assert settings.postgres_password.reveal() == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    listed(
+        (
+            "E12 a Service of Kubernetes",
+            "METRICS_PORT",
+            "tcp://10.96.0.12:9100",
+            "enableServiceLinks: false",
+        ),
+        ("E12 another one", "PORT", "udp://[fd00::1]:53", "enableServiceLinks: false"),
+        ("N2 one port for both", "METRICS_PORT", "8080", "must not be the same as PORT, 8080"),
+        ("N12 name and token", "GITHUB_TOKENS", "token=abc", "no token can have"),
+        ("N12 angle brackets", "GITHUB_TOKENS", "<abc>", "no token can have"),
+        ("P a list of JSON", "GITHUB_TOKENS", '["a"]', "no token can have"),
+        ("P a variable that nobody filled in", "GITHUB_TOKENS", "${TOKEN}", "no token can have"),
+        ("P the singular is named", "GITHUB_TOKEN", "a b", "GITHUB_TOKEN holds a character"),
+        ("P a port in HOST", "HOST", "0.0.0.0:80", "the port stands in PORT"),
+        ("P a URL in HOST", "HOST", "http://localhost", "must be an address to listen on"),
+        ("P a URL in DB_HOST", "DB_HOST", "postgres://me:pw@db/x", "must be a host such as"),
+        ("P a port in DB_HOST", "DB_HOST", "db:5433", "set PGPORT"),
+        ("P IPv6 and a port in DB_HOST", "DB_HOST", "[::1]:5433", "set PGPORT"),
+        ("P two lines of password", "POSTGRES_PASSWORD", "one\ntwo", "must be one line"),
+        ("P a terminal's colour", "POSTGRES_USER", "\x1b[31mme", "must be one line"),
+        ("P a fragment in a folder", "BANNERS_STORAGE_URL", "file:///a#b", "must be an address"),
+    ),
+)
+def test_setting_is_refused_in_one_sentence(name: str, text: str, words: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({name: text})
+    (problem,) = refused.value.problems
+    assert words in problem
+    assert escape_controls(problem) == problem
+
+
+@pytest.mark.parametrize("name", ["PORT", "RATE_LIMIT_RPS", "CACHE_TTL", "LOG_LEVEL", "PUBLIC_URL"])
+def test_p_token_in_the_wrong_variable_is_not_repeated(name: str) -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.from_environment({name: TOKEN})
+    assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "is_refused", "is_warned"),
+    listed(
+        ("F16 one letter", "a", True, False),
+        ("F16 changeme", "changeme", True, False),
+        ("F16 secret", "secret", True, False),
+        ("F16 password", "password", True, False),
+        ("F16 a sample", "your_secret_key", True, False),
+        ("F16 another spelling", "Change-Me!", True, False),
+        ("P a sample of others", "my-super-secret-key-2024", True, False),
+        ("P words twice over", "changemechangeme", True, False),
+        ("P one letter 40 times", 40 * "x", True, False),
+        ("P a sequence", "1234567890", True, False),
+        ("P seven characters", "k9Zj3Lq", True, False),
+        ("P eight characters", "k9Zj3Lq0", False, True),
+        ("P fifteen characters", "k9Zj3Lq0Vb7Hs2D", False, True),
+        ("P as openssl makes it", "6f1ed002ab5595859014ebf0951522d9", False, False),
+    ),
+)
+@pytest.mark.parametrize("name", ["SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS"])
+def test_secret_is_judged(name: str, secret: str, is_refused: bool, is_warned: bool) -> None:
+    known = {"SERVICES_SECRET_KEY": 2 * "6f1ed002ab559585" + "x", name: secret}
+    reachable, local = {**known, "HOST": "::"}, {**known, "HOST": "127.0.0.1"}
+    Settings.from_environment(local, service=Service.STORAGE)
+    if is_refused:
+        with pytest.raises(InvalidSettings, match=f"^{name} .*openssl rand -hex 32"):
+            Settings.from_environment(reachable, service=Service.STORAGE)
+        return
+    settings = Settings.from_environment(reachable, service=Service.STORAGE)
+    warnings = find_warnings(reachable, settings, service=Service.STORAGE)
+    assert [warning.split()[0] for warning in warnings] == ([name] if is_warned else [])
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    listed(
+        ("N12 both names", {"GITHUB_TOKEN": "a", "GITHUB_TOKENS": "b"}, "GITHUB_TOKEN is not used"),
+        ("E10 quotes in a password", {"POSTGRES_PASSWORD": "'x'"}, "count as part of it"),
+    ),
+)
+def test_what_is_probably_not_meant_is_warned_of(environment: dict[str, str], words: str) -> None:
+    settings = Settings.from_environment(environment)
+    (warning,) = find_warnings(environment, settings, service=Service.ALL_IN_ONE)
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("host", "resolved", "address"),
+    listed(
+        ("N1 localhost", "localhost", ["::1", "127.0.0.1"], "127.0.0.1"),
+        ("N1 localhost of IPv6 alone", "localhost", ["::1"], "::1"),
+        ("N1 the machine's name on Debian", "box", ["127.0.1.1"], "127.0.1.1"),
+        ("E13 the machine's name in a network", "box", ["192.168.1.5"], None),
+        ("P loopback and more", "box", ["127.0.0.1", "192.168.1.5"], None),
+        ("E13 conda's platform", "x86_64-conda-linux-gnu", [], None),
+        ("N1 a number that means everywhere", "0", ["0.0.0.0"], None),  # noqa: S104
+        ("P an address as it is", "0.0.0.0", [], "0.0.0.0"),  # noqa: S104
+        ("P IPv6 as it is", "::", [], "::"),
+    ),
+)
+def test_host_is_never_more_than_it_says(
+    host: str, resolved: Sequence[str], address: str | None
+) -> None:
+    def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if not resolved:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(None, None, None, "", (text, 0)) for text in resolved]
+
+    chosen, warning = find_listen_address(
+        Settings.from_environment({"HOST": host}).host, resolve=resolve
+    )
+    assert chosen == (address or "127.0.0.1")
+    assert (warning is None) == (address is not None)
+    assert ip_address(chosen).is_loopback or address == host
+    assert warning is None or "unset HOST" in warning
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "netloc"),
+    listed(
+        ("E IPv6", "::1", 80, "[::1]:80"),
+        ("E IPv4", "127.0.0.1", 80, "127.0.0.1:80"),
+        ("P socket", "/run/postgresql", 5432, "/run/postgresql (port 5432)"),
+    ),
+)
+def test_addresses_are_written_so_that_they_can_be_read(host: str, port: int, netloc: str) -> None:
+    assert to_netloc(host, port) == netloc
+
+
+def test_e_ipv6_address_that_is_not_ours_is_named_in_brackets() -> None:
+    with pytest.raises(Misconfigured, match=r"Can't listen on \[2001:db8::1\]:8080: .*Set HOST"):
+        open_listener("2001:db8::1", 8080)
+
+
+@pytest.mark.parametrize(
+    ("port", "metrics_port", "workers", "ports"),
+    listed(
+        ("N2 none apart", 8080, None, 2, []),
+        ("N2 one for each", 8080, 9100, 3, [9100, 9101, 9102]),
+        ("N2 PORT among them", 8080, 8079, 2, None),
+        ("N2 beyond the last", 8080, 65535, 2, None),
+        ("P PORT just above them", 8080, 8078, 2, [8078, 8079]),
+    ),
+)
+def test_metrics_never_share_a_port(
+    port: int, metrics_port: int | None, workers: int, ports: list[int] | None
+) -> None:
+    settings = Settings(port=port, metrics_port=metrics_port)
+    if ports is None:
+        with pytest.raises(InvalidSettings, match="METRICS_PORT"):
+            metrics_ports(settings, workers=workers)
+    else:
+        assert list(metrics_ports(settings, workers=workers)) == ports
+
+
+@pytest.mark.parametrize("command", [["serve"], ["serve", "--workers", "2"], ["storage"]])
+def test_n2_metrics_port_of_another_program_is_one_sentence(command: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = run(*command, env=environment(PORT="0", METRICS_PORT=port))
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{port}" in ended.stderr
+    assert "Set METRICS_PORT to a free port" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+FULL_DISK = """\
+running bootstrap script ... 2026-11-29 20:00:52.184 UTC [7] FATAL:  could not write to file "x": No space left on device
+child process exited with exit code 1
+initdb: removing data directory "d"
+"""
+LOST_LOG = """\
+2026-11-29 20:00:52.184 UTC [7] LOG:  invalid checkpoint record
+2026-11-29 20:00:52.184 UTC [7] PANIC:  could not locate a valid checkpoint record
+2026-11-29 20:00:52.184 UTC [1] LOG:  startup process (PID 7) was terminated by signal 6: Aborted
+2026-11-29 20:00:52.184 UTC [1] LOG:  database system is shut down
+"""
+NO_MEMORY = """\
+2026-11-29 20:00:52.184 UTC [1] FATAL:  could not resize shared memory segment "x": No space left on device
+2026-11-29 20:00:52.184 UTC [1] LOG:  database system is shut down
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    listed(
+        ("N4 full disk", FULL_DISK, 'could not write to file "x": No space left on device'),
+        ("N4 lost pg_wal", LOST_LOG, "could not locate a valid checkpoint record"),
+        ("N4 small /dev/shm", NO_MEMORY, "could not resize shared memory segment"),
+        ("N4 initdb itself", "initdb: error: could not access directory\n", "could not access"),
+        ("P no error named", "Killed\n", "Killed"),
+        ("P nothing", "", "it wrote nothing to"),
+    ),
+)
+def test_database_server_that_fails_is_told_by_its_error(
+    log: str, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "postgresql.log"
+    path.write_text(log)
+    assert embedded_process.find_reason(path).startswith(reason)
+    assert str(path) in embedded_process.find_reason(path)
+
+
+def test_n14_account_without_an_entry_is_told_what_to_do() -> None:
+    nobody_at_all = embedded_files.ServerAccount("user 54321", 54321, 54321)
+    with pytest.raises(Misconfigured, match=r"user 54321.*/etc/passwd.*DB_HOST"):
+        embedded_files.require_account_name(nobody_at_all)
+
+
+def test_n14_no_home_directory_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(Misconfigured, match="set DATA_DIR"):
+        base.default_data_dir()
+
+
+WITHOUT_FCNTL = (
+    "import sys; sys.modules['fcntl'] = None; from github_banners.cli import main; main()"
+)
+
+
+@pytest.mark.parametrize("command", ["serve", "storage", "check"])
+def test_e16_without_fcntl_it_is_one_sentence(command: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FCNTL, command],
+        env=environment(), capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "WSL or Docker" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_e16_without_fcntl_render_goes_on() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FCNTL, "render", "no/login"],
+        env=environment(), capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert "no/login" in ended.stderr
+    assert "WSL" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["run_tests.sh", "deploy/make-secrets", "Makefile"])
+def test_e11_scripts_keep_their_line_ends_everywhere(name: str) -> None:
+    attributes = CHECKOUT / ".gitattributes"
+    assert re.search(r"^\* text=auto eol=lf$", attributes.read_text(), re.MULTILINE)
+    assert b"\r" not in (CHECKOUT / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "word", ["Python 3.11, 3.12, 3.13, 3.14", "Alpine", "arm64", "WSL", "macOS"]
+)
+def test_e24_readme_names_what_works(word: str) -> None:
+    assert word in (CHECKOUT / "README.md").read_text(encoding="utf-8")
+
+
+def test_f8_soft_limit_of_descriptors_bounds_connections() -> None:
+    program = (
+        "import resource as r; from github_banners.serving.server import max_connections;"
+        "r.setrlimit(r.RLIMIT_NOFILE, (1024, 1024)); print(max_connections())"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert int(ended.stdout) <= 1024 - 200
+
+
+@pytest.mark.parametrize("delay_seconds", [0.4, 0.7, 1.1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_f19_signal_in_the_first_second_ends_it(
+    number: signal.Signals, delay_seconds: float
+) -> None:
+    """With a database that is away, so that the pool of connections is opening all the time."""
+    env = environment(
+        PORT="0", DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x",
+        KAFKA_BROKERS_ADDRS="127.0.0.1:1", RENDERER_BASE_URL="http://127.0.0.1:1",
+        STORAGE_BASE_URL="http://127.0.0.1:1",
+    )  # fmt: skip
+    command = [sys.executable, "-m", "github_banners", "api"]
+    with subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as api:
+        time.sleep(delay_seconds)
+        api.send_signal(number)
+        try:
+            _, errors = api.communicate(timeout=15)
+        finally:
+            api.kill()
+    assert api.returncode in {0, -number, 128 + number}
+    assert b"Traceback" not in errors, errors.decode()
+
+
+HOSTILE = "me\x1b[31mRED\x07\r\nfake: ok\u202egnp\x9b2J"
+
+
+def test_f20_login_of_a_token_steers_no_terminal() -> None:
+    text = Checkup([FINE], [found(login=HOSTILE), found("b", login=HOSTILE)], NOW).to_text()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    assert "\nfake: ok" not in text
+
+
+def test_f20_warnings_and_errors_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = Checkup([FINE], [], NOW, [HOSTILE]).to_text()
+    with pytest.raises(SystemExit):
+        base.fail(HOSTILE)
+    for written in (text, capsys.readouterr().err):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", written)
+        assert "\nfake: ok" not in written
+
+
+@pytest.mark.parametrize("file", ["docker-compose.yaml", "deploy/compose.zookeeper.yaml"])
+def test_f22_containers_are_confined_and_their_systems_named(file: str) -> None:
+    text = (CHECKOUT / file).read_text().replace("!override", "")
+    # What an override leaves out, the file below it says.
+    services = {
+        name: service for name, service in yaml.safe_load(text)["services"].items()
+        if (file, name) != ("deploy/compose.zookeeper.yaml", "kafka")
+    }  # fmt: skip
+    for service in services.values():
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert service["pids_limit"]
+        assert not service["image"].endswith((":latest", ":stable", ":15"))
+
+
+async def test_n9_check_listens_where_the_service_will(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("github_banners.checkup._PORT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
+        port, metrics_port = await _check_ports(Settings(**ports))
+    assert port.is_broken
+    assert "Set PORT to a free port" in port.words
+    assert not metrics_port.is_broken
+    (elsewhere,) = await _check_ports(Settings(host=ListenHost("203.0.113.7"), port=free_port()))
+    assert elsewhere.is_broken
+
+
+def test_n9_check_writes_a_file_and_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Path] = []
+    sync = os.fsync
+
+    def note(descriptor: int) -> None:
+        sync(descriptor)
+        written.extend(tmp_path.iterdir())
+
+    monkeypatch.setattr(os, "fsync", note)
+    assert not _check_folder("banners", tmp_path / "not" / "yet").is_broken
+    assert len(written) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_n9_check_finds_a_disk_that_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    found_full = _check_folder("database", tmp_path)
+    assert found_full.is_broken
+    assert "No space left on device: set DATA_DIR" in found_full.words
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def gateway_without_api() -> Iterator[Gateway]:
+    with reachable_dir() as folder:
+        shutil.copytree(DEPLOY, folder / "away")
+        gateway = Gateway(folder, api_port=1)
+        command = ["nginx", "-c", str(gateway.file), "-g", "daemon off;"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(100):
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", gateway.port)) == 0:
+                        break
+                time.sleep(0.05)
+            yield gateway
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[Gateway]:
+    if shutil.which("nginx") is None:
+        pytest.skip("nginx is not installed")
+    with gateway_without_api() as there:
+        yield there
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "size_bytes", "status"),
+    listed(
+        ("E9 page", "GET", "/docs", 0, 503),
+        ("E9 POST", "POST", "/banners", 10, 503),
+        ("E9 root", "GET", "/", 0, 503),
+        ("E9 health", "GET", "/healthz", 0, 503),
+        ("E9 JSON", "GET", "/banners/a-dark.json", 0, 503),
+        ("P wrong method", "PUT", "/banners", 10, 405),
+        ("P method that nothing takes", "TRACE", "/docs", 0, 405),
+        ("P body too large", "POST", "/banners", 70_000, 400),
+        ("P path too long", "GET", "/" + 9000 * "a", 0, 400),
+        ("P path that can't be read", "GET", "/%zz", 0, 400),
+    ),
+)
+def test_gateway_has_no_page_of_its_own(
+    gateway: Gateway, method: str, path: str, size_bytes: int, status: int
+) -> None:
+    answer = httpx2.request(method, gateway.url + path, content=bytes(size_bytes), trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
+    assert answer.json()["error"]
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+@pytest.mark.parametrize(
+    ("given", "resolv_conf", "resolver"),
+    listed(
+        ("E9 Docker", "", "nameserver 127.0.0.11\noptions ndots:0\n", "127.0.0.11"),
+        ("E9 Podman", "", "search dns.podman\nnameserver 10.89.0.1\n", "10.89.0.1"),
+        ("P IPv6 and a zone", "", "nameserver fd00::53\nnameserver fe80::1%eth0\n", "[fd00::53]"),
+        ("P two", "", "nameserver 10.0.0.1\nnameserver 10.0.0.2\n", "10.0.0.1 10.0.0.2"),
+        ("P chosen", "192.0.2.1", "nameserver 10.0.0.1\n", "192.0.2.1"),
+        ("P none", "", "search example.com\n", None),
+    ),
+)
+def test_gateway_finds_its_name_server(
+    given: str, resolv_conf: str, resolver: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "resolv.conf").write_text(resolv_conf)
+    script = (DEPLOY / "start-gateway").read_text()
+    script = script.replace('/docker-entrypoint.sh nginx -g "daemon off;"', "printenv RESOLVER")
+    ended = subprocess.run(
+        ["sh", "-c", script],
+        env=environment(RESOLVER=given, RESOLV_CONF=str(tmp_path / "resolv.conf")),
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.stdout.strip() == (resolver or "")
+    assert ended.returncode == (0 if resolver else 2)

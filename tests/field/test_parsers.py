@@ -1,0 +1,472 @@
+"""
+Every place where foreign bytes are parsed, and a fault case for each.
+
+The places are found in the source; one that no case names fails `test_every_parser_has_a_case`. The
+inputs are generated (`hostile`); whatever they are, a parser returns or raises an error of our own.
+"""
+
+import ast
+import base64
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from inspect import isawaitable
+from ipaddress import ip_network
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+from aiokafka import codec as codec_module  # type: ignore[import-untyped]
+from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
+from starlette.requests import Request
+
+import github_banners
+from github_banners.api import routes as api_routes
+from github_banners.api.clients import client_address
+from github_banners.drawing import draw
+from github_banners.errors import BannersError
+from github_banners.github import graphql, protocol, rest
+from github_banners.github.protocol import Failure, Reply, Resource
+from github_banners.messages.calls import Storage
+from github_banners.messages.decompression import DECODERS
+from github_banners.messages.record_batches import read_batches
+from github_banners.messages.shapes import BatchedBanner, PreviewAsk, StoreAsk
+from github_banners.messages.signing import Signer
+from github_banners.messages.translation import wish_of
+from github_banners.messages.verify import _declares_more
+from github_banners.renderer.updates import handle_update, parse_update
+from github_banners.settings import Secret
+from github_banners.storage.batch import store_batch
+from github_banners.storage.pictures import check_picture, split_version, with_version
+from github_banners.storage.store import Store
+from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
+from tests.unit.messages.batches import CODECS, Message, build_batch
+from tests.unit.messages.captured import EVENT, PREVIEW
+
+SOURCE = Path(github_banners.__file__).parent
+PACKAGES = ("messages", "github", "api", "storage", "renderer")
+PARSING_CALLS = {
+    *("decode", "convert", "Decoder", "from_json", "loads"),
+    *("int", "float", "fromisoformat", "fromtimestamp", "strptime", "ip_address", "ip_network"),
+    *("unpack", "unpack_from", "ParserCreate", "GzipFile"),
+}
+# `decode` of a text is no parser; of JSON and of msgspec it is.
+DECODING_MODULES = {"json", "msgpack"}
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"><text>1</text></svg>'
+STORE = {
+    "url_path": "ada-dark",
+    "banner_info": base64.b64encode(PICTURE).decode(),
+    "banner_format": "svg",
+    "version": 7,
+    "traceparent": "",
+}
+REPOSITORY = {
+    "databaseId": 9,
+    "name": "r",
+    "stargazerCount": 1,
+    "forkCount": 2,
+    "isFork": False,
+    "primaryLanguage": {"name": "C"},
+}
+LIST = {
+    "totalCount": 1,
+    "pageInfo": {"hasNextPage": True, "endCursor": "c"},
+    "nodes": [REPOSITORY],
+}
+OWNER = {"id": "U_1", "login": "ada", "databaseId": 4, "name": "Ada", "repositories": LIST}
+ERROR = {"message": "no", "type": "NOT_FOUND", "path": ["u0", 0]}
+REST_REPOSITORY = {
+    "id": 9,
+    "name": "r",
+    "fork": False,
+    "private": False,
+    "stargazers_count": 1,
+    "forks_count": 2,
+    "language": "C",
+}
+BUDGET = {"limit": 60, "remaining": 1, "reset": 1_796_000_000}
+
+Input = tuple[str, Any]
+
+
+class Case(NamedTuple):
+    """What parses, where that is (`package.module:function`), a good input, and hostile ones."""
+
+    name: str
+    places: tuple[str, ...]
+    parse: Callable[[Any], object]
+    good: Any
+    inputs: Callable[[Any], Iterable[Input]] = hostile_json
+
+
+def dump(message: object) -> bytes:
+    return json.dumps(message).encode()
+
+
+def texts(_: str) -> Iterable[Input]:
+    return TEXTS.items()
+
+
+def answer(body: bytes = b"", **headers: str) -> Reply:
+    return Reply(200, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+def data(message: dict[str, object]) -> dict[str, object]:
+    return {"data": message, "errors": [ERROR], "message": None}
+
+
+def keep_nothing(outcome: str) -> None:
+    pass
+
+
+async def parse_body(body: bytes) -> object:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return await api_routes._body(Request({"type": "http", "method": "POST"}, receive))
+
+
+async def draw_event(body: bytes) -> None:
+    async def store(ask: StoreAsk) -> None:
+        check_picture(ask.banner_info)
+
+    await handle_update(parse_update(body, now=NOW), draw=draw, store=store)
+
+
+def draw_preview(body: bytes) -> None:
+    check_picture(draw(*wish_of(PreviewAsk.from_json(body))))
+
+
+async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
+    """Ask a storage that answers with these bytes."""
+    transport_ = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body))
+    async with httpx2.AsyncClient(transport=transport_) as http:
+        signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
+        storage = Storage(http, base_url="http://storage", signer=signer)
+        ask = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
+        return await (storage.store_many([ask, ask]) if is_batch else storage.keep(ask))
+
+
+async def store_hostile_batch(body: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder), clock=lambda: NOW)
+        await store_batch(store, body, count=keep_nothing)
+        store.close()
+
+
+def read_records(body: bytes) -> None:
+    read_batches(body, topic="t", partition=0, offset=0, max_records=100)
+
+
+def record_bytes(_: bytes) -> Iterator[Input]:
+    headers = [(b"\xff", b"\0"), (b"", None)]
+    for codec in (0, *CODECS):
+        good = build_batch([Message(b"v", headers=headers)] * 3, codec=codec)
+        for position in range(8, len(good)):
+            for byte in (0, 1, 0x7F, 0x80, 0xFF):
+                changed = bytearray(good)
+                changed[position] = byte
+                yield f"codec {codec}, byte {position} is {byte}, damaged", bytes(changed)
+                changed[17:21] = calc_crc32c(bytes(changed[21:])).to_bytes(4, "big")
+                yield f"codec {codec}, byte {position} is {byte}", bytes(changed)
+        for length in range(len(good)):
+            yield f"codec {codec}, cut off after {length}", good[:length]
+
+
+def hostile_packed(good: bytes) -> Iterator[Input]:
+    yield from hostile_bytes(b"x" * 100)
+    for length in range(len(good)):
+        yield f"cut off after {length}", good[:length]
+
+
+def picture_bytes(_: bytes) -> Iterator[Input]:
+    yield from ((name, value) for name, value in hostile_bytes(PICTURE))
+    nested = b"<g>" * 10_000
+    yield "nested", PICTURE.replace(b"<text>1</text>", nested + b"</g>" * 10_000)
+    yield "unclosed", PICTURE.replace(b"</svg>", nested)
+    yield "many attributes", PICTURE.replace(b"<text", b"<text" + b' a="1"' * 10_000)
+    yield "a document type", b'<!DOCTYPE svg [<!ENTITY a "b">]>' + PICTURE
+    yield "an encoding", b'<?xml version="1.0" encoding="x-unknown"?>' + PICTURE
+    yield "a version", PICTURE + b"\n<!-- version 9999999999999999999 -->\n"
+
+
+CASES = [
+    Case(
+        "messages: an event, drawn",
+        (
+            "messages.shapes:Shape.from_json",
+            "messages.shapes:StoreBatch.from_json",
+            "renderer.updates:parse_update",
+        ),
+        draw_event,
+        EVENT,
+    ),
+    Case(
+        "renderer: a preview, drawn",
+        ("renderer.routes:RendererRoutes.preview",),
+        draw_preview,
+        PREVIEW,
+    ),
+    Case(
+        "storage: a picture to be stored",
+        ("storage.routes:StorageRoutes.put_banner",),
+        StoreAsk.from_json,
+        dump(STORE),
+    ),
+    Case(
+        "storage: a batch",
+        ("storage.batch:store_batch",),
+        store_hostile_batch,
+        dump({"banners": [STORE]}),
+    ),
+    Case(
+        "messages: what the storage answers",
+        ("messages.calls:Storage.keep",),
+        call_storage,
+        dump({"url": "/banners/ada-dark", "superseded": False}),
+    ),
+    Case(
+        "messages: what the storage answers to a batch",
+        ("messages.calls:Storage.store_many",),
+        partial(call_storage, is_batch=True),
+        dump(
+            {
+                "results": [
+                    {"url": "/banners/ada-dark"},
+                    {"status": 400, "error": "no", "field": "f"},
+                ]
+            }
+        ),
+    ),
+    Case(
+        "messages: record batches of Kafka",
+        ("messages.record_batches:_split",),
+        read_records,
+        build_batch([Message(b"v")]),
+        record_bytes,
+    ),
+    Case(
+        "messages: a declared length",
+        ("messages.verify:_declares_more",),
+        lambda text: _declares_more(
+            [(b"content-length", text.encode(errors="surrogatepass"))], most_bytes=1
+        ),
+        "1796000000",
+        texts,
+    ),
+    Case(
+        "storage: the bytes of a picture",
+        ("storage.pictures:_make_parser",),
+        check_picture,
+        PICTURE,
+        picture_bytes,
+    ),
+    Case(
+        "storage: the version of a file",
+        ("storage.pictures:split_version",),
+        split_version,
+        with_version(PICTURE, 7),
+        hostile_bytes,
+    ),
+    Case(
+        "api: the body of a POST",
+        ("api.routes:_body", "api.routes:_number"),
+        parse_body,
+        dump({"username": "ada", "type": "dark", "radius": 17.0}),
+    ),
+    Case(
+        "api: X-Forwarded-For",
+        ("api.clients:_parse", "api.clients:_site"),
+        lambda text: client_address("127.0.0.1", text, trusted=[ip_network("127.0.0.0/8")]),
+        "1796000000",
+        texts,
+    ),
+    Case(
+        "github: owners by login",
+        ("github.graphql:_read_envelope", "github.graphql:_read_owner"),
+        lambda body: graphql.read_by_login(answer(body), graphql.ask_by_login(["ada"]), now=NOW),
+        dump(data({"u0": OWNER})),
+    ),
+    Case(
+        "github: owners by id",
+        (
+            "github.graphql:_read_list",
+            "github.graphql:_read_repositories",
+            "github.graphql:_read_repository",
+        ),
+        lambda body: graphql.read_by_id(answer(body), now=NOW),
+        dump(data({"nodes": [OWNER, None]})),
+    ),
+    Case(
+        "github: a further page",
+        ("github.graphql:_read_node",),
+        lambda body: graphql.read_page(answer(body), now=NOW),
+        dump(data({"node": {"repositories": LIST}})),
+    ),
+    Case(
+        "github: the holder of a token",
+        ("github.graphql:_read_viewer",),
+        lambda body: graphql.read_viewer(answer(body), now=NOW),
+        dump(data({"viewer": {"login": "ada", "databaseId": 4}})),
+    ),
+    Case(
+        "github: an owner over REST",
+        ("github.rest:_read_owner_body",),
+        lambda body: rest.read_owner(answer(body)),
+        dump({"id": 4, "login": "ada", "node_id": "U", "name": "Ada", "public_repos": 1}),
+    ),
+    Case(
+        "github: a page over REST",
+        (
+            "github.rest:_read_repository_bodies",
+            "github.rest:_read_records",
+            "github.rest:_read_repository_body",
+        ),
+        lambda body: rest.read_page(answer(body), number=1),
+        dump([REST_REPOSITORY, REST_REPOSITORY]),
+    ),
+    Case(
+        "github: what is left of a budget",
+        ("github.rest:_read_rate_limit_body", "github.rest:_BudgetBody.as_room"),
+        lambda body: rest.read_standing(answer(body), now=NOW),
+        dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),
+    ),
+    Case(
+        "github: when a token ends",
+        ("github.rest:_expiry",),
+        lambda text: rest.read_standing(
+            answer(b'{"resources":{}}', github_authentication_token_expiration=text), now=NOW
+        ),
+        "1796000000",
+        texts,
+    ),
+    Case(
+        "github: where the last page is",
+        (),
+        lambda text: rest.read_page(
+            answer(b"[]", link=f'<https://api.github.com/x?page={text}>; rel="last"'), number=1
+        ),
+        "1796000000",
+        texts,
+    ),
+    Case(
+        "github: headers of a rate limit",
+        ("github.protocol:read_room", "github.protocol:_moment", "github.protocol:_pause"),
+        lambda text: [
+            protocol.read_room(
+                answer(
+                    x_ratelimit_limit=limit, x_ratelimit_remaining=left, x_ratelimit_reset=reset
+                ),
+                resource=Resource.CORE,
+                now=NOW,
+            )
+            for limit, left, reset in ((text, "1", "1"), ("1", text, "1"), ("1", "1", text))
+        ],
+        "1796000000",
+        texts,
+    ),
+    Case(
+        "github: how long to pause",
+        (),
+        lambda text: [
+            protocol.classify(Reply(status, headers, b"{}"), resource=Resource.CORE, now=NOW)
+            for status in (403, 429)
+            for headers in ({"retry-after": text}, {"x-ratelimit-remaining": text})
+        ],
+        "1796000000",
+        texts,
+    ),
+    Case(
+        "github: what an error says",
+        ("github.protocol:_message",),
+        lambda body: repr(protocol.classify(Reply(403, {}, body), resource=Resource.CORE, now=NOW)),
+        dump({"message": "no"}),
+    ),
+    *(
+        Case(
+            f"messages: what is packed with {codec}",
+            (f"messages.decompression:_decode_{codec}", "messages.decompression:_snappy_blocks"),
+            decode,
+            getattr(codec_module, f"{codec}_encode")(b"x" * 100),
+            hostile_packed,
+        )
+        for codec, decode in DECODERS.items()
+    ),
+]
+
+# Decoders raise what they like: all of it becomes a record that can't be decoded (`_parse_records`).
+UNPACKERS = {case.name for case in CASES if case.name.startswith("messages: what is packed")}
+
+NOT_FOREIGN = {
+    "api.openapi:_DEFAULTS": "our own defaults",
+    "github.batch:Batch._rotate": "the clock",
+    "github.transport:_matches": "NO_PROXY, a setting",
+    "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",
+}
+"""Places that parse nothing foreign, and what it is instead."""
+
+
+def find_places() -> Iterator[str]:
+    for package in PACKAGES:
+        for file in sorted((SOURCE / package).rglob("*.py")):
+            module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+            yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
+
+
+def _places_in(node: ast.AST, module: str, names: tuple[str, ...] = ()) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        inner = names
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = (*names, child.name)
+        elif not names and isinstance(child, ast.Assign) and isinstance(child.targets[0], ast.Name):
+            inner = (child.targets[0].id,)
+        if isinstance(child, ast.Call) and _parses(child):
+            yield f"{module}:{'.'.join(inner) or '<module>'}"
+        yield from _places_in(child, module, inner)
+
+
+def _parses(call: ast.Call) -> bool:
+    function = call.func
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    if name not in PARSING_CALLS or (not call.args and name not in {"ParserCreate", "GzipFile"}):
+        return False
+    if name == "decode":
+        return isinstance(function, ast.Attribute) and (
+            getattr(function.value, "attr", getattr(function.value, "id", "")) in DECODING_MODULES
+        )
+    # Rounding a number or naming a constant parses nothing.
+    return name not in {"int", "float"} or not isinstance(call.args[0], ast.BinOp | ast.Constant)
+
+
+def test_every_parser_has_a_case() -> None:
+    registered = {place for case in CASES for place in case.places} | NOT_FOREIGN.keys()
+    places = set(find_places())
+    assert len(places) > 30
+    assert sorted(places - registered) == []
+
+
+async def parse(case: Case, given: Any) -> object:
+    result = case.parse(given)
+    return await result if isawaitable(result) else result
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_parser_given_hostile_input_raises_nothing_but_our_own_errors(case: Case) -> None:
+    assert not isinstance(await parse(case, case.good), Failure)
+    wrong, count = {}, 0
+    for name, given in case.inputs(case.good):
+        count += 1
+        try:
+            await parse(case, given)
+        except BannersError:
+            pass
+        except Exception as error:  # noqa: BLE001 - it is what is looked for
+            if case.name not in UNPACKERS:
+                wrong[name] = f"{type(error).__name__}: {str(error)[:100]}"
+    assert count >= 20
+    assert wrong == {}

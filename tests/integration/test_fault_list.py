@@ -1,0 +1,529 @@
+"""
+Faults at every SQL statement and in every background task: a new one without a case fails.
+
+Each statement is made to fail, in every way that a database can fail, while a background task or a request
+uses it: the task goes on, other records are saved meanwhile, and afterwards so is the one that failed.
+"""
+
+import ast
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import psycopg
+import pytest
+from psycopg import errors
+
+import github_banners
+from github_banners.api import app, background, outbox
+from github_banners.api.outbox import Outbox
+from github_banners.api.refresh import Refresh
+from github_banners.database import banners, inspection, queue, users, versions
+from github_banners.database.banners import Banner
+from github_banners.database.changes import Changes
+from github_banners.database.connect import Database
+from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
+from github_banners.look import Look
+from github_banners.model import Owner, Snapshot, Stats
+from github_banners.stats.trust import Trust
+from tests.integration.database.samples import HOUR, NOON, answer
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+
+SOURCE = Path(github_banners.__file__).parent
+BAD_OWNER = 2
+
+Case: TypeAlias = Callable[["Scene", "Fault"], Awaitable[None]]
+
+
+def lose_connection(conn: Any) -> Exception:
+    conn.pgconn.finish()
+    return psycopg.OperationalError("the connection is lost")
+
+
+KINDS: dict[str, Callable[[Any], Exception]] = {
+    "data": lambda _: errors.NumericValueOutOfRange("fault"),
+    "right": lambda _: errors.InsufficientPrivilege("fault"),
+    "unique": lambda _: errors.UniqueViolation("fault"),
+    "table": lambda _: errors.UndefinedTable("fault"),
+    "bug": lambda _: TypeError("fault"),
+    "loss": lose_connection,
+}
+
+
+class Fault:
+    """Makes a statement of one function fail: a number of times, or for ever for one record."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+        self.function = function.rpartition(".")[2]
+        self.make: Callable[[Any], Exception] | None = None
+        self.times = 0
+        self.only_for: int | None = None
+        self.hits = 0
+        self.hits_before = 0
+        for connection in (psycopg.AsyncConnection, psycopg.Connection):
+            monkeypatch.setattr(connection, "execute", self._wrap(connection.execute))
+
+    def _wrap(self, execute: Any) -> Any:
+        fault = self
+
+        def execute_or_fail(conn: Any, query: Any, params: Any = None, **options: Any) -> Any:
+            caller = sys._getframe(1).f_code.co_name
+            if fault._concerns(caller, params):
+                fault.hits += 1
+                assert fault.make is not None
+                raise fault.make(conn)
+            return execute(conn, query, params, **options)
+
+        return execute_or_fail
+
+    def _concerns(self, caller: str, params: Any) -> bool:
+        if self.make is None or caller != self.function:
+            return False
+        if self.only_for is not None:
+            return _holds(params, self.only_for)
+        self.times -= 1
+        return self.times >= 0
+
+    @contextmanager
+    def failing(
+        self, make: Callable[[Any], Exception], *, times: int = 3, only_for: int | None = None
+    ) -> Iterator[None]:
+        self.make, self.times, self.only_for = make, times, only_for
+        self.hits_before = self.hits
+        yield
+        self.make = None
+        assert self.hits > self.hits_before, f"{self.function} was not used"
+
+
+def _holds(params: Any, value: int) -> bool:
+    if isinstance(params, dict):
+        params = list(params.values())
+    if isinstance(params, list | tuple):
+        return any(_holds(param, value) for param in params)
+    return type(params) is int and params == value
+
+
+class Scene:
+    """Three owners with a banner each, GitHub's answers, a broker, and a clock that sleeping moves on."""
+
+    def __init__(
+        self, database: Database, conninfo: str, watching: psycopg.Connection[Any]
+    ) -> None:
+        self._watching = watching
+        self.database = database
+        self.conninfo = conninfo
+        self.now = NOON
+        self.stars = 5
+        self.answers: dict[int, Exception] = {}
+        self.published: list[tuple[str, int]] = []
+
+    def clock(self) -> datetime:
+        return self.now
+
+    async def sleep(self, _: float) -> None:
+        self.now += timedelta(minutes=3)
+        await asyncio.sleep(0.005)
+
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Any]:
+        return [
+            self.answers.get(owner.id) or answer(owner.id, at=self.now, stars=self.stars)[0]
+            for owner in owners
+        ]
+
+    async def publish(self, banner: Banner, snapshot: Snapshot) -> None:
+        self.published.append((banner.name, banner.version))
+
+    def refresh(self) -> Refresh:
+        return Refresh(
+            database=self.database,
+            github=self,
+            interval=HOUR,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    def outbox(self) -> Outbox:
+        return Outbox(database=self.database, publish=self.publish, clock=self.clock)
+
+    async def track(self) -> None:
+        async with self.database.transaction() as conn:
+            await users.upsert_portfolios(conn, [answer(number) for number in (1, 2, 3)])
+            for number in (1, 2, 3):
+                await banners.insert_banner(
+                    conn, owner_id=number, look=Look(), names=[f"b-{number}"], at=NOON
+                )
+            await queue.schedule_users(conn, [1, 2, 3], now=NOON, interval=HOUR)
+
+    def fetch(self, query: str) -> list[Any]:
+        return self._watching.cursor().execute(query.encode()).fetchall()
+
+    @asynccontextmanager
+    async def running(self, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Run a background task as the api does; it must not end."""
+        task = asyncio.create_task(background.keep_running("task", work, sleep=self.sleep))
+        try:
+            yield
+            assert not task.done()
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def until(self, query: str, expected: Sequence[object]) -> None:
+        async with asyncio.timeout(15):
+            while [row[0] for row in self.fetch(query)] != list(expected):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def refreshes_others(scene: Scene, fault: Fault) -> None:
+    """A record that can't be saved fails alone, and is saved when it can be."""
+    await scene.track()
+    async with scene.running(scene.refresh().run):
+        for kind, make in KINDS.items():
+            scene.stars += 1
+            expected = [scene.stars] * 3
+            with fault.failing(make, only_for=BAD_OWNER):
+                if kind == "loss":
+                    await _until_hit(fault)
+                else:
+                    await _until_hit(fault)
+                    query = "select total_stars from users where id <> 2 order by id"
+                    await scene.until(query, expected[:2])
+                    [(bad,)] = scene.fetch("select total_stars from users where id = 2")
+                    assert bad < scene.stars
+            await scene.until("select total_stars from users order by id", expected)
+
+
+async def _until_hit(fault: Fault) -> None:
+    async with asyncio.timeout(15):
+        while fault.hits == fault.hits_before:  # noqa: ASYNC110 - it is hit where it lies
+            await asyncio.sleep(0.01)
+
+
+async def refreshes_later(scene: Scene, fault: Fault) -> None:
+    """What fails for all is done when it can be."""
+    await scene.track()
+    async with scene.running(scene.refresh().run):
+        for make in KINDS.values():
+            scene.stars += 1
+            with fault.failing(make):
+                await _until_hit(fault)
+                query = "select total_stars from users order by id"
+                await scene.until(query, [scene.stars] * 3)
+
+
+async def finds_deleted(scene: Scene, fault: Fault) -> None:
+    await scene.track()
+    async with scene.running(scene.refresh().run):
+        for make in KINDS.values():
+            scene.stars += 1
+            scene.answers = {1: UnknownUser("1")}
+            with fault.failing(make):
+                await _until_hit(fault)
+                await scene.until("select id from users where gone_since is not null", [1])
+            scene.answers = {}
+            async with scene.database.transaction() as conn:
+                await conn.execute("update users set due_at = %s where id = 1", [scene.now])
+            await scene.until("select id from users where gone_since is not null", [])
+
+
+async def releases_failed(scene: Scene, fault: Fault) -> None:
+    await scene.track()
+    async with scene.running(scene.refresh().run):
+        for make in KINDS.values():
+            scene.stars += 1
+            scene.answers = {2: GitHubUnavailable()}
+            with fault.failing(make):
+                await _until_hit(fault)
+                scene.answers = {}
+                query = "select total_stars from users order by id"
+                await scene.until(query, [scene.stars] * 3)
+
+
+async def raises_remaining(scene: Scene, fault: Fault) -> None:
+    await scene.track()
+    async with scene.running(scene.refresh().raise_versions):
+        for make in KINDS.values():
+            with fault.failing(make):
+                await _until_hit(fault)
+                async with scene.database.transaction() as conn:
+                    await conn.execute("update users set raise_banners_after = ''")
+                query = "select id from users where raise_banners_after is not null"
+                await scene.until(query, [])
+
+
+async def publishes(scene: Scene, fault: Fault) -> None:
+    await scene.track()
+    async with scene.running(scene.outbox().run):
+        for make in KINDS.values():
+            with fault.failing(make):
+                scene.now += timedelta(minutes=1)
+                async with scene.database.transaction() as conn:
+                    await conn.execute("update banners set version = version + 1")
+                await _until_hit(fault)
+                query = "select id from banners where published_version < version"
+                moving = asyncio.create_task(_move_clock(scene))
+                try:
+                    await scene.until(query, [])
+                finally:
+                    moving.cancel()
+
+
+async def _move_clock(scene: Scene) -> None:
+    while True:
+        await scene.sleep(0)
+
+
+async def gives_banners_back(scene: Scene, fault: Fault) -> None:
+    refusing = [True]
+
+    async def publish(banner: Banner, snapshot: Snapshot) -> None:
+        if refusing[0] and banner.owner_id == BAD_OWNER:
+            raise ValueError("refused")
+
+    await scene.track()
+    box = Outbox(database=scene.database, publish=publish, clock=scene.clock)
+    moving = asyncio.create_task(_move_clock(scene))
+    async with scene.running(box.run):
+        for make in KINDS.values():
+            refusing[0] = True
+            async with scene.database.transaction() as conn:
+                await conn.execute("update banners set version = version + 1")
+            with fault.failing(make):
+                await _until_hit(fault)
+                query = "select owner_id from banners where published_version < version"
+                await scene.until(query, [BAD_OWNER])
+            refusing[0] = False
+            await scene.until(query, [])
+    moving.cancel()
+
+
+async def notes_requests(scene: Scene, fault: Fault) -> None:
+    await scene.track()
+    refresh = scene.refresh()
+    for make in KINDS.values():
+        scene.now += HOUR
+        requested = {f"b-{number}": scene.now for number in (1, 2, 3)}
+        with fault.failing(make, times=1):
+            try:
+                await refresh.note_requests(requested)
+            except BannersError:
+                await refresh.note_requests(requested)
+        noted = scene.fetch("select last_requested_at from banners")
+        assert noted == [(scene.now,)] * 3
+
+
+async def hears_changes(scene: Scene, fault: Fault) -> None:
+    trust = Trust(clock=lambda: datetime.now(UTC))
+    listening = Changes(scene.conninfo, database=scene.database, trust=trust, sleep=scene.sleep)
+    async with scene.running(listening.run), asyncio.timeout(15):
+        for make in KINDS.values():
+            with fault.failing(make, times=1):
+                scene.fetch(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where application_name = 'banners-changes'"
+                )
+                await _until_hit(fault)
+            while not trust.is_heard:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def migrates(scene: Scene, fault: Fault) -> None:
+    """Once the first attempt was over without an error of ours, later ones are repeated."""
+    with psycopg.connect(scene.conninfo, autocommit=True) as conn:
+        conn.cursor().execute("drop schema public cascade; create schema public")
+    for make in KINDS.values():
+        attempted, ready = asyncio.Event(), asyncio.Event()
+        attempted.set()
+        with psycopg.connect(scene.conninfo, autocommit=True) as conn:
+            conn.cursor().execute("drop schema public cascade; create schema public")
+        migrating = asyncio.create_task(
+            app._migrate(scene.conninfo, attempted=attempted, ready=ready)
+        )
+        try:
+            with fault.failing(make, times=1):
+                async with asyncio.timeout(20):
+                    await ready.wait()
+        finally:
+            migrating.cancel()
+            await asyncio.wait({migrating})
+
+
+async def inspects(scene: Scene, fault: Fault) -> None:
+    """`check` says what is wrong, or the service tries again; either way in an error of ours."""
+    condition = await inspection.inspect(scene.conninfo)
+    for make in KINDS.values():
+        with fault.failing(make, times=1):
+            calls = (
+                lambda: inspection.inspect(scene.conninfo),
+                lambda: inspection.try_writing(scene.conninfo, condition),
+                lambda: inspection.count_rows_ahead(scene.conninfo, condition, now=NOON),
+            )
+            for call in calls:
+                try:
+                    await call()
+                except (BannersError, TypeError):
+                    continue
+    assert (await inspection.inspect(scene.conninfo)).problem is None
+
+
+async def serves_requests(scene: Scene, fault: Fault) -> None:
+    """A request fails by itself, and the next one is answered."""
+    await scene.track()
+
+    async def work(conn: Any) -> int:
+        await users.select_snapshot(conn, "user-1")
+        await banners.select_banner_with_snapshot(conn, "b-1")
+        await queue.lease_user(conn, 1, asked_at=scene.now, now=scene.now)
+        await queue.release_user(conn, 1, leased_until=scene.now)
+        scene.now += HOUR
+        name = f"n-{scene.now:%d%H}"
+        look = Look(title=name)
+        await banners.insert_banner(conn, owner_id=1, look=look, names=[name], at=scene.now)
+        return await banners.count_banners(conn, 1, limit=100)
+
+    for make in KINDS.values():
+        with fault.failing(make, times=1), pytest.raises((BannersError, psycopg.Error, TypeError)):
+            await scene.database.ask(work, within_seconds=5)
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    assert await scene.database.ask(work, within_seconds=5)
+                    break
+                except BannersError:
+                    await asyncio.sleep(0.1)
+
+
+STATEMENTS: dict[str, Case] = {
+    "banners._insert": serves_requests,
+    "banners._select_by_look": serves_requests,
+    "banners._start_refreshing": serves_requests,
+    "banners.count_banners": serves_requests,
+    "banners.select_banner_with_snapshot": serves_requests,
+    "banners.touch_banners": notes_requests,
+    "changes._listen": hears_changes,
+    "changes._notify": hears_changes,
+    "inspection._inspect": migrates,
+    "inspection._inspect_tables": inspects,
+    "inspection._select_schema_for_new_tables": migrates,
+    "inspection._select_tables": migrates,
+    "inspection.count_rows_ahead": inspects,
+    "inspection.try_writing": inspects,
+    "migrations._upgrade": migrates,
+    "queue.lease_due_users": refreshes_later,
+    "queue.lease_unpublished_banners": publishes,
+    "queue.lease_user": serves_requests,
+    "queue.mark_published": publishes,
+    "queue.release_banners": gives_banners_back,
+    "queue.release_user": serves_requests,
+    "queue.release_users": releases_failed,
+    "queue.schedule_users": refreshes_others,
+    "session.find_schema": migrates,
+    "session.transaction": refreshes_later,
+    "users._lock_users": refreshes_others,
+    "users._notify": refreshes_later,
+    "users._replace_repositories": refreshes_others,
+    "users._upsert_logins": refreshes_others,
+    "users._upsert_users": refreshes_others,
+    "users.mark_gone": finds_deleted,
+    "users.select_snapshot": serves_requests,
+    "users.select_snapshots": refreshes_others,
+    "versions.mend_banner_versions": refreshes_others,
+    "versions.raise_banner_versions": refreshes_others,
+    "versions.raise_remaining_banners": raises_remaining,
+}
+"""Every function that executes SQL, and what is done with it while it fails."""
+
+TASKS: dict[str, set[str]] = {
+    "refresh": {"refreshes_others", "refreshes_later", "finds_deleted", "releases_failed"},
+    "versions": {"raises_remaining"},
+    "outbox": {"publishes", "gives_banners_back"},
+    "changes": {"hears_changes"},
+    "requests": {"notes_requests"},
+    "holders": {"test_keep_running_any_error_runs_the_task_again"},
+}
+"""Every background task, and the cases that let it fail."""
+
+
+def functions_that_execute() -> set[str]:
+    """Find the innermost functions of the database package in which SQL is executed."""
+    names = set()
+    for path in [*(SOURCE / "database").glob("*.py"), SOURCE / "database/migrations/__init__.py"]:
+        module = path.parent.name if path.stem == "__init__" else path.stem
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef) and any(
+                isinstance(call, ast.Call)
+                and isinstance(call.func, ast.Attribute)
+                and call.func.attr in {"execute", "executemany", "copy"}
+                for call in ast.walk(node)
+            ):
+                names.add(f"{module}.{node.name}")
+    return names
+
+
+def background_tasks() -> set[str]:
+    """Find the names under which the api runs its background tasks."""
+    tree = ast.parse((SOURCE / "api/app.py").read_text())
+    [work] = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.target.id == "work"
+    ]
+    assert isinstance(work, ast.Dict)
+    return {str(key.value) for key in work.keys if isinstance(key, ast.Constant)}
+
+
+def test_every_statement_has_a_fault_case() -> None:
+    assert functions_that_execute() == STATEMENTS.keys()
+
+
+def test_every_background_task_has_a_fault_case() -> None:
+    assert background_tasks() == TASKS.keys()
+    assert {name for names in TASKS.values() for name in names} <= globals().keys()
+
+
+@pytest.mark.parametrize(("function", "case"), STATEMENTS.items(), ids=STATEMENTS)
+async def test_failing_statement_fails_alone_and_ends_no_task(
+    function: str,
+    case: Case,
+    database: Database,
+    conninfo: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "_IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
+    monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
+    monkeypatch.setattr(app, "_MIGRATE_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(versions, "MAX_RAISED_BANNERS", 1)
+    with psycopg.connect(conninfo, autocommit=True) as watching:
+        await case(Scene(database, conninfo, watching), Fault(monkeypatch, function))
+
+
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+async def test_keep_running_any_error_runs_the_task_again(
+    make: Callable[[Any], Exception], conninfo: str
+) -> None:
+    slept: list[float] = []
+    done = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def work() -> None:
+        if len(slept) < 8:
+            async with await psycopg.AsyncConnection.connect(conninfo) as conn:
+                raise make(conn)
+        done.set()
+
+    await background.keep_running("holders", work, sleep=sleep)
+    assert done.is_set()
+    assert slept == [1, 2, 4, 8, 16, 32, 60, 60]
