@@ -210,8 +210,11 @@ async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
     odd = answers[ODD]
     if scene.saved:
         assert isinstance(odd, Portfolio)
-        assert odd.owner.id == ODD
+        assert (odd.owner.id, len(odd.owner.node_id or "")) == (ODD, len("U_7"))
+        assert odd.owner.login in {"Ada", "dev-7"}
         assert len(odd.repositories) == 10
+        assert sum(repository.stars for repository in odd.repositories) == 30
+        assert sum(repository.forks for repository in odd.repositories) == 20
     else:
         assert isinstance(odd, UnknownUser if scene.gone else GitHubUnavailable)
     assert len(wire.asked) <= 30
@@ -407,11 +410,15 @@ def with_body(*chunks: bytes, repeat: int = 1, headers: str = "") -> Handler:
 
 @asynccontextmanager
 async def asking(
-    url: str, *, seconds: float = 10, environment: dict[str, str] | None = None
+    url: str,
+    *,
+    seconds: float = 10,
+    environment: dict[str, str] | None = None,
+    tokens: tuple[str, ...] = (),
 ) -> AsyncIterator[GitHub]:
     timeout = timedelta(seconds=seconds)
     async with open_http(timeout=timeout, api_url=url, environment=environment or {}) as http:
-        accounts = accounts_of([])
+        accounts = accounts_of([Secret(token) for token in tokens])
         yield GitHub(
             http, api_url=url, accounts=accounts, timeout=timeout, clock=lambda: datetime.now(UTC)
         )
@@ -478,7 +485,7 @@ async def test_fetch_many_a_trickle_ends_with_the_time_of_a_request() -> None:
 
     async with (
         served(trickle) as port,
-        asking(f"http://127.0.0.1:{port}", seconds=0.2) as github,
+        asking(f"http://127.0.0.1:{port}", seconds=0.2, tokens=(TOKEN,)) as github,
     ):
         answers = await Batch(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
     assert all(isinstance(answer, GitHubUnavailable) for answer in answers)
