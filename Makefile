@@ -1,4 +1,4 @@
-# Everything a developer types. Needs Python 3.11 or newer and nothing else.
+# Everything a developer types. Needs Python 3.11 to 3.14 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,13 +14,14 @@ help: ## say what can be made
 install: $(RUNTIME) ## build .venv, and in it the command github-banners
 
 demo: $(RUNTIME) ## try it: a built-in GitHub, invented users, a database of its own
-	@exec $(BIN)/github-banners serve --demo
+	@LOG_FORMAT=$${LOG_FORMAT:-text} exec $(BIN)/github-banners serve --demo
 
 serve: $(RUNTIME) ## serve real users: GITHUB_TOKENS=... make serve
 	@exec $(BIN)/github-banners serve
 
-test: check ## format, lint, types, tests
+test: check ## format, lint, types, tests, and the benchmarks in a short form
 	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,BENCH=short $(BENCHMARKS) --quiet)
 
 check: $(DEVELOPMENT) ## format, lint, types
 	@$(BIN)/ruff format --check .
@@ -36,8 +37,12 @@ docs: $(DEVELOPMENT) ## draw docs/gallery.md and its pictures anew
 help-texts: $(DEVELOPMENT) ## write the help texts in README anew
 	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
 
-bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run
-	@$(BIN)/pytest -q -s -m benchmark -p no:xdist tests/benchmarks
+BENCHMARKS := $(BIN)/pytest -m benchmark -p no:xdist tests/benchmarks
+
+# BENCH_ARGS="-k preview" measures a part, BENCH=medium less of all; as root BENCH_REALTIME=1 gives
+# what is measured priority over whatever else the machine does.
+bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run; writes docs/performance.md
+	@BENCH_REPORT=docs/performance.md $(BENCHMARKS) --quiet --capture=no $(BENCH_ARGS)
 
 soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed; some ten minutes
 	@SOAK=long $(BIN)/pytest -q -s -p no:xdist tests/acceptance/test_soak.py
@@ -62,8 +67,8 @@ clean: ## remove .venv and caches
 
 # The packages are pinned by their hashes; the project itself is built without fetching anything.
 $(RUNTIME): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
+		{ echo "Python 3.11, 3.12, 3.13 or 3.14 is needed: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
 	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "Installing packages (some 60 MB, once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt

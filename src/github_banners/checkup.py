@@ -1,15 +1,19 @@
 """
 A look at the whole set-up before it serves: settings, database, banners, neighbours, GitHub, tokens.
 
-Starts nothing, changes nothing, and shows of a token no more than the beginning of its SHA-256.
+Does what the service does, as far as it can be undone: listens on the ports, writes a file and removes
+it, writes a row and takes it back. Starts nothing, leaves nothing, and shows of a token no more than the beginning of its SHA-256.
 """
 
+import asyncio
 import os
 import shutil
+import tempfile
 import textwrap
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from github_banners.database.condition import find_embedded
@@ -29,20 +33,26 @@ from github_banners.github.accounts import Key, accounts_of, join
 from github_banners.github.graphql import Viewer
 from github_banners.github.holders import ask_holder
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
-from github_banners.github.sender import Refused, Sender, open_http
+from github_banners.github.sender import Refused, Sender
+from github_banners.github.transport import open_http
 from github_banners.look import Look
 from github_banners.messages import calls
 from github_banners.messages.events import TOPIC
 from github_banners.messages.signing import Signer
 from github_banners.messages.topics import partitions_of
 from github_banners.model import Clock, Owner, Snapshot, Stats
+from github_banners.serving.server import open_listener, request_path
+from github_banners.serving.terminal import escape_controls
 from github_banners.settings import Service, Settings
+from github_banners.settings.addresses import to_netloc
 from github_banners.storage.store import folder_of
 
 _WIDTH = 80
 _EXPIRY_WARNING = timedelta(days=14)
 _NEIGHBOUR_TIMEOUT = timedelta(seconds=5)
 _LEAST_FREE_MIB = 64
+_PORT_SECONDS = 2.0
+_PROBE = bytes(4096)
 _REFUSALS = {
     FailureKind.BAD_TOKEN: "is refused: revoked, expired or mistyped",
     FailureKind.SUSPENDED: "is refused: its account is suspended",
@@ -80,6 +90,7 @@ class Checkup:
     parts: Sequence[Finding]
     tokens: Sequence[TokenFinding]
     at: datetime
+    warnings: Sequence[str] = ()
 
     @property
     def is_well(self) -> bool:
@@ -93,7 +104,8 @@ class Checkup:
         if rows := [_row(one) for one in self.tokens if not one.is_broken]:
             head = ("token", "account", "left for REST", "left for GraphQL")
             lines += [*_aligned([head, *rows]), ""]
-        notes = [note for one in self.tokens for note in _notes(one, at=self.at)]
+        notes = [f"Warning: {warning}." for warning in self.warnings]
+        notes += [note for one in self.tokens for note in _notes(one, at=self.at)]
         notes += _shared(self.tokens)
         lines += [*map(_wrapped, notes), *[""] * bool(notes)]
         verdict = "Everything that is needed works." if self.is_well else "Not everything works."
@@ -104,6 +116,7 @@ async def check_up(
     settings: Settings,
     *,
     chosen: Sequence[str],
+    warnings: Sequence[str] = (),
     database_dir: Path,
     banners_dir: Path,
     clock: Clock,
@@ -111,24 +124,56 @@ async def check_up(
     """
     Ask everything that the service would ask.
 
-    `chosen` names the variables that are set; the folders are those of the embedded database and of
-    drawn banners where settings name no other.
+    `chosen` names the variables that are set, `warnings` are sentences about them; the folders are
+    those of the embedded database and of drawn banners where settings name no other.
     """
     words = f"fine; set: {', '.join(chosen)}" if chosen else "fine; none is set"
     parts = [
         Finding("settings", words),
+        *(await _check_ports(settings)),
         await _check_database(settings, database_dir, clock=clock),
         *(await _check_neighbours(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
-        store = settings.banners_storage_url or banners_dir.as_uri()
-        parts.append(_check_folder("banners", folder_of(store)))
+        name = "BANNERS_STORAGE_URL" if settings.banners_storage_url else "DATA_DIR"
+        folder = folder_of(settings.banners_storage_url or banners_dir.as_uri())
+        parts.append(_check_folder("banners", folder, name=name))
     tokens = await _check_tokens(settings, clock=clock)
-    return Checkup([*parts, _github(settings, tokens)], tokens, clock())
+    return Checkup([*parts, _github(settings, tokens)], tokens, clock(), warnings)
+
+
+async def _check_ports(settings: Settings) -> list[Finding]:
+    """Listen for a moment where the service will, or find that it listens there already."""
+    found = []
+    ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
+    for name, port in ports.items():
+        if not port:
+            continue
+        netloc = to_netloc(settings.host, port)
+        try:
+            open_listener(settings.host, port, name=name).close()
+            found.append(Finding(name, f"{netloc} is free"))
+        except Misconfigured as error:
+            if await _is_ours(settings.host, port):
+                found.append(Finding(name, f"{netloc} is used by a github-banners that runs"))
+            else:
+                found.append(Finding(name, str(error), is_broken=True))
+    return found
+
+
+async def _is_ours(host: str, port: int) -> bool:
+    """Return whether a service of ours answers on a port; METRICS_PORT has only its metrics."""
+    try:
+        async with asyncio.timeout(_PORT_SECONDS):
+            health = await request_path(host, port, "/healthz")
+            metrics = await request_path(host, port, "/metrics")
+    except (OSError, TimeoutError):
+        return False
+    return b'"status":"alive"' in health or b"\nbanners_" in metrics
 
 
 async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -> Finding:
-    place = f"at {settings.db_host}:{settings.pgport}"
+    place = f"at {settings.database_address}"
     try:
         conninfo = settings.conninfo
         if conninfo is None:
@@ -163,16 +208,21 @@ def _judge(condition: Condition, place: str, *, rows_ahead: int = 0) -> Finding:
     return Finding("database", text)
 
 
-def _check_folder(part: str, folder: Path) -> Finding:
-    """See whether files can be made in a folder, which need not be there yet."""
+def _check_folder(part: str, folder: Path, *, name: str = "DATA_DIR") -> Finding:
+    """Write a file to a folder, or to the one it will be made in, and remove it; `name` has set it."""
+    ancestors = (folder, *folder.parents)
     try:
-        there = next(one for one in (folder, *folder.parents) if one.exists())
-        is_ours = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        there = next(path for path in ancestors if path.exists() or path.is_symlink())
+        with tempfile.NamedTemporaryFile(dir=there, prefix=".github-banners-check-") as file:
+            file.write(_PROBE)
+            file.flush()
+            os.fsync(file.fileno())
         free_mib = shutil.disk_usage(there).free >> 20
     except OSError as error:
-        return Finding(part, f"{folder} can't be used: {error.strerror}", is_broken=True)
-    if not is_ours:
-        return Finding(part, f"{folder} can't be used: {there} is not ours to write to", True)
+        words = (
+            f"{folder} can't be used: {error.strerror}: set {name} to a folder that can be written"
+        )
+        return Finding(part, words, is_broken=True)
     words = f"kept in {folder}, {free_mib:,} MiB free"
     if free_mib < _LEAST_FREE_MIB:
         return Finding(part, f"{words}: that is too little", is_broken=True)
@@ -214,7 +264,7 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFindin
     accounts = accounts_of(settings.github_tokens)
     keys = [key for account in accounts for key in account.keys]
     found: list[TokenFinding] = []
-    async with open_http(timeout=settings.request_timeout) as http:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
         for key in keys[:-1] or keys:
             found.append(await _check_token(sender, key, clock=clock))
@@ -227,7 +277,7 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenFindin
 async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFinding:
     found = TokenFinding(key)
     try:
-        found.standing = await _ask_standing(sender, key)
+        found.standing = await _ask_standing(sender, key, clock=clock)
         for room in found.standing.rooms:
             key.account.note_room(room)
         if key.token is not None:
@@ -241,9 +291,10 @@ async def _check_token(sender: Sender, key: Key, *, clock: Clock) -> TokenFindin
     return found
 
 
-async def _ask_standing(sender: Sender, key: Key) -> rest.Standing:
+async def _ask_standing(sender: Sender, key: Key, *, clock: Clock) -> rest.Standing:
+    read = partial(rest.read_standing, now=clock())
     try:
-        return await sender.ask_as(key, sender.get("/rate_limit"), rest.read_standing)
+        return await sender.ask_as(key, sender.get("/rate_limit"), read)
     except Refused as refused:
         # An Enterprise Server need not limit anybody, and then has no such page.
         if refused.failure.kind is FailureKind.NOT_FOUND and key.token is not None:
@@ -320,6 +371,8 @@ def _shared(tokens: Sequence[TokenFinding]) -> list[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns; what others have said can neither break a line nor steer a terminal."""
+    rows = [list(map(escape_controls, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -328,4 +381,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _wrapped(note: str) -> str:
-    return textwrap.fill(note, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.fill(
+        escape_controls(note), _WIDTH, subsequent_indent="  ", break_on_hyphens=False
+    )

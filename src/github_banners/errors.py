@@ -11,6 +11,7 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
     ├── NotFound                     404
     │   ├── UnknownUser                  user doesn't exist
     │   └── UnknownBanner                banner doesn't exist
+    ├── TooManyBanners               409 too many banners
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
     │   ├── StillCounting                the first answer is awaited
@@ -35,7 +36,7 @@ import difflib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class State(StrEnum):
@@ -60,6 +61,17 @@ class BannersError(Exception):
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
+
+    def copy(self) -> Self:
+        """
+        Copy an error without its traceback, cause and context.
+
+        Those hold the frames of everybody who raised it: to remember an error, remember a copy.
+        """
+        copy = type(self).__new__(type(self))
+        copy.args = self.args
+        copy.__dict__.update(self.__dict__)
+        return copy
 
 
 class InvalidInput(BannersError):
@@ -137,6 +149,13 @@ class UnknownBanner(NotFound):
 
     sentence = "banner doesn't exist"
     state = State.UNKNOWN_BANNER
+
+
+class TooManyBanners(BannersError):
+    """A user has as many permanent banners as one may have here."""
+
+    status = 409
+    sentence = "too many banners"
 
 
 class TooManyRequests(BannersError):

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ class Plan(msgspec.Struct, frozen=True):
     banners_dir: str
     listener: int | None = None
     """The descriptor of the socket that several processes share."""
-    metrics_port: int | None = None
+    metrics_listener: int | None = None
+    """The descriptor of the socket for one process's metrics."""
     github_api_url: str | None = None
 
 
@@ -39,13 +40,15 @@ async def launched(
     plan: Plan,
     listener: socket.socket,
     *,
+    metrics: Sequence[socket.socket] = (),
     workers: int,
     github: Any = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
     Serve while the context lasts, from when requests are answered; none of the tasks ends.
 
-    `github` is an application to be requested in GitHub's place, which is served as well.
+    `metrics` are sockets for metrics alone, one for each process, or none. `github` is an application
+    to be requested in GitHub's place, which is served as well.
     """
     async with AsyncExitStack() as stack:
         owned = []
@@ -55,11 +58,16 @@ async def launched(
             owned.append(await stack.enter_async_context(listening(github, github_listener)))
             plan = msgspec.structs.replace(plan, github_api_url=url)
         if workers == 1:
-            owned += await stack.enter_async_context(_serving(settings, plan, listener))
+            metrics_listener = metrics[0] if metrics else None
+            opened = _serving(settings, plan, listener, metrics=metrics_listener)
+            owned += await stack.enter_async_context(opened)
         else:
-            plan = msgspec.structs.replace(plan, listener=listener.fileno())
-            plans = [msgspec.json.encode(_plan_of_worker(plan, index)) for index in range(workers)]
-            supervising = supervise(["worker"], first_lines=plans, pass_fds=[listener.fileno()])
+            plans = [
+                msgspec.json.encode(_plan_of_worker(plan, listener, metrics, index))
+                for index in range(workers)
+            ]
+            inherited = [shared.fileno() for shared in (listener, *metrics)]
+            supervising = supervise(["worker"], first_lines=plans, pass_fds=inherited)
             owned.append(await stack.enter_async_context(owning(supervising, name="workers")))
             # First of all at the end: what the backlog holds then, the workers empty.
             stack.callback(listener.close)
@@ -68,22 +76,31 @@ async def launched(
         yield owned
 
 
-def _plan_of_worker(plan: Plan, number: int) -> Plan:
-    """Give each its own port for metrics: their numbers are each one's own."""
-    if plan.metrics_port is None:
-        return plan
-    return msgspec.structs.replace(plan, metrics_port=plan.metrics_port + number)
+def _plan_of_worker(
+    plan: Plan, listener: socket.socket, metrics: Sequence[socket.socket], index: int
+) -> Plan:
+    """Give each its own socket for metrics: their numbers are each one's own."""
+    metrics_listener = metrics[index].fileno() if metrics else None
+    return msgspec.structs.replace(
+        plan, listener=listener.fileno(), metrics_listener=metrics_listener
+    )
 
 
 async def work(settings: Settings, plan: Plan) -> None:
     """Be one of several processes, until a signal comes or the parent is gone."""
-    listener = socket.socket(fileno=plan.listener)
-    listener.setblocking(False)
+    listener = _inherited(plan.listener)
+    metrics = None if plan.metrics_listener is None else _inherited(plan.metrics_listener)
     async with (
-        _serving(settings, plan, listener, is_shared=True) as owned,
         owning(until_input_ends(), name="parent") as parent,
+        _serving(settings, plan, listener, is_shared=True, metrics=metrics) as owned,
     ):
         await wait_for_shutdown(*owned, stopping=parent)
+
+
+def _inherited(descriptor: int | None) -> socket.socket:
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)
+    return listener
 
 
 async def run_alone(
@@ -101,16 +118,18 @@ async def run_alone(
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, plan: Plan, listener: socket.socket, *, is_shared: bool = False
+    settings: Settings,
+    plan: Plan,
+    listener: socket.socket,
+    *,
+    is_shared: bool = False,
+    metrics: socket.socket | None = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     # The parent of several processes has no use for it.
     from github_banners.app.all_in_one import open_all_in_one  # noqa: PLC0415
 
     if plan.github_api_url is not None:
         settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
-    metrics = None
-    if plan.metrics_port is not None:
-        metrics = open_listener(settings.host, plan.metrics_port)
     opened = open_all_in_one(settings, conninfo=plan.conninfo, banners_dir=Path(plan.banners_dir))
     async with (
         opened as service,

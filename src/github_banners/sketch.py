@@ -18,7 +18,7 @@ from github_banners.drawing.png import to_png
 from github_banners.errors import Misconfigured
 from github_banners.github.accounts import accounts_of
 from github_banners.github.client import GitHub
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
 from github_banners.look import Look
 from github_banners.model import Clock, Snapshot, utc_now
 from github_banners.settings import Settings
@@ -35,7 +35,7 @@ async def sketch(settings: Settings, login: str, look: Look, *, clock: Clock = u
     :raises UnknownUser: GitHub knows nobody of this name
     :raises GitHubUnavailable: GitHub can't be asked now
     """
-    async with open_http(timeout=settings.request_timeout) as http:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         github = GitHub(
             http,
             api_url=settings.github_api_url,

@@ -39,15 +39,17 @@ class Running:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Nothing but what is set here: no setting of the machine's own gets in."""
+    """Nothing but what is set here: no setting of the machine's own gets in; logs can be read."""
     kept = {name: value for name, value in os.environ.items() if name in _OURS}
-    return {**kept, **settings}
+    return {**kept, "LOG_FORMAT": "text", **settings}
 
 
 @contextmanager
-def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+def running(
+    *arguments: str, env: Mapping[str, str] | None = None, module: str = "github_banners"
+) -> Iterator[Running]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "github_banners", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=dict(env or environment()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

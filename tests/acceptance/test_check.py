@@ -42,7 +42,9 @@ def lines_with(word: str, text: str) -> list[str]:
 
 
 def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
-    env = environment(GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir))
+    env = environment(
+        PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
+    )
     ended = run("check", env=env)
     assert ended.returncode == 1
     for token, holder in (("ghp_a", "keeper-7"), ("ghp_b", "keeper-7"), ("ghp_c", "keeper-8")):
@@ -60,7 +62,9 @@ def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
 
 
 def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None:
-    env = environment(GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir))
+    env = environment(
+        PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
+    )
     lines = run("check", env=env).stdout.splitlines()
     head = next(line for line in lines if line.startswith("token "))
     rows = lines[lines.index(head) + 1 : lines.index("", lines.index(head))]
@@ -70,7 +74,7 @@ def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None
 
 
 def test_everything_works(github: Running, data_dir: Path) -> None:
-    settings = {"GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir)}
+    settings = {"PORT": "0", "GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir)}
     for tokens in ({"GITHUB_TOKENS": "ghp_c"}, {}):
         ended = run("check", env=environment(**settings, **tokens))
         assert ended.returncode == 0
@@ -96,7 +100,12 @@ def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
 def test_what_does_not_answer(
     github: Running, data_dir: Path, settings: dict[str, str], words: str
 ) -> None:
-    base = {"GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir), "GITHUB_TOKENS": "ghp_c"}
+    base = {
+        "PORT": "0",
+        "GITHUB_API_URL": github.url,
+        "DATA_DIR": str(data_dir),
+        "GITHUB_TOKENS": "ghp_c",
+    }
     ended = run("check", env=environment(**{**base, **settings}))
     assert ended.returncode == 1
     assert words in ended.stdout
@@ -127,7 +136,7 @@ def test_a_token_that_a_server_quotes_is_not_repeated(command: list[str], data_d
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         token = "opaque+enterprise/token9"
-        env = environment(GITHUB_TOKENS=token, GITHUB_API_URL=url, DATA_DIR=str(data_dir))
+        env = environment(PORT="0", GITHUB_TOKENS=token, GITHUB_API_URL=url, DATA_DIR=str(data_dir))
         ended = run(*command, env=env)
         server.shutdown()
     said = ended.stdout + ended.stderr

@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from tests.acceptance.outages import family
 from tests.acceptance.processes import (
     Running,
     environment,
+    free_port,
     processes_of,
     reachable_dir,
     run,
@@ -64,6 +67,44 @@ def test_sigkill_leaves_nothing_running_and_it_starts_again() -> None:
 def _is_kept(served: Running) -> bool:
     wish = {"username": "mia-maintains"}
     return httpx2.post(served.url + "/banners", json=wish).status_code in {200, 201}
+
+
+def test_several_workers_share_the_port_and_a_killed_one_is_replaced() -> None:
+    with reachable_dir() as folder:
+        metrics_port = free_port()
+        env = environment(PORT="0", METRICS_PORT=str(metrics_port), DATA_DIR=str(folder))
+        with running("serve", "--demo", "--workers", "2", env=env) as served:
+            ports = (metrics_port, metrics_port + 1)
+            until(lambda: all(map(is_answering, ports)))
+            killed, kept = workers_of(served)
+            os.kill(killed, signal.SIGKILL)
+            until(lambda: len({killed, kept, *workers_of(served)}) == 3)
+            until(lambda: all(map(is_answering, ports)))
+            for _ in range(20):
+                assert served.get("/banners/preview?username=mia-maintains").status_code == 200
+            workers = workers_of(served)
+            assert served.stop() == 0
+        assert len(workers) == 2
+        assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+        assert processes_of(folder) == []
+        assert not [line for line in served.errors if "Traceback" in line]
+
+
+def workers_of(served: Running) -> list[int]:
+    """The processes that answer for one that watches over them."""
+    pids = []
+    for pid in family(served.process.pid)[1:]:
+        with suppress(OSError):
+            if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                pids.append(pid)
+    return pids
+
+
+def is_answering(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=15).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def test_a_port_that_is_taken() -> None:

@@ -1,146 +1,179 @@
 """
-Cached pictures: the service beside nginx and the bare ASGI server with the same bytes, in one run.
+Cached pictures: the service beside nginx with the same bytes.
 
-The server has one core, wrk the other; the three take turns, so that a busy machine hurts all alike.
+The server has one core and wrk another; all take turns, so that a busy machine hurts all alike.
 """
 
-import os
-import re
-import shutil
-import signal
-import statistics
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
-import httpx2
 import pytest
-from github_banners.serving.run import claim_port
 
-from tests.acceptance.processes import environment, reachable_dir, running
+from tests.acceptance.processes import Running, reachable_dir, running
+from tests.benchmarks.load import (
+    CONNECTIONS,
+    IS_REALTIME,
+    REALTIME_NOTE,
+    ROUND_SECONDS,
+    ROUNDS,
+    nginx,
+    pin,
+    prioritize,
+    require,
+    write_headers_script,
+    write_targets_script,
+    wrk,
+)
+from tests.benchmarks.report import Budget, Report, Row, Title
 
-pytestmark = [
-    pytest.mark.benchmark,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(not shutil.which("wrk"), reason="wrk is not installed"),
-    pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed"),
-]
+pytestmark = [pytest.mark.benchmark, pytest.mark.postgres, pytest.mark.timeout(600)]
 
-ROUNDS = 5
-SECONDS = 2
-CONNECTIONS = 32
-PATH = "/banners/preview?username=mia-maintains&type=dark"
-
-NGINX = """
-worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};
-  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  keepalive_requests 10000000; open_file_cache max=10;
-  server {{ listen 127.0.0.1:{port}; root {folder}; default_type image/svg+xml; }}
-}}
-"""
-
-BARE = """
-    import asyncio, sys
-    from pathlib import Path
-    from github_banners.serving.run import leave, listening, until_stopped
-
-    body = Path(sys.argv[1]).read_bytes()
-    headers = [(b"content-type", b"image/svg+xml"), (b"content-length", b"%d" % len(body))]
-
-    async def app(scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def main():
-        async with listening(app, host="127.0.0.1", port=int(sys.argv[2])) as server:
-            await until_stopped(server)
-
-    asyncio.run(main())
-    leave(0)
-"""
+TARGET = "/banners/preview?username=mia-maintains&type=dark"
+CAMO_HEADERS = {
+    "User-Agent": "github-camo (f7ca1e2b)",
+    "Accept": "image/webp,image/apng,image/*,*/*;q=0.8",
+    "Accept-Encoding": "identity",
+    "X-Forwarded-For": "140.82.115.4",
+    "X-Forwarded-Proto": "https",
+    "Via": "camo (f7ca1e2b)",
+    "Accept-Language": "en",
+    "Cache-Control": "no-cache",
+}
+"""With `Host` the nine headers that GitHub's image proxy sends."""
+CACHE_BUSTERS = {
+    "cache busters: another `v` each time": f"{TARGET}&v={{n}}",
+    "cache busters: the options in another order": (
+        "/banners/preview?type=dark&v={n}&username=mia-maintains"
+    ),
+    "cache busters: five unknown options": f"{TARGET}&a=1&utm_source=x&b={{n}}&width=100&cache=no",
+}
+PLAIN, OPEN_FILE_CACHE = "nginx as installed", "nginx with `open_file_cache`"
+OURS = "without them"
+OPEN_FILE_CACHE_CAMO, OURS_CAMO = f"{OPEN_FILE_CACHE}, nine headers", "nine headers"
 
 
-@dataclass
-class Load:
-    """What wrk saw."""
+class Case(NamedTuple):
+    """What wrk is told to request."""
 
-    per_second: float
-    p99_milliseconds: float
-    errors: int
+    url: str
+    script: Path | None = None
 
 
-def load(url: str, *, script: Path | None = None) -> Load:
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency"]
-    scripted = ["-s", str(script)] if script else []
-    said = subprocess.run([*command, *scripted, url], capture_output=True, text=True, check=True)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said.stdout)
-    slow = re.search(r"99%\s+([\d.]+)(us|ms|s)", said.stdout)
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said.stdout)
-    assert rate is not None
-    assert slow is not None
-    unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}[slow[2]]
-    return Load(float(rate[1]), float(slow[1]) * unit, int(bad[1]) if bad else 0)
+@pytest.fixture
+def service(serve_environment: dict[str, str]) -> Iterator[Running]:
+    require("wrk", "nginx", "taskset", "timeout")
+    with running("serve", env=serve_environment) as service:
+        pin(service.process.pid)
+        yield service
 
 
-@contextmanager
-def started(command: list[str], url: str) -> Iterator[str]:
-    with subprocess.Popen(command) as process:
-        try:
-            for _ in range(200):
-                try:
-                    httpx2.get(url, timeout=1, trust_env=False)
-                    break
-                except httpx2.HTTPError:
-                    process.poll()
-                    os.sched_yield()
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-
-
-def test_cached_pictures() -> None:
-    with ExitStack() as stack:
-        folder = stack.enter_context(reachable_dir())
-        env = environment(PORT="0", DATA_DIR=str(folder / "data"))
-        served = stack.enter_context(running("serve", "--demo", env=env))
-        threads = f"/proc/{served.process.pid}/task"
-        for thread in os.listdir(threads):  # noqa: PTH208
-            os.sched_setaffinity(int(thread), {0})
-        body = served.get(PATH, accept_encoding="identity").content
-        (folder / "banner.svg").write_bytes(body)
-        ports = [claim_port("127.0.0.1", 0) for _ in range(2)]
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=ports[0]))
-        nginx = ["taskset", "-c", "0", "nginx", "-c", str(folder / "nginx.conf")]
-        url = f"http://127.0.0.1:{ports[0]}/banner.svg"
-        stack.enter_context(started(nginx, url))
-        bare = ["taskset", "-c", "0", sys.executable, "-c", textwrap.dedent(BARE)]
-        bare += [str(folder / "banner.svg"), str(ports[1])]
-        bare_url = f"http://127.0.0.1:{ports[1]}/"
-        stack.enter_context(started(bare, bare_url))
-        busters = folder / "busters.lua"
-        busters.write_text(
-            "n = 0\nrequest = function()\n  n = n + 1\n"
-            f"  return wrk.format('GET', '{PATH}&v=' .. n)\nend\n"
-        )
-        seen: dict[str, list[Load]] = {name: [] for name in ("nginx", "bare", "ours", "busters")}
-        for _ in range(ROUNDS):
-            seen["nginx"].append(load(url))
-            seen["bare"].append(load(bare_url))
-            seen["ours"].append(load(served.url + PATH))
-            seen["busters"].append(load(served.url + PATH, script=busters))
-    rates = {
-        name: statistics.median(one.per_second for one in loads) for name, loads in seen.items()
+def build_cases(service: Running, folder: Path, *, nginx_urls: dict[str, str]) -> dict[str, Case]:
+    headers = write_headers_script(folder / "camo.lua", CAMO_HEADERS)
+    files = {name: f"{url}/banner.svg" for name, url in nginx_urls.items()}
+    cases = {
+        PLAIN: Case(files[PLAIN]),
+        OPEN_FILE_CACHE: Case(files[OPEN_FILE_CACHE]),
+        OPEN_FILE_CACHE_CAMO: Case(files[OPEN_FILE_CACHE], headers),
+        OURS: Case(service.url + TARGET),
+        OURS_CAMO: Case(service.url + TARGET, headers),
     }
-    p99 = statistics.median(one.p99_milliseconds for one in seen["ours"])
-    print(f"\ncached picture of {len(body)} bytes, one core, {CONNECTIONS} connections")
-    for name, rate in rates.items():
-        print(f"  {name:<8} {rate:>8.0f}/s  {rate / rates['nginx']:.2f} x nginx")
-    print(f"  ours / bare ASGI server {rates['ours'] / rates['bare']:.2f}, p99 {p99:.1f} ms")
-    assert not any(one.errors for loads in seen.values() for one in loads)
+    for number, (name, target) in enumerate(CACHE_BUSTERS.items()):
+        script = write_targets_script(folder / f"busters-{number}.lua", target)
+        cases[name] = Case(service.url, script)
+    return cases
+
+
+def test_cached_picture_beside_nginx(service: Running, report: Report) -> None:
+    body = service.get(TARGET, accept_encoding="identity").content
+    with ExitStack() as stack:
+        folders = {name: stack.enter_context(reachable_dir()) for name in (PLAIN, OPEN_FILE_CACHE)}
+        for folder in folders.values():
+            (folder / "banner.svg").write_bytes(body)
+        plain, plain_pid = stack.enter_context(nginx(folders[PLAIN]))
+        cached, cached_pid = stack.enter_context(
+            nginx(folders[OPEN_FILE_CACHE], directives="open_file_cache max=10;")
+        )
+        urls = {PLAIN: plain, OPEN_FILE_CACHE: cached}
+        cases = build_cases(service, folders[PLAIN], nginx_urls=urls)
+        for target in (TARGET, *CACHE_BUSTERS.values()):
+            answer = service.get(target.format(n=1), **CAMO_HEADERS)
+            assert answer.content == body, target
+        latencies = measure_latencies(cases)
+        for pid in (service.process.pid, plain_pid, cached_pid):
+            prioritize(pid)
+        rates = measure_rates(cases)
+    report.add(
+        Title.CACHED,
+        *build_rate_rows(rates),
+        *build_latency_rows(latencies),
+        text=describe(body),
+    )
+
+
+def measure_latencies(cases: dict[str, Case]) -> dict[str, list[float]]:
+    """Measure the 99th percentile of the milliseconds that a response takes, in turns."""
+    latencies: dict[str, list[float]] = {name: [] for name in (OPEN_FILE_CACHE, OURS, OURS_CAMO)}
+    for _ in range(ROUNDS):
+        for name, values in latencies.items():
+            values.append(wrk(cases[name].url, script=cases[name].script).p99_milliseconds)
+    return latencies
+
+
+def measure_rates(cases: dict[str, Case]) -> dict[str, list[float]]:
+    """Measure requests per second, in turns."""
+    rates: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(ROUNDS):
+        for name, case in cases.items():
+            rates[name].append(wrk(case.url, script=case.script, is_urgent=True).per_second)
+    return rates
+
+
+def build_rate_rows(rates: dict[str, list[float]]) -> list[Row]:
+    def row(what: str, name: str, *, beside: str, floor: float, published: str = "") -> Row:
+        return Row(
+            what=what,
+            unit="/s",
+            values=rates[name],
+            reference=beside,
+            reference_values=rates[beside],
+            budget=Budget(floor, "at least", "ratio"),
+            published=published,
+        )
+
+    return [
+        row("cached picture", OURS, beside=PLAIN, floor=1.2, published="0.45 to 0.51 x"),
+        row("the same", OURS, beside=OPEN_FILE_CACHE, floor=0.65),
+        row("nine headers, as camo sends them", OURS_CAMO, beside=OURS, floor=0.8),
+        row("the same beside nginx", OURS_CAMO, beside=OPEN_FILE_CACHE_CAMO, floor=0.65),
+        *(row(name, name, beside=OPEN_FILE_CACHE, floor=0.25) for name in CACHE_BUSTERS),
+    ]
+
+
+def build_latency_rows(latencies: dict[str, list[float]]) -> list[Row]:
+    return [
+        Row(
+            what=what,
+            unit="ms",
+            values=latencies[name],
+            reference=OPEN_FILE_CACHE,
+            reference_values=latencies[OPEN_FILE_CACHE],
+            budget=Budget(2, "at most"),
+            published=published,
+        )
+        for what, name, published in (
+            ("99th percentile of the latency", OURS, "2.5 ms"),
+            ("99th percentile with nine headers", OURS_CAMO, ""),
+        )
+    ]
+
+
+def describe(body: bytes) -> str:
+    text = (
+        f"A picture of {len(body):,} bytes out of memory: `serve` on one core, wrk with "
+        f"{CONNECTIONS} connections on another, in alternating rounds of {ROUND_SECONDS:g} s with "
+        "nginx (one worker process, no access log) that serves the same bytes from a file. "
+        "The latency is that of connections which all wait for the one core at once."
+    )
+    return f"{text} {REALTIME_NOTE}" if IS_REALTIME else text

@@ -6,7 +6,7 @@ E and N are environments, F attacks; each is an example of its kind.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from github_banners.database.inspection import inspect
 from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable, Misconfigured
 from github_banners.look import Look, Theme
-from github_banners.model import EPOCH, Owner, Portfolio, Repository, microseconds
+from github_banners.model import EPOCH, Owner, Portfolio, Repository, Stats, microseconds
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Answer, Lookup
@@ -387,7 +387,9 @@ async def refreshing(conninfo: str, bad: Portfolio) -> AsyncIterator[tuple[Refre
     """Twenty owners who are due, one of whom GitHub answers oddly for."""
 
     class Odd:
-        async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
+        async def fetch_many(
+            self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+        ) -> list[Portfolio | BannersError]:
             return [
                 bad if owner.id == bad.owner.id else answer(owner.id, at=NOON + HOUR, stars=7)[0]
                 for owner in owners
@@ -549,12 +551,14 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
         return found
 
     async with Database(conninfo) as database:
-        lookup = Lookup(database=database, github=github, ttls=Ttls(), clock=clock)
+        lookup = Lookup(database=database, github=github, batch=github, ttls=Ttls(), clock=clock)
         await ask(lookup)
         time[0] = NOON
         if is_restarted:
             await lookup.close()
-            lookup = Lookup(database=database, github=github, ttls=Ttls(), clock=clock)
+            lookup = Lookup(
+                database=database, github=github, batch=github, ttls=Ttls(), clock=clock
+            )
         answers = [await ask(lookup) for _ in range(4)]
         await lookup.close()
     assert len(github.asked) == 2

@@ -1,12 +1,12 @@
 """A GitHub made of paper: who is on it, and what it is asked."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
-from github_banners.model import Owner, Portfolio, Repository
+from github_banners.model import Owner, Portfolio, Repository, Stats
 
 
 @dataclass
@@ -17,6 +17,7 @@ class Paper:
     people: dict[str, Owner] = field(default_factory=dict)
     repositories: int = 3
     asked: list[str] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
     is_down: bool = False
     fails_next: int = 0
     under_way: int = 0
@@ -31,11 +32,14 @@ class Paper:
     async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         return await self._answer(login, self.people.get(login.lower()))
 
-    async def fetch_again(self, owner: Owner) -> Portfolio:
+    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
         same = (one for one in self.people.values() if one.id == owner.id)
         return await self._answer(f"#{owner.id}", next(same, None))
 
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
+        self.batches.append(len(owners))
         answers: list[Portfolio | BannersError] = []
         for owner in owners:
             try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
 from github_banners.errors import BrokerUnavailable, Rejected, StorageUnavailable, Unavailable
@@ -360,7 +361,7 @@ async def test_a_consumer_that_breaks_is_replaced(
     assert source.is_available
 
     async def stumble(**_: object) -> None:
-        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no header")
+        raise KafkaError("it is broken")
 
     monkeypatch.setattr(source._consumer, "getmany", stumble)
     with capture_logs() as lines:

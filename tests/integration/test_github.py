@@ -30,7 +30,7 @@ from github_banners.github.graphql import (
     read_page,
 )
 from github_banners.github.protocol import Failure, FailureKind, Reply
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
 from github_banners.model import Portfolio, utc_now
 from github_banners.settings import Secret
 from tests.acceptance.processes import running
@@ -114,7 +114,7 @@ def hurried() -> Iterator[None]:
 async def opened(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHub]:
     """Open a client that every test has to itself."""
     timeout = timedelta(seconds=seconds)
-    async with open_http(timeout=timeout) as http:
+    async with open_http(timeout=timeout, api_url=url) as http:
         accounts = accounts_of([Secret(token) for token in tokens])
         yield GitHub(http, api_url=url, accounts=accounts, timeout=timeout, clock=utc_now)
 

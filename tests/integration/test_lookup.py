@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from github_banners.database import users
 from github_banners.database.connect import Database
@@ -45,7 +48,12 @@ class Scene:
 
     def new_lookup(self) -> Lookup:
         return Lookup(
-            database=self.database, github=self.github, ttls=Ttls(), clock=lambda: self.now
+            database=self.database,
+            github=self.github,
+            batch=self.github,
+            ttls=Ttls(),
+            clock=lambda: self.now,
+            collect_seconds=0,
         )
 
     def charge(self, *, owed: int = 0) -> None:
@@ -104,6 +112,53 @@ async def test_soft_stale_numbers_are_served_at_once_while_one_refresh_runs(scen
     new = await scene.ask()
     assert (new.snapshot.stats.total_repos, new.freshness) == (4, Freshness.FRESH)
     assert scene.github.asked == ["ada", "#7"]
+
+
+async def test_by_login_many_soft_stale_owners_are_asked_for_together(scene: Scene) -> None:
+    logins = [f"dev-{number}" for number in range(100, 125)]
+    for number, login in enumerate(logins, start=100):
+        scene.github.add(login, number)
+        await scene.ask(login)
+    await scene.settle()
+    scene.now += 11 * MINUTE
+    scene.github.repositories = 4
+    scene.lookup._stale._collect_seconds = 1
+    await asyncio.gather(*(scene.ask(login) for login in logins))
+    await scene.settle()
+    assert sum(scene.github.batches) == 25
+    assert max(scene.github.batches) == 20
+    assert len(scene.github.batches) <= 3
+    answers = [await scene.ask(login) for login in logins]
+    assert {answer.snapshot.stats.total_repos for answer in answers} == {4}
+    async with scene.database.transaction() as connection:
+        saved = await users.select_snapshots(connection, list(range(100, 125)))
+    assert [snapshot.stats.total_repos for snapshot in saved] == [4] * 25
+
+
+async def test_by_login_one_soft_stale_owner_of_a_batch_cannot_be_saved_the_others_are(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upsert = users.upsert_portfolios
+
+    async def refuse_one(connection: Any, answers: Any, **more: Any) -> Any:
+        if any(portfolio.owner.id == 101 for portfolio, _ in answers):
+            raise ValueError("can't be stored")
+        return await upsert(connection, answers, **more)
+
+    for number in (100, 101, 102):
+        scene.github.add(f"dev-{number}", number)
+        await scene.ask(f"dev-{number}")
+    await scene.settle()
+    scene.now += 11 * MINUTE
+    scene.github.repositories = 4
+    monkeypatch.setattr(users, "upsert_portfolios", refuse_one)
+    with capture_logs() as events:
+        await asyncio.gather(*(scene.ask(f"dev-{number}") for number in (100, 101, 102)))
+        await scene.settle()
+    async with scene.database.transaction() as connection:
+        saved = await users.select_snapshots(connection, [100, 101, 102])
+    assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
+    assert [event["owners"] for event in events if event["event"] == "saving.broken"] == [[101]]
 
 
 async def test_hard_stale_numbers_wait_for_github(scene: Scene) -> None:

@@ -30,6 +30,7 @@ from github_banners.errors import (
     InvalidOption,
     Rejected,
     StorageUnavailable,
+    TooManyBanners,
     Unavailable,
 )
 from github_banners.look import Look, Theme
@@ -481,6 +482,7 @@ class Maker:
     database: Database
     store: Store
     now: datetime = NOON
+    max_banners: int = 1000
     keep: Keep | None = None
     draw: Draw = draw_here
     asked: list[StoreAsk] = field(default_factory=list)
@@ -490,18 +492,29 @@ class Maker:
         self.github.gate.set()
         self.github.add("Ada", 7)
         clock = lambda: self.now  # noqa: E731
-        self.lookup = Lookup(database=self.database, github=self.github, ttls=Ttls(), clock=clock)
+        self.lookup = Lookup(
+            database=self.database,
+            github=self.github,
+            batch=self.github,
+            ttls=Ttls(),
+            clock=clock,
+            collect_seconds=0,
+        )
+        self.open_banners()
+        self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
+
+    def open_banners(self) -> None:
         self.banners = Banners(
             lookup=self.lookup,
             database=self.database,
-            pictures=Pictures(clock=clock, memory_bytes=1 << 20),
+            pictures=Pictures(clock=lambda: self.now, memory_bytes=1 << 20),
             neighbours=Neighbours(
                 draw=self._draw, keep=self._keep, stored=self._stored, publish=self._publish
             ),
             refresh_interval=HOUR,
-            clock=clock,
+            max_banners_per_user=self.max_banners,
+            clock=lambda: self.now,
         )
-        self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
 
     async def _draw(self, snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
         return await self.draw(snapshot, look, deadline)
@@ -519,9 +532,11 @@ class Maker:
             banner.storage_path, draw(snapshot, banner.look), version=banner.version
         )
 
-    async def make(self, look: Look | None = None, *, deadline: Deadline | None = None) -> Made:
+    async def make(
+        self, look: Look | None = None, *, login: str = "ada", deadline: Deadline | None = None
+    ) -> Made:
         return await self.banners.make(
-            "ada", look or Look(), deadline=deadline or Deadline(10, 10), charge=lambda **_: None
+            login, look or Look(), deadline=deadline or Deadline(10, 10), charge=lambda **_: None
         )
 
     async def row(self, name: str = "ada-default") -> Row:
@@ -573,6 +588,31 @@ async def test_the_same_wish_is_stored_once(maker: Maker) -> None:
     assert sum(one.is_new for one in made) == 1
     assert not (await maker.make()).is_new
     assert len(maker.asked) == 1
+
+
+@pytest.mark.parametrize("login", ["-Ada", "ada-", "a--da", "_ada_", "-"])
+async def test_banner_of_an_old_login_is_made_stored_and_found(maker: Maker, login: str) -> None:
+    maker.github.add(login, 8)
+    made = await maker.make(login=login)
+    assert made == Made(f"{login}-default".lower(), is_new=True)
+    assert await maker.stored(made.name) is not None
+    banner = await maker.banners.permanent(
+        made.name.upper(), deadline=Deadline(10, 10), charge=lambda **_: None
+    )
+    assert banner.answer.snapshot.owner.login == login
+
+
+async def test_banners_beyond_the_limit_are_refused_and_previews_go_on(maker: Maker) -> None:
+    maker.max_banners = 1
+    maker.open_banners()
+    first = await maker.make()
+    with pytest.raises(TooManyBanners):
+        await maker.make(Look(radius=1))
+    assert await maker.make() == Made(first.name, is_new=False)
+    preview = await maker.banners.preview(
+        "ada", Look(radius=1), deadline=Deadline(10, 10), charge=lambda **_: None
+    )
+    assert preview.answer.snapshot.owner.login == "Ada"
 
 
 async def be_away(ask: StoreAsk) -> object:

@@ -20,7 +20,7 @@ from github_banners.github.accounts import accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.protocol import Resource, Room
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
 from github_banners.look import Look
 from github_banners.model import Owner, Portfolio, Snapshot
 from github_banners.settings import Token
@@ -57,7 +57,7 @@ def calls(sandbox: Running) -> dict[str, int]:
 
 @asynccontextmanager
 async def batches(sandbox: Running, *tokens: str) -> AsyncIterator[Batch]:
-    async with open_http(timeout=timedelta(seconds=5)) as http:
+    async with open_http(timeout=timedelta(seconds=5), api_url=sandbox.url) as http:
         github = GitHub(
             http,
             api_url=sandbox.url,

@@ -17,7 +17,7 @@ import pytest
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable, Unavailable
 from github_banners.messages.shapes import StoreAsk
-from github_banners.storage.pictures import MOST_BYTES, check_picture, split_version
+from github_banners.storage.pictures import MOST_BYTES, check_picture, split_version, with_version
 from github_banners.storage.store import (
     Store,
     Stored,
@@ -104,8 +104,17 @@ async def test_a_lower_version_is_superseded_and_an_equal_one_overwrites(store: 
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 5)
     assert await store.put("wycats-dark", picture(3), version=5) == Stored(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 5)
-    assert await store.put("wycats-dark", picture(4), version=2**63 - 1) == Stored(URL)
-    assert await store.get("wycats-dark") == StoredPicture(picture(4), 2**63 - 1)
+
+
+async def test_versions_from_a_wrong_clock_are_unknown_and_replaced(store: Store) -> None:
+    await store.put("wycats-dark", picture(1), version=5)
+    assert await store.put("wycats-dark", picture(2), version=2**63 - 1) == Stored(URL)
+    assert await store.get("wycats-dark") == StoredPicture(picture(2), 5)
+    file = folder(store) / "wycats-dark.svg"
+    file.write_bytes(with_version(picture(3), 2**63 - 1))
+    assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
+    assert await store.put("wycats-dark", picture(4), version=4) == Stored(URL)
+    assert await store.get("wycats-dark") == StoredPicture(picture(4), 4)
 
 
 async def test_a_request_without_a_version_overwrites_and_keeps_the_version(store: Store) -> None:

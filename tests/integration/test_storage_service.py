@@ -260,7 +260,7 @@ def post_batch(body: bytes) -> Call:
 async def test_a_full_batch_is_stored_in_one_call(scene: Scene) -> None:
     pictures = [SVG.replace(b"\xc3\xa9", b"%d" % n) for n in range(MAX_BATCH_BANNERS)]
     batch = [batched(number, svg) for number, svg in enumerate(pictures)]
-    answers = await scene.client.keep_many(batch)
+    answers = await scene.client.store_many(batch)
     assert answers == [StoreAnswer(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
     assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
     found = await scrape(scene.service.metrics)
@@ -278,7 +278,7 @@ async def test_a_bad_banner_of_a_batch_fails_alone(scene: Scene) -> None:
         batched(5, SVG + b" " * MOST_BYTES),
         batched(6),
     ]
-    first, no_picture, outside, older, large, last = await scene.client.keep_many(batch)
+    first, no_picture, outside, older, large, last = await scene.client.store_many(batch)
     assert first == StoreAnswer(url="/banners/b-1")
     assert older == StoreAnswer(url=URL, superseded=True)
     assert last == StoreAnswer(url="/banners/b-6")
@@ -298,11 +298,11 @@ def names_in(folder: Path) -> set[str]:
 
 async def test_a_disk_that_is_away_fails_each_banner_of_a_batch(scene: Scene) -> None:
     scene.folder.parent.write_text("no folder")
-    answers = await scene.client.keep_many([batched(1), batched(2)])
+    answers = await scene.client.store_many([batched(1), batched(2)])
     assert [type(answer) for answer in answers] == [StorageUnavailable] * 2
     assert not scene.client.is_available
     scene.folder.parent.unlink()
-    assert (await scene.client.keep_many([batched(1)])) == [StoreAnswer(url="/banners/b-1")]
+    assert (await scene.client.store_many([batched(1)])) == [StoreAnswer(url="/banners/b-1")]
     assert scene.client.is_available
 
 

@@ -53,6 +53,8 @@ class Scene:
         return Lookup(
             database=database,
             github=self.github,
+            batch=self.github,
+            collect_seconds=0,
             ttls=Ttls(),
             clock=lambda: self.now,
             trust=trust,
@@ -356,7 +358,15 @@ class RealTime:
         self.databases = databases
         self.trusts = [Trust(clock=self.clock) for _ in databases]
         self.lookups = [
-            Lookup(database=database, github=github, ttls=Ttls(), clock=self.clock, trust=trust)
+            Lookup(
+                database=database,
+                github=github,
+                batch=github,
+                ttls=Ttls(),
+                clock=self.clock,
+                trust=trust,
+                collect_seconds=0,
+            )
             for database, trust in zip(databases, self.trusts, strict=True)
         ]
 

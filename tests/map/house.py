@@ -41,7 +41,7 @@ ARROWS: Mapping[str, set[str]] = {
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
     "app": NOUNS | DOORS | {"database", "drawing", "messages", "serving"},
-    "checkup": NOUNS | {"github", "database", "messages", "storage"},
+    "checkup": NOUNS | {"github", "database", "messages", "serving", "storage"},
     "launch": {"app", "serving", "settings"},
     "sketch": NOUNS | {"github", "stats", "drawing"},
     "cli": NOUNS
@@ -58,11 +58,12 @@ PLACES: Mapping[str, set[str]] = {
     "aiokafka": {"messages"},
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
+    "cramjam": {"messages/decompression.py"},
     "durationpy": {"settings", "cli"},
     "graphql": {"sandbox"},
     "http_message_signatures": {"messages"},
     "httptools": {"serving/protocol.py"},
-    "httpx2": {"github/client.py", "github/sender.py", "messages/calls.py"},
+    "httpx2": {"github/client.py", "github/sender.py", "github/transport.py", "messages/calls.py"},
     "minijinja": {"drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
@@ -73,11 +74,16 @@ PLACES: Mapping[str, set[str]] = {
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
     "starlette": {*DOORS, "sandbox", "serving"},
-    "stamina": {"github/sender.py", "messages", *(f"{door}/app.py" for door in DOORS)},
-    "structlog": {*DOORS, *KEEPERS, "messages", "sandbox", "serving"},
+    "stamina": {
+        "github/sender.py",
+        "github/transport.py",
+        "messages",
+        *(f"{door}/app.py" for door in DOORS),
+    },
+    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messages", "sandbox", "serving"},
     "typer": {"cli"},
     "uvicorn": {"serving/protocol.py", "serving/server.py"},
-    "uvloop": {"serving/server.py"},
+    "uvloop": {"serving/event_loop.py"},
 }
 
 

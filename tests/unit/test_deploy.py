@@ -67,7 +67,7 @@ def test_the_examples_are_read() -> None:
     told = variables_of(CHECKOUT / "api/.env.example")
     assert told.keys() <= VARIABLES.keys()
     assert variables_of(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
-    usable = {**told, "SERVICES_SECRET_KEY": "x", "HOST": "0.0.0.0"}  # noqa: S104
+    usable = {**told, "SERVICES_SECRET_KEY": "0f1e2d3c4b5a", "HOST": "0.0.0.0"}  # noqa: S104
     for service in (Service.API, Service.RENDERER, Service.STORAGE, Service.MIGRATE):
         Settings.from_environment(usable, service=service)
         with pytest.raises(InvalidSettings, match="make secrets"):

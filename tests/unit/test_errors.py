@@ -27,7 +27,7 @@ TREE = [
 def test_every_error_stands_in_the_tree_and_has_public_words(kind: type[BannersError]) -> None:
     assert kind.__name__ in (errors.__doc__ or "")
     assert kind.sentence
-    assert kind.status in {400, 401, 404, 413, 429, 500, 503}
+    assert kind.status in {400, 401, 404, 409, 413, 429, 500, 503}
     assert isinstance(kind.state, State)
 
 

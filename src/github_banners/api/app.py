@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from github_banners.api import routes
 from github_banners.api.background import keep_running
 from github_banners.api.banners import Banners
+from github_banners.api.base_path import StripBasePath, base_path_from_url
 from github_banners.api.clients import Shares
 from github_banners.api.cors import Cors
 from github_banners.api.delivery import origins_of
@@ -31,11 +32,11 @@ from github_banners.database.connect import Database, error_text
 from github_banners.database.migrations import migrate
 from github_banners.drawing.png import to_png
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import accounts_of
+from github_banners.github.accounts import Budget, Priority, accounts_of
 from github_banners.github.batch import Batch
 from github_banners.github.client import GitHub
 from github_banners.github.holders import group_by_holder
-from github_banners.github.sender import open_http
+from github_banners.github.transport import open_http
 from github_banners.log_throttle import LogThrottle
 from github_banners.messages.tracing import Traced
 from github_banners.model import Clock, utc_now
@@ -46,6 +47,7 @@ from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.serving.workshop import Workshop
 from github_banners.settings import Settings
+from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.trust import Trust
@@ -77,13 +79,15 @@ async def open_api(
     `neighbours` draw, store and hand on what is new.
     """
     async with AsyncExitStack() as stack:
-        github = await stack.enter_async_context(_open_github(settings, clock=clock))
         database = await stack.enter_async_context(Database(conninfo))
+        budget = ReservedBudget(database, clock=clock)
+        github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
         trust = Trust(clock=clock)
         ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
         lookup = Lookup(
             database=database,
             github=github,
+            batch=Batch(github, clock=clock, priority=Priority.STALE),
             ttls=ttls,
             clock=clock,
             trust=trust,
@@ -93,7 +97,8 @@ async def open_api(
         pictures = Pictures(
             clock=clock, memory_bytes=_PICTURES_BYTES, draw=neighbours.draw, trust=trust
         )
-        cache = _make_cache(pictures, metrics, ttls, clock=clock)
+        base_path = base_path_from_url(settings.public_url)
+        cache = _make_cache(pictures, metrics, ttls, base_path=base_path, clock=clock)
         interval = settings.refresh_interval
         banners = Banners(
             lookup=lookup,
@@ -101,6 +106,7 @@ async def open_api(
             pictures=pictures,
             neighbours=neighbours,
             refresh_interval=interval,
+            max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
         pngs = _pngs(metrics)
@@ -125,8 +131,12 @@ async def open_api(
         yield Service(application, metrics, tasks, cache)
 
 
-def _make_cache(pictures: Pictures, metrics: Metrics, ttls: Ttls, *, clock: Clock) -> ResponseCache:
-    cache = ResponseCache(pictures, clock=clock, soft_seconds=ttls.soft.total_seconds())
+def _make_cache(
+    pictures: Pictures, metrics: Metrics, ttls: Ttls, *, base_path: str, clock: Clock
+) -> ResponseCache:
+    cache = ResponseCache(
+        pictures, clock=clock, soft_seconds=ttls.soft.total_seconds(), base_path=base_path
+    )
     metrics.counts("remembered_total", "Pictures answered from memory.", by="form", read=cache.hits)
     return cache
 
@@ -141,6 +151,7 @@ def _make_handlers(
         shares=Shares(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
         request_seconds=settings.request_timeout.total_seconds(),
+        base_path=base_path_from_url(settings.public_url),
     )
 
 
@@ -169,11 +180,14 @@ def _outbox(
 def _make_application(
     handlers: routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
-    host = urlsplit(settings.public_url).netloc if settings.public_url else ""
-    explain = ExplainProblem(host=host)
+    base_path = base_path_from_url(settings.public_url)
+    host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
+    explain = ExplainProblem(host=host, draw_png=handlers.draw_png)
+    below_path = [Middleware(StripBasePath, base_path=base_path)] if base_path else []
     return make_framework(
-        [*handlers.routes(), *health_routes(health), *routes.PAGES],
+        [*handlers.routes(), *health_routes(health), *routes.page_routes(base_path)],
         middleware=[
+            *below_path,
             Middleware(Cors, origins=origins_of(settings.cors_origins)),
             Middleware(Measured, metrics=metrics, name=routes.name_of),
             Middleware(Traced),
@@ -183,14 +197,17 @@ def _make_application(
 
 
 @asynccontextmanager
-async def _open_github(settings: Settings, *, clock: Clock) -> AsyncIterator[GitHub]:
-    async with open_http(timeout=settings.request_timeout) as http:
+async def _open_github(
+    settings: Settings, *, budget: Budget, clock: Clock
+) -> AsyncIterator[GitHub]:
+    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         yield GitHub(
             http,
             api_url=settings.github_api_url,
             accounts=accounts_of(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
+            budget=budget,
         )
 
 

@@ -5,7 +5,6 @@ Knows no HTTP. Preview and permanent banner end in the same place.
 """
 
 import asyncio
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,18 +19,18 @@ from github_banners.database.connect import Connection, Database
 from github_banners.database.queue import mark_published, schedule_users
 from github_banners.database.users import select_snapshots
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBanner
-from github_banners.look import Look, canonical, permanent_names
+from github_banners.look import Look, canonical, parse_banner_name, permanent_names
 from github_banners.messages.shapes import StoreAsk
 from github_banners.model import Clock, Owner, Snapshot
+from github_banners.stats.charge import Charge
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.lookup import Answer, Charge, Lookup
+from github_banners.stats.lookup import Answer, Lookup
 from github_banners.stats.memory import Memory
 
 _log = structlog.get_logger(__name__)
 
 _STORED_SECONDS = 0.3
 _STORE_SECONDS = 2.0
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII)
 _NAMES_BYTES = 16 << 20
 _LOOK_BYTES, _BYTES_OF_A_WISH = 600, 4
 _INSERT_SECONDS = 2.0
@@ -69,6 +68,7 @@ class Banners:
         pictures: Pictures,
         neighbours: Neighbours,
         refresh_interval: timedelta,
+        max_banners_per_user: int,
         clock: Clock,
     ) -> None:
         self._lookup = lookup
@@ -76,6 +76,7 @@ class Banners:
         self._pictures = pictures
         self._neighbours = neighbours
         self._refresh_interval = refresh_interval
+        self._max_banners_per_user = max_banners_per_user
         self._clock = clock
         self._named: Memory[str, tuple[int, Look]] = Memory(_NAMES_BYTES, bytes_of=_named_bytes)
 
@@ -97,8 +98,8 @@ class Banners:
         :raises UnknownBanner: none was ever made under this name
         :raises DatabaseUnavailable: PostgreSQL can't be asked, and memory does not know it
         """
-        folded = name.lower()
-        if _NAME.fullmatch(folded) is None:
+        folded = parse_banner_name(name)
+        if folded is None:
             raise UnknownBanner(name)
         known, look = await self._find(folded, deadline)
         answer = await self._lookup.by_owner(known, deadline=deadline, charge=charge)
@@ -108,6 +109,7 @@ class Banners:
         """
         Give a banner a permanent name; the same wish gets the same name again.
 
+        :raises TooManyBanners: the user may have no more of them
         :raises DatabaseUnavailable: nothing can be kept now
         """
         charge()
@@ -140,7 +142,12 @@ class Banners:
         names = permanent_names(owner.login, look, owner_id=owner.id)
         now = self._clock()
         row, is_new = await insert_banner(
-            connection, owner_id=owner.id, look=look, names=names, at=now
+            connection,
+            owner_id=owner.id,
+            look=look,
+            names=names,
+            at=now,
+            max_banners=self._max_banners_per_user,
         )
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)

@@ -12,7 +12,7 @@ from github_banners.stats.memory import Memory
 
 _BUCKETS_BYTES = 8 << 20
 _BURST_SECONDS = 2.0
-# Making a banner of somebody new is a charge itself, and asks GitHub.
+# A banner of somebody new costs two: the POST, or its PNG, and the request to GitHub.
 _DEAREST_WISH = 2
 _LONGEST_DEBT_SECONDS = 60.0
 _IPV6_SITE_BITS = 64
@@ -22,7 +22,8 @@ def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network])
     """
     Find the client behind proxies: the last address in `X-Forwarded-For` that no proxy of ours has.
 
-    An IPv6 client is counted by its /64, which is what one household gets.
+    An IPv6 client is counted by its /64, which is what one household gets. Addresses may have ports,
+    brackets and quotes: Azure's gateways and IIS write `203.0.113.9:4711`, others `"[2001:db8::1]"`.
     """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     address = peer
@@ -44,8 +45,13 @@ def _site(address: str) -> str:
 
 
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    bare = address.strip().strip('"')
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:  # an IPv6 address without brackets has two at least
+        bare = bare.partition(":")[0]
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(bare)
     except ValueError:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
@@ -93,3 +99,15 @@ class Shares:
             missing = _DEAREST_WISH - bucket.tokens
             raise TooManyRequests(math.ceil(missing / self._per_second))
         bucket.tokens -= 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCharge:
+    """The charges against one client; `client` is its address, or its network's."""
+
+    client: str
+    shares: Shares
+
+    def __call__(self, *, owed: int = 0) -> None:
+        """Count one charge, or charges that are owed already; see `Shares.charge`."""
+        self.shares.charge(self.client, owed=owed)

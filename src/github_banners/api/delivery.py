@@ -9,9 +9,8 @@ import gzip
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import Enum, auto
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -34,15 +33,6 @@ _SAFE = {
 # A gateway must not put what passes by itself in the place of a picture.
 _NOT_FOR_GATEWAYS = {"x-accel-expires": "0"}
 _POLICY = [(name.encode(), value.encode()) for name, value in _SAFE.items()]
-
-
-class Client(Enum):
-    """Who asks, as far as the form of a problem depends on it."""
-
-    IMAGE = auto()
-    """Shows pictures only: a problem is drawn, with status 200."""
-    PROGRAM = auto()
-    """Reads JSON and the status."""
 
 
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
@@ -88,12 +78,16 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 
-def tell_client(accept: str, *, suffix: str) -> Client:
-    """Tell an image client by what it accepts, or by the address that it asks for."""
+def asks_for_picture(accept: str, *, suffix: str, form: str) -> bool:
+    """Return whether a request wants a picture and nothing else, by what it says itself."""
     flat = accept.lower()
     accepts_images = "image/" in flat and "text/html" not in flat
-    is_named_image = suffix.lower() in {".svg", ".png"}
-    return Client.IMAGE if accepts_images or is_named_image else Client.PROGRAM
+    return accepts_images or suffix.lower() in {".svg", ".png"} or form in {"svg", "png"}
+
+
+def is_image_loader(user_agent: str, fetch_dest: str) -> bool:
+    """Return whether a client shows pictures only, whatever it accepts: GitHub's proxy, an `<img>`."""
+    return "camo" in user_agent.lower() or fetch_dest.strip().lower() == "image"
 
 
 def deliver(
@@ -153,27 +147,42 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
-def deliver_numbers(snapshot: Snapshot, *, is_stale: bool) -> Outgoing:
-    """Answer with an owner's numbers as JSON."""
-    body = msgspec.json.encode(
-        {
-            "username": snapshot.owner.login,
-            "display_name": snapshot.owner.display_name,
-            "stats": snapshot.stats,
-            "fetched_at": snapshot.fetched_at,
-            "stale": is_stale,
-        }
-    )
+def deliver_numbers(
+    snapshot: Snapshot, *, is_stale: bool, unknown: Mapping[str, str] | None = None
+) -> Outgoing:
+    """Answer with an owner's numbers as JSON; `unknown` are options that were probably misspelt."""
+    numbers: dict[str, Any] = {
+        "username": snapshot.owner.login,
+        "display_name": snapshot.owner.display_name,
+        "stats": snapshot.stats,
+        "fetched_at": snapshot.fetched_at,
+        "stale": is_stale,
+    }
+    if unknown:
+        numbers["unknown"] = unknown
+    body = msgspec.json.encode(numbers)
     return as_json(200, body, {"cache-control": f"public, max-age={_LEAST_AGE_SECONDS}"})
 
 
-def deliver_explanation(error: BannersError, drawing: bytes) -> Outgoing:
-    """Answer an image client: the explanation with status 200, kept for a minute at most."""
-    headers = {**_SAFE, "content-type": SVG, "vary": "Accept"}
-    age_seconds = _EXPLANATION_AGE_SECONDS
+def deliver_explanation(
+    error: BannersError,
+    drawing: bytes,
+    *,
+    vary: str = "Accept",
+    media_type: str = SVG,
+    is_replacement: bool = False,
+) -> Outgoing:
+    """
+    Answer an image client: the explanation with status 200, kept for a minute at most.
+
+    `is_replacement` says that another format was asked for, which may be had the next time.
+    """
+    headers = {**_SAFE, "content-type": media_type, "vary": vary}
+    age_seconds = _LEAST_AGE_SECONDS if is_replacement else _EXPLANATION_AGE_SECONDS
     if isinstance(error, TooManyRequests | Unavailable):
-        age_seconds = min(error.retry_after_seconds, _EXPLANATION_AGE_SECONDS)
-    if isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500:
+        age_seconds = min(error.retry_after_seconds, age_seconds)
+    is_passing = isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500
+    if is_passing or is_replacement:
         headers |= _NOT_FOR_GATEWAYS
     headers["cache-control"] = f"public, max-age={age_seconds}"
     return Outgoing(200, headers, drawing)

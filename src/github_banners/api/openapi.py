@@ -20,12 +20,13 @@ from github_banners.errors import (
     InvalidInput,
     InvalidOption,
     InvalidType,
+    TooManyBanners,
     TooManyRequests,
     Unavailable,
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import OPTIONS, Look, allowed_values
+from github_banners.look import LOGIN_PATTERN, OPTIONS, Look, allowed_values
 from github_banners.model import Stats
 
 Node: TypeAlias = dict[str, Any]
@@ -35,12 +36,15 @@ _ABOUT = """\
 Live banners of a developer's GitHub work.
 
 - `HEAD` works wherever `GET` does.
-- Names and values of options may be written in any case; names that do not exist are ignored.
-- A client that shows pictures only (its `Accept` has `image/` and not `text/html`, or the address
-  ends in `.svg` or `.png`) gets every refusal as a drawn explanation, with status 200.
+- Names and values of options may be written in any case, and an empty value is the default. Names
+  that do not exist are ignored; one that is close to an option is named in JSON as `unknown`.
+- A client that shows pictures only (its `Accept` has `image/` and not `text/html`, the address ends
+  in `.svg` or `.png` or has such a `format`, it sends `Sec-Fetch-Dest: image`, or is GitHub's image
+  proxy) gets every error as a drawn explanation, with status 200.
+- Types may be written as other services' themes, and locales as `pt_BR` or `de-AT`.
 - PNG is twice as large, light where an SVG is both, and still. Its fonts cover Latin, Greek and
-  Cyrillic; a box stands for each other character. Where it can't be drawn in time, or something is
-  to be explained, the answer is SVG: the `Content-Type` counts.
+  Cyrillic; a box stands for each other character. Where it can't be drawn in time the answer is
+  SVG: the `Content-Type` counts.
 """
 _ABOUT_MAKING = """\
 The same wish gets the same address again. Options may be written as in an address, too: lists with
@@ -50,8 +54,7 @@ _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application
 _REF = "#/components/schemas/{name}"
 _USERNAME: Node = {
     "type": "string",
-    "maxLength": 39,
-    "pattern": "^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$",
+    "pattern": f"^{LOGIN_PATTERN}$",
     "description": "a GitHub login, in any case",
     "examples": ["torvalds"],
 }
@@ -59,6 +62,11 @@ _NAME: Node = {
     "type": "string",
     "description": "the name of a permanent banner, in any case",
     "examples": ["torvalds-dark"],
+}
+_UNKNOWN: Node = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "description": "options that do not exist, each with the one that was probably meant",
 }
 _BUSY = (TooManyRequests, Unavailable)
 _HEADERS = {
@@ -80,17 +88,23 @@ _ALIASES = {
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An owner's numbers; `stale` ones are older than the soft TTL."""
+    """An owner's numbers; `stale` ones are older than the soft TTL, `unknown` are misspelt options."""
 
     username: str
     display_name: str | None
     stats: Stats
     fetched_at: datetime
     stale: bool
+    unknown: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
-def describe(*, formats: Sequence[str], version: str) -> Node:
-    """Write the whole document; `formats` are those that a banner can be had in."""
+def describe(*, formats: Sequence[str], version: str, base_path: str = "") -> Node:
+    """
+    Write the whole document; `formats` are those that a banner can be had in.
+
+    `base_path` is where the service is found on its host, if that is not the root.
+    """
+    servers = {"servers": [{"url": base_path}]} if base_path else {}
     _, schemas = msgspec.json.schema_components([Numbers], ref_template=_REF)
     return {
         "openapi": "3.1.1",
@@ -99,6 +113,7 @@ def describe(*, formats: Sequence[str], version: str) -> Node:
             "version": version,
             "description": _ABOUT,
         },
+        **servers,
         "tags": [{"name": "Banners"}, {"name": "Health"}],
         "paths": {
             "/banners/preview": {"get": _preview(formats)},
@@ -166,7 +181,9 @@ def _permanent(formats: Sequence[str]) -> Node:
 
 def _make() -> Node:
     url: Node = {"type": "string", "examples": ["/banners/torvalds-dark"]}
-    made = {"application/json": {"schema": _object({"url": url})}}
+    schema = _object({"url": url})
+    schema["properties"]["unknown"] = _UNKNOWN
+    made = {"application/json": {"schema": schema}}
     wish = _object({"username": _USERNAME}) | {"title": "Wish"}
     wish["properties"] |= {name: option_schema(name) for name in OPTIONS}
     return {
@@ -183,7 +200,7 @@ def _make() -> Node:
                 "content": made,
             },
         }
-        | _refusals(InvalidType, InvalidOption, UnknownUser, *_BUSY),
+        | _refusals(InvalidType, InvalidOption, UnknownUser, TooManyBanners, *_BUSY),
     }
 
 
@@ -252,6 +269,7 @@ def _refusal(sentences: Sequence[str], *, header: str | None, is_input: bool = F
         field = {"type": "string", "description": "which input is wrong"}
         problem |= {"field": field, "allowed": allowed}
     schema = _object(problem)
+    schema["properties"]["unknown"] = _UNKNOWN
     if is_input:
         schema["properties"]["meant"] = {"type": "string", "description": "the nearest of those"}
     return {

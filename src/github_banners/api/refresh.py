@@ -9,7 +9,7 @@ owner who can't be saved fails alone, and is retried less and less.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import structlog
 
@@ -19,8 +19,9 @@ from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
 from github_banners.database.versions import raise_remaining_banners
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
-from github_banners.model import Clock, Owner, Portfolio
+from github_banners.model import Clock, Owner, Portfolio, Stats
 from github_banners.stats.counting import count
+from github_banners.stats.identity import AsksMany
 
 _log = structlog.get_logger(__name__)
 
@@ -36,13 +37,6 @@ MAX_NOTED_REQUESTS = 1000
 """In one transaction."""
 
 _Answer: TypeAlias = tuple[Owner, Portfolio | Exception]
-
-
-class AsksMany(Protocol):
-    """What is needed of GitHub."""
-
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
-        """Ask about owners seen before; each gets an answer or its own error, in their order."""
 
 
 class Refresh:
@@ -84,20 +78,37 @@ class Refresh:
             )
         if due:
             asked_at = self._clock()
-            answers = await self._fetch(due)
+            answers = await self._fetch(due, await self._previous(due))
             await self._save(list(zip(due, answers, strict=True)), asked_at)
         return len(due)
 
-    async def _fetch(self, owners: Sequence[Owner]) -> Sequence[Portfolio | Exception]:
+    async def _previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:
+        """Read owners' last numbers, with which answers are compared; who can't be read has none."""
+        known: dict[int, Stats] = {}
+
+        async def read(connection: Connection, part: Sequence[Owner]) -> None:
+            owner_ids = [owner.id for owner in part]
+            for snapshot in await users.select_snapshots(connection, owner_ids, now=self._clock()):
+                known[snapshot.owner.id] = snapshot.stats
+
+        for owner, error in await save_separately(self._database, owners, read):
+            self._batch_failures.record(
+                owner.id, error, event="refresh.not_read", owner=owner.login, owner_id=owner.id
+            )
+        return known
+
+    async def _fetch(
+        self, owners: Sequence[Owner], previous: Mapping[int, Stats]
+    ) -> Sequence[Portfolio | Exception]:
         """Ask about owners; where that fails unexpectedly, about each alone: one of them is odd."""
         try:
-            return await self._github.fetch_many(owners)
+            return await self._github.fetch_many(owners, previous=previous)
         except BannersError as error:
             return [error] * len(owners)
         except Exception as error:  # noqa: BLE001 - no data may end a task
             if len(owners) == 1:
                 return [error]
-        return [answer for owner in owners for answer in await self._fetch([owner])]
+        return [answer for owner in owners for answer in await self._fetch([owner], previous)]
 
     async def note_requests(self, requested_at: Mapping[str, datetime]) -> None:
         """

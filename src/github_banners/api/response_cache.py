@@ -25,6 +25,8 @@ Variant: TypeAlias = Callable[[Picture], Picture | None]
 
 _BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
+# Of the ways to write it the others hold a `#`, which the framework reads: see `fold_name`.
+_ESCAPED_AMPERSAND = b"amp;"
 _PICTURE, _NOT_MODIFIED = "picture", "not modified"
 
 _TARGETS_BYTES = 16 << 20
@@ -48,8 +50,11 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 class ResponseCache:
     """What targets mean, and the responses to them."""
 
-    def __init__(self, pictures: Pictures, *, clock: Clock, soft_seconds: float) -> None:
+    def __init__(
+        self, pictures: Pictures, *, clock: Clock, soft_seconds: float, base_path: str = ""
+    ) -> None:
         self.pictures = pictures
+        self._base_path = base_path.encode()
         self.targets: Memory[bytes, CacheEntry] = Memory(
             _TARGETS_BYTES, bytes_of=lambda target, _: _ENTRY_BYTES + len(target)
         )
@@ -82,6 +87,8 @@ class ResponseCache:
 
     def get(self, target: bytes) -> Kept | None:
         """Return the picture that a target meant last time, if it needs no second look."""
+        if self._base_path and target.startswith(self._base_path + _BANNERS):
+            target = target[len(self._base_path) :]
         normalized = normalize_target(target)
         entry = self.targets.get(normalized) if normalized is not None else None
         if entry is None or entry.expires_at <= self._clock():
@@ -211,6 +218,8 @@ def normalize_target(target: bytes) -> bytes | None:
     for part in parts:
         spelled, _, value = part.partition(b"=")
         name = spelled.lower()
+        while name.startswith(_ESCAPED_AMPERSAND):
+            name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
         elif b"%" in name or b"+" in name:

@@ -1,9 +1,10 @@
 """What can be asked over HTTP: reads a request, hands it to `Banners`, sends what comes back."""
 
 import asyncio
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,19 +17,18 @@ from starlette.routing import Route
 from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banners import Banner, Banners
-from github_banners.api.clients import Shares, client_address
+from github_banners.api.clients import ClientCharge, Shares, client_address
 from github_banners.api.delivery import Picture, deliver, deliver_instead, deliver_numbers
 from github_banners.api.openapi import describe
 from github_banners.api.pngs import Pngs
 from github_banners.api.response_cache import ResponseCache
 from github_banners.drawing import settle
 from github_banners.errors import DatabaseUnavailable, InvalidOption
-from github_banners.look import parse_login, parse_look, read_query
+from github_banners.look import misspelt_options, parse_login, parse_look, read_query
 from github_banners.serving.answers import JSON, Outgoing, as_json, respond
 from github_banners.settings import Network
 from github_banners.stats.deadline import Deadline, for_picture
 from github_banners.stats.freshness import Freshness
-from github_banners.stats.lookup import Charge
 
 _MOST_BODY_BYTES = 64 << 10
 _MOST_DRAINED_BYTES = 16 << 20
@@ -47,6 +47,7 @@ class BannerRoutes:
     shares: Shares
     trusted_proxies: tuple[Network, ...]
     request_seconds: float
+    base_path: str = ""
 
     def routes(self) -> list[Route]:
         """List what can be requested; `preview` comes before the names that it could be one of."""
@@ -59,14 +60,15 @@ class BannerRoutes:
     async def preview(self, request: Request) -> Response:
         """Draw the banner that a query describes."""
         query = _query(request)
+        request.state.options = query
         login = parse_login(query.get("username"))
         look = settle(parse_look(query))
-        form = _form(query.get("format", "svg"))
-        deadline = self._start_deadline(form)
+        form = _form(query.get("format", ""))
+        deadline = self._start_deadline(request, form)
         banner = await self.banners.preview(
             login, look, deadline=deadline, charge=self._charge(request)
         )
-        return await self._respond(request, banner, form, deadline=deadline)
+        return await self._respond(request, banner, form)
 
     async def get_banner(self, request: Request) -> Response:
         """Draw the banner that was made under a name."""
@@ -74,7 +76,7 @@ class BannerRoutes:
         suffix = PurePosixPath(name).suffix.lower()
         form = _SUFFIXES.get(suffix, "svg")
         stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
-        deadline = self._start_deadline(form)
+        deadline = self._start_deadline(request, form)
         try:
             banner = await self.banners.permanent(
                 stem, deadline=deadline, charge=self._charge(request)
@@ -83,53 +85,60 @@ class BannerRoutes:
             drawing = await self.banners.last_drawing(stem, deadline=deadline)
             if drawing is None or form == "json":
                 raise
-            return await self._respond_stored(
-                request, Picture.svg(drawing), form, deadline=deadline
-            )
-        return await self._respond(request, banner, form, deadline=deadline, name=stem.lower())
+            return await self._respond_stored(request, Picture.svg(drawing), form)
+        return await self._respond(request, banner, form, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
         """Make a permanent banner, or name the one that exists."""
         body = await _body(request)
+        request.state.options = body
         login = parse_login(body.get("username"))
         look = settle(parse_look(body))
-        made = await self.banners.make(
-            login, look, deadline=self._start_deadline("json"), charge=self._charge(request)
-        )
-        url = f"/banners/{made.name}"
+        deadline = self._start_deadline(request, "json")
+        made = await self.banners.make(login, look, deadline=deadline, charge=self._charge(request))
+        url = f"{self.base_path}/banners/{made.name}"
         status, headers = (201, {"location": url}) if made.is_new else (200, {})
-        return respond(as_json(status, msgspec.json.encode({"url": url}), headers))
+        unknown = misspelt_options(body)
+        content = {"url": url, "unknown": unknown} if unknown else {"url": url}
+        return respond(as_json(status, msgspec.json.encode(content), headers))
 
-    def _charge(self, request: Request) -> Charge:
+    async def draw_png(
+        self, request: Request, drawing: Picture, *, is_kept: bool = True
+    ) -> Picture | None:
+        """Draw a drawing as PNG at the expense of the client; None where it can't be had in time."""
+        deadline = getattr(request.state, "deadline", None) or for_picture()
+        charge = self._charge(request)
+        return await self.pngs.draw(drawing, charge=charge, deadline=deadline, is_kept=is_kept)
+
+    def _charge(self, request: Request) -> ClientCharge:
         """Build the charge of whoever sends this request."""
         peer = request.client.host if request.client is not None else ""
         forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
         address = client_address(peer, forwarded_for, trusted=self.trusted_proxies)
-        return partial(self.shares.charge, address)
+        return ClientCharge(address, self.shares)
 
-    def _start_deadline(self, form: str) -> Deadline:
-        """Start the deadline: short for pictures, the configured one for JSON."""
-        if form == "json":
-            return Deadline(self.request_seconds, self.request_seconds)
-        return for_picture()
+    def _start_deadline(self, request: Request, form: str) -> Deadline:
+        """Start a request's deadline: short for pictures, the configured one for JSON."""
+        is_json = form == "json"
+        deadline = (
+            Deadline(self.request_seconds, self.request_seconds) if is_json else for_picture()
+        )
+        request.state.deadline = deadline
+        return deadline
 
     async def _respond(
-        self,
-        request: Request,
-        banner: Banner,
-        form: str,
-        *,
-        deadline: Deadline,
-        name: str | None = None,
+        self, request: Request, banner: Banner, form: str, *, name: str | None = None
     ) -> Response:
         if form == "json":
             is_stale = banner.answer.freshness is not Freshness.FRESH
-            return respond(deliver_numbers(banner.answer.snapshot, is_stale=is_stale))
-        kept = await self.banners.draw(banner, deadline=deadline)
+            unknown = misspelt_options(getattr(request.state, "options", {}))
+            numbers = deliver_numbers(banner.answer.snapshot, is_stale=is_stale, unknown=unknown)
+            return respond(numbers)
+        kept = await self.banners.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = kept.picture
         if form == "png":
             is_kept = banner.answer.freshness is not Freshness.HARD_STALE
-            picture = await self.pngs.draw(kept.picture, deadline=deadline, is_kept=is_kept)
+            picture = await self.draw_png(request, kept.picture, is_kept=is_kept)
         variant = self.pngs.find if form == "png" else None
         self.cache.put(_target(request), banner.key, banner=name, variant=variant)
         if picture is None:
@@ -137,50 +146,49 @@ class BannerRoutes:
         seconds_fresh = self.cache.seconds_fresh(kept.fetched_at)
         return respond(deliver(picture, request.headers, seconds_fresh=seconds_fresh))
 
-    async def _respond_stored(
-        self, request: Request, drawing: Picture, form: str, *, deadline: Deadline
-    ) -> Response:
+    async def _respond_stored(self, request: Request, drawing: Picture, form: str) -> Response:
         """Send what was stored last, in the form that was asked for if that can be had."""
         picture: Picture | None = drawing
         if form == "png":
-            picture = await self.pngs.draw(drawing, deadline=deadline)
+            picture = await self.draw_png(request, drawing)
         if picture is None:
             return respond(deliver_instead(drawing, request.headers))
         return respond(deliver(picture, request.headers, seconds_fresh=0))
 
 
-async def index(request: Request) -> Response:
-    """Redirect the bare address to the page that explains it."""
-    return respond(Outgoing(307, {"location": "/docs", "cache-control": "no-store"}))
+PAGES = ("/", "/docs", "/docs/openapi.json", "/docs/{name}")
+"""The paths of what is no part of the API."""
 
 
-async def docs_page(request: Request) -> Response:
-    """Send the page that shows the API, or a file of it."""
-    try:
-        document = await asyncio.to_thread(docs.read, request.path_params.get("name", docs.PAGE))
-    except KeyError:
-        raise HTTPException(404) from None
-    return respond(docs.deliver_document(document, request.headers))
+def page_routes(base_path: str = "") -> list[Route]:
+    """Build the routes of the page that shows the API; links on it begin with `base_path`."""
 
+    async def index(request: Request) -> Response:
+        """Redirect the bare address to the page that explains it."""
+        location = f"{base_path}/docs"
+        return respond(Outgoing(307, {"location": location, "cache-control": "no-store"}))
 
-async def docs_openapi(request: Request) -> Response:
-    """Send the description of the API for programs."""
-    return respond(docs.deliver_document(_openapi(), request.headers))
+    async def docs_page(request: Request) -> Response:
+        """Send the page that shows the API, or a file of it."""
+        name = request.path_params.get("name", docs.PAGE)
+        try:
+            document = await asyncio.to_thread(docs.read, name, base_path=base_path)
+        except KeyError:
+            raise HTTPException(404) from None
+        return respond(docs.deliver_document(document, request.headers))
 
+    async def docs_openapi(request: Request) -> Response:
+        """Send the description of the API for programs."""
+        return respond(docs.deliver_document(_openapi(base_path), request.headers))
 
-PAGES = (
-    Route("/", index),
-    Route("/docs", docs_page),
-    Route("/docs/openapi.json", docs_openapi),
-    Route("/docs/{name}", docs_page),
-)
-"""What is no part of the API."""
+    handlers = (index, docs_page, docs_openapi, docs_page)
+    return [Route(path, handler) for path, handler in zip(PAGES, handlers, strict=True)]
 
 
 @cache
-def _openapi() -> docs.Document:
-    body = msgspec.json.encode(describe(formats=FORMATS, version=__version__))
-    return docs.Document(Picture.svg(body), JSON)
+def _openapi(base_path: str) -> docs.Document:
+    described = describe(formats=FORMATS, version=__version__, base_path=base_path)
+    return docs.Document(Picture.svg(msgspec.json.encode(described)), JSON)
 
 
 def _target(request: Request) -> bytes:
@@ -198,7 +206,8 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _form(given: str) -> str:
-    if (form := given.strip().lower()) in FORMATS:
+    form = given.strip().lower() or FORMATS[0]
+    if form in FORMATS:
         return form
     raise InvalidOption("format", given, FORMATS)
 
@@ -221,7 +230,9 @@ async def _body(request: Request) -> Mapping[str, Any]:
     if size_bytes > _MOST_BODY_BYTES:
         raise wrong
     try:
-        wishes = msgspec.json.decode(b"".join(chunks), type=dict[str, Any])
+        # Some editors put a byte order mark before what they save.
+        body = b"".join(chunks).removeprefix(codecs.BOM_UTF8)
+        wishes = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise wrong from None
     return {name.lower(): _number(value) for name, value in wishes.items()}

@@ -21,7 +21,7 @@ async def open_all_in_one(
     settings: Settings, *, conninfo: str, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
     """Open everything; drawn banners are kept in `banners_dir` unless a setting says otherwise."""
-    store = open_store(settings.banners_storage_url or banners_dir.as_uri())
+    store = open_store(settings.banners_storage_url or banners_dir.as_uri(), clock=clock)
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         await handle_update(to_update(banner, snapshot), draw=draw, store=store.keep)

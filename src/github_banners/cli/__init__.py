@@ -7,11 +7,12 @@ a banner, `welcome` is what `serve` says when it is ready. What only some comman
 inside of them, so that `--help` answers at once and a service holds no more than it uses.
 """
 
+import io
 import sys
 
 from github_banners.cli import letters, services, tools
-from github_banners.cli.base import app, fail
-from github_banners.errors import BannersError, InvalidSettings
+from github_banners.cli.base import app, fail_with
+from github_banners.errors import BannersError
 
 __all__ = ["app", "letters", "main", "services", "tools"]
 
@@ -27,9 +28,21 @@ def main() -> None:
         # `import name` raises ModuleNotFoundError:
         # https://docs.python.org/3/reference/import.html#the-module-cache
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    # A name that the terminal's encoding lacks is escaped, and ends nothing.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        _run_command()
+    except SystemExit as end:
+        if "asyncio" in sys.modules:
+            from github_banners.serving.event_loop import exit_without_waiting
+
+            exit_without_waiting(end.code if isinstance(end.code, int) else 0)
+        raise
+
+
+def _run_command() -> None:
     try:
         app()
-    except InvalidSettings as error:
-        fail("These settings can't be used:", *(f"  {one}" for one in error.problems))
     except BannersError as error:
-        fail(str(error))
+        fail_with(error)

@@ -1,10 +1,9 @@
 """What every command needs: the command itself, settings, logs, and an end that says what it was."""
 
 import os
-import signal
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -12,8 +11,9 @@ from typing import Any, NoReturn
 import msgspec
 import typer
 
-from github_banners.errors import BannersError, Misconfigured
-from github_banners.settings import LogLevel, Service, Settings
+from github_banners.errors import BannersError, InvalidSettings, Misconfigured
+from github_banners.settings import ListenHost, LogLevel, Service, Settings, find_warnings
+from github_banners.settings.addresses import find_listen_address
 
 app = typer.Typer(
     add_completion=False,
@@ -28,13 +28,40 @@ app = typer.Typer(
 )
 
 
-def read_settings(*, is_quiet: bool = False, service: Service = Service.ALL_IN_ONE) -> Settings:
-    """Read the environment; who says in one sentence what went wrong logs only when told to."""
+def read_settings(
+    *,
+    is_quiet: bool = False,
+    is_worker: bool = False,
+    service: Service = Service.ALL_IN_ONE,
+) -> Settings:
+    """
+    Read the environment and start the logs.
+
+    With `is_quiet` only errors are logged, unless LOG_LEVEL is set. For `is_worker` the parent has
+    warned already.
+    """
     settings = Settings.from_environment(os.environ, service=service)
     is_silent = is_quiet and not os.environ.get("LOG_LEVEL")
     level = LogLevel.ERROR if is_silent else settings.log_level
     start_logs(msgspec.structs.replace(settings, log_level=level))
+    if not (is_quiet or is_worker):
+        for warning in find_warnings(os.environ, settings, service=service):
+            _warn(warning)
     return settings
+
+
+def with_listen_address(settings: Settings) -> Settings:
+    """Replace HOST by the address to listen on, with a warning where it says something else."""
+    address, warning = find_listen_address(settings.host)
+    if warning is not None:
+        _warn(warning)
+    return msgspec.structs.replace(settings, host=ListenHost(address))
+
+
+def _warn(sentence: str) -> None:
+    import structlog
+
+    structlog.get_logger(__name__).warning("settings.questionable", reason=sentence)
 
 
 def start_logs(settings: Settings) -> None:
@@ -47,36 +74,24 @@ def start_logs(settings: Settings) -> None:
 @contextmanager
 def running_service() -> Iterator[None]:
     """Own the terminal, and end in one sentence what our own errors end."""
+    from github_banners.serving.event_loop import interrupt, on_first_signal
     from github_banners.serving.terminal import own_terminal
 
-    # Until a server listens for it, SIGTERM must unwind what is open, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    on_first_signal(interrupt)
     with own_terminal():
         try:
             yield
         except KeyboardInterrupt:
             pass
         except BannersError as error:
-            fail(str(error))
+            fail_with(error)
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a service; a signal before it listens for signals itself ends it as quietly."""
-    import asyncio
+def run_service(work: Coroutine[Any, Any, None]) -> None:
+    """Run a service until its end or a signal, which raises KeyboardInterrupt."""
+    from github_banners.serving.event_loop import make_event_loop, run
 
-    from github_banners.serving.server import make_event_loop
-
-    async def stoppable() -> None:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel if task else loop.stop)
-        await work
-
-    with (
-        suppress(asyncio.CancelledError),
-        asyncio.Runner(loop_factory=make_event_loop) as runner,
-    ):
-        runner.run(stoppable())
+    run(work, loop_factory=make_event_loop)
 
 
 def default_data_dir() -> Path:
@@ -84,7 +99,28 @@ def default_data_dir() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/github-banners")
     base = os.environ.get("XDG_DATA_HOME")
-    return (Path(base).absolute() if base else Path.home() / ".local" / "share") / "github-banners"
+    try:
+        share = Path(base).absolute() if base else Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise Misconfigured(
+            "This user has no home directory: set DATA_DIR to a folder that it can write to."
+        ) from None
+    return share / "github-banners"
+
+
+def require_unix() -> None:
+    """
+    Refuse to go on where what serving needs is missing: locks of files, signals, Unix sockets.
+
+    :raises Misconfigured: on Windows
+    """
+    try:
+        import fcntl  # noqa: F401
+    except ImportError:
+        raise Misconfigured(
+            "This command needs Linux or macOS: on Windows run it in WSL or Docker."
+            " `github-banners render` works here."
+        ) from None
 
 
 def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
@@ -103,7 +139,16 @@ def sandbox_room() -> ModuleType:
     return room
 
 
+def fail_with(error: BannersError) -> NoReturn:
+    """End with what an error says, all of its problems if it has several."""
+    if isinstance(error, InvalidSettings):
+        fail("These settings can't be used:", *(f"  {problem}" for problem in error.problems))
+    fail(str(error))
+
+
 def fail(*lines: str, code: int = 2) -> NoReturn:
-    """End with a sentence and a code."""
-    typer.echo("\n".join(lines), err=True)
+    """End with sentences, a line each, and a code."""
+    from github_banners.serving.terminal import escape_controls
+
+    typer.echo("\n".join(map(escape_controls, lines)), err=True)
     sys.exit(code)

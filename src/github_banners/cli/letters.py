@@ -61,13 +61,13 @@ def replay(
 
 
 def _ask(question: Callable[[Sequence[str]], Coroutine[Any, Any, T]]) -> T:
-    import asyncio
+    from github_banners.serving.event_loop import run
 
     brokers = read_settings(is_quiet=True).kafka_brokers_addrs
     if not brokers:
         raise Misconfigured("Set KAFKA_BROKERS_ADDRS: the brokers, `host:port`.")
     try:
-        return asyncio.run(question(brokers))
+        return run(question(brokers))
     except BrokerUnavailable as error:
         raise Misconfigured(f"Kafka at {', '.join(brokers)} can't be asked: {error}") from error
 

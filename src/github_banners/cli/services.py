@@ -1,9 +1,10 @@
 """The commands that serve: all in one, or one service of several; and what prepares for them."""
 
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +16,21 @@ from github_banners.cli.base import (
     default_banners_dir,
     default_data_dir,
     read_settings,
-    run,
+    require_unix,
+    run_service,
     running_service,
     sandbox_room,
+    with_listen_address,
 )
 from github_banners.cli.welcome import welcome
-from github_banners.errors import BrokerUnavailable, DatabaseUnavailable, Misconfigured
-from github_banners.settings import Service, Settings
+from github_banners.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    InvalidSettings,
+    Misconfigured,
+)
+from github_banners.settings import MAX_PORT, Service, Settings
+from github_banners.settings.addresses import to_netloc
 
 
 @app.command(short_help="Serve banners, everything in one.")
@@ -33,26 +42,82 @@ def serve(
     workers: Annotated[
         int, typer.Option(min=1, max=64, metavar="NUMBER", help="How many processes answer.")
     ] = 1,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, in place of HOST.")
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Port to listen on, in place of PORT.")
+    ] = None,
 ) -> None:
     """
     Serve banners, everything in one: says where they are, and goes on until Ctrl-C.
 
     Unless DB_HOST is set it brings a PostgreSQL of its own, whose files lie in DATA_DIR.
     """
+    require_unix()
     from github_banners.launch import Plan
+
+    for name, text in (("HOST", host), ("PORT", port)):
+        if text is not None:
+            os.environ[name] = text  # the workers read it too
+    settings = with_listen_address(read_settings())
+    with running_service(), _claimed_ports(settings, workers=workers) as (listener, metrics):
+        data_dir = settings.data_dir or default_data_dir()
+        with _conninfo(settings, data_dir, demo=demo) as conninfo:
+            banners_dir = str(default_banners_dir(data_dir, demo=demo))
+            plan = Plan(conninfo, banners_dir)
+            run_service(_serve(settings, plan, listener, metrics, demo=demo, workers=workers))
+
+
+@contextmanager
+def _claimed_ports(
+    settings: Settings, *, workers: int = 1
+) -> Iterator[tuple[socket.socket, list[socket.socket]]]:
+    """
+    Listen on all ports from the start: PORT, and METRICS_PORT and those above it, one for a worker.
+
+    :raises Misconfigured: one is taken, not ours to take, or beyond 65535
+    """
     from github_banners.serving.server import open_listener
 
-    settings = read_settings()
-    listener = open_listener(settings.host, settings.port)
-    data_dir = settings.data_dir or default_data_dir()
-    with running_service(), _conninfo(settings, data_dir, demo=demo) as conninfo:
-        banners_dir = str(default_banners_dir(data_dir, demo=demo))
-        plan = Plan(conninfo, banners_dir, metrics_port=settings.metrics_port)
-        run(_serve(settings, plan, listener, demo=demo, workers=workers))
+    with ExitStack() as stack:
+        metrics = [
+            stack.enter_context(open_listener(settings.host, port, name="METRICS_PORT"))
+            for port in metrics_ports(settings, workers=workers)
+        ]
+        listener = stack.enter_context(open_listener(settings.host, settings.port))
+        yield listener, metrics
+
+
+def metrics_ports(settings: Settings, *, workers: int) -> range:
+    """
+    Return the ports for metrics, one for each worker; none if they are not apart.
+
+    :raises InvalidSettings: PORT is among them, or there are not so many
+    """
+    first = settings.metrics_port
+    if first is None:
+        return range(0)
+    ports = range(first, first + workers)
+    if settings.port in ports:
+        raise InvalidSettings(
+            [
+                f"METRICS_PORT must leave PORT, {settings.port}, out of the ports of {workers} workers"
+            ]
+        )
+    if ports[-1] > MAX_PORT:
+        raise InvalidSettings([f"METRICS_PORT must leave room for the ports of {workers} workers"])
+    return ports
 
 
 async def _serve(
-    settings: Settings, plan: Any, listener: socket.socket, *, demo: bool, workers: int
+    settings: Settings,
+    plan: Any,
+    listener: socket.socket,
+    metrics: Sequence[socket.socket],
+    *,
+    demo: bool,
+    workers: int,
 ) -> None:
     from github_banners.launch import launched
     from github_banners.serving.server import port_number, wait_for_shutdown
@@ -60,7 +125,9 @@ async def _serve(
     github = sandbox_room().create_app() if demo else None
     samples = sandbox_room().SAMPLE_USERS if demo else ()
     port = port_number(listener)
-    async with launched(settings, plan, listener, workers=workers, github=github) as owned:
+    async with launched(
+        settings, plan, listener, metrics=metrics, workers=workers, github=github
+    ) as owned:
         typer.echo(welcome(settings, port=port, samples=samples))
         await wait_for_shutdown(*owned)
         typer.echo("Stopping.", err=True)
@@ -74,6 +141,7 @@ def api() -> None:
     Needs DB_HOST, KAFKA_BROKERS_ADDRS, RENDERER_BASE_URL and STORAGE_BASE_URL, and starts while
     they are away. Goes on until Ctrl-C.
     """
+    require_unix()
     from github_banners.app.distributed import open_distributed_api
 
     _serve_alone(Service.API, open_distributed_api)
@@ -87,6 +155,7 @@ def renderer() -> None:
     Needs KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL, and starts while they are away. Goes on until
     Ctrl-C.
     """
+    require_unix()
     from github_banners.renderer.app import open_renderer
 
     _serve_alone(Service.RENDERER, open_renderer)
@@ -99,6 +168,7 @@ def storage() -> None:
 
     They lie where BANNERS_STORAGE_URL says, else in DATA_DIR. Goes on until Ctrl-C.
     """
+    require_unix()
     from github_banners.storage.app import open_storage
 
     def opened(settings: Settings) -> Any:
@@ -110,19 +180,19 @@ def storage() -> None:
 
 def _serve_alone(service: Service, open_it: Callable[[Settings], Any]) -> None:
     from github_banners.launch import run_alone
-    from github_banners.serving.server import open_listener, port_number
+    from github_banners.serving.server import port_number
 
-    settings = read_settings(service=service)
-    listener, metrics = open_listener(settings.host, settings.port), None
-    if settings.metrics_port is not None:
-        metrics = open_listener(settings.host, settings.metrics_port)
+    settings = with_listen_address(read_settings(service=service))
+    with running_service(), _claimed_ports(settings) as (listener, metrics):
 
-    def on_ready() -> None:
-        address = f"http://{settings.host}:{port_number(listener)}"
-        typer.echo(f"The {service} listens on {address}")
+        def on_ready() -> None:
+            address = to_netloc(settings.host, port_number(listener))
+            typer.echo(f"The {service} listens on http://{address}")
 
-    with running_service():
-        run(run_alone(open_it(settings), listener, metrics=metrics, on_ready=on_ready))
+        opened = open_it(settings)
+        run_service(
+            run_alone(opened, listener, metrics=next(iter(metrics), None), on_ready=on_ready)
+        )
 
 
 @app.command(hidden=True)
@@ -130,10 +200,10 @@ def worker() -> None:
     """Be one process of `serve --workers`; the plan comes on standard input, whose end is ours."""
     from github_banners.launch import Plan, work
 
-    settings = read_settings()
+    settings = read_settings(is_worker=True)
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
     with running_service():
-        run(work(settings, plan))
+        run_service(work(settings, plan))
 
 
 @app.command(short_help="Make tables and topics, or bring them up to date.")
@@ -159,25 +229,23 @@ def migrate() -> None:
 
 
 def _migrate_database(settings: Settings, conninfo: str) -> None:
-    import asyncio
-
     from github_banners.database.migrations import migrate as bring_up_to_date
+    from github_banners.serving.event_loop import run
 
     try:
-        asyncio.run(bring_up_to_date(conninfo))
+        run(bring_up_to_date(conninfo))
     except DatabaseUnavailable as error:
         raise Misconfigured(
-            f"PostgreSQL at {settings.db_host}:{settings.pgport} can't be asked: {error}"
+            f"PostgreSQL at {settings.database_address} can't be asked: {error}"
         ) from error
 
 
 def _make_topics(brokers: Sequence[str]) -> list[str]:
-    import asyncio
-
     from github_banners.messages.topics import ensure_topics
+    from github_banners.serving.event_loop import run
 
     try:
-        return asyncio.run(ensure_topics(brokers))
+        return run(ensure_topics(brokers))
     except BrokerUnavailable as error:
         raise Misconfigured(f"Kafka at {', '.join(brokers)} can't be asked: {error}") from error
 

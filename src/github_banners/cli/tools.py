@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from github_banners.cli.base import (
@@ -14,7 +15,8 @@ from github_banners.cli.base import (
     default_data_dir,
     fail,
     read_settings,
-    run,
+    require_unix,
+    run_service,
     running_service,
     sandbox_room,
     start_logs,
@@ -22,7 +24,9 @@ from github_banners.cli.base import (
 from github_banners.cli.wishes import advice, wishes_of, with_wishes
 from github_banners.errors import InvalidInput, NotFound, Unavailable
 from github_banners.look import Look, parse_login, parse_look
-from github_banners.settings import VARIABLES, Settings
+from github_banners.settings import VARIABLES, ListenHost, Service, Settings, find_warnings
+from github_banners.settings.addresses import find_listen_address, to_netloc
+from github_banners.settings.environment import SYNONYMS, is_set
 
 
 @app.command(short_help="Draw one banner, without a database.")
@@ -49,9 +53,8 @@ def render(
     GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
     is 1 when there is no such user or no answer, 2 when an option can't be.
     """
-    import asyncio
-
     from github_banners import sketch
+    from github_banners.serving.event_loop import run
     from github_banners.serving.logs import Redact
 
     settings = read_settings(is_quiet=True)
@@ -64,7 +67,7 @@ def render(
     if output is not None:
         sketch.ensure_writable(output)
     try:
-        svg = asyncio.run(_draw(settings, login, look))
+        svg = run(_draw(settings, login, look))
     except NotFound:
         fail(f"GitHub knows no user and no organisation called {login}.", code=1)
     except Unavailable as error:
@@ -87,32 +90,48 @@ async def _draw(settings: Settings, login: str, look: Look) -> bytes:
 @app.command(short_help="Try settings, database and tokens.")
 def check() -> None:
     """
-    Look whether everything works before it serves; starts and changes nothing.
+    Look whether everything works before it serves; starts nothing and leaves nothing.
 
-    Names every setting that can't be used, asks the database, GitHub and the services that settings
-    name, and tells of each token whose it is and what it has left. The exit code is 0 when
-    everything needed works, 1 when something does not answer as it should, 2 when settings are
-    wrong.
+    Names every setting that can't be used, listens on the ports, writes to folders and database and
+    takes it back, asks GitHub and the services that settings name, and tells of each token whose it is
+    and what it has left. Checks the api or the renderer of several services where RENDERER_BASE_URL or
+    KAFKA_BROKERS_ADDRS is set, else `serve`. The exit code is 0 when everything needed works, 1 when
+    something does not answer as it should, 2 when settings are wrong.
     """
-    import asyncio
-
+    require_unix()
     from github_banners.checkup import check_up
     from github_banners.model import utc_now
+    from github_banners.serving.event_loop import run
     from github_banners.serving.logs import Redact
 
-    settings = read_settings(is_quiet=True)
-    chosen = [name for name in VARIABLES if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    service = _checked_service()
+    settings = read_settings(is_quiet=True, service=service)
+    warnings = find_warnings(os.environ, settings, service=service)
+    address, warning = find_listen_address(settings.host)
+    settings = msgspec.structs.replace(settings, host=ListenHost(address))
+    names = [*VARIABLES, *SYNONYMS.values()]
+    chosen = [name for name in names if is_set(os.environ, name)]
     data_dir = settings.data_dir or default_data_dir()
     checking = check_up(
         settings,
         chosen=chosen,
+        warnings=[*warnings, *([warning] if warning else [])],
         database_dir=data_dir / "postgresql",
         banners_dir=default_banners_dir(data_dir),
         clock=utc_now,
     )
-    found = asyncio.run(checking)
+    found = run(checking)
     typer.echo(Redact(settings.secrets).clean(found.to_text()))
     sys.exit(0 if found.is_well else 1)
+
+
+def _checked_service() -> Service:
+    """Find out which service the environment is for."""
+    if is_set(os.environ, "RENDERER_BASE_URL"):
+        return Service.API
+    if is_set(os.environ, "KAFKA_BROKERS_ADDRS") and is_set(os.environ, "STORAGE_BASE_URL"):
+        return Service.RENDERER
+    return Service.ALL_IN_ONE
 
 
 @app.command(short_help="Be GitHub, with invented users.")
@@ -157,8 +176,12 @@ def sandbox(
 
     Let `serve`, `render` and `check` ask it with GITHUB_API_URL. Goes on until Ctrl-C.
     """
+    require_unix()
     from github_banners.serving.server import open_listener
 
+    address, warning = find_listen_address(host)
+    if warning is not None:
+        raise typer.BadParameter(f"an address such as 127.0.0.1, not {host!r}", param_hint="--host")
     start_logs(Settings.from_environment(_logging_only()))
     github = sandbox_room().create_app(
         seed=seed,
@@ -169,16 +192,16 @@ def sandbox(
         tokens=dict(_token(one) for one in token or []) or None,
         budget=budget,
     )
-    listener = open_listener(host, port)
+    listener = open_listener(address, port)
     with running_service():
-        run(_serve_sandbox(github, host, listener))
+        run_service(_serve_sandbox(github, address, listener))
 
 
 async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:
     from github_banners.serving.server import listening, port_number, wait_for_shutdown
 
     async with listening(github, listener) as server:
-        typer.echo(f"A GitHub to try things on: http://{host}:{port_number(listener)}")
+        typer.echo(f"A GitHub to try things on: http://{to_netloc(host, port_number(listener))}")
         await wait_for_shutdown(server)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from github_banners.settings import Settings
+from github_banners.settings.addresses import to_netloc
 
 
 def welcome(settings: Settings, *, port: int, samples: Sequence[tuple[str, str]] = ()) -> str:
@@ -11,7 +12,7 @@ def welcome(settings: Settings, *, port: int, samples: Sequence[tuple[str, str]]
 
     `samples` are users of a built-in GitHub, each with some words; without any a real one is named.
     """
-    base = settings.public_url or f"http://{_reachable(settings.host)}:{port}"
+    base = settings.public_url or f"http://{to_netloc(_reachable(settings.host), port)}"
     banner = f"{base}/banners/preview?username="
     example, hints = "torvalds", []
     if samples:
@@ -39,5 +40,4 @@ def welcome(settings: Settings, *, port: int, samples: Sequence[tuple[str, str]]
 
 
 def _reachable(host: str) -> str:
-    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"[{name}]" if ":" in name else name
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

@@ -16,6 +16,7 @@ from psycopg.sql import SQL
 from github_banners.database import users
 from github_banners.database.session import Connection
 from github_banners.database.versions import latest_version
+from github_banners.errors import TooManyBanners
 from github_banners.look import Look, canonical
 from github_banners.model import MAX_CLOCK_SKEW, Snapshot, microseconds
 
@@ -77,7 +78,13 @@ async def select_banner_with_snapshot(
 
 
 async def insert_banner(
-    conn: Connection, *, owner_id: int, look: Look, names: Sequence[str], at: datetime
+    conn: Connection,
+    *,
+    owner_id: int,
+    look: Look,
+    names: Sequence[str],
+    at: datetime,
+    max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     """
     Give an owner's look a name for ever; True says that it had none yet.
@@ -85,6 +92,7 @@ async def insert_banner(
     The first of `names` that nobody has is taken. The owner is due for a refresh from then on.
 
     :raises LookupError: the owner is not kept, or other banners have all the names
+    :raises TooManyBanners: the owner has `max_banners` already, and this look is none of them
     """
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
@@ -92,6 +100,12 @@ async def insert_banner(
     version = await _start_refreshing(conn, owner_id, at)
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
+    # Exact, since the owner is locked.
+    if (
+        max_banners is not None
+        and await count_banners(conn, owner_id, limit=max_banners) >= max_banners
+    ):
+        raise TooManyBanners
     for name in names:
         banner = await _insert(
             conn, owner_id=owner_id, look=look, name=name.lower(), version=version, at=at

@@ -9,6 +9,7 @@ beside it tells a server that is in use from one that a killed run has left behi
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from github_banners.database.embedded_files import (
     MAJOR,
     ServerAccount,
     find_programs,
+    require_account_name,
     server_account,
 )
 from github_banners.errors import Misconfigured
@@ -45,6 +47,10 @@ _RESTART_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last o
 _STEADY_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _PR_SET_PDEATHSIG = 1
+# `2026-11-29 19:51:19.123 UTC [42] FATAL:  ...`, `initdb: error: ...`, `postgres: could not ...`
+_ERROR_LINE = re.compile(r"\b(?:FATAL|PANIC):\s+(.+)|\berror: (.+)")
+_LAST_LINES = 20
+_STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 _OPTIONS = {
     "listen_addresses": "",
@@ -161,6 +167,7 @@ def _check_version(data_dir: Path) -> None:
 
 def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) -> None:
     """Make a new database under another name first, so that half of one is never taken for whole."""
+    require_account_name(account)
     draft = data_dir.with_name(f".{data_dir.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
@@ -171,7 +178,7 @@ def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) ->
     log = _log_path(data_dir)
     with _spawned(command, log=log, account=account) as initdb:
         if initdb.wait() != 0:
-            raise Misconfigured(f"the database can't be made in {data_dir}: {_last_line(log)}")
+            raise Misconfigured(f"the database can't be made in {data_dir}: {_reason(log)}")
     draft.rename(data_dir)
 
 
@@ -236,7 +243,7 @@ class _Watch:
                 return
             if time.monotonic() - begun >= _STEADY_SECONDS:
                 pause = first_pause
-            reason = _last_line(_log_path(self._data_dir))
+            reason = _reason(_log_path(self._data_dir))
             _log.error("database.server_died", code=code, reason=reason, again_in_seconds=pause)
             if self._ending.wait(pause):
                 return
@@ -276,7 +283,7 @@ def _start(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, deaf to Ctrl-C."""
-    with log.open("ab") as output:
+    with log.open("ab") as output, _signals_held_back():
         return subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
@@ -285,9 +292,24 @@ def _start(
             cwd="/",
             env=_environment(),
             start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509
+            preexec_fn=_in_child(),  # noqa: PLW1509
             **(account.popen_options if account else {}),
         )
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """
+    Let signals that stop us come after a fork.
+
+    Their handler raises, and in the hooks at a fork (those of `logging` take and release a lock) that
+    would be dropped or leave half of them done.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _environment() -> dict[str, str]:
@@ -296,18 +318,19 @@ def _environment() -> dict[str, str]:
     return {"PATH": os.defpath, **kept, "LC_ALL": "C"}
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """Have the kernel stop a child when we die, where it can do that; runs in the child."""
-    if sys.platform != "linux":
-        return None
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+def _in_child() -> Callable[[], None]:
+    """Make what runs in a child: let signals in, and have the kernel stop it when we die."""
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    parent = os.getpid()
 
-    def ask_the_kernel() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
-        if os.getppid() != parent:
-            os._exit(1)
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+            if os.getppid() != parent:
+                os._exit(1)
 
-    return ask_the_kernel
+    return prepare
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
@@ -320,7 +343,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
         if server.poll() is not None:
             break
         time.sleep(_POLL_SECONDS)
-    reason = _last_line(_log_path(data_dir))
+    reason = _reason(_log_path(data_dir))
     raise Misconfigured(f"the database in {data_dir} does not start: {reason}")
 
 
@@ -388,6 +411,15 @@ def _log_path(data_dir: Path) -> Path:
     return data_dir.with_name(f"{data_dir.name}.log")
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it says nothing"
+def _reason(log: Path) -> str:
+    """
+    Find why a program failed: its last error, which need not be its last line.
+
+    After `FATAL: could not write ...: No space left on device` follow lines that only say that it ends.
+    """
+    lines = log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
+    if not lines:
+        return f"it wrote nothing to {log}"
+    errors = [match for match in map(_ERROR_LINE.search, lines) if match is not None]
+    reason = errors[-1][1] if errors else lines[-1]
+    return f"{reason.strip()} (see {log})"

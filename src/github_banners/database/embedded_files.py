@@ -68,6 +68,22 @@ def server_account(data_dir: Path) -> ServerAccount | None:
     return ServerAccount(f"user {_POWERLESS!r}", entry.pw_uid, entry.pw_gid)
 
 
+def require_account_name(account: ServerAccount | None) -> None:
+    """
+    Check that the account that the server runs as has a name, without which no database is made.
+
+    :raises Misconfigured: its number stands in no list of users, as in a container that runs as any number
+    """
+    uid = os.geteuid() if account is None else account.uid
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise Misconfigured(
+            f"PostgreSQL can't make a database as user {uid}, who has no entry in /etc/passwd:"
+            " add one, run as another user, or set DB_HOST to a server of your own"
+        ) from None
+
+
 def find_programs(
     data_dir: Path, *, account: ServerAccount | None, report: Callable[[str], None]
 ) -> Path:

@@ -136,25 +136,41 @@ async def lease_user(
     False if the turn is taken, if GitHub was asked after `asked_at`, or if the owner is not kept. It
     comes back after `lease`, unless the owner is saved, found gone or released.
     """
+    leased = await lease_users(conn, {owner_id: asked_at}, now=now, lease=lease)
+    return owner_id in leased
+
+
+async def lease_users(
+    conn: Connection,
+    asked_at: Mapping[int, datetime],
+    *,
+    now: datetime,
+    lease: timedelta = _QUESTION_LEASE,
+) -> set[int]:
+    """Take the turns of several owners as `lease_user` does; returns the ids of those taken."""
     query = """
-        with free as (
-            select id from users
-            where id = %(owner_id)s
-                and (fetched_at <= %(asked_at)s or fetched_at > %(latest)s)
-                and (leased_until is null or leased_until <= %(now)s or leased_until > %(latest)s)
+        with wanted as (
+            select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as wanted (id, asked_at)
+        ), free as (
+            select users.id from users join wanted on wanted.id = users.id
+            where (users.fetched_at <= wanted.asked_at or users.fetched_at > %(latest)s)
+                and (users.leased_until is null or users.leased_until <= %(now)s
+                    or users.leased_until > %(latest)s)
+            order by users.id
             -- who has it locked is saving or taking it just now
-            for no key update skip locked
+            for no key update of users skip locked
         )
         update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
+        returning users.id
     """
     values = {
-        "owner_id": owner_id,
-        "asked_at": asked_at,
+        "ids": list(asked_at),
+        "times": list(asked_at.values()),
         "now": now,
         "latest": latest_time(now),
         "lease": lease,
     }
-    return (await conn.execute(query, values)).rowcount == 1
+    return {owner_id for (owner_id,) in await (await conn.execute(query, values)).fetchall()}
 
 
 async def release_user(conn: Connection, owner_id: int, *, leased_until: datetime) -> None:

@@ -7,12 +7,16 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 """
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
 
+from github_banners.github.pace import Pace
 from github_banners.github.protocol import Failure, FailureKind, Resource, Room
 from github_banners.settings import Secret
 
@@ -24,6 +28,61 @@ _SECONDARY_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _HOPELESS_PAUSE = timedelta(hours=1)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+class Priority(StrEnum):
+    """Who needs an answer; those who need it less leave a share of every account's hour to others."""
+
+    KNOWN = "known"
+    """Somebody waits for an owner who has, or had, a banner here."""
+    UNKNOWN = "unknown"
+    """Somebody waits for a name never seen: invented ones must not spend what others need."""
+    STALE = "stale"
+    """Somebody has looked at old numbers and does not wait for newer ones."""
+    BACKGROUND = "background"
+    """Nobody has looked."""
+
+    @property
+    def reserved_share(self) -> float:
+        """Tell which share of an account's hour is left to those who come first, 0 to 1."""
+        return _RESERVED_SHARES[self]
+
+
+_RESERVED_SHARES = {
+    Priority.KNOWN: 0.0,
+    Priority.UNKNOWN: 0.1,
+    Priority.STALE: 0.1,
+    Priority.BACKGROUND: 0.3,
+}
+# Sixty an hour are few: people get half of them.
+_RESERVED_OF_ANONYMOUS = {Priority.BACKGROUND: 0.5}
+
+
+class Budget(Protocol):
+    """Who says whether an account may be spent, where several processes spend it."""
+
+    async def reserve(self, account: "Account", resource: Resource, priority: Priority) -> bool:
+        """Take one point, if there is one for this priority."""
+
+    def settle(self, account: "Account", resource: Resource) -> None:
+        """Note that a reserved point is spent."""
+
+    def observe(self, account: "Account", resource: Resource, room: Room | None) -> None:
+        """Note what GitHub says is left after a request; None where it does not say."""
+
+
+class OwnBudget:
+    """The budget of a process that is alone: GitHub's headers are all that counts."""
+
+    async def reserve(self, account: "Account", resource: Resource, priority: Priority) -> bool:
+        """Agree: what is left was looked at when the account was chosen."""
+        return True
+
+    def settle(self, account: "Account", resource: Resource) -> None:
+        """Note nothing: the account counts what is under way."""
+
+    def observe(self, account: "Account", resource: Resource, room: Room | None) -> None:
+        """Note nothing: the account does."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,7 +125,8 @@ class Account:
     """
     One payer with its keys: what is left, and when it may pay again.
 
-    `holder_id` is GitHub's number of whoever the keys belong to, None while that is not known.
+    `holder_id` is GitHub's number of whoever the keys belong to, None while that is not known;
+    `sharers` counts the processes that spend it, this one included.
     """
 
     keys: list[Key]
@@ -74,6 +134,8 @@ class Account:
     rooms: dict[Resource, Room] = field(default_factory=dict)
     parked_until: dict[Resource, datetime] = field(default_factory=dict)
     slowdowns: int = 0
+    pace: Pace = field(default_factory=Pace)
+    sharers: int = 1
 
     def __post_init__(self) -> None:
         for key in self.keys:
@@ -87,19 +149,39 @@ class Account:
             return room.remaining - under_way
         return self.limit(resource) - under_way
 
+    @property
+    def name(self) -> str:
+        """Name the account where processes share what is known of it; never by a token."""
+        key = self.keys[0]
+        return key.name if self.holder_id is None else f"user-{self.holder_id}"
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Tell whether these are the requests that an address has without a token."""
+        return all(key.token is None for key in self.keys)
+
+    def reserve(self, resource: Resource, priority: Priority) -> int:
+        """Count the points that a priority has to leave to others."""
+        share = priority.reserved_share
+        if self.is_anonymous:
+            share = _RESERVED_OF_ANONYMOUS.get(priority, share)
+        return math.ceil(share * self.limit(resource))
+
     def limit(self, resource: Resource) -> int:
         """Count what this account can pay for in an hour."""
         room = self.rooms.get(resource)
-        is_anonymous = all(key.token is None for key in self.keys)
-        usual = _ANONYMOUS_LIMITS[resource] if is_anonymous else _TOKEN_LIMIT
+        usual = _ANONYMOUS_LIMITS[resource] if self.is_anonymous else _TOKEN_LIMIT
         # A limit of zero is told to whom GitHub did not recognise: not for good.
         return room.limit or usual if room is not None else usual
 
-    def may_pay(self, resource: Resource, *, now: datetime) -> bool:
+    def may_pay(
+        self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN
+    ) -> bool:
         """Tell whether to ask with this account now."""
         is_awake = not all(key.rests(now=now) for key in self.keys)
         is_parked = self._is_parked(resource, now=now)
-        return is_awake and not is_parked and self.room(resource, now=now) > 0
+        spare = self.room(resource, now=now) - self.reserve(resource, priority)
+        return is_awake and not is_parked and spare > 0
 
     def note_room(self, room: Room) -> None:
         """Take what an answer says is left; answers can overtake each other, so the least counts."""
@@ -154,13 +236,14 @@ def choose(
     resource: Resource,
     *,
     now: datetime,
+    priority: Priority = Priority.KNOWN,
     without: Collection[Key] = (),
 ) -> Key | None:
     """Pick a key of the account with the most room; None when nobody can pay."""
     keys = [
         key
         for account in accounts
-        if account.may_pay(resource, now=now)
+        if account.may_pay(resource, now=now, priority=priority)
         for key in account.keys
         if key not in without and not key.rests(now=now)
     ]

@@ -1,121 +1,214 @@
 """
-Many owners in one question, for the background: twenty cost one point.
+Many owners in one question, for whom nobody waits: twenty cost one point.
 
-A question that is too heavy is halved until the owner it fails on is alone. Nothing is halved any more
-once both halves fail: GitHub is away then, and must not be asked the more for it. Further pages are
-walked by cursor, one after another: nobody waits, and REST's budget stays with those who do.
+A question that is too heavy is halved until the owner it fails on is alone. An owner that GraphQL fails
+for goes the way of a single request: another account, REST, no token. Nothing is halved any more once
+both halves fail, and after three owners in a row that REST can't tell of either, GitHub is down: it
+must not be asked the more for it. Further pages are walked by cursor, one after another: REST's budget
+stays with those who wait.
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from msgspec.structs import replace
+import structlog
 
 from github_banners.errors import BannersError, GitHubUnavailable
 from github_banners.github import graphql
-from github_banners.github.client import GitHub
-from github_banners.github.protocol import Failure, FailureKind, Resource
+from github_banners.github.accounts import Priority
+from github_banners.github.client import GitHub, ensure_owner, has_fallen
+from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, Reply, Resource
+from github_banners.github.rest import PAGE_SIZE
 from github_banners.github.sender import Refused
-from github_banners.model import Clock, Owner, Portfolio
+from github_banners.log_throttle import LogThrottle
+from github_banners.model import Clock, Owner, Portfolio, Stats
+
+_log = structlog.get_logger(__name__)
 
 _HALVE = {FailureKind.TOO_HEAVY, FailureKind.UNREADABLE}
-# Without a token the background leaves people half of the sixty questions an hour.
-_REST_RESERVE = 30
+# GraphQL alone may be down. Where an account is limited or refused REST would not be let in either,
+# and what is left of its budget is for those who wait.
+_GRAPHQL_IS_DOWN = {FailureKind.SERVER, FailureKind.FORBIDDEN, FailureKind.UNREACHABLE}
 # So many in a row that can't be asked alone: it is not them.
 _ENOUGH_FAILURES = 3
+_WALK_TIMEOUT_SECONDS = 60.0
 
 
 class Batch:
-    """Asks about owners seen before, on what people leave of the budgets."""
+    """Asks about owners seen before, on what `priority` leaves of the budgets."""
 
-    def __init__(self, github: GitHub, *, clock: Clock) -> None:
+    def __init__(
+        self, github: GitHub, *, clock: Clock, priority: Priority = Priority.BACKGROUND
+    ) -> None:
         self._github = github
         self._sender = github.sender
         self._clock = clock
+        self._priority = priority
+        self._throttle = LogThrottle(time.monotonic)
 
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
-        """Ask about owners; each gets an answer or its own error, in their order."""
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
+        """
+        Ask about owners; each gets an answer or its own error, in their order.
+
+        Numbers that fall far below the `previous` ones, by owner's id, are confirmed over REST.
+        """
+        previous = previous or {}
+        if self._sender.room(Resource.GRAPHQL, priority=self._priority) <= 0:
+            if self._sender.has_token():
+                return [GitHubUnavailable("the rest of the hour is for those who wait")] * len(
+                    owners
+                )
+            return await self._one_by_one(owners, previous)
         named = [owner for owner in owners if owner.node_id]
-        if not named or self._sender.room(Resource.GRAPHQL) == 0:
-            return await self._one_by_one(owners)
-        found = dict(zip(named, await self._ask(named), strict=True))
+        found = dict(zip(named, await self._ask(named, previous) if named else [], strict=True))
         unnamed = [owner for owner in owners if owner not in found]
-        found |= zip(unnamed, await self._one_by_one(unnamed), strict=True)
+        found |= zip(unnamed, await self._one_by_one(unnamed, previous), strict=True)
         return [found[owner] for owner in owners]
 
     async def _ask(
-        self, owners: Sequence[Owner], *, may_halve: bool = True
+        self, owners: Sequence[Owner], previous: Mapping[int, Stats], *, may_halve: bool = True
     ) -> list[Portfolio | BannersError]:
         asked_at = self._clock()
         question = graphql.ask_by_id([owner.node_id or "" for owner in owners])
-        read = partial(graphql.read_by_id, now=asked_at)
+        read = partial(_read_all, number=len(owners), now=asked_at)
         try:
-            answers = await self._sender.ask(self._sender.query(question.to_json()), read)
-        except Refused as refused:
-            if may_halve and refused.failure.kind in _HALVE:
-                return await self._ask_smaller(owners)
-            return [refused.explain(owner.login) for owner in owners]
-        if len(answers) != len(owners):
-            return [GitHubUnavailable("an answer of another length")] * len(owners)
-        return list(
-            await asyncio.gather(
-                *(self._finish(*pair, asked_at) for pair in zip(owners, answers, strict=True))
+            answers = await self._sender.ask(
+                self._sender.query(question.to_json()), read, priority=self._priority
             )
+        except Refused as refused:
+            failure = refused.failure
+            if self._throttle.allows(failure.kind):
+                _log.warning("github.batch_refused", owners=len(owners), reason=str(refused))
+            if may_halve and failure.kind in _HALVE:
+                return await self._ask_smaller(owners, previous, failure)
+            if failure.kind in _GRAPHQL_IS_DOWN:
+                failures = dict.fromkeys([owner.id for owner in owners], failure)
+                return await self._one_by_one(owners, previous, failures)
+            return [refused.explain(owner.login) for owner in owners]
+        finishing = (
+            self._finish(ensure_owner(answer, owner.id), previous.get(owner.id), asked_at)
+            for owner, answer in zip(owners, answers, strict=True)
         )
+        finished = dict(zip(owners, await asyncio.gather(*finishing), strict=True))
+        failures = {o.id: answer for o, answer in finished.items() if isinstance(answer, Failure)}
+        alone = [owner for owner in owners if owner.id in failures]
+        single = await self._one_by_one(
+            alone, previous, failures, may_be_down=len(alone) == len(owners)
+        )
+        answered = dict(zip(alone, single, strict=True))
+        return [
+            answered[owner] if isinstance(answer, Failure) else answer
+            for owner, answer in finished.items()
+        ]
 
-    async def _ask_smaller(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
+    async def _ask_smaller(
+        self, owners: Sequence[Owner], previous: Mapping[int, Stats], failure: Failure
+    ) -> list[Portfolio | BannersError]:
         if len(owners) == 1:
-            # By number, which is for REST: GraphQL has just failed.
-            return [await self._fetch_one(replace(owners[0], node_id=None))]
+            return await self._one_by_one(owners, previous, {owners[0].id: failure})
         middle = len(owners) // 2
-        first = await self._ask(owners[:middle])
-        return [*first, *await self._ask(owners[middle:], may_halve=not _are_away(first))]
+        first = await self._ask(owners[:middle], previous)
+        may_halve = not _are_away(first)
+        return [*first, *await self._ask(owners[middle:], previous, may_halve=may_halve)]
 
     async def _finish(
-        self, owner: Owner, answer: graphql.OwnerAnswer | Failure, asked_at: datetime
-    ) -> Portfolio | BannersError:
+        self, answer: graphql.OwnerAnswer | Failure, previous: Stats | None, asked_at: datetime
+    ) -> Portfolio | Failure:
+        """Complete one owner's list; a failure is what REST has to be asked for."""
+        if isinstance(answer, Failure):
+            return answer
         try:
-            if isinstance(answer, Failure):
-                raise Refused(answer)  # noqa: TRY301
-            portfolio = await self._walk(answer, asked_at)
+            async with asyncio.timeout(_WALK_TIMEOUT_SECONDS):
+                portfolio = await self._walk(answer, asked_at)
         except Refused as refused:
-            return refused.explain(owner.login)
-        if len(portfolio.repositories) == portfolio.expected:
-            return portfolio
-        return await self._fetch_one(owner)
+            return refused.failure
+        except TimeoutError:
+            return Failure(FailureKind.TOO_HEAVY, "the pages take too long")
+        if len(portfolio.repositories) != portfolio.expected:
+            return Failure(FailureKind.UNCONFIRMED, "the list is not as long as it should be")
+        if has_fallen(portfolio, previous):
+            return Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
+        return portfolio
 
     async def _walk(self, answer: graphql.OwnerAnswer, asked_at: datetime) -> Portfolio:
-        """Follow the cursor to the end; a repository that comes twice counts once."""
-        found = {one.id: one for one in answer.repositories}
-        cursor = answer.next_cursor
-        while cursor is not None:
+        """
+        Follow the cursor to the end; a repository that comes twice counts once.
+
+        There are no more pages than the length of the list says, and no cursor comes twice.
+        """
+        found = {repository.id: repository for repository in answer.repositories}
+        cursor, seen = answer.next_cursor, set[str]()
+        for _ in range(min(math.ceil(answer.total / PAGE_SIZE), MAX_PAGES)):
+            if cursor is None or cursor in seen:
+                break
+            seen.add(cursor)
             question = graphql.ask_page(answer.owner.node_id or "", after=cursor)
-            read = partial(graphql.read_page, now=self._clock())
-            page = await self._sender.ask(self._sender.query(question.to_json()), read)
-            found |= {one.id: one for one in page.repositories}
+            page = await self._sender.ask(
+                self._sender.query(question.to_json()),
+                partial(graphql.read_page, now=self._clock()),
+                priority=self._priority,
+            )
+            found |= {repository.id: repository for repository in page.repositories}
             cursor = page.next_cursor
         return Portfolio(answer.owner, tuple(found.values()), asked_at, expected=answer.total)
 
-    async def _one_by_one(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
-        answers: list[Portfolio | BannersError] = []
-        for owner in owners:
-            last = answers[-_ENOUGH_FAILURES:]
-            if len(last) == _ENOUGH_FAILURES and _are_away(last):
-                answers.append(GitHubUnavailable("the others could not be asked either"))
-            else:
-                answers.append(await self._fetch_one(owner))
-        return answers
+    async def _one_by_one(
+        self,
+        owners: Sequence[Owner],
+        previous: Mapping[int, Stats],
+        failures: Mapping[int, Failure] | None = None,
+        *,
+        may_be_down: bool = True,
+    ) -> list[Portfolio | BannersError]:
+        """
+        Ask about each owner as a single request would; `failures` are GraphQL's, by owner's id.
 
-    async def _fetch_one(self, owner: Owner) -> Portfolio | BannersError:
-        if self._sender.room(Resource.CORE) <= _REST_RESERVE:
-            return GitHubUnavailable("what is left is for people")
+        Where GitHub `may_be_down`, a few failures in a row spare the others.
+        """
+        answers: dict[int, Portfolio | BannersError] = {}
+        for owner in self._rotate(owners):
+            last = list(answers.values())[-_ENOUGH_FAILURES:]
+            if may_be_down and len(last) == _ENOUGH_FAILURES and _are_away(last):
+                answers[owner.id] = GitHubUnavailable("the others could not be asked either")
+            else:
+                failure = (failures or {}).get(owner.id)
+                answers[owner.id] = await self._ask_alone(owner, previous.get(owner.id), failure)
+        return [answers[owner.id] for owner in owners]
+
+    async def _ask_alone(
+        self, owner: Owner, previous: Stats | None, failure: Failure | None
+    ) -> Portfolio | BannersError:
+        # Another account may be allowed to see what this one is not.
+        is_forbidden = failure is not None and failure.kind is FailureKind.FORBIDDEN
+        if is_forbidden and not self._sender.has_single_token():
+            failure = None
         try:
-            return await self._github.fetch_again(owner)
+            return await self._github.fetch_again(
+                owner, previous=previous, priority=self._priority, failure=failure
+            )
         except BannersError as error:
             return error
+
+    def _rotate(self, owners: Sequence[Owner]) -> list[Owner]:
+        """Begin with another owner each second, so that the same few don't always spare the rest."""
+        start = int(self._clock().timestamp()) % max(1, len(owners))
+        return [*owners[start:], *owners[:start]]
+
+
+def _read_all(
+    reply: Reply, *, number: int, now: datetime
+) -> list[graphql.OwnerAnswer | Failure] | Failure:
+    answers = graphql.read_by_id(reply, now=now)
+    if not isinstance(answers, Failure) and len(answers) != number:
+        return Failure(FailureKind.UNREADABLE, f"{len(answers)} answers about {number} owners")
+    return answers
 
 
 def _are_away(answers: Iterable[Portfolio | BannersError]) -> bool:

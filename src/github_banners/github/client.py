@@ -7,9 +7,11 @@ repositories come from REST, whose pages can be asked for at once.
 
 import asyncio
 import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, overload
 from urllib.parse import quote
@@ -19,21 +21,23 @@ import structlog
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github import graphql, rest
-from github_banners.github.accounts import Account
-from github_banners.github.protocol import Failure, FailureKind, Reply, Resource
+from github_banners.github.accounts import Account, Budget, Priority
+from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, Reply, Resource
 from github_banners.github.sender import ANOTHER_MAY_PAY, WORTH_A_RETRY, Refused, Sender
-from github_banners.model import Clock, Owner, Portfolio, Repository
+from github_banners.log_throttle import LogThrottle
+from github_banners.model import Clock, Owner, Portfolio, Repository, Stats
 
 T = TypeVar("T")
 U = TypeVar("U")
+A = TypeVar("A", graphql.OwnerAnswer, rest.OwnerAnswer)
 
 Answers: TypeAlias = list[graphql.OwnerAnswer | Failure] | Failure
 
 _log = structlog.get_logger(__name__)
 
 _PARALLEL_PAGES = 8
-# Invented names must not spend what those need who have banners.
-_KEPT_FROM_STRANGERS = 0.1
+# A list can grow while it is read.
+_MAX_EXTRA_PAGES = 3
 _REST_MAY_HELP = ANOTHER_MAY_PAY | WORTH_A_RETRY
 
 
@@ -48,10 +52,19 @@ class GitHub:
         accounts: list[Account],
         timeout: timedelta,
         clock: Clock,
+        budget: Budget | None = None,
     ) -> None:
-        self.sender = Sender(http, api_url=api_url, accounts=accounts, clock=clock)
+        self.sender = Sender(
+            http,
+            api_url=api_url,
+            accounts=accounts,
+            clock=clock,
+            timeout=timeout,
+            budget=budget,
+        )
         self._timeout = timeout
         self._clock = clock
+        self._throttle = LogThrottle(time.monotonic)
 
     async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         """
@@ -65,13 +78,23 @@ class GitHub:
         def read(reply: Reply) -> Answers:
             return graphql.read_by_login(reply, question, now=self._clock())
 
-        path = f"/users/{quote(login, safe='')}"
-        kept_share = 0.0 if is_known else _KEPT_FROM_STRANGERS
-        return await self._fetch(login, path, question, read, kept_share=kept_share)
+        subject = _Subject(f"/users/{quote(login, safe='')}", question, read)
+        priority = Priority.KNOWN if is_known else Priority.UNKNOWN
+        return await self._explain(login, self._fetch(subject, priority))
 
-    async def fetch_again(self, owner: Owner) -> Portfolio:
+    async def fetch_again(
+        self,
+        owner: Owner,
+        *,
+        previous: Stats | None = None,
+        priority: Priority = Priority.KNOWN,
+        failure: Failure | None = None,
+    ) -> Portfolio:
         """
         Ask about an owner seen before, whatever the login is now.
+
+        Numbers that fall far below the `previous` ones, and an owner who is gone, are believed when
+        both APIs say so. `failure` is what GraphQL has just said of the owner, where it was asked.
 
         :raises UnknownUser: the owner is gone
         :raises GitHubUnavailable: no whole answer can be had now
@@ -81,121 +104,216 @@ class GitHub:
         def read(reply: Reply) -> Answers:
             return graphql.read_by_id(reply, now=self._clock())
 
-        return await self._fetch(owner.login, f"/user/{owner.id}", question, read)
+        subject = _Subject(f"/user/{owner.id}", question, read, owner_id=owner.id)
+        fetching = self._fetch(subject, priority, previous=previous, failure=failure)
+        return await self._explain(owner.login, fetching)
 
-    async def _fetch(
-        self,
-        name: str,
-        path: str,
-        question: graphql.Question | None,
-        read: Callable[[Reply], Answers],
-        *,
-        kept_share: float = 0.0,
-    ) -> Portfolio:
-        asked_at = self._clock()
+    async def _explain(self, name: str, fetching: Awaitable[Portfolio]) -> Portfolio:
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                room = self.sender.room(Resource.GRAPHQL, kept_share=kept_share)
-                if question is None or room <= 0:
-                    return await self._by_rest(path, asked_at, kept_share)
-                return await self._by_graphql(path, question, read, asked_at, kept_share)
+                return await fetching
         except Refused as refused:
-            if refused.failure.kind is not FailureKind.NOT_FOUND:
+            kind = refused.failure.kind
+            if kind is not FailureKind.NOT_FOUND and self._throttle.allows((name, kind)):
                 _log.warning("github.refused", owner=name, reason=str(refused))
             raise refused.explain(name) from refused
         except TimeoutError as late:
-            _log.warning("github.refused", owner=name, reason="timeout")
-            raise GitHubUnavailable from late
+            if self._throttle.allows((name, "timeout")):
+                _log.warning("github.refused", owner=name, reason="timeout")
+            raise GitHubUnavailable("GitHub did not respond in time") from late
 
-    async def _by_graphql(
+    async def _fetch(
         self,
-        path: str,
-        question: graphql.Question,
-        read: Callable[[Reply], Answers],
-        asked_at: datetime,
-        kept_share: float,
+        subject: "_Subject",
+        priority: Priority,
+        *,
+        previous: Stats | None = None,
+        failure: Failure | None = None,
     ) -> Portfolio:
-        def read_one(reply: Reply) -> graphql.OwnerAnswer | Failure:
-            answers = read(reply)
-            if isinstance(answers, Failure):
-                return answers
-            return answers[0] if answers else Failure(FailureKind.UNREADABLE, "an empty answer")
+        """Ask GraphQL where an account can pay for it, else or then REST."""
+        may_pay = self.sender.room(Resource.GRAPHQL, priority=priority) > 0
+        if failure is None and may_pay and subject.question is not None:
+            try:
+                portfolio = await self._by_graphql(subject, priority)
+                if not has_fallen(portfolio, previous):
+                    return portfolio
+                failure = Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
+            except Refused as refused:
+                failure = refused.failure
+                if not _may_rest_help(failure, is_known=subject.owner_id is not None):
+                    raise
+        try:
+            portfolio = await self._by_rest(subject, priority)
+        except Refused as refused:
+            if refused.failure.kind is FailureKind.NOT_FOUND and not self._is_gone(
+                subject, failure
+            ):
+                words = "REST alone says that the owner is gone"
+                raise Refused(Failure(FailureKind.UNCONFIRMED, words)) from refused
+            raise
+        is_confirmed = failure is not None and failure.kind is FailureKind.UNCONFIRMED
+        # Where GraphQL had no say, REST is asked twice.
+        if not is_confirmed and has_fallen(portfolio, previous):
+            portfolio = await self._by_rest(subject, priority)
+        return portfolio
+
+    def _is_gone(self, subject: "_Subject", failure: Failure | None) -> bool:
+        """Return whether REST's 404 is to be believed: GraphQL says the same, or has no say."""
+        if failure is not None:
+            return failure.kind is FailureKind.NOT_FOUND
+        has_no_say = subject.question is None or not self.sender.has_token()
+        return subject.owner_id is None or has_no_say
+
+    async def _by_graphql(self, subject: "_Subject", priority: Priority) -> Portfolio:
+        asked_at = self._clock()
+        body = subject.question.to_json() if subject.question is not None else b""
 
         async def ask_once() -> Portfolio:
-            answer = await self.sender.ask(self.sender.query(question.to_json()), read_one)
+            request = self.sender.query(body)
+            answer = await self.sender.ask(request, subject.read_one, priority=priority)
             repositories = answer.repositories
             if answer.next_cursor is not None:
-                base = f"/users/{quote(answer.owner.login, safe='')}"
-                repositories = await self._pages(base, kept_share, at_least=answer.total)
+                path = f"/users/{quote(answer.owner.login, safe='')}"
+                repositories = await self._pages(path, [], priority, expected=answer.total)
             return Portfolio(answer.owner, repositories, asked_at, expected=answer.total)
 
-        try:
-            # GraphQL leaves out what it may not resolve: REST has the rest of a list.
-            return await _complete(ask_once, partial(self._by_rest, path, asked_at, kept_share))
-        except Refused as refused:
-            if refused.failure.kind not in _REST_MAY_HELP:
-                raise
-            return await self._by_rest(path, asked_at, kept_share)
+        # GraphQL leaves out what it may not resolve: REST has the rest of a list.
+        return await self._complete(ask_once, partial(self._by_rest, subject, priority))
 
-    async def _by_rest(self, path: str, asked_at: datetime, kept_share: float) -> Portfolio:
+    async def _by_rest(self, subject: "_Subject", priority: Priority) -> Portfolio:
+        asked_at = self._clock()
+
         async def ask_once() -> Portfolio:
-            self._afford(1, kept_share)
-            answer, repositories = await _together(
-                self.sender.ask(self.sender.get(path), rest.read_owner),
-                self._pages(path, kept_share),
+            self._afford(1, priority)
+            request = self.sender.get(subject.path)
+            answer, first = await _together(
+                self.sender.ask(request, subject.read_owner, priority=priority),
+                self._page(subject.path, 1, priority),
+            )
+            repositories = await self._pages(
+                subject.path, [first], priority, expected=answer.public_repos
             )
             return Portfolio(answer.owner, repositories, asked_at, expected=answer.public_repos)
 
-        return await _complete(ask_once, ask_once)
+        return await self._complete(ask_once, ask_once)
+
+    async def _page(self, path: str, number: int, priority: Priority) -> rest.Page:
+        query = f"type=owner&sort=full_name&per_page={rest.PAGE_SIZE}&page={number}"
+        request = self.sender.get(f"{path}/repos?{query}")
+        return await self.sender.ask(
+            request, partial(rest.read_page, number=number), priority=priority
+        )
 
     async def _pages(
-        self, path: str, kept_share: float, *, at_least: int = 0
+        self, path: str, pages: list[rest.Page], priority: Priority, *, expected: int | None
     ) -> tuple[Repository, ...]:
-        """Get every page of a list; `at_least` repositories are known to be there."""
-        gate = asyncio.Semaphore(_PARALLEL_PAGES)
+        """
+        Get the pages of a list that are missing, eight at a time.
 
-        async def get(number: int) -> rest.Page:
-            query = f"type=owner&sort=full_name&per_page={rest.PAGE_SIZE}&page={number}"
-            async with gate:
-                return await self.sender.ask(
-                    self.sender.get(f"{path}/repos?{query}"), partial(rest.read_page, number=number)
-                )
-
-        wanted = max(1, math.ceil(at_least / rest.PAGE_SIZE))
-        self._afford(wanted, kept_share)
-        pages = list(await _together(*map(get, range(1, wanted + 1))))
-        while (last := max(page.last for page in pages)) > len(pages):
-            self._afford(last - len(pages), kept_share)
-            pages += await _together(*map(get, range(len(pages) + 1, last + 1)))
+        `expected` repositories are said to be there: a `Link` header is not believed far beyond that.
+        """
+        wanted = 1 if expected is None else max(1, math.ceil(expected / rest.PAGE_SIZE))
+        most = MAX_PAGES if expected is None else min(wanted + _MAX_EXTRA_PAGES, MAX_PAGES)
+        last = wanted if not pages else pages[0].last
+        while (last := min(last, most)) > len(pages):
+            self._afford(last - len(pages), priority)
+            numbers = range(len(pages) + 1, min(last, len(pages) + _PARALLEL_PAGES) + 1)
+            new = await _together(*(self._page(path, number, priority) for number in numbers))
+            pages = [*pages, *new]
+            last = max(last, *(page.last for page in new))
+            if not any(page.repositories or page.unreadable for page in new):
+                break
+        self._log_unreadable(path, [page for page in pages if page.unreadable])
         return rest.merge(pages)
 
-    def _afford(self, questions: int, kept_share: float) -> None:
+    async def _complete(
+        self,
+        ask: Callable[[], Awaitable[Portfolio]],
+        ask_again: Callable[[], Awaitable[Portfolio]],
+    ) -> Portfolio:
+        """Ask once more for a list that is not as long as GitHub says; then take it."""
+        portfolio = await ask()
+        if _is_complete(portfolio):
+            return portfolio
+        # Nearly the whole list is worth more than none.
+        with suppress(Refused):
+            portfolio = await ask_again()
+        if not _is_complete(portfolio) and self._throttle.allows(portfolio.owner.id):
+            _log.warning(
+                "github.length_differs",
+                owner=portfolio.owner.login,
+                listed=len(portfolio.repositories),
+                expected=portfolio.expected,
+            )
+        return portfolio
+
+    def _log_unreadable(self, path: str, pages: Sequence[rest.Page]) -> None:
+        if pages and self._throttle.allows(path):
+            _log.warning(
+                "github.repositories_unreadable",
+                owner=path,
+                number=sum(page.unreadable for page in pages),
+                reason=pages[0].problem,
+            )
+
+    def _afford(self, questions: int, priority: Priority) -> None:
         """Begin no walk that can't be ended: it would spend what is left for others on nothing."""
-        if questions > self.sender.room(Resource.CORE, kept_share=kept_share):
+        if questions > self.sender.room(Resource.CORE, priority=priority):
             words = f"not enough left for {questions} questions"
-            if kept_share:
+            if priority.reserved_share:
                 words += ": strangers leave a part to those who are known"
             raise Refused(Failure(FailureKind.PRIMARY_LIMIT, words))
 
 
-async def _complete(
-    ask: Callable[[], Awaitable[Portfolio]], ask_again: Callable[[], Awaitable[Portfolio]]
-) -> Portfolio:
-    """Ask once more for a list that is not as long as GitHub says; then take it."""
-    portfolio = await ask()
-    if _is_complete(portfolio):
-        return portfolio
-    # Nearly the whole list is worth more than none.
-    with suppress(Refused):
-        portfolio = await ask_again()
-    if not _is_complete(portfolio):
-        _log.warning(
-            "github.length_differs",
-            owner=portfolio.owner.login,
-            listed=len(portfolio.repositories),
-            expected=portfolio.expected,
-        )
-    return portfolio
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """
+    Whom to ask about: REST's path, and GraphQL's question with its reader, where there is one.
+
+    `owner_id` is the number that the answer must have, where it is known.
+    """
+
+    path: str
+    question: graphql.Question | None
+    read: Callable[[Reply], Answers]
+    owner_id: int | None = None
+
+    def read_one(self, reply: Reply) -> graphql.OwnerAnswer | Failure:
+        answers = self.read(reply)
+        if isinstance(answers, Failure):
+            return answers
+        answer = answers[0] if answers else Failure(FailureKind.UNREADABLE, "an empty answer")
+        return ensure_owner(answer, self.owner_id)
+
+    def read_owner(self, reply: Reply) -> rest.OwnerAnswer | Failure:
+        return ensure_owner(rest.read_owner(reply), self.owner_id)
+
+
+def ensure_owner(answer: A | Failure, owner_id: int | None) -> A | Failure:
+    """Turn an answer about somebody else into a failure."""
+    if isinstance(answer, Failure) or owner_id in {None, answer.owner.id}:
+        return answer
+    return Failure(FailureKind.UNREADABLE, f"an answer about {answer.owner.id}, not {owner_id}")
+
+
+def has_fallen(portfolio: Portfolio, previous: Stats | None) -> bool:
+    """Return whether a number has fallen to zero or by more than half."""
+    if previous is None:
+        return False
+    originals = [one for one in portfolio.repositories if not one.is_fork]
+    pairs = (
+        (previous.total_repos, len(portfolio.repositories)),
+        (previous.original_repos, len(originals)),
+        (previous.total_stars, sum(one.stars for one in originals)),
+        (previous.total_forks, sum(one.forks for one in originals)),
+    )
+    return any(new * 2 < old for old, new in pairs)
+
+
+def _may_rest_help(failure: Failure, *, is_known: bool) -> bool:
+    # Nobody misses a stranger; an owner who vanishes must be gone from both APIs.
+    is_missing = failure.kind is FailureKind.NOT_FOUND
+    return (is_missing and is_known) or failure.kind in _REST_MAY_HELP
 
 
 def _is_complete(portfolio: Portfolio) -> bool:

@@ -6,6 +6,7 @@ https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,13 +15,26 @@ from enum import StrEnum
 import msgspec
 
 API_VERSION = "2026-03-10"
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
-"""What reading a body raises that is not what it should be."""
+UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What reading a body raises that is not what it should be: wrong JSON, text, numbers or nesting."""
+
+MAX_ID = (1 << 53) - 1
+"""GitHub's numbers are exact in JavaScript, and so are all that it sends."""
+
+MAX_COUNT = (1 << 31) - 1
+"""Stars, forks or repositories: what an `integer` of PostgreSQL can hold."""
+
+MAX_PAGES = 1000
+"""Pages of one owner's list, a hundred repositories each."""
 
 _PRIMARY_PAUSE = timedelta(seconds=60)
 _LONGEST_PAUSE = timedelta(hours=2)
 _RESET_MARGIN = timedelta(seconds=1)
 _MESSAGE_CHARACTERS = 200
+_MAX_POINTS = 1_000_000
+_NAME_CHARACTERS = 255
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_LOGIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 
 
 class Resource(StrEnum):
@@ -43,6 +57,8 @@ class FailureKind(StrEnum):
     SERVER = "server"
     UNREADABLE = "unreadable"
     UNREACHABLE = "unreachable"
+    UNCONFIRMED = "unconfirmed"
+    """GraphQL has answered, but what it says is to be confirmed over REST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +103,10 @@ _KIND_OF_STATUS = {
 }
 
 
+ABSENT_TYPES = {"NOT_FOUND", "FORBIDDEN"}
+"""GraphQL errors that say why something is null; the rest of the answer is good."""
+
+
 class _Problem(msgspec.Struct):
     message: str = ""
 
@@ -94,12 +114,12 @@ class _Problem(msgspec.Struct):
 class GraphQLError(msgspec.Struct):
     """One entry of `errors`; `path` starts with the alias that it is about."""
 
-    message: str = ""
+    message: str | None = None
     type: str | None = None
     path: tuple[str | int, ...] = ()
 
 
-def read_room(reply: Reply, *, resource: Resource) -> Room | None:
+def read_room(reply: Reply, *, resource: Resource, now: datetime) -> Room | None:
     """
     Read what is left of the budget that paid; None where the headers do not say.
 
@@ -110,14 +130,35 @@ def read_room(reply: Reply, *, resource: Resource) -> Room | None:
         return None
     headers = reply.headers
     try:
-        return Room(
-            resource=Resource(headers.get("x-ratelimit-resource", resource)),
+        return bounded_room(
+            Resource(headers.get("x-ratelimit-resource", resource)),
             limit=int(headers["x-ratelimit-limit"]),
             remaining=int(headers["x-ratelimit-remaining"]),
             reset_at=_moment(headers["x-ratelimit-reset"]),
+            now=now,
         )
     except (KeyError, ValueError, OverflowError, OSError):
         return None
+
+
+def bounded_room(
+    resource: Resource, *, limit: int, remaining: int, reset_at: datetime, now: datetime
+) -> Room:
+    """
+    Make a budget of what GitHub says, believing no more than can be.
+
+    A window lasts an hour: a time further ahead counts as two hours from now.
+
+    :raises ValueError: it is no budget at all
+    """
+    if not 0 <= limit <= _MAX_POINTS:
+        raise ValueError(f"a limit of {limit}")
+    return Room(
+        resource,
+        limit,
+        remaining=max(0, min(remaining, limit)),
+        reset_at=min(reset_at, now + _LONGEST_PAUSE),
+    )
 
 
 def classify(reply: Reply, *, resource: Resource, now: datetime) -> Failure | None:
@@ -136,32 +177,66 @@ def classify(reply: Reply, *, resource: Resource, now: datetime) -> Failure | No
 
 
 def classify_graphql(
-    errors: tuple[GraphQLError, ...], headers: Mapping[str, str], *, now: datetime
+    errors: tuple[GraphQLError, ...],
+    headers: Mapping[str, str],
+    *,
+    now: datetime,
+    owner_depth: int = 0,
 ) -> Failure | None:
     """
     Judge the `errors` of a GraphQL answer with status 200.
 
-    None where they speak of single aliases only (`NOT_FOUND`, `FORBIDDEN`): the rest is good.
+    None where they speak of single owners only, by a path of at least `owner_depth` steps, or of
+    what is absent or may not be seen: the rest is good.
     """
     for error in errors:
-        said = shorten(error.message)
+        message = error.message or ""
+        summary = shorten(message)
         # Both spellings are seen, and `remaining` need not be zero.
         if error.type in {"RATE_LIMITED", "RATE_LIMIT"}:
-            return Failure(FailureKind.PRIMARY_LIMIT, said, _reset(headers, now=now))
-        if _is_secondary(error.message):
-            return Failure(FailureKind.SECONDARY_LIMIT, said, _pause(headers, now=now))
+            return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset(headers, now=now))
+        if _is_secondary(message):
+            return Failure(FailureKind.SECONDARY_LIMIT, summary, _pause(headers, now=now))
         # Fields that GitHub gave up on may read as zero anywhere in the answer.
-        if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(error.message):
-            return Failure(FailureKind.TOO_HEAVY, said)
-        if error.type not in {"NOT_FOUND", "FORBIDDEN"}:
-            return Failure(FailureKind.UNREADABLE, said)
+        if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(message):
+            return Failure(FailureKind.TOO_HEAVY, summary)
+        is_about_owner = 0 < owner_depth <= len(error.path)
+        if error.type not in ABSENT_TYPES and not is_about_owner:
+            return Failure(FailureKind.UNREADABLE, summary)
     return None
 
 
 def shorten(message: str) -> str:
     """Cut what GitHub says to one short line: an error can quote the whole question."""
-    line = " ".join(message[: 4 * _MESSAGE_CHARACTERS].split())
-    return "".join(filter(str.isprintable, line))[:_MESSAGE_CHARACTERS]
+    return clean_text(message[: 4 * _MESSAGE_CHARACTERS])[:_MESSAGE_CHARACTERS]
+
+
+def clean_text(text: str) -> str:
+    """Make a text one line without control characters, which could steer a terminal or end a line."""
+    line = " ".join(text.split())
+    return line if line.isprintable() else "".join(filter(str.isprintable, line))
+
+
+def clean_name(name: str | None) -> str | None:
+    """
+    Take control characters out of a name or a language, and cut what is too long; None for nothing.
+
+    Joiners and marks of direction stay: they belong to emoji and to other scripts.
+    """
+    return _CONTROLS.sub(" ", name or "")[:_NAME_CHARACTERS].strip() or None
+
+
+def parse_login(login: str) -> str:
+    """
+    Check a login, which becomes part of addresses, file names and log lines.
+
+    GitHub's own rules are stricter, but have changed more than once.
+
+    :raises ValueError: no account can be called so
+    """
+    if not _LOGIN.fullmatch(login):
+        raise ValueError(f"no login: {shorten(login)!r}")
+    return login
 
 
 def _classify_refusal(reply: Reply, message: str, *, now: datetime) -> Failure:

@@ -7,46 +7,72 @@ https://docs.github.com/en/rest/users/users, https://docs.github.com/en/rest/rep
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, urlsplit
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
-from github_banners.github.protocol import UNREADABLE, Failure, FailureKind, Reply, Resource, Room
+from github_banners.github.protocol import (
+    MAX_COUNT,
+    MAX_ID,
+    MAX_PAGES,
+    UNREADABLE,
+    Failure,
+    FailureKind,
+    Reply,
+    Resource,
+    Room,
+    bounded_room,
+    clean_name,
+    parse_login,
+    shorten,
+)
 from github_banners.model import Owner, Repository
 
 PAGE_SIZE = 100
 """Repositories on one page; GitHub gives no more."""
 
-_LINK = re.compile(r'<([^>]*)>\s*;[^,]*?rel="(\w+)"')
+_MAX_LINK_CHARACTERS = 8192
+# No two parts of it can match the same text, so that it takes time in proportion to the header.
+_LINK = re.compile(r"<([^<>]*)>([^<>]*)")
+_RELATION = re.compile(r'\brel="?(?:last|next)\b')
+_PAGE_NUMBER = re.compile(r"[?&]page=([0-9]{1,6})(?![0-9])")
+# What one page was asked to hold, and room for servers that allow more.
+_MAX_PAGE_RECORDS = 10 * PAGE_SIZE
+
+_Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
+_Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+_Key: TypeAlias = Annotated[str, Meta(max_length=255)]
 
 
 class _OwnerBody(msgspec.Struct):
-    id: int
+    id: _Id
     login: str
-    node_id: str | None = None
+    node_id: _Key | None = None
     name: str | None = None
-    public_repos: int | None = None
+    public_repos: _Count | None = None
 
 
 class _RepositoryBody(msgspec.Struct):
-    id: int
+    id: _Id
     name: str
     fork: bool | None = None
     private: bool | None = None
-    stargazers_count: int | None = None
-    forks_count: int | None = None
+    stargazers_count: _Count | None = None
+    forks_count: _Count | None = None
     language: str | None = None
 
     def as_repository(self) -> Repository:
         return Repository(
             id=self.id,
-            name=self.name,
+            name=clean_name(self.name) or "",
             stars=self.stargazers_count or 0,
             forks=self.forks_count or 0,
             is_fork=bool(self.fork),
-            language=self.language or None,
+            language=clean_name(self.language),
         )
 
 
@@ -55,8 +81,14 @@ class _BudgetBody(msgspec.Struct):
     remaining: int
     reset: int
 
-    def as_room(self, resource: Resource) -> Room:
-        return Room(resource, self.limit, self.remaining, datetime.fromtimestamp(self.reset, UTC))
+    def as_room(self, resource: Resource, *, now: datetime) -> Room:
+        return bounded_room(
+            resource,
+            limit=self.limit,
+            remaining=self.remaining,
+            reset_at=datetime.fromtimestamp(self.reset, UTC),
+            now=now,
+        )
 
 
 class _RateLimitBody(msgspec.Struct):
@@ -73,10 +105,17 @@ class OwnerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list of repositories, and the number of the last page."""
+    """
+    One page of a list of repositories, and the number of the last page.
+
+    `unreadable` counts the records that were left out, because they can't be what they say;
+    `problem` is what is wrong with the first of them.
+    """
 
     repositories: tuple[Repository, ...]
     last: int
+    unreadable: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +134,22 @@ class Standing:
 _read_rate_limit_body = msgspec.json.Decoder(_RateLimitBody).decode
 _read_owner_body = msgspec.json.Decoder(_OwnerBody).decode
 _read_repository_bodies = msgspec.json.Decoder(tuple[_RepositoryBody, ...]).decode
+_read_records = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+_read_repository_body = msgspec.json.Decoder(_RepositoryBody).decode
 
 
 def read_owner(reply: Reply) -> OwnerAnswer | Failure:
     """Read `GET /users/{login}` or `GET /user/{id}`."""
     try:
         body = _read_owner_body(reply.body)
+        login = parse_login(body.login)
     except UNREADABLE as error:
-        return Failure(FailureKind.UNREADABLE, str(error))
-    owner = Owner(
-        id=body.id, login=body.login, node_id=body.node_id, display_name=body.name or None
-    )
+        return Failure(FailureKind.UNREADABLE, shorten(str(error)))
+    owner = Owner(id=body.id, login=login, node_id=body.node_id, display_name=clean_name(body.name))
     return OwnerAnswer(owner, body.public_repos)
 
 
-def read_standing(reply: Reply) -> Standing | Failure:
+def read_standing(reply: Reply, *, now: datetime) -> Standing | Failure:
     """
     Read `GET /rate_limit`, which costs nothing, and what its headers tell of the token.
 
@@ -117,20 +157,47 @@ def read_standing(reply: Reply) -> Standing | Failure:
     """
     try:
         budgets = _read_rate_limit_body(reply.body).resources
-        rooms = tuple(budgets[one].as_room(one) for one in Resource if one in budgets)
-    except (*UNREADABLE, OverflowError, OSError, ValueError) as error:
-        return Failure(FailureKind.UNREADABLE, str(error))
+        rooms = tuple(budgets[one].as_room(one, now=now) for one in Resource if one in budgets)
+    except (*UNREADABLE, OSError) as error:
+        return Failure(FailureKind.UNREADABLE, shorten(str(error)))
     return Standing(rooms, _scopes(reply.headers), _expiry(reply.headers))
 
 
 def read_page(reply: Reply, *, number: int) -> Page | Failure:
-    """Read page `number` of `GET /users/{login}/repos`."""
+    """Read page `number` of `GET /users/{login}/repos`; a record that can't be read is left out."""
+    unreadable, problem = 0, ""
     try:
         bodies = _read_repository_bodies(reply.body)
     except UNREADABLE as error:
-        return Failure(FailureKind.UNREADABLE, str(error))
-    public = tuple(body.as_repository() for body in bodies if not body.private)
-    return Page(public, last=_last_page(reply.headers.get("link", ""), number=number))
+        problem = shorten(str(error))
+        try:
+            bodies, unreadable = _read_one_by_one(reply.body)
+        except UNREADABLE:
+            return Failure(FailureKind.UNREADABLE, problem)
+    if len(bodies) + unreadable > _MAX_PAGE_RECORDS:
+        return Failure(FailureKind.UNREADABLE, f"a page of {len(bodies):,} repositories")
+    return Page(
+        tuple(body.as_repository() for body in bodies if not body.private),
+        last=_last_page(reply.headers.get("link", ""), number=number),
+        unreadable=unreadable,
+        problem=problem,
+    )
+
+
+def _read_one_by_one(body: bytes) -> tuple[tuple[_RepositoryBody, ...], int]:
+    """
+    Read a page record by record; returns what can be read, and how many can't.
+
+    :raises ValueError: none of them can be
+    """
+    records = _read_records(body)
+    readable = []
+    for record in records[: _MAX_PAGE_RECORDS + 1]:
+        with suppress(*UNREADABLE):
+            readable.append(_read_repository_body(record))
+    if not readable:
+        raise ValueError("no repository can be read")
+    return tuple(readable), len(records) - len(readable)
 
 
 def merge(pages: Iterable[Page]) -> tuple[Repository, ...]:
@@ -159,13 +226,9 @@ def _expiry(headers: Mapping[str, str]) -> datetime | None:
 
 
 def _last_page(link: str, *, number: int) -> int:
-    """Read the number of the last page out of a `Link` header (RFC 8288)."""
+    """Read the number of the last page out of a `Link` header (RFC 8288), at most `MAX_PAGES`."""
     numbers = [number]
-    for address, relation in _LINK.findall(link):
-        if relation in {"last", "next"}:
-            numbers += [
-                int(page)
-                for page in parse_qs(urlsplit(address).query).get("page", [])
-                if page.isdecimal()
-            ]
-    return max(numbers)
+    for address, parameters in _LINK.findall(link[:_MAX_LINK_CHARACTERS]):
+        if _RELATION.search(parameters):
+            numbers += map(int, _PAGE_NUMBER.findall(address))
+    return min(max(numbers), MAX_PAGES)

@@ -1,7 +1,5 @@
 """Every option, declared once: its name, what it may be, its default; and the canonical form."""
 
-import base64
-import hashlib
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -175,18 +173,6 @@ def canonical(look: Look) -> bytes:
     return msgspec.json.encode(look, order="sorted")
 
 
-def permanent_names(login: str, look: Look, *, owner_id: int) -> tuple[str, str]:
-    """
-    Name a banner for ever: the name to try first, and the one to take if that belongs to another.
-
-    The second has the owner's GitHub id in its digest, so no two owners can share it.
-    """
-    stem = f"{login}-{look.theme}".lower()
-    wish = canonical(look)
-    first = stem if look == Look(theme=look.theme) else f"{stem}-{_digest(wish)}"
-    return first, f"{stem}-{_digest(wish + b'#%d' % owner_id)}"
-
-
 @cache
 def schema(name: str) -> dict[str, Any]:
     """Describe an option as JSON Schema does."""
@@ -213,10 +199,6 @@ def allowed_values(name: str) -> tuple[str, ...]:
     if "maxItems" in description:
         return (f"names separated by commas, at most {description['maxItems']}",)
     return (description["description"],)
-
-
-def _digest(wish: bytes) -> str:
-    return base64.b32encode(hashlib.sha256(wish).digest())[:8].decode().lower()
 
 
 OPTIONS: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(Look)}

@@ -16,48 +16,27 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from github_banners.errors import InvalidOption, InvalidType, nearest
-from github_banners.look.options import LISTS, OPTIONS, Look, allowed_values, schema
+from github_banners.look.aliases import locale_from_tag, name_misspelt_options, theme_from_alias
+from github_banners.look.names import quoted
+from github_banners.look.options import LISTS, OPTIONS, Locale, Look, Theme, allowed_values, schema
 
-_LOGIN = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*", re.ASCII | re.IGNORECASE)
-_LOGIN_MAX_CHARACTERS = 39
 _ALIASES = {"theme": "type"}
 OPTION_NAMES = (*OPTIONS, *_ALIASES)
 """Every name of an option, in lower case."""
+
+_REQUEST_NAMES = (*OPTION_NAMES, "username", "format")
 
 _INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _MOST_FIELDS, _MOST_CHARACTERS, _MOST_SHOWN = 100, 1024, 64
 
 # An address writes a space as a plus sign, and C++ is often written as it is.
 _PLUS_PLUS = re.compile(r"(?<=\S)  $")
+# What is left of an ampersand that was written as HTML wants it, once the address is divided at `&`:
+# `&amp;type=dark`, `&#38;type=dark`, `&#x26;type=dark`, or escaped twice.
+_ESCAPED_AMPERSANDS = re.compile(r"^(?:amp;|#0*38;|#x0*26;)+", re.IGNORECASE)
 # What people write that is far from what they mean.
-_OTHER_WORDS = {
-    "type": {"light": "default", "white": "default", "black": "dark"},
-    "locale": {
-        **dict.fromkeys(("zh-hans", "zh-sg"), "zh-cn"),
-        **dict.fromkeys(("zh-hant", "zh-hk", "zh-mo"), "zh-tw"),
-        "iw": "he",
-    },
-}
+_OTHER_WORDS = {"type": {"light": "default", "white": "default", "black": "dark"}}
 _TRUE, _FALSE = {"yes", "on", "y", "t", "enabled"}, {"no", "off", "n", "f", "none", "disabled"}
-
-
-def parse_login(given: object, *, field: str = "username") -> str:
-    """
-    Take a login as GitHub allows it, in the case it was given in.
-
-    Letters, digits and single inner hyphens, at most 39; managed users have one underscore.
-    https://docs.github.com/en/enterprise-cloud@latest/admin/identity-and-access-management/iam-configuration-reference/username-considerations-for-external-authentication
-
-    :raises InvalidOption: GitHub can't have such a login
-    """
-    if (
-        isinstance(given, str)
-        and len(given) <= _LOGIN_MAX_CHARACTERS
-        and _LOGIN.fullmatch(given) is not None
-    ):
-        return given
-    allowed = ("a GitHub login: up to 39 letters, digits and single inner hyphens",)
-    raise InvalidOption(field, _shown(given), allowed)
 
 
 def read_query(query: str) -> dict[str, str]:
@@ -72,9 +51,19 @@ def read_query(query: str) -> dict[str, str]:
     except ValueError:
         raise ValueError(f"at most {_MOST_FIELDS} options") from None
     for spelled, value in pairs:
-        name = spelled.lower()
+        name = fold_name(spelled)
         given[name] = f"{given[name]},{value}" if name in LISTS and name in given else value
     return given
+
+
+def fold_name(spelled: str) -> str:
+    """Fold the name of an option in an address: its case, and an ampersand that was escaped."""
+    return _ESCAPED_AMPERSANDS.sub("", spelled.strip()).lower()
+
+
+def misspelt_options(raw_options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the names that are no option's but close to one, with the option that was meant."""
+    return name_misspelt_options(map(str.lower, raw_options), _REQUEST_NAMES)
 
 
 def parse_look(wishes: Mapping[str, Any]) -> Look:
@@ -98,12 +87,16 @@ def salvage_look(wishes: Mapping[str, Any]) -> Look:
 
 
 def _options(wishes: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose what are options, by their names in lower case."""
-    given = {name.lower(): value for name, value in wishes.items()}
+    """Choose what are options, by their names in lower case; an empty value leaves the default."""
+    given = {name.lower(): value for name, value in wishes.items() if not _is_empty(value)}
     for alias, name in _ALIASES.items():
         if alias in given:
             given.setdefault(name, given[alias])
     return {name: given[name] for name in OPTIONS if name in given}
+
+
+def _is_empty(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _convert(name: str, given: object) -> Any:
@@ -121,8 +114,8 @@ def _wrong(name: str, given: object) -> str:
     given = _joined(given)
     if _is_closed_list(name) and isinstance(given, str):
         wrong = (one for one in _words(given) if one not in allowed_values(name))
-        return _shown(next(wrong, given))
-    return _shown(given)
+        return quoted(next(wrong, given))
+    return quoted(given)
 
 
 def _nearest(name: str, given: object) -> str | None:
@@ -160,7 +153,7 @@ def _is_closed_list(name: str) -> bool:
 
 def _words(given: str) -> list[str]:
     """Divide a list wherever somebody may have thought that it is divided."""
-    return [one for one in re.split(r"[\s,;+|]+", given.lower()) if one]
+    return [one for one in re.split(r"[\s,;+|\[\]\"']+", given.lower()) if one]
 
 
 def _prepare(hint: object, given: object) -> object:
@@ -177,8 +170,11 @@ def _prepare(hint: object, given: object) -> object:
         return _full_colour(flat.removeprefix("#"))
     if hint in {OPTIONS["radius"], OPTIONS["langs_count"]}:
         return _whole(flat)
-    # An empty value or the word "null" must not become the option's own None.
-    return flat if flat not in {"", "null"} else "?"
+    if hint in {Theme, Locale}:
+        from_alias = theme_from_alias if hint is Theme else locale_from_tag
+        flat = from_alias(flat, allowed_values("type" if hint is Theme else "locale"))
+    # The word "null" must not become the option's own None.
+    return flat if flat != "null" else "?"
 
 
 def _whole(digits: str) -> int:
@@ -189,13 +185,21 @@ def _whole(digits: str) -> int:
 
 def _prepare_list(given: object) -> list[str]:
     if isinstance(given, str):
-        given = [_PLUS_PLUS.sub("++", one) for one in given.split(",")]
+        given = [_PLUS_PLUS.sub("++", word.strip("\"'")) for word in _without_brackets(given)]
     if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
         raise TypeError
     _bound(sum(map(len, given)))
     # Lower case can undo the composition of letters and marks.
     words = {unicodedata.normalize("NFC", _visible(one).lower()) for one in given}
     return sorted(words - {""})
+
+
+def _without_brackets(given: str) -> list[str]:
+    """Divide a list at its commas; `["a", "b"]` as well, which is how programs write it."""
+    flat = given.strip()
+    if flat.startswith("[") and flat.endswith("]"):
+        return [word.strip() for word in flat[1:-1].split(",")]
+    return given.split(",")
 
 
 def _bound(characters: int) -> None:
@@ -230,12 +234,3 @@ def _full_colour(digits: str) -> str:
     if len(digits) in {3, 4}:
         digits = "".join(digit * 2 for digit in digits)
     return digits[:6] if len(digits) == 8 and digits.endswith("ff") else digits
-
-
-def _shown(given: object) -> str:
-    """Quote what was given; what is cut shows that it is."""
-    try:
-        text = "" if given is None else str(given)
-    except (ValueError, RecursionError):  # thousands of digits or of nested lists
-        return type(given).__name__
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"

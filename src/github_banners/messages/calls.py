@@ -6,6 +6,7 @@ Foreign errors become ours here: what passes by itself is `Unavailable`, what ne
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -24,6 +25,7 @@ from github_banners.errors import (
     UnknownBanner,
     UnreadableMessage,
 )
+from github_banners.log_throttle import LogThrottle
 from github_banners.look import Look
 from github_banners.messages.shapes import (
     BatchedBanner,
@@ -174,6 +176,7 @@ class Storage:
 
     def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
         self._calls = _Calls(http, base_url=base_url, signer=signer, away=StorageUnavailable)
+        self._throttle = LogThrottle(time.monotonic)
 
     @property
     def is_available(self) -> bool:
@@ -197,7 +200,7 @@ class Storage:
         except UnreadableMessage as error:
             raise self._calls.unusable(f"what came was no answer: {error}") from error
 
-    async def keep_many(
+    async def store_many(
         self, banners: Sequence[BatchedBanner]
     ) -> list[StoreAnswer | BaseException]:
         """
@@ -214,9 +217,9 @@ class Storage:
                 "POST", "/banners/batch", batch.to_json(), expected=_NO_SUCH_CALL
             )
         except Rejected as error:
-            return await self._keep_each(banners, reason=str(error))
+            return await self._store_each(banners, reason=str(error))
         if answer.status_code in _NO_SUCH_CALL:
-            return await self._keep_each(banners, reason="it knows no batches")
+            return await self._store_each(banners, reason="it knows no batches")
         try:
             results = StoreResults.from_json(answer.content).results
         except UnreadableMessage as error:
@@ -228,10 +231,11 @@ class Storage:
             self._calls.is_available = False
         return outcomes
 
-    async def _keep_each(
+    async def _store_each(
         self, banners: Sequence[BatchedBanner], *, reason: str
     ) -> list[StoreAnswer | BaseException]:
-        _log.warning("storage.batch_refused", reason=reason, banners=len(banners))
+        if self._throttle.allows(reason):
+            _log.warning("storage.batch_refused", reason=reason, banners=len(banners))
 
         async def keep(banner: BatchedBanner) -> StoreAnswer:
             bind_trace(banner.traceparent)

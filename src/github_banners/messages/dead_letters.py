@@ -6,18 +6,21 @@ of. Decides nothing about what is given up.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import nlargest
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
-from github_banners.errors import Rejected
+from github_banners.errors import Rejected, Unavailable
+from github_banners.log_throttle import LogThrottle
 from github_banners.messages.events import DEAD_LETTERS, TOPIC, Record, RecordSender
-from github_banners.messages.kafka import broker_errors, record_of
+from github_banners.messages.kafka import broker_errors
 from github_banners.messages.producer import Producer
+from github_banners.messages.reading import RecordReader
 from github_banners.messages.source import leave
 from github_banners.messages.topics import partitions_of
 from github_banners.model import Clock, utc_now
@@ -26,13 +29,17 @@ REPLAYS = "banner-renderers.replays"
 """The group whose offsets say what was sent again."""
 
 REASON, FAILED_AT, REPLAYED = "reason", "failed_at", "replayed"
+ORIGINAL_SIZE = "original_size"
+"""Of the value in bytes; stands on a dead letter that holds only the first part of it."""
 ORIGIN = ("original_topic", "original_partition", "original_offset")
 _ADDED = {REASON, FAILED_AT, *ORIGIN}
 
 _MOST_REASON_CHARACTERS = 1000
+_MAX_FIRST_PART_BYTES = 64 * 1024
+_MAX_KEY_BYTES = 1024
 _REQUEST_TIMEOUT_MS = 5000
 _STEP_SECONDS = 10.0
-_WAIT_MS = 500
+_WAIT_SECONDS = 0.5
 _BATCH_SIZE = 100
 
 
@@ -65,15 +72,38 @@ async def to_dead_letters(
     """
     Give a message up: the same bytes, key and headers, and what happened to it.
 
+    Of one that the broker refuses as it is, the first part of the value is sent, then only the
+    place: what can't be kept whole must not hold up its partition.
+
     :raises BrokerUnavailable: as far as anybody knows, it is not among the dead letters
-    :raises Rejected: nor will it ever be
+    :raises Rejected: not even its place will ever be
     """
     origin = zip(ORIGIN, (record.topic, record.partition, record.offset), strict=True)
     told = [(REASON, reason[:_MOST_REASON_CHARACTERS]), *origin, (FAILED_AT, failed_at.isoformat())]
     added = tuple((name, str(value).encode(errors="replace")) for name, value in told)
-    await producer.send(
-        DEAD_LETTERS, key=record.key, value=record.value, headers=record.headers + added
-    )
+    refused: Exception | None = None
+    for part in _ever_less(record):
+        try:
+            await producer.send(
+                DEAD_LETTERS, key=part.key, value=part.value, headers=part.headers + added
+            )
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - what stumbles over a foreign record refuses it
+            refused = error
+        else:
+            return
+    raise Rejected(f"not even the place of a record: {refused}") from refused
+
+
+def _ever_less(record: Record) -> Iterator[Record]:
+    """Give a record whole, then with the first part of its value, then nothing but a short key."""
+    yield record
+    size = (ORIGINAL_SIZE, b"%d" % len(record.value))
+    first_part = record.value[:_MAX_FIRST_PART_BYTES]
+    yield replace(record, value=first_part, headers=(*record.headers, size))
+    key = record.key[:_MAX_KEY_BYTES] if record.key is not None else None
+    yield replace(record, key=key, value=b"", headers=(size,))
 
 
 async def list_dead_letters(brokers: Sequence[str], *, limit: int) -> list[DeadLetter]:
@@ -122,6 +152,8 @@ async def replay_dead_letters(
 
 
 async def _send_again(producer: Producer, record: Record, *, topic: str, now: datetime) -> bool:
+    if record.problem or record.header(ORIGINAL_SIZE):
+        return False
     own = tuple((name, value) for name, value in record.headers if name not in _ADDED)
     replayed = (REPLAYED, now.isoformat().encode())
     try:
@@ -136,6 +168,7 @@ class _Reader:
 
     def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
         self._consumer = consumer
+        self._reader = RecordReader(consumer, throttle=LogThrottle(time.monotonic))
         self._ends = ends
 
     async def rewind(self) -> dict[int, int]:
@@ -155,10 +188,7 @@ class _Reader:
         with broker_errors():
             async with asyncio.timeout(_STEP_SECONDS):
                 while size > 0 and await self._is_behind():
-                    found = await self._consumer.getmany(timeout_ms=_WAIT_MS, max_records=size)
-                    records = [
-                        record_of(taken) for all_taken in found.values() for taken in all_taken
-                    ]
+                    records = await self._reader.read(max_records=size, wait_seconds=_WAIT_SECONDS)
                     if old := [one for one in records if one.offset < self._end_of(one.partition)]:
                         return old
         return []

@@ -22,7 +22,11 @@ Lost: TypeAlias = Callable[[Collection[int]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A message at its place in a topic."""
+    """
+    A message at its place in a topic.
+
+    `problem` says why it can't be decoded, empty where it can; its value is then what is there of it.
+    """
 
     topic: str
     partition: int
@@ -31,6 +35,7 @@ class Record:
     value: bytes
     headers: Headers = ()
     timestamp_ms: int = 0
+    problem: str = ""
 
     def header(self, name: str) -> str:
         """Read a header; empty where there is none."""

@@ -6,6 +6,7 @@ begins where was committed. Decides nothing about records.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,10 @@ from aiokafka import (  # type: ignore[import-untyped]
 from aiokafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from github_banners.errors import BrokerUnavailable
+from github_banners.log_throttle import LogThrottle
 from github_banners.messages.events import GROUP, TOPIC, Lost, Record
-from github_banners.messages.kafka import broker_errors, record_of
+from github_banners.messages.kafka import broker_errors
+from github_banners.messages.reading import RecordReader
 
 _log = structlog.get_logger(__name__)
 
@@ -47,14 +50,17 @@ class Source:
         topic: str = TOPIC,
         group: str = GROUP,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._brokers = list(brokers)
         self._topic = topic
         self._group = group
         self._sleep = sleep
+        self._throttle = LogThrottle(monotonic)
         self._lost: Lost = _tell_nobody
         self._held: frozenset[int] = frozenset()
         self._consumer: AIOKafkaConsumer | None = None
+        self._reader: RecordReader | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._broken = 0
         self._was_available: bool | None = None
@@ -72,20 +78,20 @@ class Source:
         """
         Take what has come since; empty after a wait, which can be long while the group is arranged.
 
-        There is no await between aiokafka's answer and the caller: records that waited there could
-        be of a partition that is lost by then, and be committed past what its loss had forgotten.
+        A record that can't be decoded comes with its `problem`. There is no await between the
+        reader's answer and the caller, as there is none in it.
         """
         try:
-            consumer = self._consumer or await self._open()
-            _check_fetcher(consumer)
-            found = await consumer.getmany(timeout_ms=int(wait_seconds * 1000), max_records=most)
+            reader = self._reader or await self._open()
+            _check_fetcher(self._consumer)
+            records = await reader.read(max_records=most, wait_seconds=wait_seconds)
         except Exception as error:  # noqa: BLE001 - after any, records may have been skipped
             await self._begin_anew(error)
             return []
         self._tell_news(is_available=self.is_available)
-        if found:
+        if records:
             self._broken = 0
-        return [record_of(taken) for records in found.values() for taken in records]
+        return records
 
     def hold(self, partitions: Collection[int]) -> None:
         """Take nothing from these partitions, and again from all others."""
@@ -118,7 +124,7 @@ class Source:
         if self._leaving:
             await asyncio.wait(self._leaving)
 
-    async def _open(self) -> AIOKafkaConsumer:
+    async def _open(self) -> RecordReader:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._brokers,
             group_id=self._group,
@@ -138,8 +144,8 @@ class Source:
             raise
         # Only now: a start with a topic waits until it is there and its partitions are dealt out.
         consumer.subscribe([self._topic], listener=_Listener(self._lose, self._hold))
-        self._consumer = consumer
-        return consumer
+        self._consumer, self._reader = consumer, RecordReader(consumer, throttle=self._throttle)
+        return self._reader
 
     async def _begin_anew(self, error: Exception) -> None:
         """Wait for the next attempt; ever longer where there was a consumer: it disturbs others."""
@@ -153,7 +159,7 @@ class Source:
         await self._sleep(seconds)
 
     async def _leave(self) -> None:
-        consumer, self._consumer = self._consumer, None
+        consumer, self._consumer, self._reader = self._consumer, None, None
         if consumer is None:
             return
         # A task of its own: whoever called may be called off meanwhile.
@@ -163,6 +169,8 @@ class Source:
         await asyncio.shield(leaving)
 
     async def _lose(self, partitions: Collection[TopicPartition]) -> None:
+        if self._reader is not None:
+            self._reader.forget()
         if partitions:
             await self._lost({partition.partition for partition in partitions})
 
@@ -235,7 +243,7 @@ async def _end(*tasks: "asyncio.Task[Any]", seconds: float = 0.0) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _check_fetcher(consumer: AIOKafkaConsumer) -> None:
+def _check_fetcher(consumer: Any) -> None:
     """Raise what has ended the fetching: `getmany` would answer for ever that nothing has come."""
     fetching = consumer._fetcher.error_future
     if fetching.done():

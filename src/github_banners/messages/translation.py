@@ -17,7 +17,8 @@ from github_banners.messages.shapes import (
     Payload,
     PreviewAsk,
 )
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.messages.versions import believed_version
+from github_banners.model import Owner, Snapshot, Stats, microseconds
 
 _NO_ID = 0
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,11 +55,19 @@ def event_of(update: Update, *, produced_at: datetime) -> BannerEvent:
     )
 
 
-def update_of(event: BannerEvent) -> Update:
-    """Read what an event wants drawn; numbers without a date are as old as the event."""
-    snapshot = _snapshot_of(event.payload, version=event.version, fetched_at=event.happened_at)
-    path = event.payload.storage_path
-    return Update(path, snapshot, _look_of(event.payload), event.version)
+def update_of(event: BannerEvent, *, now: datetime) -> Update:
+    """
+    Read what an event wants drawn; numbers without a date are as old as the event.
+
+    Of version, date of the numbers and date of the event, the first that no wrong clock made is the
+    version. Where all are ahead of now, the version stays as it is: nobody will believe it.
+    """
+    dates = (event.payload.fetched_at, event.produced_at)
+    versions = [event.version, *(max(0, microseconds(date)) for date in dates if date is not None)]
+    believed = (version for version in versions if believed_version(version, now=now) is not None)
+    version = next(believed, event.version)
+    snapshot = _snapshot_of(event.payload, version=version, fetched_at=event.happened_at)
+    return Update(event.payload.storage_path, snapshot, _look_of(event.payload), version)
 
 
 def preview_ask_of(snapshot: Snapshot, look: Look, *, format: Format = Format.SVG) -> PreviewAsk:  # noqa: A002

@@ -45,7 +45,7 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
         http = await stack.enter_async_context(open_http(timeout=_CALL))
         signer = Signer(settings.signing_keys[0], service=Of.RENDERER, clock=clock)
         storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
-        batcher = Batcher(storage.keep_many)
+        batcher = Batcher(storage.store_many)
         stack.push_async_callback(batcher.close)
         producer = Producer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from github_banners.errors import BannersError, StorageUnavailable
+from github_banners.errors import Rejected, StorageUnavailable, Unavailable, UnreadableMessage
+from github_banners.log_throttle import LogThrottle
 from github_banners.messages.dead_letters import to_dead_letters
 from github_banners.messages.events import Record, RecordSender
 from github_banners.messages.offsets import Offsets
@@ -37,6 +38,8 @@ Handle: TypeAlias = Callable[[Update], Awaitable[None]]
 MOST_AT_ONCE = MAX_CALLS * MAX_BATCH_BANNERS
 """Enough for as many full batches as are in flight."""
 
+_MAX_SHOWN_KEY_BYTES = 64
+
 
 class Outcome(StrEnum):
     """What has become of an attempt."""
@@ -44,6 +47,7 @@ class Outcome(StrEnum):
     STORED = "stored"
     RETRIED = "retried"
     DEAD_LETTERED = "dead_lettered"
+    DROPPED = "dropped"
 
 
 @dataclass(eq=False, slots=True)
@@ -51,6 +55,7 @@ class Part:
     """A partition from its assignment to its loss: its offsets, and the tasks of its records."""
 
     offsets: Offsets = field(default_factory=Offsets)
+    unfinished_bytes: int = 0
     working: "set[asyncio.Task[None]]" = field(default_factory=set)
     waiting: "set[asyncio.Task[None]]" = field(default_factory=set)
     is_lost: bool = False
@@ -99,6 +104,7 @@ class Attempts:
         self._now = now
         self._sleep = sleep
         self._chance = chance
+        self._throttle = LogThrottle(clock)
         self._storage = Storage(clock)
         self._lines: Lines[_Work] = Lines()
         self._at_work = 0
@@ -111,6 +117,7 @@ class Attempts:
     def add(self, record: Record, part: Part) -> None:
         """Take a record in hand; `go_on` begins with it."""
         part.offsets.begin(record.offset)
+        part.unfinished_bytes += len(record.value)
         work = _Work(record, part)
         self._lines.put(work.line, work)
 
@@ -148,7 +155,9 @@ class Attempts:
     async def _attempt(self, work: _Work) -> None:
         bind_trace(work.record.header(TRACEPARENT))
         try:
-            update = parse_update(work.record.value)
+            if work.record.problem:
+                raise UnreadableMessage(work.record.problem)  # noqa: TRY301 - judged as the others
+            update = parse_update(work.record.value, now=self._now())
             await self._handle(update)
         except (Exception, asyncio.CancelledError) as error:
             if _is_called_off():
@@ -163,16 +172,14 @@ class Attempts:
     def _judge(self, work: _Work, error: BaseException) -> None:
         if isinstance(error, StorageUnavailable):
             self._storage.refuse()
-        reason = f"{type(error).__name__}: {error}"
         is_given_up = work.trouble.fail(now=self._clock(), accepted_at=self._storage.accepted_at)
         if is_given_up or is_hopeless(error):
-            self._spawn(work.part.working, self._give_up(work, reason))
+            self._spawn(work.part.working, self._give_up(work, error))
         elif not work.part.is_lost:
-            self._retry(work, reason)
+            self._retry(work, error)
 
-    def _retry(self, work: _Work, reason: str) -> None:
-        if work.trouble.failures == 1:
-            _log.warning("update.failed", reason=reason, **_place(work.record))
+    def _retry(self, work: _Work, error: BaseException) -> None:
+        self._warn("update.failed", error, work.record)
         self._note(Outcome.RETRIED)
         self._spawn(work.part.waiting, self._try_later(work))
 
@@ -181,26 +188,37 @@ class Attempts:
         self._lines.put(work.line, work)
         self.go_on()
 
-    async def _give_up(self, work: _Work, reason: str) -> None:
-        """Put a record among the dead letters, however long that takes."""
-        failures = 0
-        while not await self._is_buried(work.record, reason):
+    async def _give_up(self, work: _Work, error: BaseException) -> None:
+        """Put a record among the dead letters, however long that takes; drop what can't lie there."""
+        reason, failed_at, failures = _describe(error), self._now(), 0
+        while True:
+            try:
+                await to_dead_letters(
+                    self._producer, work.record, reason=reason, failed_at=failed_at
+                )
+            except Unavailable as refused:
+                self._warn("update.not_dead_lettered", refused, work.record)
+            except Rejected as refused:
+                _log.error("update.dropped", reason=reason, why=str(refused), **_place(work.record))
+                self._see_off(work, Outcome.DROPPED)
+                return
+            else:
+                break
             failures += 1
             await self._sleep(delay_seconds(failures, random=self._chance))
         self._see_off(work, Outcome.DEAD_LETTERED)
-        _log.warning("update.dead_lettered", reason=reason, **_place(work.record))
+        self._warn("update.dead_lettered", error, work.record)
 
-    async def _is_buried(self, record: Record, reason: str) -> bool:
-        try:
-            await to_dead_letters(self._producer, record, reason=reason, failed_at=self._now())
-        except BannersError as error:
-            _log.debug("update.not_dead_lettered", reason=str(error), **_place(record))
-            return False
-        return True
+    def _warn(self, event: str, error: BaseException, record: Record) -> None:
+        """Log a failure once for its key and kind, then once an hour; what is down concerns no key."""
+        key = None if isinstance(error, Unavailable) else record.key
+        if self._throttle.allows((event, type(error), key)):
+            _log.warning(event, reason=_describe(error), key=_to_text(record.key), **_place(record))
 
     def _see_off(self, work: _Work, outcome: Outcome) -> None:
         self._note(outcome)
         work.part.offsets.finish(work.record.offset)
+        work.part.unfinished_bytes -= len(work.record.value)
         self._finished()
 
     def _spawn(
@@ -221,6 +239,14 @@ def _is_called_off() -> bool:
     """Say whether somebody wants this task to end; else something in it was cancelled, and failed."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _to_text(key: bytes | None) -> str:
+    return (key or b"")[:_MAX_SHOWN_KEY_BYTES].decode(errors="replace")
 
 
 def _place(record: Record) -> dict[str, int]:

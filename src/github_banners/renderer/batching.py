@@ -76,8 +76,9 @@ class Batcher:
         return await picture.result
 
     async def close(self) -> None:
-        """Cancel the calls that are in flight, and send no more."""
-        self._waiting.clear()
+        """Cancel the calls that are in flight and what waits for one."""
+        while self._waiting:
+            self._waiting.popleft().result.cancel()
         await cancel([*self._calls, *([self._timer] if self._timer is not None else [])])
 
     def _check(self) -> None:
@@ -126,9 +127,9 @@ class Batcher:
             outcomes = await self._store_many([picture.banner for picture in pictures])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each is told
             outcomes = [error] * len(pictures)
-        stored = sum(isinstance(outcome, StoreAnswer) for outcome in outcomes)
-        failed = len(outcomes) - stored
-        _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
+        if stored := sum(isinstance(outcome, StoreAnswer) for outcome in outcomes):
+            failed = len(outcomes) - stored
+            _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
         for picture, outcome in zip(pictures, outcomes, strict=True):
             _set_outcome(picture.result, outcome)
 

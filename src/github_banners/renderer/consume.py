@@ -24,6 +24,9 @@ _log = structlog.get_logger(__name__)
 MOST_UNFINISHED = 1000
 """Of one partition; then nothing more is taken from it."""
 
+MAX_UNFINISHED_BYTES = 8 << 20
+"""Of one partition; a thousand usual events have half a megabyte."""
+
 _MOST_TAKEN = 200
 _TAKE_SECONDS = 0.2
 _COMMIT_SECONDS = 0.5
@@ -105,7 +108,11 @@ class Consumption:
         """Name the partitions to be held; while the storage is down, a few records are enough."""
         is_down = self._attempts.is_storage_down
         most = MOST_AT_ONCE if is_down else MOST_UNFINISHED - _MOST_TAKEN
-        return {n for n, part in self._parts.items() if part.offsets.unfinished > most}
+        return {
+            number
+            for number, part in self._parts.items()
+            if part.offsets.unfinished > most or part.unfinished_bytes > MAX_UNFINISHED_BYTES
+        }
 
     def _begin(self, record: Record) -> None:
         part = self._parts.setdefault(record.partition, Part())

@@ -6,6 +6,7 @@ job is handed over as it is.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeAlias
 
 from github_banners.errors import BannersError, Undrawable
@@ -21,13 +22,13 @@ Keep: TypeAlias = Callable[[StoreAsk], Awaitable[object]]
 """Stores a picture; returns when it lies there or a newer one does, raises when neither."""
 
 
-def parse_update(message: bytes) -> Update:
+def parse_update(message: bytes, *, now: datetime) -> Update:
     """
-    Decode an event.
+    Decode an event; what `now` is, says which versions can be believed.
 
     :raises UnreadableMessage: it is no event of the agreed shape
     """
-    return update_of(BannerEvent.from_json(message))
+    return update_of(BannerEvent.from_json(message), now=now)
 
 
 async def handle_update(update: Update, *, draw: Draw, store: Keep) -> None:

@@ -64,7 +64,7 @@ def node_id_of(kind: str, number: int) -> str:
 
 def account_number(node_id: str) -> int | None:
     """Read the number of an account out of its global id, new or old; None where there is none."""
-    prefix, _, packed = node_id.rpartition("_") if node_id[1:2] == "_" else ("", "", node_id)
+    prefix, _, packed = node_id.partition("_") if node_id[1:2] == "_" else ("", "", node_id)
     try:
         raw = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_")
         if prefix in {"U", "O"}:

@@ -43,8 +43,12 @@ def as_json(status: int, body: bytes, headers: Mapping[str, str]) -> Outgoing:
     return Outgoing(status, {**fixed, **headers}, body)
 
 
-def deliver_problem(error: BannersError) -> Outgoing:
-    """Build the response to a program: status, public sentence, and what a wrong input may be."""
+def deliver_problem(error: BannersError, *, unknown: Mapping[str, str] | None = None) -> Outgoing:
+    """
+    Build the response to a program: status, public sentence, and what a wrong input may be.
+
+    `unknown` are inputs that were probably misspelt, each with the one that was meant.
+    """
     problem: dict[str, Any] = {"error": error.sentence}
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
@@ -52,6 +56,8 @@ def deliver_problem(error: BannersError) -> Outgoing:
             problem["meant"] = error.meant
     if isinstance(error, UnreadableMessage):
         problem["reason"] = str(error)
+    if unknown:
+        problem["unknown"] = unknown
     headers = {"vary": "Accept", "cache-control": "no-store"}
     if isinstance(error, TooManyRequests | Unavailable):
         headers["retry-after"] = str(error.retry_after_seconds)

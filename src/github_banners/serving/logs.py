@@ -17,11 +17,11 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from github_banners.serving.terminal import escape_controls
 from github_banners.settings import LogFormat, LogLevel, Secret
 
 # Without a word boundary in front: in an escaped text a token can follow a letter, as in `\\nghp_`.
 _TOKEN = re.compile(r"gh[pousr]_[A-Za-z0-9_.]{4,}|github_pat_[A-Za-z0-9_]{4,}")
-_BREAKS_LINES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MASK = "***"
 _SHORTEST_SECRET = 4
 # Wire-level chatter says nothing that our own events do not. The pool warns of every attempt to
@@ -120,7 +120,7 @@ def _spellings(secret: str) -> set[str]:
 
 def _renderers(form: LogFormat) -> list[Processor]:
     if form is LogFormat.JSON:
-        return [structlog.processors.JSONRenderer()]
+        return [structlog.processors.JSONRenderer(), _escape_delete]
     logfmt = structlog.processors.LogfmtRenderer(
         key_order=["timestamp", "level", "event"], drop_missing=True
     )
@@ -129,7 +129,12 @@ def _renderers(form: LogFormat) -> list[Processor]:
 
 def _keep_on_one_line(logger: WrappedLogger, name: str, line: Any) -> str:
     """Escape what would break a line, or steer a terminal."""
-    return _BREAKS_LINES.sub(lambda found: ascii(found[0])[1:-1], line)
+    return escape_controls(line)
+
+
+def _escape_delete(logger: WrappedLogger, name: str, line: Any) -> str:
+    """Escape the one control character that JSON may hold as it is."""
+    return str(line).replace("\x7f", "\\u007f")
 
 
 _wrap: Processor = structlog.stdlib.ProcessorFormatter.wrap_for_formatter

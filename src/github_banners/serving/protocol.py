@@ -8,9 +8,11 @@ and the time that each may take.
 """
 
 import asyncio
+import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import httptools
 import msgspec
@@ -178,6 +180,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if not self._in_head:
             self._active_at = self._shared.now
+        if is_boundary and not data.isascii():
+            data = _encode_request_line(data)
         if self._unparsed or len(data) > _SLICE_BYTES:
             self._unparsed += data
             self._parse_unparsed()
@@ -363,3 +367,16 @@ class HttpProtocol(HttpToolsProtocol):
 def _has_one_host(headers: RawHeaders) -> bool:
     """Tell whether a request names its host as HTTP/1.1 wants it (RFC 9112, 3.2)."""
     return sum(name == b"host" for name, _ in headers) == 1
+
+
+def _encode_request_line(data: bytes) -> bytes:
+    """
+    Write a request line with raw UTF-8 as it should have come, percent-encoded.
+
+    Programs such as curl send what was typed. The parser refuses it, as it does what is no UTF-8.
+    """
+    line, end, rest = data.partition(b"\r\n")
+    try:
+        return quote(line.decode(), safe=string.printable).encode() + end + rest
+    except UnicodeDecodeError:
+        return data

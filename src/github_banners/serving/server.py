@@ -10,7 +10,6 @@ and at the end all that wait in the backlog, so that nobody is turned away.
 import asyncio
 import ctypes
 import errno
-import signal
 import socket
 import struct
 import sys
@@ -25,7 +24,9 @@ from starlette.types import ASGIApp
 
 from github_banners.errors import Misconfigured
 from github_banners.serving.cached import CachedResponses
+from github_banners.serving.event_loop import on_first_signal
 from github_banners.serving.protocol import Connections, HttpProtocol, Limits
+from github_banners.settings.addresses import to_netloc
 
 _log = structlog.get_logger(__name__)
 
@@ -37,32 +38,45 @@ _RESERVED_DESCRIPTORS = 200
 _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
 _ACCEPT_AGAIN_SECONDS = 0.5
+_MAX_RESPONSE_BYTES = 1 << 20
 _SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
 _SO_ATTACH_FILTER = 26
 _RETURN_ZERO = struct.pack("HBBI", 6, 0, 0, 0)  # one instruction of a packet filter: pass 0 bytes
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def open_listener(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
     """
-    Listen on a port; 0 picks a free one.
+    Listen on a port of an address; 0 picks a free one. `name` is the variable that has set it.
 
     :raises Misconfigured: it is taken, or not ours to take
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    # A port whose last connections are in TIME_WAIT is free.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setblocking(False)
+    listener = None
     try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        # A port whose last connections are in TIME_WAIT is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setblocking(False)
         listener.bind((host, port))
         listener.listen(_BACKLOG)
     except OSError as error:
-        listener.close()
+        if listener is not None:
+            listener.close()
+        reason = error.strerror or str(error)
         raise Misconfigured(
-            f"Can't listen on {host}:{port}: {error.strerror}. Set HOST and PORT to a free address."
+            f"Can't listen on {to_netloc(host, port)}: {reason}. {_advice(error, name)}"
         ) from error
     return listener
+
+
+def _advice(error: OSError, name: str) -> str:
+    """Say what to do about a port that can't be listened on."""
+    if error.errno == errno.EADDRINUSE:
+        return f"Set {name} to a free port, or stop what listens there."
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"Set {name} to a port above 1023."
+    return f"Set HOST and {name} to a free address of this machine."
 
 
 def port_number(listener: socket.socket) -> int:
@@ -271,14 +285,13 @@ async def wait_for_shutdown(
     *owned: asyncio.Task[None], stopping: asyncio.Task[None] | None = None
 ) -> None:
     """
-    Wait for SIGINT or SIGTERM, or for the end of `stopping`.
+    Wait for the first SIGINT or SIGTERM, also one that has come, or for the end of `stopping`.
 
     :raises RuntimeError: other work ended by itself; what it failed with is raised as it is
     """
     signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signalled.set)
+    on_first_signal(partial(loop.call_soon_threadsafe, signalled.set))
     ends: set[asyncio.Task[Any]] = {asyncio.create_task(signalled.wait(), name="signal")}
     if stopping is not None:
         ends.add(stopping)
@@ -294,27 +307,26 @@ async def wait_for_shutdown(
 async def wait_until_answering(listener: socket.socket, *servers: asyncio.Task[None]) -> None:
     """Wait until somebody answers on a socket; a server that fails before is raised."""
     host, port = listener.getsockname()[:2]
-    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    asking = asyncio.create_task(_request_health(address, port), name="wait until answering")
+    asking = asyncio.create_task(request_path(host, port, "/healthz"), name="wait until answering")
     done, _ = await asyncio.wait({asking, *servers}, return_when=asyncio.FIRST_COMPLETED)
     asking.cancel()
     for task in done:
         task.result()
 
 
-async def _request_health(host: str, port: int) -> None:
-    reader, writer = await asyncio.open_connection(host, port)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    await reader.read()
-    writer.close()
-    with suppress(ConnectionError):
-        await writer.wait_closed()
+async def request_path(host: str, port: int, path: str) -> bytes:
+    """
+    Request a path from whoever listens on an address of this machine; returns the whole response.
 
-
-def make_event_loop() -> asyncio.AbstractEventLoop:
-    """Make uvloop's event loop, which has no build for Windows, or the standard one there."""
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop  # noqa: PLC0415 - not on Windows
-
-    return uvloop.new_event_loop()
+    :raises OSError: nobody does, or the connection was lost
+    """
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        return await reader.read(_MAX_RESPONSE_BYTES)
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()

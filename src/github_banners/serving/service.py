@@ -43,7 +43,7 @@ async def serving(
         if metrics is None:
             app = WithMetrics(app, metrics=service.metrics.app)
         else:
-            metrics_server = listening(service.metrics.app, metrics)
+            metrics_server = listening(service.metrics.app, metrics, is_shared=is_shared)
             servers.append(await stack.enter_async_context(metrics_server))
         server = listening(app, listener, is_shared=is_shared, cached=service.cached)
         servers.append(await stack.enter_async_context(server))

@@ -1,15 +1,26 @@
 """
-The terminal, when a tool such as `make` stands between it and us.
+The terminal: what may be written to it, and whose it is when a tool such as `make` has started us.
 
 Ctrl-C signals every process of the terminal's group, and `make` then reports a failure however
 cleanly we ended. So we take the terminal for a group of our own, and give it back at the end.
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+# Control characters, breaks of lines, and format characters, which show text in another order or hide it.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+
+
+def escape_controls(text: str) -> str:
+    """Write what would break a line or steer a terminal as Python's `ascii` does."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ when the parent is gone, however it went, the workers read its end and stop.
 """
 
 import asyncio
-import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
@@ -81,7 +80,9 @@ async def _tell(worker: Process, first_line: bytes) -> None:
 async def _stop(worker: Process) -> None:
     if worker.returncode is not None:
         return
-    worker.send_signal(signal.SIGTERM)
+    # Not a signal: whoever stops us may have signalled it too, and a second one would end it at once.
+    if worker.stdin is not None:
+        worker.stdin.close()
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await worker.wait()

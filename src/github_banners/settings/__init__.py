@@ -18,23 +18,34 @@ import msgspec
 from msgspec import Meta
 
 from github_banners.errors import InvalidSettings
+from github_banners.settings.addresses import parse_address, to_netloc
+from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
 from github_banners.settings.readers import (
     READERS,
     Broker,
+    DatabaseHost,
+    ListenHost,
     Network,
     Origin,
+    Password,
     Secret,
     StorageUrl,
     Token,
     Url,
+    shown,
+    unquote,
 )
+from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
 
 __all__ = [
     "Broker",
+    "DatabaseHost",
+    "ListenHost",
     "LogFormat",
     "LogLevel",
     "Network",
     "Origin",
+    "Password",
     "Secret",
     "Service",
     "Settings",
@@ -42,8 +53,6 @@ __all__ = [
     "Token",
     "Url",
 ]
-
-_MOST_FILE_BYTES = 1 << 20
 
 
 class LogLevel(StrEnum):
@@ -72,6 +81,8 @@ class Service(StrEnum):
     MIGRATE = "migrate"
 
 
+MAX_PORT = 65535
+
 PORTS: Mapping[Service, int] = {Service.RENDERER: 8081, Service.STORAGE: 8082}
 """The usual ports, where they are not the one of `Settings`."""
 
@@ -81,20 +92,22 @@ NEEDED: Mapping[Service, tuple[str, ...]] = {
 }
 """What a service can't start without."""
 
-_WELL_KNOWN_SECRETS = {"1234", "your_secret_key"}
 _LOOPBACK_ONLY = "for this machine only"
+_SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
+_SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
+_ENUM_SYNONYMS = {"warn": "warning"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set; a variable's name is the field's in capitals."""
 
-    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    host: Annotated[ListenHost, Meta(description="address to listen on")] = ListenHost("127.0.0.1")
     port: Annotated[
-        int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")
+        int, Meta(ge=0, le=MAX_PORT, description="port to listen on; 0 takes a free one")
     ] = 8080
     metrics_port: Annotated[
         int | None,
-        Meta(ge=1, le=65535, description="port for `/metrics` alone; else it is on PORT"),
+        Meta(ge=1, le=MAX_PORT, description="port for `/metrics` alone; else it is on PORT"),
     ] = None
     public_url: Annotated[Url | None, Meta(description="address that READMEs use, if another")] = (
         None
@@ -117,6 +130,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=100_000, description="questions to GitHub and POSTs a second, per client"),
     ] = 10
+    max_banners_per_user: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="permanent banners that one user can have")
+    ] = 1000
     cache_ttl: Annotated[
         timedelta, Meta(description="how long memory is used before PostgreSQL is compared")
     ] = timedelta(minutes=5)
@@ -132,16 +148,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout: Annotated[
         timedelta, Meta(description="time for JSON clients and for questions to GitHub")
     ] = timedelta(seconds=10)
-    log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = (
+    log_level: Annotated[LogLevel, Meta(description="debug, info, warn, warning or error")] = (
         LogLevel.INFO
     )
-    log_format: Annotated[LogFormat, Meta(description="json or text")] = LogFormat.TEXT
+    log_format: Annotated[LogFormat, Meta(description="json or text")] = LogFormat.JSON
     db_host: Annotated[
-        str | None, Meta(description="PostgreSQL's host; without it `serve` brings its own server")
+        DatabaseHost | None,
+        Meta(description="PostgreSQL's host; without it `serve` brings its own server"),
     ] = None
-    pgport: Annotated[int, Meta(ge=1, le=65535, description="PostgreSQL's port")] = 5432
+    pgport: Annotated[int, Meta(ge=1, le=MAX_PORT, description="PostgreSQL's port")] = 5432
     postgres_user: Annotated[str, Meta(description="PostgreSQL's user")] = "postgres"
-    postgres_password: Annotated[Secret | None, Meta(description="PostgreSQL's password")] = None
+    postgres_password: Annotated[Password | None, Meta(description="PostgreSQL's password")] = None
     postgres_db: Annotated[str, Meta(description="PostgreSQL's database")] = "github_banners"
     data_dir: Annotated[
         Path | None, Meta(description="where the embedded PostgreSQL keeps its files")
@@ -172,26 +189,37 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         :raises InvalidSettings: with one problem for each wrong variable
         """
         problems: list[str] = []
-        chosen: dict[str, Any] = {"port": PORTS[service]} if service in PORTS else {}
+        values: dict[str, Any] = {"port": PORTS[service]} if service in PORTS else {}
         for name, hint in VARIABLES.items():
+            source = find_source(environment, name, may_be_file=is_secret(hint))
             try:
-                given = _given(environment, name, hint)
-                if given:
-                    chosen[name.lower()] = _read(given, hint)
+                text = raw_value(environment, source, may_be_file=is_secret(hint))
+                if text := text if hint is Password else unquote(text):
+                    values[name.lower()] = _read(text, hint)
             except (ValueError, OSError) as error:
-                problems.append(f"{name} {error}")
+                problems.append(f"{source} {error}")
         named = " ".join(problems)
-        problems += _contradictions(chosen)
+        problems += _contradictions(values)
         problems += [
             f"{name} is missing: {_description(name)}"
             for name in NEEDED.get(service, ())
-            if name.lower() not in chosen and name not in named
+            if name.lower() not in values and name not in named
         ]
         if service is not Service.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in named:
-            problems += _open_doors(chosen)
+            problems += _check_service_secrets(values)
         if problems:
             raise InvalidSettings(problems)
-        return cls(**chosen)
+        return cls(**values)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Return whether other machines may reach HOST; a name means this machine alone."""
+        return _is_reachable(self.host)
+
+    @property
+    def database_address(self) -> str:
+        """Say where PostgreSQL is, for messages."""
+        return to_netloc(self.db_host or "", self.pgport)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -201,7 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             self.services_secret_key,
             self.services_secret_key_previous,
         )
-        return (*self.github_tokens, *(one for one in single if one is not None))
+        return (*self.github_tokens, *(secret for secret in single if secret is not None))
 
     @property
     def signing_keys(self) -> tuple[Secret, ...]:
@@ -228,37 +256,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def find_warnings(
+    environment: Mapping[str, str], settings: Settings, *, service: Service
+) -> list[str]:
+    """Find what can be used and is probably not meant, a sentence each."""
+    warnings = []
+    password = settings.postgres_password
+    if password is not None and unquote(password.reveal()) != password.reveal():
+        warnings.append("POSTGRES_PASSWORD stands in quotes, which count as part of it")
+    warnings += [
+        f"{synonym} is not used beside {name}"
+        for name, synonym in SYNONYMS.items()
+        if is_set(environment, name) and is_set(environment, synonym)
+    ]
+    if service is not Service.ALL_IN_ONE and settings.is_reachable:
+        warnings += [
+            f"{name} has fewer than {RECOMMENDED_CHARACTERS} characters: {_SECRET_ADVICE}"
+            for name in _SERVICE_SECRETS
+            if (secret := getattr(settings, name.lower())) and is_short(secret.reveal())
+        ]
+    return warnings
+
+
 def is_secret(hint: object) -> bool:
     """Tell whether a variable of this type may also be given as a file."""
     kinds = (hint, *get_args(hint))
     return any(isinstance(kind, type) and issubclass(kind, Secret) for kind in kinds)
 
 
-def _given(environment: Mapping[str, str], name: str, hint: object) -> str:
-    given = environment.get(name, "").strip()
-    path = environment.get(f"{name}_FILE", "").strip() if is_secret(hint) else ""
-    if not path:
-        return given
-    if given:
-        raise ValueError(f"and {name}_FILE are both set: keep one")
-    try:
-        with Path(path).open(encoding="utf-8") as file:
-            return file.read(_MOST_FILE_BYTES).strip()
-    except (OSError, UnicodeDecodeError):
-        raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
-
-
-def _read(given: str, hint: Any) -> Any:
+def _read(text: str, hint: Any) -> Any:
+    if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
+        raise ValueError(
+            f"must not be {shown(text)}, which Kubernetes sets for a Service of that name:"
+            " set `enableServiceLinks: false` in the pod, or rename the Service"
+        )
     if hint in READERS:
-        return READERS[hint](given)
+        return READERS[hint](text)
     if get_origin(hint) is tuple:
-        member = READERS[get_args(hint)[0]]
-        return tuple(member(one.strip()) for one in re.split(r"[,\n]", given) if one.strip())
-    flat = given.lower() if isinstance(hint, type) and issubclass(hint, StrEnum) else given
+        read_member = READERS[get_args(hint)[0]]
+        members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
+        return tuple(read_member(member) for member in members if member)
+    flat = text
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        flat = _ENUM_SYNONYMS.get(text.lower(), text.lower())
     try:
         return msgspec.convert(flat, hint, strict=False)
     except msgspec.ValidationError:
-        raise ValueError(f"must be {_expectation(hint)}, not {given[:64]!r}") from None
+        raise ValueError(f"must be {_expectation(hint)}, not {shown(text)}") from None
 
 
 def _expectation(hint: Any) -> str:
@@ -271,31 +315,35 @@ def _expectation(hint: Any) -> str:
     return "a plain value"
 
 
-def _contradictions(chosen: Mapping[str, Any]) -> list[str]:
-    soft = chosen.get("soft_ttl", Settings.__struct_defaults__[_index("soft_ttl")])
-    hard = chosen.get("hard_ttl", Settings.__struct_defaults__[_index("hard_ttl")])
-    return [] if soft <= hard else ["SOFT_TTL must not be longer than HARD_TTL"]
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if _value(values, "soft_ttl") > _value(values, "hard_ttl"):
+        problems.append("SOFT_TTL must not be longer than HARD_TTL")
+    port = _value(values, "port")
+    if port and port == values.get("metrics_port"):
+        problems.append(f"METRICS_PORT must not be the same as PORT, {port}")
+    return problems
 
 
-def _open_doors(chosen: Mapping[str, Any]) -> list[str]:
-    """Complain of a service that others can reach without a secret, or with one that all know."""
-    secrets = [chosen.get(name) for name in ("services_secret_key", "services_secret_key_previous")]
-    is_known = any(
-        one is not None and one.reveal().lower() in _WELL_KNOWN_SECRETS for one in secrets
-    )
-    what = "is one that everybody knows" if is_known else "is missing"
-    host = chosen.get("host", Settings.__struct_defaults__[_index("host")])
-    if _is_loopback(host) or not (is_known or secrets[0] is None):
+def _check_service_secrets(values: Mapping[str, Any]) -> list[str]:
+    """Complain of a service that others can reach without a secret, or with one that can be guessed."""
+    host = _value(values, "host")
+    if not _is_reachable(host):
         return []
-    advice = "make one with `openssl rand -hex 32` or `make secrets`"
-    return [f"SERVICES_SECRET_KEY {what}, and {host} can be reached from elsewhere: {advice}"]
+    reason = f"and {host} can be reached from elsewhere: {_SECRET_ADVICE}"
+    problems = []
+    if values.get("services_secret_key") is None:
+        problems.append(f"SERVICES_SECRET_KEY is missing, {reason}")
+    for name in _SERVICE_SECRETS:
+        secret = values.get(name.lower())
+        if secret is not None and (weakness := find_weakness(secret.reveal())):
+            problems.append(f"{name} {weakness}, {reason}")
+    return problems
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _is_reachable(host: str) -> bool:
+    address = parse_address(host)
+    return address is not None and not ipaddress.ip_address(address).is_loopback
 
 
 def _description(name: str) -> str:
@@ -303,8 +351,10 @@ def _description(name: str) -> str:
     return str(field.type.__metadata__[0].description)
 
 
-def _index(name: str) -> int:
-    return Settings.__struct_fields__.index(name)
+def _value(values: Mapping[str, Any], name: str) -> Any:
+    """Return what is set, or the default."""
+    default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]
+    return values.get(name, default)
 
 
 def _quoted(value: object) -> str:

@@ -6,6 +6,7 @@ Errors are ValueErrors that end a sentence which begins with the variable's name
 
 import ipaddress
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,15 +15,28 @@ from urllib.parse import urlsplit
 
 import durationpy
 
+from github_banners.settings.addresses import parse_address
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Url = NewType("Url", str)
 Origin = NewType("Origin", str)
 StorageUrl = NewType("StorageUrl", str)
 Broker = NewType("Broker", str)
+ListenHost = NewType("ListenHost", str)
+DatabaseHost = NewType("DatabaseHost", str)
 
 _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
 _WRITTEN_OTHERWISE = re.compile(r"[^!-~]|[{}<>|\\^`\"]|/\.\.?(?:/|\Z)")
 _LONGEST = timedelta(days=366)
+_MAX_SHOWN_CHARACTERS = 64
+# Of Windows, word processors and web pages: byte order mark, zero-width space, word joiner.
+_INVISIBLE = "\ufeff\u200b\u2060"
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
+# https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+_BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+# What may be a secret that was put into the wrong variable.
+_MAYBE_SECRET = re.compile(r"@|gh[pousr]_|github_pat_")
 
 
 class Secret:
@@ -47,10 +61,38 @@ class Secret:
         return hash(self._text)
 
 
+class Password(Secret):
+    """A secret that may hold anything, quotes around it included."""
+
+    __slots__ = ()
+
+
 class Token(Secret):
     """A secret that travels in an HTTP header."""
 
     __slots__ = ()
+
+
+def strip(text: str) -> str:
+    """Remove what surrounds a value without being seen: blanks, a CR, a byte order mark."""
+    return text.strip().strip(_INVISIBLE).strip()
+
+
+def unquote(text: str) -> str:
+    """
+    Remove a pair of quotes around all of a value.
+
+    A shell and Docker Compose remove them; `docker run --env-file` and many others keep them.
+    """
+    is_quoted = len(text) >= 2 and _QUOTES.get(text[0]) == text[-1]
+    inner = text[1:-1]
+    return strip(inner) if is_quoted and text[-1] not in inner else text
+
+
+def shown(text: str) -> str:
+    """Quote a wrong value for a message, unless it may be a secret."""
+    is_maybe_secret = _MAYBE_SECRET.search(text) is not None
+    return "what may be a secret" if is_maybe_secret else repr(text[:_MAX_SHOWN_CHARACTERS])
 
 
 def _read_duration(given: str) -> timedelta:
@@ -61,10 +103,10 @@ def _read_duration(given: str) -> timedelta:
         duration: timedelta = durationpy.from_str(given)
     except (ValueError, OverflowError, durationpy.DurationError):
         raise ValueError(
-            f"must be a duration such as 10s, 5m or 1h30m, not {given[:64]!r}"
+            f"must be a duration such as 10s, 5m or 1h30m, not {shown(given)}"
         ) from None
     if not timedelta(0) < duration <= _LONGEST:
-        raise ValueError(f"must be longer than 0s and at most a year, not {given[:64]!r}")
+        raise ValueError(f"must be longer than 0s and at most a year, not {shown(given)}")
     return duration
 
 
@@ -91,14 +133,19 @@ def _read_origin(given: str) -> Origin:
     if bare is not None and not bare.path:
         return Origin(bare.geturl())
     if flat != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", flat) is None:
-        raise ValueError(f"must be *, hosts or origins separated by commas, not {given[:64]!r}")
+        raise ValueError(f"must be *, hosts or origins separated by commas, not {shown(given)}")
     return Origin(flat)
 
 
 def _read_storage_url(given: str) -> StorageUrl:
-    parts = urlsplit(given)
-    if parts.scheme != "file" or parts.netloc or not parts.path.startswith("/"):
-        raise ValueError(f"must be an address such as file:///var/lib/banners, not {given[:64]!r}")
+    try:
+        parts = urlsplit(given)
+    except ValueError:
+        parts = urlsplit("")
+    is_local = parts.scheme == "file" and parts.netloc in {"", "localhost"}
+    is_plain = not (parts.query or parts.fragment or "%00" in parts.path)
+    if not (is_local and is_plain and parts.path.startswith("/")):
+        raise ValueError(f"must be an address such as file:///var/lib/banners, not {shown(given)}")
     return StorageUrl(given)
 
 
@@ -107,7 +154,7 @@ def _read_network(given: str) -> Network:
         return ipaddress.ip_network(given, strict=False)
     except ValueError:
         raise ValueError(
-            f"must be addresses or networks such as 10.0.0.0/8, not {given[:64]!r}"
+            f"must be addresses or networks such as 10.0.0.0/8, not {shown(given)}"
         ) from None
 
 
@@ -115,7 +162,7 @@ def _read_broker(given: str) -> Broker:
     host, _, port = given.rpartition(":")
     is_port = port.isascii() and port.isdecimal() and 0 < int(port) <= 65535
     if not is_port or re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:]+\]", host, re.ASCII) is None:
-        raise ValueError(f"must be addresses such as kafka:9092, not {given[:64]!r}")
+        raise ValueError(f"must be addresses such as kafka:9092, not {shown(given)}")
     return Broker(given)
 
 
@@ -123,18 +170,59 @@ def _read_path(given: str) -> Path:
     try:
         return Path(given).expanduser().absolute()
     except RuntimeError:
-        raise ValueError(f"must be a path, and nobody has the home of {given[:64]!r}") from None
+        raise ValueError(f"must be a path, and nobody has the home of {shown(given)}") from None
 
 
 def _read_token(given: str) -> Token:
-    if not given.isascii() or any(c.isspace() or not c.isprintable() for c in given):
-        raise ValueError("holds a character that no token can have")
+    if _BEARER_TOKEN.fullmatch(given) is None:
+        raise ValueError(
+            "holds a character that no token can have: give tokens alone, separated by commas"
+        )
     return Token(given)
+
+
+def _read_password(given: str) -> Password:
+    return Password(_read_line(given))
+
+
+def _read_secret(given: str) -> Secret:
+    return Secret(_read_line(given))
+
+
+def _read_line(given: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in given):
+        raise ValueError("must be one line without control characters")
+    return given
+
+
+def _read_listen_host(given: str) -> ListenHost:
+    address = parse_address(given)
+    if address is None and _HOST_NAME.fullmatch(given) is None:
+        raise ValueError(
+            f"must be an address to listen on, such as 127.0.0.1 or ::, not {shown(given)};"
+            " the port stands in PORT"
+        )
+    return ListenHost(address or given)
+
+
+def _read_database_host(given: str) -> DatabaseHost:
+    if "://" in given or "@" in given:
+        raise ValueError(
+            "must be a host such as db.example.com: put the other parts of the address into PGPORT,"
+            " POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB"
+        )
+    if re.fullmatch(r"[^:,/]+:\d+|\[.*\]:\d+", given):
+        raise ValueError(f"must be a host without a port, not {shown(given)}: set PGPORT")
+    return DatabaseHost(parse_address(given) or _read_line(given))
 
 
 READERS: dict[Any, Callable[[str], Any]] = {
     timedelta: _read_duration,
-    Secret: Secret,
+    str: _read_line,
+    ListenHost: _read_listen_host,
+    DatabaseHost: _read_database_host,
+    Secret: _read_secret,
+    Password: _read_password,
     Token: _read_token,
     Url: _read_url,
     Origin: _read_origin,

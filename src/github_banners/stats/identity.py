@@ -5,10 +5,11 @@ An owner seen before is asked for by id, so that a rename is followed; the name 
 somebody else may hold it by now.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from github_banners.errors import UnknownUser
-from github_banners.model import Owner, Portfolio, Snapshot
+from github_banners.errors import BannersError, UnknownUser
+from github_banners.model import Owner, Portfolio, Snapshot, Stats
 
 
 class Asks(Protocol):
@@ -17,8 +18,21 @@ class Asks(Protocol):
     async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
         """Ask about the present holder of a login; `is_known` if it has, or had, a holder here."""
 
-    async def fetch_again(self, owner: Owner) -> Portfolio:
-        """Ask about an owner seen before."""
+    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
+        """Ask about an owner seen before; a steep fall from `previous` numbers is confirmed first."""
+
+
+class AsksMany(Protocol):
+    """What is needed of GitHub where nobody waits."""
+
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
+        """
+        Ask about owners seen before; each gets an answer or its own error, in their order.
+
+        `previous` are the numbers known so far, by owner's id: a steep fall is confirmed first.
+        """
 
 
 async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[Portfolio]:
@@ -34,7 +48,7 @@ async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[
     if known.owner.login.lower() != login.lower():
         return await _ask_former(github, login, known)
     try:
-        followed = await github.fetch_again(known.owner)
+        followed = await github.fetch_again(known.owner, previous=known.stats)
     except UnknownUser:
         return [await github.fetch(login, is_known=True)]
     if followed.owner.login.lower() == login.lower():
@@ -50,4 +64,4 @@ async def _ask_former(github: Asks, login: str, known: Snapshot) -> list[Portfol
     try:
         return [await github.fetch(login, is_known=True)]
     except UnknownUser:
-        return [await github.fetch_again(known.owner)]
+        return [await github.fetch_again(known.owner, previous=known.stats)]

@@ -19,6 +19,9 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 _NAMES_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
+_REFUSAL_BYTES = 600
+# Two for each that comes: what has expired goes faster than new ones come.
+_DROPPED_AT_ONCE = 2
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +40,11 @@ class _Holder(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """A failure that is remembered for a short while, so that nobody hammers at GitHub."""
+    """
+    A failure that is remembered for a short while, so that nobody hammers at GitHub.
+
+    `error` is a copy that is never raised, so that it holds no frames: 200 bytes and not 20 KB.
+    """
 
     error: BannersError
     until: datetime
@@ -52,7 +59,7 @@ class Known:
         self._clock = clock
         self._entries: Memory[int, _Entry] = Memory(limit_bytes, bytes_of=_entry_bytes)
         self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda *_: 0)
-        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=lambda *_: 0)
+        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=_refusal_bytes)
 
     def get(self, owner_id: int) -> Snapshot | None:
         """Give the last numbers of an owner, however old."""
@@ -88,16 +95,23 @@ class Known:
         self._holders.put(name.lower(), _Holder(owner_id, asked_at))
 
     def refuse(self, subject: str | int, error: BannersError, *, during: timedelta) -> None:
-        """Remember a failure for a while."""
-        self._refusals.put(subject, _Refusal(error, self._clock() + during))
+        """Remember a failure for a while, in the place of some whose time is over."""
+        for _ in range(_DROPPED_AT_ONCE):
+            oldest = self._refusals.oldest()
+            if oldest is None or oldest[1].until > self._clock():
+                break
+            self._refusals.drop(oldest[0])
+        self._refusals.put(subject, _Refusal(error.copy(), self._clock() + during))
 
     def refusal(self, subject: str | int) -> BannersError | None:
-        """Give the failure that is remembered of a subject."""
+        """Return a fresh copy of the failure that is remembered of a subject, to be raised."""
         refusal = self._refusals.get(subject)
-        if refusal is None or refusal.until <= self._clock():
+        if refusal is None:
             return None
-        # A raised exception collects the tracebacks of all who raise it.
-        return refusal.error.with_traceback(None)
+        if refusal.until <= self._clock():
+            self._refusals.drop(subject)
+            return None
+        return refusal.error.copy()
 
     def is_settled(self, snapshot: Snapshot) -> bool:
         """Tell whether neither PostgreSQL nor GitHub need be asked about an owner."""
@@ -134,3 +148,7 @@ class Known:
 
 def _entry_bytes(_: int, entry: _Entry) -> int:
     return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)
+
+
+def _refusal_bytes(_: str | int, refusal: _Refusal) -> int:
+    return _REFUSAL_BYTES + sum(len(str(part)) for part in refusal.error.args)

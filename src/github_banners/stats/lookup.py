@@ -6,12 +6,13 @@ processes; it goes on when they give up, and serves the next request. Nothing he
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 from weakref import WeakSet
 
 import structlog
@@ -27,37 +28,28 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.model import Clock, Portfolio, Snapshot, microseconds
+from github_banners.log_throttle import LogThrottle
+from github_banners.model import Clock, Portfolio, Snapshot, Stats, microseconds
+from github_banners.stats.charge import Charge, charge_pages, for_nothing
 from github_banners.stats.counting import count
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls, later
-from github_banners.stats.identity import Asks, ask_by_name
+from github_banners.stats.identity import Asks, AsksMany, ask_by_name
 from github_banners.stats.known import Known
 from github_banners.stats.saving import Saving
+from github_banners.stats.stale import COLLECT_SECONDS, Refreshed, StaleRefresher
 from github_banners.stats.trust import Trust
-from github_banners.stats.turns import Turns
+from github_banners.stats.turns import Turn, Turns
 
 _log = structlog.get_logger(__name__)
 
 Ask: TypeAlias = Callable[[], Awaitable[Snapshot]]
 
 
-class Charge(Protocol):
-    """Counts questions to GitHub against whoever causes them."""
-
-    def __call__(self, *, owed: int = 0) -> None:
-        """
-        Count one that is to be asked, or so many that had to be asked besides.
-
-        :raises TooManyRequests: none may be asked now; what is owed is never refused
-        """
-
-
 _UNKNOWN_FOR = timedelta(seconds=60)
 _FAILED_FOR = timedelta(seconds=2)
 _GONE_FOR = timedelta(minutes=5)
 _SAVE_SECONDS = 5.0
-_PAGE_SIZE = 100  # repositories; each hundred more is a question more
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +69,31 @@ class Lookup:
         *,
         database: Database,
         github: Asks,
+        batch: AsksMany,
         ttls: Ttls,
         clock: Clock,
         trust: Trust | None = None,
         memory_bytes: int = 64 << 20,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        collect_seconds: float = COLLECT_SECONDS,
     ) -> None:
         self._database = database
         self._github = github
         self._clock = clock
         trust = trust or Trust(clock=clock)
         self._known = Known(ttls=ttls, trust=trust, clock=clock, limit_bytes=memory_bytes)
+        self._throttle = LogThrottle(time.monotonic)
         self._flights: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._late: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
         self._saving = Saving(database=database, clock=clock, note=self._known.note)
         self._turns = Turns(database=database, clock=clock, sleep=sleep)
+        self._stale = StaleRefresher(
+            batch,
+            turns=self._turns,
+            finish=self._finish_batch,
+            clock=clock,
+            collect_seconds=collect_seconds,
+        )
 
     async def by_login(self, login: str, *, deadline: Deadline, charge: Charge) -> Answer:
         """
@@ -110,7 +112,9 @@ class Lookup:
         if known is not None and known.owner.login.lower() == key:
             subject = known.owner.id
         ask = partial(self._ask_by_name, login, known, charge)
-        return await self._answer(subject, ask, known, name=login, deadline=deadline, charge=charge)
+        return await self._answer(
+            subject, ask, known, name=login, deadline=deadline, charge=charge, is_by_login=True
+        )
 
     async def by_owner(self, known: Snapshot, *, deadline: Deadline, charge: Charge) -> Answer:
         """Find newer numbers of an owner whose last ones are given; those are the answer otherwise."""
@@ -143,13 +147,13 @@ class Lookup:
         """
         owner_id = snapshot.owner.id
         read = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
-        again = partial(self._ask_by_id, snapshot, _for_nothing)
-        ask = partial(self._ask_in_turn, snapshot, again, may_wait=False)
+        again = partial(self._ask_by_id, snapshot, for_nothing)
+        ask = partial(self._ask_in_turn, snapshot, again)
         for _ in range(2):
             await self._saving.wait(owner_id, seconds=deadline.grant(_SAVE_SECONDS))
             if await self._database.ask(read, within_seconds=deadline.grant_database()):
                 return
-            flight = self._flight(owner_id, ask, _for_nothing)
+            flight = self._flight(owner_id, ask, for_nothing)
             await self._wait(flight, snapshot.owner.login, deadline)
         raise DatabaseUnavailable
 
@@ -160,6 +164,7 @@ class Lookup:
             flight.cancel()
         if flights:
             await asyncio.wait(flights, timeout=seconds)
+        await self._stale.close()
         await self._saving.close(seconds=seconds)
 
     async def _known_by_login(self, key: str, deadline: Deadline) -> Snapshot | None:
@@ -201,6 +206,7 @@ class Lookup:
         name: str,
         deadline: Deadline,
         charge: Charge,
+        is_by_login: bool = False,
     ) -> Answer:
         freshness = Freshness.HARD_STALE
         if known is not None:
@@ -208,8 +214,12 @@ class Lookup:
         if known is not None and freshness is Freshness.FRESH:
             return self._as_answer(known)
         if known is not None and subject == known.owner.id:
-            may_wait = freshness is Freshness.SOFT_STALE
-            ask = partial(self._ask_in_turn, known, ask, may_wait=may_wait)
+            if freshness is Freshness.SOFT_STALE:
+                ask = partial(
+                    self._ask_in_batch, known, charge, login=name if is_by_login else None
+                )
+            else:
+                ask = partial(self._ask_in_turn, known, ask)
         try:
             flight = self._flight(subject, ask, charge)
             # Who has old numbers need not wait for a question that others have waited for in vain.
@@ -262,23 +272,71 @@ class Lookup:
         elif isinstance(error, BannersError):
             self._known.refuse(subject, error, during=_FAILED_FOR)
         elif error is not None:
-            _log.error("lookup.flight_failed", subject=subject, exc_info=error)
+            # What we did not foresee must not be asked again with every request either.
+            self._known.refuse(subject, GitHubUnavailable(), during=_FAILED_FOR)
+            if self._throttle.allows((subject, type(error))):
+                _log.error("lookup.flight_failed", subject=subject, exc_info=error)
 
-    async def _ask_in_turn(self, known: Snapshot, ask: Ask, *, may_wait: bool) -> Snapshot:
-        """Ask about an owner, unless another process has asked or, if it `may_wait`, is asking."""
-        owner_id, looked_at = known.owner.id, self._clock()
+    async def _ask_in_turn(self, known: Snapshot, ask: Ask) -> Snapshot:
+        """Ask about an owner, unless another process has asked."""
+        looked_at = self._clock()
         turn = await self._turns.take(known)
         if turn.newer is not None:
             return self._known.note(turn.newer, compared_at=looked_at)
-        if turn.is_taken and may_wait:
-            return known
         try:
             return await ask()
         finally:
-            # What is saved ends the turn by itself.
-            if turn.leased_until is not None and not self._saving.is_under_way(owner_id):
-                end = self._turns.give_back(owner_id, leased_until=turn.leased_until)
-                self._saving.begin(owner_id, end)
+            self._end_turn(known.owner.id, turn)
+
+    def _end_turn(self, owner_id: int, turn: Turn) -> None:
+        # What is saved ends the turn by itself.
+        if turn.leased_until is not None and not self._saving.is_under_way(owner_id):
+            end = self._turns.give_back(owner_id, leased_until=turn.leased_until)
+            self._saving.begin([owner_id], end)
+
+    async def _ask_in_batch(
+        self, known: Snapshot, charge: Charge, *, login: str | None
+    ) -> Snapshot:
+        """Ask about an owner together with others, and then for who holds a login it gave up."""
+        snapshot = await self._stale.refresh(known)
+        charge_pages(snapshot.stats.total_repos, charge)
+        has_login = not snapshot.is_gone and snapshot.owner.login.lower() == (login or "").lower()
+        if login is None or has_login:
+            return snapshot
+        try:
+            portfolio = await self._github.fetch(login, is_known=True)
+        except UnknownUser:
+            if snapshot.is_gone:
+                raise
+            return snapshot
+        holder = self._keep(portfolio, known, charge)
+        self._known.note_name(login, holder.owner.id, asked_at=holder.fetched_at)
+        return holder
+
+    def _finish_batch(self, refreshed: Sequence[Refreshed]) -> list[Snapshot | BannersError]:
+        """Remember what came of a batch, and save it in one transaction."""
+        results: list[Snapshot | BannersError] = []
+        answers: list[tuple[Portfolio, Stats]] = []
+        for item in refreshed:
+            match item.answer:
+                case Portfolio() as portfolio:
+                    stats = count(portfolio.repositories)
+                    answers.append((portfolio, stats))
+                    results.append(self._remember(portfolio, stats, item.known))
+                case UnknownUser():
+                    results.append(self._bury(item.known))
+                case BannersError() as error:
+                    results.append(error)
+                case None if item.turn.newer is not None:
+                    newer = self._known.note(item.turn.newer, compared_at=item.looked_at)
+                    results.append(newer)
+                case None:
+                    results.append(item.known)
+        if answers:
+            self._saving.keep(answers)
+        for item in refreshed:
+            self._end_turn(item.known.owner.id, item.turn)
+        return results
 
     async def _ask_by_name(self, login: str, known: Snapshot | None, charge: Charge) -> Snapshot:
         try:
@@ -293,19 +351,23 @@ class Lookup:
 
     async def _ask_by_id(self, known: Snapshot, charge: Charge) -> Snapshot:
         try:
-            return self._keep(await self._github.fetch_again(known.owner), known, charge)
+            portfolio = await self._github.fetch_again(known.owner, previous=known.stats)
+            return self._keep(portfolio, known, charge)
         except UnknownUser:
             return self._bury(known)
 
     def _keep(self, portfolio: Portfolio, known: Snapshot | None, charge: Charge) -> Snapshot:
         """Remember an answer, charge what it took besides, and save it without waiting."""
-        if more := max(0, len(portfolio.repositories) - 1) // _PAGE_SIZE:
-            charge(owed=more)
+        charge_pages(len(portfolio.repositories), charge)
         stats = count(portfolio.repositories)
+        snapshot = self._remember(portfolio, stats, known)
+        self._saving.keep([(portfolio, stats)])
+        return snapshot
+
+    def _remember(self, portfolio: Portfolio, stats: Stats, known: Snapshot | None) -> Snapshot:
         snapshot = Snapshot(portfolio.owner, stats, portfolio.fetched_at)
         snapshot = replace(snapshot, version=_version(snapshot, known))
         self._known.note(snapshot)
-        self._saving.keep(portfolio, stats)
         return snapshot
 
     def _bury(self, known: Snapshot) -> Snapshot:
@@ -315,10 +377,6 @@ class Lookup:
         self._known.refuse(known.owner.id, UnknownUser(known.owner.login), during=_GONE_FOR)
         self._saving.bury(known.owner.id)
         return gone
-
-
-def _for_nothing(*, owed: int = 0) -> None:
-    pass
 
 
 async def _run(ask: Ask) -> Snapshot:

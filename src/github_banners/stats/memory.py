@@ -41,6 +41,10 @@ class Memory(Generic[K, V]):
         while self.used_bytes > self._limit_bytes:
             self.used_bytes -= self._bytes_of(*self._entries.popitem(last=False)) + ENTRY_BYTES
 
+    def oldest(self) -> tuple[K, V] | None:
+        """Return the entry that was used longest ago."""
+        return next(iter(self._entries.items()), None)
+
     def drop(self, key: K) -> None:
         """Forget an entry, if it is there."""
         entry = self._entries.pop(key, None)

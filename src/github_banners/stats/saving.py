@@ -5,15 +5,19 @@ What can't be saved is not lost: it lies in memory, and is saved when it must be
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
 import structlog
 
 from github_banners.database import users
+from github_banners.database.batches import save_separately
 from github_banners.database.connect import Database
+from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
+from github_banners.log_throttle import LogThrottle
 from github_banners.model import Clock, Portfolio, Snapshot, Stats
 
 _log = structlog.get_logger(__name__)
@@ -28,25 +32,26 @@ class Saving:
         self._database = database
         self._clock = clock
         self._note = note
+        self._throttle = LogThrottle(time.monotonic)
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def is_under_way(self, owner_id: int) -> bool:
         """Tell whether something about an owner is being saved."""
         return owner_id in self._tasks
 
-    def keep(self, portfolio: Portfolio, stats: Stats) -> None:
-        """Save an answer."""
-        self.begin(portfolio.owner.id, self._upsert(portfolio, stats))
+    def keep(self, answers: Sequence[tuple[Portfolio, Stats]]) -> None:
+        """Save answers together; those that can't be saved fail alone."""
+        self.begin([portfolio.owner.id for portfolio, _ in answers], self._upsert(answers))
 
     def bury(self, owner_id: int) -> None:
         """Save that GitHub no longer knows an owner."""
-        self.begin(owner_id, self._mark_gone(owner_id))
+        self.begin([owner_id], self._mark_gone(owner_id))
 
-    def begin(self, owner_id: int, work: Coroutine[Any, Any, None]) -> None:
-        """Do something to an owner's row in a task of its own."""
-        task = asyncio.create_task(work, name=f"save {owner_id}")
-        self._tasks[owner_id] = task
-        task.add_done_callback(partial(self._end, owner_id))
+    def begin(self, owner_ids: Sequence[int], work: Coroutine[Any, Any, None]) -> None:
+        """Do something to owners' rows in a task of its own."""
+        task = asyncio.create_task(work, name=f"save {owner_ids}")
+        self._tasks |= dict.fromkeys(owner_ids, task)
+        task.add_done_callback(partial(self._end, owner_ids))
 
     async def wait(self, owner_id: int, *, seconds: float) -> None:
         """Wait for what is being saved about an owner, so long and no longer."""
@@ -56,15 +61,18 @@ class Saving:
     async def close(self, *, seconds: float) -> None:
         """Give what is being saved `seconds` to finish."""
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=seconds)
+            _, late = await asyncio.wait(set(self._tasks.values()), timeout=seconds)
             for task in late:
                 task.cancel()
 
-    async def _upsert(self, portfolio: Portfolio, stats: Stats) -> None:
-        async with self._database.transaction() as connection:
-            saved = await users.upsert_portfolios(
-                connection, [(portfolio, stats)], now=self._clock()
-            )
+    async def _upsert(self, answers: Sequence[tuple[Portfolio, Stats]]) -> None:
+        saved: list[Snapshot] = []
+
+        async def upsert(connection: Connection, part: Sequence[tuple[Portfolio, Stats]]) -> None:
+            saved.extend(await users.upsert_portfolios(connection, part, now=self._clock()))
+
+        for (portfolio, _), error in await save_separately(self._database, answers, upsert):
+            self._log([portfolio.owner.id], error)
         for snapshot in saved:
             self._note(snapshot)
 
@@ -73,11 +81,18 @@ class Saving:
             now = self._clock()
             await users.mark_gone(connection, owner_id, asked_at=now, now=now)
 
-    def _end(self, owner_id: int, task: asyncio.Task[None]) -> None:
-        if self._tasks.get(owner_id) is task:
-            del self._tasks[owner_id]
+    def _end(self, owner_ids: Sequence[int], task: asyncio.Task[None]) -> None:
+        for owner_id in owner_ids:
+            if self._tasks.get(owner_id) is task:
+                del self._tasks[owner_id]
         error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log(owner_ids, error)
+
+    def _log(self, owner_ids: Sequence[int], error: BaseException) -> None:
+        if not self._throttle.allows((owner_ids[0], type(error))):
+            return
         if isinstance(error, DatabaseUnavailable):
-            _log.warning("saving.failed", owner=owner_id)
-        elif error is not None:
-            _log.error("saving.broken", owner=owner_id, exc_info=error)
+            _log.warning("saving.failed", owners=owner_ids, reason=str(error))
+        else:
+            _log.error("saving.broken", owners=owner_ids, exc_info=error)

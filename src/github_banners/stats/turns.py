@@ -6,7 +6,7 @@ PostgreSQL everybody asks: a question too many is better than none. Nothing here
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -35,6 +35,11 @@ class Turn:
     is_taken: bool = False
     leased_until: datetime | None = None
 
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether GitHub is to be asked by us."""
+        return self.newer is None and not self.is_taken
+
 
 class Turns:
     """Takes the turn of asking about one owner, and gives it back; `sleep` takes seconds."""
@@ -59,6 +64,14 @@ class Turns:
             await self._sleep(_PAUSE_SECONDS)
             turn = await self._try(known)
         return turn
+
+    async def take_many(self, known: Sequence[Snapshot]) -> dict[int, Turn]:
+        """Take the turns of several owners, by their ids; one that is taken is not waited for."""
+        lease = partial(_lease_many, known=known, now=self._clock())
+        try:
+            return await self._database.ask(lease, within_seconds=DATABASE_SECONDS)
+        except DatabaseUnavailable:
+            return {snapshot.owner.id: Turn() for snapshot in known}
 
     async def give_back(self, owner_id: int, *, leased_until: datetime) -> None:
         """
@@ -85,3 +98,16 @@ async def _lease(connection: Connection, *, known: Snapshot, now: datetime) -> T
     if kept is None:
         return Turn()
     return Turn(newer=kept) if kept.fetched_at > asked_at else Turn(is_taken=True)
+
+
+async def _lease_many(
+    connection: Connection, *, known: Sequence[Snapshot], now: datetime
+) -> dict[int, Turn]:
+    asked_at = {snapshot.owner.id: snapshot.fetched_at for snapshot in known}
+    leased = await queue.lease_users(connection, asked_at, now=now, lease=_LEASE)
+    turns = {owner_id: Turn(leased_until=now + _LEASE) for owner_id in leased}
+    others = [owner_id for owner_id in asked_at if owner_id not in leased]
+    for stored in await users.select_snapshots(connection, others, now=now):
+        is_newer = stored.fetched_at > asked_at[stored.owner.id]
+        turns[stored.owner.id] = Turn(newer=stored) if is_newer else Turn(is_taken=True)
+    return {owner_id: turns.get(owner_id, Turn()) for owner_id in asked_at}

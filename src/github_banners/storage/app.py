@@ -28,7 +28,7 @@ async def open_storage(
     settings: Settings, *, default_url: str, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
     """Open the storage; pictures are kept at `default_url` unless a setting says otherwise."""
-    store = open_store(settings.banners_storage_url or default_url)
+    store = open_store(settings.banners_storage_url or default_url, clock=clock)
     metrics = Metrics()
     count = metrics.counter(
         "stored_total",

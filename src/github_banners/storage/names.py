@@ -1,12 +1,9 @@
 """What a banner's path may be, and the file, address and media type that follow from it: pure."""
 
-import re
-
 from github_banners.errors import InvalidOption
+from github_banners.look import parse_banner_name
 
-# Folds no letter from beyond ASCII, as `lower` alone does with the Kelvin sign.
-_PATH = re.compile(r"[a-z0-9][a-z0-9_-]{0,127}", re.ASCII | re.IGNORECASE)
-_ALLOWED = ("up to 128 letters, digits, hyphens and underscores, the first a letter or digit",)
+_ALLOWED = ("up to 128 letters, digits, hyphens and underscores",)
 
 MEDIA_TYPE = "image/svg+xml"
 _SUFFIX = ".svg"
@@ -18,9 +15,10 @@ def parse_path(given: str) -> str:
 
     :raises InvalidOption: no banner can have it
     """
-    if _PATH.fullmatch(given) is None:
+    path = parse_banner_name(given)
+    if path is None:
         raise InvalidOption("url_path", given[:64], _ALLOWED)
-    return given.lower()
+    return path
 
 
 def file_name(path: str) -> str:

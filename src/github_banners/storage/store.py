@@ -11,18 +11,23 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable
 from github_banners.messages.shapes import StoreAsk
+from github_banners.messages.versions import believed_version
+from github_banners.model import Clock, utc_now
 from github_banners.storage.names import MEDIA_TYPE, address, file_name, parse_path
 from github_banners.storage.pictures import (
     MAX_VERSION_BYTES,
@@ -31,9 +36,14 @@ from github_banners.storage.pictures import (
     with_version,
 )
 
+_log = structlog.get_logger(__name__)
+
 _LOCKS = ".locks"  # no banner's path begins with a dot
 _DRAFT_ENDING = ".draft"
+# What a killed process left: a draft of ours, or one of obstore, which earlier releases wrote with.
+_LEFTOVER = re.compile(r"(?P<name>[a-z0-9_-]+)\.svg(?:\.draft|#\d+)")
 _WRITERS = 8
+_MAX_BATCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +63,13 @@ class StoredPicture:
     media_type: str = MEDIA_TYPE
 
 
-def open_store(url: str) -> "Store":
+def open_store(url: str, *, clock: Clock = utc_now) -> "Store":
     """
     Open the store that BANNERS_STORAGE_URL names; nothing is touched before the first use.
 
     :raises InvalidSettings: it is not the address of a folder
     """
-    return Store(folder_of(url))
+    return Store(folder_of(url), clock=clock)
 
 
 def folder_of(url: str) -> Path:
@@ -86,11 +96,22 @@ class Store:
     """
     Pictures by path; close it when nobody puts any more.
 
-    `is_available` says whether the last try reached the disk, for readiness.
+    `is_available` says whether the last try reached the disk, for readiness. The first put also
+    removes what killed processes have left behind.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder
+        self._clock = clock
+        self._monotonic = monotonic
+        self._is_swept = False
+        self._is_closing = False
         self._opened: LocalStore | None = None
         self.is_available = True
         # Its own threads: who waits for a lock must not hold up the rest of the program.
@@ -98,6 +119,7 @@ class Store:
 
     def close(self) -> None:
         """Finish what is being written."""
+        self._is_closing = True
         self._writers.shutdown()
 
     async def keep(self, ask: StoreAsk) -> Stored:
@@ -108,8 +130,9 @@ class Store:
         """
         Store a picture, unless a newer one is there; an equal version overwrites.
 
-        Without a version a picture is as new as the stored one. What has begun is finished, also
-        when the caller is cancelled.
+        Without a version, or with one that only a wrong clock can have made, a picture is as new as
+        the stored one; any is newer than a stored one with such a version. What has begun is
+        finished, also when the caller is cancelled.
 
         :raises InvalidOption: no banner can have this path, or the body is no picture
         :raises StorageUnavailable: the disk can't take it now
@@ -123,6 +146,7 @@ class Store:
         Store several pictures, each for itself: one result each, an error in place of raising it.
 
         They are written one after another in one thread, so that no two locks are ever held at once.
+        What has not begun within three seconds is unavailable: the caller waits for five.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._put_each, banners)
@@ -140,13 +164,17 @@ class Store:
         with self._our_errors():
             try:
                 found = await self._disk().get_async(file_name(name))
-                return _picture_of(bytes(await found.bytes_async()))
+                return self._parse(bytes(await found.bytes_async()))
             except FileNotFoundError:
                 return None
 
     def _put_each(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
         results: list[Stored | Exception] = []
+        until = self._monotonic() + _MAX_BATCH_SECONDS
         for banner in banners:
+            if self._monotonic() > until:
+                results.append(StorageUnavailable("the store is too slow for the whole batch"))
+                continue
             try:
                 name = parse_path(banner.url_path)
                 results.append(self._put(name, banner.banner_info, banner.version))
@@ -157,13 +185,43 @@ class Store:
     def _put(self, name: str, body: bytes, version: int | None) -> Stored:
         check_picture(body)
         with self._our_errors(), self._locked(name):
-            path = self._folder / file_name(name)
-            stored_version = _read_version(path)
+            path, now = self._folder / file_name(name), self._clock()
+            stored_version = believed_version(_read_version(path), now=now) or 0
+            version = believed_version(version, now=now)
             newest = stored_version if version is None else version
             if newest < stored_version:
                 return Stored(address(name), is_superseded=True)
             _write_whole(path, with_version(body, newest))
-            return Stored(address(name))
+        self._begin_sweep()
+        return Stored(address(name))
+
+    def _begin_sweep(self) -> None:
+        """Sweep once, in a thread of its own; not any more when all threads are to end."""
+        if not self._is_swept:
+            self._is_swept = True
+            with suppress(RuntimeError):
+                self._writers.submit(self._sweep)
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left; nobody writes a banner's draft without its lock."""
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if self._is_closing:
+                        return
+                    if (leftover := _LEFTOVER.fullmatch(entry.name)) is not None:
+                        with self._locked(leftover["name"]), suppress(FileNotFoundError):
+                            os.unlink(entry.path)  # noqa: PTH108 - of a scan of the folder
+        except OSError as error:
+            _log.warning("store.not_swept", reason=str(error))
+
+    def _parse(self, stored: bytes) -> StoredPicture | None:
+        """Read a file; one without a version at its end was not written to the end."""
+        parts = split_version(stored)
+        if parts is None:
+            return None
+        body, version = parts
+        return StoredPicture(body, believed_version(version, now=self._clock()) or 0)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -225,9 +283,3 @@ def _write_whole(path: Path, body: bytes) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
-
-
-def _picture_of(stored: bytes) -> StoredPicture | None:
-    """Read a file; one without a version at its end was not written to the end."""
-    found = split_version(stored)
-    return StoredPicture(*found) if found is not None else None

@@ -11,6 +11,7 @@ from github_banners.database.banners import (
 )
 from github_banners.database.connect import Connection, Database
 from github_banners.database.users import upsert_portfolios
+from github_banners.errors import TooManyBanners
 from github_banners.look import Field, Look, Theme, permanent_names
 from github_banners.model import microseconds
 from tests.integration.database.samples import HOUR, NOON, answer
@@ -21,10 +22,16 @@ DARK = Look(theme=Theme.DARK)
 
 
 async def insert(
-    conn: Connection, owner_id: int = 1, look: Look = DARK, login: str = "User"
+    conn: Connection,
+    owner_id: int = 1,
+    look: Look = DARK,
+    login: str = "User",
+    max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     names = permanent_names(login, look, owner_id=owner_id)
-    return await insert_banner(conn, owner_id=owner_id, look=look, names=names, at=NOON)
+    return await insert_banner(
+        conn, owner_id=owner_id, look=look, names=names, at=NOON, max_banners=max_banners
+    )
 
 
 async def find(conn: Connection, name: str) -> Banner:
@@ -129,6 +136,38 @@ async def test_twenty_at_once_make_one_banner(database: Database) -> None:
     results = await asyncio.gather(*(post() for _ in range(20)))
     assert sum(is_new for _, is_new in results) == 1
     assert len({banner.id for banner, _ in results}) == 1
+
+
+async def test_insert_banner_beyond_limit_is_refused_and_existing_ones_stay(
+    conn: Connection,
+) -> None:
+    await upsert_portfolios(conn, [answer(1), answer(2)])
+    looks = [Look(radius=radius) for radius in range(4)]
+    for look in looks[:3]:
+        await insert(conn, look=look, max_banners=3)
+    with pytest.raises(TooManyBanners):
+        await insert(conn, look=looks[3], max_banners=3)
+    for look in looks[:3]:
+        _, is_new = await insert(conn, look=look, max_banners=3)
+        assert not is_new
+    # Another owner has a limit of their own, and a lower limit takes nothing away.
+    assert (await insert(conn, 2, look=looks[3], max_banners=3))[1]
+    assert not (await insert(conn, look=looks[0], max_banners=1))[1]
+    cursor = await conn.execute("select count(*) from banners where owner_id = 1")
+    assert await cursor.fetchone() == (3,)
+
+
+async def test_twenty_banners_at_once_stay_below_the_limit(database: Database) -> None:
+    async with database.transaction() as conn:
+        await upsert_portfolios(conn, [answer()])
+
+    async def post(radius: int) -> bool:
+        async with database.transaction() as conn:
+            return (await insert(conn, look=Look(radius=radius), max_banners=5))[1]
+
+    results = await asyncio.gather(*map(post, range(20)), return_exceptions=True)
+    assert results.count(True) == 5
+    assert sum(isinstance(result, TooManyBanners) for result in results) == 15
 
 
 async def test_twenty_owners_at_once_want_one_name(database: Database) -> None:

@@ -33,7 +33,7 @@ def ask_after_all(number, frame):
     raise SystemExit
 
 if sys.argv[2] == "no-pdeathsig":
-    embedded._die_with_parent = lambda: None
+    embedded._in_child = lambda: None
 signal.signal(signal.SIGINT, ask_after_all)
 with embedded.running(Path(sys.argv[1]), report=print) as conninfo:
     print("ready", flush=True)

@@ -1,7 +1,7 @@
 """A server that is killed while the background saves: all of a batch is written, or nothing."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from github_banners.database.connect import Connection, Database
 from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable
 from github_banners.look import Look
-from github_banners.model import Owner, Portfolio, Repository
+from github_banners.model import Owner, Portfolio, Repository, Stats
 from github_banners.stats.counting import count
 from tests.integration.database.samples import HOUR, NOON
 from tests.integration.database.servers import OwnServer
@@ -50,7 +50,9 @@ class Answers:
         found = tuple(Repository(one, f"r{one}", stars=first, language="Go") for one in ids)
         return Portfolio(Owner(number, f"dev-{number}", f"U_{number}"), found, self.now)
 
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Portfolio | BannersError]:
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Portfolio | BannersError]:
         answers: list[Portfolio | BannersError] = [self.portfolio(owner.id) for owner in owners]
         self.when_asked()
         return answers

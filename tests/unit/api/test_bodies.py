@@ -36,6 +36,11 @@ async def test_a_body_in_pieces_is_one() -> None:
     assert await read(body) == {"username": "ada", "radius": 3}
 
 
+async def test_byte_order_mark_before_a_body_is_left_out() -> None:
+    body = Arriving([b"\xef\xbb", b'\xbf{"username": "ada"}'], is_whole=True)
+    assert await read(body) == {"username": "ada"}
+
+
 async def test_who_does_not_go_on_sending_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from github_banners.api.delivery import (
-    Client,
     Picture,
     accepts_gzip,
+    asks_for_picture,
     cache_control,
     deliver,
     deliver_explanation,
     deliver_instead,
     deliver_numbers,
+    is_image_loader,
     origins_of,
-    tell_client,
 )
 from github_banners.errors import (
     BannersError,
@@ -46,24 +46,45 @@ KEPT = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
 
 
 @pytest.mark.parametrize(
-    ("accept", "suffix", "client"),
+    ("accept", "suffix", "form", "is_asked"),
     [
-        ("image/avif,image/webp,*/*;q=0.8", "", Client.IMAGE),
-        ("IMAGE/svg+xml", "", Client.IMAGE),
-        ("image/*", ".json", Client.IMAGE),
-        ("text/html,application/xhtml+xml,image/avif,*/*", "", Client.PROGRAM),
-        ("Text/HTML,image/avif", "", Client.PROGRAM),
-        ("*/*", "", Client.PROGRAM),
-        ("", "", Client.PROGRAM),
-        ("application/json", ".json", Client.PROGRAM),
-        ("*/*", ".svg", Client.IMAGE),
-        ("text/html", ".PNG", Client.IMAGE),
+        ("image/avif,image/webp,*/*;q=0.8", "", "", True),
+        ("IMAGE/svg+xml", "", "", True),
+        ("image/*", ".json", "", True),
+        ("text/html,application/xhtml+xml,image/avif,*/*", "", "", False),
+        ("Text/HTML,image/avif", "", "", False),
+        ("*/*", "", "", False),
+        ("", "", "", False),
+        ("application/json", ".json", "json", False),
+        ("*/*", ".svg", "", True),
+        ("text/html", ".PNG", "", True),
+        ("*/*", "", "svg", True),
+        ("text/html,image/avif", "", "png", True),
+        ("*/*", "", "gif", False),
     ],
 )
-def test_image_clients_are_told_by_accept_or_address(
-    accept: str, suffix: str, client: Client
+def test_asks_for_picture_by_accept_or_address(
+    accept: str, suffix: str, form: str, is_asked: bool
 ) -> None:
-    assert tell_client(accept, suffix=suffix) is client
+    assert asks_for_picture(accept, suffix=suffix, form=form) is is_asked
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "fetch_dest", "is_loader"),
+    [
+        ("github-camo (876de43e)", "", True),
+        ("GitHub-Camo", "", True),
+        ("Mozilla/5.0", "image", True),
+        ("", " Image", True),
+        ("Mozilla/5.0", "document", False),
+        ("curl/8.5.0", "", False),
+        ("", "", False),
+    ],
+)
+def test_is_image_loader_by_name_or_destination(
+    user_agent: str, fetch_dest: str, is_loader: bool
+) -> None:
+    assert is_image_loader(user_agent, fetch_dest) is is_loader
 
 
 def test_a_picture_goes_out_whole() -> None:
@@ -287,6 +308,12 @@ def test_an_image_client_sees_the_problem(error: BannersError, age: int, is_pass
     if is_passing:
         expected["x-accel-expires"] = "0"
     assert (outgoing.status, outgoing.headers, outgoing.body) == (200, expected, b"<svg/>")
+
+
+def test_explanation_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
+    outgoing = deliver_explanation(UnknownUser("x"), b"<svg/>", is_replacement=True)
+    assert outgoing.headers["cache-control"] == "public, max-age=30"
+    assert outgoing.headers["x-accel-expires"] == "0"
 
 
 def test_an_origin_without_a_scheme_means_both() -> None:

@@ -59,7 +59,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     routes = {
         (method, route.path)
         for route in api_routes()
-        if route not in PAGES
+        if route.path not in PAGES
         for method in route.methods or ()
     }
     # HEAD is said once, in the introduction.
@@ -127,6 +127,18 @@ def test_numbers_are_as_described() -> None:
     assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
 
 
+def test_misspelt_options_are_described() -> None:
+    unknown = {"layuot": "layout"}
+    snapshot = Snapshot(Owner(1, "a", None, None), Stats(0, 0, 0, 0, 0, {}), datetime.now(UTC))
+    sent = deliver_numbers(snapshot, is_stale=False, unknown=unknown).body
+    assert msgspec.json.decode(sent, type=Numbers).unknown == unknown
+    reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
+    schemas = {"components": DOCUMENT["components"], **reference}
+    assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
+    problem = deliver_problem(errors.InvalidOption("radius", "x", ("0 to 20",)), unknown=unknown)
+    assert jsonschema_rs.is_valid(problem_of(MAKE, 400), msgspec.json.decode(problem.body))
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -147,10 +159,16 @@ def test_refusals_are_as_described(error: BannersError) -> None:
         problem = msgspec.json.decode(sent.body)
         assert jsonschema_rs.is_valid(problem_of(operation, error.status), problem)
         described = set(problem_of(operation, error.status)["properties"])
-        assert described - {"meant"} == set(problem)
+        assert described - {"meant", "unknown"} == set(problem)
         headers = operation["responses"][str(error.status)]["headers"]
         assert {name.lower() for name in headers} <= set(sent.headers)
         assert ("Retry-After" in headers) is ("retry-after" in sent.headers)
+
+
+def test_too_many_banners_are_described() -> None:
+    problem = msgspec.json.decode(deliver_problem(errors.TooManyBanners()).body)
+    assert problem == {"error": "too many banners"}
+    assert jsonschema_rs.is_valid(problem_of(MAKE, 409), problem)
 
 
 def test_an_unknown_banner_is_described() -> None:

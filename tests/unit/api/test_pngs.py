@@ -6,9 +6,10 @@ from typing import cast
 
 import pytest
 
+from github_banners.api.clients import ClientCharge, Shares
 from github_banners.api.delivery import Picture
 from github_banners.api.pngs import OUTCOMES, Pngs
-from github_banners.errors import BannersError, Busy, Unavailable, Undrawable
+from github_banners.errors import BannersError, Busy, TooManyRequests, Unavailable, Undrawable
 from github_banners.serving.workshop import Workshop
 from github_banners.stats.deadline import Deadline, for_picture
 
@@ -40,7 +41,7 @@ class Bench:
 class Scene:
     """PNG pictures with a bench and a clock of their own."""
 
-    def __init__(self, *, memory_bytes: int = 1 << 20) -> None:
+    def __init__(self, *, memory_bytes: int = 1 << 20, per_second: float = 1_000) -> None:
         self.bench = Bench()
         self.counted: Counter[str] = Counter()
         self.seconds = 0.0
@@ -50,9 +51,17 @@ class Scene:
             count=lambda outcome: self.counted.update([outcome]),
             monotonic=lambda: self.seconds,
         )
+        self.shares = Shares(per_second=per_second, monotonic=lambda: self.seconds)
 
-    async def draw(self, svg: Picture = SVG, *, is_kept: bool = True) -> bytes | None:
-        picture = await self.pngs.draw(svg, deadline=for_picture(), is_kept=is_kept)
+    def charge(self, client: str = "a") -> ClientCharge:
+        return ClientCharge(client, self.shares)
+
+    async def draw(
+        self, svg: Picture = SVG, *, client: str = "a", is_kept: bool = True
+    ) -> bytes | None:
+        picture = await self.pngs.draw(
+            svg, charge=self.charge(client), deadline=for_picture(), is_kept=is_kept
+        )
         return picture.body if picture is not None else None
 
 
@@ -92,7 +101,7 @@ async def test_a_dated_picture_is_made_and_never_kept(scene: Scene) -> None:
 async def test_what_misses_the_deadline_serves_the_next(scene: Scene) -> None:
     scene.bench.may_end.clear()
     over = Deadline(0.1, 0.1)  # less than what drawing keeps for itself
-    assert await scene.pngs.draw(SVG, deadline=over) is None
+    assert await scene.pngs.draw(SVG, charge=scene.charge(), deadline=over) is None
     assert scene.pngs.find(SVG) is None
     scene.bench.may_end.set()
     assert await scene.draw() == b"png of <svg>1</svg>"
@@ -133,14 +142,54 @@ async def test_overflow_is_no_failure(scene: Scene) -> None:
     assert scene.counted == {"busy": 1, "drawn": 1}
 
 
+def pictures(number: int, *, named: str = "") -> list[Picture]:
+    return [Picture.svg(f"<svg>{named}{index}</svg>".encode()) for index in range(number)]
+
+
+async def test_one_client_cannot_take_the_queue_from_another(scene: Scene) -> None:
+    scene.bench.may_end.clear()
+    flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures(100)]
+    await asyncio.sleep(0)
+    others = [
+        asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures(4, named="other")
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    # Eight may wait and one is at work: there is room for both.
+    assert len(scene.bench.asked) == 8
+    scene.bench.may_end.set()
+    assert all(await asyncio.gather(*others))
+    assert sum(png is not None for png in await asyncio.gather(*flood)) == 4
+    assert not scene.pngs._clients
+
+
+async def test_png_that_has_to_be_drawn_is_charged_and_one_in_memory_is_free() -> None:
+    scene = Scene(per_second=1)
+    one, two, three = pictures(3)
+    assert await scene.draw(one)
+    assert await scene.draw(two)
+    assert await scene.draw(three) is None
+    assert await scene.draw(one)
+    assert await scene.draw(three, client="b")
+    assert scene.counted == {"drawn": 3, "busy": 1}
+    with pytest.raises(TooManyRequests):
+        scene.charge()()
+
+
+async def test_png_that_is_being_drawn_costs_those_who_wait_nothing() -> None:
+    scene = Scene(per_second=1)
+    assert all(await asyncio.gather(*(scene.draw() for _ in range(10))))
+    scene.charge()()
+
+
 async def test_memory_is_bounded() -> None:
     scene = Scene(memory_bytes=20_000)
-    pictures = [Picture.svg(b"%d" % number * 500) for number in range(10, 30)]
-    for one in pictures:
+    drawn = [Picture.svg(b"%d" % number * 500) for number in range(10, 30)]
+    for one in drawn:
         await scene.draw(one)
-    kept = [one for one in pictures if scene.pngs.find(one) is not None]
+    kept = [one for one in drawn if scene.pngs.find(one) is not None]
     assert 0 < len(kept) < 20
-    assert kept == pictures[-len(kept) :]
+    assert kept == drawn[-len(kept) :]
 
 
 async def test_closing_ends_what_is_at_work(scene: Scene) -> None:

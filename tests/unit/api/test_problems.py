@@ -15,7 +15,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
-from github_banners.api.problems import ExplainProblem
+from github_banners.api.delivery import Picture
+from github_banners.api.problems import DrawPng, ExplainProblem
 from github_banners.drawing import explain
 from github_banners.errors import (
     BannersError,
@@ -36,13 +37,26 @@ PAGE = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8"
 PRIVATE = "postgresql://banners:hunter2@db/"
 
 
-def failing_api(error: Exception) -> ASGIApp:
+async def draw_no_png(request: Request, drawing: Picture) -> Picture | None:
+    """Fail to draw in time."""
+    return None
+
+
+async def draw_png(request: Request, drawing: Picture) -> Picture | None:
+    """Draw what tests can tell."""
+    return Picture.png(b"png of " + drawing.body)
+
+
+def failing_api(
+    error: Exception, *, draw: DrawPng = draw_no_png, options: dict[str, str] | None = None
+) -> ASGIApp:
     """The addresses of the public service, where everything goes wrong in the same way."""
 
     async def fail(request: Request) -> Response:
+        request.state.options = options or {}
         raise error
 
-    explain_problem = ExplainProblem(host=HOST)
+    explain_problem = ExplainProblem(host=HOST, draw_png=draw)
     return make_framework(
         [Route("/banners/{name}", fail), Route("/banners", fail, methods=["POST"])],
         on_error={Exception: explain_problem, HTTPException: explain_problem.explain_http},
@@ -50,11 +64,17 @@ def failing_api(error: Exception) -> ASGIApp:
 
 
 async def ask(
-    error: Exception, path: str, *, accept: str = "*/*", method: str = "GET", **more: Any
+    error: Exception,
+    path: str,
+    *,
+    accept: str = "*/*",
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    **how: Any,
 ) -> httpx2.Response:
-    transport = httpx2.ASGITransport(app=failing_api(error))
+    transport = httpx2.ASGITransport(app=failing_api(error, **how))
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
-        return await http.request(method, path, headers={"accept": accept}, **more)
+        return await http.request(method, path, headers={"accept": accept, **(headers or {})})
 
 
 def is_picture(answer: httpx2.Response) -> bool:
@@ -71,7 +91,7 @@ def sentence_in(answer: httpx2.Response) -> str | None:
     ("path", "accept"),
     [
         ("/banners/a/b.svg", "*/*"),
-        ("/banners/a/b.PNG", "*/*"),
+        ("/banners/a/b.SVG", "*/*"),
         ("/banners/a/b.svg", PAGE),
         ("/banners/a/b.svg", BROWSER),
         ("/banners/a/b", BROWSER),
@@ -177,7 +197,7 @@ async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
         ("type=dark", Look(theme=Theme.DARK)),
         ("TYPE=Dark&username=x", Look(theme=Theme.DARK)),
         ("theme=dark", Look(theme=Theme.DARK)),
-        ("type=neon&layout=classic", Look()),
+        ("type=klingon&layout=classic", Look()),
         ("type=dark&layout=none", Look(theme=Theme.DARK)),
         ("type=dark&layout=classic&radius=99", Look(theme=Theme.DARK)),
         ("type=dark&bg_color=f00&title=No", Look(theme=Theme.DARK, bg_color="ff0000")),
@@ -222,3 +242,61 @@ async def test_an_unforeseen_exception_is_logged_once() -> None:
     with capture_logs() as logs:
         await ask(error, "/banners/ada", accept=BROWSER)
     assert [(line["event"], line["exc_info"]) for line in logs] == [("request.failed", error)]
+
+
+IMAGE_CLIENTS: list[tuple[str, dict[str, str], str]] = [
+    ("/banners/preview", {"accept": BROWSER}, "Accept"),
+    ("/banners/a.svg", {}, "Accept"),
+    ("/banners/preview?format=svg", {}, "Accept"),
+    ("/banners/preview?x=1&amp;FORMAT=%20Png", {"accept": PAGE}, "Accept"),
+    ("/banners/a", {"user-agent": "github-camo (1)"}, "Accept, User-Agent, Sec-Fetch-Dest"),
+    ("/banners/preview", {"sec-fetch-dest": "image"}, "Accept, User-Agent, Sec-Fetch-Dest"),
+    ("/banners/a/b", {"user-agent": "GitHub-Camo"}, "Accept, User-Agent, Sec-Fetch-Dest"),
+]
+
+
+@pytest.mark.parametrize(("path", "headers", "vary"), IMAGE_CLIENTS)
+async def test_image_client_gets_a_picture(path: str, headers: dict[str, str], vary: str) -> None:
+    answer = await ask(UnknownUser("ada"), path, headers=headers)
+    assert (answer.status_code, is_picture(answer)) == (200, True)
+    assert answer.headers["vary"] == vary
+
+
+@pytest.mark.parametrize("path", ["/banners/preview?format=json", "/banners/a", "/banners/a.json"])
+@pytest.mark.parametrize("agent", ["curl/8.5.0", ""])
+async def test_program_that_takes_anything_gets_json(path: str, agent: str) -> None:
+    answer = await ask(UnknownUser("ada"), path, headers={"user-agent": agent})
+    assert (answer.status_code, answer.json()) == (404, {"error": "user doesn't exist"})
+
+
+@pytest.mark.parametrize(
+    "path", ["/banners/a.png", "/banners/A.PNG", "/banners/preview?format=png", "/banners/a/b.png"]
+)
+async def test_explanation_is_a_png_where_one_was_asked_for(path: str) -> None:
+    answer = await ask(UnknownUser("ada"), path, draw=draw_png)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.content.startswith(b"png of <svg")
+    assert answer.headers["cache-control"] == "public, max-age=60"
+
+
+@pytest.mark.parametrize("path", ["/banners/a.svg", "/banners/a?format=png", "/banners/preview"])
+async def test_explanation_is_an_svg_elsewhere(path: str) -> None:
+    answer = await ask(UnknownUser("ada"), path, accept=BROWSER, draw=draw_png)
+    assert is_picture(answer)
+
+
+async def test_explanation_is_an_svg_for_half_a_minute_where_a_png_cannot_be_had() -> None:
+    answer = await ask(UnknownUser("ada"), "/banners/a.png")
+    assert is_picture(answer)
+    assert answer.headers["cache-control"] == "public, max-age=30"
+    assert answer.headers["x-accel-expires"] == "0"
+
+
+@pytest.mark.parametrize(("path", "method"), [("/banners/preview", "GET"), ("/banners", "POST")])
+async def test_misspelt_options_are_named_in_json(path: str, method: str) -> None:
+    options = {"layuot": "card", "typ": "dark", "utm_source": "x"}
+    answer = await ask(UnknownUser("ada"), path, method=method, options=options)
+    assert answer.json() == {
+        "error": "user doesn't exist",
+        "unknown": {"layuot": "layout", "typ": "type"},
+    }

@@ -4,11 +4,13 @@ import gzip
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from github_banners.api.delivery import Picture
 from github_banners.api.pictures import Key, Pictures, key_of
 from github_banners.api.response_cache import ResponseCache, normalize_target
-from github_banners.look import Look, Theme
+from github_banners.look import OPTION_NAMES, Look, Theme, read_query
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.serving.cached import CachedResponse, RawHeaders
 from github_banners.stats.deadline import for_picture
@@ -189,6 +191,43 @@ async def test_respond_other_target_returns_none(service: Service, target: bytes
 )
 def test_normalize_target(target: bytes, normalized: bytes | None) -> None:
     assert normalize_target(target) == normalized
+
+
+NAMES = ["type", "THEME", "hide", "username", "amp", "utm", "amp;type", "Amp;amp;hide", "#38;type"]
+NAMES += ["x;type", "&amp", "", ";", "amp;", "%61mp;type", "amp%3Btype", "&#x26;type", "+type"]
+
+
+@settings(deadline=None, max_examples=500)
+@given(
+    parts=st.lists(
+        st.tuples(
+            st.sampled_from(["&", "&amp;", "&AMP;", "&#38;", "&&", ";"]),
+            st.sampled_from(NAMES),
+            st.sampled_from(["=", "", "=="]),
+            st.sampled_from(["dark", "", "a%26b", "amp;type=nord", "x;y", "stars", "+"]),
+        ),
+        max_size=5,
+    )
+)
+def test_normalized_target_means_what_the_parser_reads(
+    parts: list[tuple[str, str, str, str]],
+) -> None:
+    query = "username=ada" + "".join(map("".join, parts))
+    normalized = normalize_target(f"/banners/preview?{query}".encode())
+    if normalized is None:
+        return
+    names = {*OPTION_NAMES, "username", "format"}
+    before, after = [
+        {name: value for name, value in read_query(text).items() if name in names}
+        for text in (query, normalized.decode().partition("?")[2] or normalized.decode())
+    ]
+    assert before == after
+
+
+def test_normalize_target_reads_escaped_ampersands() -> None:
+    plain = normalize_target(b"/banners/preview?username=ada&type=dark")
+    assert normalize_target(b"/banners/preview?username=ada&amp;type=dark") == plain
+    assert normalize_target(b"/banners/preview?username=ada&AMP;amp;Type=dark") == plain
 
 
 async def test_respond_expired_picture_returns_none(service: Service) -> None:

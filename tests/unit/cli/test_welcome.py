@@ -3,7 +3,7 @@
 import pytest
 
 from github_banners.cli.welcome import welcome
-from github_banners.settings import Settings, Token, Url
+from github_banners.settings import ListenHost, Settings, Token, Url
 
 
 @pytest.mark.parametrize(
@@ -12,11 +12,12 @@ from github_banners.settings import Settings, Token, Url
         ("127.0.0.1", "http://127.0.0.1:9000"),
         ("0.0.0.0", "http://127.0.0.1:9000"),  # noqa: S104
         ("::", "http://[::1]:9000"),
-        ("banners.lan", "http://banners.lan:9000"),
+        ("10.0.0.7", "http://10.0.0.7:9000"),
+        ("fd00::7", "http://[fd00::7]:9000"),
     ],
 )
 def test_an_address_that_can_be_opened(host: str, address: str) -> None:
-    words = welcome(Settings(host=host), port=9000)
+    words = welcome(Settings(host=ListenHost(host)), port=9000)
     assert words.startswith(f"GitHub Banners is ready: {address}\n")
     assert f"{address}/banners/preview?username=torvalds" in words
 

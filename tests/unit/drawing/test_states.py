@@ -119,9 +119,9 @@ def test_advice_on_every_option_has_room(name):
 
 
 def test_a_name_that_github_cannot_have():
-    headline, what, advice = _lines(InvalidOption("username", "a--b", ("a GitHub login",)))
-    assert headline == "GitHub can’t have a user “a--b”"
-    assert what == "Names are letters, digits and single hyphens."
+    headline, what, advice = _lines(InvalidOption("username", "a b", ("a GitHub login",)))
+    assert headline == "GitHub can’t have a user “a b”"
+    assert what == "Names are letters, digits and hyphens."
     assert advice == "Check username= in the address"
     assert _lines(InvalidOption("username", " "))[0] == "Nobody’s name was given"
 
@@ -218,7 +218,7 @@ EVERY = [
     InvalidOption("hide_langs", "", allowed_values("hide_langs")),
     InvalidOption("title", "", allowed_values("title")),
     InvalidOption("body", "[]"),
-    InvalidOption("username", "a--b"),
+    InvalidOption("username", "a b"),
     InvalidOption("username", ""),
     UnknownBanner("x"),
     StillCounting("sindresorhus"),

@@ -84,12 +84,14 @@ async def test_an_outage_is_not_amplified(status: int) -> None:
     assert len(wire.asked) <= MOST_CALLS_WITH_A_TOKEN
 
 
-@pytest.mark.parametrize("status", [500, 503])
-async def test_a_server_that_says_so_is_asked_once(status: int) -> None:
+@pytest.mark.parametrize("status", [404, 500, 503])
+async def test_fetch_many_graphql_down_rest_is_tried_for_three_owners(status: int) -> None:
     wire = Wire()
-    wire.graphql = wire.rest = down(status)
+    wire.graphql = down(status)
+    wire.rest = down(503)
     assert await answered(wire, TOKEN) == set()
-    assert len(wire.asked) == 1
+    assert wire.paths().count("/graphql") == 1
+    assert len(wire.asked) <= 1 + MOST_CALLS_TO_REST
 
 
 @pytest.mark.parametrize("status", [502, 503])

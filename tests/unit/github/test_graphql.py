@@ -36,7 +36,6 @@ UNREADABLE_BODIES = [
     b"{}",
     b'{"data": null}',
     b'{"data": {"u0": null}}',
-    b'{"data": {"u0": null, "u1": null}, "errors": null}',
 ]
 
 

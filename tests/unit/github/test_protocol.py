@@ -179,7 +179,7 @@ def test_a_plain_refusal_is_about_what_was_asked() -> None:
 def test_an_empty_budget_in_both_spellings(spelling: str) -> None:
     error = GraphQLError("API rate limit exceeded", spelling)
     failure = judge_errors(error, headers=rate(remaining=12, reset_in=MINUTE))
-    assert failure == Failure(FailureKind.PRIMARY_LIMIT, error.message, NOW + MINUTE + SECOND)
+    assert failure == Failure(FailureKind.PRIMARY_LIMIT, error.message or "", NOW + MINUTE + SECOND)
 
 
 def test_a_secondary_limit_in_graphql() -> None:
@@ -200,7 +200,7 @@ def test_a_secondary_limit_in_graphql() -> None:
     ],
 )
 def test_too_heavy_a_query(error: GraphQLError) -> None:
-    assert judge_errors(error) == Failure(FailureKind.TOO_HEAVY, error.message)
+    assert judge_errors(error) == Failure(FailureKind.TOO_HEAVY, error.message or "")
 
 
 @pytest.mark.parametrize("kind", ["NOT_FOUND", "FORBIDDEN"])
@@ -242,13 +242,13 @@ def test_no_errors_are_no_failure() -> None:
 
 def test_room_is_read_as_told() -> None:
     headers = rate(remaining=4321, reset_in=MINUTE) | {"x-ratelimit-resource": "graphql"}
-    room = read_room(reply(headers=headers), resource=Resource.CORE)
+    room = read_room(reply(headers=headers), resource=Resource.CORE, now=NOW)
     assert room == Room(Resource.GRAPHQL, limit=5000, remaining=4321, reset_at=NOW + MINUTE)
 
 
 @pytest.mark.parametrize("resource", Resource)
 def test_room_without_a_name_is_that_of_what_was_asked(resource: Resource) -> None:
-    room = read_room(reply(headers=rate(remaining=1, reset_in=MINUTE)), resource=resource)
+    room = read_room(reply(headers=rate(remaining=1, reset_in=MINUTE)), resource=resource, now=NOW)
     assert room is not None
     assert room.resource is resource
     assert room.reset_at.tzinfo is UTC
@@ -266,16 +266,16 @@ def test_room_without_a_name_is_that_of_what_was_asked(resource: Resource) -> No
 )
 def test_room_that_is_not_ours_or_makes_no_sense(change: dict[str, str]) -> None:
     headers = rate(remaining=1, reset_in=MINUTE) | change
-    assert read_room(reply(headers=headers), resource=Resource.CORE) is None
+    assert read_room(reply(headers=headers), resource=Resource.CORE, now=NOW) is None
 
 
 def test_no_room_is_told() -> None:
-    assert read_room(reply(), resource=Resource.CORE) is None
+    assert read_room(reply(), resource=Resource.CORE, now=NOW) is None
 
 
 def test_a_refused_token_is_told_the_ration_of_its_address() -> None:
     refused = reply(status=401, headers=rate(remaining=55, limit=60, reset_in=MINUTE))
-    assert read_room(refused, resource=Resource.CORE) is None
+    assert read_room(refused, resource=Resource.CORE, now=NOW) is None
 
 
 HEADERS = st.dictionaries(
@@ -295,5 +295,5 @@ def test_nothing_is_too_strange_to_be_judged(
     assert (failure is None) == (status in {200, 304})
     until = failure.until if failure is not None else None
     assert until is None or NOW <= until <= NOW + TWO_HOURS
-    room = read_room(strange, resource=Resource.CORE)
+    room = read_room(strange, resource=Resource.CORE, now=NOW)
     assert room is None or isinstance(room.reset_at, datetime)

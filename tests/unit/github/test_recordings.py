@@ -83,7 +83,7 @@ def test_a_recorded_error_is_classified(name: str) -> None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_the_room_of_a_recorded_error(name: str) -> None:
     (answer,) = recorded_replies(path_of("errors", name))
-    room = read_room(answer, resource=Resource.CORE)
+    room = read_room(answer, resource=Resource.CORE, now=NOW)
     if name.startswith("401") or "TEMPLATED" in name:
         assert room is None
     else:

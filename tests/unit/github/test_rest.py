@@ -112,9 +112,11 @@ def test_private_repositories_are_nobody_elses_business() -> None:
 def test_a_missing_field_of_a_repository_is_named_with_its_place(missing: str) -> None:
     bodies = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
     del bodies[1][missing]
-    failure = read_page(reply(bodies), number=1)
-    assert isinstance(failure, Failure)
-    assert f"`{missing}`" in failure.message
+    page = read_page(reply(bodies), number=1)
+    assert isinstance(page, Page)
+    assert [one.id for one in page.repositories] == [1]
+    assert page.unreadable == 1
+    assert f"`{missing}` - at `$[1]`" in page.problem
 
 
 LINK_FIRST = (
@@ -158,12 +160,12 @@ def budget(remaining: int, limit: int = 5000) -> dict[str, int]:
 
 def standing(**headers: str) -> Standing | Failure:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_standing(reply({"resources": {}}, headers=named))
+    return read_standing(reply({"resources": {}}, headers=named), now=NOW)
 
 
 def test_what_is_left_of_each_budget() -> None:
     body = {"resources": {"graphql": budget(7), "search": budget(9), "core": budget(8, 60)}}
-    assert read_standing(reply(body)) == Standing(
+    assert read_standing(reply(body), now=NOW) == Standing(
         (Room(Resource.CORE, 60, 8, NOW), Room(Resource.GRAPHQL, 5000, 7, NOW))
     )
 
@@ -202,7 +204,7 @@ def test_the_end_of_a_token(header: str, expires_at: datetime | None) -> None:
     ],
 )
 def test_what_cannot_be_read_is_no_standing(body: Any) -> None:
-    failure = read_standing(reply(body))
+    failure = read_standing(reply(body), now=NOW)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
 
@@ -212,4 +214,4 @@ def test_nothing_is_too_strange_to_be_read(body: bytes, link: str) -> None:
     strange = Reply(200, {"link": link}, body)
     assert isinstance(read_owner(strange), OwnerAnswer | Failure)
     assert isinstance(read_page(strange, number=1), Page | Failure)
-    assert isinstance(read_standing(strange), Standing | Failure)
+    assert isinstance(read_standing(strange, now=NOW), Standing | Failure)

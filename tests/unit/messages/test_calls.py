@@ -142,7 +142,7 @@ class Call:
 CALLS = {
     "draw": Call(renderer, lambda one: one.draw(SNAPSHOT, LOOK), drawn, RendererUnavailable),
     "keep": Call(storage, lambda one: one.keep(ASK), stored, StorageUnavailable),
-    "keep_many": Call(storage, lambda one: one.keep_many(BATCH), stored_many, StorageUnavailable),
+    "store_many": Call(storage, lambda one: one.store_many(BATCH), stored_many, StorageUnavailable),
     "get": Call(storage, lambda one: one.get("wycats-dark"), stored, StorageUnavailable),
 }
 
@@ -153,7 +153,7 @@ def call(request: pytest.FixtureRequest) -> Call:
     return made
 
 
-SINGLE_CALLS = {name: call for name, call in CALLS.items() if name != "keep_many"}
+SINGLE_CALLS = {name: call for name, call in CALLS.items() if name != "store_many"}
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +194,7 @@ async def test_a_newer_picture_that_stays_is_no_failure() -> None:
 async def test_pictures_are_stored_together_as_agreed() -> None:
     remote = Remote([stored_many])
     async with storage(remote) as client:
-        answers = await client.keep_many(BATCH)
+        answers = await client.store_many(BATCH)
         assert client.is_available
     assert answers == [StoreAnswer(url=f"/banners/b-{number}") for number in range(3)]
     (request,) = remote.asked
@@ -217,7 +217,7 @@ async def test_each_picture_of_a_batch_has_its_own_result() -> None:
         {"status": 503, "error": "can't store banner"},
     )
     async with storage(Remote([mixed])) as client:
-        first, refused, failed = await client.keep_many(BATCH)
+        first, refused, failed = await client.store_many(BATCH)
         assert client.is_available
     assert first == StoreAnswer(url="/banners/b-0", superseded=True)
     assert isinstance(refused, Rejected)
@@ -230,7 +230,7 @@ async def test_each_picture_of_a_batch_has_its_own_result() -> None:
 @pytest.mark.parametrize("status", [401, 404, 408, 429, 500, 503, 507])
 async def test_a_status_for_a_picture_that_may_change_is_unavailable(status: int) -> None:
     async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
-        outcomes = await client.keep_many(BATCH)
+        outcomes = await client.store_many(BATCH)
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
         assert not client.is_available
 
@@ -238,7 +238,7 @@ async def test_a_status_for_a_picture_that_may_change_is_unavailable(status: int
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_a_status_for_a_picture_that_stays_is_a_rejection(status: int) -> None:
     async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
-        outcomes = await client.keep_many(BATCH)
+        outcomes = await client.store_many(BATCH)
         assert [type(outcome) for outcome in outcomes] == [Rejected] * 3
         assert client.is_available
 
@@ -258,7 +258,7 @@ async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status:
     ]
     async with storage(remote) as client:
         with capture_logs() as lines:
-            first, refused, last = await client.keep_many(banners)
+            first, refused, last = await client.store_many(banners)
         assert client.is_available
     assert [first, last] == [StoreAnswer(url=f"/banners/b-{number}") for number in (0, 2)]
     assert isinstance(refused, Rejected)
@@ -270,10 +270,21 @@ async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status:
     assert [line["event"] for line in lines] == ["storage.batch_refused"]
 
 
+async def test_a_storage_that_takes_no_batch_is_logged_once() -> None:
+    answers = [status_of(405), *[saying(URL)] * 3] * 2
+    async with storage(Remote([*answers])) as client:
+        with capture_logs() as lines:
+            for _ in range(2):
+                assert (
+                    await client.store_many(BATCH) == [StoreAnswer(url="/banners/wycats-dark")] * 3
+                )
+    assert [line["event"] for line in lines] == ["storage.batch_refused"]
+
+
 async def test_a_storage_of_an_older_version_that_goes_away_fails_each_picture() -> None:
     remote = Remote([status_of(405), failing(httpx2.ConnectError("away"))])
     async with storage(remote) as client:
-        outcomes = await client.keep_many(BATCH)
+        outcomes = await client.store_many(BATCH)
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
         assert not client.is_available
 
@@ -292,7 +303,7 @@ NO_RESULTS = {
 async def test_what_are_no_results_of_a_storage_has_not_stored(answer: Answer) -> None:
     async with storage(Remote([answer])) as client:
         with pytest.raises(StorageUnavailable):
-            await client.keep_many(BATCH)
+            await client.store_many(BATCH)
         assert not client.is_available
 
 
@@ -492,7 +503,7 @@ async def test_what_is_no_storage_says_of_no_picture_that_it_is_none(answer: Ans
             await client.get("wycats-dark")
 
 
-@pytest.mark.parametrize("name", ["draw", "keep", "keep_many"])
+@pytest.mark.parametrize("name", ["draw", "keep", "store_many"])
 async def test_who_answers_garbage_is_away(name: str) -> None:
     call = CALLS[name]
     async with call.open(Remote([NO_PICTURES["page"]])) as client:

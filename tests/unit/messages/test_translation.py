@@ -16,11 +16,12 @@ from github_banners.messages.translation import (
     update_of,
     wish_of,
 )
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.model import Owner, Snapshot, Stats, microseconds
 from tests.unit.messages.captured import EVENT, PREVIEW
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
 PRODUCED_AT = datetime(2026, 11, 22, 16, 36, 38, 123457, tzinfo=UTC)
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
 
 LOOKS = st.builds(
@@ -43,7 +44,7 @@ SNAPSHOTS = st.builds(
     ),
     stats=st.just(STATS),
     fetched_at=st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    version=st.integers(0, 2**63 - 1),
+    version=st.integers(0, microseconds(NOW)),
 )
 
 
@@ -53,7 +54,7 @@ def test_an_update_survives_the_wire(snapshot: Snapshot, look: Look) -> None:
     update = Update("wycats-dark", snapshot, look, snapshot.version)
     event = BannerEvent.from_json(event_of(update, produced_at=PRODUCED_AT).to_json())
     assert event.produced_at == PRODUCED_AT
-    assert update_of(event) == update
+    assert update_of(event, now=NOW) == update
 
 
 @settings(deadline=None)
@@ -90,7 +91,7 @@ def test_a_plain_wish_is_sent_as_the_other_program_does() -> None:
 
 
 def test_languages_come_off_the_wire_in_their_order() -> None:
-    update = update_of(BannerEvent.from_json(EVENT))
+    update = update_of(BannerEvent.from_json(EVENT), now=NOW)
     assert list(update.snapshot.stats.languages) == ["Ruby", "JavaScript", "Rust", "C", "CSS"]
     assert update.look == Look(theme=Theme.DARK)
 
@@ -100,7 +101,7 @@ def test_numbers_without_a_date_have_that_of_the_event(produced_at: datetime | N
     message = json.loads(EVENT)
     message["payload"] |= {"fetched_at": None, "version": 3}
     message["produced_at"] = produced_at and produced_at.isoformat()
-    snapshot = update_of(BannerEvent.from_json(json.dumps(message).encode())).snapshot
+    snapshot = update_of(BannerEvent.from_json(json.dumps(message).encode()), now=NOW).snapshot
     assert snapshot.fetched_at == (produced_at or datetime(1970, 1, 1, tzinfo=UTC))
     assert snapshot.version == 3
 

@@ -1,6 +1,7 @@
 """From an event to a request to store."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from github_banners.renderer.updates import handle_update, parse_update
 from github_banners.storage.pictures import check_picture
 from tests.unit.messages.captured import EVENT
 
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
 
 
@@ -22,7 +24,7 @@ async def asked_for(message: bytes) -> StoreAsk:
     async def store(ask: StoreAsk) -> None:
         asks.append(ask)
 
-    await handle_update(parse_update(message), draw=draw, store=store)
+    await handle_update(parse_update(message, now=NOW), draw=draw, store=store)
     (ask,) = asks
     return ask
 
@@ -30,7 +32,7 @@ async def asked_for(message: bytes) -> StoreAsk:
 async def test_an_event_becomes_a_stored_picture() -> None:
     event = BannerEvent.from_json(EVENT)
     ask = await asked_for(EVENT)
-    update = parse_update(EVENT)
+    update = parse_update(EVENT, now=NOW)
     assert ask.banner_info == draw(update.snapshot, Look(theme=Theme.DARK))
     assert (ask.url_path, ask.banner_format) == ("wycats-dark", "svg")
     assert ask.version == event.version == 1_795_365_397_586_084
@@ -60,7 +62,7 @@ async def test_who_can_not_store_says_so() -> None:
         raise Busy
 
     with pytest.raises(Busy):
-        await handle_update(parse_update(EVENT), draw=draw, store=store)
+        await handle_update(parse_update(EVENT, now=NOW), draw=draw, store=store)
 
 
 async def test_what_can_not_be_drawn_is_not_stored() -> None:
@@ -71,7 +73,7 @@ async def test_what_can_not_be_drawn_is_not_stored() -> None:
         raise Busy
 
     with pytest.raises(Busy):
-        await handle_update(parse_update(EVENT), draw=refuse, store=store)
+        await handle_update(parse_update(EVENT, now=NOW), draw=refuse, store=store)
 
 
 async def test_a_mistake_in_drawing_would_be_made_again() -> None:
@@ -82,7 +84,7 @@ async def test_a_mistake_in_drawing_would_be_made_again() -> None:
         raise ZeroDivisionError("division by zero")
 
     with pytest.raises(Undrawable, match="ZeroDivisionError: division by zero") as caught:
-        await handle_update(parse_update(EVENT), draw=stumble, store=store)
+        await handle_update(parse_update(EVENT, now=NOW), draw=stumble, store=store)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
@@ -94,4 +96,4 @@ async def test_a_lack_of_memory_passes() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        await handle_update(parse_update(EVENT), draw=burst, store=store)
+        await handle_update(parse_update(EVENT, now=NOW), draw=burst, store=store)

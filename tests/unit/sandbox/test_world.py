@@ -111,7 +111,7 @@ def test_repository_names_differ() -> None:
 
 
 @pytest.mark.parametrize("kind", ["User", "Organization"])
-@pytest.mark.parametrize("number", [1, 70_000, 200_000_001])
+@pytest.mark.parametrize("number", [1, 70_000, 200_000_001, 200_000_252])
 def test_global_ids_are_read_back(kind: str, number: int) -> None:
     assert account_number(node_id_of(kind, number)) == number
 

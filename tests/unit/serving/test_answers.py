@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from github_banners.errors import (
@@ -29,6 +30,7 @@ from github_banners.errors import (
 )
 from github_banners.serving.answers import Outgoing, as_json, deliver_problem, matches, respond
 from github_banners.serving.framework import make_framework
+from tests.unit.api.asgi import http_scope
 
 PLAIN = {"content-type": "application/json", "x-content-type-options": "nosniff"}
 PRIVATE = "postgresql://banners:hunter2@db/"
@@ -180,6 +182,25 @@ async def test_what_the_framework_refuses_says_its_status_alone(
     refused = await answer(raising(error))
     assert (refused.status_code, refused.json()) == (status, {"error": sentence})
     assert "hunter2" not in everything_in(refused)
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error() -> None:
+    async def read_body(request: Request) -> Response:
+        return Response(await request.body())
+
+    async def leave() -> Message:
+        return parts.pop(0) if parts else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    parts: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}]
+    sent: list[Message] = []
+    app = make_framework([Route("/door", read_body, methods=["POST"])])
+    with capture_logs() as logs:
+        await app(http_scope("/door", method="POST"), leave, send)
+    assert logs == []
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
 async def test_headers_of_a_refusal_are_kept() -> None:

@@ -252,6 +252,16 @@ async def test_all_else_is_answered_by_the_application(request_bytes: bytes) -> 
         assert await client.origin() == b"application"
 
 
+async def test_raw_utf_8_reaches_the_application_percent_encoded() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get("/x?title=é 1%20&b".replace(" ", "+").encode(), "X-Name: é".encode()))
+        await client.response()
+        (scope,) = server.app.scopes
+        assert scope["query_string"] == b"title=%C3%A9+1%20&b"
+        assert (b"x-name", "é".encode()) in scope["headers"]
+
+
 async def test_an_absolute_target_reaches_the_application_as_a_path() -> None:
     async with serving() as server:
         client = await server.connect()

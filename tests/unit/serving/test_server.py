@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,15 @@ from github_banners.serving.server import (
 
 HOST = "127.0.0.1"
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def handlers_of_signals() -> Iterator[None]:
+    """Put back what tests set."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -73,7 +83,7 @@ def test_open_listener_taken_port_is_refused_with_advice(is_shared: bool) -> Non
         with pytest.raises(Misconfigured) as refused:
             open_listener(HOST, port)
     assert str(port) in str(refused.value)
-    assert "Set HOST and PORT to a free address" in str(refused.value)
+    assert "Set PORT to a free port" in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "no such host"])
@@ -229,8 +239,9 @@ async def test_wait_until_answering_failing_server_is_raised() -> None:
 SERVICE = """
 import asyncio
 from github_banners.serving.server import (
-    listening, make_event_loop, open_listener, port_number, wait_for_shutdown
+    listening, open_listener, port_number, wait_for_shutdown
 )
+from github_banners.serving.event_loop import make_event_loop, run
 from tests.unit.serving.test_server import app
 
 async def main():
@@ -239,9 +250,10 @@ async def main():
         print(port_number(listener), flush=True)
         await wait_for_shutdown(server)
 
-with asyncio.Runner(loop_factory=make_event_loop) as runner:
-    runner.run(main())
-print("ended")
+try:
+    run(main(), loop_factory=make_event_loop)
+finally:
+    print("ended")
 """
 
 

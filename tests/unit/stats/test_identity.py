@@ -31,7 +31,7 @@ class FakeGitHub:
                 return self._portfolio(owner_id)
         raise UnknownUser(login)
 
-    async def fetch_again(self, owner: Owner) -> Portfolio:
+    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
         self.asked.append(owner.id)
         if owner.id not in self._logins:
             raise UnknownUser(owner.login)

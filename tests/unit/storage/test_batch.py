@@ -1,6 +1,7 @@
 """A batch of banners: each is stored, refused, counted and logged independently of the others."""
 
 import asyncio
+import itertools
 import json
 from base64 import b64encode
 from collections import Counter
@@ -143,6 +144,18 @@ async def test_a_disk_that_is_down_fails_every_banner(
     assert [result.status for result in results] == [503, 503]
     assert not store.is_available
     assert counted == {"failed": 2}
+
+
+async def test_a_disk_that_is_slow_stores_what_it_can_in_time(
+    tmp_path: Path, counted: Counter[str]
+) -> None:
+    seconds = itertools.count()
+    store = Store(tmp_path, monotonic=lambda: float(next(seconds)))
+    results = await send(store, counted, *map(item, range(6)))
+    store.close()
+    assert [result.url is not None for result in results] == [True] * 3 + [False] * 3
+    assert {result.status for result in results[3:]} == {503}
+    assert counted == {"stored": 3, "failed": 3}
 
 
 async def test_a_mistake_of_ours_fails_alone_and_is_logged(

@@ -46,14 +46,19 @@ class Document:
 
 
 @cache
-def read(name: str) -> Document:
+def read(name: str, *, base_path: str = "") -> Document:
     """
     Read a file of the page; compressing the bundle takes about 40 ms, once.
+
+    Links of the page itself begin with `base_path`.
 
     :raises KeyError: there is no such file
     """
     media_type, cache_control = _FILES[name]
-    return Document(Picture.svg((_FOLDER / name).read_bytes()), media_type, cache_control)
+    body = (_FOLDER / name).read_bytes()
+    if name == PAGE:
+        body = body.replace(b'"/docs/', f'"{base_path}/docs/'.encode())
+    return Document(Picture.svg(body), media_type, cache_control)
 
 
 def deliver_document(document: Document, request_headers: Mapping[str, str]) -> Outgoing:

@@ -1,0 +1,137 @@
+"""
+Other spellings of values and names: what people bring along from other services and programs.
+
+An alias is read as its target, so that both make the same banner. Once released it never changes its
+meaning: banners in READMEs would change theirs.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+# The themes of github-readme-stats and github-readme-streak-stats, each beside the nearest of ours:
+# by its background first, then by its strongest colour. What is transparent there, and so is read
+# on light and dark pages, follows the reader's system here.
+_THEMES = """
+auto                 transparent
+auto-gruvbox         gruvbox-duo
+auto-one-dark        onedark-duo blueberry-duo
+auto-tokyo-night     tokyonight-duo
+default              default-repocard graywhite github-light icegray
+dark                 github-dark github-dark-blue algolia holi holi-theme sandbar windows-dark sea
+dimmed               github-dark-dimmed city-lights noctis-minimus
+contrast-dark        highcontrast
+safe-dark            vision-friendly-dark deuteranopia-friendly-theme
+paper                haha-light
+ink                  brown-mountain langitmalam monokai-metallian earth javascript-dark elegant
+ink                  neon-blurange yellowdark python-dark halloween
+tide                 shadow-blue tacao sea-dark
+tide-night           blue-green gotham yeblu neon glow-worm whatsapp-dark black-ice dark-smoky
+tide-night           deepblue leafy navy-gear
+iris                 shadow-purple buefy
+iris-night           nightowl midnight-purple outrun aura unguplusdark caribbean violet-dark
+iris-night           modern-lilac modern-lilac2 violet-punch
+ember                shadow-red shadow-orange flag-india swift lava-light blood ayu-light
+ember-night          great-gatsby maroongold kacho-ga codestackr date-night lava-dark neon-dark
+ember-night          java-dark git-dark
+moss                 shadow-green vue whatsapp-light
+moss-night           merko chartreuse-dark ads-juicy-fresh soft-green green-nur hacker garden
+moss-night           github-green-purple android-dark
+dracula              synthwave shades-of-purple material-palenight jolly
+nord                 vue-dark panda cobalt2 material blux
+gruvbox              monokai darcula ayu-mirage slateorange apprentice
+gruvbox-light        moltack humoris javascript
+tokyo-night          ocean-dark buefy-dark
+catppuccin-mocha     bear neon-palenight
+catppuccin-frappe    cobalt calm
+catppuccin-macchiato aura-dark blood-dark
+solarized-dark       prussian submarine-flowers
+rose-pine            radical omni horizon
+rose-pine-dawn       rose
+one-dark             one-dark-pro react blueberry discord-old-blurple
+one-light            bluerizch
+"""
+# Tags of languages: https://www.rfc-editor.org/rfc/rfc5646; `cn`, `jp`, `kr` stand in many READMEs.
+_LOCALES = {
+    **dict.fromkeys(("zh", "zh-hans", "zh-sg", "cn"), "zh-cn"),
+    **dict.fromkeys(("zh-hant", "zh-hk", "zh-mo", "tw"), "zh-tw"),
+    "pt": "pt-br",
+    "iw": "he",
+    "jp": "ja",
+    "kr": "ko",
+}
+_LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.ASCII)
+# What other services call an option that we have, where that is not spelled alike.
+_OPTION_NAMES = {
+    "background": "bg_color",
+    "border_radius": "radius",
+    "custom_title": "title",
+    "disable_animations": "animate",
+    "hide_border": "border",
+    "icon_color": "accent_color",
+    "lang": "locale",
+    "language": "locale",
+    "login": "username",
+    "name": "username",
+    "user": "username",
+}
+_MIN_LIKENESS = 0.75
+_MIN_CHARACTERS, _MAX_CHARACTERS = 3, 40
+_MAX_NAMED, _MAX_COMPARED = 10, 20
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[-_\s]+", "", name)
+
+
+def _read_themes() -> dict[str, str]:
+    rows = map(str.split, _THEMES.strip().splitlines())
+    return {_fold(alias): target for target, *aliases in rows for alias in aliases}
+
+
+THEME_ALIASES = _read_themes()
+"""Our theme for each of the peers' themes, whose name is in lower case without `-` and `_`."""
+
+
+@cache
+def _by_folded_name(themes: tuple[str, ...]) -> dict[str, str]:
+    return THEME_ALIASES | {_fold(theme): theme for theme in themes}
+
+
+def theme_from_alias(name: str, themes: tuple[str, ...]) -> str:
+    """Return the one of `themes` that a name in lower case means, else the name itself."""
+    is_whole = name.strip("-_") == name  # `auto-` is half a name
+    return _by_folded_name(themes).get(_fold(name), name) if is_whole else name
+
+
+def locale_from_tag(tag: str, locales: Sequence[str]) -> str:
+    """
+    Return the one of `locales` that a tag in lower case means, else the tag itself.
+
+    `pt_BR`, `de_DE.UTF-8` and `zh-Hant-HK` are read from the right until something is known, which
+    is how RFC 4647 (3.4) looks up languages.
+    """
+    known = re.split("[.@]", tag.replace("_", "-"), maxsplit=1)[0]
+    if not _LANGUAGE_TAG.fullmatch(known):
+        return tag
+    while known:
+        if known in locales or known in _LOCALES:
+            return _LOCALES.get(known, known)
+        known = known.rpartition("-")[0]
+    return tag
+
+
+def name_misspelt_options(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Return the unknown among `names`, as far as one of the `known` was probably meant, with that."""
+    unknown = [
+        name
+        for name in dict.fromkeys(names)
+        if name not in known and _MIN_CHARACTERS <= len(name) <= _MAX_CHARACTERS
+    ]
+    meant = {}
+    for name in unknown[:_MAX_COMPARED]:
+        alike = difflib.get_close_matches(name, known, n=1, cutoff=_MIN_LIKENESS)
+        if name in _OPTION_NAMES or alike:
+            meant[name] = _OPTION_NAMES.get(name) or alike[0]
+    return dict(list(meant.items())[:_MAX_NAMED])

@@ -1,0 +1,53 @@
+"""How good a secret between services is: well-known, short, or fit for use."""
+
+import re
+
+MIN_CHARACTERS = 8
+RECOMMENDED_CHARACTERS = 16
+_MIN_DISTINCT = 4
+_SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "98765432109876543210")
+
+# Of nothing but these and a few digits consist the secrets that stand in examples, of this project
+# (`your_secret_key`) and of others, and those that are tried first.
+_WORDS = """
+a abc abc123 admin administrator an and any api app asdf at azerty banner banners bar baz be bit bits cat change changed
+character characters chars database default demo dev development dummy enter example fake fixme foo for
+git github here hmac in insecure insert is it iloveyou jwt key keyboard keys least length letmein local long
+me min minimum must my not of on or our p4ssword pass passphrase passw0rd password passwords passwd
+placeholder please postgres private prod production put pwd qwerty qwertyuiop qwertz random
+replace replaced root safe salt same sample secret secrets secure service services set shared should sign
+signing some something string strong super test testing that the this to todo token top trustno1 unsafe
+use user value very welcome with word world xxx you your zxcv
+"""
+_WORD = "|".join(sorted(_WORDS.split(), key=len, reverse=True))
+_WELL_KNOWN = re.compile(rf"\d{{0,4}}(?:(?:{_WORD})+\d{{0,4}})+")
+_MAX_WELL_KNOWN_CHARACTERS = 64
+
+
+def find_weakness(text: str) -> str | None:
+    """Say what is wrong with a secret that others may try to guess; None if it is not weak."""
+    unit = _repeated_unit(text)
+    if _is_well_known(re.sub(r"[\W_]", "", unit.lower())):
+        return "is one that everybody knows"
+    if len(unit) < MIN_CHARACTERS:
+        return f"has fewer than {MIN_CHARACTERS} characters"
+    if len(set(text)) < _MIN_DISTINCT:
+        return f"has fewer than {_MIN_DISTINCT} different characters"
+    return None
+
+
+def is_short(text: str) -> bool:
+    """Return whether a secret is shorter than recommended."""
+    return len(text) < RECOMMENDED_CHARACTERS
+
+
+def _is_well_known(letters: str) -> bool:
+    if len(letters) > _MAX_WELL_KNOWN_CHARACTERS:
+        return False
+    is_sequence = len(letters) > 1 and any(letters in sequence for sequence in _SEQUENCES)
+    return is_sequence or _WELL_KNOWN.fullmatch(letters) is not None
+
+
+def _repeated_unit(text: str) -> str:
+    """Return the shortest text of which this one is a repetition, itself if of none."""
+    return text[: (text + text).find(text, 1)] if text else text

@@ -1,0 +1,49 @@
+"""What a process takes: memory, and the time until it ends or answers."""
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.acceptance.processes import environment
+
+
+class Memory(NamedTuple):
+    """What a process without its children has in memory, in MB of 2^20 bytes."""
+
+    resident: float
+    proportional: float
+    """Pages that several processes share are divided among them."""
+
+
+def read_memory(pid: int) -> Memory:
+    """Read the memory of a process."""
+    sizes = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kilobytes = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB$", sizes, re.MULTILINE))
+    return Memory(int(kilobytes["Rss"]) / 1024, int(kilobytes["Pss"]) / 1024)
+
+
+def run_seconds(command: Sequence[str]) -> float:
+    """Run a command to its end; returns the seconds that it took."""
+    begun = time.perf_counter()
+    subprocess.run(command, env=environment(), check=True, capture_output=True)
+    return time.perf_counter() - begun
+
+
+def bare_python_seconds() -> float:
+    """Return the seconds of a Python that does nothing."""
+    return run_seconds([sys.executable, "-c", "pass"])
+
+
+def bare_python_memory() -> Memory:
+    """Return the memory of a Python that has imported asyncio and does nothing."""
+    code = "import asyncio, sys; print(); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        return read_memory(process.pid)

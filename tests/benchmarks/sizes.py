@@ -1,0 +1,20 @@
+"""How much a run measures: BENCH=short so that nothing rots, BENCH=medium for a look, else all of it."""
+
+import os
+from enum import StrEnum
+
+
+class Size(StrEnum):
+    """The forms of a run; only the full one gives figures to be quoted."""
+
+    SHORT = "short"
+    MEDIUM = "medium"
+    FULL = "full"
+
+
+SIZE = Size(os.environ.get("BENCH", Size.FULL))
+
+
+def sized(short: int, medium: int, full: int) -> int:
+    """Return the number for the form of this run."""
+    return {Size.SHORT: short, Size.MEDIUM: medium, Size.FULL: full}[SIZE]

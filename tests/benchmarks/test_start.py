@@ -1,0 +1,134 @@
+"""How soon commands answer and services are ready, and what services take while nobody asks."""
+
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from github_banners.database import embedded
+from tests.acceptance.estate import Estate
+from tests.acceptance.processes import environment, reachable_dir, running
+from tests.benchmarks.processes import (
+    bare_python_memory,
+    bare_python_seconds,
+    read_memory,
+    run_seconds,
+)
+from tests.benchmarks.report import Budget, Report, Row, Title
+from tests.benchmarks.sizes import sized
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(300)]
+
+ROUNDS = sized(short=1, medium=3, full=10)
+SERVICES = ("api", "renderer", "storage")
+IDLE_SECONDS = sized(short=0, medium=5, full=20)
+
+
+@pytest.mark.postgres
+def test_seconds_until_ready(report: Report) -> None:
+    new, existing, new_alone, existing_alone = [], [], [], []
+    python, help_ = [], []
+    for _ in range(ROUNDS):
+        python.append(bare_python_seconds())
+        help_.append(run_seconds([sys.executable, "-m", "github_banners", "--help"]))
+        with reachable_dir() as folder, reachable_dir() as reference:
+            new_alone.append(seconds_of_postgresql(reference / "postgresql"))
+            new.append(seconds_until_ready(folder))
+            existing_alone.append(seconds_of_postgresql(reference / "postgresql"))
+            existing.append(seconds_until_ready(folder))
+
+    def row(
+        what: str, values: list[float], *, beside: str, alone: list[float], limit: float
+    ) -> Row:
+        return Row(
+            what=what,
+            unit="s",
+            values=values,
+            reference=beside,
+            reference_values=alone,
+            budget=Budget(limit, "at most"),
+        )
+
+    database = "its PostgreSQL alone"
+    report.add(
+        Title.START,
+        row(
+            "`serve` is ready, existing database",
+            existing,
+            beside=database,
+            alone=existing_alone,
+            limit=1,
+        ),
+        row("`serve` is ready, new database", new, beside=database, alone=new_alone, limit=5),
+        row("`--help`", help_, beside="Python that does nothing", alone=python, limit=0.3),
+        text=(
+            "From the start of the process to its end, or to the first answer of `/readyz`; with "
+            "the PostgreSQL that it brings along, which is made first where it is new."
+        ),
+    )
+
+
+def seconds_until_ready(data_dir: Path) -> float:
+    """Start `serve`; returns the seconds until it says that it can answer."""
+    begun = time.perf_counter()
+    # Nobody listens there: no token and no GitHub is needed to become ready.
+    env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL="http://127.0.0.1:9")
+    with running("serve", env=env) as service:
+        service.get("/readyz").raise_for_status()
+        return time.perf_counter() - begun
+
+
+def seconds_of_postgresql(data_dir: Path) -> float:
+    """Start the server that `serve` brings along; returns the seconds until it answers."""
+    begun = time.perf_counter()
+    with embedded.running(data_dir, report=lambda _: None):
+        return time.perf_counter() - begun
+
+
+@pytest.mark.kafka
+def test_memory_of_idle_services(estate: Estate, report: Report) -> None:
+    with ExitStack() as stack:
+        for name in SERVICES:
+            estate.start(name)
+            stack.callback(estate.end, name)
+        time.sleep(IDLE_SECONDS)
+        for name in SERVICES:
+            estate[name].get("/readyz").raise_for_status()
+        memories = {name: read_memory(estate[name].process.pid) for name in SERVICES}
+    reference = bare_python_memory()
+    report.add(
+        Title.IDLE,
+        *(
+            memory_row(f"{name}, resident", memory.resident, reference.resident)
+            for name, memory in memories.items()
+        ),
+        *(
+            memory_row(f"{name}, proportional", memory.proportional, reference.proportional)
+            for name, memory in memories.items()
+        ),
+        Row(
+            what="all three, proportional",
+            unit="MB",
+            values=[sum(memory.proportional for memory in memories.values())],
+            published="32 MB",
+        ),
+        text=(
+            f"Each service as a process of its own, {IDLE_SECONDS} s after it was ready, with "
+            "PostgreSQL, Kafka and the other services there and without a request; MB of 2^20 "
+            "bytes. Resident are all pages, those of the interpreter and of libraries that other "
+            "processes share included; in the proportional size these are divided among them."
+        ),
+    )
+
+
+def memory_row(what: str, megabytes: float, reference: float) -> Row:
+    return Row(
+        what=what,
+        unit="MB",
+        values=[megabytes],
+        reference="Python with asyncio",
+        reference_values=[reference],
+        budget=Budget(55, "at most"),
+    )

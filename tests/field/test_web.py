@@ -1,0 +1,312 @@
+"""
+What READMEs, proxies and attackers send: a case for each row of the field reports on HTTP.
+
+A row is a request to one real server, and what has to come back. `E` are rows of the environments,
+`N` what was found beside them, `F` attacks.
+"""
+
+import asyncio
+import ipaddress
+import json
+import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import httpx2
+import pytest
+
+from github_banners.api.clients import Shares, client_address
+from github_banners.api.delivery import Picture
+from github_banners.errors import TooManyRequests, UnknownUser
+from github_banners.serving.workshop import MOST_WAITING
+from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
+from tests.unit.api.test_pngs import Scene
+from tests.unit.stats.test_known import MAX_BYTES_PER_NAME, measure_bytes_per_name
+
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+
+MIA = "/banners/preview?username=mia-maintains"
+POLLY = "/banners/preview?username=polly-glot"
+SVG, PNG, JSON = "image/svg+xml; charset=utf-8", "image/png", "application/json"
+MAX_BANNERS = 4
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Running]:
+    """The whole service, hosted below a path, behind a proxy."""
+    port = free_port()
+    with reachable_dir() as folder:
+        env = environment(
+            PORT=str(port),
+            DATA_DIR=str(folder),
+            PUBLIC_URL="https://example.org/gh",
+            TRUSTED_PROXIES="127.0.0.0/8",
+            MAX_BANNERS_PER_USER=str(MAX_BANNERS),
+            RATE_LIMIT_RPS="500",
+            GITHUB_TOKENS="ghp_sandbox",
+        )
+        with running("serve", "--demo", env=env) as served:
+            # Its own words name the public address, which leads nowhere here.
+            yield Running(served.process, f"http://127.0.0.1:{port}", served.errors)
+
+
+@pytest.fixture(scope="module")
+def http(service: Running) -> Iterator[httpx2.Client]:
+    limits = httpx2.Limits(max_connections=64)
+    with httpx2.Client(base_url=service.url, timeout=15, trust_env=False, limits=limits) as client:
+        yield client
+
+
+class Row(NamedTuple):
+    """A GET, and what has to come back."""
+
+    id: str
+    target: str
+    status: int
+    media_type: str
+    headers: dict[str, str] | None = None
+    check: Callable[[httpx2.Response], bool] = lambda _: True
+
+
+def says(**fields: Any) -> Callable[[httpx2.Response], bool]:
+    """A check that a JSON answer has these fields."""
+    return lambda answer: fields.items() <= answer.json().items()
+
+
+def holds(text: str) -> Callable[[httpx2.Response], bool]:
+    return lambda answer: text in answer.text
+
+
+CAMO = {"user-agent": "github-camo (876de43e)"}
+NO_USER = says(error="user doesn't exist")
+ROWS = [
+    *(
+        Row(f"E1 GitHub decides about the login {login}", f"/banners/preview?username={login}", 404,
+            JSON, None, NO_USER)
+        for login in ("gil--", "p-", "a--b", "-a", "_a", "a__b", "-")
+    ),
+    Row("E1 a name with a hyphen first is a name", "/banners/-p--dark", 404, JSON, None,
+        says(error="banner doesn't exist")),
+    Row("E14 the bare path", "/gh", 307, "", None, lambda r: r.headers["location"] == "/gh/docs"),
+    Row("E14 the bare path, stripped", "/", 307, "", None,
+        lambda r: r.headers["location"] == "/gh/docs"),
+    *(
+        Row(f"E14 {name}", name, 200, media_type, None, check)
+        for prefix in ("", "/gh")
+        for name, media_type, check in (
+            (f"{prefix}/docs", "text/html; charset=utf-8", holds('src="/gh/docs/page.js"')),
+            (f"{prefix}/docs/", "text/html; charset=utf-8", holds('spec-url="/gh/docs/openapi')),
+            (f"{prefix}/docs/page.js", "text/javascript; charset=utf-8", holds("THEMES")),
+            (f"{prefix}/docs/openapi.json", JSON, says(servers=[{"url": "/gh"}])),
+            (f"{prefix}{MIA}", SVG, holds("<svg")),
+            (f"{prefix}/healthz", JSON, says(status="alive")),
+        )
+    ),
+    Row("E14 an explanation names the path", "/gh/banners/nobody-dark.svg", 200, SVG, None,
+        holds("example.org&#x2f;gh")),
+    Row("E17 an empty value is the default", f"{MIA}&theme=&layout=&radius=&bg_color=&format=", 200,
+        SVG),
+    Row("E17 a theme that nobody has", f"{MIA}&theme=klingon", 400, JSON, None,
+        says(error="invalid banner type", field="type")),
+    *(
+        Row(f"images: {name}", f"/banners/preview?username=no-such{query}", 200, SVG, headers)
+        for name, query, headers in (
+            ("camo that accepts anything", "", {**CAMO, "accept": "*/*"}),
+            ("an <img> of a browser", "", {"accept": "*/*", "sec-fetch-dest": "image"}),
+            ("format=svg", "&format=svg", None),
+            ("format=SVG after &amp;", "&amp;format=SVG", None),
+        )
+    ),
+    Row("images: a program that accepts anything", "/banners/preview?username=no-such", 404, JSON),
+    Row("N11 an explanation by format=png", "/banners/preview?username=no-such&format=png", 200, PNG),
+    Row("N11 an explanation by .png", "/banners/nosuch.png", 200, PNG),
+    Row("N11 a wrong option as PNG", f"{MIA}&radius=99&format=png", 200, PNG),
+    Row("N11 an odd path as PNG", "/banners/a/b.png", 200, PNG),
+    Row("N15 misspelt options in numbers", f"{MIA}&format=json&typ=dark&layuot=card&v=1", 200, JSON,
+        None, says(unknown={"typ": "type", "layuot": "layout"})),
+    Row("N15 misspelt options in an error", f"{MIA}&hide_border=true&radius=99&format=json", 400,
+        JSON, None, says(field="radius", unknown={"hide_border": "border"})),
+    Row("N15 options that are strange to us", f"{MIA}&format=json&utm_source=x&ref=y", 200, JSON,
+        None, lambda r: "unknown" not in r.json()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_request(http: httpx2.Client, row: Row) -> None:
+    answer = http.get(
+        row.target, headers={"accept": "*/*", "user-agent": "", **(row.headers or {})}
+    )
+    assert (answer.status_code, answer.headers.get("content-type", "")) == (
+        row.status,
+        row.media_type,
+    )
+    assert row.check(answer), answer.text
+    if row.media_type == PNG:
+        assert answer.content.startswith(b"\x89PNG")
+
+
+SAME = [
+    ("E17 case, underscores, missing hyphens", "theme=Tokyo_Night", "theme=tokyonight"),
+    ("E17 a theme of another service", "theme=radical", "type=rose-pine"),
+    ("E17 a theme for two grounds", "theme=transparent", "type=auto"),
+    ("E17 a tag of a language", "locale=pt_BR", "locale=pt-br"),
+    ("E17 a tag with a script", "locale=zh-Hant-HK", "locale=zh-tw"),
+    ("E17 a locale of a system", "locale=de_DE.UTF-8", "locale=de"),
+    ("E17 an empty type beside a theme", "type=&theme=dark", "type=dark"),
+    ("E23 a language in quotes", 'hide_langs="Go"', "hide_langs=go"),
+    ("E23 a list as a program writes it", 'hide_langs=["PHP","Go"]', "hide_langs=go,php"),
+    ("entities: &amp;", "v=1&amp;type=dark&amp;layout=card", "type=dark&layout=card"),
+    ("entities: decimal", "v=1&%2338;type=dark", "type=dark"),
+    ("entities: hexadecimal", "v=1&%23x26;type=dark", "type=dark"),
+    ("entities: twice", "v=1&amp;amp;type=dark", "type=dark"),
+    ("entities: before the first", "amp;type=dark", "type=dark"),
+]
+
+
+@pytest.mark.parametrize(("spelled", "plain"), [row[1:] for row in SAME], ids=[r[0] for r in SAME])
+def test_spelling_is_read_as_it_was_meant(http: httpx2.Client, spelled: str, plain: str) -> None:
+    default, same, other = [
+        http.get(f"{POLLY}&{query}").headers["etag"] for query in ("", plain, spelled)
+    ]
+    assert same == other != default
+    # And again, now that memory knows both.
+    assert http.get(f"{POLLY}&{spelled}").headers["etag"] == same
+
+
+def exchange(service: Running, request: bytes) -> bytes:
+    """Send bytes as they are, and read until the server closes."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+    return received
+
+
+HOSTS = ["a:b", "x:99999", "x:-1", "x:80:80", "[", "[::1", "user@host", "x:abc", "é"]
+TARGETS = {
+    "a picture": f"GET {MIA}&v=%s",
+    "numbers": f"GET {MIA}&format=json",
+    "an unknown user": "GET /banners/preview?username=no-such",
+    "a wrong option": f"GET {MIA}&radius=99",
+    "an unknown banner": "GET /banners/no-such-dark",
+    "an unknown path": "GET /nothing",
+    "a slash at the end": "GET /banners/preview/?username=mia-maintains",
+    "a wrong method": "DELETE /banners/preview",
+    "the page": "GET /docs/",
+    "the start": "GET /",
+    "health": "GET /readyz",
+    "a banner to make": "POST /banners",
+}
+
+
+@pytest.mark.parametrize("accept", ["image/*", "*/*"])
+@pytest.mark.parametrize("target", TARGETS.values(), ids=[f"E8, F3 {name}" for name in TARGETS])
+def test_host_that_is_none_does_no_harm(service: Running, target: str, accept: str) -> None:
+    for number, host in enumerate(HOSTS):
+        line = target.replace("%s", str(number))
+        head = f"{line} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+        status = int(exchange(service, head.encode()).split()[1])
+        assert status < 500, host
+
+
+CHUNKS = [b"-1\r\n", b"f" * 18 + b"\r\n", b" 5\r\n", b"5\nhello"]
+CHUNKS += [b"5;" + b"x" * 100_000 + b"\r\nhello\r\n0\r\n\r\n"]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS, ids=lambda chunk: f"F4 {chunk[:12]!r}")
+def test_body_that_cannot_be_read_is_the_clients_fault(service: Running, chunk: bytes) -> None:
+    head = b"POST /banners HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    answer = exchange(service, head + chunk)
+    assert answer.split()[1:2] in ([b"400"], [b"431"])
+
+
+def test_f4_client_that_leaves_in_its_body_is_no_failure_of_ours(
+    service: Running, http: httpx2.Client
+) -> None:
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    head = b"POST /banners HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    for _ in range(5):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(head)
+    http.get("/healthz")
+    failures = [
+        line
+        for line in http.get("/metrics").text.splitlines()
+        if "banners_requests_total" in line and 'status="5' in line
+    ]
+    assert failures == []
+
+
+def post(http: httpx2.Client, body: bytes) -> httpx2.Response:
+    return http.post("/banners", content=body, headers={"content-type": JSON})
+
+
+def test_f5_banners_beyond_the_limit_are_refused_and_all_else_goes_on(http: httpx2.Client) -> None:
+    bodies = [
+        json.dumps({"username": "sam-studies", "radius": radius}).encode()
+        for radius in range(MAX_BANNERS + 3)
+    ]
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        answers = list(pool.map(lambda body: post(http, body), bodies))
+    made = [
+        (body, answer)
+        for body, answer in zip(bodies, answers, strict=True)
+        if answer.status_code == 201
+    ]
+    refused = [answer for answer in answers if answer.status_code == 409]
+    assert (len(made), len(refused)) == (MAX_BANNERS, 3)
+    assert all(answer.json() == {"error": "too many banners"} for answer in refused)
+    for body, answer in made:
+        again = post(http, body)
+        assert (again.status_code, again.json()) == (200, answer.json())
+        assert http.get(answer.json()["url"] + ".svg").headers["content-type"] == SVG
+    assert http.get("/banners/preview?username=sam-studies&radius=19").status_code == 200
+
+
+async def test_f6_invented_names_take_little_memory() -> None:
+    assert await measure_bytes_per_name(UnknownUser, names=300) < MAX_BYTES_PER_NAME
+
+
+async def test_f13_one_client_cannot_take_png_from_another() -> None:
+    scene = Scene()
+    scene.bench.may_end.clear()
+    pictures = [Picture.svg(b"<svg>%d</svg>" % number) for number in range(48)]
+    flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures[4:]]
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures[:4]]
+    await asyncio.sleep(0)
+    scene.bench.may_end.set()
+    assert all(await asyncio.gather(*others))
+    assert sum(png is not None for png in await asyncio.gather(*flood)) <= MOST_WAITING // 2
+
+
+def test_n10_clients_are_told_apart_by_addresses_with_ports() -> None:
+    """See tests/unit/api/test_clients.py for all spellings."""
+    trusted = [ipaddress.ip_network("10.0.0.0/8")]
+    spelled = ["1.2.3.4:4711", "1.2.3.5:4711", "[2001:db8::1]:443", '"[2001:db8:0:1::1]"']
+    assert len({client_address("10.0.0.1", address, trusted=trusted) for address in spelled}) == 4
+
+
+def test_n13_byte_order_mark_before_a_body(http: httpx2.Client) -> None:
+    body = b'\xef\xbb\xbf{"username": "mia-maintains", "layuot": "card"}'
+    answer = post(http, body)
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "url": "/gh/banners/mia-maintains-default",
+        "unknown": {"layuot": "layout"},
+    }
+    assert answer.headers["location"] == "/gh/banners/mia-maintains-default"
+    for path in ("/gh/banners/Mia-Maintains-Default", "/banners/MIA-maintains-default.svg"):
+        assert http.get(path).headers["content-type"] == SVG
+
+
+def test_f23_one_address_has_one_share() -> None:
+    shares = Shares(per_second=10, monotonic=lambda: 0.0)
+    for _ in range(20):
+        shares.charge("203.0.113.9")
+    with pytest.raises(TooManyRequests):
+        shares.charge("203.0.113.9")
+    shares.charge("203.0.113.10")

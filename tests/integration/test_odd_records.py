@@ -1,0 +1,157 @@
+"""Records that a client library can't decode, that are far too large, or that nobody wrote for us."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-untyped]
+from aiokafka.errors import MessageSizeTooLargeError  # type: ignore[import-untyped]
+from structlog.testing import capture_logs
+
+from github_banners.messages.dead_letters import (
+    ORIGINAL_SIZE,
+    REASON,
+    list_dead_letters,
+    replay_dead_letters,
+    to_dead_letters,
+)
+from github_banners.messages.decompression import MAX_UNPACKED_BYTES
+from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, Record
+from github_banners.renderer.attempts import Outcome
+from tests.integration.kafka_server import Broker, StandIn, a_broker
+from tests.integration.kafka_sides import BrokerSide
+from tests.integration.raw_kafka import produce_raw
+from tests.integration.test_events import Seen, consuming, eventually, send
+from tests.unit.messages.batches import CODECS, Message, build_batch
+from tests.unit.renderer.staged import event_body
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+ODD_NAME = [(b"x-\xff\xfe", b"1")]
+BOMB = b" " * (MAX_UNPACKED_BYTES * 4)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | StandIn]:
+    with a_broker(tmp_path_factory.mktemp("kafka")) as started:
+        if not started.is_real:
+            pytest.skip("librdkafka's stand-in can't")
+        yield started
+
+
+@pytest.fixture
+async def side(broker: Broker) -> AsyncIterator[BrokerSide]:
+    made = BrokerSide(broker)
+    yield made
+    await made.close()
+
+
+async def make_old_topic(side: BrokerSide, name: str) -> str:
+    """Make a topic that keeps what clients have compressed, as a broker does unless told otherwise."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=side.broker.addresses)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, PARTITIONS, 1)])
+    finally:
+        await admin.close()
+    return name
+
+
+async def test_header_name_that_is_no_text_stops_no_partition(side: BrokerSide) -> None:
+    topic, producer, seen = await side.make_topic(), side.producer(), Seen()
+    await send(producer, topic, range(20))
+    for partition in range(PARTITIONS):
+        poison = [
+            Message(event_body("odd", 1000 + partition), headers=ODD_NAME),
+            Message(b"odd", headers=ODD_NAME),
+            Message(event_body("next", 2000 + partition)),
+        ]
+        await produce_raw(side.broker.addresses, topic, build_batch(poison), partition=partition)
+    await send(producer, topic, range(20, 40))
+    with capture_logs() as lines:
+        async with consuming(side, topic, seen):
+            await eventually(lambda: len(seen.outcomes) == 58)
+            await send(producer, topic, range(40, 60))
+            await eventually(lambda: len(seen.outcomes) == 78)
+    odd = {*range(1000, 1000 + PARTITIONS), *range(2000, 2000 + PARTITIONS)}
+    assert seen.versions == {*range(60), *odd}
+    assert seen.outcomes.count(Outcome.DEAD_LETTERED) == PARTITIONS
+    assert sum((await side.committed(topic)).values()) == 78
+    assert {record.value for record in await side.dead_letters(topic)} == {b"odd"}
+    told = [line for line in lines if line["event"] == "records.undecodable"]
+    assert {line["partition"] for line in told} == set(range(PARTITIONS))
+    assert "broker.away" not in [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+async def test_bomb_is_refused_by_the_broker_where_we_made_the_topic(
+    side: BrokerSide, codec: int
+) -> None:
+    topic = await side.make_topic()
+    small = build_batch([Message(event_body("ada", 1)), Message(b" " * 1000)], codec=codec)
+    await produce_raw(side.broker.addresses, topic, small)
+    for name in (topic, DEAD_LETTERS):
+        bomb = build_batch([Message(BOMB)], codec=codec)
+        with pytest.raises(MessageSizeTooLargeError):
+            await produce_raw(side.broker.addresses, name, bomb)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+async def test_bomb_in_an_older_topic_goes_aside_packed(side: BrokerSide, codec: int) -> None:
+    topic = await make_old_topic(side, f"older-{codec}")
+    producer, seen = side.producer(), Seen()
+    await ensure(side)
+    await send(producer, topic, range(20))
+    bomb = build_batch([Message(BOMB), Message(b"2")], codec=codec)
+    await produce_raw(side.broker.addresses, topic, bomb)
+    await send(producer, topic, range(20, 40))
+    async with consuming(side, topic, seen):
+        await eventually(lambda: len(seen.outcomes) == 41)
+    assert seen.versions == set(range(40))
+    (letter,) = await side.dead_letters(topic)
+    assert "a batch of 2 records can't be decoded" in letter.header(REASON)
+    assert letter.value in bomb
+    assert sum((await side.committed(topic)).values()) == 42
+
+
+async def ensure(side: BrokerSide) -> None:
+    await side.make_topic()  # and that of the dead letters
+
+
+async def test_dead_letter_that_the_broker_refuses_is_cut_and_not_sent_again(
+    side: BrokerSide,
+) -> None:
+    await ensure(side)
+    producer, addresses = side.producer(), side.broker.addresses
+    await replay_dead_letters(addresses, topic=await side.make_topic())
+    value, key = b"x" * 5_000_000, b"k" * 5_000_000
+    many = tuple((f"name-{number}", b"v" * 100) for number in range(50_000))
+    for record in (
+        Record("cut", 0, 1, b"k", value),
+        Record("cut", 0, 2, b"k", value, headers=many),
+        Record("cut", 0, 3, key, value),
+        Record("cut", 0, 4, None, value[: 4 << 20]),
+    ):
+        await to_dead_letters(producer, record, reason="too large", failed_at=NOW)
+    letters = await list_dead_letters(addresses, limit=4)
+    assert [letter.origin for letter in letters] == [f"cut/0/{n}" for n in (1, 2, 3, 4)]
+    records = [letter.record for letter in letters]
+    assert [len(record.value) for record in records] == [65536, 0, 0, 65536]
+    assert [record.header(ORIGINAL_SIZE) for record in records] == ["5000000"] * 3 + ["4194304"]
+    assert [len(record.key or b"") for record in records] == [1, 1, 1024, 0]
+    replay = await replay_dead_letters(addresses, topic=await side.make_topic())
+    assert (replay.sent, replay.refused) == (0, 4)
+
+
+async def test_dead_letters_that_others_wrote_are_listed_and_passed_over(side: BrokerSide) -> None:
+    await ensure(side)
+    addresses, topic = side.broker.addresses, await side.make_topic()
+    await replay_dead_letters(addresses, topic=topic)
+    batch = build_batch([Message(b"1", headers=ODD_NAME), Message(b"2")])
+    await produce_raw(addresses, DEAD_LETTERS, batch, partition=3)
+    async with asyncio.timeout(30):
+        values = {letter.record.value for letter in await list_dead_letters(addresses, limit=1000)}
+        assert values >= {b"1", b"2"}
+        assert (await replay_dead_letters(addresses, topic=topic)).sent == 2
