@@ -9,7 +9,7 @@ import ast
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,8 +27,12 @@ from github_banners.database.banners import Banner
 from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
+from github_banners.github.accounts import Account, Key, Priority
+from github_banners.github.protocol import Resource
 from github_banners.look import Look
 from github_banners.model import Owner, Snapshot, Stats
+from github_banners.settings import Token
+from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.trust import Trust
 from tests.integration.database.samples import HOUR, NOON, answer
 
@@ -400,7 +404,23 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
                     await asyncio.sleep(0.1)
 
 
+async def reserves_points(scene: Scene, fault: Fault) -> None:
+    """Without the table of budgets nothing is reserved, and no request fails of it."""
+    account = Account([Key(Token("ghp_fault"))])
+    for make in KINDS.values():
+        budget = ReservedBudget(scene.database, clock=scene.clock)
+        with fault.failing(make, times=1), suppress(TypeError):
+            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN)
+        async with asyncio.timeout(10):
+            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN):
+                await scene.sleep(0)
+
+
 STATEMENTS: dict[str, Case] = {
+    "accounts.delete_ended_leases": reserves_points,
+    "accounts.select_leases": reserves_points,
+    "accounts.update_budget": reserves_points,
+    "accounts.upsert_lease": reserves_points,
     "banners._insert": serves_requests,
     "banners._select_by_look": serves_requests,
     "banners._start_refreshing": serves_requests,
@@ -418,7 +438,7 @@ STATEMENTS: dict[str, Case] = {
     "migrations._upgrade": migrates,
     "queue.lease_due_users": refreshes_later,
     "queue.lease_unpublished_banners": publishes,
-    "queue.lease_user": serves_requests,
+    "queue.lease_users": serves_requests,
     "queue.mark_published": publishes,
     "queue.release_banners": gives_banners_back,
     "queue.release_user": serves_requests,

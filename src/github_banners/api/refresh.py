@@ -76,13 +76,26 @@ class Refresh:
             due = await queue.lease_due_users(
                 connection, now=self._clock(), limit=BATCH_SIZE, interval=self._interval
             )
-            known = await users.select_snapshots(connection, [owner.id for owner in due])
         if due:
             asked_at = self._clock()
-            previous = {snapshot.owner.id: snapshot.stats for snapshot in known}
-            answers = await self._fetch(due, previous)
+            answers = await self._fetch(due, await self._previous(due))
             await self._save(list(zip(due, answers, strict=True)), asked_at)
         return len(due)
+
+    async def _previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:
+        """Read owners' last numbers, with which answers are compared; who can't be read has none."""
+        known: dict[int, Stats] = {}
+
+        async def read(connection: Connection, part: Sequence[Owner]) -> None:
+            owner_ids = [owner.id for owner in part]
+            for snapshot in await users.select_snapshots(connection, owner_ids, now=self._clock()):
+                known[snapshot.owner.id] = snapshot.stats
+
+        for owner, error in await save_separately(self._database, owners, read):
+            self._batch_failures.record(
+                owner.id, error, event="refresh.not_read", owner=owner.login, owner_id=owner.id
+            )
+        return known
 
     async def _fetch(
         self, owners: Sequence[Owner], previous: Mapping[int, Stats]

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from github_banners.database.connect import Connection
+from github_banners.model import MAX_CLOCK_SKEW
 
 _SAME_WINDOW = timedelta(seconds=60)
 _ON_THE_WAY = timedelta(seconds=10)
 _LONG_ENDED = timedelta(minutes=1)
+# GitHub's are an hour long; what ends later was noted by a wrong clock.
+_MAX_WINDOW = timedelta(hours=2) + MAX_CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +54,20 @@ async def update_budget(
         )
         on conflict (account, resource) do update set
             remaining = case
-                when %(reset_at)s::timestamptz > kept.reset_at + %(same)s then %(reported)s
+                when %(reset_at)s::timestamptz > kept.reset_at + %(same)s
+                    or kept.reset_at > %(latest)s and %(reset_at)s::timestamptz > %(now)s
+                    then %(reported)s
                 when %(reset_at)s::timestamptz >= greatest(kept.reset_at - %(same)s, %(now)s)
                     then least(kept.remaining - %(unreported)s, %(reported)s)
-                when kept.reset_at <= %(now)s then %(limit)s
+                -- a window that has ended, or that a wrong clock has noted
+                when kept.reset_at <= %(now)s or kept.reset_at > %(latest)s then %(limit)s
                 else kept.remaining - %(unreported)s
             end,
             points_limit = %(limit)s,
-            reset_at = greatest(kept.reset_at, %(reset_at)s::timestamptz),
+            reset_at = greatest(
+                case when kept.reset_at > %(latest)s then %(now)s else kept.reset_at end,
+                %(reset_at)s::timestamptz
+            ),
             updated_at = %(now)s
         returning remaining, reset_at > %(now)s
     """
@@ -71,6 +80,7 @@ async def update_budget(
         "unreported": unreported,
         "same": _SAME_WINDOW,
         "now": now,
+        "latest": now + _MAX_WINDOW,
     }
     row = await (await conn.execute(query, values)).fetchone()
     remaining, is_known = row or (limit, False)
@@ -88,10 +98,12 @@ async def delete_ended_leases(
     """
     query = """
         delete from accounts
-        where account = %s and starts_with(resource, %s) and reset_at < greatest(%s, %s)
+        where account = %s and starts_with(resource, %s)
+            and (reset_at < greatest(%s, %s) or reset_at > %s)
     """
     seen = observed_at - _ON_THE_WAY if observed_at is not None else None
-    await conn.execute(query, [account, f"{resource}/", seen, now - _LONG_ENDED])
+    values = [account, f"{resource}/", seen, now - _LONG_ENDED, now + _MAX_WINDOW]
+    await conn.execute(query, values)
 
 
 async def select_leases(

@@ -100,7 +100,11 @@ async def insert_banner(
     version = await _start_refreshing(conn, owner_id, at)
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
-    if max_banners is not None and await _has_banners(conn, owner_id, max_banners):
+    # Exact, since the owner is locked.
+    if (
+        max_banners is not None
+        and await count_banners(conn, owner_id, limit=max_banners) >= max_banners
+    ):
         raise TooManyBanners
     for name in names:
         banner = await _insert(
@@ -152,13 +156,6 @@ async def _select_by_look(conn: Connection, owner_id: int, look: Look) -> Banner
     query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
     row = await (await conn.execute(query, [owner_id, _digest(look)])).fetchone()
     return banner_of(row) if row else None
-
-
-async def _has_banners(conn: Connection, owner_id: int, number: int) -> bool:
-    """Return whether an owner has at least this many banners; correct while the owner is locked."""
-    query = "select count(*) from (select from banners where owner_id = %s limit %s) as owned"
-    row = await (await conn.execute(query, [owner_id, number])).fetchone()
-    return row is not None and row[0] >= number
 
 
 async def _start_refreshing(conn: Connection, owner_id: int, at: datetime) -> int:

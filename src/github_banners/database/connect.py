@@ -160,7 +160,7 @@ class Database:
         away. What is late before it has a connection is not begun. After a failure calls are
         refused at once, but for one probe per second.
 
-        :raises DatabaseUnavailable: no server, no answer in time, or the last calls failed
+        :raises DatabaseUnavailable: no server, no answer in time, an error, or the last calls failed
         """
         if within_seconds <= 0 or not self._circuit.admit():
             raise DatabaseUnavailable
@@ -176,7 +176,11 @@ class Database:
             reason = self._connect_error or f"no answer within {within_seconds:g} s"
             raise self._note_loss(DatabaseUnavailable(reason))
         with self._watched():
-            return errand.result()
+            try:
+                return errand.result()
+            except psycopg.Error as exc:
+                # Even a mistake of ours in a statement costs a request no more than the database.
+                raise DatabaseUnavailable(error_text(exc)) from exc
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -291,5 +295,7 @@ def is_database_error(error: BaseException) -> bool:
 
 def is_lost(cause: BaseException | None) -> bool:
     """Tell a server that can't be reached from one that has answered with an error."""
+    if isinstance(cause, psycopg.Error) and not isinstance(cause, PASSING_ERRORS):
+        return False
     state = getattr(cause, "sqlstate", None)
     return state is None or state.startswith(_LOST_STATES)

@@ -136,25 +136,8 @@ async def lease_user(
     False if the turn is taken, if GitHub was asked after `asked_at`, or if the owner is not kept. It
     comes back after `lease`, unless the owner is saved, found gone or released.
     """
-    query = """
-        with free as (
-            select id from users
-            where id = %(owner_id)s
-                and (fetched_at <= %(asked_at)s or fetched_at > %(latest)s)
-                and (leased_until is null or leased_until <= %(now)s or leased_until > %(latest)s)
-            -- who has it locked is saving or taking it just now
-            for no key update skip locked
-        )
-        update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
-    """
-    values = {
-        "owner_id": owner_id,
-        "asked_at": asked_at,
-        "now": now,
-        "latest": latest_time(now),
-        "lease": lease,
-    }
-    return (await conn.execute(query, values)).rowcount == 1
+    leased = await lease_users(conn, {owner_id: asked_at}, now=now, lease=lease)
+    return owner_id in leased
 
 
 async def lease_users(
@@ -170,9 +153,11 @@ async def lease_users(
             select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as wanted (id, asked_at)
         ), free as (
             select users.id from users join wanted on wanted.id = users.id
-            where users.fetched_at <= wanted.asked_at
-                and (users.leased_until is null or users.leased_until <= %(now)s)
+            where (users.fetched_at <= wanted.asked_at or users.fetched_at > %(latest)s)
+                and (users.leased_until is null or users.leased_until <= %(now)s
+                    or users.leased_until > %(latest)s)
             order by users.id
+            -- who has it locked is saving or taking it just now
             for no key update of users skip locked
         )
         update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
@@ -182,6 +167,7 @@ async def lease_users(
         "ids": list(asked_at),
         "times": list(asked_at.values()),
         "now": now,
+        "latest": latest_time(now),
         "lease": lease,
     }
     return {owner_id for (owner_id,) in await (await conn.execute(query, values)).fetchall()}

@@ -107,7 +107,7 @@ async def _lease_many(
     leased = await queue.lease_users(connection, asked_at, now=now, lease=_LEASE)
     turns = {owner_id: Turn(leased_until=now + _LEASE) for owner_id in leased}
     others = [owner_id for owner_id in asked_at if owner_id not in leased]
-    for stored in await users.select_snapshots(connection, others):
+    for stored in await users.select_snapshots(connection, others, now=now):
         is_newer = stored.fetched_at > asked_at[stored.owner.id]
         turns[stored.owner.id] = Turn(newer=stored) if is_newer else Turn(is_taken=True)
     return {owner_id: turns.get(owner_id, Turn()) for owner_id in asked_at}

@@ -111,6 +111,8 @@ def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
         (errors.DiskFull(), False),
         (errors.DeadlockDetected(), False),
         (errors.QueryCanceled(), False),
+        (psycopg.DataError("text can't contain NUL"), False),
+        (errors.UniqueViolation(), False),
     ],
 )
 def test_a_server_that_answers_with_an_error_is_not_lost(cause: Exception, expected: bool) -> None:
