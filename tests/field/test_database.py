@@ -551,12 +551,14 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
         return found
 
     async with Database(conninfo) as database:
-        lookup = Lookup(database=database, github=github, ttls=Ttls(), clock=clock)
+        lookup = Lookup(database=database, github=github, batch=github, ttls=Ttls(), clock=clock)
         await ask(lookup)
         time[0] = NOON
         if is_restarted:
             await lookup.close()
-            lookup = Lookup(database=database, github=github, ttls=Ttls(), clock=clock)
+            lookup = Lookup(
+                database=database, github=github, batch=github, ttls=Ttls(), clock=clock
+            )
         answers = [await ask(lookup) for _ in range(4)]
         await lookup.close()
     assert len(github.asked) == 2

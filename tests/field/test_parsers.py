@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 from aiokafka import codec as codec_module  # type: ignore[import-untyped]
+from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from starlette.requests import Request
 
 import github_banners
@@ -168,8 +169,11 @@ def record_bytes(_: bytes) -> Iterator[Input]:
         good = build_batch([Message(b"v", headers=headers)] * 3, codec=codec)
         for position in range(8, len(good)):
             for byte in (0, 1, 0x7F, 0x80, 0xFF):
-                changed = good[:position] + bytes([byte]) + good[position + 1 :]
-                yield f"codec {codec}, byte {position} is {byte}", changed
+                changed = bytearray(good)
+                changed[position] = byte
+                yield f"codec {codec}, byte {position} is {byte}, damaged", bytes(changed)
+                changed[17:21] = calc_crc32c(bytes(changed[21:])).to_bytes(4, "big")
+                yield f"codec {codec}, byte {position} is {byte}", bytes(changed)
         for length in range(len(good)):
             yield f"codec {codec}, cut off after {length}", good[:length]
 

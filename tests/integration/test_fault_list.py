@@ -8,7 +8,7 @@ uses it: the task goes on, other records are saved meanwhile, and afterwards so 
 import ast
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from github_banners.database.changes import Changes
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.look import Look
-from github_banners.model import Owner, Snapshot
+from github_banners.model import Owner, Snapshot, Stats
 from github_banners.stats.trust import Trust
 from tests.integration.database.samples import HOUR, NOON, answer
 
@@ -129,7 +129,9 @@ class Scene:
         self.now += timedelta(minutes=3)
         await asyncio.sleep(0.005)
 
-    async def fetch_many(self, owners: Sequence[Owner]) -> list[Any]:
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[Any]:
         return [
             self.answers.get(owner.id) or answer(owner.id, at=self.now, stars=self.stars)[0]
             for owner in owners

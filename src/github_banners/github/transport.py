@@ -200,16 +200,17 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _create_tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
+    """Trust what the system trusts, and the authorities that the environment names."""
+    context = httpx2.create_ssl_context(trust_env=False)
     named = {name: environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     if not any(named.values()):
-        return httpx2.create_ssl_context(trust_env=False)
-    context = ssl.create_default_context()
+        return context
     try:
-        # OpenSSL reads both variables itself, and says nothing of a file that is not there.
         context.load_verify_locations(named["SSL_CERT_FILE"] or None, named["SSL_CERT_DIR"] or None)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         names = " or ".join(name for name, value in named.items() if value)
-        reason = error.strerror or "no certificates in PEM format"
+        is_unfit = isinstance(error, ssl.SSLError)
+        reason = "no certificates in PEM format" if is_unfit else error.strerror
         raise Misconfigured(f"{names} can't be used: {reason}.") from error
     return context
 

@@ -274,7 +274,7 @@ async def _read_bounded(response: httpx2.Response) -> httpx2.Response:
     chunks, size_bytes = [], 0
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx2.DecodingError("an answer with an encoding that was not asked for")
-    async for chunk in response.aiter_raw():
+    async for chunk in response.aiter_bytes():
         chunks.append(chunk)
         size_bytes += len(chunk)
         if size_bytes > _MAX_RESPONSE_BYTES:

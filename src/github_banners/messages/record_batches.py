@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
+
 from github_banners.messages.decompression import DECODERS
 from github_banners.messages.events import Headers, Record
 
@@ -18,6 +20,7 @@ from github_banners.messages.events import Headers, Record
 # timestamp, producer id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PREFIX = struct.Struct(">qi")
+_CHECKED_FROM = 21  # all behind the checksum
 _MAGIC = 2
 _CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _CODEC_MASK, _APPEND_TIME_FLAG, _CONTROL_FLAG = 0x07, 0x08, 0x20
@@ -45,6 +48,7 @@ class _Batch:
     max_timestamp_ms: int
     count: int
     payload: bytes
+    is_damaged: bool
 
     def unreadable(self, error: Exception, *, offset: int) -> Record:
         """Stand for the records of the batch from an offset on, at its last offset."""
@@ -89,7 +93,7 @@ def _split(data: bytes, *, topic: str, partition: int) -> Iterator[_Batch]:
     """Split what a broker sent into batches; the last one may be cut off, and comes again."""
     position = 0
     while len(data) - position >= _HEADER.size:
-        base_offset, length, _, magic, _, *fields = _HEADER.unpack_from(data, position)
+        base_offset, length, _, magic, checksum, *fields = _HEADER.unpack_from(data, position)
         end = position + _PREFIX.size + length
         if end > len(data):
             return
@@ -107,6 +111,7 @@ def _split(data: bytes, *, topic: str, partition: int) -> Iterator[_Batch]:
             max_timestamp_ms=max_timestamp_ms,
             count=count,
             payload=data[position + _HEADER.size : end],
+            is_damaged=calc_crc32c(data[position + _CHECKED_FROM : end]) != checksum,
         )
         position = end
 
@@ -115,6 +120,8 @@ def _parse_records(batch: _Batch) -> Iterator[Record]:
     next_offset = batch.base_offset
     try:
         payload = batch.payload
+        if batch.is_damaged:
+            raise ValueError("its checksum is wrong")  # noqa: TRY301 - as the decoders
         if codec := batch.attributes & _CODEC_MASK:
             payload = DECODERS[_CODECS[codec]](payload)
         position = 0

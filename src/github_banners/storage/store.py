@@ -113,7 +113,6 @@ class Store:
         self._monotonic = monotonic
         self.throttle = LogThrottle(monotonic)
         self._is_swept = False
-        self._is_closing = False
         self._opened: LocalStore | None = None
         self.is_available = True
         # Its own threads: who waits for a lock must not hold up the rest of the program.
@@ -121,7 +120,6 @@ class Store:
 
     def close(self) -> None:
         """Finish what is being written."""
-        self._is_closing = True
         self._writers.shutdown()
 
     async def keep(self, ask: StoreAsk) -> Stored:
@@ -209,8 +207,6 @@ class Store:
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
-                    if self._is_closing:
-                        return
                     if (leftover := _LEFTOVER.fullmatch(entry.name)) is not None:
                         with self._locked(leftover["name"]), suppress(FileNotFoundError):
                             os.unlink(entry.path)  # noqa: PTH108 - of a scan of the folder

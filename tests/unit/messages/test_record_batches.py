@@ -4,6 +4,7 @@ import struct
 
 import pytest
 from aiokafka.record.memory_records import MemoryRecords  # type: ignore[import-untyped]
+from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,12 @@ _HEADER_BYTES = 61
 
 def read(data: bytes, *, offset: int = 0, max_records: int = 1000) -> ReadResult:
     return read_batches(data, topic="t", partition=2, offset=offset, max_records=max_records)
+
+
+def checked(batch: bytearray) -> bytes:
+    """Put the right checksum on a batch that was changed."""
+    batch[17:21] = calc_crc32c(bytes(batch[21:])).to_bytes(4, "big")
+    return bytes(batch)
 
 
 def values(result: ReadResult) -> list[tuple[int, bytes]]:
@@ -75,25 +82,25 @@ def test_read_batches_with_a_bomb_keeps_its_place_and_goes_on(codec: int) -> Non
 def test_read_batches_with_an_unknown_codec_or_an_old_format_keeps_the_place() -> None:
     batch = bytearray(build_batch(THREE))
     batch[22] = 7
-    assert "KeyError" in read(bytes(batch)).records[0].problem
+    assert "KeyError" in read(checked(batch)).records[0].problem
     batch[16] = 1
-    result = read(bytes(batch) + build_batch(THREE, base_offset=1))
+    result = read(checked(batch) + build_batch(THREE, base_offset=1))
     assert [bool(record.problem) for record in result.records] == [True, False, False, False]
 
 
 def test_read_batches_skips_what_a_broker_writes_for_itself() -> None:
     batch = bytearray(build_batch(THREE))
     batch[22] |= 0x20
-    assert read(bytes(batch)) == ReadResult([], 3)
+    assert read(checked(batch)) == ReadResult([], 3)
 
 
 @given(data=st.data())
 def test_read_batches_of_any_bytes_raises_nothing_and_rises(data: st.DataObject) -> None:
-    batch = bytearray(build_batch(THREE) + build_batch(THREE, base_offset=3))
+    batch = bytearray(build_batch(THREE))
     for _ in range(data.draw(st.integers(1, 8))):
         position = data.draw(st.integers(8, len(batch) - 1))
         batch[position] = data.draw(st.integers(0, 255))
-    offsets = [record.offset for record in read(bytes(batch)).records]
+    offsets = [record.offset for record in read(checked(batch)).records]
     assert offsets == sorted(set(offsets))
 
 

@@ -1,0 +1,480 @@
+"""
+What comes out of Kafka and lies on the disk: a case for each row of the field reports.
+
+`E` are rows of the environments, `F` attacks, a plain number a point of what must hold. The rows of
+Kafka meet a real broker in `tests/integration/test_odd_records.py`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pytest
+from structlog.testing import capture_logs
+
+from github_banners.drawing import draw
+from github_banners.errors import BrokerUnavailable, InvalidSettings, Rejected, StorageUnavailable
+from github_banners.log_throttle import LogThrottle
+from github_banners.messages.calls import Storage
+from github_banners.messages.decompression import MAX_UNPACKED_BYTES
+from github_banners.messages.events import TOPIC, Headers
+from github_banners.messages.reading import RecordReader
+from github_banners.messages.shapes import StoreAsk
+from github_banners.messages.signing import Signer
+from github_banners.messages.testing import MemoryBroker, MemoryProducer
+from github_banners.messages.topics import _topic
+from github_banners.messages.translation import Update
+from github_banners.model import Snapshot, microseconds
+from github_banners.renderer.attempts import Outcome
+from github_banners.renderer.consume import MAX_UNFINISHED_BYTES
+from github_banners.renderer.updates import handle_update, parse_update
+from github_banners.settings import Secret
+from github_banners.storage.pictures import with_version
+from github_banners.storage.store import Store, folder_of
+from tests.unit.messages.batches import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
+from tests.unit.messages.captured import EVENT
+from tests.unit.messages.fetched import LogConsumer
+from tests.unit.renderer.staged import NOW, Stage, event_body, refuse_with
+
+NOW_VERSION = microseconds(NOW)
+AHEAD = microseconds(NOW + timedelta(minutes=10)) + 1
+PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+GOOD = Message(b"good")
+BOMB = Message(b" " * (MAX_UNPACKED_BYTES + 1))
+KEEP_PLACE = "its place only"
+
+
+def damaged(batch: bytes) -> bytes:
+    return batch[:-1] + bytes([batch[-1] ^ 1])
+
+
+# What lies between two good records of a partition, how many offsets it takes, and what becomes of it.
+ODD_RECORDS = {
+    "F11 a header name that is not UTF-8": (
+        build_batch([Message(b"odd", headers=[(b"\xff", b"1")])]),
+        [b"odd"],
+    ),
+    "F11 one of three in a batch": (
+        build_batch([GOOD, Message(b"odd", headers=[(b"\xc3\x28", None)]), GOOD]),
+        [b"good", b"odd", b"good"],
+    ),
+    "F11 a header name with half a surrogate": (
+        build_batch([Message(b"odd", headers=[(b"\xed\xa0\x80", b"")])], codec=GZIP),
+        [b"odd"],
+    ),
+    "F11 a checksum that is wrong": (damaged(build_batch([GOOD])), KEEP_PLACE),
+    "F11 packed bytes that can't be unpacked": (
+        build_batch([Message(b"x" * 999)], codec=ZSTD)[:-9] + b"\0" * 9,
+        KEEP_PLACE,
+    ),
+    **{
+        f"F12 a bomb of codec {codec}": (build_batch([BOMB], codec=codec), KEEP_PLACE)
+        for codec in (GZIP, SNAPPY, LZ4, ZSTD)
+    },
+}
+
+
+@pytest.mark.parametrize(("batch", "expected"), ODD_RECORDS.values(), ids=ODD_RECORDS)
+async def test_odd_record_stops_no_partition(batch: bytes, expected: list[bytes] | str) -> None:
+    consumer = LogConsumer(2)
+    for partition in range(2):
+        consumer.put(GOOD, partition=partition)
+    consumer.put_raw(batch, count=1 if expected == KEEP_PLACE else len(expected), partition=1)
+    for partition in range(2):
+        consumer.put(Message(b"last"), partition=partition)
+    reader = RecordReader(consumer, throttle=LogThrottle(lambda: 0.0))
+    records = [
+        record
+        for _ in range(20)
+        for record in await reader.read(max_records=100, wait_seconds=0)
+        if record.partition == 1
+    ]
+    assert (records[0].value, records[-1].value) == (b"good", b"last")
+    odd = records[1:-1]
+    if expected == KEEP_PLACE:
+        assert [(record.offset, bool(record.problem)) for record in odd] == [(1, True)]
+        assert len(odd[0].value) < MAX_UNPACKED_BYTES
+    else:
+        assert [record.value for record in odd] == expected
+    assert consumer.positions[consumer.partitions[0]] == 2
+
+
+class BadRecord(NamedTuple):
+    """One record among 20: its bytes, what the storage does, what becomes of it, committed at the end."""
+
+    id: str
+    value: bytes
+    error: BaseException | None
+    outcome: Outcome
+    is_committed: bool = True
+    headers: Headers = ()
+
+
+def event_with(**more: object) -> bytes:
+    message = json.loads(event_body("bad", 999))
+    message["payload"] |= more
+    return json.dumps(message).encode()
+
+
+BAD_RECORDS = [
+    BadRecord("1 no JSON", b"\xff\0", None, Outcome.DEAD_LETTERED),
+    BadRecord("1 nothing", b"", None, Outcome.DEAD_LETTERED),
+    BadRecord("2 nesting", b"[" * 500_000, None, Outcome.DEAD_LETTERED),
+    BadRecord(
+        "2 nesting in a field nobody knows",
+        event_with(more="@").replace(b'"@"', b"[" * 10_000 + b"]" * 10_000),
+        None,
+        Outcome.DEAD_LETTERED,
+    ),
+    BadRecord("2 a number out of range", event_with(version=2**63), None, Outcome.DEAD_LETTERED),
+    BadRecord(
+        "2 a count of 5,000 digits",
+        event_with(version="@").replace(b'"@"', b"9" * 5000),
+        None,
+        Outcome.DEAD_LETTERED,
+    ),
+    BadRecord(
+        "2 100,000 headers",
+        b"{}",
+        None,
+        Outcome.DEAD_LETTERED,
+        headers=tuple((f"h{number}", b"") for number in range(100_000)),
+    ),
+    BadRecord(
+        "2 a trace of 1 MB",
+        event_body("bad", 999),
+        None,
+        Outcome.STORED,
+        headers=(("traceparent", b"0" * (1 << 20)),),
+    ),
+    BadRecord("1 the storage refuses it", event_with(), Rejected("422"), Outcome.DEAD_LETTERED),
+    BadRecord(
+        "1 its file can't be saved", event_with(), StorageUnavailable(), Outcome.RETRIED, False
+    ),
+    BadRecord(
+        "1 an error nobody expects", event_with(), ZeroDivisionError(), Outcome.RETRIED, False
+    ),
+    BadRecord("1 too little memory", event_with(), MemoryError(), Outcome.RETRIED, False),
+    BadRecord("1 too deep", event_with(), RecursionError(), Outcome.RETRIED, False),
+]
+
+
+@pytest.mark.parametrize("bad", BAD_RECORDS, ids=lambda bad: bad.id)
+async def test_bad_record_fails_alone_and_is_logged_once(bad: BadRecord) -> None:
+    stage = Stage()
+    if bad.error is not None:
+        stage.answer = refuse_with(bad.error, only={999})
+    for version in range(10):
+        stage.put(f"user{version}", version)
+    stage.broker.append(TOPIC, key=b"bad", value=bad.value, headers=bad.headers)
+    for version in range(10, 19):
+        stage.put(f"user{version}", version)
+    with capture_logs() as lines:
+        async with stage.running():
+            await stage.time.pass_(0.1)
+            assert set(stage.stored) >= set(range(19))
+            await stage.time.pass_(60)
+            assert stage.committed == (20 if bad.is_committed else 10)
+    assert bad.outcome in stage.outcomes
+    assert len(stage.dead_letters) == (bad.outcome is Outcome.DEAD_LETTERED)
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert len(warnings) == (bad.outcome is not Outcome.STORED)
+    for warning in warnings:
+        assert (warning["key"], warning["offset"]) == ("bad", 10)
+        assert warning["reason"]
+
+
+async def test_1_an_image_that_cannot_be_drawn_fails_alone() -> None:
+    def stumble(snapshot: Snapshot, look: object) -> bytes:
+        if snapshot.owner.login == "bad":
+            raise RecursionError("too deep")
+        return PICTURE
+
+    async def handle(update: Update) -> None:
+        await handle_update(update, draw=stumble, store=accept)
+
+    async def accept(ask: StoreAsk) -> None:
+        assert ask.banner_info == PICTURE
+
+    stage = Stage()
+    stage.answer = handle
+    for version, user in enumerate(["ada", "bad", "bob"]):
+        stage.put(user, version)
+    async with stage.running():
+        await stage.time.pass_(1)
+        assert (stage.stored, stage.committed) == ([0, 2], 3)
+    assert stage.dead_letters[0].header("reason").startswith("Undrawable")
+
+
+class SmallProducer(MemoryProducer):
+    """A broker that takes only small messages, as one that an operator has limited."""
+
+    def __init__(self, broker: MemoryBroker, *, max_bytes: int) -> None:
+        super().__init__(broker)
+        self._max_bytes = max_bytes
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
+    ) -> None:
+        size = len(value) + len(key or b"") + sum(len(name) + len(text) for name, text in headers)
+        if size > self._max_bytes:
+            raise Rejected(f"{size} bytes")
+        await super().send(topic, key=key, value=value, headers=headers)
+
+
+TOO_LARGE = {
+    "F12 the broker takes the first part": (1 << 20, 65536, Outcome.DEAD_LETTERED),
+    "F12 the broker takes its place": (2000, 0, Outcome.DEAD_LETTERED),
+    "F12 the broker takes nothing": (10, None, Outcome.DROPPED),
+}
+
+
+@pytest.mark.parametrize(("max_bytes", "kept", "outcome"), TOO_LARGE.values(), ids=TOO_LARGE)
+async def test_dead_letter_that_is_too_large_holds_up_nobody(
+    max_bytes: int, kept: int | None, outcome: Outcome
+) -> None:
+    stage = Stage()
+    stage.broker.producer = lambda: SmallProducer(stage.broker, max_bytes=max_bytes)  # type: ignore[method-assign]
+    stage.broker.append(TOPIC, key=b"bad", value=b"x" * 5_000_000, headers=())
+    stage.put("ada", 1)
+    with capture_logs() as lines:
+        async with stage.running():
+            await stage.time.pass_(1)
+            assert (stage.stored, stage.committed) == ([1], 2)
+    assert outcome in stage.outcomes
+    assert [len(letter.value) for letter in stage.dead_letters] == ([] if kept is None else [kept])
+    for letter in stage.dead_letters:
+        assert letter.header("original_size") == "5000000"
+        assert letter.header("reason").startswith("UnreadableMessage")
+        assert letter.header("original_offset") == "0"
+    assert ("update.dropped" in [line["event"] for line in lines]) is (kept is None)
+
+
+class AwayProducer(MemoryProducer):
+    """The dead letters' broker is away until it is not."""
+
+    is_back = False
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
+    ) -> None:
+        if not self.is_back:
+            raise BrokerUnavailable("not now")
+        await super().send(topic, key=key, value=value, headers=headers)
+
+
+async def test_f12_dead_letter_that_nobody_takes_is_logged_once() -> None:
+    stage = Stage()
+    producer = AwayProducer(stage.broker)
+    stage.broker.producer = lambda: producer  # type: ignore[method-assign]
+    stage.broker.append(TOPIC, key=b"bad", value=b"no", headers=())
+    stage.put("ada", 1)
+    with capture_logs() as lines:
+        async with stage.running():
+            await stage.time.pass_(100)
+            assert (stage.stored, stage.committed) == ([1], 0)
+            producer.is_back = True
+            await stage.time.pass_(10)
+            assert stage.committed == 2
+    told = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert told == ["update.not_dead_lettered", "update.dead_lettered"]
+
+
+async def test_f12_records_in_hand_are_bounded_in_bytes() -> None:
+    stage, gate = Stage(), asyncio.Event()
+
+    async def wait(update: Update) -> None:
+        await gate.wait()
+
+    stage.answer = wait
+    for number in range(60):
+        body = event_body(f"user{number}", number)
+        stage.broker.append(TOPIC, key=b"%d" % number, value=body + b" " * 900_000, headers=())
+    source = stage.broker.source()
+    take, taken = source.take, []
+
+    async def take_few(*, most: int, wait_seconds: float) -> list[object]:
+        records = await take(most=4, wait_seconds=wait_seconds)
+        taken.extend(records)
+        return list(records)
+
+    source.take = take_few  # type: ignore[method-assign, assignment]
+    async with stage.running(source):
+        await stage.time.pass_(20)
+        size_bytes = sum(len(record.value) for record in taken)
+        assert MAX_UNFINISHED_BYTES < size_bytes < MAX_UNFINISHED_BYTES + 4_000_000
+        gate.set()
+        await stage.time.pass_(20)
+        assert len(stage.stored) == 60
+
+
+@pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])
+def test_f12_our_topics_have_brokers_unpack_what_is_sent(name: str) -> None:
+    assert _topic(name).topic_configs["compression.type"] == "uncompressed"
+
+
+# A version and the dates of an event, and the version that its picture is stored with.
+FETCHED, PRODUCED = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
+FAR = datetime(2999, 1, 1, tzinfo=UTC)
+EVENT_VERSIONS = {
+    "F22 2^63-1": (2**63 - 1, FETCHED, PRODUCED, microseconds(FETCHED)),
+    "F22 ten minutes and more": (AHEAD, FETCHED, PRODUCED, microseconds(FETCHED)),
+    "F9 nine minutes": (AHEAD - 60_000_000, FETCHED, PRODUCED, AHEAD - 60_000_000),
+    "F9 the numbers are of a wrong clock too": (AHEAD, FAR, PRODUCED, microseconds(PRODUCED)),
+    "F9 everything is": (AHEAD, FAR, FAR, AHEAD),
+    "F9 without a version": (None, FAR, PRODUCED, microseconds(PRODUCED)),
+    "0": (0, FETCHED, PRODUCED, 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "fetched_at", "produced_at", "expected"),
+    EVENT_VERSIONS.values(),
+    ids=EVENT_VERSIONS,
+)
+async def test_version_of_an_event(
+    version: int | None, fetched_at: datetime, produced_at: datetime, expected: int
+) -> None:
+    message = json.loads(EVENT)
+    message["produced_at"] = produced_at.isoformat()
+    message["payload"] |= {"version": version, "fetched_at": fetched_at.isoformat()}
+    asks: list[StoreAsk] = []
+
+    async def store(ask: StoreAsk) -> None:
+        asks.append(ask)
+
+    await handle_update(parse_update(json.dumps(message).encode(), now=NOW), draw=draw, store=store)
+    assert [ask.version for ask in asks] == [expected]
+
+
+# The version of a file (None for no file), of what is put, and which the file then has; None: it stays.
+STORED_VERSIONS = {
+    "an older one stays out": (7, 6, None),
+    "an equal one overwrites": (7, 7, 7),
+    "without a version it is as new": (7, None, 7),
+    "F22 an upload of 2^63-1 is as new": (7, 2**63 - 1, 7),
+    "F22 the first upload of 2^63-1": (None, 2**63 - 1, 0),
+    "F22 a file of 2^63-1 is replaced": (2**63 - 1, 7, 7),
+    "F9 a file of a wrong clock is replaced": (AHEAD, NOW_VERSION, NOW_VERSION),
+    "F9 also without a version": (AHEAD, None, 0),
+    "F9 both are of a wrong clock": (AHEAD, AHEAD, 0),
+    "F9 nine minutes ahead is believed": (AHEAD - 60_000_000, NOW_VERSION, None),
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "banners", clock=lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("stored", "version", "expected"), STORED_VERSIONS.values(), ids=STORED_VERSIONS
+)
+async def test_version_of_a_file(
+    store: Store, tmp_path: Path, stored: int | None, version: int | None, expected: int | None
+) -> None:
+    file = tmp_path / "banners" / "ada-dark.svg"
+    file.parent.mkdir()
+    if stored is not None:
+        file.write_bytes(with_version(PICTURE + b"\n", stored))
+    result = await store.put("ada-dark", PICTURE, version=version)
+    picture = await store.get("ada-dark")
+    store.close()
+    assert picture is not None
+    assert result.is_superseded is (expected is None)
+    assert picture.body == (PICTURE if expected is not None else PICTURE + b"\n")
+    assert picture.version == (expected if expected is not None else stored)
+
+
+LEFTOVERS = {
+    "F10 a draft of obstore": ("ada-dark.svg#1", True),
+    "F10 a later draft of obstore": ("ada-dark.svg#12", True),
+    "F10 a draft": ("ada-dark.svg.draft", True),
+    "F10 a draft of another banner": ("-bob--auto-2k7x.svg.draft", True),
+    "a picture": ("bob-dark.svg", False),
+    "what is not ours": ("notes.txt", False),
+    "a name that only looks so": ("ada.dark.svg#x", False),
+    "a name that is not UTF-8": ("b\udcff.svg#1", False),
+}
+
+
+@pytest.mark.parametrize(("name", "is_swept"), LEFTOVERS.values(), ids=LEFTOVERS)
+async def test_leftover_of_a_killed_process_is_swept_by_the_next_put(
+    store: Store, tmp_path: Path, name: str, *, is_swept: bool
+) -> None:
+    folder = tmp_path / "banners"
+    folder.mkdir()
+    (folder / name).write_bytes(b"<svg")
+    await store.put("carl-dark", PICTURE, version=1)
+    store.close()
+    assert (folder / name).exists() is not is_swept
+    assert (folder / "carl-dark.svg").exists()
+
+
+URLS = {
+    "file:///srv/banners": "/srv/banners",
+    "file://localhost/srv/banners": "/srv/banners",
+    "file:/srv/banners": "/srv/banners",
+    "FILE:///srv/banners/": "/srv/banners",
+    "file:///srv/a%20b%2520c/%C3%BC%23": "/srv/a b%20c/ü#",
+    "file:///srv/a b/ü": "/srv/a b/ü",
+    "file:///srv/a#b": None,
+    "file:///srv/a?b": None,
+    "file:///srv/%00": None,
+    "file://elsewhere/srv": None,
+    "file:relative": None,
+    "/srv/banners": None,
+    "s3://bucket": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize(("url", "path"), URLS.items(), ids=[f"E21 {url}" for url in URLS])
+def test_storage_url(url: str, path: str | None) -> None:
+    if path is None:
+        with pytest.raises(InvalidSettings):
+            folder_of(url)
+    else:
+        assert folder_of(url) == Path(path)
+
+
+async def test_e21_a_folder_of_any_name_is_used_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%20c" / "ünï #1"
+    store = Store(folder_of(folder.as_uri()), clock=lambda: NOW)
+    await store.put("ada-dark", PICTURE, version=1)
+    assert (await store.get("ada-dark")) is not None
+    store.close()
+    assert sorted(path.name for path in folder.iterdir()) == [".locks", "ada-dark.svg"]
+
+
+ENDLESS: dict[str, Callable[[], httpx2.Response]] = {
+    "2 an answer without an end": lambda: httpx2.Response(200, stream=Endless()),
+    "2 an error without an end": lambda: httpx2.Response(500, stream=Endless()),
+    "2 an answer that unpacks": lambda: httpx2.Response(
+        200, stream=Endless(), headers={"content-encoding": "gzip"}
+    ),
+}
+
+
+class Endless(httpx2.AsyncByteStream):
+    """A body that never ends."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 65536
+
+
+@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
+async def test_answer_of_a_wrong_address_is_bounded(
+    answer: Callable[[], httpx2.Response],
+) -> None:
+    transport = httpx2.MockTransport(lambda _: answer())
+    async with httpx2.AsyncClient(transport=transport) as http:
+        signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
+        storage = Storage(http, base_url="http://storage", signer=signer)
+        with pytest.raises(StorageUnavailable):
+            await storage.get("ada-dark")
