@@ -93,6 +93,7 @@ class Stack:
 def stack_at(folder: Path) -> Iterator[Stack]:
     """Put the files there, with secrets of their own and the sandbox in GitHub's place."""
     _require_engine()
+    _tag_local_images()
     _copy_checkout(folder)
     _run(["make", "--silent", "secrets"], folder=folder)
     port = free_port()
@@ -128,6 +129,19 @@ def _require_engine() -> None:
     asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
     if asked.returncode:
         pytest.skip(f"no Docker engine answers: {asked.stderr.strip()[-200:]}")
+
+
+def _tag_local_images() -> None:
+    """Let images of this machine that do not name their system stand for those that do."""
+    for name in ("python:3.13-slim", "nginx:stable", "postgres:15"):
+        named = f"{name}-bookworm"
+        if not _has_image(named) and _has_image(name):
+            _run(["docker", "tag", name, named])
+
+
+def _has_image(name: str) -> bool:
+    command = ["docker", "image", "inspect", name]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _run(command: Sequence[str], *, folder: Path | None = None, minutes: float = 5) -> str:

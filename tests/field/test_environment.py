@@ -503,8 +503,8 @@ def gateway() -> Iterator[Gateway]:
         ("E9 JSON", "GET", "/banners/a-dark.json", 0, 503),
         ("P wrong method", "PUT", "/banners", 10, 405),
         ("P method that nothing takes", "TRACE", "/docs", 0, 405),
-        ("P body too large", "POST", "/banners", 70_000, 400),
-        ("P path too long", "GET", "/" + 9000 * "a", 0, 400),
+        ("P body too large", "POST", "/banners", 70_000, 413),
+        ("P path too long", "GET", "/" + 9000 * "a", 0, 414),
         ("P path that can't be read", "GET", "/%zz", 0, 400),
     ),
 )
