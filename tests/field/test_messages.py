@@ -390,6 +390,16 @@ async def test_version_of_a_file(
     assert picture.version == (expected if expected is not None else stored)
 
 
+@pytest.mark.parametrize("name", ["-", "--", "-ada-dark", "_ada--dark", "ADA--Dark"])
+async def test_e1_name_of_an_old_login_is_stored_and_found(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    assert (await store.put(name, PICTURE, version=1)).url == f"/banners/{name.lower()}"
+    assert await store.get(name.upper()) is not None
+    store.close()
+    assert (tmp_path / "banners" / f"{name.lower()}.svg").is_file()
+
+
 LEFTOVERS = {
     "F10 a draft of obstore": ("ada-dark.svg#1", True),
     "F10 a later draft of obstore": ("ada-dark.svg#12", True),

@@ -1,7 +1,9 @@
 """One record that can't be decoded hides nothing behind it, in its partition or another."""
 
+from typing import Any
+
 import pytest
-from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError, LeaderNotAvailableError  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
 from github_banners.log_throttle import LogThrottle
@@ -136,4 +138,31 @@ async def test_read_passes_on_what_is_wrong_with_the_broker() -> None:
     await reader.read(max_records=9, wait_seconds=0)
     consumer.error_code = UNKNOWN_TOPIC
     with pytest.raises(KafkaError):
+        await reader.read(max_records=9, wait_seconds=0)
+
+
+async def test_read_passes_on_what_is_wrong_with_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = LogConsumer()
+    consumer.put(Message(b"1"), Message(b"2"))
+    fetch = consumer.getmany
+
+    async def break_second(*partitions: Any, timeout_ms: int, max_records: int) -> Any:
+        if partitions:
+            raise KafkaError("the group is broken")
+        return await fetch(timeout_ms=timeout_ms, max_records=max_records)
+
+    monkeypatch.setattr(consumer, "getmany", break_second)
+    with pytest.raises(KafkaError):
+        await make_reader(consumer).read(max_records=9, wait_seconds=0)
+
+
+async def test_read_without_a_leader_is_an_error_of_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = LogConsumer()
+    consumer.put(ODD)
+    reader = make_reader(consumer)
+    await reader.read(max_records=9, wait_seconds=0)
+    monkeypatch.setattr(consumer, "leader_for_partition", lambda _: -1)
+    with pytest.raises(LeaderNotAvailableError):
         await reader.read(max_records=9, wait_seconds=0)

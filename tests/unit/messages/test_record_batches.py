@@ -121,3 +121,22 @@ def test_snappy_in_one_block_and_in_blocks_without_a_size() -> None:
     header = struct.pack("!bccccccBii", -126, *(b"%c" % byte for byte in b"SNAPPY"), 0, 1, 1)
     with pytest.raises(UnreadableMessage):
         DECODERS["snappy"](header + struct.pack("!i", 0))
+
+
+def test_read_batches_with_an_integer_without_an_end_keeps_the_place() -> None:
+    batch = bytearray(build_batch([Message(b"x" * 30)]))
+    batch[_HEADER_BYTES + 1 :] = b"\xff" * (len(batch) - _HEADER_BYTES - 1)
+    (record,) = read(checked(batch)).records
+    assert "more than ten bytes" in record.problem
+
+
+def test_read_batches_with_a_record_that_is_shorter_than_it_says_keeps_its_bytes() -> None:
+    batch = bytearray(build_batch([Message(b"abc"), Message(b"next")]))
+    batch[_HEADER_BYTES + 6] = 100  # the length of the value
+    odd, following = read(checked(batch)).records
+    assert (odd.offset, odd.problem) == (
+        0,
+        "can't be decoded: ValueError: 50 bytes where 4 are left",
+    )
+    assert b"abc" in odd.value
+    assert (following.value, following.problem) == (b"next", "")

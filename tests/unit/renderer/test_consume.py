@@ -211,6 +211,19 @@ async def test_what_never_works_is_given_up_at_once(error: Exception) -> None:
     assert (warning["event"], warning["offset"]) == ("update.dead_lettered", 2)
 
 
+async def test_record_that_could_not_be_decoded_goes_to_the_dead_letters_with_its_problem() -> None:
+    stage = Stage()
+    record = Record(TOPIC, 0, 9, None, b"packed", problem="a batch can't be decoded")
+    attempts, part = stage.consumption()._attempts, Part()
+    attempts.add(record, part)
+    attempts.go_on()
+    await settle()
+    (letter,) = stage.dead_letters
+    assert letter.value == b"packed"
+    assert letter.header("reason") == "UnreadableMessage: a batch can't be decoded"
+    assert (part.offsets.committable, part.unfinished_bytes) == (10, 0)
+
+
 async def test_what_can_not_be_read_is_kept_as_it_came() -> None:
     stage = Stage()
     headers = (("a", b"1"), ("a", b"\xff"))
