@@ -17,10 +17,10 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from structlog.testing import capture_logs
 
 from github_banners.api.refresh import Refresh
-from github_banners.database import queue, session, users, versions
+from github_banners.database import accounts, queue, session, users, versions
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
 from github_banners.database.changes import Changes
-from github_banners.database.connect import Database
+from github_banners.database.connect import Connection, Database
 from github_banners.database.embedded import running
 from github_banners.database.inspection import inspect
 from github_banners.database.migrations import migrate
@@ -564,6 +564,26 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
     assert len(github.asked) == 2
     assert [found.snapshot.fetched_at for found in answers] == [NOON] * 4
     assert fetch(conninfo, "select fetched_at, version from users") == [(NOON, microseconds(NOON))]
+
+
+async def test_f9_budget_of_a_wrong_clock_ends_at_once(conninfo: str) -> None:
+    async def report(conn: Connection, now: datetime, remaining: int) -> tuple[int, bool]:
+        said = accounts.Report(remaining, now + HOUR, now)
+        budget = await accounts.update_budget(
+            conn, "a", "graphql", limit=5000, report=said, unreported=0, now=now
+        )
+        await accounts.delete_ended_leases(conn, "a", "graphql", observed_at=None, now=now)
+        return budget
+
+    async with Database(conninfo) as database, database.transaction() as conn:
+        ahead = NOON + YEAR
+        assert await report(conn, ahead, 3) == (3, True)
+        await accounts.upsert_lease(
+            conn, "a", "graphql", process="dead", points=90, until=ahead + HOUR, now=ahead
+        )
+        assert await report(conn, NOON, 4000) == (4000, True)
+        assert await accounts.select_leases(conn, "a", "graphql", process="me") == (0, 0)
+        assert await report(conn, NOON, 3999) == (3999, True)
 
 
 # F19: a signal in the first second
