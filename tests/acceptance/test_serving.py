@@ -13,7 +13,7 @@ pytestmark = pytest.mark.postgres
 
 IMAGE = "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
-NO_LOGINS = ["-a", "a-", "a--b", "a" * 40, "..", "%00", "%F0%9F%90%99", "a%20b", "", "%C3%A9"]
+NO_LOGINS = ["a" * 40, "a.b", "..", "%00", "%F0%9F%90%99", "a%20b", "", "%C3%A9"]
 
 
 def post(service: Running, body: object, **headers: str) -> httpx2.Response:
@@ -64,7 +64,7 @@ def test_what_a_client_has_is_not_sent_again(service: Running, repeat: str) -> N
 
 
 def test_head_is_get_without_the_body(service: Running) -> None:
-    for path in ("/banners/preview?username=mia-maintains", "/banners/preview?username=-a"):
+    for path in ("/banners/preview?username=mia-maintains", "/banners/preview?username=a.b"):
         got = service.get(path, accept_encoding="identity")
         head = httpx2.head(service.url + path, headers={"accept-encoding": "identity"})
         assert (head.status_code, head.content) == (got.status_code, b"")
