@@ -93,7 +93,7 @@ def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
         (["mia", "--radius", "99"], ["--radius", "'99'", "0 to 20"]),
         (["mia", "--hide", "star"], ["--hide", "stars", "did you mean stars?"]),
         (["mia", "--title", "x" * 65], ["--title", "at most 64 characters"]),
-        (["a--b"], ["USER", "'a--b'", "39 letters"]),
+        (["a.b"], ["USER", "'a.b'", "39 letters"]),
         (["mia", "-o", "/no/such/folder/x.svg"], ["/no/such/folder"]),
         (["mia", "-o", "/"], ["/", "folder"]),
     ],

@@ -119,7 +119,8 @@ class Refresh:
         owner_ids: set[int] = set()
 
         async def touch(connection: Connection, part: Sequence[tuple[str, datetime]]) -> None:
-            owner_ids.update(await banners.touch_banners(connection, dict(part)))
+            touched = await banners.touch_banners(connection, dict(part), now=self._clock())
+            owner_ids.update(touched)
 
         for name, error in await save_separately(self._database, list(requested_at.items()), touch):
             self._batch_failures.record(name, error, event="requests.not_noted", banner=name[0])

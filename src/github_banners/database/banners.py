@@ -126,9 +126,13 @@ async def count_banners(conn: Connection, owner_id: int, *, limit: int) -> int:
     return int(row[0]) if row else 0
 
 
-async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) -> list[int]:
+async def touch_banners(
+    conn: Connection, requested_at: Mapping[str, datetime], *, now: datetime
+) -> list[int]:
     """
-    Note when banners were last asked for, by name; gives their owners' ids, to be scheduled anew.
+    Record when banners were last requested, by name; return their owners' ids, to be scheduled anew.
+
+    A later time stays, unless it lies ahead of `now`: then a clock was wrong.
 
     Schedule them in a transaction of its own: owners are locked before banners, never after.
     """
@@ -137,8 +141,7 @@ async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) 
             select banners.id, asked.at
             from unnest(%s::text[], %s::timestamptz[]) as asked (name, at)
             join banners on banners.name = asked.name and (
-                banners.last_requested_at < asked.at
-                or banners.last_requested_at > asked.at + %s
+                banners.last_requested_at < asked.at or banners.last_requested_at > %s
             )
             order by banners.id
             for update of banners
@@ -147,7 +150,7 @@ async def touch_banners(conn: Connection, requested_at: Mapping[str, datetime]) 
         from asked where asked.id = banners.id
         returning banners.owner_id
     """
-    parameters = [list(requested_at), list(requested_at.values()), MAX_CLOCK_SKEW]
+    parameters = [list(requested_at), list(requested_at.values()), now + MAX_CLOCK_SKEW]
     cursor = await conn.execute(query, parameters)
     return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
 

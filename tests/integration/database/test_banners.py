@@ -193,7 +193,7 @@ async def test_a_banner_made_during_a_save_misses_no_version(database: Database)
             return (await insert(conn))[0]
 
     async with database.transaction() as conn:
-        [saved] = await upsert_portfolios(conn, [answer(stars=6, at=NOON + HOUR)])
+        [saved] = await upsert_portfolios(conn, [answer(stars=6, at=NOON + HOUR / 12)])
         posting = asyncio.create_task(post())
         await _until_somebody_waits(database)
     assert (await posting).version == saved.version
@@ -204,10 +204,10 @@ async def test_touching_notes_the_latest_request(conn: Connection) -> None:
     await insert(conn, 1)
     await insert(conn, 2, login="other")
     asked = {"user-dark": NOON + HOUR, "other-dark": NOON - HOUR, "never-made": NOON}
-    assert await touch_banners(conn, asked) == [1]
+    assert await touch_banners(conn, asked, now=NOON + HOUR) == [1]
     assert (await find(conn, "user-dark")).last_requested_at == NOON + HOUR
     assert (await find(conn, "other-dark")).last_requested_at == NOON
-    assert await touch_banners(conn, {}) == []
+    assert await touch_banners(conn, {}, now=NOON) == []
 
 
 async def _until_somebody_waits(database: Database) -> None:

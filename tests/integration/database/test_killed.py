@@ -30,7 +30,7 @@ pytestmark = [
 OWNERS = range(1, 8)
 LEASE = timedelta(minutes=2)
 # What a save of changed numbers executes, so that the last one is killed right before the commit.
-STATEMENTS = 9
+STATEMENTS = 10
 
 
 class Answers:
@@ -75,7 +75,7 @@ class KillingConnection:
 
 
 class KillingDatabase(Database):
-    """A database whose second transaction, that of the save, has a `KillingConnection`."""
+    """A database whose third transaction, that of the save, has a `KillingConnection`."""
 
     def __init__(self, server: OwnServer, *, after: int) -> None:
         super().__init__(server.conninfo)
@@ -87,7 +87,7 @@ class KillingDatabase(Database):
     async def transaction(self) -> AsyncIterator[Any]:
         self._begun += 1
         async with super().transaction() as conn:
-            is_save = self._begun == 2
+            is_save = self._begun == 3
             yield KillingConnection(conn, self._server, after=self._after) if is_save else conn
 
 

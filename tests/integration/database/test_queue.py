@@ -172,7 +172,7 @@ async def test_a_banner_that_is_asked_for_again_is_refreshed_often_again(conn: C
     await keep(conn, 1, at=NOON - 31 * DAY)
     await upsert_portfolios(conn, [answer(at=NOON)])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
-    touched = await touch_banners(conn, {"1-default": NOON})
+    touched = await touch_banners(conn, {"1-default": NOON}, now=NOON)
     await schedule_users(conn, touched, now=NOON, interval=HOUR)
     assert await due(conn, NOON + HOUR) == [1]
 
@@ -299,7 +299,7 @@ async def test_all_kinds_of_writers_at_once_do_not_block_each_other_for_good(
     async def touch(hour: int) -> None:
         asked = {f"{one}-default": NOON + hour * HOUR for one in reversed(owners)}
         async with database.transaction() as conn:
-            touched = await touch_banners(conn, asked)
+            touched = await touch_banners(conn, asked, now=NOON + 10 * HOUR)
         async with database.transaction() as conn:
             await schedule_users(conn, touched, now=NOON, interval=HOUR)
 
