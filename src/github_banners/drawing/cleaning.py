@@ -53,8 +53,12 @@ def graphemes(text: str) -> list[str]:
 
 def initial(name: str) -> str:
     """Pick the character that stands for a name: its first letter or digit, in upper case."""
-    clusters = graphemes(name)
-    chosen = next((one for one in clusters if one[0].isalnum()), clusters[0] if clusters else "")
+    clusters = name if name.isascii() else graphemes(name)
+    chosen = clusters[0] if clusters else ""
+    for cluster in clusters:
+        if cluster[0].isalnum():
+            chosen = cluster
+            break
     upper = chosen.upper()
     return upper if len(upper) == len(chosen) else chosen
 

@@ -5,6 +5,7 @@ Colours are six hex digits without `#`. Pure functions; what is costly is kept i
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -43,6 +44,13 @@ def readable(colour: str, ground: str, least: float) -> str:
         lightness += step
         moved = _into_gamut(lightness, a, b)
     return moved
+
+
+def readable_on_all(colour: str, grounds: Sequence[str], least: float) -> str:
+    """Move a colour until its contrast with each ground, from the first on, is at least `least`."""
+    for ground in grounds:
+        colour = readable(colour, ground, least)
+    return colour
 
 
 def is_dark(colour: str) -> bool:

@@ -32,9 +32,10 @@ def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segm
     """Divide a line from (x, y) to the right among shares, with gaps between them."""
     segments = []
     room = width - _GAP * (len(shares) - 1)
-    for share, length in zip(shares, spread(shares, room, _LEAST_ON_BAR), strict=True):
-        start, end = round(x), round(x + length)  # whole units have sharp edges
-        segments.append(Segment(share.colour, f"M{start} {y}h{end - start}"))
+    lengths, row = spread(shares, room, _LEAST_ON_BAR), f" {y}h"
+    for index, share in enumerate(shares):
+        length, start = lengths[index], round(x)  # whole units have sharp edges
+        segments.append(Segment(share.colour, f"M{start}{row}{round(x + length) - start}"))
         x += length + _GAP
     return segments
 
@@ -50,7 +51,9 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
     rest = round(room)
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
-    for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING + gap), strict=True):
+    lengths = spread(shares, room, _LEAST_ON_RING + gap)
+    for index, share in enumerate(shares):
+        length = lengths[index]
         segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
         start += length
     return segments
@@ -58,6 +61,9 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
 
 def spread(shares: Sequence[Share], room: float, least: float) -> list[float]:
     """Divide a length among shares; what the smallest lack is taken from the largest."""
-    lengths = [max(share.part * room, least) for share in shares]
+    lengths = [
+        length if (length := share.part * room) > least else least  # as `max`, in half the time
+        for share in shares
+    ]
     lengths[lengths.index(max(lengths))] -= sum(lengths) - room
     return lengths

@@ -13,7 +13,7 @@ from github_banners.drawing.cleaning import is_right_to_left as runs_from_right
 from github_banners.drawing.figures import digits
 from github_banners.drawing.languages import Share
 from github_banners.drawing.locales import is_right_to_left
-from github_banners.drawing.themes import Palette, Scheme, glow_strength
+from github_banners.drawing.themes import Palette, Scheme
 from github_banners.look import Look
 
 _GLOW_MAX_RADIUS = 360
@@ -33,6 +33,11 @@ class Ground(NamedTuple):
     height: int
     radius: int = 12
 
+    @property
+    def glow_radius(self) -> str:
+        """Say how far the glow in the corner reaches."""
+        return digits(min(_GLOW_SHARE_OF_WIDTH * self.width, _GLOW_MAX_RADIUS))
+
 
 class Ink(msgspec.Struct, frozen=True, gc=False):
     """The colours for one ground; `glow` and `glow_strength` are the corner's."""
@@ -46,21 +51,15 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     """
     The ground of a picture; the first ink counts, a second one is for dark surroundings.
 
-    `isolate` is what gives a mirrored picture's words their direction.
+    `isolate` is what gives a mirrored picture's words their direction, empty where it is not one.
     """
 
-    width: int
-    height: int
-    inks: tuple[Ink, ...]
+    ground: Ground
+    inks: Sequence[Ink]
     border: bool
-    inset: str
-    outer_width: int
-    outer_height: int
     outer_radius: int
     inner_radius: int
-    glow_radius: str
     animate: bool
-    is_mirrored: bool
     isolate: str
 
 
@@ -74,26 +73,17 @@ def frame(
 ) -> Frame:
     """Lay the ground; the glow is the first language's where the theme is personal."""
     glow = shares[0].colour if shares and scheme.is_personal else None
-    width, height, usual_radius = ground
-    radius = usual_radius if look.radius is None else look.radius
-    border = 1 if look.border else 0
+    radius = ground.radius if look.radius is None else look.radius
     return Frame(
-        width=width,
-        height=height,
-        inks=tuple(
-            Ink(palette, glow or palette.accent, glow_strength(colour))
-            for palette, colour in zip(scheme.palettes, scheme.grounds, strict=True)
-        ),
+        ground=ground,
+        inks=[
+            Ink(palette, glow or palette.accent, scheme.glow_strengths[index])
+            for index, palette in enumerate(scheme.palettes)
+        ],
         border=look.border,
-        # A line of one unit is drawn half inside, half outside of its path.
-        inset=".5" if border else "0",
-        outer_width=width - border,
-        outer_height=height - border,
         outer_radius=radius,
         inner_radius=max(radius - 1, 0),
-        glow_radius=digits(min(_GLOW_SHARE_OF_WIDTH * width, _GLOW_MAX_RADIUS)),
         animate=look.animate,
-        is_mirrored=is_mirrored,
         isolate=_isolate(look) if is_mirrored else "",
     )
 

@@ -12,12 +12,14 @@ from importlib.resources import files
 import msgspec
 
 from github_banners.drawing.cleaning import clean
-from github_banners.drawing.colours import readable
+from github_banners.drawing.colours import readable_on_all
+from github_banners.drawing.memo import Memo
 from github_banners.drawing.themes import Scheme
 
 _NAMELESS = "?"
 _MOST_SHOWN = 11  # the most that can be wished for, and one instead of Other
-_PERCENT = tuple(f"{point}%" for point in range(101))
+# As they are written where several share a whole: none has nothing or all of it.
+_PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -63,11 +65,13 @@ def ranked(
     ]
     counts.sort()
     whole = -sum([count for count, _ in counts])
-    known = (scheme.grounds, scheme.least_contrast, scheme.neutral)
-    first = [
-        Share(*_language(name, _rung(rank, scheme), *known), -count, -count / whole)
-        for rank, (count, name) in enumerate(counts[:_MOST_SHOWN])
-    ]
+    known, ladder = _languages(scheme), scheme.ladder
+    first = []
+    for rank, (count, name) in enumerate(counts[:_MOST_SHOWN]):
+        shown, colour = known[name]
+        if ladder:
+            colour = ladder[rank % len(ladder)]
+        first.append(Share(shown, colour, -count, -count / whole))
     return Ranking(tuple(first), len(counts), whole, other, scheme.neutral)
 
 
@@ -78,38 +82,29 @@ def percentages(counts: Sequence[int]) -> list[str]:
     By largest remainder, https://en.wikipedia.org/wiki/Quota_method. What is below 1 is `<1%`, and
     100 is written only for what is alone.
     """
+    if len(counts) < 2:
+        return ["100%"] * len(counts)
     whole = sum(counts)
     points = [count * 100 // whole for count in counts]
-    remainders = [-(count * 100 % whole) for count in counts]
-    for at in sorted(range(len(counts)), key=remainders.__getitem__)[: 100 - sum(points)]:
-        points[at] += 1
-    return [_written(count, whole, point) for count, point in zip(counts, points, strict=True)]
+    remainders = [count * 100 % whole for count in counts]
+    by_remainder = sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)
+    for index in by_remainder[: 100 - sum(points)]:
+        if points[index]:  # what is below 1 is written so, even if it is rounded up
+            points[index] += 1
+    return list(map(_PERCENTS.__getitem__, points))
 
 
-def _written(count: int, whole: int, point: int) -> str:
-    if count * 100 < whole:
-        return "<1%"
-    return ">99%" if point >= 100 and count < whole else _PERCENT[point]
+@lru_cache(8)
+def _languages(scheme: Scheme) -> Memo[str, tuple[str, str]]:
+    """Find how languages are written, and their colours moved until every ground shows them."""
 
+    def show(name: str) -> tuple[str, str]:
+        own = _known_colours().get(name.lower())
+        if own is None:
+            return clean(name) or _NAMELESS, scheme.neutral
+        return name, readable_on_all(own, scheme.grounds, scheme.least_contrast)
 
-def _rung(rank: int, scheme: Scheme) -> str | None:
-    """Find the colour of a rank, where colours go by rank."""
-    return scheme.ladder[rank % len(scheme.ladder)] if scheme.ladder else None
-
-
-@lru_cache(4096)
-def _language(
-    name: str, rung: str | None, grounds: tuple[str, ...], least_contrast: float, neutral: str
-) -> tuple[str, str]:
-    """Find how a language is written, and its colour moved until every ground shows it."""
-    own = _known_colours().get(name.lower())
-    shown = clean(name) or _NAMELESS if own is None else name
-    colour = rung or own
-    if colour is None:
-        return shown, neutral
-    for ground in grounds:
-        colour = readable(colour, ground, least_contrast)
-    return shown, colour
+    return Memo(show)
 
 
 @cache

@@ -8,13 +8,13 @@ nothing leaves the card.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
 from github_banners.drawing.cleaning import isolate
 from github_banners.drawing.languages import Ranking, Share, percentages, ranked
-from github_banners.drawing.locales import percent, words
+from github_banners.drawing.locales import SPOKEN_LANGUAGES, percent, words
+from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme
 from github_banners.look import Field, Look
@@ -46,7 +46,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     percent: str
 
 
-class Legend(NamedTuple):
+class Legend(msgspec.Struct, frozen=True, gc=False):
     """The shares that have room, and how they are set."""
 
     shares: Sequence[Share]
@@ -96,10 +96,12 @@ def flow(
     name_room = min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size)
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
     end = x + room - lead
+    names, percents = _names(size, name_room), _percents(size, locale)
     items = []
-    for share, part in zip(shares, percentages([share.amount for share in shares]), strict=True):
-        name, name_width = _name(share.name, size, name_room)
-        said, said_width = _percent(part, size, locale)
+    parts = percentages([share.amount for share in shares])
+    for index, share in enumerate(shares):
+        name, name_width = names[share.name]
+        said, said_width = percents[parts[index]]
         wide = name_width + said_width
         if at + wide > end:
             if (following := next(rows, None)) is None:
@@ -112,28 +114,36 @@ def flow(
 
 
 def told(shown: Sequence[Share], locale: str) -> list[str]:
-    """Say each share where no legend does."""
-    percents = percentages([share.amount for share in shown]) if shown else []
+    """Say the first shares where no legend does."""
+    percents = percentages([share.amount for share in shown])
     return [
         f"{isolate(share.name)} {percent(part, locale)}"
-        for share, part in zip(shown, percents, strict=True)
+        for share, part in zip(shown[:SPOKEN_LANGUAGES], percents, strict=False)
     ]
 
 
 def spoken(items: Sequence[Item]) -> list[str]:
-    """Say each language with its share."""
-    return [f"{item.name} {item.percent}" for item in items]
+    """Say the first languages with their shares."""
+    return [f"{item.name} {item.percent}" for item in items[:SPOKEN_LANGUAGES]]
 
 
-@lru_cache(4096)
-def _name(name: str, size: int, room: float) -> tuple[str, float]:
-    """Fit a name, and tell its width."""
-    fitted = fit(name, (size,), room)
-    return isolate(fitted.text), fitted.width
+@lru_cache(8)
+def _names(size: int, room: float) -> Memo[str, tuple[str, float]]:
+    """Fit names, and tell their widths."""
+
+    def fit_name(name: str) -> tuple[str, float]:
+        fitted = fit(name, (size,), room)
+        return isolate(fitted.text), fitted.width
+
+    return Memo(fit_name)
 
 
-@lru_cache(4096)
-def _percent(part: str, size: int, locale: str) -> tuple[str, float]:
-    """Say a percentage, and tell its width with the space before it."""
-    said = percent(part, locale)
-    return said, width(f" {said}", size)
+@lru_cache(64)
+def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
+    """Say percentages, and tell their widths with the space before them."""
+
+    def say(part: str) -> tuple[str, float]:
+        said = percent(part, locale)
+        return said, width(f" {said}", size)
+
+    return Memo(say)

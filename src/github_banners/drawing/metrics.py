@@ -6,18 +6,18 @@ Knows no places: where a number stands is up to the layouts.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
 from github_banners.drawing.locales import Kind as Noun
-from github_banners.drawing.locales import grouped, short, tally, words
+from github_banners.drawing.locales import counted as counted_exactly
+from github_banners.drawing.locales import counted_short, grouped, short, words
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.look import Field, Look, NumberFormat
 from github_banners.model import Stats
 
 
-class Kind(NamedTuple):
+class Kind(msgspec.Struct, frozen=True, gc=False):
     """What is counted; `icon` names it to `templates/icon.svg`, `short` is its shortest noun."""
 
     field: Field
@@ -25,14 +25,14 @@ class Kind(NamedTuple):
     short: Noun
 
 
-class Value(NamedTuple):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """A number as text, and how wide that is at a font size of 1."""
 
     text: str
     unit: float
 
 
-class Counted(NamedTuple):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """A number as it was wished to be written, and the room that it has."""
 
     kind: Kind
@@ -42,7 +42,7 @@ class Counted(NamedTuple):
     room: int
 
 
-class Values(NamedTuple):
+class Values(msgspec.Struct, frozen=True, gc=False):
     """Numbers as they fit, all of one size."""
 
     size: float
@@ -78,10 +78,18 @@ _LABEL_SIZES, _BEFORE_LABEL = (13, 12, 11), 21
 def counted(stats: Stats, look: Look, rooms: tuple[int, ...]) -> list[Counted]:
     """Choose the numbers to show; `rooms` are the widths for stars, forks and repositories."""
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
-    labels = _labels(rooms, look.locale)
+    locale, is_long = look.locale, look.number_format is NumberFormat.LONG
+    write = grouped if is_long else short
+    labels = _labels(rooms, locale)
     return [
-        Counted(kind, label, value_of(written(number, look)), number, room)
-        for kind, label, number, room in zip(KINDS, labels, numbers, rooms, strict=True)
+        Counted(
+            kind,
+            labels[index],
+            value_of(write(numbers[index], locale)),
+            numbers[index],
+            rooms[index],
+        )
+        for index, kind in enumerate(KINDS)
         if kind.field not in look.hide
     ]
 
@@ -108,8 +116,8 @@ def fitting(numbers: Sequence[Counted], sizes: Sequence[float], locale: str) -> 
 def placed(numbers: Sequence[Counted], fitted: Values, places: Sequence[int]) -> Metrics:
     """Set numbers side by side; hidden ones close up, so that places may be left over."""
     items = [
-        Metric(one.kind.icon, one.label.text, x, value.text)
-        for one, value, x in zip(numbers, fitted.values, places, strict=False)
+        Metric(number.kind.icon, number.label.text, places[index], fitted.values[index].text)
+        for index, number in enumerate(numbers)
     ]
     return Metrics(items, fitted.size, numbers[0].label.size if numbers else 0)
 
@@ -119,17 +127,10 @@ def value_of(text: str) -> Value:
     return Value(text, width(text, 1, bold=True))
 
 
-def written(number: int, look: Look) -> str:
-    """Write a number as a look wishes it: in full, or short."""
-    locale = look.locale
-    is_long = look.number_format is NumberFormat.LONG
-    return grouped(number, locale) if is_long else short(number, locale)
-
-
 def counting(kind: Noun, number: int, look: Look) -> str:
     """Write a number with what there are so many of: 57 forked."""
-    is_short = look.number_format is NumberFormat.SHORT
-    return tally(kind, number, written(number, look), look.locale, is_short=is_short)
+    say = counted_exactly if look.number_format is NumberFormat.LONG else counted_short
+    return say(kind, number, look.locale)
 
 
 @lru_cache(512)

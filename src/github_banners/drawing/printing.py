@@ -3,9 +3,10 @@ The one way from numbers to bytes: a template of `templates/` filled and encoded
 
 Everything that is filled in is escaped. What XML can't hold has been dropped before, by `cleaning`.
 
-A template is read in two forms, as it stands and mirrored for what is read from right to left, and
-marks what differs:
+A template is read once for each size of pictures, as it stands and mirrored for what is read from
+right to left. It marks what differs:
 
+    @{width-2}      what the ground of the picture has, or what an include is given
     @[x]            a position, whole unless it is written here; mirrored it is as far from the
                     right edge
     @[x;width]      where something starts that is not turned round itself
@@ -14,14 +15,19 @@ marks what differs:
 """
 
 import re
-from functools import cache, partial
+from functools import lru_cache, partial
 from importlib.resources import files
 
 import msgspec
 from minijinja import Environment
 
-_INCLUDE = re.compile(r'\{% include "([a-z.]+)" %\}')
+from github_banners.drawing.frame import Ground
+
+_INCLUDE = re.compile(r'\{% include "([a-z.]+)"((?: [a-z]+=[0-9.]+)*) %\}')
+_GROUND = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
 _MARK = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
+# As they stand and mirrored in two ways, for each ground of the layouts.
+_MAX_ENVIRONMENTS = 16
 _POP_ISOLATE = "\u2069"
 # Anchors are swapped rather than `direction` set, which not every renderer heeds for them.
 _MIRRORED = (
@@ -30,7 +36,7 @@ _MIRRORED = (
     ("rotate(-90)", "rotate(-90)scale(1 -1)"),
     (
         '<g clip-path="url(#e)"',
-        '<g clip-path="url(#e)" transform="translate({{ frame.width }})scale(-1 1)"',
+        '<g clip-path="url(#e)" transform="translate(@{width})scale(-1 1)"',
     ),
 )
 
@@ -39,29 +45,34 @@ def print_svg(template: str, values: msgspec.Struct) -> bytes:
     """Fill a template, which sees the fields of the values by their names; one is the frame."""
     fields = msgspec.structs.asdict(values)
     frame = fields["frame"]
-    environment = _environment(frame.width if frame.is_mirrored else None)
+    environment = _environment(frame.ground, frame.isolate)
     return environment.render_template(template, **fields).encode()
 
 
-@cache
-def _environment(mirrored_width: int | None) -> Environment:
-    """Read templates as they stand, or mirrored for pictures of a width."""
+@lru_cache(_MAX_ENVIRONMENTS)
+def _environment(ground: Ground, isolate: str) -> Environment:
+    """Read templates for pictures of a size; mirrored if there is an isolate for their texts."""
     return Environment(
-        loader=_plain if mirrored_width is None else partial(_mirrored, mirrored_width),
+        loader=partial(_read, ground, isolate),
         auto_escape_callback=_escaping,
         undefined_behavior="strict",
     )
 
 
-def _plain(name: str) -> str:
-    return _MARK.sub(_as_it_stands, _load(name))
-
-
-def _mirrored(width: int, name: str) -> str:
+def _read(ground: Ground, isolate: str, name: str) -> str:
     source = _load(name)
-    for left, right in _MIRRORED:
-        source = source.replace(left, right)
-    return _MARK.sub(partial(_turned_round, width), source)
+    if isolate:
+        for left, right in _MIRRORED:
+            source = source.replace(left, right)
+    source = _GROUND.sub(partial(_from_ground, ground), source)
+    turn = partial(_turned_round, isolate, ground.width) if isolate else _as_it_stands
+    return _MARK.sub(turn, source)
+
+
+def _from_ground(ground: Ground, found: re.Match[str]) -> str:
+    name, offset = found.groups()
+    value = getattr(ground, name)
+    return str(value + int(offset)) if offset else str(value)
 
 
 def _as_it_stands(found: re.Match[str]) -> str:
@@ -71,10 +82,10 @@ def _as_it_stands(found: re.Match[str]) -> str:
     return position if _is_number(position) else f"{{{{ {position} }}}}"
 
 
-def _turned_round(width: int, found: re.Match[str]) -> str:
-    is_seen_from_another, position, own_width, isolate = found.groups()
-    if isolate:
-        return "{{ frame.isolate }}" if isolate == "<" else _POP_ISOLATE
+def _turned_round(isolate: str, width: int, found: re.Match[str]) -> str:
+    is_seen_from_another, position, own_width, text_edge = found.groups()
+    if text_edge:
+        return isolate if text_edge == "<" else _POP_ISOLATE
     edge = (0 if is_seen_from_another else width) - float(own_width or 0)
     if _is_number(position):
         return f"{edge - float(position):g}"
@@ -93,7 +104,15 @@ def _load(name: str) -> str:
     """
     source = (files(__package__) / "templates" / name).read_text(encoding="utf-8")
     joined = "".join(line.strip() for line in source.splitlines())
-    return _INCLUDE.sub(lambda found: _load(found[1]), joined)
+    return _INCLUDE.sub(_pasted, joined)
+
+
+def _pasted(found: re.Match[str]) -> str:
+    source = _load(found[1])
+    for given in found[2].split():
+        name, value = given.split("=")
+        source = source.replace(f"@{{{name}}}", value)
+    return source
 
 
 def _escaping(name: str) -> str:

@@ -11,13 +11,14 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from typing import NamedTuple
 
 import msgspec
 
 from github_banners.drawing.cleaning import graphemes, isolate
+from github_banners.drawing.memo import Memo
 
 _SAFETY = 1.03
 _STRETCH_FROM = 0.9
@@ -51,7 +52,6 @@ _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 # Arabic's letters, with a mark or without, before another one; but hamza joins nothing.
 _LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
 _POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u08d3-\u08ff"
-_RUN = re.compile(r"[\x00-\x7f]+|[^\x00-\x7f\d]+|\d+")
 # Where `character_widths.txt` has them as they are inside of a word, beyond all code points.
 _INSIDE = 0x200000
 _UNJOINED = "\u0621\u0674\u08ad"
@@ -148,16 +148,20 @@ def fit_between(
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    return sum([_hundredths_of_run(run, bold) for run in _RUN.findall(text)])
+    return (_BOLD_BEYOND_ASCII if bold else _BEYOND_ASCII)[text]
 
 
-@lru_cache(8192)
-def _hundredths_of_run(run: str, bold: bool) -> int:
-    """Measure a word of one script, or what stands between two: numbers change, words come again."""
-    narrowed = [_narrowed(found[0], bold) for found in _INSIDE_A_WORD.finditer(run)]
-    return sum([_advance(character)[bold] for character in run]) - sum(narrowed)
+def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
+    narrowed = [_narrowed(letter, bold) for letter in _INSIDE_A_WORD.findall(text)]
+    return sum([_advance(character)[bold] for character in text]) - sum(narrowed)
 
 
+# The words around numbers come again, and most owners' numbers are small.
+_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=False), max_size=2048)
+_BOLD_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=True), max_size=2048)
+
+
+@lru_cache(1024)
 def _narrowed(letter: str, bold: bool) -> int:
     """Find how much narrower a letter is that is joined to the next; a few are wider."""
     inside = _own_widths(ord(letter) + _INSIDE)[bold]

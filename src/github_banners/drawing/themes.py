@@ -6,11 +6,10 @@ Knows colours and nothing of what is painted with them.
 
 from functools import lru_cache
 from operator import attrgetter
-from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.colours import is_dark, six_digits
+from github_banners.drawing.colours import is_dark, readable_on_all, six_digits
 from github_banners.look import Look, Theme
 
 
@@ -26,17 +25,19 @@ class Palette(msgspec.Struct, frozen=True, gc=False):
     track: str
 
 
-class Scheme(NamedTuple):
+class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """
     What a look asks for: one palette, or a light and a dark one in the same file.
 
-    `grounds` are the opaque colours that contrast is measured against, one for each palette;
+    `grounds` are the opaque colours that contrast is measured against, one for each palette, and
+    `glow_strengths` say how strong the glow in a corner of them is;
     `neutral` is for Other and for languages without a colour; `ladder` has colours by rank, where
     languages do not keep their own; `is_personal` lets the glow follow the languages.
     """
 
     palettes: tuple[Palette, ...]
     grounds: tuple[str, ...]
+    glow_strengths: tuple[str, ...]
     neutral: str
     least_contrast: float
     ladder: tuple[str, ...]
@@ -127,13 +128,16 @@ def glow_strength(ground: str) -> str:
 def _scheme(theme: Theme, own: tuple[str | None, ...]) -> Scheme:
     themes = [PALETTES[name] for name in theme.palettes]
     palettes = tuple(_over(palette, own) for palette in themes)
+    grounds = tuple(_ground(one, given) for one, given in zip(palettes, themes, strict=True))
+    least_contrast = _least_contrast(theme)
     ladder, neutral = _ladder(theme)
     return Scheme(
         palettes,
-        grounds=tuple(_ground(one, given) for one, given in zip(palettes, themes, strict=True)),
+        grounds,
+        glow_strengths=tuple(map(glow_strength, grounds)),
         neutral=neutral or (palettes[0].muted if len(palettes) == 1 else _NEUTRAL_ON_BOTH),
-        least_contrast=_least_contrast(theme),
-        ladder=ladder,
+        least_contrast=least_contrast,
+        ladder=tuple(readable_on_all(rung, grounds, least_contrast) for rung in ladder),
         is_personal=theme in _PERSONAL,
     )
 

@@ -4,7 +4,7 @@ What a banner says of whom: its names, its heading, the remark where there are n
 How all that fits is decided elsewhere, the words of each locale are in `locales`.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from github_banners.drawing.cleaning import clean, isolate
 from github_banners.drawing.locales import words
@@ -13,7 +13,7 @@ from github_banners.look import Field, Look
 from github_banners.model import Owner, Stats
 
 
-class Person(NamedTuple):
+class Person(msgspec.Struct, frozen=True, gc=False):
     """Whose banner it is; `byline` is the login where a line of its own shall show it."""
 
     name: str
@@ -24,8 +24,8 @@ class Person(NamedTuple):
 def person(owner: Owner, look: Look) -> Person:
     """Choose the names: the wished title or the display name over the login, else the login."""
     login = clean(owner.login)
-    name = clean(look.title or "") or clean(owner.display_name or "")
-    if not name or not width(name, 1) or name == login:
+    name = (look.title and clean(look.title)) or clean(owner.display_name or "")
+    if not name or name == login or not width(name, 1):
         return Person(login, login, byline="")
     return Person(name, login, byline="" if Field.LOGIN in look.hide else f"@{login}")
 

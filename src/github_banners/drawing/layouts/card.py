@@ -7,7 +7,7 @@ text is its baseline.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -77,7 +77,7 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     whose, remark = person(snapshot.owner, look), note(stats, look)
     ranking = listed(stats, look, colours)
     around = on_ring(ranking, look)
-    shown, legend = longest(
+    legend = longest(
         ranking,
         keep=look.langs_count or _LEGEND_KEEPS,
         lay=lambda shown: _rows(shown, locale),
@@ -87,27 +87,35 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(
-            _GROUND, look, colours, shares=shown, is_mirrored=is_mirrored(whose.name, look)
+            _GROUND, look, colours, shares=legend.shares, is_mirrored=is_mirrored(whose.name, look)
         ),
         title=heading(whose),
-        desc=description(stats, spoken(legend), as_of, locale=locale, hide=look.hide),
+        desc=description(stats, spoken(legend.items), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
-        initial=fit(initial(whose.name), _INITIAL_SIZES, _INITIAL_ROOM, bold=True),
+        initial=_initial(initial(whose.name)),
         name=name,
         byline=fit(whose.byline, _BYLINE_SIZES, _NAME_ROOM) if whose.byline else None,
         metrics=placed(numbers, values, _METRIC_X),
         forked=_forked(values, stats, look),
-        bar=bar(shown, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if shown else (),
-        legend=legend,
+        bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
+        legend=legend.items,
         note=_note(remark) if remark else (),
         stale=_stale(mark(as_of, locale), name) if as_of else None,
     )
 
 
+@lru_cache(1024)
+def _initial(letter: str) -> Fitted:
+    return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
+
+
 def _rows(shown: Sequence[Share], locale: str) -> list[Item] | None:
-    """Set the legend into one row in the middle, else into two."""
+    """Set the legend into two rows, or into one in the middle if that is all it needs."""
     rows = partial(flow, shown, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
-    return rows(baselines=_ROW) or rows(baselines=_ROWS)
+    items = rows(baselines=_ROWS)
+    if items and items[0].dot_y == items[-1].dot_y:
+        return rows(baselines=_ROW)
+    return items
 
 
 def _note(remark: str) -> list[tuple[int, Fitted]]:

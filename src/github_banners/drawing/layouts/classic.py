@@ -8,7 +8,7 @@ baseline.
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -113,7 +113,7 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
     ranking = listed(stats, look, colours)
     around = on_ring(ranking, look)
-    shown, legend = longest(
+    legend = longest(
         ranking,
         keep=look.langs_count or _LEGEND_KEEPS,
         lay=_row(room, locale),
@@ -121,17 +121,17 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     numbers, turned = counted(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)
     wide = fitting(numbers, _VALUE_SIZES, locale)
     return Classic(
-        frame=frame(_GROUND, look, colours, shares=shown, is_mirrored=turned),
+        frame=frame(_GROUND, look, colours, shares=legend.shares, is_mirrored=turned),
         title=heading(whose),
-        desc=description(stats, spoken(legend), as_of, locale=locale, hide=look.hide),
+        desc=description(stats, spoken(legend.items), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
-        initial=fit(initial(whose.name), _INITIAL_SIZES, _INITIAL_ROOM, bold=True),
+        initial=_initial(initial(whose.name)),
         name=_name(whose, turned=turned),
         metrics=placed(numbers, wide, _METRIC_X),
         split=_split(wide, stats, look),
         narrow=_narrow(numbers, look),
-        bar=bar(shown, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if shown else (),
-        legend=legend,
+        bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
+        legend=legend.items,
         note=fit(remark, _NOTE_SIZES, room) if remark else None,
         as_of=stale,
     )
@@ -142,6 +142,11 @@ def _row(room: float, locale: str) -> Callable[[Sequence[Share]], list[Item] | N
     return lambda shown: flow(
         shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale
     )
+
+
+@lru_cache(1024)
+def _initial(letter: str) -> Fitted:
+    return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
 def _name(whose: Person, *, turned: bool) -> Name:
@@ -155,6 +160,7 @@ def _name(whose: Person, *, turned: bool) -> Name:
     )
 
 
+@cache
 def _narrow_name(size: float, y: int, *, turned: bool) -> str:
     """Scale rather than choose a font size, which would not reach a text with a `textLength`."""
     growth = min(_NARROW_NAME_SIZE / size, _NARROW_NAME_GROWTH)
@@ -187,18 +193,14 @@ def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
     if size is None:
         values, is_short = [value_of(short(one.number, look.locale)) for one in numbers], True
         size = _narrow_size(values, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    labels = [noun(one.kind.short, one.number, look.locale, is_short=is_short) for one in numbers]
-    return Narrow(
-        items=[
-            Metric(one.kind.icon, label, x, value.text)
-            for one, label, x, value in zip(numbers, labels, _NARROW_METRIC_X, values, strict=False)
-        ],
-        size=size,
-        has_labels=all(
-            value.unit * size + _label_width(label) <= _NARROW_TEXT_ROOM
-            for value, label in zip(values, labels, strict=True)
-        ),
-    )
+    items, has_labels = [], True
+    for index, number in enumerate(numbers):
+        kind, value = number.kind, values[index]
+        label = noun(kind.short, number.number, look.locale, is_short=is_short)
+        items.append(Metric(kind.icon, label, _NARROW_METRIC_X[index], value.text))
+        if value.unit * size + _label_width(label) > _NARROW_TEXT_ROOM:
+            has_labels = False
+    return Narrow(items, size, has_labels)
 
 
 @lru_cache(1024)
@@ -207,8 +209,11 @@ def _label_width(label: str) -> float:
 
 
 def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | None:
-    widest = max([value.unit for value in values], default=0)
-    return next((size for size in sizes if widest * size <= _NARROW_VALUE_ROOM), None)
+    widest = max([value.unit for value in values]) if values else 0
+    for size in sizes:
+        if widest * size <= _NARROW_VALUE_ROOM:
+            return size
+    return None
 
 
 ARRANGEMENT = Arrangement(

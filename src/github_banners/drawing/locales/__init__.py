@@ -9,16 +9,17 @@ A locale is given as its code, `pt-br`. Measures nothing and knows no layout.
 """
 
 from github_banners.drawing.locales.wording import (
+    SPOKEN_LANGUAGES,
     Explanations,
     Kind,
     Words,
     counted,
+    counted_short,
     description,
     foreign,
     language_description,
     mark,
     noun,
-    tally,
     words,
 )
 from github_banners.drawing.locales.writing import (
@@ -35,10 +36,12 @@ from github_banners.drawing.locales.writing import (
 
 __all__ = [
     "LOCALES",
+    "SPOKEN_LANGUAGES",
     "Explanations",
     "Kind",
     "Words",
     "counted",
+    "counted_short",
     "day",
     "description",
     "foreign",
@@ -51,7 +54,6 @@ __all__ = [
     "percent",
     "plural",
     "short",
-    "tally",
     "wait",
     "words",
 ]

@@ -15,20 +15,20 @@ import msgspec
 
 from github_banners.drawing.locales.writing import (
     LOCALES,
+    Numeral,
     day,
     full_day,
-    grouped,
     is_right_to_left,
-    plural,
+    numerals,
     plural_categories,
-    unit_size,
 )
 from github_banners.errors import State
 from github_banners.look import CountBy, Field
 from github_banners.model import Stats
 
 _MILLION = 1_000_000
-_SPOKEN_LANGUAGES = 3
+SPOKEN_LANGUAGES = 3
+"""How many languages a description names, at most."""
 
 
 class Kind(StrEnum):
@@ -154,18 +154,23 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
 
     `is_short` is for numbers written by `short`.
     """
-    return words(locale).nouns[kind][_category(number, locale, is_short=is_short)]
-
-
-def tally(kind: Kind, number: int, written: str, locale: str, *, is_short: bool = False) -> str:
-    """Say how many there are with the number as it is written, `is_short` by `short`: 1.2k stars."""
-    before, after = _phrases(locale)[kind][_category(number, locale, is_short=is_short)]
-    return before if after is None else f"{before}{written}{after}"
+    numeral = numerals(locale)[number]
+    category = _short_category(number, numeral, locale) if is_short else numeral.plural
+    return words(locale).nouns[kind][category]
 
 
 def counted(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
-    return tally(kind, number, grouped(number, locale), locale)
+    numeral = numerals(locale)[number]
+    before, after = _phrases(locale)[kind][numeral.plural]
+    return before if after is None else f"{before}{numeral.full}{after}"
+
+
+def counted_short(kind: Kind, number: int, locale: str) -> str:
+    """Say how many there are with the number as `short` writes it: 11.5k stars."""
+    numeral = numerals(locale)[number]
+    before, after = _phrases(locale)[kind][_short_category(number, numeral, locale)]
+    return before if after is None else f"{before}{numeral.short}{after}"
 
 
 def mark(as_of: date | None, locale: str) -> str:
@@ -186,8 +191,8 @@ def description(
     how = words(locale).sentences
     sentences = [how.comma.join(_counts(stats, hide, locale)), remark]
     if languages:
-        top = _listed(languages[:_SPOKEN_LANGUAGES], locale)
-        sentences.append(how.top.format(languages=top))
+        top = _listed(languages[:SPOKEN_LANGUAGES], locale)
+        sentences.append(how.top.replace("{languages}", top))
     return _read_out([*sentences, _age(as_of, locale)], locale)
 
 
@@ -214,11 +219,11 @@ def language_description(
     return _read_out([remark, _age(as_of, locale)], locale)
 
 
-def _category(number: int, locale: str, *, is_short: bool) -> str:
-    """Name the plural that follows a number, or its unit."""
-    if is_short and unit_size(number, locale) > 1:
+def _short_category(number: int, numeral: Numeral, locale: str) -> str:
+    """Name the plural that follows a number as `short` writes it, which may end in a unit."""
+    if numeral.unit_size > 1:
         return words(locale).after_units[number >= _MILLION]
-    return plural(number, locale)
+    return numeral.plural
 
 
 def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> list[str]:
@@ -239,7 +244,8 @@ def _repositories(stats: Stats, locale: str) -> str:
         return total
     original = counted(Kind.ORIGINAL, stats.original_repos, locale)
     forked = counted(Kind.FORKED, stats.forked_repos, locale)
-    return how.repositories.format(total=total, parts=f"{original}{how.comma}{forked}")
+    parts = f"{original}{how.comma}{forked}"
+    return how.repositories.replace("{total}", total).replace("{parts}", parts)
 
 
 def foreign(text: str, locale: str) -> str:
@@ -248,7 +254,9 @@ def foreign(text: str, locale: str) -> str:
 
 
 def _listed(languages: Sequence[str], locale: str) -> str:
-    return words(locale).sentences.comma.join([foreign(one, locale) for one in languages])
+    if is_right_to_left(locale):
+        languages = [foreign(language, locale) for language in languages]
+    return words(locale).sentences.comma.join(languages)
 
 
 def _read_out(sentences: Sequence[str], locale: str) -> str:

@@ -8,12 +8,14 @@ rounded up. What is said about a number is `wording`'s business.
 import math
 from collections.abc import Mapping
 from datetime import date, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import msgspec
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_timedelta
+
+from github_banners.drawing.memo import Memo
 
 LOCALES = (
     *("en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "ru", "uk", "tr"),
@@ -22,6 +24,7 @@ LOCALES = (
 """The codes of every locale; BCP 47 in lower case."""
 
 _KEPT = 4096
+_MAX_NUMERALS = 128  # for each locale
 _SHORT_FROM = 10_000
 # Beyond what GitHub can count; English goes on with B as it always did.
 _NO_UNITS_FROM = 10**12
@@ -41,6 +44,20 @@ _TIDIED = str.maketrans({"\u202f": "\xa0", "\u200e": None, "\u200f": None, "\u06
 _DIGIT_ZEROS = {"latn": "0", "arabext": "\u06f0"}
 
 
+class Numeral(msgspec.Struct, frozen=True, gc=False):
+    """
+    A number as a locale writes it, in full and short.
+
+    `unit_size` is how much the unit of `short` is, 1 where it has none; `plural` is the category of
+    the number itself.
+    """
+
+    full: str
+    short: str
+    unit_size: int
+    plural: str
+
+
 class _Unit(msgspec.Struct, frozen=True, gc=False):
     """From which number on a unit is used, how much it is, what stands around the number."""
 
@@ -52,7 +69,11 @@ class _Unit(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Conventions(msgspec.Struct, frozen=True, gc=False):
-    """What numbers need to know of a locale; the largest unit comes first."""
+    """
+    What numbers need to know of a locale.
+
+    The largest unit comes first; numbers below `units_from` have none.
+    """
 
     separator: str
     decimal: str
@@ -62,13 +83,14 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
     is_right_to_left: bool
     digits: Mapping[int, str]
     units: tuple[_Unit, ...]
+    units_from: int
     plurals: tuple[str, ...]
     plural_of_millions: str
 
 
 def grouped(number: int, locale: str) -> str:
     """Write a number in full, with the locale's own digits: 2.147.483.647."""
-    return _grouped(number, _conventions(locale))
+    return numerals(locale)[number].full
 
 
 def short(number: int, locale: str) -> str:
@@ -78,20 +100,12 @@ def short(number: int, locale: str) -> str:
     One decimal below 100 units, none from there on. Where CLDR has no unit, as German has none
     for thousands, the number stays in full.
     """
-    rules = _conventions(locale)
-    if (unit := _unit(number, rules)) is None:
-        return _grouped(number, rules)
-    whole, rest = divmod(number, unit.size)
-    text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _grouped(whole, rules)
-    if whole < 100 and (tenths := rest * 10 // unit.size):
-        text = f"{text}{rules.decimal}{str(tenths).translate(rules.digits)}"
-    return f"{unit.before}{text}{unit.after}"
+    return numerals(locale)[number].short
 
 
 def unit_size(number: int, locale: str) -> int:
     """Tell in units of how much `short` writes a number; 1 if in full."""
-    unit = _unit(number, _conventions(locale))
-    return unit.size if unit else 1
+    return numerals(locale)[number].unit_size
 
 
 @lru_cache(_KEPT)
@@ -149,12 +163,7 @@ def plural(number: int, locale: str) -> str:
 
     https://www.unicode.org/cldr/charts/47/supplemental/language_plural_rules.html
     """
-    rules = _conventions(locale)
-    if number >= _PLURALS_REPEAT_AFTER:
-        if not number % _MILLION:
-            return rules.plural_of_millions
-        number = _PLURALS_REPEAT_AFTER + number % _PLURALS_REPEAT_AFTER
-    return rules.plurals[number]
+    return numerals(locale)[number].plural
 
 
 def plural_categories(locale: str) -> set[str]:
@@ -165,6 +174,36 @@ def plural_categories(locale: str) -> set[str]:
 def is_right_to_left(locale: str) -> bool:
     """Tell whether a banner in this locale is mirrored."""
     return _conventions(locale).is_right_to_left
+
+
+@cache
+def numerals(locale: str) -> Memo[int, Numeral]:
+    """Write numbers; a banner has the same one in up to four places."""
+    return Memo(partial(_numeral, _conventions(locale)), max_size=_MAX_NUMERALS)
+
+
+def _numeral(rules: _Conventions, number: int) -> Numeral:
+    full, category = _grouped(number, rules), _plural(number, rules)
+    if number < rules.units_from:
+        return Numeral(full, full, 1, category)
+    unit = next(unit for unit in rules.units if number >= unit.start)
+    return Numeral(full, _in_units(number, unit, rules), unit.size, category)
+
+
+def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
+    whole, rest = divmod(number, unit.size)
+    text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _grouped(whole, rules)
+    if whole < 100 and (tenths := rest * 10 // unit.size):
+        text = f"{text}{rules.decimal}{str(tenths).translate(rules.digits)}"
+    return f"{unit.before}{text}{unit.after}"
+
+
+def _plural(number: int, rules: _Conventions) -> str:
+    if number >= _PLURALS_REPEAT_AFTER:
+        if not number % _MILLION:
+            return rules.plural_of_millions
+        number = _PLURALS_REPEAT_AFTER + number % _PLURALS_REPEAT_AFTER
+    return rules.plurals[number]
 
 
 def _grouped(number: int, rules: _Conventions) -> str:
@@ -187,15 +226,6 @@ def _indian(number: int) -> str:
     return f"{','.join(reversed(pairs))},{rest // 1000:02},{rest % 1000:03}"
 
 
-def _unit(number: int, rules: _Conventions) -> _Unit | None:
-    if number < _SHORT_FROM:
-        return None
-    for unit in rules.units:
-        if number >= unit.start:
-            return unit
-    return None
-
-
 @cache
 def _babel(locale: str) -> Locale:
     if locale not in LOCALES:
@@ -210,6 +240,7 @@ def _conventions(locale: str) -> _Conventions:
     symbols = facts.number_symbols[system]
     before, _, after = facts.percent_formats[None].pattern.partition("#")
     sign = symbols["percentSign"].translate(_TIDIED)
+    units = _units(facts.compact_decimal_formats["short"]["other"], locale)
     before, after = before.replace("%", sign), after.lstrip("#,0").replace("%", sign)
     return _Conventions(
         separator=symbols["group"].translate(_TIDIED),
@@ -219,7 +250,8 @@ def _conventions(locale: str) -> _Conventions:
         is_indian=facts.decimal_formats[None].grouping == (3, 2),
         is_right_to_left=facts.text_direction == "rtl",
         digits=_digits(system),
-        units=_units(facts.compact_decimal_formats["short"]["other"], locale),
+        units=units,
+        units_from=max(units[-1].start, _SHORT_FROM),
         plurals=tuple(map(facts.plural_form, range(2 * _PLURALS_REPEAT_AFTER))),
         plural_of_millions=facts.plural_form(_MILLION),
     )
