@@ -8,6 +8,7 @@ owner who can't be saved fails alone, and is retried less and less.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -134,8 +135,10 @@ class Refresh:
     async def raise_versions(self) -> None:
         """Raise, for ever and little by little, the versions that a save has left to be raised."""
         while True:
-            async with self._database.transaction() as connection:
-                await raise_remaining_banners(connection, now=self._clock())
+            # A server that is down is logged by the database.
+            with suppress(DatabaseUnavailable):
+                async with self._database.transaction() as connection:
+                    await raise_remaining_banners(connection, now=self._clock())
             await self._sleep(_RAISE_SECONDS)
 
     async def _work(self) -> None:
