@@ -227,7 +227,7 @@ def _content_digest(portfolio: Portfolio) -> bytes:
         for repository in sorted(portfolio.repositories, key=lambda repository: repository.id)
     ]
     content = msgspec.json.encode([_clean(portfolio.owner.login), rows])
-    return hashlib.blake2b(content, digest_size=16).digest()
+    return hashlib.blake2b(content, digest_size=8).digest()
 
 
 async def _lock_users(conn: Connection, answers: Sequence[_Answer]) -> dict[int, _Row]:
@@ -264,15 +264,29 @@ async def _upsert_logins(
     }
     query = """
         insert into logins as kept (login, owner_id, held_since)
-        select * from unnest(%s::text[], %s::bigint[], %s::timestamptz[]) as seen (login)
+        select seen.*
+        from unnest(%(logins)s::text[], %(owner_ids)s::bigint[], %(times)s::timestamptz[])
+            as seen (login, owner_id, held_since)
+        where not exists (
+            select from logins as stored
+            where stored.login = seen.login and stored.owner_id = seen.owner_id
+                and stored.held_since <= %(latest)s
+        )
         order by seen.login
         on conflict (login) do update
         set owner_id = excluded.owner_id, held_since = excluded.held_since
         where kept.owner_id <> excluded.owner_id and kept.held_since <= excluded.held_since
-            or kept.held_since > %s
+            or kept.held_since > %(latest)s
     """
     rows = ((_clean(login), *holder) for login, holder in holders.items())
-    await conn.execute(query, [*_columns(rows, width=3), latest_time(now)])
+    logins, owner_ids, times = _columns(rows, width=3)
+    parameters = {
+        "logins": logins,
+        "owner_ids": owner_ids,
+        "times": times,
+        "latest": latest_time(now),
+    }
+    await conn.execute(query, parameters)
 
 
 async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -> None:
@@ -292,16 +306,19 @@ async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -
     owner_ids = [portfolio.owner.id for portfolio in portfolios]
     await conn.execute(remove, [owner_ids, *columns[:2]])
     upsert = """
-        insert into repositories as kept (owner_id, id, name, stars, forks, is_fork, language)
-        select * from unnest(
+        insert into repositories (owner_id, id, name, stars, forks, is_fork, language)
+        select fresh.* from unnest(
             %s::bigint[], %s::bigint[], %s::text[], %s::int[], %s::int[], %s::bool[], %s::text[]
-        )
+        ) as fresh (owner_id, id, name, stars, forks, is_fork, language)
+        left join repositories as stored
+            on stored.owner_id = fresh.owner_id and stored.id = fresh.id
+        -- before the conflict, which locks the stored row and so writes it to the WAL
+        where stored.id is null
+            or (stored.name, stored.stars, stored.forks, stored.is_fork, stored.language)
+            is distinct from (fresh.name, fresh.stars, fresh.forks, fresh.is_fork, fresh.language)
         on conflict (owner_id, id) do update set
             name = excluded.name, stars = excluded.stars, forks = excluded.forks,
             is_fork = excluded.is_fork, language = excluded.language
-        where (kept.name, kept.stars, kept.forks, kept.is_fork, kept.language)
-            is distinct from
-            (excluded.name, excluded.stars, excluded.forks, excluded.is_fork, excluded.language)
     """
     await conn.execute(upsert, columns)
 

@@ -57,9 +57,12 @@ alter table users add column content_digest bytea;
 alter table users add column raise_banners_after bytea;
 create index users_raising on users (id) where raise_banners_after is not null;
 
--- Room for the next version of a row beside the last one, and few dead entries before those that are due.
-alter table users set (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02);
+-- Room for the next version of a row beside the last one, so that indexes need not change with it.
+alter table users set (fillfactor = 90);
 alter table banners set (fillfactor = 85);
+alter table repositories set (fillfactor = 95);
+-- The search for who is due reads dead entries first; more often would write more WAL than it saves.
+alter table users set (autovacuum_vacuum_scale_factor = 0.1);
 """
 
 
