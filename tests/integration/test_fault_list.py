@@ -235,9 +235,8 @@ async def finds_deleted(scene: Scene, fault: Fault) -> None:
             async with asyncio.timeout(15):
                 # Again and again: the clock is so fast that leases end while their holders save.
                 while scene.fetch("select id from users where gone_since is not null"):
-                    scene.fetch(
-                        f"update users set due_at = '{scene.now}' where id = 1 returning id"  # noqa: S608
-                    )
+                    async with scene.database.transaction() as conn:
+                        await conn.execute("update users set due_at = %s where id = 1", [scene.now])
                     await asyncio.sleep(0.05)
 
 

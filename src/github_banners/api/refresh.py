@@ -180,7 +180,9 @@ class Refresh:
         if retry_at:
             async with self._database.transaction() as connection:
                 await queue.release_users(connection, retry_at)
-        gone = sum(isinstance(answer, UnknownUser) for _, answer in known)
+        gone = sum(
+            isinstance(answer, UnknownUser) and owner not in failed for owner, answer in known
+        )
         reason = {"reason": str(next(iter(failed.values())))} if failed else {}
         saved = len(answers) - len(failed) - gone
         _log.info("refresh.saved", saved=saved, gone=gone, failed=len(failed), **reason)
