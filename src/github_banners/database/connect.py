@@ -229,8 +229,11 @@ class Database:
     def _note_loss(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
         reason = str(error)
         is_unexplained = self._log_throttle.allows(("away", reason))
-        if self._circuit.fail() or is_unexplained:
+        if self._circuit.fail():
             _log.warning("database.away", reason=reason)
+        elif is_unexplained:
+            # It is down for another reason than the one that was logged.
+            _log.warning("database.still_away", reason=reason)
         return error
 
     def _log_refusal(self, error: DatabaseUnavailable) -> None:
