@@ -6,10 +6,10 @@ Whoever asks tells how it went; nothing here asks, waits or knows what is being 
 
 from collections.abc import Callable
 
-PROBE_EVERY_SECONDS = 1.0
+PROBE_INTERVAL_SECONDS = 1.0
 
 
-class Circuit:
+class CircuitBreaker:
     """
     Closed while calls succeed; open after a failure, and then one call per second is let through.
 
@@ -18,31 +18,31 @@ class Circuit:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._probe_at: float | None = None
+        self._next_probe_at: float | None = None
 
     @property
     def is_open(self) -> bool:
         """Say whether the last call failed."""
-        return self._probe_at is not None
+        return self._next_probe_at is not None
 
-    def admit(self) -> bool:
+    def allow_request(self) -> bool:
         """Say whether a call may be made now; on an open circuit this takes the second's probe."""
-        if self._probe_at is None:
+        if self._next_probe_at is None:
             return True
         now = self._clock()
-        if now < self._probe_at:
+        if now < self._next_probe_at:
             return False
-        self._probe_at = now + PROBE_EVERY_SECONDS
+        self._next_probe_at = now + PROBE_INTERVAL_SECONDS
         return True
 
-    def succeed(self) -> bool:
+    def record_success(self) -> bool:
         """Take note that a call was answered; says whether that is news."""
         is_news = self.is_open
-        self._probe_at = None
+        self._next_probe_at = None
         return is_news
 
-    def fail(self) -> bool:
+    def record_failure(self) -> bool:
         """Take note that a call was not answered; says whether that is news."""
         is_news = not self.is_open
-        self._probe_at = self._clock() + PROBE_EVERY_SECONDS
+        self._next_probe_at = self._clock() + PROBE_INTERVAL_SECONDS
         return is_news

@@ -39,7 +39,7 @@ from functools import cached_property
 from typing import ClassVar, Self
 
 
-class State(StrEnum):
+class ExplanationKind(StrEnum):
     """What a drawn explanation explains."""
 
     UNKNOWN_USER = "unknown-user"
@@ -56,8 +56,8 @@ class BannersError(Exception):
     """Something went wrong."""
 
     status: ClassVar[int] = 500
-    sentence: ClassVar[str] = "something went wrong"
-    state: ClassVar[State] = State.NUMBERS_UNAVAILABLE
+    public_message: ClassVar[str] = "something went wrong"
+    explanation_kind: ClassVar[ExplanationKind] = ExplanationKind.NUMBERS_UNAVAILABLE
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip().partition("\n")[0])
@@ -83,8 +83,8 @@ class InvalidInput(BannersError):
     """
 
     status = 400
-    sentence = "invalid inputs"
-    state = State.INVALID_OPTION
+    public_message = "invalid inputs"
+    explanation_kind = ExplanationKind.INVALID_OPTION
 
     def __init__(
         self,
@@ -92,23 +92,23 @@ class InvalidInput(BannersError):
         value: str = "",
         allowed: Sequence[str] = (),
         *,
-        meant: Callable[[], str | None] | None = None,
+        find_suggestion: Callable[[], str | None] | None = None,
     ) -> None:
         super().__init__(f"{field} can't be {value!r}")
         self.field = field
         self.value = value
         self.allowed = tuple(allowed)
-        self._find_meant = meant
+        self._find_suggestion = find_suggestion
 
     @cached_property
-    def meant(self) -> str | None:
+    def suggestion(self) -> str | None:
         """Find the allowed value that a misspelt one was probably meant to be."""
-        if self._find_meant is not None:
-            return self._find_meant()
-        return nearest(self.value.lower(), self.allowed) if len(self.allowed) > 1 else None
+        if self._find_suggestion is not None:
+            return self._find_suggestion()
+        return closest_match(self.value.lower(), self.allowed) if len(self.allowed) > 1 else None
 
 
-def nearest(word: str, allowed: Sequence[str]) -> str | None:
+def closest_match(word: str, allowed: Sequence[str]) -> str | None:
     """Find what a word was meant to be: what is spelled nearly the same, or begins the same."""
     alike = difflib.get_close_matches(word, allowed, n=1)
     begun = (
@@ -120,7 +120,7 @@ def nearest(word: str, allowed: Sequence[str]) -> str | None:
 class InvalidType(InvalidInput):
     """There is no such banner type."""
 
-    sentence = "invalid banner type"
+    public_message = "invalid banner type"
 
 
 class InvalidOption(InvalidInput):
@@ -140,30 +140,30 @@ class NotFound(BannersError):
 class UnknownUser(NotFound):
     """GitHub has no such user or organisation."""
 
-    sentence = "user doesn't exist"
-    state = State.UNKNOWN_USER
+    public_message = "user doesn't exist"
+    explanation_kind = ExplanationKind.UNKNOWN_USER
 
 
 class UnknownBanner(NotFound):
     """No banner was ever made under this name."""
 
-    sentence = "banner doesn't exist"
-    state = State.UNKNOWN_BANNER
+    public_message = "banner doesn't exist"
+    explanation_kind = ExplanationKind.UNKNOWN_BANNER
 
 
 class TooManyBanners(BannersError):
     """A user has as many permanent banners as one may have here."""
 
     status = 409
-    sentence = "too many banners"
+    public_message = "too many banners"
 
 
 class TooManyRequests(BannersError):
     """One client asked for more than its share."""
 
     status = 429
-    sentence = "too many requests"
-    state = State.TOO_MANY_REQUESTS
+    public_message = "too many requests"
+    explanation_kind = ExplanationKind.TOO_MANY_REQUESTS
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__()
@@ -174,14 +174,14 @@ class Unavailable(BannersError):
     """An answer can't be had now, and will be later."""
 
     status = 503
-    sentence = "can't get preview"
+    public_message = "can't get preview"
     retry_after_seconds: ClassVar[int] = 30
 
 
-class StillCounting(Unavailable):
+class FirstFetchPending(Unavailable):
     """GitHub has been asked about this user for the first time; `name` is the user's."""
 
-    state = State.COUNTING
+    explanation_kind = ExplanationKind.COUNTING
     retry_after_seconds = 2
 
     def __init__(self, name: str) -> None:
@@ -189,22 +189,22 @@ class StillCounting(Unavailable):
         self.name = name
 
 
-class Busy(Unavailable):
+class Overloaded(Unavailable):
     """More is being asked for than can be done at once."""
 
-    state = State.BUSY
+    explanation_kind = ExplanationKind.BUSY
 
 
 class GitHubUnavailable(Unavailable):
     """GitHub can't be asked now."""
 
-    state = State.GITHUB_UNAVAILABLE
+    explanation_kind = ExplanationKind.GITHUB_UNAVAILABLE
 
 
 class DatabaseUnavailable(Unavailable):
     """PostgreSQL can't be asked now."""
 
-    state = State.NUMBERS_UNAVAILABLE
+    explanation_kind = ExplanationKind.NUMBERS_UNAVAILABLE
 
 
 class RendererUnavailable(Unavailable):
@@ -214,57 +214,57 @@ class RendererUnavailable(Unavailable):
 class StorageUnavailable(Unavailable):
     """Banners can't be stored or read now: the disk is full, away or not ours."""
 
-    sentence = "can't store banner"
+    public_message = "can't store banner"
 
 
 class BrokerUnavailable(Unavailable):
     """Kafka can't be asked now."""
 
 
-class NoncesFull(Unavailable):
+class NonceCacheFull(Unavailable):
     """More calls came in than can be remembered, so that none could be told from a repeated one."""
 
-    sentence = "too many calls"
+    public_message = "too many calls"
 
 
-class Unsigned(BannersError):
+class InvalidSignature(BannersError):
     """A call between services is not signed as agreed; the message says why, the sentence does not."""
 
     status = 401
-    sentence = "signature refused"
+    public_message = "signature refused"
 
 
 class TooLarge(BannersError):
     """A body is larger than anything that is agreed."""
 
     status = 413
-    sentence = "too large"
+    public_message = "too large"
 
 
-class Hopeless(BannersError):
+class PermanentFailure(BannersError):
     """What will never work, however often it is tried."""
 
 
-class UnreadableMessage(Hopeless):
+class MalformedMessage(PermanentFailure):
     """What another service sent has not the agreed shape; the message names the field."""
 
     status = 400
-    sentence = "invalid inputs"
+    public_message = "invalid inputs"
 
 
-class Undrawable(Hopeless):
+class RenderingFailed(PermanentFailure):
     """Numbers or a look that can't be drawn: a mistake of ours."""
 
 
-class Rejected(Hopeless):
+class RemoteRejected(PermanentFailure):
     """Another service has refused this for good; the message says with which status."""
 
 
-class Misconfigured(BannersError):
+class ConfigurationError(BannersError):
     """The program can't start as it is set up; the message says what to do."""
 
 
-class InvalidSettings(Misconfigured):
+class InvalidSettings(ConfigurationError):
     """Environment variables that can't be used; `problems` holds one sentence for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:

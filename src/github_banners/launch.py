@@ -10,19 +10,19 @@ from typing import Any
 import msgspec
 
 from github_banners.serving.server import (
-    listening,
     open_listener,
     port_number,
-    turn_away,
+    reject_new_connections,
+    serve_app,
     wait_for_shutdown,
     wait_until_answering,
 )
-from github_banners.serving.service import Service, owning, serving
-from github_banners.serving.workers import supervise, until_input_ends
+from github_banners.serving.service import Service, background_task, serve_service
+from github_banners.serving.workers import supervise, wait_for_parent_exit
 from github_banners.settings import Settings, Url
 
 
-class Plan(msgspec.Struct, frozen=True):
+class WorkerConfig(msgspec.Struct, frozen=True):
     """What the parent of several processes has decided for them."""
 
     conninfo: str
@@ -35,14 +35,14 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def launched(
+async def serve_all_in_one(
     settings: Settings,
-    plan: Plan,
+    config: WorkerConfig,
     listener: socket.socket,
     *,
-    metrics: Sequence[socket.socket] = (),
+    metrics_listeners: Sequence[socket.socket] = (),
     workers: int,
-    github: Any = None,
+    github_app: Any = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
     Serve while the context lasts, from when requests are answered; none of the tasks ends.
@@ -52,87 +52,107 @@ async def launched(
     """
     async with AsyncExitStack() as stack:
         owned = []
-        if github is not None:
+        if github_app is not None:
             github_listener = open_listener("127.0.0.1", 0)
             url = f"http://127.0.0.1:{port_number(github_listener)}"
-            owned.append(await stack.enter_async_context(listening(github, github_listener)))
-            plan = msgspec.structs.replace(plan, github_api_url=url)
+            owned.append(await stack.enter_async_context(serve_app(github_app, github_listener)))
+            config = msgspec.structs.replace(config, github_api_url=url)
         if workers == 1:
-            metrics_listener = metrics[0] if metrics else None
-            opened = _serving(settings, plan, listener, metrics=metrics_listener)
+            metrics_listener = metrics_listeners[0] if metrics_listeners else None
+            opened = _serve_in_process(
+                settings, config, listener, metrics_listener=metrics_listener
+            )
             owned += await stack.enter_async_context(opened)
         else:
             plans = [
-                msgspec.json.encode(_plan_of_worker(plan, listener, metrics, index))
+                msgspec.json.encode(_worker_config(config, listener, metrics_listeners, index))
                 for index in range(workers)
             ]
-            inherited = [shared.fileno() for shared in (listener, *metrics)]
+            inherited = [shared.fileno() for shared in (listener, *metrics_listeners)]
             supervising = supervise(["worker"], first_lines=plans, pass_fds=inherited)
-            owned.append(await stack.enter_async_context(owning(supervising, name="workers")))
+            owned.append(
+                await stack.enter_async_context(background_task(supervising, name="workers"))
+            )
             # First of all at the end: what the backlog holds then, the workers empty.
             stack.callback(listener.close)
-            stack.callback(turn_away, listener)
+            stack.callback(reject_new_connections, listener)
             await wait_until_answering(listener, *owned)
         yield owned
 
 
-def _plan_of_worker(
-    plan: Plan, listener: socket.socket, metrics: Sequence[socket.socket], index: int
-) -> Plan:
+def _worker_config(
+    config: WorkerConfig,
+    listener: socket.socket,
+    metrics_listeners: Sequence[socket.socket],
+    index: int,
+) -> WorkerConfig:
     """Give each its own socket for metrics: their numbers are each one's own."""
-    metrics_listener = metrics[index].fileno() if metrics else None
+    metrics_listener = metrics_listeners[index].fileno() if metrics_listeners else None
     return msgspec.structs.replace(
-        plan, listener=listener.fileno(), metrics_listener=metrics_listener
+        config, listener=listener.fileno(), metrics_listener=metrics_listener
     )
 
 
-async def work(settings: Settings, plan: Plan) -> None:
+async def run_worker(settings: Settings, config: WorkerConfig) -> None:
     """Be one of several processes, until a signal comes or the parent is gone."""
-    listener = _inherited(plan.listener)
-    metrics = None if plan.metrics_listener is None else _inherited(plan.metrics_listener)
+    listener = _socket_from_descriptor(config.listener)
+    metrics = (
+        None
+        if config.metrics_listener is None
+        else _socket_from_descriptor(config.metrics_listener)
+    )
     async with (
-        owning(until_input_ends(), name="parent") as parent,
-        _serving(settings, plan, listener, is_shared=True, metrics=metrics) as owned,
+        background_task(wait_for_parent_exit(), name="parent") as parent,
+        _serve_in_process(
+            settings, config, listener, is_shared=True, metrics_listener=metrics
+        ) as owned,
     ):
-        await wait_for_shutdown(*owned, stopping=parent)
+        await wait_for_shutdown(*owned, stop_task=parent)
 
 
-def _inherited(descriptor: int | None) -> socket.socket:
+def _socket_from_descriptor(descriptor: int | None) -> socket.socket:
     listener = socket.socket(fileno=descriptor)
     listener.setblocking(False)
     return listener
 
 
-async def run_alone(
-    opened: AbstractAsyncContextManager[Service],
+async def run_single_service(
+    service_context: AbstractAsyncContextManager[Service],
     listener: socket.socket,
     *,
-    metrics: socket.socket | None,
+    metrics_listener: socket.socket | None,
     on_ready: Callable[[], None],
 ) -> None:
     """Be one service of several, until a signal comes; `on_ready` is called when it listens."""
-    async with opened as service, serving(service, listener, metrics=metrics) as owned:
+    async with (
+        service_context as service,
+        serve_service(service, listener, metrics_listener=metrics_listener) as owned,
+    ):
         on_ready()
         await wait_for_shutdown(*owned)
 
 
 @asynccontextmanager
-async def _serving(
+async def _serve_in_process(
     settings: Settings,
-    plan: Plan,
+    config: WorkerConfig,
     listener: socket.socket,
     *,
     is_shared: bool = False,
-    metrics: socket.socket | None = None,
+    metrics_listener: socket.socket | None = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     # The parent of several processes has no use for it.
     from github_banners.app.all_in_one import open_all_in_one  # noqa: PLC0415
 
-    if plan.github_api_url is not None:
-        settings = msgspec.structs.replace(settings, github_api_url=Url(plan.github_api_url))
-    opened = open_all_in_one(settings, conninfo=plan.conninfo, banners_dir=Path(plan.banners_dir))
+    if config.github_api_url is not None:
+        settings = msgspec.structs.replace(settings, github_api_url=Url(config.github_api_url))
+    opened = open_all_in_one(
+        settings, conninfo=config.conninfo, banners_dir=Path(config.banners_dir)
+    )
     async with (
         opened as service,
-        serving(service, listener, is_shared=is_shared, metrics=metrics) as servers,
+        serve_service(
+            service, listener, is_shared=is_shared, metrics_listener=metrics_listener
+        ) as servers,
     ):
         yield servers

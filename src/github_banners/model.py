@@ -27,7 +27,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def microseconds(moment: datetime) -> int:
+def to_epoch_microseconds(moment: datetime) -> int:
     """Count microseconds from 1970 to a moment: the floor of every version number."""
     return (moment - EPOCH) // timedelta(microseconds=1)
 
@@ -59,7 +59,7 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True)
-class Portfolio:
+class OwnerRepositories:
     """
     GitHub's whole answer about one owner: every public repository.
 
@@ -70,7 +70,7 @@ class Portfolio:
     owner: Owner
     repositories: tuple[Repository, ...]
     fetched_at: datetime
-    expected: int | None = None
+    reported_count: int | None = None
 
 
 class Stats(msgspec.Struct, frozen=True, gc=False):
@@ -101,14 +101,14 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     stats: Stats
     fetched_at: datetime
     version: int = 0
-    is_gone: bool = False
+    is_deleted: bool = False
 
 
-def without_wrong_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:
+def without_implausible_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:
     """Return a snapshot whose time and version are unknown if only a wrong clock can have made them."""
     latest = now + MAX_CLOCK_SKEW
-    if snapshot.fetched_at <= latest and snapshot.version <= microseconds(latest):
+    if snapshot.fetched_at <= latest and snapshot.version <= to_epoch_microseconds(latest):
         return snapshot
     fetched_at = snapshot.fetched_at if snapshot.fetched_at <= latest else EPOCH
-    version = snapshot.version if snapshot.version <= microseconds(latest) else 0
+    version = snapshot.version if snapshot.version <= to_epoch_microseconds(latest) else 0
     return msgspec.structs.replace(snapshot, fetched_at=fetched_at, version=version)

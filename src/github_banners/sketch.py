@@ -15,20 +15,22 @@ from typing import TextIO
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.errors import Misconfigured
-from github_banners.github.accounts import accounts_of
-from github_banners.github.client import GitHub
+from github_banners.errors import ConfigurationError
+from github_banners.github.accounts import create_accounts
+from github_banners.github.client import GitHubClient
 from github_banners.github.transport import open_http
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.model import Clock, Snapshot, utc_now
 from github_banners.settings import Settings
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 
-_TICK_SECONDS = 0.1
+_PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"
 
 
-async def sketch(settings: Settings, login: str, look: Look, *, clock: Clock = utc_now) -> bytes:
+async def render_banner(
+    settings: Settings, login: str, look: BannerOptions, *, clock: Clock = utc_now
+) -> bytes:
     """
     Draw the banner of a login as UTF-8 SVG.
 
@@ -36,19 +38,19 @@ async def sketch(settings: Settings, login: str, look: Look, *, clock: Clock = u
     :raises GitHubUnavailable: GitHub can't be asked now
     """
     async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
-        github = GitHub(
+        github = GitHubClient(
             http,
             api_url=settings.github_api_url,
-            accounts=accounts_of(settings.github_tokens),
+            accounts=create_accounts(settings.github_tokens),
             timeout=settings.request_timeout,
             clock=clock,
         )
         portfolio = await github.fetch(login)
-    stats = count(portfolio.repositories)
+    stats = aggregate(portfolio.repositories)
     return draw(Snapshot(portfolio.owner, stats, portfolio.fetched_at), look)
 
 
-def in_form_of(path: Path, svg: bytes) -> bytes:
+def encode_for_path(path: Path, svg: bytes) -> bytes:
     """
     Bring a drawing into the form that a file's name asks for: PNG for `.png`, else as it is.
 
@@ -64,16 +66,16 @@ def ensure_writable(path: Path) -> None:
     :raises Misconfigured: it could not
     """
     if path.is_dir():
-        raise Misconfigured(f"Can't write {path}: it is a folder.")
+        raise ConfigurationError(f"Can't write {path}: it is a folder.")
     is_plain = path.is_file() or not path.exists()
     target = path.resolve().parent if is_plain else path
     if not target.exists():
-        raise Misconfigured(f"Can't write {path}: there is no folder {target}.")
+        raise ConfigurationError(f"Can't write {path}: there is no folder {target}.")
     if not os.access(target, os.W_OK):
-        raise Misconfigured(f"Can't write {path}: permission denied.")
+        raise ConfigurationError(f"Can't write {path}: permission denied.")
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """
     Put a whole file in the place of an old one; a pipe or a device is written to instead.
 
@@ -83,12 +85,12 @@ def replace_file(path: Path, content: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
         else:
-            _replace(path.resolve(), content)
+            _write_and_rename(path.resolve(), content)
     except OSError as error:
-        raise Misconfigured(f"Can't write {path}: {error.strerror}.") from error
+        raise ConfigurationError(f"Can't write {path}: {error.strerror}.") from error
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _write_and_rename(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with draft.open("xb") as file:
@@ -101,14 +103,14 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 @asynccontextmanager
-async def telling(words: str, *, stream: TextIO) -> AsyncIterator[None]:
+async def show_progress(message: str, *, stream: TextIO) -> AsyncIterator[None]:
     """Say what is waited for: on a terminal in a line that counts and goes away, else in a plain one."""
     if not stream.isatty():
-        stream.write(f"{words}.\n")
+        stream.write(f"{message}.\n")
         stream.flush()
         yield
         return
-    counting = asyncio.create_task(_count_seconds(words, stream), name="progress")
+    counting = asyncio.create_task(_count_seconds(message, stream), name="progress")
     try:
         yield
     finally:
@@ -118,9 +120,9 @@ async def telling(words: str, *, stream: TextIO) -> AsyncIterator[None]:
         stream.flush()
 
 
-async def _count_seconds(words: str, stream: TextIO) -> None:
+async def _count_seconds(message: str, stream: TextIO) -> None:
     begun = time.monotonic()
     while True:
-        stream.write(f"{_CLEAR_LINE}{words} … {time.monotonic() - begun:.1f} s")
+        stream.write(f"{_CLEAR_LINE}{message} … {time.monotonic() - begun:.1f} s")
         stream.flush()
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(_PROGRESS_INTERVAL_SECONDS)

@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
 from github_banners.messages.events import PARTITIONS, TOPIC
-from github_banners.messages.producer import Producer
+from github_banners.messages.producer import KafkaProducer
 from github_banners.messages.shapes import BannerEvent
 from tests.acceptance.outages import GitHub, Postgres
 from tests.acceptance.processes import Running, environment, free_port, run, running
@@ -170,7 +170,7 @@ def send(estate: Estate, event: BannerEvent) -> None:
     """Put an event into the topic, as any program may that reaches the broker."""
 
     async def sending() -> None:
-        producer = Producer(estate.broker.addresses)
+        producer = KafkaProducer(estate.broker.addresses)
         try:
             await producer.send(TOPIC, key=event.key, value=event.to_json())
         finally:

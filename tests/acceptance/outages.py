@@ -81,10 +81,12 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "foreign"
         self._port = free_port()
-        account = embedded_files.server_account(self.data_dir)
+        account = embedded_files.choose_server_account(self.data_dir)
         programs = _FIFTEEN
         if not programs.exists():
-            programs = embedded_files.find_programs(self.data_dir, account=account, report=print)
+            programs = embedded_files.find_programs(
+                self.data_dir, account=account, on_progress=print
+            )
         self._account, self._programs = account, programs
         embedded._create(self.data_dir, programs=programs, account=account)
         self._stack = ExitStack()
@@ -108,10 +110,10 @@ class Postgres:
             "fsync": "off",
         }
         command = [str(self._programs / "postgres"), "-D", str(self.data_dir)]
-        command += embedded._as_arguments(settings)
+        command += embedded._to_arguments(settings)
         log = embedded._log_path(self.data_dir)
         self._server = self._stack.enter_context(
-            embedded_process.spawned(command, log=log, account=self._account)
+            embedded_process.run_process(command, log=log, account=self._account)
         )
         embedded._wait_until_ready(self._server, self.data_dir)
 

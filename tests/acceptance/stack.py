@@ -47,7 +47,7 @@ class Stack:
 
     def is_well(self, service: str) -> bool:
         """Tell whether all containers of a service run and say that they are well."""
-        states = [self.inspect(one)["State"] for one in self.containers(service)]
+        states = [self.inspect(one)["ExplanationKind"] for one in self.containers(service)]
         return bool(states) and all(
             one["Running"] and not one["Paused"] and one["Health"]["Status"] == "healthy"
             for one in states
@@ -55,11 +55,13 @@ class Stack:
 
     def starts(self, service: str) -> list[str]:
         """When the containers of a service were last started."""
-        return [self.inspect(one)["State"]["StartedAt"] for one in self.containers(service)]
+        return [
+            self.inspect(one)["ExplanationKind"]["StartedAt"] for one in self.containers(service)
+        ]
 
     def kill(self, service: str) -> None:
         """Kill the main process of a service's first container, as the kernel would."""
-        os.kill(self.inspect(self.containers(service)[0])["State"]["Pid"], signal.SIGKILL)
+        os.kill(self.inspect(self.containers(service)[0])["ExplanationKind"]["Pid"], signal.SIGKILL)
 
     @contextmanager
     def paused(self, service: str) -> Iterator[None]:

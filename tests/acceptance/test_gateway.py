@@ -12,7 +12,7 @@ import pytest
 
 from github_banners.drawing import explain
 from github_banners.errors import Unavailable
-from github_banners.look import Look, Theme
+from github_banners.look import BannerOptions, Theme
 from tests.acceptance.camo import Camo
 from tests.acceptance.drills import PICTURE_SECONDS, never_seen, nobody, seconds_until
 from tests.acceptance.outages import GitHub, frozen
@@ -258,7 +258,7 @@ def test_dead_or_hanging_a_picture_comes_in_time(
 ) -> None:
     cached = camo.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
-    away = explain(Unavailable(), look=Look(theme=Theme.AUTO), host="")
+    away = explain(Unavailable(), look=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid):
         urls = [f"{gateway.url}/banners/preview?username={never_seen()}"] * 5
         fetches = camo.fetch_all([*urls, gateway.url + PREVIEW])

@@ -22,7 +22,15 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
+from github_banners.look import (
+    BannerOptions,
+    ChartType,
+    HideableField,
+    Layout,
+    Locale,
+    NumberFormat,
+    Theme,
+)
 from github_banners.model import Owner, Snapshot, Stats
 from tests.acceptance.chromium import IN_A_BROWSER
 
@@ -80,22 +88,22 @@ ERRORS: dict[str, errors.BannersError] = {
     "colour": errors.InvalidOption("bg_color", "?", ("a hex colour of 3, 4, 6 or 8 digits",)),
     "number": errors.InvalidOption("langs_count", "9" * 64, ("1 to 10",)),
     "no value": errors.InvalidOption("number_format", "", ("short", "long")),
-    "list": errors.InvalidOption("hide", "W" * 64, tuple(Field)),
+    "list": errors.InvalidOption("hide", "W" * 64, tuple(HideableField)),
     "username": errors.InvalidOption("username", "-" * 64, ("a login",)),
     "no username": errors.InvalidOption("username"),
     "query": errors.InvalidOption("query", "", ("at most 100 options",)),
     "banner": errors.UnknownBanner("x"),
-    "counting": errors.StillCounting("maximiliane-alexandra-von-wittgenstein1"),
-    "busy": errors.Busy(),
+    "counting": errors.FirstFetchPending("maximiliane-alexandra-von-wittgenstein1"),
+    "busy": errors.Overloaded(),
     "database": errors.DatabaseUnavailable(),
 }
 
 FORMS = {
-    "classic": Look(),
-    "card": Look(layout=Layout.CARD),
-    "compact": Look(layout=Layout.COMPACT),
-    "bar": Look(layout=Layout.LANGUAGES),
-    "donut": Look(layout=Layout.LANGUAGES, shape=Shape.DONUT),
+    "classic": BannerOptions(),
+    "card": BannerOptions(layout=Layout.CARD),
+    "compact": BannerOptions(layout=Layout.COMPACT),
+    "bar": BannerOptions(layout=Layout.LANGUAGES),
+    "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
 }
 
 # What pictures are made of, each with the values to try.
@@ -110,7 +118,12 @@ FACTORS: dict[str, Sequence[Any]] = {
     "forked": [0, 57, 888, 2_147_483_647],
     "languages": list(LANGUAGES.values()),
     "langs_count": [None, 1, 3, 7, 8, 9, 10],
-    "hide": [(), *((field,) for field in Field), (Field.STARS, Field.FORKS), tuple(Field)],
+    "hide": [
+        (),
+        *((field,) for field in HideableField),
+        (HideableField.STARS, HideableField.FORKS),
+        tuple(HideableField),
+    ],
     "number_format": list(NumberFormat),
     "as_of": [None, date(2026, 11, 28), date(2026, 9, 8)],
     "theme": [Theme.DEFAULT, Theme.AUTO],
@@ -351,7 +364,7 @@ def test_every_explanation_stays_in_its_room(faults, locale, form):
 def test_one_file_is_wide_or_narrow(page):
     shown = "id => getComputedStyle(document.getElementById(id)).display"
     for width, wide, narrow in ((WIDE, "inline", "none"), (NARROW, "none", "inline")):
-        _show(page, draw(_snapshot(), Look()), width)
+        _show(page, draw(_snapshot(), BannerOptions()), width)
         assert (page.evaluate(shown, "w"), page.evaluate(shown, "n")) == (wide, narrow)
 
 
@@ -359,7 +372,7 @@ def test_one_file_is_light_or_dark(page):
     fill = "getComputedStyle(document.querySelector('.c')).fill"
     for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")):
         page.emulate_media(color_scheme=scheme)
-        _show(page, draw(_snapshot(), Look(theme=Theme.AUTO)), WIDE)
+        _show(page, draw(_snapshot(), BannerOptions(theme=Theme.AUTO)), WIDE)
         assert page.evaluate(fill) == colour
     page.emulate_media(color_scheme=None)
 

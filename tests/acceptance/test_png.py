@@ -23,8 +23,8 @@ import pytest
 
 from github_banners.drawing import draw, explain
 from github_banners.drawing.png import FONTS, SCALE, _covered, to_png
-from github_banners.errors import GitHubUnavailable, StillCounting
-from github_banners.look import Layout, Look, NumberFormat, Shape, Theme
+from github_banners.errors import FirstFetchPending, GitHubUnavailable
+from github_banners.look import BannerOptions, ChartType, Layout, NumberFormat, Theme
 from github_banners.model import Owner, Snapshot, Stats
 from tests.acceptance.processes import Running, environment, reachable_dir, run, running
 
@@ -89,11 +89,11 @@ def cases() -> dict[str, bytes]:
     """A handful for each layout: light, dark, both, long, foreign, old, and an explanation."""
     drawn: dict[str, bytes] = {}
     for layout in Layout:
-        plain = Look(layout=layout, animate=False)
+        plain = BannerOptions(layout=layout, animate=False)
         wishes = {
             "plain": draw(snapshot(), plain),
-            "dark": draw(snapshot(), Look(layout=layout, theme=Theme.DARK)),
-            "both grounds": draw(snapshot(), Look(layout=layout, theme=Theme.AUTO)),
+            "dark": draw(snapshot(), BannerOptions(layout=layout, theme=Theme.DARK)),
+            "both grounds": draw(snapshot(), BannerOptions(layout=layout, theme=Theme.AUTO)),
             "long name": draw(snapshot("Maximiliane-Alexandra von Wittgenstein-Hohenlohe"), plain),
             "Vietnamese": draw(snapshot("Nguyễn Thị Phương Thảo"), plain),
             "Cyrillic": draw(snapshot("Константин Щукин"), plain),
@@ -101,17 +101,19 @@ def cases() -> dict[str, bytes]:
             "boxes": draw(snapshot("佐藤 美咲"), plain),
             "old, in full": draw(
                 snapshot(number=1_234_567),
-                Look(layout=layout, number_format=NumberFormat.LONG),
+                BannerOptions(layout=layout, number_format=NumberFormat.LONG),
                 as_of=date(2026, 11, 20),
             ),
-            "round, no border": draw(snapshot(), Look(layout=layout, border=False, radius=20)),
+            "round, no border": draw(
+                snapshot(), BannerOptions(layout=layout, border=False, radius=20)
+            ),
             "explained": explain(GitHubUnavailable(), look=plain),
             "counting": explain(
-                StillCounting("wycats"), look=Look(layout=layout, theme=Theme("ink"))
+                FirstFetchPending("wycats"), look=BannerOptions(layout=layout, theme=Theme("ink"))
             ),
         }
         drawn |= {f"{layout}: {name}": svg for name, svg in wishes.items()}
-    donut = Look(layout=Layout.LANGUAGES, shape=Shape.DONUT, theme=Theme("nord"))
+    donut = BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT, theme=Theme("nord"))
     return {**drawn, "languages: donut": draw(snapshot(), donut)}
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from github_banners.database import users
 from github_banners.messages.events import TOPIC
-from github_banners.messages.producer import Producer
-from github_banners.model import Owner, Portfolio, Repository
-from github_banners.stats.counting import count
+from github_banners.messages.producer import KafkaProducer
+from github_banners.model import Owner, OwnerRepositories, Repository
+from github_banners.stats.counting import aggregate
 from tests.acceptance.camo import Camo
 from tests.acceptance.drills import never_seen, post, preview, seconds_until
 from tests.acceptance.estate import KEY, Estate, estate_at
@@ -60,8 +60,8 @@ async def _change(estate: Estate, stars: int) -> int:
         assert found is not None
         repositories = (Repository(1, "work", stars=stars, language="Python"),)
         owner = Owner(found[0], KNOWN, display_name=found[1])
-        answer = Portfolio(owner, repositories, datetime.now(UTC))
-        await users.upsert_portfolios(conn, [(answer, count(repositories))])
+        answer = OwnerRepositories(owner, repositories, datetime.now(UTC))
+        await users.upsert_owners(conn, [(answer, aggregate(repositories))])
         row = await (
             await conn.execute("select version from banners where name = %s", [NAME])
         ).fetchone()
@@ -275,7 +275,7 @@ def test_what_can_never_work_is_set_aside_and_can_be_sent_again(estate: Estate) 
 
 
 async def _send(estate: Estate, values: list[bytes]) -> None:
-    producer = Producer(estate.broker.addresses)
+    producer = KafkaProducer(estate.broker.addresses)
     try:
         for value in values:
             await producer.send(TOPIC, key=KNOWN.encode(), value=value)

@@ -20,11 +20,18 @@ import pytest
 
 from github_banners.database import users
 from github_banners.database.banners import insert_banner
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.messages.events import DEAD_LETTERS, TOPIC
-from github_banners.messages.translation import Update, event_of
-from github_banners.model import Owner, Portfolio, Repository, Snapshot, Stats, microseconds
-from github_banners.stats.counting import count
+from github_banners.messages.translation import RenderJob, to_event
+from github_banners.model import (
+    Owner,
+    OwnerRepositories,
+    Repository,
+    Snapshot,
+    Stats,
+    to_epoch_microseconds,
+)
+from github_banners.stats.counting import aggregate
 from github_banners.storage.pictures import split_version
 from tests.acceptance.drills import seconds_until
 from tests.acceptance.estate import Estate, estate_at, messages_in, send
@@ -86,15 +93,15 @@ class Soak:
                 ids = range(first, min(first + BATCH, BANNERS + 1))
                 answers = [_answer(one, self._stars) for one in ids]
                 async with conn.transaction():
-                    await users.upsert_portfolios(conn, answers)
+                    await users.upsert_owners(conn, answers)
                     for one, (portfolio, _) in zip(ids, answers, strict=True):
                         if self._stars == 1:
                             await insert_banner(
                                 conn,
                                 owner_id=one,
-                                look=Look(),
+                                look=BannerOptions(),
                                 names=[f"{portfolio.owner.login}-default"],
-                                at=portfolio.fetched_at,
+                                now=portfolio.fetched_at,
                             )
                 await asyncio.sleep(pause_seconds)
 
@@ -109,7 +116,7 @@ class Soak:
 
     async def _save(self, stars: int) -> None:
         async with await psycopg.AsyncConnection.connect(self.estate.postgres.conninfo) as conn:
-            await users.upsert_portfolios(conn, [_answer(1, stars)])
+            await users.upsert_owners(conn, [_answer(1, stars)])
 
     def behind(self) -> dict[str, int | None]:
         """The banners whose file is not what PostgreSQL says: its version, None for no file."""
@@ -150,11 +157,11 @@ class Soak:
         return row
 
 
-def _answer(owner_id: int, stars: int) -> tuple[Portfolio, Stats]:
+def _answer(owner_id: int, stars: int) -> tuple[OwnerRepositories, Stats]:
     owner = Owner(owner_id, f"soak-{owner_id}", display_name=f"Soak {owner_id}")
     repositories = (Repository(owner_id, "work", stars=stars, language="Python"),)
-    portfolio = Portfolio(owner, repositories, datetime.now(UTC))
-    return portfolio, count(repositories)
+    portfolio = OwnerRepositories(owner, repositories, datetime.now(UTC))
+    return portfolio, aggregate(repositories)
 
 
 @pytest.fixture(scope="module")
@@ -268,10 +275,10 @@ def test_an_older_event_never_overwrites(soak: Soak) -> None:
         assert kept is not None
         owner = Owner(1, "soak-1", display_name="Old")
         snapshot = Snapshot(owner, Stats(9, 9, 0, 999, 9, {"C": 9}), moment)
-        version = kept[1] - 1 if age.days == 0 else microseconds(moment)
-        update = Update(name, snapshot, Look(), version)
+        version = kept[1] - 1 if age.days == 0 else to_epoch_microseconds(moment)
+        update = RenderJob(name, snapshot, BannerOptions(), version)
         before_it = superseded(soak)
-        send(soak.estate, event_of(update, produced_at=moment))
+        send(soak.estate, to_event(update, produced_at=moment))
         seconds_until(partial(is_above, before_it), limit=20)
         assert (soak.estate.files / f"{name}.svg").read_bytes() == before
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.printing import print_svg
-from github_banners.look import Layout, Locale, Look, Shape, Theme
+from github_banners.look import BannerOptions, ChartType, Layout, Locale, Theme
 from github_banners.model import Owner, Snapshot, Stats
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -28,17 +28,21 @@ T = TypeVar("T")
 
 BATCHES = sized(short=1, medium=5, full=20)
 BATCH = sized(short=20, medium=250, full=250)
-CLASSIC = Look()
-LANGUAGES = Look(layout=Layout.LANGUAGES)
+CLASSIC = BannerOptions()
+LANGUAGES = BannerOptions(layout=Layout.LANGUAGES)
 LOOKS = {
     "classic": CLASSIC,
-    "classic, dark": Look(theme=Theme.DARK),
-    "classic, auto": Look(theme=Theme.AUTO),
-    "card": Look(layout=Layout.CARD),
-    "compact": Look(layout=Layout.COMPACT),
+    "classic, dark": BannerOptions(theme=Theme.DARK),
+    "classic, auto": BannerOptions(theme=Theme.AUTO),
+    "card": BannerOptions(layout=Layout.CARD),
+    "compact": BannerOptions(layout=Layout.COMPACT),
     "languages": LANGUAGES,
-    "donut": replace(LANGUAGES, shape=Shape.DONUT),
-    **{f"classic, {locale}": Look(locale=locale) for locale in Locale if locale != CLASSIC.locale},
+    "donut": replace(LANGUAGES, shape=ChartType.DONUT),
+    **{
+        f"classic, {locale}": BannerOptions(locale=locale)
+        for locale in Locale
+        if locale != CLASSIC.locale
+    },
 }
 MIN_RATIO = 0.3
 MAX_BYTES, MAX_GZIPPED_BYTES = 6 << 10, 2 << 10

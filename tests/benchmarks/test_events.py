@@ -25,21 +25,21 @@ from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.printing import print_svg
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.messages.events import TOPIC
-from github_banners.messages.producer import Producer
+from github_banners.messages.producer import KafkaProducer
 from github_banners.messages.shapes import BannerEvent
-from github_banners.messages.translation import Update, event_of
+from github_banners.messages.translation import RenderJob, to_event
 from github_banners.model import (
     Owner,
-    Portfolio,
+    OwnerRepositories,
     Repository,
     Snapshot,
     Stats,
-    microseconds,
+    to_epoch_microseconds,
     utc_now,
 )
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 from tests.acceptance.drills import seconds_until
 from tests.acceptance.estate import Estate, cpu_seconds, messages_in
 from tests.acceptance.processes import reachable_dir
@@ -87,12 +87,14 @@ def build_event(name: str, number: int) -> BannerEvent:
     stats = Stats(30, 25, 5, 1000 + number, number, {"Python": 12, "Rust": 8, "C": 3, "HTML": 2})
     owner = Owner(number, f"{name}-{number}", display_name=f"Bench Number {number}")
     snapshot = Snapshot(owner, stats, moment)
-    update = Update(f"{name}-{number}-default", snapshot, Look(), microseconds(moment))
-    return event_of(update, produced_at=moment)
+    update = RenderJob(
+        f"{name}-{number}-default", snapshot, BannerOptions(), to_epoch_microseconds(moment)
+    )
+    return to_event(update, produced_at=moment)
 
 
 async def send(brokers: Sequence[str], events: Sequence[BannerEvent]) -> None:
-    producer = Producer(brokers)
+    producer = KafkaProducer(brokers)
     try:
         for first in range(0, len(events), BATCH):
             batch = events[first : first + BATCH]
@@ -105,8 +107,8 @@ async def send(brokers: Sequence[str], events: Sequence[BannerEvent]) -> None:
 
 async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: int) -> float:
     """Do the least for the oldest events; returns the seconds from the first to the last."""
-    layout, look = LAYOUTS[Look().layout], Look()
-    owner = Owner(1, "bench", display_name="Bench")
+    layout, look = LAYOUTS[BannerOptions().layout], BannerOptions()
+    owner = Owner(1, "bench", display_name="WorkerStub")
     snapshot = Snapshot(owner, Stats(30, 25, 5, 1000, 9, {"Python": 12, "Rust": 8}), START)
     values = layout.arrange(snapshot, look, None)
     consumer = AIOKafkaConsumer(
@@ -190,7 +192,7 @@ def measure_round(services: Estate, name: str) -> Round:
 
 async def measure_single_events(services: Estate) -> tuple[list[float], list[float]]:
     """Send one event at a time; returns the milliseconds to its file, and to the acknowledgement."""
-    producer = Producer(services.broker.addresses)
+    producer = KafkaProducer(services.broker.addresses)
     stored, acknowledged = [], []
     try:
         for number in range(SINGLE_EVENTS):
@@ -231,16 +233,20 @@ async def insert_banners(conninfo: str) -> None:
         for number in range(1, BANNERS + 1):
             owner = Owner(number, f"outbox-{number}", display_name=f"Bench Number {number}")
             repositories = (Repository(number, "work", stars=number, language="Python"),)
-            portfolio = Portfolio(owner, repositories, now)
-            await users.upsert_portfolios(connection, [(portfolio, count(repositories))])
+            portfolio = OwnerRepositories(owner, repositories, now)
+            await users.upsert_owners(connection, [(portfolio, aggregate(repositories))])
             await insert_banner(
-                connection, owner_id=number, look=Look(), names=[f"outbox-{number}-default"], at=now
+                connection,
+                owner_id=number,
+                look=BannerOptions(),
+                names=[f"outbox-{number}-default"],
+                now=now,
             )
 
 
 async def publish_all(conninfo: str, brokers: Sequence[str]) -> tuple[list[float], float]:
     """Publish every banner; returns the rate of each batch, and milliseconds of CPU for an event."""
-    producer, rates = Producer(brokers), []
+    producer, rates = KafkaProducer(brokers), []
     try:
         async with Database(conninfo) as database:
             outbox = Outbox(

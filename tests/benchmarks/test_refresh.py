@@ -18,14 +18,14 @@ from github_banners.database import queue, users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.github import graphql
-from github_banners.github.accounts import accounts_of
-from github_banners.github.batch import Batch
-from github_banners.github.client import GitHub
+from github_banners.github.accounts import create_accounts
+from github_banners.github.batch import BatchFetcher
+from github_banners.github.client import GitHubClient
 from github_banners.github.transport import open_http
-from github_banners.look import Look
-from github_banners.model import Owner, Portfolio
+from github_banners.look import BannerOptions
+from github_banners.model import Owner, OwnerRepositories
 from github_banners.settings import Token
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 from tests.acceptance.outages import GitHub as Sandbox
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -54,15 +54,15 @@ async def test_refresh_of_unchanged_owners(
     sandbox, now = github, datetime.now(UTC)
     rounds: dict[float, list[Round]] = {latency: [] for latency in LATENCIES}
     async with open_http(timeout=timedelta(seconds=10), api_url=github.url) as http:
-        client = GitHub(
+        client = GitHubClient(
             http,
             api_url=sandbox.url,
-            accounts=accounts_of([Token("ghp_refresh")]),
+            accounts=create_accounts([Token("ghp_refresh")]),
             timeout=timedelta(seconds=10),
             clock=lambda: now,
         )
         owners = await track(database, client, now)
-        batch = Batch(client, clock=lambda: now)
+        batch = BatchFetcher(client, clock=lambda: now)
         refresh = Refresh(database=database, github=batch, interval=INTERVAL, clock=lambda: now)
         for latency_seconds, measured in rounds.items():
             for _ in range(ROUNDS):
@@ -83,7 +83,7 @@ async def test_refresh_of_unchanged_owners(
 
 
 async def measure_round(
-    sandbox: Sandbox, client: GitHub, refresh: Refresh, owners: list[Owner], conninfo: str
+    sandbox: Sandbox, client: GitHubClient, refresh: Refresh, owners: list[Owner], conninfo: str
 ) -> Round:
     """Refresh every owner once."""
     query_seconds = await seconds_of_queries(client, owners)
@@ -163,26 +163,28 @@ async def refresh_all(refresh: Refresh) -> int:
     return total
 
 
-async def seconds_of_queries(client: GitHub, owners: list[Owner]) -> float:
+async def seconds_of_queries(client: GitHubClient, owners: list[Owner]) -> float:
     """Send the same queries with the same parallelism, and throw the responses away."""
     batches = [owners[first : first + BATCH_SIZE] for first in range(0, OWNERS, BATCH_SIZE)]
     gate = asyncio.Semaphore(PARALLEL_BATCHES)
 
     async def send(batch: list[Owner]) -> None:
-        query = graphql.ask_by_id([owner.node_id or "" for owner in batch])
+        query = graphql.build_id_query([owner.node_id or "" for owner in batch])
         async with gate:
-            await client.sender.ask(client.sender.query(query.to_json()), lambda reply: reply)
+            await client.sender.send_with_failover(
+                client.sender.graphql_request(query.to_json()), lambda reply: reply
+            )
 
     begun = time.perf_counter()
     await asyncio.gather(*map(send, batches))
     return time.perf_counter() - begun
 
 
-async def track(database: Database, client: GitHub, now: datetime) -> list[Owner]:
+async def track(database: Database, client: GitHubClient, now: datetime) -> list[Owner]:
     """Fetch and save owners, each with a banner."""
     gate = asyncio.Semaphore(8)
 
-    async def fetch(login: str) -> Portfolio:
+    async def fetch(login: str) -> OwnerRepositories:
         async with gate:
             return await client.fetch(login)
 
@@ -190,12 +192,16 @@ async def track(database: Database, client: GitHub, now: datetime) -> list[Owner
     for first in range(0, OWNERS, 100):
         batch = portfolios[first : first + 100]
         async with database.transaction() as connection:
-            counted = [(portfolio, count(portfolio.repositories)) for portfolio in batch]
-            await users.upsert_portfolios(connection, counted)
+            counted = [(portfolio, aggregate(portfolio.repositories)) for portfolio in batch]
+            await users.upsert_owners(connection, counted)
             for portfolio in batch:
                 names = [f"{portfolio.owner.login}-default"]
                 await insert_banner(
-                    connection, owner_id=portfolio.owner.id, look=Look(), names=names, at=now
+                    connection,
+                    owner_id=portfolio.owner.id,
+                    look=BannerOptions(),
+                    names=names,
+                    now=now,
                 )
             ids = [portfolio.owner.id for portfolio in batch]
             await queue.schedule_users(connection, ids, now=now, interval=INTERVAL)

@@ -83,7 +83,7 @@ def seconds_until_ready(data_dir: Path) -> float:
 def seconds_of_postgresql(data_dir: Path) -> float:
     """Start the server that `serve` brings along; returns the seconds until it answers."""
     begun = time.perf_counter()
-    with embedded.running(data_dir, report=lambda _: None):
+    with embedded.run_embedded_server(data_dir, on_progress=lambda _: None):
         return time.perf_counter() - begun
 
 

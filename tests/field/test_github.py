@@ -25,14 +25,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
-from github_banners.errors import BannersError, GitHubUnavailable, Misconfigured, UnknownUser
+from github_banners.errors import BannersError, ConfigurationError, GitHubUnavailable, UnknownUser
 from github_banners.github import holders, rest
-from github_banners.github.accounts import Account, Key, Priority, accounts_of
-from github_banners.github.batch import Batch
-from github_banners.github.client import GitHub
-from github_banners.github.protocol import Failure, Reply, Resource, read_room
+from github_banners.github.accounts import Account, Credential, Priority, create_accounts
+from github_banners.github.batch import BatchFetcher
+from github_banners.github.client import GitHubClient
+from github_banners.github.protocol import Failure, GitHubResponse, Resource, parse_rate_limit
 from github_banners.github.transport import MAX_RESPONSE_BYTES, open_http, proxy_from_environment
-from github_banners.model import Owner, Portfolio, Stats
+from github_banners.model import Owner, OwnerRepositories, Stats
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, rate, reply, repository_node
 from tests.unit.github.wire import Wire, opened, said
@@ -122,11 +122,11 @@ class Scene:
     gone: bool = False
     tokens: tuple[str, ...] = (TOKEN,)
 
-    async def run(self) -> tuple[dict[int, Portfolio | BannersError], Wire]:
+    async def run(self) -> tuple[dict[int, OwnerRepositories | BannersError], Wire]:
         wire = Wire()
         wire.graphql, wire.rest = self.graphql, self.rest
         async with opened(wire, *self.tokens) as github:
-            batch = Batch(github, clock=lambda: NOW)
+            batch = BatchFetcher(github, clock=lambda: NOW)
             previous = {owner.id: BEFORE for owner in OWNERS}
             answers = await batch.fetch_many(OWNERS, previous=previous)
         return {owner.id: answer for owner, answer in zip(OWNERS, answers, strict=True)}, wire
@@ -205,11 +205,12 @@ async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
     answers, wire = await scene.run()
     others = [answer for number, answer in answers.items() if number != ODD]
     assert all(
-        isinstance(answer, Portfolio) and len(answer.repositories) == 10 for answer in others
+        isinstance(answer, OwnerRepositories) and len(answer.repositories) == 10
+        for answer in others
     )
     odd = answers[ODD]
     if scene.saved:
-        assert isinstance(odd, Portfolio)
+        assert isinstance(odd, OwnerRepositories)
         assert (odd.owner.id, len(odd.owner.node_id or "")) == (ODD, len("U_7"))
         assert odd.owner.login in {"Ada", "dev-7"}
         assert len(odd.repositories) == 10
@@ -227,7 +228,7 @@ async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
 )
 async def test_fetch_many_graphql_down_rest_answers(answer: Any) -> None:
     answers, _ = await Scene(answer).run()
-    assert all(isinstance(portfolio, Portfolio) for portfolio in answers.values())
+    assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
 
 
 async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> None:
@@ -240,7 +241,7 @@ async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> Non
         return said({"data": {"nodes": [good_node(number) for number in ids]}})
 
     answers, _ = await Scene(answer).run()
-    assert all(isinstance(portfolio, Portfolio) for portfolio in answers.values())
+    assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
 
 
 async def test_fetch_many_cursor_that_repeats_is_followed_once() -> None:
@@ -310,17 +311,17 @@ def test_read_room_reset_far_ahead_is_believed_for_two_hours(reset_at: datetime)
         "x-ratelimit-remaining": "-5",
         "x-ratelimit-reset": str(int(reset_at.timestamp())),
     }
-    room = read_room(reply(headers=headers), resource=Resource.CORE, now=NOW)
+    room = parse_rate_limit(reply(headers=headers), resource=Resource.CORE, now=NOW)
     assert room is not None
-    account = Account([Key(Secret(TOKEN))])
-    account.note_room(room)
-    assert not account.may_pay(Resource.CORE, now=NOW + HOUR)
-    assert account.may_pay(Resource.CORE, now=NOW + 2 * HOUR + timedelta(seconds=1))
+    account = Account([Credential(Secret(TOKEN))])
+    account.update_rate_limit(room)
+    assert not account.is_usable(Resource.CORE, now=NOW + HOUR)
+    assert account.is_usable(Resource.CORE, now=NOW + 2 * HOUR + timedelta(seconds=1))
     body = {"resources": {"core": {"limit": 5000, "remaining": 0, "reset": reset_at.timestamp()}}}
     body["resources"]["core"]["reset"] = int(reset_at.timestamp())
-    standing = rest.read_standing(reply(body), now=NOW)
-    assert isinstance(standing, rest.Standing)
-    assert standing.rooms[0].reset_at <= NOW + 2 * HOUR
+    standing = rest.parse_token_info(reply(body), now=NOW)
+    assert isinstance(standing, rest.TokenInfo)
+    assert standing.rate_limits[0].reset_at <= NOW + 2 * HOUR
 
 
 async def test_ask_holder_control_characters_are_gone() -> None:
@@ -329,15 +330,15 @@ async def test_ask_holder_control_characters_are_gone() -> None:
     wire = Wire()
     wire.graphql = lambda request: said({"data": {"viewer": {"login": login, "databaseId": 1}}})
     async with opened(wire, TOKEN) as github:
-        key = github.sender.accounts[0].keys[0]
-        holder = await holders.ask_holder(github.sender, key, clock=lambda: NOW)
+        key = github.sender.accounts[0].credentials[0]
+        holder = await holders.fetch_token_owner(github.sender, key, clock=lambda: NOW)
     assert holder.login.isprintable()
     headers = {"x-oauth-scopes": f"repo, {login}, " + "a," * 500}
-    standing = rest.read_standing(reply({"resources": {}}, headers=headers), now=NOW)
-    assert isinstance(standing, rest.Standing)
+    standing = rest.parse_token_info(reply({"resources": {}}, headers=headers), now=NOW)
+    assert isinstance(standing, rest.TokenInfo)
     assert len(standing.scopes) <= 50
     assert all(scope.isprintable() for scope in standing.scopes)
-    failure = rest.read_owner(reply({"id": 1, "login": login}))
+    failure = rest.parse_owner(reply({"id": 1, "login": login}))
     assert isinstance(failure, Failure)
     assert failure.message.isprintable()
 
@@ -358,15 +359,17 @@ async def test_fetch_many_leaves_the_last_points_and_rest_to_people(
     """Growth 1: the background spent all of GraphQL and then all of REST."""
     wire = Wire()
     wire.graphql, wire.rest = graphql(good_node(ODD)), good_rest
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     for resource in Resource:
         headers = rate(remaining=left, reset_in=HOUR)
-        room = read_room(reply(headers=headers), resource=resource, now=NOW)
+        room = parse_rate_limit(reply(headers=headers), resource=resource, now=NOW)
         assert room is not None
-        accounts[0].note_room(room)
+        accounts[0].update_rate_limit(room)
     async with opened(wire, accounts=accounts) as github:
-        answers = await Batch(github, clock=lambda: NOW, priority=priority).fetch_many(OWNERS)
-    assert [isinstance(answer, Portfolio) for answer in answers] == [may_ask] * 20
+        answers = await BatchFetcher(github, clock=lambda: NOW, priority=priority).fetch_many(
+            OWNERS
+        )
+    assert [isinstance(answer, OwnerRepositories) for answer in answers] == [may_ask] * 20
     assert wire.paths() == ["/graphql"] * may_ask
 
 
@@ -415,11 +418,11 @@ async def asking(
     seconds: float = 10,
     environment: dict[str, str] | None = None,
     tokens: tuple[str, ...] = (),
-) -> AsyncIterator[GitHub]:
+) -> AsyncIterator[GitHubClient]:
     timeout = timedelta(seconds=seconds)
     async with open_http(timeout=timeout, api_url=url, environment=environment or {}) as http:
-        accounts = accounts_of([Secret(token) for token in tokens])
-        yield GitHub(
+        accounts = create_accounts([Secret(token) for token in tokens])
+        yield GitHubClient(
             http, api_url=url, accounts=accounts, timeout=timeout, clock=lambda: datetime.now(UTC)
         )
 
@@ -487,7 +490,7 @@ async def test_fetch_many_a_trickle_ends_with_the_time_of_a_request() -> None:
         served(trickle) as port,
         asking(f"http://127.0.0.1:{port}", seconds=0.2, tokens=(TOKEN,)) as github,
     ):
-        answers = await Batch(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
+        answers = await BatchFetcher(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
     assert all(isinstance(answer, GitHubUnavailable) for answer in answers)
 
 
@@ -543,7 +546,7 @@ async def test_fetch_own_authority_is_trusted_by_ssl_cert_file_alone(
     unfit = tmp_path / "unfit.pem"
     unfit.write_text("no certificate")
     for path in ("/no/such/file", unfit):
-        with pytest.raises(Misconfigured, match=r"SSL_CERT_FILE can't be used: [A-Za-z ]+"):
+        with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE can't be used: [A-Za-z ]+"):
             await reason("https://localhost:1", environment={"SSL_CERT_FILE": str(path)})
 
 
@@ -602,7 +605,7 @@ def test_proxy_from_environment_no_proxy(no_proxy: str, url: str, is_direct: boo
 
 @pytest.mark.parametrize("address", ["socks5://u:s3cret@x:1", "http://[s3cret", "ftp://s3cret@x"])
 def test_proxy_from_environment_unfit_address_is_named_without_its_secret(address: str) -> None:
-    with pytest.raises(Misconfigured) as caught:
+    with pytest.raises(ConfigurationError) as caught:
         proxy_from_environment("https://api.github.com", {"HTTPS_PROXY": address})
     assert "HTTPS_PROXY" in str(caught.value)
     assert "s3cret" not in str(caught.value)
@@ -633,10 +636,10 @@ async def test_fetch_every_failure_is_named_by_its_cause() -> None:
     async with served(silent) as port:
         url = f"http://127.0.0.1:{port}"
         async with open_http(timeout=timedelta(seconds=0.1), api_url=url, environment={}) as http:
-            github = GitHub(
+            github = GitHubClient(
                 http,
                 api_url=url,
-                accounts=accounts_of([]),
+                accounts=create_accounts([]),
                 timeout=timedelta(seconds=5),
                 clock=lambda: datetime.now(UTC),
             )
@@ -657,4 +660,4 @@ async def test_fetch_every_failure_is_named_by_its_cause() -> None:
 def test_read_page_reply_of_any_text_raises_nothing() -> None:
     """F1: whatever a body is, a reader returns."""
     for body in (b"", b"[", b"{}", b"null", b"[null]", b'["\\ud800"]', b"\xff\xfe", b"[" * 100_000):
-        assert isinstance(rest.read_page(Reply(200, {}, body), number=1), Failure)
+        assert isinstance(rest.parse_page(GitHubResponse(200, {}, body), number=1), Failure)

@@ -17,31 +17,36 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.drawing import draw
-from github_banners.errors import BrokerUnavailable, InvalidSettings, Rejected, StorageUnavailable
+from github_banners.errors import (
+    BrokerUnavailable,
+    InvalidSettings,
+    RemoteRejected,
+    StorageUnavailable,
+)
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.calls import Storage
+from github_banners.messages.calls import StorageClient
 from github_banners.messages.decompression import MAX_UNPACKED_BYTES
 from github_banners.messages.events import TOPIC, Headers
 from github_banners.messages.reading import RecordReader
-from github_banners.messages.shapes import StoreAsk
+from github_banners.messages.shapes import StoreRequest
 from github_banners.messages.signing import Signer
 from github_banners.messages.testing import MemoryBroker, MemoryProducer
-from github_banners.messages.topics import _topic
-from github_banners.messages.translation import Update
-from github_banners.model import Snapshot, microseconds
+from github_banners.messages.topics import _to_new_topic
+from github_banners.messages.translation import RenderJob
+from github_banners.model import Snapshot, to_epoch_microseconds
 from github_banners.renderer.attempts import Outcome
 from github_banners.renderer.consume import MAX_UNFINISHED_BYTES
-from github_banners.renderer.updates import handle_update, parse_update
+from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
 from github_banners.storage.pictures import with_version
-from github_banners.storage.store import Store, folder_of
+from github_banners.storage.store import Store, path_from_url
 from tests.unit.messages.batches import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
 from tests.unit.messages.captured import EVENT
 from tests.unit.messages.fetched import LogConsumer
 from tests.unit.renderer.staged import NOW, Stage, event_body, refuse_with
 
-NOW_VERSION = microseconds(NOW)
-AHEAD = microseconds(NOW + timedelta(minutes=10)) + 1
+NOW_VERSION = to_epoch_microseconds(NOW)
+AHEAD = to_epoch_microseconds(NOW + timedelta(minutes=10)) + 1
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 GOOD = Message(b"good")
 BOMB = Message(b" " * (MAX_UNPACKED_BYTES + 1))
@@ -151,7 +156,9 @@ BAD_RECORDS = [
         Outcome.STORED,
         headers=(("traceparent", b"0" * (1 << 20)),),
     ),
-    BadRecord("1 the storage refuses it", event_with(), Rejected("422"), Outcome.DEAD_LETTERED),
+    BadRecord(
+        "1 the storage refuses it", event_with(), RemoteRejected("422"), Outcome.DEAD_LETTERED
+    ),
     BadRecord(
         "1 its file can't be saved", event_with(), StorageUnavailable(), Outcome.RETRIED, False
     ),
@@ -194,10 +201,10 @@ async def test_1_an_image_that_cannot_be_drawn_fails_alone() -> None:
             raise RecursionError("too deep")
         return PICTURE
 
-    async def handle(update: Update) -> None:
-        await handle_update(update, draw=stumble, store=accept)
+    async def handle(update: RenderJob) -> None:
+        await render_and_store(update, draw=stumble, store=accept)
 
-    async def accept(ask: StoreAsk) -> None:
+    async def accept(ask: StoreRequest) -> None:
         assert ask.banner_info == PICTURE
 
     stage = Stage()
@@ -207,7 +214,7 @@ async def test_1_an_image_that_cannot_be_drawn_fails_alone() -> None:
     async with stage.running():
         await stage.time.pass_(1)
         assert (stage.stored, stage.committed) == ([0, 2], 3)
-    assert stage.dead_letters[0].header("reason").startswith("Undrawable")
+    assert stage.dead_letters[0].header("reason").startswith("RenderingFailed")
 
 
 class SmallProducer(MemoryProducer):
@@ -222,7 +229,7 @@ class SmallProducer(MemoryProducer):
     ) -> None:
         size = len(value) + len(key or b"") + sum(len(name) + len(text) for name, text in headers)
         if size > self._max_bytes:
-            raise Rejected(f"{size} bytes")
+            raise RemoteRejected(f"{size} bytes")
         await super().send(topic, key=key, value=value, headers=headers)
 
 
@@ -249,7 +256,7 @@ async def test_dead_letter_that_is_too_large_holds_up_nobody(
     assert [len(letter.value) for letter in stage.dead_letters] == ([] if kept is None else [kept])
     for letter in stage.dead_letters:
         assert letter.header("original_size") == "5000000"
-        assert letter.header("reason").startswith("UnreadableMessage")
+        assert letter.header("reason").startswith("MalformedMessage")
         assert letter.header("original_offset") == "0"
     assert ("update.dropped" in [line["event"] for line in lines]) is (kept is None)
 
@@ -287,22 +294,22 @@ async def test_f12_dead_letter_that_nobody_takes_is_logged_once() -> None:
 async def test_f12_records_in_hand_are_bounded_in_bytes() -> None:
     stage, gate = Stage(), asyncio.Event()
 
-    async def wait(update: Update) -> None:
+    async def wait(update: RenderJob) -> None:
         await gate.wait()
 
     stage.answer = wait
     for number in range(60):
         body = event_body(f"user{number}", number)
         stage.broker.append(TOPIC, key=b"%d" % number, value=body + b" " * 900_000, headers=())
-    source = stage.broker.source()
-    take, taken = source.take, []
+    source = stage.broker.consumer()
+    take, taken = source.poll, []
 
-    async def take_few(*, most: int, wait_seconds: float) -> list[object]:
-        records = await take(most=4, wait_seconds=wait_seconds)
+    async def take_few(*, max_records: int, wait_seconds: float) -> list[object]:
+        records = await take(max_records=4, wait_seconds=wait_seconds)
         taken.extend(records)
         return list(records)
 
-    source.take = take_few  # type: ignore[method-assign, assignment]
+    source.poll = take_few  # type: ignore[method-assign, assignment]
     async with stage.running(source):
         await stage.time.pass_(20)
         size_bytes = sum(len(record.value) for record in taken)
@@ -314,19 +321,24 @@ async def test_f12_records_in_hand_are_bounded_in_bytes() -> None:
 
 @pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])
 def test_f12_our_topics_have_brokers_unpack_what_is_sent(name: str) -> None:
-    assert _topic(name).topic_configs["compression.type"] == "uncompressed"
+    assert _to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
 
 
 # A version and the dates of an event, and the version that its picture is stored with.
 FETCHED, PRODUCED = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
 FAR = datetime(2999, 1, 1, tzinfo=UTC)
 EVENT_VERSIONS = {
-    "F22 2^63-1": (2**63 - 1, FETCHED, PRODUCED, microseconds(FETCHED)),
-    "F22 ten minutes and more": (AHEAD, FETCHED, PRODUCED, microseconds(FETCHED)),
+    "F22 2^63-1": (2**63 - 1, FETCHED, PRODUCED, to_epoch_microseconds(FETCHED)),
+    "F22 ten minutes and more": (AHEAD, FETCHED, PRODUCED, to_epoch_microseconds(FETCHED)),
     "F9 nine minutes": (AHEAD - 60_000_000, FETCHED, PRODUCED, AHEAD - 60_000_000),
-    "F9 the numbers are of a wrong clock too": (AHEAD, FAR, PRODUCED, microseconds(PRODUCED)),
+    "F9 the numbers are of a wrong clock too": (
+        AHEAD,
+        FAR,
+        PRODUCED,
+        to_epoch_microseconds(PRODUCED),
+    ),
     "F9 everything is": (AHEAD, FAR, FAR, AHEAD),
-    "F9 without a version": (None, FAR, PRODUCED, microseconds(PRODUCED)),
+    "F9 without a version": (None, FAR, PRODUCED, to_epoch_microseconds(PRODUCED)),
     "0": (0, FETCHED, PRODUCED, 0),
 }
 
@@ -342,12 +354,14 @@ async def test_version_of_an_event(
     message = json.loads(EVENT)
     message["produced_at"] = produced_at.isoformat()
     message["payload"] |= {"version": version, "fetched_at": fetched_at.isoformat()}
-    asks: list[StoreAsk] = []
+    asks: list[StoreRequest] = []
 
-    async def store(ask: StoreAsk) -> None:
+    async def store(ask: StoreRequest) -> None:
         asks.append(ask)
 
-    await handle_update(parse_update(json.dumps(message).encode(), now=NOW), draw=draw, store=store)
+    await render_and_store(
+        parse_update(json.dumps(message).encode(), now=NOW), draw=draw, store=store
+    )
     assert [ask.version for ask in asks] == [expected]
 
 
@@ -447,14 +461,14 @@ URLS = {
 def test_storage_url(url: str, path: str | None) -> None:
     if path is None:
         with pytest.raises(InvalidSettings):
-            folder_of(url)
+            path_from_url(url)
     else:
-        assert folder_of(url) == Path(path)
+        assert path_from_url(url) == Path(path)
 
 
 async def test_e21_a_folder_of_any_name_is_used_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "a b%20c" / "ünï #1"
-    store = Store(folder_of(folder.as_uri()), clock=lambda: NOW)
+    store = Store(path_from_url(folder.as_uri()), clock=lambda: NOW)
     await store.put("ada-dark", PICTURE, version=1)
     assert (await store.get("ada-dark")) is not None
     store.close()
@@ -485,6 +499,6 @@ async def test_answer_of_a_wrong_address_is_bounded(
     transport = httpx2.MockTransport(lambda _: answer())
     async with httpx2.AsyncClient(transport=transport) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
-        storage = Storage(http, base_url="http://storage", signer=signer)
+        storage = StorageClient(http, base_url="http://storage", signer=signer)
         with pytest.raises(StorageUnavailable):
             await storage.get("ada-dark")

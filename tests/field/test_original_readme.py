@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from github_banners.errors import InvalidSettings
-from github_banners.settings import Service, Settings
+from github_banners.settings import ServiceName, Settings
 from tests.unit.api.listed import api_routes
 
 CHECKOUT = Path(__file__).parents[2]
@@ -89,9 +89,9 @@ def test_log_format_is_read(text: str) -> None:
 
 @pytest.mark.parametrize("key", ["1234", "your_secret_key"])
 @pytest.mark.parametrize(
-    "service", [Service.API, Service.RENDERER, Service.STORAGE, Service.MIGRATE]
+    "service", [ServiceName.API, ServiceName.RENDERER, ServiceName.STORAGE, ServiceName.MIGRATE]
 )
-def test_sample_is_refused_for_its_secret_alone(service: Service, key: str) -> None:
+def test_sample_is_refused_for_its_secret_alone(service: ServiceName, key: str) -> None:
     sample = read_env(API_SAMPLE) | {"SERVICES_SECRET_KEY": key, "HOST": "0.0.0.0"}  # noqa: S104
     with pytest.raises(InvalidSettings) as refused:
         Settings.from_environment(COMPOSE_DEFAULTS | sample, service=service)
@@ -105,7 +105,7 @@ def test_sample_is_refused_for_its_secret_alone(service: Service, key: str) -> N
 def test_sample_with_a_secret_of_its_own_is_read() -> None:
     sample = read_env(API_SAMPLE) | {"HOST": "0.0.0.0"}  # noqa: S104
     sample["SERVICES_SECRET_KEY"] = "6f1ed002ab5595859014ebf0951522d9"
-    settings = Settings.from_environment(COMPOSE_DEFAULTS | sample, service=Service.API)
+    settings = Settings.from_environment(COMPOSE_DEFAULTS | sample, service=ServiceName.API)
     assert settings.cors_origins == ("example.com", "www.example.com")
     assert [token.reveal() for token in settings.github_tokens] == ["ghp_token1", "ghp_token2"]
     assert settings.log_level == "debug"

@@ -29,15 +29,15 @@ from github_banners.api.clients import client_address
 from github_banners.drawing import draw
 from github_banners.errors import BannersError
 from github_banners.github import graphql, protocol, rest
-from github_banners.github.protocol import Failure, Reply, Resource
-from github_banners.messages.calls import Storage
+from github_banners.github.protocol import Failure, GitHubResponse, Resource
+from github_banners.messages.calls import StorageClient
 from github_banners.messages.decompression import DECODERS
 from github_banners.messages.record_batches import read_batches
-from github_banners.messages.shapes import BatchedBanner, PreviewAsk, StoreAsk
+from github_banners.messages.shapes import BatchedBanner, PreviewRequest, StoreRequest
 from github_banners.messages.signing import Signer
-from github_banners.messages.translation import wish_of
-from github_banners.messages.verify import _declares_more
-from github_banners.renderer.updates import handle_update, parse_update
+from github_banners.messages.translation import from_preview_request
+from github_banners.messages.verify import _content_length_exceeds
+from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
 from github_banners.storage.batch import store_batch
 from github_banners.storage.pictures import check_picture, split_version, with_version
@@ -112,8 +112,10 @@ def texts(_: str) -> Iterable[Input]:
     return TEXTS.items()
 
 
-def answer(body: bytes = b"", **headers: str) -> Reply:
-    return Reply(200, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+def answer(body: bytes = b"", **headers: str) -> GitHubResponse:
+    return GitHubResponse(
+        200, {name.replace("_", "-"): value for name, value in headers.items()}, body
+    )
 
 
 def data(message: dict[str, object]) -> dict[str, object]:
@@ -132,14 +134,14 @@ async def parse_body(body: bytes) -> object:
 
 
 async def draw_event(body: bytes) -> None:
-    async def store(ask: StoreAsk) -> None:
+    async def store(ask: StoreRequest) -> None:
         check_picture(ask.banner_info)
 
-    await handle_update(parse_update(body, now=NOW), draw=draw, store=store)
+    await render_and_store(parse_update(body, now=NOW), draw=draw, store=store)
 
 
 def draw_preview(body: bytes) -> None:
-    check_picture(draw(*wish_of(PreviewAsk.from_json(body))))
+    check_picture(draw(*from_preview_request(PreviewRequest.from_json(body))))
 
 
 async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
@@ -147,9 +149,9 @@ async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
     transport_ = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body))
     async with httpx2.AsyncClient(transport=transport_) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
-        storage = Storage(http, base_url="http://storage", signer=signer)
+        storage = StorageClient(http, base_url="http://storage", signer=signer)
         ask = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
-        return await (storage.store_many([ask, ask]) if is_batch else storage.keep(ask))
+        return await (storage.store_many([ask, ask]) if is_batch else storage.store(ask))
 
 
 async def store_hostile_batch(body: bytes) -> None:
@@ -215,7 +217,7 @@ CASES = [
     Case(
         "storage: a picture to be stored",
         ("storage.routes:StorageRoutes.put_banner",),
-        StoreAsk.from_json,
+        StoreRequest.from_json,
         dump(STORE),
     ),
     Case(
@@ -253,8 +255,8 @@ CASES = [
     Case(
         "messages: a declared length",
         ("messages.verify:_declares_more",),
-        lambda text: _declares_more(
-            [(b"content-length", text.encode(errors="surrogatepass"))], most_bytes=1
+        lambda text: _content_length_exceeds(
+            [(b"content-length", text.encode(errors="surrogatepass"))], max_bytes=1
         ),
         "1796000000",
         texts,
@@ -289,7 +291,9 @@ CASES = [
     Case(
         "github: owners by login",
         ("github.graphql:_read_envelope", "github.graphql:_read_owner"),
-        lambda body: graphql.read_by_login(answer(body), graphql.ask_by_login(["ada"]), now=NOW),
+        lambda body: graphql.parse_owners_by_login(
+            answer(body), graphql.build_login_query(["ada"]), now=NOW
+        ),
         dump(data({"u0": OWNER})),
     ),
     Case(
@@ -299,25 +303,25 @@ CASES = [
             "github.graphql:_read_repositories",
             "github.graphql:_read_repository",
         ),
-        lambda body: graphql.read_by_id(answer(body), now=NOW),
+        lambda body: graphql.parse_owners_by_id(answer(body), now=NOW),
         dump(data({"nodes": [OWNER, None]})),
     ),
     Case(
         "github: a further page",
         ("github.graphql:_read_node",),
-        lambda body: graphql.read_page(answer(body), now=NOW),
+        lambda body: graphql.parse_repository_page(answer(body), now=NOW),
         dump(data({"node": {"repositories": LIST}})),
     ),
     Case(
         "github: the holder of a token",
         ("github.graphql:_read_viewer",),
-        lambda body: graphql.read_viewer(answer(body), now=NOW),
+        lambda body: graphql.parse_viewer(answer(body), now=NOW),
         dump(data({"viewer": {"login": "ada", "databaseId": 4}})),
     ),
     Case(
         "github: an owner over REST",
         ("github.rest:_read_owner_body",),
-        lambda body: rest.read_owner(answer(body)),
+        lambda body: rest.parse_owner(answer(body)),
         dump({"id": 4, "login": "ada", "node_id": "U", "name": "Ada", "public_repos": 1}),
     ),
     Case(
@@ -327,19 +331,19 @@ CASES = [
             "github.rest:_read_records",
             "github.rest:_read_repository_body",
         ),
-        lambda body: rest.read_page(answer(body), number=1),
+        lambda body: rest.parse_page(answer(body), number=1),
         dump([REST_REPOSITORY, REST_REPOSITORY]),
     ),
     Case(
         "github: what is left of a budget",
         ("github.rest:_read_rate_limit_body", "github.rest:_BudgetBody.as_room"),
-        lambda body: rest.read_standing(answer(body), now=NOW),
+        lambda body: rest.parse_token_info(answer(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),
     ),
     Case(
         "github: when a token ends",
         ("github.rest:_expiry",),
-        lambda text: rest.read_standing(
+        lambda text: rest.parse_token_info(
             answer(b'{"resources":{}}', github_authentication_token_expiration=text), now=NOW
         ),
         "1796000000",
@@ -348,7 +352,7 @@ CASES = [
     Case(
         "github: where the last page is",
         (),
-        lambda text: rest.read_page(
+        lambda text: rest.parse_page(
             answer(b"[]", link=f'<https://api.github.com/x?page={text}>; rel="last"'), number=1
         ),
         "1796000000",
@@ -358,7 +362,7 @@ CASES = [
         "github: headers of a rate limit",
         ("github.protocol:read_room", "github.protocol:_moment", "github.protocol:_pause"),
         lambda text: [
-            protocol.read_room(
+            protocol.parse_rate_limit(
                 answer(
                     x_ratelimit_limit=limit, x_ratelimit_remaining=left, x_ratelimit_reset=reset
                 ),
@@ -374,7 +378,9 @@ CASES = [
         "github: how long to pause",
         (),
         lambda text: [
-            protocol.classify(Reply(status, headers, b"{}"), resource=Resource.CORE, now=NOW)
+            protocol.classify(
+                GitHubResponse(status, headers, b"{}"), resource=Resource.CORE, now=NOW
+            )
             for status in (403, 429)
             for headers in ({"retry-after": text}, {"x-ratelimit-remaining": text})
         ],
@@ -384,7 +390,9 @@ CASES = [
     Case(
         "github: what an error says",
         ("github.protocol:_message",),
-        lambda body: repr(protocol.classify(Reply(403, {}, body), resource=Resource.CORE, now=NOW)),
+        lambda body: repr(
+            protocol.classify(GitHubResponse(403, {}, body), resource=Resource.CORE, now=NOW)
+        ),
         dump({"message": "no"}),
     ),
     *(

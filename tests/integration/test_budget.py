@@ -9,8 +9,8 @@ import pytest
 
 from github_banners.database.connect import Database
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import Account, Key, Priority
-from github_banners.github.protocol import Resource, Room
+from github_banners.github.accounts import Account, Credential, Priority
+from github_banners.github.protocol import RateLimit, Resource
 from github_banners.settings import Token
 from github_banners.stats import budget
 from github_banners.stats.budget import CHUNK_POINTS, LEASE, ReservedBudget
@@ -30,19 +30,19 @@ class CountingGitHub:
         self.left = left
         self.refused = 0
 
-    def take(self, now: datetime) -> Room:
+    def take(self, now: datetime) -> RateLimit:
         if self.left <= 0:
             self.refused += 1
         else:
             self.left -= 1
-        return Room(Resource.GRAPHQL, self.limit, self.left, now + HOUR - (now - START))
+        return RateLimit(Resource.GRAPHQL, self.limit, self.left, now + HOUR - (now - START))
 
 
 class Process:
     """One process: an account of its own making, with the token of all, and a budget."""
 
     def __init__(self, database: Database, github: CountingGitHub, scene: "Scene") -> None:
-        self.account = Account([Key(Token("ghp_shared"))])
+        self.account = Account([Credential(Token("ghp_shared"))])
         self.budget = ReservedBudget(database, clock=lambda: scene.now)
         self._github = github
         self._scene = scene
@@ -50,17 +50,17 @@ class Process:
     async def spend(self, priority: Priority = Priority.KNOWN) -> bool:
         """Send one request, if the budget and GitHub's own last word allow it."""
         account = self.account
-        if not account.may_pay(Resource.GRAPHQL, now=self._scene.now, priority=priority):
+        if not account.is_usable(Resource.GRAPHQL, now=self._scene.now, priority=priority):
             return False
         if not await self.budget.reserve(account, Resource.GRAPHQL, priority):
             return False
-        with account.keys[0].paying(Resource.GRAPHQL):
+        with account.credentials[0].track_in_flight(Resource.GRAPHQL):
             await asyncio.sleep(0)
             room = self._github.take(self._scene.now)
             await asyncio.sleep(0)
-        account.note_room(room)
+        account.update_rate_limit(room)
         self.budget.observe(account, Resource.GRAPHQL, room)
-        self.budget.settle(account, Resource.GRAPHQL)
+        self.budget.mark_spent(account, Resource.GRAPHQL)
         return True
 
     async def spend_all(self, priority: Priority = Priority.KNOWN) -> int:
@@ -89,7 +89,7 @@ class Scene:
 @pytest.fixture
 async def scene(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     # A busy machine must not look like a database that is down, without which points are lent.
-    monkeypatch.setattr(budget, "DATABASE_SECONDS", 20.0)
+    monkeypatch.setattr(budget, "DATABASE_TIMEOUT_SECONDS", 20.0)
     async with AsyncExitStack() as stack:
         databases = [
             await stack.enter_async_context(Database(conninfo, max_connections=2))

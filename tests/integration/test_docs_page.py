@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from github_banners import __version__
-from github_banners.api.openapi import describe
+from github_banners.api.openapi import build_document
 from github_banners.api.routes import FORMATS
 from github_banners.look import OPTIONS
 from tests.acceptance.processes import Running, environment, reachable_dir, running
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHROMIUM = Path("/usr/bin/chromium")
 BUNDLE = "/docs/rapidoc-9.3.8.min.js"
 FILES = ["/docs", "/docs/page.js", BUNDLE, "/docs/openapi.json"]
-DOCUMENT = describe(formats=FORMATS, version=__version__)
+DOCUMENT = build_document(formats=FORMATS, version=__version__)
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 

@@ -16,15 +16,15 @@ import pytest
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
-from github_banners.errors import BrokerUnavailable, Rejected, StorageUnavailable, Unavailable
+from github_banners.errors import BrokerUnavailable, RemoteRejected, StorageUnavailable, Unavailable
 from github_banners.messages.dead_letters import list_dead_letters, replay_dead_letters
 from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, TOPIC, Record
-from github_banners.messages.producer import Producer
-from github_banners.messages.source import Source
+from github_banners.messages.producer import KafkaProducer
+from github_banners.messages.source import KafkaConsumer
 from github_banners.messages.topics import ensure_topics
-from github_banners.messages.translation import Update
+from github_banners.messages.translation import RenderJob
 from github_banners.renderer.attempts import Outcome
-from github_banners.renderer.consume import Consumption
+from github_banners.renderer.consume import UpdateConsumer
 from tests.integration.kafka_server import Broker, StandIn, a_broker
 from tests.integration.kafka_sides import AnyProducer, AnySide, AnySource, BrokerSide, TwinSide
 from tests.unit.renderer.staged import event_body
@@ -78,9 +78,9 @@ class Seen:
 
     events: list[tuple[str, int]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
-    fail: Callable[[Update], Awaitable[None]] | None = None
+    fail: Callable[[RenderJob], Awaitable[None]] | None = None
 
-    async def handle(self, update: Update) -> None:
+    async def handle(self, update: RenderJob) -> None:
         if self.fail is not None:
             await self.fail(update)
         await asyncio.sleep(0)
@@ -116,21 +116,21 @@ async def taken_from(source: AnySource, number: int) -> list[Record]:
     records: list[Record] = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         while len(records) < number:
-            records += await source.take(most=100, wait_seconds=0.2)
+            records += await source.poll(max_records=100, wait_seconds=0.2)
     return records
 
 
 @asynccontextmanager
 async def consuming(
     side: AnySide, topic: str, seen: Seen, *, source: AnySource | None = None
-) -> AsyncIterator[Consumption]:
+) -> AsyncIterator[UpdateConsumer]:
     """A renderer that runs, and is stopped in the end."""
     producer, stop = side.producer(), asyncio.Event()
-    consumption = Consumption(
-        source=source or side.source(topic),
+    consumption = UpdateConsumer(
+        consumer=source or side.source(topic),
         producer=producer,
         handle=seen.handle,
-        note=seen.outcomes.append,
+        on_outcome=seen.outcomes.append,
     )
     running = asyncio.create_task(consumption.run(stop))
     try:
@@ -179,7 +179,7 @@ async def test_poison_goes_aside_as_it_came(side: AnySide, producer: AnyProducer
     assert large.value == b"x" * 900_000
     assert (letter.key, letter.value) == (b"user1", b'{"poison": \xff')
     assert letter.headers[:2] == headers
-    assert letter.header("reason").startswith("UnreadableMessage")
+    assert letter.header("reason").startswith("MalformedMessage")
     assert int(letter.header("original_offset")) >= 0
     assert letter.header("failed_at").startswith("20")
     assert seen.outcomes.count(Outcome.DEAD_LETTERED) == 2
@@ -193,7 +193,7 @@ async def test_a_storage_that_is_down_is_waited_for(side: AnySide, producer: Any
     topic, seen = await side.make_topic(), Seen()
     attempts: list[float] = []
 
-    async def refuse(update: Update) -> None:
+    async def refuse(update: RenderJob) -> None:
         attempts.append(time.monotonic())
         raise StorageUnavailable
 
@@ -217,7 +217,7 @@ async def test_one_that_fails_holds_up_no_other_and_nothing_is_committed_past_it
     topic, seen, fails = await side.make_topic(), Seen(), asyncio.Event()
     fails.set()
 
-    async def refuse_one(update: Update) -> None:
+    async def refuse_one(update: RenderJob) -> None:
         if update.version == 7 and fails.is_set():
             raise Unavailable
 
@@ -337,7 +337,7 @@ async def test_a_hundred_at_once_are_sent_together(real_side: BrokerSide) -> Non
 async def test_what_is_too_large_is_refused_and_disturbs_nobody(real_side: BrokerSide) -> None:
     topic, producer = await real_side.make_topic(), real_side.producer()
     for size in (2_000_000, 5_000_000):
-        with pytest.raises(Rejected):
+        with pytest.raises(RemoteRejected):
             await producer.send(topic, key=b"k", value=b"v" * size)
     await producer.send(topic, key=b"k", value=b"v")
     await producer.send(DEAD_LETTERS, key=b"k", value=b"v" * 2_000_000)
@@ -355,7 +355,7 @@ async def test_a_consumer_that_breaks_is_replaced(
         lost.extend(partitions)
         await source.commit(dict.fromkeys(partitions, 0))
 
-    source.listen(lose)
+    source.on_revoked(lose)
     await send(producer, topic, range(10))
     assert len(await taken_from(source, 10)) == 10
     assert source.is_available
@@ -365,7 +365,7 @@ async def test_a_consumer_that_breaks_is_replaced(
 
     monkeypatch.setattr(source._consumer, "getmany", stumble)
     with capture_logs() as lines:
-        assert await source.take(most=10, wait_seconds=0.1) == []
+        assert await source.poll(max_records=10, wait_seconds=0.1) == []
     assert sorted(lost) == list(range(PARTITIONS))
     assert [line["event"] for line in lines] == ["broker.away"]
     assert len(await taken_from(source, 10)) == 10
@@ -373,7 +373,7 @@ async def test_a_consumer_that_breaks_is_replaced(
 
 async def test_who_no_longer_has_a_partition_can_not_commit_it(real_side: BrokerSide) -> None:
     source = real_side.source(await real_side.make_topic())
-    await source.take(most=1, wait_seconds=1)
+    await source.poll(max_records=1, wait_seconds=1)
     with pytest.raises(BrokerUnavailable):
         await source.commit({PARTITIONS: 1})
 
@@ -381,16 +381,16 @@ async def test_who_no_longer_has_a_partition_can_not_commit_it(real_side: Broker
 async def test_what_is_held_is_not_taken_whoever_else_comes(real_side: BrokerSide) -> None:
     topic, producer = await real_side.make_topic(), real_side.producer()
     source, other = real_side.source(topic), real_side.source(topic)
-    source.hold(range(PARTITIONS))
+    source.pause(range(PARTITIONS))
     await send(producer, topic, range(50))
     for _ in range(5):
-        assert await source.take(most=100, wait_seconds=0.2) == []
-    joining = asyncio.create_task(other.take(most=1, wait_seconds=1))
+        assert await source.poll(max_records=100, wait_seconds=0.2) == []
+    joining = asyncio.create_task(other.poll(max_records=1, wait_seconds=1))
     while not joining.done():
         # Partitions are dealt out anew, and stay held.
-        assert await source.take(most=100, wait_seconds=0.2) == []
+        assert await source.poll(max_records=100, wait_seconds=0.2) == []
     await other.close()
-    source.hold([])
+    source.pause([])
     found: set[tuple[int, int]] = set()
     while len(found) < 50:
         found |= {(one.partition, one.offset) for one in await taken_from(source, 1)}
@@ -403,7 +403,7 @@ async def test_topics_are_made_once(real_side: BrokerSide) -> None:
 
 async def test_a_topic_that_is_missing_is_found_when_it_is_made(real_side: BrokerSide) -> None:
     producer, source = real_side.producer(), real_side.source("made-later")
-    assert await source.take(most=10, wait_seconds=0.1) == []
+    assert await source.poll(max_records=10, wait_seconds=0.1) == []
     with pytest.raises(BrokerUnavailable):
         await producer.send("made-later", key=b"k", value=b"v")
     await ensure_topics(real_side.broker.addresses, topics=["made-later"])
@@ -439,7 +439,7 @@ async def test_dead_letters_are_listed_and_sent_once_more(real_side: BrokerSide)
 
 async def test_nobody_there(tmp_path: Path) -> None:
     nowhere = ["127.0.0.1:1"]
-    producer, source = Producer(nowhere), Source(nowhere)
+    producer, source = KafkaProducer(nowhere), KafkaConsumer(nowhere)
     for calling in (
         ensure_topics(nowhere),
         list_dead_letters(nowhere, limit=1),
@@ -449,7 +449,7 @@ async def test_nobody_there(tmp_path: Path) -> None:
     ):
         with pytest.raises(BrokerUnavailable):
             await calling
-    assert await source.take(most=1, wait_seconds=0.1) == []
+    assert await source.poll(max_records=1, wait_seconds=0.1) == []
     assert not source.is_available
     await producer.close()
     await source.close()

@@ -24,16 +24,16 @@ from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
 from github_banners.database import banners, inspection, queue, users, versions
 from github_banners.database.banners import Banner
-from github_banners.database.changes import Changes
+from github_banners.database.changes import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import Account, Key, Priority
+from github_banners.github.accounts import Account, Credential, Priority
 from github_banners.github.protocol import Resource
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.settings import Token
 from github_banners.stats.budget import ReservedBudget
-from github_banners.stats.trust import Trust
+from github_banners.stats.trust import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
@@ -158,10 +158,10 @@ class Scene:
 
     async def track(self) -> None:
         async with self.database.transaction() as conn:
-            await users.upsert_portfolios(conn, [answer(number) for number in (1, 2, 3)])
+            await users.upsert_owners(conn, [answer(number) for number in (1, 2, 3)])
             for number in (1, 2, 3):
                 await banners.insert_banner(
-                    conn, owner_id=number, look=Look(), names=[f"b-{number}"], at=NOON
+                    conn, owner_id=number, look=BannerOptions(), names=[f"b-{number}"], now=NOON
                 )
             await queue.schedule_users(conn, [1, 2, 3], now=NOON, interval=HOUR)
 
@@ -319,16 +319,18 @@ async def notes_requests(scene: Scene, fault: Fault) -> None:
         requested = {f"b-{number}": scene.now for number in (1, 2, 3)}
         with fault.failing(make, times=1):
             try:
-                await refresh.note_requests(requested)
+                await refresh.record_requests(requested)
             except BannersError:
-                await refresh.note_requests(requested)
+                await refresh.record_requests(requested)
         noted = scene.fetch("select last_requested_at from banners")
         assert noted == [(scene.now,)] * 3
 
 
 async def hears_changes(scene: Scene, fault: Fault) -> None:
-    trust = Trust(clock=lambda: datetime.now(UTC))
-    listening = Changes(scene.conninfo, database=scene.database, trust=trust, sleep=scene.sleep)
+    trust = Invalidations(clock=lambda: datetime.now(UTC))
+    listening = ChangeListener(
+        scene.conninfo, database=scene.database, invalidations=trust, sleep=scene.sleep
+    )
     async with scene.running(listening.run), asyncio.timeout(15):
         for make in KINDS.values():
             with fault.failing(make, times=1):
@@ -337,7 +339,7 @@ async def hears_changes(scene: Scene, fault: Fault) -> None:
                     " where application_name = 'banners-changes'"
                 )
                 await _until_hit(fault)
-            while not trust.is_heard:  # noqa: ASYNC110
+            while not trust.is_listening:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
@@ -364,11 +366,11 @@ async def migrates(scene: Scene, fault: Fault) -> None:
 
 async def inspects(scene: Scene, fault: Fault) -> None:
     """`check` says what is wrong, or the service tries again; either way in an error of ours."""
-    condition = await inspection.inspect(scene.conninfo)
+    condition = await inspection.fetch_server_info(scene.conninfo)
     for make in KINDS.values():
         with fault.failing(make, times=1):
             calls = (
-                lambda: inspection.inspect(scene.conninfo),
+                lambda: inspection.fetch_server_info(scene.conninfo),
                 lambda: inspection.try_writing(scene.conninfo, condition),
                 lambda: inspection.count_rows_ahead(scene.conninfo, condition, now=NOON),
             )
@@ -377,7 +379,7 @@ async def inspects(scene: Scene, fault: Fault) -> None:
                     await call()
                 except (BannersError, TypeError):
                     continue
-    assert (await inspection.inspect(scene.conninfo)).problem is None
+    assert (await inspection.fetch_server_info(scene.conninfo)).problem is None
 
 
 async def serves_requests(scene: Scene, fault: Fault) -> None:
@@ -387,21 +389,21 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
     async def work(conn: Any) -> int:
         await users.select_snapshot(conn, "user-1")
         await banners.select_banner_with_snapshot(conn, "b-1")
-        await queue.lease_user(conn, 1, asked_at=scene.now, now=scene.now)
+        await queue.lease_user(conn, 1, requested_at=scene.now, now=scene.now)
         await queue.release_user(conn, 1, leased_until=scene.now)
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"
-        look = Look(title=name)
-        await banners.insert_banner(conn, owner_id=1, look=look, names=[name], at=scene.now)
+        look = BannerOptions(title=name)
+        await banners.insert_banner(conn, owner_id=1, look=look, names=[name], now=scene.now)
         return await banners.count_banners(conn, 1, limit=100)
 
     for make in KINDS.values():
         with fault.failing(make, times=1), pytest.raises((BannersError, psycopg.Error, TypeError)):
-            await scene.database.ask(work, within_seconds=5)
+            await scene.database.run_within(work, timeout_seconds=5)
         async with asyncio.timeout(10):
             while True:
                 try:
-                    assert await scene.database.ask(work, within_seconds=5)
+                    assert await scene.database.run_within(work, timeout_seconds=5)
                     break
                 except BannersError:
                     await asyncio.sleep(0.1)
@@ -409,7 +411,7 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
 
 async def reserves_points(scene: Scene, fault: Fault) -> None:
     """Without the table of budgets nothing is reserved, and no request fails of it."""
-    account = Account([Key(Token("ghp_fault"))])
+    account = Account([Credential(Token("ghp_fault"))])
     for make in KINDS.values():
         budget = ReservedBudget(scene.database, clock=scene.clock)
         with fault.failing(make, times=1), suppress(TypeError):

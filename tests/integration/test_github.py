@@ -16,22 +16,22 @@ import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import accounts_of
-from github_banners.github.client import GitHub
+from github_banners.github.accounts import create_accounts
+from github_banners.github.client import GitHubClient
 from github_banners.github.graphql import (
-    OwnerAnswer,
-    Question,
+    OwnerPage,
+    Query,
     RepositoryPage,
-    ask_by_id,
-    ask_by_login,
-    ask_page,
-    read_by_id,
-    read_by_login,
-    read_page,
+    build_id_query,
+    build_login_query,
+    build_page_query,
+    parse_owners_by_id,
+    parse_owners_by_login,
+    parse_repository_page,
 )
-from github_banners.github.protocol import Failure, FailureKind, Reply
+from github_banners.github.protocol import Failure, FailureKind, GitHubResponse
 from github_banners.github.transport import open_http
-from github_banners.model import Portfolio, utc_now
+from github_banners.model import OwnerRepositories, utc_now
 from github_banners.settings import Secret
 from tests.acceptance.processes import running
 
@@ -111,16 +111,16 @@ def hurried() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def opened(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHub]:
+async def opened(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHubClient]:
     """Open a client that every test has to itself."""
     timeout = timedelta(seconds=seconds)
     async with open_http(timeout=timeout, api_url=url) as http:
-        accounts = accounts_of([Secret(token) for token in tokens])
-        yield GitHub(http, api_url=url, accounts=accounts, timeout=timeout, clock=utc_now)
+        accounts = create_accounts([Secret(token) for token in tokens])
+        yield GitHubClient(http, api_url=url, accounts=accounts, timeout=timeout, clock=utc_now)
 
 
 @pytest.fixture
-async def by_graphql(sandbox: Sandbox) -> AsyncIterator[GitHub]:
+async def by_graphql(sandbox: Sandbox) -> AsyncIterator[GitHubClient]:
     async with opened(sandbox.url, FIRST) as github:
         yield github
 
@@ -137,7 +137,7 @@ def asked(sandbox: Sandbox, before: dict[str, int]) -> tuple[int, int]:
     return now["rest"] - before["rest"], now["graphql"] - before["graphql"]
 
 
-def by_id(portfolio: Portfolio) -> list[Any]:
+def by_id(portfolio: OwnerRepositories) -> list[Any]:
     return sorted(portfolio.repositories, key=lambda one: one.id)
 
 
@@ -156,53 +156,53 @@ async def test_rest_and_graphql_tell_the_same(calm: Sandbox, login: str) -> None
     assert rest.owner.login == login
     assert rest.owner.node_id
     assert by_id(rest) == by_id(graphql)
-    assert rest.expected == graphql.expected == size == len(rest.repositories)
+    assert rest.reported_count == graphql.reported_count == size == len(rest.repositories)
 
 
-async def ask(sandbox: Sandbox, question: Question) -> Reply:
+async def ask(sandbox: Sandbox, question: Query) -> GitHubResponse:
     """Ask GraphQL one question, as a batch would."""
     headers = {"authorization": f"Bearer {SECOND}", "user-agent": "test"}
     async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
         response = await http.post(f"{sandbox.url}/graphql", content=question.to_json())
-    return Reply(response.status_code, response.headers, response.content)
+    return GitHubResponse(response.status_code, response.headers, response.content)
 
 
-async def test_twenty_owners_cost_one_point(sandbox: Sandbox, by_graphql: GitHub) -> None:
+async def test_twenty_owners_cost_one_point(sandbox: Sandbox, by_graphql: GitHubClient) -> None:
     logins = [f"dev-{number}" for number in range(1, 20)]
-    question = ask_by_login([*logins, "nobody-at-all"])
+    question = build_login_query([*logins, "nobody-at-all"])
     before = sandbox.calls()["graphql_points"]
-    answers = read_by_login(await ask(sandbox, question), question, now=utc_now())
+    answers = parse_owners_by_login(await ask(sandbox, question), question, now=utc_now())
     assert sandbox.calls()["graphql_points"] - before == 1
     assert isinstance(answers, list)
-    known = [one for one in answers if isinstance(one, OwnerAnswer)]
+    known = [one for one in answers if isinstance(one, OwnerPage)]
     assert [one.owner.login for one in known] == logins
     assert answers[19:] == [Failure(FailureKind.NOT_FOUND)]
-    again = ask_by_id([one.owner.node_id for one in known if one.owner.node_id])
-    assert read_by_id(await ask(sandbox, again), now=utc_now()) == known
+    again = build_id_query([one.owner.node_id for one in known if one.owner.node_id])
+    assert parse_owners_by_id(await ask(sandbox, again), now=utc_now()) == known
     alone = await by_graphql.fetch("dev-7")
     assert (alone.owner, alone.repositories) == (known[6].owner, known[6].repositories)
 
 
 async def test_the_cursor_leads_to_what_the_pages_hold(
-    sandbox: Sandbox, by_graphql: GitHub
+    sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
     whole = await by_graphql.fetch("big-250")
     assert whole.owner.node_id is not None
-    question = ask_by_id([whole.owner.node_id])
-    first = read_by_id(await ask(sandbox, question), now=utc_now())
+    question = build_id_query([whole.owner.node_id])
+    first = parse_owners_by_id(await ask(sandbox, question), now=utc_now())
     assert isinstance(first, list)
-    assert isinstance(first[0], OwnerAnswer)
+    assert isinstance(first[0], OwnerPage)
     walked, cursor = [*first[0].repositories], first[0].next_cursor
     while cursor is not None:
-        question = ask_page(whole.owner.node_id, after=cursor)
-        page = read_page(await ask(sandbox, question), now=utc_now())
+        question = build_page_query(whole.owner.node_id, after=cursor)
+        page = parse_repository_page(await ask(sandbox, question), now=utc_now())
         assert isinstance(page, RepositoryPage)
         walked += page.repositories
         cursor = page.next_cursor
     assert sorted(walked, key=lambda one: one.id) == by_id(whole)
 
 
-async def test_the_time_is_that_of_the_question(sandbox: Sandbox, by_graphql: GitHub) -> None:
+async def test_the_time_is_that_of_the_question(sandbox: Sandbox, by_graphql: GitHubClient) -> None:
     sandbox.fail(latency_seconds=0.2)
     before = utc_now()
     portfolio = await by_graphql.fetch("mia-maintains")
@@ -232,7 +232,7 @@ async def test_a_rename_is_followed(
     async with opened(sandbox.url, *tokens) as github:
         before = await github.fetch(somebody)
         sandbox.change("rename", login=somebody, to=f"{somebody}-moved")
-        after = await github.fetch_again(before.owner)
+        after = await github.fetch_by_id(before.owner)
         with pytest.raises(UnknownUser):
             await github.fetch(somebody)
     assert after.owner.id == before.owner.id
@@ -249,7 +249,7 @@ async def test_a_name_taken_over_is_somebody_else(
         sandbox.change("rename", login=somebody, to=f"{somebody}-moved")
         sandbox.change("change", login=somebody, take_over=True)
         new_holder = await github.fetch(somebody)
-        followed = await github.fetch_again(before.owner)
+        followed = await github.fetch_by_id(before.owner)
     assert new_holder.owner.id != before.owner.id
     assert followed.owner.id == before.owner.id
 
@@ -262,14 +262,16 @@ async def test_who_is_gone_is_unknown(
         before = await github.fetch(somebody)
         sandbox.change("delete", login=somebody)
         with pytest.raises(UnknownUser) as caught:
-            await github.fetch_again(before.owner)
+            await github.fetch_by_id(before.owner)
     assert caught.value.name == somebody
 
 
-async def test_a_rename_is_followed_through_all_pages(sandbox: Sandbox, by_graphql: GitHub) -> None:
+async def test_a_rename_is_followed_through_all_pages(
+    sandbox: Sandbox, by_graphql: GitHubClient
+) -> None:
     before = await by_graphql.fetch("big-333")
     sandbox.change("rename", login="big-333", to="Bigger")
-    after = await by_graphql.fetch_again(before.owner)
+    after = await by_graphql.fetch_by_id(before.owner)
     assert after.owner.login == "Bigger"
     assert len(after.repositories) == 333
 
@@ -322,7 +324,7 @@ async def test_a_port_where_nobody_listens() -> None:
 
 @pytest.mark.parametrize("failure", PASSING)
 async def test_what_passes_by_itself_is_not_noticed(
-    sandbox: Sandbox, by_graphql: GitHub, failure: str
+    sandbox: Sandbox, by_graphql: GitHubClient, failure: str
 ) -> None:
     # One or two of the eleven questions and their repetitions: too few to fail one of them thrice.
     sandbox.fail(failure, share=0.15)
@@ -333,7 +335,7 @@ async def test_what_passes_by_itself_is_not_noticed(
 
 
 async def test_rest_takes_over_what_is_too_heavy_for_graphql(
-    sandbox: Sandbox, by_graphql: GitHub
+    sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
     whole = await by_graphql.fetch("umbra-labs")
     sandbox.fail("partial")
@@ -383,8 +385,8 @@ async def test_an_empty_ration_is_not_asked_again() -> None:
             with pytest.raises(GitHubUnavailable):
                 await github.fetch("sam-studies")
             assert asked(sandbox, before) == (0, 0)
-            assert len((await github.fetch_again(found.owner)).repositories) == 30
+            assert len((await github.fetch_by_id(found.owner)).repositories) == 30
             before = sandbox.calls()
             with pytest.raises(GitHubUnavailable):
-                await github.fetch_again(found.owner)
+                await github.fetch_by_id(found.owner)
             assert asked(sandbox, before) == (0, 0)

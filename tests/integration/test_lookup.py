@@ -14,14 +14,14 @@ from github_banners.database import users
 from github_banners.database.connect import Database
 from github_banners.errors import (
     DatabaseUnavailable,
+    FirstFetchPending,
     GitHubUnavailable,
-    StillCounting,
     TooManyRequests,
     UnknownUser,
 )
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls
-from github_banners.stats.lookup import Answer, Lookup
+from github_banners.stats.lookup import Lookup, LookupResult
 from tests.integration.paper import Paper
 
 pytestmark = pytest.mark.postgres
@@ -38,7 +38,7 @@ class Scene:
     database: Database
     now: datetime = START
     refuses: bool = False
-    owed: int = 0
+    debt: int = 0
 
     def __post_init__(self) -> None:
         self.github = Paper(clock=lambda: self.now)
@@ -50,25 +50,25 @@ class Scene:
         return Lookup(
             database=self.database,
             github=self.github,
-            batch=self.github,
+            batch_fetcher=self.github,
             ttls=Ttls(),
             clock=lambda: self.now,
             collect_seconds=0,
         )
 
-    def charge(self, *, owed: int = 0) -> None:
-        self.owed += owed
-        if self.refuses and not owed:
+    def charge(self, *, debt: int = 0) -> None:
+        self.debt += debt
+        if self.refuses and not debt:
             raise TooManyRequests(1)
 
-    async def ask(self, login: str = "ada", *, seconds: float = 5) -> Answer:
+    async def ask(self, login: str = "ada", *, seconds: float = 5) -> LookupResult:
         deadline = Deadline(seconds, seconds)
-        return await self.lookup.by_login(login, deadline=deadline, charge=self.charge)
+        return await self.lookup.find_by_login(login, deadline=deadline, charge=self.charge)
 
     async def settle(self) -> None:
         """Let questions and saves end."""
-        while self.lookup._flights or self.lookup._saving._tasks:
-            pending = [*self.lookup._flights.values(), *self.lookup._saving._tasks.values()]
+        while self.lookup._in_flight or self.lookup._writer._tasks:
+            pending = [*self.lookup._in_flight.values(), *self.lookup._writer._tasks.values()]
             await asyncio.wait(pending)
             await asyncio.sleep(0)
 
@@ -122,7 +122,7 @@ async def test_by_login_many_soft_stale_owners_are_asked_for_together(scene: Sce
     await scene.settle()
     scene.now += 11 * MINUTE
     scene.github.repositories = 4
-    scene.lookup._stale._collect_seconds = 1
+    scene.lookup._refresher._collect_seconds = 1
     await asyncio.gather(*(scene.ask(login) for login in logins))
     await scene.settle()
     assert sum(scene.github.batches) == 25
@@ -138,7 +138,7 @@ async def test_by_login_many_soft_stale_owners_are_asked_for_together(scene: Sce
 async def test_by_login_one_soft_stale_owner_of_a_batch_cannot_be_saved_the_others_are(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upsert = users.upsert_portfolios
+    upsert = users.upsert_owners
 
     async def refuse_one(connection: Any, answers: Any, **more: Any) -> Any:
         if any(portfolio.owner.id == 101 for portfolio, _ in answers):
@@ -207,14 +207,14 @@ async def test_age_counts_from_when_github_was_asked_also_in_the_database(scene:
     scene.lookup = scene.new_lookup()
     answer = await scene.ask()
     assert (answer.snapshot.fetched_at, answer.freshness) == (START, Freshness.SOFT_STALE)
-    assert answer.good_until <= scene.now
+    assert answer.fresh_until <= scene.now
     await scene.settle()
     assert scene.github.asked == ["ada", "#7"]
 
 
 async def test_a_first_answer_that_is_late_serves_the_next_request(scene: Scene) -> None:
     scene.github.gate.clear()
-    with pytest.raises(StillCounting):
+    with pytest.raises(FirstFetchPending):
         await scene.ask(seconds=0.25)
     scene.github.gate.set()
     await scene.settle()
@@ -274,7 +274,7 @@ async def test_a_name_taken_over_points_to_its_new_holder(scene: Scene) -> None:
     await scene.settle()
     assert (await scene.ask("ada")).snapshot.owner.id == 8
     assert (await scene.ask("ada-lovelace")).snapshot.owner.id == 7
-    old = await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    old = await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     assert old.snapshot.owner.login == "ada-lovelace"
 
 
@@ -287,14 +287,14 @@ async def test_a_name_taken_over_is_noticed_though_the_old_holder_is_kept_fresh(
     scene.github.add("ada-lovelace", 7)
     for _ in range(3):
         scene.now += 6 * MINUTE
-        await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         await scene.settle()
     assert (await scene.ask("ada")).snapshot.owner.login == "ada-lovelace"
     await scene.settle()
     scene.github.add("ada", 8)
     for _ in range(3):
         scene.now += 6 * MINUTE
-        await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         await scene.ask("ada")
         await scene.settle()
     assert (await scene.ask("ada")).snapshot.owner.id == 8
@@ -309,11 +309,11 @@ async def test_gone_users_keep_their_last_numbers_and_lose_their_name(scene: Sce
         await scene.ask()
     await scene.settle()
     for lookup in (scene.lookup, scene.new_lookup()):
-        last = await lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        last = await lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         assert last.freshness is Freshness.HARD_STALE
         assert last.snapshot.stats == before.stats
     asked = len(scene.github.asked)
-    await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     assert len(scene.github.asked) == asked
 
 
@@ -342,7 +342,7 @@ async def test_without_a_database_github_still_answers() -> None:
         with pytest.raises(GitHubUnavailable):
             await scene.ask("grace")
         with pytest.raises(DatabaseUnavailable):
-            await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+            await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
         await scene.lookup.close()
 
 
@@ -364,7 +364,7 @@ async def test_what_could_not_be_saved_is_saved_when_it_must_be(scene: Scene) ->
     await scene.settle()
     async with scene.database.transaction() as connection:
         await connection.execute("delete from users")
-    await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+    await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
     async with scene.database.transaction() as connection:
         kept = await users.select_snapshot(connection, "ada")
     assert kept == replace(answer.snapshot, version=kept.version if kept else 0)
@@ -376,38 +376,38 @@ async def test_what_must_be_saved_is_not_waited_for_without_end(scene: Scene) ->
     async with scene.database.transaction() as connection:
         await connection.execute("delete from users")
     scene.github.gate.clear()
-    with pytest.raises(StillCounting):
-        await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 0.05))
+    with pytest.raises(FirstFetchPending):
+        await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 0.05))
     scene.github.gate.set()
     await scene.settle()
-    await scene.lookup.ensure_kept(answer.snapshot, deadline=Deadline(5, 5))
+    await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
     assert scene.github.asked == ["ada", "#7"]
 
 
 async def test_every_question_of_a_long_list_is_charged(scene: Scene) -> None:
     for repositories, owed in ((100, 0), (101, 1), (2_345, 23)):
         scene.github.add(f"owner-{repositories}", repositories)
-        scene.github.repositories, scene.owed = repositories, 0
+        scene.github.repositories, scene.debt = repositories, 0
         await scene.ask(f"owner-{repositories}")
-        assert scene.owed == owed
+        assert scene.debt == owed
 
 
 async def test_what_github_was_not_asked_for_is_not_owed(scene: Scene) -> None:
     scene.github.repositories = 2_345
     before = (await scene.ask()).snapshot
     await scene.settle()
-    assert scene.owed == 23
+    assert scene.debt == 23
     scene.now += DAY + MINUTE
     other = scene.new_lookup()
-    await other.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await other.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     await other.close()
-    assert scene.owed == 46
+    assert scene.debt == 46
     # Newer numbers are in PostgreSQL by now.
-    await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     await scene.settle()
-    assert scene.owed == 46
+    assert scene.debt == 46
     scene.github.people.clear()
     scene.now += DAY + MINUTE
-    await scene.lookup.by_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     await scene.settle()
-    assert scene.owed == 46
+    assert scene.debt == 46

@@ -14,7 +14,7 @@ from github_banners.messages.dead_letters import (
     REASON,
     list_dead_letters,
     replay_dead_letters,
-    to_dead_letters,
+    send_dead_letter,
 )
 from github_banners.messages.decompression import MAX_UNPACKED_BYTES
 from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, Record
@@ -134,7 +134,7 @@ async def test_dead_letter_that_the_broker_refuses_is_cut_and_not_sent_again(
         Record("cut", 0, 3, key, value),
         Record("cut", 0, 4, None, value[: 4 << 20]),
     ):
-        await to_dead_letters(producer, record, reason="too large", failed_at=NOW)
+        await send_dead_letter(producer, record, reason="too large", failed_at=NOW)
     letters = await list_dead_letters(addresses, limit=4)
     assert [letter.origin for letter in letters] == [f"cut/0/{n}" for n in (1, 2, 3, 4)]
     records = [letter.record for letter in letters]

@@ -15,26 +15,26 @@ from psycopg import AsyncConnection
 from structlog.testing import capture_logs
 
 from github_banners.api import outbox
-from github_banners.api.banners import Banners, Made
-from github_banners.api.neighbours import Draw, Keep, Neighbours, draw_here
-from github_banners.api.outbox import OUTCOMES, Outbox
-from github_banners.api.pictures import Pictures
+from github_banners.api.banners import BannerService, CreateResult
+from github_banners.api.neighbours import Backends, Draw, StoreDrawing, draw_locally
+from github_banners.api.outbox import PUBLISH_OUTCOMES, Outbox
+from github_banners.api.pictures import PictureCache
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
 from github_banners.database.queue import mark_published
-from github_banners.database.users import upsert_portfolios
+from github_banners.database.users import upsert_owners
 from github_banners.drawing import draw
 from github_banners.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
     InvalidOption,
-    Rejected,
+    RemoteRejected,
     StorageUnavailable,
     TooManyBanners,
     Unavailable,
 )
-from github_banners.look import Look, Theme
-from github_banners.messages.shapes import StoreAsk
+from github_banners.look import BannerOptions, Theme
+from github_banners.messages.shapes import StoreRequest
 from github_banners.model import Snapshot
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
@@ -99,7 +99,7 @@ class Scene:
         )
 
     def count(self, outcome: str) -> None:
-        assert outcome in OUTCOMES
+        assert outcome in PUBLISH_OUTCOMES
         self.counted[outcome] += 1
 
     async def publish(self, banner: Banner, snapshot: Snapshot) -> None:
@@ -112,10 +112,10 @@ class Scene:
     async def keep(self, *owner_ids: int) -> list[str]:
         """Keep owners with one banner each, whose names are given."""
         async with self.database.transaction() as connection:
-            await upsert_portfolios(connection, [answer(one, at=self.now) for one in owner_ids])
+            await upsert_owners(connection, [answer(one, at=self.now) for one in owner_ids])
             made = [
                 await insert_banner(
-                    connection, owner_id=one, look=Look(), names=[f"b-{one}"], at=self.now
+                    connection, owner_id=one, look=BannerOptions(), names=[f"b-{one}"], now=self.now
                 )
                 for one in owner_ids
             ]
@@ -124,7 +124,7 @@ class Scene:
     async def refresh(self, owner_id: int, *, stars: int) -> None:
         """Save newer numbers, which are a new version."""
         async with self.database.transaction() as connection:
-            await upsert_portfolios(connection, [answer(owner_id, stars=stars, at=self.now)])
+            await upsert_owners(connection, [answer(owner_id, stars=stars, at=self.now)])
 
     async def row(self, name: str) -> Row:
         async with self.database.transaction() as connection:
@@ -198,7 +198,7 @@ async def test_who_has_to_wait_is_tried_again_and_nobody_else_is(scene: Scene) -
 
 @pytest.mark.parametrize(
     "error",
-    [Rejected(), InvalidOption("banner_info"), ValueError("no message can hold it")],
+    [RemoteRejected(), InvalidOption("banner_info"), ValueError("no message can hold it")],
     ids=["rejected", "no picture", "no message"],
 )
 async def test_what_nobody_takes_keeps_its_lease_and_is_tried_when_it_ends(
@@ -483,9 +483,9 @@ class Maker:
     store: Store
     now: datetime = NOON
     max_banners: int = 1000
-    keep: Keep | None = None
-    draw: Draw = draw_here
-    asked: list[StoreAsk] = field(default_factory=list)
+    keep: StoreDrawing | None = None
+    draw: Draw = draw_locally
+    asked: list[StoreRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.github = Paper(clock=lambda: self.now)
@@ -495,7 +495,7 @@ class Maker:
         self.lookup = Lookup(
             database=self.database,
             github=self.github,
-            batch=self.github,
+            batch_fetcher=self.github,
             ttls=Ttls(),
             clock=clock,
             collect_seconds=0,
@@ -504,24 +504,24 @@ class Maker:
         self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
 
     def open_banners(self) -> None:
-        self.banners = Banners(
+        self.banners = BannerService(
             lookup=self.lookup,
             database=self.database,
-            pictures=Pictures(clock=lambda: self.now, memory_bytes=1 << 20),
-            neighbours=Neighbours(
-                draw=self._draw, keep=self._keep, stored=self._stored, publish=self._publish
+            picture_cache=PictureCache(clock=lambda: self.now, memory_bytes=1 << 20),
+            backends=Backends(
+                draw=self._draw, store=self._keep, read_stored=self._stored, publish=self._publish
             ),
             refresh_interval=HOUR,
             max_banners_per_user=self.max_banners,
             clock=lambda: self.now,
         )
 
-    async def _draw(self, snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+    async def _draw(self, snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
         return await self.draw(snapshot, look, deadline)
 
-    async def _keep(self, ask: StoreAsk) -> object:
+    async def _keep(self, ask: StoreRequest) -> object:
         self.asked.append(ask)
-        return await (self.keep or self.store.keep)(ask)
+        return await (self.keep or self.store.put_request)(ask)
 
     async def _stored(self, name: str) -> bytes | None:
         found = await self.store.get(name)
@@ -533,10 +533,17 @@ class Maker:
         )
 
     async def make(
-        self, look: Look | None = None, *, login: str = "ada", deadline: Deadline | None = None
-    ) -> Made:
-        return await self.banners.make(
-            login, look or Look(), deadline=deadline or Deadline(10, 10), charge=lambda **_: None
+        self,
+        look: BannerOptions | None = None,
+        *,
+        login: str = "ada",
+        deadline: Deadline | None = None,
+    ) -> CreateResult:
+        return await self.banners.create(
+            login,
+            look or BannerOptions(),
+            deadline=deadline or Deadline(10, 10),
+            charge=lambda **_: None,
         )
 
     async def row(self, name: str = "ada-default") -> Row:
@@ -557,13 +564,13 @@ async def maker(database: Database, tmp_path: Path) -> AsyncIterator[Maker]:
 
 
 async def test_a_new_banner_is_drawn_stored_and_published_at_once(maker: Maker) -> None:
-    look = Look(theme=Theme.DARK, radius=3)
+    look = BannerOptions(theme=Theme.DARK, radius=3)
     made = await maker.make(look)
     assert made.is_new
     row, stored = await maker.row(made.name), await maker.stored(made.name)
     assert row.is_published
     assert stored is not None
-    snapshot = maker.lookup.remembered(7)
+    snapshot = maker.lookup.get_cached(7)
     assert snapshot is not None
     assert (stored.body, stored.version) == (draw(snapshot, look), row.version)
     assert await maker.outbox.publish_batch() == 0
@@ -572,7 +579,7 @@ async def test_a_new_banner_is_drawn_stored_and_published_at_once(maker: Maker) 
 async def test_what_the_renderer_draws_is_what_is_stored(maker: Maker) -> None:
     theirs = b'<svg xmlns="http://www.w3.org/2000/svg">theirs</svg>'
 
-    async def draw_there(snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+    async def draw_there(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
         return theirs
 
     maker.draw = draw_there
@@ -594,12 +601,12 @@ async def test_the_same_wish_is_stored_once(maker: Maker) -> None:
 async def test_banner_of_an_old_login_is_made_stored_and_found(maker: Maker, login: str) -> None:
     maker.github.add(login, 8)
     made = await maker.make(login=login)
-    assert made == Made(f"{login}-default".lower(), is_new=True)
+    assert made == CreateResult(f"{login}-default".lower(), is_new=True)
     assert await maker.stored(made.name) is not None
-    banner = await maker.banners.permanent(
+    banner = await maker.banners.get_by_name(
         made.name.upper(), deadline=Deadline(10, 10), charge=lambda **_: None
     )
-    assert banner.answer.snapshot.owner.login == login
+    assert banner.result.snapshot.owner.login == login
 
 
 async def test_banners_beyond_the_limit_are_refused_and_previews_go_on(maker: Maker) -> None:
@@ -607,28 +614,28 @@ async def test_banners_beyond_the_limit_are_refused_and_previews_go_on(maker: Ma
     maker.open_banners()
     first = await maker.make()
     with pytest.raises(TooManyBanners):
-        await maker.make(Look(radius=1))
-    assert await maker.make() == Made(first.name, is_new=False)
+        await maker.make(BannerOptions(radius=1))
+    assert await maker.make() == CreateResult(first.name, is_new=False)
     preview = await maker.banners.preview(
-        "ada", Look(radius=1), deadline=Deadline(10, 10), charge=lambda **_: None
+        "ada", BannerOptions(radius=1), deadline=Deadline(10, 10), charge=lambda **_: None
     )
-    assert preview.answer.snapshot.owner.login == "Ada"
+    assert preview.result.snapshot.owner.login == "Ada"
 
 
-async def be_away(ask: StoreAsk) -> object:
+async def be_away(ask: StoreRequest) -> object:
     raise StorageUnavailable
 
 
-async def refuse(ask: StoreAsk) -> object:
-    raise Rejected
+async def refuse(ask: StoreRequest) -> object:
+    raise RemoteRejected
 
 
 @pytest.mark.parametrize("keep", [be_away, refuse], ids=["away", "refusing"])
 async def test_without_a_storage_the_banner_is_made_and_left_to_the_outbox(
-    maker: Maker, keep: Keep
+    maker: Maker, keep: StoreDrawing
 ) -> None:
     maker.keep = keep
-    assert await maker.make() == Made("ada-default", is_new=True)
+    assert await maker.make() == CreateResult("ada-default", is_new=True)
     row = await maker.row()
     assert (row.published_version, row.leased_until) == (0, None)
     assert await maker.stored() is None
@@ -642,12 +649,12 @@ async def test_without_a_storage_the_banner_is_made_and_left_to_the_outbox(
 async def test_a_storage_that_says_nothing_is_not_waited_for(maker: Maker) -> None:
     seconds = [0.0]
 
-    async def draw_slowly(snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+    async def draw_slowly(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
         # Of the ten seconds a hundredth is left, beside those for drawing itself.
         seconds.append(10 - 0.2 - 0.01)
-        return await draw_here(snapshot, look, deadline)
+        return await draw_locally(snapshot, look, deadline)
 
-    async def say_nothing(ask: StoreAsk) -> object:
+    async def say_nothing(ask: StoreRequest) -> object:
         await asyncio.Event().wait()
         raise AssertionError("nobody waits for this")
 
@@ -662,8 +669,8 @@ async def test_a_storage_that_says_nothing_is_not_waited_for(maker: Maker) -> No
 async def test_a_database_that_goes_after_the_insert_leaves_the_row_to_the_outbox(
     maker: Maker, conninfo: str
 ) -> None:
-    async def keep_and_lose_the_database(ask: StoreAsk) -> object:
-        kept = await maker.store.keep(ask)
+    async def keep_and_lose_the_database(ask: StoreRequest) -> object:
+        kept = await maker.store.put_request(ask)
         await maker.database._pool.close()
         return kept
 
@@ -677,7 +684,7 @@ async def test_a_database_that_goes_after_the_insert_leaves_the_row_to_the_outbo
 async def test_who_leaves_meanwhile_leaves_the_row_to_the_outbox(maker: Maker) -> None:
     was_asked = asyncio.Event()
 
-    async def say_nothing(ask: StoreAsk) -> object:
+    async def say_nothing(ask: StoreRequest) -> object:
         was_asked.set()
         await asyncio.Event().wait()
         raise AssertionError("nobody waits for this")
@@ -690,7 +697,7 @@ async def test_who_leaves_meanwhile_leaves_the_row_to_the_outbox(maker: Maker) -
         await leaving
     assert not (await maker.row()).is_published
     assert await maker.outbox.publish_batch() == 1
-    assert await maker.make() == Made("ada-default", is_new=False)
+    assert await maker.make() == CreateResult("ada-default", is_new=False)
 
 
 async def test_the_numbers_that_are_drawn_are_those_of_the_version(maker: Maker) -> None:
@@ -699,20 +706,20 @@ async def test_the_numbers_that_are_drawn_are_those_of_the_version(maker: Maker)
     maker.now += timedelta(minutes=1)
     portfolio, stats = answer(7, "Ada", at=maker.now, stars=4321, node_id="node-7", name="Ada")
     async with maker.database.transaction() as connection:
-        (newest,) = await upsert_portfolios(connection, [(portfolio, stats)])
-    made = await maker.make(Look(theme=Theme.DARK))
+        (newest,) = await upsert_owners(connection, [(portfolio, stats)])
+    made = await maker.make(BannerOptions(theme=Theme.DARK))
     stored = await maker.stored(made.name)
     assert stored is not None
-    assert stored.body == draw(newest, Look(theme=Theme.DARK))
+    assert stored.body == draw(newest, BannerOptions(theme=Theme.DARK))
     assert stored.version == (await maker.row(made.name)).version >= newest.version
 
 
 async def test_what_is_stored_late_does_not_replace_what_is_newer(maker: Maker) -> None:
-    async def be_overtaken(ask: StoreAsk) -> object:
+    async def be_overtaken(ask: StoreRequest) -> object:
         assert ask.version is not None
         newer = b'<svg xmlns="http://www.w3.org/2000/svg">newer</svg>'
         await maker.store.put(ask.url_path, newer, version=ask.version + 1)
-        return await maker.store.keep(ask)
+        return await maker.store.put_request(ask)
 
     maker.keep = be_overtaken
     assert (await maker.make()).is_new

@@ -13,19 +13,19 @@ from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import BATCH_SIZE, Refresh
 from github_banners.database import queue, users
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
-from github_banners.database.changes import Changes
+from github_banners.database.changes import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import GitHubUnavailable, InvalidOption, StorageUnavailable, UnknownUser
-from github_banners.github.accounts import accounts_of
-from github_banners.github.batch import Batch
-from github_banners.github.client import GitHub
-from github_banners.github.protocol import Resource, Room
+from github_banners.github.accounts import create_accounts
+from github_banners.github.batch import BatchFetcher
+from github_banners.github.client import GitHubClient
+from github_banners.github.protocol import RateLimit, Resource
 from github_banners.github.transport import open_http
-from github_banners.look import Look
-from github_banners.model import Owner, Portfolio, Snapshot
+from github_banners.look import BannerOptions
+from github_banners.model import Owner, OwnerRepositories, Snapshot
 from github_banners.settings import Token
-from github_banners.stats.counting import count
-from github_banners.stats.trust import Trust
+from github_banners.stats.counting import aggregate
+from github_banners.stats.trust import Invalidations
 from tests.acceptance.processes import Running, running
 from tests.integration.paper import Paper
 
@@ -56,19 +56,19 @@ def calls(sandbox: Running) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def batches(sandbox: Running, *tokens: str) -> AsyncIterator[Batch]:
+async def batches(sandbox: Running, *tokens: str) -> AsyncIterator[BatchFetcher]:
     async with open_http(timeout=timedelta(seconds=5), api_url=sandbox.url) as http:
-        github = GitHub(
+        github = GitHubClient(
             http,
             api_url=sandbox.url,
-            accounts=accounts_of([Token(one) for one in tokens]),
+            accounts=create_accounts([Token(one) for one in tokens]),
             timeout=timedelta(seconds=5),
             clock=lambda: datetime.now(UTC),
         )
-        yield Batch(github, clock=lambda: datetime.now(UTC))
+        yield BatchFetcher(github, clock=lambda: datetime.now(UTC))
 
 
-async def owner_of(batch: Batch, login: str) -> Owner:
+async def owner_of(batch: BatchFetcher, login: str) -> Owner:
     return (await batch._github.fetch(login)).owner
 
 
@@ -82,8 +82,8 @@ async def test_a_batch_gives_what_each_would_give_alone(
         gone = Owner(1, "gone", "U_nobody")
         together = await batch.fetch_many([*owners, gone])
         for owner, one in zip(owners, together[:-1], strict=True):
-            alone = await batch._github.fetch_again(owner)
-            assert isinstance(one, Portfolio)
+            alone = await batch._github.fetch_by_id(owner)
+            assert isinstance(one, OwnerRepositories)
             assert one.owner == alone.owner
             assert {r.id: r for r in one.repositories} == {r.id: r for r in alone.repositories}
         assert isinstance(together[-1], UnknownUser)
@@ -93,7 +93,7 @@ async def test_twenty_owners_cost_one_point(sandbox: Running) -> None:
     async with batches(sandbox, "ghp_points") as batch:
         owners = [await owner_of(batch, f"dev-{n}") for n in range(1, 21)]
         before = calls(sandbox)
-        assert all(isinstance(one, Portfolio) for one in await batch.fetch_many(owners))
+        assert all(isinstance(one, OwnerRepositories) for one in await batch.fetch_many(owners))
         after = calls(sandbox)
     assert after["graphql_points"] - before["graphql_points"] == 1
     assert after["rest"] == before["rest"]
@@ -104,7 +104,7 @@ async def test_who_is_too_heavy_is_asked_alone(sandbox: Running) -> None:
         owners = [await owner_of(batch, f"dev-{n}") for n in range(1, 7)]
         break_it(sandbox, fail=["partial"], share=0.5)
         answers = await batch.fetch_many(owners)
-    assert [isinstance(one, Portfolio) for one in answers] == [True] * 6
+    assert [isinstance(one, OwnerRepositories) for one in answers] == [True] * 6
 
 
 @pytest.mark.parametrize("failure", ["503", "drop", "rate-limited", "401"])
@@ -119,12 +119,12 @@ async def test_github_down_fails_each_owner_by_itself(sandbox: Running, failure:
 async def test_without_a_token_the_background_leaves_room_for_people(sandbox: Running) -> None:
     async with batches(sandbox) as batch:
         owners = [Owner(0, "x")] * 5
-        batch._sender._accounts[0].note_room(_room(30))
+        batch._sender._accounts[0].update_rate_limit(_room(30))
         assert all(isinstance(one, GitHubUnavailable) for one in await batch.fetch_many(owners))
 
 
-def _room(remaining: int) -> Room:
-    return Room(Resource.CORE, 60, remaining, datetime.now(UTC) + HOUR)
+def _room(remaining: int) -> RateLimit:
+    return RateLimit(Resource.CORE, 60, remaining, datetime.now(UTC) + HOUR)
 
 
 @dataclass
@@ -132,7 +132,7 @@ class Tracked:
     """Owners with a banner each, and a clock."""
 
     database: Database
-    batch: Batch
+    batch: BatchFetcher
     now: datetime = START
 
     def refresh(self) -> Refresh:
@@ -142,12 +142,16 @@ class Tracked:
 
     async def track(self, login: str) -> Banner:
         portfolio = await self.batch._github.fetch(login)
-        portfolio = Portfolio(portfolio.owner, portfolio.repositories, self.now)
+        portfolio = OwnerRepositories(portfolio.owner, portfolio.repositories, self.now)
         async with self.database.transaction() as connection:
-            await users.upsert_portfolios(connection, [(portfolio, count(portfolio.repositories))])
+            await users.upsert_owners(connection, [(portfolio, aggregate(portfolio.repositories))])
             owner = portfolio.owner
             banner, _ = await insert_banner(
-                connection, owner_id=owner.id, look=Look(), names=[f"{login}-default"], at=self.now
+                connection,
+                owner_id=owner.id,
+                look=BannerOptions(),
+                names=[f"{login}-default"],
+                now=self.now,
             )
             await queue.schedule_users(connection, [owner.id], now=self.now, interval=HOUR)
         return banner
@@ -361,24 +365,26 @@ async def test_when_a_banner_was_asked_for_decides_how_often_it_is_refreshed(
     assert await refresh.refresh_batch() == 1
     tracked.now += 2 * HOUR
     assert await refresh.refresh_batch() == 0
-    await refresh.note_requests({banner.name: tracked.now})
+    await refresh.record_requests({banner.name: tracked.now})
     assert await refresh.refresh_batch() == 1
 
 
 async def test_changes_of_other_processes_are_heard(conninfo: str, tracked: Tracked) -> None:
-    trust = Trust(clock=lambda: datetime.now(UTC))
-    trust.is_heard = False
-    listening = asyncio.create_task(Changes(conninfo, database=tracked.database, trust=trust).run())
+    trust = Invalidations(clock=lambda: datetime.now(UTC))
+    trust.is_listening = False
+    listening = asyncio.create_task(
+        ChangeListener(conninfo, database=tracked.database, invalidations=trust).run()
+    )
     try:
-        await _until(lambda: trust.is_heard)
+        await _until(lambda: trust.is_listening)
         seen_at = datetime.now(UTC)
         banner = await tracked.track("dev-61")
-        await _until(lambda: not trust.allows(banner.owner_id, since=seen_at))
-        assert trust.allows(banner.owner_id + 1, since=seen_at)
+        await _until(lambda: not trust.is_unchanged(banner.owner_id, since=seen_at))
+        assert trust.is_unchanged(banner.owner_id + 1, since=seen_at)
     finally:
         listening.cancel()
         await asyncio.wait({listening})
-    assert not trust.is_heard
+    assert not trust.is_listening
 
 
 async def _until(is_true: Callable[[], bool]) -> None:

@@ -12,23 +12,23 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
-from github_banners.api.neighbours import Drawer
-from github_banners.circuit import Circuit
+from github_banners.api.neighbours import FallbackRenderer
+from github_banners.circuit import CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.errors import Busy, Rejected, RendererUnavailable
-from github_banners.look import Field, Look, Theme
-from github_banners.messages.calls import Renderer
-from github_banners.messages.nonces import Nonces
-from github_banners.messages.shapes import PreviewAsk
+from github_banners.errors import Overloaded, RemoteRejected, RendererUnavailable
+from github_banners.look import BannerOptions, HideableField, Theme
+from github_banners.messages.calls import RendererClient
+from github_banners.messages.nonces import NonceCache
+from github_banners.messages.shapes import PreviewRequest
 from github_banners.messages.signing import Signer, Verifier
-from github_banners.messages.translation import preview_ask_of, wish_of
-from github_banners.messages.verify import Gate
+from github_banners.messages.translation import from_preview_request, to_preview_request
+from github_banners.messages.verify import SignatureMiddleware
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.renderer import routes
-from github_banners.serving.framework import make_framework
-from github_banners.serving.health import OPEN_PATHS, Health, health_routes
-from github_banners.serving.workshop import Workshop
+from github_banners.serving.framework import build_app
+from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
+from github_banners.serving.workshop import WorkerProcess
 from github_banners.settings import Secret
 from github_banners.stats.deadline import Deadline
 from github_banners.storage.pictures import check_picture
@@ -42,10 +42,12 @@ STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", "U_4", "Yehuda Katz"), STATS, FETCHED_AT, 7)
 LOOKS = {
-    "plain": Look(),
-    "dark": Look(theme=Theme.DARK),
-    "with options": Look(theme=Theme.DARK, hide=(Field.STARS,), langs_count=2, border=False),
-    "with a title": Look(title="Čau & <hi>"),
+    "plain": BannerOptions(),
+    "dark": BannerOptions(theme=Theme.DARK),
+    "with options": BannerOptions(
+        theme=Theme.DARK, hide=(HideableField.STARS,), langs_count=2, border=False
+    ),
+    "with a title": BannerOptions(title="Čau & <hi>"),
 }
 
 
@@ -54,7 +56,7 @@ class Scene:
     """A renderer, and the client that others have of it."""
 
     app: ASGIApp
-    client: Renderer
+    client: RendererClient
 
     async def send(self, body: bytes, path: bytes = b"/preview", method: str = "POST") -> Answered:
         return await send(self.app, signed(Call(method, path, b"", (), body)))
@@ -62,21 +64,23 @@ class Scene:
 
 @asynccontextmanager
 async def opened(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
-    pngs = Workshop(to_png)
+    pngs = WorkerProcess(to_png)
     try:
-        yield Gate(
-            make_framework([*routes.RendererRoutes(pngs).routes(), *health_routes(Health())]),
-            verifier=Verifier(tuple(keys), callers=["api"], nonces=Nonces(), clock=lambda: NOW),
-            open_paths=OPEN_PATHS,
-            most_body_bytes=routes.MOST_BODY_BYTES,
+        yield SignatureMiddleware(
+            build_app([*routes.RendererRoutes(pngs).routes(), *health_routes(Health())]),
+            verifier=Verifier(tuple(keys), callers=["api"], nonces=NonceCache(), clock=lambda: NOW),
+            public_paths=PUBLIC_PATHS,
+            max_body_bytes=routes.MAX_BODY_BYTES,
         )
     finally:
         await pngs.close()
 
 
-def client_of(http: httpx2.AsyncClient, key: Secret = CURRENT, *, service: str = "api") -> Renderer:
+def client_of(
+    http: httpx2.AsyncClient, key: Secret = CURRENT, *, service: str = "api"
+) -> RendererClient:
     signer = Signer(key, service=service, clock=lambda: NOW)
-    return Renderer(http, base_url="http://renderer", signer=signer)
+    return RendererClient(http, base_url="http://renderer", signer=signer)
 
 
 @pytest.fixture
@@ -98,16 +102,18 @@ def without(field: str) -> bytes:
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=list(LOOKS))
-async def test_what_it_draws_is_what_the_api_would_draw(scene: Scene, look: Look) -> None:
+async def test_what_it_draws_is_what_the_api_would_draw(scene: Scene, look: BannerOptions) -> None:
     assert await scene.client.draw(SNAPSHOT, look) == draw(SNAPSHOT, look)
     assert scene.client.is_available
 
 
 async def test_the_api_has_it_draw(scene: Scene) -> None:
     counted: list[str] = []
-    drawer = Drawer(scene.client.draw, circuit=Circuit(time.monotonic), count=counted.append)
-    picture = await drawer.draw(SNAPSHOT, Look(), Deadline(3.0, 1.8))
-    assert (picture, counted) == (draw(SNAPSHOT, Look()), ["renderer"])
+    drawer = FallbackRenderer(
+        scene.client.draw, circuit=CircuitBreaker(time.monotonic), count=counted.append
+    )
+    picture = await drawer.draw(SNAPSHOT, BannerOptions(), Deadline(3.0, 1.8))
+    assert (picture, counted) == (draw(SNAPSHOT, BannerOptions()), ["renderer"])
 
 
 async def test_a_body_of_the_other_program_is_drawn_as_it_wants_it(scene: Scene) -> None:
@@ -116,7 +122,7 @@ async def test_a_body_of_the_other_program_is_drawn_as_it_wants_it(scene: Scene)
     assert answered.headers["content-type"].startswith("image/svg+xml")
     assert answered.headers["x-content-type-options"] == "nosniff"
     assert answered.headers["content-length"] == str(len(answered.body))
-    assert answered.body == draw(*wish_of(PreviewAsk.from_json(PREVIEW)))
+    assert answered.body == draw(*from_preview_request(PreviewRequest.from_json(PREVIEW)))
     assert b"wycats" in answered.body
     check_picture(answered.body)
 
@@ -130,7 +136,7 @@ async def test_the_other_program_could_draw_what_we_ask_for() -> None:
             200, headers={"content-type": "image/svg+xml"}, content=b"<svg>theirs</svg>"
         )
 
-    snapshot, look = wish_of(PreviewAsk.from_json(PREVIEW))
+    snapshot, look = from_preview_request(PreviewRequest.from_json(PREVIEW))
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_renderer)) as http:
         assert await client_of(http).draw(snapshot, look) == b"<svg>theirs</svg>"
     expected = json.loads(PREVIEW) | {"fetched_at": "2026-11-22T16:36:37.586084Z"}
@@ -153,7 +159,7 @@ async def test_the_largest_body_that_is_agreed_fits(scene: Scene) -> None:
     )
     message = json.loads(largest) | {"language_bytes": languages, "display_name": "x" * 1024}
     body = json.dumps(message, separators=(",", ":")).encode()
-    assert routes.MOST_BODY_BYTES * 0.8 < len(body) <= routes.MOST_BODY_BYTES
+    assert routes.MAX_BODY_BYTES * 0.8 < len(body) <= routes.MAX_BODY_BYTES
     assert (await scene.send(body)).status == 200
 
 
@@ -207,10 +213,10 @@ async def test_a_picture_can_be_had_as_png(scene: Scene) -> None:
 async def test_what_the_worker_can_not_do_now_is_unavailable(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def busy(workshop: Workshop, material: bytes) -> bytes:
-        raise Busy
+    async def busy(workshop: WorkerProcess, material: bytes) -> bytes:
+        raise Overloaded
 
-    monkeypatch.setattr(Workshop, "do", busy)
+    monkeypatch.setattr(WorkerProcess, "do", busy)
     refused = await scene.send(changed(format="png"))
     assert (refused.status, json.loads(refused.body)) == (503, {"error": "can't get preview"})
     assert "retry-after" in refused.headers
@@ -219,13 +225,13 @@ async def test_what_the_worker_can_not_do_now_is_unavailable(
 
 async def test_a_wish_that_can_not_be_drawn_is_rejected_for_good(scene: Scene) -> None:
     nobody = Snapshot(Owner(4, "x" * 40), STATS, FETCHED_AT)
-    with pytest.raises(Rejected, match="400"):
-        await scene.client.draw(nobody, Look())
+    with pytest.raises(RemoteRejected, match="400"):
+        await scene.client.draw(nobody, BannerOptions())
     assert scene.client.is_available
 
 
 async def test_a_body_beyond_the_limit_is_too_large(scene: Scene) -> None:
-    fits = PREVIEW + b" " * (routes.MOST_BODY_BYTES - len(PREVIEW))
+    fits = PREVIEW + b" " * (routes.MAX_BODY_BYTES - len(PREVIEW))
     assert (await scene.send(fits)).status == 200
     call = signed(Call("POST", b"/preview", b"", (), fits + b" "))
     told = call.with_header("content-length", str(len(call.body)))
@@ -305,13 +311,15 @@ async def test_both_sides_need_one_key(
         async with httpx2.AsyncClient(transport=transport) as http:
             client = client_of(http, key)
             if is_taken:
-                assert await client.draw(SNAPSHOT, Look()) == draw(SNAPSHOT, Look())
+                assert await client.draw(SNAPSHOT, BannerOptions()) == draw(
+                    SNAPSHOT, BannerOptions()
+                )
             else:
                 with pytest.raises(RendererUnavailable, match="401"):
-                    await client.draw(SNAPSHOT, Look())
+                    await client.draw(SNAPSHOT, BannerOptions())
             assert client.is_available is is_taken
 
 
 async def test_a_wish_travels_whole(scene: Scene) -> None:
-    body = preview_ask_of(SNAPSHOT, LOOKS["with options"]).to_json()
+    body = to_preview_request(SNAPSHOT, LOOKS["with options"]).to_json()
     assert (await scene.send(body)).body == draw(SNAPSHOT, LOOKS["with options"])

@@ -11,10 +11,10 @@ from hypothesis import settings
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from github_banners import __version__
-from github_banners.api.openapi import describe
+from github_banners.api.openapi import build_document
 from github_banners.api.routes import FORMATS
 from github_banners.errors import InvalidInput
-from github_banners.look import parse_look
+from github_banners.look import parse_options
 from tests.acceptance.processes import Running, environment, reachable_dir, running
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
@@ -36,7 +36,7 @@ def asking_about(document: dict[str, Any]) -> dict[str, Any]:
 
 
 schema = schemathesis.openapi.from_dict(
-    asking_about(describe(formats=FORMATS, version=__version__))
+    asking_about(build_document(formats=FORMATS, version=__version__))
 )
 
 
@@ -65,7 +65,7 @@ def is_understood(case: Any) -> bool:
     """Whether the parser takes what the document does not promise: `0` for `false`, other cases."""
     wishes = case.body if isinstance(case.body, dict) else case.query
     try:
-        parse_look(json.loads(json.dumps(wishes)))
+        parse_options(json.loads(json.dumps(wishes)))
     except InvalidInput:
         return False
     return True

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable, Unavailable
-from github_banners.messages.shapes import StoreAsk
-from github_banners.storage.pictures import MOST_BYTES, check_picture, split_version, with_version
+from github_banners.messages.shapes import StoreRequest
+from github_banners.storage.pictures import MAX_BYTES, check_picture, split_version, with_version
 from github_banners.storage.store import (
+    PutResult,
     Store,
-    Stored,
     StoredPicture,
     open_store,
 )
@@ -83,7 +83,7 @@ def names_in(path: Path, pattern: str = "*") -> list[str]:
 
 async def test_what_was_put_is_got(store: Store) -> None:
     assert await store.get("wycats-dark") is None
-    assert await store.put("WyCats-Dark", picture(1), version=5) == Stored(URL)
+    assert await store.put("WyCats-Dark", picture(1), version=5) == PutResult(URL)
     expected = StoredPicture(picture(1), 5, "image/svg+xml")
     assert await store.get("wycats-dark") == await store.get("WYCATS-dark") == expected
     file = folder(store) / "wycats-dark.svg"
@@ -100,29 +100,31 @@ async def test_only_we_can_hold_a_lock(store: Store) -> None:
 
 async def test_a_lower_version_is_superseded_and_an_equal_one_overwrites(store: Store) -> None:
     await store.put("wycats-dark", picture(1), version=5)
-    assert await store.put("wycats-dark", picture(2), version=4) == Stored(URL, is_superseded=True)
+    assert await store.put("wycats-dark", picture(2), version=4) == PutResult(
+        URL, is_superseded=True
+    )
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 5)
-    assert await store.put("wycats-dark", picture(3), version=5) == Stored(URL)
+    assert await store.put("wycats-dark", picture(3), version=5) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 5)
 
 
 async def test_versions_from_a_wrong_clock_are_unknown_and_replaced(store: Store) -> None:
     await store.put("wycats-dark", picture(1), version=5)
-    assert await store.put("wycats-dark", picture(2), version=2**63 - 1) == Stored(URL)
+    assert await store.put("wycats-dark", picture(2), version=2**63 - 1) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 5)
     file = folder(store) / "wycats-dark.svg"
     file.write_bytes(with_version(picture(3), 2**63 - 1))
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
-    assert await store.put("wycats-dark", picture(4), version=4) == Stored(URL)
+    assert await store.put("wycats-dark", picture(4), version=4) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(4), 4)
 
 
 async def test_a_request_without_a_version_overwrites_and_keeps_the_version(store: Store) -> None:
-    ask = StoreAsk(url_path="WyCats-dark", banner_info=picture(1), banner_format="svg")
-    assert await store.keep(ask) == Stored(URL)
+    ask = StoreRequest(url_path="WyCats-dark", banner_info=picture(1), banner_format="svg")
+    assert await store.put_request(ask) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 0)
     await store.put("wycats-dark", picture(2), version=7)
-    assert await store.keep(ask) == Stored(URL)
+    assert await store.put_request(ask) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 7)
 
 
@@ -134,7 +136,7 @@ async def test_no_path_leads_out_of_the_folder(store: Store, path: str, tmp_path
     assert names_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"<svg/>", picture(1) + b" " * MOST_BYTES])
+@pytest.mark.parametrize("body", [b"", b"<svg/>", picture(1) + b" " * MAX_BYTES])
 async def test_what_is_no_picture_is_not_stored(store: Store, body: bytes) -> None:
     await store.put("wycats-dark", picture(1), version=1)
     with pytest.raises(InvalidOption):
@@ -149,7 +151,7 @@ async def test_a_file_that_was_not_written_to_the_end_is_not_there(
     await store.put("wycats-dark", picture(1), version=9)
     (folder(store) / "wycats-dark.svg").write_bytes(left)
     assert await store.get("wycats-dark") is None
-    assert await store.put("wycats-dark", picture(2), version=1) == Stored(URL)
+    assert await store.put("wycats-dark", picture(2), version=1) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 1)
 
 
@@ -157,7 +159,7 @@ async def test_a_folder_that_vanishes_is_made_again(store: Store) -> None:
     await store.put("wycats-dark", picture(1), version=1)
     folder(store).rename(folder(store).with_name("gone"))
     assert await store.get("wycats-dark") is None
-    assert await store.put("wycats-dark", picture(1), version=1) == Stored(URL)
+    assert await store.put("wycats-dark", picture(1), version=1) == PutResult(URL)
 
 
 async def test_a_place_that_is_no_folder_is_unavailable_until_it_is(store: Store) -> None:
@@ -169,7 +171,7 @@ async def test_a_place_that_is_no_folder_is_unavailable_until_it_is(store: Store
     with pytest.raises(StorageUnavailable):
         await store.get("wycats-dark")
     folder(store).parent.unlink()
-    assert await store.put("wycats-dark", picture(1), version=1) == Stored(URL)
+    assert await store.put("wycats-dark", picture(1), version=1) == PutResult(URL)
 
 
 @contextmanager
@@ -211,7 +213,7 @@ async def test_a_lock_that_another_holds_does_not_hold_up_the_loop(store: Store)
         for _ in range(50):
             assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
         assert not waiting.done()
-    assert await waiting == Stored(URL)
+    assert await waiting == PutResult(URL)
 
 
 async def test_a_put_that_is_cancelled_is_finished(store: Store) -> None:

@@ -13,20 +13,20 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
-from github_banners.errors import Rejected, StorageUnavailable
-from github_banners.messages.calls import Storage
+from github_banners.errors import RemoteRejected, StorageUnavailable
+from github_banners.messages.calls import StorageClient
 from github_banners.messages.shapes import (
     MAX_BATCH_BANNERS,
     BatchedBanner,
-    StoreAnswer,
-    StoreAsk,
+    StoreRequest,
+    StoreResponse,
 )
 from github_banners.messages.signing import Signer
 from github_banners.serving.service import Service
 from github_banners.settings import Settings, StorageUrl
 from github_banners.storage.app import open_storage
-from github_banners.storage.pictures import MOST_BYTES, with_version
-from github_banners.storage.routes import MOST_BODY_BYTES, VERSION_HEADER
+from github_banners.storage.pictures import MAX_BYTES, with_version
+from github_banners.storage.routes import MAX_BODY_BYTES, VERSION_HEADER
 from tests.unit.api.asgi import Answered
 from tests.unit.messages.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
 from tests.unit.messages.captured import STORE
@@ -109,7 +109,7 @@ class Scene:
 
     service: Service
     home: Path
-    client: Storage
+    client: StorageClient
 
     @property
     def folder(self) -> Path:
@@ -126,44 +126,46 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         transport = httpx2.ASGITransport(app=service.app)
         async with httpx2.AsyncClient(transport=transport) as http:
             signer = Signer(CURRENT, service="api", clock=lambda: NOW)
-            yield Scene(service, tmp_path, Storage(http, base_url="http://storage", signer=signer))
+            yield Scene(
+                service, tmp_path, StorageClient(http, base_url="http://storage", signer=signer)
+            )
 
 
-def ask_of(svg: bytes = SVG, *, version: int | None = VERSION, path: str = NAME) -> StoreAsk:
-    return StoreAsk(url_path=path, banner_info=svg, banner_format="svg", version=version)
+def ask_of(svg: bytes = SVG, *, version: int | None = VERSION, path: str = NAME) -> StoreRequest:
+    return StoreRequest(url_path=path, banner_info=svg, banner_format="svg", version=version)
 
 
 async def test_what_one_service_stores_another_reads(scene: Scene) -> None:
     assert await scene.client.get(NAME) is None
-    assert await scene.client.keep(ask_of()) == StoreAnswer(url=URL)
+    assert await scene.client.store(ask_of()) == StoreResponse(url=URL)
     assert await scene.client.get(NAME) == SVG
     assert scene.client.is_available
 
 
 async def test_an_older_picture_is_superseded_and_an_equal_one_overwrites(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
-    older = await scene.client.keep(ask_of(NEWER, version=VERSION - 1))
-    assert older == StoreAnswer(url=URL, superseded=True)
+    await scene.client.store(ask_of())
+    older = await scene.client.store(ask_of(NEWER, version=VERSION - 1))
+    assert older == StoreResponse(url=URL, superseded=True)
     assert await scene.client.get(NAME) == SVG
-    assert await scene.client.keep(ask_of(NEWER)) == StoreAnswer(url=URL)
+    assert await scene.client.store(ask_of(NEWER)) == StoreResponse(url=URL)
     assert await scene.client.get(NAME) == NEWER
 
 
 async def test_of_many_at_once_the_newest_stays(scene: Scene) -> None:
     asks = [ask_of(SVG.replace(b"\xc3\xa9", b"%d" % one), version=one) for one in range(40)]
-    answers = await asyncio.gather(*(scene.client.keep(one) for one in asks[::2] + asks[1::2]))
+    answers = await asyncio.gather(*(scene.client.store(one) for one in asks[::2] + asks[1::2]))
     assert {one.url for one in answers} == {URL}
     assert await scene.client.get(NAME) == asks[-1].banner_info
     assert (await scene.send(get())).headers[VERSION_HEADER] == "39"
 
 
 async def test_any_case_of_letters_is_the_same_banner(scene: Scene) -> None:
-    assert (await scene.client.keep(ask_of(path="WyCats-DARK"))).url == URL
+    assert (await scene.client.store(ask_of(path="WyCats-DARK"))).url == URL
     assert (await scene.send(get(b"/banners/WYCATS-dark"))).body == SVG
 
 
 async def test_a_picture_comes_with_its_type_its_version_and_its_tag(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     found = await scene.send(get())
     assert (found.status, found.body) == (200, SVG)
     assert (
@@ -187,16 +189,16 @@ async def test_a_picture_comes_with_its_type_its_version_and_its_tag(scene: Scen
 
 
 async def test_another_picture_has_another_tag(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     etag = (await scene.send(get())).headers["etag"]
-    await scene.client.keep(ask_of(version=VERSION + 1))
+    await scene.client.store(ask_of(version=VERSION + 1))
     assert (await scene.send(get(if_none_match=etag))).headers[VERSION_HEADER] == str(VERSION + 1)
-    await scene.client.keep(ask_of(NEWER, version=VERSION + 2))
+    await scene.client.store(ask_of(NEWER, version=VERSION + 2))
     assert (await scene.send(get(if_none_match=etag))).body == NEWER
 
 
 async def test_head_says_what_get_says(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     head, whole = await scene.send(get(method="HEAD")), await scene.send(get())
     assert (head.status, head.headers) == (200, whole.headers)
     same = await scene.send(get(method="HEAD", if_none_match=whole.headers["etag"]))
@@ -212,7 +214,7 @@ async def test_a_body_of_the_other_program_is_taken_and_the_answer_is_what_it_re
     assert json.loads(answered.body) == {"url": URL}
     assert await scene.client.get(NAME) == SVG
     # Without a version it is as new as what is there.
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     assert as_the_other_program_reads(await scene.send(post(store_body(NEWER)))) == URL
     found = await scene.send(get())
     assert (found.body, found.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
@@ -221,7 +223,7 @@ async def test_a_body_of_the_other_program_is_taken_and_the_answer_is_what_it_re
 async def test_an_answer_about_a_newer_picture_can_be_read_by_the_other_program_too(
     scene: Scene,
 ) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     answered = await scene.send(post(store_body(version=1)))
     assert as_the_other_program_reads(answered) == URL
     assert json.loads(answered.body) == {"url": URL, "superseded": True}
@@ -237,9 +239,9 @@ async def test_the_other_program_could_store_what_we_send() -> None:
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_storage)) as http:
         signer = Signer(CURRENT, service="api", clock=lambda: NOW)
-        client = Storage(http, base_url="http://storage", signer=signer)
-        answer = await client.keep(ask_of(version=None))
-    assert answer == StoreAnswer(url="/banners/WyCats-dark")
+        client = StorageClient(http, base_url="http://storage", signer=signer)
+        answer = await client.store(ask_of(version=None))
+    assert answer == StoreResponse(url="/banners/WyCats-dark")
     (message,) = sent
     assert message.keys() == json.loads(STORE).keys()
     assert b64decode(message["banner_info"], validate=True) == SVG
@@ -261,7 +263,7 @@ async def test_a_full_batch_is_stored_in_one_call(scene: Scene) -> None:
     pictures = [SVG.replace(b"\xc3\xa9", b"%d" % n) for n in range(MAX_BATCH_BANNERS)]
     batch = [batched(number, svg) for number, svg in enumerate(pictures)]
     answers = await scene.client.store_many(batch)
-    assert answers == [StoreAnswer(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
+    assert answers == [StoreResponse(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
     assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
     found = await scrape(scene.service.metrics)
     assert found["requests_total{POST /banners/batch,200}"] == 1
@@ -269,21 +271,21 @@ async def test_a_full_batch_is_stored_in_one_call(scene: Scene) -> None:
 
 
 async def test_a_bad_banner_of_a_batch_fails_alone(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     batch = [
         batched(1),
         batched(2, b"<html/>"),
         batched(3, url_path="../outside"),
         batched(4, url_path=NAME, version=VERSION - 1),
-        batched(5, SVG + b" " * MOST_BYTES),
+        batched(5, SVG + b" " * MAX_BYTES),
         batched(6),
     ]
     first, no_picture, outside, older, large, last = await scene.client.store_many(batch)
-    assert first == StoreAnswer(url="/banners/b-1")
-    assert older == StoreAnswer(url=URL, superseded=True)
-    assert last == StoreAnswer(url="/banners/b-6")
+    assert first == StoreResponse(url="/banners/b-1")
+    assert older == StoreResponse(url=URL, superseded=True)
+    assert last == StoreResponse(url="/banners/b-6")
     for refused, field in ((no_picture, "banner_info"), (outside, "url_path"), (large, "banner")):
-        assert isinstance(refused, Rejected)
+        assert isinstance(refused, RemoteRejected)
         assert field in str(refused)
     assert names_in(scene.folder) == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
     assert names_in(scene.home) == {"inner"}
@@ -302,7 +304,7 @@ async def test_a_disk_that_is_away_fails_each_banner_of_a_batch(scene: Scene) ->
     assert [type(answer) for answer in answers] == [StorageUnavailable] * 2
     assert not scene.client.is_available
     scene.folder.parent.unlink()
-    assert (await scene.client.store_many([batched(1)])) == [StoreAnswer(url="/banners/b-1")]
+    assert (await scene.client.store_many([batched(1)])) == [StoreResponse(url="/banners/b-1")]
     assert scene.client.is_available
 
 
@@ -317,14 +319,14 @@ async def test_what_is_no_batch_is_refused_whole(scene: Scene) -> None:
 
 async def test_a_batch_beyond_the_limit_is_too_large(scene: Scene) -> None:
     body = b'{"banners":[%b]}' % store_body()
-    fits = body + b" " * (MOST_BODY_BYTES - len(body))
+    fits = body + b" " * (MAX_BODY_BYTES - len(body))
     assert (await scene.send(post_batch(fits + b" "), chunk_bytes=1 << 16)).status == 413
     assert tree(scene.home) == {}
     assert (await scene.send(post_batch(fits), chunk_bytes=1 << 16)).status == 200
 
 
 async def test_a_banner_may_be_called_batch(scene: Scene) -> None:
-    await scene.client.keep(ask_of(path="batch"))
+    await scene.client.store(ask_of(path="batch"))
     assert await scene.client.get("batch") == SVG
 
 
@@ -349,7 +351,7 @@ async def test_probes_need_no_signature(scene: Scene) -> None:
 
 
 async def test_all_else_does(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     before = tree(scene.home)
     for method, path in SHUT:
         refused = await scene.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
@@ -443,7 +445,7 @@ ESCAPES = [
 @pytest.fixture
 async def besieged(scene: Scene) -> Scene:
     """The same storage, with files within reach that would show what got out."""
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     stolen = with_version(SECRET_SVG, 1)
     for place in (scene.home, scene.folder.parent):
         (place / "outside.svg").write_bytes(stolen)
@@ -522,7 +524,7 @@ NO_PICTURES = {
     "utf-16": SVG.decode().encode("utf-16"),
     "zero": SVG + b"\0",
     "png": b"\x89PNG\r\n\x1a\n",
-    "above 1 MB": SVG + b" " * (MOST_BYTES + 1 - len(SVG)),
+    "above 1 MB": SVG + b" " * (MAX_BYTES + 1 - len(SVG)),
 }
 
 
@@ -530,20 +532,20 @@ NO_PICTURES = {
 async def test_what_is_no_picture_is_refused_and_the_old_one_stays(
     scene: Scene, svg: bytes
 ) -> None:
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     before = tree(scene.home)
     refused = await scene.send(post(store_body(svg, version=99)))
     problem = json.loads(refused.body)
     assert (refused.status, problem["field"]) == (400, "banner_info")
     assert tree(scene.home) == before
-    with pytest.raises(Rejected, match="400"):
-        await scene.client.keep(ask_of(svg, version=99))
+    with pytest.raises(RemoteRejected, match="400"):
+        await scene.client.store(ask_of(svg, version=99))
     assert scene.client.is_available
 
 
 async def test_a_picture_of_1_mb_is_stored(scene: Scene) -> None:
-    largest = SVG + b" " * (MOST_BYTES - len(SVG))
-    assert (await scene.client.keep(ask_of(largest))).url == URL
+    largest = SVG + b" " * (MAX_BYTES - len(SVG))
+    assert (await scene.client.store(ask_of(largest))).url == URL
     assert await scene.client.get(NAME) == largest
 
 
@@ -586,7 +588,7 @@ async def test_a_missing_field_is_named(scene: Scene, field: str) -> None:
 
 async def test_a_body_beyond_the_limit_is_too_large_however_it_comes(scene: Scene) -> None:
     small = store_body()
-    fits = small + b" " * (MOST_BODY_BYTES - len(small))
+    fits = small + b" " * (MAX_BODY_BYTES - len(small))
     call = post(fits + b" ")
     told = call.with_header("content-length", str(len(call.body)))
     for answered in (
@@ -599,8 +601,8 @@ async def test_a_body_beyond_the_limit_is_too_large_however_it_comes(scene: Scen
         assert (answered.status, answered.body) == (413, b'{"error":"too large"}')
     assert tree(scene.home) == {}
     assert (await scene.send(post(fits), chunk_bytes=1 << 16)).status == 200
-    with pytest.raises(Rejected, match="413"):
-        await scene.client.keep(ask_of(b"x" * MOST_BODY_BYTES))
+    with pytest.raises(RemoteRejected, match="413"):
+        await scene.client.store(ask_of(b"x" * MAX_BODY_BYTES))
 
 
 # How it is
@@ -615,19 +617,19 @@ async def test_a_disk_that_is_away_is_told_and_comes_back(scene: Scene) -> None:
         assert (failed.status, failed.body) == (503, b'{"error":"can\'t store banner"}')
         assert failed.headers["retry-after"] == "30"
     with pytest.raises(StorageUnavailable, match="503"):
-        await scene.client.keep(ask_of())
+        await scene.client.store(ask_of())
     assert not scene.client.is_available
     ready = await scene.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
     assert (await scrape(scene.service.metrics))["neighbour_up{store}"] == 0
     scene.folder.parent.unlink()
-    await scene.client.keep(ask_of())
+    await scene.client.store(ask_of())
     assert json.loads((await scene.send(probe)).body)["degraded"] == []
 
 
 async def test_what_happens_is_counted(scene: Scene) -> None:
-    await scene.client.keep(ask_of())
-    await scene.client.keep(ask_of(version=1))
+    await scene.client.store(ask_of())
+    await scene.client.store(ask_of(version=1))
     await scene.send(post(store_body(b"no svg")))
     await scene.send(post(b"no json"))
     await scene.send(Call("GET", URL.encode(), b"", (), b""))

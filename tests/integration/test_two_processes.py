@@ -11,16 +11,16 @@ import pytest
 from github_banners.api.refresh import BATCH_SIZE, Refresh
 from github_banners.database import queue, users
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
-from github_banners.database.changes import Changes
+from github_banners.database.changes import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import TooManyRequests
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.model import Snapshot
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls
-from github_banners.stats.lookup import Answer, Lookup
-from github_banners.stats.trust import Trust
+from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.trust import Invalidations
 from tests.integration.paper import Paper
 
 pytestmark = pytest.mark.postgres
@@ -41,7 +41,7 @@ class Scene:
         self.github = Paper(clock=lambda: self.now)
         self.github.gate.set()
         self.github.add("ada", ADA)
-        self.trusts = [Trust(clock=lambda: self.now) for _ in databases]
+        self.trusts = [Invalidations(clock=lambda: self.now) for _ in databases]
         self.pauses: list[float] = []
         self.is_slow = False
         self.lookups = [
@@ -49,15 +49,15 @@ class Scene:
             for database, trust in zip(databases, self.trusts, strict=True)
         ]
 
-    def new_lookup(self, database: Database, trust: Trust) -> Lookup:
+    def new_lookup(self, database: Database, trust: Invalidations) -> Lookup:
         return Lookup(
             database=database,
             github=self.github,
-            batch=self.github,
+            batch_fetcher=self.github,
             collect_seconds=0,
             ttls=Ttls(),
             clock=lambda: self.now,
-            trust=trust,
+            invalidations=trust,
             sleep=self.pause,
         )
 
@@ -72,14 +72,14 @@ class Scene:
         await self.saved()
 
     async def saved(self) -> None:
-        while saves := [task for one in self.lookups for task in one._saving._tasks.values()]:
+        while saves := [task for one in self.lookups for task in one._writer._tasks.values()]:
             await asyncio.wait(saves)
             await asyncio.sleep(0)
 
     async def settle(self) -> None:
         """Let questions and saves end in both."""
         self.github.gate.set()
-        while flights := [task for one in self.lookups for task in one._flights.values()]:
+        while flights := [task for one in self.lookups for task in one._in_flight.values()]:
             await asyncio.wait(flights)
             await asyncio.sleep(0)
         await self.saved()
@@ -95,9 +95,9 @@ class Scene:
         self.github.repositories = 4
         self.now += ago
 
-    async def ask(self, number: int, *, seconds: float = 10) -> Answer:
+    async def ask(self, number: int, *, seconds: float = 10) -> LookupResult:
         deadline = Deadline(seconds, seconds)
-        return await self.lookups[number].by_login(
+        return await self.lookups[number].find_by_login(
             "ada", deadline=deadline, charge=lambda **_: None
         )
 
@@ -109,7 +109,7 @@ class Scene:
         return until
 
 
-def seen(answers: Sequence[Answer]) -> set[tuple[int, Freshness]]:
+def seen(answers: Sequence[LookupResult]) -> set[tuple[int, Freshness]]:
     return {(one.snapshot.stats.total_repos, one.freshness) for one in answers}
 
 
@@ -176,7 +176,7 @@ async def test_when_the_question_of_one_fails_the_other_asks(scene: Scene) -> No
 
 async def lease_as_a_third_process(scene: Scene) -> None:
     async with scene.databases[0].transaction() as conn:
-        assert await queue.lease_user(conn, ADA, asked_at=scene.now, now=scene.now)
+        assert await queue.lease_user(conn, ADA, requested_at=scene.now, now=scene.now)
 
 
 async def test_the_turn_of_a_process_that_died_comes_back(scene: Scene) -> None:
@@ -212,7 +212,7 @@ async def test_who_waits_keeps_the_deadline(scene: Scene) -> None:
     async def pause(seconds: float) -> None:
         await going_on.wait()
 
-    scene.lookups[0]._turns._sleep = pause
+    scene.lookups[0]._leases._sleep = pause
     assert seen([await scene.ask(0, seconds=0.25)]) == {(3, Freshness.HARD_STALE)}
     going_on.set()
     await scene.settle()
@@ -232,7 +232,9 @@ async def test_a_row_that_is_locked_is_not_waited_for(scene: Scene) -> None:
 async def test_the_background_and_who_waits_share_the_turn(scene: Scene) -> None:
     await scene.known(ago=0 * MINUTE)
     async with scene.databases[1].transaction() as conn:
-        await insert_banner(conn, owner_id=ADA, look=Look(), names=["ada-default"], at=scene.now)
+        await insert_banner(
+            conn, owner_id=ADA, look=BannerOptions(), names=["ada-default"], now=scene.now
+        )
         await queue.schedule_users(conn, [ADA], now=scene.now, interval=HOUR)
     scene.now += HOUR
     scene.github.gate.clear()
@@ -263,7 +265,9 @@ async def test_the_background_and_who_waits_share_the_turn(scene: Scene) -> None
 async def test_a_pause_of_the_background_holds_up_nobody_who_asks(scene: Scene) -> None:
     await scene.known(ago=11 * MINUTE)
     async with scene.databases[1].transaction() as conn:
-        await insert_banner(conn, owner_id=ADA, look=Look(), names=["ada-default"], at=scene.now)
+        await insert_banner(
+            conn, owner_id=ADA, look=BannerOptions(), names=["ada-default"], now=scene.now
+        )
         assert len(await queue.lease_due_users(conn, now=scene.now)) == 1
         await queue.release_users(conn, {ADA: scene.now + MINUTE})
     await scene.ask(0)
@@ -296,10 +300,10 @@ async def test_who_is_found_gone_or_replaced_keeps_no_turn(scene: Scene) -> None
 async def test_who_has_used_up_their_share_takes_no_turn(scene: Scene) -> None:
     await scene.known(ago=11 * MINUTE)
 
-    def refuse(*, owed: int = 0) -> None:
+    def refuse(*, debt: int = 0) -> None:
         raise TooManyRequests(1)
 
-    answer = await scene.lookups[0].by_login("ada", deadline=Deadline(5, 5), charge=refuse)
+    answer = await scene.lookups[0].find_by_login("ada", deadline=Deadline(5, 5), charge=refuse)
     assert seen([answer]) == OLD
     assert await scene.leased_until() is None
 
@@ -310,7 +314,7 @@ async def test_while_one_asks_it_hears_what_the_other_has_saved(scene: Scene) ->
     await scene.ask(0)
     await scene.github.was_asked.wait()
     await save(scene, repositories=9)
-    scene.trusts[0].note_change([ADA])
+    scene.trusts[0].invalidate([ADA])
     assert seen([await scene.ask(0)]) == {(9, Freshness.FRESH)}
 
 
@@ -320,8 +324,8 @@ async def save(scene: Scene, *, repositories: int) -> Snapshot:
     paper.gate.set()
     portfolio = await paper.fetch("ada")
     async with scene.databases[1].transaction() as conn:
-        answer = (portfolio, count(portfolio.repositories))
-        [snapshot] = await users.upsert_portfolios(conn, [answer])
+        answer = (portfolio, aggregate(portfolio.repositories))
+        [snapshot] = await users.upsert_owners(conn, [answer])
     return snapshot
 
 
@@ -347,7 +351,7 @@ async def test_a_change_is_seen_by_the_other_within_two_seconds(
 
 async def make_due(database: Database, *, at: datetime) -> None:
     async with database.transaction() as conn:
-        await insert_banner(conn, owner_id=ADA, look=Look(), names=["ada-default"], at=at)
+        await insert_banner(conn, owner_id=ADA, look=BannerOptions(), names=["ada-default"], now=at)
 
 
 class RealTime:
@@ -356,15 +360,15 @@ class RealTime:
     def __init__(self, databases: Sequence[Database], github: Paper) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.databases = databases
-        self.trusts = [Trust(clock=self.clock) for _ in databases]
+        self.trusts = [Invalidations(clock=self.clock) for _ in databases]
         self.lookups = [
             Lookup(
                 database=database,
                 github=github,
-                batch=github,
+                batch_fetcher=github,
                 ttls=Ttls(),
                 clock=self.clock,
-                trust=trust,
+                invalidations=trust,
                 collect_seconds=0,
             )
             for database, trust in zip(databases, self.trusts, strict=True)
@@ -373,14 +377,16 @@ class RealTime:
     @asynccontextmanager
     async def hearing(self, conninfo: str) -> AsyncIterator[None]:
         for trust in self.trusts:
-            trust.is_heard = False
+            trust.is_listening = False
         tasks = [
-            asyncio.create_task(Changes(conninfo, database=database, trust=trust).run())
+            asyncio.create_task(
+                ChangeListener(conninfo, database=database, invalidations=trust).run()
+            )
             for database, trust in zip(self.databases, self.trusts, strict=True)
         ]
         try:
             async with asyncio.timeout(10):
-                while not all(trust.is_heard for trust in self.trusts):  # noqa: ASYNC110
+                while not all(trust.is_listening for trust in self.trusts):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             yield
         finally:
@@ -390,11 +396,11 @@ class RealTime:
             for lookup in self.lookups:
                 await lookup.close()
 
-    async def ask(self, number: int) -> Answer:
-        answer = await self.lookups[number].by_login(
+    async def ask(self, number: int) -> LookupResult:
+        answer = await self.lookups[number].find_by_login(
             "ada", deadline=Deadline(10, 10), charge=lambda **_: None
         )
-        if tasks := self.lookups[number]._saving._tasks:
+        if tasks := self.lookups[number]._writer._tasks:
             await asyncio.wait(tasks.values())
         return answer
 
@@ -422,12 +428,14 @@ class Workers:
 
     async def track(self, number: int) -> None:
         owner = self.github.add(f"dev-{number}", number)
-        portfolio = await self.github.fetch_again(owner)
+        portfolio = await self.github.fetch_by_id(owner)
         async with self.databases[0].transaction() as conn:
-            answer = (portfolio, count(portfolio.repositories))
-            await users.upsert_portfolios(conn, [answer])
+            answer = (portfolio, aggregate(portfolio.repositories))
+            await users.upsert_owners(conn, [answer])
             names = [f"dev-{number}-default"]
-            await insert_banner(conn, owner_id=number, look=Look(), names=names, at=self.now)
+            await insert_banner(
+                conn, owner_id=number, look=BannerOptions(), names=names, now=self.now
+            )
             await queue.schedule_users(conn, [number], now=self.now, interval=HOUR)
 
 

@@ -11,56 +11,56 @@ import httpx2
 import pytest
 
 from github_banners.checkup import (
-    Checkup,
-    Finding,
-    TokenFinding,
+    CheckResult,
+    DiagnosticsReport,
+    TokenCheckResult,
     _check_folder,
     _check_token,
-    _github,
-    _judge,
+    _describe_database,
+    _github_result,
 )
-from github_banners.database.inspection import Condition
+from github_banners.database.inspection import ServerInfo
 from github_banners.database.migrations import HEAD
-from github_banners.github.accounts import Account, Key, accounts_of
+from github_banners.github.accounts import Account, Credential, create_accounts
 from github_banners.github.graphql import Viewer
-from github_banners.github.protocol import Failure, FailureKind, Resource, Room
-from github_banners.github.rest import Standing
+from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
+from github_banners.github.rest import TokenInfo
 from github_banners.github.sender import Sender
 from github_banners.settings import Secret, Settings, Token
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECRET = "ghp_secret"
-FINE = Finding("settings", "fine")
+FINE = CheckResult("settings", "fine")
 
 
 def found(
     text: str | None = SECRET,
     *,
     login: str = "ada",
-    standing: Standing | None = None,
-    rooms: Mapping[Resource, Room] | None = None,
+    standing: TokenInfo | None = None,
+    rooms: Mapping[Resource, RateLimit] | None = None,
     failure: Failure | None = None,
-) -> TokenFinding:
-    key = Key(Secret(text) if text else None)
-    Account([key], rooms=dict(rooms or {}))
+) -> TokenCheckResult:
+    key = Credential(Secret(text) if text else None)
+    Account([key], rate_limits=dict(rooms or {}))
     holder = Viewer(1, login) if text and failure is None else None
-    return TokenFinding(
-        key, standing if failure else standing or Standing(()), holder=holder, failure=failure
+    return TokenCheckResult(
+        key, standing if failure else standing or TokenInfo(()), owner=holder, failure=failure
     )
 
 
-def written(*tokens: TokenFinding, parts: tuple[Finding, ...] = (FINE,)) -> str:
-    return " ".join(Checkup(parts, tokens, NOW).to_text().split())
+def written(*tokens: TokenCheckResult, parts: tuple[CheckResult, ...] = (FINE,)) -> str:
+    return " ".join(DiagnosticsReport(parts, tokens, NOW).to_text().split())
 
 
-def room(resource: Resource, remaining: int, limit: int = 5000) -> dict[Resource, Room]:
-    return {resource: Room(resource, limit, remaining, NOW + timedelta(minutes=30))}
+def room(resource: Resource, remaining: int, limit: int = 5000) -> dict[Resource, RateLimit]:
+    return {resource: RateLimit(resource, limit, remaining, NOW + timedelta(minutes=30))}
 
 
 def test_a_token_is_never_shown() -> None:
     text = written(found(), found("ghp_other", failure=Failure(FailureKind.BAD_TOKEN)))
     assert "ghp_" not in text
-    assert found().key.name in text
+    assert found().credential.name in text
 
 
 def test_what_is_left() -> None:
@@ -73,8 +73,8 @@ def test_what_is_left() -> None:
 
 
 def test_scopes_are_too_much() -> None:
-    text = written(found(standing=Standing((), ("repo", "user"))))
-    assert f"Warning: {found().key.name} may do more than it needs (repo, user)" in text
+    text = written(found(standing=TokenInfo((), ("repo", "user"))))
+    assert f"Warning: {found().credential.name} may do more than it needs (repo, user)" in text
     assert "Everything that is needed works." in text
 
 
@@ -87,11 +87,11 @@ def test_scopes_are_too_much() -> None:
     ],
 )
 def test_the_end_is_near(left: timedelta, words: str) -> None:
-    assert words in written(found(standing=Standing((), expires_at=NOW + left)))
+    assert words in written(found(standing=TokenInfo((), expires_at=NOW + left)))
 
 
 def test_the_end_is_far() -> None:
-    far = Standing((), expires_at=NOW + timedelta(days=14))
+    far = TokenInfo((), expires_at=NOW + timedelta(days=14))
     assert "expires" not in written(found(standing=far))
 
 
@@ -104,7 +104,7 @@ def test_an_exhausted_account_is_a_warning() -> None:
 def test_two_of_one_account_are_named() -> None:
     pair = [found("a"), found("b"), found("c", login="bob")]
     text = written(*pair)
-    names = " and ".join(one.key.name for one in pair[:2])
+    names = " and ".join(one.credential.name for one in pair[:2])
     assert f"{names} belong to one account, ada, and share its budget" in text
     assert "bob, and" not in text
 
@@ -127,16 +127,16 @@ def test_what_fails_is_said(failure: Failure, words: str) -> None:
 
 def test_a_holder_that_is_not_told_is_a_warning() -> None:
     limited = Failure(FailureKind.SECONDARY_LIMIT, "enough")
-    text = written(found(standing=Standing(()), failure=limited))
+    text = written(found(standing=TokenInfo(()), failure=limited))
     assert "not known" in text
     assert "Warning:" in text
     assert "Everything that is needed works." in text
 
 
 def test_columns_are_aligned_and_notes_wrapped() -> None:
-    parts = (FINE, Finding("database", "away", is_broken=True))
-    many = Standing((), tuple(f"scope-{number}" for number in range(30)))
-    text = Checkup(parts, [found(standing=many)], NOW).to_text()
+    parts = (FINE, CheckResult("database", "away", is_broken=True))
+    many = TokenInfo((), tuple(f"scope-{number}" for number in range(30)))
+    text = DiagnosticsReport(parts, [found(standing=many)], NOW).to_text()
     lines = text.splitlines()
     assert lines[:2] == ["settings   fine", "database   away"]
     assert max(map(len, lines)) <= 80
@@ -146,21 +146,21 @@ def test_columns_are_aligned_and_notes_wrapped() -> None:
 @pytest.mark.parametrize(
     ("condition", "words", "is_broken"),
     [
-        (Condition("18.1", 18, revision=HEAD), "PostgreSQL 18.1 here: tables up to date", False),
-        (Condition("15.14", 15), "no tables yet", False),
-        (Condition("15.14", 15, revision="0000"), "older tables", False),
-        (Condition("14.9", 14, problem="it is too old"), "can't be used: it is too old", True),
+        (ServerInfo("18.1", 18, revision=HEAD), "PostgreSQL 18.1 here: tables up to date", False),
+        (ServerInfo("15.14", 15), "no tables yet", False),
+        (ServerInfo("15.14", 15, revision="0000"), "older tables", False),
+        (ServerInfo("14.9", 14, problem="it is too old"), "can't be used: it is too old", True),
     ],
 )
-def test_how_a_database_is_judged(condition: Condition, words: str, is_broken: bool) -> None:
-    judged = _judge(condition, "here")
-    assert words in judged.words
+def test_how_a_database_is_judged(condition: ServerInfo, words: str, is_broken: bool) -> None:
+    judged = _describe_database(condition, "here")
+    assert words in judged.text
     assert judged.is_broken is is_broken
 
 
 def test_judge_rows_of_a_wrong_clock_are_counted() -> None:
-    judged = _judge(Condition("18.1", 18, revision=HEAD), "here", rows_ahead=1200)
-    assert "1,200 rows have times of a clock that was ahead" in judged.words
+    judged = _describe_database(ServerInfo("18.1", 18, revision=HEAD), "here", rows_ahead=1200)
+    assert "1,200 rows have times of a clock that was ahead" in judged.text
     assert not judged.is_broken
 
 
@@ -175,8 +175,8 @@ def test_judge_rows_of_a_wrong_clock_are_counted() -> None:
 )
 def test_how_github_is_judged(failure: Failure | None, words: str, is_broken: bool) -> None:
     settings = Settings(github_tokens=(Token(SECRET),))
-    judged = _github(settings, [found(failure=failure)])
-    assert judged.words.endswith(words)
+    judged = _github_result(settings, [found(failure=failure)])
+    assert judged.text.endswith(words)
     assert judged.is_broken is is_broken
 
 
@@ -186,17 +186,17 @@ def said(body: Any, *, status: int = 200, headers: Any = None) -> httpx2.Respons
     return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(whole.content))
 
 
-async def asked(answers: Mapping[str, httpx2.Response], *tokens: str) -> TokenFinding:
+async def asked(answers: Mapping[str, httpx2.Response], *tokens: str) -> TokenCheckResult:
     """Check a token, or none, against answers by path; what has none is not there."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         return answers.get(request.url.path) or said({"message": "Not Found"}, status=404)
 
-    accounts = accounts_of([Secret(token) for token in tokens])
+    accounts = create_accounts([Secret(token) for token in tokens])
     transport = httpx2.MockTransport(answer)
     async with httpx2.AsyncClient(transport=transport, trust_env=False) as http:
         sender = Sender(http, api_url="https://x.example", accounts=accounts, clock=lambda: NOW)
-        return await _check_token(sender, accounts[0].keys[0], clock=lambda: NOW)
+        return await _check_token(sender, accounts[0].credentials[0], clock=lambda: NOW)
 
 
 async def test_what_github_says_of_a_token() -> None:
@@ -210,16 +210,16 @@ async def test_what_github_says_of_a_token() -> None:
         },
         SECRET,
     )
-    assert finding.holder == Viewer(1, "ada")
-    assert finding.standing is not None
-    assert finding.standing.scopes == ("repo",)
-    assert finding.key.account.rooms[Resource.CORE].remaining == 4000
+    assert finding.owner == Viewer(1, "ada")
+    assert finding.status is not None
+    assert finding.status.scopes == ("repo",)
+    assert finding.credential.account.rate_limits[Resource.CORE].remaining == 4000
     assert not finding.is_broken
 
 
 async def test_an_enterprise_server_that_limits_nobody() -> None:
     finding = await asked({"/user": said({"id": 1, "login": "ada"})}, SECRET)
-    assert (finding.holder, finding.failure) == (Viewer(1, "ada"), None)
+    assert (finding.owner, finding.failure) == (Viewer(1, "ada"), None)
 
 
 @pytest.mark.parametrize("tokens", [(), (SECRET,)])
@@ -232,7 +232,7 @@ def test_a_folder_need_not_be_there_yet(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
     found = _check_folder("banners", folder)
     assert not found.is_broken
-    assert found.words.startswith(f"kept in {folder}, ")
+    assert found.text.startswith(f"kept in {folder}, ")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -240,7 +240,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = _check_folder("banners", tmp_path / "file" / "banners")
     assert found.is_broken
-    assert "can't be used" in found.words
+    assert "can't be used" in found.text
 
 
 def test_a_folder_behind_a_closed_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,10 +250,12 @@ def test_a_folder_behind_a_closed_door(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(Path, "exists", refuse)
     found = _check_folder("banners", tmp_path, name="BANNERS_STORAGE_URL")
     assert found.is_broken
-    assert found.words.startswith(f"{tmp_path} can't be used: Permission denied: set BANNERS_STORA")
+    assert found.text.startswith(f"{tmp_path} can't be used: Permission denied: set BANNERS_STORA")
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 1 << 20))
     found = _check_folder("banners", tmp_path)
-    assert found == Finding("banners", f"kept in {tmp_path}, 1 MiB free: that is too little", True)
+    assert found == CheckResult(
+        "banners", f"kept in {tmp_path}, 1 MiB free: that is too little", True
+    )

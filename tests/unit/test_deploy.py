@@ -11,8 +11,8 @@ import yaml
 
 from github_banners.drawing import explain
 from github_banners.errors import InvalidSettings, Unavailable
-from github_banners.look import Look, Theme
-from github_banners.settings import VARIABLES, Service, Settings
+from github_banners.look import BannerOptions, Theme
+from github_banners.settings import VARIABLES, ServiceName, Settings
 
 CHECKOUT = Path(__file__).parents[2]
 COMPOSE = CHECKOUT / "docker-compose.yaml"
@@ -95,7 +95,12 @@ def test_the_examples_are_read() -> None:
     assert variables_of(CHECKOUT / ".env.example")["API_INTERNAL_SERVER_PORT"] == "80"
     told |= variables_of(CHECKOUT / "deploy/defaults.env")
     usable = {**told, "SERVICES_SECRET_KEY": "0f1e2d3c4b5a", "HOST": "0.0.0.0"}  # noqa: S104
-    for service in (Service.API, Service.RENDERER, Service.STORAGE, Service.MIGRATE):
+    for service in (
+        ServiceName.API,
+        ServiceName.RENDERER,
+        ServiceName.STORAGE,
+        ServiceName.MIGRATE,
+    ):
         Settings.from_environment(usable, service=service)
         with pytest.raises(InvalidSettings, match="make secrets"):
             Settings.from_environment({**told, "HOST": "0.0.0.0"}, service=service)  # noqa: S104
@@ -128,7 +133,7 @@ def test_the_image_pins_everything_and_brings_no_database() -> None:
 
 
 def test_what_the_gateway_shows_by_itself_is_what_we_draw() -> None:
-    drawn = explain(Unavailable(), look=Look(theme=Theme.AUTO), host="")
+    drawn = explain(Unavailable(), look=BannerOptions(theme=Theme.AUTO), host="")
     file = CHECKOUT / "deploy/nginx/away.svg"
     assert file.read_bytes() == drawn, "draw it anew: this test says how"
 

@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 from github_banners.errors import InvalidInput, InvalidOption, InvalidType
 from github_banners.look import (
     OPTIONS,
-    Field,
+    BannerOptions,
+    ChartType,
+    HideableField,
     Layout,
     Locale,
-    Look,
-    Shape,
     Theme,
     allowed_values,
-    canonical,
-    misspelt_options,
+    candidate_banner_names,
+    find_misspelt_options,
     parse_banner_name,
     parse_login,
-    parse_look,
-    permanent_names,
-    read_query,
-    salvage_look,
+    parse_options,
+    parse_options_leniently,
+    parse_query,
+    to_canonical_json,
 )
 
 SPELLED_DEFAULTS = {
@@ -67,8 +67,8 @@ WISHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     optional={
         "type": st.sampled_from(allowed_values("type")),
         "layout": st.sampled_from(list(Layout)).map(str),
-        "shape": st.sampled_from(list(Shape)).map(str),
-        "hide": st.lists(st.sampled_from(list(Field)).map(str)).map(",".join),
+        "shape": st.sampled_from(list(ChartType)).map(str),
+        "hide": st.lists(st.sampled_from(list(HideableField)).map(str)).map(",".join),
         "hide_langs": st.lists(st.sampled_from(LANGUAGES)).map(",".join),
         "langs_count": st.integers(1, 10).map(str),
         "title": st.text(st.characters(exclude_categories=["Cs"]), max_size=64),
@@ -87,9 +87,9 @@ JSON_VALUES = st.recursive(
 )
 
 
-def parsed_or_refused(wish: dict[str, Any]) -> Look | InvalidInput:
+def parsed_or_refused(wish: dict[str, Any]) -> BannerOptions | InvalidInput:
     try:
-        return parse_look(wish)
+        return parse_options(wish)
     except InvalidInput as refusal:
         return refusal
 
@@ -144,10 +144,10 @@ def spellings_of_colour(digits: str) -> list[str]:
 @given(wish=WISHES, data=st.data())
 def test_the_same_wish_is_the_same_look_and_name(wish: dict[str, Any], data: st.DataObject) -> None:
     other_spelling = respell(data, wish)
-    look, same = parse_look(wish), parse_look(other_spelling)
+    look, same = parse_options(wish), parse_options(other_spelling)
     assert look == same
-    assert canonical(look) == canonical(same)
-    assert permanent_names("WyCats", look, owner_id=4) == permanent_names(
+    assert to_canonical_json(look) == to_canonical_json(same)
+    assert candidate_banner_names("WyCats", look, owner_id=4) == candidate_banner_names(
         "wycats", same, owner_id=4
     )
 
@@ -155,10 +155,10 @@ def test_the_same_wish_is_the_same_look_and_name(wish: dict[str, Any], data: st.
 @settings(deadline=None, max_examples=200)
 @given(wish=WISHES)
 def test_the_canonical_form_is_read_back(wish: dict[str, Any]) -> None:
-    look = parse_look(wish)
-    written = canonical(look)
-    assert parse_look(msgspec.json.decode(written)) == look
-    assert msgspec.json.decode(written, type=Look) == look
+    look = parse_options(wish)
+    written = to_canonical_json(look)
+    assert parse_options(msgspec.json.decode(written)) == look
+    assert msgspec.json.decode(written, type=BannerOptions) == look
     assert list(msgspec.json.decode(written)) == sorted(msgspec.json.decode(written))
 
 
@@ -168,8 +168,8 @@ def test_the_canonical_form_is_read_back(wish: dict[str, Any]) -> None:
 @example(name="title", value="\u200d")
 def test_any_value_parses_for_good_or_is_named(name: str, value: object) -> None:
     outcome = parsed_or_refused({name: value})
-    if isinstance(outcome, Look):
-        assert parse_look(msgspec.json.decode(canonical(outcome))) == outcome
+    if isinstance(outcome, BannerOptions):
+        assert parse_options(msgspec.json.decode(to_canonical_json(outcome))) == outcome
     else:
         assert (outcome.field, outcome.allowed) == (name, allowed_values(name))
         assert isinstance(outcome, InvalidType) == (name == "type")
@@ -178,22 +178,22 @@ def test_any_value_parses_for_good_or_is_named(name: str, value: object) -> None
 @settings(deadline=None, max_examples=300)
 @given(wish=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
 def test_what_is_right_of_a_wish_can_be_salvaged(wish: dict[str, Any]) -> None:
-    found = salvage_look(wish)
+    found = parse_options_leniently(wish)
     whole = parsed_or_refused(wish)
-    assert whole == found if isinstance(whole, Look) else isinstance(found, Look)
+    assert whole == found if isinstance(whole, BannerOptions) else isinstance(found, BannerOptions)
 
 
 def test_what_is_wrong_is_left_as_it_is() -> None:
     wish = {"TYPE": "Dark", "layout": "none", "radius": "99", "locale": "ar"}
-    assert salvage_look(wish) == Look(theme=Theme.DARK, locale=Locale.AR)
+    assert parse_options_leniently(wish) == BannerOptions(theme=Theme.DARK, locale=Locale.AR)
 
 
 @settings(deadline=None, max_examples=300)
 @given(wish=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
 def test_nothing_else_goes_wrong(wish: dict[str, Any]) -> None:
     outcome = parsed_or_refused(wish)
-    assert type(outcome) in {Look, InvalidType, InvalidOption}
-    if not isinstance(outcome, Look):
+    assert type(outcome) in {BannerOptions, InvalidType, InvalidOption}
+    if not isinstance(outcome, BannerOptions):
         assert outcome.field in OPTIONS
         assert outcome.allowed == allowed_values(outcome.field)
 
@@ -229,8 +229,8 @@ HOSTILE: dict[str, Any] = {
 def test_hostile_values_are_refused_or_cleaned_at_once(name: str, value: str) -> None:
     started = time.process_time()
     outcome = parsed_or_refused({name: HOSTILE[value]})
-    if isinstance(outcome, Look):
-        assert len(canonical(outcome)) < 300
+    if isinstance(outcome, BannerOptions):
+        assert len(to_canonical_json(outcome)) < 300
     else:
         assert (outcome.field, outcome.allowed) == (name, allowed_values(name))
         assert len(outcome.value) <= 64
@@ -238,23 +238,25 @@ def test_hostile_values_are_refused_or_cleaned_at_once(name: str, value: str) ->
 
 
 def test_a_plain_look_has_an_empty_canonical_form() -> None:
-    assert canonical(parse_look({})) == b"{}"
-    assert canonical(parse_look(SPELLED_DEFAULTS)) == b"{}"
-    assert parse_look({"utm_source": "x", "username": "y"}) == Look()
+    assert to_canonical_json(parse_options({})) == b"{}"
+    assert to_canonical_json(parse_options(SPELLED_DEFAULTS)) == b"{}"
+    assert parse_options({"utm_source": "x", "username": "y"}) == BannerOptions()
 
 
 def test_type_wins_over_its_alias() -> None:
-    assert parse_look({"theme": "auto", "type": "dark"}).theme is Theme.DARK
-    assert parse_look({"Theme": "AUTO"}).theme is Theme.AUTO
+    assert parse_options({"theme": "auto", "type": "dark"}).theme is Theme.DARK
+    assert parse_options({"Theme": "AUTO"}).theme is Theme.AUTO
 
 
 def test_lists_in_an_address_may_be_repeated_and_of_all_else_the_last_counts() -> None:
-    query = read_query("hide=stars&HIDE=forks&type=dark&Type=nord&hide_langs=Go&hide_langs=C++")
-    assert parse_look(query) == Look(
-        theme=Theme("nord"), hide=(Field.FORKS, Field.STARS), hide_langs=("c++", "go")
+    query = parse_query("hide=stars&HIDE=forks&type=dark&Type=nord&hide_langs=Go&hide_langs=C++")
+    assert parse_options(query) == BannerOptions(
+        theme=Theme("nord"),
+        hide=(HideableField.FORKS, HideableField.STARS),
+        hide_langs=("c++", "go"),
     )
     with pytest.raises(ValueError, match="at most 100 options"):
-        read_query("&".join(f"a{at}=1" for at in range(101)))
+        parse_query("&".join(f"a{at}=1" for at in range(101)))
 
 
 AMPERSANDS = [
@@ -274,25 +276,25 @@ AMPERSANDS = [
 @pytest.mark.parametrize("ampersand", AMPERSANDS)
 def test_query_with_escaped_ampersands_is_read_as_it_was_meant(ampersand: str) -> None:
     parts = ["username=ada", "type=dark", "hide=stars", "hide=forks", "Layout=card"]
-    query = read_query(ampersand.join(parts))
+    query = parse_query(ampersand.join(parts))
     assert query == {"username": "ada", "type": "dark", "hide": "stars,forks", "layout": "card"}
-    assert read_query("amp;username=ada") == {"username": "ada"}
+    assert parse_query("amp;username=ada") == {"username": "ada"}
 
 
 def test_of_options_with_and_without_escape_the_last_counts() -> None:
-    assert read_query("type=dark&amp;type=nord") == {"type": "nord"}
-    assert read_query("amp;type=nord&type=dark") == {"type": "dark"}
+    assert parse_query("type=dark&amp;type=nord") == {"type": "nord"}
+    assert parse_query("amp;type=nord&type=dark") == {"type": "dark"}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", ["", " ", "\t "])
 def test_empty_value_is_the_default(name: str, value: str) -> None:
-    assert parse_look({name: value}) == Look()
+    assert parse_options({name: value}) == BannerOptions()
 
 
 def test_empty_type_leaves_its_alias_in_place() -> None:
-    assert parse_look({"type": "", "theme": "dark"}).theme is Theme.DARK
-    assert parse_look({"type": "dark", "theme": ""}).theme is Theme.DARK
+    assert parse_options({"type": "", "theme": "dark"}).theme is Theme.DARK
+    assert parse_options({"type": "dark", "theme": ""}).theme is Theme.DARK
 
 
 @pytest.mark.parametrize(
@@ -306,8 +308,8 @@ def test_empty_type_leaves_its_alias_in_place() -> None:
     ],
 )  # fmt: skip
 def test_locale_is_read_as_programs_write_it(given: str, locale: str) -> None:
-    assert parse_look({"locale": given}) == parse_look({"locale": locale})
-    assert parse_look({"locale": given}).locale == locale
+    assert parse_options({"locale": given}) == parse_options({"locale": locale})
+    assert parse_options({"locale": given}).locale == locale
 
 
 @pytest.mark.parametrize(
@@ -315,7 +317,7 @@ def test_locale_is_read_as_programs_write_it(given: str, locale: str) -> None:
 )
 def test_locale_that_is_not_shipped_is_refused(given: str) -> None:
     with pytest.raises(InvalidOption):
-        parse_look({"locale": given})
+        parse_options({"locale": given})
 
 
 @pytest.mark.parametrize(
@@ -330,10 +332,12 @@ def test_locale_that_is_not_shipped_is_refused(given: str) -> None:
     ],
 )  # fmt: skip
 def test_theme_alias_is_the_same_banner_as_its_target(given: str, theme: str) -> None:
-    look, same = parse_look({"theme": given}), parse_look({"type": theme})
+    look, same = parse_options({"theme": given}), parse_options({"type": theme})
     assert look == same
-    assert canonical(look) == canonical(same)
-    assert permanent_names("a", look, owner_id=1) == permanent_names("a", same, owner_id=1)
+    assert to_canonical_json(look) == to_canonical_json(same)
+    assert candidate_banner_names("a", look, owner_id=1) == candidate_banner_names(
+        "a", same, owner_id=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -353,31 +357,31 @@ def test_theme_alias_is_the_same_banner_as_its_target(given: str, theme: str) ->
 def test_misspelt_option_is_named_with_what_was_meant(
     names: list[str], meant: dict[str, str]
 ) -> None:
-    assert misspelt_options(dict.fromkeys(names, "x")) == meant
+    assert find_misspelt_options(dict.fromkeys(names, "x")) == meant
 
 
 def test_list_in_an_address_may_be_written_as_programs_do() -> None:
-    look = parse_look({"hide_langs": '["PHP", "C++"]', "hide": "['stars','forks']"})
+    look = parse_options({"hide_langs": '["PHP", "C++"]', "hide": "['stars','forks']"})
     assert look.hide_langs == ("c++", "php")
-    assert look.hide == (Field.FORKS, Field.STARS)
-    assert parse_look({"hide_langs": '"Jupyter Notebook",php'}).hide_langs == (
+    assert look.hide == (HideableField.FORKS, HideableField.STARS)
+    assert parse_options({"hide_langs": '"Jupyter Notebook",php'}).hide_langs == (
         "jupyter notebook",
         "php",
     )
 
 
 def test_languages_are_hidden_by_names_in_any_case_and_order() -> None:
-    look = parse_look({"hide_langs": " Jupyter Notebook,CSS, css ,"})
+    look = parse_options({"hide_langs": " Jupyter Notebook,CSS, css ,"})
     assert look.hide_langs == ("css", "jupyter notebook")
-    assert canonical(look) == b'{"hide_langs":["css","jupyter notebook"]}'
-    assert parse_look({"hide_langs": ["a,b"]}).hide_langs == ("a,b",)
+    assert to_canonical_json(look) == b'{"hide_langs":["css","jupyter notebook"]}'
+    assert parse_options({"hide_langs": ["a,b"]}).hide_langs == ("a,b",)
 
 
 def test_too_many_languages_are_refused() -> None:
-    parse_look({"hide_langs": [f"lang{number}" for number in range(50)]})
+    parse_options({"hide_langs": [f"lang{number}" for number in range(50)]})
     for too_much in ([f"lang{number}" for number in range(51)], ["x" * 600, "y" * 600]):
         with pytest.raises(InvalidOption) as refused:
-            parse_look({"hide_langs": too_much})
+            parse_options({"hide_langs": too_much})
         assert refused.value.allowed == ("names separated by commas, at most 50",)
 
 
@@ -393,13 +397,13 @@ def test_too_many_languages_are_refused() -> None:
     ],
 )
 def test_a_colour_has_one_spelling(given: str, kept: str) -> None:
-    assert parse_look({"bg_color": given}).bg_color == kept
+    assert parse_options({"bg_color": given}).bg_color == kept
 
 
 @pytest.mark.parametrize("given", ["#", "0a", "0a0a0", "0a0a0a0", "ggg", "##000", "٠٠٠"])
 def test_what_is_no_colour_is_refused(given: str) -> None:
     with pytest.raises(InvalidOption) as refused:
-        parse_look({"accent_color": given})
+        parse_options({"accent_color": given})
     assert refused.value.allowed == ("a hex colour of 3, 4, 6 or 8 digits",)
 
 
@@ -418,13 +422,13 @@ def test_what_is_no_colour_is_refused(given: str) -> None:
     ],
 )
 def test_a_title_holds_what_can_be_seen(given: str, kept: str | None) -> None:
-    assert parse_look({"title": given}).title == kept
+    assert parse_options({"title": given}).title == kept
 
 
 def test_a_title_ends_at_64_characters() -> None:
-    assert parse_look({"title": "é" * 64}).title == "é" * 64
+    assert parse_options({"title": "é" * 64}).title == "é" * 64
     with pytest.raises(InvalidOption) as refused:
-        parse_look({"title": "é" * 65})
+        parse_options({"title": "é" * 65})
     assert refused.value.allowed == ("at most 64 characters",)
 
 
@@ -447,10 +451,12 @@ def test_a_wrong_value_is_named_with_what_it_may_be(
     name: str, value: object, allowed: tuple[str, ...]
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        parse_look({name: value})
+        parse_options({name: value})
     assert (refused.value.field, refused.value.allowed) == (name, allowed)
     assert refused.value.value == str(value)
-    assert refused.value.sentence == ("invalid banner type" if name == "type" else "invalid inputs")
+    assert refused.value.public_message == (
+        "invalid banner type" if name == "type" else "invalid inputs"
+    )
 
 
 def test_every_option_says_what_it_may_be() -> None:
@@ -494,10 +500,10 @@ def test_every_option_says_what_it_may_be() -> None:
 )
 def test_what_was_probably_meant(name: str, given: object, meant: str | None) -> None:
     with pytest.raises(InvalidInput) as refused:
-        parse_look({name: given})
-    assert refused.value.meant == meant
+        parse_options({name: given})
+    assert refused.value.suggestion == meant
     if meant is not None:
-        parse_look({name: meant})
+        parse_options({name: meant})
 
 
 @pytest.mark.parametrize(
@@ -511,31 +517,31 @@ def test_what_was_probably_meant(name: str, given: object, meant: str | None) ->
 )
 def test_of_a_list_the_wrong_value_is_named(given: object, shown: str) -> None:
     with pytest.raises(InvalidOption) as refused:
-        parse_look({"hide": given})
+        parse_options({"hide": given})
     assert refused.value.value == shown
 
 
 def test_what_is_cut_shows_that_it_is() -> None:
     with pytest.raises(InvalidOption) as refused:
-        parse_look({"title": "w" * 65})
+        parse_options({"title": "w" * 65})
     assert refused.value.value == "w" * 63 + "…"
 
 
 @pytest.mark.parametrize("given", ["C++", "C%2B%2B", "c%2b%2b,", "C%2B%2B , C%2B%2B"])
 def test_two_plus_signs_in_an_address_need_no_escape(given: str) -> None:
     ((_, value),) = parse_qsl(f"hide_langs={given}")
-    assert parse_look({"hide_langs": value}).hide_langs == ("c++",)
+    assert parse_options({"hide_langs": value}).hide_langs == ("c++",)
 
 
 @pytest.mark.parametrize("given", ["5", "05", " 5 ", "0000000000005"])
 def test_a_number_has_one_spelling(given: object) -> None:
-    assert parse_look({"radius": given}) == Look(radius=5)
+    assert parse_options({"radius": given}) == BannerOptions(radius=5)
 
 
 @pytest.mark.parametrize("given", ["5.0", "-5", "+5", "5x", "٥", "9" * 30])
 def test_what_is_no_whole_number_is_refused(given: str) -> None:
     with pytest.raises(InvalidOption):
-        parse_look({"radius": given})
+        parse_options({"radius": given})
 
 
 def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:
@@ -543,22 +549,24 @@ def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:
     plain = [name for name in names if not name.startswith("auto")]
     assert len(plain) == 35
     assert sorted(names) == sorted(["auto", *plain, *(f"auto-{name}" for name in plain)])
-    assert all(parse_look({"type": name}).theme.value == name for name in plain)
+    assert all(parse_options({"type": name}).theme.value == name for name in plain)
 
 
 @pytest.mark.parametrize(("one", "other"), SAME_TYPES)
 def test_two_names_of_a_pair_are_one_wish(one: str, other: str) -> None:
-    look, same = parse_look({"type": one}), parse_look({"theme": other.upper()})
+    look, same = parse_options({"type": one}), parse_options({"theme": other.upper()})
     assert look.theme.value == one
     assert look.theme is same.theme
-    assert canonical(look) == canonical(same)
-    assert permanent_names("x", look, owner_id=1) == permanent_names("x", same, owner_id=1)
+    assert to_canonical_json(look) == to_canonical_json(same)
+    assert candidate_banner_names("x", look, owner_id=1) == candidate_banner_names(
+        "x", same, owner_id=1
+    )
 
 
 @pytest.mark.parametrize(("one", "other"), SAME_TYPES)
 def test_messages_fold_names_of_a_pair_too(one: str, other: str) -> None:
     written = msgspec.json.encode({"type": other})
-    assert msgspec.json.decode(written, type=Look) == parse_look({"type": one})
+    assert msgspec.json.decode(written, type=BannerOptions) == parse_options({"type": one})
     assert msgspec.convert(other, Theme) is Theme(one)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(f"{other}-", Theme)
@@ -571,9 +579,9 @@ def test_what_is_no_theme_becomes_none(value: Any) -> None:
 
 
 def test_pairs_that_share_a_light_palette_stay_apart() -> None:
-    pairs = [parse_look({"type": f"auto-{name}"}).theme.palettes for name in LATTE]
+    pairs = [parse_options({"type": f"auto-{name}"}).theme.palettes for name in LATTE]
     assert pairs == [("catppuccin-latte", name) for name in [LATTE[1], *LATTE[1:]]]
-    assert parse_look({"type": "auto-dimmed"}).theme.palettes == ("default", "dimmed")
+    assert parse_options({"type": "auto-dimmed"}).theme.palettes == ("default", "dimmed")
     assert Theme.AUTO.palettes == ("default", "dark")
     assert Theme("nord").palettes == ("nord",)
 
@@ -619,20 +627,20 @@ def test_a_name_that_was_not_given_is_shown_as_nothing() -> None:
 
 
 def test_released_names_never_change() -> None:
-    wish = parse_look({"type": "dark", "radius": 0, "hide": "stars,forks", "hide_langs": "CSS"})
+    wish = parse_options({"type": "dark", "radius": 0, "hide": "stars,forks", "hide_langs": "CSS"})
     names = [
-        permanent_names("torvalds", Look(), owner_id=1024025),
-        permanent_names("WyCats", Look(theme=Theme.DARK), owner_id=4),
-        permanent_names("torvalds", wish, owner_id=1024025),
+        candidate_banner_names("torvalds", BannerOptions(), owner_id=1024025),
+        candidate_banner_names("WyCats", BannerOptions(theme=Theme.DARK), owner_id=4),
+        candidate_banner_names("torvalds", wish, owner_id=1024025),
     ]
     assert names == PINNED
 
 
 def test_names_are_digests_of_the_canonical_look() -> None:
-    look = parse_look({"border": "false"})
+    look = parse_options({"border": "false"})
     digest = base64.b32encode(hashlib.sha256(b'{"border":false}').digest()).decode().lower()[:8]
     owned = base64.b32encode(hashlib.sha256(b'{"border":false}#7').digest()).decode().lower()[:8]
-    assert permanent_names("A", look, owner_id=7) == (
+    assert candidate_banner_names("A", look, owner_id=7) == (
         f"a-default-{digest}",
         f"a-default-{owned}",
     )
@@ -645,18 +653,18 @@ def test_names_are_digests_of_the_canonical_look() -> None:
     owner_id=st.integers(1, 2**40),
 )
 def test_names_have_one_shape(login: str, wish: dict[str, Any], owner_id: int) -> None:
-    look = parse_look(wish)
-    first, second = permanent_names(login, look, owner_id=owner_id)
+    look = parse_options(wish)
+    first, second = candidate_banner_names(login, look, owner_id=owner_id)
     stem = f"{login}-{look.theme}".lower()
     assert parse_login(login) == login
     assert first.startswith(stem)
-    is_plain = look == Look(theme=look.theme)
+    is_plain = look == BannerOptions(theme=look.theme)
     assert len(first) in ({len(stem), len(stem) + 9} if is_plain else {len(stem) + 9})
     assert parse_banner_name(first) == first
     assert parse_banner_name(second) == second
     assert second.startswith(f"{stem}-")
     assert set(second[-8:]) <= set("abcdefghijklmnopqrstuvwxyz234567")
-    assert second != permanent_names(login, look, owner_id=owner_id + 1)[1]
+    assert second != candidate_banner_names(login, look, owner_id=owner_id + 1)[1]
 
 
 AMBIGUOUS = [
@@ -673,7 +681,7 @@ AMBIGUOUS = [
 def test_permanent_name_that_a_shorter_login_could_have_gets_a_digest(
     login: str, theme: str
 ) -> None:
-    first, second = permanent_names(login, parse_look({"type": theme}), owner_id=7)
+    first, second = candidate_banner_names(login, parse_options({"type": theme}), owner_id=7)
     stem = f"{login}-{theme}".lower()
     assert re.fullmatch(re.escape(stem) + "-[a-z2-7]{8}", first)
     assert first != second
@@ -691,7 +699,7 @@ def test_permanent_name_that_a_shorter_login_could_have_gets_a_digest(
     ],
 )
 def test_permanent_name_that_reads_one_way_stays_plain(login: str, theme: str) -> None:
-    first, _ = permanent_names(login, parse_look({"type": theme}), owner_id=7)
+    first, _ = candidate_banner_names(login, parse_options({"type": theme}), owner_id=7)
     assert first == f"{login}-{theme}"
 
 
@@ -703,9 +711,9 @@ def test_permanent_name_that_reads_one_way_stays_plain(login: str, theme: str) -
 def test_plain_names_of_two_logins_are_never_one(
     logins: tuple[str, str], themes: tuple[str, str]
 ) -> None:
-    looks = [parse_look({"type": theme}) for theme in themes]
+    looks = [parse_options({"type": theme}) for theme in themes]
     names = [
-        permanent_names(login, look, owner_id=7)[0]
+        candidate_banner_names(login, look, owner_id=7)[0]
         for login, look in zip(logins, looks, strict=True)
     ]
     is_same = logins[0] == logins[1] and looks[0] == looks[1]

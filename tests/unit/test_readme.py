@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.look import OPTIONS, allowed_values, parse_look
+from github_banners.look import OPTIONS, allowed_values, parse_options
 from github_banners.settings import VARIABLES
 from tests.unit.api.listed import api_routes
 
@@ -34,7 +34,7 @@ def test_pairs_are_named_by_a_rule_and_each_in_its_row() -> None:
         set(re.findall(r"`([a-z-]+)`", line)) for line in README.splitlines() if line[:1] == "|"
     ]
     for name in allowed_values("type"):
-        pair = parse_look({"type": name}).theme.palettes
+        pair = parse_options({"type": name}).theme.palettes
         assert any(set(pair) <= row for row in rows), name
 
 

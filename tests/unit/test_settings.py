@@ -18,7 +18,7 @@ from github_banners.settings import (
     LogFormat,
     LogLevel,
     Secret,
-    Service,
+    ServiceName,
     Settings,
     Token,
     is_secret,
@@ -290,24 +290,28 @@ API = {
 def test_each_service_has_a_port_of_its_own() -> None:
     ports = [
         Settings.from_environment(API, service=service).port
-        for service in (Service.API, Service.RENDERER, Service.STORAGE)
+        for service in (ServiceName.API, ServiceName.RENDERER, ServiceName.STORAGE)
     ]
     assert ports == [8080, 8081, 8082]
-    assert Settings.from_environment({"PORT": "99"}, service=Service.STORAGE).port == 99
+    assert Settings.from_environment({"PORT": "99"}, service=ServiceName.STORAGE).port == 99
 
 
 def test_what_a_service_needs_is_named_beside_what_is_wrong() -> None:
     with pytest.raises(InvalidSettings) as refused:
-        Settings.from_environment({"STORAGE_BASE_URL": "x", "PORT": "y"}, service=Service.RENDERER)
+        Settings.from_environment(
+            {"STORAGE_BASE_URL": "x", "PORT": "y"}, service=ServiceName.RENDERER
+        )
     told = [problem.partition(" ")[0] for problem in refused.value.problems]
     assert sorted(told) == ["KAFKA_BROKERS_ADDRS", "PORT", "STORAGE_BASE_URL"]
     with pytest.raises(InvalidSettings) as refused:
-        Settings.from_environment({}, service=Service.API)
+        Settings.from_environment({}, service=ServiceName.API)
     told = [problem.partition(" ")[0] for problem in refused.value.problems]
     assert told == list(API)
 
 
-@pytest.mark.parametrize("service", [one for one in Service if one is not Service.ALL_IN_ONE])
+@pytest.mark.parametrize(
+    "service", [one for one in ServiceName if one is not ServiceName.ALL_IN_ONE]
+)
 @pytest.mark.parametrize(
     "secrets",
     [
@@ -321,7 +325,7 @@ def test_what_a_service_needs_is_named_beside_what_is_wrong() -> None:
     ],
 )
 def test_beyond_this_machine_a_service_needs_a_secret(
-    service: Service, secrets: dict[str, str]
+    service: ServiceName, secrets: dict[str, str]
 ) -> None:
     for host in ("0.0.0.0", "::", "[::]", "10.1.2.3", "2001:db8::1"):  # noqa: S104
         with pytest.raises(InvalidSettings, match=r"^SERVICES_SECRET_KEY\w* .*rand -hex 32"):

@@ -20,8 +20,8 @@ from github_banners.log_throttle import LogThrottle
 _log = structlog.get_logger(__name__)
 
 _MAX_KEYS = 10_000
-_FIRST_PAUSE = timedelta(seconds=1)
-_MAX_PAUSE = timedelta(minutes=1)
+_FIRST_RETRY_DELAY = timedelta(seconds=1)
+_MAX_RETRY_DELAY = timedelta(minutes=1)
 STABLE_AFTER_SECONDS = 60.0
 
 
@@ -74,7 +74,9 @@ async def keep_running(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run a background task; what ends it with an error is logged, and it is run again."""
-    failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE, monotonic=monotonic)
+    failures = Failures(
+        first_delay=_FIRST_RETRY_DELAY, max_delay=_MAX_RETRY_DELAY, monotonic=monotonic
+    )
     while True:
         started_at = monotonic()
         try:

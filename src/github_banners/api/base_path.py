@@ -17,7 +17,7 @@ def base_path_from_url(public_url: str | None) -> str:
     return urlsplit(public_url).path.rstrip("/") if public_url else ""
 
 
-class StripBasePath:
+class StripBasePathMiddleware:
     """Middleware that takes the base path off a request, if it is there."""
 
     def __init__(self, app: ASGIApp, *, base_path: str) -> None:

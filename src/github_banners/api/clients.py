@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from github_banners.errors import TooManyRequests
 from github_banners.settings import Network
-from github_banners.stats.memory import Memory
+from github_banners.stats.memory import ByteBoundedLru
 
 _BUCKETS_BYTES = 8 << 20
 _BURST_SECONDS = 2.0
 # A banner of somebody new costs two: the POST, or its PNG, and the request to GitHub.
-_DEAREST_WISH = 2
-_LONGEST_DEBT_SECONDS = 60.0
-_IPV6_SITE_BITS = 64
+_MAX_COST = 2
+_MAX_DEBT_SECONDS = 60.0
+_IPV6_PREFIX_BITS = 64
 
 
 def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network]) -> str:
@@ -29,7 +29,7 @@ def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network])
     address = peer
     while hops and _is_trusted(address, trusted):
         address = hops.pop()
-    return _site(address)
+    return _client_network(address)
 
 
 def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
@@ -37,10 +37,10 @@ def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in trusted)
 
 
-def _site(address: str) -> str:
+def _client_network(address: str) -> str:
     parsed = _parse(address)
     if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, _IPV6_SITE_BITS), strict=False))
+        return str(ipaddress.ip_network((parsed, _IPV6_PREFIX_BITS), strict=False))
     return str(parsed or "unknown")
 
 
@@ -64,7 +64,7 @@ class _Bucket:
     filled_at: float
 
 
-class Shares:
+class RateLimiter:
     """
     A token bucket per client: `per_second` on average, two seconds' worth at once.
 
@@ -75,28 +75,30 @@ class Shares:
         self, *, per_second: float, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._per_second = per_second
-        self._most = max(_DEAREST_WISH, per_second * _BURST_SECONDS)
+        self._capacity = max(_MAX_COST, per_second * _BURST_SECONDS)
         self._monotonic = monotonic
-        self._buckets: Memory[str, _Bucket] = Memory(_BUCKETS_BYTES, bytes_of=lambda *_: 64)
+        self._buckets: ByteBoundedLru[str, _Bucket] = ByteBoundedLru(
+            _BUCKETS_BYTES, entry_bytes=lambda *_: 64
+        )
 
-    def charge(self, client: str, *, owed: int = 0) -> None:
+    def acquire(self, client: str, *, debt: int = 0) -> None:
         """
         Count one charge of a client, of those that a wish costs; or charges that it owes already.
 
         :raises TooManyRequests: the share is used up; who comes back when told can pay any wish
         """
         now = self._monotonic()
-        bucket = self._buckets.get(client) or _Bucket(self._most, now)
+        bucket = self._buckets.get(client) or _Bucket(self._capacity, now)
         self._buckets.put(client, bucket)
         gained = (now - bucket.filled_at) * self._per_second
-        bucket.tokens = min(self._most, bucket.tokens + gained)
+        bucket.tokens = min(self._capacity, bucket.tokens + gained)
         bucket.filled_at = now
-        if owed:
-            least = -_LONGEST_DEBT_SECONDS * self._per_second
-            bucket.tokens = max(bucket.tokens - owed, least)
+        if debt:
+            least = -_MAX_DEBT_SECONDS * self._per_second
+            bucket.tokens = max(bucket.tokens - debt, least)
             return
         if bucket.tokens < 1:
-            missing = _DEAREST_WISH - bucket.tokens
+            missing = _MAX_COST - bucket.tokens
             raise TooManyRequests(math.ceil(missing / self._per_second))
         bucket.tokens -= 1
 
@@ -106,8 +108,8 @@ class ClientCharge:
     """The charges against one client; `client` is its address, or its network's."""
 
     client: str
-    shares: Shares
+    rate_limiter: RateLimiter
 
-    def __call__(self, *, owed: int = 0) -> None:
+    def __call__(self, *, debt: int = 0) -> None:
         """Count one charge, or charges that are owed already; see `Shares.charge`."""
-        self.shares.charge(self.client, owed=owed)
+        self.rate_limiter.acquire(self.client, debt=debt)

@@ -16,43 +16,43 @@ _PREFLIGHT_HEADERS = [
 ]
 
 
-class Cors:
+class CorsMiddleware:
     """Middleware that answers preflights, and marks answers that an origin may read."""
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
         self._app = app
         self._origins = origins
-        self._is_open = "*" in origins
+        self._allows_any_origin = "*" in origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, with the header that its origin is entitled to."""
         headers = dict(scope["headers"]) if scope["type"] == "http" else {}
         origin = headers.get(b"origin")
         is_preflight = origin is not None and b"access-control-request-method" in headers
-        if scope["type"] != "http" or (origin is None and self._is_open):
+        if scope["type"] != "http" or (origin is None and self._allows_any_origin):
             await self._app(scope, receive, send)
         elif scope["method"] == "OPTIONS" and is_preflight:
-            extra = [*self._allow(origin), *_PREFLIGHT_HEADERS]
+            extra = [*self._cors_headers(origin), *_PREFLIGHT_HEADERS]
             await send({"type": "http.response.start", "status": 204, "headers": extra})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
-            await self._app(scope, receive, self._marking(send, origin))
+            await self._app(scope, receive, self._adding_headers(send, origin))
 
-    def _marking(self, send: Send, origin: bytes | None) -> Send:
+    def _adding_headers(self, send: Send, origin: bytes | None) -> Send:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._mark(message, origin)
+                self._add_headers(message, origin)
             await send(message)
 
         return marked
 
-    def _mark(self, start: Message, origin: bytes | None) -> None:
+    def _add_headers(self, start: Message, origin: bytes | None) -> None:
         if not any(name == _ALLOW_ORIGIN for name, _ in start["headers"]):
-            start["headers"] = [*start["headers"], *self._allow(origin)]
+            start["headers"] = [*start["headers"], *self._cors_headers(origin)]
 
-    def _allow(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+    def _cors_headers(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
         """Choose the headers; `Vary` goes to those without an origin too, as caches share answers."""
-        if self._is_open:
+        if self._allows_any_origin:
             return [(_ALLOW_ORIGIN, b"*")]
         if origin is None or origin.decode("latin-1") not in self._origins:
             return [(b"vary", b"Origin")]

@@ -11,27 +11,27 @@ from typing import TypeAlias
 
 import structlog
 
-from github_banners.circuit import Circuit
+from github_banners.circuit import CircuitBreaker
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
-from github_banners.errors import BannersError, Rejected
-from github_banners.look import Look
-from github_banners.messages.shapes import StoreAsk
-from github_banners.messages.translation import Update
+from github_banners.errors import BannersError, RemoteRejected
+from github_banners.look import BannerOptions
+from github_banners.messages.shapes import StoreRequest
+from github_banners.messages.translation import RenderJob
 from github_banners.model import Snapshot
 from github_banners.stats.deadline import Deadline
 
 _log = structlog.get_logger(__name__)
 
-_RENDERER_SECONDS = 0.5
+_RENDERER_TIMEOUT_SECONDS = 0.5
 
 DRAWERS = (_RENDERER, _SELF) = ("renderer", "self")
 """Who can have drawn a banner, for counting."""
 
-Draw: TypeAlias = Callable[[Snapshot, Look, Deadline], Awaitable[bytes]]
+Draw: TypeAlias = Callable[[Snapshot, BannerOptions, Deadline], Awaitable[bytes]]
 """Draws numbers in a look as UTF-8 SVG; it always can, and in time."""
 
-Keep: TypeAlias = Callable[[StoreAsk], Awaitable[object]]
+StoreDrawing: TypeAlias = Callable[[StoreRequest], Awaitable[object]]
 """Stores a drawing; returns when it or a newer one lies there, raises BannersError when neither."""
 
 ReadStored: TypeAlias = Callable[[str], Awaitable[bytes | None]]
@@ -41,61 +41,61 @@ Publish: TypeAlias = Callable[[Banner, Snapshot], Awaitable[None]]
 """Hands one new version on; returns when it is acknowledged, raises BannersError when it is not."""
 
 
-async def draw_here(snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+async def draw_locally(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
     """Draw in this process."""
     return draw(snapshot, look)
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
+class Backends:
     """Who is asked; `health` tells by name whether somebody answered the last time."""
 
     draw: Draw
-    keep: Keep
-    stored: ReadStored
+    store: StoreDrawing
+    read_stored: ReadStored
     publish: Publish
     health: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
 
-class Drawer:
+class FallbackRenderer:
     """Has pictures drawn by the renderer, and draws them itself when that takes too long."""
 
     def __init__(
         self,
-        remote: Callable[[Snapshot, Look], Awaitable[bytes]],
+        remote: Callable[[Snapshot, BannerOptions], Awaitable[bytes]],
         *,
-        circuit: Circuit,
+        circuit: CircuitBreaker,
         count: Callable[[str], None],
     ) -> None:
         self._remote = remote
         self._circuit = circuit
         self._count = count
 
-    async def draw(self, snapshot: Snapshot, look: Look, deadline: Deadline) -> bytes:
+    async def draw(self, snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
         """Draw, one way or the other."""
-        seconds = deadline.grant(_RENDERER_SECONDS)
-        if seconds > 0 and self._circuit.admit():
+        seconds = deadline.timeout_seconds(_RENDERER_TIMEOUT_SECONDS)
+        if seconds > 0 and self._circuit.allow_request():
             try:
                 async with asyncio.timeout(seconds):
                     picture = await self._remote(snapshot, look)
-            except Rejected as error:
-                self._circuit.succeed()
+            except RemoteRejected as error:
+                self._circuit.record_success()
                 _log.warning("renderer.refused", reason=str(error))
             except (BannersError, TimeoutError) as error:
-                self._note_failure(error)
+                self._record_failure(error)
             else:
-                if self._circuit.succeed():
+                if self._circuit.record_success():
                     _log.info("renderer.back")
                 self._count(_RENDERER)
                 return picture
         self._count(_SELF)
         return draw(snapshot, look)
 
-    def _note_failure(self, error: Exception) -> None:
-        if self._circuit.fail():
+    def _record_failure(self, error: Exception) -> None:
+        if self._circuit.record_failure():
             _log.warning("renderer.away", reason=str(error) or type(error).__name__)
 
 
-def to_update(banner: Banner, snapshot: Snapshot) -> Update:
+def to_render_job(banner: Banner, snapshot: Snapshot) -> RenderJob:
     """Build what is drawn and stored of a new version."""
-    return Update(banner.storage_path, snapshot, banner.look, banner.version)
+    return RenderJob(banner.storage_path, snapshot, banner.look, banner.version)

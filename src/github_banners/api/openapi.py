@@ -26,13 +26,13 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import LOGIN_PATTERN, OPTIONS, Look, allowed_values
+from github_banners.look import LOGIN_PATTERN, OPTIONS, BannerOptions, allowed_values
 from github_banners.model import Stats
 
-Node: TypeAlias = dict[str, Any]
+JsonSchema: TypeAlias = dict[str, Any]
 """A part of the document."""
 
-_ABOUT = """\
+_DESCRIPTION = """\
 Live banners of a developer's GitHub work.
 
 - `HEAD` works wherever `GET` does.
@@ -46,29 +46,29 @@ Live banners of a developer's GitHub work.
   Cyrillic; a box stands for each other character. Where it can't be drawn in time the answer is
   SVG: the `Content-Type` counts.
 """
-_ABOUT_MAKING = """\
+_CREATE_DESCRIPTION = """\
 The same wish gets the same address again. Options may be written as in an address, too: lists with
 commas between, numbers and truth as text.
 """
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
 _REF = "#/components/schemas/{name}"
-_USERNAME: Node = {
+_USERNAME: JsonSchema = {
     "type": "string",
     "pattern": f"^{LOGIN_PATTERN}$",
     "description": "a GitHub login, in any case",
     "examples": ["torvalds"],
 }
-_NAME: Node = {
+_NAME: JsonSchema = {
     "type": "string",
     "description": "the name of a permanent banner, in any case",
     "examples": ["torvalds-dark"],
 }
-_UNKNOWN: Node = {
+_UNKNOWN: JsonSchema = {
     "type": "object",
     "additionalProperties": {"type": "string"},
     "description": "options that do not exist, each with the one that was probably meant",
 }
-_BUSY = (TooManyRequests, Unavailable)
+_RETRYABLE_ERRORS = (TooManyRequests, Unavailable)
 _HEADERS = {
     "Allow": "the methods that there are",
     "Cache-Control": "how long the answer may be kept",
@@ -78,11 +78,11 @@ _HEADERS = {
 }
 _DEFAULTS = {
     field.encode_name: msgspec.json.decode(msgspec.json.encode(field.default))
-    for field in msgspec.structs.fields(Look)
+    for field in msgspec.structs.fields(BannerOptions)
 }
 _ALIASES = {
     field.encode_name: field.name
-    for field in msgspec.structs.fields(Look)
+    for field in msgspec.structs.fields(BannerOptions)
     if field.name != field.encode_name
 }
 
@@ -98,7 +98,7 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unknown: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
-def describe(*, formats: Sequence[str], version: str, base_path: str = "") -> Node:
+def build_document(*, formats: Sequence[str], version: str, base_path: str = "") -> JsonSchema:
     """
     Write the whole document; `formats` are those that a banner can be had in.
 
@@ -111,28 +111,28 @@ def describe(*, formats: Sequence[str], version: str, base_path: str = "") -> No
         "info": {
             "title": "GitHub Banners",
             "version": version,
-            "description": _ABOUT,
+            "description": _DESCRIPTION,
         },
         **servers,
-        "tags": [{"name": "Banners"}, {"name": "Health"}],
+        "tags": [{"name": "BannerService"}, {"name": "Health"}],
         "paths": {
-            "/banners/preview": {"get": _preview(formats)},
-            "/banners": {"post": _make()},
-            "/banners/{name}": {"get": _permanent(formats)},
-            "/healthz": {"get": _health("alive", "Is the process alive?")},
-            "/readyz": {"get": _health("ready", "Can it answer with a picture?")},
+            "/banners/preview": {"get": _preview_operation(formats)},
+            "/banners": {"post": _create_banner_operation()},
+            "/banners/{name}": {"get": _get_banner_operation(formats)},
+            "/healthz": {"get": _health_operation("alive", "Is the process alive?")},
+            "/readyz": {"get": _health_operation("ready", "Can it answer with a picture?")},
         },
         "components": {"schemas": schemas},
     }
 
 
-def option_schema(name: str) -> Node:
+def option_schema(name: str) -> JsonSchema:
     """Say what an option may be, as JSON Schema; a default of None is somebody else's to choose."""
     schema = msgspec.json.schema(OPTIONS[name])
     definitions = schema.pop("$defs", {})
     kinds = schema.get("anyOf", [schema])
     schema = next(kind for kind in kinds if kind.get("type") != "null")
-    values: Node = {"type": "string", "enum": [*allowed_values(name)]}
+    values: JsonSchema = {"type": "string", "enum": [*allowed_values(name)]}
     if "$ref" in schema:
         described = definitions[schema["$ref"].rpartition("/")[2]]
         schema = {"description": described["description"], **values}
@@ -149,11 +149,11 @@ def _any_case(pattern: str) -> str:
     return pattern.replace("^", "^#?").replace("a-f", "a-fA-F")
 
 
-def _preview(formats: Sequence[str]) -> Node:
+def _preview_operation(formats: Sequence[str]) -> JsonSchema:
     form = {"type": "string", "enum": [*formats], "default": formats[0]}
     return {
         "operationId": "preview",
-        "tags": ["Banners"],
+        "tags": ["BannerService"],
         "summary": "Draw a banner",
         "description": "Nothing is kept: everything that the banner shall be stands in the address.",
         "parameters": [
@@ -161,26 +161,27 @@ def _preview(formats: Sequence[str]) -> Node:
             *(_parameter(name, option_schema(name)) for name in OPTIONS),
             _parameter("format", form),
         ],
-        "responses": _pictures(formats)
-        | _refusals(InvalidType, InvalidOption, UnknownUser, *_BUSY),
+        "responses": _banner_responses(formats)
+        | _error_responses(InvalidType, InvalidOption, UnknownUser, *_RETRYABLE_ERRORS),
     }
 
 
-def _permanent(formats: Sequence[str]) -> Node:
+def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
     suffixes = ", ".join(f"`.{form}`" for form in formats)
     about = f"{suffixes} may follow the name; without one it is `.{formats[0]}`."
     return {
         "operationId": "permanent",
-        "tags": ["Banners"],
+        "tags": ["BannerService"],
         "summary": "Draw a permanent banner",
         "description": about,
-        "parameters": [_parameter("name", _NAME, place="path", required=True)],
-        "responses": _pictures(formats) | _refusals(InvalidOption, UnknownBanner, *_BUSY),
+        "parameters": [_parameter("name", _NAME, location="path", required=True)],
+        "responses": _banner_responses(formats)
+        | _error_responses(InvalidOption, UnknownBanner, *_RETRYABLE_ERRORS),
     }
 
 
-def _make() -> Node:
-    url: Node = {"type": "string", "examples": ["/banners/torvalds-dark"]}
+def _create_banner_operation() -> JsonSchema:
+    url: JsonSchema = {"type": "string", "examples": ["/banners/torvalds-dark"]}
     schema = _object({"url": url})
     schema["properties"]["unknown"] = _UNKNOWN
     made = {"application/json": {"schema": schema}}
@@ -188,9 +189,9 @@ def _make() -> Node:
     wish["properties"] |= {name: option_schema(name) for name in OPTIONS}
     return {
         "operationId": "make",
-        "tags": ["Banners"],
+        "tags": ["BannerService"],
         "summary": "Make a permanent banner",
-        "description": _ABOUT_MAKING,
+        "description": _CREATE_DESCRIPTION,
         "requestBody": {"required": True, "content": {"application/json": {"schema": wish}}},
         "responses": {
             "200": {"description": "it exists already", "content": made},
@@ -200,11 +201,13 @@ def _make() -> Node:
                 "content": made,
             },
         }
-        | _refusals(InvalidType, InvalidOption, UnknownUser, TooManyBanners, *_BUSY),
+        | _error_responses(
+            InvalidType, InvalidOption, UnknownUser, TooManyBanners, *_RETRYABLE_ERRORS
+        ),
     }
 
 
-def _health(status: str, question: str) -> Node:
+def _health_operation(status: str, summary: str) -> JsonSchema:
     said = _object({"status": {"type": "string", "enum": [status]}})
     if status == "ready":
         away = {"type": "array", "items": {"type": "string"}, "description": "what is away"}
@@ -212,19 +215,21 @@ def _health(status: str, question: str) -> Node:
     return {
         "operationId": status,
         "tags": ["Health"],
-        "summary": question,
+        "summary": summary,
         "responses": {
             "200": {"description": "yes", "content": {"application/json": {"schema": said}}}
         }
-        | _refusals(),
+        | _error_responses(),
     }
 
 
-def _parameter(name: str, schema: Node, *, place: str = "query", required: bool = False) -> Node:
+def _parameter(
+    name: str, schema: JsonSchema, *, location: str = "query", required: bool = False
+) -> JsonSchema:
     """Describe a parameter; lists are written with commas."""
     plain = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
     words = [schema.get("description"), name in _ALIASES and f"also written `{_ALIASES[name]}`"]
-    described: Node = {"name": name, "in": place, "required": required, "schema": plain}
+    described: JsonSchema = {"name": name, "in": location, "required": required, "schema": plain}
     if any(words):
         described["description"] = "; ".join(word.rstrip(".") for word in words if word)
     if "examples" in schema:
@@ -234,7 +239,7 @@ def _parameter(name: str, schema: Node, *, place: str = "query", required: bool 
     return described
 
 
-def _pictures(formats: Sequence[str]) -> Node:
+def _banner_responses(formats: Sequence[str]) -> JsonSchema:
     numbers = {"$ref": _REF.format(name=Numbers.__name__)}
     content = {
         _MEDIA_TYPES[form]: {"schema": numbers if form == "json" else {"type": "string"}}
@@ -247,23 +252,25 @@ def _pictures(formats: Sequence[str]) -> Node:
     }
 
 
-def _refusals(*errors: type[BannersError]) -> Node:
+def _error_responses(*errors: type[BannersError]) -> JsonSchema:
     """Describe refusals by status; a method that does not exist is refused everywhere."""
     by_status: dict[int, list[type[BannersError]]] = {}
     for error in errors:
         by_status.setdefault(error.status, []).append(error)
     wrong_method = HTTPStatus.METHOD_NOT_ALLOWED.phrase.lower()
-    described = {"405": _refusal([wrong_method], header="Allow")}
+    described = {"405": _error_response([wrong_method], header="Allow")}
     for status, group in by_status.items():
-        sentences = [*dict.fromkeys(error.sentence for error in group)]
-        header = "Retry-After" if issubclass(group[0], _BUSY) else None
+        sentences = [*dict.fromkeys(error.public_message for error in group)]
+        header = "Retry-After" if issubclass(group[0], _RETRYABLE_ERRORS) else None
         is_input = issubclass(group[0], InvalidInput)
-        described[str(status)] = _refusal(sentences, header=header, is_input=is_input)
+        described[str(status)] = _error_response(sentences, header=header, is_input=is_input)
     return dict(sorted(described.items()))
 
 
-def _refusal(sentences: Sequence[str], *, header: str | None, is_input: bool = False) -> Node:
-    problem: Node = {"error": {"type": "string", "enum": [*sentences]}}
+def _error_response(
+    messages: Sequence[str], *, header: str | None, is_input: bool = False
+) -> JsonSchema:
+    problem: JsonSchema = {"error": {"type": "string", "enum": [*messages]}}
     if is_input:
         allowed = {"type": "array", "items": {"type": "string"}, "description": "what it may be"}
         field = {"type": "string", "description": "which input is wrong"}
@@ -273,17 +280,17 @@ def _refusal(sentences: Sequence[str], *, header: str | None, is_input: bool = F
     if is_input:
         schema["properties"]["meant"] = {"type": "string", "description": "the nearest of those"}
     return {
-        "description": ", or ".join(sentences),
+        "description": ", or ".join(messages),
         "headers": _headers(header) if header else {},
         "content": {"application/json": {"schema": schema}},
     }
 
 
-def _headers(name: str, *, required: bool = True) -> Node:
+def _headers(name: str, *, required: bool = True) -> JsonSchema:
     kind = {"type": "integer", "minimum": 1} if name == "Retry-After" else {"type": "string"}
     return {name: {"description": _HEADERS[name], "required": required, "schema": kind}}
 
 
-def _object(properties: Node) -> Node:
+def _object(properties: JsonSchema) -> JsonSchema:
     """Describe an object that has all of these, and may have more."""
     return {"type": "object", "required": [*properties], "properties": {**properties}}

@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-OUTCOMES = (_HANDED_ON, _WAITING, _REFUSED) = ("handed on", "waiting", "refused")
+PUBLISH_OUTCOMES = (_PUBLISHED, _WAITING, _REFUSED) = ("handed on", "waiting", "refused")
 """What can become of a new version."""
 
 _BATCH_SIZE = 100
 _IDLE_SECONDS = 0.5
-_RETRY_SECONDS = 2.0
-_SETBACK = timedelta(seconds=4)
-_REFUSED_FOR = timedelta(seconds=15)
+_UNAVAILABLE_RETRY_SECONDS = 2.0
+_RETRY_DELAY = timedelta(seconds=4)
+_FIRST_REFUSED_DELAY = timedelta(seconds=15)
 _FIRST_PAUSE = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(minutes=1)
 
@@ -55,7 +55,9 @@ class Outbox:
         self._clock = clock
         self._count = count
         self._woken = asyncio.Event()
-        self._refusals = Failures(first_delay=_REFUSED_FOR, max_delay=queue.MAX_PUBLISH_DELAY)
+        self._publish_failures = Failures(
+            first_delay=_FIRST_REFUSED_DELAY, max_delay=queue.MAX_PUBLISH_DELAY
+        )
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     def wake(self) -> None:
@@ -72,7 +74,7 @@ class Outbox:
                 if not is_waiting:
                     _log.warning("outbox.waiting", reason=str(error))
                 is_waiting = True
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_UNAVAILABLE_RETRY_SECONDS)
                 continue
             except Exception as error:  # noqa: BLE001 - no data may end a task
                 pause = self._batch_failures.record("outbox", error, event="outbox.failed")
@@ -102,7 +104,7 @@ class Outbox:
             due = await queue.lease_unpublished_banners(
                 connection, now=self._clock(), limit=_BATCH_SIZE
             )
-        handing = [asyncio.create_task(self._hand_on(*one), name="hand on") for one in due]
+        handing = [asyncio.create_task(self._publish_one(*one), name="hand on") for one in due]
         taken = dict(zip((banner for banner, _ in due), handing, strict=True))
         try:
             if handing:
@@ -112,14 +114,14 @@ class Outbox:
                 task.cancel()
             # A lease ends by itself; that somebody wants to stop must not be lost.
             with suppress(DatabaseUnavailable):
-                await self._settle(taken)
+                await self._record_results(taken)
             raise
-        await self._settle(taken)
+        await self._record_results(taken)
         for task in handing:
             task.result()
         return len(due)
 
-    async def _hand_on(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
+    async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
         """Hand one on under a trace of its own, and return its id; a delay if it was refused."""
         trace_id = bind_trace()
         try:
@@ -129,21 +131,21 @@ class Outbox:
             raise
         except Exception as error:  # noqa: BLE001 - what it can't be handed on for is about it alone
             self._count(_REFUSED)
-            return self._refusals.record(
+            return self._publish_failures.record(
                 banner.id, error, event="outbox.refused", banner=banner.name
             )
-        self._count(_HANDED_ON)
-        self._refusals.clear(banner.id)
+        self._count(_PUBLISHED)
+        self._publish_failures.clear(banner.id)
         _log.debug("outbox.handed_on", banner=banner.name, version=banner.version)
         return trace_id
 
-    async def _settle(self, handing: Mapping[Banner, asyncio.Task[str | timedelta]]) -> None:
+    async def _record_results(self, tasks: Mapping[Banner, asyncio.Task[str | timedelta]]) -> None:
         # Last in the next round: a file that only this banner fails on holds up no others.
-        later = self._clock() + _SETBACK
+        later = self._clock() + _RETRY_DELAY
         acknowledged: dict[int, int] = {}
         left: dict[int, datetime] = {}
         trace_ids: list[str] = []
-        for banner, task in handing.items():
+        for banner, task in tasks.items():
             if not task.done() or task.cancelled() or task.exception() is not None:
                 left[banner.id] = later
             elif isinstance(result := task.result(), timedelta):
@@ -151,7 +153,7 @@ class Outbox:
             else:
                 acknowledged[banner.id] = banner.version
                 trace_ids.append(result)
-        if handing:
+        if tasks:
             _log.info("outbox.published", count=len(acknowledged), trace_ids=trace_ids)
         # One transaction each: within one, rows are locked in the order of ids.
         await self._save(acknowledged, queue.mark_published)

@@ -15,28 +15,28 @@ from starlette.responses import Response
 
 from github_banners.api.delivery import (
     Picture,
-    asks_for_picture,
-    deliver_explanation,
+    explanation_response,
     is_image_loader,
+    requests_picture,
 )
 from github_banners.drawing import explain
 from github_banners.errors import BannersError, UnknownBanner
-from github_banners.look import misspelt_options, read_query, salvage_look
+from github_banners.look import find_misspelt_options, parse_options_leniently, parse_query
 from github_banners.serving.answers import (
-    answer_http,
-    deliver_problem,
-    known_error,
-    respond,
+    as_public_error,
+    error_response,
+    handle_http_error,
+    to_starlette_response,
 )
 
-_PICTURES, _PREVIEW = "/banners/", "/banners/preview"
+_BANNERS_PREFIX, _PREVIEW_PATH = "/banners/", "/banners/preview"
 
 
 DrawPng: TypeAlias = Callable[[Request, Picture], Awaitable[Picture | None]]
 """Draws the PNG of a drawing for whoever sends a request; None where it can't be had in time."""
 
 
-class ExplainProblem:
+class ErrorHandler:
     """Turns our errors into answers; `host` is what a drawn explanation may call this service."""
 
     def __init__(self, *, host: str, draw_png: DrawPng) -> None:
@@ -45,54 +45,64 @@ class ExplainProblem:
 
     async def __call__(self, request: Request, error: Exception) -> Response:
         """Answer one of our own errors, or hide one that is not."""
-        known = known_error(request, error)
-        vary = _vary_of_explanation(request)
+        known = as_public_error(request, error)
+        vary = _explanation_vary(request)
         if vary is not None:
-            return await self._explain(request, known, vary=vary)
-        unknown = misspelt_options(getattr(request.state, "options", {}))
-        return respond(deliver_problem(known, unknown=unknown))
+            return await self._explanation_response(request, known, vary=vary)
+        unknown = find_misspelt_options(getattr(request.state, "options", {}))
+        return to_starlette_response(error_response(known, unknown=unknown))
 
-    async def explain_http(self, request: Request, error: Exception) -> Response:
+    async def handle_http_error(self, request: Request, error: Exception) -> Response:
         """Answer what the framework refuses: no such address, wrong method."""
         assert isinstance(error, HTTPException)
-        vary = _vary_of_explanation(request)
+        vary = _explanation_vary(request)
         if vary is not None and error.status_code == HTTPStatus.NOT_FOUND:
-            return await self._explain(request, UnknownBanner(_path(request)), vary=vary)
-        return answer_http(request, error)
+            return await self._explanation_response(
+                request, UnknownBanner(_path(request)), vary=vary
+            )
+        return handle_http_error(request, error)
 
-    async def _explain(self, request: Request, error: BannersError, *, vary: str) -> Response:
+    async def _explanation_response(
+        self, request: Request, error: BannersError, *, vary: str
+    ) -> Response:
         """Draw an explanation that suits the page it stands on, as PNG where one was asked for."""
         query = _query(request)
-        drawing = explain(error, look=salvage_look(query), host=self._host)
-        if _form(request, query) != "png":
-            return respond(deliver_explanation(error, drawing, vary=vary))
+        drawing = explain(error, look=parse_options_leniently(query), host=self._host)
+        if _requested_format(request, query) != "png":
+            return to_starlette_response(explanation_response(error, drawing, vary=vary))
         png = await self._draw_png(request, Picture.svg(drawing))
         if png is None:
-            return respond(deliver_explanation(error, drawing, vary=vary, is_replacement=True))
-        return respond(deliver_explanation(error, png.body, vary=vary, media_type=png.media_type))
+            return to_starlette_response(
+                explanation_response(error, drawing, vary=vary, is_replacement=True)
+            )
+        return to_starlette_response(
+            explanation_response(error, png.body, vary=vary, media_type=png.media_type)
+        )
 
 
-def _vary_of_explanation(request: Request) -> str | None:
+def _explanation_vary(request: Request) -> str | None:
     """
     Tell an image client, which gets its errors drawn, by the headers that tell it; None for others.
 
     JSON is never cached, so that only the explanation says what it depends on.
     """
     path, headers = _path(request), request.headers
-    if request.method not in {"GET", "HEAD"} or not path.startswith(_PICTURES):
+    if request.method not in {"GET", "HEAD"} or not path.startswith(_BANNERS_PREFIX):
         return None
     form = _query(request).get("format", "").strip().lower()
-    if asks_for_picture(headers.get("accept", ""), suffix=PurePosixPath(path).suffix, form=form):
+    if requests_picture(
+        headers.get("accept", ""), suffix=PurePosixPath(path).suffix, response_format=form
+    ):
         return "Accept"
     if is_image_loader(headers.get("user-agent", ""), headers.get("sec-fetch-dest", "")):
         return "Accept, User-Agent, Sec-Fetch-Dest"
     return None
 
 
-def _form(request: Request, query: Mapping[str, str]) -> str:
+def _requested_format(request: Request, query: Mapping[str, str]) -> str:
     """Return the format that was asked for: a permanent name's query means nothing."""
     path = _path(request)
-    if path == _PREVIEW:
+    if path == _PREVIEW_PATH:
         return query.get("format", "").strip().lower()
     return PurePosixPath(path).suffix.lower().removeprefix(".")
 
@@ -100,7 +110,7 @@ def _form(request: Request, query: Mapping[str, str]) -> str:
 def _query(request: Request) -> Mapping[str, str]:
     """Read the query as far as it can be read."""
     try:
-        return read_query(request.scope["query_string"].decode(errors="replace"))
+        return parse_query(request.scope["query_string"].decode(errors="replace"))
     except ValueError:
         return {}
 

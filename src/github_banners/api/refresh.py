@@ -20,24 +20,24 @@ from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
 from github_banners.database.versions import raise_remaining_banners
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
-from github_banners.model import Clock, Owner, Portfolio, Stats
-from github_banners.stats.counting import count
-from github_banners.stats.identity import AsksMany
+from github_banners.model import Clock, Owner, OwnerRepositories, Stats
+from github_banners.stats.counting import aggregate
+from github_banners.stats.identity import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)
 
 BATCH_SIZE = 20
 PARALLEL_BATCHES = 3
 _IDLE_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 _RETRY_AFTER = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(minutes=1)
 _RAISE_SECONDS = 2.0
-MAX_NOTED_REQUESTS = 1000
+MAX_RECORDED_REQUESTS = 1000
 """In one transaction."""
 
-_Answer: TypeAlias = tuple[Owner, Portfolio | Exception]
+_FetchResult: TypeAlias = tuple[Owner, OwnerRepositories | Exception]
 
 
 class Refresh:
@@ -47,7 +47,7 @@ class Refresh:
         self,
         *,
         database: Database,
-        github: AsksMany,
+        github: BatchOwnerFetcher,
         interval: timedelta,
         clock: Clock,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -79,11 +79,11 @@ class Refresh:
             )
         if due:
             asked_at = self._clock()
-            answers = await self._fetch(due, await self._previous(due))
+            answers = await self._fetch(due, await self._read_previous(due))
             await self._save(list(zip(due, answers, strict=True)), asked_at)
         return len(due)
 
-    async def _previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:
+    async def _read_previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:
         """Read owners' last numbers, with which answers are compared; who can't be read has none."""
         known: dict[int, Stats] = {}
 
@@ -100,7 +100,7 @@ class Refresh:
 
     async def _fetch(
         self, owners: Sequence[Owner], previous: Mapping[int, Stats]
-    ) -> Sequence[Portfolio | Exception]:
+    ) -> Sequence[OwnerRepositories | Exception]:
         """Ask about owners; where that fails unexpectedly, about each alone: one of them is odd."""
         try:
             return await self._github.fetch_many(owners, previous=previous)
@@ -111,7 +111,7 @@ class Refresh:
                 return [error]
         return [answer for owner in owners for answer in await self._fetch([owner], previous)]
 
-    async def note_requests(self, requested_at: Mapping[str, datetime]) -> None:
+    async def record_requests(self, requested_at: Mapping[str, datetime]) -> None:
         """
         Save when banners were last requested, and move their owners' turns accordingly.
 
@@ -156,18 +156,20 @@ class Refresh:
             if self._failed_batches or refreshed < BATCH_SIZE:
                 await self._sleep(pause_seconds(self._failed_batches))
 
-    async def _save(self, answers: Sequence[_Answer], asked_at: datetime) -> None:
+    async def _save(self, results: Sequence[_FetchResult], requested_at: datetime) -> None:
         """Save what GitHub has answered; an owner who fails, here or there, is retried later."""
-        known = [answer for answer in answers if isinstance(answer[1], Portfolio | UnknownUser)]
+        known = [
+            answer for answer in results if isinstance(answer[1], OwnerRepositories | UnknownUser)
+        ]
         failed = {
             owner: answer
-            for owner, answer in answers
+            for owner, answer in results
             if isinstance(answer, Exception) and not isinstance(answer, UnknownUser)
         }
         self._failed_batches = 0 if known else self._failed_batches + 1
 
-        async def save(connection: Connection, part: Sequence[_Answer]) -> None:
-            await self._save_together(connection, part, asked_at)
+        async def save(connection: Connection, part: Sequence[_FetchResult]) -> None:
+            await self._save_in_transaction(connection, part, requested_at)
 
         unsaved = await save_separately(self._database, known, save)
         retry_at = {owner.id: self._retry_at(owner, error) for owner, error in failed.items()}
@@ -184,7 +186,7 @@ class Refresh:
             isinstance(answer, UnknownUser) and owner not in failed for owner, answer in known
         )
         reason = {"reason": str(next(iter(failed.values())))} if failed else {}
-        saved = len(answers) - len(failed) - gone
+        saved = len(results) - len(failed) - gone
         _log.info("refresh.saved", saved=saved, gone=gone, failed=len(failed), **reason)
 
     def _retry_at(self, owner: Owner, error: Exception) -> datetime:
@@ -199,15 +201,17 @@ class Refresh:
         )
         return self._clock() + delay
 
-    async def _save_together(
-        self, connection: Connection, answers: Sequence[_Answer], asked_at: datetime
+    async def _save_in_transaction(
+        self, connection: Connection, results: Sequence[_FetchResult], requested_at: datetime
     ) -> None:
-        portfolios = [answer for _, answer in answers if isinstance(answer, Portfolio)]
-        counted = [(portfolio, count(portfolio.repositories)) for portfolio in portfolios]
-        await users.upsert_portfolios(connection, counted, now=self._clock())
+        portfolios = [answer for _, answer in results if isinstance(answer, OwnerRepositories)]
+        counted = [(portfolio, aggregate(portfolio.repositories)) for portfolio in portfolios]
+        await users.upsert_owners(connection, counted, now=self._clock())
         await self._schedule(connection, [portfolio.owner.id for portfolio in portfolios])
-        for owner_id in sorted(owner.id for owner, one in answers if isinstance(one, UnknownUser)):
-            await users.mark_gone(connection, owner_id, asked_at=asked_at, now=self._clock())
+        for owner_id in sorted(owner.id for owner, one in results if isinstance(one, UnknownUser)):
+            await users.mark_user_deleted(
+                connection, owner_id, requested_at=requested_at, now=self._clock()
+            )
 
     async def _schedule(self, connection: Connection, owner_ids: Sequence[int]) -> None:
         await queue.schedule_users(
@@ -217,4 +221,4 @@ class Refresh:
 
 def pause_seconds(failed_batches: int) -> float:
     """Tell how long to wait after so many batches in a row without one answer."""
-    return min(_IDLE_SECONDS * 2.0 ** min(failed_batches, 10), _LONGEST_PAUSE_SECONDS)
+    return min(_IDLE_SECONDS * 2.0 ** min(failed_batches, 10), _MAX_PAUSE_SECONDS)

@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from github_banners.api.delivery import Picture, deliver_raw
-from github_banners.api.pictures import Kept, Key, Pictures
+from github_banners.api.delivery import Picture, raw_picture_response
+from github_banners.api.pictures import CachedPicture, PictureCache, PictureKey
 from github_banners.look import OPTION_NAMES
 from github_banners.model import Clock
-from github_banners.serving.cached import CachedResponse, RawHeaders, to_response
-from github_banners.stats.memory import Memory
+from github_banners.serving.cached import CachedResponse, RawHeaders, encode_response
+from github_banners.stats.memory import ByteBoundedLru
 
 Variant: TypeAlias = Callable[[Picture], Picture | None]
 """Finds another form of a drawing, if it lies in memory."""
@@ -33,15 +33,15 @@ _TARGETS_BYTES = 16 << 20
 _ENTRY_BYTES = 350
 _MAX_TARGET_BYTES = 1024
 _MAX_OPTIONS = 100
-_MAX_READY, _MAX_READY_BYTES = 256, 64 << 10
-_MAX_REPEATED = 1024
-_MIN_LASTING = timedelta(seconds=5)
+_MAX_RESPONSES, _MAX_RESPONSE_BYTES = 256, 64 << 10
+_MAX_RAW_REQUESTS = 1024
+_MIN_REMAINING = timedelta(seconds=5)
 
 
 class CacheEntry(msgspec.Struct, frozen=True, gc=False):
     """Which picture a target means; not for ever, as a login can change hands."""
 
-    key: Key
+    key: PictureKey
     expires_at: datetime
     banner: str | None
     variant: Variant | None
@@ -51,26 +51,26 @@ class ResponseCache:
     """What targets mean, and the responses to them."""
 
     def __init__(
-        self, pictures: Pictures, *, clock: Clock, soft_seconds: float, base_path: str = ""
+        self, picture_cache: PictureCache, *, clock: Clock, soft_seconds: float, base_path: str = ""
     ) -> None:
-        self.pictures = pictures
+        self.picture_cache = picture_cache
         self._base_path = base_path.encode()
-        self.targets: Memory[bytes, CacheEntry] = Memory(
-            _TARGETS_BYTES, bytes_of=lambda target, _: _ENTRY_BYTES + len(target)
+        self.targets: ByteBoundedLru[bytes, CacheEntry] = ByteBoundedLru(
+            _TARGETS_BYTES, entry_bytes=lambda target, _: _ENTRY_BYTES + len(target)
         )
         self.hits = {_PICTURE: 0, _NOT_MODIFIED: 0}
         self._clock = clock
         self._soft_seconds = soft_seconds
         self._requested_at: dict[str, datetime] = {}
-        self._ready: dict[tuple[object, ...], CachedResponse] = {}
-        self._repeated: dict[bytes, CachedResponse] = {}
-        self._common: RawHeaders = ()
-        pictures.watch(self._forget_responses)
+        self._responses: dict[tuple[object, ...], CachedResponse] = {}
+        self._raw_requests: dict[bytes, CachedResponse] = {}
+        self._common_headers: RawHeaders = ()
+        picture_cache.watch(self._clear_responses)
 
     def put(
         self,
         target: bytes,
-        key: Key,
+        key: PictureKey,
         *,
         banner: str | None = None,
         variant: Variant | None = None,
@@ -81,11 +81,11 @@ class ResponseCache:
         `variant` finds the form that the target asks for, where that is not the drawing itself.
         """
         self._record_request(banner)
-        normalized, kept = normalize_target(target), self.pictures.get(key)
+        normalized, kept = normalize_target(target), self.picture_cache.get(key)
         if kept is not None and normalized is not None:
-            self.targets.put(normalized, CacheEntry(key, kept.good_until, banner, variant))
+            self.targets.put(normalized, CacheEntry(key, kept.expires_at, banner, variant))
 
-    def get(self, target: bytes) -> Kept | None:
+    def get(self, target: bytes) -> CachedPicture | None:
         """Return the picture that a target meant last time, if it needs no second look."""
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
@@ -94,26 +94,26 @@ class ResponseCache:
         if entry is None or entry.expires_at <= self._clock():
             return None
         self._record_request(entry.banner)
-        kept = self.pictures.get(entry.key)
+        kept = self.picture_cache.get(entry.key)
         if kept is None or entry.variant is None:
             return kept
         variant = entry.variant(kept.picture)
         return kept.with_picture(variant) if variant is not None else None
 
-    def repeat(self, request: bytes, *, common: RawHeaders) -> bytes | None:
+    def get_by_raw_request(self, request: bytes, *, common_headers: RawHeaders) -> bytes | None:
         """Return the response to a request that was remembered, if it is still the same."""
-        if common is not self._common:
-            self._begin_second(common)
-        response = self._repeated.get(request)
+        if common_headers is not self._common_headers:
+            self._expire_responses(common_headers)
+        response = self._raw_requests.get(request)
         if response is None:
             return None
         self.hits[response.kind] += 1
         return response.payload
 
-    def remember(self, request: bytes, response: CachedResponse) -> None:
+    def put_by_raw_request(self, request: bytes, response: CachedResponse) -> None:
         """Remember the bytes of a request for as long as its response stays the same."""
-        if response.is_lasting and len(self._repeated) < _MAX_REPEATED:
-            self._repeated[request] = response
+        if response.is_reusable and len(self._raw_requests) < _MAX_RAW_REQUESTS:
+            self._raw_requests[request] = response
 
     def respond(
         self,
@@ -121,22 +121,22 @@ class ResponseCache:
         headers: dict[bytes, bytes],
         *,
         is_head: bool,
-        closing: bool,
-        common: RawHeaders,
+        is_closing: bool,
+        common_headers: RawHeaders,
     ) -> CachedResponse | None:
         """Return the whole response to a request, or None if the framework has to be asked."""
-        if common is not self._common:
-            self._begin_second(common)
+        if common_headers is not self._common_headers:
+            self._expire_responses(common_headers)
         accept_encoding = headers.get(b"accept-encoding", b"")
         if_none_match = headers.get(b"if-none-match", b"")
-        request = (target, is_head, closing, accept_encoding, if_none_match)
-        response = self._ready.get(request)
+        request = (target, is_head, is_closing, accept_encoding, if_none_match)
+        response = self._responses.get(request)
         if response is None:
-            response = self._prepare(*request)
+            response = self._build_response(*request)
             if response is None:
                 return None
-            if response.is_lasting and len(self._ready) < _MAX_READY:
-                self._ready[request] = response
+            if response.is_reusable and len(self._responses) < _MAX_RESPONSES:
+                self._responses[request] = response
         self.hits[response.kind] += 1
         return response
 
@@ -159,41 +159,43 @@ class ResponseCache:
         if banner is not None:
             self._requested_at[banner] = self._clock()
 
-    def _begin_second(self, common: RawHeaders) -> None:
+    def _expire_responses(self, common_headers: RawHeaders) -> None:
         """Forget whole responses: the headers that they have in common hold the date."""
-        self._common = common
-        self._forget_responses()
+        self._common_headers = common_headers
+        self._clear_responses()
 
-    def _forget_responses(self) -> None:
-        self._ready.clear()
-        self._repeated.clear()
+    def _clear_responses(self) -> None:
+        self._responses.clear()
+        self._raw_requests.clear()
 
-    def _prepare(
+    def _build_response(
         self,
         target: bytes,
         is_head: bool,
-        closing: bool,
+        is_closing: bool,
         accept_encoding: bytes,
         if_none_match: bytes,
     ) -> CachedResponse | None:
         kept = self.get(target)
         if kept is None:
             return None
-        status, headers, body = deliver_raw(
+        status, headers, body = raw_picture_response(
             kept.picture,
             accept_encoding.decode("latin-1"),
             if_none_match.decode("latin-1"),
             seconds_fresh=self.seconds_fresh(kept.fetched_at),
         )
-        if closing:
+        if is_closing:
             headers.append((b"connection", b"close"))
-        payload = to_response(status, [*self._common, *headers], b"" if is_head else body)
+        payload = encode_response(
+            status, [*self._common_headers, *headers], b"" if is_head else body
+        )
         # The next second may begin late, when the event loop is busy.
-        is_good = kept.good_until - self._clock() > _MIN_LASTING
+        is_good = kept.expires_at - self._clock() > _MIN_REMAINING
         return CachedResponse(
             payload,
             kind=_NOT_MODIFIED if status == 304 else _PICTURE,
-            is_lasting=is_good and len(payload) <= _MAX_READY_BYTES,
+            is_reusable=is_good and len(payload) <= _MAX_RESPONSE_BYTES,
         )
 
 

@@ -16,23 +16,28 @@ from starlette.routing import Route
 
 from github_banners import __version__
 from github_banners.api import docs
-from github_banners.api.banners import Banner, Banners
-from github_banners.api.clients import ClientCharge, Shares, client_address
-from github_banners.api.delivery import Picture, deliver, deliver_instead, deliver_numbers
-from github_banners.api.openapi import describe
-from github_banners.api.pngs import Pngs
+from github_banners.api.banners import BannerService, RenderRequest
+from github_banners.api.clients import ClientCharge, RateLimiter, client_address
+from github_banners.api.delivery import (
+    Picture,
+    numbers_response,
+    picture_response,
+    svg_fallback_response,
+)
+from github_banners.api.openapi import build_document
+from github_banners.api.pngs import PngConverter
 from github_banners.api.response_cache import ResponseCache
 from github_banners.drawing import settle
 from github_banners.errors import DatabaseUnavailable, InvalidOption
-from github_banners.look import misspelt_options, parse_login, parse_look, read_query
-from github_banners.serving.answers import JSON, Outgoing, as_json, respond
+from github_banners.look import find_misspelt_options, parse_login, parse_options, parse_query
+from github_banners.serving.answers import JSON, HttpResponse, json_response, to_starlette_response
 from github_banners.settings import Network
-from github_banners.stats.deadline import Deadline, for_picture
+from github_banners.stats.deadline import Deadline, picture_deadline
 from github_banners.stats.freshness import Freshness
 
-_MOST_BODY_BYTES = 64 << 10
-_MOST_DRAINED_BYTES = 16 << 20
-_BODY_SECONDS = 5.0
+_MAX_BODY_BYTES = 64 << 10
+_MAX_DRAINED_BYTES = 16 << 20
+_BODY_TIMEOUT_SECONDS = 5.0
 FORMATS = ("svg", "png", "json")
 _SUFFIXES = {f".{form}": form for form in FORMATS}
 
@@ -41,12 +46,12 @@ _SUFFIXES = {f".{form}": form for form in FORMATS}
 class BannerRoutes:
     """The handlers of pictures and permanent banners, and what they work with."""
 
-    banners: Banners
+    banners: BannerService
     cache: ResponseCache
-    pngs: Pngs
-    shares: Shares
+    png_converter: PngConverter
+    rate_limiter: RateLimiter
     trusted_proxies: tuple[Network, ...]
-    request_seconds: float
+    request_timeout_seconds: float
     base_path: str = ""
 
     def routes(self) -> list[Route]:
@@ -62,8 +67,8 @@ class BannerRoutes:
         query = _query(request)
         request.state.options = query
         login = parse_login(query.get("username"))
-        look = settle(parse_look(query))
-        form = _form(query.get("format", ""))
+        look = settle(parse_options(query))
+        form = _parse_format(query.get("format", ""))
         deadline = self._start_deadline(request, form)
         banner = await self.banners.preview(
             login, look, deadline=deadline, charge=self._charge(request)
@@ -78,11 +83,11 @@ class BannerRoutes:
         stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
         deadline = self._start_deadline(request, form)
         try:
-            banner = await self.banners.permanent(
+            banner = await self.banners.get_by_name(
                 stem, deadline=deadline, charge=self._charge(request)
             )
         except DatabaseUnavailable:
-            drawing = await self.banners.last_drawing(stem, deadline=deadline)
+            drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
             if drawing is None or form == "json":
                 raise
             return await self._respond_stored(request, Picture.svg(drawing), form)
@@ -93,67 +98,82 @@ class BannerRoutes:
         body = await _body(request)
         request.state.options = body
         login = parse_login(body.get("username"))
-        look = settle(parse_look(body))
+        look = settle(parse_options(body))
         deadline = self._start_deadline(request, "json")
-        made = await self.banners.make(login, look, deadline=deadline, charge=self._charge(request))
+        made = await self.banners.create(
+            login, look, deadline=deadline, charge=self._charge(request)
+        )
         url = f"{self.base_path}/banners/{made.name}"
         status, headers = (201, {"location": url}) if made.is_new else (200, {})
-        unknown = misspelt_options(body)
+        unknown = find_misspelt_options(body)
         content = {"url": url, "unknown": unknown} if unknown else {"url": url}
-        return respond(as_json(status, msgspec.json.encode(content), headers))
+        return to_starlette_response(json_response(status, msgspec.json.encode(content), headers))
 
     async def draw_png(
-        self, request: Request, drawing: Picture, *, is_kept: bool = True
+        self, request: Request, drawing: Picture, *, is_cacheable: bool = True
     ) -> Picture | None:
         """Draw a drawing as PNG at the expense of the client; None where it can't be had in time."""
-        deadline = getattr(request.state, "deadline", None) or for_picture()
+        deadline = getattr(request.state, "deadline", None) or picture_deadline()
         charge = self._charge(request)
-        return await self.pngs.draw(drawing, charge=charge, deadline=deadline, is_kept=is_kept)
+        return await self.png_converter.convert(
+            drawing, charge=charge, deadline=deadline, is_cacheable=is_cacheable
+        )
 
     def _charge(self, request: Request) -> ClientCharge:
         """Build the charge of whoever sends this request."""
         peer = request.client.host if request.client is not None else ""
         forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
         address = client_address(peer, forwarded_for, trusted=self.trusted_proxies)
-        return ClientCharge(address, self.shares)
+        return ClientCharge(address, self.rate_limiter)
 
-    def _start_deadline(self, request: Request, form: str) -> Deadline:
+    def _start_deadline(self, request: Request, response_format: str) -> Deadline:
         """Start a request's deadline: short for pictures, the configured one for JSON."""
-        is_json = form == "json"
+        is_json = response_format == "json"
         deadline = (
-            Deadline(self.request_seconds, self.request_seconds) if is_json else for_picture()
+            Deadline(self.request_timeout_seconds, self.request_timeout_seconds)
+            if is_json
+            else picture_deadline()
         )
         request.state.deadline = deadline
         return deadline
 
     async def _respond(
-        self, request: Request, banner: Banner, form: str, *, name: str | None = None
+        self,
+        request: Request,
+        banner: RenderRequest,
+        response_format: str,
+        *,
+        name: str | None = None,
     ) -> Response:
-        if form == "json":
-            is_stale = banner.answer.freshness is not Freshness.FRESH
-            unknown = misspelt_options(getattr(request.state, "options", {}))
-            numbers = deliver_numbers(banner.answer.snapshot, is_stale=is_stale, unknown=unknown)
-            return respond(numbers)
+        if response_format == "json":
+            is_stale = banner.result.freshness is not Freshness.FRESH
+            unknown = find_misspelt_options(getattr(request.state, "options", {}))
+            numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
+            return to_starlette_response(numbers)
         kept = await self.banners.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = kept.picture
-        if form == "png":
-            is_kept = banner.answer.freshness is not Freshness.HARD_STALE
-            picture = await self.draw_png(request, kept.picture, is_kept=is_kept)
-        variant = self.pngs.find if form == "png" else None
+        if response_format == "png":
+            is_kept = banner.result.freshness is not Freshness.HARD_STALE
+            picture = await self.draw_png(request, kept.picture, is_cacheable=is_kept)
+        variant = self.png_converter.get_cached if response_format == "png" else None
         self.cache.put(_target(request), banner.key, banner=name, variant=variant)
         if picture is None:
-            return respond(deliver_instead(kept.picture, request.headers))
+            return to_starlette_response(svg_fallback_response(kept.picture, request.headers))
         seconds_fresh = self.cache.seconds_fresh(kept.fetched_at)
-        return respond(deliver(picture, request.headers, seconds_fresh=seconds_fresh))
+        return to_starlette_response(
+            picture_response(picture, request.headers, seconds_fresh=seconds_fresh)
+        )
 
-    async def _respond_stored(self, request: Request, drawing: Picture, form: str) -> Response:
+    async def _respond_stored(
+        self, request: Request, drawing: Picture, response_format: str
+    ) -> Response:
         """Send what was stored last, in the form that was asked for if that can be had."""
         picture: Picture | None = drawing
-        if form == "png":
+        if response_format == "png":
             picture = await self.draw_png(request, drawing)
         if picture is None:
-            return respond(deliver_instead(drawing, request.headers))
-        return respond(deliver(picture, request.headers, seconds_fresh=0))
+            return to_starlette_response(svg_fallback_response(drawing, request.headers))
+        return to_starlette_response(picture_response(picture, request.headers, seconds_fresh=0))
 
 
 PAGES = ("/", "/docs", "/docs/openapi.json", "/docs/{name}")
@@ -166,20 +186,22 @@ def page_routes(base_path: str = "") -> list[Route]:
     async def index(request: Request) -> Response:
         """Redirect the bare address to the page that explains it."""
         location = f"{base_path}/docs"
-        return respond(Outgoing(307, {"location": location, "cache-control": "no-store"}))
+        return to_starlette_response(
+            HttpResponse(307, {"location": location, "cache-control": "no-store"})
+        )
 
     async def docs_page(request: Request) -> Response:
         """Send the page that shows the API, or a file of it."""
         name = request.path_params.get("name", docs.PAGE)
         try:
-            document = await asyncio.to_thread(docs.read, name, base_path=base_path)
+            document = await asyncio.to_thread(docs.read_document, name, base_path=base_path)
         except KeyError:
             raise HTTPException(404) from None
-        return respond(docs.deliver_document(document, request.headers))
+        return to_starlette_response(docs.document_response(document, request.headers))
 
     async def docs_openapi(request: Request) -> Response:
         """Send the description of the API for programs."""
-        return respond(docs.deliver_document(_openapi(base_path), request.headers))
+        return to_starlette_response(docs.document_response(_openapi(base_path), request.headers))
 
     handlers = (index, docs_page, docs_openapi, docs_page)
     return [Route(path, handler) for path, handler in zip(PAGES, handlers, strict=True)]
@@ -187,7 +209,7 @@ def page_routes(base_path: str = "") -> list[Route]:
 
 @cache
 def _openapi(base_path: str) -> docs.Document:
-    described = describe(formats=FORMATS, version=__version__, base_path=base_path)
+    described = build_document(formats=FORMATS, version=__version__, base_path=base_path)
     return docs.Document(Picture.svg(msgspec.json.encode(described)), JSON)
 
 
@@ -200,34 +222,36 @@ def _target(request: Request) -> bytes:
 
 def _query(request: Request) -> Mapping[str, str]:
     try:
-        return read_query(request.scope["query_string"].decode(errors="replace"))
+        return parse_query(request.scope["query_string"].decode(errors="replace"))
     except ValueError as error:
         raise InvalidOption("query", "", (str(error),)) from None
 
 
-def _form(given: str) -> str:
-    form = given.strip().lower() or FORMATS[0]
+def _parse_format(raw: str) -> str:
+    form = raw.strip().lower() or FORMATS[0]
     if form in FORMATS:
         return form
-    raise InvalidOption("format", given, FORMATS)
+    raise InvalidOption("format", raw, FORMATS)
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
     """Read a JSON object of bounded size in bounded time; more is taken off the wire, unread."""
-    wrong = InvalidOption("body", "", (f"a JSON object of at most {_MOST_BODY_BYTES >> 10} KB",))
+    wrong = InvalidOption("body", "", (f"a JSON object of at most {_MAX_BODY_BYTES >> 10} KB",))
     chunks, size_bytes = [], 0
     try:
         # Connections are few: who does not go on sending must not keep one.
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(_BODY_TIMEOUT_SECONDS):
             async for chunk in request.stream():
                 size_bytes += len(chunk)
-                if size_bytes <= _MOST_BODY_BYTES:
+                if size_bytes <= _MAX_BODY_BYTES:
                     chunks.append(chunk)
-                elif size_bytes > _MOST_DRAINED_BYTES:
+                elif size_bytes > _MAX_DRAINED_BYTES:
                     break
     except TimeoutError:
-        raise InvalidOption("body", "", (f"sent within {_BODY_SECONDS:g} seconds",)) from None
-    if size_bytes > _MOST_BODY_BYTES:
+        raise InvalidOption(
+            "body", "", (f"sent within {_BODY_TIMEOUT_SECONDS:g} seconds",)
+        ) from None
+    if size_bytes > _MAX_BODY_BYTES:
         raise wrong
     try:
         # Some editors put a byte order mark before what they save.
@@ -235,17 +259,23 @@ async def _body(request: Request) -> Mapping[str, Any]:
         wishes = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise wrong from None
-    return {name.lower(): _number(value) for name, value in wishes.items()}
+    return {name.lower(): _int_if_whole(value) for name, value in wishes.items()}
 
 
-def _number(value: Any) -> Any:
+def _int_if_whole(value: Any) -> Any:
     """Read 17.0 as 17: JSON has one kind of number (RFC 8259, 6)."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def name_of(path: str) -> str | None:
+def route_label(path: str) -> str | None:
     """Name a path in the metrics: few names, whatever is asked for."""
-    return path if path in _NAMED else "/banners/{name}" if path.startswith("/banners/") else None
+    return (
+        path
+        if path in _LABELLED_PATHS
+        else "/banners/{name}"
+        if path.startswith("/banners/")
+        else None
+    )
 
 
-_NAMED = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz"}
+_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz"}

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from github_banners.api.app import open_api
-from github_banners.api.neighbours import Neighbours, draw_here, to_update
+from github_banners.api.neighbours import Backends, draw_locally, to_render_job
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
 from github_banners.model import Clock, Snapshot, utc_now
-from github_banners.renderer.updates import handle_update
+from github_banners.renderer.updates import render_and_store
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.settings import Settings
@@ -24,22 +24,22 @@ async def open_all_in_one(
     store = open_store(settings.banners_storage_url or banners_dir.as_uri(), clock=clock)
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
-        await handle_update(to_update(banner, snapshot), draw=draw, store=store.keep)
+        await render_and_store(to_render_job(banner, snapshot), draw=draw, store=store.put_request)
 
     async def stored(name: str) -> bytes | None:
         found = await store.get(name)
         return found.body if found is not None else None
 
-    neighbours = Neighbours(
-        draw=draw_here,
-        keep=store.keep,
-        stored=stored,
+    neighbours = Backends(
+        draw=draw_locally,
+        store=store.put_request,
+        read_stored=stored,
         publish=publish,
         health={"store": lambda: store.is_available},
     )
     try:
         async with open_api(
-            settings, conninfo=conninfo, neighbours=neighbours, metrics=Metrics(), clock=clock
+            settings, conninfo=conninfo, backends=neighbours, metrics=Metrics(), clock=clock
         ) as service:
             yield service
     finally:

@@ -8,23 +8,29 @@ from dataclasses import replace
 from datetime import timedelta
 
 from github_banners.api.app import open_api
-from github_banners.api.neighbours import DRAWERS, Drawer, Neighbours, Publish, to_update
-from github_banners.circuit import Circuit
+from github_banners.api.neighbours import (
+    DRAWERS,
+    Backends,
+    FallbackRenderer,
+    Publish,
+    to_render_job,
+)
+from github_banners.circuit import CircuitBreaker
 from github_banners.database.banners import Banner
-from github_banners.messages.calls import Renderer, Storage, open_http
+from github_banners.messages.calls import RendererClient, StorageClient, open_http
 from github_banners.messages.events import TOPIC
-from github_banners.messages.producer import Producer
+from github_banners.messages.producer import KafkaProducer
 from github_banners.messages.signing import Signer
-from github_banners.messages.tracing import TRACEPARENT, outgoing
-from github_banners.messages.translation import event_of
+from github_banners.messages.tracing import TRACEPARENT, make_traceparent
+from github_banners.messages.translation import to_event
 from github_banners.model import Clock, Snapshot, utc_now
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.service import Service, owning
-from github_banners.settings import Service as Of
+from github_banners.serving.service import Service, background_task
+from github_banners.settings import ServiceName as Of
 from github_banners.settings import Settings
 
-_CALL = timedelta(seconds=5)
-_KNOCK_SECONDS = 5.0
+_CALL_TIMEOUT = timedelta(seconds=5)
+_PROBE_INTERVAL_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -35,15 +41,15 @@ async def open_distributed_api(
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         signer = Signer(settings.signing_keys[0], service=Of.API, clock=clock)
-        http = await stack.enter_async_context(open_http(timeout=_CALL))
-        renderer = Renderer(http, base_url=settings.renderer_base_url or "", signer=signer)
-        storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
-        producer = Producer(settings.kafka_brokers_addrs)
+        http = await stack.enter_async_context(open_http(timeout=_CALL_TIMEOUT))
+        renderer = RendererClient(http, base_url=settings.renderer_base_url or "", signer=signer)
+        storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
+        producer = KafkaProducer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)
-        neighbours = Neighbours(
-            draw=_drawer(renderer, metrics).draw,
-            keep=storage.keep,
-            stored=storage.get,
+        neighbours = Backends(
+            draw=_fallback_renderer(renderer, metrics).draw,
+            store=storage.store,
+            read_stored=storage.get,
             publish=publish_to(producer, clock=clock),
             health={
                 "renderer": lambda: renderer.is_available,
@@ -54,35 +60,37 @@ async def open_distributed_api(
         opened = open_api(
             settings,
             conninfo=settings.conninfo or "",
-            neighbours=neighbours,
+            backends=neighbours,
             metrics=metrics,
             clock=clock,
         )
         service = await stack.enter_async_context(opened)
-        knocking = owning(_knock(renderer, storage), name="neighbours")
+        knocking = background_task(_probe_health(renderer, storage), name="neighbours")
         task = await stack.enter_async_context(knocking)
         yield replace(service, tasks=[*service.tasks, task])
 
 
-def publish_to(producer: Producer, *, clock: Clock) -> Publish:
+def publish_to(producer: KafkaProducer, *, clock: Clock) -> Publish:
     """Return a function that hands a new version on as an event."""
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
-        event = event_of(to_update(banner, snapshot), produced_at=clock())
-        headers = ((TRACEPARENT, outgoing().encode()),)
+        event = to_event(to_render_job(banner, snapshot), produced_at=clock())
+        headers = ((TRACEPARENT, make_traceparent().encode()),)
         await producer.send(TOPIC, key=event.key, value=event.to_json(), headers=headers)
 
     return publish
 
 
-async def _knock(*neighbours: Renderer | Storage) -> None:
+async def _probe_health(*clients: RendererClient | StorageClient) -> None:
     """Find out that a neighbour is back which nobody has a reason to call."""
     while True:
-        await asyncio.sleep(_KNOCK_SECONDS)
-        for neighbour in neighbours:
-            await neighbour.knock()
+        await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
+        for neighbour in clients:
+            await neighbour.check_health()
 
 
-def _drawer(renderer: Renderer, metrics: Metrics) -> Drawer:
-    count = metrics.counter("drawn_total", "Banners drawn, by whom.", by="whom", kinds=DRAWERS)
-    return Drawer(renderer.draw, circuit=Circuit(time.monotonic), count=count)
+def _fallback_renderer(renderer: RendererClient, metrics: Metrics) -> FallbackRenderer:
+    count = metrics.counter(
+        "drawn_total", "Banners drawn, by whom.", labels="whom", label_values=DRAWERS
+    )
+    return FallbackRenderer(renderer.draw, circuit=CircuitBreaker(time.monotonic), count=count)

@@ -12,7 +12,7 @@ import signal
 import sys
 
 from github_banners.cli import letters, services, tools
-from github_banners.cli.base import app, fail_with
+from github_banners.cli.base import app, exit_with_error
 from github_banners.errors import BannersError
 
 __all__ = ["app", "letters", "main", "services", "tools"]
@@ -48,4 +48,4 @@ def _run_command() -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BannersError as error:
-        fail_with(error)
+        exit_with_error(error)

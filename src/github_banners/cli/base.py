@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import msgspec
 import typer
 
-from github_banners.errors import BannersError, InvalidSettings, Misconfigured
-from github_banners.settings import ListenHost, LogLevel, Service, Settings, find_warnings
+from github_banners.errors import BannersError, ConfigurationError, InvalidSettings
+from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
 
 app = typer.Typer(
@@ -30,9 +30,9 @@ app = typer.Typer(
 
 def read_settings(
     *,
-    is_quiet: bool = False,
+    errors_only: bool = False,
     is_worker: bool = False,
-    service: Service = Service.ALL_IN_ONE,
+    service: ServiceName = ServiceName.ALL_IN_ONE,
 ) -> Settings:
     """
     Read the environment and start the logs.
@@ -41,10 +41,10 @@ def read_settings(
     warned already.
     """
     settings = Settings.from_environment(os.environ, service=service)
-    is_silent = is_quiet and not os.environ.get("LOG_LEVEL")
+    is_silent = errors_only and not os.environ.get("LOG_LEVEL")
     level = LogLevel.ERROR if is_silent else settings.log_level
     start_logs(msgspec.structs.replace(settings, log_level=level))
-    if not (is_quiet or is_worker):
+    if not (errors_only or is_worker):
         for warning in find_warnings(os.environ, settings, service=service):
             _warn(warning)
     return settings
@@ -58,40 +58,42 @@ def with_listen_address(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, host=ListenHost(address))
 
 
-def _warn(sentence: str) -> None:
+def _warn(reason: str) -> None:
     import structlog
 
-    structlog.get_logger(__name__).warning("settings.questionable", reason=sentence)
+    structlog.get_logger(__name__).warning("settings.questionable", reason=reason)
 
 
 def start_logs(settings: Settings) -> None:
     """Log as settings say, and none of their secrets."""
     from github_banners.serving.logs import configure_logs
 
-    configure_logs(level=settings.log_level, form=settings.log_format, secrets=settings.secrets)
+    configure_logs(
+        level=settings.log_level, log_format=settings.log_format, secrets=settings.secrets
+    )
 
 
 @contextmanager
-def running_service() -> Iterator[None]:
+def service_process() -> Iterator[None]:
     """Own the terminal, and end in one sentence what our own errors end."""
     from github_banners.serving.event_loop import interrupt, on_first_signal
-    from github_banners.serving.terminal import own_terminal
+    from github_banners.serving.terminal import foreground_process_group
 
     try:
         on_first_signal(interrupt)
-        with own_terminal():
+        with foreground_process_group():
             yield
     except KeyboardInterrupt:
         pass
     except BannersError as error:
-        fail_with(error)
+        exit_with_error(error)
 
 
-def run_service(work: Coroutine[Any, Any, None]) -> None:
+def run_until_signal(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run a service until its end or a signal, which raises KeyboardInterrupt."""
     from github_banners.serving.event_loop import make_event_loop, run
 
-    run(work, loop_factory=make_event_loop)
+    run(coroutine, loop_factory=make_event_loop)
 
 
 def default_data_dir() -> Path:
@@ -102,7 +104,7 @@ def default_data_dir() -> Path:
     try:
         share = Path(base).absolute() if base else Path.home() / ".local" / "share"
     except RuntimeError:
-        raise Misconfigured(
+        raise ConfigurationError(
             "This user has no home directory: set DATA_DIR to a folder that it can write to."
         ) from None
     return share / "github-banners"
@@ -117,7 +119,7 @@ def require_unix() -> None:
     try:
         import fcntl  # noqa: F401
     except ImportError:
-        raise Misconfigured(
+        raise ConfigurationError(
             "This command needs Linux or macOS: on Windows run it in WSL or Docker."
             " `github-banners render` works here."
         ) from None
@@ -128,25 +130,25 @@ def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
     return data_dir / ("demo-files" if demo else "files") / "banners"
 
 
-def sandbox_room() -> ModuleType:
+def import_sandbox() -> ModuleType:
     """Find the stand-in for GitHub, which is an extra."""
     try:
         from github_banners import sandbox as room
     except ModuleNotFoundError as error:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
         ) from error
     return room
 
 
-def fail_with(error: BannersError) -> NoReturn:
+def exit_with_error(error: BannersError) -> NoReturn:
     """End with what an error says, all of its problems if it has several."""
     if isinstance(error, InvalidSettings):
-        fail("These settings can't be used:", *(f"  {problem}" for problem in error.problems))
-    fail(str(error))
+        exit_with("These settings can't be used:", *(f"  {problem}" for problem in error.problems))
+    exit_with(str(error))
 
 
-def fail(*lines: str, code: int = 2) -> NoReturn:
+def exit_with(*lines: str, code: int = 2) -> NoReturn:
     """End with sentences, a line each, and a code."""
     from github_banners.serving.terminal import escape_controls
 

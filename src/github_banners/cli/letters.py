@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from github_banners.cli.base import app, read_settings
-from github_banners.errors import BrokerUnavailable, Misconfigured
+from github_banners.errors import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
     from github_banners.messages.dead_letters import DeadLetter
 
 T = TypeVar("T")
 
-_MOST_SHOWN_CHARACTERS = 60
+_MAX_SHOWN_CHARACTERS = 60
 
 dlq = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +28,7 @@ app.add_typer(dlq, name="dlq", short_help="Show or re-send updates that were giv
 
 
 @dlq.command("list", short_help="Show them.")
-def show(
+def list_(
     *,
     limit: Annotated[
         int, typer.Option(min=1, max=100_000, metavar="NUMBER", help="How many of the newest.")
@@ -37,9 +37,9 @@ def show(
     """Show the newest updates that were given up, oldest first, and whether they were re-sent."""
     from github_banners.messages.dead_letters import list_dead_letters
 
-    letters = _ask(lambda brokers: list_dead_letters(brokers, limit=limit))
+    letters = _with_brokers(lambda brokers: list_dead_letters(brokers, limit=limit))
     for letter in letters:
-        typer.echo(_line(letter))
+        typer.echo(_format(letter))
     typer.echo(f"{len(letters)} shown." if letters else "There is none.", err=True)
 
 
@@ -54,27 +54,29 @@ def replay(
     """Send once more, with their original bytes, those that were not re-sent yet."""
     from github_banners.messages.dead_letters import replay_dead_letters
 
-    done = _ask(lambda brokers: replay_dead_letters(brokers, limit=limit))
+    done = _with_brokers(lambda brokers: replay_dead_letters(brokers, limit=limit))
     typer.echo(f"{done.sent} sent.")
     if done.refused:
         typer.echo(f"{done.refused} are larger than the broker takes, and stay.", err=True)
 
 
-def _ask(question: Callable[[Sequence[str]], Coroutine[Any, Any, T]]) -> T:
+def _with_brokers(operation: Callable[[Sequence[str]], Coroutine[Any, Any, T]]) -> T:
     from github_banners.serving.event_loop import run
 
-    brokers = read_settings(is_quiet=True).kafka_brokers_addrs
+    brokers = read_settings(errors_only=True).kafka_brokers_addrs
     if not brokers:
-        raise Misconfigured("Set KAFKA_BROKERS_ADDRS: the brokers, `host:port`.")
+        raise ConfigurationError("Set KAFKA_BROKERS_ADDRS: the brokers, `host:port`.")
     try:
-        return run(question(brokers))
+        return run(operation(brokers))
     except BrokerUnavailable as error:
-        raise Misconfigured(f"Kafka at {', '.join(brokers)} can't be asked: {error}") from error
+        raise ConfigurationError(
+            f"Kafka at {', '.join(brokers)} can't be asked: {error}"
+        ) from error
 
 
-def _line(letter: "DeadLetter") -> str:
+def _format(letter: "DeadLetter") -> str:
     """Write one down; what a message holds can steer no terminal."""
-    value = ascii(letter.record.value[:_MOST_SHOWN_CHARACTERS])[2:-1]
+    value = ascii(letter.record.value[:_MAX_SHOWN_CHARACTERS])[2:-1]
     state = "re-sent" if letter.is_replayed else "given up"
     told = (letter.failed_at, state, letter.origin, letter.reason, value)
     return "  ".join(ascii(one)[1:-1] if not one.isprintable() else one for one in told)

@@ -15,21 +15,21 @@ from github_banners.cli.base import (
     app,
     default_banners_dir,
     default_data_dir,
+    import_sandbox,
     read_settings,
     require_unix,
-    run_service,
-    running_service,
-    sandbox_room,
+    run_until_signal,
+    service_process,
     with_listen_address,
 )
-from github_banners.cli.welcome import welcome
+from github_banners.cli.welcome import build_startup_message
 from github_banners.errors import (
     BrokerUnavailable,
+    ConfigurationError,
     DatabaseUnavailable,
     InvalidSettings,
-    Misconfigured,
 )
-from github_banners.settings import MAX_PORT, Service, Settings
+from github_banners.settings import MAX_PORT, ServiceName, Settings
 from github_banners.settings.addresses import to_netloc
 
 
@@ -55,22 +55,22 @@ def serve(
     Unless DB_HOST is set it brings a PostgreSQL of its own, whose files lie in DATA_DIR.
     """
     require_unix()
-    from github_banners.launch import Plan
+    from github_banners.launch import WorkerConfig
 
     for name, text in (("HOST", host), ("PORT", port)):
         if text is not None:
             os.environ[name] = text  # the workers read it too
     settings = with_listen_address(read_settings())
-    with running_service(), _claimed_ports(settings, workers=workers) as (listener, metrics):
+    with service_process(), _open_listeners(settings, workers=workers) as (listener, metrics):
         data_dir = settings.data_dir or default_data_dir()
         with _conninfo(settings, data_dir, demo=demo) as conninfo:
             banners_dir = str(default_banners_dir(data_dir, demo=demo))
-            plan = Plan(conninfo, banners_dir)
-            run_service(_serve(settings, plan, listener, metrics, demo=demo, workers=workers))
+            plan = WorkerConfig(conninfo, banners_dir)
+            run_until_signal(_serve(settings, plan, listener, metrics, demo=demo, workers=workers))
 
 
 @contextmanager
-def _claimed_ports(
+def _open_listeners(
     settings: Settings, *, workers: int = 1
 ) -> Iterator[tuple[socket.socket, list[socket.socket]]]:
     """
@@ -112,23 +112,23 @@ def metrics_ports(settings: Settings, *, workers: int) -> range:
 
 async def _serve(
     settings: Settings,
-    plan: Any,
+    config: Any,
     listener: socket.socket,
     metrics: Sequence[socket.socket],
     *,
     demo: bool,
     workers: int,
 ) -> None:
-    from github_banners.launch import launched
+    from github_banners.launch import serve_all_in_one
     from github_banners.serving.server import port_number, wait_for_shutdown
 
-    github = sandbox_room().create_app() if demo else None
-    samples = sandbox_room().SAMPLE_USERS if demo else ()
+    github = import_sandbox().create_app() if demo else None
+    samples = import_sandbox().SAMPLE_USERS if demo else ()
     port = port_number(listener)
-    async with launched(
-        settings, plan, listener, metrics=metrics, workers=workers, github=github
+    async with serve_all_in_one(
+        settings, config, listener, metrics_listeners=metrics, workers=workers, github_app=github
     ) as owned:
-        typer.echo(welcome(settings, port=port, samples=samples))
+        typer.echo(build_startup_message(settings, port=port, samples=samples))
         await wait_for_shutdown(*owned)
         typer.echo("Stopping.", err=True)
 
@@ -144,7 +144,7 @@ def api() -> None:
     require_unix()
     from github_banners.app.distributed import open_distributed_api
 
-    _serve_alone(Service.API, open_distributed_api)
+    _serve_single(ServiceName.API, open_distributed_api)
 
 
 @app.command(short_help="Draw what is new, and have it stored.")
@@ -158,7 +158,7 @@ def renderer() -> None:
     require_unix()
     from github_banners.renderer.app import open_renderer
 
-    _serve_alone(Service.RENDERER, open_renderer)
+    _serve_single(ServiceName.RENDERER, open_renderer)
 
 
 @app.command(short_help="Keep drawn banners.")
@@ -175,35 +175,37 @@ def storage() -> None:
         folder = default_banners_dir(settings.data_dir or default_data_dir())
         return open_storage(settings, default_url=folder.as_uri())
 
-    _serve_alone(Service.STORAGE, opened)
+    _serve_single(ServiceName.STORAGE, opened)
 
 
-def _serve_alone(service: Service, open_it: Callable[[Settings], Any]) -> None:
-    from github_banners.launch import run_alone
+def _serve_single(service: ServiceName, open_service: Callable[[Settings], Any]) -> None:
+    from github_banners.launch import run_single_service
     from github_banners.serving.server import port_number
 
     settings = with_listen_address(read_settings(service=service))
-    with running_service(), _claimed_ports(settings) as (listener, metrics):
+    with service_process(), _open_listeners(settings) as (listener, metrics):
 
         def on_ready() -> None:
             address = to_netloc(settings.host, port_number(listener))
             typer.echo(f"The {service} listens on http://{address}")
 
-        opened = open_it(settings)
-        run_service(
-            run_alone(opened, listener, metrics=next(iter(metrics), None), on_ready=on_ready)
+        opened = open_service(settings)
+        run_until_signal(
+            run_single_service(
+                opened, listener, metrics_listener=next(iter(metrics), None), on_ready=on_ready
+            )
         )
 
 
 @app.command(hidden=True)
 def worker() -> None:
     """Be one process of `serve --workers`; the plan comes on standard input, whose end is ours."""
-    from github_banners.launch import Plan, work
+    from github_banners.launch import WorkerConfig, run_worker
 
     settings = read_settings(is_worker=True)
-    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=Plan)
-    with running_service():
-        run_service(work(settings, plan))
+    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
+    with service_process():
+        run_until_signal(run_worker(settings, plan))
 
 
 @app.command(short_help="Make tables and topics, or bring them up to date.")
@@ -215,16 +217,16 @@ def migrate() -> None:
     start; this is for whoever wants it done before, and for KAFKA_BROKERS_ADDRS.
     """
     # Where services can be reached, it is the first to run, and refuses for all of them.
-    settings = read_settings(service=Service.MIGRATE)
+    settings = read_settings(service=ServiceName.MIGRATE)
     if settings.conninfo is None and not settings.kafka_brokers_addrs:
-        raise Misconfigured(
+        raise ConfigurationError(
             "Set DB_HOST or KAFKA_BROKERS_ADDRS: `serve` migrates its own database by itself."
         )
     if settings.conninfo is not None:
         _migrate_database(settings, settings.conninfo)
         typer.echo("The database is up to date.")
     if settings.kafka_brokers_addrs:
-        made = _make_topics(settings.kafka_brokers_addrs)
+        made = _create_topics(settings.kafka_brokers_addrs)
         typer.echo(f"Topics made: {', '.join(made)}." if made else "The topics are there.")
 
 
@@ -235,19 +237,21 @@ def _migrate_database(settings: Settings, conninfo: str) -> None:
     try:
         run(bring_up_to_date(conninfo))
     except DatabaseUnavailable as error:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"PostgreSQL at {settings.database_address} can't be asked: {error}"
         ) from error
 
 
-def _make_topics(brokers: Sequence[str]) -> list[str]:
+def _create_topics(brokers: Sequence[str]) -> list[str]:
     from github_banners.messages.topics import ensure_topics
     from github_banners.serving.event_loop import run
 
     try:
         return run(ensure_topics(brokers))
     except BrokerUnavailable as error:
-        raise Misconfigured(f"Kafka at {', '.join(brokers)} can't be asked: {error}") from error
+        raise ConfigurationError(
+            f"Kafka at {', '.join(brokers)} can't be asked: {error}"
+        ) from error
 
 
 @contextmanager
@@ -256,8 +260,10 @@ def _conninfo(settings: Settings, data_dir: Path, *, demo: bool) -> Iterator[str
     if settings.conninfo is not None:
         yield settings.conninfo
         return
-    from github_banners.database.embedded import running
+    from github_banners.database.embedded import run_embedded_server
 
     folder = data_dir / ("demo" if demo else "postgresql")
-    with running(folder, report=lambda text: typer.echo(text, err=True)) as conninfo:
+    with run_embedded_server(
+        folder, on_progress=lambda text: typer.echo(text, err=True)
+    ) as conninfo:
         yield conninfo

@@ -13,24 +13,24 @@ from github_banners.cli.base import (
     app,
     default_banners_dir,
     default_data_dir,
-    fail,
+    exit_with,
+    import_sandbox,
     read_settings,
     require_unix,
-    run_service,
-    running_service,
-    sandbox_room,
+    run_until_signal,
+    service_process,
     start_logs,
 )
-from github_banners.cli.wishes import advice, wishes_of, with_wishes
+from github_banners.cli.wishes import add_banner_options, format_input_error, to_raw_options
 from github_banners.errors import InvalidInput, NotFound, Unavailable
-from github_banners.look import Look, parse_login, parse_look
-from github_banners.settings import VARIABLES, ListenHost, Service, Settings, find_warnings
+from github_banners.look import BannerOptions, parse_login, parse_options
+from github_banners.settings import VARIABLES, ListenHost, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc
 from github_banners.settings.environment import SYNONYMS, is_set
 
 
 @app.command(short_help="Draw one banner, without a database.")
-@with_wishes
+@add_banner_options
 def render(
     user: Annotated[str, typer.Argument(metavar="USER", help="A login on GitHub.")],
     *,
@@ -44,7 +44,7 @@ def render(
             help="Write it to a file, once it is drawn; as PNG where its name ends in .png.",
         ),
     ] = None,
-    **wishes: str | list[str] | None,
+    **options: str | list[str] | None,
 ) -> None:
     """
     Draw one banner straight from GitHub, as SVG, to standard output.
@@ -55,36 +55,36 @@ def render(
     """
     from github_banners import sketch
     from github_banners.serving.event_loop import run
-    from github_banners.serving.logs import Redact
+    from github_banners.serving.logs import Redactor
 
-    settings = read_settings(is_quiet=True)
+    settings = read_settings(errors_only=True)
     try:
         login = parse_login(user, field="USER")
-        look = parse_look(wishes_of(wishes))
+        look = parse_options(to_raw_options(options))
     except InvalidInput as error:
-        fail(advice(error))
+        exit_with(format_input_error(error))
     output = None if output == Path("-") else output
     if output is not None:
         sketch.ensure_writable(output)
     try:
         svg = run(_draw(settings, login, look))
     except NotFound:
-        fail(f"GitHub knows no user and no organisation called {login}.", code=1)
+        exit_with(f"GitHub knows no user and no organisation called {login}.", code=1)
     except Unavailable as error:
-        reason = Redact(settings.secrets).clean(error)
-        fail(f"GitHub at {settings.github_api_url} can't be asked now: {reason}", code=1)
+        reason = Redactor(settings.secrets).redact_text(error)
+        exit_with(f"GitHub at {settings.github_api_url} can't be asked now: {reason}", code=1)
     if output is None:
         sys.stdout.buffer.write(svg)
     else:
-        sketch.replace_file(output, sketch.in_form_of(output, svg))
+        sketch.write_atomically(output, sketch.encode_for_path(output, svg))
         typer.echo(f"Wrote {output}.", err=True)
 
 
-async def _draw(settings: Settings, login: str, look: Look) -> bytes:
-    from github_banners.sketch import sketch, telling
+async def _draw(settings: Settings, login: str, look: BannerOptions) -> bytes:
+    from github_banners.sketch import render_banner, show_progress
 
-    async with telling(f"Asking GitHub about {login}", stream=sys.stderr):
-        return await sketch(settings, login, look)
+    async with show_progress(f"Asking GitHub about {login}", stream=sys.stderr):
+        return await render_banner(settings, login, look)
 
 
 @app.command(short_help="Try settings, database and tokens.")
@@ -99,39 +99,39 @@ def check() -> None:
     something does not answer as it should, 2 when settings are wrong.
     """
     require_unix()
-    from github_banners.checkup import check_up
+    from github_banners.checkup import run_checks
     from github_banners.model import utc_now
     from github_banners.serving.event_loop import run
-    from github_banners.serving.logs import Redact
+    from github_banners.serving.logs import Redactor
 
     service = _checked_service()
-    settings = read_settings(is_quiet=True, service=service)
+    settings = read_settings(errors_only=True, service=service)
     warnings = find_warnings(os.environ, settings, service=service)
     address, warning = find_listen_address(settings.host)
     settings = msgspec.structs.replace(settings, host=ListenHost(address))
     names = [*VARIABLES, *SYNONYMS.values()]
     chosen = [name for name in names if is_set(os.environ, name)]
     data_dir = settings.data_dir or default_data_dir()
-    checking = check_up(
+    checking = run_checks(
         settings,
-        chosen=chosen,
+        set_variables=chosen,
         warnings=[*warnings, *([warning] if warning else [])],
         database_dir=data_dir / "postgresql",
         banners_dir=default_banners_dir(data_dir),
         clock=utc_now,
     )
     found = run(checking)
-    typer.echo(Redact(settings.secrets).clean(found.to_text()))
-    sys.exit(0 if found.is_well else 1)
+    typer.echo(Redactor(settings.secrets).redact_text(found.to_text()))
+    sys.exit(0 if found.is_healthy else 1)
 
 
-def _checked_service() -> Service:
+def _checked_service() -> ServiceName:
     """Find out which service the environment is for."""
     if is_set(os.environ, "RENDERER_BASE_URL"):
-        return Service.API
+        return ServiceName.API
     if is_set(os.environ, "KAFKA_BROKERS_ADDRS") and is_set(os.environ, "STORAGE_BASE_URL"):
-        return Service.RENDERER
-    return Service.ALL_IN_ONE
+        return ServiceName.RENDERER
+    return ServiceName.ALL_IN_ONE
 
 
 @app.command(short_help="Be GitHub, with invented users.")
@@ -157,7 +157,7 @@ def sandbox(
             metavar="NAMES", help="What goes wrong, in turn: 502, 503, timeout, drop, html, 401, …"
         ),
     ] = "",
-    share: Annotated[
+    fail_rate: Annotated[
         float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of requests that fail.")
     ] = 1.0,
     token: Annotated[
@@ -167,7 +167,7 @@ def sandbox(
             help="A token and the number of its account, none for a revoked one; may be repeated.",
         ),
     ] = None,
-    budget: Annotated[
+    initial_budget: Annotated[
         int | None, typer.Option(metavar="POINTS", help="What every account has left at first.")
     ] = None,
 ) -> None:
@@ -183,24 +183,24 @@ def sandbox(
     if warning is not None:
         raise typer.BadParameter(f"an address such as 127.0.0.1, not {host!r}", param_hint="--host")
     start_logs(Settings.from_environment(_logging_only()))
-    github = sandbox_room().create_app(
+    github = import_sandbox().create_app(
         seed=seed,
         recordings=recordings,
-        latency_seconds=_seconds(latency, option="--latency"),
-        failures=_failures(fail),
-        failure_share=share,
-        tokens=dict(_token(one) for one in token or []) or None,
-        budget=budget,
+        latency_seconds=_parse_seconds(latency, option="--latency"),
+        failures=_parse_failures(fail),
+        failure_share=fail_rate,
+        tokens=dict(_parse_token(one) for one in token or []) or None,
+        budget=initial_budget,
     )
     listener = open_listener(address, port)
-    with running_service():
-        run_service(_serve_sandbox(github, address, listener))
+    with service_process():
+        run_until_signal(_serve_sandbox(github, address, listener))
 
 
 async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:
-    from github_banners.serving.server import listening, port_number, wait_for_shutdown
+    from github_banners.serving.server import port_number, serve_app, wait_for_shutdown
 
-    async with listening(github, listener) as server:
+    async with serve_app(github, listener) as server:
         typer.echo(f"A GitHub to try things on: http://{to_netloc(host, port_number(listener))}")
         await wait_for_shutdown(server)
 
@@ -209,11 +209,11 @@ def _logging_only() -> dict[str, str]:
     return {name: os.environ.get(name, "") for name in VARIABLES if name.startswith("LOG_")}
 
 
-def _seconds(given: str, *, option: str) -> float:
+def _parse_seconds(text: str, *, option: str) -> float:
     import durationpy
 
     try:
-        seconds: float = durationpy.from_str(given).total_seconds()
+        seconds: float = durationpy.from_str(text).total_seconds()
     except durationpy.DurationError:
         seconds = -1
     if not 0 <= seconds <= 60:
@@ -221,18 +221,18 @@ def _seconds(given: str, *, option: str) -> float:
     return seconds
 
 
-def _failures(given: str) -> list[Any]:
-    Failure = sandbox_room().Failure  # noqa: N806
+def _parse_failures(text: str) -> list[Any]:
+    Failure = import_sandbox().Failure  # noqa: N806
     try:
-        return [Failure(one.strip()) for one in given.split(",") if one.strip()]
+        return [Failure(one.strip()) for one in text.split(",") if one.strip()]
     except ValueError:
         raise typer.BadParameter(
             f"one or more of {', '.join(Failure)}", param_hint="--fail"
         ) from None
 
 
-def _token(given: str) -> tuple[str, int | None]:
-    token, _, account = given.partition("=")
+def _parse_token(text: str) -> tuple[str, int | None]:
+    token, _, account = text.partition("=")
     if token and account.isdecimal():
         return token, int(account)
     if token and not account:

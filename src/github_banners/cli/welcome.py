@@ -6,7 +6,9 @@ from github_banners.settings import Settings
 from github_banners.settings.addresses import to_netloc
 
 
-def welcome(settings: Settings, *, port: int, samples: Sequence[tuple[str, str]] = ()) -> str:
+def build_startup_message(
+    settings: Settings, *, port: int, samples: Sequence[tuple[str, str]] = ()
+) -> str:
     """
     Say where the service is; `port` is the one that it listens on.
 

@@ -13,52 +13,52 @@ import msgspec
 import typer
 
 from github_banners.errors import InvalidInput
-from github_banners.look import LISTS, OPTIONS, Look, allowed_values
+from github_banners.look import LIST_OPTIONS, OPTIONS, BannerOptions, allowed_values
 
-_MOST_LISTED, _FIRST_LISTED = 20, 3
+_MAX_LISTED, _FIRST_LISTED = 20, 3
 
 
-def with_wishes(command: Callable[..., None]) -> Callable[..., None]:
+def add_banner_options(command: Callable[..., None]) -> Callable[..., None]:
     """Put an option for everything that can be wished in the place of a command's `**wishes`."""
     parameters = inspect.signature(command).parameters.values()
     own = [one for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
     wishes = [
-        _option(field.encode_name, spellings=dict.fromkeys((field.encode_name, field.name)))
-        for field in msgspec.structs.fields(Look)
+        _option(field.encode_name, names=dict.fromkeys((field.encode_name, field.name)))
+        for field in msgspec.structs.fields(BannerOptions)
     ]
     command.__signature__ = inspect.Signature([*own, *wishes])  # type: ignore[attr-defined]
     return command
 
 
-def advice(error: InvalidInput) -> str:
+def format_input_error(error: InvalidInput) -> str:
     """Say in one sentence what can't be, and what could; upper-case fields are arguments."""
     name = error.field if error.field.isupper() else _flag(error.field)
-    end = f"; did you mean {error.meant}?" if error.meant else "."
-    return f"{name} can't be {error.value!r}: it takes {_listed(error.allowed)}{end}"
+    end = f"; did you mean {error.suggestion}?" if error.suggestion else "."
+    return f"{name} can't be {error.value!r}: it takes {_enumerate(error.allowed)}{end}"
 
 
-def wishes_of(given: Mapping[str, str | list[str] | None]) -> dict[str, str]:
+def to_raw_options(arguments: Mapping[str, str | list[str] | None]) -> dict[str, str]:
     """Take the options that were given; those that may be repeated as one list."""
     found = {}
-    for name, one in given.items():
+    for name, one in arguments.items():
         if one is not None and one != []:
             found[name] = ",".join(one) if isinstance(one, list) else one
     return found
 
 
-def _option(name: str, *, spellings: Iterable[str]) -> inspect.Parameter:
-    option = typer.Option(*map(_flag, spellings), metavar="VALUE", help=_about(name))
+def _option(name: str, *, names: Iterable[str]) -> inspect.Parameter:
+    option = typer.Option(*map(_flag, names), metavar="VALUE", help=_help_text(name))
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[(list[str] if name in LISTS else str) | None, option],
+        annotation=Annotated[(list[str] if name in LIST_OPTIONS else str) | None, option],
     )
 
 
-def _about(name: str) -> str:
+def _help_text(name: str) -> str:
     """Say what may be wished for; a closed set has words of its own where it is declared."""
-    hint, allowed = OPTIONS[name], _listed(allowed_values(name))
+    hint, allowed = OPTIONS[name], _enumerate(allowed_values(name))
     for kind in (hint, *get_args(hint)):
         if isinstance(kind, type) and issubclass(kind, StrEnum):
             words = (kind.__doc__ or "").strip().removesuffix(".")
@@ -70,8 +70,8 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _listed(words: Sequence[str]) -> str:
-    if len(words) > _MOST_LISTED:
-        rest = len(words) - _FIRST_LISTED
-        words = [*words[:_FIRST_LISTED], f"one of {rest} more that README lists"]
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+def _enumerate(items: Sequence[str]) -> str:
+    if len(items) > _MAX_LISTED:
+        rest = len(items) - _FIRST_LISTED
+        items = [*items[:_FIRST_LISTED], f"one of {rest} more that README lists"]
+    return " or ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

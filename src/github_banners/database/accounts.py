@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 from github_banners.database.connect import Connection
 from github_banners.model import MAX_CLOCK_SKEW
 
-_SAME_WINDOW = timedelta(seconds=60)
-_ON_THE_WAY = timedelta(seconds=10)
-_LONG_ENDED = timedelta(minutes=1)
+_WINDOW_TOLERANCE = timedelta(seconds=60)
+_MAX_IN_FLIGHT = timedelta(seconds=10)
+_EXPIRED_LEASE_GRACE = timedelta(minutes=1)
 # GitHub's are an hour long; what ends later was noted by a wrong clock.
 _MAX_WINDOW = timedelta(hours=2) + MAX_CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BudgetReport:
     """What GitHub has said of a budget: `remaining` points until `reset_at`, said at `observed_at`."""
 
     remaining: int
@@ -34,7 +34,7 @@ async def update_budget(
     resource: str,
     *,
     limit: int,
-    report: Report | None,
+    report: BudgetReport | None,
     unreported: int,
     now: datetime,
 ) -> tuple[int, bool]:
@@ -78,7 +78,7 @@ async def update_budget(
         "reported": report.remaining if report is not None else None,
         "reset_at": report.reset_at if report is not None else None,
         "unreported": unreported,
-        "same": _SAME_WINDOW,
+        "same": _WINDOW_TOLERANCE,
         "now": now,
         "latest": now + _MAX_WINDOW,
     }
@@ -87,7 +87,7 @@ async def update_budget(
     return remaining, is_known
 
 
-async def delete_ended_leases(
+async def delete_expired_leases(
     conn: Connection, account: str, resource: str, *, observed_at: datetime | None, now: datetime
 ) -> None:
     """
@@ -101,8 +101,8 @@ async def delete_ended_leases(
         where account = %s and starts_with(resource, %s)
             and (reset_at < greatest(%s, %s) or reset_at > %s)
     """
-    seen = observed_at - _ON_THE_WAY if observed_at is not None else None
-    values = [account, f"{resource}/", seen, now - _LONG_ENDED, now + _MAX_WINDOW]
+    seen = observed_at - _MAX_IN_FLIGHT if observed_at is not None else None
+    values = [account, f"{resource}/", seen, now - _EXPIRED_LEASE_GRACE, now + _MAX_WINDOW]
     await conn.execute(query, values)
 
 
@@ -137,7 +137,7 @@ async def upsert_lease(
     *,
     process: str,
     points: int,
-    until: datetime,
+    expires_at: datetime,
     now: datetime,
 ) -> None:
     """Let a process hold so many points until a time."""
@@ -148,5 +148,5 @@ async def upsert_lease(
             remaining = excluded.remaining, points_limit = excluded.points_limit,
             reset_at = excluded.reset_at, updated_at = excluded.updated_at
     """
-    values = [account, f"{resource}/{process}", points, points, until, now]
+    values = [account, f"{resource}/{process}", points, points, expires_at, now]
     await conn.execute(query, values)

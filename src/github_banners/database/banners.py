@@ -17,8 +17,8 @@ from github_banners.database import users
 from github_banners.database.session import Connection
 from github_banners.database.versions import latest_version
 from github_banners.errors import TooManyBanners
-from github_banners.look import Look, canonical
-from github_banners.model import MAX_CLOCK_SKEW, Snapshot, microseconds
+from github_banners.look import BannerOptions, to_canonical_json
+from github_banners.model import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
 
 COLUMNS = SQL(
     "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"
@@ -27,7 +27,7 @@ COLUMNS = SQL(
 )
 """What `banner_of` reads, in its order."""
 
-_WIDTH = 11
+_COLUMN_COUNT = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Banner:
     id: int
     owner_id: int
     name: str
-    look: Look
+    look: BannerOptions
     version: int
     published_version: int
     storage_path: str
@@ -52,17 +52,19 @@ class Banner:
     last_requested_at: datetime
 
 
-def banner_of(row: Sequence[Any]) -> Banner:
+def banner_from_row(row: Sequence[Any]) -> Banner:
     """Read a banner out of a row of COLUMNS."""
     banner_id, owner_id, name, look, *rest = row
-    return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=Look), *rest)
+    return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=BannerOptions), *rest)
 
 
-def banner_with_snapshot_of(
+def banner_with_snapshot_from_row(
     row: Sequence[Any], *, now: datetime | None = None
 ) -> tuple[Banner, Snapshot]:
     """Read a row of COLUMNS and then `users.COLUMNS`."""
-    return banner_of(row[:_WIDTH]), users.snapshot_of(row[_WIDTH:], now=now)
+    return banner_from_row(row[:_COLUMN_COUNT]), users.snapshot_from_row(
+        row[_COLUMN_COUNT:], now=now
+    )
 
 
 async def select_banner_with_snapshot(
@@ -74,16 +76,16 @@ async def select_banner_with_snapshot(
         " where banners.name = %s and banners.is_active"
     ).format(COLUMNS, users.COLUMNS)
     row = await (await conn.execute(query, [name.lower()])).fetchone()
-    return banner_with_snapshot_of(row, now=now) if row else None
+    return banner_with_snapshot_from_row(row, now=now) if row else None
 
 
 async def insert_banner(
     conn: Connection,
     *,
     owner_id: int,
-    look: Look,
+    look: BannerOptions,
     names: Sequence[str],
-    at: datetime,
+    now: datetime,
     max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     """
@@ -97,7 +99,7 @@ async def insert_banner(
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
     # The owner's row holds back other inserts, and a save that would raise the versions just now.
-    version = await _start_refreshing(conn, owner_id, at)
+    version = await _mark_due(conn, owner_id, now)
     if found := await _select_by_look(conn, owner_id, look):
         return found, False
     # Exact, since the owner is locked.
@@ -108,7 +110,7 @@ async def insert_banner(
         raise TooManyBanners
     for name in names:
         banner = await _insert(
-            conn, owner_id=owner_id, look=look, name=name.lower(), version=version, at=at
+            conn, owner_id=owner_id, look=look, name=name.lower(), version=version, now=now
         )
         if banner is not None:
             return banner, True
@@ -155,23 +157,23 @@ async def touch_banners(
     return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
 
 
-async def _select_by_look(conn: Connection, owner_id: int, look: Look) -> Banner | None:
+async def _select_by_look(conn: Connection, owner_id: int, look: BannerOptions) -> Banner | None:
     query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
     row = await (await conn.execute(query, [owner_id, _digest(look)])).fetchone()
-    return banner_of(row) if row else None
+    return banner_from_row(row) if row else None
 
 
-async def _start_refreshing(conn: Connection, owner_id: int, at: datetime) -> int:
+async def _mark_due(conn: Connection, owner_id: int, now: datetime) -> int:
     query = "update users set due_at = coalesce(due_at, %s) where id = %s returning version"
-    row = await (await conn.execute(query, [at, owner_id])).fetchone()
+    row = await (await conn.execute(query, [now, owner_id])).fetchone()
     if row is None:
         raise LookupError(f"no owner {owner_id} is kept")
     version = int(row[0])
-    return version if version <= latest_version(at) else 0
+    return version if version <= latest_version(now) else 0
 
 
 async def _insert(
-    conn: Connection, *, owner_id: int, look: Look, name: str, version: int, at: datetime
+    conn: Connection, *, owner_id: int, look: BannerOptions, name: str, version: int, now: datetime
 ) -> Banner | None:
     """Insert a banner; None if the name belongs to another one."""
     query = SQL("""
@@ -188,15 +190,15 @@ async def _insert(
     values = {
         "owner_id": owner_id,
         "name": name,
-        "look": canonical(look).decode(),
+        "look": to_canonical_json(look).decode(),
         "digest": _digest(look),
         # Not below what a store may have kept from before this database was restored.
-        "version": max(version, microseconds(at)),
-        "at": at,
+        "version": max(version, to_epoch_microseconds(now)),
+        "at": now,
     }
     row = await (await conn.execute(query, values)).fetchone()
-    return banner_of(row) if row else None
+    return banner_from_row(row) if row else None
 
 
-def _digest(look: Look) -> bytes:
-    return hashlib.sha256(canonical(look)).digest()
+def _digest(look: BannerOptions) -> bytes:
+    return hashlib.sha256(to_canonical_json(look)).digest()

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from github_banners.database.connect import Database, is_lost
+from github_banners.database.connect import Database, is_connection_loss
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
 
@@ -40,7 +40,7 @@ async def save_separately(
         except DatabaseUnavailable as error:
             refusals += len(part) == 1
             # A missing table or right is not the fault of one record.
-            if is_lost(error.__cause__) or refusals == _MAX_REFUSALS:
+            if is_connection_loss(error.__cause__) or refusals == _MAX_REFUSALS:
                 raise
             failure: Exception = error
         except Exception as error:  # noqa: BLE001 - whatever a record can do wrong

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 from psycopg.sql import SQL, Identifier
 
-from github_banners.database.connect import PASSING_ERRORS, Database, error_text
+from github_banners.database.connect import TRANSIENT_ERRORS, Database, error_text
 from github_banners.database.session import Connection, connect
 from github_banners.database.users import CHANGED_CHANNEL
 from github_banners.errors import DatabaseUnavailable
@@ -24,26 +24,26 @@ from github_banners.log_throttle import LogThrottle
 
 _log = structlog.get_logger(__name__)
 
-_CONNECTION_ERRORS: tuple[type[Exception], ...] = (*PASSING_ERRORS, DatabaseUnavailable)
+_CONNECTION_ERRORS: tuple[type[Exception], ...] = (*TRANSIENT_ERRORS, DatabaseUnavailable)
 _PROBE_SECONDS = 1.0
 _PROBE_TIMEOUT_SECONDS = 1.0
 _MAX_PAUSE_SECONDS = 30.0
 
 
-class Listener(Protocol):
+class Invalidatable(Protocol):
     """Who is told: ids of changed owners, None for all; `is_heard` while notifications arrive."""
 
-    is_heard: bool
+    is_listening: bool
 
-    def note_change(self, owner_ids: Collection[int] | None) -> None:
+    def invalidate(self, owner_ids: Collection[int] | None) -> None:
         """Hear of a change."""
 
 
-class _NotHeard(Exception):
+class _ProbeLost(Exception):
     """A notification of our own did not arrive."""
 
 
-class Changes:
+class ChangeListener:
     """
     Tells `trust` who has changed, and whether that can be heard at all.
 
@@ -56,14 +56,14 @@ class Changes:
         conninfo: str,
         *,
         database: Database,
-        trust: Listener,
-        wake: Callable[[], None] = lambda: None,
+        invalidations: Invalidatable,
+        on_change: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._conninfo = conninfo
         self._database = database
-        self._trust = trust
-        self._wake = wake
+        self._invalidations = invalidations
+        self._on_change = on_change
         self._sleep = sleep
         self._throttle = LogThrottle(time.monotonic)
         self._probe_channel = f"banners_probe_{secrets.token_hex(8)}"
@@ -71,29 +71,29 @@ class Changes:
 
     async def run(self) -> None:
         """Listen for ever; a lost connection is opened again, and all counts as changed then."""
-        self._trust.is_heard = False
+        self._invalidations.is_listening = False
         pause_seconds = _PROBE_SECONDS
         while True:
             was_heard = False
             try:
                 await self._listen()
-            except* _NotHeard:
-                was_heard = self._trust.is_heard
-                self._log_unheard(was_heard=was_heard)
+            except* _ProbeLost:
+                was_heard = self._invalidations.is_listening
+                self._log_not_listening(was_listening=was_heard)
             except* _CONNECTION_ERRORS as errors:
-                was_heard = self._trust.is_heard
+                was_heard = self._invalidations.is_listening
                 if was_heard:
                     _log.warning("changes.line_lost", reason=error_text(errors.exceptions[0]))
             finally:
-                self._trust.is_heard = False
+                self._invalidations.is_listening = False
             # Where a pooler is in between it stays there.
             pause_seconds = (
                 _PROBE_SECONDS if was_heard else min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
             )
             await self._sleep(pause_seconds)
 
-    def _log_unheard(self, *, was_heard: bool) -> None:
-        if was_heard:
+    def _log_not_listening(self, *, was_listening: bool) -> None:
+        if was_listening:
             _log.warning("changes.line_lost", reason="a notification did not arrive")
         elif self._throttle.allows("unheard"):
             _log.warning(
@@ -119,8 +119,8 @@ class Changes:
             if notice.channel == self._probe_channel:
                 self._probe_arrived.set()
             else:
-                self._trust.note_change(_parse_ids(notice.payload))
-                self._wake()
+                self._invalidations.invalidate(_parse_ids(notice.payload))
+                self._on_change()
 
     async def _probe(self) -> None:
         """
@@ -132,7 +132,7 @@ class Changes:
         while True:
             self._probe_arrived.clear()
             send = partial(_notify, channel=self._probe_channel)
-            await self._database.ask(send, within_seconds=_PROBE_TIMEOUT_SECONDS)
+            await self._database.run_within(send, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
             arriving = asyncio.create_task(self._probe_arrived.wait(), name="await notification")
             try:
                 # In steps, so that a pause of this process is not taken for silence.
@@ -141,10 +141,10 @@ class Changes:
             finally:
                 arriving.cancel()
             if not self._probe_arrived.is_set():
-                raise _NotHeard
-            if not self._trust.is_heard:
-                self._trust.note_change(None)
-                self._trust.is_heard = True
+                raise _ProbeLost
+            if not self._invalidations.is_listening:
+                self._invalidations.invalidate(None)
+                self._invalidations.is_listening = True
             await self._sleep(_PROBE_SECONDS)
 
 

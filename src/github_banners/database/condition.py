@@ -8,22 +8,22 @@ from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
 
-from github_banners.database.embedded import _check_version, _explained, _status
-from github_banners.database.embedded_files import _package_folder
+from github_banners.database.embedded import check_data_version, folder_errors, read_postmaster_pid
+from github_banners.database.embedded_files import find_package_dir
 
 _SOCKET_DIR_LINE = 4
 
 
-def find_embedded(data_dir: Path) -> str | None:
+def find_embedded_conninfo(data_dir: Path) -> str | None:
     """
     Say how the embedded server of a folder is reached while it runs; None where it does not.
 
     :raises Misconfigured: it could not be started: not installed, or the folder is not ours
     """
-    _package_folder()
-    with _explained(data_dir):
-        _check_version(data_dir)
-        status = _status(data_dir)
+    find_package_dir()
+    with folder_errors(data_dir):
+        check_data_version(data_dir)
+        status = read_postmaster_pid(data_dir)
     if len(status) <= _SOCKET_DIR_LINE:
         return None
     folder = status[_SOCKET_DIR_LINE]

@@ -18,13 +18,20 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from github_banners.circuit import Circuit
+from github_banners.circuit import CircuitBreaker
 from github_banners.database import session
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
 
-__all__ = ["Connection", "Database", "error_text", "is_database_error", "is_lost", "unavailable"]
+__all__ = [
+    "Connection",
+    "Database",
+    "error_text",
+    "is_connection_loss",
+    "is_database_error",
+    "unavailable",
+]
 
 T = TypeVar("T")
 
@@ -32,7 +39,7 @@ _log = structlog.get_logger(__name__)
 
 # The server is there and can't do it now, or can't be reached. What is wrong with our SQL or our
 # data (other ProgrammingErrors, IntegrityError, DataError, NotSupportedError) stays loud.
-PASSING_ERRORS: tuple[type[Exception], ...] = (
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     # Tables or rights are missing: until somebody brings them.
@@ -49,20 +56,20 @@ PASSING_ERRORS: tuple[type[Exception], ...] = (
 
 # Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that mean a lost server;
 # with any other code it has answered.
-_LOST_STATES = ("08", "57P01", "57P02", "57P03")
+_CONNECTION_LOSS_SQLSTATES = ("08", "57P01", "57P02", "57P03")
 
-_FIRST_CONNECTION_SECONDS = 1.0
-_POOL_WAIT_SECONDS = 3.0
+_FIRST_CONNECTION_TIMEOUT_SECONDS = 1.0
+_POOL_TIMEOUT_SECONDS = 3.0
 # The pool doubles its pauses between attempts; giving up early and being asked anew keeps them
 # near a second, so that a server that comes back after an hour is found as fast as after a blink.
-_RECONNECT_SECONDS = 2.0
-_CLOSE_SECONDS = 1.0
+_RECONNECT_TIMEOUT_SECONDS = 2.0
+_CLOSE_TIMEOUT_SECONDS = 1.0
 _CANCEL_ATTEMPTS = 5
 _WAIT_STEPS = 5
 
 
 @contextmanager
-def unavailable() -> Iterator[None]:
+def mapping_driver_errors() -> Iterator[None]:
     """
     Turn a driver's passing errors into ours.
 
@@ -70,7 +77,7 @@ def unavailable() -> Iterator[None]:
     """
     try:
         yield
-    except PASSING_ERRORS as exc:
+    except TRANSIENT_ERRORS as exc:
         raise DatabaseUnavailable(error_text(exc)) from exc
 
 
@@ -94,26 +101,26 @@ class Database:
         max_connections: int = 8,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._circuit = Circuit(clock)
+        self._circuit = CircuitBreaker(clock)
         self._log_throttle = LogThrottle(clock)
         self._connect_error: str | None = None
         self._schema: str | None = None
-        self._errands: set[asyncio.Task[Any]] = set()
-        self._abandoned: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._timed_out: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._connections: WeakSet[Connection] = WeakSet()
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo,
             open=False,
             min_size=1,
             max_size=max_connections,
-            timeout=_POOL_WAIT_SECONDS,
-            reconnect_timeout=_RECONNECT_SECONDS,
+            timeout=_POOL_TIMEOUT_SECONDS,
+            reconnect_timeout=_RECONNECT_TIMEOUT_SECONDS,
             connection_class=self._recording_connection(),
             kwargs={
                 "autocommit": True,
                 **session.connection_arguments(conninfo, application_name="github-banners"),
             },
-            configure=self._remember,
+            configure=self._track,
             check=AsyncConnectionPool.check_connection,
             name="database",
         )
@@ -123,7 +130,7 @@ class Database:
             await self._pool.open()
             # Not the pool's wait(): it closes the pool for good where no server is there.
             with suppress(DatabaseUnavailable):
-                await self.ask(_knock, within_seconds=_FIRST_CONNECTION_SECONDS)
+                await self.run_within(_ping, timeout_seconds=_FIRST_CONNECTION_TIMEOUT_SECONDS)
         except BaseException:
             # The workers of an open pool ignore cancellation, and the event loop waits for them.
             await self._close(grace_seconds=0)
@@ -136,26 +143,28 @@ class Database:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._close(grace_seconds=_CLOSE_SECONDS)
+        await self._close(grace_seconds=_CLOSE_TIMEOUT_SECONDS)
 
     async def _close(self, *, grace_seconds: float) -> None:
-        await self._settle(grace_seconds)
+        await self._drain(grace_seconds)
         # A cancelled psycopg call waits up to 10 s for a frozen server, unless its line is cut.
         for conn in self._connections:
             conn.pgconn.finish()
         for _ in range(_CANCEL_ATTEMPTS):
             # Python 3.11's wait_for, which psycopg waits with, can lose a cancellation.
-            for errand in self._errands:
+            for errand in self._jobs:
                 errand.cancel()
-            await self._settle(_CLOSE_SECONDS / _CANCEL_ATTEMPTS)
-        await self._pool.close(timeout=_CLOSE_SECONDS)
+            await self._drain(_CLOSE_TIMEOUT_SECONDS / _CANCEL_ATTEMPTS)
+        await self._pool.close(timeout=_CLOSE_TIMEOUT_SECONDS)
 
     @property
     def is_available(self) -> bool:
         """Say whether the last call reached the server, for readiness."""
         return not self._circuit.is_open
 
-    async def ask(self, work: Callable[[Connection], Awaitable[T]], *, within_seconds: float) -> T:
+    async def run_within(
+        self, work: Callable[[Connection], Awaitable[T]], *, timeout_seconds: float
+    ) -> T:
         """
         Do a request's work in one transaction, and wait for it so long and no longer.
 
@@ -165,20 +174,20 @@ class Database:
 
         :raises DatabaseUnavailable: no server, no answer in time, an error, or the last calls failed
         """
-        if within_seconds <= 0 or not self._circuit.admit():
+        if timeout_seconds <= 0 or not self._circuit.allow_request():
             raise DatabaseUnavailable
         errand = asyncio.create_task(self._run(work), name="database-errand")
-        self._errands.add(errand)
-        errand.add_done_callback(self._dismiss)
+        self._jobs.add(errand)
+        errand.add_done_callback(self._on_done)
         try:
-            await _wait_in_steps(errand, within_seconds)
+            await _wait_in_steps(errand, timeout_seconds)
         finally:
             if not errand.done():
-                self._abandoned.add(errand)
+                self._timed_out.add(errand)
         if not errand.done():
-            reason = self._connect_error or f"no answer within {within_seconds:g} s"
-            raise self._note_loss(DatabaseUnavailable(reason))
-        with self._watched():
+            reason = self._connect_error or f"no answer within {timeout_seconds:g} s"
+            raise self._record_failure(DatabaseUnavailable(reason))
+        with self._tracking_availability():
             try:
                 return errand.result()
             except psycopg.Error as exc:
@@ -192,19 +201,19 @@ class Database:
 
         :raises DatabaseUnavailable: no server, or it was lost on the way
         """
-        with self._watched():
+        with self._tracking_availability():
             async with self._pool.connection() as conn, self._transaction(conn):
                 yield conn
 
     async def _run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         async with self._pool.connection() as conn:
-            if asyncio.current_task() in self._abandoned:
+            if asyncio.current_task() in self._timed_out:
                 raise DatabaseUnavailable
             try:
                 async with self._transaction(conn):
                     return await work(conn)
             finally:
-                if asyncio.current_task() in self._abandoned:
+                if asyncio.current_task() in self._timed_out:
                     await conn.close()
 
     @asynccontextmanager
@@ -215,24 +224,24 @@ class Database:
             yield
 
     @contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _tracking_availability(self) -> Iterator[None]:
         try:
-            with unavailable():
+            with mapping_driver_errors():
                 yield
         except DatabaseUnavailable as exc:
-            if not is_lost(exc.__cause__):
+            if not is_connection_loss(exc.__cause__):
                 self._log_refusal(exc)
                 raise
             if isinstance(exc.__cause__, PoolTimeout) and self._connect_error is not None:
                 exc = DatabaseUnavailable(self._connect_error)
-            raise self._note_loss(exc) from exc.__cause__
-        if self._circuit.succeed():
+            raise self._record_failure(exc) from exc.__cause__
+        if self._circuit.record_success():
             _log.info("database.back")
 
-    def _note_loss(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
+    def _record_failure(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
         reason = str(error)
         is_unexplained = self._log_throttle.allows(("away", reason))
-        if self._circuit.fail():
+        if self._circuit.record_failure():
             _log.warning("database.away", reason=reason)
         elif is_unexplained:
             # It is down for another reason than the one that was logged.
@@ -262,22 +271,22 @@ class Database:
 
         return RecordingConnection
 
-    def _dismiss(self, errand: asyncio.Task[Any]) -> None:
-        self._errands.discard(errand)
-        exc = None if errand.cancelled() else errand.exception()
-        is_expected = isinstance(exc, (DatabaseUnavailable, *PASSING_ERRORS))
-        if exc is not None and errand in self._abandoned and not is_expected:
+    def _on_done(self, job: asyncio.Task[Any]) -> None:
+        self._jobs.discard(job)
+        exc = None if job.cancelled() else job.exception()
+        is_expected = isinstance(exc, (DatabaseUnavailable, *TRANSIENT_ERRORS))
+        if exc is not None and job in self._timed_out and not is_expected:
             _log.warning("late_database_work_failed", exc_info=exc)
 
-    async def _remember(self, conn: Connection) -> None:
+    async def _track(self, conn: Connection) -> None:
         self._connections.add(conn)
 
-    async def _settle(self, seconds: float) -> None:
-        if self._errands:
-            await asyncio.wait(self._errands, timeout=seconds)
+    async def _drain(self, timeout_seconds: float) -> None:
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=timeout_seconds)
 
 
-async def _wait_in_steps(task: asyncio.Task[Any], seconds: float) -> None:
+async def _wait_in_steps(task: asyncio.Task[Any], timeout_seconds: float) -> None:
     """
     Wait for a task, in steps, so that a pause of this process is not taken for a silent server.
 
@@ -285,12 +294,12 @@ async def _wait_in_steps(task: asyncio.Task[Any], seconds: float) -> None:
     """
     for _ in range(_WAIT_STEPS):
         # Not timeout() or wait_for(): they would wait for the cancelled call.
-        done, _ = await asyncio.wait({task}, timeout=seconds / _WAIT_STEPS)
+        done, _ = await asyncio.wait({task}, timeout=timeout_seconds / _WAIT_STEPS)
         if done:
             return
 
 
-async def _knock(conn: Connection) -> None:
+async def _ping(conn: Connection) -> None:
     """Do nothing in a transaction."""
 
 
@@ -299,9 +308,9 @@ def is_database_error(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error)
 
 
-def is_lost(cause: BaseException | None) -> bool:
+def is_connection_loss(cause: BaseException | None) -> bool:
     """Tell a server that can't be reached from one that has answered with an error."""
-    if isinstance(cause, psycopg.Error) and not isinstance(cause, PASSING_ERRORS):
+    if isinstance(cause, psycopg.Error) and not isinstance(cause, TRANSIENT_ERRORS):
         return False
     state = getattr(cause, "sqlstate", None)
-    return state is None or state.startswith(_LOST_STATES)
+    return state is None or state.startswith(_CONNECTION_LOSS_SQLSTATES)

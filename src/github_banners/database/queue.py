@@ -23,13 +23,13 @@ from github_banners.model import MAX_CLOCK_SKEW, Owner, Snapshot
 
 _log = structlog.get_logger(__name__)
 
-_LEASE = timedelta(minutes=2)
+_REFRESH_LEASE = timedelta(minutes=2)
 # A question takes REQUEST_TIMEOUT at most.
-_QUESTION_LEASE = timedelta(seconds=15)
+_FETCH_LEASE = timedelta(seconds=15)
 _PUBLISH_LEASE = timedelta(seconds=15)
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
-_MAX_TIER = 168
+_MAX_INTERVAL_FACTOR = 168
 
 MAX_RETRY_DELAY = timedelta(hours=1)
 """How far ahead an owner that failed is put at most."""
@@ -80,7 +80,7 @@ async def lease_due_users(
     *,
     now: datetime,
     limit: int = 20,
-    lease: timedelta = _LEASE,
+    lease: timedelta = _REFRESH_LEASE,
     interval: timedelta = _HOUR,
 ) -> list[Owner]:
     """
@@ -113,7 +113,7 @@ async def lease_due_users(
     parameters = {
         "now": now,
         "latest": latest_time(now),
-        "last_turn": latest_time(now) + max(_MAX_TIER * interval, _WEEK),
+        "last_turn": latest_time(now) + max(_MAX_INTERVAL_FACTOR * interval, _WEEK),
         "lease": lease,
         "limit": limit,
     }
@@ -126,9 +126,9 @@ async def lease_user(
     conn: Connection,
     owner_id: int,
     *,
-    asked_at: datetime,
+    requested_at: datetime,
     now: datetime,
-    lease: timedelta = _QUESTION_LEASE,
+    lease: timedelta = _FETCH_LEASE,
 ) -> bool:
     """
     Take one owner's turn for somebody who waits, with a banner or without.
@@ -136,16 +136,16 @@ async def lease_user(
     False if the turn is taken, if GitHub was asked after `asked_at`, or if the owner is not kept. It
     comes back after `lease`, unless the owner is saved, found gone or released.
     """
-    leased = await lease_users(conn, {owner_id: asked_at}, now=now, lease=lease)
+    leased = await lease_users(conn, {owner_id: requested_at}, now=now, lease=lease)
     return owner_id in leased
 
 
 async def lease_users(
     conn: Connection,
-    asked_at: Mapping[int, datetime],
+    requested_at: Mapping[int, datetime],
     *,
     now: datetime,
-    lease: timedelta = _QUESTION_LEASE,
+    lease: timedelta = _FETCH_LEASE,
 ) -> set[int]:
     """Take the turns of several owners as `lease_user` does; returns the ids of those taken."""
     query = """
@@ -164,8 +164,8 @@ async def lease_users(
         returning users.id
     """
     values = {
-        "ids": list(asked_at),
-        "times": list(asked_at.values()),
+        "ids": list(requested_at),
+        "times": list(requested_at.values()),
         "now": now,
         "latest": latest_time(now),
         "lease": lease,
@@ -258,13 +258,13 @@ async def lease_unpublished_banners(
     ).format(banners.COLUMNS, users.COLUMNS)
     cursor = await conn.execute(query, [ids])
     rows = await cursor.fetchall()
-    return [banner for row in rows if (banner := _readable(row, now=now)) is not None]
+    return [banner for row in rows if (banner := _parse_or_skip(row, now=now)) is not None]
 
 
-def _readable(row: Sequence[Any], *, now: datetime) -> tuple[Banner, Snapshot] | None:
+def _parse_or_skip(row: Sequence[Any], *, now: datetime) -> tuple[Banner, Snapshot] | None:
     """Read a banner, but for one of a newer version's look: it keeps its lease."""
     try:
-        return banners.banner_with_snapshot_of(row, now=now)
+        return banners.banner_with_snapshot_from_row(row, now=now)
     except msgspec.DecodeError as error:
         _log.error("queue.unreadable", banner=row[0], reason=str(error))
         return None

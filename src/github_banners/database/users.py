@@ -18,23 +18,23 @@ from github_banners.database.session import Connection
 from github_banners.database.versions import (
     latest_time,
     latest_version,
-    mend_banner_versions,
     raise_banner_versions,
+    repair_banner_versions,
 )
 from github_banners.model import (
     Owner,
-    Portfolio,
+    OwnerRepositories,
     Repository,
     Snapshot,
     Stats,
-    microseconds,
-    without_wrong_times,
+    to_epoch_microseconds,
+    without_implausible_times,
 )
 
 CHANGED_CHANNEL = "users_changed"
 """Where every committed change of numbers is told: user ids with commas between them, or `*`."""
 
-_NAMED_CHANGES_AT_MOST = 100
+_MAX_NOTIFIED_IDS = 100
 
 COLUMNS = SQL(
     "users.id, users.node_id, users.login, users.display_name, users.total_repos,"
@@ -81,13 +81,13 @@ _UPSERT_USERS = """
 """
 
 
-def snapshot_of(row: Sequence[Any], *, now: datetime | None = None) -> Snapshot:
+def snapshot_from_row(row: Sequence[Any], *, now: datetime | None = None) -> Snapshot:
     """Read a snapshot out of a row of COLUMNS; a time or version from a wrong clock is unknown."""
     owner_id, node_id, login, display_name, *numbers, fetched_at, version, is_gone = row
     snapshot = Snapshot(
         Owner(owner_id, login, node_id, display_name), Stats(*numbers), fetched_at, version, is_gone
     )
-    return snapshot if now is None else without_wrong_times(snapshot, now=now)
+    return snapshot if now is None else without_implausible_times(snapshot, now=now)
 
 
 async def select_snapshot(
@@ -99,7 +99,7 @@ async def select_snapshot(
     )
     cursor = await conn.execute(query.format(COLUMNS), [login.lower()])
     row = await cursor.fetchone()
-    return snapshot_of(row, now=now) if row else None
+    return snapshot_from_row(row, now=now) if row else None
 
 
 async def select_snapshot_by_id(
@@ -116,12 +116,12 @@ async def select_snapshots(
     """Find owners by GitHub's numbers, in their order; unknown ones are left out."""
     query = SQL("select {} from users where id = any(%s) order by id").format(COLUMNS)
     cursor = await conn.execute(query, [list(owner_ids)])
-    return [snapshot_of(row, now=now) for row in await cursor.fetchall()]
+    return [snapshot_from_row(row, now=now) for row in await cursor.fetchall()]
 
 
-async def upsert_portfolios(
+async def upsert_owners(
     conn: Connection,
-    portfolios: Sequence[tuple[Portfolio, Stats]],
+    owners: Sequence[tuple[OwnerRepositories, Stats]],
     *,
     now: datetime | None = None,
 ) -> list[Snapshot]:
@@ -133,58 +133,60 @@ async def upsert_portfolios(
     changes only with numbers, login or display name; then `CHANGED_CHANNEL` is notified at commit.
     A deleted owner is back. Login and repositories are written only where they differ.
     """
-    if not portfolios:
+    if not owners:
         return []
-    answers = _latest_per_owner(portfolios)
+    answers = _latest_per_owner(owners)
     ids = [answer.owner_id for answer in answers]
     before = await _lock_users(conn, answers)
     after = await _upsert_users(conn, answers, now=now)
     differing = [
-        answer for answer in answers if before.get(answer.owner_id, _NEW).digest != answer.digest
+        answer
+        for answer in answers
+        if before.get(answer.owner_id, _NOT_STORED).digest != answer.digest
     ]
     if differing:
-        await _upsert_logins(conn, [answer.portfolio for answer in differing], now=now)
-        saved = [answer.portfolio for answer in differing if answer.owner_id in after]
+        await _upsert_logins(conn, [answer.owner_repositories for answer in differing], now=now)
+        saved = [answer.owner_repositories for answer in differing if answer.owner_id in after]
         await _replace_repositories(conn, saved)
     changed = [
         owner_id
         for owner_id, version in sorted(after.items())
-        if version != before.get(owner_id, _NEW).version
+        if version != before.get(owner_id, _NOT_STORED).version
     ]
     if changed:
         await raise_banner_versions(conn, changed, now=now)
         await _notify(conn, changed)
     if now is not None:
-        await mend_banner_versions(conn, list(after), now=now)
+        await repair_banner_versions(conn, list(after), now=now)
     return await select_snapshots(conn, ids)
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _FetchedOwner:
     """An answer of GitHub, and the digest of what it makes of rows besides that in `users`."""
 
-    portfolio: Portfolio
+    owner_repositories: OwnerRepositories
     stats: Stats
     digest: bytes
 
     @property
     def owner_id(self) -> int:
-        return self.portfolio.owner.id
+        return self.owner_repositories.owner.id
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _StoredUser:
     """What `users` has of an owner; no digest where the name has another holder."""
 
     version: int
     digest: bytes | None
 
 
-_NEW = _Row(0, None)
+_NOT_STORED = _StoredUser(0, None)
 
 
-async def mark_gone(
-    conn: Connection, owner_id: int, *, asked_at: datetime, now: datetime | None = None
+async def mark_user_deleted(
+    conn: Connection, owner_id: int, *, requested_at: datetime, now: datetime | None = None
 ) -> None:
     """
     Note that GitHub no longer knows an owner: all is kept, and it is asked again in a week.
@@ -201,7 +203,7 @@ async def mark_gone(
     """
     parameters = {
         "owner_id": owner_id,
-        "asked_at": asked_at,
+        "asked_at": requested_at,
         "latest": latest_time(now),
     }
     cursor = await conn.execute(query, parameters)
@@ -210,27 +212,31 @@ async def mark_gone(
 
 
 def _latest_per_owner(
-    portfolios: Iterable[tuple[Portfolio, Stats]],
-) -> list[_Answer]:
+    owners: Iterable[tuple[OwnerRepositories, Stats]],
+) -> list[_FetchedOwner]:
     """Keep each owner's latest answer, in the order of ids: the order of all row locks."""
-    by_age = sorted(portfolios, key=lambda answer: answer[0].fetched_at)
+    by_age = sorted(owners, key=lambda answer: answer[0].fetched_at)
     latest = {portfolio.owner.id: (portfolio, stats) for portfolio, stats in by_age}
     return [
-        _Answer(portfolio, stats, _content_digest(portfolio))
+        _FetchedOwner(portfolio, stats, _content_digest(portfolio))
         for _, (portfolio, stats) in sorted(latest.items())
     ]
 
 
-def _content_digest(portfolio: Portfolio) -> bytes:
+def _content_digest(owner_repositories: OwnerRepositories) -> bytes:
     rows = [
-        _repository_row(portfolio.owner.id, repository)
-        for repository in sorted(portfolio.repositories, key=lambda repository: repository.id)
+        _repository_row(owner_repositories.owner.id, repository)
+        for repository in sorted(
+            owner_repositories.repositories, key=lambda repository: repository.id
+        )
     ]
-    content = msgspec.json.encode([_clean(portfolio.owner.login), rows])
+    content = msgspec.json.encode([_strip_unstorable(owner_repositories.owner.login), rows])
     return hashlib.blake2b(content, digest_size=8).digest()
 
 
-async def _lock_users(conn: Connection, answers: Sequence[_Answer]) -> dict[int, _Row]:
+async def _lock_users(
+    conn: Connection, fetched_owners: Sequence[_FetchedOwner]
+) -> dict[int, _StoredUser]:
     query = """
         select users.id, users.version,
             case when logins.owner_id = users.id then users.content_digest end
@@ -239,25 +245,28 @@ async def _lock_users(conn: Connection, answers: Sequence[_Answer]) -> dict[int,
         left join logins on logins.login = fresh.login
         order by users.id for no key update of users
     """
-    logins = [_clean(answer.portfolio.owner.login.lower()) for answer in answers]
-    cursor = await conn.execute(query, [[answer.owner_id for answer in answers], logins])
-    return {owner_id: _Row(*row) for owner_id, *row in await cursor.fetchall()}
+    logins = [
+        _strip_unstorable(answer.owner_repositories.owner.login.lower())
+        for answer in fetched_owners
+    ]
+    cursor = await conn.execute(query, [[answer.owner_id for answer in fetched_owners], logins])
+    return {owner_id: _StoredUser(*row) for owner_id, *row in await cursor.fetchall()}
 
 
 async def _upsert_users(
-    conn: Connection, answers: Sequence[_Answer], *, now: datetime | None
+    conn: Connection, fetched_owners: Sequence[_FetchedOwner], *, now: datetime | None
 ) -> dict[int, int]:
     """Save what is not late; return the new versions of those saved."""
-    columns = _columns((_user_row(answer) for answer in answers), width=13)
+    columns = _to_columns((_user_row(answer) for answer in fetched_owners), column_count=13)
     parameters = [*columns, latest_version(now), latest_time(now)]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
 
 async def _upsert_logins(
-    conn: Connection, portfolios: list[Portfolio], *, now: datetime | None
+    conn: Connection, owners: list[OwnerRepositories], *, now: datetime | None
 ) -> None:
     """Point names to their holders; whoever was seen under one later has it."""
-    by_age = sorted(portfolios, key=lambda portfolio: portfolio.fetched_at)
+    by_age = sorted(owners, key=lambda portfolio: portfolio.fetched_at)
     holders = {
         portfolio.owner.login.lower(): (portfolio.owner.id, portfolio.fetched_at)
         for portfolio in by_age
@@ -278,8 +287,8 @@ async def _upsert_logins(
         where kept.owner_id <> excluded.owner_id and kept.held_since <= excluded.held_since
             or kept.held_since > %(latest)s
     """
-    rows = ((_clean(login), *holder) for login, holder in holders.items())
-    logins, owner_ids, times = _columns(rows, width=3)
+    rows = ((_strip_unstorable(login), *holder) for login, holder in holders.items())
+    logins, owner_ids, times = _to_columns(rows, column_count=3)
     parameters = {
         "logins": logins,
         "owner_ids": owner_ids,
@@ -289,21 +298,21 @@ async def _upsert_logins(
     await conn.execute(query, parameters)
 
 
-async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -> None:
+async def _replace_repositories(conn: Connection, owners: list[OwnerRepositories]) -> None:
     """Make the repositories what the answers say, touching no row that is right already."""
     rows = {
         (portfolio.owner.id, repository.id): _repository_row(portfolio.owner.id, repository)
-        for portfolio in portfolios
+        for portfolio in owners
         for repository in portfolio.repositories
     }
-    columns = _columns((rows[key] for key in sorted(rows)), width=7)
+    columns = _to_columns((rows[key] for key in sorted(rows)), column_count=7)
     remove = """
         delete from repositories where owner_id = any(%s) and not exists (
             select from unnest(%s::bigint[], %s::bigint[]) as fresh (owner_id, id)
             where fresh.owner_id = repositories.owner_id and fresh.id = repositories.id
         )
     """
-    owner_ids = [portfolio.owner.id for portfolio in portfolios]
+    owner_ids = [portfolio.owner.id for portfolio in owners]
     await conn.execute(remove, [owner_ids, *columns[:2]])
     upsert = """
         insert into repositories (owner_id, id, name, stars, forks, is_fork, language)
@@ -324,19 +333,23 @@ async def _replace_repositories(conn: Connection, portfolios: list[Portfolio]) -
 
 
 async def _notify(conn: Connection, owner_ids: list[int]) -> None:
-    is_short = len(owner_ids) <= _NAMED_CHANGES_AT_MOST
+    is_short = len(owner_ids) <= _MAX_NOTIFIED_IDS
     payload = ",".join(map(str, owner_ids)) if is_short else "*"
     await conn.execute("select pg_notify(%s, %s)", [CHANGED_CHANNEL, payload])
 
 
-def _user_row(answer: _Answer) -> tuple[Any, ...]:
-    owner, fetched_at, stats = answer.portfolio.owner, answer.portfolio.fetched_at, answer.stats
-    languages = {_clean(name): number for name, number in stats.languages.items()}
+def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
+    owner, fetched_at, stats = (
+        fetched_owner.owner_repositories.owner,
+        fetched_owner.owner_repositories.fetched_at,
+        fetched_owner.stats,
+    )
+    languages = {_strip_unstorable(name): number for name, number in stats.languages.items()}
     return (
         owner.id,
-        _clean(owner.node_id),
-        _clean(owner.login),
-        _clean(owner.display_name),
+        _strip_unstorable(owner.node_id),
+        _strip_unstorable(owner.login),
+        _strip_unstorable(owner.display_name),
         stats.total_repos,
         stats.original_repos,
         stats.forked_repos,
@@ -344,8 +357,8 @@ def _user_row(answer: _Answer) -> tuple[Any, ...]:
         stats.total_forks,
         msgspec.json.encode(languages).decode(),
         fetched_at,
-        microseconds(fetched_at),
-        answer.digest,
+        to_epoch_microseconds(fetched_at),
+        fetched_owner.digest,
     )
 
 
@@ -353,21 +366,21 @@ def _repository_row(owner_id: int, repository: Repository) -> tuple[Any, ...]:
     return (
         owner_id,
         repository.id,
-        _clean(repository.name),
+        _strip_unstorable(repository.name),
         repository.stars,
         repository.forks,
         repository.is_fork,
-        _clean(repository.language),
+        _strip_unstorable(repository.language),
     )
 
 
-def _columns(rows: Iterable[tuple[Any, ...]], *, width: int) -> list[list[Any]]:
+def _to_columns(rows: Iterable[tuple[Any, ...]], *, column_count: int) -> list[list[Any]]:
     """Turn rows into the arrays that `unnest` takes; no rows are so many empty arrays."""
     columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]
+    return columns or [[] for _ in range(column_count)]
 
 
-def _clean(text: str | None) -> str | None:
+def _strip_unstorable(text: str | None) -> str | None:
     """Take out what PostgreSQL's text can't hold: NUL, and halves of surrogate pairs."""
     if not text or text.isascii():
         return text.replace("\0", "") if text else text

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from github_banners.database.session import Connection
-from github_banners.model import MAX_CLOCK_SKEW, microseconds
+from github_banners.model import MAX_CLOCK_SKEW, to_epoch_microseconds
 
 MAX_RAISED_BANNERS = 1000
 """Of one owner in one transaction, which locks them all."""
@@ -25,7 +25,7 @@ def latest_time(now: datetime | None) -> datetime:
 
 def latest_version(now: datetime | None) -> int:
     """Return the version above which only a wrong clock can have made one; None believes any."""
-    return microseconds(latest_time(now)) if now is not None else 2**63 - 1
+    return to_epoch_microseconds(latest_time(now)) if now is not None else 2**63 - 1
 
 
 async def raise_banner_versions(
@@ -79,7 +79,7 @@ async def raise_banner_versions(
     return len(rows)
 
 
-async def mend_banner_versions(
+async def repair_banner_versions(
     conn: Connection, owner_ids: Sequence[int], *, now: datetime
 ) -> None:
     """Replace versions that a wrong clock has made, and hand those banners on again."""
@@ -101,7 +101,7 @@ async def mend_banner_versions(
     parameters = {
         "ids": sorted(owner_ids),
         "latest": latest_version(now),
-        "now": microseconds(now),
+        "now": to_epoch_microseconds(now),
     }
     await conn.execute(query, parameters)
 

@@ -17,15 +17,15 @@ from github_banners.drawing.printing import print_svg
 from github_banners.drawing.settling import settled
 from github_banners.drawing.states import explanation
 from github_banners.errors import BannersError
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.model import Snapshot
 
 __all__ = ["draw", "explain", "settle"]
 
-_PLAIN = Look()
+_PLAIN = BannerOptions()
 
 
-def draw(snapshot: Snapshot, look: Look, *, as_of: date | None = None) -> bytes:
+def draw(snapshot: Snapshot, look: BannerOptions, *, as_of: date | None = None) -> bytes:
     """
     Draw a banner as UTF-8 SVG.
 
@@ -35,13 +35,13 @@ def draw(snapshot: Snapshot, look: Look, *, as_of: date | None = None) -> bytes:
     return print_svg(layout.template, layout.arrange(snapshot, look, as_of))
 
 
-def settle(look: Look) -> Look:
+def settle(look: BannerOptions) -> BannerOptions:
     """Drop from a look what its layout and its theme do anyway: the picture stays, to the byte."""
     layout = LAYOUTS[look.layout]
     return settled(look, radius=layout.ground.radius, langs_count=layout.keeps[look.shape])
 
 
-def explain(error: BannersError, *, look: Look = _PLAIN, host: str = "") -> bytes:
+def explain(error: BannersError, *, look: BannerOptions = _PLAIN, host: str = "") -> bytes:
     """
     Draw why there is no banner, in the size of the banner that was asked for.
 

@@ -14,14 +14,14 @@ from github_banners.drawing.figures import digits
 from github_banners.drawing.languages import Share
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.themes import Palette, Scheme
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 
 _GLOW_MAX_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52
 _LEFT_TO_RIGHT, _RIGHT_TO_LEFT = "\u2066", "\u2067"
 
 
-def is_mirrored(shown: str, look: Look) -> bool:
+def is_mirrored(shown: str, look: BannerOptions) -> bool:
     """Tell whether a picture starts on the right: by its locale, or by the name that it shows."""
     return is_right_to_left(look.locale) or runs_from_right(shown)
 
@@ -65,7 +65,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 def frame(
     ground: Ground,
-    look: Look,
+    look: BannerOptions,
     scheme: Scheme,
     *,
     shares: Sequence[Share] = (),
@@ -88,5 +88,5 @@ def frame(
     )
 
 
-def _isolate(look: Look) -> str:
+def _isolate(look: BannerOptions) -> str:
     return _RIGHT_TO_LEFT if is_right_to_left(look.locale) else _LEFT_TO_RIGHT

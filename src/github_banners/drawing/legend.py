@@ -17,7 +17,7 @@ from github_banners.drawing.locales import SPOKEN_LANGUAGES, percent, words
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme
-from github_banners.look import Field, Look
+from github_banners.look import BannerOptions, HideableField
 from github_banners.model import Stats
 
 RING_KEEPS = 5
@@ -53,17 +53,17 @@ class Legend(msgspec.Struct, frozen=True, gc=False):
     items: Sequence[Item]
 
 
-def listed(stats: Stats, look: Look, scheme: Scheme) -> Ranking:
+def listed(stats: Stats, look: BannerOptions, scheme: Scheme) -> Ranking:
     """Order the languages that a look wishes to see."""
     return ranked(
-        {} if Field.LANGUAGES in look.hide else stats.languages,
+        {} if HideableField.LANGUAGES in look.hide else stats.languages,
         scheme=scheme,
         other=words(look.locale).labels.other,
         without=look.hide_langs,
     )
 
 
-def on_ring(ranking: Ranking, look: Look) -> Sequence[Share]:
+def on_ring(ranking: Ranking, look: BannerOptions) -> Sequence[Share]:
     """Choose what the ring shows: what a smaller one would lose is in Other."""
     return ranking.top(min(look.langs_count or RING_KEEPS, RING_KEEPS))
 

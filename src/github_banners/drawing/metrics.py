@@ -13,14 +13,14 @@ from github_banners.drawing.locales import Kind as Noun
 from github_banners.drawing.locales import counted as counted_exactly
 from github_banners.drawing.locales import counted_short, grouped, short, words
 from github_banners.drawing.text import Fitted, fit, width
-from github_banners.look import Field, Look, NumberFormat
+from github_banners.look import BannerOptions, HideableField, NumberFormat
 from github_banners.model import Stats
 
 
 class Kind(msgspec.Struct, frozen=True, gc=False):
     """What is counted; `icon` names it to `templates/icon.svg`, `short` is its shortest noun."""
 
-    field: Field
+    field: HideableField
     icon: str
     short: Noun
 
@@ -67,15 +67,15 @@ class Metrics(msgspec.Struct, frozen=True, gc=False):
 
 
 KINDS = (
-    Kind(Field.STARS, "s", Noun.STARS),
-    Kind(Field.FORKS, "f", Noun.FORKS),
-    Kind(Field.REPOSITORIES, "p", Noun.REPOS),
+    Kind(HideableField.STARS, "s", Noun.STARS),
+    Kind(HideableField.FORKS, "f", Noun.FORKS),
+    Kind(HideableField.REPOSITORIES, "p", Noun.REPOS),
 )
 
 _LABEL_SIZES, _BEFORE_LABEL = (13, 12, 11), 21
 
 
-def counted(stats: Stats, look: Look, rooms: tuple[int, ...]) -> list[Counted]:
+def counted(stats: Stats, look: BannerOptions, rooms: tuple[int, ...]) -> list[Counted]:
     """Choose the numbers to show; `rooms` are the widths for stars, forks and repositories."""
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
     locale, is_long = look.locale, look.number_format is NumberFormat.LONG
@@ -127,7 +127,7 @@ def value_of(text: str) -> Value:
     return Value(text, width(text, 1, bold=True))
 
 
-def counting(kind: Noun, number: int, look: Look) -> str:
+def counting(kind: Noun, number: int, look: BannerOptions) -> str:
     """Write a number with what there are so many of: 57 forked."""
     say = counted_exactly if look.number_format is NumberFormat.LONG else counted_short
     return say(kind, number, look.locale)

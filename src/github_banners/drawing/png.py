@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from github_banners.drawing.cleaning import graphemes
-from github_banners.errors import Undrawable
+from github_banners.errors import RenderingFailed
 
 SCALE = 2
 STAND_IN = "\u25a1"
@@ -54,7 +54,7 @@ def to_png(svg: bytes) -> bytes:
             sans_serif_family=_FAMILY,
         )
     except ValueError as error:
-        raise Undrawable(str(error)) from error
+        raise RenderingFailed(str(error)) from error
 
 
 def spell(text: str) -> str:
@@ -71,10 +71,10 @@ def is_covered(character: str) -> bool:
 def _check(svg: bytes) -> None:
     found = _ROOT.match(svg)
     if found is None or len(svg) > _MOST_BYTES or _FOREIGN.search(svg):
-        raise Undrawable("This is no drawing of ours.")
+        raise RenderingFailed("This is no drawing of ours.")
     width, height = map(int, found.groups())
     if not (0 < width <= _MOST_WIDTH and 0 < height <= _MOST_HEIGHT):
-        raise Undrawable(f"A picture of {width} x {height} is too large.")
+        raise RenderingFailed(f"A picture of {width} x {height} is too large.")
 
 
 def _covered(svg: str) -> str:

@@ -8,10 +8,10 @@ drops itself.
 from msgspec.structs import replace
 
 from github_banners.drawing.themes import COLOURS, PALETTES
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 
 
-def settled(look: Look, *, radius: int, langs_count: int) -> Look:
+def settled(look: BannerOptions, *, radius: int, langs_count: int) -> BannerOptions:
     """Leave to the layout, whose own these two are, and to the theme what they would do."""
     usual: dict[str, object] = {"radius": radius, "langs_count": langs_count}
     palettes = [PALETTES[name] for name in look.theme.palettes]

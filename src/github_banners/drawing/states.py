@@ -24,13 +24,13 @@ from github_banners.drawing.text import Fitted, fit, fit_between, width
 from github_banners.drawing.themes import scheme
 from github_banners.errors import (
     BannersError,
+    ExplanationKind,
+    FirstFetchPending,
     InvalidInput,
     NotFound,
-    State,
-    StillCounting,
     TooManyRequests,
 )
-from github_banners.look import Look, allowed_values
+from github_banners.look import BannerOptions, allowed_values
 
 _GROUP_HEIGHT = 220
 _ROOM = 372
@@ -108,18 +108,20 @@ _SLIDERS = Sign(
 _QUARTER = Sign("M0-17A17 17 0 0 1 17 0", is_on_ring=True)
 
 _SIGNS = {
-    State.UNKNOWN_USER: _QUESTION,
-    State.UNKNOWN_BANNER: _QUESTION,
-    State.GITHUB_UNAVAILABLE: _PULSE,
-    State.NUMBERS_UNAVAILABLE: _PULSE,
-    State.TOO_MANY_REQUESTS: _HAND,
-    State.BUSY: _HAND,
-    State.INVALID_OPTION: _SLIDERS,
-    State.COUNTING: _QUARTER,
+    ExplanationKind.UNKNOWN_USER: _QUESTION,
+    ExplanationKind.UNKNOWN_BANNER: _QUESTION,
+    ExplanationKind.GITHUB_UNAVAILABLE: _PULSE,
+    ExplanationKind.NUMBERS_UNAVAILABLE: _PULSE,
+    ExplanationKind.TOO_MANY_REQUESTS: _HAND,
+    ExplanationKind.BUSY: _HAND,
+    ExplanationKind.INVALID_OPTION: _SLIDERS,
+    ExplanationKind.COUNTING: _QUARTER,
 }
 
 
-def explanation(error: BannersError, look: Look, *, host: str, ground: Ground) -> Explanation:
+def explanation(
+    error: BannersError, look: BannerOptions, *, host: str, ground: Ground
+) -> Explanation:
     """Put an error into words, on the ground of the banner that was asked for."""
     told = _told(error, clean(host), look.locale)
     before, foreign_text, after = told.headline
@@ -127,8 +129,8 @@ def explanation(error: BannersError, look: Look, *, host: str, ground: Ground) -
     return Explanation(
         frame=frame(ground, look, scheme(look), is_mirrored=turned),
         title=f"{before}{isolate(foreign_text)}{after}",
-        desc=error.sentence,
-        sign=_SIGNS[error.state],
+        desc=error.public_message,
+        sign=_SIGNS[error.explanation_kind],
         setting=(_strip if ground.height < _LEAST_HEIGHT else _group)(told, ground),
     )
 
@@ -178,11 +180,11 @@ def _told(error: BannersError, host: str, locale: str) -> _Told:
     said = words(locale).explanations
     if isinstance(error, InvalidInput) and error.field != "query":
         return _told_of_input(error, said, host, locale)
-    saying = said.states[error.state]
-    name = clean(error.name) if isinstance(error, NotFound | StillCounting) else ""
+    saying = said.states[error.explanation_kind]
+    name = clean(error.name) if isinstance(error, NotFound | FirstFetchPending) else ""
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = wait(seconds, locale)
-    is_nowhere = error.state is State.UNKNOWN_BANNER and not host
+    is_nowhere = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
     return _Told(
         headline=_filled(saying.headline, name, locale),
         what=saying.what,
@@ -224,7 +226,7 @@ def _advice(
 ) -> tuple[str, str, str]:
     """Offer the nearest value, else say what may stand there or where that is listed."""
     field = clean(error.field)
-    if (meant := error.meant) is not None:
+    if (meant := error.suggestion) is not None:
         wish = foreign(f"{field}={clean(meant)}", locale)
         offer = _filled(said.advice.meant, "", locale, wish=wish)
         # Half of an address would be copied as if it were one.

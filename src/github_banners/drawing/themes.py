@@ -10,7 +10,7 @@ from operator import attrgetter
 import msgspec
 
 from github_banners.drawing.colours import is_dark, readable_on_all, six_digits
-from github_banners.look import Look, Theme
+from github_banners.look import BannerOptions, Theme
 
 
 class Palette(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +111,7 @@ COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "
 """The options that set a colour of the palette, in its order."""
 
 
-def scheme(look: Look) -> Scheme:
+def scheme(look: BannerOptions) -> Scheme:
     """Find the colours of a look: its theme's, with the look's own over them."""
     return _scheme(look.theme, _own_colours(look))
 

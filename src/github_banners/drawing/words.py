@@ -9,7 +9,7 @@ import msgspec
 from github_banners.drawing.cleaning import clean, isolate
 from github_banners.drawing.locales import words
 from github_banners.drawing.text import width
-from github_banners.look import Field, Look
+from github_banners.look import BannerOptions, HideableField
 from github_banners.model import Owner, Stats
 
 
@@ -21,13 +21,13 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     byline: str
 
 
-def person(owner: Owner, look: Look) -> Person:
+def person(owner: Owner, look: BannerOptions) -> Person:
     """Choose the names: the wished title or the display name over the login, else the login."""
     login = clean(owner.login)
     name = (look.title and clean(look.title)) or clean(owner.display_name or "")
     if not name or name == login or not width(name, 1):
         return Person(login, login, byline="")
-    return Person(name, login, byline="" if Field.LOGIN in look.hide else f"@{login}")
+    return Person(name, login, byline="" if HideableField.LOGIN in look.hide else f"@{login}")
 
 
 def heading(whose: Person) -> str:
@@ -36,9 +36,9 @@ def heading(whose: Person) -> str:
     return whose.login if is_alone else f"{isolate(whose.name)} (@{whose.login})"
 
 
-def note(stats: Stats, look: Look) -> str:
+def note(stats: Stats, look: BannerOptions) -> str:
     """Say why there are no languages; empty where there are some, or none are wanted."""
-    if Field.LANGUAGES in look.hide or stats.original_repos or stats.languages:
+    if HideableField.LANGUAGES in look.hide or stats.original_repos or stats.languages:
         return ""
     said = words(look.locale).notes
     if stats.total_repos:

@@ -21,29 +21,29 @@ import structlog
 from github_banners.errors import BannersError, GitHubUnavailable
 from github_banners.github import graphql
 from github_banners.github.accounts import Priority
-from github_banners.github.client import GitHub, ensure_owner, has_fallen
-from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, Reply, Resource
+from github_banners.github.client import GitHubClient, ensure_owner, has_fallen
+from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, GitHubResponse, Resource
 from github_banners.github.rest import PAGE_SIZE
-from github_banners.github.sender import Refused
+from github_banners.github.sender import RequestFailed
 from github_banners.log_throttle import LogThrottle
-from github_banners.model import Clock, Owner, Portfolio, Stats
+from github_banners.model import Clock, Owner, OwnerRepositories, Stats
 
 _log = structlog.get_logger(__name__)
 
-_HALVE = {FailureKind.TOO_HEAVY, FailureKind.TOO_LARGE, FailureKind.UNREADABLE}
+_SPLIT_ON = {FailureKind.TOO_HEAVY, FailureKind.TOO_LARGE, FailureKind.UNREADABLE}
 # GraphQL alone may be down. Where an account is limited or refused REST would not be let in either,
 # and what is left of its budget is for those who wait.
 _GRAPHQL_IS_DOWN = {FailureKind.SERVER, FailureKind.FORBIDDEN, FailureKind.UNREACHABLE}
 # So many in a row that can't be asked alone: it is not them.
-_ENOUGH_FAILURES = 3
-_WALK_TIMEOUT_SECONDS = 60.0
+_MAX_CONSECUTIVE_FAILURES = 3
+_PAGES_TIMEOUT_SECONDS = 60.0
 
 
-class Batch:
+class BatchFetcher:
     """Asks about owners seen before, on what `priority` leaves of the budgets."""
 
     def __init__(
-        self, github: GitHub, *, clock: Clock, priority: Priority = Priority.BACKGROUND
+        self, github: GitHubClient, *, clock: Clock, priority: Priority = Priority.BACKGROUND
     ) -> None:
         self._github = github
         self._sender = github.sender
@@ -53,53 +53,55 @@ class Batch:
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
+    ) -> list[OwnerRepositories | BannersError]:
         """
         Ask about owners; each gets an answer or its own error, in their order.
 
         Numbers that fall far below the `previous` ones, by owner's id, are confirmed over REST.
         """
         previous = previous or {}
-        if self._sender.room(Resource.GRAPHQL, priority=self._priority) <= 0:
+        if self._sender.remaining(Resource.GRAPHQL, priority=self._priority) <= 0:
             if self._sender.has_token():
                 return [GitHubUnavailable("the rest of the hour is for those who wait")] * len(
                     owners
                 )
-            return await self._one_by_one(owners, previous)
+            return await self._fetch_individually(owners, previous)
         named = [owner for owner in owners if owner.node_id]
-        found = dict(zip(named, await self._ask(named, previous) if named else [], strict=True))
+        found = dict(
+            zip(named, await self._fetch_batch(named, previous) if named else [], strict=True)
+        )
         unnamed = [owner for owner in owners if owner not in found]
-        found |= zip(unnamed, await self._one_by_one(unnamed, previous), strict=True)
+        found |= zip(unnamed, await self._fetch_individually(unnamed, previous), strict=True)
         return [found[owner] for owner in owners]
 
-    async def _ask(
-        self, owners: Sequence[Owner], previous: Mapping[int, Stats], *, may_halve: bool = True
-    ) -> list[Portfolio | BannersError]:
+    async def _fetch_batch(
+        self, owners: Sequence[Owner], previous: Mapping[int, Stats], *, may_split: bool = True
+    ) -> list[OwnerRepositories | BannersError]:
         asked_at = self._clock()
-        question = graphql.ask_by_id([owner.node_id or "" for owner in owners])
-        read = partial(_read_all, number=len(owners), now=asked_at)
+        question = graphql.build_id_query([owner.node_id or "" for owner in owners])
+        read = partial(_parse_all, number=len(owners), now=asked_at)
         try:
-            answers = await self._sender.ask(
-                self._sender.query(question.to_json()), read, priority=self._priority
+            answers = await self._sender.send_with_failover(
+                self._sender.graphql_request(question.to_json()), read, priority=self._priority
             )
-        except Refused as refused:
+        except RequestFailed as refused:
             failure = refused.failure
             if self._throttle.allows(failure.kind):
                 _log.warning("github.batch_refused", owners=len(owners), reason=str(refused))
-            if may_halve and failure.kind in _HALVE:
-                return await self._ask_smaller(owners, previous, failure)
+            if may_split and failure.kind in _SPLIT_ON:
+                return await self._fetch_halves(owners, previous, failure)
             if failure.kind in _GRAPHQL_IS_DOWN:
                 failures = dict.fromkeys([owner.id for owner in owners], failure)
-                return await self._one_by_one(owners, previous, failures)
-            return [refused.explain(owner.login) for owner in owners]
+                return await self._fetch_individually(owners, previous, failures)
+            return [refused.to_public_error(owner.login) for owner in owners]
         finishing = (
-            self._finish(ensure_owner(answer, owner.id), previous.get(owner.id), asked_at)
+            self._complete_owner(ensure_owner(answer, owner.id), previous.get(owner.id), asked_at)
             for owner, answer in zip(owners, answers, strict=True)
         )
         finished = dict(zip(owners, await asyncio.gather(*finishing), strict=True))
         failures = {o.id: answer for o, answer in finished.items() if isinstance(answer, Failure)}
         alone = [owner for owner in owners if owner.id in failures]
-        single = await self._one_by_one(
+        single = await self._fetch_individually(
             alone, previous, failures, may_be_down=len(alone) == len(owners)
         )
         answered = dict(zip(alone, single, strict=True))
@@ -108,89 +110,96 @@ class Batch:
             for owner, answer in finished.items()
         ]
 
-    async def _ask_smaller(
+    async def _fetch_halves(
         self, owners: Sequence[Owner], previous: Mapping[int, Stats], failure: Failure
-    ) -> list[Portfolio | BannersError]:
+    ) -> list[OwnerRepositories | BannersError]:
         if len(owners) == 1:
-            return await self._one_by_one(owners, previous, {owners[0].id: failure})
+            return await self._fetch_individually(owners, previous, {owners[0].id: failure})
         middle = len(owners) // 2
-        first = await self._ask(owners[:middle], previous)
-        may_halve = not _are_away(first)
-        return [*first, *await self._ask(owners[middle:], previous, may_halve=may_halve)]
+        first = await self._fetch_batch(owners[:middle], previous)
+        may_halve = not _all_unavailable(first)
+        return [*first, *await self._fetch_batch(owners[middle:], previous, may_split=may_halve)]
 
-    async def _finish(
-        self, answer: graphql.OwnerAnswer | Failure, previous: Stats | None, asked_at: datetime
-    ) -> Portfolio | Failure:
+    async def _complete_owner(
+        self,
+        first_page: graphql.OwnerPage | Failure,
+        previous: Stats | None,
+        requested_at: datetime,
+    ) -> OwnerRepositories | Failure:
         """Complete one owner's list; a failure is what REST has to be asked for."""
-        if isinstance(answer, Failure):
-            return answer
+        if isinstance(first_page, Failure):
+            return first_page
         try:
-            async with asyncio.timeout(_WALK_TIMEOUT_SECONDS):
-                portfolio = await self._walk(answer, asked_at)
-        except Refused as refused:
+            async with asyncio.timeout(_PAGES_TIMEOUT_SECONDS):
+                portfolio = await self._fetch_remaining_pages(first_page, requested_at)
+        except RequestFailed as refused:
             return refused.failure
         except TimeoutError:
             return Failure(FailureKind.TOO_HEAVY, "the pages take too long")
-        if len(portfolio.repositories) != portfolio.expected:
+        if len(portfolio.repositories) != portfolio.reported_count:
             return Failure(FailureKind.UNCONFIRMED, "the list is not as long as it should be")
         if has_fallen(portfolio, previous):
             return Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
         return portfolio
 
-    async def _walk(self, answer: graphql.OwnerAnswer, asked_at: datetime) -> Portfolio:
+    async def _fetch_remaining_pages(
+        self, first_page: graphql.OwnerPage, requested_at: datetime
+    ) -> OwnerRepositories:
         """
         Follow the cursor to the end; a repository that comes twice counts once.
 
         There are no more pages than the length of the list says, and no cursor comes twice.
         """
-        found = {repository.id: repository for repository in answer.repositories}
-        cursor, seen = answer.next_cursor, set[str]()
-        for _ in range(min(math.ceil(answer.total / PAGE_SIZE), MAX_PAGES)):
+        found = {repository.id: repository for repository in first_page.repositories}
+        cursor, seen = first_page.next_cursor, set[str]()
+        for _ in range(min(math.ceil(first_page.total / PAGE_SIZE), MAX_PAGES)):
             if cursor is None or cursor in seen:
                 break
             seen.add(cursor)
-            question = graphql.ask_page(answer.owner.node_id or "", after=cursor)
-            page = await self._sender.ask(
-                self._sender.query(question.to_json()),
-                partial(graphql.read_page, now=self._clock()),
+            question = graphql.build_page_query(first_page.owner.node_id or "", after=cursor)
+            page = await self._sender.send_with_failover(
+                self._sender.graphql_request(question.to_json()),
+                partial(graphql.parse_repository_page, now=self._clock()),
                 priority=self._priority,
             )
             found |= {repository.id: repository for repository in page.repositories}
             cursor = page.next_cursor
-        return Portfolio(answer.owner, tuple(found.values()), asked_at, expected=answer.total)
+        return OwnerRepositories(
+            first_page.owner, tuple(found.values()), requested_at, reported_count=first_page.total
+        )
 
-    async def _one_by_one(
+    async def _fetch_individually(
         self,
         owners: Sequence[Owner],
         previous: Mapping[int, Stats],
         failures: Mapping[int, Failure] | None = None,
         *,
         may_be_down: bool = True,
-    ) -> list[Portfolio | BannersError]:
+    ) -> list[OwnerRepositories | BannersError]:
         """
         Ask about each owner as a single request would; `failures` are GraphQL's, by owner's id.
 
         Where GitHub `may_be_down`, a few failures in a row spare the others.
         """
-        answers: dict[int, Portfolio | BannersError] = {}
+        answers: dict[int, OwnerRepositories | BannersError] = {}
         for owner in self._rotate(owners):
-            last = list(answers.values())[-_ENOUGH_FAILURES:]
-            if may_be_down and len(last) == _ENOUGH_FAILURES and _are_away(last):
+            last = list(answers.values())[-_MAX_CONSECUTIVE_FAILURES:]
+            if may_be_down and len(last) == _MAX_CONSECUTIVE_FAILURES and _all_unavailable(last):
                 answers[owner.id] = GitHubUnavailable("the others could not be asked either")
             else:
                 failure = (failures or {}).get(owner.id)
-                answers[owner.id] = await self._ask_alone(owner, previous.get(owner.id), failure)
+                answers[owner.id] = await self._fetch_single(owner, previous.get(owner.id), failure)
         return [answers[owner.id] for owner in owners]
 
-    async def _ask_alone(
+    async def _fetch_single(
         self, owner: Owner, previous: Stats | None, failure: Failure | None
-    ) -> Portfolio | BannersError:
+    ) -> OwnerRepositories | BannersError:
         # Another account may be allowed to see what this one is not.
         is_forbidden = failure is not None and failure.kind is FailureKind.FORBIDDEN
         if is_forbidden and not self._sender.has_single_token():
             failure = None
         try:
-            return await self._github.fetch_again(
+            return await self._github.fetch_by_id(
                 owner, previous=previous, priority=self._priority, failure=failure
             )
         except BannersError as error:
@@ -202,15 +211,15 @@ class Batch:
         return [*owners[start:], *owners[:start]]
 
 
-def _read_all(
-    reply: Reply, *, number: int, now: datetime
-) -> list[graphql.OwnerAnswer | Failure] | Failure:
-    answers = graphql.read_by_id(reply, now=now)
+def _parse_all(
+    response: GitHubResponse, *, number: int, now: datetime
+) -> list[graphql.OwnerPage | Failure] | Failure:
+    answers = graphql.parse_owners_by_id(response, now=now)
     if not isinstance(answers, Failure) and len(answers) != number:
         return Failure(FailureKind.UNREADABLE, f"{len(answers)} answers about {number} owners")
     return answers
 
 
-def _are_away(answers: Iterable[Portfolio | BannersError]) -> bool:
+def _all_unavailable(results: Iterable[OwnerRepositories | BannersError]) -> bool:
     """Tell whether GitHub could be asked about none of them."""
-    return all(isinstance(answer, GitHubUnavailable) for answer in answers)
+    return all(isinstance(answer, GitHubUnavailable) for answer in results)

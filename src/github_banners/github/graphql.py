@@ -17,13 +17,13 @@ from msgspec import Meta
 
 from github_banners.github.protocol import (
     ABSENT_TYPES,
+    DECODE_ERRORS,
     MAX_COUNT,
     MAX_ID,
-    UNREADABLE,
     Failure,
     FailureKind,
+    GitHubResponse,
     GraphQLError,
-    Reply,
     classify_graphql,
     clean_name,
     clean_text,
@@ -32,40 +32,42 @@ from github_banners.github.protocol import (
 )
 from github_banners.model import Owner, Repository
 
-_REPOSITORY = """
+_REPOSITORY_FRAGMENT = """
 fragment Repo on Repository {
   databaseId name stargazerCount forkCount isFork primaryLanguage { name }
 }"""
 
-_LIST = "ownerAffiliations: [OWNER], privacy: PUBLIC, orderBy: {field: CREATED_AT, direction: ASC}"
+_LIST_ARGUMENTS = (
+    "ownerAffiliations: [OWNER], privacy: PUBLIC, orderBy: {field: CREATED_AT, direction: ASC}"
+)
 
-_OWNER = (
+_OWNER_FRAGMENT = (
     """
 fragment Owner on RepositoryOwner {
   __typename id login
   ... on User { databaseId name }
   ... on Organization { databaseId name }
   repositories(first: 100, """
-    + _LIST
+    + _LIST_ARGUMENTS
     + """) {
     totalCount pageInfo { hasNextPage endCursor } nodes { ...Repo }
   }
 }"""
-    + _REPOSITORY
+    + _REPOSITORY_FRAGMENT
 )
 
 _Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-_Key: TypeAlias = Annotated[str, Meta(max_length=1000)]
+_OpaqueId: TypeAlias = Annotated[str, Meta(max_length=1000)]
 
-Path: TypeAlias = tuple[str | int, ...]
+ErrorPath: TypeAlias = tuple[str | int, ...]
 
 _MAX_NODES = 1000
-_PRICE = "rateLimit { cost remaining limit resetAt }"
+_RATE_LIMIT_FIELDS = "rateLimit { cost remaining limit resetAt }"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """A query with its variables; `aliases` names the owners asked for, in order."""
 
     text: str
@@ -78,7 +80,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerAnswer:
+class OwnerPage:
     """An owner, the first hundred repositories, and how many there are in all."""
 
     owner: Owner
@@ -115,7 +117,7 @@ class _Repository(msgspec.Struct, rename="camel"):
     is_fork: bool = False
     primary_language: _Language | None = None
 
-    def as_repository(self, number: int) -> Repository:
+    def to_repository(self, number: int) -> Repository:
         return Repository(
             id=number,
             name=clean_name(self.name) or "",
@@ -128,7 +130,7 @@ class _Repository(msgspec.Struct, rename="camel"):
 
 class _PageInfo(msgspec.Struct, rename="camel"):
     has_next_page: bool
-    end_cursor: _Key | None = None
+    end_cursor: _OpaqueId | None = None
 
 
 class _Repositories(msgspec.Struct, rename="camel"):
@@ -136,11 +138,11 @@ class _Repositories(msgspec.Struct, rename="camel"):
     nodes: msgspec.Raw = msgspec.Raw(b"null")
     total_count: _Count = 0
 
-    def as_repositories(self) -> tuple[Repository, ...]:
+    def to_repositories(self) -> tuple[Repository, ...]:
         """Read every record that can be read; the length of the list then tells of the others."""
         return tuple(
-            node.as_repository(node.database_id)
-            for node in _read_nodes(self.nodes)
+            node.to_repository(node.database_id)
+            for node in _parse_nodes(self.nodes)
             if node is not None and node.database_id is not None
         )
 
@@ -150,7 +152,7 @@ class _Repositories(msgspec.Struct, rename="camel"):
 
 
 class _Owner(msgspec.Struct, rename="camel"):
-    id: _Key
+    id: _OpaqueId
     login: str
     database_id: _Id
     repositories: _Repositories
@@ -164,11 +166,11 @@ class _Envelope(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _ParsedData:
     """The data by alias, and the errors by the path of the owner that they concern."""
 
     data: Mapping[str, msgspec.Raw]
-    errors: Mapping[Path, GraphQLError]
+    errors: Mapping[ErrorPath, GraphQLError]
 
 
 class _Node(msgspec.Struct):
@@ -180,16 +182,16 @@ class _Viewer(msgspec.Struct, rename="camel"):
     database_id: _Id
 
 
-_read_envelope = msgspec.json.Decoder(_Envelope).decode
-_read_repositories = msgspec.json.Decoder(tuple[_Repository | None, ...] | None).decode
-_read_repository = msgspec.json.Decoder(_Repository | None).decode
-_read_owner = msgspec.json.Decoder(_Owner | None).decode
-_read_list = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
-_read_viewer = msgspec.json.Decoder(_Viewer).decode
-_read_node = msgspec.json.Decoder(_Node | None).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_repositories = msgspec.json.Decoder(tuple[_Repository | None, ...] | None).decode
+_decode_repository = msgspec.json.Decoder(_Repository | None).decode
+_decode_owner = msgspec.json.Decoder(_Owner | None).decode
+_decode_list = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+_decode_viewer = msgspec.json.Decoder(_Viewer).decode
+_decode_node = msgspec.json.Decoder(_Node | None).decode
 
 
-def ask_by_login(logins: Sequence[str]) -> Question:
+def build_login_query(logins: Sequence[str]) -> Query:
     """Ask for many owners at once; a login that GitHub does not know is answered with null."""
     aliases = tuple(f"u{index}" for index in range(len(logins)))
     declared = ", ".join(f"$l{index}: String!" for index in range(len(logins)))
@@ -197,125 +199,127 @@ def ask_by_login(logins: Sequence[str]) -> Question:
         f"  {alias}: repositoryOwner(login: $l{index}) {{ ...Owner }}"
         for index, alias in enumerate(aliases)
     )
-    text = f"query Batch({declared}) {{\n{asked}\n  {_PRICE}\n}}{_OWNER}"
-    return Question(text, {f"l{index}": login for index, login in enumerate(logins)}, aliases)
+    text = f"query Batch({declared}) {{\n{asked}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
+    return Query(text, {f"l{index}": login for index, login in enumerate(logins)}, aliases)
 
 
-def ask_by_id(node_ids: Sequence[str]) -> Question:
+def build_id_query(node_ids: Sequence[str]) -> Query:
     """Ask for owners seen before, at most 100; a rename does not change the id."""
-    text = (
-        f"query ByIds($ids: [ID!]!) {{\n  nodes(ids: $ids) {{ ...Owner }}\n  {_PRICE}\n}}{_OWNER}"
-    )
-    return Question(text, {"ids": list(node_ids)})
+    text = f"query ByIds($ids: [ID!]!) {{\n  nodes(ids: $ids) {{ ...Owner }}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
+    return Query(text, {"ids": list(node_ids)})
 
 
-def ask_page(node_id: str, *, after: str) -> Question:
+def build_page_query(node_id: str, *, after: str) -> Query:
     """Ask for the hundred repositories that follow a cursor."""
     text = (
         "query RepoPage($id: ID!, $after: String!) {\n  node(id: $id) {\n"
         "    ... on RepositoryOwner {\n"
-        f"      repositories(first: 100, after: $after, {_LIST}) {{\n"
+        f"      repositories(first: 100, after: $after, {_LIST_ARGUMENTS}) {{\n"
         "        pageInfo { hasNextPage endCursor } nodes { ...Repo }\n"
-        f"      }}\n    }}\n  }}\n  {_PRICE}\n}}{_REPOSITORY}"
+        f"      }}\n    }}\n  }}\n  {_RATE_LIMIT_FIELDS}\n}}{_REPOSITORY_FRAGMENT}"
     )
-    return Question(text, {"id": node_id, "after": after})
+    return Query(text, {"id": node_id, "after": after})
 
 
-def ask_viewer() -> Question:
+def build_viewer_query() -> Query:
     """Ask whose token is sent, and what is left of the budget."""
-    return Question(f"query Who {{\n  viewer {{ login databaseId }}\n  {_PRICE}\n}}", {})
+    return Query(f"query Who {{\n  viewer {{ login databaseId }}\n  {_RATE_LIMIT_FIELDS}\n}}", {})
 
 
-def read_by_login(
-    reply: Reply, question: Question, *, now: datetime
-) -> list[OwnerAnswer | Failure] | Failure:
+def parse_owners_by_login(
+    response: GitHubResponse, query: Query, *, now: datetime
+) -> list[OwnerPage | Failure] | Failure:
     """Read the owners in the order they were asked for; `NOT_FOUND` for a login nobody has."""
-    envelope = _read_data(reply, now=now, owner_depth=1)
+    envelope = _parse_data(response, now=now, owner_depth=1)
     if isinstance(envelope, Failure):
         return envelope
-    missing = [alias for alias in question.aliases if alias not in envelope.data]
+    missing = [alias for alias in query.aliases if alias not in envelope.data]
     if missing:
         return Failure(FailureKind.UNREADABLE, f"an answer without {', '.join(missing)}")
-    return [_as_answer(envelope.data[alias], envelope, (alias,)) for alias in question.aliases]
+    return [_to_owner_page(envelope.data[alias], envelope, (alias,)) for alias in query.aliases]
 
 
-def read_by_id(reply: Reply, *, now: datetime) -> list[OwnerAnswer | Failure] | Failure:
+def parse_owners_by_id(
+    response: GitHubResponse, *, now: datetime
+) -> list[OwnerPage | Failure] | Failure:
     """Read the owners in the order of their ids; `NOT_FOUND` for one that is gone."""
-    envelope = _read_data(reply, now=now, owner_depth=2)
+    envelope = _parse_data(response, now=now, owner_depth=2)
     if isinstance(envelope, Failure):
         return envelope
     try:
-        owners = _read_list(envelope.data["nodes"])
-    except (KeyError, *UNREADABLE) as error:
+        owners = _decode_list(envelope.data["nodes"])
+    except (KeyError, *DECODE_ERRORS) as error:
         return Failure(FailureKind.UNREADABLE, shorten(f"nodes: {error}"))
-    return [_as_answer(owner, envelope, ("nodes", i)) for i, owner in enumerate(owners)]
+    return [_to_owner_page(owner, envelope, ("nodes", i)) for i, owner in enumerate(owners)]
 
 
-def read_page(reply: Reply, *, now: datetime) -> RepositoryPage | Failure:
+def parse_repository_page(response: GitHubResponse, *, now: datetime) -> RepositoryPage | Failure:
     """Read a further page of repositories."""
-    envelope = _read_data(reply, now=now)
+    envelope = _parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
     try:
-        node = _read_node(envelope.data["node"])
-        repositories = node.repositories.as_repositories() if node is not None else ()
-    except (KeyError, *UNREADABLE) as error:
+        node = _decode_node(envelope.data["node"])
+        repositories = node.repositories.to_repositories() if node is not None else ()
+    except (KeyError, *DECODE_ERRORS) as error:
         return Failure(FailureKind.UNREADABLE, shorten(f"node: {error}"))
     if node is None:
         return Failure(FailureKind.NOT_FOUND)
     return RepositoryPage(repositories, node.repositories.next_cursor)
 
 
-def read_viewer(reply: Reply, *, now: datetime) -> Viewer | Failure:
+def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure:
     """Read whose token was sent."""
-    envelope = _read_data(reply, now=now)
+    envelope = _parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
     try:
-        viewer = _read_viewer(envelope.data["viewer"])
-    except (KeyError, *UNREADABLE) as error:
+        viewer = _decode_viewer(envelope.data["viewer"])
+    except (KeyError, *DECODE_ERRORS) as error:
         return Failure(FailureKind.UNREADABLE, shorten(f"viewer: {error}"))
     # Nobody is asked for by it: it is only shown, so that any name will do once it is harmless.
     return Viewer(viewer.database_id, clean_text(viewer.login))
 
 
-def _read_data(reply: Reply, *, now: datetime, owner_depth: int = 0) -> _Answered | Failure:
+def _parse_data(
+    response: GitHubResponse, *, now: datetime, owner_depth: int = 0
+) -> _ParsedData | Failure:
     """
     Read the envelope; an error whose path names an owner, `owner_depth` steps long, is that owner's.
 
     With a depth of 0 every error is about the whole answer.
     """
     try:
-        envelope = _read_envelope(reply.body)
-    except UNREADABLE as error:
+        envelope = _decode_envelope(response.body)
+    except DECODE_ERRORS as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
     # A secondary limit comes with status 200 and a bare message.
     errors = envelope.errors or (GraphQLError(envelope.message),) * bool(envelope.message)
-    failure = classify_graphql(errors, reply.headers, now=now, owner_depth=owner_depth)
+    failure = classify_graphql(errors, response.headers, now=now, owner_depth=owner_depth)
     if failure is not None:
         return failure
     if envelope.data is None:
         return Failure(FailureKind.UNREADABLE, "an answer without data")
     # Of several errors about one owner that counts which is no mere absence.
     ranked = sorted(errors, key=lambda error: error.type not in ABSENT_TYPES)
-    return _Answered(envelope.data, {error.path[:owner_depth]: error for error in ranked})
+    return _ParsedData(envelope.data, {error.path[:owner_depth]: error for error in ranked})
 
 
-def _as_answer(raw: msgspec.Raw, envelope: _Answered, path: Path) -> OwnerAnswer | Failure:
+def _to_owner_page(raw: msgspec.Raw, envelope: _ParsedData, path: ErrorPath) -> OwnerPage | Failure:
     error = envelope.errors.get(path)
     if error is not None and error.type not in ABSENT_TYPES:
         return Failure(FailureKind.UNREADABLE, shorten(f"{error.type}: {error.message}"))
     try:
-        owner = _read_owner(raw)
+        owner = _decode_owner(raw)
         # A refused field can null its owner.
         if owner is None and error is not None and error.type == "FORBIDDEN":
             return Failure(FailureKind.FORBIDDEN, shorten(error.message or ""))
         if owner is None:
             return Failure(FailureKind.NOT_FOUND)
-        login, repositories = parse_login(owner.login), owner.repositories.as_repositories()
-    except UNREADABLE as unreadable:
+        login, repositories = parse_login(owner.login), owner.repositories.to_repositories()
+    except DECODE_ERRORS as unreadable:
         return Failure(FailureKind.UNREADABLE, shorten(f"{path[-1]}: {unreadable}"))
-    return OwnerAnswer(
+    return OwnerPage(
         Owner(owner.database_id, login, owner.id, clean_name(owner.name)),
         repositories,
         total=owner.repositories.total_count,
@@ -323,19 +327,19 @@ def _as_answer(raw: msgspec.Raw, envelope: _Answered, path: Path) -> OwnerAnswer
     )
 
 
-def _read_nodes(nodes: msgspec.Raw) -> Sequence[_Repository | None]:
+def _parse_nodes(nodes: msgspec.Raw) -> Sequence[_Repository | None]:
     """
     Read a list of repositories, without those that can't be read.
 
     :raises ValueError: it is no list, far longer than asked for, or nothing of it can be read
     """
     try:
-        repositories: Sequence[_Repository | None] = _read_repositories(nodes) or ()
-    except UNREADABLE:
+        repositories: Sequence[_Repository | None] = _decode_repositories(nodes) or ()
+    except DECODE_ERRORS:
         repositories = []
-        for record in _read_list(nodes):
-            with suppress(*UNREADABLE):
-                repositories.append(_read_repository(record))
+        for record in _decode_list(nodes):
+            with suppress(*DECODE_ERRORS):
+                repositories.append(_decode_repository(record))
         if not any(repositories):
             raise ValueError("no repository can be read") from None
     if len(repositories) > _MAX_NODES:

@@ -11,17 +11,17 @@ from functools import partial
 import structlog
 
 from github_banners.github import graphql, rest
-from github_banners.github.accounts import Key, join
+from github_banners.github.accounts import Credential, assign_user
 from github_banners.github.graphql import Viewer
-from github_banners.github.protocol import Failure, FailureKind, Reply, Resource
-from github_banners.github.sender import Refused, Sender
+from github_banners.github.protocol import Failure, FailureKind, GitHubResponse, Resource
+from github_banners.github.sender import RequestFailed, Sender
 from github_banners.model import Clock
 
 _log = structlog.get_logger(__name__)
 
-_ASK_AGAIN_SECONDS = 60.0
+_RETRY_SECONDS = 60.0
 # What says nothing of GraphQL alone, REST would say too.
-_REST_MAY_KNOW = {
+_FALL_BACK_TO_REST = {
     FailureKind.FORBIDDEN,
     FailureKind.PRIMARY_LIMIT,
     FailureKind.SERVER,
@@ -29,25 +29,27 @@ _REST_MAY_KNOW = {
     FailureKind.UNREADABLE,
 }
 # An app's installation is nobody, and stays so.
-_FOR_GOOD = {FailureKind.FORBIDDEN, FailureKind.NOT_FOUND, FailureKind.UNREADABLE}
+_PERMANENT = {FailureKind.FORBIDDEN, FailureKind.NOT_FOUND, FailureKind.UNREADABLE}
 
 
-async def ask_holder(sender: Sender, key: Key, *, clock: Clock) -> Viewer:
+async def fetch_token_owner(sender: Sender, credential: Credential, *, clock: Clock) -> Viewer:
     """
     Ask whose a key is; REST tells it where there is no GraphQL.
 
     :raises Refused: the token is refused, or GitHub can't say now
     """
-    question = sender.query(graphql.ask_viewer().to_json())
+    question = sender.graphql_request(graphql.build_viewer_query().to_json())
     try:
-        return await sender.ask_as(key, question, partial(graphql.read_viewer, now=clock()))
-    except Refused as refused:
-        if refused.failure.kind not in _REST_MAY_KNOW:
+        return await sender.send_as(
+            credential, question, partial(graphql.parse_viewer, now=clock())
+        )
+    except RequestFailed as refused:
+        if refused.failure.kind not in _FALL_BACK_TO_REST:
             raise
-    return await sender.ask_as(key, sender.get("/user"), _read_user)
+    return await sender.send_as(credential, sender.rest_request("/user"), _parse_user)
 
 
-async def group_by_holder(
+async def group_by_account(
     sender: Sender,
     *,
     clock: Clock,
@@ -58,33 +60,35 @@ async def group_by_holder(
 
     A token that is refused, or not answered for, is asked about again when its time has come.
     """
-    unknown = [key for account in sender.accounts for key in account.keys if key.token is not None]
+    unknown = [
+        key for account in sender.accounts for key in account.credentials if key.token is not None
+    ]
     while True:
-        unknown = [key for key in unknown if not await _is_settled(sender, key, clock=clock)]
+        unknown = [key for key in unknown if not await _resolve(sender, key, clock=clock)]
         if not unknown:
             return
-        await sleep(_ASK_AGAIN_SECONDS)
+        await sleep(_RETRY_SECONDS)
 
 
-async def _is_settled(sender: Sender, key: Key, *, clock: Clock) -> bool:
-    may_pay = any(key.account.may_pay(one, now=clock()) for one in Resource)
-    if key.rests(now=clock()) or not may_pay:
+async def _resolve(sender: Sender, credential: Credential, *, clock: Clock) -> bool:
+    may_pay = any(credential.account.is_usable(one, now=clock()) for one in Resource)
+    if credential.is_cooling_down(now=clock()) or not may_pay:
         return False
     try:
-        holder = await ask_holder(sender, key, clock=clock)
-    except Refused as refused:
-        _log.info("github.holder_unknown", account=key.name, reason=refused.failure.kind)
-        return refused.failure.kind in _FOR_GOOD
-    join(sender.accounts, key, holder_id=holder.id)
-    shared = [one.name for one in key.account.keys]
-    _log.info("github.holder_known", account=key.name, holder=holder.login)
+        holder = await fetch_token_owner(sender, credential, clock=clock)
+    except RequestFailed as refused:
+        _log.info("github.holder_unknown", account=credential.name, reason=refused.failure.kind)
+        return refused.failure.kind in _PERMANENT
+    assign_user(sender.accounts, credential, user_id=holder.id)
+    shared = [one.name for one in credential.account.credentials]
+    _log.info("github.holder_known", account=credential.name, holder=holder.login)
     if len(shared) > 1:
         _log.warning("github.budget_shared", holder=holder.login, accounts=shared)
     return True
 
 
-def _read_user(reply: Reply) -> Viewer | Failure:
-    answer = rest.read_owner(reply)
+def _parse_user(response: GitHubResponse) -> Viewer | Failure:
+    answer = rest.parse_owner(response)
     if isinstance(answer, Failure):
         return answer
     return Viewer(answer.owner.id, answer.owner.login)

@@ -17,8 +17,8 @@ WINDOW_SECONDS = 60.0
 MAX_RESPONSE_SECONDS = 45.0
 """Of GitHub's time in each window that what nobody waits for may bring an account to."""
 
-_FIRST_GUESS_SECONDS = 1.0
-_LEAST_PAUSE_SECONDS = 0.05
+_INITIAL_AVERAGE_SECONDS = 1.0
+_MIN_PAUSE_SECONDS = 0.05
 
 
 class _Monotonic(Protocol):
@@ -29,37 +29,40 @@ class _Monotonic(Protocol):
 class Pace:
     """The response times of one account, in this process; `average_seconds` is of the latest ones."""
 
-    average_seconds: float = _FIRST_GUESS_SECONDS
-    _ended: deque[tuple[float, float]] = field(default_factory=deque)
-    _under_way: dict[int, float] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=count)
+    average_seconds: float = _INITIAL_AVERAGE_SECONDS
+    _completed: deque[tuple[float, float]] = field(default_factory=deque)
+    _in_flight: dict[int, float] = field(default_factory=dict)
+    _request_ids: Iterator[int] = field(default_factory=count)
 
     @contextmanager
     def measure(self, monotonic: _Monotonic) -> Iterator[None]:
         """Count the time of a request, while it is under way and for a minute afterwards."""
-        number, begun_at = next(self._numbers), monotonic()
-        self._under_way[number] = begun_at
+        number, begun_at = next(self._request_ids), monotonic()
+        self._in_flight[number] = begun_at
         try:
             yield
         finally:
-            del self._under_way[number]
+            del self._in_flight[number]
             seconds = monotonic() - begun_at
-            self._ended.append((begun_at + seconds, seconds))
+            self._completed.append((begun_at + seconds, seconds))
             self.average_seconds += (seconds - self.average_seconds) / 4
 
-    def pause_seconds(self, now: float, *, sharers: int = 1) -> float:
+    def pause_seconds(self, now: float, *, process_count: int = 1) -> float:
         """
         Tell how long to wait before one more request; 0 for not at all.
 
         An account that several processes share has its time divided among them.
         """
-        while self._ended and self._ended[0][0] <= now - WINDOW_SECONDS:
-            self._ended.popleft()
-        spent = sum(seconds for _, seconds in self._ended)
-        expected = sum(max(now - begun, self.average_seconds) for begun in self._under_way.values())
-        is_idle = not self._ended and not self._under_way
-        if is_idle or spent + expected + self.average_seconds <= MAX_RESPONSE_SECONDS / sharers:
+        while self._completed and self._completed[0][0] <= now - WINDOW_SECONDS:
+            self._completed.popleft()
+        spent = sum(seconds for _, seconds in self._completed)
+        expected = sum(max(now - begun, self.average_seconds) for begun in self._in_flight.values())
+        is_idle = not self._completed and not self._in_flight
+        if (
+            is_idle
+            or spent + expected + self.average_seconds <= MAX_RESPONSE_SECONDS / process_count
+        ):
             return 0.0
-        if not self._ended:
-            return _FIRST_GUESS_SECONDS
-        return max(_LEAST_PAUSE_SECONDS, self._ended[0][0] + WINDOW_SECONDS - now)
+        if not self._completed:
+            return _INITIAL_AVERAGE_SECONDS
+        return max(_MIN_PAUSE_SECONDS, self._completed[0][0] + WINDOW_SECONDS - now)

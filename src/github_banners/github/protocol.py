@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 API_VERSION = "2026-03-10"
-UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+DECODE_ERRORS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 """What reading a body raises that is not what it should be: wrong JSON, text, numbers or nesting."""
 
 MAX_ID = (1 << 53) - 1
@@ -31,11 +31,11 @@ MAX_PAGES = 1000
 """Pages of one owner's list, a hundred repositories each."""
 
 _PRIMARY_PAUSE = timedelta(seconds=60)
-_LONGEST_PAUSE = timedelta(hours=2)
+_MAX_PAUSE = timedelta(hours=2)
 _RESET_MARGIN = timedelta(seconds=1)
-_MESSAGE_CHARACTERS = 200
+_MAX_MESSAGE_CHARACTERS = 200
 _MAX_POINTS = 1_000_000
-_NAME_CHARACTERS = 255
+_MAX_NAME_CHARACTERS = 255
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _LOGIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 
@@ -66,7 +66,7 @@ class FailureKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class GitHubResponse:
     """GitHub's answer: `headers` by lower-case name, `body` unpacked."""
 
     status: int
@@ -84,11 +84,11 @@ class Failure:
 
     kind: FailureKind
     message: str = ""
-    until: datetime | None = None
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class RateLimit:
     """What is left of one budget until it is filled up at `reset_at`."""
 
     resource: Resource
@@ -97,7 +97,7 @@ class Room:
     reset_at: datetime
 
 
-_KIND_OF_STATUS = {
+_KIND_BY_STATUS = {
     401: FailureKind.BAD_TOKEN,
     404: FailureKind.NOT_FOUND,
     407: FailureKind.UNREACHABLE,
@@ -112,7 +112,7 @@ ABSENT_TYPES = {"NOT_FOUND", "FORBIDDEN"}
 """GraphQL errors that say why something is null; the rest of the answer is good."""
 
 
-class _Problem(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     message: str = ""
 
 
@@ -124,31 +124,33 @@ class GraphQLError(msgspec.Struct):
     path: tuple[str | int, ...] = ()
 
 
-def read_room(reply: Reply, *, resource: Resource, now: datetime) -> Room | None:
+def parse_rate_limit(
+    response: GitHubResponse, *, resource: Resource, now: datetime
+) -> RateLimit | None:
     """
     Read what is left of the budget that paid; None where the headers do not say.
 
     `resource` is what was asked of: older servers do not name it.
     """
     # A token that is refused is told the ration of the address it came from.
-    if reply.status == 401:
+    if response.status == 401:
         return None
-    headers = reply.headers
+    headers = response.headers
     try:
-        return bounded_room(
+        return build_rate_limit(
             Resource(headers.get("x-ratelimit-resource", resource)),
             limit=int(headers["x-ratelimit-limit"]),
             remaining=int(headers["x-ratelimit-remaining"]),
-            reset_at=_moment(headers["x-ratelimit-reset"]),
+            reset_at=_datetime_from_epoch(headers["x-ratelimit-reset"]),
             now=now,
         )
     except (KeyError, ValueError, OverflowError, OSError):
         return None
 
 
-def bounded_room(
+def build_rate_limit(
     resource: Resource, *, limit: int, remaining: int, reset_at: datetime, now: datetime
-) -> Room:
+) -> RateLimit:
     """
     Make a budget of what GitHub says, believing no more than can be.
 
@@ -158,32 +160,32 @@ def bounded_room(
     """
     if not 0 <= limit <= _MAX_POINTS:
         raise ValueError(f"a limit of {limit}")
-    return Room(
+    return RateLimit(
         resource,
         limit,
         remaining=max(0, min(remaining, limit)),
-        reset_at=min(reset_at, now + _LONGEST_PAUSE),
+        reset_at=min(reset_at, now + _MAX_PAUSE),
     )
 
 
-def classify(reply: Reply, *, resource: Resource, now: datetime) -> Failure | None:
+def classify(response: GitHubResponse, *, resource: Resource, now: datetime) -> Failure | None:
     """Judge an answer by its status, headers and extent; None for a good one."""
     # Before anything is read: so many values take a second and hundreds of megabytes.
-    if reply.body.count(b",") > MAX_VALUES:
+    if response.body.count(b",") > MAX_VALUES:
         return Failure(FailureKind.TOO_LARGE, f"more than {MAX_VALUES:,} values")
-    if reply.status in {200, 304}:
+    if response.status in {200, 304}:
         return None
-    message = _message(reply.body)
-    if reply.status in {403, 429}:
-        return _classify_refusal(reply, message, now=now)
-    default = FailureKind.SERVER if reply.status >= 500 else FailureKind.UNREADABLE
-    kind = _KIND_OF_STATUS.get(reply.status, default)
+    message = _error_message(response.body)
+    if response.status in {403, 429}:
+        return _classify_forbidden(response, message, now=now)
+    default = FailureKind.SERVER if response.status >= 500 else FailureKind.UNREADABLE
+    kind = _KIND_BY_STATUS.get(response.status, default)
     # GraphQL says of whom it does not know in the body: what is missing is GraphQL itself.
     if kind is FailureKind.NOT_FOUND and resource is Resource.GRAPHQL:
         kind = FailureKind.SERVER
-    if reply.status == 407:
+    if response.status == 407:
         message = "proxy: it asks for a name and a password (status 407)"
-    return Failure(kind, message or f"status {reply.status}")
+    return Failure(kind, message or f"status {response.status}")
 
 
 def classify_graphql(
@@ -204,9 +206,9 @@ def classify_graphql(
         summary = shorten(message)
         # Both spellings are seen, and `remaining` need not be zero.
         if error.type in {"RATE_LIMITED", "RATE_LIMIT"}:
-            return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset(headers, now=now))
-        if _is_secondary(message):
-            return Failure(FailureKind.SECONDARY_LIMIT, summary, _pause(headers, now=now))
+            return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset_at(headers, now=now))
+        if _is_secondary_limit(message):
+            return Failure(FailureKind.SECONDARY_LIMIT, summary, _retry_at(headers, now=now))
         # Fields that GitHub gave up on may read as zero anywhere in the answer.
         if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(message):
             return Failure(FailureKind.TOO_HEAVY, summary)
@@ -218,7 +220,7 @@ def classify_graphql(
 
 def shorten(message: str) -> str:
     """Cut what GitHub says to one short line: an error can quote the whole question."""
-    return clean_text(message[: 4 * _MESSAGE_CHARACTERS])[:_MESSAGE_CHARACTERS]
+    return clean_text(message[: 4 * _MAX_MESSAGE_CHARACTERS])[:_MAX_MESSAGE_CHARACTERS]
 
 
 def clean_text(text: str) -> str:
@@ -233,7 +235,7 @@ def clean_name(name: str | None) -> str | None:
 
     Joiners and marks of direction stay: they belong to emoji and to other scripts.
     """
-    return _CONTROLS.sub(" ", name or "")[:_NAME_CHARACTERS].strip() or None
+    return _CONTROLS.sub(" ", name or "")[:_MAX_NAME_CHARACTERS].strip() or None
 
 
 def parse_login(login: str) -> str:
@@ -249,20 +251,20 @@ def parse_login(login: str) -> str:
     return login
 
 
-def _classify_refusal(reply: Reply, message: str, *, now: datetime) -> Failure:
-    if _is_secondary(message):
-        return Failure(FailureKind.SECONDARY_LIMIT, message, _pause(reply.headers, now=now))
-    is_empty = reply.headers.get("x-ratelimit-remaining") == "0"
+def _classify_forbidden(response: GitHubResponse, message: str, *, now: datetime) -> Failure:
+    if _is_secondary_limit(message):
+        return Failure(FailureKind.SECONDARY_LIMIT, message, _retry_at(response.headers, now=now))
+    is_empty = response.headers.get("x-ratelimit-remaining") == "0"
     if is_empty or "rate limit exceeded" in message.lower():
-        return Failure(FailureKind.PRIMARY_LIMIT, message, _reset(reply.headers, now=now))
+        return Failure(FailureKind.PRIMARY_LIMIT, message, _reset_at(response.headers, now=now))
     if "suspended" in message.lower():
         return Failure(FailureKind.SUSPENDED, message)
-    if reply.status == 429 or "retry-after" in reply.headers:
-        return Failure(FailureKind.SECONDARY_LIMIT, message, _pause(reply.headers, now=now))
+    if response.status == 429 or "retry-after" in response.headers:
+        return Failure(FailureKind.SECONDARY_LIMIT, message, _retry_at(response.headers, now=now))
     return Failure(FailureKind.FORBIDDEN, message)
 
 
-def _is_secondary(message: str) -> bool:
+def _is_secondary_limit(message: str) -> bool:
     lowered = message.lower()
     return "secondary rate limit" in lowered or "abuse detection" in lowered
 
@@ -273,29 +275,29 @@ def _is_overload(message: str) -> bool:
     )
 
 
-def _pause(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
+def _retry_at(headers: Mapping[str, str], *, now: datetime) -> datetime | None:
     try:
         pause = timedelta(seconds=int(headers["retry-after"]))
     except (KeyError, ValueError, OverflowError):
         is_empty = headers.get("x-ratelimit-remaining") == "0"
-        return _reset(headers, now=now) if is_empty else None
-    return now + min(max(pause, timedelta(0)), _LONGEST_PAUSE)
+        return _reset_at(headers, now=now) if is_empty else None
+    return now + min(max(pause, timedelta(0)), _MAX_PAUSE)
 
 
-def _reset(headers: Mapping[str, str], *, now: datetime) -> datetime:
+def _reset_at(headers: Mapping[str, str], *, now: datetime) -> datetime:
     try:
-        reset_at = _moment(headers["x-ratelimit-reset"])
+        reset_at = _datetime_from_epoch(headers["x-ratelimit-reset"])
     except (KeyError, ValueError, OverflowError, OSError):
         return now + _PRIMARY_PAUSE
-    return min(max(reset_at, now) + _RESET_MARGIN, now + _LONGEST_PAUSE)
+    return min(max(reset_at, now) + _RESET_MARGIN, now + _MAX_PAUSE)
 
 
-def _moment(seconds: str) -> datetime:
+def _datetime_from_epoch(seconds: str) -> datetime:
     return datetime.fromtimestamp(int(seconds), UTC)
 
 
-def _message(body: bytes) -> str:
+def _error_message(body: bytes) -> str:
     try:
-        return shorten(msgspec.json.decode(body, type=_Problem).message)
-    except UNREADABLE:
+        return shorten(msgspec.json.decode(body, type=_ErrorBody).message)
+    except DECODE_ERRORS:
         return ""

@@ -16,16 +16,16 @@ import msgspec
 from msgspec import Meta
 
 from github_banners.github.protocol import (
+    DECODE_ERRORS,
     MAX_COUNT,
     MAX_ID,
     MAX_PAGES,
-    UNREADABLE,
     Failure,
     FailureKind,
-    Reply,
+    GitHubResponse,
+    RateLimit,
     Resource,
-    Room,
-    bounded_room,
+    build_rate_limit,
     clean_name,
     clean_text,
     parse_login,
@@ -47,13 +47,13 @@ _MAX_PAGE_RECORDS = 10 * PAGE_SIZE
 
 _Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
 _Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-_Key: TypeAlias = Annotated[str, Meta(max_length=255)]
+_NodeId: TypeAlias = Annotated[str, Meta(max_length=255)]
 
 
 class _OwnerBody(msgspec.Struct):
     id: _Id
     login: str
-    node_id: _Key | None = None
+    node_id: _NodeId | None = None
     name: str | None = None
     public_repos: _Count | None = None
 
@@ -67,7 +67,7 @@ class _RepositoryBody(msgspec.Struct):
     forks_count: _Count | None = None
     language: str | None = None
 
-    def as_repository(self) -> Repository:
+    def to_repository(self) -> Repository:
         return Repository(
             id=self.id,
             name=clean_name(self.name) or "",
@@ -83,8 +83,8 @@ class _BudgetBody(msgspec.Struct):
     remaining: int
     reset: int
 
-    def as_room(self, resource: Resource, *, now: datetime) -> Room:
-        return bounded_room(
+    def to_rate_limit(self, resource: Resource, *, now: datetime) -> RateLimit:
+        return build_rate_limit(
             resource,
             limit=self.limit,
             remaining=self.remaining,
@@ -98,7 +98,7 @@ class _RateLimitBody(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class OwnerAnswer:
+class OwnerProfile:
     """An owner, and how many public repositories GitHub says there are."""
 
     owner: Owner
@@ -121,94 +121,96 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TokenInfo:
     """
     What a token is good for: what is left of each budget, its scopes, and when it ends.
 
     A fine-grained token has no scopes, and neither has a classic one that may only read what is public.
     """
 
-    rooms: tuple[Room, ...]
+    rate_limits: tuple[RateLimit, ...]
     scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
 
 
-_read_rate_limit_body = msgspec.json.Decoder(_RateLimitBody).decode
-_read_owner_body = msgspec.json.Decoder(_OwnerBody).decode
-_read_repository_bodies = msgspec.json.Decoder(tuple[_RepositoryBody, ...]).decode
-_read_records = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
-_read_repository_body = msgspec.json.Decoder(_RepositoryBody).decode
+_decode_rate_limit = msgspec.json.Decoder(_RateLimitBody).decode
+_decode_owner = msgspec.json.Decoder(_OwnerBody).decode
+_decode_repositories = msgspec.json.Decoder(tuple[_RepositoryBody, ...]).decode
+_decode_records = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+_decode_repository = msgspec.json.Decoder(_RepositoryBody).decode
 
 
-def read_owner(reply: Reply) -> OwnerAnswer | Failure:
+def parse_owner(response: GitHubResponse) -> OwnerProfile | Failure:
     """Read `GET /users/{login}` or `GET /user/{id}`."""
     try:
-        body = _read_owner_body(reply.body)
+        body = _decode_owner(response.body)
         login = parse_login(body.login)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
     owner = Owner(id=body.id, login=login, node_id=body.node_id, display_name=clean_name(body.name))
-    return OwnerAnswer(owner, body.public_repos)
+    return OwnerProfile(owner, body.public_repos)
 
 
-def read_standing(reply: Reply, *, now: datetime) -> Standing | Failure:
+def parse_token_info(response: GitHubResponse, *, now: datetime) -> TokenInfo | Failure:
     """
     Read `GET /rate_limit`, which costs nothing, and what its headers tell of the token.
 
     https://docs.github.com/en/rest/rate-limit/rate-limit
     """
     try:
-        budgets = _read_rate_limit_body(reply.body).resources
-        rooms = tuple(budgets[one].as_room(one, now=now) for one in Resource if one in budgets)
-    except (*UNREADABLE, OSError) as error:
+        budgets = _decode_rate_limit(response.body).resources
+        rooms = tuple(
+            budgets[one].to_rate_limit(one, now=now) for one in Resource if one in budgets
+        )
+    except (*DECODE_ERRORS, OSError) as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
-    return Standing(rooms, _scopes(reply.headers), _expiry(reply.headers))
+    return TokenInfo(rooms, _parse_scopes(response.headers), _parse_expiry(response.headers))
 
 
-def read_page(reply: Reply, *, number: int) -> Page | Failure:
+def parse_page(response: GitHubResponse, *, number: int) -> Page | Failure:
     """Read page `number` of `GET /users/{login}/repos`; a record that can't be read is left out."""
     unreadable, problem = 0, ""
     try:
-        bodies = _read_repository_bodies(reply.body)
-    except UNREADABLE as error:
+        bodies = _decode_repositories(response.body)
+    except DECODE_ERRORS as error:
         problem = shorten(str(error))
         try:
-            bodies, unreadable = _read_one_by_one(reply.body)
-        except UNREADABLE:
+            bodies, unreadable = _parse_records(response.body)
+        except DECODE_ERRORS:
             return Failure(FailureKind.UNREADABLE, problem)
     if len(bodies) + unreadable > _MAX_PAGE_RECORDS:
         return Failure(FailureKind.UNREADABLE, f"a page of {len(bodies):,} repositories")
     return Page(
-        tuple(body.as_repository() for body in bodies if not body.private),
-        last=_last_page(reply.headers.get("link", ""), number=number),
+        tuple(body.to_repository() for body in bodies if not body.private),
+        last=_parse_last_page(response.headers.get("link", ""), number=number),
         unreadable=unreadable,
         problem=problem,
     )
 
 
-def _read_one_by_one(body: bytes) -> tuple[tuple[_RepositoryBody, ...], int]:
+def _parse_records(body: bytes) -> tuple[tuple[_RepositoryBody, ...], int]:
     """
     Read a page record by record; returns what can be read, and how many can't.
 
     :raises ValueError: none of them can be
     """
-    records = _read_records(body)
+    records = _decode_records(body)
     readable = []
     for record in records[: _MAX_PAGE_RECORDS + 1]:
-        with suppress(*UNREADABLE):
-            readable.append(_read_repository_body(record))
+        with suppress(*DECODE_ERRORS):
+            readable.append(_decode_repository(record))
     if not readable:
         raise ValueError("no repository can be read")
     return tuple(readable), len(records) - len(readable)
 
 
-def merge(pages: Iterable[Page]) -> tuple[Repository, ...]:
+def merge_pages(pages: Iterable[Page]) -> tuple[Repository, ...]:
     """Join pages to one list; a repository that moved between two of them counts once."""
     found = {one.id: one for page in pages for one in page.repositories}
     return tuple(found.values())
 
 
-def _scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
+def _parse_scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
     """
     Read what a classic token may do beyond reading public data.
 
@@ -218,7 +220,7 @@ def _scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(scope for scope in named if scope)[:_MAX_SCOPES]
 
 
-def _expiry(headers: Mapping[str, str]) -> datetime | None:
+def _parse_expiry(headers: Mapping[str, str]) -> datetime | None:
     """Read `2027-10-12 09:00:00 UTC`, or with an offset; None where GitHub does not say."""
     said = headers.get("github-authentication-token-expiration", "")
     try:
@@ -227,7 +229,7 @@ def _expiry(headers: Mapping[str, str]) -> datetime | None:
         return None
 
 
-def _last_page(link: str, *, number: int) -> int:
+def _parse_last_page(link: str, *, number: int) -> int:
     """Read the number of the last page out of a `Link` header (RFC 8288), at most `MAX_PAGES`."""
     numbers = [number]
     for address, parameters in _LINK.findall(link[:_MAX_LINK_CHARACTERS]):

@@ -21,22 +21,22 @@ from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.accounts import (
     Account,
     Budget,
-    Key,
-    OwnBudget,
+    Credential,
+    LocalBudget,
     Priority,
-    choose,
-    note_failure,
-    note_success,
-    spoken_of,
+    affected_credentials,
+    record_failure,
+    record_success,
+    select_credential,
 )
 from github_banners.github.protocol import (
     API_VERSION,
     Failure,
     FailureKind,
-    Reply,
+    GitHubResponse,
     Resource,
     classify,
-    read_room,
+    parse_rate_limit,
 )
 from github_banners.github.transport import (
     TooLargeBody,
@@ -52,23 +52,23 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-_ATTEMPTS = 3
-_MOVED = {301, 302, 307, 308}
-_MOST_MOVES = 3
+_MAX_ATTEMPTS = 3
+_REDIRECT_STATUSES = {301, 302, 307, 308}
+_MAX_REDIRECTS = 3
 _HEADERS = {
     "accept": "application/vnd.github+json",
     "accept-encoding": "gzip",
     "user-agent": f"github-banners/{__version__}",
 }
 # An organisation may forbid a kind of token, and show the same in public to whoever has none.
-ANOTHER_MAY_PAY = {
+TRY_ANOTHER_ACCOUNT = {
     FailureKind.PRIMARY_LIMIT,
     FailureKind.SECONDARY_LIMIT,
     FailureKind.BAD_TOKEN,
     FailureKind.SUSPENDED,
     FailureKind.FORBIDDEN,
 }
-WORTH_A_RETRY = {
+RETRYABLE = {
     FailureKind.SERVER,
     FailureKind.TOO_HEAVY,
     FailureKind.UNREADABLE,
@@ -76,22 +76,22 @@ WORTH_A_RETRY = {
 }
 
 
-class Refused(Exception):
+class RequestFailed(Exception):
     """GitHub's answer was no answer."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
 
-    def explain(self, name: str) -> UnknownUser | GitHubUnavailable:
+    def to_public_error(self, login: str) -> UnknownUser | GitHubUnavailable:
         """Say in our own words what it means for whoever was asked about."""
         if self.failure.kind is FailureKind.NOT_FOUND:
-            return UnknownUser(name)
+            return UnknownUser(login)
         return GitHubUnavailable(str(self))
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class GitHubRequest:
     """A question on the wire; `resource` is the budget that pays for it."""
 
     method: str
@@ -120,7 +120,7 @@ class Sender:
         self._accounts = accounts
         self._clock = clock
         self._timeout = timeout
-        self._budget = budget or OwnBudget()
+        self._budget = budget or LocalBudget()
         self._monotonic = monotonic
         self._sleep = sleep
         self._large_responses = make_large_response_slots()
@@ -131,41 +131,43 @@ class Sender:
         """Give those who pay; the list changes when two turn out to be one."""
         return self._accounts
 
-    def room(self, resource: Resource, *, priority: Priority = Priority.KNOWN) -> int:
+    def remaining(self, resource: Resource, *, priority: Priority = Priority.KNOWN) -> int:
         """
         Count what the account that would pay next has left for a priority.
 
         0 or less when nobody can pay, or when the rest is for others.
         """
         now = self._clock()
-        key = choose(self._accounts, resource, now=now, priority=priority)
+        key = select_credential(self._accounts, resource, now=now, priority=priority)
         if key is None:
             return 0
-        return key.account.room(resource, now=now) - key.account.reserve(resource, priority)
+        return key.account.remaining(resource, now=now) - key.account.reserved_points(
+            resource, priority
+        )
 
     def has_token(self) -> bool:
         """Return whether there is a token that GitHub does not refuse."""
         now = self._clock()
-        keys = (key for account in self._accounts for key in account.keys)
-        return any(key.token is not None and not key.rests(now=now) for key in keys)
+        keys = (key for account in self._accounts for key in account.credentials)
+        return any(key.token is not None and not key.is_cooling_down(now=now) for key in keys)
 
     def has_single_token(self) -> bool:
         """Return whether all tokens belong to one account."""
         return sum(not account.is_anonymous for account in self._accounts) == 1
 
-    def get(self, path: str) -> Request:
+    def rest_request(self, path: str) -> GitHubRequest:
         """Make a question to REST."""
-        return Request("GET", self._api_url + path, Resource.CORE)
+        return GitHubRequest("GET", self._api_url + path, Resource.CORE)
 
-    def query(self, body: bytes) -> Request:
+    def graphql_request(self, body: bytes) -> GitHubRequest:
         """Make a question to GraphQL, which an Enterprise Server has beside `/api/v3`."""
         url = self._api_url.removesuffix("/v3") + "/graphql"
-        return Request("POST", url, Resource.GRAPHQL, body)
+        return GitHubRequest("POST", url, Resource.GRAPHQL, body)
 
-    async def ask(
+    async def send_with_failover(
         self,
-        request: Request,
-        read: Callable[[Reply], T | Failure],
+        request: GitHubRequest,
+        parse: Callable[[GitHubResponse], T | Failure],
         *,
         priority: Priority = Priority.KNOWN,
     ) -> T:
@@ -176,165 +178,185 @@ class Sender:
         """
         if request.resource is Resource.GRAPHQL:
             # REST takes over at once: a query that was too heavy costs extra points.
-            return await self._ask_once(request, read, priority)
+            return await self._try_accounts(request, parse, priority)
         async for attempt in stamina.retry_context(
-            on=_is_worth_a_retry, attempts=_ATTEMPTS, wait_initial=0.1, wait_max=0.5, timeout=None
+            on=_is_retryable, attempts=_MAX_ATTEMPTS, wait_initial=0.1, wait_max=0.5, timeout=None
         ):
             with attempt:
-                return await self._ask_once(request, read, priority)
+                return await self._try_accounts(request, parse, priority)
         raise AssertionError  # pragma: no cover - the context either returns or raises
 
-    async def ask_as(self, key: Key, request: Request, read: Callable[[Reply], T | Failure]) -> T:
+    async def send_as(
+        self,
+        credential: Credential,
+        request: GitHubRequest,
+        parse: Callable[[GitHubResponse], T | Failure],
+    ) -> T:
         """
         Ask once with this key, whoever else could pay.
 
         :raises Refused: it was not let in, or there was no answer
         """
-        answer = await self._try(request, key, read)
+        answer = await self._send_and_classify(request, credential, parse)
         if isinstance(answer, Failure):
-            raise Refused(answer)
+            raise RequestFailed(answer)
         return answer
 
-    async def _ask_once(
-        self, request: Request, read: Callable[[Reply], T | Failure], priority: Priority
+    async def _try_accounts(
+        self,
+        request: GitHubRequest,
+        parse: Callable[[GitHubResponse], T | Failure],
+        priority: Priority,
     ) -> T:
         failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has anything left")
-        resource, tried = request.resource, list[Key]()
-        while key := await self._choose(resource, priority, tried):
+        resource, tried = request.resource, list[Credential]()
+        while key := await self._select_credential(resource, priority, tried):
             account = key.account
             if not await self._budget.reserve(account, resource, priority):
-                tried += account.keys
+                tried += account.credentials
                 continue
             try:
-                answer = await self._try(request, key, read)
+                answer = await self._send_and_classify(request, key, parse)
             finally:
-                self._budget.settle(account, resource)
+                self._budget.mark_spent(account, resource)
             if not isinstance(answer, Failure):
                 return answer
             failure = answer
-            if failure.kind not in ANOTHER_MAY_PAY:
+            if failure.kind not in TRY_ANOTHER_ACCOUNT:
                 break
-            tried += spoken_of(key, failure)
-        raise Refused(failure)
+            tried += affected_credentials(key, failure)
+        raise RequestFailed(failure)
 
-    async def _choose(
-        self, resource: Resource, priority: Priority, tried: Sequence[Key]
-    ) -> Key | None:
+    async def _select_credential(
+        self, resource: Resource, priority: Priority, tried: Sequence[Credential]
+    ) -> Credential | None:
         """Choose who pays; what nobody waits for waits until GitHub has worked less for an account."""
         is_paced = priority is Priority.BACKGROUND and resource is Resource.GRAPHQL
         while True:
-            now, pauses = self._monotonic(), dict[Key, float]()
+            now, pauses = self._monotonic(), dict[Credential, float]()
             for account in self._accounts if is_paced else ():
-                if pause := account.pace.pause_seconds(now, sharers=account.sharers):
-                    pauses |= dict.fromkeys(account.keys, pause)
+                if pause := account.pace.pause_seconds(now, process_count=account.process_count):
+                    pauses |= dict.fromkeys(account.credentials, pause)
             choose_from = partial(
-                choose, self._accounts, resource, now=self._clock(), priority=priority
+                select_credential, self._accounts, resource, now=self._clock(), priority=priority
             )
             key = choose_from(without=[*tried, *pauses])
             if key is not None or choose_from(without=tried) is None:
                 return key
             await self._sleep(min(pauses.values()))
 
-    async def _try(
-        self, request: Request, key: Key, read: Callable[[Reply], T | Failure]
+    async def _send_and_classify(
+        self,
+        request: GitHubRequest,
+        credential: Credential,
+        parse: Callable[[GitHubResponse], T | Failure],
     ) -> T | Failure:
-        reply = await self._send(request, key)
+        reply = await self._send(request, credential)
         resource, now = request.resource, self._clock()
         failure = classify(reply, resource=resource, now=now)
-        answer = failure if failure is not None else self._read(reply, read)
+        answer = failure if failure is not None else self._parse(reply, parse)
         if not isinstance(answer, Failure):
-            note_success(key, resource, now=now)
+            record_success(credential, resource, now=now)
             return answer
-        note_failure(self._accounts, key, answer, resource, now=now)
-        if answer.kind in ANOTHER_MAY_PAY:
-            _log.warning("github.account_refused", account=key.name, reason=answer.kind)
+        record_failure(self._accounts, credential, answer, resource, now=now)
+        if answer.kind in TRY_ANOTHER_ACCOUNT:
+            _log.warning("github.account_refused", account=credential.name, reason=answer.kind)
         return answer
 
-    async def _send(self, request: Request, key: Key) -> Reply:
+    async def _send(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
         """Send a question, and send it anew to where the answer has moved."""
-        reply = await self._send_once(request, key)
-        for _ in range(_MOST_MOVES):
-            url = moved_to(request, reply)
+        reply = await self._send_once(request, credential)
+        for _ in range(_MAX_REDIRECTS):
+            url = redirect_target(request, reply)
             if url is None:
                 break
             request = replace(request, url=url)
-            reply = await self._send_once(request, key)
+            reply = await self._send_once(request, credential)
         return reply
 
-    def _read(self, reply: Reply, read: Callable[[Reply], T | Failure]) -> T | Failure:
+    def _parse(
+        self, response: GitHubResponse, parse: Callable[[GitHubResponse], T | Failure]
+    ) -> T | Failure:
         """Read a response; whatever a reader raises, it concerns this response alone."""
         try:
-            return read(reply)
+            return parse(response)
         except Exception as error:  # noqa: BLE001 - no data may end what reads it
             reason = type(error).__name__
             if self._throttle.allows(("reader", reason)):
                 _log.exception("github.reader_failed")
             return Failure(FailureKind.UNREADABLE, f"the reader failed: {reason}")
 
-    async def _send_once(self, request: Request, key: Key) -> Reply:
+    async def _send_once(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
         begun_at, room = self._monotonic(), None
         try:
-            with key.paying(request.resource), key.account.pace.measure(self._monotonic):
+            with (
+                credential.track_in_flight(request.resource),
+                credential.account.pace.measure(self._monotonic),
+            ):
                 # The client's own time-out is for each piece: a trickle would never end.
                 async with asyncio.timeout(self._timeout.total_seconds()):
-                    reply = await self._exchange(request, key)
-            room = read_room(reply, resource=request.resource, now=self._clock())
+                    reply = await self._exchange(request, credential)
+            room = parse_rate_limit(reply, resource=request.resource, now=self._clock())
         except TooLargeBody as error:
-            raise Refused(Failure(FailureKind.TOO_LARGE, str(error))) from error
+            raise RequestFailed(Failure(FailureKind.TOO_LARGE, str(error))) from error
         except UnreadableBody as error:
-            raise Refused(Failure(FailureKind.UNREADABLE, str(error))) from error
+            raise RequestFailed(Failure(FailureKind.UNREADABLE, str(error))) from error
         except (httpx2.HTTPError, OSError, TimeoutError) as error:
             host = httpx2.URL(request.url).host
             reason = describe_error(error, host=host)
-            raise Refused(Failure(FailureKind.UNREACHABLE, reason)) from error
+            raise RequestFailed(Failure(FailureKind.UNREACHABLE, reason)) from error
         finally:
             if room is not None:
-                key.account.note_room(room)
-            self._budget.observe(key.account, request.resource, room)
+                credential.account.update_rate_limit(room)
+            self._budget.observe(credential.account, request.resource, room)
         _log.debug(
             "github.asked",
             resource=request.resource,
-            account=key.name,
+            account=credential.name,
             status=reply.status,
             milliseconds=round((self._monotonic() - begun_at) * 1000),
         )
         return reply
 
-    async def _exchange(self, request: Request, key: Key) -> Reply:
+    async def _exchange(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
         async with self._http.stream(
             request.method,
             request.url,
-            headers=self._headers(request, key),
+            headers=self._headers(request, credential),
             content=request.content,
         ) as response:
             body = await read_body(response, large_responses=self._large_responses)
-        return Reply(response.status_code, response.headers, body)
+        return GitHubResponse(response.status_code, response.headers, body)
 
-    def _headers(self, request: Request, key: Key) -> dict[str, str]:
+    def _headers(self, request: GitHubRequest, credential: Credential) -> dict[str, str]:
         headers = dict(_HEADERS)
         # An older Enterprise Server refuses a version that it does not know.
         if not self._api_url.endswith("/v3"):
             headers["x-github-api-version"] = API_VERSION
         if request.content is not None:
             headers["content-type"] = "application/json"
-        if key.token is not None:
-            headers["authorization"] = f"Bearer {key.token.reveal()}"
+        if credential.token is not None:
+            headers["authorization"] = f"Bearer {credential.token.reveal()}"
         return headers
 
 
-def moved_to(request: Request, reply: Reply) -> str | None:
+def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | None:
     """
     Read where the answer to a question to REST has moved.
 
     None if nowhere, or out of the origin that was asked: no other may see a token.
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
     """
-    if request.method != "GET" or reply.status not in _MOVED or "location" not in reply.headers:
+    if (
+        request.method != "GET"
+        or response.status not in _REDIRECT_STATUSES
+        or "location" not in response.headers
+    ):
         return None
     asked = httpx2.URL(request.url)
     try:
         # Read by whoever will send it, so that both mean the same host.
-        target = asked.join(reply.headers["location"])
+        target = asked.join(response.headers["location"])
     except httpx2.InvalidURL:
         return None
     is_same_origin = (target.scheme, target.host, target.port) == (
@@ -345,5 +367,5 @@ def moved_to(request: Request, reply: Reply) -> str | None:
     return str(target) if is_same_origin and not target.userinfo else None
 
 
-def _is_worth_a_retry(error: Exception) -> bool:
-    return isinstance(error, Refused) and error.failure.kind in WORTH_A_RETRY
+def _is_retryable(error: Exception) -> bool:
+    return isinstance(error, RequestFailed) and error.failure.kind in RETRYABLE

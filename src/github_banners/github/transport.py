@@ -19,7 +19,7 @@ from datetime import timedelta
 
 import httpx2
 
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 from github_banners.github.protocol import shorten
 
 MAX_RESPONSE_BYTES = 16 << 20
@@ -215,7 +215,7 @@ def _create_tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
         names = " or ".join(name for name, value in named.items() if value)
         is_unfit = isinstance(error, ssl.SSLError)
         reason = "no certificates in PEM format" if is_unfit else error.strerror
-        raise Misconfigured(f"{names} can't be used: {reason}.") from error
+        raise ConfigurationError(f"{names} can't be used: {reason}.") from error
     return context
 
 
@@ -233,11 +233,11 @@ def _parse_proxy(name: str, address: str) -> httpx2.Proxy:
     try:
         url = httpx2.URL(address)
         if url.scheme not in _PROXY_SCHEMES or not _HOST.fullmatch(url.host):
-            raise Misconfigured(advice)
+            raise ConfigurationError(advice)
         return httpx2.Proxy(url)
     except (httpx2.InvalidURL, ValueError):
         # Without its cause, which quotes the address.
-        raise Misconfigured(advice) from None
+        raise ConfigurationError(advice) from None
 
 
 def _is_direct(target: httpx2.URL, no_proxy: str) -> bool:

@@ -13,7 +13,7 @@ from functools import cache
 # The themes of github-readme-stats and github-readme-streak-stats, each beside the nearest of ours:
 # by its background first, then by its strongest colour. What is transparent there, and so is read
 # on light and dark pages, follows the reader's system here.
-_THEMES = """
+_THEME_ALIAS_ROWS = """
 auto                 transparent
 auto-gruvbox         gruvbox-duo
 auto-one-dark        onedark-duo blueberry-duo
@@ -53,7 +53,7 @@ one-dark             one-dark-pro react blueberry discord-old-blurple
 one-light            bluerizch
 """
 # Tags of languages: https://www.rfc-editor.org/rfc/rfc5646; `cn`, `jp`, `kr` stand in many READMEs.
-_LOCALES = {
+_LOCALE_ALIASES = {
     **dict.fromkeys(("zh", "zh-hans", "zh-sg", "cn"), "zh-cn"),
     **dict.fromkeys(("zh-hant", "zh-hk", "zh-mo", "tw"), "zh-tw"),
     "pt": "pt-br",
@@ -63,7 +63,7 @@ _LOCALES = {
 }
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.ASCII)
 # What other services call an option that we have, where that is not spelled alike.
-_OPTION_NAMES = {
+_OPTION_ALIASES = {
     "background": "bg_color",
     "border_radius": "radius",
     "custom_title": "title",
@@ -76,21 +76,21 @@ _OPTION_NAMES = {
     "name": "username",
     "user": "username",
 }
-_MIN_LIKENESS = 0.75
+_MIN_SIMILARITY = 0.75
 _MIN_CHARACTERS, _MAX_CHARACTERS = 3, 40
-_MAX_NAMED, _MAX_COMPARED = 10, 20
+_MAX_SUGGESTIONS, _MAX_COMPARED_NAMES = 10, 20
 
 
 def _fold(name: str) -> str:
     return re.sub(r"[-_\s]+", "", name)
 
 
-def _read_themes() -> dict[str, str]:
-    rows = map(str.split, _THEMES.strip().splitlines())
+def _parse_theme_aliases() -> dict[str, str]:
+    rows = map(str.split, _THEME_ALIAS_ROWS.strip().splitlines())
     return {_fold(alias): target for target, *aliases in rows for alias in aliases}
 
 
-THEME_ALIASES = _read_themes()
+THEME_ALIASES = _parse_theme_aliases()
 """Our theme for each of the peers' themes, whose name is in lower case without `-` and `_`."""
 
 
@@ -116,22 +116,22 @@ def locale_from_tag(tag: str, locales: Sequence[str]) -> str:
     if not _LANGUAGE_TAG.fullmatch(known):
         return tag
     while known:
-        if known in locales or known in _LOCALES:
-            return _LOCALES.get(known, known)
+        if known in locales or known in _LOCALE_ALIASES:
+            return _LOCALE_ALIASES.get(known, known)
         known = known.rpartition("-")[0]
     return tag
 
 
-def name_misspelt_options(names: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+def suggest_option_names(names: Iterable[str], known_names: Sequence[str]) -> dict[str, str]:
     """Return the unknown among `names`, as far as one of the `known` was probably meant, with that."""
     unknown = [
         name
         for name in dict.fromkeys(names)
-        if name not in known and _MIN_CHARACTERS <= len(name) <= _MAX_CHARACTERS
+        if name not in known_names and _MIN_CHARACTERS <= len(name) <= _MAX_CHARACTERS
     ]
     meant = {}
-    for name in unknown[:_MAX_COMPARED]:
-        alike = difflib.get_close_matches(name, known, n=1, cutoff=_MIN_LIKENESS)
-        if name in _OPTION_NAMES or alike:
-            meant[name] = _OPTION_NAMES.get(name) or alike[0]
-    return dict(list(meant.items())[:_MAX_NAMED])
+    for name in unknown[:_MAX_COMPARED_NAMES]:
+        alike = difflib.get_close_matches(name, known_names, n=1, cutoff=_MIN_SIMILARITY)
+        if name in _OPTION_ALIASES or alike:
+            meant[name] = _OPTION_ALIASES.get(name) or alike[0]
+    return dict(list(meant.items())[:_MAX_SUGGESTIONS])

@@ -10,7 +10,7 @@ import hashlib
 import re
 
 from github_banners.errors import InvalidOption
-from github_banners.look.options import Look, allowed_values, canonical
+from github_banners.look.options import BannerOptions, allowed_values, to_canonical_json
 
 _CHARACTERS = "A-Za-z0-9_-"
 _MAX_LOGIN_CHARACTERS, _MAX_NAME_CHARACTERS = 39, 128
@@ -24,23 +24,23 @@ _NAME = re.compile(f"[{_CHARACTERS}]{{1,{_MAX_NAME_CHARACTERS}}}")
 _ALLOWED_LOGIN = ("a GitHub login: up to 39 letters, digits, hyphens and underscores",)
 
 
-def parse_login(given: object, *, field: str = "username") -> str:
+def parse_login(value: object, *, field: str = "username") -> str:
     """
     Return a login in the case it was given in.
 
     :raises InvalidOption: GitHub can't have such a login
     """
-    if isinstance(given, str) and _LOGIN.fullmatch(given):
-        return given
-    raise InvalidOption(field, quoted(given), _ALLOWED_LOGIN)
+    if isinstance(value, str) and _LOGIN.fullmatch(value):
+        return value
+    raise InvalidOption(field, to_display_text(value), _ALLOWED_LOGIN)
 
 
-def parse_banner_name(given: str) -> str | None:
+def parse_banner_name(text: str) -> str | None:
     """Return the name of a permanent banner in lower case; None if no banner can have it."""
-    return given.lower() if _NAME.fullmatch(given) else None
+    return text.lower() if _NAME.fullmatch(text) else None
 
 
-def permanent_names(login: str, look: Look, *, owner_id: int) -> tuple[str, str]:
+def candidate_banner_names(login: str, look: BannerOptions, *, owner_id: int) -> tuple[str, str]:
     """
     Name a banner for ever: the name to try first, and the one to take if that belongs to another.
 
@@ -49,18 +49,20 @@ def permanent_names(login: str, look: Look, *, owner_id: int) -> tuple[str, str]
     in its name. The second name has the owner's GitHub id in its digest, so no two owners share it.
     """
     stem = f"{login}-{look.theme}".lower()
-    options = canonical(look)
-    is_plain = look == Look(theme=look.theme) and not _is_name_of_shorter_login(stem, login)
+    options = to_canonical_json(look)
+    is_plain = look == BannerOptions(theme=look.theme) and not _is_name_of_shorter_login(
+        stem, login
+    )
     first = stem if is_plain else f"{stem}-{_digest(options)}"
     return first, f"{stem}-{_digest(options + b'#%d' % owner_id)}"
 
 
-def quoted(given: object) -> str:
+def to_display_text(value: object) -> str:
     """Return what was given as text that can be shown; what is cut shows that it is."""
     try:
-        text = "" if given is None else str(given)
+        text = "" if value is None else str(value)
     except (ValueError, RecursionError):  # thousands of digits or of nested lists
-        return type(given).__name__
+        return type(value).__name__
     is_short = len(text) <= _MAX_QUOTED_CHARACTERS
     return text if is_short else f"{text[: _MAX_QUOTED_CHARACTERS - 1]}…"
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 # A light theme and the dark ones that go with it; the light one itself means the first of them.
-_FAMILIES = """
+_THEME_FAMILIES = """
 default dark dimmed
 contrast-light contrast-dark
 safe-light safe-dark
@@ -28,9 +28,9 @@ one-light one-dark
 """
 
 
-def _name_types() -> dict[str, tuple[str, ...]]:
+def _build_palettes() -> dict[str, tuple[str, ...]]:
     """Name every type, with its one palette or its light and its dark one."""
-    families = [row.split() for row in _FAMILIES.strip().splitlines()]
+    families = [row.split() for row in _THEME_FAMILIES.strip().splitlines()]
     single = {name: (name,) for family in families for name in family}
     pairs = {
         f"auto-{name}": (light, darks[0] if name == light else name)
@@ -40,13 +40,13 @@ def _name_types() -> dict[str, tuple[str, ...]]:
     return {"auto": pairs["auto-default"], **single, **pairs}
 
 
-_TYPES = _name_types()
+_PALETTES = _build_palettes()
 
 
-def _first_names() -> dict[str, str]:
+def _canonical_theme_names() -> dict[str, str]:
     """Fold the names of the same palettes into the first: the dark theme's, for a pair."""
     first: dict[tuple[str, ...], str] = {}
-    return {name: first.setdefault(palettes, name) for name, palettes in _TYPES.items()}
+    return {name: first.setdefault(palettes, name) for name, palettes in _PALETTES.items()}
 
 
 class Theme(StrEnum):
@@ -56,17 +56,17 @@ class Theme(StrEnum):
     DARK = "dark"
     AUTO = "auto"
     # All others come from the rows: https://docs.python.org/3/howto/enum.html#timeperiod
-    vars().update(_first_names())
+    vars().update(_canonical_theme_names())
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """Know the second name of a pair, wherever a theme is read: in a wish or in a message."""
-        return cls[value] if isinstance(value, str) and value in _TYPES else None
+        return cls[value] if isinstance(value, str) and value in _PALETTES else None
 
     @property
     def palettes(self) -> tuple[str, ...]:
         """Name the palette, or the light and the dark one of a pair."""
-        return _TYPES[self]
+        return _PALETTES[self]
 
 
 class Layout(StrEnum):
@@ -78,7 +78,7 @@ class Layout(StrEnum):
     LANGUAGES = "languages"
 
 
-class Shape(StrEnum):
+class ChartType(StrEnum):
     """How the layout `languages` shows shares."""
 
     BAR = "bar"
@@ -125,7 +125,7 @@ class Locale(StrEnum):
     HI = "hi"
 
 
-class Field(StrEnum):
+class HideableField(StrEnum):
     """The parts of a banner that can be hidden."""
 
     FORKS = "forks"
@@ -144,14 +144,14 @@ Colour = Annotated[
 ]
 
 
-class Look(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}):
+class BannerOptions(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}):
     """Every wish about a banner's look; a value of None leaves it to the layout or the theme."""
 
     theme: Theme = Theme.DEFAULT
     layout: Layout = Layout.CLASSIC
-    shape: Shape = Shape.BAR
+    shape: ChartType = ChartType.BAR
     count_by: CountBy = CountBy.REPOSITORIES
-    hide: tuple[Field, ...] = ()
+    hide: tuple[HideableField, ...] = ()
     hide_langs: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
     langs_count: Annotated[int, Meta(ge=1, le=10)] | None = None
     title: Annotated[str, Meta(max_length=64)] | None = None
@@ -168,13 +168,13 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "ty
     border_color: Colour | None = None
 
 
-def canonical(look: Look) -> bytes:
+def to_canonical_json(look: BannerOptions) -> bytes:
     """Write a look as JSON that holds only what differs from the defaults, sorted by name."""
     return msgspec.json.encode(look, order="sorted")
 
 
 @cache
-def schema(name: str) -> dict[str, Any]:
+def option_json_schema(name: str) -> dict[str, Any]:
     """Describe an option as JSON Schema does."""
     description = msgspec.json.schema(OPTIONS[name])
     if "anyOf" in description:
@@ -188,10 +188,10 @@ def allowed_values(name: str) -> tuple[str, ...]:
     hint = OPTIONS[name]
     member = get_args(hint)[0] if get_origin(hint) is tuple else hint
     if isinstance(member, type) and issubclass(member, StrEnum):
-        return tuple(_TYPES if member is Theme else (value.value for value in member))
+        return tuple(_PALETTES if member is Theme else (value.value for value in member))
     if hint is bool:
         return ("true", "false")
-    description = schema(name)
+    description = option_json_schema(name)
     if "minimum" in description:
         return (f"{description['minimum']} to {description['maximum']}",)
     if "maxLength" in description:
@@ -201,8 +201,12 @@ def allowed_values(name: str) -> tuple[str, ...]:
     return (description["description"],)
 
 
-OPTIONS: dict[str, Any] = {field.encode_name: field.type for field in msgspec.structs.fields(Look)}
+OPTIONS: dict[str, Any] = {
+    field.encode_name: field.type for field in msgspec.structs.fields(BannerOptions)
+}
 """The name and the type of every option, as the outside writes them."""
 
-LISTS = {field.encode_name for field in msgspec.structs.fields(Look) if field.default == ()}
+LIST_OPTIONS = {
+    field.encode_name for field in msgspec.structs.fields(BannerOptions) if field.default == ()
+}
 """The options that may have several values."""

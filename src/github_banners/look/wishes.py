@@ -15,10 +15,18 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from github_banners.errors import InvalidOption, InvalidType, nearest
-from github_banners.look.aliases import locale_from_tag, name_misspelt_options, theme_from_alias
-from github_banners.look.names import quoted
-from github_banners.look.options import LISTS, OPTIONS, Locale, Look, Theme, allowed_values, schema
+from github_banners.errors import InvalidOption, InvalidType, closest_match
+from github_banners.look.aliases import locale_from_tag, suggest_option_names, theme_from_alias
+from github_banners.look.names import to_display_text
+from github_banners.look.options import (
+    LIST_OPTIONS,
+    OPTIONS,
+    BannerOptions,
+    Locale,
+    Theme,
+    allowed_values,
+    option_json_schema,
+)
 
 _ALIASES = {"theme": "type"}
 OPTION_NAMES = (*OPTIONS, *_ALIASES)
@@ -27,7 +35,7 @@ OPTION_NAMES = (*OPTIONS, *_ALIASES)
 _REQUEST_NAMES = (*OPTION_NAMES, "username", "format")
 
 _INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-_MOST_FIELDS, _MOST_CHARACTERS, _MOST_SHOWN = 100, 1024, 64
+_MAX_FIELDS, _MAX_CHARACTERS, _MAX_COMPARED = 100, 1024, 64
 
 # An address writes a space as a plus sign, and C++ is often written as it is.
 _PLUS_PLUS = re.compile(r"(?<=\S)  $")
@@ -35,11 +43,11 @@ _PLUS_PLUS = re.compile(r"(?<=\S)  $")
 # `&amp;type=dark`, `&#38;type=dark`, `&#x26;type=dark`, or escaped twice.
 _ESCAPED_AMPERSANDS = re.compile(r"^(?:amp;|#0*38;|#x0*26;)+", re.IGNORECASE)
 # What people write that is far from what they mean.
-_OTHER_WORDS = {"type": {"light": "default", "white": "default", "black": "dark"}}
+_SYNONYMS = {"type": {"light": "default", "white": "default", "black": "dark"}}
 _TRUE, _FALSE = {"yes", "on", "y", "t", "enabled"}, {"no", "off", "n", "f", "none", "disabled"}
 
 
-def read_query(query: str) -> dict[str, str]:
+def parse_query(query: str) -> dict[str, str]:
     """
     Read the query of an address; of a name given twice the last one counts, lists are joined.
 
@@ -47,12 +55,12 @@ def read_query(query: str) -> dict[str, str]:
     """
     given: dict[str, str] = {}
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
-        raise ValueError(f"at most {_MOST_FIELDS} options") from None
+        raise ValueError(f"at most {_MAX_FIELDS} options") from None
     for spelled, value in pairs:
         name = fold_name(spelled)
-        given[name] = f"{given[name]},{value}" if name in LISTS and name in given else value
+        given[name] = f"{given[name]},{value}" if name in LIST_OPTIONS and name in given else value
     return given
 
 
@@ -61,34 +69,36 @@ def fold_name(spelled: str) -> str:
     return _ESCAPED_AMPERSANDS.sub("", spelled.strip()).lower()
 
 
-def misspelt_options(raw_options: Mapping[str, Any]) -> dict[str, str]:
+def find_misspelt_options(raw_options: Mapping[str, Any]) -> dict[str, str]:
     """Return the names that are no option's but close to one, with the option that was meant."""
-    return name_misspelt_options(map(str.lower, raw_options), _REQUEST_NAMES)
+    return suggest_option_names(map(str.lower, raw_options), _REQUEST_NAMES)
 
 
-def parse_look(wishes: Mapping[str, Any]) -> Look:
+def parse_options(raw_options: Mapping[str, Any]) -> BannerOptions:
     """
     Read every option out of a query or a body; names in any case, unknown ones ignored.
 
     :raises InvalidType: there is no such type
     :raises InvalidOption: another option can't be what it is said to be
     """
-    chosen = {name: _convert(name, value) for name, value in _options(wishes).items()}
-    return msgspec.convert(chosen, Look)
+    chosen = {
+        name: _parse_option(name, value) for name, value in _select_options(raw_options).items()
+    }
+    return msgspec.convert(chosen, BannerOptions)
 
 
-def salvage_look(wishes: Mapping[str, Any]) -> Look:
+def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
     """Read what is right of a wish, and leave the rest as it is where nobody wishes."""
     chosen = {}
-    for name, value in _options(wishes).items():
+    for name, value in _select_options(raw_options).items():
         with suppress(InvalidOption, InvalidType):
-            chosen[name] = _convert(name, value)
-    return msgspec.convert(chosen, Look)
+            chosen[name] = _parse_option(name, value)
+    return msgspec.convert(chosen, BannerOptions)
 
 
-def _options(wishes: Mapping[str, Any]) -> dict[str, Any]:
+def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
     """Choose what are options, by their names in lower case; an empty value leaves the default."""
-    given = {name.lower(): value for name, value in wishes.items() if not _is_empty(value)}
+    given = {name.lower(): value for name, value in raw_options.items() if not _is_empty(value)}
     for alias, name in _ALIASES.items():
         if alias in given:
             given.setdefault(name, given[alias])
@@ -99,37 +109,39 @@ def _is_empty(value: object) -> bool:
     return isinstance(value, str) and not value.strip()
 
 
-def _convert(name: str, given: object) -> Any:
+def _parse_option(name: str, raw: object) -> Any:
     hint = OPTIONS[name]
     try:
-        return msgspec.convert(_prepare(hint, given), hint, strict=False)
+        return msgspec.convert(_normalise(hint, raw), hint, strict=False)
     except (msgspec.ValidationError, TypeError, UnicodeError):
         error = InvalidType if name == "type" else InvalidOption
-        meant = partial(_nearest, name, given)
-        raise error(name, _wrong(name, given), allowed_values(name), meant=meant) from None
+        meant = partial(_suggestion, name, raw)
+        raise error(
+            name, _offending_value(name, raw), allowed_values(name), find_suggestion=meant
+        ) from None
 
 
-def _wrong(name: str, given: object) -> str:
+def _offending_value(name: str, raw: object) -> str:
     """Name what is wrong: of a list the first value that can't be."""
-    given = _joined(given)
-    if _is_closed_list(name) and isinstance(given, str):
-        wrong = (one for one in _words(given) if one not in allowed_values(name))
-        return quoted(next(wrong, given))
-    return quoted(given)
+    raw = _as_csv(raw)
+    if _is_closed_list(name) and isinstance(raw, str):
+        wrong = (one for one in _split_list(raw) if one not in allowed_values(name))
+        return to_display_text(next(wrong, raw))
+    return to_display_text(raw)
 
 
-def _nearest(name: str, given: object) -> str | None:
+def _suggestion(name: str, raw: object) -> str | None:
     """Find what was probably meant; of a list all of it."""
-    given = _joined(given)
-    if not isinstance(given, str | int):
+    raw = _as_csv(raw)
+    if not isinstance(raw, str | int):
         return None
     if _is_closed_list(name):
-        wanted = sorted(set(_words(str(given)[:_MOST_CHARACTERS])))[:_MOST_SHOWN]
-        words = {nearest(one[:_MOST_SHOWN], allowed_values(name)) for one in wanted}
+        wanted = sorted(set(_split_list(str(raw)[:_MAX_CHARACTERS])))[:_MAX_COMPARED]
+        words = {closest_match(one[:_MAX_COMPARED], allowed_values(name)) for one in wanted}
         return None if None in words else ",".join(sorted(one for one in words if one)) or None
-    flat = str(given)[:_MOST_SHOWN].strip().lower()
-    if "minimum" in schema(name):
-        bounds = schema(name)["minimum"], schema(name)["maximum"]
+    flat = str(raw)[:_MAX_COMPARED].strip().lower()
+    if "minimum" in option_json_schema(name):
+        bounds = option_json_schema(name)["minimum"], option_json_schema(name)["maximum"]
         is_whole = re.fullmatch(r"-?[0-9]+", flat) is not None
         return str(min(max(int(flat), bounds[0]), bounds[1])) if is_whole else None
     if OPTIONS[name] is bool and flat in _TRUE | _FALSE:
@@ -137,13 +149,13 @@ def _nearest(name: str, given: object) -> str | None:
     if not isinstance(OPTIONS[name], type):
         return None  # what is described by a phrase
     flat = flat.replace("_", "-")
-    return _OTHER_WORDS.get(name, {}).get(flat) or nearest(flat, allowed_values(name))
+    return _SYNONYMS.get(name, {}).get(flat) or closest_match(flat, allowed_values(name))
 
 
-def _joined(given: object) -> object:
+def _as_csv(raw: object) -> object:
     """Take a list of texts for the text that it would be in an address."""
-    is_list = isinstance(given, list) and all(isinstance(one, str) for one in given)
-    return ",".join(given) if is_list else given  # type: ignore[arg-type]
+    is_list = isinstance(raw, list) and all(isinstance(one, str) for one in raw)
+    return ",".join(raw) if is_list else raw  # type: ignore[arg-type]
 
 
 def _is_closed_list(name: str) -> bool:
@@ -151,25 +163,25 @@ def _is_closed_list(name: str) -> bool:
     return get_origin(hint) is tuple and issubclass(get_args(hint)[0], StrEnum)
 
 
-def _words(given: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     """Divide a list wherever somebody may have thought that it is divided."""
-    return [one for one in re.split(r"[\s,;+|\[\]\"']+", given.lower()) if one]
+    return [one for one in re.split(r"[\s,;+|\[\]\"']+", text.lower()) if one]
 
 
-def _prepare(hint: object, given: object) -> object:
+def _normalise(hint: object, raw: object) -> object:
     """Bring a value into its one spelling: case, order, repetition, digits of a colour."""
-    if hint in map(OPTIONS.get, LISTS):
-        return _prepare_list(given)
-    if not isinstance(given, str):
-        return _only_scalar(given)
-    _bound(len(given))
+    if hint in map(OPTIONS.get, LIST_OPTIONS):
+        return _normalise_list(raw)
+    if not isinstance(raw, str):
+        return _require_scalar(raw)
+    _check_length(len(raw))
     if hint == OPTIONS["title"]:
-        return _visible(given) or None
-    flat = given.strip().lower()
+        return _strip_invisible(raw) or None
+    flat = raw.strip().lower()
     if hint == OPTIONS["bg_color"]:
-        return _full_colour(flat.removeprefix("#"))
+        return _expand_colour(flat.removeprefix("#"))
     if hint in {OPTIONS["radius"], OPTIONS["langs_count"]}:
-        return _whole(flat)
+        return _parse_digits(flat)
     if hint in {Theme, Locale}:
         from_alias = theme_from_alias if hint is Theme else locale_from_tag
         flat = from_alias(flat, allowed_values("type" if hint is Theme else "locale"))
@@ -177,44 +189,44 @@ def _prepare(hint: object, given: object) -> object:
     return flat if flat != "null" else "?"
 
 
-def _whole(digits: str) -> int:
+def _parse_digits(digits: str) -> int:
     if not (digits.isascii() and digits.isdecimal()):
         raise TypeError
     return int(digits.lstrip("0")[:9] or "0")
 
 
-def _prepare_list(given: object) -> list[str]:
-    if isinstance(given, str):
-        given = [_PLUS_PLUS.sub("++", word.strip("\"'")) for word in _without_brackets(given)]
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+def _normalise_list(raw: object) -> list[str]:
+    if isinstance(raw, str):
+        raw = [_PLUS_PLUS.sub("++", word.strip("\"'")) for word in _split_at_commas(raw)]
+    if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
         raise TypeError
-    _bound(sum(map(len, given)))
+    _check_length(sum(map(len, raw)))
     # Lower case can undo the composition of letters and marks.
-    words = {unicodedata.normalize("NFC", _visible(one).lower()) for one in given}
+    words = {unicodedata.normalize("NFC", _strip_invisible(one).lower()) for one in raw}
     return sorted(words - {""})
 
 
-def _without_brackets(given: str) -> list[str]:
+def _split_at_commas(text: str) -> list[str]:
     """Divide a list at its commas; `["a", "b"]` as well, which is how programs write it."""
-    flat = given.strip()
+    flat = text.strip()
     if flat.startswith("[") and flat.endswith("]"):
         return [word.strip() for word in flat[1:-1].split(",")]
-    return given.split(",")
+    return text.split(",")
 
 
-def _bound(characters: int) -> None:
+def _check_length(length: int) -> None:
     """Refuse long texts first: to bring 60,000 combining marks into order takes seconds."""
-    if characters > _MOST_CHARACTERS:
+    if length > _MAX_CHARACTERS:
         raise TypeError
 
 
-def _only_scalar(given: object) -> object:
-    if isinstance(given, bool | int):
-        return given
+def _require_scalar(raw: object) -> object:
+    if isinstance(raw, bool | int):
+        return raw
     raise TypeError
 
 
-def _visible(text: str) -> str:
+def _strip_invisible(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(filter(_is_visible, text))).strip()
 
 
@@ -229,7 +241,7 @@ def _is_visible(character: str) -> bool:
     return not is_noncharacter and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
 
 
-def _full_colour(digits: str) -> str:
+def _expand_colour(digits: str) -> str:
     """Write a hex colour with 6 digits, or 8 where it is translucent."""
     if len(digits) in {3, 4}:
         digits = "".join(digit * 2 for digit in digits)

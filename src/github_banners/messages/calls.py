@@ -18,52 +18,52 @@ import stamina
 import structlog
 
 from github_banners.errors import (
-    Rejected,
+    MalformedMessage,
+    RemoteRejected,
     RendererUnavailable,
     StorageUnavailable,
     Unavailable,
     UnknownBanner,
-    UnreadableMessage,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.messages.shapes import (
     BatchedBanner,
-    StoreAnswer,
-    StoreAsk,
     StoreBatch,
+    StoreRequest,
+    StoreResponse,
     StoreResult,
     StoreResults,
 )
 from github_banners.messages.signing import Signer
-from github_banners.messages.tracing import TRACEPARENT, bind_trace, outgoing
-from github_banners.messages.translation import preview_ask_of
+from github_banners.messages.tracing import TRACEPARENT, bind_trace, make_traceparent
+from github_banners.messages.translation import to_preview_request
 from github_banners.model import Snapshot
 
 _log = structlog.get_logger(__name__)
 
-_CONNECT_SECONDS = 1.0
-_MOST_CONNECTIONS = 64
-_MOST_SHOWN_CHARACTERS = 200
+_CONNECT_TIMEOUT_SECONDS = 1.0
+_MAX_CONNECTIONS = 64
+_MAX_SHOWN_CHARACTERS = 200
 _MAX_RESPONSE_BYTES = 4 << 20  # a picture has 1 MB at most
-_HOPELESS = {400, 413, 422}
-_NO_SUCH_CALL = {404, 405}
-_NO_BANNER = UnknownBanner.sentence.encode()
+_PERMANENT_STATUSES = {400, 413, 422}
+_UNSUPPORTED_STATUSES = {404, 405}
+_NO_BANNER = UnknownBanner.public_message.encode()
 # A connection that the other side closed while it lay in the pool; the call never arrived.
-_CLOSED_MEANWHILE = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+_STALE_CONNECTION_ERRORS = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
 @asynccontextmanager
 async def open_http(*, timeout: timedelta) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ASYNC109 - the wire's, not ours
     """Open the connections to a neighbour; `timeout` limits each step of a call."""
-    limits = httpx2.Limits(max_connections=_MOST_CONNECTIONS)
+    limits = httpx2.Limits(max_connections=_MAX_CONNECTIONS)
     seconds = timeout.total_seconds()
-    limit = httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+    limit = httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT_SECONDS))
     async with httpx2.AsyncClient(timeout=limit, limits=limits, trust_env=False) as http:
         yield http
 
 
-class _Calls:
+class _SignedClient:
     """Signs a call, sends it, and reads what the status means."""
 
     def __init__(
@@ -72,12 +72,12 @@ class _Calls:
         *,
         base_url: str,
         signer: Signer,
-        away: type[Unavailable],
+        unavailable_error: type[Unavailable],
     ) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._signer = signer
-        self._away = away
+        self._unavailable_error = unavailable_error
         self.is_available = True
 
     async def send(
@@ -100,17 +100,17 @@ class _Calls:
             # Who waits no longer has had no answer either.
             self.is_available = False
             raise
-        is_taken = answer.is_success or answer.status_code in expected
-        self.is_available = is_taken or answer.status_code in _HOPELESS
-        if is_taken:
+        is_accepted = answer.is_success or answer.status_code in expected
+        self.is_available = is_accepted or answer.status_code in _PERMANENT_STATUSES
+        if is_accepted:
             return answer
-        kind = Rejected if self.is_available else self._away
-        words = answer.text[:_MOST_SHOWN_CHARACTERS]
+        kind = RemoteRejected if self.is_available else self._unavailable_error
+        words = answer.text[:_MAX_SHOWN_CHARACTERS]
         if answer.status_code == httpx2.codes.UNAUTHORIZED:
             words += "; SERVICES_SECRET_KEY and the clock must be the same there and here"
         raise kind(f"{method} {path} was answered with {answer.status_code}: {words}")
 
-    async def knock(self) -> None:
+    async def check_health(self) -> None:
         """See whether a remote that did not answer the last time does now; raises nothing."""
         if self.is_available:
             return
@@ -121,96 +121,102 @@ class _Calls:
         except httpx2.HTTPError:
             return
 
-    def unusable(self, reason: str) -> Unavailable:
+    def mark_unusable(self, reason: str) -> Unavailable:
         """Take back that the remote has answered: what came is of no use."""
         self.is_available = False
-        return self._away(reason)
+        return self._unavailable_error(reason)
 
     async def _send(self, method: str, path: str, body: bytes) -> httpx2.Response:
         try:
             async for attempt in stamina.retry_context(
-                on=_CLOSED_MEANWHILE, attempts=2, wait_initial=0.01, wait_jitter=0.02
+                on=_STALE_CONNECTION_ERRORS, attempts=2, wait_initial=0.01, wait_jitter=0.02
             ):
                 with attempt:
                     return await self._attempt(method, path, body)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise self._away(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+            raise self._unavailable_error(
+                f"{type(error).__name__}: {error}".rstrip(": ")
+            ) from error
         raise AssertionError("retries end with an answer or an error")
 
     async def _attempt(self, method: str, path: str, body: bytes) -> httpx2.Response:
         url = self._base_url + path
         signed = self._signer.sign(method, url, body)
-        said = {
-            TRACEPARENT: outgoing(),
+        headers = {
+            TRACEPARENT: make_traceparent(),
             "content-type": "application/json",
             "accept-encoding": "identity",
             **signed,
         }
-        async with self._http.stream(method, url, content=body, headers=said) as response:
+        async with self._http.stream(method, url, content=body, headers=headers) as response:
             return await _read_bounded(response)
 
 
-class Renderer:
+class RendererClient:
     """The renderer, seen from afar."""
 
     def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
-        self._calls = _Calls(http, base_url=base_url, signer=signer, away=RendererUnavailable)
+        self._client = _SignedClient(
+            http, base_url=base_url, signer=signer, unavailable_error=RendererUnavailable
+        )
 
     @property
     def is_available(self) -> bool:
         """Say whether the last call was answered, for readiness."""
-        return self._calls.is_available
+        return self._client.is_available
 
-    async def knock(self) -> None:
+    async def check_health(self) -> None:
         """See whether it is back, where it did not answer the last time; raises nothing."""
-        await self._calls.knock()
+        await self._client.check_health()
 
-    async def draw(self, snapshot: Snapshot, look: Look) -> bytes:
+    async def draw(self, snapshot: Snapshot, look: BannerOptions) -> bytes:
         """
         Have numbers drawn as SVG.
 
         :raises RendererUnavailable: it does not answer, or not with a picture
         :raises Rejected: it can't draw this
         """
-        ask = preview_ask_of(snapshot, look)
-        answer = await self._calls.send("POST", "/preview", ask.to_json())
+        ask = to_preview_request(snapshot, look)
+        answer = await self._client.send("POST", "/preview", ask.to_json())
         if not _is_picture(answer):
-            raise self._calls.unusable("what came was no picture")
+            raise self._client.mark_unusable("what came was no picture")
         return answer.content
 
 
-class Storage:
+class StorageClient:
     """The storage, seen from afar."""
 
     def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
-        self._calls = _Calls(http, base_url=base_url, signer=signer, away=StorageUnavailable)
+        self._client = _SignedClient(
+            http, base_url=base_url, signer=signer, unavailable_error=StorageUnavailable
+        )
         self._throttle = LogThrottle(time.monotonic)
 
     @property
     def is_available(self) -> bool:
         """Say whether the last call was answered, for readiness."""
-        return self._calls.is_available
+        return self._client.is_available
 
-    async def knock(self) -> None:
+    async def check_health(self) -> None:
         """See whether it is back, where it did not answer the last time; raises nothing."""
-        await self._calls.knock()
+        await self._client.check_health()
 
-    async def keep(self, ask: StoreAsk) -> StoreAnswer:
+    async def store(self, request: StoreRequest) -> StoreResponse:
         """
         Have a picture stored; returns when it lies there, or a newer one does.
 
         :raises StorageUnavailable: it can't be stored now
         :raises Rejected: it will never be stored
         """
-        answer = await self._calls.send("POST", "/banners", ask.to_json())
+        answer = await self._client.send("POST", "/banners", request.to_json())
         try:
-            return StoreAnswer.from_json(answer.content)
-        except UnreadableMessage as error:
-            raise self._calls.unusable(f"what came was no answer: {error}") from error
+            return StoreResponse.from_json(answer.content)
+        except MalformedMessage as error:
+            raise self._client.mark_unusable(f"what came was no answer: {error}") from error
 
     async def store_many(
         self, banners: Sequence[BatchedBanner]
-    ) -> list[StoreAnswer | BaseException]:
+    ) -> list[StoreResponse | BaseException]:
         """
         Have pictures stored in one call; returns one result each, an error in place of raising it.
 
@@ -221,35 +227,35 @@ class Storage:
         """
         batch = StoreBatch(banners=[msgspec.Raw(banner.to_json()) for banner in banners])
         try:
-            answer = await self._calls.send(
-                "POST", "/banners/batch", batch.to_json(), expected=_NO_SUCH_CALL
+            answer = await self._client.send(
+                "POST", "/banners/batch", batch.to_json(), expected=_UNSUPPORTED_STATUSES
             )
-        except Rejected as error:
+        except RemoteRejected as error:
             return await self._store_each(banners, reason=str(error))
-        if answer.status_code in _NO_SUCH_CALL:
+        if answer.status_code in _UNSUPPORTED_STATUSES:
             return await self._store_each(banners, reason="it knows no batches")
         try:
             results = StoreResults.from_json(answer.content).results
-        except UnreadableMessage as error:
-            raise self._calls.unusable(f"what came was no answer: {error}") from error
+        except MalformedMessage as error:
+            raise self._client.mark_unusable(f"what came was no answer: {error}") from error
         if len(results) != len(banners):
-            raise self._calls.unusable(f"{len(banners)} banners had {len(results)} results")
+            raise self._client.mark_unusable(f"{len(banners)} banners had {len(results)} results")
         outcomes = [_outcome_from_result(result) for result in results]
         if all(isinstance(outcome, StorageUnavailable) for outcome in outcomes):
-            self._calls.is_available = False
+            self._client.is_available = False
         return outcomes
 
     async def _store_each(
         self, banners: Sequence[BatchedBanner], *, reason: str
-    ) -> list[StoreAnswer | BaseException]:
+    ) -> list[StoreResponse | BaseException]:
         if self._throttle.allows(reason):
             _log.warning("storage.batch_refused", reason=reason, banners=len(banners))
 
-        async def keep(banner: BatchedBanner) -> StoreAnswer:
+        async def store_banner(banner: BatchedBanner) -> StoreResponse:
             bind_trace(banner.traceparent)
-            return await self.keep(banner)
+            return await self.store(banner)
 
-        return await asyncio.gather(*map(keep, banners), return_exceptions=True)
+        return await asyncio.gather(*map(store_banner, banners), return_exceptions=True)
 
     async def get(self, name: str) -> bytes | None:
         """
@@ -257,11 +263,11 @@ class Storage:
 
         :raises StorageUnavailable: it can't be read now
         """
-        answer = await self._calls.send("GET", f"/banners/{quote(name, safe='')}")
+        answer = await self._client.send("GET", f"/banners/{quote(name, safe='')}")
         if answer.status_code == httpx2.codes.NOT_FOUND and _NO_BANNER in answer.content:
             return None
         if not _is_picture(answer):
-            raise self._calls.unusable("what came was no picture")
+            raise self._client.mark_unusable("what came was no picture")
         return answer.content
 
 
@@ -283,15 +289,15 @@ async def _read_bounded(response: httpx2.Response) -> httpx2.Response:
     return httpx2.Response(response.status_code, headers=headers, content=b"".join(chunks))
 
 
-def _outcome_from_result(result: StoreResult) -> StoreAnswer | BaseException:
+def _outcome_from_result(result: StoreResult) -> StoreResponse | BaseException:
     """Read what a storage says of one banner of a batch, as of a single call's response."""
     if result.url is not None:
-        return StoreAnswer(url=result.url, superseded=result.superseded)
-    kind = Rejected if result.status in _HOPELESS else StorageUnavailable
-    words = msgspec.json.encode(result).decode()[:_MOST_SHOWN_CHARACTERS]
+        return StoreResponse(url=result.url, superseded=result.superseded)
+    kind = RemoteRejected if result.status in _PERMANENT_STATUSES else StorageUnavailable
+    words = msgspec.json.encode(result).decode()[:_MAX_SHOWN_CHARACTERS]
     return kind(f"POST /banners/batch was answered with {result.status} for a banner: {words}")
 
 
-def _is_picture(answer: httpx2.Response) -> bool:
-    is_svg = answer.headers.get("content-type", "").startswith("image/svg+xml")
-    return is_svg and answer.status_code == httpx2.codes.OK
+def _is_picture(response: httpx2.Response) -> bool:
+    is_svg = response.headers.get("content-type", "").startswith("image/svg+xml")
+    return is_svg and response.status_code == httpx2.codes.OK

@@ -15,31 +15,31 @@ from heapq import nlargest
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
-from github_banners.errors import Rejected, Unavailable
+from github_banners.errors import RemoteRejected, Unavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.events import DEAD_LETTERS, TOPIC, Record, RecordSender
+from github_banners.messages.events import DEAD_LETTERS, TOPIC, Producer, Record
 from github_banners.messages.kafka import broker_errors
-from github_banners.messages.producer import Producer
+from github_banners.messages.producer import KafkaProducer
 from github_banners.messages.reading import RecordReader
-from github_banners.messages.source import leave
-from github_banners.messages.topics import partitions_of
+from github_banners.messages.source import force_close
+from github_banners.messages.topics import fetch_partitions
 from github_banners.model import Clock, utc_now
 
-REPLAYS = "banner-renderers.replays"
+REPLAY_GROUP = "banner-renderers.replays"
 """The group whose offsets say what was sent again."""
 
 REASON, FAILED_AT, REPLAYED = "reason", "failed_at", "replayed"
 ORIGINAL_SIZE = "original_size"
 """Of the value in bytes; stands on a dead letter that holds only the first part of it."""
 ORIGIN = ("original_topic", "original_partition", "original_offset")
-_ADDED = {REASON, FAILED_AT, *ORIGIN}
+_ADDED_HEADERS = {REASON, FAILED_AT, *ORIGIN}
 
-_MOST_REASON_CHARACTERS = 1000
+_MAX_REASON_CHARACTERS = 1000
 _MAX_FIRST_PART_BYTES = 64 * 1024
 _MAX_KEY_BYTES = 1024
 _REQUEST_TIMEOUT_MS = 5000
-_STEP_SECONDS = 10.0
-_WAIT_SECONDS = 0.5
+_STEP_TIMEOUT_SECONDS = 10.0
+_POLL_TIMEOUT_SECONDS = 0.5
 _BATCH_SIZE = 100
 
 
@@ -59,15 +59,15 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class ReplayResult:
     """How many messages were sent once more, and how many the broker no longer takes."""
 
     sent: int
     refused: int
 
 
-async def to_dead_letters(
-    producer: RecordSender, record: Record, *, reason: str, failed_at: datetime
+async def send_dead_letter(
+    producer: Producer, record: Record, *, reason: str, failed_at: datetime
 ) -> None:
     """
     Give a message up: the same bytes, key and headers, and what happened to it.
@@ -79,10 +79,14 @@ async def to_dead_letters(
     :raises Rejected: not even its place will ever be
     """
     origin = zip(ORIGIN, (record.topic, record.partition, record.offset), strict=True)
-    told = [(REASON, reason[:_MOST_REASON_CHARACTERS]), *origin, (FAILED_AT, failed_at.isoformat())]
-    added = tuple((name, str(value).encode(errors="replace")) for name, value in told)
+    values = [
+        (REASON, reason[:_MAX_REASON_CHARACTERS]),
+        *origin,
+        (FAILED_AT, failed_at.isoformat()),
+    ]
+    added = tuple((name, str(value).encode(errors="replace")) for name, value in values)
     refused: Exception | None = None
-    for part in _ever_less(record):
+    for part in _progressively_truncated(record):
         try:
             await producer.send(
                 DEAD_LETTERS, key=part.key, value=part.value, headers=part.headers + added
@@ -93,10 +97,10 @@ async def to_dead_letters(
             refused = error
         else:
             return
-    raise Rejected(f"not even the place of a record: {refused}") from refused
+    raise RemoteRejected(f"not even the place of a record: {refused}") from refused
 
 
-def _ever_less(record: Record) -> Iterator[Record]:
+def _progressively_truncated(record: Record) -> Iterator[Record]:
     """Give a record whole, then with the first part of its value, then nothing but a short key."""
     yield record
     size = (ORIGINAL_SIZE, b"%d" % len(record.value))
@@ -114,10 +118,10 @@ async def list_dead_letters(brokers: Sequence[str], *, limit: int) -> list[DeadL
     """
     newest: list[Record] = []
     async with _open_reader(brokers) as reader:
-        next_offsets = await reader.rewind()
+        next_offsets = await reader.seek_to_start()
         while records := await reader.read():
-            newest = nlargest(limit, [*newest, *records], key=_age)
-    return [_letter_of(record, next_offsets) for record in reversed(newest)]
+            newest = nlargest(limit, [*newest, *records], key=_sort_key)
+    return [_to_dead_letter(record, next_offsets) for record in reversed(newest)]
 
 
 async def replay_dead_letters(
@@ -126,7 +130,7 @@ async def replay_dead_letters(
     limit: int | None = None,
     topic: str = TOPIC,
     clock: Clock = utc_now,
-) -> Replay:
+) -> ReplayResult:
     """
     Send once more what was not yet, as far as it is there now, at most `limit` messages.
 
@@ -135,35 +139,35 @@ async def replay_dead_letters(
     :raises BrokerUnavailable: no broker answers, or no more; what was sent is remembered
     """
     sent = refused = 0
-    producer = Producer(brokers)
+    producer = KafkaProducer(brokers)
     try:
         async with _open_reader(brokers) as reader:
-            while records := await reader.read(most=None if limit is None else limit - sent):
-                async with reader.remembering() as done:
+            while records := await reader.read(limit=None if limit is None else limit - sent):
+                async with reader.committing() as done:
                     for record in records:
-                        if await _send_again(producer, record, topic=topic, now=clock()):
+                        if await _replay(producer, record, topic=topic, now=clock()):
                             sent += 1
                         else:
                             refused += 1
                         done[record.partition] = record.offset + 1
     finally:
         await producer.close()
-    return Replay(sent=sent, refused=refused)
+    return ReplayResult(sent=sent, refused=refused)
 
 
-async def _send_again(producer: Producer, record: Record, *, topic: str, now: datetime) -> bool:
+async def _replay(producer: KafkaProducer, record: Record, *, topic: str, now: datetime) -> bool:
     if record.problem or record.header(ORIGINAL_SIZE):
         return False
-    own = tuple((name, value) for name, value in record.headers if name not in _ADDED)
+    own = tuple((name, value) for name, value in record.headers if name not in _ADDED_HEADERS)
     replayed = (REPLAYED, now.isoformat().encode())
     try:
         await producer.send(topic, key=record.key, value=record.value, headers=(*own, replayed))
-    except Rejected:
+    except RemoteRejected:
         return False
     return True
 
 
-class _Reader:
+class _DeadLetterReader:
     """Reads the dead letters from where the replays are, to where they ended when it began."""
 
     def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
@@ -171,10 +175,10 @@ class _Reader:
         self._reader = RecordReader(consumer, throttle=LogThrottle(time.monotonic))
         self._ends = ends
 
-    async def rewind(self) -> dict[int, int]:
+    async def seek_to_start(self) -> dict[int, int]:
         """Go to the beginning; tells where the replays are: the next offset of each partition."""
         with broker_errors():
-            async with asyncio.timeout(_STEP_SECONDS):
+            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
                 next_offsets = {
                     place.partition: await self._consumer.committed(place) or 0
                     for place in self._ends
@@ -182,19 +186,23 @@ class _Reader:
                 await self._consumer.seek_to_beginning(*self._ends)
         return next_offsets
 
-    async def read(self, *, most: int | None = None) -> list[Record]:
+    async def read(self, *, limit: int | None = None) -> list[Record]:
         """Read on; nothing at the end."""
-        size = _BATCH_SIZE if most is None else min(most, _BATCH_SIZE)
+        size = _BATCH_SIZE if limit is None else min(limit, _BATCH_SIZE)
         with broker_errors():
-            async with asyncio.timeout(_STEP_SECONDS):
-                while size > 0 and await self._is_behind():
-                    records = await self._reader.read(max_records=size, wait_seconds=_WAIT_SECONDS)
-                    if old := [one for one in records if one.offset < self._end_of(one.partition)]:
+            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
+                while size > 0 and await self._has_more():
+                    records = await self._reader.read(
+                        max_records=size, wait_seconds=_POLL_TIMEOUT_SECONDS
+                    )
+                    if old := [
+                        one for one in records if one.offset < self._end_offset(one.partition)
+                    ]:
                         return old
         return []
 
     @asynccontextmanager
-    async def remembering(self) -> AsyncIterator[dict[int, int]]:
+    async def committing(self) -> AsyncIterator[dict[int, int]]:
         """Remember the next offsets that are put in, whatever happens meanwhile."""
         done: dict[int, int] = {}
         try:
@@ -202,49 +210,49 @@ class _Reader:
         finally:
             if done:
                 with broker_errors():
-                    async with asyncio.timeout(_STEP_SECONDS):
+                    async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
                         await self._consumer.commit(
                             {TopicPartition(DEAD_LETTERS, n): offset for n, offset in done.items()}
                         )
 
-    async def _is_behind(self) -> bool:
+    async def _has_more(self) -> bool:
         for place, end in self._ends.items():
             if await self._consumer.position(place) < end:
                 return True
         return False
 
-    def _end_of(self, partition: int) -> int:
+    def _end_offset(self, partition: int) -> int:
         return self._ends[TopicPartition(DEAD_LETTERS, partition)]
 
 
 @asynccontextmanager
-async def _open_reader(brokers: Sequence[str]) -> AsyncIterator[_Reader]:
-    partitions = await partitions_of(brokers, DEAD_LETTERS)
-    places = [TopicPartition(DEAD_LETTERS, partition) for partition in partitions]
+async def _open_reader(brokers: Sequence[str]) -> AsyncIterator[_DeadLetterReader]:
+    partitions = await fetch_partitions(brokers, DEAD_LETTERS)
+    topic_partitions = [TopicPartition(DEAD_LETTERS, partition) for partition in partitions]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=list(brokers),
-        group_id=REPLAYS,
+        group_id=REPLAY_GROUP,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         request_timeout_ms=_REQUEST_TIMEOUT_MS,
     )
     try:
         with broker_errors():
-            async with asyncio.timeout(_STEP_SECONDS):
+            async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
                 await consumer.start()
                 # Named one by one, so that this joins no group and shares with nobody.
-                consumer.assign(places)
-                ends = await consumer.end_offsets(places)
-        yield _Reader(consumer, ends)
+                consumer.assign(topic_partitions)
+                ends = await consumer.end_offsets(topic_partitions)
+        yield _DeadLetterReader(consumer, ends)
     finally:
-        await leave(consumer)
+        await force_close(consumer)
 
 
-def _age(record: Record) -> tuple[int, int, int]:
+def _sort_key(record: Record) -> tuple[int, int, int]:
     return record.timestamp_ms, record.partition, record.offset
 
 
-def _letter_of(record: Record, next_offsets: Mapping[int, int]) -> DeadLetter:
+def _to_dead_letter(record: Record, next_offsets: Mapping[int, int]) -> DeadLetter:
     topic, partition, offset = (record.header(name) for name in ORIGIN)
     return DeadLetter(
         record=record,

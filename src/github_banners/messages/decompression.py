@@ -15,7 +15,7 @@ from typing import TypeAlias
 import cramjam
 from aiokafka.codec import _detect_xerial_stream  # type: ignore[import-untyped]
 
-from github_banners.errors import UnreadableMessage
+from github_banners.errors import MalformedMessage
 
 MAX_UNPACKED_BYTES = 4 << 20
 """Of one batch. Clients collect at most 1 MB in a batch unless they are configured otherwise."""
@@ -48,7 +48,7 @@ def _decode_gzip(packed: memoryview | bytes) -> bytes:
     with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
         unpacked = file.read(MAX_UNPACKED_BYTES + 1)
     if len(unpacked) > MAX_UNPACKED_BYTES:
-        raise UnreadableMessage(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+        raise MalformedMessage(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
     return unpacked
 
 
@@ -63,7 +63,7 @@ def _decode_zstd(packed: memoryview | bytes) -> bytes:
 def _decode_snappy(packed: memoryview | bytes) -> bytes:
     blocks = list(_snappy_blocks(memoryview(packed)))
     if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_UNPACKED_BYTES:
-        raise UnreadableMessage(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+        raise MalformedMessage(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
     return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
 
 
@@ -84,7 +84,7 @@ def _snappy_blocks(packed: memoryview) -> Iterator[bytes]:
         position += 4
         yield bytes(packed[position : position + size])
         if size <= 0:
-            raise UnreadableMessage("a block of snappy has no size")
+            raise MalformedMessage("a block of snappy has no size")
         position += size
 
 

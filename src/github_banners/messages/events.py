@@ -16,7 +16,7 @@ GROUP = "banner-renderers"
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
 """Names can repeat; of equal ones the last counts."""
 
-Lost: TypeAlias = Callable[[Collection[int]], Awaitable[None]]
+OnRevoked: TypeAlias = Callable[[Collection[int]], Awaitable[None]]
 """Is told which partitions go to another member; until it returns, no other has them."""
 
 
@@ -43,7 +43,7 @@ class Record:
         return next(found, b"").decode(errors="replace")
 
 
-class RecordSender(Protocol):
+class Producer(Protocol):
     """Hands messages to the broker."""
 
     async def send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
@@ -55,16 +55,16 @@ class RecordSender(Protocol):
         """
 
 
-class RecordSource(Protocol):
+class Consumer(Protocol):
     """Takes the messages of one topic as a member of a group."""
 
-    def listen(self, lost: Lost) -> None:
+    def on_revoked(self, handler: OnRevoked) -> None:
         """Name who is told before partitions are lost, and may still commit them then."""
 
-    async def take(self, *, most: int, wait_seconds: float) -> Sequence[Record]:
+    async def poll(self, *, max_records: int, wait_seconds: float) -> Sequence[Record]:
         """Take what has come since; empty after a wait, which a broker that is away prolongs."""
 
-    def hold(self, partitions: Collection[int]) -> None:
+    def pause(self, partitions: Collection[int]) -> None:
         """Take nothing from these partitions, and again from all others."""
 
     async def commit(self, offsets: Mapping[int, int]) -> None:

@@ -9,10 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from github_banners.errors import NoncesFull
+from github_banners.errors import NonceCacheFull
 
 
-class Nonces:
+class NonceCache:
     """
     The nonces of the last `remembered_seconds`, at most `most`; `monotonic` tells seconds.
 
@@ -22,12 +22,12 @@ class Nonces:
     def __init__(
         self,
         *,
-        most: int = 250_000,
-        remembered_seconds: float = 120,
+        max_size: int = 250_000,
+        ttl_seconds: float = 120,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._most = most
-        self._remembered_seconds = remembered_seconds
+        self._max_size = max_size
+        self._ttl_seconds = ttl_seconds
         self._monotonic = monotonic
         self._known: set[str] = set()
         self._by_age: deque[tuple[float, str]] = deque()
@@ -35,23 +35,23 @@ class Nonces:
     def __len__(self) -> int:
         return len(self._known)
 
-    def remember(self, nonce: str) -> bool:
+    def add(self, nonce: str) -> bool:
         """
         Say whether a nonce is new, and remember it.
 
         :raises NoncesFull: it is new, and there is no room left
         """
         now = self._monotonic()
-        self._forget(before=now - self._remembered_seconds)
+        self._evict(before=now - self._ttl_seconds)
         if nonce in self._known:
             return False
-        if len(self._known) >= self._most:
-            raise NoncesFull
+        if len(self._known) >= self._max_size:
+            raise NonceCacheFull
         self._known.add(nonce)
         self._by_age.append((now, nonce))
         return True
 
-    def _forget(self, *, before: float) -> None:
+    def _evict(self, *, before: float) -> None:
         while self._by_age and self._by_age[0][0] < before:
             _, nonce = self._by_age.popleft()
             self._known.remove(nonce)

@@ -6,7 +6,7 @@ read. It may never pass a record that is unfinished. Offsets have gaps (compacti
 """
 
 
-class Offsets:
+class OffsetTracker:
     """The records of one partition that somebody has in hand, from its assignment to its loss."""
 
     def __init__(self) -> None:
@@ -40,6 +40,6 @@ class Offsets:
         """Take note that a record needs no more work."""
         self._unfinished.discard(offset)
 
-    def commit(self, offset: int) -> None:
+    def mark_committed(self, offset: int) -> None:
         """Take note that the broker has kept an offset as the next to read."""
         self._committed = max(self._committed, offset)

@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 
-from github_banners.circuit import Circuit
-from github_banners.errors import BrokerUnavailable, Rejected
+from github_banners.circuit import CircuitBreaker
+from github_banners.errors import BrokerUnavailable, RemoteRejected
 from github_banners.messages.events import DEAD_LETTERS, Headers
 from github_banners.messages.kafka import (
-    LARGEST_DEAD_LETTER_BYTES,
-    LARGEST_EVENT_BYTES,
+    MAX_DEAD_LETTER_BYTES,
+    MAX_EVENT_BYTES,
     broker_errors,
 )
 
 _log = structlog.get_logger(__name__)
 
-_SEND_SECONDS = 5.0
-_CLOSE_SECONDS = 1.0
-_OPEN_SECONDS = 30.0
+_SEND_TIMEOUT_SECONDS = 5.0
+_CLOSE_TIMEOUT_SECONDS = 1.0
+_OPEN_TIMEOUT_SECONDS = 30.0
 # Less than a send may take: a connection that hangs is replaced before the caller is told.
 _REQUEST_TIMEOUT_MS = 3000
 _RETRY_BACKOFF_MS = 100
@@ -33,7 +33,7 @@ _METADATA_MAX_AGE_MS = 30_000
 _BATCH_BYTES = 64 * 1024
 
 
-class Producer:
+class KafkaProducer:
     """
     Sends to one Kafka, from as many tasks as there are at once; close it when none sends any more.
 
@@ -45,13 +45,13 @@ class Producer:
         brokers: Sequence[str],
         *,
         clock: Callable[[], float] = time.monotonic,
-        limit_seconds: float = _SEND_SECONDS,
+        timeout_seconds: float = _SEND_TIMEOUT_SECONDS,
     ) -> None:
         self._brokers = list(brokers)
-        self._circuit = Circuit(clock)
-        self._limit_seconds = limit_seconds
-        self._opening: asyncio.Task[AIOKafkaProducer] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._circuit = CircuitBreaker(clock)
+        self._timeout_seconds = timeout_seconds
+        self._client_task: asyncio.Task[AIOKafkaProducer] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def is_available(self) -> bool:
@@ -68,40 +68,44 @@ class Producer:
         :raises Rejected: the broker will never take this message
         """
         _check_size(topic, key, value)
-        if not self._circuit.admit():
+        if not self._circuit.allow_request():
             raise BrokerUnavailable("the broker: has not answered, and is asked once a second")
         try:
             await self._send(topic, key=key, value=value, headers=headers)
         except BrokerUnavailable as error:
-            if self._circuit.fail():
+            if self._circuit.record_failure():
                 _log.warning("broker.away", reason=str(error))
             raise
-        if self._circuit.succeed():
+        if self._circuit.record_success():
             _log.info("broker.back")
 
     async def close(self) -> None:
         """Close; in a few seconds, also when no broker answers."""
-        if self._opening is not None:
-            self._give_up(self._opening)
-        if self._leaving:
-            _, late = await asyncio.wait(self._leaving, timeout=_CLOSE_SECONDS)
+        if self._client_task is not None:
+            self._abandon(self._client_task)
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=_CLOSE_TIMEOUT_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
-        if self._opening is None:
-            self._opening = asyncio.create_task(self._open(), name="broker.open")
-        opening = self._opening
+        if self._client_task is None:
+            self._client_task = asyncio.create_task(self._open(), name="broker.open")
+        client_task = self._client_task
         try:
             with broker_errors():
-                async with asyncio.timeout(self._limit_seconds):
-                    producer = opening.result() if opening.done() else await asyncio.shield(opening)
+                async with asyncio.timeout(self._timeout_seconds):
+                    producer = (
+                        client_task.result()
+                        if client_task.done()
+                        else await asyncio.shield(client_task)
+                    )
                     await producer.send_and_wait(topic, value, key=key, headers=list(headers))
-        except (BrokerUnavailable, Rejected):
+        except (BrokerUnavailable, RemoteRejected):
             # One that is still being opened may come to it yet.
-            if opening.done():
-                self._give_up(opening)
+            if client_task.done():
+                self._abandon(client_task)
             raise
 
     async def _open(self) -> AIOKafkaProducer:
@@ -110,41 +114,41 @@ class Producer:
             enable_idempotence=True,
             acks="all",
             max_batch_size=_BATCH_BYTES,
-            max_request_size=LARGEST_DEAD_LETTER_BYTES,
+            max_request_size=MAX_DEAD_LETTER_BYTES,
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         )
         try:
-            async with asyncio.timeout(_OPEN_SECONDS):
+            async with asyncio.timeout(_OPEN_TIMEOUT_SECONDS):
                 await producer.start()
         except BaseException:
             await producer.stop()
             raise
         return producer
 
-    def _give_up(self, opening: "asyncio.Task[AIOKafkaProducer]") -> None:
+    def _abandon(self, client_task: "asyncio.Task[AIOKafkaProducer]") -> None:
         """Let go of a producer, once; the next message opens another."""
-        if self._opening is not opening:
+        if self._client_task is not client_task:
             return
-        self._opening = None
-        leaving = asyncio.create_task(_discard(opening), name="broker.leave")
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        self._client_task = None
+        closing = asyncio.create_task(_force_close(client_task), name="broker.leave")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
-async def _discard(opening: "asyncio.Task[AIOKafkaProducer]") -> None:
+async def _force_close(client_task: "asyncio.Task[AIOKafkaProducer]") -> None:
     """
     Do what `stop()` does, without what it begins with.
 
     That is to wait until every message is delivered: for ever, where no broker takes one. Called
     off there, it leaves a task and sockets behind, and does nothing when it is called again.
     """
-    opening.cancel()
-    await asyncio.wait({opening})
-    if opening.cancelled() or opening.exception() is not None:
+    client_task.cancel()
+    await asyncio.wait({client_task})
+    if client_task.cancelled() or client_task.exception() is not None:
         return
-    producer = opening.result()
+    producer = client_task.result()
     producer._closed = True
     try:
         await producer._sender.close()
@@ -154,6 +158,6 @@ async def _discard(opening: "asyncio.Task[AIOKafkaProducer]") -> None:
 
 def _check_size(topic: str, key: bytes | None, value: bytes) -> None:
     size = len(value) + len(key or b"")
-    largest = LARGEST_DEAD_LETTER_BYTES if topic == DEAD_LETTERS else LARGEST_EVENT_BYTES
-    if size > largest:
-        raise Rejected(f"the broker: takes no message of {size} bytes in {topic}")
+    max_bytes = MAX_DEAD_LETTER_BYTES if topic == DEAD_LETTERS else MAX_EVENT_BYTES
+    if size > max_bytes:
+        raise RemoteRejected(f"the broker: takes no message of {size} bytes in {topic}")

@@ -25,12 +25,12 @@ from aiokafka.protocol.fetch import FetchRequest  # type: ignore[import-untyped]
 from github_banners.log_throttle import LogThrottle
 from github_banners.messages.decompression import limit_decompression
 from github_banners.messages.events import Record
-from github_banners.messages.kafka import record_of
+from github_banners.messages.kafka import to_record
 from github_banners.messages.record_batches import read_batches
 
 _log = structlog.get_logger(__name__)
 
-_STEP_SECONDS = 10.0
+_STEP_TIMEOUT_SECONDS = 10.0
 _MAX_SHOWN_CHARACTERS = 300
 _MAX_FETCHED_BYTES = 256 * 1024
 _READ_UNCOMMITTED = 0
@@ -43,13 +43,13 @@ class RecordReader:
         limit_decompression()
         self._consumer = consumer
         self._throttle = throttle
-        self._suspects: dict[TopicPartition, str] = {}  # and why
+        self._undecodable: dict[TopicPartition, str] = {}  # and why
         self._revocations = 0
 
-    def forget(self) -> None:
+    def on_revoked(self) -> None:
         """Record that partitions are being revoked: what is being fetched of them is no longer ours."""
         self._revocations += 1
-        self._suspects.clear()
+        self._undecodable.clear()
 
     async def read(self, *, max_records: int, wait_seconds: float) -> list[Record]:
         """
@@ -60,8 +60,8 @@ class RecordReader:
 
         :raises KafkaError: of the broker, the group or the fetching; records may have been skipped
         """
-        if self._suspects:
-            partition, reason = self._suspects.popitem()
+        if self._undecodable:
+            partition, reason = self._undecodable.popitem()
             return await self._read_leniently(partition, reason, max_records=max_records)
         try:
             # One record at most, so that an error can't take those of another partition with it.
@@ -69,32 +69,32 @@ class RecordReader:
                 timeout_ms=int(wait_seconds * 1000), max_records=1
             )
         except Exception as error:
-            if not _is_about_data(error):
+            if not _is_decoding_error(error):
                 raise
-            self._suspect(self._consumer.assignment(), error)
+            self._mark_undecodable(self._consumer.assignment(), error)
             return []
         records = _to_records(fetched)
         for partition in [*fetched, *(self._consumer.assignment() - fetched.keys())]:
             if not records or len(records) >= max_records:
                 break
-            records += await self._read_at_hand(partition, max_records=max_records - len(records))
+            records += await self._read_buffered(partition, max_records=max_records - len(records))
         return records
 
-    async def _read_at_hand(self, partition: TopicPartition, *, max_records: int) -> list[Record]:
+    async def _read_buffered(self, partition: TopicPartition, *, max_records: int) -> list[Record]:
         """Read what has been fetched of a partition already; gives way to no other task."""
         try:
             fetched = await self._consumer.getmany(partition, timeout_ms=0, max_records=max_records)
         except Exception as error:
-            if not _is_about_data(error):
+            if not _is_decoding_error(error):
                 raise
             # Its position has not moved: nothing of it was skipped.
-            self._suspect([partition], error)
+            self._mark_undecodable([partition], error)
             return []
         return _to_records(fetched)
 
-    def _suspect(self, partitions: Collection[TopicPartition], error: Exception) -> None:
+    def _mark_undecodable(self, partitions: Collection[TopicPartition], error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:_MAX_SHOWN_CHARACTERS]
-        self._suspects |= dict.fromkeys(partitions, reason)
+        self._undecodable |= dict.fromkeys(partitions, reason)
 
     async def _read_leniently(
         self, partition: TopicPartition, reason: str, *, max_records: int
@@ -103,7 +103,7 @@ class RecordReader:
         if partition not in self._consumer.assignment() - self._consumer.paused():
             return []
         revocations = self._revocations
-        async with asyncio.timeout(_STEP_SECONDS):
+        async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
             offset = await self._consumer.position(partition)
             data = await self._fetch(partition, offset)
         if revocations != self._revocations:
@@ -143,7 +143,7 @@ class RecordReader:
         return bytes(fields[-1] or b"")
 
 
-def _is_about_data(error: Exception) -> bool:
+def _is_decoding_error(error: Exception) -> bool:
     """Tell what aiokafka raises for bytes that it can't decode, which can be anything, from the rest."""
     if isinstance(error, CorruptRecordException | UnsupportedCodecError):
         return True
@@ -151,4 +151,4 @@ def _is_about_data(error: Exception) -> bool:
 
 
 def _to_records(fetched: dict[TopicPartition, list[Any]]) -> list[Record]:
-    return [record_of(message) for messages in fetched.values() for message in messages]
+    return [to_record(message) for messages in fetched.values() for message in messages]

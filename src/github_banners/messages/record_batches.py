@@ -20,7 +20,7 @@ from github_banners.messages.events import Headers, Record
 # timestamp, producer id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PREFIX = struct.Struct(">qi")
-_CHECKED_FROM = 21  # all behind the checksum
+_CHECKSUM_START = 21  # all behind the checksum
 _MAGIC = 2
 _CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _CODEC_MASK, _APPEND_TIME_FLAG, _CONTROL_FLAG = 0x07, 0x08, 0x20
@@ -50,7 +50,7 @@ class _Batch:
     payload: bytes
     is_damaged: bool
 
-    def unreadable(self, error: Exception, *, offset: int) -> Record:
+    def to_unreadable_record(self, error: Exception, *, offset: int) -> Record:
         """Stand for the records of the batch from an offset on, at its last offset."""
         problem = f"a batch of {self.count} records can't be decoded from offset {offset} on"
         return Record(
@@ -111,7 +111,7 @@ def _split(data: bytes, *, topic: str, partition: int) -> Iterator[_Batch]:
             max_timestamp_ms=max_timestamp_ms,
             count=count,
             payload=data[position + _HEADER.size : end],
-            is_damaged=calc_crc32c(data[position + _CHECKED_FROM : end]) != checksum,
+            is_damaged=calc_crc32c(data[position + _CHECKSUM_START : end]) != checksum,
         )
         position = end
 
@@ -137,7 +137,7 @@ def _parse_records(batch: _Batch) -> Iterator[Record]:
             position, next_offset = end, record.offset + 1
     except Exception as error:  # noqa: BLE001 - what decoders raise for odd bytes can be anything
         if next_offset <= batch.last_offset:
-            yield batch.unreadable(error, offset=next_offset)
+            yield batch.to_unreadable_record(error, offset=next_offset)
 
 
 def _parse_record(batch: _Batch, raw: bytes) -> Record:

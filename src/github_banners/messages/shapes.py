@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from github_banners.errors import UnreadableMessage
-from github_banners.look import Look, Theme
-from github_banners.model import Stats, microseconds
+from github_banners.errors import MalformedMessage
+from github_banners.look import BannerOptions, Theme
+from github_banners.model import Stats, to_epoch_microseconds
 
 # With a zone; nanoseconds are rounded: https://jcristharif.com/msgspec/supported-types.html#datetime
-Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+Timestamp: TypeAlias = Annotated[datetime, Meta(tz=True)]
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Username: TypeAlias = Annotated[str, Meta(min_length=1, max_length=39)]
 DisplayName: TypeAlias = Annotated[str, Meta(max_length=1024)]
@@ -30,10 +30,10 @@ MAX_BATCH_BANNERS = 64
 MAX_BATCH_BYTES = 8 << 20
 """Of the body of such a call: 64 usual pictures several times over, or five of the largest."""
 
-_MOST_COUNT = 10**12 - 1  # far beyond all of GitHub, and still drawn
-_MOST_LANGUAGES = 1000
-_MOST_LANGUAGE_CHARACTERS = 100
-_MOST_SHOWN_CHARACTERS = 300
+_MAX_COUNT = 10**12 - 1  # far beyond all of GitHub, and still drawn
+_MAX_LANGUAGES = 1000
+_MAX_LANGUAGE_CHARACTERS = 100
+_MAX_SHOWN_CHARACTERS = 300
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _decoding_errors() -> Iterator[None]:
     try:
         yield
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise UnreadableMessage(str(error)[:_MOST_SHOWN_CHARACTERS]) from error
+        raise MalformedMessage(str(error)[:_MAX_SHOWN_CHARACTERS]) from error
 
 
 class Format(StrEnum):
@@ -51,7 +51,7 @@ class Format(StrEnum):
     PNG = "png"
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WireModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A JSON object on the wire; an optional field without a value is left out."""
 
     @classmethod
@@ -69,7 +69,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.json.encode(self)
 
 
-class Numbers(Shape, frozen=True, kw_only=True):
+class BannerData(WireModel, frozen=True, kw_only=True):
     """
     What a banner says and how it looks.
 
@@ -79,9 +79,9 @@ class Numbers(Shape, frozen=True, kw_only=True):
     username: Username
     banner_type: Theme
     stats: Stats
-    fetched_at: Moment | None
+    fetched_at: Timestamp | None
     display_name: DisplayName | None = None
-    look: Look | None = None
+    look: BannerOptions | None = None
     language_bytes: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
@@ -90,13 +90,13 @@ class Numbers(Shape, frozen=True, kw_only=True):
         _check_languages(self.language_bytes or {}, "language_bytes")
 
 
-class PreviewAsk(Numbers, frozen=True, kw_only=True):
+class PreviewRequest(BannerData, frozen=True, kw_only=True):
     """`POST /preview` of the renderer: the answer is the picture."""
 
     format: Format = Format.SVG
 
 
-class StoreAsk(Shape, frozen=True, kw_only=True):
+class StoreRequest(WireModel, frozen=True, kw_only=True):
     """`POST /banners` of the storage; without a version the picture is as new as the stored one."""
 
     url_path: str
@@ -105,23 +105,23 @@ class StoreAsk(Shape, frozen=True, kw_only=True):
     version: Version | None = None
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "url_path", _folded(self.url_path))
+        msgspec.structs.force_setattr(self, "url_path", _ascii_lower(self.url_path))
 
 
-class StoreAnswer(Shape, frozen=True, kw_only=True):
+class StoreResponse(WireModel, frozen=True, kw_only=True):
     """The storage's answer; `superseded` says that a newer picture was there and stays."""
 
     url: str
     superseded: bool = False
 
 
-class BatchedBanner(StoreAsk, frozen=True, kw_only=True):
+class BatchedBanner(StoreRequest, frozen=True, kw_only=True):
     """One banner of a batch; `traceparent` is the trace that it is stored for, empty for none."""
 
     traceparent: str = ""
 
 
-class StoreBatch(Shape, frozen=True, kw_only=True):
+class StoreBatch(WireModel, frozen=True, kw_only=True):
     """
     `POST /banners/batch` of the storage: several bodies of `POST /banners`, stored independently.
 
@@ -141,7 +141,7 @@ class StoreBatch(Shape, frozen=True, kw_only=True):
             return msgspec.json.decode(body, type=cls)
 
 
-class StoreResult(Shape, frozen=True, kw_only=True):
+class StoreResult(WireModel, frozen=True, kw_only=True):
     """
     The result for one banner of a batch: `url` if it is stored or superseded by a newer one.
 
@@ -157,13 +157,13 @@ class StoreResult(Shape, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class StoreResults(Shape, frozen=True, kw_only=True):
+class StoreResults(WireModel, frozen=True, kw_only=True):
     """The storage's response to a batch: one result for each banner, in their order."""
 
     results: list[StoreResult]
 
 
-class Payload(Numbers, frozen=True, kw_only=True):
+class Payload(BannerData, frozen=True, kw_only=True):
     """What an event is about: the banner to be drawn anew, and where it belongs."""
 
     storage_path: str
@@ -171,23 +171,23 @@ class Payload(Numbers, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        msgspec.structs.force_setattr(self, "storage_path", _folded(self.storage_path))
+        msgspec.structs.force_setattr(self, "storage_path", _ascii_lower(self.storage_path))
 
 
-class BannerEvent(Shape, frozen=True, kw_only=True):
+class BannerEvent(WireModel, frozen=True, kw_only=True):
     """An event of the topic `banner-update`: a banner has new numbers or a new look."""
 
     event_type: Literal["github_banner_info_ready"]
     event_version: Literal[1]
-    produced_at: Moment | None
+    produced_at: Timestamp | None
     payload: Payload
 
     def __post_init__(self) -> None:
-        if self.payload.version is None and self.happened_at is None:
+        if self.payload.version is None and self.measured_at is None:
             raise ValueError("`version`, `fetched_at` and `produced_at` have no value")
 
     @property
-    def happened_at(self) -> datetime | None:
+    def measured_at(self) -> datetime | None:
         """Tell which moment the numbers are from, as far as the event knows."""
         return self.payload.fetched_at or self.produced_at
 
@@ -196,7 +196,7 @@ class BannerEvent(Shape, frozen=True, kw_only=True):
         """Tell which drawing is newer: the payload's version, else the event's own time."""
         if self.payload.version is not None:
             return self.payload.version
-        return max(0, microseconds(self.happened_at)) if self.happened_at else 0
+        return max(0, to_epoch_microseconds(self.measured_at)) if self.measured_at else 0
 
     @property
     def key(self) -> bytes:
@@ -204,7 +204,7 @@ class BannerEvent(Shape, frozen=True, kw_only=True):
         return self.payload.username.lower().encode()
 
 
-def _folded(path: str) -> str:
+def _ascii_lower(path: str) -> str:
     """Write a path in lower case; what is no ASCII could become what it was not, and stays."""
     return path.lower() if path.isascii() else path
 
@@ -219,13 +219,13 @@ def _without_nulls(message: Any) -> Any:
 
 
 def _check_languages(counts: dict[str, int], field: str) -> None:
-    is_short = all(len(name) <= _MOST_LANGUAGE_CHARACTERS for name in counts)
-    if len(counts) > _MOST_LANGUAGES or not is_short:
+    is_short = all(len(name) <= _MAX_LANGUAGE_CHARACTERS for name in counts)
+    if len(counts) > _MAX_LANGUAGES or not is_short:
         raise ValueError(f"`{field}` has too many or too long names")
     _check_counts(counts, field)
 
 
 def _check_counts(counts: dict[str, int], field: str) -> None:
     for name, count in counts.items():
-        if not 0 <= count <= _MOST_COUNT:
+        if not 0 <= count <= _MAX_COUNT:
             raise ValueError(f"`{field}.{name}` can't be {count}")

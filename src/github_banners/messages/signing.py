@@ -23,26 +23,28 @@ from http_message_signatures import (
     HTTPMessageVerifier,
     HTTPSignatureComponentResolver,
     HTTPSignatureKeyResolver,
-    InvalidSignature,
     MappingKeyResolver,
     VerifyResult,
 )
+from http_message_signatures import (
+    InvalidSignature as LibraryInvalidSignature,
+)
 from http_message_signatures.algorithms import HMAC_SHA256
 
-from github_banners.errors import Unsigned
-from github_banners.messages.nonces import Nonces
+from github_banners.errors import InvalidSignature
+from github_banners.messages.nonces import NonceCache
 from github_banners.model import Clock, utc_now
 from github_banners.settings import Secret
 
-GOOD_SECONDS = 60
+MAX_AGE_SECONDS = 60
 """How far the clock of the sender may be from ours, and how long a call may travel."""
 
 _LABEL = "sig1"
 _COMPONENTS = ("@method", "@path", "@query", "content-digest")
 _COVERED = tuple(f'"{component}"' for component in _COMPONENTS)
 _HEADERS = (b"signature", b"signature-input", b"content-digest")
-_MOST_HEADER_BYTES = 512  # ours have 150 at most
-_MOST_NONCE_CHARACTERS = 64
+_MAX_HEADER_BYTES = 512  # ours have 150 at most
+_MAX_NONCE_CHARACTERS = 64
 _NONCE_BYTES = 16
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
 # What httpx2 sends as it is: all but what https://url.spec.whatwg.org/#path-percent-encode-set and
@@ -55,7 +57,7 @@ _URL = re.compile(
 )
 
 
-class Reason(StrEnum):
+class RefusalReason(StrEnum):
     """Why a call is refused, for log and metric; the caller does not learn it."""
 
     NO_SIGNATURE = "no signature"
@@ -82,17 +84,17 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class VerifiedHead:
     """A head with a good signature: what `caller` says of a body that is still to come."""
 
     caller: str
     nonce: str
     digest: str
-    good_until: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class _SignedMessage:
     """A request as the library reads it; path and query are as they are on the wire."""
 
     method: str
@@ -102,7 +104,7 @@ class _Head:
     url: str = "http://service/"
 
 
-class _AsOnTheWire(HTTPSignatureComponentResolver):
+class _RawComponents(HTTPSignatureComponentResolver):
     """Takes path and query as they are sent, to the letter, instead of from a parsed address."""
 
     derived_component_resolvers: ClassVar[dict[str, Callable[..., str]]] = {
@@ -130,7 +132,7 @@ class Signer:
         self._signer = HTTPMessageSigner(
             signature_algorithm=HMAC_SHA256,
             key_resolver=keys,
-            component_resolver_class=_AsOnTheWire,
+            component_resolver_class=_RawComponents,
         )
 
     def sign(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
@@ -144,7 +146,7 @@ class Signer:
         parts = _URL.fullmatch(url)
         if parts is None:
             raise ValueError(f"must be an absolute URL as it is sent, not {url[:64]!r}")
-        head = _Head(method.upper(), parts["path"] or "/", parts["query"] or "", {})
+        head = _SignedMessage(method.upper(), parts["path"] or "/", parts["query"] or "", {})
         self._signer.sign(
             head,
             key_id=self._service,
@@ -171,15 +173,15 @@ class Verifier:
         keys: Sequence[Secret],
         *,
         callers: Collection[str],
-        nonces: Nonces,
+        nonces: NonceCache,
         clock: Clock = utc_now,
     ) -> None:
         self._nonces = nonces
         self._clock = clock
-        self._signatures = _Signatures(
-            signature_algorithm=_AnyKey,
-            key_resolver=_Keys([key.reveal().encode() for key in keys], callers=callers),
-            component_resolver_class=_AsOnTheWire,
+        self._verifier = _StrictVerifier(
+            signature_algorithm=_MultiKeyHmac,
+            key_resolver=_SharedKeys([key.reveal().encode() for key in keys], callers=callers),
+            component_resolver_class=_RawComponents,
         )
 
     def check_head(
@@ -188,19 +190,19 @@ class Verifier:
         raw_path: bytes,
         query: bytes,
         headers: Sequence[tuple[bytes, bytes]],
-    ) -> Claim:
+    ) -> VerifiedHead:
         """
         Check all that is known before the body comes.
 
         :raises Unsigned: its message is a `Reason`
         """
         signed = _read_headers(headers)
-        with _refusing():
-            head = _Head(method, raw_path.decode("ascii"), query.decode("ascii"), signed)
-            (result,) = self._signatures.verify(head, max_age=None)
-        return _claim_of(result, now=self._clock().timestamp())
+        with _mapping_errors():
+            head = _SignedMessage(method, raw_path.decode("ascii"), query.decode("ascii"), signed)
+            (result,) = self._verifier.verify(head, max_age=None)
+        return _to_verified_head(result, now=self._clock().timestamp())
 
-    def check_body(self, claim: Claim, body: bytes) -> None:
+    def check_body(self, head: VerifiedHead, body: bytes) -> None:
         """
         Check that this body was signed, and that the call has not come before.
 
@@ -209,23 +211,23 @@ class Verifier:
         :raises Unsigned: its message is a `Reason`
         :raises NoncesFull: it can't be told whether the call has come before
         """
-        with _refusing(Reason.BODY_CHANGED):
-            ContentDigest.verify(claim.digest, body)
-        if self._clock().timestamp() > claim.good_until:
-            raise Unsigned(Reason.TOO_OLD)
-        if not self._nonces.remember(claim.nonce):
-            raise Unsigned(Reason.REPEATED)
+        with _mapping_errors(RefusalReason.BODY_CHANGED):
+            ContentDigest.verify(head.digest, body)
+        if self._clock().timestamp() > head.expires_at:
+            raise InvalidSignature(RefusalReason.TOO_OLD)
+        if not self._nonces.add(head.nonce):
+            raise InvalidSignature(RefusalReason.REPEATED)
 
 
-class _Refused(InvalidSignature):
+class _InvalidSignature(LibraryInvalidSignature):
     """The library's own kind of error, so that it lets it through, with a reason."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-class _Keys(HTTPSignatureKeyResolver):
+class _SharedKeys(HTTPSignatureKeyResolver):
     """Gives every caller the same keys, and nobody else any."""
 
     def __init__(self, keys: Sequence[bytes], *, callers: Collection[str]) -> None:
@@ -234,20 +236,20 @@ class _Keys(HTTPSignatureKeyResolver):
 
     def resolve_public_key(self, key_id: str) -> tuple[bytes, ...]:
         if key_id not in self._callers:
-            raise _Refused(Reason.UNKNOWN_CALLER)
+            raise _InvalidSignature(RefusalReason.UNKNOWN_CALLER)
         return self._keys
 
 
-class _AnyKey(HMAC_SHA256):
+class _MultiKeyHmac(HMAC_SHA256):
     """HMAC-SHA256 where one of several keys will do; compares in constant time."""
 
     def verify(self, signature: bytes, message: bytes) -> None:
         macs = (HMAC_SHA256(key).sign(message) for key in self.shared_secret)  # type: ignore[no-untyped-call]
         if not any(compare_digest(mac, signature) for mac in macs):
-            raise _Refused(Reason.WRONG_KEY)
+            raise _InvalidSignature(RefusalReason.WRONG_KEY)
 
 
-class _Signatures(HTTPMessageVerifier):
+class _StrictVerifier(HTTPMessageVerifier):
     """The library's verifier, for what is agreed."""
 
     signature_metadata_parameters = HTTPMessageVerifier.signature_metadata_parameters - {"tag"}
@@ -256,25 +258,25 @@ class _Signatures(HTTPMessageVerifier):
         """Look at the form alone; the library would ask the machine's clock for the time."""
         _check_covered([str(component) for component in sig_input])
         if sig_input.params.get("alg", HMAC_SHA256.algorithm_id) != HMAC_SHA256.algorithm_id:
-            raise _Refused(Reason.UNKNOWN_ALGORITHM)
+            raise _InvalidSignature(RefusalReason.UNKNOWN_ALGORITHM)
 
 
 def _check_covered(components: Sequence[str]) -> None:
     if not set(components).issuperset(_COVERED):
-        raise _Refused(Reason.COMPONENTS_MISSING)
+        raise _InvalidSignature(RefusalReason.COMPONENTS_MISSING)
     if tuple(components) != _COVERED:
-        raise _Refused(Reason.OTHER_COMPONENTS)
+        raise _InvalidSignature(RefusalReason.OTHER_COMPONENTS)
 
 
 @contextmanager
-def _refusing(reason: Reason = Reason.UNREADABLE) -> Iterator[None]:
+def _mapping_errors(reason: RefusalReason = RefusalReason.UNREADABLE) -> Iterator[None]:
     """Turn whatever the library trips over into a refusal: what it reads can be anything."""
     try:
         yield
-    except _Refused as error:
-        raise Unsigned(error.reason) from error
+    except _InvalidSignature as error:
+        raise InvalidSignature(error.reason) from error
     except Exception as error:
-        raise Unsigned(reason) from error
+        raise InvalidSignature(reason) from error
 
 
 def _read_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -284,51 +286,51 @@ def _read_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         found.get(name.lower(), []).append(value)
     signatures, inputs, digests = found.values()
     if not signatures or not inputs:
-        raise Unsigned(Reason.NO_SIGNATURE)
+        raise InvalidSignature(RefusalReason.NO_SIGNATURE)
     if len(signatures) + len(inputs) > 2:
-        raise Unsigned(Reason.SEVERAL_SIGNATURES)
+        raise InvalidSignature(RefusalReason.SEVERAL_SIGNATURES)
     signature, signature_input = _read_header(signatures[0]), _read_header(inputs[0])
     # Nothing that is agreed holds a comma, and two members of one header do.
     if "," in signature + signature_input:
-        raise Unsigned(Reason.SEVERAL_SIGNATURES)
+        raise InvalidSignature(RefusalReason.SEVERAL_SIGNATURES)
     if len(digests) != 1 or _DIGEST.fullmatch(digest := _read_header(digests[0])) is None:
-        raise Unsigned(Reason.WRONG_DIGEST)
+        raise InvalidSignature(RefusalReason.WRONG_DIGEST)
     return {"signature": signature, "signature-input": signature_input, "content-digest": digest}
 
 
 def _read_header(value: bytes) -> str:
-    if len(value) > _MOST_HEADER_BYTES or not value.isascii():
-        raise Unsigned(Reason.UNREADABLE)
+    if len(value) > _MAX_HEADER_BYTES or not value.isascii():
+        raise InvalidSignature(RefusalReason.UNREADABLE)
     return value.decode("ascii")
 
 
-def _claim_of(result: VerifyResult, *, now: float) -> Claim:
+def _to_verified_head(result: VerifyResult, *, now: float) -> VerifiedHead:
     """Judge what a good signature says: all of this is known to come from a holder of the key."""
     parameters = result.parameters
     if result.label != _LABEL:
-        raise Unsigned(Reason.UNKNOWN_LABEL)
-    return Claim(
+        raise InvalidSignature(RefusalReason.UNKNOWN_LABEL)
+    return VerifiedHead(
         caller=str(parameters["keyid"]),
         nonce=_read_nonce(parameters.get("nonce")),
         digest=result.covered_components['"content-digest"'],
-        good_until=_good_until(parameters.get("created"), parameters.get("expires"), now=now),
+        expires_at=_expiry(parameters.get("created"), parameters.get("expires"), now=now),
     )
 
 
 def _read_nonce(nonce: object) -> str:
-    if not isinstance(nonce, str) or not 0 < len(nonce) <= _MOST_NONCE_CHARACTERS:
-        raise Unsigned(Reason.NO_NONCE)
+    if not isinstance(nonce, str) or not 0 < len(nonce) <= _MAX_NONCE_CHARACTERS:
+        raise InvalidSignature(RefusalReason.NO_NONCE)
     return nonce
 
 
-def _good_until(created: object, expires: object, *, now: float) -> int:
+def _expiry(created: object, expires: object, *, now: float) -> int:
     """Tell until when a call is good, in seconds since 1970; its last second is still good."""
     if not isinstance(created, int):
-        raise Unsigned(Reason.NO_TIME)
-    if created - now > GOOD_SECONDS:
-        raise Unsigned(Reason.TOO_NEW)
-    until = created + GOOD_SECONDS
+        raise InvalidSignature(RefusalReason.NO_TIME)
+    if created - now > MAX_AGE_SECONDS:
+        raise InvalidSignature(RefusalReason.TOO_NEW)
+    until = created + MAX_AGE_SECONDS
     until = min(until, expires) if isinstance(expires, int) else until
     if now > until:
-        raise Unsigned(Reason.TOO_OLD)
+        raise InvalidSignature(RefusalReason.TOO_OLD)
     return until

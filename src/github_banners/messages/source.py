@@ -20,7 +20,7 @@ from aiokafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
 from github_banners.errors import BrokerUnavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.events import GROUP, TOPIC, Lost, Record
+from github_banners.messages.events import GROUP, TOPIC, OnRevoked, Record
 from github_banners.messages.kafka import broker_errors
 from github_banners.messages.reading import RecordReader
 
@@ -33,14 +33,14 @@ _REQUEST_TIMEOUT_MS = 12_000
 _RETRY_BACKOFF_MS = 250
 _METADATA_MAX_AGE_MS = 5000
 # What a held partition has fetched is thrown away, so it is not to be much.
-_MOST_FETCHED_BYTES = 256 * 1024
-_COMMIT_SECONDS = 2.0
-_LEAVE_SECONDS = 2.0
-_REOPEN_SECONDS = 0.5
-_LONGEST_REOPEN_SECONDS = 8.0
+_MAX_FETCHED_BYTES = 256 * 1024
+_COMMIT_TIMEOUT_SECONDS = 2.0
+_CLOSE_TIMEOUT_SECONDS = 2.0
+_REOPEN_DELAY_SECONDS = 0.5
+_MAX_REOPEN_DELAY_SECONDS = 8.0
 
 
-class Source:
+class KafkaConsumer:
     """Takes one topic's messages for one group; opens when first asked, and waits for a broker."""
 
     def __init__(
@@ -57,12 +57,12 @@ class Source:
         self._group = group
         self._sleep = sleep
         self._throttle = LogThrottle(monotonic)
-        self._lost: Lost = _tell_nobody
-        self._held: frozenset[int] = frozenset()
+        self._on_revoked: OnRevoked = _ignore
+        self._paused: frozenset[int] = frozenset()
         self._consumer: AIOKafkaConsumer | None = None
         self._reader: RecordReader | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._broken = 0
+        self._closing: set[asyncio.Task[None]] = set()
+        self._failures = 0
         self._was_available: bool | None = None
 
     @property
@@ -70,11 +70,11 @@ class Source:
         """Say whether the group's broker is known and was there when it was last needed."""
         return self._consumer is not None and self._consumer._coordinator.coordinator_id is not None
 
-    def listen(self, lost: Lost) -> None:
+    def on_revoked(self, handler: OnRevoked) -> None:
         """Name who is told before partitions are lost, and may still commit them then."""
-        self._lost = lost
+        self._on_revoked = handler
 
-    async def take(self, *, most: int, wait_seconds: float) -> list[Record]:
+    async def poll(self, *, max_records: int, wait_seconds: float) -> list[Record]:
         """
         Take what has come since; empty after a wait, which can be long while the group is arranged.
 
@@ -84,19 +84,19 @@ class Source:
         try:
             reader = self._reader or await self._open()
             _check_fetcher(self._consumer)
-            records = await reader.read(max_records=most, wait_seconds=wait_seconds)
+            records = await reader.read(max_records=max_records, wait_seconds=wait_seconds)
         except Exception as error:  # noqa: BLE001 - after any, records may have been skipped
-            await self._begin_anew(error)
+            await self._reopen(error)
             return []
-        self._tell_news(is_available=self.is_available)
+        self._log_state_change(is_available=self.is_available)
         if records:
-            self._broken = 0
+            self._failures = 0
         return records
 
-    def hold(self, partitions: Collection[int]) -> None:
+    def pause(self, partitions: Collection[int]) -> None:
         """Take nothing from these partitions, and again from all others."""
-        self._held = frozenset(partitions)
-        self._hold()
+        self._paused = frozenset(partitions)
+        self._apply_pause()
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """
@@ -115,14 +115,14 @@ class Source:
             raise BrokerUnavailable("the broker: has given a partition to another member")
         with broker_errors():
             # Not `commit()`: it tries for ever, and called off it leaves a task behind.
-            async with asyncio.timeout(_COMMIT_SECONDS):
+            async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
                 await consumer._coordinator._do_commit_offsets(consumer.assignment(), next_offsets)
 
     async def close(self) -> None:
         """Leave the group; in a few seconds, also when no broker answers."""
-        await self._leave()
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        await self._close_consumer()
+        if self._closing:
+            await asyncio.wait(self._closing)
 
     async def _open(self) -> RecordReader:
         consumer = AIOKafkaConsumer(
@@ -135,55 +135,57 @@ class Source:
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             retry_backoff_ms=_RETRY_BACKOFF_MS,
             metadata_max_age_ms=_METADATA_MAX_AGE_MS,
-            max_partition_fetch_bytes=_MOST_FETCHED_BYTES,
+            max_partition_fetch_bytes=_MAX_FETCHED_BYTES,
         )
         try:
             await consumer.start()
         except BaseException:
-            await leave(consumer)
+            await force_close(consumer)
             raise
         # Only now: a start with a topic waits until it is there and its partitions are dealt out.
-        consumer.subscribe([self._topic], listener=_Listener(self._lose, self._hold))
+        consumer.subscribe(
+            [self._topic], listener=_RebalanceListener(self._revoked, self._apply_pause)
+        )
         self._consumer, self._reader = consumer, RecordReader(consumer, throttle=self._throttle)
         return self._reader
 
-    async def _begin_anew(self, error: Exception) -> None:
+    async def _reopen(self, error: Exception) -> None:
         """Wait for the next attempt; ever longer where there was a consumer: it disturbs others."""
-        self._tell_news(is_available=False, reason=f"{type(error).__name__}: {error}")
-        seconds = _REOPEN_SECONDS
+        self._log_state_change(is_available=False, reason=f"{type(error).__name__}: {error}")
+        seconds = _REOPEN_DELAY_SECONDS
         if self._consumer is not None:
-            seconds = min(_REOPEN_SECONDS * 2**self._broken, _LONGEST_REOPEN_SECONDS)
-            self._broken += 1
-            await self._lose(self._consumer.assignment())
-            await self._leave()
+            seconds = min(_REOPEN_DELAY_SECONDS * 2**self._failures, _MAX_REOPEN_DELAY_SECONDS)
+            self._failures += 1
+            await self._revoked(self._consumer.assignment())
+            await self._close_consumer()
         await self._sleep(seconds)
 
-    async def _leave(self) -> None:
+    async def _close_consumer(self) -> None:
         consumer, self._consumer, self._reader = self._consumer, None, None
         if consumer is None:
             return
         # A task of its own: whoever called may be called off meanwhile.
-        leaving = asyncio.create_task(leave(consumer), name="broker.leave")
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
-        await asyncio.shield(leaving)
+        closing = asyncio.create_task(force_close(consumer), name="broker.leave")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
 
-    async def _lose(self, partitions: Collection[TopicPartition]) -> None:
+    async def _revoked(self, partitions: Collection[TopicPartition]) -> None:
         if self._reader is not None:
-            self._reader.forget()
+            self._reader.on_revoked()
         if partitions:
-            await self._lost({partition.partition for partition in partitions})
+            await self._on_revoked({partition.partition for partition in partitions})
 
-    def _hold(self) -> None:
+    def _apply_pause(self) -> None:
         """Hold what is ours; a consumer forgets it whenever partitions are dealt out."""
         if self._consumer is None:
             return
-        ours = self._consumer.assignment()
-        held = {partition for partition in ours if partition.partition in self._held}
-        self._consumer.pause(*held)
-        self._consumer.resume(*(ours - held))
+        assigned = self._consumer.assignment()
+        paused = {partition for partition in assigned if partition.partition in self._paused}
+        self._consumer.pause(*paused)
+        self._consumer.resume(*(assigned - paused))
 
-    def _tell_news(self, *, is_available: bool, reason: str = "it does not answer") -> None:
+    def _log_state_change(self, *, is_available: bool, reason: str = "it does not answer") -> None:
         if is_available != self._was_available:
             self._was_available = is_available
             if is_available:
@@ -192,25 +194,25 @@ class Source:
                 _log.warning("broker.away", topic=self._topic, group=self._group, reason=reason)
 
 
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
     """What aiokafka tells when the group's partitions are dealt out anew."""
 
     def __init__(
         self,
-        lose: Callable[[Collection[TopicPartition]], Awaitable[None]],
-        hold: Callable[[], None],
+        on_revoked: Callable[[Collection[TopicPartition]], Awaitable[None]],
+        on_assigned: Callable[[], None],
     ) -> None:
-        self._lose = lose
-        self._hold = hold
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._lose(revoked)
+        await self._on_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._hold()
+        self._on_assigned()
 
 
-async def leave(consumer: AIOKafkaConsumer) -> None:
+async def force_close(consumer: AIOKafkaConsumer) -> None:
     """
     Leave the group and close, by force where `stop()` does not come to its end.
 
@@ -218,13 +220,13 @@ async def leave(consumer: AIOKafkaConsumer) -> None:
     try again; either way it leaves tasks and sockets behind, and does nothing when called again.
     """
     stopping = asyncio.create_task(consumer.stop(), name="broker.stop")
-    await asyncio.wait({stopping}, timeout=_LEAVE_SECONDS)
-    await _end(stopping, *_tasks_of(consumer))
+    await asyncio.wait({stopping}, timeout=_CLOSE_TIMEOUT_SECONDS)
+    await _cancel_within(stopping, *_internal_tasks(consumer))
     closing = asyncio.create_task(consumer._client.close(), name="broker.close")
-    await _end(closing, seconds=0.5)
+    await _cancel_within(closing, timeout_seconds=0.5)
 
 
-def _tasks_of(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
+def _internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     tasks = []
     if coordinator is not None:
@@ -235,9 +237,9 @@ def _tasks_of(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
     return [task for task in tasks if task is not None]
 
 
-async def _end(*tasks: "asyncio.Task[Any]", seconds: float = 0.0) -> None:
+async def _cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0.0) -> None:
     """Cancel what does not end in time, and take note of how each ended."""
-    await asyncio.wait(tasks, timeout=seconds)
+    await asyncio.wait(tasks, timeout=timeout_seconds)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -250,5 +252,5 @@ def _check_fetcher(consumer: Any) -> None:
         fetching.result()
 
 
-async def _tell_nobody(partitions: Collection[int]) -> None:
+async def _ignore(partitions: Collection[int]) -> None:
     pass

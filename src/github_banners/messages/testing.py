@@ -16,7 +16,7 @@ from github_banners.messages.events import (
     PARTITIONS,
     TOPIC,
     Headers,
-    Lost,
+    OnRevoked,
     Record,
 )
 
@@ -30,21 +30,21 @@ class MemoryBroker:
         partitions: int = PARTITIONS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.is_away = False
+        self.is_down = False
         self.partitions = partitions
         self._sleep = sleep
         self._logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self._committed: dict[tuple[str, str, int], int] = {}
-        self._members: dict[tuple[str, str], list[MemorySource]] = defaultdict(list)
-        self._news = asyncio.Event()
+        self._members: dict[tuple[str, str], list[MemoryConsumer]] = defaultdict(list)
+        self._message_added = asyncio.Event()
 
     def producer(self) -> "MemoryProducer":
         """Give a client that sends."""
         return MemoryProducer(self)
 
-    def source(self, *, topic: str = TOPIC, group: str = GROUP) -> "MemorySource":
+    def consumer(self, *, topic: str = TOPIC, group: str = GROUP) -> "MemoryConsumer":
         """Give a client that takes; it joins its group when it first does."""
-        return MemorySource(self, topic=topic, group=group)
+        return MemoryConsumer(self, topic=topic, group=group)
 
     def records(self, topic: str) -> list[Record]:
         """Show what lies in a topic, partition by partition."""
@@ -55,9 +55,9 @@ class MemoryBroker:
         found = {n: self._committed.get((group, topic, n)) for n in range(self.partitions)}
         return {n: offset for n, offset in found.items() if offset is not None}
 
-    def check(self) -> None:
+    def raise_if_down(self) -> None:
         """Refuse, during an outage."""
-        if self.is_away:
+        if self.is_down:
             raise BrokerUnavailable
 
     def append(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
@@ -65,25 +65,25 @@ class MemoryBroker:
         partition = zlib.crc32(key or b"") % self.partitions
         log = self._logs[topic, partition]
         log.append(Record(topic, partition, len(log), key, value, headers))
-        self._news.set()
-        self._news = asyncio.Event()
+        self._message_added.set()
+        self._message_added = asyncio.Event()
 
     def read(self, topic: str, partition: int, offset: int) -> list[Record]:
         """Show what lies in a partition from an offset on."""
-        return [] if self.is_away else self._logs[topic, partition][offset:]
+        return [] if self.is_down else self._logs[topic, partition][offset:]
 
-    def keep(self, topic: str, group: str, offsets: Mapping[int, int]) -> None:
+    def commit(self, topic: str, group: str, offsets: Mapping[int, int]) -> None:
         """Keep the next offsets of a group."""
         self._committed |= {(group, topic, n): offset for n, offset in offsets.items()}
 
-    def members(self, topic: str, group: str) -> "list[MemorySource]":
+    def members(self, topic: str, group: str) -> "list[MemoryConsumer]":
         """Name the members of a group; the last has all partitions."""
         return self._members[topic, group]
 
     async def wait(self, seconds: float) -> None:
         """Wait until a message has come, at most so long."""
         tasks = [
-            asyncio.ensure_future(self._news.wait()),
+            asyncio.ensure_future(self._message_added.wait()),
             asyncio.ensure_future(self._sleep(seconds)),
         ]
         try:
@@ -103,7 +103,7 @@ class MemoryProducer:
     @property
     def is_available(self) -> bool:
         """Say whether a message would be taken."""
-        return not self._broker.is_away
+        return not self._broker.is_down
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
@@ -114,52 +114,52 @@ class MemoryProducer:
         :raises BrokerUnavailable: during an outage
         """
         await asyncio.sleep(0)
-        self._broker.check()
+        self._broker.raise_if_down()
         self._broker.append(topic, key=key, value=value, headers=headers)
 
     async def close(self) -> None:
         """Do nothing more."""
 
 
-class MemorySource:
+class MemoryConsumer:
     """The twin of `source.Source`."""
 
     def __init__(self, broker: MemoryBroker, *, topic: str, group: str) -> None:
         self._broker = broker
         self._topic = topic
         self._group = group
-        self._lost: Lost = _tell_nobody
-        self._held: frozenset[int] = frozenset()
+        self._on_revoked: OnRevoked = _ignore
+        self._paused: frozenset[int] = frozenset()
         self._next: dict[int, int] | None = None
 
     @property
     def is_available(self) -> bool:
         """Say whether it is in its group."""
-        return self._is_member and not self._broker.is_away
+        return self._is_member and not self._broker.is_down
 
     @property
-    def _members(self) -> "list[MemorySource]":
+    def _members(self) -> "list[MemoryConsumer]":
         return self._broker.members(self._topic, self._group)
 
     @property
     def _is_member(self) -> bool:
         return self in self._members
 
-    def listen(self, lost: Lost) -> None:
+    def on_revoked(self, handler: OnRevoked) -> None:
         """Name who is told before partitions are lost."""
-        self._lost = lost
+        self._on_revoked = handler
 
-    async def take(self, *, most: int, wait_seconds: float) -> list[Record]:
+    async def poll(self, *, max_records: int, wait_seconds: float) -> list[Record]:
         """Take what has come since; empty after a wait."""
         await self._join()
-        if not (found := self._read(most)):
+        if not (found := self._read(max_records)):
             await self._broker.wait(wait_seconds)
-            found = self._read(most)
+            found = self._read(max_records)
         return found
 
-    def hold(self, partitions: Collection[int]) -> None:
+    def pause(self, partitions: Collection[int]) -> None:
         """Take nothing from these partitions, and again from all others."""
-        self._held = frozenset(partitions)
+        self._paused = frozenset(partitions)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """
@@ -168,10 +168,10 @@ class MemorySource:
         :raises BrokerUnavailable: during an outage, and when another has the partitions
         """
         await asyncio.sleep(0)
-        self._broker.check()
-        if not self._has_all:
+        self._broker.raise_if_down()
+        if not self._is_assigned:
             raise BrokerUnavailable
-        self._broker.keep(self._topic, self._group, offsets)
+        self._broker.commit(self._topic, self._group, offsets)
 
     async def close(self) -> None:
         """Leave the group; whoever came before has all partitions again."""
@@ -179,35 +179,35 @@ class MemorySource:
             self._members.remove(self)
 
     @property
-    def _has_all(self) -> bool:
+    def _is_assigned(self) -> bool:
         return self._is_member and self._members[-1] is self
 
     async def _join(self) -> None:
-        if self._is_member or self._broker.is_away:
+        if self._is_member or self._broker.is_down:
             return
         if self._members:
-            await self._members[-1].give_back()
+            await self._members[-1].revoke()
         self._members.append(self)
 
-    async def give_back(self) -> None:
+    async def revoke(self) -> None:
         """Lose all partitions to another, who asks for them."""
         if self._next is not None:
-            await self._lost(set(range(self._broker.partitions)))
+            await self._on_revoked(set(range(self._broker.partitions)))
             self._next = None
 
-    def _read(self, most: int) -> list[Record]:
-        if not self._has_all:
+    def _read(self, max_records: int) -> list[Record]:
+        if not self._is_assigned:
             return []
         if self._next is None:
             self._next = self._broker.committed(topic=self._topic, group=self._group)
         found: list[Record] = []
-        for partition in set(range(self._broker.partitions)) - self._held:
+        for partition in set(range(self._broker.partitions)) - self._paused:
             start = self._next.get(partition, 0)
-            records = self._broker.read(self._topic, partition, start)[: most - len(found)]
+            records = self._broker.read(self._topic, partition, start)[: max_records - len(found)]
             self._next[partition] = start + len(records)
             found += records
         return found
 
 
-async def _tell_nobody(partitions: Collection[int]) -> None:
+async def _ignore(partitions: Collection[int]) -> None:
     pass

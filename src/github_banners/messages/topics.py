@@ -16,10 +16,10 @@ from aiokafka.errors import (  # type: ignore[import-untyped]
 
 from github_banners.errors import BrokerUnavailable
 from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, TOPIC
-from github_banners.messages.kafka import LARGEST_DEAD_LETTER_BYTES, broker_errors
+from github_banners.messages.kafka import MAX_DEAD_LETTER_BYTES, broker_errors
 
 _REQUEST_TIMEOUT_MS = 5000
-_AS_THE_BROKER_HAS_IT = -1
+_BROKER_DEFAULT = -1
 
 
 async def ensure_topics(
@@ -30,7 +30,7 @@ async def ensure_topics(
 
     :raises BrokerUnavailable: no broker answers, or it refuses
     """
-    wanted = [_topic(name) for name in topics]
+    wanted = [_to_new_topic(name) for name in topics]
     with broker_errors():
         async with _open_admin(brokers) as admin:
             try:
@@ -45,7 +45,7 @@ async def ensure_topics(
     return [name for name, outcome in outcomes.items() if outcome is NoError]
 
 
-async def partitions_of(brokers: Sequence[str], topic: str) -> list[int]:
+async def fetch_partitions(brokers: Sequence[str], topic: str) -> list[int]:
     """
     Name the partitions of a topic.
 
@@ -72,7 +72,7 @@ async def _open_admin(brokers: Sequence[str]) -> AsyncIterator[AIOKafkaAdminClie
         await admin.close()
 
 
-def _topic(name: str) -> NewTopic:
+def _to_new_topic(name: str) -> NewTopic:
     """
     Describe a topic; a dead letter is longer than what it is about.
 
@@ -81,6 +81,6 @@ def _topic(name: str) -> NewTopic:
     """
     options = {"compression.type": "uncompressed"}
     if name == DEAD_LETTERS:
-        options["max.message.bytes"] = str(LARGEST_DEAD_LETTER_BYTES)
+        options["max.message.bytes"] = str(MAX_DEAD_LETTER_BYTES)
     # Without the empty assignments aiokafka refuses to leave the replicas to the broker.
-    return NewTopic(name, PARTITIONS, _AS_THE_BROKER_HAS_IT, {}, topic_configs=options)
+    return NewTopic(name, PARTITIONS, _BROKER_DEFAULT, {}, topic_configs=options)

@@ -19,36 +19,38 @@ TRACEPARENT = "traceparent"
 
 _HEADER = TRACEPARENT.encode()
 _FIELD = "trace_id"
-_FORM = re.compile(
+_PATTERN = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
 )
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 
-def read_trace(traceparent: str) -> str | None:
+def parse_trace_id(traceparent: str) -> str | None:
     """Read the id out of a header; None where it is not as the standard has it."""
-    found = _FORM.fullmatch(traceparent.strip())
+    found = _PATTERN.fullmatch(traceparent.strip())
     return found[1] if found is not None else None
 
 
 @contextmanager
-def following(
-    traceparent: str = "", *, make_hex: Callable[[int], str] = secrets.token_hex
+def trace_context(
+    traceparent: str = "", *, random_hex: Callable[[int], str] = secrets.token_hex
 ) -> Iterator[str]:
     """Do what a header's id stands for, or what begins here under a new one; gives the id."""
-    trace_id = read_trace(traceparent) or make_hex(_TRACE_BYTES)
+    trace_id = parse_trace_id(traceparent) or random_hex(_TRACE_BYTES)
     with structlog.contextvars.bound_contextvars(**{_FIELD: trace_id}):
         yield trace_id
 
 
-def bind_trace(traceparent: str = "", *, make_hex: Callable[[int], str] = secrets.token_hex) -> str:
+def bind_trace(
+    traceparent: str = "", *, random_hex: Callable[[int], str] = secrets.token_hex
+) -> str:
     """Do the rest of the current task under a header's id, or under a new one; returns the id."""
-    trace_id = read_trace(traceparent) or make_hex(_TRACE_BYTES)
+    trace_id = parse_trace_id(traceparent) or random_hex(_TRACE_BYTES)
     structlog.contextvars.bind_contextvars(**{_FIELD: trace_id})
     return trace_id
 
 
-class Traced:
+class TraceMiddleware:
     """ASGI middleware: what is done for a request is done under its id."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
@@ -57,11 +59,11 @@ class Traced:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Follow the id of a request's header, or begin one."""
         given = next((value for name, value in scope.get("headers", ()) if name == _HEADER), b"")
-        with following(given.decode("latin-1")):
+        with trace_context(given.decode("latin-1")):
             await self._app(scope, receive, send)
 
 
-def outgoing(*, make_hex: Callable[[int], str] = secrets.token_hex) -> str:
+def make_traceparent(*, random_hex: Callable[[int], str] = secrets.token_hex) -> str:
     """Write the header for a call or an event that goes out from here."""
-    trace_id = structlog.contextvars.get_contextvars().get(_FIELD) or make_hex(_TRACE_BYTES)
-    return f"00-{trace_id}-{make_hex(_SPAN_BYTES)}-01"
+    trace_id = structlog.contextvars.get_contextvars().get(_FIELD) or random_hex(_TRACE_BYTES)
+    return f"00-{trace_id}-{random_hex(_SPAN_BYTES)}-01"

@@ -9,43 +9,43 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 from github_banners.messages.shapes import (
+    BannerData,
     BannerEvent,
     Format,
-    Numbers,
     Payload,
-    PreviewAsk,
+    PreviewRequest,
 )
-from github_banners.messages.versions import believed_version
-from github_banners.model import Owner, Snapshot, Stats, microseconds
+from github_banners.messages.versions import plausible_version
+from github_banners.model import Owner, Snapshot, Stats, to_epoch_microseconds
 
 _NO_ID = 0
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class RenderJob:
     """A banner that is to be drawn and stored at `path`; of two the higher `version` counts."""
 
     path: str
     snapshot: Snapshot
-    look: Look
+    look: BannerOptions
     version: int
 
 
-def event_of(update: Update, *, produced_at: datetime) -> BannerEvent:
+def to_event(job: RenderJob, *, produced_at: datetime) -> BannerEvent:
     """Announce an update."""
-    snapshot = update.snapshot
+    snapshot = job.snapshot
     payload = Payload(
         username=snapshot.owner.login,
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        banner_type=update.look.theme,
-        look=_worth_saying(update.look),
-        storage_path=update.path,
-        version=update.version,
+        banner_type=job.look.theme,
+        look=_non_default(job.look),
+        storage_path=job.path,
+        version=job.version,
     )
     return BannerEvent(
         event_type="github_banner_info_ready",
@@ -55,7 +55,7 @@ def event_of(update: Update, *, produced_at: datetime) -> BannerEvent:
     )
 
 
-def update_of(event: BannerEvent, *, now: datetime) -> Update:
+def from_event(event: BannerEvent, *, now: datetime) -> RenderJob:
     """
     Read what an event wants drawn; numbers without a date are as old as the event.
 
@@ -63,45 +63,50 @@ def update_of(event: BannerEvent, *, now: datetime) -> Update:
     version. Where all are ahead of now, the version stays as it is: nobody will believe it.
     """
     dates = (event.payload.fetched_at, event.produced_at)
-    versions = [event.version, *(max(0, microseconds(date)) for date in dates if date is not None)]
-    believed = (version for version in versions if believed_version(version, now=now) is not None)
+    versions = [
+        event.version,
+        *(max(0, to_epoch_microseconds(date)) for date in dates if date is not None),
+    ]
+    believed = (version for version in versions if plausible_version(version, now=now) is not None)
     version = next(believed, event.version)
-    snapshot = _snapshot_of(event.payload, version=version, fetched_at=event.happened_at)
-    return Update(event.payload.storage_path, snapshot, _look_of(event.payload), version)
+    snapshot = _to_snapshot(event.payload, version=version, fetched_at=event.measured_at)
+    return RenderJob(event.payload.storage_path, snapshot, _to_options(event.payload), version)
 
 
-def preview_ask_of(snapshot: Snapshot, look: Look, *, format: Format = Format.SVG) -> PreviewAsk:  # noqa: A002
+def to_preview_request(
+    snapshot: Snapshot, look: BannerOptions, *, format: Format = Format.SVG
+) -> PreviewRequest:
     """Ask for a drawing."""
-    return PreviewAsk(
+    return PreviewRequest(
         username=snapshot.owner.login,
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
         banner_type=look.theme,
-        look=_worth_saying(look),
+        look=_non_default(look),
         format=format,
     )
 
 
-def wish_of(ask: PreviewAsk) -> tuple[Snapshot, Look]:
+def from_preview_request(request: PreviewRequest) -> tuple[Snapshot, BannerOptions]:
     """Read what is to be drawn; the snapshot has no version."""
-    return _snapshot_of(ask, version=0, fetched_at=ask.fetched_at), _look_of(ask)
+    return _to_snapshot(request, version=0, fetched_at=request.fetched_at), _to_options(request)
 
 
-def _snapshot_of(numbers: Numbers, *, version: int, fetched_at: datetime | None) -> Snapshot:
-    owner = Owner(_NO_ID, numbers.username, display_name=numbers.display_name)
-    return Snapshot(owner, _ordered(numbers.stats), fetched_at or _NEVER, version)
+def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None) -> Snapshot:
+    owner = Owner(_NO_ID, data.username, display_name=data.display_name)
+    return Snapshot(owner, _sort_languages(data.stats), fetched_at or _NEVER, version)
 
 
-def _ordered(stats: Stats) -> Stats:
+def _sort_languages(stats: Stats) -> Stats:
     """Bring languages into the order that `Stats` promises; on the wire they have none."""
     ordered = sorted(stats.languages.items(), key=lambda item: (-item[1], item[0]))
     return msgspec.structs.replace(stats, languages=dict(ordered))
 
 
-def _look_of(numbers: Numbers) -> Look:
-    return msgspec.structs.replace(numbers.look or Look(), theme=numbers.banner_type)
+def _to_options(data: BannerData) -> BannerOptions:
+    return msgspec.structs.replace(data.look or BannerOptions(), theme=data.banner_type)
 
 
-def _worth_saying(look: Look) -> Look | None:
-    return look if look != Look(theme=look.theme) else None
+def _non_default(look: BannerOptions) -> BannerOptions | None:
+    return look if look != BannerOptions(theme=look.theme) else None

@@ -7,11 +7,11 @@ than clocks can differ comes from a wrong clock, and would make every later draw
 
 from datetime import datetime
 
-from github_banners.model import MAX_CLOCK_SKEW, microseconds
+from github_banners.model import MAX_CLOCK_SKEW, to_epoch_microseconds
 
 
-def believed_version(version: int | None, *, now: datetime) -> int | None:
+def plausible_version(version: int | None, *, now: datetime) -> int | None:
     """Return a version that was read somewhere, None where it is ahead of now and so unknown."""
-    if version is None or version > microseconds(now + MAX_CLOCK_SKEW):
+    if version is None or version > to_epoch_microseconds(now + MAX_CLOCK_SKEW):
         return None
     return version

@@ -10,31 +10,31 @@ from starlette.middleware import Middleware
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.messages.calls import Storage, open_http
-from github_banners.messages.nonces import Nonces
-from github_banners.messages.producer import Producer
+from github_banners.messages.calls import StorageClient, open_http
+from github_banners.messages.nonces import NonceCache
+from github_banners.messages.producer import KafkaProducer
 from github_banners.messages.signing import Signer, Verifier
-from github_banners.messages.source import Source
-from github_banners.messages.verify import Gate
+from github_banners.messages.source import KafkaConsumer
+from github_banners.messages.verify import SignatureMiddleware
 from github_banners.model import Clock, utc_now
 from github_banners.renderer import routes
 from github_banners.renderer.attempts import Outcome
 from github_banners.renderer.batching import Batcher
-from github_banners.renderer.consume import Consumption
-from github_banners.renderer.updates import handle_update
-from github_banners.serving.access import Measured
-from github_banners.serving.framework import make_framework
-from github_banners.serving.health import OPEN_PATHS, Health, health_routes
+from github_banners.renderer.consume import UpdateConsumer
+from github_banners.renderer.updates import render_and_store
+from github_banners.serving.access import RequestMetricsMiddleware
+from github_banners.serving.framework import build_app
+from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.service import Service, owning
-from github_banners.serving.workshop import Workshop
-from github_banners.settings import Service as Of
+from github_banners.serving.service import Service, background_task
+from github_banners.serving.workshop import WorkerProcess
+from github_banners.settings import ServiceName as Of
 from github_banners.settings import Settings
 
 CALLERS = (Of.API,)
 """Who may call."""
 
-_CALL = timedelta(seconds=5)
+_CALL_TIMEOUT = timedelta(seconds=5)
 
 
 @asynccontextmanager
@@ -42,64 +42,69 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
     """Open the renderer; neither broker nor storage need to be there."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(open_http(timeout=_CALL))
+        http = await stack.enter_async_context(open_http(timeout=_CALL_TIMEOUT))
         signer = Signer(settings.signing_keys[0], service=Of.RENDERER, clock=clock)
-        storage = Storage(http, base_url=settings.storage_base_url or "", signer=signer)
+        storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         batcher = Batcher(storage.store_many)
         stack.push_async_callback(batcher.close)
-        producer = Producer(settings.kafka_brokers_addrs)
+        producer = KafkaProducer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)
-        source = Source(settings.kafka_brokers_addrs)
-        updates = _updates(source, producer, batcher, metrics, clock=clock)
+        consumer = KafkaConsumer(settings.kafka_brokers_addrs)
+        updates = _create_update_consumer(consumer, producer, batcher, metrics, clock=clock)
         health = Health(
             {
                 "storage": lambda: storage.is_available,
-                "broker": lambda: source.is_available and producer.is_available,
+                "broker": lambda: consumer.is_available and producer.is_available,
             }
         )
-        health.expose(metrics)
-        pngs = Workshop(to_png)
+        health.register_metrics(metrics)
+        pngs = WorkerProcess(to_png)
         stack.push_async_callback(pngs.close)
-        refused = metrics.counter("refused_calls_total", "Calls refused unread.", by="reason")
-        application = make_framework(
+        refused = metrics.counter("refused_calls_total", "Calls refused unread.", labels="reason")
+        application = build_app(
             [*routes.RendererRoutes(pngs).routes(), *health_routes(health)],
             middleware=[
-                Middleware(Measured, metrics=metrics, name=routes.name_of),
+                Middleware(RequestMetricsMiddleware, metrics=metrics, name=routes.route_label),
                 Middleware(
-                    Gate,
+                    SignatureMiddleware,
                     verifier=Verifier(
-                        settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock
+                        settings.signing_keys, callers=CALLERS, nonces=NonceCache(), clock=clock
                     ),
-                    open_paths=OPEN_PATHS,
-                    most_body_bytes=routes.MOST_BODY_BYTES,
-                    note_refusal=refused,
+                    public_paths=PUBLIC_PATHS,
+                    max_body_bytes=routes.MAX_BODY_BYTES,
+                    on_refused=refused,
                 ),
             ],
         )
-        updating = owning(updates.run(asyncio.Event()), name="updates")
+        updating = background_task(updates.run(asyncio.Event()), name="updates")
         task = await stack.enter_async_context(updating)
         yield Service(application, metrics, [task])
 
 
-def _updates(
-    source: Source, producer: Producer, batcher: Batcher, metrics: Metrics, *, clock: Clock
-) -> Consumption:
+def _create_update_consumer(
+    consumer: KafkaConsumer,
+    producer: KafkaProducer,
+    batcher: Batcher,
+    metrics: Metrics,
+    *,
+    clock: Clock,
+) -> UpdateConsumer:
     count = metrics.counter(
         "updates_total",
         "Updates of banners, by what became of each attempt.",
-        by="outcome",
-        kinds=Outcome,
+        labels="outcome",
+        label_values=Outcome,
     )
-    updates = Consumption(
-        source=source,
+    updates = UpdateConsumer(
+        consumer=consumer,
         producer=producer,
-        handle=partial(handle_update, draw=draw, store=batcher.store),
-        note=count,
+        handle=partial(render_and_store, draw=draw, store=batcher.store),
+        on_outcome=count,
         now=clock,
     )
-    metrics.value(
+    metrics.unlabelled_gauge(
         "updates_unfinished",
         "Updates that were taken and are not seen through.",
-        read=lambda: updates.unfinished,
+        callback=lambda: updates.unfinished,
     )
     return updates

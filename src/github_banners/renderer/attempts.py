@@ -15,27 +15,32 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from github_banners.errors import Rejected, StorageUnavailable, Unavailable, UnreadableMessage
+from github_banners.errors import MalformedMessage, RemoteRejected, StorageUnavailable, Unavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.dead_letters import to_dead_letters
-from github_banners.messages.events import Record, RecordSender
-from github_banners.messages.offsets import Offsets
+from github_banners.messages.dead_letters import send_dead_letter
+from github_banners.messages.events import Producer, Record
+from github_banners.messages.offsets import OffsetTracker
 from github_banners.messages.shapes import MAX_BATCH_BANNERS
 from github_banners.messages.tracing import TRACEPARENT, bind_trace
-from github_banners.messages.translation import Update
+from github_banners.messages.translation import RenderJob
 from github_banners.model import Clock
 from github_banners.renderer.batching import MAX_CALLS
-from github_banners.renderer.lines import Lines
-from github_banners.renderer.retries import Storage, Trouble, delay_seconds, is_hopeless
-from github_banners.renderer.tasks import cancel, wait_at_most
+from github_banners.renderer.lines import KeyedQueue
+from github_banners.renderer.retries import (
+    FailureHistory,
+    StorageHealth,
+    delay_seconds,
+    is_permanent,
+)
+from github_banners.renderer.tasks import cancel_and_wait, wait_with_timeout
 from github_banners.renderer.updates import parse_update
 
 _log = structlog.get_logger(__name__)
 
-Handle: TypeAlias = Callable[[Update], Awaitable[None]]
+UpdateHandler: TypeAlias = Callable[[RenderJob], Awaitable[None]]
 """Draws and stores one update; raises what `retries` can tell apart."""
 
-MOST_AT_ONCE = MAX_CALLS * MAX_BATCH_BANNERS
+MAX_CONCURRENT = MAX_CALLS * MAX_BATCH_BANNERS
 """Enough for as many full batches as are in flight."""
 
 _MAX_SHOWN_KEY_BYTES = 64
@@ -51,10 +56,10 @@ class Outcome(StrEnum):
 
 
 @dataclass(eq=False, slots=True)
-class Part:
+class PartitionState:
     """A partition from its assignment to its loss: its offsets, and the tasks of its records."""
 
-    offsets: Offsets = field(default_factory=Offsets)
+    offsets: OffsetTracker = field(default_factory=OffsetTracker)
     unfinished_bytes: int = 0
     working: "set[asyncio.Task[None]]" = field(default_factory=set)
     waiting: "set[asyncio.Task[None]]" = field(default_factory=set)
@@ -62,19 +67,19 @@ class Part:
 
 
 @dataclass(eq=False, slots=True)
-class _Work:
+class _Job:
     """A record that is to be seen through."""
 
     record: Record
-    part: Part
-    trouble: Trouble = field(default_factory=Trouble)
+    partition: PartitionState
+    history: FailureHistory = field(default_factory=FailureHistory)
 
     @property
-    def line(self) -> Hashable:
+    def key(self) -> Hashable:
         return self.record.key or (self.record.partition, self.record.offset)
 
 
-class Attempts:
+class Worker:
     """
     Tries records until they are seen through, and finishes their offsets.
 
@@ -85,157 +90,169 @@ class Attempts:
     def __init__(
         self,
         *,
-        handle: Handle,
-        producer: RecordSender,
-        note: Callable[[Outcome], None],
-        finished: Callable[[], None],
-        broken: Callable[[BaseException], None],
+        handle: UpdateHandler,
+        producer: Producer,
+        on_outcome: Callable[[Outcome], None],
+        on_finished: Callable[[], None],
+        on_bug: Callable[[BaseException], None],
         clock: Callable[[], float],
         now: Clock,
         sleep: Callable[[float], Awaitable[None]],
-        chance: Callable[[], float],
+        random: Callable[[], float],
     ) -> None:
         self._handle = handle
         self._producer = producer
-        self._note = note
-        self._finished = finished
-        self._broken = broken
+        self._on_outcome = on_outcome
+        self._on_finished = on_finished
+        self._on_bug = on_bug
         self._clock = clock
         self._now = now
         self._sleep = sleep
-        self._chance = chance
+        self._random = random
         self._throttle = LogThrottle(clock)
-        self._storage = Storage(clock)
-        self._lines: Lines[_Work] = Lines()
-        self._at_work = 0
+        self._storage_health = StorageHealth(clock)
+        self._queue: KeyedQueue[_Job] = KeyedQueue()
+        self._running = 0
 
     @property
     def is_storage_down(self) -> bool:
         """Say whether all wait for the storage, but for one attempt a second."""
-        return self._storage.is_down
+        return self._storage_health.is_down
 
-    def add(self, record: Record, part: Part) -> None:
+    def submit(self, record: Record, partition: PartitionState) -> None:
         """Take a record in hand; `go_on` begins with it."""
-        part.offsets.begin(record.offset)
-        part.unfinished_bytes += len(record.value)
-        work = _Work(record, part)
-        self._lines.put(work.line, work)
+        partition.offsets.begin(record.offset)
+        partition.unfinished_bytes += len(record.value)
+        job = _Job(record, partition)
+        self._queue.put(job.key, job)
 
-    def go_on(self) -> None:
+    def start_ready(self) -> None:
         """Begin as much as may be; call it now and then, for a storage that may be asked again."""
         while (
-            self._at_work < MOST_AT_ONCE and self._lines.is_anyone_ready and self._storage.admit()
+            self._running < MAX_CONCURRENT
+            and self._queue.has_ready
+            and self._storage_health.allow_request()
         ):
-            work = self._lines.take()
-            self._at_work += 1
-            task = self._spawn(work.part.working, self._attempt(work))
+            job = self._queue.pop()
+            self._running += 1
+            task = self._spawn(job.partition.working, self._attempt(job))
             # Not at the end of the task itself: one that is cancelled at once never begins.
-            task.add_done_callback(partial(self._end, work.line))
+            task.add_done_callback(partial(self._on_done, job.key))
 
-    async def call_off(self, parts: Collection[Part], *, seconds: float) -> None:
+    async def cancel(
+        self, partitions: Collection[PartitionState], *, timeout_seconds: float
+    ) -> None:
         """Begin nothing of these parts any more; what is at work has so long to end by itself."""
-        self.forget(parts)
-        if working := [task for part in parts for task in part.working]:
-            await wait_at_most(seconds, asyncio.wait(working), sleep=self._sleep)
-        await cancel([task for part in parts for task in (*part.working, *part.waiting)])
+        self.drop(partitions)
+        if working := [task for part in partitions for task in part.working]:
+            await wait_with_timeout(timeout_seconds, asyncio.wait(working), sleep=self._sleep)
+        await cancel_and_wait(
+            [task for part in partitions for task in (*part.working, *part.waiting)]
+        )
 
-    def forget(self, parts: Collection[Part]) -> None:
+    def drop(self, partitions: Collection[PartitionState]) -> None:
         """Begin nothing of these parts any more; what is at work goes on."""
-        for part in parts:
+        for part in partitions:
             part.is_lost = True
             for task in part.waiting:
                 task.cancel()
-        self._lines.drop(lambda work: work.part.is_lost)
+        self._queue.drop(lambda work: work.partition.is_lost)
 
-    def _end(self, line: Hashable, _: "asyncio.Task[None]") -> None:
-        self._at_work -= 1
-        self._lines.free(line)
-        self.go_on()
+    def _on_done(self, key: Hashable, _: "asyncio.Task[None]") -> None:
+        self._running -= 1
+        self._queue.release(key)
+        self.start_ready()
 
-    async def _attempt(self, work: _Work) -> None:
-        bind_trace(work.record.header(TRACEPARENT))
+    async def _attempt(self, job: _Job) -> None:
+        bind_trace(job.record.header(TRACEPARENT))
         try:
-            if work.record.problem:
-                raise UnreadableMessage(work.record.problem)  # noqa: TRY301 - judged as the others
-            update = parse_update(work.record.value, now=self._now())
+            if job.record.problem:
+                raise MalformedMessage(job.record.problem)  # noqa: TRY301 - judged as the others
+            update = parse_update(job.record.value, now=self._now())
             await self._handle(update)
         except (Exception, asyncio.CancelledError) as error:
-            if _is_called_off():
+            if _is_cancelled():
                 raise
-            self._judge(work, error)
+            self._handle_failure(job, error)
         else:
-            self._storage.accept()
-            self._see_off(work, Outcome.STORED)
+            self._storage_health.record_success()
+            self._complete(job, Outcome.STORED)
             stored = {"banner": update.path, "version": update.version}
-            _log.debug("update.stored", **stored, **_place(work.record))
+            _log.debug("update.stored", **stored, **_position(job.record))
 
-    def _judge(self, work: _Work, error: BaseException) -> None:
+    def _handle_failure(self, job: _Job, error: BaseException) -> None:
         if isinstance(error, StorageUnavailable):
-            self._storage.refuse()
-        is_given_up = work.trouble.fail(now=self._clock(), accepted_at=self._storage.accepted_at)
-        if is_given_up or is_hopeless(error):
-            self._spawn(work.part.working, self._give_up(work, error))
-        elif not work.part.is_lost:
-            self._retry(work, error)
+            self._storage_health.record_failure()
+        is_given_up = job.history.record_failure(
+            now=self._clock(), last_success_at=self._storage_health.last_success_at
+        )
+        if is_given_up or is_permanent(error):
+            self._spawn(job.partition.working, self._dead_letter(job, error))
+        elif not job.partition.is_lost:
+            self._retry(job, error)
 
-    def _retry(self, work: _Work, error: BaseException) -> None:
-        self._warn("update.failed", error, work.record)
-        self._note(Outcome.RETRIED)
-        self._spawn(work.part.waiting, self._try_later(work))
+    def _retry(self, job: _Job, error: BaseException) -> None:
+        self._warn("update.failed", error, job.record)
+        self._on_outcome(Outcome.RETRIED)
+        self._spawn(job.partition.waiting, self._retry_later(job))
 
-    async def _try_later(self, work: _Work) -> None:
-        await self._sleep(delay_seconds(work.trouble.failures, random=self._chance))
-        self._lines.put(work.line, work)
-        self.go_on()
+    async def _retry_later(self, job: _Job) -> None:
+        await self._sleep(delay_seconds(job.history.failures, random=self._random))
+        self._queue.put(job.key, job)
+        self.start_ready()
 
-    async def _give_up(self, work: _Work, error: BaseException) -> None:
+    async def _dead_letter(self, job: _Job, error: BaseException) -> None:
         """Put a record among the dead letters, however long that takes; drop what can't lie there."""
         reason, failed_at, failures = _describe(error), self._now(), 0
         while True:
             try:
-                await to_dead_letters(
-                    self._producer, work.record, reason=reason, failed_at=failed_at
+                await send_dead_letter(
+                    self._producer, job.record, reason=reason, failed_at=failed_at
                 )
             except Unavailable as refused:
-                self._warn("update.not_dead_lettered", refused, work.record)
-            except Rejected as refused:
-                _log.error("update.dropped", reason=reason, why=str(refused), **_place(work.record))
-                self._see_off(work, Outcome.DROPPED)
+                self._warn("update.not_dead_lettered", refused, job.record)
+            except RemoteRejected as refused:
+                _log.error(
+                    "update.dropped", reason=reason, why=str(refused), **_position(job.record)
+                )
+                self._complete(job, Outcome.DROPPED)
                 return
             else:
                 break
             failures += 1
-            await self._sleep(delay_seconds(failures, random=self._chance))
-        self._see_off(work, Outcome.DEAD_LETTERED)
-        self._warn("update.dead_lettered", error, work.record)
+            await self._sleep(delay_seconds(failures, random=self._random))
+        self._complete(job, Outcome.DEAD_LETTERED)
+        self._warn("update.dead_lettered", error, job.record)
 
     def _warn(self, event: str, error: BaseException, record: Record) -> None:
         """Log a failure once for its key and kind, then once an hour; what is down concerns no key."""
         key = None if isinstance(error, Unavailable) else record.key
         if self._throttle.allows((event, type(error), key)):
-            _log.warning(event, reason=_describe(error), key=_to_text(record.key), **_place(record))
+            _log.warning(
+                event, reason=_describe(error), key=_to_text(record.key), **_position(record)
+            )
 
-    def _see_off(self, work: _Work, outcome: Outcome) -> None:
-        self._note(outcome)
-        work.part.offsets.finish(work.record.offset)
-        work.part.unfinished_bytes -= len(work.record.value)
-        self._finished()
+    def _complete(self, job: _Job, outcome: Outcome) -> None:
+        self._on_outcome(outcome)
+        job.partition.offsets.finish(job.record.offset)
+        job.partition.unfinished_bytes -= len(job.record.value)
+        self._on_finished()
 
     def _spawn(
-        self, tasks: "set[asyncio.Task[None]]", work: Coroutine[Any, Any, None]
+        self, tasks: "set[asyncio.Task[None]]", coroutine: Coroutine[Any, Any, None]
     ) -> "asyncio.Task[None]":
-        task = asyncio.create_task(work, name="updates.work")
+        task = asyncio.create_task(coroutine, name="updates.work")
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        task.add_done_callback(self._check)
+        task.add_done_callback(self._report_bug)
         return task
 
-    def _check(self, task: "asyncio.Task[None]") -> None:
+    def _report_bug(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._broken(error)
+            self._on_bug(error)
 
 
-def _is_called_off() -> bool:
+def _is_cancelled() -> bool:
     """Say whether somebody wants this task to end; else something in it was cancelled, and failed."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
@@ -249,5 +266,5 @@ def _to_text(key: bytes | None) -> str:
     return (key or b"")[:_MAX_SHOWN_KEY_BYTES].decode(errors="replace")
 
 
-def _place(record: Record) -> dict[str, int]:
+def _position(record: Record) -> dict[str, int]:
     return {"partition": record.partition, "offset": record.offset}

@@ -19,16 +19,16 @@ from github_banners.messages.shapes import (
     MAX_BATCH_BANNERS,
     MAX_BATCH_BYTES,
     BatchedBanner,
-    StoreAnswer,
-    StoreAsk,
+    StoreRequest,
+    StoreResponse,
 )
-from github_banners.messages.tracing import bind_trace, outgoing, read_trace
-from github_banners.renderer.tasks import cancel
+from github_banners.messages.tracing import bind_trace, make_traceparent, parse_trace_id
+from github_banners.renderer.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)
 
 StoreMany: TypeAlias = Callable[
-    [Sequence[BatchedBanner]], Awaitable[Sequence[StoreAnswer | BaseException]]
+    [Sequence[BatchedBanner]], Awaitable[Sequence[StoreResponse | BaseException]]
 ]
 """Stores pictures; one result each, in their order, with an error in place of raising it."""
 
@@ -43,7 +43,7 @@ class _Picture:
     """A picture, and the result that its caller waits for."""
 
     banner: BatchedBanner
-    result: "asyncio.Future[StoreAnswer]"
+    result: "asyncio.Future[StoreResponse]"
 
 
 class Batcher:
@@ -59,14 +59,14 @@ class Batcher:
         self._is_checking = False
         self._timer: asyncio.Task[None] | None = None
 
-    async def store(self, ask: StoreAsk) -> StoreAnswer:
+    async def store(self, request: StoreRequest) -> StoreResponse:
         """
         Store a picture, together with others; raises what a call for it alone would raise.
 
         If the caller is cancelled, the picture is not sent any more, unless it is in flight.
         """
         loop = asyncio.get_running_loop()
-        banner = BatchedBanner(**msgspec.structs.asdict(ask), traceparent=outgoing())
+        banner = BatchedBanner(**msgspec.structs.asdict(request), traceparent=make_traceparent())
         picture = _Picture(banner, loop.create_future())
         self._waiting.append(picture)
         if not self._is_checking:
@@ -79,7 +79,7 @@ class Batcher:
         """Cancel the calls that are in flight and what waits for one."""
         while self._waiting:
             self._waiting.popleft().result.cancel()
-        await cancel([*self._calls, *([self._timer] if self._timer is not None else [])])
+        await cancel_and_wait([*self._calls, *([self._timer] if self._timer is not None else [])])
 
     def _check(self) -> None:
         self._is_checking = False
@@ -90,7 +90,7 @@ class Batcher:
         self._timer = None
         self._send_due(has_waited=True)
 
-    def _end_call(self, call: "asyncio.Task[None]") -> None:
+    def _on_call_done(self, call: "asyncio.Task[None]") -> None:
         self._calls.discard(call)
         self._send_due(has_waited=True)
 
@@ -102,7 +102,7 @@ class Batcher:
             if pictures := self._next_batch():
                 call = asyncio.create_task(self._send(pictures), name="updates.store")
                 self._calls.add(call)
-                call.add_done_callback(self._end_call)
+                call.add_done_callback(self._on_call_done)
         if self._waiting and len(self._calls) < MAX_CALLS and self._timer is None:
             self._timer = asyncio.create_task(self._check_later(), name="updates.wait")
 
@@ -120,14 +120,14 @@ class Batcher:
         return pictures
 
     async def _send(self, pictures: Sequence[_Picture]) -> None:
-        outcomes: Sequence[StoreAnswer | BaseException]
-        trace_ids = [read_trace(picture.banner.traceparent) for picture in pictures]
+        outcomes: Sequence[StoreResponse | BaseException]
+        trace_ids = [parse_trace_id(picture.banner.traceparent) for picture in pictures]
         bind_trace()
         try:
             outcomes = await self._store_many([picture.banner for picture in pictures])
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each is told
             outcomes = [error] * len(pictures)
-        if stored := sum(isinstance(outcome, StoreAnswer) for outcome in outcomes):
+        if stored := sum(isinstance(outcome, StoreResponse) for outcome in outcomes):
             failed = len(outcomes) - stored
             _log.info("updates.stored", count=stored, failed=failed, trace_ids=trace_ids)
         for picture, outcome in zip(pictures, outcomes, strict=True):
@@ -135,11 +135,11 @@ class Batcher:
 
 
 def _set_outcome(
-    result: "asyncio.Future[StoreAnswer]", outcome: StoreAnswer | BaseException
+    result: "asyncio.Future[StoreResponse]", outcome: StoreResponse | BaseException
 ) -> None:
     if result.done():  # its caller was cancelled
         return
-    if isinstance(outcome, StoreAnswer):
+    if isinstance(outcome, StoreResponse):
         result.set_result(outcome)
     elif isinstance(outcome, asyncio.CancelledError):
         result.cancel()

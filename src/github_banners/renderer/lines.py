@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Lines(Generic[T]):
+class KeyedQueue(Generic[T]):
     """Things that wait for their turn; the keys take turns, and each keeps the order of its own."""
 
     def __init__(self) -> None:
@@ -20,22 +20,22 @@ class Lines(Generic[T]):
         self._ready: deque[Hashable] = deque()
 
     @property
-    def is_anyone_ready(self) -> bool:
+    def has_ready(self) -> bool:
         """Say whether `take` will find somebody."""
         return bool(self._ready)
 
-    def put(self, key: Hashable, thing: T) -> None:
+    def put(self, key: Hashable, item: T) -> None:
         """Let something wait behind all others of its key."""
         if key not in self._waiting:
             self._waiting[key] = deque()
             self._ready.append(key)
-        self._waiting[key].append(thing)
+        self._waiting[key].append(item)
 
-    def take(self) -> T:
+    def pop(self) -> T:
         """Take the first of the key whose turn it is; the key is at work until it is freed."""
         return self._waiting[self._ready.popleft()].popleft()
 
-    def free(self, key: Hashable) -> None:
+    def release(self, key: Hashable) -> None:
         """Take note that a key is at work no longer."""
         if self._waiting[key]:
             self._ready.append(key)
@@ -50,4 +50,4 @@ class Lines(Generic[T]):
             waiting.clear()
             waiting.extend(kept)
         for key in ready:
-            self.free(key)
+            self.release(key)

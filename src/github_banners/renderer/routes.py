@@ -8,12 +8,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from github_banners.drawing import draw
-from github_banners.messages.shapes import Format, PreviewAsk
-from github_banners.messages.translation import wish_of
-from github_banners.serving.answers import Outgoing, respond
-from github_banners.serving.workshop import Workshop
+from github_banners.messages.shapes import Format, PreviewRequest
+from github_banners.messages.translation import from_preview_request
+from github_banners.serving.answers import HttpResponse, to_starlette_response
+from github_banners.serving.workshop import WorkerProcess
 
-MOST_BODY_BYTES = 256 << 10
+MAX_BODY_BYTES = 256 << 10
 """A thousand languages with the longest names, twice."""
 
 _MEDIA_TYPES = {Format.SVG: "image/svg+xml; charset=utf-8", Format.PNG: "image/png"}
@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 class RendererRoutes:
     """The handler of drawings, and what it works with."""
 
-    pngs: Workshop
+    png_worker: WorkerProcess
 
     def routes(self) -> list[Route]:
         """List what can be requested."""
@@ -33,19 +33,22 @@ class RendererRoutes:
 
     async def preview(self, request: Request) -> Response:
         """Draw a banner."""
-        ask = PreviewAsk.from_json(await request.body())
-        snapshot, look = wish_of(ask)
+        preview_request = PreviewRequest.from_json(await request.body())
+        snapshot, look = from_preview_request(preview_request)
         picture = draw(snapshot, look)
-        if ask.format is Format.PNG:
-            picture = await self.pngs.do(picture)
-        _log.debug("preview.drawn", username=ask.username[:64], size_bytes=len(picture))
-        headers = {"content-type": _MEDIA_TYPES[ask.format], "x-content-type-options": "nosniff"}
-        return respond(Outgoing(200, headers, picture))
+        if preview_request.format is Format.PNG:
+            picture = await self.png_worker.run(picture)
+        _log.debug("preview.drawn", username=preview_request.username[:64], size_bytes=len(picture))
+        headers = {
+            "content-type": _MEDIA_TYPES[preview_request.format],
+            "x-content-type-options": "nosniff",
+        }
+        return to_starlette_response(HttpResponse(200, headers, picture))
 
 
-def name_of(path: str) -> str | None:
+def route_label(path: str) -> str | None:
     """Name a path in the metrics."""
-    return path if path in _NAMED else None
+    return path if path in _LABELLED else None
 
 
-_NAMED = {"/preview", "/healthz", "/readyz"}
+_LABELLED = {"/preview", "/healthz", "/readyz"}

@@ -9,29 +9,29 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeAlias
 
-from github_banners.errors import BannersError, Undrawable
-from github_banners.look import Look
-from github_banners.messages.shapes import BannerEvent, StoreAsk
-from github_banners.messages.translation import Update, update_of
+from github_banners.errors import BannersError, RenderingFailed
+from github_banners.look import BannerOptions
+from github_banners.messages.shapes import BannerEvent, StoreRequest
+from github_banners.messages.translation import RenderJob, from_event
 from github_banners.model import Snapshot
 
-Draw: TypeAlias = Callable[[Snapshot, Look], bytes]
+DrawSvg: TypeAlias = Callable[[Snapshot, BannerOptions], bytes]
 """Draws numbers in a look as UTF-8 SVG."""
 
-Keep: TypeAlias = Callable[[StoreAsk], Awaitable[object]]
+StorePicture: TypeAlias = Callable[[StoreRequest], Awaitable[object]]
 """Stores a picture; returns when it lies there or a newer one does, raises when neither."""
 
 
-def parse_update(message: bytes, *, now: datetime) -> Update:
+def parse_update(message: bytes, *, now: datetime) -> RenderJob:
     """
     Decode an event; what `now` is, says which versions can be believed.
 
     :raises UnreadableMessage: it is no event of the agreed shape
     """
-    return update_of(BannerEvent.from_json(message), now=now)
+    return from_event(BannerEvent.from_json(message), now=now)
 
 
-async def handle_update(update: Update, *, draw: Draw, store: Keep) -> None:
+async def render_and_store(update: RenderJob, *, draw: DrawSvg, store: StorePicture) -> None:
     """
     Draw an update and store it; other errors are those of `store`.
 
@@ -42,9 +42,9 @@ async def handle_update(update: Update, *, draw: Draw, store: Keep) -> None:
     except (BannersError, MemoryError):
         raise
     except Exception as error:
-        raise Undrawable(f"can't be drawn: {type(error).__name__}: {error}") from error
+        raise RenderingFailed(f"can't be drawn: {type(error).__name__}: {error}") from error
     await store(
-        StoreAsk(
+        StoreRequest(
             url_path=update.path, banner_info=body, banner_format="svg", version=update.version
         )
     )

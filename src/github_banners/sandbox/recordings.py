@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 from github_banners.sandbox.nouns import Account, Repository, node_id_of
 
 Body = Mapping[str, Any]
@@ -31,7 +31,9 @@ def read_recordings(directory: Path) -> tuple[Account, ...]:
     users = {user["login"].lower(): user for user in _recorded_users(rest)}
     found = tuple(_account(bodies, users) for bodies in _complete_lists(rest))
     if not found:
-        raise Misconfigured(f"{directory} holds no complete recording of an owner's repositories")
+        raise ConfigurationError(
+            f"{directory} holds no complete recording of an owner's repositories"
+        )
     return found
 
 

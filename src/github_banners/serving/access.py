@@ -12,7 +12,7 @@ _OTHER = "other"
 _METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
 
-class Measured:
+class RequestMetricsMiddleware:
     """
     Middleware that counts requests by method, path and status.
 
@@ -31,9 +31,11 @@ class Measured:
         self._name = name
         self._monotonic = monotonic
         self._count = metrics.counter(
-            "requests_total", "Requests by what they asked for.", by=("call", "status")
+            "requests_total", "Requests by what they asked for.", labels=("call", "status")
         )
-        self._observe = metrics.seconds("request_seconds", "How long it took to answer.", by="call")
+        self._observe = metrics.histogram(
+            "request_seconds", "How long it took to answer.", label="call"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and note how it went."""

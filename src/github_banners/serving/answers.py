@@ -18,9 +18,9 @@ from starlette.responses import Response
 from github_banners.errors import (
     BannersError,
     InvalidInput,
+    MalformedMessage,
     TooManyRequests,
     Unavailable,
-    UnreadableMessage,
 )
 
 JSON = "application/json"
@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class HttpResponse:
     """A whole response; header names are in lower case."""
 
     status: int
@@ -37,34 +37,36 @@ class Outgoing:
     body: bytes = b""
 
 
-def as_json(status: int, body: bytes, headers: Mapping[str, str]) -> Outgoing:
+def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
     """Wrap JSON."""
     fixed = {"content-type": JSON, "x-content-type-options": "nosniff"}
-    return Outgoing(status, {**fixed, **headers}, body)
+    return HttpResponse(status, {**fixed, **headers}, body)
 
 
-def deliver_problem(error: BannersError, *, unknown: Mapping[str, str] | None = None) -> Outgoing:
+def error_response(
+    error: BannersError, *, unknown: Mapping[str, str] | None = None
+) -> HttpResponse:
     """
     Build the response to a program: status, public sentence, and what a wrong input may be.
 
     `unknown` are inputs that were probably misspelt, each with the one that was meant.
     """
-    problem: dict[str, Any] = {"error": error.sentence}
+    problem: dict[str, Any] = {"error": error.public_message}
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
-        if error.meant is not None:
-            problem["meant"] = error.meant
-    if isinstance(error, UnreadableMessage):
+        if error.suggestion is not None:
+            problem["meant"] = error.suggestion
+    if isinstance(error, MalformedMessage):
         problem["reason"] = str(error)
     if unknown:
         problem["unknown"] = unknown
     headers = {"vary": "Accept", "cache-control": "no-store"}
     if isinstance(error, TooManyRequests | Unavailable):
         headers["retry-after"] = str(error.retry_after_seconds)
-    return as_json(error.status, msgspec.json.encode(problem), headers)
+    return json_response(error.status, msgspec.json.encode(problem), headers)
 
 
-def matches(if_none_match: str, etag: str) -> bool:
+def etag_matches(if_none_match: str, etag: str) -> bool:
     """Compare tags weakly, as `If-None-Match` asks (RFC 9110, 13.1.2)."""
     if not if_none_match:
         return False
@@ -72,7 +74,7 @@ def matches(if_none_match: str, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
-def known_error(request: Request, error: Exception) -> BannersError:
+def as_public_error(request: Request, error: Exception) -> BannersError:
     """Return one of our own errors, or hide one that is not behind the root of the tree."""
     if isinstance(error, BannersError):
         return error
@@ -80,27 +82,27 @@ def known_error(request: Request, error: Exception) -> BannersError:
     return BannersError()
 
 
-def answer_problem(request: Request, error: Exception) -> Response:
+def handle_error(request: Request, error: Exception) -> Response:
     """Answer an error to another service."""
-    known = known_error(request, error)
+    known = as_public_error(request, error)
     if known is error:
         _log.info("request.refused", path=request.scope["path"][:128], reason=str(known))
-    return respond(deliver_problem(known))
+    return to_starlette_response(error_response(known))
 
 
-def answer_http(request: Request, error: Exception) -> Response:
+def handle_http_error(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses: no such address, wrong method."""
     assert isinstance(error, HTTPException)
     sentence = HTTPStatus(error.status_code).phrase.lower()
     body = msgspec.json.encode({"error": sentence})
-    return respond(as_json(error.status_code, body, error.headers or {}))
+    return to_starlette_response(json_response(error.status_code, body, error.headers or {}))
 
 
-def answer_disconnect(request: Request, error: Exception) -> Response:
+def handle_disconnect(request: Request, error: Exception) -> Response:
     """End a request whose client left in the middle of its body: nobody reads this."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
-def respond(outgoing: Outgoing) -> Response:
+def to_starlette_response(response: HttpResponse) -> Response:
     """Turn a response into the framework's."""
-    return Response(outgoing.body, status_code=outgoing.status, headers=outgoing.headers)
+    return Response(response.body, status_code=response.status, headers=response.headers)

@@ -13,16 +13,16 @@ class CachedResponse(NamedTuple):
 
     payload: bytes
     kind: str
-    is_lasting: bool
+    is_reusable: bool
 
 
 class CachedResponses(Protocol):
     """Responses that are known before an application is asked."""
 
-    def repeat(self, request: bytes, *, common: RawHeaders) -> bytes | None:
+    def get_by_raw_request(self, request: bytes, *, common_headers: RawHeaders) -> bytes | None:
         """Return the response to a request that was remembered; None if it may be another now."""
 
-    def remember(self, request: bytes, response: CachedResponse) -> None:
+    def put_by_raw_request(self, request: bytes, response: CachedResponse) -> None:
         """Remember the bytes of a whole request, for as long as its response stays what it is."""
 
     def respond(
@@ -31,8 +31,8 @@ class CachedResponses(Protocol):
         headers: dict[bytes, bytes],
         *,
         is_head: bool,
-        closing: bool,
-        common: RawHeaders,
+        is_closing: bool,
+        common_headers: RawHeaders,
     ) -> CachedResponse | None:
         """
         Return a whole response, or None.
@@ -42,7 +42,7 @@ class CachedResponses(Protocol):
         """
 
 
-def to_response(status: int, headers: RawHeaders, body: bytes) -> bytes:
+def encode_response(status: int, headers: RawHeaders, body: bytes) -> bytes:
     """Write a whole response."""
     lines = [b"%b: %b\r\n" % header for header in headers]
     return b"".join([_STATUS_LINES[status], *lines, b"\r\n", body])

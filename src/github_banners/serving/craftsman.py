@@ -18,26 +18,26 @@ from typing import BinaryIO, cast
 HEADER = struct.Struct(">BI")
 """Before each message: what it is, and how many bytes follow."""
 
-READY, DONE, REFUSED = range(3)
+READY, DONE, FAILED = range(3)
 
-_MOST_SECONDS = 15
+_MAX_SECONDS = 15
 """Who hangs longer than this has nobody left to end him, and ends by himself."""
 
 
 def main() -> None:
     """Work for whoever has started this process, until they go away."""
-    work = _find(sys.argv[1])
+    work = _import_function(sys.argv[1])
     orders, answers = sys.stdin.buffer, _private_output()
     _write(answers, READY, b"")
     while header := orders.read(HEADER.size):
         material = orders.read(HEADER.unpack(header)[1])
-        signal.alarm(_MOST_SECONDS)
+        signal.alarm(_MAX_SECONDS)
         kind, result = _attempt(work, material)
         signal.alarm(0)
         _write(answers, kind, result)
 
 
-def _find(name: str) -> Callable[[bytes], bytes]:
+def _import_function(name: str) -> Callable[[bytes], bytes]:
     module, _, function = name.partition(":")
     return cast("Callable[[bytes], bytes]", getattr(importlib.import_module(module), function))
 
@@ -49,16 +49,16 @@ def _private_output() -> BinaryIO:
     return answers
 
 
-def _attempt(work: Callable[[bytes], bytes], material: bytes) -> tuple[int, bytes]:
+def _attempt(work: Callable[[bytes], bytes], payload: bytes) -> tuple[int, bytes]:
     try:
-        return DONE, work(material)
+        return DONE, work(payload)
     except Exception as error:  # noqa: BLE001 - the parent is told, and decides
-        return REFUSED, f"{type(error).__name__}: {error}".encode(errors="replace")
+        return FAILED, f"{type(error).__name__}: {error}".encode(errors="replace")
 
 
-def _write(answers: BinaryIO, kind: int, content: bytes) -> None:
-    answers.write(HEADER.pack(kind, len(content)) + content)
-    answers.flush()
+def _write(output: BinaryIO, kind: int, content: bytes) -> None:
+    output.write(HEADER.pack(kind, len(content)) + content)
+    output.flush()
 
 
 if __name__ == "__main__":

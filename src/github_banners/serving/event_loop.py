@@ -27,8 +27,8 @@ _log = structlog.get_logger(__name__)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # systemd signals a whole control group and `timeout` its child twice: that is one request to stop.
 _SAME_REQUEST_SECONDS = 0.3
-_CANCEL_SECONDS = 2.0
-_THREADS_SECONDS = 1.0
+_CANCEL_TIMEOUT_SECONDS = 2.0
+_THREADS_TIMEOUT_SECONDS = 1.0
 # Held until the process ends: a task that is collected earlier would use its closed event loop.
 _abandoned_tasks: list[asyncio.Task[Any]] = []
 
@@ -106,25 +106,25 @@ def run(
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
-            loop.run_until_complete(_end_what_is_left(loop))
+            loop.run_until_complete(_cancel_remaining(loop))
     finally:
         if not _is_signalled():
             on_first_signal(interrupt)
         loop.close()
 
 
-async def _end_what_is_left(loop: asyncio.AbstractEventLoop) -> None:
+async def _cancel_remaining(loop: asyncio.AbstractEventLoop) -> None:
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
     if left:
-        _, stuck = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
+        _, stuck = await asyncio.wait(left, timeout=_CANCEL_TIMEOUT_SECONDS)
         for task in stuck:
             _log.warning("shutdown.task_abandoned", task=task.get_name())
         _abandoned_tasks.extend(stuck)
     await loop.shutdown_asyncgens()
     ending_threads = asyncio.ensure_future(loop.shutdown_default_executor())
-    await asyncio.wait({ending_threads}, timeout=_THREADS_SECONDS)
+    await asyncio.wait({ending_threads}, timeout=_THREADS_TIMEOUT_SECONDS)
 
 
 def exit_without_waiting(code: int) -> None:

@@ -11,12 +11,12 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from github_banners.serving.answers import answer_disconnect, answer_http, answer_problem
+from github_banners.serving.answers import handle_disconnect, handle_error, handle_http_error
 
-ON_ERROR: Mapping[Any, Any] = {Exception: answer_problem, HTTPException: answer_http}
+ON_ERROR: Mapping[Any, Any] = {Exception: handle_error, HTTPException: handle_http_error}
 
 
-def make_framework(
+def build_app(
     routes: Sequence[Route],
     *,
     middleware: Sequence[Middleware] = (),
@@ -28,13 +28,13 @@ def make_framework(
     Every error is answered and logged by its handler. Starlette's own handling of `Exception` would
     raise it again for the server to log.
     """
-    handlers = {**on_error, ClientDisconnect: answer_disconnect}
+    handlers = {**on_error, ClientDisconnect: handle_disconnect}
     application = Starlette(
         routes=routes,
         middleware=[
             *middleware,
             Middleware(ExceptionMiddleware, handlers=handlers),
-            Middleware(IgnoreTrailingSlash),
+            Middleware(IgnoreTrailingSlashMiddleware),
         ],
         exception_handlers={HTTPException: handlers[HTTPException]},
     )
@@ -42,7 +42,7 @@ def make_framework(
     return application
 
 
-class IgnoreTrailingSlash:
+class IgnoreTrailingSlashMiddleware:
     """
     Middleware that answers `/docs/` as `/docs`.
 

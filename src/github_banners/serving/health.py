@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from github_banners.serving.answers import JSON
 from github_banners.serving.metrics import Metrics
 
-OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
 """What is answered to everybody."""
 
 
@@ -24,19 +24,19 @@ OPEN_PATHS = ("/healthz", "/readyz", "/metrics")
 class Health:
     """How a service is: for each neighbour a function that says whether it answers."""
 
-    neighbours: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
+    dependencies: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
     def degraded(self) -> Sequence[str]:
         """Name who is away."""
-        return [name for name, is_available in self.neighbours.items() if not is_available()]
+        return [name for name, is_available in self.dependencies.items() if not is_available()]
 
-    def expose(self, metrics: Metrics) -> None:
+    def register_metrics(self, metrics: Metrics) -> None:
         """Tell Prometheus too."""
         metrics.gauge(
             "neighbour_up",
             "Whether a neighbour answered the last call: 1 or 0.",
-            by="neighbour",
-            read=self.neighbours,
+            label="neighbour",
+            callbacks=self.dependencies,
         )
 
 
@@ -58,7 +58,7 @@ def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type=JSON)
 
 
-class WithMetrics:
+class MetricsMiddleware:
     """Middleware that answers `/metrics` itself."""
 
     def __init__(self, app: ASGIApp, *, metrics: ASGIApp) -> None:

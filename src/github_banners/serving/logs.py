@@ -23,10 +23,10 @@ from github_banners.settings import LogFormat, LogLevel, Secret
 # Without a word boundary in front: in an escaped text a token can follow a letter, as in `\\nghp_`.
 _TOKEN = re.compile(r"gh[pousr]_[A-Za-z0-9_.]{4,}|github_pat_[A-Za-z0-9_]{4,}")
 _MASK = "***"
-_SHORTEST_SECRET = 4
+_MIN_SECRET_LENGTH = 4
 # Wire-level chatter says nothing that our own events do not. The pool warns of every attempt to
 # connect, the retries of every question, Kafka's client of both: an outage is one event of ours.
-_LIBRARIES = {
+_LIBRARY_LEVELS = {
     **dict.fromkeys(
         ("alembic", "httpcore2", "httpx2", "httpcore", "httpx", "asyncio"), logging.WARNING
     ),
@@ -37,9 +37,11 @@ _LIBRARIES = {
 }
 
 
-def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret] = ()) -> None:
+def configure_logs(
+    *, level: LogLevel, log_format: LogFormat, secrets: Iterable[Secret] = ()
+) -> None:
     """Send our own events and those of every library to standard error, one per line."""
-    redact = Redact(secrets)
+    redact = Redactor(secrets)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -60,23 +62,25 @@ def configure_logs(*, level: LogLevel, form: LogFormat, secrets: Iterable[Secret
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 redact,
-                *_renderers(form),
+                *_renderers(log_format),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _LIBRARIES.items():
+    for name, least in _LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(least)
 
 
-class Redact:
+class Redactor:
     """A processor that replaces every secret in an event, however deep; objects become text."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         texts = {secret.reveal() for secret in secrets}
-        known = {one for text in texts if len(text) >= _SHORTEST_SECRET for one in _spellings(text)}
+        known = {
+            one for text in texts if len(text) >= _MIN_SECRET_LENGTH for one in _encodings(text)
+        }
         parts = [re.escape(text) for text in sorted(known, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*parts, _TOKEN.pattern]))
 
@@ -84,22 +88,22 @@ class Redact:
         """Clean one event."""
         # What begins with an underline is structlog's own, and never written.
         return {
-            key: value if key.startswith("_") else self._clean(value)
+            key: value if key.startswith("_") else self._redact(value)
             for key, value in event.items()
         }
 
-    def clean(self, text: object) -> str:
+    def redact_text(self, text: object) -> str:
         """Clean a text; an object becomes one."""
         return self._pattern.sub(_MASK, str(text))
 
-    def _clean(self, value: Any) -> Any:
+    def _redact(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict):
-            return {self.clean(key): self._clean(one) for key, one in value.items()}
+            return {self.redact_text(key): self._redact(one) for key, one in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self._clean(one) for one in value]
-        return self.clean(value)
+            return [self._redact(one) for one in value]
+        return self.redact_text(value)
 
 
 class _OneLineHandler(logging.StreamHandler[Any]):
@@ -113,21 +117,21 @@ class _OneLineHandler(logging.StreamHandler[Any]):
             self.stream.write(self.format(lost) + self.terminator)
 
 
-def _spellings(secret: str) -> set[str]:
+def _encodings(secret: str) -> set[str]:
     """Write a secret in the ways that `repr`, JSON and addresses do."""
     return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")}
 
 
-def _renderers(form: LogFormat) -> list[Processor]:
-    if form is LogFormat.JSON:
+def _renderers(log_format: LogFormat) -> list[Processor]:
+    if log_format is LogFormat.JSON:
         return [structlog.processors.JSONRenderer(), _escape_delete]
     logfmt = structlog.processors.LogfmtRenderer(
         key_order=["timestamp", "level", "event"], drop_missing=True
     )
-    return [logfmt, _keep_on_one_line]
+    return [logfmt, _escape_line]
 
 
-def _keep_on_one_line(logger: WrappedLogger, name: str, line: Any) -> str:
+def _escape_line(logger: WrappedLogger, name: str, line: Any) -> str:
     """Escape what would break a line, or steer a terminal."""
     return escape_controls(line)
 

@@ -34,7 +34,7 @@ Observe: TypeAlias = Callable[[str, float], None]
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _PREFIX = "banners_"
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 10)
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 10)
 
 
 class Metrics:
@@ -49,19 +49,24 @@ class Metrics:
     @property
     def app(self) -> ASGIApp:
         """Return the application that answers with all of it, whatever the path."""
-        return self._answer
+        return self._respond
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         encode, content_type = choose_encoder(Request(scope).headers.get("accept", ""))
         response = Response(encode(self._registry), headers={"content-type": content_type})
         await response(scope, receive, send)
 
     def counter(
-        self, name: str, what: str, *, by: str | tuple[str, ...], kinds: Iterable[str] = ()
+        self,
+        name: str,
+        description: str,
+        *,
+        labels: str | tuple[str, ...],
+        label_values: Iterable[str] = (),
     ) -> Count:
         """Declare a counter; `kinds` of a single label stand there from the start, with 0."""
-        labels = (by,) if isinstance(by, str) else by
-        counter = Counter(_PREFIX + name, what, labels, registry=self._registry)
+        labels = (labels,) if isinstance(labels, str) else labels
+        counter = Counter(_PREFIX + name, description, labels, registry=self._registry)
         children: dict[tuple[str, ...], Callable[[], None]] = {}
 
         def count(*kind: str) -> None:
@@ -70,44 +75,55 @@ class Metrics:
                 increase = children[kind] = counter.labels(*kind).inc
             increase()
 
-        for kind in kinds:
+        for kind in label_values:
             counter.labels(kind)
         return count
 
-    def counts(self, name: str, what: str, *, by: str, read: Mapping[str, int]) -> None:
+    def external_counter(
+        self, name: str, description: str, *, label: str, counts: Mapping[str, int]
+    ) -> None:
         """Declare counters that somebody else counts, and which are read when they are asked for."""
-        self._registry.register(_Counts(_PREFIX + name, what, by, read))
+        self._registry.register(_ExternalCounter(_PREFIX + name, description, label, counts))
 
-    def seconds(self, name: str, what: str, *, by: str) -> Observe:
+    def histogram(self, name: str, description: str, *, label: str) -> Observe:
         """Declare a histogram of durations with one label."""
-        histogram = Histogram(_PREFIX + name, what, [by], registry=self._registry, buckets=_SECONDS)
+        histogram = Histogram(
+            _PREFIX + name, description, [label], registry=self._registry, buckets=_BUCKETS
+        )
         return lambda kind, seconds: histogram.labels(kind).observe(seconds)
 
     def gauge(
-        self, name: str, what: str, *, by: str, read: Mapping[str, Callable[[], float]]
+        self,
+        name: str,
+        description: str,
+        *,
+        label: str,
+        callbacks: Mapping[str, Callable[[], float]],
     ) -> None:
         """Declare numbers that are read when they are asked for."""
-        gauge = Gauge(_PREFIX + name, what, [by], registry=self._registry)
-        for kind, tell in read.items():
+        gauge = Gauge(_PREFIX + name, description, [label], registry=self._registry)
+        for kind, tell in callbacks.items():
             gauge.labels(kind).set_function(tell)
 
-    def value(self, name: str, what: str, *, read: Callable[[], float]) -> None:
+    def unlabelled_gauge(
+        self, name: str, description: str, *, callback: Callable[[], float]
+    ) -> None:
         """Declare a single number that is read when it is asked for."""
-        Gauge(_PREFIX + name, what, registry=self._registry).set_function(read)
+        Gauge(_PREFIX + name, description, registry=self._registry).set_function(callback)
 
 
-class _Counts(Collector):
+class _ExternalCounter(Collector):
     """Counters that are plain numbers: where even a lock is too slow."""
 
-    def __init__(self, name: str, what: str, label: str, read: Mapping[str, int]) -> None:
+    def __init__(self, name: str, description: str, label: str, counts: Mapping[str, int]) -> None:
         self._name = name
-        self._what = what
+        self._description = description
         self._label = label
-        self._read = read
+        self._counts = counts
 
     def collect(self) -> Iterable[CounterMetricFamily]:
         """Read them."""
-        family = CounterMetricFamily(self._name, self._what, labels=[self._label])
-        for kind, count in self._read.items():
+        family = CounterMetricFamily(self._name, self._description, labels=[self._label])
+        for kind, count in self._counts.items():
             family.add_metric([kind], count)
         return [family]

@@ -20,7 +20,12 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from github_banners.serving.cached import CachedResponse, CachedResponses, RawHeaders, to_response
+from github_banners.serving.cached import (
+    CachedResponse,
+    CachedResponses,
+    RawHeaders,
+    encode_response,
+)
 
 _ERRORS = {400: "bad request", 431: "request header fields too large"}
 _MAX_HEADERS = 256
@@ -79,12 +84,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._in_message = False
-        self._messages = 0  # begun in what is being parsed
+        self._message_count = 0  # begun in what is being parsed
         self._is_answered = False  # the request that is being parsed, from the cache
         self._from_cache: CachedResponse | None = None  # the last answer to what was just parsed
         self._is_draining = False
         self._is_finished = False  # nothing more is parsed
-        self._unanswered = 0  # requests that the application has, or that wait for it
+        self._pending_requests = 0  # requests that the application has, or that wait for it
         self._rejection: int | None = None
         self._unparsed = bytearray()
         self._unread_bytes = 0
@@ -141,7 +146,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     @property
     def _is_idle(self) -> bool:
-        return not self._unanswered
+        return not self._pending_requests
 
     def _close_if_idle(self) -> None:
         if self._is_idle and not self._in_head:
@@ -159,7 +164,7 @@ class HttpProtocol(HttpToolsProtocol):
 
         Proxies send the same head again and again.
         """
-        is_boundary = not (self._in_message or self._unanswered or self._unparsed)
+        is_boundary = not (self._in_message or self._pending_requests or self._unparsed)
         is_ending = self._is_draining or self._is_finished
         if (
             is_boundary
@@ -167,7 +172,9 @@ class HttpProtocol(HttpToolsProtocol):
             and not is_ending
             and not self.flow.write_paused
         ):
-            response = self._cached.repeat(data, common=self.server_state.default_headers)
+            response = self._cached.get_by_raw_request(
+                data, common_headers=self.server_state.default_headers
+            )
             if response is not None:
                 self._active_at = self._shared.now
                 self.transport.write(response)
@@ -190,13 +197,13 @@ class HttpProtocol(HttpToolsProtocol):
             return
         answered = self._parse_segment(data)
         # One segment held one whole request and nothing else: the same bytes have the same answer.
-        is_whole = is_boundary and self._messages == 1 and not self._in_message
+        is_whole = is_boundary and self._message_count == 1 and not self._in_message
         if is_whole and self._cached is not None and answered is not None:
-            self._cached.remember(data, answered)
+            self._cached.put_by_raw_request(data, answered)
 
     def _parse_segment(self, data: bytes) -> CachedResponse | None:
         """Parse, and return the last response that was sent out of the cache, if there was one."""
-        self._from_cache, self._messages = None, 0
+        self._from_cache, self._message_count = None, 0
         self._parse(data)
         return self._from_cache
 
@@ -234,7 +241,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head = self._in_message = True
         self._head_bytes = 0
         self._is_answered = False
-        self._messages += 1
+        self._message_count += 1
         self._active_at = self._shared.now
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -244,7 +251,7 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Answer a request out of the cache, or run the application."""
         self._in_head = False
-        if self._is_finished or self._answer_from_cache():
+        if self._is_finished or self._respond_from_cache():
             self._is_answered = True
             return
         self._run_application()
@@ -262,7 +269,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     # What is answered
 
-    def _answer_from_cache(self) -> bool:
+    def _respond_from_cache(self) -> bool:
         """Answer a plain GET or HEAD whose turn it is, if its response is known."""
         cached, parser = self._cached, self.parser
         if cached is None or not self._is_idle:
@@ -286,8 +293,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.url,
             headers,
             is_head=method == b"HEAD",
-            closing=closing,
-            common=self.server_state.default_headers,
+            is_closing=closing,
+            common_headers=self.server_state.default_headers,
         )
         if response is None:
             return False
@@ -311,13 +318,13 @@ class HttpProtocol(HttpToolsProtocol):
             name == b"expect" and value.lower() == b"100-continue" for name, value in headers
         )
         super().on_headers_complete()
-        self._unanswered += 1
+        self._pending_requests += 1
         if self._is_draining:
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         """Go on with the next request, of those that have come already."""
-        self._unanswered -= 1
+        self._pending_requests -= 1
         self._active_at = self._shared.now
         super().on_response_complete()
         # Idle connections are closed by `sweep`.
@@ -348,7 +355,7 @@ class HttpProtocol(HttpToolsProtocol):
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
-        self.transport.write(to_response(status, headers, body))
+        self.transport.write(encode_response(status, headers, body))
         self._finish()
 
     def _drop_last_request(self) -> None:
@@ -359,7 +366,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         cycle.disconnected = True
         cycle.message_event.set()
-        self._unanswered -= 1
+        self._pending_requests -= 1
         if self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
 

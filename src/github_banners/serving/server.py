@@ -22,7 +22,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 from github_banners.serving.cached import CachedResponses
 from github_banners.serving.event_loop import on_first_signal
 from github_banners.serving.protocol import Connections, HttpProtocol, Limits
@@ -30,19 +30,21 @@ from github_banners.settings.addresses import to_netloc
 
 _log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 3.5
+DRAIN_TIMEOUT_SECONDS = 3.5
 _BACKLOG = 1024
 _MAX_CONNECTIONS = 4096
 # For PostgreSQL, GitHub, files, logs: what a process opens besides its clients' connections.
 _RESERVED_DESCRIPTORS = 200
 _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
-_ACCEPT_AGAIN_SECONDS = 0.5
+_ACCEPT_RETRY_SECONDS = 0.5
 _MAX_RESPONSE_BYTES = 1 << 20
 _SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
 _SO_ATTACH_FILTER = 26
-_RETURN_ZERO = struct.pack("HBBI", 6, 0, 0, 0)  # one instruction of a packet filter: pass 0 bytes
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_DROP_ALL_FILTER = struct.pack(
+    "HBBI", 6, 0, 0, 0
+)  # one instruction of a packet filter: pass 0 bytes
+_EXHAUSTED_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
@@ -64,7 +66,7 @@ def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
         if listener is not None:
             listener.close()
         reason = error.strerror or str(error)
-        raise Misconfigured(
+        raise ConfigurationError(
             f"Can't listen on {to_netloc(host, port)}: {reason}. {_advice(error, name)}"
         ) from error
     return listener
@@ -85,7 +87,7 @@ def port_number(listener: socket.socket) -> int:
     return port
 
 
-def turn_away(listener: socket.socket) -> None:
+def reject_new_connections(listener: socket.socket) -> None:
     """
     Let no new connection through to a listening socket; those in its backlog can still be accepted.
 
@@ -95,7 +97,7 @@ def turn_away(listener: socket.socket) -> None:
     """
     if not sys.platform.startswith("linux"):
         return
-    drop_all = ctypes.create_string_buffer(_RETURN_ZERO, len(_RETURN_ZERO))
+    drop_all = ctypes.create_string_buffer(_DROP_ALL_FILTER, len(_DROP_ALL_FILTER))
     program = struct.pack("HP", 1, ctypes.addressof(drop_all))
     # Without it a few connections may be lost, as elsewhere.
     with suppress(OSError):
@@ -103,7 +105,7 @@ def turn_away(listener: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def listening(
+async def serve_app(
     app: ASGIApp,
     listener: socket.socket,
     *,
@@ -125,7 +127,7 @@ async def listening(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=DRAIN_TIMEOUT_SECONDS,  # type: ignore[arg-type]
     )
     server = _Server(config, listener, is_shared=is_shared, cached=cached)
     serving = asyncio.create_task(
@@ -135,7 +137,7 @@ async def listening(
         yield serving
     finally:
         server.should_exit = True
-        _, late = await asyncio.wait({serving}, timeout=DRAIN_SECONDS + 1)
+        _, late = await asyncio.wait({serving}, timeout=DRAIN_TIMEOUT_SECONDS + 1)
         if late:
             serving.cancel()
             await asyncio.wait({serving})
@@ -197,7 +199,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept what waits in the backlog, then let every connection have its answer."""
         if not self._is_shared:
-            turn_away(self._listener)
+            reject_new_connections(self._listener)
         await self._acceptor.stop()
         await super().shutdown(sockets)
 
@@ -220,7 +222,7 @@ class _Acceptor:
         self._connections = connections
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._beginning: set[asyncio.Task[Any]] = set()
+        self._starting: set[asyncio.Task[Any]] = set()
         self._is_accepting = False
         self._is_stopped = False
         connections.on_closed = self.start
@@ -235,15 +237,15 @@ class _Acceptor:
         """Accept all that wait, and no more: whoever has connected is answered."""
         self._pause()
         self._is_stopped = True
-        while self._take():
+        while self._accept_one():
             pass
         self._listener.close()
-        if self._beginning:
-            await asyncio.wait(self._beginning)
+        if self._starting:
+            await asyncio.wait(self._starting)
 
     @property
     def _is_full(self) -> bool:
-        return len(self._connections.open) + len(self._beginning) >= self._limit
+        return len(self._connections.open) + len(self._starting) >= self._limit
 
     def _pause(self) -> None:
         if self._is_accepting:
@@ -251,30 +253,30 @@ class _Acceptor:
             self._loop.remove_reader(self._listener.fileno())
 
     def _accept(self) -> None:
-        self._take()
+        self._accept_one()
         if self._is_full:
             # They wait in the backlog, which costs nothing, until others are closed.
             self._pause()
 
-    def _take(self) -> bool:
+    def _accept_one(self) -> bool:
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False
         except OSError as error:
-            if error.errno not in _EXHAUSTED:
+            if error.errno not in _EXHAUSTED_ERRNOS:
                 raise
             _log.warning("serving.can_not_accept", reason=error.strerror)
             self._pause()
-            self._loop.call_later(_ACCEPT_AGAIN_SECONDS, self.start)
+            self._loop.call_later(_ACCEPT_RETRY_SECONDS, self.start)
             return False
         connection.setblocking(False)
-        beginning = self._loop.create_task(self._begin(connection))
-        self._beginning.add(beginning)
-        beginning.add_done_callback(self._beginning.discard)
+        beginning = self._loop.create_task(self._start_connection(connection))
+        self._starting.add(beginning)
+        beginning.add_done_callback(self._starting.discard)
         return True
 
-    async def _begin(self, connection: socket.socket) -> None:
+    async def _start_connection(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make_protocol, connection)
         except OSError:
@@ -282,7 +284,7 @@ class _Acceptor:
 
 
 async def wait_for_shutdown(
-    *owned: asyncio.Task[None], stopping: asyncio.Task[None] | None = None
+    *tasks: asyncio.Task[None], stop_task: asyncio.Task[None] | None = None
 ) -> None:
     """
     Wait for the first SIGINT or SIGTERM, also one that has come, or for the end of `stopping`.
@@ -293,9 +295,9 @@ async def wait_for_shutdown(
     loop = asyncio.get_running_loop()
     on_first_signal(partial(loop.call_soon_threadsafe, signalled.set))
     ends: set[asyncio.Task[Any]] = {asyncio.create_task(signalled.wait(), name="signal")}
-    if stopping is not None:
-        ends.add(stopping)
-    done, _ = await asyncio.wait({*ends, *owned}, return_when=asyncio.FIRST_COMPLETED)
+    if stop_task is not None:
+        ends.add(stop_task)
+    done, _ = await asyncio.wait({*ends, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     for task in ends - done:
         task.cancel()
     for task in done:

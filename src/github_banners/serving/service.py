@@ -11,9 +11,9 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from github_banners.serving.cached import CachedResponses
-from github_banners.serving.health import WithMetrics
+from github_banners.serving.health import MetricsMiddleware
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.server import listening
+from github_banners.serving.server import serve_app
 
 _GC_THRESHOLDS = (10_000, 20, 100)
 
@@ -29,23 +29,23 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(
+async def serve_service(
     service: Service,
     listener: socket.socket,
     *,
     is_shared: bool = False,
-    metrics: socket.socket | None = None,
+    metrics_listener: socket.socket | None = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """Serve while the context lasts; metrics on a socket of their own, else beside all else."""
     async with AsyncExitStack() as stack:
         app = service.app
         servers = []
-        if metrics is None:
-            app = WithMetrics(app, metrics=service.metrics.app)
+        if metrics_listener is None:
+            app = MetricsMiddleware(app, metrics=service.metrics.app)
         else:
-            metrics_server = listening(service.metrics.app, metrics, is_shared=is_shared)
+            metrics_server = serve_app(service.metrics.app, metrics_listener, is_shared=is_shared)
             servers.append(await stack.enter_async_context(metrics_server))
-        server = listening(app, listener, is_shared=is_shared, cached=service.cached)
+        server = serve_app(app, listener, is_shared=is_shared, cached=service.cached)
         servers.append(await stack.enter_async_context(server))
         tune_garbage_collection()
         yield [*servers, *service.tasks]
@@ -64,11 +64,11 @@ def tune_garbage_collection() -> None:
 
 
 @asynccontextmanager
-async def owning(
-    work: Coroutine[Any, Any, None], *, name: str
+async def background_task(
+    coroutine: Coroutine[Any, Any, None], *, name: str
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Let work go on while the context lasts, and end it then."""
-    task = asyncio.create_task(work, name=name)
+    task = asyncio.create_task(coroutine, name=name)
     try:
         yield task
     finally:

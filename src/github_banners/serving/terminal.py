@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 # Control characters, breaks of lines, and format characters, which show text in another order or hide it.
-_UNSAFE = re.compile(
+_CONTROL_CHARACTERS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
 
 
 def escape_controls(text: str) -> str:
     """Write what would break a line or steer a terminal as Python's `ascii` does."""
-    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROL_CHARACTERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 @contextmanager
-def own_terminal() -> Iterator[None]:
+def foreground_process_group() -> Iterator[None]:
     """Be the only one whom Ctrl-C reaches; nothing happens off a terminal or in a group of our own."""
-    if not _is_foreground_guest():
+    if not _is_child_in_foreground():
         yield
         return
     host_group = os.getpgrp()
@@ -43,7 +43,7 @@ def own_terminal() -> Iterator[None]:
             os.tcsetpgrp(sys.stdin.fileno(), host_group)
 
 
-def _is_foreground_guest() -> bool:
+def _is_child_in_foreground() -> bool:
     try:
         is_foreground = os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError, AttributeError):

@@ -13,13 +13,13 @@ from contextlib import suppress
 
 import structlog
 
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 
-_MISCONFIGURED = 2
-_RESTART_SECONDS = 1.0
-_STOP_SECONDS = 8.0
+_CONFIGURATION_ERROR_CODE = 2
+_RESTART_DELAY_SECONDS = 1.0
+_STOP_TIMEOUT_SECONDS = 8.0
 
 
 async def supervise(
@@ -34,15 +34,17 @@ async def supervise(
     try:
         async with asyncio.TaskGroup() as group:
             for number, first_line in enumerate(first_lines):
-                group.create_task(_keep(arguments, first_line, pass_fds), name=f"worker {number}")
+                group.create_task(
+                    _restart_forever(arguments, first_line, pass_fds), name=f"worker {number}"
+                )
     except BaseExceptionGroup as errors:
-        refused = errors.subgroup(Misconfigured)
+        refused = errors.subgroup(ConfigurationError)
         if refused is not None:
             raise refused.exceptions[0] from errors
         raise
 
 
-async def until_input_ends() -> None:
+async def wait_for_parent_exit() -> None:
     """Wait, in a worker, for the parent's end."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -51,7 +53,9 @@ async def until_input_ends() -> None:
         pass
 
 
-async def _keep(arguments: Sequence[str], first_line: bytes, pass_fds: Sequence[int]) -> None:
+async def _restart_forever(
+    arguments: Sequence[str], first_line: bytes, pass_fds: Sequence[int]
+) -> None:
     while True:
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "github_banners", *arguments),
@@ -60,17 +64,17 @@ async def _keep(arguments: Sequence[str], first_line: bytes, pass_fds: Sequence[
             pass_fds=pass_fds,
         )
         try:
-            await _tell(worker, first_line)
+            await _send_first_line(worker, first_line)
             code = await worker.wait()
         finally:
             await _stop(worker)
-        if code == _MISCONFIGURED:
-            raise Misconfigured("A worker can't start as it is set up; it has said why.")
+        if code == _CONFIGURATION_ERROR_CODE:
+            raise ConfigurationError("A worker can't start as it is set up; it has said why.")
         _log.error("workers.died", code=code)
-        await asyncio.sleep(_RESTART_SECONDS)
+        await asyncio.sleep(_RESTART_DELAY_SECONDS)
 
 
-async def _tell(worker: Process, first_line: bytes) -> None:
+async def _send_first_line(worker: Process, first_line: bytes) -> None:
     if worker.stdin is not None:
         worker.stdin.write(first_line + b"\n")
         with suppress(ConnectionError):
@@ -84,7 +88,7 @@ async def _stop(worker: Process) -> None:
     if worker.stdin is not None:
         worker.stdin.close()
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
+        async with asyncio.timeout(_STOP_TIMEOUT_SECONDS):
             await worker.wait()
     except TimeoutError:
         worker.kill()

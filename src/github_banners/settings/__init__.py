@@ -21,7 +21,7 @@ from github_banners.errors import InvalidSettings
 from github_banners.settings.addresses import parse_address, to_netloc
 from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
 from github_banners.settings.readers import (
-    READERS,
+    PARSERS,
     Broker,
     DatabaseHost,
     ListenHost,
@@ -32,7 +32,7 @@ from github_banners.settings.readers import (
     StorageUrl,
     Token,
     Url,
-    shown,
+    quote_for_message,
     unquote,
 )
 from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
@@ -47,7 +47,7 @@ __all__ = [
     "Origin",
     "Password",
     "Secret",
-    "Service",
+    "ServiceName",
     "Settings",
     "StorageUrl",
     "Token",
@@ -71,7 +71,7 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
-class Service(StrEnum):
+class ServiceName(StrEnum):
     """What can be started; each needs settings of its own."""
 
     ALL_IN_ONE = "serve"
@@ -83,16 +83,16 @@ class Service(StrEnum):
 
 MAX_PORT = 65535
 
-PORTS: Mapping[Service, int] = {Service.RENDERER: 8081, Service.STORAGE: 8082}
+PORTS: Mapping[ServiceName, int] = {ServiceName.RENDERER: 8081, ServiceName.STORAGE: 8082}
 """The usual ports, where they are not the one of `Settings`."""
 
-NEEDED: Mapping[Service, tuple[str, ...]] = {
-    Service.API: ("DB_HOST", "KAFKA_BROKERS_ADDRS", "RENDERER_BASE_URL", "STORAGE_BASE_URL"),
-    Service.RENDERER: ("KAFKA_BROKERS_ADDRS", "STORAGE_BASE_URL"),
+REQUIRED: Mapping[ServiceName, tuple[str, ...]] = {
+    ServiceName.API: ("DB_HOST", "KAFKA_BROKERS_ADDRS", "RENDERER_BASE_URL", "STORAGE_BASE_URL"),
+    ServiceName.RENDERER: ("KAFKA_BROKERS_ADDRS", "STORAGE_BASE_URL"),
 }
 """What a service can't start without."""
 
-_LOOPBACK_ONLY = "for this machine only"
+_LOOPBACK_KEY = "for this machine only"
 _SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
 _SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
 _ENUM_SYNONYMS = {"warn": "warning"}
@@ -181,7 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_environment(
-        cls, environment: Mapping[str, str], *, service: Service = Service.ALL_IN_ONE
+        cls, environment: Mapping[str, str], *, service: ServiceName = ServiceName.ALL_IN_ONE
     ) -> "Settings":
         """
         Read every variable; an empty one counts as not set, a secret may come as `NAME_FILE`.
@@ -195,17 +195,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 text = raw_value(environment, source, may_be_file=is_secret(hint))
                 if text := text if hint is Password else unquote(text):
-                    values[name.lower()] = _read(text, hint)
+                    values[name.lower()] = _parse(text, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{source} {error}")
         named = " ".join(problems)
-        problems += _contradictions(values)
+        problems += _check_consistency(values)
         problems += [
             f"{name} is missing: {_description(name)}"
-            for name in NEEDED.get(service, ())
+            for name in REQUIRED.get(service, ())
             if name.lower() not in values and name not in named
         ]
-        if service is not Service.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in named:
+        if service is not ServiceName.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in named:
             problems += _check_service_secrets(values)
         if problems:
             raise InvalidSettings(problems)
@@ -234,7 +234,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def signing_keys(self) -> tuple[Secret, ...]:
         """Give the keys between services: the current one, which signs, and the one before."""
-        current = self.services_secret_key or Secret(_LOOPBACK_ONLY)
+        current = self.services_secret_key or Secret(_LOOPBACK_KEY)
         previous = self.services_secret_key_previous
         return (current, previous) if previous is not None else (current,)
 
@@ -252,12 +252,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "dbname": self.postgres_db,
         }
         return " ".join(
-            f"{key}={_quoted(value)}" for key, value in parts.items() if value is not None
+            f"{key}={_quote_conninfo_value(value)}"
+            for key, value in parts.items()
+            if value is not None
         )
 
 
 def find_warnings(
-    environment: Mapping[str, str], settings: Settings, *, service: Service
+    environment: Mapping[str, str], settings: Settings, *, service: ServiceName
 ) -> list[str]:
     """Find what can be used and is probably not meant, a sentence each."""
     warnings = []
@@ -269,7 +271,7 @@ def find_warnings(
         for name, synonym in SYNONYMS.items()
         if is_set(environment, name) and is_set(environment, synonym)
     ]
-    if service is not Service.ALL_IN_ONE and settings.is_reachable:
+    if service is not ServiceName.ALL_IN_ONE and settings.is_reachable:
         warnings += [
             f"{name} has fewer than {RECOMMENDED_CHARACTERS} characters: {_SECRET_ADVICE}"
             for name in _SERVICE_SECRETS
@@ -284,16 +286,16 @@ def is_secret(hint: object) -> bool:
     return any(isinstance(kind, type) and issubclass(kind, Secret) for kind in kinds)
 
 
-def _read(text: str, hint: Any) -> Any:
+def _parse(text: str, hint: Any) -> Any:
     if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
         raise ValueError(
-            f"must not be {shown(text)}, which Kubernetes sets for a Service of that name:"
+            f"must not be {quote_for_message(text)}, which Kubernetes sets for a Service of that name:"
             " set `enableServiceLinks: false` in the pod, or rename the Service"
         )
-    if hint in READERS:
-        return READERS[hint](text)
+    if hint in PARSERS:
+        return PARSERS[hint](text)
     if get_origin(hint) is tuple:
-        read_member = READERS[get_args(hint)[0]]
+        read_member = PARSERS[get_args(hint)[0]]
         members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
         return tuple(read_member(member) for member in members if member)
     flat = text
@@ -302,10 +304,10 @@ def _read(text: str, hint: Any) -> Any:
     try:
         return msgspec.convert(flat, hint, strict=False)
     except msgspec.ValidationError:
-        raise ValueError(f"must be {_expectation(hint)}, not {shown(text)}") from None
+        raise ValueError(f"must be {_describe_type(hint)}, not {quote_for_message(text)}") from None
 
 
-def _expectation(hint: Any) -> str:
+def _describe_type(hint: Any) -> str:
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return " or ".join(hint)
     schema = msgspec.json.schema(hint)
@@ -315,11 +317,11 @@ def _expectation(hint: Any) -> str:
     return "a plain value"
 
 
-def _contradictions(values: Mapping[str, Any]) -> list[str]:
+def _check_consistency(values: Mapping[str, Any]) -> list[str]:
     problems = []
-    if _value(values, "soft_ttl") > _value(values, "hard_ttl"):
+    if _value_or_default(values, "soft_ttl") > _value_or_default(values, "hard_ttl"):
         problems.append("SOFT_TTL must not be longer than HARD_TTL")
-    port = _value(values, "port")
+    port = _value_or_default(values, "port")
     if port and port == values.get("metrics_port"):
         problems.append(f"METRICS_PORT must not be the same as PORT, {port}")
     return problems
@@ -327,7 +329,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 def _check_service_secrets(values: Mapping[str, Any]) -> list[str]:
     """Complain of a service that others can reach without a secret, or with one that can be guessed."""
-    host = _value(values, "host")
+    host = _value_or_default(values, "host")
     if not _is_reachable(host):
         return []
     reason = f"and {host} can be reached from elsewhere: {_SECRET_ADVICE}"
@@ -351,18 +353,18 @@ def _description(name: str) -> str:
     return str(field.type.__metadata__[0].description)
 
 
-def _value(values: Mapping[str, Any], name: str) -> Any:
+def _value_or_default(values: Mapping[str, Any], name: str) -> Any:
     """Return what is set, or the default."""
     default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]
     return values.get(name, default)
 
 
-def _quoted(value: object) -> str:
+def _quote_conninfo_value(value: object) -> str:
     """Quote a value for libpq: https://www.postgresql.org/docs/current/libpq-connect.html."""
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _hint(annotated: Any) -> Any:
+def _unwrap_optional(annotated: Any) -> Any:
     """Take `X | None` for X: an empty variable is None already."""
     bare = annotated.__origin__
     kinds = [kind for kind in get_args(bare) if kind is not type(None)]
@@ -372,6 +374,6 @@ def _hint(annotated: Any) -> Any:
 
 
 VARIABLES: dict[str, Any] = {
-    field.name.upper(): _hint(field.type) for field in msgspec.structs.fields(Settings)
+    field.name.upper(): _unwrap_optional(field.type) for field in msgspec.structs.fields(Settings)
 }
 """Every variable with the type that it is read as."""

@@ -26,8 +26,8 @@ ListenHost = NewType("ListenHost", str)
 DatabaseHost = NewType("DatabaseHost", str)
 
 _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
-_WRITTEN_OTHERWISE = re.compile(r"[^!-~]|[{}<>|\\^`\"]|/\.\.?(?:/|\Z)")
-_LONGEST = timedelta(days=366)
+_NEEDS_ENCODING = re.compile(r"[^!-~]|[{}<>|\\^`\"]|/\.\.?(?:/|\Z)")
+_MAX_DURATION = timedelta(days=366)
 _MAX_SHOWN_CHARACTERS = 64
 # Of Windows, word processors and web pages: byte order mark, zero-width space, word joiner.
 _INVISIBLE = "\ufeff\u200b\u2060"
@@ -89,146 +89,156 @@ def unquote(text: str) -> str:
     return strip(inner) if is_quoted and text[-1] not in inner else text
 
 
-def shown(text: str) -> str:
+def quote_for_message(text: str) -> str:
     """Quote a wrong value for a message, unless it may be a secret."""
     is_maybe_secret = _MAYBE_SECRET.search(text) is not None
     return "what may be a secret" if is_maybe_secret else repr(text[:_MAX_SHOWN_CHARACTERS])
 
 
-def _read_duration(given: str) -> timedelta:
+def _parse_duration(text: str) -> timedelta:
     """Read `10s`, `5m`, `1h30m` as https://pkg.go.dev/time#ParseDuration does, above zero."""
     try:
-        if _GO_DURATION.fullmatch(given) is None:
+        if _GO_DURATION.fullmatch(text) is None:
             raise ValueError  # noqa: TRY301
-        duration: timedelta = durationpy.from_str(given)
+        duration: timedelta = durationpy.from_str(text)
     except (ValueError, OverflowError, durationpy.DurationError):
         raise ValueError(
-            f"must be a duration such as 10s, 5m or 1h30m, not {shown(given)}"
+            f"must be a duration such as 10s, 5m or 1h30m, not {quote_for_message(text)}"
         ) from None
-    if not timedelta(0) < duration <= _LONGEST:
-        raise ValueError(f"must be longer than 0s and at most a year, not {shown(given)}")
+    if not timedelta(0) < duration <= _MAX_DURATION:
+        raise ValueError(
+            f"must be longer than 0s and at most a year, not {quote_for_message(text)}"
+        )
     return duration
 
 
-def _read_url(given: str) -> Url:
+def _parse_url(text: str) -> Url:
     wrong = ValueError("must be an address such as https://example.com")
     try:
-        parts = urlsplit(given)
+        parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise wrong from None
     if "@" in parts.netloc:
         raise ValueError("must not hold a user or a password")
     # What clients would resolve or encode, and then send as another address than was signed.
-    is_plain = not (parts.query or parts.fragment or _WRITTEN_OTHERWISE.search(given))
+    is_plain = not (parts.query or parts.fragment or _NEEDS_ENCODING.search(text))
     if parts.scheme not in {"http", "https"} or not host or not is_plain:
         raise wrong
-    return Url(given.rstrip("/"))
+    return Url(text.rstrip("/"))
 
 
-def _read_origin(given: str) -> Origin:
+def _parse_origin(text: str) -> Origin:
     # Browsers send an origin in lower case, and never with a path.
-    flat = given.lower()
-    bare = urlsplit(_read_url(flat)) if "://" in flat else None
+    flat = text.lower()
+    bare = urlsplit(_parse_url(flat)) if "://" in flat else None
     if bare is not None and not bare.path:
         return Origin(bare.geturl())
     if flat != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", flat) is None:
-        raise ValueError(f"must be *, hosts or origins separated by commas, not {shown(given)}")
+        raise ValueError(
+            f"must be *, hosts or origins separated by commas, not {quote_for_message(text)}"
+        )
     return Origin(flat)
 
 
-def _read_storage_url(given: str) -> StorageUrl:
+def _parse_storage_url(text: str) -> StorageUrl:
     try:
-        parts = urlsplit(given)
+        parts = urlsplit(text)
     except ValueError:
         parts = urlsplit("")
     is_local = parts.scheme == "file" and parts.netloc in {"", "localhost"}
     is_plain = not (parts.query or parts.fragment or "%00" in parts.path)
     if not (is_local and is_plain and parts.path.startswith("/")):
-        raise ValueError(f"must be an address such as file:///var/lib/banners, not {shown(given)}")
-    return StorageUrl(given)
+        raise ValueError(
+            f"must be an address such as file:///var/lib/banners, not {quote_for_message(text)}"
+        )
+    return StorageUrl(text)
 
 
-def _read_network(given: str) -> Network:
+def _parse_network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(given, strict=False)
+        return ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(
-            f"must be addresses or networks such as 10.0.0.0/8, not {shown(given)}"
+            f"must be addresses or networks such as 10.0.0.0/8, not {quote_for_message(text)}"
         ) from None
 
 
-def _read_broker(given: str) -> Broker:
-    host, _, port = given.rpartition(":")
+def _parse_broker(text: str) -> Broker:
+    host, _, port = text.rpartition(":")
     is_port = port.isascii() and port.isdecimal() and 0 < int(port) <= 65535
     if not is_port or re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:]+\]", host, re.ASCII) is None:
-        raise ValueError(f"must be addresses such as kafka:9092, not {shown(given)}")
-    return Broker(given)
+        raise ValueError(f"must be addresses such as kafka:9092, not {quote_for_message(text)}")
+    return Broker(text)
 
 
-def _read_path(given: str) -> Path:
+def _parse_path(text: str) -> Path:
     try:
-        return Path(given).expanduser().absolute()
+        return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise ValueError(f"must be a path, and nobody has the home of {shown(given)}") from None
+        raise ValueError(
+            f"must be a path, and nobody has the home of {quote_for_message(text)}"
+        ) from None
 
 
-def _read_token(given: str) -> Token:
-    if _BEARER_TOKEN.fullmatch(given) is None:
+def _parse_token(text: str) -> Token:
+    if _BEARER_TOKEN.fullmatch(text) is None:
         raise ValueError(
             "holds a character that no token can have: give tokens alone, separated by commas"
         )
-    return Token(given)
+    return Token(text)
 
 
-def _read_password(given: str) -> Password:
-    return Password(_read_line(given))
+def _parse_password(text: str) -> Password:
+    return Password(_parse_line(text))
 
 
-def _read_secret(given: str) -> Secret:
-    return Secret(_read_line(given))
+def _parse_secret(text: str) -> Secret:
+    return Secret(_parse_line(text))
 
 
-def _read_line(given: str) -> str:
-    if any(unicodedata.category(character) == "Cc" for character in given):
+def _parse_line(text: str) -> str:
+    if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must be one line without control characters")
-    return given
+    return text
 
 
-def _read_listen_host(given: str) -> ListenHost:
-    address = parse_address(given)
-    if address is None and _HOST_NAME.fullmatch(given) is None:
+def _parse_listen_host(text: str) -> ListenHost:
+    address = parse_address(text)
+    if address is None and _HOST_NAME.fullmatch(text) is None:
         raise ValueError(
-            f"must be an address to listen on, such as 127.0.0.1 or ::, not {shown(given)};"
+            f"must be an address to listen on, such as 127.0.0.1 or ::, not {quote_for_message(text)};"
             " the port stands in PORT"
         )
-    return ListenHost(address or given)
+    return ListenHost(address or text)
 
 
-def _read_database_host(given: str) -> DatabaseHost:
-    if "://" in given or "@" in given:
+def _parse_database_host(text: str) -> DatabaseHost:
+    if "://" in text or "@" in text:
         raise ValueError(
             "must be a host such as db.example.com: put the other parts of the address into PGPORT,"
             " POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB"
         )
-    if re.fullmatch(r"[^:,/]+:\d+|\[.*\]:\d+", given):
-        raise ValueError(f"must be a host without a port, not {shown(given)}: set PGPORT")
-    return DatabaseHost(parse_address(given) or _read_line(given))
+    if re.fullmatch(r"[^:,/]+:\d+|\[.*\]:\d+", text):
+        raise ValueError(
+            f"must be a host without a port, not {quote_for_message(text)}: set PGPORT"
+        )
+    return DatabaseHost(parse_address(text) or _parse_line(text))
 
 
-READERS: dict[Any, Callable[[str], Any]] = {
-    timedelta: _read_duration,
-    str: _read_line,
-    ListenHost: _read_listen_host,
-    DatabaseHost: _read_database_host,
-    Secret: _read_secret,
-    Password: _read_password,
-    Token: _read_token,
-    Url: _read_url,
-    Origin: _read_origin,
-    StorageUrl: _read_storage_url,
-    Broker: _read_broker,
-    Network: _read_network,
-    Path: _read_path,
+PARSERS: dict[Any, Callable[[str], Any]] = {
+    timedelta: _parse_duration,
+    str: _parse_line,
+    ListenHost: _parse_listen_host,
+    DatabaseHost: _parse_database_host,
+    Secret: _parse_secret,
+    Password: _parse_password,
+    Token: _parse_token,
+    Url: _parse_url,
+    Origin: _parse_origin,
+    StorageUrl: _parse_storage_url,
+    Broker: _parse_broker,
+    Network: _parse_network,
+    Path: _parse_path,
 }
 """How each type is read."""

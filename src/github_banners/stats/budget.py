@@ -16,13 +16,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from github_banners.database import accounts
-from github_banners.database.accounts import Report
+from github_banners.database.accounts import BudgetReport
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
 from github_banners.github.accounts import Account, Priority
-from github_banners.github.protocol import Resource, Room
+from github_banners.github.protocol import RateLimit, Resource
 from github_banners.model import Clock
-from github_banners.stats.deadline import DATABASE_SECONDS
+from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
 
 CHUNK_POINTS = 50
 """What a process holds at most; of a small rest it holds a tenth."""
@@ -32,15 +32,15 @@ LEASE = timedelta(minutes=1)
 PROBE_POLLS = 20
 """How often a process looks whether another one has asked GitHub what is left, before it asks itself."""
 
-_SHARE_OF_REST = 10
-_BACKGROUND_WAIT_SECONDS = 2.0
+_REMAINING_DIVISOR = 10
+_BACKGROUND_TIMEOUT_SECONDS = 2.0
 _PROBE_POLL_SECONDS = 0.05
-_PROBE_TIME = timedelta(seconds=2)
+_PROBE_TIMEOUT = timedelta(seconds=2)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class _Purse:
+class _BudgetLease:
     """
     What this process holds of one budget.
 
@@ -50,7 +50,7 @@ class _Purse:
     """
 
     points: int = 0
-    on_the_way: int = 0
+    in_flight: int = 0
     unreported: int = 0
     is_probed_elsewhere: bool = False
     leased_until: datetime = _LONG_AGO
@@ -66,16 +66,16 @@ class ReservedBudget:
         database: Database,
         *,
         clock: Clock,
-        make_hex: Callable[[int], str] = secrets.token_hex,
+        random_hex: Callable[[int], str] = secrets.token_hex,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._process = make_hex(8)
-        self._purses: defaultdict[tuple[str, Resource], _Purse] = defaultdict(_Purse)
+        self._process = random_hex(8)
+        self._leases: defaultdict[tuple[str, Resource], _BudgetLease] = defaultdict(_BudgetLease)
 
     async def reserve(self, account: Account, resource: Resource, priority: Priority) -> bool:
         """Take one point, if there is one for this priority; the purse is filled up where needed."""
-        purse = self._purses[account.name, resource]
+        purse = self._leases[account.name, resource]
         is_background = priority is Priority.BACKGROUND
         async with purse.lock:
             is_spent = purse.points <= 0 or purse.leased_until <= self._clock()
@@ -86,70 +86,70 @@ class ReservedBudget:
                         spare = await self._await_probe(account, resource, purse, spare)
                 except DatabaseUnavailable:
                     spare = 0
-                    if not is_background and self._is_plenty(account, resource):
+                    if not is_background and self._has_ample_budget(account, resource):
                         purse.points = max(purse.points, 1)
                 if purse.points <= 0 or (is_background and spare < 1):
                     return False
             purse.points -= 1
-            purse.on_the_way += 1
+            purse.in_flight += 1
         return True
 
-    def settle(self, account: Account, resource: Resource) -> None:
+    def mark_spent(self, account: Account, resource: Resource) -> None:
         """Note that a reserved point is spent."""
-        purse = self._purses[account.name, resource]
-        purse.on_the_way = max(0, purse.on_the_way - 1)
+        purse = self._leases[account.name, resource]
+        purse.in_flight = max(0, purse.in_flight - 1)
 
-    def observe(self, account: Account, resource: Resource, room: Room | None) -> None:
+    def observe(self, account: Account, resource: Resource, rate_limit: RateLimit | None) -> None:
         """Note what GitHub says is left after a request; None where it does not say."""
-        purse = self._purses[account.name, resource]
-        if room is None or room.resource is not resource:
+        purse = self._leases[account.name, resource]
+        if rate_limit is None or rate_limit.resource is not resource:
             purse.unreported += 1
         else:
             purse.observed_at = self._clock()
 
-    def _is_plenty(self, account: Account, resource: Resource) -> bool:
+    def _has_ample_budget(self, account: Account, resource: Resource) -> bool:
         """Tell whether GitHub's own word leaves so much that others can't be overspending as well."""
-        return account.may_pay(resource, now=self._clock(), priority=Priority.UNKNOWN)
+        return account.is_usable(resource, now=self._clock(), priority=Priority.UNKNOWN)
 
     async def _await_probe(
-        self, account: Account, resource: Resource, purse: _Purse, spare: int
+        self, account: Account, resource: Resource, lease: _BudgetLease, spare: int
     ) -> int:
         """Wait, while GitHub has not said what is left, for the process that is asking it."""
         for _ in range(PROBE_POLLS):
-            if not purse.is_probed_elsewhere:
+            if not lease.is_probed_elsewhere:
                 break
             await asyncio.sleep(_PROBE_POLL_SECONDS)
-            spare = await self._renew(account, resource, purse, is_background=False)
+            spare = await self._renew(account, resource, lease, is_background=False)
         else:
-            purse.points = max(purse.points, 1)
+            lease.points = max(lease.points, 1)
         return spare
 
     async def _renew(
-        self, account: Account, resource: Resource, purse: _Purse, is_background: bool
+        self, account: Account, resource: Resource, lease: _BudgetLease, is_background: bool
     ) -> int:
         """Tell PostgreSQL what is known, and fill the purse; returns what the background may take."""
         now = self._clock()
-        if purse.leased_until <= now:
-            purse.points = 0
-        work = partial(self._reserve_points, account, resource, purse, now)
-        seconds = _BACKGROUND_WAIT_SECONDS if is_background else DATABASE_SECONDS
-        reservation = await self._database.ask(work, within_seconds=seconds)
-        purse.points, purse.leased_until = reservation.points, now + LEASE
-        purse.is_probed_elsewhere = reservation.is_probed_elsewhere
-        purse.unreported = max(0, purse.unreported - reservation.reported)
-        account.sharers = reservation.processes
-        return reservation.free_for_all - account.reserve(resource, Priority.BACKGROUND)
+        if lease.leased_until <= now:
+            lease.points = 0
+        work = partial(self._reserve_points, account, resource, lease, now)
+        seconds = _BACKGROUND_TIMEOUT_SECONDS if is_background else DATABASE_TIMEOUT_SECONDS
+        reservation = await self._database.run_within(work, timeout_seconds=seconds)
+        lease.points, lease.leased_until = reservation.points, now + LEASE
+        lease.is_probed_elsewhere = reservation.is_probed_elsewhere
+        lease.unreported = max(0, lease.unreported - reservation.reported)
+        account.process_count = reservation.processes
+        return reservation.unallocated - account.reserved_points(resource, Priority.BACKGROUND)
 
     async def _reserve_points(
         self,
         account: Account,
         resource: Resource,
-        purse: _Purse,
+        lease: _BudgetLease,
         now: datetime,
         conn: Connection,
     ) -> "_Reservation":
-        unreported = purse.unreported
-        report = _to_report(account.rooms.get(resource), purse.observed_at, now)
+        unreported = lease.unreported
+        report = _to_report(account.rate_limits.get(resource), lease.observed_at, now)
         remaining, is_known = await accounts.update_budget(
             conn,
             account.name,
@@ -159,12 +159,12 @@ class ReservedBudget:
             unreported=unreported,
             now=now,
         )
-        await accounts.delete_ended_leases(
-            conn, account.name, resource, observed_at=purse.observed_at, now=now
+        await accounts.delete_expired_leases(
+            conn, account.name, resource, observed_at=lease.observed_at, now=now
         )
         others = await accounts.select_leases(conn, account.name, resource, process=self._process)
-        unspent = remaining - others.points - purse.on_the_way
-        points, is_probed_elsewhere = purse.points, False
+        unspent = remaining - others.points - lease.in_flight
+        points, is_probed_elsewhere = lease.points, False
         if points <= 0:
             is_probed_elsewhere = not is_known and _is_recent(others.newest_at, now)
             points = 0 if is_probed_elsewhere else choose_points(unspent, is_known=is_known)
@@ -173,15 +173,15 @@ class ReservedBudget:
             account.name,
             resource,
             process=self._process,
-            points=points + purse.on_the_way,
-            until=now + LEASE,
+            points=points + lease.in_flight,
+            expires_at=now + LEASE,
             now=now,
         )
         return _Reservation(
             points,
             others.processes + 1,
             is_probed_elsewhere=is_probed_elsewhere,
-            free_for_all=unspent,
+            unallocated=unspent,
             reported=unreported,
         )
 
@@ -197,7 +197,7 @@ class _Reservation:
     points: int
     processes: int
     is_probed_elsewhere: bool
-    free_for_all: int
+    unallocated: int
     reported: int
 
 
@@ -209,14 +209,16 @@ def choose_points(unspent: int, *, is_known: bool) -> int:
     """
     if unspent <= 0:
         return 0
-    return min(CHUNK_POINTS, max(1, unspent // _SHARE_OF_REST)) if is_known else 1
+    return min(CHUNK_POINTS, max(1, unspent // _REMAINING_DIVISOR)) if is_known else 1
 
 
 def _is_recent(newest_at: datetime | None, now: datetime) -> bool:
-    return newest_at is not None and newest_at > now - _PROBE_TIME
+    return newest_at is not None and newest_at > now - _PROBE_TIMEOUT
 
 
-def _to_report(room: Room | None, observed_at: datetime | None, now: datetime) -> Report | None:
-    if room is None or observed_at is None or room.reset_at <= now:
+def _to_report(
+    rate_limit: RateLimit | None, observed_at: datetime | None, now: datetime
+) -> BudgetReport | None:
+    if rate_limit is None or observed_at is None or rate_limit.reset_at <= now:
         return None
-    return Report(room.remaining, room.reset_at, observed_at)
+    return BudgetReport(rate_limit.remaining, rate_limit.reset_at, observed_at)

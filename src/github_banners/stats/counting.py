@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from github_banners.model import Repository, Stats
 
 
-def count(repositories: Iterable[Repository]) -> Stats:
+def aggregate(repositories: Iterable[Repository]) -> Stats:
     """
     Add up an owner's repositories.
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-DATABASE_SECONDS = 0.3
-PICTURE_SECONDS = 3.0
-PICTURE_GITHUB_SECONDS = 1.8
-_DRAWING_SECONDS = 0.2
+DATABASE_TIMEOUT_SECONDS = 0.3
+PICTURE_TIMEOUT_SECONDS = 3.0
+PICTURE_GITHUB_TIMEOUT_SECONDS = 1.8
+_RENDER_RESERVE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,20 @@ class Deadline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "started_at", self.monotonic())
 
-    def grant(self, limit_seconds: float) -> float:
+    def timeout_seconds(self, limit_seconds: float) -> float:
         """Give a step its own limit, or what is left if that is less."""
-        left = self.started_at + self.total_seconds - _DRAWING_SECONDS - self.monotonic()
+        left = self.started_at + self.total_seconds - _RENDER_RESERVE_SECONDS - self.monotonic()
         return max(0.0, min(limit_seconds, left))
 
-    def grant_database(self) -> float:
+    def database_timeout_seconds(self) -> float:
         """Give a question to PostgreSQL its time."""
-        return self.grant(DATABASE_SECONDS)
+        return self.timeout_seconds(DATABASE_TIMEOUT_SECONDS)
 
-    def grant_github(self) -> float:
+    def github_timeout_seconds(self) -> float:
         """Give the wait for GitHub its time."""
-        return self.grant(self.github_seconds)
+        return self.timeout_seconds(self.github_seconds)
 
 
-def for_picture() -> Deadline:
+def picture_deadline() -> Deadline:
     """Start the deadline of a picture: image proxies give up after about 4 s."""
-    return Deadline(PICTURE_SECONDS, PICTURE_GITHUB_SECONDS)
+    return Deadline(PICTURE_TIMEOUT_SECONDS, PICTURE_GITHUB_TIMEOUT_SECONDS)

@@ -27,7 +27,7 @@ class Ttls:
     memory: timedelta = timedelta(minutes=5)
 
 
-def judge(fetched_at: datetime, ttls: Ttls, *, now: datetime) -> Freshness:
+def classify_freshness(fetched_at: datetime, ttls: Ttls, *, now: datetime) -> Freshness:
     """Tell what to do with numbers of this age; a date far in the future counts as no date."""
     age = now - fetched_at
     if abs(age) < ttls.soft:
@@ -40,7 +40,7 @@ def seconds_fresh(fetched_at: datetime, ttls: Ttls, *, now: datetime) -> int:
     return max(0, int((fetched_at + ttls.soft - now).total_seconds()))
 
 
-def later(one: Snapshot, other: Snapshot) -> Snapshot:
+def select_newer(first: Snapshot, second: Snapshot) -> Snapshot:
     """Take the snapshot that was asked for later, then that of the higher version, then `other`."""
-    is_older = (other.fetched_at, other.version) < (one.fetched_at, one.version)
-    return one if is_older else other
+    is_older = (second.fetched_at, second.version) < (first.fetched_at, first.version)
+    return first if is_older else second

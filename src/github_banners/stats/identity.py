@@ -9,25 +9,27 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from github_banners.errors import BannersError, UnknownUser
-from github_banners.model import Owner, Portfolio, Snapshot, Stats
+from github_banners.model import Owner, OwnerRepositories, Snapshot, Stats
 
 
-class Asks(Protocol):
+class OwnerFetcher(Protocol):
     """What is needed of GitHub; both raise UnknownUser or GitHubUnavailable."""
 
-    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
         """Ask about the present holder of a login; `is_known` if it has, or had, a holder here."""
 
-    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
+    async def fetch_by_id(
+        self, owner: Owner, *, previous: Stats | None = None
+    ) -> OwnerRepositories:
         """Ask about an owner seen before; a steep fall from `previous` numbers is confirmed first."""
 
 
-class AsksMany(Protocol):
+class BatchOwnerFetcher(Protocol):
     """What is needed of GitHub where nobody waits."""
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
+    ) -> list[OwnerRepositories | BannersError]:
         """
         Ask about owners seen before; each gets an answer or its own error, in their order.
 
@@ -35,7 +37,9 @@ class AsksMany(Protocol):
         """
 
 
-async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[Portfolio]:
+async def resolve_login(
+    github: OwnerFetcher, login: str, known: Snapshot | None
+) -> list[OwnerRepositories]:
     """
     Ask whom a login means now; `known` is who held it last.
 
@@ -46,9 +50,9 @@ async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[
     if known is None:
         return [await github.fetch(login)]
     if known.owner.login.lower() != login.lower():
-        return await _ask_former(github, login, known)
+        return await _resolve_former_login(github, login, known)
     try:
-        followed = await github.fetch_again(known.owner, previous=known.stats)
+        followed = await github.fetch_by_id(known.owner, previous=known.stats)
     except UnknownUser:
         return [await github.fetch(login, is_known=True)]
     if followed.owner.login.lower() == login.lower():
@@ -59,9 +63,11 @@ async def ask_by_name(github: Asks, login: str, known: Snapshot | None) -> list[
         return [followed]
 
 
-async def _ask_former(github: Asks, login: str, known: Snapshot) -> list[Portfolio]:
+async def _resolve_former_login(
+    github: OwnerFetcher, login: str, known: Snapshot
+) -> list[OwnerRepositories]:
     """Ask by a name that its holder gave up: somebody else's now, or still a way to them."""
     try:
         return [await github.fetch(login, is_known=True)]
     except UnknownUser:
-        return [await github.fetch_again(known.owner, previous=known.stats)]
+        return [await github.fetch_by_id(known.owner, previous=known.stats)]

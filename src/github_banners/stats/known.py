@@ -10,36 +10,36 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from github_banners.errors import BannersError, UnknownUser
-from github_banners.model import Clock, Snapshot, without_wrong_times
-from github_banners.stats.freshness import Freshness, Ttls, judge, later
-from github_banners.stats.memory import Memory
-from github_banners.stats.trust import Trust
+from github_banners.model import Clock, Snapshot, without_implausible_times
+from github_banners.stats.freshness import Freshness, Ttls, classify_freshness, select_newer
+from github_banners.stats.memory import ByteBoundedLru
+from github_banners.stats.trust import Invalidations
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_NAMES_BYTES = 4 << 20
+_MAX_LOGINS_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
-_REFUSAL_BYTES = 600
+_CACHED_ERROR_BYTES = 600
 # Two for each that comes: what has expired goes faster than new ones come.
-_DROPPED_AT_ONCE = 2
+_MAX_EVICTIONS_PER_PUT = 2
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
     """A snapshot; `compared_at` is when PostgreSQL was last known to have nothing newer."""
 
     snapshot: Snapshot
-    compared_at: datetime
+    validated_at: datetime
 
 
-class _Holder(msgspec.Struct, frozen=True, gc=False):
+class _LoginOwner(msgspec.Struct, frozen=True, gc=False):
     """Who holds a name, or held it last; `asked_at` is when GitHub was asked by this very name."""
 
     owner_id: int
-    asked_at: datetime
+    requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _CachedError:
     """
     A failure that is remembered for a short while, so that nobody hammers at GitHub.
 
@@ -47,101 +47,111 @@ class _Refusal:
     """
 
     error: BannersError
-    until: datetime
+    expires_at: datetime
 
 
-class Known:
+class SnapshotCache:
     """The memory of one process; a subject is an owner's id, or a name whose owner is not known."""
 
-    def __init__(self, *, ttls: Ttls, trust: Trust, clock: Clock, limit_bytes: int) -> None:
+    def __init__(
+        self, *, ttls: Ttls, invalidations: Invalidations, clock: Clock, max_bytes: int
+    ) -> None:
         self._ttls = ttls
-        self._trust = trust
+        self._invalidations = invalidations
         self._clock = clock
-        self._entries: Memory[int, _Entry] = Memory(limit_bytes, bytes_of=_entry_bytes)
-        self._holders: Memory[str, _Holder] = Memory(_NAMES_BYTES, bytes_of=lambda *_: 0)
-        self._refusals: Memory[str | int, _Refusal] = Memory(_NAMES_BYTES, bytes_of=_refusal_bytes)
+        self._entries: ByteBoundedLru[int, _Entry] = ByteBoundedLru(
+            max_bytes, entry_bytes=_entry_bytes
+        )
+        self._login_owners: ByteBoundedLru[str, _LoginOwner] = ByteBoundedLru(
+            _MAX_LOGINS_BYTES, entry_bytes=lambda *_: 0
+        )
+        self._errors: ByteBoundedLru[str | int, _CachedError] = ByteBoundedLru(
+            _MAX_LOGINS_BYTES, entry_bytes=_cached_error_bytes
+        )
 
     def get(self, owner_id: int) -> Snapshot | None:
         """Give the last numbers of an owner, however old."""
         entry = self._entries.get(owner_id)
         if entry is None:
             return None
-        return without_wrong_times(entry.snapshot, now=self._clock())
+        return without_implausible_times(entry.snapshot, now=self._clock())
 
-    def by_name(self, name: str) -> Snapshot | None:
+    def get_by_login(self, login: str) -> Snapshot | None:
         """Give the last numbers of whoever held a name last."""
-        holder = self._holders.get(name.lower())
+        holder = self._login_owners.get(login.lower())
         return self.get(holder.owner_id) if holder is not None else None
 
-    def note(self, snapshot: Snapshot, *, compared_at: datetime | None = None) -> Snapshot:
+    def put(self, snapshot: Snapshot, *, validated_at: datetime | None = None) -> Snapshot:
         """
         Remember what PostgreSQL or GitHub has said; returns the newest that is known then.
 
         `compared_at` is when PostgreSQL was asked: a change may be heard before the answer arrives.
         """
         known = self.get(snapshot.owner.id)
-        newest = later(known, snapshot) if known is not None else snapshot
-        self._entries.put(newest.owner.id, _Entry(newest, compared_at or self._clock()))
-        self.note_name(newest.owner.login, newest.owner.id, asked_at=newest.fetched_at)
-        if not newest.is_gone and isinstance(self.refusal(newest.owner.id), UnknownUser):
-            self._refusals.drop(newest.owner.id)
+        newest = select_newer(known, snapshot) if known is not None else snapshot
+        self._entries.put(newest.owner.id, _Entry(newest, validated_at or self._clock()))
+        self.put_login(newest.owner.login, newest.owner.id, requested_at=newest.fetched_at)
+        if not newest.is_deleted and isinstance(self.cached_error(newest.owner.id), UnknownUser):
+            self._errors.drop(newest.owner.id)
         return newest
 
-    def note_name(self, name: str, owner_id: int, *, asked_at: datetime = _NEVER) -> None:
+    def put_login(self, login: str, owner_id: int, *, requested_at: datetime = _NEVER) -> None:
         """Remember who holds a name, and when GitHub was asked by it."""
-        holder = self._holders.get(name.lower())
+        holder = self._login_owners.get(login.lower())
         if holder is not None and holder.owner_id == owner_id:
-            asked_at = max(asked_at, holder.asked_at)
-        self._holders.put(name.lower(), _Holder(owner_id, asked_at))
+            requested_at = max(requested_at, holder.requested_at)
+        self._login_owners.put(login.lower(), _LoginOwner(owner_id, requested_at))
 
-    def refuse(self, subject: str | int, error: BannersError, *, during: timedelta) -> None:
+    def cache_error(self, key: str | int, error: BannersError, *, ttl: timedelta) -> None:
         """Remember a failure for a while, in the place of some whose time is over."""
-        for _ in range(_DROPPED_AT_ONCE):
-            oldest = self._refusals.oldest()
-            if oldest is None or oldest[1].until > self._clock():
+        for _ in range(_MAX_EVICTIONS_PER_PUT):
+            oldest = self._errors.oldest()
+            if oldest is None or oldest[1].expires_at > self._clock():
                 break
-            self._refusals.drop(oldest[0])
-        self._refusals.put(subject, _Refusal(error.copy(), self._clock() + during))
+            self._errors.drop(oldest[0])
+        self._errors.put(key, _CachedError(error.copy(), self._clock() + ttl))
 
-    def refusal(self, subject: str | int) -> BannersError | None:
+    def cached_error(self, key: str | int) -> BannersError | None:
         """Return a fresh copy of the failure that is remembered of a subject, to be raised."""
-        refusal = self._refusals.get(subject)
+        refusal = self._errors.get(key)
         if refusal is None:
             return None
-        if refusal.until <= self._clock():
-            self._refusals.drop(subject)
+        if refusal.expires_at <= self._clock():
+            self._errors.drop(key)
             return None
         return refusal.error.copy()
 
-    def is_settled(self, snapshot: Snapshot) -> bool:
+    def is_current(self, snapshot: Snapshot) -> bool:
         """Tell whether neither PostgreSQL nor GitHub need be asked about an owner."""
-        return self._clock() < self.good_until(snapshot)
+        return self._clock() < self.fresh_until(snapshot)
 
-    def good_until(self, snapshot: Snapshot) -> datetime:
+    def fresh_until(self, snapshot: Snapshot) -> datetime:
         """Tell until when a snapshot needs no second look; now or earlier if it needs one."""
         entry = self._entries.get(snapshot.owner.id)
-        if entry is None or self.judge(snapshot) is not Freshness.FRESH:
+        if entry is None or self.classify(snapshot) is not Freshness.FRESH:
             return _NEVER
-        if self.has_changed(snapshot.owner.id):
+        if self.is_invalidated(snapshot.owner.id):
             return _NEVER
-        return min(snapshot.fetched_at + self._ttls.soft, entry.compared_at + self._ttls.memory)
+        return min(snapshot.fetched_at + self._ttls.soft, entry.validated_at + self._ttls.memory)
 
-    def has_changed(self, owner_id: int) -> bool:
+    def is_invalidated(self, owner_id: int) -> bool:
         """Tell whether another process may have changed an owner since PostgreSQL was asked."""
         entry = self._entries.get(owner_id)
-        return entry is None or not self._trust.allows(owner_id, since=entry.compared_at)
+        return entry is None or not self._invalidations.is_unchanged(
+            owner_id, since=entry.validated_at
+        )
 
-    def judge(self, snapshot: Snapshot, *, name: str | None = None) -> Freshness:
+    def classify(self, snapshot: Snapshot, *, login: str | None = None) -> Freshness:
         """Judge numbers by their age; by a name that was given up, also by when that was asked for."""
-        if snapshot.is_gone:
+        if snapshot.is_deleted:
             return Freshness.HARD_STALE
         now = self._clock()
-        freshness = judge(snapshot.fetched_at, self._ttls, now=now)
-        if freshness is not Freshness.FRESH or name is None:
+        freshness = classify_freshness(snapshot.fetched_at, self._ttls, now=now)
+        if freshness is not Freshness.FRESH or login is None:
             return freshness
-        holder = self._holders.get(name.lower())
-        is_former = name.lower() != snapshot.owner.login.lower()
-        if is_former and (holder is None or now - holder.asked_at >= self._ttls.soft):
+        holder = self._login_owners.get(login.lower())
+        is_former = login.lower() != snapshot.owner.login.lower()
+        if is_former and (holder is None or now - holder.requested_at >= self._ttls.soft):
             return Freshness.SOFT_STALE
         return freshness
 
@@ -150,5 +160,5 @@ def _entry_bytes(_: int, entry: _Entry) -> int:
     return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)
 
 
-def _refusal_bytes(_: str | int, refusal: _Refusal) -> int:
-    return _REFUSAL_BYTES + sum(len(str(part)) for part in refusal.error.args)
+def _cached_error_bytes(_: str | int, cached_error: _CachedError) -> int:
+    return _CACHED_ERROR_BYTES + sum(len(str(part)) for part in cached_error.error.args)

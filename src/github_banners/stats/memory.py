@@ -11,12 +11,12 @@ ENTRY_BYTES = 200
 """What the map itself spends on one entry, measured roughly; callers add entry and key."""
 
 
-class Memory(Generic[K, V]):
+class ByteBoundedLru(Generic[K, V]):
     """A map of at most `limit_bytes` that forgets what was used longest ago."""
 
-    def __init__(self, limit_bytes: int, *, bytes_of: Callable[[K, V], int]) -> None:
-        self._limit_bytes = limit_bytes
-        self._bytes_of = bytes_of
+    def __init__(self, max_bytes: int, *, entry_bytes: Callable[[K, V], int]) -> None:
+        self._max_bytes = max_bytes
+        self._entry_bytes = entry_bytes
         self._entries: OrderedDict[K, V] = OrderedDict()
         self.used_bytes = 0
 
@@ -33,13 +33,13 @@ class Memory(Generic[K, V]):
     def put(self, key: K, entry: V) -> None:
         """Remember an entry, forgetting others until it fits; one too large is not kept at all."""
         self.drop(key)
-        needed_bytes = self._bytes_of(key, entry) + ENTRY_BYTES
-        if needed_bytes > self._limit_bytes:
+        needed_bytes = self._entry_bytes(key, entry) + ENTRY_BYTES
+        if needed_bytes > self._max_bytes:
             return
         self._entries[key] = entry
         self.used_bytes += needed_bytes
-        while self.used_bytes > self._limit_bytes:
-            self.used_bytes -= self._bytes_of(*self._entries.popitem(last=False)) + ENTRY_BYTES
+        while self.used_bytes > self._max_bytes:
+            self.used_bytes -= self._entry_bytes(*self._entries.popitem(last=False)) + ENTRY_BYTES
 
     def oldest(self) -> tuple[K, V] | None:
         """Return the entry that was used longest ago."""
@@ -49,4 +49,4 @@ class Memory(Generic[K, V]):
         """Forget an entry, if it is there."""
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self.used_bytes -= self._bytes_of(key, entry) + ENTRY_BYTES
+            self.used_bytes -= self._entry_bytes(key, entry) + ENTRY_BYTES

@@ -15,9 +15,9 @@ import structlog
 
 from github_banners.errors import BannersError, GitHubUnavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.model import Clock, Portfolio, Snapshot
-from github_banners.stats.identity import AsksMany
-from github_banners.stats.turns import Turn, Turns
+from github_banners.model import Clock, OwnerRepositories, Snapshot
+from github_banners.stats.identity import BatchOwnerFetcher
+from github_banners.stats.turns import FetchLeases, LeaseResult
 
 _log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ _MAX_WAITING = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
+class RefreshResult:
     """
     What came of one owner: GitHub's answer, or none where another process has asked or is asking.
 
@@ -36,9 +36,9 @@ class Refreshed:
     """
 
     known: Snapshot
-    turn: Turn
-    looked_at: datetime
-    answer: Portfolio | BannersError | None
+    lease: LeaseResult
+    read_at: datetime
+    outcome: OwnerRepositories | BannersError | None
 
 
 class StaleRefresher:
@@ -50,18 +50,18 @@ class StaleRefresher:
 
     def __init__(
         self,
-        github: AsksMany,
+        github: BatchOwnerFetcher,
         *,
-        turns: Turns,
-        finish: Callable[[Sequence[Refreshed]], Sequence[Snapshot | BannersError]],
+        leases: FetchLeases,
+        on_batch: Callable[[Sequence[RefreshResult]], Sequence[Snapshot | BannersError]],
         clock: Clock,
         collect_seconds: float = COLLECT_SECONDS,
     ) -> None:
         self._github = github
         self._clock = clock
         self._throttle = LogThrottle(time.monotonic)
-        self._turns = turns
-        self._finish = finish
+        self._leases = leases
+        self._on_batch = on_batch
         self._collect_seconds = collect_seconds
         self._waiting: dict[int, tuple[Snapshot, asyncio.Future[Snapshot]]] = {}
         self._worker: asyncio.Task[None] | None = None
@@ -108,18 +108,18 @@ class StaleRefresher:
                         await self._is_full.wait()
             ids = list(self._waiting)[:BATCH_SIZE]
             batch = [self._waiting.pop(owner_id) for owner_id in ids]
-            task = asyncio.create_task(self._run(batch), name="refresh stale owners")
+            task = asyncio.create_task(self._run_batch(batch), name="refresh stale owners")
             self._batches.add(task)
-            task.add_done_callback(self._end)
+            task.add_done_callback(self._on_done)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         self._batches.discard(task)
         self._slots.release()
 
-    async def _run(self, batch: Sequence[tuple[Snapshot, asyncio.Future[Snapshot]]]) -> None:
+    async def _run_batch(self, batch: Sequence[tuple[Snapshot, asyncio.Future[Snapshot]]]) -> None:
         results: Sequence[Snapshot | BannersError] = [GitHubUnavailable() for _ in batch]
         try:
-            results = await self._ask([known for known, _ in batch])
+            results = await self._fetch_batch([known for known, _ in batch])
         except Exception as error:  # noqa: BLE001 - it concerns this batch alone
             if self._throttle.allows(type(error).__name__):
                 _log.exception("stale.batch_failed", owners=len(batch))
@@ -132,11 +132,13 @@ class StaleRefresher:
                 else:
                     future.set_result(result)
 
-    async def _ask(self, known: Sequence[Snapshot]) -> Sequence[Snapshot | BannersError]:
+    async def _fetch_batch(
+        self, snapshots: Sequence[Snapshot]
+    ) -> Sequence[Snapshot | BannersError]:
         looked_at = self._clock()
-        turns = await self._turns.take_many(known)
-        ours = [snapshot for snapshot in known if turns[snapshot.owner.id].is_ours]
-        answers: Sequence[Portfolio | BannersError] = [GitHubUnavailable() for _ in ours]
+        turns = await self._leases.acquire_many(snapshots)
+        ours = [snapshot for snapshot in snapshots if turns[snapshot.owner.id].should_fetch]
+        answers: Sequence[OwnerRepositories | BannersError] = [GitHubUnavailable() for _ in ours]
         try:
             answers = await self._github.fetch_many(
                 [snapshot.owner for snapshot in ours],
@@ -145,12 +147,12 @@ class StaleRefresher:
         finally:
             # Whatever happens, the turns are given back.
             by_id = dict(zip([snapshot.owner.id for snapshot in ours], answers, strict=True))
-            results = self._finish(
+            results = self._on_batch(
                 [
-                    Refreshed(
+                    RefreshResult(
                         snapshot, turns[snapshot.owner.id], looked_at, by_id.get(snapshot.owner.id)
                     )
-                    for snapshot in known
+                    for snapshot in snapshots
                 ]
             )
         return results

@@ -15,15 +15,15 @@ from github_banners.database import queue, users
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
 from github_banners.model import Clock, Snapshot
-from github_banners.stats.deadline import DATABASE_SECONDS
+from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
 
-_LEASE = timedelta(seconds=15)
-_LOOKS = 10
-_PAUSE_SECONDS = 0.2
+_LEASE_DURATION = timedelta(seconds=15)
+_POLL_ATTEMPTS = 10
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class LeaseResult:
     """
     What came of wanting to ask.
 
@@ -31,17 +31,17 @@ class Turn:
     turn is ours until `leased_until`, None where nothing could be leased.
     """
 
-    newer: Snapshot | None = None
-    is_taken: bool = False
+    newer_snapshot: Snapshot | None = None
+    is_held_elsewhere: bool = False
     leased_until: datetime | None = None
 
     @property
-    def is_ours(self) -> bool:
+    def should_fetch(self) -> bool:
         """Tell whether GitHub is to be asked by us."""
-        return self.newer is None and not self.is_taken
+        return self.newer_snapshot is None and not self.is_held_elsewhere
 
 
-class Turns:
+class FetchLeases:
     """Takes the turn of asking about one owner, and gives it back; `sleep` takes seconds."""
 
     def __init__(
@@ -55,25 +55,25 @@ class Turns:
         self._clock = clock
         self._sleep = sleep
 
-    async def take(self, known: Snapshot) -> Turn:
+    async def acquire(self, known: Snapshot) -> LeaseResult:
         """Take a turn; one that is taken is waited for, about two seconds, or for newer numbers."""
-        turn = await self._try(known)
-        for _ in range(_LOOKS):
-            if not turn.is_taken:
+        turn = await self._try_acquire(known)
+        for _ in range(_POLL_ATTEMPTS):
+            if not turn.is_held_elsewhere:
                 break
-            await self._sleep(_PAUSE_SECONDS)
-            turn = await self._try(known)
+            await self._sleep(_POLL_SECONDS)
+            turn = await self._try_acquire(known)
         return turn
 
-    async def take_many(self, known: Sequence[Snapshot]) -> dict[int, Turn]:
+    async def acquire_many(self, snapshots: Sequence[Snapshot]) -> dict[int, LeaseResult]:
         """Take the turns of several owners, by their ids; one that is taken is not waited for."""
-        lease = partial(_lease_many, known=known, now=self._clock())
+        lease = partial(_lease_many, known=snapshots, now=self._clock())
         try:
-            return await self._database.ask(lease, within_seconds=DATABASE_SECONDS)
+            return await self._database.run_within(lease, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
         except DatabaseUnavailable:
-            return {snapshot.owner.id: Turn() for snapshot in known}
+            return {snapshot.owner.id: LeaseResult() for snapshot in snapshots}
 
-    async def give_back(self, owner_id: int, *, leased_until: datetime) -> None:
+    async def release(self, owner_id: int, *, leased_until: datetime) -> None:
         """
         End a turn that came to nothing, so that others may ask at once.
 
@@ -82,32 +82,40 @@ class Turns:
         async with self._database.transaction() as connection:
             await queue.release_user(connection, owner_id, leased_until=leased_until)
 
-    async def _try(self, known: Snapshot) -> Turn:
+    async def _try_acquire(self, known: Snapshot) -> LeaseResult:
         lease = partial(_lease, known=known, now=self._clock())
         try:
-            return await self._database.ask(lease, within_seconds=DATABASE_SECONDS)
+            return await self._database.run_within(lease, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
         except DatabaseUnavailable:
-            return Turn()
+            return LeaseResult()
 
 
-async def _lease(connection: Connection, *, known: Snapshot, now: datetime) -> Turn:
+async def _lease(connection: Connection, *, known: Snapshot, now: datetime) -> LeaseResult:
     owner_id, asked_at = known.owner.id, known.fetched_at
-    if await queue.lease_user(connection, owner_id, asked_at=asked_at, now=now, lease=_LEASE):
-        return Turn(leased_until=now + _LEASE)
+    if await queue.lease_user(
+        connection, owner_id, requested_at=asked_at, now=now, lease=_LEASE_DURATION
+    ):
+        return LeaseResult(leased_until=now + _LEASE_DURATION)
     kept = await users.select_snapshot_by_id(connection, owner_id, now=now)
     if kept is None:
-        return Turn()
-    return Turn(newer=kept) if kept.fetched_at > asked_at else Turn(is_taken=True)
+        return LeaseResult()
+    return (
+        LeaseResult(newer_snapshot=kept)
+        if kept.fetched_at > asked_at
+        else LeaseResult(is_held_elsewhere=True)
+    )
 
 
 async def _lease_many(
     connection: Connection, *, known: Sequence[Snapshot], now: datetime
-) -> dict[int, Turn]:
+) -> dict[int, LeaseResult]:
     asked_at = {snapshot.owner.id: snapshot.fetched_at for snapshot in known}
-    leased = await queue.lease_users(connection, asked_at, now=now, lease=_LEASE)
-    turns = {owner_id: Turn(leased_until=now + _LEASE) for owner_id in leased}
+    leased = await queue.lease_users(connection, asked_at, now=now, lease=_LEASE_DURATION)
+    turns = {owner_id: LeaseResult(leased_until=now + _LEASE_DURATION) for owner_id in leased}
     others = [owner_id for owner_id in asked_at if owner_id not in leased]
     for stored in await users.select_snapshots(connection, others, now=now):
         is_newer = stored.fetched_at > asked_at[stored.owner.id]
-        turns[stored.owner.id] = Turn(newer=stored) if is_newer else Turn(is_taken=True)
-    return {owner_id: turns.get(owner_id, Turn()) for owner_id in asked_at}
+        turns[stored.owner.id] = (
+            LeaseResult(newer_snapshot=stored) if is_newer else LeaseResult(is_held_elsewhere=True)
+        )
+    return {owner_id: turns.get(owner_id, LeaseResult()) for owner_id in asked_at}

@@ -5,16 +5,16 @@ from contextlib import asynccontextmanager
 
 from starlette.middleware import Middleware
 
-from github_banners.messages.nonces import Nonces
+from github_banners.messages.nonces import NonceCache
 from github_banners.messages.signing import Verifier
-from github_banners.messages.verify import Gate
+from github_banners.messages.verify import SignatureMiddleware
 from github_banners.model import Clock, utc_now
-from github_banners.serving.access import Measured
-from github_banners.serving.framework import make_framework
-from github_banners.serving.health import OPEN_PATHS, Health, health_routes
+from github_banners.serving.access import RequestMetricsMiddleware
+from github_banners.serving.framework import build_app
+from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
-from github_banners.settings import Service as Of
+from github_banners.settings import ServiceName as Of
 from github_banners.settings import Settings
 from github_banners.storage import routes
 from github_banners.storage.store import open_store
@@ -33,24 +33,24 @@ async def open_storage(
     count = metrics.counter(
         "stored_total",
         "Pictures that were to be stored, by what became of them.",
-        by="outcome",
-        kinds=("stored", "superseded", "refused", "failed"),
+        labels="outcome",
+        label_values=("stored", "superseded", "refused", "failed"),
     )
     health = Health({"store": lambda: store.is_available})
-    health.expose(metrics)
-    refused = metrics.counter("refused_calls_total", "Calls refused unread.", by="reason")
-    application = make_framework(
+    health.register_metrics(metrics)
+    refused = metrics.counter("refused_calls_total", "Calls refused unread.", labels="reason")
+    application = build_app(
         [*routes.StorageRoutes(store, count).routes(), *health_routes(health)],
         middleware=[
-            Middleware(Measured, metrics=metrics, name=routes.name_of),
+            Middleware(RequestMetricsMiddleware, metrics=metrics, name=routes.route_label),
             Middleware(
-                Gate,
+                SignatureMiddleware,
                 verifier=Verifier(
-                    settings.signing_keys, callers=CALLERS, nonces=Nonces(), clock=clock
+                    settings.signing_keys, callers=CALLERS, nonces=NonceCache(), clock=clock
                 ),
-                open_paths=OPEN_PATHS,
-                most_body_bytes=routes.MOST_BODY_BYTES,
-                note_refusal=refused,
+                public_paths=PUBLIC_PATHS,
+                max_body_bytes=routes.MAX_BODY_BYTES,
+                on_refused=refused,
             ),
         ],
     )

@@ -7,11 +7,11 @@ stored all the same.
 
 import structlog
 
-from github_banners.errors import BannersError, InvalidInput, UnreadableMessage
+from github_banners.errors import BannersError, InvalidInput, MalformedMessage
 from github_banners.messages.shapes import BatchedBanner, StoreBatch, StoreResult, StoreResults
-from github_banners.messages.tracing import read_trace
+from github_banners.messages.tracing import parse_trace_id
 from github_banners.serving.metrics import Count
-from github_banners.storage.store import Store, Stored
+from github_banners.storage.store import PutResult, Store
 
 _log = structlog.get_logger(__name__)
 
@@ -27,12 +27,12 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
     for index, raw in enumerate(StoreBatch.from_json(body).banners):
         try:
             banners[index] = BatchedBanner.from_json(bytes(raw))
-        except UnreadableMessage as error:
+        except MalformedMessage as error:
             results[index] = _to_error_result(error, store=store, count=count, banner="")
     outcomes = await store.put_many(list(banners.values()))
-    trace_ids = [read_trace(banner.traceparent) for banner in banners.values()]
+    trace_ids = [parse_trace_id(banner.traceparent) for banner in banners.values()]
     for index, outcome, trace_id in zip(banners, outcomes, trace_ids, strict=True):
-        if isinstance(outcome, Stored):
+        if isinstance(outcome, PutResult):
             version = banners[index].version
             results[index] = _to_result(outcome, count=count, version=version, trace_id=trace_id)
         else:
@@ -44,11 +44,11 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
     return StoreResults(results=[results[index] for index in sorted(results)]).to_json()
 
 
-def _to_result(stored: Stored, *, count: Count, **logged: object) -> StoreResult:
-    count("superseded" if stored.is_superseded else "stored")
-    event = "banner.superseded" if stored.is_superseded else "banner.stored"
-    _log.debug(event, url=stored.url, **logged)
-    return StoreResult(url=stored.url, superseded=stored.is_superseded)
+def _to_result(put_result: PutResult, *, count: Count, **logged: object) -> StoreResult:
+    count("superseded" if put_result.is_superseded else "stored")
+    event = "banner.superseded" if put_result.is_superseded else "banner.stored"
+    _log.debug(event, url=put_result.url, **logged)
+    return StoreResult(url=put_result.url, superseded=put_result.is_superseded)
 
 
 def _to_error_result(
@@ -68,7 +68,7 @@ def _to_error_result(
             _log.error("banner.failed", exc_info=error, banner=banner[:64], **logged)
     return StoreResult(
         status=known.status,
-        error=known.sentence,
+        error=known.public_message,
         field=known.field if isinstance(known, InvalidInput) else None,
-        reason=str(known) if isinstance(known, UnreadableMessage) else None,
+        reason=str(known) if isinstance(known, MalformedMessage) else None,
     )

@@ -9,15 +9,15 @@ MEDIA_TYPE = "image/svg+xml"
 _SUFFIX = ".svg"
 
 
-def parse_path(given: str) -> str:
+def parse_path(raw: str) -> str:
     """
     Take a banner's path, in lower case.
 
     :raises InvalidOption: no banner can have it
     """
-    path = parse_banner_name(given)
+    path = parse_banner_name(raw)
     if path is None:
-        raise InvalidOption("url_path", given[:64], _ALLOWED)
+        raise InvalidOption("url_path", raw[:64], _ALLOWED)
     return path
 
 
@@ -26,6 +26,6 @@ def file_name(path: str) -> str:
     return path + _SUFFIX
 
 
-def address(path: str) -> str:
+def url_path(path: str) -> str:
     """Name a parsed path as READMEs do."""
     return f"/banners/{path}"

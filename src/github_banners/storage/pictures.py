@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from github_banners.errors import InvalidOption
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 
 MAX_VERSION_BYTES = 64
 """At the end of a stored picture: its version is there, or nowhere."""
@@ -25,7 +25,7 @@ def check_picture(body: bytes) -> None:
 
     :raises InvalidOption: with the reason where the value stands
     """
-    if len(body) > MOST_BYTES:
+    if len(body) > MAX_BYTES:
         raise InvalidOption("banner_info", f"{len(body)} bytes", _ALLOWED)
     try:
         if b"\0" in body:  # else expat would find out for itself that it is UTF-16
@@ -54,19 +54,19 @@ class _NotSvg(Exception):
 def _make_parser() -> expat.XMLParserType:
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
 
-    def see_declaration(version: str, encoding: str | None, standalone: int) -> None:
+    def check_declaration(version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.lower() != "utf-8":
             raise _NotSvg(f"encoding {encoding}")
 
-    def see_doctype(*_: object) -> None:
+    def reject_doctype(*_: object) -> None:
         raise _NotSvg("document type")
 
-    def see_root(name: str, attributes: object) -> None:
+    def check_root(name: str, attributes: object) -> None:
         if name != _ROOT:
             raise _NotSvg(f"root element {name[:64]}")
         parser.StartElementHandler = None
 
-    parser.XmlDeclHandler = see_declaration
-    parser.StartDoctypeDeclHandler = see_doctype
-    parser.StartElementHandler = see_root
+    parser.XmlDeclHandler = check_declaration
+    parser.StartDoctypeDeclHandler = reject_doctype
+    parser.StartElementHandler = check_root
     return parser

@@ -9,13 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from github_banners.errors import BannersError, UnknownBanner
-from github_banners.messages.shapes import MAX_BATCH_BYTES, StoreAnswer, StoreAsk
-from github_banners.serving.answers import Outgoing, as_json, matches, respond
+from github_banners.messages.shapes import MAX_BATCH_BYTES, StoreRequest, StoreResponse
+from github_banners.serving.answers import (
+    HttpResponse,
+    etag_matches,
+    json_response,
+    to_starlette_response,
+)
 from github_banners.serving.metrics import Count
 from github_banners.storage.batch import store_batch
 from github_banners.storage.store import Store, StoredPicture
 
-MOST_BODY_BYTES = MAX_BATCH_BYTES
+MAX_BODY_BYTES = MAX_BATCH_BYTES
 """A batch of pictures; a single one of 1 MB is less in Base64, with the rest of the JSON."""
 
 VERSION_HEADER = "banner-version"
@@ -41,24 +46,24 @@ class StorageRoutes:
     async def put_banner(self, request: Request) -> Response:
         """Store a picture, unless a newer one is there."""
         try:
-            ask = StoreAsk.from_json(await request.body())
-            stored = await self.store.keep(ask)
+            store_request = StoreRequest.from_json(await request.body())
+            put_result = await self.store.put_request(store_request)
         except BannersError as error:
             self.count("refused" if error.status < 500 else "failed")
             raise
-        self.count("superseded" if stored.is_superseded else "stored")
+        self.count("superseded" if put_result.is_superseded else "stored")
         _log.info(
-            "banner.superseded" if stored.is_superseded else "banner.stored",
-            url=stored.url,
-            version=ask.version,
+            "banner.superseded" if put_result.is_superseded else "banner.stored",
+            url=put_result.url,
+            version=store_request.version,
         )
-        answer = StoreAnswer(url=stored.url, superseded=stored.is_superseded)
-        return respond(as_json(200, answer.to_json(), {}))
+        response = StoreResponse(url=put_result.url, superseded=put_result.is_superseded)
+        return to_starlette_response(json_response(200, response.to_json(), {}))
 
     async def put_banners(self, request: Request) -> Response:
         """Store several pictures, each with its own result."""
         results = await store_batch(self.store, await request.body(), count=self.count)
-        return respond(as_json(200, results, {}))
+        return to_starlette_response(json_response(200, results, {}))
 
     async def get_banner(self, request: Request) -> Response:
         """Return a stored picture with its version, or 304 to a client that has it."""
@@ -66,21 +71,25 @@ class StorageRoutes:
         picture = await self.store.get(name)
         if picture is None:
             raise UnknownBanner(name)
-        return respond(_deliver(picture, request.headers.get("if-none-match", "")))
+        return to_starlette_response(
+            _picture_response(picture, request.headers.get("if-none-match", ""))
+        )
 
 
-def _deliver(picture: StoredPicture, if_none_match: str) -> Outgoing:
+def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpResponse:
     etag = f'"{hashlib.sha256(picture.body).hexdigest()[:32]}"'
     headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
-    if matches(if_none_match, etag):
-        return Outgoing(304, headers)
+    if etag_matches(if_none_match, etag):
+        return HttpResponse(304, headers)
     typed = {"content-type": picture.media_type, "x-content-type-options": "nosniff"}
-    return Outgoing(200, {**typed, **headers}, picture.body)
+    return HttpResponse(200, {**typed, **headers}, picture.body)
 
 
-def name_of(path: str) -> str | None:
+def route_label(path: str) -> str | None:
     """Name a path in the metrics."""
-    return path if path in _NAMED else "/banners/{name}" if path.startswith("/banners/") else None
+    return (
+        path if path in _LABELLED else "/banners/{name}" if path.startswith("/banners/") else None
+    )
 
 
-_NAMED = {"/banners", "/banners/batch", "/healthz", "/readyz"}
+_LABELLED = {"/banners", "/banners/batch", "/healthz", "/readyz"}

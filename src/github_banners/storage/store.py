@@ -26,10 +26,10 @@ from obstore.store import LocalStore
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.shapes import StoreAsk
-from github_banners.messages.versions import believed_version
+from github_banners.messages.shapes import StoreRequest
+from github_banners.messages.versions import plausible_version
 from github_banners.model import Clock, utc_now
-from github_banners.storage.names import MEDIA_TYPE, address, file_name, parse_path
+from github_banners.storage.names import MEDIA_TYPE, file_name, parse_path, url_path
 from github_banners.storage.pictures import (
     MAX_VERSION_BYTES,
     check_picture,
@@ -40,15 +40,15 @@ from github_banners.storage.pictures import (
 _log = structlog.get_logger(__name__)
 
 _LOCKS = ".locks"  # no banner's path begins with a dot
-_DRAFT_ENDING = ".draft"
+_TEMPORARY_SUFFIX = ".draft"
 # What a killed process left: a draft of ours, or one of obstore, which earlier releases wrote with.
 _LEFTOVER = re.compile(r"(?P<name>[a-z0-9_-]+)\.svg(?:\.draft|#\d+)")
-_WRITERS = 8
+_WRITER_THREADS = 8
 _MAX_BATCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class PutResult:
     """Where a picture is; `is_superseded` says that a newer one was there and stays."""
 
     url: str
@@ -70,10 +70,10 @@ def open_store(url: str, *, clock: Clock = utc_now) -> "Store":
 
     :raises InvalidSettings: it is not the address of a folder
     """
-    return Store(folder_of(url), clock=clock)
+    return Store(path_from_url(url), clock=clock)
 
 
-def folder_of(url: str) -> Path:
+def path_from_url(url: str) -> Path:
     """
     Read the address of a folder.
 
@@ -113,20 +113,20 @@ class Store:
         self._monotonic = monotonic
         self.throttle = LogThrottle(monotonic)
         self._is_swept = False
-        self._opened: LocalStore | None = None
+        self._local_store: LocalStore | None = None
         self.is_available = True
         # Its own threads: who waits for a lock must not hold up the rest of the program.
-        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="store")
+        self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="store")
 
     def close(self) -> None:
         """Finish what is being written."""
         self._writers.shutdown()
 
-    async def keep(self, ask: StoreAsk) -> Stored:
+    async def put_request(self, request: StoreRequest) -> PutResult:
         """Store what another service asks for; errors as `put`."""
-        return await self.put(ask.url_path, ask.banner_info, version=ask.version)
+        return await self.put(request.url_path, request.banner_info, version=request.version)
 
-    async def put(self, path: str, body: bytes, *, version: int | None) -> Stored:
+    async def put(self, path: str, body: bytes, *, version: int | None) -> PutResult:
         """
         Store a picture, unless a newer one is there; an equal version overwrites.
 
@@ -141,7 +141,7 @@ class Store:
         name = parse_path(path)
         return await loop.run_in_executor(self._writers, self._put, name, body, version)
 
-    async def put_many(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
+    async def put_many(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
         """
         Store several pictures, each for itself: one result each, an error in place of raising it.
 
@@ -161,18 +161,18 @@ class Store:
             name = parse_path(path)
         except InvalidOption:
             return None
-        with self._our_errors():
+        with self._mapping_errors():
             try:
-                found = await self._disk().get_async(file_name(name))
+                found = await self._backend().get_async(file_name(name))
                 return self._parse(bytes(await found.bytes_async()))
             except FileNotFoundError:
                 return None
 
-    def _put_each(self, banners: Sequence[StoreAsk]) -> list[Stored | Exception]:
-        results: list[Stored | Exception] = []
-        until = self._monotonic() + _MAX_BATCH_SECONDS
+    def _put_each(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
+        results: list[PutResult | Exception] = []
+        deadline = self._monotonic() + _MAX_BATCH_SECONDS
         for banner in banners:
-            if self._monotonic() > until:
+            if self._monotonic() > deadline:
                 results.append(StorageUnavailable("the store is too slow for the whole batch"))
                 continue
             try:
@@ -182,18 +182,18 @@ class Store:
                 results.append(error)
         return results
 
-    def _put(self, name: str, body: bytes, version: int | None) -> Stored:
+    def _put(self, name: str, body: bytes, version: int | None) -> PutResult:
         check_picture(body)
-        with self._our_errors(), self._locked(name):
+        with self._mapping_errors(), self._locked(name):
             path, now = self._folder / file_name(name), self._clock()
-            stored_version = believed_version(_read_version(path), now=now) or 0
-            version = believed_version(version, now=now)
+            stored_version = plausible_version(_read_version(path), now=now) or 0
+            version = plausible_version(version, now=now)
             newest = stored_version if version is None else version
             if newest < stored_version:
-                return Stored(address(name), is_superseded=True)
-            _write_whole(path, with_version(body, newest))
+                return PutResult(url_path(name), is_superseded=True)
+            _write_atomically(path, with_version(body, newest))
         self._begin_sweep()
-        return Stored(address(name))
+        return PutResult(url_path(name))
 
     def _begin_sweep(self) -> None:
         """Sweep once, in a thread of its own; not any more when all threads are to end."""
@@ -219,7 +219,7 @@ class Store:
         if parts is None:
             return None
         body, version = parts
-        return StoredPicture(body, believed_version(version, now=self._clock()) or 0)
+        return StoredPicture(body, plausible_version(version, now=self._clock()) or 0)
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -238,7 +238,7 @@ class Store:
             os.close(lock)
 
     @contextmanager
-    def _our_errors(self) -> Iterator[None]:
+    def _mapping_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, BaseError) as error:
@@ -248,10 +248,10 @@ class Store:
             ) from error
         self.is_available = True
 
-    def _disk(self) -> LocalStore:
-        if self._opened is None:
-            self._opened = LocalStore(self._folder, mkdir=True)
-        return self._opened
+    def _backend(self) -> LocalStore:
+        if self._local_store is None:
+            self._local_store = LocalStore(self._folder, mkdir=True)
+        return self._local_store
 
 
 def _open_lock(path: Path) -> int:
@@ -271,13 +271,13 @@ def _read_version(path: Path) -> int:
     return found[1] if found is not None else 0
 
 
-def _write_whole(path: Path, body: bytes) -> None:
+def _write_atomically(path: Path, body: bytes) -> None:
     """Write a file whole or not at all; the lock is held, so nobody else writes its draft."""
-    draft = path.with_name(path.name + _DRAFT_ENDING)
+    temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     try:
-        draft.write_bytes(body)
-        draft.replace(path)
+        temporary.write_bytes(body)
+        temporary.replace(path)
     except OSError:
         with suppress(OSError):
-            draft.unlink()
+            temporary.unlink()
         raise

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from github_banners.model import Owner, Portfolio, Repository, Stats
+from github_banners.model import Owner, OwnerRepositories, Repository, Stats
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -19,11 +19,11 @@ def answer(
     node_id: str | None = "U_1",
     repositories: tuple[Repository, ...] | None = None,
     languages: dict[str, int] | None = None,
-) -> tuple[Portfolio, Stats]:
+) -> tuple[OwnerRepositories, Stats]:
     """Make an answer about one owner, with the numbers that go with it."""
     if repositories is None:
         repositories = (Repository(owner_id * 10, "first", stars=stars, language="Python"),)
     owner = Owner(owner_id, login or f"User-{owner_id}", node_id, name)
     languages = {"Python": 1} if languages is None else languages
     total = len(repositories)
-    return Portfolio(owner, repositories, at), Stats(total, total, 0, stars, 0, languages)
+    return OwnerRepositories(owner, repositories, at), Stats(total, total, 0, stars, 0, languages)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from github_banners.database.embedded import running
+from github_banners.database.embedded import run_embedded_server
 
 
 class OwnServer:
@@ -18,7 +18,9 @@ class OwnServer:
         self._stack = ExitStack()
 
     def start(self) -> None:
-        self.conninfo = self._stack.enter_context(running(self.data_dir, report=print))
+        self.conninfo = self._stack.enter_context(
+            run_embedded_server(self.data_dir, on_progress=print)
+        )
 
     def close(self) -> None:
         self._stack.close()

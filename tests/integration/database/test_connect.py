@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.database.connect import Connection, Database
-from github_banners.database.embedded import running
+from github_banners.database.embedded import run_embedded_server
 from github_banners.errors import DatabaseUnavailable
 from tests.integration.database.servers import OwnServer
 
@@ -52,14 +52,14 @@ async def seconds_refused(
     """Ask, expect a refusal, and tell how long it took."""
     begun = time.monotonic()
     with pytest.raises(DatabaseUnavailable):
-        await database.ask(work, within_seconds=LIMIT_SECONDS)
+        await database.run_within(work, timeout_seconds=LIMIT_SECONDS)
     return time.monotonic() - begun
 
 
 async def seconds_until_well(database: Database) -> float:
     async def is_well() -> bool:
         try:
-            return await database.ask(one, within_seconds=LIMIT_SECONDS) == 1
+            return await database.run_within(one, timeout_seconds=LIMIT_SECONDS) == 1
         except DatabaseUnavailable:
             return False
 
@@ -94,8 +94,8 @@ async def test_answers_and_commits(database: Database) -> None:
     async def read(conn: Connection) -> list[tuple[str]]:
         return await (await conn.execute("select text from notes")).fetchall()
 
-    assert await database.ask(write, within_seconds=5) == "written"
-    assert await database.ask(read, within_seconds=5) == [("kept",)]
+    assert await database.run_within(write, timeout_seconds=5) == "written"
+    assert await database.run_within(read, timeout_seconds=5) == [("kept",)]
     assert database.is_available
 
 
@@ -105,7 +105,7 @@ async def test_what_fails_is_rolled_back_and_named(database: Database) -> None:
         await conn.execute("select 1 / 0")
 
     with pytest.raises(DatabaseUnavailable, match="DivisionByZero: division by zero"):
-        await database.ask(fail, within_seconds=5)
+        await database.run_within(fail, timeout_seconds=5)
     with pytest.raises(psycopg.errors.DivisionByZero):
         await in_transaction(database, fail)
     async with database.transaction() as conn:
@@ -121,7 +121,7 @@ async def test_transaction_missing_table_is_unavailable_and_logged_once(database
     with capture_logs() as logs:
         for _ in range(3):
             with pytest.raises(DatabaseUnavailable):
-                await database.ask(fail, within_seconds=5)
+                await database.run_within(fail, timeout_seconds=5)
     reason = 'UndefinedTable: relation "nowhere" does not exist'
     assert [(entry["event"], entry["reason"]) for entry in logs] == [("database.refused", reason)]
     assert database.is_available
@@ -138,9 +138,9 @@ async def test_a_server_that_refuses_is_not_away(database: Database) -> None:
         await nap(conn)
 
     with pytest.raises(DatabaseUnavailable):
-        await database.ask(be_cancelled, within_seconds=5)
+        await database.run_within(be_cancelled, timeout_seconds=5)
     assert database.is_available
-    assert await database.ask(one, within_seconds=5) == 1
+    assert await database.run_within(one, timeout_seconds=5) == 1
 
 
 async def test_late_work_goes_on_and_its_connection_is_thrown_away(database: Database) -> None:
@@ -173,7 +173,7 @@ async def test_a_request_that_is_given_up_does_not_take_the_work_along(database:
         await go_on.wait()
         ended.set()
 
-    asking = asyncio.create_task(database.ask(work, within_seconds=5))
+    asking = asyncio.create_task(database.run_within(work, timeout_seconds=5))
     await begun.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -194,12 +194,12 @@ async def test_what_is_late_before_it_has_a_connection_is_not_begun(conninfo: st
         begun.append(conn)
 
     async with Database(conninfo, max_connections=1) as database:
-        holding = asyncio.create_task(database.ask(hold, within_seconds=30))
+        holding = asyncio.create_task(database.run_within(hold, timeout_seconds=30))
         refused = [seconds_refused(database, work) for _ in range(10)]
         assert max(await asyncio.gather(*refused)) < LIMIT_SECONDS + SLACK_SECONDS
         go_on.set()
         await holding
-        assert await database.ask(one, within_seconds=5) == 1
+        assert await database.run_within(one, timeout_seconds=5) == 1
     assert begun == []
 
 
@@ -223,14 +223,14 @@ async def test_starts_without_a_server_and_finds_it_later(server_dir: Path) -> N
         assert await seconds_refused(database) < LIMIT_SECONDS + SLACK_SECONDS
         with pytest.raises(DatabaseUnavailable):
             await in_transaction(database, one)
-        with running(server_dir, report=print):
+        with run_embedded_server(server_dir, on_progress=print):
             assert await seconds_until_well(database) < 2.5
             assert database.is_available
 
 
 @needs_proc
 async def test_a_frozen_server_holds_nobody_up(server: OwnServer, opened: Database) -> None:
-    assert await opened.ask(one, within_seconds=5) == 1
+    assert await opened.run_within(one, timeout_seconds=5) == 1
     with server.frozen():
         assert await seconds_refused(opened) < LIMIT_SECONDS + SLACK_SECONDS
         assert await seconds_refused(opened) < 0.05
@@ -262,7 +262,7 @@ async def test_closing_on_a_frozen_server_takes_a_moment(server: OwnServer) -> N
 
 @needs_proc
 async def test_a_killed_server_is_found_again(server: OwnServer, opened: Database) -> None:
-    assert await opened.ask(one, within_seconds=5) == 1
+    assert await opened.run_within(one, timeout_seconds=5) == 1
     server.kill()
     assert await seconds_refused(opened) < LIMIT_SECONDS + SLACK_SECONDS
     assert await seconds_refused(opened) < 0.05
@@ -277,7 +277,7 @@ async def test_a_server_killed_during_work(server: OwnServer, opened: Database) 
         await one(conn)
 
     with pytest.raises(DatabaseUnavailable):
-        await opened.ask(work, within_seconds=5)
+        await opened.run_within(work, timeout_seconds=5)
     server.start()
     assert await seconds_until_well(opened) < 2.5
     with pytest.raises(DatabaseUnavailable):

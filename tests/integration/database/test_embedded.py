@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.database import embedded_files
-from github_banners.database.embedded import running
-from github_banners.errors import Misconfigured
+from github_banners.database.embedded import run_embedded_server
+from github_banners.errors import ConfigurationError
 
 pytestmark = pytest.mark.postgres
 
@@ -101,7 +101,10 @@ def start_parent(data_dir: Path, mode: str = "") -> subprocess.Popen[str]:
 
 def refusal(data_dir: Path) -> str:
     """Try to start, and give the sentence that refuses it."""
-    with pytest.raises(Misconfigured) as caught, running(data_dir, report=print):
+    with (
+        pytest.raises(ConfigurationError) as caught,
+        run_embedded_server(data_dir, on_progress=print),
+    ):
         pass
     sentence = str(caught.value)
     assert "\n" not in sentence
@@ -111,7 +114,7 @@ def refusal(data_dir: Path) -> str:
 def test_keeps_what_it_was_given(made_once: Path) -> None:
     said: list[str] = []
     with (
-        running(made_once, report=said.append) as conninfo,
+        run_embedded_server(made_once, on_progress=said.append) as conninfo,
         psycopg.connect(conninfo) as conn,
     ):
         conn.execute("create table kept (text text)")
@@ -119,7 +122,7 @@ def test_keeps_what_it_was_given(made_once: Path) -> None:
     assert said == [f"Making a database in {made_once}"]
     assert not is_alive(pid)
     with (
-        running(made_once, report=said.append) as conninfo,
+        run_embedded_server(made_once, on_progress=said.append) as conninfo,
         psycopg.connect(conninfo) as conn,
     ):
         assert conn.execute("select * from kept").fetchall() == []
@@ -127,7 +130,10 @@ def test_keeps_what_it_was_given(made_once: Path) -> None:
 
 
 def test_listens_for_nobody_else(made_once: Path) -> None:
-    with running(made_once, report=print) as conninfo, psycopg.connect(conninfo) as conn:
+    with (
+        run_embedded_server(made_once, on_progress=print) as conninfo,
+        psycopg.connect(conninfo) as conn,
+    ):
         assert conn.execute("show listen_addresses").fetchone() == ("",)
         assert conn.execute("show unix_socket_permissions").fetchone() == ("0700",)
 
@@ -137,21 +143,21 @@ def test_gives_the_server_none_of_our_secrets(
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
     monkeypatch.setenv("PGOPTIONS", "--nonsense")
-    with running(made_once, report=print):
+    with run_embedded_server(made_once, on_progress=print):
         environment = Path(f"/proc/{server_pid(made_once)}/environ").read_text()
     assert "ghp_secret" not in environment
     assert "nonsense" not in environment
 
 
 def test_what_happens_inside_leaves_as_it_is(made_once: Path) -> None:
-    with pytest.raises(OSError, match="port"), running(made_once, report=print):  # noqa: PT012
+    with pytest.raises(OSError, match="port"), run_embedded_server(made_once, on_progress=print):  # noqa: PT012
         pid = server_pid(made_once)
         raise OSError("port in use")
     assert not is_alive(pid)
 
 
 def test_a_second_start_is_refused(made_once: Path) -> None:
-    with running(made_once, report=print) as conninfo:
+    with run_embedded_server(made_once, on_progress=print) as conninfo:
         sentence = refusal(made_once)
         psycopg.connect(conninfo).close()
     assert sentence == (
@@ -166,7 +172,7 @@ def test_a_killed_parent_leaves_nothing_and_can_start_again(made_once: Path) -> 
         pid = server_pid(made_once)
         parent.kill()
         parent.wait()
-    with running(made_once, report=print):
+    with run_embedded_server(made_once, on_progress=print):
         assert server_pid(made_once) != pid
     with start_parent(made_once) as parent:
         pid = server_pid(made_once)
@@ -182,7 +188,7 @@ def test_a_server_that_was_left_behind_is_stopped(made_once: Path) -> None:
         parent.wait()
     assert is_alive(pid)
     said: list[str] = []
-    with running(made_once, report=said.append) as conninfo:
+    with run_embedded_server(made_once, on_progress=said.append) as conninfo:
         assert not is_alive(pid)
         psycopg.connect(conninfo).close()
     assert "Stopping the database server that an earlier run has left behind" in said
@@ -190,12 +196,12 @@ def test_a_server_that_was_left_behind_is_stopped(made_once: Path) -> None:
 
 @needs_linux
 def test_a_stale_note_about_another_process_harms_nobody(made_once: Path) -> None:
-    with running(made_once, report=print):
+    with run_embedded_server(made_once, on_progress=print):
         note = (made_once / "postmaster.pid").read_text()
     bystander = subprocess.Popen(["sleep", "60"])
     rest = note.split("\n", 1)[1]
     (made_once / "postmaster.pid").write_text(f"{bystander.pid}\n{rest}")
-    with running(made_once, report=print):
+    with run_embedded_server(made_once, on_progress=print):
         assert bystander.poll() is None
     bystander.kill()
     bystander.wait()
@@ -217,18 +223,18 @@ def test_a_server_that_does_not_listen_is_stopped_all_the_same(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("github_banners.database.embedded_process._STOP_SECONDS", 0.1)
-    with running(made_once, report=print):
+    with run_embedded_server(made_once, on_progress=print):
         pid = server_pid(made_once)
         os.kill(pid, signal.SIGSTOP)
     assert not is_alive(pid)
     monkeypatch.undo()
-    with running(made_once, report=print) as conninfo:
+    with run_embedded_server(made_once, on_progress=print) as conninfo:
         psycopg.connect(conninfo).close()
 
 
 @needs_linux
 def test_a_server_that_dies_is_started_again(made_once: Path) -> None:
-    with running(made_once, report=print) as conninfo:
+    with run_embedded_server(made_once, on_progress=print) as conninfo:
         pids = [server_pid(made_once)]
         for _ in range(2):
             os.kill(pids[-1], signal.SIGKILL)
@@ -242,7 +248,7 @@ def test_a_server_that_cannot_start_is_tried_again(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("github_banners.database.embedded._RESTART_SECONDS", (0.01, 0.02))
-    with running(made_once, report=print) as conninfo:
+    with run_embedded_server(made_once, on_progress=print) as conninfo:
         pid = server_pid(made_once)
         with capture_logs() as logs:
             moved = made_once.with_name("moved-away")
@@ -261,7 +267,7 @@ def test_the_end_does_not_wait_for_a_pause(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("github_banners.database.embedded._RESTART_SECONDS", (60.0, 60.0))
-    with running(made_once, report=print):
+    with run_embedded_server(made_once, on_progress=print):
         pid = server_pid(made_once)
         os.kill(pid, signal.SIGKILL)
         wait_until_dead(pid)
@@ -272,21 +278,21 @@ def test_half_a_database_is_never_taken_for_a_whole_one(folder: Path) -> None:
     half = folder / ".postgres.new"
     half.mkdir()
     (half / "PG_VERSION").write_text("18\n")
-    with running(folder / "postgres", report=print) as conninfo:
+    with run_embedded_server(folder / "postgres", on_progress=print) as conninfo:
         psycopg.connect(conninfo).close()
     assert not half.exists()
 
 
 def test_a_path_too_long_for_a_socket(folder: Path) -> None:
     data_dir = folder / ("long" * 20) / "with, comma" / "postgres"
-    with running(data_dir, report=print) as conninfo:
+    with run_embedded_server(data_dir, on_progress=print) as conninfo:
         psycopg.connect(conninfo).close()
         assert str(folder) not in conninfo
 
 
 def test_an_empty_folder_is_used(folder: Path) -> None:
     (folder / "postgres").mkdir()
-    with running(folder / "postgres", report=print) as conninfo:
+    with run_embedded_server(folder / "postgres", on_progress=print) as conninfo:
         psycopg.connect(conninfo).close()
 
 
@@ -329,7 +335,7 @@ def test_a_folder_that_the_server_cannot_reach_is_refused(folder: Path) -> None:
 def test_programs_that_the_server_cannot_reach_are_copied_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = embedded_files._package_folder()
+    package = embedded_files.find_package_dir()
     private = folder / "private"
     private.mkdir(mode=0o700)
     for original in (package, package.with_name(f"{package.name}.libs")):
@@ -338,7 +344,7 @@ def test_programs_that_the_server_cannot_reach_are_copied_once(
     data_dir = folder / "data" / "postgres"
     said: list[str] = []
     for _ in range(2):
-        with running(data_dir, report=said.append) as conninfo:
+        with run_embedded_server(data_dir, on_progress=said.append) as conninfo:
             psycopg.connect(conninfo).close()
             program = Path(f"/proc/{server_pid(data_dir)}/exe").readlink()
             assert program.is_relative_to(data_dir.parent)

@@ -16,9 +16,9 @@ from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Connection, Database
 from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable
-from github_banners.look import Look
-from github_banners.model import Owner, Portfolio, Repository, Stats
-from github_banners.stats.counting import count
+from github_banners.look import BannerOptions
+from github_banners.model import Owner, OwnerRepositories, Repository, Stats
+from github_banners.stats.counting import aggregate
 from tests.integration.database.samples import HOUR, NOON
 from tests.integration.database.servers import OwnServer
 
@@ -44,16 +44,18 @@ class Answers:
     def clock(self) -> datetime:
         return self.now
 
-    def portfolio(self, number: int) -> Portfolio:
+    def portfolio(self, number: int) -> OwnerRepositories:
         first = self.repositories
         ids = range(number * 100 + first, number * 100 + first * 2)
         found = tuple(Repository(one, f"r{one}", stars=first, language="Go") for one in ids)
-        return Portfolio(Owner(number, f"dev-{number}", f"U_{number}"), found, self.now)
+        return OwnerRepositories(Owner(number, f"dev-{number}", f"U_{number}"), found, self.now)
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
-        answers: list[Portfolio | BannersError] = [self.portfolio(owner.id) for owner in owners]
+    ) -> list[OwnerRepositories | BannersError]:
+        answers: list[OwnerRepositories | BannersError] = [
+            self.portfolio(owner.id) for owner in owners
+        ]
         self.when_asked()
         return answers
 
@@ -114,10 +116,10 @@ async def github(server: OwnServer) -> Answers:
     github = Answers()
     answers = [github.portfolio(number) for number in OWNERS]
     async with Database(server.conninfo) as database, database.transaction() as conn:
-        await users.upsert_portfolios(conn, [(one, count(one.repositories)) for one in answers])
+        await users.upsert_owners(conn, [(one, aggregate(one.repositories)) for one in answers])
         for number in OWNERS:
             names = [f"dev-{number}-default"]
-            await insert_banner(conn, owner_id=number, look=Look(), names=names, at=NOON)
+            await insert_banner(conn, owner_id=number, look=BannerOptions(), names=names, now=NOON)
         await queue.schedule_users(conn, OWNERS, now=NOON, interval=HOUR)
     github.now += HOUR
     github.repositories = 5

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from github_banners.database import migrations
 from github_banners.database.migrations import HEAD, migrate
 from github_banners.database.migrations.versions import first_tables
-from github_banners.errors import DatabaseUnavailable, Misconfigured
+from github_banners.errors import ConfigurationError, DatabaseUnavailable
 
 pytestmark = pytest.mark.postgres
 
@@ -89,7 +89,7 @@ def test_alembic_is_not_imported_where_nothing_is_to_do(conninfo: str) -> None:
 async def test_a_database_from_the_future_is_refused(conninfo: str) -> None:
     with psycopg.connect(conninfo) as conn:
         conn.execute("update alembic_version set version_num = '9999'")
-    with pytest.raises(Misconfigured, match="newer version"):
+    with pytest.raises(ConfigurationError, match="newer version"):
         await migrate(conninfo)
 
 

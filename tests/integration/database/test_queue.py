@@ -15,8 +15,8 @@ from github_banners.database.queue import (
     release_users,
     schedule_users,
 )
-from github_banners.database.users import mark_gone, upsert_portfolios
-from github_banners.look import Look, Theme
+from github_banners.database.users import mark_user_deleted, upsert_owners
+from github_banners.look import BannerOptions, Theme
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
 
 pytestmark = pytest.mark.postgres
@@ -26,10 +26,10 @@ LEASE = timedelta(minutes=2)
 
 async def keep(conn: Connection, *owner_ids: int, at: datetime = NOON) -> None:
     """Keep owners with a banner each, scheduled hourly."""
-    await upsert_portfolios(conn, [answer(owner_id, at=at) for owner_id in owner_ids])
+    await upsert_owners(conn, [answer(owner_id, at=at) for owner_id in owner_ids])
     for owner_id in owner_ids:
         name = f"{owner_id}-default"
-        await insert_banner(conn, owner_id=owner_id, look=Look(), names=[name], at=at)
+        await insert_banner(conn, owner_id=owner_id, look=BannerOptions(), names=[name], now=at)
     await schedule_users(conn, owner_ids, now=at, interval=HOUR)
 
 
@@ -38,7 +38,7 @@ async def due(conn: Connection, now: datetime, *, limit: int = 20) -> list[int]:
 
 
 async def test_an_owner_without_a_banner_has_no_turn(conn: Connection) -> None:
-    await upsert_portfolios(conn, [answer()])
+    await upsert_owners(conn, [answer()])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
     assert await due(conn, NOON + 365 * DAY) == []
 
@@ -46,8 +46,8 @@ async def test_an_owner_without_a_banner_has_no_turn(conn: Connection) -> None:
 async def test_a_new_banner_gives_its_owner_a_turn_though_nobody_schedules(
     conn: Connection,
 ) -> None:
-    await upsert_portfolios(conn, [answer()])
-    await insert_banner(conn, owner_id=1, look=Look(), names=["one"], at=NOON)
+    await upsert_owners(conn, [answer()])
+    await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["one"], now=NOON)
     assert await due(conn, NOON) == [1]
 
 
@@ -56,7 +56,7 @@ async def test_a_turn_comes_once_per_interval(conn: Connection) -> None:
     assert await due(conn, NOON + HOUR - LEASE) == []
     [owner] = await lease_due_users(conn, now=NOON + HOUR)
     assert (owner.id, owner.login, owner.node_id) == (1, "User-1", "U_1")
-    await upsert_portfolios(conn, [answer(at=NOON + HOUR)])
+    await upsert_owners(conn, [answer(at=NOON + HOUR)])
     assert await due(conn, NOON + HOUR * 1.9) == []
     assert await due(conn, NOON + HOUR * 2) == [1]
 
@@ -83,7 +83,7 @@ async def test_scheduling_ends_no_pause_after_a_failure(conn: Connection) -> Non
     await schedule_users(conn, [1], now=NOON + HOUR * 2, interval=HOUR)
     assert await due(conn, NOON + HOUR * 2) == []
     assert await due(conn, NOON + HOUR * 3) == [1]
-    await upsert_portfolios(conn, [answer(at=NOON + HOUR * 3)])
+    await upsert_owners(conn, [answer(at=NOON + HOUR * 3)])
     assert await due(conn, NOON + HOUR * 4) == [1]
 
 
@@ -96,32 +96,32 @@ async def test_who_failed_comes_after_all_who_wait(conn: Connection) -> None:
 
 
 async def test_a_pause_gives_nobody_a_turn_who_has_none(conn: Connection) -> None:
-    await upsert_portfolios(conn, [answer()])
+    await upsert_owners(conn, [answer()])
     await release_users(conn, {1: NOON})
     assert await due(conn, NOON + DAY) == []
 
 
 async def mine(conn: Connection, now: datetime, *, asked_at: datetime = NOON) -> bool:
-    return await lease_user(conn, 1, asked_at=asked_at, now=now, lease=LEASE)
+    return await lease_user(conn, 1, requested_at=asked_at, now=now, lease=LEASE)
 
 
 @pytest.mark.parametrize("has_banner", [True, False])
 async def test_who_waits_takes_a_turn_until_it_ends(conn: Connection, has_banner: bool) -> None:
-    await (keep(conn, 1) if has_banner else upsert_portfolios(conn, [answer()]))
+    await (keep(conn, 1) if has_banner else upsert_owners(conn, [answer()]))
     now = NOON + HOUR
     assert await mine(conn, now)
     assert not await mine(conn, now + LEASE / 2)
     assert await mine(conn, now + LEASE)
-    await upsert_portfolios(conn, [answer(at=now + LEASE)])
+    await upsert_owners(conn, [answer(at=now + LEASE)])
     assert await mine(conn, now + LEASE, asked_at=now + LEASE)
-    await mark_gone(conn, 1, asked_at=now + LEASE)
+    await mark_user_deleted(conn, 1, requested_at=now + LEASE)
     assert await mine(conn, now + LEASE, asked_at=now + LEASE)
 
 
 async def test_nobody_takes_a_turn_to_ask_what_has_been_answered(conn: Connection) -> None:
-    await upsert_portfolios(conn, [answer(at=NOON + HOUR)])
+    await upsert_owners(conn, [answer(at=NOON + HOUR)])
     assert not await mine(conn, NOON + HOUR)
-    assert not await lease_user(conn, 2, asked_at=NOON, now=NOON)
+    assert not await lease_user(conn, 2, requested_at=NOON, now=NOON)
 
 
 async def test_the_background_and_who_waits_have_one_turn(conn: Connection) -> None:
@@ -136,9 +136,9 @@ async def test_the_background_and_who_waits_have_one_turn(conn: Connection) -> N
 
 
 async def test_scheduling_takes_no_turn_away_from_who_waits(conn: Connection) -> None:
-    await upsert_portfolios(conn, [answer()])
+    await upsert_owners(conn, [answer()])
     assert await mine(conn, NOON + LEASE)
-    await insert_banner(conn, owner_id=1, look=Look(), names=["one"], at=NOON + LEASE)
+    await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["one"], now=NOON + LEASE)
     await schedule_users(conn, [1], now=NOON + LEASE, interval=HOUR)
     assert not await mine(conn, NOON + LEASE)
 
@@ -162,7 +162,7 @@ async def test_what_nobody_looks_at_is_refreshed_less_often(
     conn: Connection, asked_ago: timedelta, intervals: int
 ) -> None:
     await keep(conn, 1, at=NOON - asked_ago)
-    await upsert_portfolios(conn, [answer(at=NOON)])
+    await upsert_owners(conn, [answer(at=NOON)])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
     assert await due(conn, NOON + intervals * HOUR - timedelta(seconds=1)) == []
     assert await due(conn, NOON + intervals * HOUR) == [1]
@@ -170,7 +170,7 @@ async def test_what_nobody_looks_at_is_refreshed_less_often(
 
 async def test_a_banner_that_is_asked_for_again_is_refreshed_often_again(conn: Connection) -> None:
     await keep(conn, 1, at=NOON - 31 * DAY)
-    await upsert_portfolios(conn, [answer(at=NOON)])
+    await upsert_owners(conn, [answer(at=NOON)])
     await schedule_users(conn, [1], now=NOON, interval=HOUR)
     touched = await touch_banners(conn, {"1-default": NOON}, now=NOON)
     await schedule_users(conn, touched, now=NOON, interval=HOUR)
@@ -188,19 +188,19 @@ async def test_scheduling_takes_no_turn_away_from_whoever_has_it(conn: Connectio
 async def test_the_gone_are_asked_weekly_until_they_come_back(conn: Connection) -> None:
     await keep(conn, 1)
     await due(conn, NOON + HOUR)
-    await mark_gone(conn, 1, asked_at=NOON + HOUR)
+    await mark_user_deleted(conn, 1, requested_at=NOON + HOUR)
     await schedule_users(conn, [1], now=NOON + HOUR, interval=HOUR)
     assert await due(conn, NOON + 6 * DAY) == []
     assert await due(conn, NOON + HOUR + 7 * DAY) == [1]
     back = NOON + 8 * DAY
-    await upsert_portfolios(conn, [answer(at=back)])
+    await upsert_owners(conn, [answer(at=back)])
     await schedule_users(conn, [1], now=back, interval=HOUR)
     assert await due(conn, back + 24 * HOUR) == [1]
 
 
 async def test_a_gone_owner_without_a_banner_has_no_turn(conn: Connection) -> None:
-    await upsert_portfolios(conn, [answer()])
-    await mark_gone(conn, 1, asked_at=NOON)
+    await upsert_owners(conn, [answer()])
+    await mark_user_deleted(conn, 1, requested_at=NOON)
     assert await due(conn, NOON + 365 * DAY) == []
 
 
@@ -215,14 +215,14 @@ async def test_after_a_day_without_power_all_are_asked_once_before_any_twice(
         batch = await due(conn, now, limit=3)
         order += batch
         # So slow that what was saved first is due again before the last had a turn.
-        await upsert_portfolios(conn, [answer(owner_id, at=now) for owner_id in batch])
+        await upsert_owners(conn, [answer(owner_id, at=now) for owner_id in batch])
         now += 2 * HOUR
     assert order[:7] == [7, 6, 5, 4, 3, 2, 1]
 
 
 async def test_a_row_that_is_locked_is_not_waited_for(database: Database) -> None:
     async with database.transaction() as conn:
-        await upsert_portfolios(conn, [answer()])
+        await upsert_owners(conn, [answer()])
     async with database.transaction() as one, database.transaction() as other:
         assert await mine(one, NOON)
         assert not await mine(other, NOON)
@@ -264,7 +264,7 @@ async def test_banners_that_fail_for_ever_hold_up_no_others(conn: Connection) ->
 async def test_a_version_that_rose_meanwhile_is_published_too(conn: Connection) -> None:
     await keep(conn, 1)
     [(old, _)] = await lease_unpublished_banners(conn, now=NOON)
-    await upsert_portfolios(conn, [answer(stars=6, at=NOON + HOUR)])
+    await upsert_owners(conn, [answer(stars=6, at=NOON + HOUR)])
     await mark_published(conn, {old.id: old.version})
     [(new, snapshot)] = await lease_unpublished_banners(conn, now=NOON + HOUR)
     assert new.version > old.version
@@ -277,7 +277,9 @@ async def test_a_version_that_rose_meanwhile_is_published_too(conn: Connection) 
 async def test_two_publishers_share_the_banners(database: Database) -> None:
     async with database.transaction() as conn:
         await keep(conn, 1)
-        await insert_banner(conn, owner_id=1, look=Look(Theme.DARK), names=["dark"], at=NOON)
+        await insert_banner(
+            conn, owner_id=1, look=BannerOptions(Theme.DARK), names=["dark"], now=NOON
+        )
     async with database.transaction() as one, database.transaction() as other:
         [(mine, _)] = await lease_unpublished_banners(one, now=NOON, limit=1)
         [(theirs, _)] = await lease_unpublished_banners(other, now=NOON, limit=1)
@@ -294,7 +296,7 @@ async def test_all_kinds_of_writers_at_once_do_not_block_each_other_for_good(
     async def save(hour: int) -> None:
         async with database.transaction() as conn:
             at = NOON + hour * HOUR
-            await upsert_portfolios(conn, [answer(one, stars=hour, at=at) for one in owners])
+            await upsert_owners(conn, [answer(one, stars=hour, at=at) for one in owners])
 
     async def touch(hour: int) -> None:
         asked = {f"{one}-default": NOON + hour * HOUR for one in reversed(owners)}

@@ -11,8 +11,8 @@ from psycopg.conninfo import make_conninfo
 
 from github_banners.database import refusals
 from github_banners.database.migrations import migrate
-from github_banners.database.refusals import explain_refusal
-from github_banners.errors import DatabaseUnavailable, Misconfigured
+from github_banners.database.refusals import explain_login_error
+from github_banners.errors import ConfigurationError, DatabaseUnavailable
 from tests.integration.database.servers import OwnServer
 
 pytestmark = [
@@ -86,7 +86,7 @@ REFUSALS = {
 async def test_at_the_start_a_refusal_says_what_to_check(
     conninfo: str, wrong: dict[str, str], sentence: str
 ) -> None:
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         await migrate(make_conninfo(conninfo, **wrong))
     assert str(refused.value) == sentence
 
@@ -94,7 +94,7 @@ async def test_at_the_start_a_refusal_says_what_to_check(
 @pytest.mark.parametrize("wrong", [wrong for wrong, _ in REFUSALS.values()], ids=REFUSALS)
 async def test_later_a_refusal_is_waited_out(conninfo: str, wrong: dict[str, str]) -> None:
     with pytest.raises(DatabaseUnavailable):
-        await migrate(make_conninfo(conninfo, **wrong), is_first_attempt=False)
+        await migrate(make_conninfo(conninfo, **wrong), explain_login_errors=False)
 
 
 @pytest.mark.parametrize("nowhere", ["host=/nowhere", "host=127.0.0.1 port=1"])
@@ -116,7 +116,7 @@ async def test_a_server_that_is_full_is_waited_for(conninfo: str) -> None:
 async def test_who_is_let_in_meanwhile_was_not_refused(conninfo: str) -> None:
     with pytest.raises(psycopg.OperationalError) as failed:
         await psycopg.AsyncConnection.connect(make_conninfo(conninfo, user="grace"))
-    assert await explain_refusal(conninfo, failed.value) is None
+    assert await explain_login_error(conninfo, failed.value) is None
 
 
 def test_a_server_that_says_nothing_is_not_waited_for_again(
@@ -125,8 +125,8 @@ def test_a_server_that_says_nothing_is_not_waited_for_again(
     monkeypatch.setattr(refusals, "_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = make_conninfo(host="127.0.0.1", port=silent.getsockname()[1], user="ada")
-        assert refusals._read_code(where) is None
+        assert refusals._fetch_sqlstate(where) is None
 
 
 async def test_an_error_without_an_attempt_explains_nothing(conninfo: str) -> None:
-    assert await explain_refusal(conninfo, psycopg.OperationalError("late")) is None
+    assert await explain_login_error(conninfo, psycopg.OperationalError("late")) is None

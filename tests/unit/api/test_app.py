@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.api import app
-from github_banners.errors import DatabaseUnavailable, Misconfigured
+from github_banners.errors import ConfigurationError, DatabaseUnavailable
 
 
 class Tables:
@@ -41,14 +41,14 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Tables:
 
 async def test_work_begins_when_the_tables_are_there(tables: Tables) -> None:
     tables.may_go_on.set()
-    async with app._working("", {"work": tables.work}) as tasks:
+    async with app._background_tasks("", {"work": tables.work}) as tasks:
         await tables.begun.wait()
         assert not [task for task in tasks if task.done()]
     assert all(task.cancelled() for task in tasks)
 
 
 async def test_a_database_that_says_nothing_is_not_waited_for(tables: Tables) -> None:
-    async with app._working("", {"work": tables.work}):
+    async with app._background_tasks("", {"work": tables.work}):
         assert not tables.begun.is_set()
         tables.may_go_on.set()
         await tables.begun.wait()
@@ -58,7 +58,7 @@ async def test_a_database_that_is_away_is_asked_again(tables: Tables) -> None:
     tables.may_go_on.set()
     tables.error = DatabaseUnavailable()
     with capture_logs() as logs:
-        async with app._working("", {"work": tables.work}):
+        async with app._background_tasks("", {"work": tables.work}):
             for _ in range(3):
                 await tables.attempts.acquire()
             assert not tables.begun.is_set()
@@ -71,8 +71,8 @@ async def test_a_database_that_is_away_is_asked_again(tables: Tables) -> None:
 
 async def test_a_database_of_the_future_ends_the_program(tables: Tables) -> None:
     tables.may_go_on.set()
-    tables.error = Misconfigured("run that one")
-    with pytest.raises(Misconfigured):
-        async with app._working("", {"work": tables.work}):
+    tables.error = ConfigurationError("run that one")
+    with pytest.raises(ConfigurationError):
+        async with app._background_tasks("", {"work": tables.work}):
             pass
     assert not tables.begun.is_set()

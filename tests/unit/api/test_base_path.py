@@ -3,14 +3,14 @@
 import pytest
 from starlette.types import Scope
 
-from github_banners.api.base_path import StripBasePath, base_path_from_url
+from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from tests.unit.api.asgi import Inner, ask, http_scope
 
 
 async def paths_seen(target: str, *, base_path: str) -> tuple[str, bytes]:
     """The path that an application behind the middleware is asked for."""
     inner = Inner()
-    await ask(StripBasePath(inner, base_path=base_path), http_scope(target))
+    await ask(StripBasePathMiddleware(inner, base_path=base_path), http_scope(target))
     (scope,) = inner.scopes
     return scope["path"], scope["raw_path"]
 
@@ -55,6 +55,6 @@ async def test_base_path_is_taken_off_where_it_is(target: str, base_path: str, p
 async def test_raw_path_that_is_spelled_otherwise_stays() -> None:
     scope: Scope = {**http_scope("/gh/docs"), "raw_path": b"/%67h/docs"}
     inner = Inner()
-    await ask(StripBasePath(inner, base_path="/gh"), scope)
+    await ask(StripBasePathMiddleware(inner, base_path="/gh"), scope)
     assert inner.scopes[0]["path"] == "/docs"
     assert inner.scopes[0]["raw_path"] == b"/%67h/docs"

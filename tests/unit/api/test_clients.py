@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from github_banners.api.clients import Shares, client_address
+from github_banners.api.clients import RateLimiter, client_address
 from github_banners.errors import TooManyRequests
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
@@ -84,103 +84,103 @@ class Time:
         return self.seconds
 
 
-def refused_for(shares: Shares, client: str) -> int:
+def refused_for(shares: RateLimiter, client: str) -> int:
     with pytest.raises(TooManyRequests) as refused:
-        shares.charge(client)
+        shares.acquire(client)
     return refused.value.retry_after_seconds
 
 
 def test_two_seconds_worth_may_come_at_once_and_each_client_has_its_own() -> None:
-    shares = Shares(per_second=10, monotonic=Time())
+    shares = RateLimiter(per_second=10, monotonic=Time())
     for client in ("a", "b"):
         for _ in range(20):
-            shares.charge(client)
+            shares.acquire(client)
         assert refused_for(shares, client) == 1
 
 
 def test_a_share_fills_up_again_but_not_over() -> None:
     time = Time()
-    shares = Shares(per_second=10, monotonic=time)
+    shares = RateLimiter(per_second=10, monotonic=time)
     for _ in range(20):
-        shares.charge("a")
+        shares.acquire("a")
     time.seconds += 0.101
-    shares.charge("a")
+    shares.acquire("a")
     refused_for(shares, "a")
     time.seconds += 3_600
     for _ in range(20):
-        shares.charge("a")
+        shares.acquire("a")
     refused_for(shares, "a")
 
 
 RATES = [0.001, 0.3, 0.5, 0.7, 0.9, 1, 1.4, 3, 1000]
 
 
-def make_banner(shares: Shares) -> None:
+def make_banner(shares: RateLimiter) -> None:
     """Pay what a banner of somebody new costs: the wish, and the question to GitHub."""
-    shares.charge("a")
-    shares.charge("a")
+    shares.acquire("a")
+    shares.acquire("a")
 
 
 @pytest.mark.parametrize("per_second", RATES)
 def test_a_banner_of_somebody_new_can_always_be_made(per_second: float) -> None:
-    make_banner(Shares(per_second=per_second, monotonic=Time()))
+    make_banner(RateLimiter(per_second=per_second, monotonic=Time()))
 
 
 @pytest.mark.parametrize("per_second", RATES)
 def test_who_comes_back_when_told_is_let_in(per_second: float) -> None:
     time = Time()
-    shares = Shares(per_second=per_second, monotonic=time)
+    shares = RateLimiter(per_second=per_second, monotonic=time)
     for _ in range(max(2, int(2 * per_second))):
-        shares.charge("a")
+        shares.acquire("a")
     time.seconds += refused_for(shares, "a") + 0.001
     make_banner(shares)
 
 
 def test_who_could_pay_half_of_a_wish_can_pay_all_of_it_when_told() -> None:
     time = Time()
-    shares = Shares(per_second=0.1, monotonic=time)
+    shares = RateLimiter(per_second=0.1, monotonic=time)
     make_banner(shares)
     time.seconds += 10.001
-    shares.charge("a")
+    shares.acquire("a")
     time.seconds += refused_for(shares, "a") + 0.001
     make_banner(shares)
 
 
 def test_a_refusal_costs_nothing() -> None:
     time = Time()
-    shares = Shares(per_second=0.5, monotonic=time)
+    shares = RateLimiter(per_second=0.5, monotonic=time)
     make_banner(shares)
     for _ in range(100):
         assert refused_for(shares, "a") == 4
     time.seconds += 2
-    shares.charge("a")
+    shares.acquire("a")
 
 
 def test_what_is_owed_is_paid_before_anything_else() -> None:
     time = Time()
-    shares = Shares(per_second=10, monotonic=time)
-    shares.charge("a")
-    shares.charge("a", owed=23)
+    shares = RateLimiter(per_second=10, monotonic=time)
+    shares.acquire("a")
+    shares.acquire("a", debt=23)
     assert refused_for(shares, "a") == 1
-    shares.charge("b")
+    shares.acquire("b")
     time.seconds += 0.7
-    shares.charge("a")
+    shares.acquire("a")
 
 
 @pytest.mark.parametrize("per_second", RATES)
 def test_debts_end_within_a_minute_or_two(per_second: float) -> None:
     time = Time()
-    shares = Shares(per_second=per_second, monotonic=time)
+    shares = RateLimiter(per_second=per_second, monotonic=time)
     for _ in range(100):
-        shares.charge("a", owed=1_000_000)
+        shares.acquire("a", debt=1_000_000)
     assert refused_for(shares, "a") <= 61 + 2 / per_second
     time.seconds += refused_for(shares, "a") + 0.001
     make_banner(shares)
 
 
 def test_many_clients_take_bounded_memory() -> None:
-    shares = Shares(per_second=1, monotonic=Time())
+    shares = RateLimiter(per_second=1, monotonic=Time())
     for number in range(40_000):
-        shares.charge(str(number))
+        shares.acquire(str(number))
     assert len(shares._buckets) < 40_000
     assert shares._buckets.used_bytes <= 8 << 20

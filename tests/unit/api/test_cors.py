@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Scope
 
-from github_banners.api.cors import Cors
+from github_banners.api.cors import CorsMiddleware
 from tests.unit.api.asgi import Inner, ask, http_scope
 
 OPEN = ["*"]
@@ -24,7 +24,7 @@ ALLOW = "access-control-allow-origin"
 async def test_an_answer_is_marked_for_origins_that_may_read_it(
     origins: list[str], origin: str, allowed: str | None, vary: str | None
 ) -> None:
-    answered = await ask(Cors(Inner(), origins=origins), http_scope("/x", origin=origin))
+    answered = await ask(CorsMiddleware(Inner(), origins=origins), http_scope("/x", origin=origin))
     assert answered.headers.get(ALLOW) == allowed
     assert answered.headers.get("vary") == vary
     assert (answered.status, answered.body) == (200, b"inner")
@@ -32,22 +32,24 @@ async def test_an_answer_is_marked_for_origins_that_may_read_it(
 
 async def test_headers_of_the_application_stay() -> None:
     inner = Inner([(b"vary", b"Accept"), (b"x", b"y")])
-    app = Cors(inner, origins=LISTED)
+    app = CorsMiddleware(inner, origins=LISTED)
     answered = await ask(app, http_scope("/x", origin="http://b.example"))
     assert answered.headers == {"vary": "Accept, Origin", "x": "y", ALLOW: "http://b.example"}
 
 
 async def test_a_picture_keeps_its_own_permission() -> None:
     inner = Inner([(ALLOW.encode(), b"*")])
-    answered = await ask(Cors(inner, origins=LISTED), http_scope("/x", origin="http://no.example"))
+    answered = await ask(
+        CorsMiddleware(inner, origins=LISTED), http_scope("/x", origin="http://no.example")
+    )
     assert answered.headers == {ALLOW: "*"}
 
 
 async def test_caches_learn_that_answers_differ_by_origin() -> None:
     """A cache must not give an answer to a request without an origin to one with one."""
-    answered = await ask(Cors(Inner(), origins=LISTED), http_scope("/x"))
+    answered = await ask(CorsMiddleware(Inner(), origins=LISTED), http_scope("/x"))
     assert answered.headers == {"vary": "Origin"}
-    answered = await ask(Cors(Inner(), origins=OPEN), http_scope("/x"))
+    answered = await ask(CorsMiddleware(Inner(), origins=OPEN), http_scope("/x"))
     assert answered.headers == {}
 
 
@@ -60,7 +62,7 @@ async def test_a_preflight_is_answered_here(origin: str, allowed: str | None) ->
     scope = http_scope(
         "/banners", method="OPTIONS", origin=origin, access_control_request_method="POST"
     )
-    answered = await ask(Cors(inner, origins=LISTED), scope)
+    answered = await ask(CorsMiddleware(inner, origins=LISTED), scope)
     assert (answered.status, answered.body, inner.scopes) == (204, b"", [])
     assert answered.headers.get(ALLOW) == allowed
     assert answered.headers["access-control-allow-methods"] == "GET, HEAD, POST"
@@ -76,7 +78,7 @@ async def test_a_preflight_is_answered_here(origin: str, allowed: str | None) ->
 async def test_other_options_requests_are_the_applications(headers: dict[str, str]) -> None:
     inner = Inner()
     answered = await ask(
-        Cors(inner, origins=LISTED), http_scope("/banners", method="OPTIONS", **headers)
+        CorsMiddleware(inner, origins=LISTED), http_scope("/banners", method="OPTIONS", **headers)
     )
     assert answered.body == b"inner"
     assert len(inner.scopes) == 1
@@ -85,6 +87,6 @@ async def test_other_options_requests_are_the_applications(headers: dict[str, st
 async def test_what_is_no_http_passes_untouched() -> None:
     inner = Inner()
     scope: Scope = {"type": "lifespan"}
-    answered = await ask(Cors(inner, origins=LISTED), scope)
+    answered = await ask(CorsMiddleware(inner, origins=LISTED), scope)
     assert inner.scopes == [scope]
     assert answered.headers == {}

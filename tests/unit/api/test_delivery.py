@@ -11,28 +11,28 @@ from hypothesis import strategies as st
 from github_banners.api.delivery import (
     Picture,
     accepts_gzip,
-    asks_for_picture,
     cache_control,
-    deliver,
-    deliver_explanation,
-    deliver_instead,
-    deliver_numbers,
+    expand_origins,
+    explanation_response,
     is_image_loader,
-    origins_of,
+    numbers_response,
+    picture_response,
+    requests_picture,
+    svg_fallback_response,
 )
 from github_banners.errors import (
     BannersError,
-    Busy,
     DatabaseUnavailable,
+    FirstFetchPending,
     InvalidOption,
     InvalidType,
-    StillCounting,
+    Overloaded,
     TooManyRequests,
     UnknownBanner,
     UnknownUser,
 )
 from github_banners.model import Owner, Snapshot, Stats
-from github_banners.serving.answers import deliver_problem, matches
+from github_banners.serving.answers import error_response, etag_matches
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
 PICTURE = Picture.svg(DRAWING)
@@ -66,7 +66,7 @@ KEPT = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
 def test_asks_for_picture_by_accept_or_address(
     accept: str, suffix: str, form: str, is_asked: bool
 ) -> None:
-    assert asks_for_picture(accept, suffix=suffix, form=form) is is_asked
+    assert requests_picture(accept, suffix=suffix, response_format=form) is is_asked
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_is_image_loader_by_name_or_destination(
 
 
 def test_a_picture_goes_out_whole() -> None:
-    outgoing = deliver(PICTURE, {}, seconds_fresh=600)
+    outgoing = picture_response(PICTURE, {}, seconds_fresh=600)
     assert (outgoing.status, outgoing.body) == (200, DRAWING)
     assert outgoing.headers == {
         **SAFE,
@@ -101,7 +101,7 @@ def test_a_picture_goes_out_whole() -> None:
 
 
 def test_a_picture_goes_out_compressed_with_a_tag_of_its_own() -> None:
-    outgoing = deliver(PICTURE, {"accept-encoding": "br, gzip"}, seconds_fresh=600)
+    outgoing = picture_response(PICTURE, {"accept-encoding": "br, gzip"}, seconds_fresh=600)
     assert (outgoing.status, gzip.decompress(outgoing.body)) == (200, DRAWING)
     assert outgoing.headers["content-encoding"] == "gzip"
     assert outgoing.headers["etag"] == GZIP_ETAG != PICTURE.etag
@@ -122,7 +122,7 @@ def test_a_picture_goes_out_compressed_with_a_tag_of_its_own() -> None:
     ],
 )
 def test_who_has_it_is_told_so(encoding: str, etag: str, status: int) -> None:
-    outgoing = deliver(
+    outgoing = picture_response(
         PICTURE, {"accept-encoding": encoding, "if-none-match": etag}, seconds_fresh=600
     )
     assert outgoing.status == status
@@ -136,7 +136,7 @@ def test_who_has_it_is_told_so(encoding: str, etag: str, status: int) -> None:
 @pytest.mark.parametrize("encoding", ["", "gzip", "br, gzip"])
 def test_a_png_has_one_encoding(encoding: str) -> None:
     picture = Picture.png(DRAWING)
-    outgoing = deliver(picture, {"accept-encoding": encoding}, seconds_fresh=600)
+    outgoing = picture_response(picture, {"accept-encoding": encoding}, seconds_fresh=600)
     assert (outgoing.status, outgoing.body) == (200, DRAWING)
     assert outgoing.headers == {
         **SAFE,
@@ -146,13 +146,13 @@ def test_a_png_has_one_encoding(encoding: str) -> None:
         "content-type": "image/png",
     }
     known = {"accept-encoding": encoding, "if-none-match": picture.etag}
-    unchanged = deliver(picture, known, seconds_fresh=600)
+    unchanged = picture_response(picture, known, seconds_fresh=600)
     assert (unchanged.status, unchanged.body) == (304, b"")
     assert unchanged.headers == {**SAFE, "etag": picture.etag, "cache-control": KEPT}
 
 
 def test_an_svg_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
-    outgoing = deliver_instead(PICTURE, {})
+    outgoing = svg_fallback_response(PICTURE, {})
     assert (outgoing.status, outgoing.body) == (200, DRAWING)
     assert outgoing.headers["content-type"] == "image/svg+xml; charset=utf-8"
     assert outgoing.headers["cache-control"].startswith("public, max-age=30,")
@@ -165,11 +165,11 @@ def test_equal_bytes_have_equal_tags(body: bytes) -> None:
     picture, equal, other = Picture.svg(body), Picture.svg(bytes(body)), Picture.svg(body + b"x")
     for headers in ({}, {"accept-encoding": "gzip"}):
         sent, again, differing = (
-            deliver(drawn, headers, seconds_fresh=600) for drawn in (picture, equal, other)
+            picture_response(drawn, headers, seconds_fresh=600) for drawn in (picture, equal, other)
         )
         assert (sent.headers["etag"], sent.body) == (again.headers["etag"], again.body)
         assert sent.headers["etag"] != differing.headers["etag"]
-    assert gzip.decompress(picture.zipped or b"") == body
+    assert gzip.decompress(picture.gzipped or b"") == body
     assert picture.etag.strip('"').isalnum()
 
 
@@ -213,7 +213,7 @@ def test_gzip_is_sent_to_who_takes_it(header: str, is_accepted: bool) -> None:
     ],
 )
 def test_tags_are_compared_weakly(if_none_match: str, is_match: bool) -> None:
-    assert matches(if_none_match, '"a"') is is_match
+    assert etag_matches(if_none_match, '"a"') is is_match
 
 
 @pytest.mark.parametrize("is_stale", [True, False])
@@ -221,7 +221,7 @@ def test_numbers_are_json(is_stale: bool) -> None:
     stats = Stats(3, 2, 1, 10, 4, {"C": 2})
     fetched_at = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
     snapshot = Snapshot(Owner(4, "WyCats", None, "Yehuda"), stats, fetched_at)
-    outgoing = deliver_numbers(snapshot, is_stale=is_stale)
+    outgoing = numbers_response(snapshot, is_stale=is_stale)
     assert outgoing.status == 200
     assert outgoing.headers == {
         "content-type": "application/json",
@@ -266,7 +266,7 @@ def test_numbers_are_json(is_stale: bool) -> None:
         (UnknownUser("x"), 404, {"error": "user doesn't exist"}, None),
         (UnknownBanner("x"), 404, {"error": "banner doesn't exist"}, None),
         (TooManyRequests(7), 429, {"error": "too many requests"}, "7"),
-        (StillCounting("x"), 503, {"error": "can't get preview"}, "2"),
+        (FirstFetchPending("x"), 503, {"error": "can't get preview"}, "2"),
         (DatabaseUnavailable("secret detail"), 503, {"error": "can't get preview"}, "30"),
         (BannersError("secret detail"), 500, {"error": "something went wrong"}, None),
     ],
@@ -275,7 +275,7 @@ def test_numbers_are_json(is_stale: bool) -> None:
 def test_a_program_reads_the_problem(
     error: BannersError, status: int, body: dict[str, object], retry_after: str | None
 ) -> None:
-    outgoing = deliver_problem(error)
+    outgoing = error_response(error)
     assert outgoing.status == status
     assert json.loads(outgoing.body) == body
     assert outgoing.headers.get("retry-after") == retry_after
@@ -291,14 +291,14 @@ def test_a_program_reads_the_problem(
         (InvalidOption("radius"), 60, False),
         (TooManyRequests(7), 7, True),
         (TooManyRequests(3600), 60, True),
-        (StillCounting("x"), 2, True),
-        (Busy(), 30, True),
+        (FirstFetchPending("x"), 2, True),
+        (Overloaded(), 30, True),
         (BannersError(), 60, True),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BannersError) else str(value),
 )
 def test_an_image_client_sees_the_problem(error: BannersError, age: int, is_passing: bool) -> None:
-    outgoing = deliver_explanation(error, b"<svg/>")
+    outgoing = explanation_response(error, b"<svg/>")
     expected = {
         **SAFE,
         "content-type": "image/svg+xml; charset=utf-8",
@@ -311,13 +311,13 @@ def test_an_image_client_sees_the_problem(error: BannersError, age: int, is_pass
 
 
 def test_explanation_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
-    outgoing = deliver_explanation(UnknownUser("x"), b"<svg/>", is_replacement=True)
+    outgoing = explanation_response(UnknownUser("x"), b"<svg/>", is_replacement=True)
     assert outgoing.headers["cache-control"] == "public, max-age=30"
     assert outgoing.headers["x-accel-expires"] == "0"
 
 
 def test_an_origin_without_a_scheme_means_both() -> None:
-    assert origins_of(["example.com:81", "https://a.example", "*"]) == {
+    assert expand_origins(["example.com:81", "https://a.example", "*"]) == {
         "http://example.com:81",
         "https://example.com:81",
         "https://a.example",

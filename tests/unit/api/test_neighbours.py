@@ -10,17 +10,17 @@ from typing import TypeAlias
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.api.neighbours import DRAWERS, Drawer, Neighbours, draw_here
-from github_banners.circuit import PROBE_EVERY_SECONDS, Circuit
+from github_banners.api.neighbours import DRAWERS, Backends, FallbackRenderer, draw_locally
+from github_banners.circuit import PROBE_INTERVAL_SECONDS, CircuitBreaker
 from github_banners.drawing import draw
-from github_banners.errors import BannersError, NoncesFull, Rejected, RendererUnavailable
-from github_banners.look import Look, Theme
+from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable
+from github_banners.look import BannerOptions, Theme
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.stats.deadline import Deadline
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
-LOOK = Look(theme=Theme.DARK)
+LOOK = BannerOptions(theme=Theme.DARK)
 OURS = draw(SNAPSHOT, LOOK)
 THEIRS = b"<svg>drawn by the renderer</svg>"
 KEPT_FOR_DRAWING_SECONDS = 0.2
@@ -61,10 +61,10 @@ class Scene:
     time: Time = field(default_factory=Time)
 
     def __post_init__(self) -> None:
-        self.circuit = Circuit(self.time)
-        self.drawer = Drawer(self.remote, circuit=self.circuit, count=self.count)
+        self.circuit = CircuitBreaker(self.time)
+        self.drawer = FallbackRenderer(self.remote, circuit=self.circuit, count=self.count)
 
-    async def remote(self, snapshot: Snapshot, look: Look) -> bytes:
+    async def remote(self, snapshot: Snapshot, look: BannerOptions) -> bytes:
         assert (snapshot, look) == (SNAPSHOT, LOOK)
         self.asked += 1
         return await self.act()
@@ -90,7 +90,7 @@ async def test_what_the_renderer_has_drawn_is_taken_as_it_is(scene: Scene) -> No
     assert not scene.circuit.is_open
 
 
-@pytest.mark.parametrize("error", [RendererUnavailable(), NoncesFull(), Rejected()])
+@pytest.mark.parametrize("error", [RendererUnavailable(), NonceCacheFull(), RemoteRejected()])
 async def test_what_the_renderer_does_not_draw_is_drawn_here(
     scene: Scene, error: BannersError
 ) -> None:
@@ -140,9 +140,9 @@ async def test_while_it_is_away_one_request_a_second_asks(scene: Scene) -> None:
     scene.act = be_away
     for _ in range(3):
         assert [await scene.draw() for _ in range(5)] == [OURS] * 5
-        scene.time.seconds += PROBE_EVERY_SECONDS
+        scene.time.seconds += PROBE_INTERVAL_SECONDS
     assert scene.asked == 3
-    scene.time.seconds += 10 * PROBE_EVERY_SECONDS
+    scene.time.seconds += 10 * PROBE_INTERVAL_SECONDS
     await asyncio.gather(*(scene.draw() for _ in range(20)))
     assert scene.asked == 4
     assert scene.counted == {"self": 35}
@@ -151,7 +151,7 @@ async def test_while_it_is_away_one_request_a_second_asks(scene: Scene) -> None:
 async def test_while_a_probe_waits_the_others_are_drawn_at_once(scene: Scene) -> None:
     scene.act = be_away
     await scene.draw()
-    scene.time.seconds += PROBE_EVERY_SECONDS
+    scene.time.seconds += PROBE_INTERVAL_SECONDS
     may_answer = asyncio.Event()
 
     async def slowly() -> bytes:
@@ -175,7 +175,7 @@ async def test_once_it_is_back_it_draws_again(scene: Scene) -> None:
         await scene.draw()
         scene.act = answer
         assert await scene.draw() == OURS
-        scene.time.seconds += PROBE_EVERY_SECONDS
+        scene.time.seconds += PROBE_INTERVAL_SECONDS
         assert [await scene.draw() for _ in range(5)] == [THEIRS] * 5
     assert scene.counted == {"self": 2, "renderer": 5}
     assert [line["event"] for line in logs] == ["renderer.away", "renderer.back"]
@@ -203,7 +203,7 @@ async def test_who_has_left_says_nothing_about_the_renderer(scene: Scene) -> Non
 
 async def test_who_refuses_one_wish_has_answered(scene: Scene) -> None:
     async def refuse() -> bytes:
-        raise Rejected
+        raise RemoteRejected
 
     scene.act = refuse
     assert await scene.draw() == OURS
@@ -212,7 +212,7 @@ async def test_who_refuses_one_wish_has_answered(scene: Scene) -> None:
 
 async def test_in_one_process_drawing_is_a_function(scene: Scene) -> None:
     deadline = Deadline(0.0, 0.0, monotonic=scene.time)
-    assert await draw_here(SNAPSHOT, LOOK, deadline) == OURS
+    assert await draw_locally(SNAPSHOT, LOOK, deadline) == OURS
 
     async def keep(_: object) -> None: ...
 
@@ -220,5 +220,5 @@ async def test_in_one_process_drawing_is_a_function(scene: Scene) -> None:
 
     async def publish(*_: object) -> None: ...
 
-    alone = Neighbours(draw=draw_here, keep=keep, stored=stored, publish=publish)
+    alone = Backends(draw=draw_locally, store=keep, read_stored=stored, publish=publish)
     assert alone.health == {}

@@ -12,16 +12,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from github_banners import errors
-from github_banners.api.delivery import deliver_numbers
-from github_banners.api.openapi import Numbers, describe, option_schema
+from github_banners.api.delivery import numbers_response
+from github_banners.api.openapi import Numbers, build_document, option_schema
 from github_banners.api.routes import FORMATS, PAGES
 from github_banners.errors import BannersError, InvalidInput
-from github_banners.look import OPTIONS, Look, allowed_values, parse_login, parse_look
+from github_banners.look import OPTIONS, BannerOptions, allowed_values, parse_login, parse_options
 from github_banners.model import Owner, Snapshot, Stats
-from github_banners.serving.answers import deliver_problem
+from github_banners.serving.answers import error_response
 from tests.unit.api.listed import api_routes
 
-DOCUMENT = describe(formats=FORMATS, version="1.2.3")
+DOCUMENT = build_document(formats=FORMATS, version="1.2.3")
 PREVIEW = DOCUMENT["paths"]["/banners/preview"]["get"]
 MAKE = DOCUMENT["paths"]["/banners"]["post"]
 PERMANENT = DOCUMENT["paths"]["/banners/{name}"]["get"]
@@ -38,7 +38,7 @@ EDGES: dict[str, tuple[list[object], list[object]]] = {
 def accepts(name: str, value: object) -> bool:
     """Whether the service takes a value of an option."""
     try:
-        parse_look({name: value})
+        parse_options({name: value})
     except InvalidInput:
         return False
     return True
@@ -49,7 +49,7 @@ def problem_of(operation: dict[str, Any], status: int) -> Any:
 
 
 def test_the_document_is_openapi() -> None:
-    schemathesis.openapi.from_dict(describe(formats=FORMATS, version="1.2.3")).validate()
+    schemathesis.openapi.from_dict(build_document(formats=FORMATS, version="1.2.3")).validate()
 
 
 def test_every_route_is_described_and_nothing_else() -> None:
@@ -77,7 +77,7 @@ def test_every_option_has_its_values_and_its_default(name: str) -> None:
     assert parameter["in"] == "query"
     assert parameter["required"] is False
     assert parameter["schema"] == {k: v for k, v in schema.items() if k != "description"}
-    field = next(f for f in msgspec.structs.fields(Look) if f.encode_name == name)
+    field = next(f for f in msgspec.structs.fields(BannerOptions) if f.encode_name == name)
     assert schema.get("default") == (json.loads(json.dumps(field.default)))
     values = schema.get("enum") or schema.get("items", {}).get("enum")
     if values is not None:
@@ -120,7 +120,7 @@ def test_numbers_are_as_described() -> None:
     owner = Owner(1, "wycats", None, None)
     stats = Stats(3, 2, 1, 5, 7, {"Ruby": 2})
     snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC))
-    sent = deliver_numbers(snapshot, is_stale=True).body
+    sent = numbers_response(snapshot, is_stale=True).body
     assert msgspec.json.decode(sent, type=Numbers).stats == stats
     reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
     schemas = {"components": DOCUMENT["components"], **reference}
@@ -130,12 +130,12 @@ def test_numbers_are_as_described() -> None:
 def test_misspelt_options_are_described() -> None:
     unknown = {"layuot": "layout"}
     snapshot = Snapshot(Owner(1, "a", None, None), Stats(0, 0, 0, 0, 0, {}), datetime.now(UTC))
-    sent = deliver_numbers(snapshot, is_stale=False, unknown=unknown).body
+    sent = numbers_response(snapshot, is_stale=False, unknown=unknown).body
     assert msgspec.json.decode(sent, type=Numbers).unknown == unknown
     reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
     schemas = {"components": DOCUMENT["components"], **reference}
     assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
-    problem = deliver_problem(errors.InvalidOption("radius", "x", ("0 to 20",)), unknown=unknown)
+    problem = error_response(errors.InvalidOption("radius", "x", ("0 to 20",)), unknown=unknown)
     assert jsonschema_rs.is_valid(problem_of(MAKE, 400), msgspec.json.decode(problem.body))
 
 
@@ -146,15 +146,15 @@ def test_misspelt_options_are_described() -> None:
         errors.InvalidOption("radius", "x", ("0 to 20",)),
         errors.UnknownUser("nobody"),
         errors.TooManyRequests(3),
-        errors.StillCounting("somebody"),
-        errors.Busy(),
+        errors.FirstFetchPending("somebody"),
+        errors.Overloaded(),
         errors.GitHubUnavailable(),
         errors.DatabaseUnavailable(),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_refusals_are_as_described(error: BannersError) -> None:
-    sent = deliver_problem(error)
+    sent = error_response(error)
     for operation in (PREVIEW, MAKE):
         problem = msgspec.json.decode(sent.body)
         assert jsonschema_rs.is_valid(problem_of(operation, error.status), problem)
@@ -166,18 +166,18 @@ def test_refusals_are_as_described(error: BannersError) -> None:
 
 
 def test_too_many_banners_are_described() -> None:
-    problem = msgspec.json.decode(deliver_problem(errors.TooManyBanners()).body)
+    problem = msgspec.json.decode(error_response(errors.TooManyBanners()).body)
     assert problem == {"error": "too many banners"}
     assert jsonschema_rs.is_valid(problem_of(MAKE, 409), problem)
 
 
 def test_an_unknown_banner_is_described() -> None:
-    problem = msgspec.json.decode(deliver_problem(errors.UnknownBanner("x")).body)
+    problem = msgspec.json.decode(error_response(errors.UnknownBanner("x")).body)
     assert jsonschema_rs.is_valid(problem_of(PERMANENT, 404), problem)
 
 
 def test_another_format_is_described_as_soon_as_there_is_one() -> None:
-    document = describe(formats=("svg", "png", "json"), version="1")
+    document = build_document(formats=("svg", "png", "json"), version="1")
     preview = document["paths"]["/banners/preview"]["get"]
     assert "image/png" in preview["responses"]["200"]["content"]
     assert "`.png`" in document["paths"]["/banners/{name}"]["get"]["description"]

@@ -6,18 +6,24 @@ from typing import cast
 
 import pytest
 
-from github_banners.api.clients import ClientCharge, Shares
+from github_banners.api.clients import ClientCharge, RateLimiter
 from github_banners.api.delivery import Picture
-from github_banners.api.pngs import OUTCOMES, Pngs
-from github_banners.errors import BannersError, Busy, TooManyRequests, Unavailable, Undrawable
-from github_banners.serving.workshop import Workshop
-from github_banners.stats.deadline import Deadline, for_picture
+from github_banners.api.pngs import PNG_OUTCOMES, PngConverter
+from github_banners.errors import (
+    BannersError,
+    Overloaded,
+    RenderingFailed,
+    TooManyRequests,
+    Unavailable,
+)
+from github_banners.serving.workshop import WorkerProcess
+from github_banners.stats.deadline import Deadline, picture_deadline
 
 SVG = Picture.svg(b"<svg>1</svg>")
 OTHER = Picture.svg(b"<svg>2</svg>")
 
 
-class Bench:
+class WorkerStub:
     """In a workshop's place: does nothing before it is let go, or fails as it is told to."""
 
     def __init__(self) -> None:
@@ -27,12 +33,12 @@ class Bench:
         self.error: BannersError | None = None
         self.is_closed = False
 
-    async def do(self, material: bytes) -> bytes:
-        self.asked.append(material)
+    async def run(self, payload: bytes) -> bytes:
+        self.asked.append(payload)
         await self.may_end.wait()
         if self.error is not None:
             raise self.error
-        return b"png of " + material
+        return b"png of " + payload
 
     async def close(self) -> None:
         self.is_closed = True
@@ -42,25 +48,25 @@ class Scene:
     """PNG pictures with a bench and a clock of their own."""
 
     def __init__(self, *, memory_bytes: int = 1 << 20, per_second: float = 1_000) -> None:
-        self.bench = Bench()
+        self.bench = WorkerStub()
         self.counted: Counter[str] = Counter()
         self.seconds = 0.0
-        self.pngs = Pngs(
-            workshop=cast("Workshop", self.bench),
+        self.pngs = PngConverter(
+            worker=cast("WorkerProcess", self.bench),
             memory_bytes=memory_bytes,
             count=lambda outcome: self.counted.update([outcome]),
             monotonic=lambda: self.seconds,
         )
-        self.shares = Shares(per_second=per_second, monotonic=lambda: self.seconds)
+        self.shares = RateLimiter(per_second=per_second, monotonic=lambda: self.seconds)
 
     def charge(self, client: str = "a") -> ClientCharge:
         return ClientCharge(client, self.shares)
 
     async def draw(
-        self, svg: Picture = SVG, *, client: str = "a", is_kept: bool = True
+        self, svg: Picture = SVG, *, client: str = "a", is_cacheable: bool = True
     ) -> bytes | None:
-        picture = await self.pngs.draw(
-            svg, charge=self.charge(client), deadline=for_picture(), is_kept=is_kept
+        picture = await self.pngs.convert(
+            svg, charge=self.charge(client), deadline=picture_deadline(), is_cacheable=is_cacheable
         )
         return picture.body if picture is not None else None
 
@@ -71,14 +77,14 @@ def scene() -> Scene:
 
 
 async def test_it_is_made_once(scene: Scene) -> None:
-    assert scene.pngs.find(SVG) is None
+    assert scene.pngs.get_cached(SVG) is None
     assert await scene.draw() == await scene.draw() == b"png of <svg>1</svg>"
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.bench.asked == [SVG.body, OTHER.body]
     assert scene.counted == {"drawn": 2}
-    found = scene.pngs.find(Picture.svg(SVG.body))
+    found = scene.pngs.get_cached(Picture.svg(SVG.body))
     assert found is not None
-    assert found.zipped is None
+    assert found.gzipped is None
     assert found.media_type == "image/png"
 
 
@@ -92,17 +98,17 @@ async def test_who_asks_at_the_same_time_gets_the_same(scene: Scene) -> None:
 
 
 async def test_a_dated_picture_is_made_and_never_kept(scene: Scene) -> None:
-    assert await scene.draw(is_kept=False) == b"png of <svg>1</svg>"
-    assert scene.pngs.find(SVG) is None
-    await scene.draw(is_kept=False)
+    assert await scene.draw(is_cacheable=False) == b"png of <svg>1</svg>"
+    assert scene.pngs.get_cached(SVG) is None
+    await scene.draw(is_cacheable=False)
     assert len(scene.bench.asked) == 2
 
 
 async def test_what_misses_the_deadline_serves_the_next(scene: Scene) -> None:
     scene.bench.may_end.clear()
     over = Deadline(0.1, 0.1)  # less than what drawing keeps for itself
-    assert await scene.pngs.draw(SVG, charge=scene.charge(), deadline=over) is None
-    assert scene.pngs.find(SVG) is None
+    assert await scene.pngs.convert(SVG, charge=scene.charge(), deadline=over) is None
+    assert scene.pngs.get_cached(SVG) is None
     scene.bench.may_end.set()
     assert await scene.draw() == b"png of <svg>1</svg>"
     assert len(scene.bench.asked) == 1
@@ -119,23 +125,23 @@ async def test_who_goes_away_loses_nothing(scene: Scene) -> None:
     assert len(scene.bench.asked) == 1
 
 
-@pytest.mark.parametrize("error", [Unavailable("died"), Undrawable("no")])
+@pytest.mark.parametrize("error", [Unavailable("died"), RenderingFailed("no")])
 async def test_after_a_failure_one_a_second_is_tried(scene: Scene, error: BannersError) -> None:
     scene.bench.error = error
     assert [await scene.draw() for _ in range(5)] == [None] * 5
     assert len(scene.bench.asked) == 1
-    assert scene.pngs.find(SVG) is None
+    assert scene.pngs.get_cached(SVG) is None
     scene.bench.error = None
     assert await scene.draw() is None
     scene.seconds += 1.0
     assert await scene.draw() == b"png of <svg>1</svg>"
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
-    assert {*scene.counted} == {*OUTCOMES}
+    assert {*scene.counted} == {*PNG_OUTCOMES}
 
 
 async def test_overflow_is_no_failure(scene: Scene) -> None:
-    scene.bench.error = Busy()
+    scene.bench.error = Overloaded()
     assert await scene.draw() is None
     scene.bench.error = None
     assert await scene.draw() == b"png of <svg>1</svg>"
@@ -187,7 +193,7 @@ async def test_memory_is_bounded() -> None:
     drawn = [Picture.svg(b"%d" % number * 500) for number in range(10, 30)]
     for one in drawn:
         await scene.draw(one)
-    kept = [one for one in drawn if scene.pngs.find(one) is not None]
+    kept = [one for one in drawn if scene.pngs.get_cached(one) is not None]
     assert 0 < len(kept) < 20
     assert kept == drawn[-len(kept) :]
 

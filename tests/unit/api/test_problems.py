@@ -16,20 +16,20 @@ from starlette.types import ASGIApp
 from structlog.testing import capture_logs
 
 from github_banners.api.delivery import Picture
-from github_banners.api.problems import DrawPng, ExplainProblem
+from github_banners.api.problems import DrawPng, ErrorHandler
 from github_banners.drawing import explain
 from github_banners.errors import (
     BannersError,
-    Busy,
     DatabaseUnavailable,
+    FirstFetchPending,
     InvalidOption,
-    StillCounting,
+    Overloaded,
     TooManyRequests,
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import OPTIONS, Layout, Locale, Look, Theme
-from github_banners.serving.framework import make_framework
+from github_banners.look import OPTIONS, BannerOptions, Layout, Locale, Theme
+from github_banners.serving.framework import build_app
 
 HOST = "banners.example"
 BROWSER = "image/avif,image/webp,image/svg+xml,*/*;q=0.8"
@@ -56,10 +56,10 @@ def failing_api(
         request.state.options = options or {}
         raise error
 
-    explain_problem = ExplainProblem(host=HOST, draw_png=draw)
-    return make_framework(
+    explain_problem = ErrorHandler(host=HOST, draw_png=draw)
+    return build_app(
         [Route("/banners/{name}", fail), Route("/banners", fail, methods=["POST"])],
-        on_error={Exception: explain_problem, HTTPException: explain_problem.explain_http},
+        on_error={Exception: explain_problem, HTTPException: explain_problem.handle_http_error},
     )
 
 
@@ -130,8 +130,8 @@ async def test_where_no_pictures_are_nobody_sees_one(path: str) -> None:
         (UnknownBanner("hunter2"), 60, True),
         (InvalidOption("radius", "99", ["0 to 20"]), 60, False),
         (TooManyRequests(7), 7, True),
-        (StillCounting("ada"), 2, True),
-        (Busy(), 30, True),
+        (FirstFetchPending("ada"), 2, True),
+        (Overloaded(), 30, True),
         (DatabaseUnavailable(PRIVATE), 30, True),
         (RuntimeError(PRIVATE), 60, True),
     ],
@@ -144,7 +144,7 @@ async def test_an_image_client_sees_what_went_wrong(
     answer = await ask(error, "/banners/ada", accept=BROWSER)
     assert (answer.status_code, answer.content) == (200, explain(known, host=HOST))
     assert is_picture(answer)
-    assert sentence_in(answer) == known.sentence
+    assert sentence_in(answer) == known.public_message
     assert answer.headers["cache-control"] == f"public, max-age={seconds}"
     assert answer.headers.get("x-accel-expires") == ("0" if is_passing else None)
     assert PRIVATE not in answer.text
@@ -193,19 +193,22 @@ async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
 @pytest.mark.parametrize(
     ("query", "look"),
     [
-        ("", Look()),
-        ("type=dark", Look(theme=Theme.DARK)),
-        ("TYPE=Dark&username=x", Look(theme=Theme.DARK)),
-        ("theme=dark", Look(theme=Theme.DARK)),
-        ("type=klingon&layout=classic", Look()),
-        ("type=dark&layout=none", Look(theme=Theme.DARK)),
-        ("type=dark&layout=classic&radius=99", Look(theme=Theme.DARK)),
-        ("type=dark&bg_color=f00&title=No", Look(theme=Theme.DARK, bg_color="ff0000")),
-        ("layout=card&LOCALE=ar&radius=0", Look(layout=Layout.CARD, locale=Locale.AR, radius=0)),
-        ("locale=klingon&border=false", Look(border=False)),
+        ("", BannerOptions()),
+        ("type=dark", BannerOptions(theme=Theme.DARK)),
+        ("TYPE=Dark&username=x", BannerOptions(theme=Theme.DARK)),
+        ("theme=dark", BannerOptions(theme=Theme.DARK)),
+        ("type=klingon&layout=classic", BannerOptions()),
+        ("type=dark&layout=none", BannerOptions(theme=Theme.DARK)),
+        ("type=dark&layout=classic&radius=99", BannerOptions(theme=Theme.DARK)),
+        ("type=dark&bg_color=f00&title=No", BannerOptions(theme=Theme.DARK, bg_color="ff0000")),
+        (
+            "layout=card&LOCALE=ar&radius=0",
+            BannerOptions(layout=Layout.CARD, locale=Locale.AR, radius=0),
+        ),
+        ("locale=klingon&border=false", BannerOptions(border=False)),
     ],
 )
-async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: Look) -> None:
+async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: BannerOptions) -> None:
     error = UnknownUser("ada")
     answer = await ask(error, f"/banners/preview?{query}", accept=BROWSER)
     assert answer.content == explain(error, look=look, host=HOST)
@@ -214,7 +217,7 @@ async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: Look
 async def test_too_long_a_query_is_not_read_for_an_explanation() -> None:
     query = "type=dark&" + "&".join(["hide=stars"] * 100)
     answer = await ask(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
-    assert answer.content == explain(UnknownUser("ada"), look=Look(), host=HOST)
+    assert answer.content == explain(UnknownUser("ada"), look=BannerOptions(), host=HOST)
 
 
 @settings(deadline=None, max_examples=60)

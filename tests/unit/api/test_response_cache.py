@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from github_banners.api.delivery import Picture
-from github_banners.api.pictures import Key, Pictures, key_of
+from github_banners.api.pictures import PictureCache, PictureKey, to_picture_key
 from github_banners.api.response_cache import ResponseCache, normalize_target
-from github_banners.look import OPTION_NAMES, Look, Theme, read_query
+from github_banners.look import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.serving.cached import CachedResponse, RawHeaders
-from github_banners.stats.deadline import for_picture
+from github_banners.stats.deadline import picture_deadline
 from github_banners.stats.freshness import Freshness
-from github_banners.stats.lookup import Answer
-from github_banners.stats.trust import Trust
+from github_banners.stats.lookup import LookupResult
+from github_banners.stats.trust import Invalidations
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOFT = timedelta(minutes=10)
 TARGET = b"/banners/preview?username=alice&type=dark"
-LOOK = Look(theme=Theme.DARK)
+LOOK = BannerOptions(theme=Theme.DARK)
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
 
@@ -40,8 +40,10 @@ class Service:
 
     def __init__(self) -> None:
         self.now = START
-        self.trust = Trust(clock=self.clock)
-        self.pictures = Pictures(clock=self.clock, memory_bytes=1 << 20, trust=self.trust)
+        self.trust = Invalidations(clock=self.clock)
+        self.pictures = PictureCache(
+            clock=self.clock, memory_bytes=1 << 20, invalidations=self.trust
+        )
         self.cache = ResponseCache(
             self.pictures, clock=self.clock, soft_seconds=SOFT.total_seconds()
         )
@@ -50,7 +52,7 @@ class Service:
     def clock(self) -> datetime:
         return self.now
 
-    async def draw(self, owner_id: int = 1, *, version: int = 1) -> Key:
+    async def draw(self, owner_id: int = 1, *, version: int = 1) -> PictureKey:
         """Draw an owner's banner with numbers of now."""
         snapshot = Snapshot(
             Owner(owner_id, f"user{owner_id}"),
@@ -58,9 +60,9 @@ class Service:
             self.now,
             version,
         )
-        answer = Answer(snapshot, Freshness.FRESH, self.now + SOFT)
-        await self.pictures.draw(answer, LOOK, deadline=for_picture())
-        return key_of(owner_id, LOOK)
+        answer = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT)
+        await self.pictures.draw(answer, LOOK, deadline=picture_deadline())
+        return to_picture_key(owner_id, LOOK)
 
     def respond(
         self,
@@ -72,7 +74,7 @@ class Service:
     ) -> CachedResponse | None:
         named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
         return self.cache.respond(
-            target, named, is_head=is_head, closing=closing, common=self.common
+            target, named, is_head=is_head, is_closing=closing, common_headers=self.common
         )
 
     def get(
@@ -88,12 +90,12 @@ class Service:
         return Response(response.payload)
 
     def repeat(self) -> bytes | None:
-        return self.cache.repeat(REQUEST, common=self.common)
+        return self.cache.get_by_raw_request(REQUEST, common_headers=self.common)
 
     def remember(self) -> None:
         response = self.respond()
         assert response is not None
-        self.cache.remember(REQUEST, response)
+        self.cache.put_by_raw_request(REQUEST, response)
 
 
 @pytest.fixture
@@ -218,7 +220,7 @@ def test_normalized_target_means_what_the_parser_reads(
         return
     names = {*OPTION_NAMES, "username", "format"}
     before, after = [
-        {name: value for name, value in read_query(text).items() if name in names}
+        {name: value for name, value in parse_query(text).items() if name in names}
         for text in (query, normalized.decode().partition("?")[2] or normalized.decode())
     ]
     assert before == after
@@ -266,14 +268,14 @@ async def test_repeat_after_a_change_elsewhere_returns_none(
 ) -> None:
     service.remember()
     service.now += timedelta(seconds=1)
-    service.trust.note_change(owner_ids)
+    service.trust.invalidate(owner_ids)
     assert service.repeat() is None
     assert service.respond() is None
 
 
 async def test_repeat_while_changes_cannot_be_heard_returns_none(service: Service) -> None:
     service.remember()
-    service.trust.is_heard = False
+    service.trust.is_listening = False
     assert service.repeat() is None
     assert service.respond() is None
 
@@ -290,10 +292,10 @@ async def test_remember_is_bounded(service: Service) -> None:
     response = service.respond()
     assert response is not None
     for number in range(3000):
-        service.cache.remember(b"%d" % number, response)
+        service.cache.put_by_raw_request(b"%d" % number, response)
         service.respond(TARGET + b"&v=%d" % number)
-    assert len(service.cache._repeated) <= 1024
-    assert len(service.cache._ready) <= 256
+    assert len(service.cache._raw_requests) <= 1024
+    assert len(service.cache._responses) <= 256
 
 
 async def test_target_expires_though_its_picture_is_drawn_anew(service: Service) -> None:
@@ -301,14 +303,14 @@ async def test_target_expires_though_its_picture_is_drawn_anew(service: Service)
     service.now += timedelta(minutes=5)
     await service.draw(version=2)
     service.now += timedelta(minutes=5)
-    assert service.pictures.get(key_of(1, LOOK)) is not None
+    assert service.pictures.get(to_picture_key(1, LOOK)) is not None
     assert service.respond() is None
     service.cache.put(TARGET, await service.draw(2))
     assert b"user2" in service.get().body
 
 
 async def test_put_of_a_picture_that_is_not_cached_leaves_no_target(service: Service) -> None:
-    service.cache.put(b"/banners/other", key_of(99, LOOK))
+    service.cache.put(b"/banners/other", to_picture_key(99, LOOK))
     assert len(service.cache.targets) == 1
     assert service.respond(b"/banners/other") is None
 

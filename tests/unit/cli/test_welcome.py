@@ -2,7 +2,7 @@
 
 import pytest
 
-from github_banners.cli.welcome import welcome
+from github_banners.cli.welcome import build_startup_message
 from github_banners.settings import ListenHost, Settings, Token, Url
 
 
@@ -17,24 +17,28 @@ from github_banners.settings import ListenHost, Settings, Token, Url
     ],
 )
 def test_an_address_that_can_be_opened(host: str, address: str) -> None:
-    words = welcome(Settings(host=ListenHost(host)), port=9000)
+    words = build_startup_message(Settings(host=ListenHost(host)), port=9000)
     assert words.startswith(f"GitHub Banners is ready: {address}\n")
     assert f"{address}/banners/preview?username=torvalds" in words
 
 
 def test_the_public_address_comes_first() -> None:
-    words = welcome(Settings(public_url=Url("https://banners.example")), port=9000)
+    words = build_startup_message(Settings(public_url=Url("https://banners.example")), port=9000)
     assert "9000" not in words
     assert "https://banners.example/banners/preview" in words
 
 
 def test_how_little_there_is_without_a_token() -> None:
-    assert "GITHUB_TOKENS" in welcome(Settings(), port=1)
-    assert "GITHUB_TOKENS" not in welcome(Settings(github_tokens=(Token("x"),)), port=1)
+    assert "GITHUB_TOKENS" in build_startup_message(Settings(), port=1)
+    assert "GITHUB_TOKENS" not in build_startup_message(
+        Settings(github_tokens=(Token("x"),)), port=1
+    )
 
 
 def test_invented_users_are_named() -> None:
-    words = welcome(Settings(), port=1, samples=[("mia", "maintains"), ("tom", "tries")])
+    words = build_startup_message(
+        Settings(), port=1, samples=[("mia", "maintains"), ("tom", "tries")]
+    )
     assert "username=mia&type=dark" in words
     assert "maintains" in words
     assert "tries" in words

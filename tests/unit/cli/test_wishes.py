@@ -2,9 +2,9 @@
 
 import pytest
 
-from github_banners.cli.wishes import advice, wishes_of
+from github_banners.cli.wishes import format_input_error, to_raw_options
 from github_banners.errors import InvalidInput, InvalidOption, InvalidType
-from github_banners.look import OPTIONS, allowed_values, parse_look
+from github_banners.look import OPTIONS, allowed_values, parse_options
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ from github_banners.look import OPTIONS, allowed_values, parse_look
     ],
 )
 def test_what_it_takes_and_what_was_meant(error: InvalidInput, sentence: str) -> None:
-    assert advice(error) == sentence
+    assert format_input_error(error) == sentence
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"title", "hide_langs"}))
 def test_no_wish_is_refused_without_saying_what_it_may_be(name: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_look({name: "\x1b[31m?"})
-    said = advice(caught.value)
+        parse_options({name: "\x1b[31m?"})
+    said = format_input_error(caught.value)
     assert "\x1b" not in said
     allowed = allowed_values(name)
     assert len(said) < 200
@@ -46,4 +46,4 @@ def test_no_wish_is_refused_without_saying_what_it_may_be(name: str) -> None:
 
 def test_what_may_be_repeated_becomes_one_list() -> None:
     given = {"hide": ["stars", "forks"], "hide_langs": [], "title": "", "type": None, "radius": "3"}
-    assert wishes_of(given) == {"hide": "stars,forks", "title": "", "radius": "3"}
+    assert to_raw_options(given) == {"hide": "stars,forks", "title": "", "radius": "3"}

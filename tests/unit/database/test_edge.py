@@ -7,10 +7,10 @@ import pytest
 from psycopg import errors
 
 from github_banners.database.connect import (
-    PASSING_ERRORS,
+    TRANSIENT_ERRORS,
     _wait_in_steps,
-    is_lost,
-    unavailable,
+    is_connection_loss,
+    mapping_driver_errors,
 )
 from github_banners.errors import DatabaseUnavailable
 
@@ -59,7 +59,7 @@ def test_the_list_of_foreign_errors_is_long() -> None:
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda one: one.__name__)
 def test_every_foreign_error_is_ours_or_loud(foreign: type[Exception]) -> None:
-    assert issubclass(foreign, PASSING_ERRORS + LOUD)
+    assert issubclass(foreign, TRANSIENT_ERRORS + LOUD)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_every_foreign_error_is_ours_or_loud(foreign: type[Exception]) -> None:
 )
 def test_what_passes_becomes_ours(foreign: type[Exception]) -> None:
     cause = foreign("the disk of /secret/path is full")
-    with pytest.raises(DatabaseUnavailable) as caught, unavailable():
+    with pytest.raises(DatabaseUnavailable) as caught, mapping_driver_errors():
         raise cause
     assert caught.value.__cause__ is cause
-    assert caught.value.sentence == "can't get preview"
+    assert caught.value.public_message == "can't get preview"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_passes_becomes_ours(foreign: type[Exception]) -> None:
     [errors.UndefinedFunction, errors.UniqueViolation, errors.NotNullViolation, errors.SyntaxError],
 )
 def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
-    with pytest.raises(foreign), unavailable():
+    with pytest.raises(foreign), mapping_driver_errors():
         raise foreign
 
 
@@ -116,7 +116,7 @@ def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
     ],
 )
 def test_a_server_that_answers_with_an_error_is_not_lost(cause: Exception, expected: bool) -> None:
-    assert is_lost(cause) is expected
+    assert is_connection_loss(cause) is expected
 
 
 async def test_wait_in_steps_pause_of_the_process_is_not_a_silent_server() -> None:

@@ -3,10 +3,10 @@ from datetime import date
 import pytest
 
 from github_banners.drawing.layouts.card import arrange
-from github_banners.look import Field, Look, NumberFormat
+from github_banners.look import BannerOptions, HideableField, NumberFormat
 
-LOOK = Look()
-LONG = Look(number_format=NumberFormat.LONG)
+LOOK = BannerOptions()
+LONG = BannerOptions(number_format=NumberFormat.LONG)
 AS_OF = date(2026, 11, 20)
 
 
@@ -43,7 +43,7 @@ def test_a_long_legend_has_two_rows_and_a_short_one_stands_between_them(snapshot
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 7, 60])
 def test_bar_and_legend_show_the_same_however_many_there_are(snapshot, number, count):
     many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
-    picture = arrange(many, Look(langs_count=count), None)
+    picture = arrange(many, BannerOptions(langs_count=count), None)
     assert len(picture.legend) == len(picture.bar) <= min(number, (count or 5) + 1)
     assert len(picture.ring) == min(number, min(count or 5, 5) + 1)
     assert all(24 <= item.dot_x <= 396 for item in picture.legend)
@@ -62,8 +62,8 @@ def test_a_language_with_an_endless_name_leaves_room_for_its_share(snapshot):
         (0, 150, LOOK, ""),
         (1, 150, LOOK, "1 forked"),
         (11_223, 99_999, LOOK, ""),
-        (57, 93, Look(hide=(Field.REPOSITORIES,)), ""),
-        (57, 93, Look(hide=(Field.STARS, Field.FORKS)), "57 forked"),
+        (57, 93, BannerOptions(hide=(HideableField.REPOSITORIES,)), ""),
+        (57, 93, BannerOptions(hide=(HideableField.STARS, HideableField.FORKS)), "57 forked"),
     ],
 )
 def test_forks_follow_the_total_where_they_have_room(snapshot, forked, original, look, words):
@@ -71,13 +71,15 @@ def test_forks_follow_the_total_where_they_have_room(snapshot, forked, original,
 
 
 def test_hidden_metrics_close_up(snapshot):
-    picture = arrange(snapshot(), Look(hide=(Field.FORKS, Field.LOGIN)), None)
+    picture = arrange(
+        snapshot(), BannerOptions(hide=(HideableField.FORKS, HideableField.LOGIN)), None
+    )
     assert [(one.icon, one.x) for one in picture.metrics.items] == [("s", 24), ("p", 140)]
     assert picture.byline is None
 
 
 def test_everything_can_be_hidden(snapshot):
-    picture = arrange(snapshot(), Look(hide=tuple(Field)), None)
+    picture = arrange(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
     assert not any([picture.metrics.items, picture.bar, picture.ring, picture.legend, picture.note])
     assert (picture.desc, picture.forked) == ("", "")
 

@@ -4,9 +4,9 @@ import pytest
 
 from github_banners.drawing.layouts.classic import arrange
 from github_banners.drawing.text import width
-from github_banners.look import Field, Look, NumberFormat
+from github_banners.look import BannerOptions, HideableField, NumberFormat
 
-LOOK = Look()
+LOOK = BannerOptions()
 
 
 def test_numbers_names_and_languages(snapshot):
@@ -41,14 +41,18 @@ def test_without_a_display_name_the_login_stands_alone(snapshot, name):
 
 
 def test_a_title_takes_the_place_of_the_name(snapshot):
-    picture = arrange(snapshot(), Look(title="My work"), None)
+    picture = arrange(snapshot(), BannerOptions(title="My work"), None)
     assert picture.name.text.text == "My work"
     assert picture.initial.text == "M"
     assert picture.title == "My work (@wycats)"
 
 
 def test_hidden_metrics_close_up(snapshot):
-    picture = arrange(snapshot(), Look(hide=(Field.FORKS, Field.LOGIN, Field.STARS)), None)
+    picture = arrange(
+        snapshot(),
+        BannerOptions(hide=(HideableField.FORKS, HideableField.LOGIN, HideableField.STARS)),
+        None,
+    )
     (only,) = picture.metrics.items
     assert (only.icon, only.x) == ("p", 408)
     assert [(one.icon, one.x) for one in picture.narrow.items] == [("p", 34)]
@@ -58,7 +62,7 @@ def test_hidden_metrics_close_up(snapshot):
 
 
 def test_everything_can_be_hidden(snapshot):
-    picture = arrange(snapshot(), Look(hide=tuple(Field)), None)
+    picture = arrange(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
     assert not picture.metrics.items
     assert not picture.split
     assert not picture.bar
@@ -68,7 +72,7 @@ def test_everything_can_be_hidden(snapshot):
 
 
 def test_without_repositories_there_is_no_split(snapshot):
-    picture = arrange(snapshot(), Look(hide=(Field.REPOSITORIES,)), None)
+    picture = arrange(snapshot(), BannerOptions(hide=(HideableField.REPOSITORIES,)), None)
     assert picture.split is None
     assert [metric.icon for metric in picture.metrics.items] == ["s", "f"]
 
@@ -79,12 +83,12 @@ def test_without_repositories_there_is_no_split(snapshot):
         (0, 0, (), "No public repositories yet"),
         (0, 23, (), "Only forks so far; languages count original repositories"),
         (3, 0, (), ""),
-        (0, 0, (Field.LANGUAGES,), ""),
+        (0, 0, (HideableField.LANGUAGES,), ""),
     ],
 )
 def test_the_note_says_why_there_are_no_languages(snapshot, original, forked, hide, note):
     empty = snapshot(original=original, forked=forked, languages={})
-    picture = arrange(empty, Look(hide=hide), None)
+    picture = arrange(empty, BannerOptions(hide=hide), None)
     assert (picture.note.text if picture.note else "") == note
     assert not picture.ring
     assert bool(picture.split) == bool(original + forked)
@@ -101,13 +105,13 @@ def test_bar_and_legend_show_the_same_however_many_there_are(snapshot):
 @pytest.mark.parametrize(("count", "shown"), [(1, 2), (3, 4), (6, 7), (10, 11)])
 def test_langs_count(snapshot, count, shown):
     many = snapshot(languages={chr(65 + at): 60 - at for at in range(20)})
-    picture = arrange(many, Look(langs_count=count), None)
+    picture = arrange(many, BannerOptions(langs_count=count), None)
     assert len(picture.legend) == len(picture.bar) == shown
     assert len(picture.ring) == min(shown, 6)
 
 
 def test_hidden_languages_are_not_counted(snapshot):
-    picture = arrange(snapshot(), Look(hide_langs=("css", "ruby")), None)
+    picture = arrange(snapshot(), BannerOptions(hide_langs=("css", "ruby")), None)
     assert [item.name for item in picture.legend] == ["JavaScript", "Rust", "C"]
     assert [item.percent for item in picture.legend] == ["77%", "15%", "8%"]
 
@@ -121,7 +125,7 @@ def test_old_numbers_carry_their_day_and_take_room_from_the_legend(snapshot):
 
 
 def test_long_numbers_shrink_together_and_give_way_to_short_ones(snapshot):
-    long = Look(number_format=NumberFormat.LONG)
+    long = BannerOptions(number_format=NumberFormat.LONG)
     some = arrange(snapshot(stars=123_456, forks=5), long, None).metrics
     assert [metric.value for metric in some.items] == ["123,456", "5", "150"]
     assert some.size == 21
@@ -132,7 +136,7 @@ def test_long_numbers_shrink_together_and_give_way_to_short_ones(snapshot):
 
 def test_the_narrow_form_drops_labels_before_numbers_and_size_before_digits(snapshot):
     assert arrange(snapshot(), LOOK, None).narrow.has_labels
-    long = Look(number_format=NumberFormat.LONG)
+    long = BannerOptions(number_format=NumberFormat.LONG)
     tight = arrange(snapshot(stars=1_234_567), long, None).narrow
     assert (tight.size, tight.has_labels) == (32, False)
     assert tight.items[0].value == "1,234,567"
@@ -147,7 +151,9 @@ def test_the_glow_follows_the_languages_only_where_it_is_told_to(snapshot):
 
 
 def test_after_a_long_total_the_split_starts_where_the_widest_font_ends(snapshot):
-    look = Look(number_format=NumberFormat.LONG, hide=(Field.STARS, Field.FORKS))
+    look = BannerOptions(
+        number_format=NumberFormat.LONG, hide=(HideableField.STARS, HideableField.FORKS)
+    )
     picture = arrange(snapshot(original=12, forked=345_678), look, None)
     (total,) = picture.metrics.items
     assert total.value == "345,690"

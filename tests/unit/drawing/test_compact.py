@@ -3,9 +3,9 @@ from datetime import date
 import pytest
 
 from github_banners.drawing.layouts.compact import arrange
-from github_banners.look import Field, Look, NumberFormat
+from github_banners.look import BannerOptions, HideableField, NumberFormat
 
-LOOK = Look()
+LOOK = BannerOptions()
 
 
 def test_numbers_and_login(snapshot):
@@ -29,8 +29,8 @@ def test_numbers_and_login(snapshot):
 @pytest.mark.parametrize(
     ("look", "name"),
     [
-        (Look(title="My work"), "My work"),
-        (Look(hide=(Field.LOGIN,)), "Yehuda Katz"),
+        (BannerOptions(title="My work"), "My work"),
+        (BannerOptions(hide=(HideableField.LOGIN,)), "Yehuda Katz"),
         (LOOK, "wycats"),
     ],
 )
@@ -39,11 +39,14 @@ def test_another_name_stands_in_the_logins_place_only_if_wished(snapshot, look, 
 
 
 def test_a_hidden_login_stays_where_there_is_no_other_name(snapshot):
-    assert arrange(snapshot(name=None), Look(hide=(Field.LOGIN,)), None).name.text == "wycats"
+    assert (
+        arrange(snapshot(name=None), BannerOptions(hide=(HideableField.LOGIN,)), None).name.text
+        == "wycats"
+    )
 
 
 def test_a_name_that_turns_direction_is_isolated(snapshot):
-    picture = arrange(snapshot(), Look(title="ليلى"), None)
+    picture = arrange(snapshot(), BannerOptions(title="ليلى"), None)
     assert picture.name.text == "\u2068ليلى\u2069"
 
 
@@ -54,12 +57,12 @@ def test_a_long_login_is_cut(snapshot):
 
 
 def test_hidden_metrics_close_up(snapshot):
-    picture = arrange(snapshot(), Look(hide=(Field.STARS,)), None)
+    picture = arrange(snapshot(), BannerOptions(hide=(HideableField.STARS,)), None)
     assert [(one.icon, one.x) for one in picture.metrics.items] == [("f", 198), ("p", 274)]
 
 
 def test_everything_can_be_hidden(snapshot):
-    picture = arrange(snapshot(), Look(hide=tuple(Field)), None)
+    picture = arrange(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
     assert not picture.metrics.items
     assert not picture.ring
     assert picture.desc == ""
@@ -69,7 +72,7 @@ def test_everything_can_be_hidden(snapshot):
 @pytest.mark.parametrize("number_format", NumberFormat)
 def test_every_number_has_room(snapshot, number, number_format):
     one = snapshot(stars=number, forks=number, original=number, forked=0)
-    metrics = arrange(one, Look(number_format=number_format), None).metrics
+    metrics = arrange(one, BannerOptions(number_format=number_format), None).metrics
     assert metrics.size >= 11
     assert len(metrics.items) == 3
 
@@ -86,5 +89,5 @@ def test_what_has_no_room_stands_in_the_description(snapshot):
 @pytest.mark.parametrize("number", [0, 1, 2, 7, 60])
 def test_the_ring_shows_five_and_other_at_most(snapshot, number, count):
     many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
-    ring = arrange(many, Look(langs_count=count), None).ring
+    ring = arrange(many, BannerOptions(langs_count=count), None).ring
     assert len(ring) == min(number, min(count or 5, 5) + 1)

@@ -11,17 +11,25 @@ from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain
 from github_banners.errors import InvalidOption, UnknownUser
-from github_banners.look import Field, Layout, Locale, Look, NumberFormat, Shape, Theme
+from github_banners.look import (
+    BannerOptions,
+    ChartType,
+    HideableField,
+    Layout,
+    Locale,
+    NumberFormat,
+    Theme,
+)
 from github_banners.model import Snapshot
 from tests.unit.drawing.conftest import MakeSnapshot
 
 # Bytes and bytes gzipped, with the longest names; a pair of palettes may need a little more.
 BUDGETS = {
-    (Layout.CLASSIC, Shape.BAR): (6_144, 2_048),
-    (Layout.CARD, Shape.BAR): (4_857, 1_824),
-    (Layout.COMPACT, Shape.BAR): (2_899, 1_332),
-    (Layout.LANGUAGES, Shape.BAR): (3_872, 1_343),
-    (Layout.LANGUAGES, Shape.DONUT): (3_218, 1_278),
+    (Layout.CLASSIC, ChartType.BAR): (6_144, 2_048),
+    (Layout.CARD, ChartType.BAR): (4_857, 1_824),
+    (Layout.COMPACT, ChartType.BAR): (2_899, 1_332),
+    (Layout.LANGUAGES, ChartType.BAR): (3_872, 1_343),
+    (Layout.LANGUAGES, ChartType.DONUT): (3_218, 1_278),
 }
 USUAL_NAMES = {
     Locale.JA: "佐藤 美咲",
@@ -64,12 +72,12 @@ LONG_NAMES = [
 ANYTHING = st.text(alphabet=st.characters(), max_size=80)
 NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
 LOOKS = st.builds(
-    Look,
+    BannerOptions,
     theme=st.sampled_from(Theme),
     locale=st.sampled_from(Locale),
     layout=st.sampled_from(Layout),
-    shape=st.sampled_from(Shape),
-    hide=st.sets(st.sampled_from(Field)).map(lambda fields: tuple(sorted(fields))),
+    shape=st.sampled_from(ChartType),
+    hide=st.sets(st.sampled_from(HideableField)).map(lambda fields: tuple(sorted(fields))),
     langs_count=st.none() | st.integers(min_value=1, max_value=10),
     title=st.none() | st.text(alphabet=st.characters(), max_size=64),
     number_format=st.sampled_from(NumberFormat),
@@ -124,12 +132,12 @@ def test_whatever_is_explained_is_xml(parse, name, value, host):
         assert len([one for one in root.iter() if one.tag.endswith("text")]) == 3
 
 
-@pytest.mark.parametrize("hide", [(), (Field.LANGUAGES,), tuple(Field)])
+@pytest.mark.parametrize("hide", [(), (HideableField.LANGUAGES,), tuple(HideableField)])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
 def test_every_banner_can_be_read_out(parse, snapshot, layout, shape, hide):
     for languages in ({}, {"Go": 3}):
         for hide_langs in ((), ("go",)):
-            look = Look(layout=layout, shape=shape, hide=hide, hide_langs=hide_langs)
+            look = BannerOptions(layout=layout, shape=shape, hide=hide, hide_langs=hide_langs)
             title, desc, *_ = parse(draw(snapshot(languages=languages), look))
             assert title.text
             assert desc.text
@@ -137,20 +145,20 @@ def test_every_banner_can_be_read_out(parse, snapshot, layout, shape, hide):
 
 def test_markup_is_text(parse, snapshot):
     evil = "</text><script>alert(1)</script>\"'&"
-    root = parse(draw(snapshot(name=evil, languages={evil: 1}), Look()))
+    root = parse(draw(snapshot(name=evil, languages={evil: 1}), BannerOptions()))
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
     assert any(text.startswith("</text><script>") for text in texts)
     assert not [element for element in root.iter() if "script" in element.tag]
 
 
 def test_equal_input_gives_equal_bytes(snapshot):
-    assert draw(snapshot(), Look()) == draw(snapshot(), Look())
+    assert draw(snapshot(), BannerOptions()) == draw(snapshot(), BannerOptions())
 
 
 @pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK, Theme.AUTO])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
 def test_small_enough(snapshot, layout, shape, theme):
-    look = Look(layout=layout, shape=shape, theme=theme)
+    look = BannerOptions(layout=layout, shape=shape, theme=theme)
     most = _most(layout, shape, theme)
     for name in LONG_NAMES:
         for seed in range(20):
@@ -165,14 +173,14 @@ def test_small_enough_in_every_locale(snapshot, layout, shape, locale):
     """With usual names; the longest of other scripts make classic up to a tenth larger."""
     for name in ("Mia Silverthorne", USUAL_NAMES.get(locale, "Nguyễn Thị Phương")):
         for theme in (Theme.DEFAULT, Theme("auto-nord")):
-            look = Look(layout=layout, shape=shape, theme=theme, locale=locale)
+            look = BannerOptions(layout=layout, shape=shape, theme=theme, locale=locale)
             svg = draw(snapshot(login="mia-maintains", name=name), look, as_of=date(2026, 11, 28))
             most_bytes, most_gzip_bytes = _most(layout, shape, theme)
             assert len(svg) <= most_bytes
             assert len(gzip.compress(svg, 9)) <= most_gzip_bytes
 
 
-def _most(layout: Layout, shape: Shape, theme: Theme) -> tuple[int, int]:
+def _most(layout: Layout, shape: ChartType, theme: Theme) -> tuple[int, int]:
     size_bytes, gzip_bytes = BUDGETS[layout, shape]
     if len(theme.palettes) == 1 or layout is Layout.CLASSIC:
         return size_bytes, gzip_bytes
@@ -198,24 +206,24 @@ def test_even_marks_without_end_and_a_wide_choice_of_languages_stay_small(snapsh
     marks = "".join(chr(dice.randint(0x300, 0x36F)) for _ in range(900))
     name = "".join("aeiou"[at % 5] + marks[at : at + 9] for at in range(0, 900, 9))
     languages = {chr(65 + at) * 2: 60 - at for at in range(26)}
-    look = Look(layout=layout, shape=shape, theme=Theme.AUTO, langs_count=10)
+    look = BannerOptions(layout=layout, shape=shape, theme=Theme.AUTO, langs_count=10)
     assert len(draw(snapshot(name=name, languages=languages), look)) <= 6_144
 
 
 def test_plain_css_that_every_renderer_knows(snapshot):
-    svg = draw(snapshot(), Look(theme=Theme.AUTO)).decode()
+    svg = draw(snapshot(), BannerOptions(theme=Theme.AUTO)).decode()
     assert "var(" not in svg
     assert "direction=" not in svg
     assert '<g id="n" display="none">' in svg
 
 
 @pytest.mark.parametrize("languages", [None, {}], ids=["with languages", "without languages"])
-@pytest.mark.parametrize("hide", [(), tuple(Field)], ids=["nothing hidden", "all hidden"])
+@pytest.mark.parametrize("hide", [(), tuple(HideableField)], ids=["nothing hidden", "all hidden"])
 @pytest.mark.parametrize("form", BUDGETS, ids=LAYOUT_IDS)
 def test_only_used_classes_have_rules(parse, snapshot, form, languages, hide):
     layout, shape = form
     one = snapshot(languages=languages, original=0 if languages == {} else 93)
-    root = parse(draw(one, Look(layout=layout, shape=shape, theme=Theme.AUTO, hide=hide)))
+    root = parse(draw(one, BannerOptions(layout=layout, shape=shape, theme=Theme.AUTO, hide=hide)))
     used = {name for element in root.iter() for name in (element.get("class") or "").split()}
     ruled = set(re.findall(r"\.([a-z])\{[^}]*(?:fill|stroke):#", _style(root)))
     assert ruled - used <= {"m"} if hide else ruled <= used
@@ -223,21 +231,23 @@ def test_only_used_classes_have_rules(parse, snapshot, form, languages, hide):
 
 
 def test_auto_repeats_colours_for_the_dark(parse, snapshot):
-    style = _style(parse(draw(snapshot(), Look(theme=Theme.AUTO))))
+    style = _style(parse(draw(snapshot(), BannerOptions(theme=Theme.AUTO))))
     light, _, dark = style.partition("@media(prefers-color-scheme:dark)")
     assert "#ffffff" in light
     assert "#0d1117" in dark
-    assert "prefers-color-scheme" not in _style(parse(draw(snapshot(), Look(theme=Theme.DARK))))
+    assert "prefers-color-scheme" not in _style(
+        parse(draw(snapshot(), BannerOptions(theme=Theme.DARK)))
+    )
 
 
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
 def test_motion_can_be_left_out_and_asks_the_reader(parse, snapshot, layout, shape):
-    moving = _style(parse(draw(snapshot(), Look(layout=layout, shape=shape))))
+    moving = _style(parse(draw(snapshot(), BannerOptions(layout=layout, shape=shape))))
     assert moving.index("prefers-reduced-motion:no-preference") < moving.index("animation:")
     used, known = (set(re.findall(it, moving)) for it in ("animation:([a-z])", "keyframes ([a-z])"))
     assert used == known
     assert "to{" not in moving
-    still = draw(snapshot(), Look(layout=layout, shape=shape, animate=False)).decode()
+    still = draw(snapshot(), BannerOptions(layout=layout, shape=shape, animate=False)).decode()
     assert not re.search("animation|keyframes|reduced-motion", still)
     plain = re.sub(r"@keyframes.*\}", "", moving)
     assert plain == _style(parse(still.encode()))
@@ -245,7 +255,9 @@ def test_motion_can_be_left_out_and_asks_the_reader(parse, snapshot, layout, sha
 
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
 def test_every_layout_is_read_out(parse, snapshot, layout, shape):
-    root = parse(draw(snapshot(), Look(layout=layout, shape=shape), as_of=date(2026, 11, 20)))
+    root = parse(
+        draw(snapshot(), BannerOptions(layout=layout, shape=shape), as_of=date(2026, 11, 20))
+    )
     assert root.get("role") == "img"
     title, desc, *_ = root
     assert (title.tag.partition("}")[2], desc.tag.partition("}")[2]) == ("title", "desc")
@@ -256,24 +268,24 @@ def test_every_layout_is_read_out(parse, snapshot, layout, shape):
 @pytest.mark.parametrize(("layout", "radius"), [("card", "12"), ("compact", "10")])
 def test_the_usual_radius_is_the_layouts(parse, snapshot, layout, radius):
     for wished, drawn in ((None, radius), (0, "0"), (20, "20")):
-        root = parse(draw(snapshot(), Look(layout=Layout(layout), radius=wished)))
+        root = parse(draw(snapshot(), BannerOptions(layout=Layout(layout), radius=wished)))
         assert next(one.get("rx") for one in root.iter() if one.get("class") == "c") == drawn
 
 
 def test_border_and_radius(parse, snapshot):
-    def ground(look: Look) -> dict[str, str]:
+    def ground(look: BannerOptions) -> dict[str, str]:
         root: Element = parse(draw(snapshot(), look))
         return next(one.attrib for one in root.iter() if "rx" in one.attrib)
 
-    assert ground(Look())["rx"] == "12"
-    assert ground(Look(radius=0))["rx"] == "0"
-    bare = ground(Look(border=False))
+    assert ground(BannerOptions())["rx"] == "12"
+    assert ground(BannerOptions(radius=0))["rx"] == "0"
+    bare = ground(BannerOptions(border=False))
     assert (bare["x"], bare["width"], bare["height"]) == ("0", "846", "192")
-    assert "stroke:#d1d9e0" not in draw(snapshot(), Look(border=False)).decode()
+    assert "stroke:#d1d9e0" not in draw(snapshot(), BannerOptions(border=False)).decode()
 
 
 def test_own_colours_are_drawn(parse, snapshot):
-    look = Look(bg_color="10203040", title_color="aabbcc", accent_color="ddeeff")
+    look = BannerOptions(bg_color="10203040", title_color="aabbcc", accent_color="ddeeff")
     style = _style(parse(draw(snapshot(), look)))
     assert ".c{fill:#10203040;" in style
     assert ".t{fill:#aabbcc}" in style
@@ -281,18 +293,22 @@ def test_own_colours_are_drawn(parse, snapshot):
 
 
 def test_names_from_right_to_left_are_isolated(snapshot):
-    svg = draw(snapshot(name="ليلى حدّاد"), Look()).decode()
+    svg = draw(snapshot(name="ليلى حدّاد"), BannerOptions()).decode()
     assert ">\u2068ليلى حدّاد\u2069</text>" in svg
     assert "<title>\u2068ليلى حدّاد\u2069 (@wycats)</title>" in svg
 
 
-MIRRORED = [Look(locale=Locale.HE), Look(title="ليلى"), Look(locale=Locale.AR, border=False)]
+MIRRORED = [
+    BannerOptions(locale=Locale.HE),
+    BannerOptions(title="ليلى"),
+    BannerOptions(locale=Locale.AR, border=False),
+]
 
 
 @pytest.mark.parametrize("look", MIRRORED, ids=["by locale", "by name", "both"])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
 def test_what_is_read_from_right_to_left_is_mirrored(parse, snapshot, layout, shape, look):
-    if shape is Shape.DONUT and look.locale is Locale.EN:
+    if shape is ChartType.DONUT and look.locale is Locale.EN:
         return  # shows no name
     form = replace(look, layout=layout, shape=shape)
     svg = draw(snapshot(), form, as_of=date(2026, 11, 20))
@@ -302,7 +318,9 @@ def test_what_is_read_from_right_to_left_is_mirrored(parse, snapshot, layout, sh
     assert [one.get("cx") for one in root.iter() if "gradientUnits" in one.attrib] == [f"{width:g}"]
     rings = [one for one in root.iter() if "rotate" in one.get("transform", "")]
     assert all(one.get("transform", "").endswith("rotate(-90)scale(1 -1)") for one in rings)
-    plain = parse(draw(snapshot(), Look(layout=layout, shape=shape), as_of=date(2026, 11, 20)))
+    plain = parse(
+        draw(snapshot(), BannerOptions(layout=layout, shape=shape), as_of=date(2026, 11, 20))
+    )
     (turned, straight) = (_named_position(one) for one in (root, plain))
     assert turned == pytest.approx(width - straight)
     assert "direction=" not in svg.decode()
@@ -317,7 +335,7 @@ def _named_position(root: Element) -> float:
 @pytest.mark.parametrize("locale", [Locale.EN, Locale.JA, Locale.AR, Locale.FA])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
 def test_no_mark_of_a_template_is_printed_and_every_isolate_ends(snapshot, layout, shape, locale):
-    look = Look(layout=layout, shape=shape, locale=locale)
+    look = BannerOptions(layout=layout, shape=shape, locale=locale)
     svg = draw(snapshot(), look, as_of=date(2026, 11, 20)).decode()
     assert not re.search(r"@[-\[<>]", svg)
     assert len(re.findall("[\u2066-\u2068]", svg)) == svg.count("\u2069")
@@ -325,7 +343,7 @@ def test_no_mark_of_a_template_is_printed_and_every_isolate_ends(snapshot, layou
 
 
 def test_guessed_widths_are_forced_into_their_room(parse, snapshot):
-    root = parse(draw(snapshot(name="श्रीमान राजेन्द्र प्रसाद श्रीवास्तव चतुर्वेदी"), Look()))
+    root = parse(draw(snapshot(name="श्रीमान राजेन्द्र प्रसाद श्रीवास्तव चतुर्वेदी"), BannerOptions()))
     name = next(one for one in root.iter() if one.get("id") == "h")
     assert 0 < float(name.get("textLength") or 0) <= 276
     assert name.get("lengthAdjust") == "spacingAndGlyphs"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from github_banners.drawing.colours import _linear, _oklab_of, contrast
 from github_banners.drawing.languages import Ranking, Share, percentages, ranked
 from github_banners.drawing.themes import scheme
-from github_banners.look import Look, Theme, allowed_values
+from github_banners.look import BannerOptions, Theme, allowed_values
 
-LIGHT = scheme(Look())
+LIGHT = scheme(BannerOptions())
 KNOWN = json.loads((files("github_banners.drawing") / "language_colours.json").read_text())
 SAFE = ["safe-light", "safe-dark", "auto-safe-dark"]
 
@@ -49,23 +49,23 @@ def apart(one: str, other: str, eyes: str) -> float:
     return round(math.dist(seen(one, eyes), seen(other, eyes)), 2)
 
 
-def ranking(counts: dict[str, int], look: Look | None = None) -> Ranking:
-    return ranked(counts, scheme=scheme(look or Look()), other="Other")
+def ranking(counts: dict[str, int], look: BannerOptions | None = None) -> Ranking:
+    return ranked(counts, scheme=scheme(look or BannerOptions()), other="Other")
 
 
 def of(theme: str, name: str) -> Share:
-    (share,) = ranking({name: 1}, Look(theme=Theme(theme))).top(5)
+    (share,) = ranking({name: 1}, BannerOptions(theme=Theme(theme))).top(5)
     return share
 
 
 def colours_by_rank(theme: str, *, languages: int, keep: int) -> list[str]:
     counts = {f"L{at:02}": 1 for at in range(languages)}
-    return [share.colour for share in ranking(counts, Look(theme=Theme(theme))).top(keep)]
+    return [share.colour for share in ranking(counts, BannerOptions(theme=Theme(theme))).top(keep)]
 
 
 @pytest.mark.parametrize("theme", Theme)
 def test_every_ground_shows_every_language(theme):
-    colours = scheme(Look(theme=theme))
+    colours = scheme(BannerOptions(theme=theme))
     least = 3 if "contrast-" in theme or "safe-" in theme else 1.8
     assert colours.least_contrast == least
     found = {of(theme, name).colour for name in KNOWN}
@@ -101,7 +101,7 @@ def test_what_is_shown_unless_wished_otherwise_ends_in_an_other_apart(theme, eye
 
 @pytest.mark.parametrize("theme", SAFE)
 def test_an_own_ground_moves_the_ladder(theme):
-    look = Look(theme=Theme(theme), bg_color="3d2a6d")
+    look = BannerOptions(theme=Theme(theme), bg_color="3d2a6d")
     found = ranking({f"L{at}": 1 for at in range(5)}, look).top(5)
     assert len(found) == 5
     assert all(contrast(share.colour, "3d2a6d") >= 3 for share in found)

@@ -4,9 +4,9 @@ from itertools import pairwise
 import pytest
 
 from github_banners.drawing.layouts.languages import arrange
-from github_banners.look import Field, Look, Shape
+from github_banners.look import BannerOptions, ChartType, HideableField
 
-BAR, DONUT = Look(), Look(shape=Shape.DONUT)
+BAR, DONUT = BannerOptions(), BannerOptions(shape=ChartType.DONUT)
 AS_OF = date(2026, 11, 20)
 
 
@@ -74,18 +74,18 @@ def test_the_donuts_rows_stand_in_one_column(snapshot):
     assert (rows.end, rows.size) == (178, 14)
 
 
-@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("shape", ChartType)
 @pytest.mark.parametrize("count", [None, *range(1, 11)])
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 8, 11, 60])
 def test_every_row_has_room_however_many_there_are(snapshot, number, count, shape):
     many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
-    picture = arrange(many, Look(shape=shape, langs_count=count), AS_OF)
+    picture = arrange(many, BannerOptions(shape=shape, langs_count=count), AS_OF)
     items = picture.rows.items if picture.rows else ()
-    keep = count or (7 if shape is Shape.BAR else 5)
+    keep = count or (7 if shape is ChartType.BAR else 5)
     assert len(items) == len(picture.bar) + len(picture.ring) == min(number, keep + 1)
     for column in {row.x for row in items}:
         ys = [row.y for row in items if row.x == column]
-        assert min(ys) >= (92 if shape is Shape.BAR else 35)
+        assert min(ys) >= (92 if shape is ChartType.BAR else 35)
         assert max(ys) <= 204
         assert all(after - before >= 16 for before, after in pairwise(ys))
 
@@ -102,16 +102,16 @@ def test_names_give_way_to_shares(snapshot):
 
 
 def test_hidden_languages_are_not_counted(snapshot):
-    look = Look(shape=Shape.DONUT, hide_langs=("css", "ruby"))
+    look = BannerOptions(shape=ChartType.DONUT, hide_langs=("css", "ruby"))
     picture = arrange(snapshot(), look, None)
     assert picture.centre
     assert picture.centre.count == "3"
     assert "Ruby" not in picture.desc
 
 
-@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("shape", ChartType)
 def test_without_languages_the_figure_stays_empty(snapshot, shape):
-    picture = arrange(snapshot(), Look(shape=shape, hide=(Field.LANGUAGES,)), None)
+    picture = arrange(snapshot(), BannerOptions(shape=shape, hide=(HideableField.LANGUAGES,)), None)
     assert not any([picture.bar, picture.ring, picture.rows, picture.note, picture.centre])
     assert picture.desc == ""
 
@@ -134,7 +134,7 @@ def test_the_note_says_why_there_are_no_languages(snapshot, look, forked, lines)
 
 
 def test_a_title_takes_the_place_of_the_word(snapshot):
-    picture = arrange(snapshot(), Look(title="What I write"), None)
+    picture = arrange(snapshot(), BannerOptions(title="What I write"), None)
     assert picture.heading
     assert picture.heading.text.text == "What I write"
     assert picture.title == "What I write (@wycats): Languages"
@@ -150,7 +150,7 @@ def test_old_numbers_carry_their_day(snapshot):
 
 
 def test_beside_a_long_title_the_day_is_what_stays(snapshot):
-    picture = arrange(snapshot(), Look(title="W" * 64), AS_OF)
+    picture = arrange(snapshot(), BannerOptions(title="W" * 64), AS_OF)
     assert picture.heading
     assert picture.heading.caption == "as of 20 Nov"
     assert picture.heading.text.text.endswith("…")

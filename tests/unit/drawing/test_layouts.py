@@ -13,8 +13,8 @@ from github_banners.drawing.frame import Frame, Ground, frame
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.themes import scheme
-from github_banners.errors import Busy
-from github_banners.look import Layout, Look, Shape
+from github_banners.errors import Overloaded
+from github_banners.look import BannerOptions, ChartType, Layout
 from github_banners.model import Snapshot
 
 ROOM = Path(github_banners.drawing.__file__).parent
@@ -31,7 +31,7 @@ class Bare(msgspec.Struct, frozen=True):
     desc: str
 
 
-def _arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Bare:
+def _arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Bare:
     return Bare(frame(Ground(300, 200, radius=3), look, scheme(look)), snapshot.owner.login, "")
 
 
@@ -44,10 +44,10 @@ def test_every_layout_has_its_file():
 
 def test_a_new_layout_is_drawn_and_explained_as_soon_as_it_is_listed(monkeypatch, parse, snapshot):
     new = Arrangement(
-        Ground(300, 200, radius=3), "frame.svg", _arrange, keeps=dict.fromkeys(Shape, 5)
+        Ground(300, 200, radius=3), "frame.svg", _arrange, keeps=dict.fromkeys(ChartType, 5)
     )
     monkeypatch.setitem(LAYOUTS, Layout.CLASSIC, new)
-    for picture in (draw(snapshot(), Look()), explain(Busy())):
+    for picture in (draw(snapshot(), BannerOptions()), explain(Overloaded())):
         root = parse(picture)
         assert (root.get("width"), root.get("height")) == ("300", "200")
         assert next(one.get("rx") for one in root.iter() if one.get("class") == "c") == "3"

@@ -4,7 +4,7 @@ from github_banners.drawing.languages import Share, ranked
 from github_banners.drawing.legend import Legend, flow, longest
 from github_banners.drawing.text import width
 from github_banners.drawing.themes import scheme
-from github_banners.look import Look
+from github_banners.look import BannerOptions
 
 SHARES = [Share("Ruby", "701516", 3, 0.75), Share("Go", "00add8", 1, 0.25)]
 
@@ -24,7 +24,9 @@ def test_items_wrap_by_their_full_width_until_the_rows_are_used_up():
 
 
 def test_fewer_are_shown_until_they_have_room():
-    ranking = ranked({f"L{at}": 1 for at in range(6)}, scheme=scheme(Look()), other="Other")
+    ranking = ranked(
+        {f"L{at}": 1 for at in range(6)}, scheme=scheme(BannerOptions()), other="Other"
+    )
     tried: list[int] = []
 
     def lay(shown: Sequence[Share]) -> None:
@@ -32,7 +34,7 @@ def test_fewer_are_shown_until_they_have_room():
 
     assert longest(ranking, 6, lay) == Legend((), ())
     assert tried == [6, 5, 4, 3, 2, 1]
-    lone = ranked({"C": 1}, scheme=scheme(Look()), other="Other")
+    lone = ranked({"C": 1}, scheme=scheme(BannerOptions()), other="Other")
     assert longest(lone, 6, lay) == Legend((), ())
 
 

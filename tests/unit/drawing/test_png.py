@@ -11,8 +11,8 @@ from github_banners.drawing import draw, explain, png
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.png import SCALE, STAND_IN, is_covered, spell, to_png
 from github_banners.drawing.text import width
-from github_banners.errors import Undrawable, UnknownUser
-from github_banners.look import Field, Layout, Look, Theme
+from github_banners.errors import RenderingFailed, UnknownUser
+from github_banners.look import BannerOptions, HideableField, Layout, Theme
 from tests.unit.drawing.truetype import Font
 
 FILES = {weight: Path(file) for weight, file in zip((400, 600), png._FILES, strict=True)}
@@ -36,7 +36,7 @@ def size_of(picture: bytes) -> tuple[int, int]:
 @pytest.mark.parametrize("layout", Layout)
 def test_a_banner_is_twice_as_large(snapshot, layout):
     ground = LAYOUTS[layout].ground
-    look = Look(layout=layout)
+    look = BannerOptions(layout=layout)
     picture = to_png(draw(snapshot(), look))
     for one in (picture, to_png(explain(UnknownUser("x"), look=look))):
         assert size_of(one) == (SCALE * ground.width, SCALE * ground.height)
@@ -45,7 +45,7 @@ def test_a_banner_is_twice_as_large(snapshot, layout):
 
 @pytest.mark.parametrize("layout", Layout)
 def test_motion_leaves_no_trace(snapshot, layout):
-    moving, still = (Look(layout=layout, animate=animate) for animate in (True, False))
+    moving, still = (BannerOptions(layout=layout, animate=animate) for animate in (True, False))
     assert to_png(draw(snapshot(), moving)) == to_png(draw(snapshot(), still))
 
 
@@ -53,7 +53,9 @@ def test_motion_leaves_no_trace(snapshot, layout):
 def test_of_two_grounds_the_light_one_is_drawn(snapshot, layout):
     """Without media queries, as if there were no dark one; what differs is no text and no ground."""
     bare = snapshot(languages={})
-    pictures = [to_png(draw(bare, Look(layout=layout, theme=theme))) for theme in _LIGHT_AND_DARK]
+    pictures = [
+        to_png(draw(bare, BannerOptions(layout=layout, theme=theme))) for theme in _LIGHT_AND_DARK
+    ]
     light, both, dark = pictures
     assert light == both != dark
 
@@ -64,23 +66,23 @@ _LIGHT_AND_DARK = (Theme.DEFAULT, Theme.AUTO, Theme.DARK)
 @pytest.mark.parametrize("theme", Theme)
 def test_no_colour_hides_in_a_variable(snapshot, theme):
     """A variable would be black here: https://github.com/linebender/resvg has none."""
-    assert b"var(" not in draw(snapshot(), Look(theme=theme))
+    assert b"var(" not in draw(snapshot(), BannerOptions(theme=theme))
 
 
 @pytest.mark.parametrize("theme", Theme)
 def test_every_theme_has_its_own_picture(snapshot, theme):
-    look = Look(theme=theme, layout=Layout.COMPACT)
+    look = BannerOptions(theme=theme, layout=Layout.COMPACT)
     assert size_of(to_png(draw(snapshot(), look)))[0] > 0
 
 
 def test_text_is_drawn(snapshot):
     """Without a font of the right name text would vanish without a word."""
     named, nameless = (snapshot(name=name) for name in ("Yehuda Katz", "Yehuda Kat"))
-    assert to_png(draw(named, Look())) != to_png(draw(nameless, Look()))
+    assert to_png(draw(named, BannerOptions())) != to_png(draw(nameless, BannerOptions()))
 
 
 def test_both_weights_are_there(snapshot):
-    svg = draw(snapshot(), Look())
+    svg = draw(snapshot(), BannerOptions())
     assert to_png(svg) != to_png(svg.replace(b"font-weight:600", b"font-weight:400"))
 
 
@@ -114,7 +116,7 @@ def test_a_box_stands_in_the_picture(snapshot):
     names = ("佐藤", STAND_IN * 2, "東京", "佐", "&佐")
     first, boxes, other, shorter, escaped = (
         # The initial and the ring's colours are the same.
-        to_png(draw(snapshot(name=name), Look(title=f"x{name}")))
+        to_png(draw(snapshot(name=name), BannerOptions(title=f"x{name}")))
         for name in names
     )
     assert first == boxes == other
@@ -122,14 +124,14 @@ def test_a_box_stands_in_the_picture(snapshot):
 
 
 def test_what_is_markup_in_a_text_stays_text(snapshot):
-    svg = draw(snapshot(), Look(title="<b>&amp;'\" 佐 </text>"))
+    svg = draw(snapshot(), BannerOptions(title="<b>&amp;'\" 佐 </text>"))
     covered = png._covered(svg.decode())
     assert "&lt;b&gt;&amp;amp;&#x27;&quot; □ &lt;/text&gt;" in covered
     to_png(svg)
 
 
 def test_a_length_is_forced_on_no_font_that_is_known(snapshot):
-    svg = draw(snapshot(name="สมชาย ศรีสุวรรณ ณ อยุธยา เกียรติศักดิ์ประเสริฐ"), Look()).decode()
+    svg = draw(snapshot(name="สมชาย ศรีสุวรรณ ณ อยุธยา เกียรติศักดิ์ประเสริฐ"), BannerOptions()).decode()
     assert "textLength" in svg
     assert "textLength" not in png._covered(svg)
 
@@ -137,8 +139,8 @@ def test_a_length_is_forced_on_no_font_that_is_known(snapshot):
 def test_everything_at_once_can_be_drawn(snapshot):
     many = snapshot(languages={f"язык 語 {at}": 60 - at for at in range(60)}, name="W" * 64)
     for layout in Layout:
-        for hide in ((), tuple(Field)):
-            look = Look(layout=layout, hide=hide, langs_count=10)
+        for hide in ((), tuple(HideableField)):
+            look = BannerOptions(layout=layout, hide=hide, langs_count=10)
             to_png(draw(many, look, as_of=date(2026, 11, 28)))
 
 
@@ -161,7 +163,7 @@ def test_everything_at_once_can_be_drawn(snapshot):
     ],
 )
 def test_what_is_none_of_ours_is_refused(svg):
-    with pytest.raises(Undrawable):
+    with pytest.raises(RenderingFailed):
         to_png(svg)
 
 

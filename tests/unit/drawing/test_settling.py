@@ -8,16 +8,23 @@ from msgspec.structs import replace
 from github_banners.drawing import draw, settle
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import COLOURS, PALETTES
-from github_banners.look import Layout, Look, Shape, Theme, canonical, parse_look
+from github_banners.look import (
+    BannerOptions,
+    ChartType,
+    Layout,
+    Theme,
+    parse_options,
+    to_canonical_json,
+)
 
 MANY = {f"Language {at}": 30 - at for at in range(20)}
 
 
-def spelled_out(layout: Layout, shape: Shape, theme: Theme) -> Look:
+def spelled_out(layout: Layout, shape: ChartType, theme: Theme) -> BannerOptions:
     """Wish for all that is so anyway."""
     arrangement, palette = LAYOUTS[layout], PALETTES[theme.palettes[0]]
     colours = {option: getattr(palette, colour) for option, colour in COLOURS.items()}
-    return Look(
+    return BannerOptions(
         theme=theme,
         layout=layout,
         shape=shape,
@@ -27,11 +34,11 @@ def spelled_out(layout: Layout, shape: Shape, theme: Theme) -> Look:
     )
 
 
-@pytest.mark.parametrize("shape", Shape)
+@pytest.mark.parametrize("shape", ChartType)
 @pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK, Theme("nord"), Theme("safe-dark")])
 def test_what_is_so_anyway_is_no_other_look_and_no_other_picture(snapshot, layout, shape, theme):
-    plain = Look(theme=theme, layout=layout, shape=shape)
+    plain = BannerOptions(theme=theme, layout=layout, shape=shape)
     spelled = spelled_out(layout, shape, theme)
     assert settle(spelled) == plain
     one = snapshot(languages=MANY)
@@ -40,25 +47,25 @@ def test_what_is_so_anyway_is_no_other_look_and_no_other_picture(snapshot, layou
 
 
 def test_of_a_pair_only_what_both_have_is_dropped():
-    pair = Look(theme=Theme.AUTO, bg_color="ffffff", radius=12)
-    assert settle(pair) == Look(theme=Theme.AUTO, bg_color="ffffff")
+    pair = BannerOptions(theme=Theme.AUTO, bg_color="ffffff", radius=12)
+    assert settle(pair) == BannerOptions(theme=Theme.AUTO, bg_color="ffffff")
 
 
 def test_everything_else_is_kept():
-    look = parse_look({"radius": "11", "langs_count": "5", "bg_color": "fffffe", "title": "T"})
+    look = parse_options({"radius": "11", "langs_count": "5", "bg_color": "fffffe", "title": "T"})
     assert settle(look) is look
 
 
 @given(
     layout=st.sampled_from(Layout),
-    shape=st.sampled_from(Shape),
+    shape=st.sampled_from(ChartType),
     theme=st.sampled_from(Theme),
     chosen=st.sets(st.sampled_from(["radius", "langs_count", *COLOURS])),
 )
 def test_any_part_of_it_comes_to_the_same(layout, shape, theme, chosen):
-    plain = Look(theme=theme, layout=layout, shape=shape)
+    plain = BannerOptions(theme=theme, layout=layout, shape=shape)
     spelled = spelled_out(layout, shape, theme)
     wish = replace(plain, **{name: getattr(spelled, name) for name in chosen})
     settled = settle(wish)
     assert settle(settled) == settled
-    assert len(theme.palettes) > 1 or canonical(settled) == canonical(plain)
+    assert len(theme.palettes) > 1 or to_canonical_json(settled) == to_canonical_json(plain)

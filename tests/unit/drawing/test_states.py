@@ -8,18 +8,26 @@ from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.states import explanation
 from github_banners.errors import (
     BannersError,
-    Busy,
     DatabaseUnavailable,
+    ExplanationKind,
+    FirstFetchPending,
     GitHubUnavailable,
     InvalidOption,
     InvalidType,
-    State,
-    StillCounting,
+    Overloaded,
     TooManyRequests,
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import OPTIONS, Layout, Locale, Look, Theme, allowed_values, parse_look
+from github_banners.look import (
+    OPTIONS,
+    BannerOptions,
+    Layout,
+    Locale,
+    Theme,
+    allowed_values,
+    parse_options,
+)
 
 TYPES = ("default", "dark", "dracula")
 
@@ -27,11 +35,11 @@ TYPES = ("default", "dark", "dracula")
 class _OddError(BannersError):
     """An error that says it is about an option and does not say which."""
 
-    state = State.INVALID_OPTION
+    explanation_kind = ExplanationKind.INVALID_OPTION
 
 
 def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
-    words = explanation(error, Look(), host=host, ground=Ground(846, 192))
+    words = explanation(error, BannerOptions(), host=host, ground=Ground(846, 192))
     return [line.text.text for line in words.setting.lines]
 
 
@@ -69,13 +77,13 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "Make it at banners.example",
         ),
         (
-            StillCounting("wycats"),
+            FirstFetchPending("wycats"),
             "Counting wycats’s repositories",
             "The first look takes a moment.",
             "Ready on the next visit",
         ),
         (
-            Busy(),
+            Overloaded(),
             "Busy, back in a moment",
             "Many pictures are being drawn.",
             "Next try within a minute",
@@ -93,7 +101,7 @@ def test_every_state_has_its_words(error, headline, what, advice):
 
 
 def test_every_state_can_be_drawn(parse):
-    for state in State:
+    for state in ExplanationKind:
         error = type("E", (BannersError,), {"state": state})()
         assert parse(explain(error)).tag.endswith("svg")
 
@@ -162,20 +170,20 @@ def test_waiting_is_said_in_round_words(seconds, words):
 
 
 def test_a_long_name_is_cut_and_the_sentence_is_not():
-    headline = _lines(StillCounting("m" * 60))[0]
+    headline = _lines(FirstFetchPending("m" * 60))[0]
     assert headline.startswith("Counting mmm")
     assert headline.endswith("m…’s repositories")
 
 
 def test_the_description_is_the_public_sentence(parse):
-    root = parse(explain(UnknownUser("<b>\x00\u202e"), look=Look(theme=Theme.AUTO)))
+    root = parse(explain(UnknownUser("<b>\x00\u202e"), look=BannerOptions(theme=Theme.AUTO)))
     texts = [element.text for element in root.iter() if element.tag.endswith(("title", "desc"))]
     assert texts == ["No GitHub user “<b>”", "user doesn't exist"]
 
 
 @pytest.mark.parametrize("layout", Layout)
 def test_the_explanation_is_as_large_as_the_banner(parse, layout):
-    root = parse(explain(Busy(), look=Look(layout=layout)))
+    root = parse(explain(Overloaded(), look=BannerOptions(layout=layout)))
     ground = LAYOUTS[layout].ground
     assert (root.get("width"), root.get("height")) == (str(ground.width), str(ground.height))
     assert root.get("role") == "img"
@@ -183,7 +191,8 @@ def test_the_explanation_is_as_large_as_the_banner(parse, layout):
 
 def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
     wide, card = (
-        explanation(Busy(), Look(), host="", ground=Ground(width, 220)) for width in (846, 420)
+        explanation(Overloaded(), BannerOptions(), host="", ground=Ground(width, 220))
+        for width in (846, 420)
     )
     assert wide.setting.narrow
     assert not card.setting.narrow
@@ -193,12 +202,12 @@ def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
 
 def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
     (line,) = explanation(
-        UnknownUser("m" * 60), Look(), host="", ground=Ground(420, 44)
+        UnknownUser("m" * 60), BannerOptions(), host="", ground=Ground(420, 44)
     ).setting.lines
     assert line.y == 27
     assert line.text.text.startswith("No GitHub user “mmm")
     assert line.text.text.endswith("…”")
-    root = parse(explain(Busy(), look=Look(layout=Layout.COMPACT)))
+    root = parse(explain(Overloaded(), look=BannerOptions(layout=Layout.COMPACT)))
     texts = [element for element in root.iter() if element.tag.endswith("text")]
     assert [text.text for text in texts] == ["Busy, back in a moment"]
     assert texts[0].get("x") == "46"
@@ -221,8 +230,8 @@ EVERY = [
     InvalidOption("username", "a b"),
     InvalidOption("username", ""),
     UnknownBanner("x"),
-    StillCounting("sindresorhus"),
-    Busy(),
+    FirstFetchPending("sindresorhus"),
+    Overloaded(),
     DatabaseUnavailable(),
     _OddError(),
 ]
@@ -231,7 +240,7 @@ EVERY = [
 @pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
 @pytest.mark.parametrize("locale", Locale)
 def test_every_locale_says_all_of_it_in_its_room(locale, layout):
-    ground, look = LAYOUTS[layout].ground, Look(layout=layout, locale=locale)
+    ground, look = LAYOUTS[layout].ground, BannerOptions(layout=layout, locale=locale)
     for error in EVERY:
         for host in ("", "banners.example"):
             told = explanation(error, look, host=host, ground=ground)
@@ -248,7 +257,7 @@ def test_every_locale_says_all_of_it_in_its_room(locale, layout):
 def test_every_wait_can_be_said(locale):
     for seconds in (1, 2, 3, 5, 11, 21, 90, *(60 * minutes for minutes in (2, 3, 5, 22, 60, 999))):
         _, _, advice = explanation(
-            TooManyRequests(seconds), Look(locale=locale), host="", ground=Ground(846, 192)
+            TooManyRequests(seconds), BannerOptions(locale=locale), host="", ground=Ground(846, 192)
         ).setting.lines
         assert "…" not in advice.text.text
 
@@ -257,7 +266,7 @@ def test_every_wait_can_be_said(locale):
 def test_every_type_can_be_offered(locale):
     for name in allowed_values("type"):
         error = InvalidType("type", f"{name}x", (name, "another"))
-        told = explanation(error, Look(locale=locale), host="", ground=Ground(846, 192))
+        told = explanation(error, BannerOptions(locale=locale), host="", ground=Ground(846, 192))
         assert f"type={name}" in told.setting.lines[2].text.text
 
 
@@ -267,20 +276,24 @@ def test_a_short_value_of_every_option_is_whole(locale, layout):
     ground = LAYOUTS[layout].ground
     for option in OPTIONS:
         error = InvalidOption(option, "loong", allowed_values(option))
-        told = explanation(error, Look(locale=locale), host="", ground=ground)
+        told = explanation(error, BannerOptions(locale=locale), host="", ground=ground)
         assert "loong" in told.setting.lines[0].text.text
 
 
 @pytest.mark.parametrize("locale", Locale)
 def test_what_gives_way_to_a_short_room_is_foreign(locale):
     def said(name: str) -> list[str]:
-        errors = [UnknownUser(name), StillCounting(name), InvalidOption("layout", name, ("a", "b"))]
+        errors = [
+            UnknownUser(name),
+            FirstFetchPending(name),
+            InvalidOption("layout", name, ("a", "b")),
+        ]
         errors += [UnknownBanner("x"), InvalidType("type", "qqq", TYPES)]
         lines = [
             line.text.text
             for error in errors
             for line in explanation(
-                error, Look(locale=locale), host=name, ground=Ground(846, 192)
+                error, BannerOptions(locale=locale), host=name, ground=Ground(846, 192)
             ).setting.lines
         ]
         assert all(line.count("\u2068") == line.count("\u2069") for line in lines)
@@ -293,17 +306,19 @@ def test_what_gives_way_to_a_short_room_is_foreign(locale):
 def test_an_offer_is_whole_or_none(locale):
     for given in ("stars,frks", "star,fork,repositorie,language,logi"):
         with pytest.raises(InvalidOption) as refused:
-            parse_look({"hide": given})
-        told = explanation(refused.value, Look(locale=locale), host="", ground=Ground(846, 192))
+            parse_options({"hide": given})
+        told = explanation(
+            refused.value, BannerOptions(locale=locale), host="", ground=Ground(846, 192)
+        )
         advice = told.setting.lines[2].text.text
-        assert f"hide={refused.value.meant}" in advice or "hide=" not in advice
+        assert f"hide={refused.value.suggestion}" in advice or "hide=" not in advice
 
 
 @pytest.mark.parametrize("locale", Locale)
 def test_a_long_list_ends_between_two_values(locale):
     told = explanation(
         InvalidType("type", "qqq", allowed_values("type")),
-        Look(locale=locale),
+        BannerOptions(locale=locale),
         host="",
         ground=Ground(846, 192),
     )
@@ -320,7 +335,7 @@ def test_no_locale_says_it_in_english(locale):
             line.text.text
             for error in EVERY
             for line in explanation(
-                error, Look(locale=one), host="banners.example", ground=Ground(846, 192)
+                error, BannerOptions(locale=one), host="banners.example", ground=Ground(846, 192)
             ).setting.lines
         ]
         for one in (Locale.EN, locale)
@@ -330,12 +345,12 @@ def test_no_locale_says_it_in_english(locale):
 
 def test_an_explanation_is_mirrored(parse):
     error = UnknownUser("octocat")
-    strip = parse(explain(error, look=Look(layout=Layout.COMPACT, locale=Locale.HE)))
+    strip = parse(explain(error, look=BannerOptions(layout=Layout.COMPACT, locale=Locale.HE)))
     sign, lines = (one for one in strip if one.tag.endswith("}g"))
     assert strip.get("text-anchor") == "end"
     assert str(sign.get("transform")).startswith("translate(396 22)")
     assert lines[0].get("x") == "374"
     assert str(lines[0].text).startswith("\u2067")
-    wide = parse(explain(error, look=Look(locale=Locale.HE)))
+    wide = parse(explain(error, look=BannerOptions(locale=Locale.HE)))
     _, lines = (one for one in wide if one.tag.endswith("}g"))
     assert (lines.get("text-anchor"), lines[0].get("x")) == ("middle", "423")

@@ -2,7 +2,7 @@ import pytest
 
 from github_banners.drawing.colours import contrast, is_dark
 from github_banners.drawing.themes import PALETTES, glow_strength, scheme
-from github_banners.look import Look, Theme, allowed_values
+from github_banners.look import BannerOptions, Theme, allowed_values
 
 # name, light or dark, its partner, then the contrast of title, text, muted and accent as designed
 DESIGNED = """
@@ -58,8 +58,10 @@ def test_options_and_palettes_have_the_same_names():
 
 @pytest.mark.parametrize("theme", Theme)
 def test_every_theme_has_the_palettes_that_it_names(theme):
-    assert scheme(Look(theme=theme)).palettes == tuple(PALETTES[one] for one in theme.palettes)
-    kinds = [is_dark(ground) for ground in scheme(Look(theme=theme)).grounds]
+    assert scheme(BannerOptions(theme=theme)).palettes == tuple(
+        PALETTES[one] for one in theme.palettes
+    )
+    kinds = [is_dark(ground) for ground in scheme(BannerOptions(theme=theme)).grounds]
     assert len(kinds) == 1 or kinds == [False, True]
 
 
@@ -84,26 +86,26 @@ def test_contrasts_are_as_designed(name, designed):
 @pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palettes) == 2])
 def test_of_a_pair_each_palette_can_be_read(theme):
     least = 7 if "contrast-" in theme else 4.5
-    one = scheme(Look(theme=theme))
+    one = scheme(BannerOptions(theme=theme))
     for palette, ground in zip(one.palettes, one.grounds, strict=True):
         for ink in (palette.title, palette.text, palette.muted, palette.accent):
             assert contrast(ink, ground) >= least
 
 
 def test_the_glow_is_personal_in_githubs_own_themes_only():
-    personal = {theme.value for theme in Theme if scheme(Look(theme=theme)).is_personal}
+    personal = {theme.value for theme in Theme if scheme(BannerOptions(theme=theme)).is_personal}
     assert personal == {"default", "dark", "dimmed", "auto"}
 
 
 def test_auto_is_default_and_dark_in_one():
-    auto = scheme(Look(theme=Theme.AUTO))
+    auto = scheme(BannerOptions(theme=Theme.AUTO))
     assert auto.palettes == (PALETTES["default"], PALETTES["dark"])
     assert auto.grounds == ("ffffff", "0d1117")
     assert auto.neutral == "7d8590"
 
 
 def test_own_colours_lie_over_the_themes():
-    look = Look(
+    look = BannerOptions(
         theme=Theme.AUTO,
         bg_color="102030",
         border_color="111",
@@ -120,7 +122,7 @@ def test_own_colours_lie_over_the_themes():
 
 
 def test_through_a_translucent_ground_shows_the_themes():
-    one = scheme(Look(bg_color="10203040"))
+    one = scheme(BannerOptions(bg_color="10203040"))
     assert one.palettes[0].bg == "10203040"
     assert one.grounds == ("ffffff",)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from github_banners.github.protocol import Reply
+from github_banners.github.protocol import GitHubResponse
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SHARED = Path(__file__).parents[4] / "shared"
@@ -19,10 +19,12 @@ needs_recordings = pytest.mark.skipif(
 )
 
 
-def reply(body: Any = b"", *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
+def reply(
+    body: Any = b"", *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> GitHubResponse:
     """Make an answer; a body that is not bytes is written as JSON."""
     written = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(status, headers or {}, written)
+    return GitHubResponse(status, headers or {}, written)
 
 
 def rate(*, remaining: int, limit: int = 5000, reset_in: timedelta) -> dict[str, str]:
@@ -34,7 +36,7 @@ def rate(*, remaining: int, limit: int = 5000, reset_in: timedelta) -> dict[str,
     }
 
 
-def recorded_replies(path: Path) -> list[Reply]:
+def recorded_replies(path: Path) -> list[GitHubResponse]:
     """Read a recorded exchange, all its pages in order; a bare body was answered with 200."""
     read = json.loads(path.read_bytes())
     if isinstance(read, list):
@@ -42,7 +44,7 @@ def recorded_replies(path: Path) -> list[Reply]:
     return [_recorded_reply(one["response"]) for one in read.get("exchanges", [read])]
 
 
-def _recorded_reply(response: Mapping[str, Any]) -> Reply:
+def _recorded_reply(response: Mapping[str, Any]) -> GitHubResponse:
     # Recorders wrote tokens over with a word in angle brackets, which no address can hold.
     headers = {
         name.lower(): (value if isinstance(value, str) else ", ".join(value)).replace(
@@ -52,7 +54,7 @@ def _recorded_reply(response: Mapping[str, Any]) -> Reply:
     }
     text = response.get("body_text")
     body = json.dumps(response["body"]) if text is None else text
-    return Reply(response["status"], headers, body.encode())
+    return GitHubResponse(response["status"], headers, body.encode())
 
 
 def repository_node(number: int, **changes: Any) -> dict[str, Any]:

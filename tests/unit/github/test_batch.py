@@ -9,8 +9,8 @@ import pytest
 import stamina
 
 from github_banners.errors import GitHubUnavailable
-from github_banners.github.batch import Batch
-from github_banners.model import Owner, Portfolio
+from github_banners.github.batch import BatchFetcher
+from github_banners.model import Owner, OwnerRepositories
 from tests.unit.github.samples import NOW, owner_node, repository_node
 from tests.unit.github.wire import REPOSITORY, Wire, opened, said
 
@@ -66,14 +66,14 @@ def rest_without(broken: Collection[int]) -> Callable[[httpx2.Request], httpx2.R
 async def answered(wire: Wire, *tokens: str, owners: list[Owner] = OWNERS) -> set[int]:
     """Ask about all; returns who was answered for."""
     async with opened(wire, *tokens) as github:
-        answers = await Batch(github, clock=lambda: NOW).fetch_many(owners)
+        answers = await BatchFetcher(github, clock=lambda: NOW).fetch_many(owners)
     assert len(answers) == len(owners)
     for owner, one in zip(owners, answers, strict=True):
-        if isinstance(one, Portfolio):
+        if isinstance(one, OwnerRepositories):
             assert one.owner.id == owner.id
         else:
             assert isinstance(one, GitHubUnavailable)
-    return {one.owner.id for one in answers if isinstance(one, Portfolio)}
+    return {one.owner.id for one in answers if isinstance(one, OwnerRepositories)}
 
 
 @pytest.mark.parametrize("status", [502, 504])

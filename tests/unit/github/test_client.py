@@ -13,9 +13,9 @@ import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import accounts_of
-from github_banners.github.client import GitHub
-from github_banners.github.protocol import Resource, Room
+from github_banners.github.accounts import create_accounts
+from github_banners.github.client import GitHubClient
+from github_banners.github.protocol import RateLimit, Resource
 from github_banners.model import Owner
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, rate, repository_node
@@ -59,7 +59,7 @@ async def test_a_question_names_its_format_and_its_payer(wire: Wire) -> None:
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
     assert request.headers["content-type"] == "application/json"
     assert json.loads(request.content)["variables"] == {"l0": "Ada"}
-    assert (portfolio.owner, portfolio.fetched_at, portfolio.expected) == (ADA, NOW, 1)
+    assert (portfolio.owner, portfolio.fetched_at, portfolio.reported_count) == (ADA, NOW, 1)
 
 
 async def test_without_a_token_rest_is_asked_as_nobody(wire: Wire) -> None:
@@ -80,7 +80,7 @@ async def test_without_a_token_rest_is_asked_as_nobody(wire: Wire) -> None:
 
 async def test_an_owner_without_a_node_id_is_asked_for_by_number(wire: Wire) -> None:
     async with opened(wire, TOKEN) as github:
-        await github.fetch_again(Owner(1, "Ada"))
+        await github.fetch_by_id(Owner(1, "Ada"))
     assert sorted(wire.paths()) == ["/user/1", "/user/1/repos"]
 
 
@@ -101,7 +101,7 @@ async def test_rest_helps_where_graphql_is_broken(
 ) -> None:
     wire.graphql = lambda request: said(body, status=status)
     async with opened(wire, TOKEN) as github:
-        portfolio = await (github.fetch_again(ADA) if is_known else github.fetch("Ada"))
+        portfolio = await (github.fetch_by_id(ADA) if is_known else github.fetch("Ada"))
     assert (portfolio.owner, len(portfolio.repositories)) == (ADA, 1)
     assert wire.paths().count("/graphql") == 1
 
@@ -134,23 +134,23 @@ async def test_an_account_is_asked_once_for_each_question(wire: Wire) -> None:
 async def test_the_ration_that_a_refused_token_is_told_is_not_its_own(wire: Wire) -> None:
     ration = rate(remaining=0, limit=60, reset_in=HOUR)
     wire.graphql = lambda request: said({"message": "Bad credentials"}, status=401, headers=ration)
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     async with opened(wire, accounts=accounts) as github:
         await github.fetch("Ada")
     later = NOW + timedelta(minutes=1)
-    assert [accounts[0].room(one, now=later) for one in Resource] == [5000, 5000]
-    assert accounts[0].may_pay(Resource.CORE, now=later)
+    assert [accounts[0].remaining(one, now=later) for one in Resource] == [5000, 5000]
+    assert accounts[0].is_usable(Resource.CORE, now=later)
 
 
 async def test_parallel_refusals_of_a_token_are_one_strike(wire: Wire) -> None:
     node = owner_node(repository_node(7), total=800, cursor="Y3")
     wire.graphql = lambda request: whole_answer(u0=node)
     wire.rest = lambda request: said({"message": "Bad credentials"}, status=401)
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     async with opened(wire, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-    assert [one.keys[0].strikes for one in accounts] == [1, 1]
+    assert [one.credentials[0].consecutive_failures for one in accounts] == [1, 1]
 
 
 async def test_what_never_arrived_is_not_paid(wire: Wire) -> None:
@@ -158,18 +158,18 @@ async def test_what_never_arrived_is_not_paid(wire: Wire) -> None:
         raise httpx2.ConnectError("no route")
 
     wire.rest = refuse
-    accounts = accounts_of([])
+    accounts = create_accounts([])
     async with opened(wire, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-    assert accounts[0].room(Resource.CORE, now=NOW) == 60
+    assert accounts[0].remaining(Resource.CORE, now=NOW) == 60
 
 
 async def test_parallel_questions_do_not_spend_the_same_room(wire: Wire) -> None:
     wire.rest = lambda request: said(
         [REPOSITORY], headers=rate(remaining=2, limit=3, reset_in=HOUR)
     )
-    accounts = accounts_of([])
+    accounts = create_accounts([])
     async with opened(wire, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
@@ -180,12 +180,12 @@ async def test_parallel_questions_do_not_spend_the_same_room(wire: Wire) -> None
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
         assert len(wire.asked) - asked <= 2
-        assert accounts[0].room(Resource.CORE, now=NOW) == 0
+        assert accounts[0].remaining(Resource.CORE, now=NOW) == 0
 
 
 async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
     moments = iter([NOW, NOW, *[NOW + timedelta(seconds=8)] * 20])
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     now = NOW
 
     def tick() -> datetime:
@@ -196,7 +196,7 @@ async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
     body = {"message": "You have exceeded a secondary rate limit."}
     wire.graphql = lambda request: said(body)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire), trust_env=False) as http:
-        github = GitHub(
+        github = GitHubClient(
             http,
             api_url="https://api.example",
             accounts=accounts,
@@ -204,7 +204,7 @@ async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
             clock=tick,
         )
         await github.fetch("Ada")
-    assert accounts[0].parked_until[Resource.CORE] == NOW + timedelta(seconds=68)
+    assert accounts[0].blocked_until[Resource.CORE] == NOW + timedelta(seconds=68)
 
 
 @pytest.mark.parametrize(
@@ -219,9 +219,9 @@ async def test_a_refusal_waits_from_when_it_came(wire: Wire) -> None:
 async def test_strangers_leave_a_tenth_to_those_who_are_known(
     wire: Wire, graphql_left: int, core_left: int, asked: list[str]
 ) -> None:
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     for resource, left in ((Resource.GRAPHQL, graphql_left), (Resource.CORE, core_left)):
-        accounts[0].note_room(Room(resource, 5000, left, NOW + HOUR))
+        accounts[0].update_rate_limit(RateLimit(resource, 5000, left, NOW + HOUR))
     accounts.pop()
     async with opened(wire, accounts=accounts) as github:
         with nullcontext() if asked else pytest.raises(GitHubUnavailable, match="known"):
@@ -229,12 +229,12 @@ async def test_strangers_leave_a_tenth_to_those_who_are_known(
         assert sorted(wire.paths()) == asked
         wire.asked.clear()
         with suppress(GitHubUnavailable):  # this wire answers only by name
-            await github.fetch_again(ADA)
+            await github.fetch_by_id(ADA)
         assert wire.paths()[0] == "/graphql"
 
 
 async def test_a_stranger_s_long_list_stops_at_what_is_kept(wire: Wire) -> None:
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     accounts.pop()
     left = iter(range(510, 0, -1))
 
@@ -246,12 +246,12 @@ async def test_a_stranger_s_long_list_stops_at_what_is_kept(wire: Wire) -> None:
         return said([REPOSITORY], headers={**headers, "link": last})
 
     wire.rest = rest
-    accounts[0].note_room(Room(Resource.GRAPHQL, 5000, 1, NOW + HOUR))
+    accounts[0].update_rate_limit(RateLimit(Resource.GRAPHQL, 5000, 1, NOW + HOUR))
     async with opened(wire, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable, match="strangers"):
             await github.fetch("Ada")
     assert len(wire.asked) == 2
-    assert accounts[0].room(Resource.CORE, now=NOW) >= 500
+    assert accounts[0].remaining(Resource.CORE, now=NOW) >= 500
 
 
 async def test_no_more_than_eight_pages_at_once(wire: Wire) -> None:
@@ -296,7 +296,7 @@ async def test_what_graphql_leaves_out_comes_from_rest(wire: Wire) -> None:
     wire.graphql = lambda request: whole_answer(u0=owner_node(None, total=1))
     async with opened(wire, TOKEN) as github:
         portfolio = await github.fetch("Ada")
-    assert (len(portfolio.repositories), portfolio.expected) == (1, 1)
+    assert (len(portfolio.repositories), portfolio.reported_count) == (1, 1)
     assert wire.paths() == ["/graphql", "/users/Ada", "/users/Ada/repos"]
 
 
@@ -310,7 +310,7 @@ async def test_a_list_of_the_wrong_length_is_asked_for_once_more_and_taken(wire:
     async with opened(wire) as github:
         with capture_logs() as events:
             portfolio = await github.fetch("Ada")
-    assert (len(portfolio.repositories), portfolio.expected) == (1, 2)
+    assert (len(portfolio.repositories), portfolio.reported_count) == (1, 2)
     assert wire.paths().count("/users/Ada/repos") == 2
     (warning,) = [one for one in events if one["log_level"] == "warning"]
     assert (warning["event"], warning["listed"], warning["expected"]) == (
@@ -326,7 +326,7 @@ async def test_a_list_that_is_whole_at_the_second_look(wire: Wire) -> None:
     async with opened(wire, TOKEN) as github:
         with capture_logs() as events:
             portfolio = await github.fetch("Ada")
-    assert len(portfolio.repositories) == portfolio.expected == 1
+    assert len(portfolio.repositories) == portfolio.reported_count == 1
     assert not [one for one in events if one["log_level"] == "warning"]
 
 
@@ -336,7 +336,7 @@ async def test_nearly_a_whole_list_is_worth_more_than_none(wire: Wire) -> None:
     wire.rest = lambda request: said({}, status=502)
     async with opened(wire, TOKEN) as github:
         portfolio = await github.fetch("Ada")
-    assert (len(portfolio.repositories), portfolio.expected) == (1, 2)
+    assert (len(portfolio.repositories), portfolio.reported_count) == (1, 2)
 
 
 async def test_a_heavy_page_is_asked_for_again_and_a_heavy_query_is_not(wire: Wire) -> None:
@@ -354,11 +354,11 @@ async def test_an_answer_that_never_ends_leaves_nothing_under_way(wire: Wire) ->
         raise AssertionError
 
     wire.rest = silence
-    accounts = accounts_of([])
+    accounts = create_accounts([])
     async with opened(wire, accounts=accounts, seconds=0.05) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-        assert accounts[0].room(Resource.CORE, now=NOW) == 60
+        assert accounts[0].remaining(Resource.CORE, now=NOW) == 60
         assert len(asyncio.all_tasks()) == 1
 
 

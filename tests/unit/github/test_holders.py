@@ -9,11 +9,11 @@ import httpx2
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.github.accounts import Account, accounts_of
+from github_banners.github.accounts import Account, create_accounts
 from github_banners.github.graphql import Viewer
-from github_banners.github.holders import ask_holder, group_by_holder
+from github_banners.github.holders import fetch_token_owner, group_by_account
 from github_banners.github.protocol import Resource
-from github_banners.github.sender import Refused, Sender
+from github_banners.github.sender import RequestFailed, Sender
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, rate
 
@@ -68,19 +68,21 @@ async def asking(github: GitHub, *tokens: str) -> AsyncIterator[Sender]:
     def clock() -> datetime:
         return github.now
 
-    accounts = accounts_of([Secret(one) for one in tokens])
+    accounts = create_accounts([Secret(one) for one in tokens])
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(github), trust_env=False) as http:
         yield Sender(http, api_url="https://api.example", accounts=accounts, clock=clock)
 
 
 async def group(github: GitHub, *tokens: str) -> list[Account]:
     async with asking(github, *tokens) as sender:
-        await group_by_holder(sender, clock=lambda: github.now, sleep=github.sleep)
+        await group_by_account(sender, clock=lambda: github.now, sleep=github.sleep)
         return sender.accounts
 
 
 def tokens_of(accounts: list[Account]) -> list[list[str | None]]:
-    return [[key.token.reveal() if key.token else None for key in one.keys] for one in accounts]
+    return [
+        [key.token.reveal() if key.token else None for key in one.credentials] for one in accounts
+    ]
 
 
 async def test_every_token_is_asked_about_once() -> None:
@@ -88,7 +90,7 @@ async def test_every_token_is_asked_about_once() -> None:
     accounts = await group(github, "a", "b")
     assert github.asked == [("a", "/graphql"), ("b", "/graphql")]
     assert tokens_of(accounts) == [["a"], ["b"], [None]]
-    assert [one.room(Resource.GRAPHQL, now=NOW) for one in accounts] == [700, 800, 0]
+    assert [one.remaining(Resource.GRAPHQL, now=NOW) for one in accounts] == [700, 800, 0]
 
 
 async def test_tokens_of_one_account_share_its_budget_and_it_is_said() -> None:
@@ -97,7 +99,7 @@ async def test_tokens_of_one_account_share_its_budget_and_it_is_said() -> None:
     assert tokens_of(accounts) == [["a", "c"], ["b"], [None]]
     (warning,) = [one for one in events if one["event"] == "github.budget_shared"]
     assert warning["holder"] == "user-7"
-    assert warning["accounts"] == [key.name for key in accounts[0].keys]
+    assert warning["accounts"] == [key.name for key in accounts[0].credentials]
 
 
 async def test_without_tokens_nobody_is_asked() -> None:
@@ -111,14 +113,16 @@ async def test_rest_tells_where_there_is_no_graphql() -> None:
     github.graphql = lambda request: said({"message": "Not Found"}, status=404)
     accounts = await group(github, "a")
     assert github.asked == [("a", "/graphql"), ("a", "/user")]
-    assert accounts[0].holder_id == ADA["id"]
+    assert accounts[0].user_id == ADA["id"]
 
 
 async def test_rest_tells_when_graphql_has_nothing_left() -> None:
     github = GitHub()
     github.graphql = lambda request: said({"errors": [{"type": "RATE_LIMITED"}]})
     async with asking(github, "a") as sender:
-        holder = await ask_holder(sender, sender.accounts[0].keys[0], clock=lambda: NOW)
+        holder = await fetch_token_owner(
+            sender, sender.accounts[0].credentials[0], clock=lambda: NOW
+        )
     assert holder == Viewer(1, "Ada")
 
 
@@ -151,7 +155,7 @@ async def test_a_github_that_is_away_is_asked_again() -> None:
     github.graphql = lose_one
     accounts = await group(github, "a")
     assert [path for _, path in github.asked] == ["/graphql", "/graphql"]
-    assert accounts[0].holder_id == 7
+    assert accounts[0].user_id == 7
 
 
 async def test_a_limited_account_is_left_alone_until_its_time() -> None:
@@ -170,12 +174,12 @@ async def test_a_token_that_is_nobodys_stays_an_account_of_its_own() -> None:
     github.graphql = github.rest = lambda request: said(INTEGRATION, status=403)
     accounts = await group(github, "ghs_installation")
     assert [path for _, path in github.asked] == ["/graphql", "/user"]
-    assert [one.holder_id for one in accounts] == [None, None]
+    assert [one.user_id for one in accounts] == [None, None]
 
 
 async def test_an_unreadable_user_is_nobody() -> None:
     github = GitHub()
     github.graphql = github.rest = lambda request: said({})
     async with asking(github, "a") as sender:
-        with pytest.raises(Refused, match="unreadable"):
-            await ask_holder(sender, sender.accounts[0].keys[0], clock=lambda: NOW)
+        with pytest.raises(RequestFailed, match="unreadable"):
+            await fetch_token_owner(sender, sender.accounts[0].credentials[0], clock=lambda: NOW)

@@ -7,9 +7,9 @@ import pytest
 import stamina
 
 from github_banners.errors import GitHubUnavailable
-from github_banners.github.accounts import accounts_of
+from github_banners.github.accounts import create_accounts
 from github_banners.github.protocol import Resource
-from github_banners.github.sender import Request, moved_to
+from github_banners.github.sender import GitHubRequest, redirect_target
 from github_banners.model import Owner
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, reply
@@ -44,10 +44,10 @@ def moving(to: str, *, status: int = 301) -> Callable[[httpx2.Request], httpx2.R
 async def test_a_move_is_followed(status: int, to: str) -> None:
     wire = Wire()
     wire.rest = moving(to, status=status)
-    accounts = accounts_of([Secret(TOKEN)])
+    accounts = create_accounts([Secret(TOKEN)])
     async with opened(wire, accounts=accounts) as github:
-        portfolio = await github.fetch_again(ADA)
-        room = accounts[0].room(Resource.CORE, now=NOW)
+        portfolio = await github.fetch_by_id(ADA)
+        room = accounts[0].remaining(Resource.CORE, now=NOW)
     assert (portfolio.owner.login, len(portfolio.repositories)) == ("Ada", 1)
     assert sorted(wire.paths()) == sorted(
         ["/user/1", "/user/1/repos", "/moved/user/1", "/moved/user/1/repos"]
@@ -82,7 +82,7 @@ async def test_no_other_host_is_asked_and_no_token_leaves(to: str) -> None:
     wire.rest = moving(to)
     async with opened(wire, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
-            await github.fetch_again(ADA)
+            await github.fetch_by_id(ADA)
     assert {(one.url.scheme, one.url.netloc) for one in wire.asked} == {("https", b"api.example")}
 
 
@@ -91,7 +91,7 @@ async def test_what_moves_in_circles_is_given_up() -> None:
     wire.rest = moving(f"{ORIGIN}/round")
     async with opened(wire, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
-            await github.fetch_again(ADA)
+            await github.fetch_by_id(ADA)
     # The owner and a page, three attempts each at most, each with three moves.
     assert len(wire.asked) <= 2 * 3 * 4
     assert max(len(path.split("/round")) for path in wire.paths()) == 4
@@ -107,5 +107,5 @@ async def test_what_moves_in_circles_is_given_up() -> None:
     ],
 )
 def test_what_is_no_move(method: str, status: int, headers: dict[str, str]) -> None:
-    request = Request(method, f"{ORIGIN}/user/1", Resource.CORE)
-    assert moved_to(request, reply(status=status, headers=headers)) is None
+    request = GitHubRequest(method, f"{ORIGIN}/user/1", Resource.CORE)
+    assert redirect_target(request, reply(status=status, headers=headers)) is None

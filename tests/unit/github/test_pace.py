@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from github_banners.github.accounts import Priority, accounts_of
+from github_banners.github.accounts import Priority, create_accounts
 from github_banners.github.pace import MAX_RESPONSE_SECONDS, WINDOW_SECONDS, Pace
 from github_banners.github.protocol import Resource
 from github_banners.github.sender import Sender
@@ -30,7 +30,7 @@ def work(pace: Pace, clock: Clock, *, seconds: float) -> None:
 
 def test_pause_seconds_idle_account_may_be_asked_at_once() -> None:
     assert Pace().pause_seconds(0.0) == 0.0
-    assert Pace(average_seconds=1000).pause_seconds(0.0, sharers=1000) == 0.0
+    assert Pace(average_seconds=1000).pause_seconds(0.0, process_count=1000) == 0.0
 
 
 @pytest.mark.parametrize("seconds", [0.5, 3.0, 9.0])
@@ -41,7 +41,7 @@ def test_pause_seconds_responses_of_any_length_stay_below_the_share(
     pace, clock = Pace(), Clock()
     ends: list[float] = []
     while clock.now < 1000 + 5 * WINDOW_SECONDS:
-        clock.now += pace.pause_seconds(clock.now, sharers=sharers)
+        clock.now += pace.pause_seconds(clock.now, process_count=sharers)
         work(pace, clock, seconds=seconds)
         ends.append(clock.now)
     for end in ends[20:]:
@@ -70,7 +70,7 @@ async def test_ask_background_waits_for_its_time_and_people_do_not() -> None:
 
     wire = Wire()
     wire.graphql = lambda request: whole_answer()
-    accounts = accounts_of([Secret("ghp_Token0123456789")])
+    accounts = create_accounts([Secret("ghp_Token0123456789")])
     async with opened(wire, accounts=accounts) as github:
         sender = Sender(
             github.sender._http,
@@ -81,11 +81,11 @@ async def test_ask_background_waits_for_its_time_and_people_do_not() -> None:
             sleep=sleep,
         )
         work(accounts[0].pace, clock, seconds=MAX_RESPONSE_SECONDS)
-        await sender.ask(sender.query(b"{}"), lambda reply: reply.status)
-        await sender.ask(sender.get("/x"), lambda reply: reply.status)
+        await sender.send_with_failover(sender.graphql_request(b"{}"), lambda reply: reply.status)
+        await sender.send_with_failover(sender.rest_request("/x"), lambda reply: reply.status)
         assert pauses == []
-        await sender.ask(
-            sender.query(b"{}"), lambda reply: reply.status, priority=Priority.BACKGROUND
+        await sender.send_with_failover(
+            sender.graphql_request(b"{}"), lambda reply: reply.status, priority=Priority.BACKGROUND
         )
     assert sum(pauses) == pytest.approx(WINDOW_SECONDS)
-    assert accounts[0].may_pay(Resource.GRAPHQL, now=NOW)
+    assert accounts[0].is_usable(Resource.GRAPHQL, now=NOW)

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from github_banners.github.protocol import (
     Failure,
     FailureKind,
+    GitHubResponse,
     GraphQLError,
-    Reply,
+    RateLimit,
     Resource,
-    Room,
     classify,
     classify_graphql,
-    read_room,
+    parse_rate_limit,
 )
 from tests.unit.github.samples import NOW, rate, reply
 
@@ -26,7 +26,7 @@ SECONDARY = {"message": "You have exceeded a secondary rate limit. Please wait a
 PRIMARY = {"message": "API rate limit exceeded for user ID 1."}
 
 
-def judge(answer: Reply, resource: Resource = Resource.CORE) -> Failure | None:
+def judge(answer: GitHubResponse, resource: Resource = Resource.CORE) -> Failure | None:
     return classify(answer, resource=resource, now=NOW)
 
 
@@ -94,7 +94,7 @@ def test_an_empty_budget_waits_for_its_reset(status: int, body: object) -> None:
     failure = judge(answer)
     assert failure is not None
     assert failure.kind is FailureKind.PRIMARY_LIMIT
-    assert failure.until == NOW + 10 * MINUTE + SECOND
+    assert failure.retry_at == NOW + 10 * MINUTE + SECOND
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_an_empty_budget_waits_for_its_reset(status: int, body: object) -> None:
 def test_the_words_alone_tell_an_empty_budget(headers: dict[str, str], pause: timedelta) -> None:
     failure = judge(reply(PRIMARY, status=403, headers=headers))
     assert failure is not None
-    assert (failure.kind, failure.until) == (FailureKind.PRIMARY_LIMIT, NOW + pause)
+    assert (failure.kind, failure.retry_at) == (FailureKind.PRIMARY_LIMIT, NOW + pause)
 
 
 @pytest.mark.parametrize("status", [403, 429])
@@ -132,7 +132,7 @@ def test_a_secondary_limit_waits_as_advised(
 ) -> None:
     failure = judge(reply(SECONDARY, status=status, headers=headers))
     assert failure is not None
-    assert (failure.kind, failure.until) == (FailureKind.SECONDARY_LIMIT, NOW + pause)
+    assert (failure.kind, failure.retry_at) == (FailureKind.SECONDARY_LIMIT, NOW + pause)
 
 
 @pytest.mark.parametrize(
@@ -242,13 +242,15 @@ def test_no_errors_are_no_failure() -> None:
 
 def test_room_is_read_as_told() -> None:
     headers = rate(remaining=4321, reset_in=MINUTE) | {"x-ratelimit-resource": "graphql"}
-    room = read_room(reply(headers=headers), resource=Resource.CORE, now=NOW)
-    assert room == Room(Resource.GRAPHQL, limit=5000, remaining=4321, reset_at=NOW + MINUTE)
+    room = parse_rate_limit(reply(headers=headers), resource=Resource.CORE, now=NOW)
+    assert room == RateLimit(Resource.GRAPHQL, limit=5000, remaining=4321, reset_at=NOW + MINUTE)
 
 
 @pytest.mark.parametrize("resource", Resource)
 def test_room_without_a_name_is_that_of_what_was_asked(resource: Resource) -> None:
-    room = read_room(reply(headers=rate(remaining=1, reset_in=MINUTE)), resource=resource, now=NOW)
+    room = parse_rate_limit(
+        reply(headers=rate(remaining=1, reset_in=MINUTE)), resource=resource, now=NOW
+    )
     assert room is not None
     assert room.resource is resource
     assert room.reset_at.tzinfo is UTC
@@ -266,16 +268,16 @@ def test_room_without_a_name_is_that_of_what_was_asked(resource: Resource) -> No
 )
 def test_room_that_is_not_ours_or_makes_no_sense(change: dict[str, str]) -> None:
     headers = rate(remaining=1, reset_in=MINUTE) | change
-    assert read_room(reply(headers=headers), resource=Resource.CORE, now=NOW) is None
+    assert parse_rate_limit(reply(headers=headers), resource=Resource.CORE, now=NOW) is None
 
 
 def test_no_room_is_told() -> None:
-    assert read_room(reply(), resource=Resource.CORE, now=NOW) is None
+    assert parse_rate_limit(reply(), resource=Resource.CORE, now=NOW) is None
 
 
 def test_a_refused_token_is_told_the_ration_of_its_address() -> None:
     refused = reply(status=401, headers=rate(remaining=55, limit=60, reset_in=MINUTE))
-    assert read_room(refused, resource=Resource.CORE, now=NOW) is None
+    assert parse_rate_limit(refused, resource=Resource.CORE, now=NOW) is None
 
 
 HEADERS = st.dictionaries(
@@ -290,10 +292,10 @@ HEADERS = st.dictionaries(
 def test_nothing_is_too_strange_to_be_judged(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    strange = Reply(status, headers, body)
+    strange = GitHubResponse(status, headers, body)
     failure = judge(strange)
     assert (failure is None) == (status in {200, 304})
-    until = failure.until if failure is not None else None
+    until = failure.retry_at if failure is not None else None
     assert until is None or NOW <= until <= NOW + TWO_HOURS
-    room = read_room(strange, resource=Resource.CORE, now=NOW)
+    room = parse_rate_limit(strange, resource=Resource.CORE, now=NOW)
     assert room is None or isinstance(room.reset_at, datetime)

@@ -3,7 +3,13 @@
 import pytest
 from graphql import GraphQLSchema, build_schema, parse, validate
 
-from github_banners.github.graphql import Question, ask_by_id, ask_by_login, ask_page, ask_viewer
+from github_banners.github.graphql import (
+    Query,
+    build_id_query,
+    build_login_query,
+    build_page_query,
+    build_viewer_query,
+)
 from tests.unit.github.samples import SHARED
 
 SCHEMA = SHARED / "github" / "schema.graphql"
@@ -13,12 +19,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 QUESTIONS = {
-    "one login": ask_by_login(["ada"]),
-    "twenty logins": ask_by_login([f"user-{number}" for number in range(20)]),
-    "a hundred logins": ask_by_login([f"user-{number}" for number in range(100)]),
-    "ids": ask_by_id(["U_1", "O_2"]),
-    "a further page": ask_page("U_1", after="Y3Vyc29y"),
-    "whose a token is": ask_viewer(),
+    "one login": build_login_query(["ada"]),
+    "twenty logins": build_login_query([f"user-{number}" for number in range(20)]),
+    "a hundred logins": build_login_query([f"user-{number}" for number in range(100)]),
+    "ids": build_id_query(["U_1", "O_2"]),
+    "a further page": build_page_query("U_1", after="Y3Vyc29y"),
+    "whose a token is": build_viewer_query(),
 }
 
 
@@ -30,7 +36,7 @@ def schema() -> GraphQLSchema:
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
-def test_github_understands(schema: GraphQLSchema, question: Question) -> None:
+def test_github_understands(schema: GraphQLSchema, question: Query) -> None:
     assert validate(schema, parse(question.text)) == []
 
 

@@ -10,9 +10,15 @@ import msgspec
 import pytest
 
 from github_banners.github import graphql, rest
-from github_banners.github.protocol import Failure, FailureKind, Resource, classify, read_room
+from github_banners.github.protocol import (
+    Failure,
+    FailureKind,
+    Resource,
+    classify,
+    parse_rate_limit,
+)
 from github_banners.model import Stats
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 from tests.unit.github.samples import (
     NOW,
     RECORDINGS,
@@ -83,7 +89,7 @@ def test_a_recorded_error_is_classified(name: str) -> None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_the_room_of_a_recorded_error(name: str) -> None:
     (answer,) = recorded_replies(path_of("errors", name))
-    room = read_room(answer, resource=Resource.CORE, now=NOW)
+    room = parse_rate_limit(answer, resource=Resource.CORE, now=NOW)
     if name.startswith("401") or "TEMPLATED" in name:
         assert room is None
     else:
@@ -93,7 +99,7 @@ def test_the_room_of_a_recorded_error(name: str) -> None:
 
 def test_a_query_that_was_refused_with_status_200() -> None:
     (answer,) = recorded_replies(path_of("errors", "200.graphql-unprocessable"))
-    failure = graphql.read_by_id(answer, now=NOW)
+    failure = graphql.parse_owners_by_id(answer, now=NOW)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert failure.message.startswith("seate does not have a verified email")
@@ -103,7 +109,9 @@ def test_a_recorded_user_that_is_not_there() -> None:
     """Asked by `user(login:)`, so that there is an error too; ours has none."""
     body = recorded_json("graphql", "error.user-not-found")["data"]
     body["data"]["u0"] = body["data"].pop("user")
-    answers = graphql.read_by_login(reply(body), graphql.ask_by_login(["alekinho"]), now=NOW)
+    answers = graphql.parse_owners_by_login(
+        reply(body), graphql.build_login_query(["alekinho"]), now=NOW
+    )
     assert answers == [Failure(FailureKind.NOT_FOUND)]
 
 
@@ -116,9 +124,9 @@ def test_a_recorded_user_that_is_not_there() -> None:
 )
 def test_recorded_limits_of_graphql(name: str, kind: FailureKind, until: datetime | None) -> None:
     body = recorded_json("graphql", "error.rate-limited-and-secondary")[name]["data"]
-    failure = graphql.read_by_login(reply(body), graphql.ask_by_login(["x"]), now=NOW)
+    failure = graphql.parse_owners_by_login(reply(body), graphql.build_login_query(["x"]), now=NOW)
     assert isinstance(failure, Failure)
-    assert (failure.kind, failure.until) == (kind, until)
+    assert (failure.kind, failure.retry_at) == (kind, until)
     assert "limit" in failure.message
 
 
@@ -128,12 +136,12 @@ def test_a_recorded_page_of_graphql() -> None:
     listed = node["repositories"]["nodes"]
     for number, one in enumerate(listed):
         one["databaseId"] = number
-    page = graphql.read_page(reply({"data": {"node": node}}), now=NOW)
+    page = graphql.parse_repository_page(reply({"data": {"node": node}}), now=NOW)
     assert isinstance(page, graphql.RepositoryPage)
     assert page.next_cursor is None
     assert len(page.repositories) == 31
     own = [one for one in listed if not one["isFork"]]
-    stats = count(page.repositories)
+    stats = aggregate(page.repositories)
     assert stats.total_stars == sum(one["stargazerCount"] for one in own)
     assert stats.total_forks == sum(one["forkCount"] for one in own)
 
@@ -141,7 +149,7 @@ def test_a_recorded_page_of_graphql() -> None:
 def test_recorded_repositories_without_what_we_ask_for_are_refused_by_name() -> None:
     body = recorded_json("graphql", "user.unknown.2023-10.repos100of128")["data"]
     body["data"]["node"] = body["data"].pop("user")
-    failure = graphql.read_page(reply(body), now=NOW)
+    failure = graphql.parse_repository_page(reply(body), now=NOW)
     assert isinstance(failure, Failure)
     assert "`name`" in failure.message or "`pageInfo`" in failure.message
 
@@ -150,8 +158,8 @@ def test_recorded_repositories_without_what_we_ask_for_are_refused_by_name() -> 
 def test_a_recorded_owner(name: str) -> None:
     (answer,) = recorded_replies(path_of("rest", name))
     body = json.loads(answer.body)
-    read = rest.read_owner(answer)
-    assert isinstance(read, rest.OwnerAnswer)
+    read = rest.parse_owner(answer)
+    assert isinstance(read, rest.OwnerProfile)
     assert (read.owner.id, read.owner.login) == (body["id"], body["login"])
     assert read.owner.node_id == body.get("node_id")
     assert read.owner.display_name == (body.get("name") or None)
@@ -172,7 +180,7 @@ def test_a_first_page_is_read_whole(name: str) -> None:
     answer = recorded_replies(path_of("rest", name))[0]
     body = json.loads(answer.body)
     if isinstance(body, list):
-        page = rest.read_page(answer, number=1)
+        page = rest.parse_page(answer, number=1)
         assert isinstance(page, rest.Page)
         assert [one.id for one in page.repositories] == [one["id"] for one in body]
         assert page.last == (3 if "sferik" in name else 1)
@@ -194,8 +202,8 @@ def count_by_hand(bodies: list[dict[str, Any]]) -> dict[str, Any]:
 
 def read_whole(name: str) -> Stats:
     answers = recorded_replies(path_of("rest", name))
-    pages = [rest.read_page(answer, number=n) for n, answer in enumerate(answers, 1)]
-    return count(rest.merge(page for page in pages if isinstance(page, rest.Page)))
+    pages = [rest.parse_page(answer, number=n) for n, answer in enumerate(answers, 1)]
+    return aggregate(rest.merge_pages(page for page in pages if isinstance(page, rest.Page)))
 
 
 @pytest.mark.parametrize("name", WHOLE_LISTS)
@@ -220,5 +228,5 @@ def test_numbers_that_are_known_by_heart() -> None:
 def test_recorded_links_tell_the_last_page(name: str, last: int) -> None:
     answers = recorded_replies(path_of("rest", name))
     assert "/user/" in answers[0].headers["link"]
-    pages = [rest.read_page(answer, number=n) for n, answer in enumerate(answers, 1)]
+    pages = [rest.parse_page(answer, number=n) for n, answer in enumerate(answers, 1)]
     assert [page.last for page in pages if isinstance(page, rest.Page)] == [last] * last

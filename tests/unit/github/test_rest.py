@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.github.protocol import Failure, FailureKind, Reply, Resource, Room
+from github_banners.github.protocol import Failure, FailureKind, GitHubResponse, RateLimit, Resource
 from github_banners.github.rest import (
-    OwnerAnswer,
+    OwnerProfile,
     Page,
-    Standing,
-    merge,
-    read_owner,
-    read_page,
-    read_standing,
+    TokenInfo,
+    merge_pages,
+    parse_owner,
+    parse_page,
+    parse_token_info,
 )
 from github_banners.model import Owner, Repository
 from tests.unit.github.samples import NOW, reply
@@ -35,34 +35,34 @@ BAD_BODIES = [
 def test_an_owner() -> None:
     body = {"id": 1, "login": "Ada", "node_id": "U_1", "name": "Ada L", "public_repos": 3, "x": 0}
     owner = Owner(1, "Ada", node_id="U_1", display_name="Ada L")
-    assert read_owner(reply(body)) == OwnerAnswer(owner, 3)
+    assert parse_owner(reply(body)) == OwnerProfile(owner, 3)
 
 
 @pytest.mark.parametrize("name", [None, ""])
 def test_an_owner_of_whom_little_is_known(name: str | None) -> None:
-    answer = read_owner(reply({"id": 1, "login": "Ada", "name": name}))
-    assert answer == OwnerAnswer(Owner(1, "Ada"), None)
+    answer = parse_owner(reply({"id": 1, "login": "Ada", "name": name}))
+    assert answer == OwnerProfile(Owner(1, "Ada"), None)
 
 
 @pytest.mark.parametrize("missing", ["id", "login"])
 def test_a_missing_field_of_an_owner_is_named(missing: str) -> None:
     body = {"id": 1, "login": "Ada"}
     del body[missing]
-    failure = read_owner(reply(body))
+    failure = parse_owner(reply(body))
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert f"`{missing}`" in failure.message
 
 
 def test_a_field_of_another_kind_is_named() -> None:
-    failure = read_owner(reply({"id": "1", "login": "Ada"}))
+    failure = parse_owner(reply({"id": "1", "login": "Ada"}))
     assert isinstance(failure, Failure)
     assert "$.id" in failure.message
 
 
 @pytest.mark.parametrize("body", BAD_BODIES)
 def test_what_cannot_be_read_is_no_owner(body: bytes) -> None:
-    failure = read_owner(reply(body))
+    failure = parse_owner(reply(body))
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert failure.message
@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_no_owner(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", BAD_BODIES)
 def test_what_cannot_be_read_is_no_page(body: bytes) -> None:
-    failure = read_page(reply(body), number=1)
+    failure = parse_page(reply(body), number=1)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
     assert failure.message
@@ -88,7 +88,7 @@ def test_a_page() -> None:
         "topics": [],
     }
     nothing: dict[str, Any] = dict.fromkeys(whole) | {"id": 9, "name": "nulls"}
-    page = read_page(reply([whole, {"id": 8, "name": "bare"}, nothing]), number=1)
+    page = parse_page(reply([whole, {"id": 8, "name": "bare"}, nothing]), number=1)
     assert page == Page(
         (
             Repository(7, "engine", stars=5, forks=2, is_fork=True, language="Ada"),
@@ -100,11 +100,11 @@ def test_a_page() -> None:
 
 
 def test_an_empty_page() -> None:
-    assert read_page(reply([]), number=1) == Page((), last=1)
+    assert parse_page(reply([]), number=1) == Page((), last=1)
 
 
 def test_private_repositories_are_nobody_elses_business() -> None:
-    page = read_page(reply([{"id": 1, "name": "secret", "private": True}]), number=1)
+    page = parse_page(reply([{"id": 1, "name": "secret", "private": True}]), number=1)
     assert page == Page((), last=1)
 
 
@@ -112,7 +112,7 @@ def test_private_repositories_are_nobody_elses_business() -> None:
 def test_a_missing_field_of_a_repository_is_named_with_its_place(missing: str) -> None:
     bodies = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
     del bodies[1][missing]
-    page = read_page(reply(bodies), number=1)
+    page = parse_page(reply(bodies), number=1)
     assert isinstance(page, Page)
     assert [one.id for one in page.repositories] == [1]
     assert page.unreadable == 1
@@ -140,33 +140,33 @@ LINK_FIRST = (
     ],
 )
 def test_the_last_page_is_told_by_the_link(link: str, number: int, last: int) -> None:
-    assert read_page(reply([], headers={"link": link}), number=number) == Page((), last=last)
+    assert parse_page(reply([], headers={"link": link}), number=number) == Page((), last=last)
 
 
 def test_a_repository_on_two_pages_counts_once() -> None:
     first = Page((Repository(1, "a"), Repository(2, "b", stars=1)), last=2)
     second = Page((Repository(2, "b", stars=2), Repository(3, "c")), last=2)
-    assert merge([first, second]) == (
+    assert merge_pages([first, second]) == (
         Repository(1, "a"),
         Repository(2, "b", stars=2),
         Repository(3, "c"),
     )
-    assert merge([]) == ()
+    assert merge_pages([]) == ()
 
 
 def budget(remaining: int, limit: int = 5000) -> dict[str, int]:
     return {"limit": limit, "remaining": remaining, "used": 0, "reset": int(NOW.timestamp())}
 
 
-def standing(**headers: str) -> Standing | Failure:
+def standing(**headers: str) -> TokenInfo | Failure:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_standing(reply({"resources": {}}, headers=named), now=NOW)
+    return parse_token_info(reply({"resources": {}}, headers=named), now=NOW)
 
 
 def test_what_is_left_of_each_budget() -> None:
     body = {"resources": {"graphql": budget(7), "search": budget(9), "core": budget(8, 60)}}
-    assert read_standing(reply(body), now=NOW) == Standing(
-        (Room(Resource.CORE, 60, 8, NOW), Room(Resource.GRAPHQL, 5000, 7, NOW))
+    assert parse_token_info(reply(body), now=NOW) == TokenInfo(
+        (RateLimit(Resource.CORE, 60, 8, NOW), RateLimit(Resource.GRAPHQL, 5000, 7, NOW))
     )
 
 
@@ -174,7 +174,7 @@ def test_what_is_left_of_each_budget() -> None:
     ("header", "scopes"), [("", ()), (" , ", ()), ("repo, read:user", ("repo", "read:user"))]
 )
 def test_the_scopes_of_a_token(header: str, scopes: tuple[str, ...]) -> None:
-    assert standing(x_oauth_scopes=header) == Standing((), scopes)
+    assert standing(x_oauth_scopes=header) == TokenInfo((), scopes)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_the_scopes_of_a_token(header: str, scopes: tuple[str, ...]) -> None:
 )
 def test_the_end_of_a_token(header: str, expires_at: datetime | None) -> None:
     told = standing(github_authentication_token_expiration=header)
-    assert told == Standing((), expires_at=expires_at)
+    assert told == TokenInfo((), expires_at=expires_at)
 
 
 @pytest.mark.parametrize(
@@ -204,14 +204,14 @@ def test_the_end_of_a_token(header: str, expires_at: datetime | None) -> None:
     ],
 )
 def test_what_cannot_be_read_is_no_standing(body: Any) -> None:
-    failure = read_standing(reply(body), now=NOW)
+    failure = parse_token_info(reply(body), now=NOW)
     assert isinstance(failure, Failure)
     assert failure.kind is FailureKind.UNREADABLE
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode)), st.text())
 def test_nothing_is_too_strange_to_be_read(body: bytes, link: str) -> None:
-    strange = Reply(200, {"link": link}, body)
-    assert isinstance(read_owner(strange), OwnerAnswer | Failure)
-    assert isinstance(read_page(strange, number=1), Page | Failure)
-    assert isinstance(read_standing(strange, now=NOW), Standing | Failure)
+    strange = GitHubResponse(200, {"link": link}, body)
+    assert isinstance(parse_owner(strange), OwnerProfile | Failure)
+    assert isinstance(parse_page(strange, number=1), Page | Failure)
+    assert isinstance(parse_token_info(strange, now=NOW), TokenInfo | Failure)

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx2
 
-from github_banners.github.accounts import Account, accounts_of
-from github_banners.github.client import GitHub
+from github_banners.github.accounts import Account, create_accounts
+from github_banners.github.client import GitHubClient
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, repository_node
 
@@ -54,10 +54,10 @@ def rest_answer(request: httpx2.Request) -> httpx2.Response:
 @asynccontextmanager
 async def opened(
     wire: Wire, *tokens: str, accounts: list[Account] | None = None, seconds: float = 5
-) -> AsyncIterator[GitHub]:
-    payers = accounts_of([Secret(token) for token in tokens]) if accounts is None else accounts
+) -> AsyncIterator[GitHubClient]:
+    payers = create_accounts([Secret(token) for token in tokens]) if accounts is None else accounts
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire), trust_env=False) as http:
-        yield GitHub(
+        yield GitHubClient(
             http,
             api_url="https://api.example",
             accounts=payers,

@@ -7,8 +7,8 @@ from urllib.parse import unquote_to_bytes
 
 import structlog
 
-from github_banners.messages.nonces import Nonces
-from github_banners.messages.verify import Gate, Message, Receive, Scope, Send
+from github_banners.messages.nonces import NonceCache
+from github_banners.messages.verify import Message, Receive, Scope, Send, SignatureMiddleware
 from tests.unit.messages.by_hand import Call, verifier
 
 OPEN = ("/healthz", "/readyz")
@@ -74,17 +74,17 @@ class House:
     """A service, its gate, and what the gate says of whom it refuses."""
 
     service: Service = field(default_factory=Service)
-    nonces: Nonces = field(default_factory=Nonces)
+    nonces: NonceCache = field(default_factory=NonceCache)
     reasons: list[str] = field(default_factory=list)
 
     @property
-    def gate(self) -> Gate:
-        return Gate(
+    def gate(self) -> SignatureMiddleware:
+        return SignatureMiddleware(
             self.service,
             verifier=verifier(nonces=self.nonces),
-            open_paths=OPEN,
-            most_body_bytes=MOST_BODY_BYTES,
-            note_refusal=self.reasons.append,
+            public_paths=OPEN,
+            max_body_bytes=MOST_BODY_BYTES,
+            on_refused=self.reasons.append,
         )
 
     async def ask(self, call: Call, *, parts: Iterable[Message] | None = None, **more: Any) -> Wire:

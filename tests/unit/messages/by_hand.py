@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from github_banners.messages.nonces import Nonces
-from github_banners.messages.signing import Claim, Verifier
+from github_banners.messages.nonces import NonceCache
+from github_banners.messages.signing import VerifiedHead, Verifier
 from github_banners.settings import Secret
 
 CURRENT, PREVIOUS, FOREIGN = Secret("current"), Secret("previous"), Secret("foreign")
@@ -101,23 +101,23 @@ def signed(
 
 
 def verifier(
-    *keys: Secret, nonces: Nonces | None = None, seconds_later: float = 0, callers: str = "api"
+    *keys: Secret, nonces: NonceCache | None = None, seconds_later: float = 0, callers: str = "api"
 ) -> Verifier:
     """A verifier whose clock stands still."""
     now = NOW + timedelta(seconds=seconds_later)
     return Verifier(
         keys or (CURRENT, PREVIOUS),
         callers=[callers],
-        nonces=Nonces() if nonces is None else nonces,
+        nonces=NonceCache() if nonces is None else nonces,
         clock=lambda: now,
     )
 
 
-def check_head(call: Call, by: Verifier) -> Claim:
+def check_head(call: Call, by: Verifier) -> VerifiedHead:
     return by.check_head(call.method, call.path, call.query, call.headers)
 
 
-def check(call: Call, by: Verifier | None = None) -> Claim:
+def check(call: Call, by: Verifier | None = None) -> VerifiedHead:
     """Have a whole call verified."""
     by = by or verifier()
     claim = check_head(call, by)

@@ -14,22 +14,27 @@ import pytest
 import stamina
 from structlog.testing import capture_logs
 
-from github_banners.errors import Rejected, RendererUnavailable, StorageUnavailable, Unavailable
-from github_banners.look import Look, Theme
-from github_banners.messages.calls import Renderer, Storage, open_http
-from github_banners.messages.nonces import Nonces
+from github_banners.errors import (
+    RemoteRejected,
+    RendererUnavailable,
+    StorageUnavailable,
+    Unavailable,
+)
+from github_banners.look import BannerOptions, Theme
+from github_banners.messages.calls import RendererClient, StorageClient, open_http
+from github_banners.messages.nonces import NonceCache
 from github_banners.messages.shapes import (
     BatchedBanner,
-    PreviewAsk,
-    StoreAnswer,
-    StoreAsk,
+    PreviewRequest,
     StoreBatch,
+    StoreRequest,
+    StoreResponse,
     StoreResult,
     StoreResults,
 )
-from github_banners.messages.signing import Claim, Signer, Verifier
-from github_banners.messages.tracing import following, read_trace
-from github_banners.messages.translation import preview_ask_of
+from github_banners.messages.signing import Signer, VerifiedHead, Verifier
+from github_banners.messages.tracing import parse_trace_id, trace_context
+from github_banners.messages.translation import to_preview_request
 from github_banners.model import Owner, Snapshot, Stats
 from github_banners.settings import Secret
 
@@ -37,9 +42,9 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = Secret("a secret that never travels")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
-LOOK = Look(theme=Theme.DARK, radius=3)
+LOOK = BannerOptions(theme=Theme.DARK, radius=3)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-ASK = StoreAsk(url_path="wycats-dark", banner_info=SVG, banner_format="svg", version=7)
+ASK = StoreRequest(url_path="wycats-dark", banner_info=SVG, banner_format="svg", version=7)
 URL = b'{"url":"/banners/wycats-dark"}'
 BATCH = [
     BatchedBanner(url_path=f"b-{number}", banner_info=SVG, banner_format="svg", version=number)
@@ -96,7 +101,9 @@ class Remote:
     answers: list[Answer]
     asked: list[httpx2.Request] = field(default_factory=list)
     verifier: Verifier = field(
-        default_factory=lambda: Verifier([KEY], callers=["api"], nonces=Nonces(), clock=lambda: NOW)
+        default_factory=lambda: Verifier(
+            [KEY], callers=["api"], nonces=NonceCache(), clock=lambda: NOW
+        )
     )
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
@@ -105,7 +112,7 @@ class Remote:
         made = answer(request)
         return await made if isinstance(made, Awaitable) else made
 
-    def verify(self, request: httpx2.Request) -> Claim:
+    def verify(self, request: httpx2.Request) -> VerifiedHead:
         """Judge a request as a service does, which takes each nonce once."""
         path, _, query = request.url.raw_path.partition(b"?")
         claim = self.verifier.check_head(request.method, path, query, request.headers.raw)
@@ -114,15 +121,17 @@ class Remote:
 
 
 @asynccontextmanager
-async def renderer(remote: Remote, base_url: str = "http://renderer") -> AsyncIterator[Renderer]:
+async def renderer(
+    remote: Remote, base_url: str = "http://renderer"
+) -> AsyncIterator[RendererClient]:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(remote)) as http:
-        yield Renderer(http, base_url=base_url, signer=signer())
+        yield RendererClient(http, base_url=base_url, signer=signer())
 
 
 @asynccontextmanager
-async def storage(remote: Remote, base_url: str = "http://storage") -> AsyncIterator[Storage]:
+async def storage(remote: Remote, base_url: str = "http://storage") -> AsyncIterator[StorageClient]:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(remote)) as http:
-        yield Storage(http, base_url=base_url, signer=signer())
+        yield StorageClient(http, base_url=base_url, signer=signer())
 
 
 def signer() -> Signer:
@@ -170,24 +179,24 @@ async def test_a_drawing_is_asked_for_as_agreed() -> None:
     (request,) = remote.asked
     assert (request.method, str(request.url)) == ("POST", "http://renderer/preview")
     assert request.headers["content-type"] == "application/json"
-    assert PreviewAsk.from_json(request.content) == preview_ask_of(SNAPSHOT, LOOK)
+    assert PreviewRequest.from_json(request.content) == to_preview_request(SNAPSHOT, LOOK)
     assert remote.verify(request).caller == "api"
 
 
 async def test_a_picture_is_stored_as_agreed() -> None:
     remote = Remote([stored])
     async with storage(remote) as client:
-        assert await client.keep(ASK) == StoreAnswer(url="/banners/wycats-dark")
+        assert await client.store(ASK) == StoreResponse(url="/banners/wycats-dark")
     (request,) = remote.asked
     assert (request.method, str(request.url)) == ("POST", "http://storage/banners")
-    assert StoreAsk.from_json(request.content) == ASK
+    assert StoreRequest.from_json(request.content) == ASK
     assert remote.verify(request).caller == "api"
 
 
 async def test_a_newer_picture_that_stays_is_no_failure() -> None:
     answer = saying(URL.replace(b"}", b',"superseded":true,"new":[]}'))
     async with storage(Remote([answer])) as client:
-        assert await client.keep(ASK) == StoreAnswer(url="/banners/wycats-dark", superseded=True)
+        assert await client.store(ASK) == StoreResponse(url="/banners/wycats-dark", superseded=True)
         assert client.is_available
 
 
@@ -196,13 +205,13 @@ async def test_pictures_are_stored_together_as_agreed() -> None:
     async with storage(remote) as client:
         answers = await client.store_many(BATCH)
         assert client.is_available
-    assert answers == [StoreAnswer(url=f"/banners/b-{number}") for number in range(3)]
+    assert answers == [StoreResponse(url=f"/banners/b-{number}") for number in range(3)]
     (request,) = remote.asked
     assert (request.method, str(request.url)) == ("POST", "http://storage/banners/batch")
     sent = [bytes(raw) for raw in StoreBatch.from_json(request.content).banners]
     assert [BatchedBanner.from_json(body) for body in sent] == BATCH
     # Each is also what a single call would have sent.
-    assert [StoreAsk.from_json(body).version for body in sent] == [0, 1, 2]
+    assert [StoreRequest.from_json(body).version for body in sent] == [0, 1, 2]
     assert remote.verify(request).caller == "api"
 
 
@@ -219,8 +228,8 @@ async def test_each_picture_of_a_batch_has_its_own_result() -> None:
     async with storage(Remote([mixed])) as client:
         first, refused, failed = await client.store_many(BATCH)
         assert client.is_available
-    assert first == StoreAnswer(url="/banners/b-0", superseded=True)
-    assert isinstance(refused, Rejected)
+    assert first == StoreResponse(url="/banners/b-0", superseded=True)
+    assert isinstance(refused, RemoteRejected)
     assert "400" in str(refused)
     assert "banner_info" in str(refused)
     assert isinstance(failed, StorageUnavailable)
@@ -239,14 +248,14 @@ async def test_a_status_for_a_picture_that_may_change_is_unavailable(status: int
 async def test_a_status_for_a_picture_that_stays_is_a_rejection(status: int) -> None:
     async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
         outcomes = await client.store_many(BATCH)
-        assert [type(outcome) for outcome in outcomes] == [Rejected] * 3
+        assert [type(outcome) for outcome in outcomes] == [RemoteRejected] * 3
         assert client.is_available
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 422])
 async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status: int) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
-        path = StoreAsk.from_json(request.content).url_path
+        path = StoreRequest.from_json(request.content).url_path
         if path == "b-1":
             return said(b'{"error":"invalid inputs"}', status=400)
         return said(b'{"url":"/banners/%b"}' % path.encode())
@@ -260,12 +269,12 @@ async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status:
         with capture_logs() as lines:
             first, refused, last = await client.store_many(banners)
         assert client.is_available
-    assert [first, last] == [StoreAnswer(url=f"/banners/b-{number}") for number in (0, 2)]
-    assert isinstance(refused, Rejected)
+    assert [first, last] == [StoreResponse(url=f"/banners/b-{number}") for number in (0, 2)]
+    assert isinstance(refused, RemoteRejected)
     assert [request.url.path for request in remote.asked] == ["/banners/batch"] + ["/banners"] * 3
     for request in remote.asked:
         remote.verify(request)
-    traces = [read_trace(request.headers["traceparent"]) for request in remote.asked[2:]]
+    traces = [parse_trace_id(request.headers["traceparent"]) for request in remote.asked[2:]]
     assert traces == [f"{number:032x}" for number in (1, 2)]
     assert [line["event"] for line in lines] == ["storage.batch_refused"]
 
@@ -276,7 +285,8 @@ async def test_a_storage_that_takes_no_batch_is_logged_once() -> None:
         with capture_logs() as lines:
             for _ in range(2):
                 assert (
-                    await client.store_many(BATCH) == [StoreAnswer(url="/banners/wycats-dark")] * 3
+                    await client.store_many(BATCH)
+                    == [StoreResponse(url="/banners/wycats-dark")] * 3
                 )
     assert [line["event"] for line in lines] == ["storage.batch_refused"]
 
@@ -309,7 +319,7 @@ async def test_what_are_no_results_of_a_storage_has_not_stored(answer: Answer) -
 
 async def test_201_is_an_answer_too() -> None:
     async with storage(Remote([saying(URL, status=201)])) as client:
-        assert (await client.keep(ASK)).url == "/banners/wycats-dark"
+        assert (await client.store(ASK)).url == "/banners/wycats-dark"
 
 
 async def test_a_stored_picture_is_read_and_one_that_is_none_is_none() -> None:
@@ -329,10 +339,10 @@ async def test_a_stored_picture_is_read_and_one_that_is_none_is_none() -> None:
 async def test_the_id_of_what_is_being_done_goes_along(call: Call) -> None:
     remote = Remote([call.good])
     async with call.open(remote) as client:
-        with following(f"00-{TRACE}-00f067aa0ba902b7-01"):
+        with trace_context(f"00-{TRACE}-00f067aa0ba902b7-01"):
             await call.make(client)
         await call.make(client)
-    traces = [read_trace(request.headers["traceparent"]) for request in remote.asked]
+    traces = [parse_trace_id(request.headers["traceparent"]) for request in remote.asked]
     assert traces[0] == TRACE
     assert traces[1] not in {None, TRACE}
 
@@ -382,7 +392,7 @@ async def test_two_calls_never_have_the_same_signature(call: Call) -> None:
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_what_will_never_be_taken_is_rejected(call: Call, status: int) -> None:
     async with call.open(Remote([status_of(status)])) as client:
-        with pytest.raises(Rejected, match=str(status)):
+        with pytest.raises(RemoteRejected, match=str(status)):
             await call.make(client)
         assert client.is_available
 
@@ -493,7 +503,7 @@ NO_ANSWERS = {
 async def test_what_is_no_answer_of_a_storage_has_not_stored(answer: Answer) -> None:
     async with storage(Remote([answer])) as client:
         with pytest.raises(StorageUnavailable, match="no answer"):
-            await client.keep(ASK)
+            await client.store(ASK)
 
 
 @pytest.mark.parametrize("answer", NO_PICTURES.values(), ids=NO_PICTURES)
@@ -571,7 +581,7 @@ async def test_on_a_real_connection_that_closes_the_call_is_made_again() -> None
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, open_http(timeout=timedelta(seconds=5)) as http:
-        client = Storage(http, base_url=f"http://127.0.0.1:{port}", signer=signer())
+        client = StorageClient(http, base_url=f"http://127.0.0.1:{port}", signer=signer())
         assert await client.get("wycats-dark") == SVG
     nonces = {head.partition(b";nonce=")[2].partition(b"\r\n")[0] for head in heads}
     assert len(nonces) == len(heads) == 2
@@ -579,7 +589,9 @@ async def test_on_a_real_connection_that_closes_the_call_is_made_again() -> None
 
 async def test_a_remote_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:
     async with open_http(timeout=timedelta(seconds=5)) as http:
-        client = Renderer(http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=signer())
+        client = RendererClient(
+            http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=signer()
+        )
         with pytest.raises(RendererUnavailable, match="ConnectError"):
             await client.draw(SNAPSHOT, LOOK)
         assert not client.is_available

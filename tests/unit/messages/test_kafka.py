@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from aiokafka import errors as foreign  # type: ignore[import-untyped]
 
-from github_banners.errors import BannersError, BrokerUnavailable, Rejected
+from github_banners.errors import BannersError, BrokerUnavailable, RemoteRejected
 from github_banners.messages.kafka import broker_errors
 
 ALL = sorted(
@@ -32,7 +32,7 @@ def raised(make: Callable[[], BaseException]) -> BannersError:
 def test_every_foreign_error_is_ours(kind: type[Exception]) -> None:
     error = raised(kind)
     too_large = {foreign.MessageSizeTooLargeError, foreign.RecordListTooLargeError}
-    assert type(error) is (Rejected if kind in too_large else BrokerUnavailable)
+    assert type(error) is (RemoteRejected if kind in too_large else BrokerUnavailable)
     assert "\n" not in str(error)
     assert isinstance(error.__cause__, kind)
 

@@ -123,7 +123,7 @@ async def test_read_of_a_partition_that_was_revoked_meanwhile_returns_nothing(
     fetch = consumer.send
 
     async def revoke(node: int, request: object) -> object:
-        reader.forget()
+        reader.on_revoked()
         return await fetch(node, request)
 
     monkeypatch.setattr(consumer, "send", revoke)

@@ -8,7 +8,7 @@ from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.errors import UnreadableMessage
+from github_banners.errors import MalformedMessage
 from github_banners.messages.decompression import (
     DECODERS,
     MAX_UNPACKED_BYTES,
@@ -119,7 +119,7 @@ def test_snappy_in_one_block_and_in_blocks_without_a_size() -> None:
 
     assert DECODERS["snappy"](bytes(cramjam.snappy.compress_raw(b"abc"))) == b"abc"
     header = struct.pack("!bccccccBii", -126, *(b"%c" % byte for byte in b"SNAPPY"), 0, 1, 1)
-    with pytest.raises(UnreadableMessage):
+    with pytest.raises(MalformedMessage):
         DECODERS["snappy"](header + struct.pack("!i", 0))
 
 

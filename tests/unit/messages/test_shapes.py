@@ -8,20 +8,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from github_banners.errors import BannersError, UnreadableMessage
-from github_banners.look import Layout, Look, Theme
+from github_banners.errors import BannersError, MalformedMessage
+from github_banners.look import BannerOptions, Layout, Theme
 from github_banners.messages.shapes import (
     MAX_BATCH_BANNERS,
     MAX_BATCH_BYTES,
     BannerEvent,
     BatchedBanner,
     Format,
-    PreviewAsk,
-    Shape,
-    StoreAsk,
+    PreviewRequest,
     StoreBatch,
+    StoreRequest,
+    WireModel,
 )
-from github_banners.model import microseconds
+from github_banners.model import to_epoch_microseconds
 from tests.unit.messages.captured import EVENT, PREVIEW, STORE
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
@@ -45,14 +45,14 @@ def in_stats(**fields: object) -> bytes:
 
 
 def test_a_captured_preview_is_read() -> None:
-    ask = PreviewAsk.from_json(PREVIEW)
+    ask = PreviewRequest.from_json(PREVIEW)
     assert (ask.username, ask.banner_type, ask.fetched_at) == ("wycats", Theme.DARK, FETCHED_AT)
     assert (ask.stats.total_stars, ask.stats.languages["Ruby"]) == (11558, 51)
     assert (ask.display_name, ask.look, ask.format) == (None, None, Format.SVG)
 
 
 def test_a_captured_store_request_is_read() -> None:
-    ask = StoreAsk.from_json(STORE)
+    ask = StoreRequest.from_json(STORE)
     assert (ask.url_path, ask.banner_info, ask.version) == ("wycats-dark", b"<svg/>", None)
 
 
@@ -61,14 +61,14 @@ def test_a_captured_event_is_read() -> None:
     assert event.produced_at == PRODUCED_AT
     assert event.payload.storage_path == "wycats-dark"
     assert event.key == b"wycats"
-    assert event.version == microseconds(FETCHED_AT)
+    assert event.version == to_epoch_microseconds(FETCHED_AT)
 
 
 @pytest.mark.parametrize(
-    ("shape", "body"), [(PreviewAsk, PREVIEW), (StoreAsk, STORE), (BannerEvent, EVENT)]
+    ("shape", "body"), [(PreviewRequest, PREVIEW), (StoreRequest, STORE), (BannerEvent, EVENT)]
 )
 def test_what_was_captured_is_written_again_with_no_other_field(
-    shape: type[Shape], body: bytes
+    shape: type[WireModel], body: bytes
 ) -> None:
     expected = (
         body.replace(b".58608449Z", b".586084Z")
@@ -89,15 +89,15 @@ def test_optional_fields_are_read_and_written() -> None:
     }
     body = in_payload(**more)
     event = BannerEvent.from_json(body)
-    assert event.payload.look == Look(theme=Theme.DARK, hide=event.payload.look.hide)  # type: ignore[union-attr]
+    assert event.payload.look == BannerOptions(theme=Theme.DARK, hide=event.payload.look.hide)  # type: ignore[union-attr]
     assert event.version == 2**63 - 1
     payload = json.loads(event.to_json())["payload"]
     assert {name: payload[name] for name in more} == more
 
 
-@pytest.mark.parametrize("shape_and_body", [(PreviewAsk, PREVIEW), (BannerEvent, EVENT)])
+@pytest.mark.parametrize("shape_and_body", [(PreviewRequest, PREVIEW), (BannerEvent, EVENT)])
 def test_unknown_fields_are_tolerated_everywhere(
-    shape_and_body: tuple[type[Shape], bytes],
+    shape_and_body: tuple[type[WireModel], bytes],
 ) -> None:
     shape, body = shape_and_body
     more = body.replace(b'"total_repos"', b'"new":[{}],"total_repos"').replace(
@@ -108,7 +108,7 @@ def test_unknown_fields_are_tolerated_everywhere(
 
 @pytest.mark.parametrize("body", [PREVIEW, EVENT])
 def test_null_languages_are_no_languages(body: bytes) -> None:
-    shape: type[BannerEvent | PreviewAsk] = BannerEvent if body is EVENT else PreviewAsk
+    shape: type[BannerEvent | PreviewRequest] = BannerEvent if body is EVENT else PreviewRequest
     start, end = body.index(b'{"C"'), body.index(b"}", body.index(b'{"C"')) + 1
     read = shape.from_json(body[:start] + b"null" + body[end:])
     numbers = read.payload if isinstance(read, BannerEvent) else read
@@ -116,18 +116,18 @@ def test_null_languages_are_no_languages(body: bytes) -> None:
 
 
 def test_a_look_is_read_with_its_options() -> None:
-    look = PreviewAsk.from_json(
+    look = PreviewRequest.from_json(
         changed(PREVIEW, lambda ask: ask.update(look={"layout": "classic", "radius": 3}))
     ).look
-    assert look == Look(layout=Layout.CLASSIC, radius=3)
+    assert look == BannerOptions(layout=Layout.CLASSIC, radius=3)
 
 
 @pytest.mark.parametrize(
     ("payload_version", "fetched_at", "produced_at", "version"),
     [
         (7, "2026-11-22T16:36:37Z", "2026-11-22T16:36:38Z", 7),
-        (None, "2026-11-22T16:36:37.586084+00:00", None, microseconds(FETCHED_AT)),
-        (None, None, "2026-11-22T17:36:37.586084+01:00", microseconds(FETCHED_AT)),
+        (None, "2026-11-22T16:36:37.586084+00:00", None, to_epoch_microseconds(FETCHED_AT)),
+        (None, None, "2026-11-22T17:36:37.586084+01:00", to_epoch_microseconds(FETCHED_AT)),
         (None, "0001-01-01T00:00:00Z", None, 0),
     ],
 )
@@ -141,7 +141,7 @@ def test_an_event_without_a_version_has_its_time(
 
 def test_letters_beyond_ascii_are_not_folded_into_ascii() -> None:
     kelvin = changed(STORE, lambda ask: ask.update(url_path="\u212a"))
-    assert StoreAsk.from_json(kelvin).url_path == "\u212a"
+    assert StoreRequest.from_json(kelvin).url_path == "\u212a"
 
 
 def without(body: bytes, field: str) -> bytes:
@@ -155,9 +155,9 @@ def without(body: bytes, field: str) -> bytes:
 
 NUMBERS = ["username", "banner_type", "stats", "fetched_at", "total_repos", "languages"]
 REQUIRED = [
-    *((PreviewAsk, PREVIEW, field) for field in NUMBERS),
+    *((PreviewRequest, PREVIEW, field) for field in NUMBERS),
     *((BannerEvent, EVENT, field) for field in NUMBERS),
-    *((StoreAsk, STORE, field) for field in ("url_path", "banner_info", "banner_format")),
+    *((StoreRequest, STORE, field) for field in ("url_path", "banner_info", "banner_format")),
     *(
         (BannerEvent, EVENT, field)
         for field in ("event_type", "event_version", "produced_at", "payload", "storage_path")
@@ -166,8 +166,8 @@ REQUIRED = [
 
 
 @pytest.mark.parametrize(("shape", "body", "field"), REQUIRED)
-def test_a_missing_field_is_named(shape: type[Shape], body: bytes, field: str) -> None:
-    with pytest.raises(UnreadableMessage, match=f"`{field}`"):
+def test_a_missing_field_is_named(shape: type[WireModel], body: bytes, field: str) -> None:
+    with pytest.raises(MalformedMessage, match=f"`{field}`"):
         shape.from_json(without(body, field))
 
 
@@ -196,7 +196,7 @@ WRONG_EVENTS = {
 
 @pytest.mark.parametrize(("field", "body"), WRONG_EVENTS.items())
 def test_a_wrong_field_is_named(field: str, body: bytes) -> None:
-    with pytest.raises(UnreadableMessage) as caught:
+    with pytest.raises(MalformedMessage) as caught:
         BannerEvent.from_json(body)
     assert field in str(caught.value)
     assert len(str(caught.value)) <= 300
@@ -208,8 +208,8 @@ def test_a_wrong_field_is_named(field: str, body: bytes) -> None:
 )
 def test_a_wrong_store_request_is_refused(fields: dict[str, object]) -> None:
     (field,) = fields
-    with pytest.raises(UnreadableMessage, match=field):
-        StoreAsk.from_json(changed(STORE, lambda ask: ask.update(fields)))
+    with pytest.raises(MalformedMessage, match=field):
+        StoreRequest.from_json(changed(STORE, lambda ask: ask.update(fields)))
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ def test_a_wrong_store_request_is_refused(fields: dict[str, object]) -> None:
     [b"", b"null", b"[]", b"{}", b'"x"', b"\xff", b'{"username":"\xff"}', b'{"a":"\\ud800"}'],
 )
 def test_what_is_no_message_is_unreadable(body: bytes) -> None:
-    for shape in (PreviewAsk, StoreAsk, BannerEvent):
-        with pytest.raises(UnreadableMessage) as caught:
+    for shape in (PreviewRequest, StoreRequest, BannerEvent):
+        with pytest.raises(MalformedMessage) as caught:
             shape.from_json(body)
         assert isinstance(caught.value, BannersError)
         assert caught.value.status == 400
@@ -231,7 +231,7 @@ def test_the_banners_of_a_batch_are_read_one_by_one() -> None:
         url_path="wycats-dark", banner_info=b"<svg/>", banner_format="svg"
     )
     for body in (wrong, no_text):
-        with pytest.raises(UnreadableMessage):
+        with pytest.raises(MalformedMessage):
             BatchedBanner.from_json(body)
 
 
@@ -249,7 +249,7 @@ def test_the_banners_of_a_batch_are_read_one_by_one() -> None:
     ],
 )
 def test_what_is_no_batch_is_unreadable(body: bytes) -> None:
-    with pytest.raises(UnreadableMessage):
+    with pytest.raises(MalformedMessage):
         StoreBatch.from_json(body)
 
 
@@ -262,5 +262,5 @@ def test_a_batch_of_usual_banners_fits() -> None:
 
 
 def test_deep_nesting_is_unreadable() -> None:
-    with pytest.raises(UnreadableMessage):
-        PreviewAsk.from_json(b'{"x":' + b"[" * 200_000)
+    with pytest.raises(MalformedMessage):
+        PreviewRequest.from_json(b'{"x":' + b"[" * 200_000)

@@ -10,16 +10,18 @@ import pytest
 from http_message_signatures import (
     HTTPMessageSigner,
     HTTPMessageVerifier,
-    InvalidSignature,
     MappingKeyResolver,
+)
+from http_message_signatures import (
+    InvalidSignature as LibraryInvalidSignature,
 )
 from http_message_signatures.algorithms import HMAC_SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.errors import NoncesFull, Unsigned
-from github_banners.messages.nonces import Nonces
-from github_banners.messages.signing import Reason, Signer, Verifier
+from github_banners.errors import InvalidSignature, NonceCacheFull
+from github_banners.messages.nonces import NonceCache
+from github_banners.messages.signing import RefusalReason, Signer, Verifier
 from github_banners.model import utc_now
 from github_banners.settings import Secret
 from tests.unit.messages.by_hand import (
@@ -69,8 +71,8 @@ def library_keys() -> MappingKeyResolver:
 
 
 @contextmanager
-def refused(reason: Reason) -> Iterator[None]:
-    with pytest.raises(Unsigned) as caught:
+def refused(reason: RefusalReason) -> Iterator[None]:
+    with pytest.raises(InvalidSignature) as caught:
         yield
     assert str(caught.value) == reason
 
@@ -160,7 +162,7 @@ def test_every_signature_is_another_one() -> None:
 def test_the_key_before_is_good_too() -> None:
     call = signed(key=PREVIOUS)
     check(call, verifier(CURRENT, PREVIOUS))
-    with refused(Reason.WRONG_KEY):
+    with refused(RefusalReason.WRONG_KEY):
         check(call, verifier(CURRENT))
 
 
@@ -170,9 +172,9 @@ def test_a_call_is_good_for_a_minute_before_and_after(seconds_later: float) -> N
 
 
 @pytest.mark.parametrize(
-    ("seconds_later", "reason"), [(60.001, Reason.TOO_OLD), (-60.001, Reason.TOO_NEW)]
+    ("seconds_later", "reason"), [(60.001, RefusalReason.TOO_OLD), (-60.001, RefusalReason.TOO_NEW)]
 )
-def test_a_minute_is_no_longer(seconds_later: float, reason: Reason) -> None:
+def test_a_minute_is_no_longer(seconds_later: float, reason: RefusalReason) -> None:
     with refused(reason):
         check_head(signed(), verifier(seconds_later=seconds_later))
 
@@ -202,7 +204,7 @@ def test_the_library_takes_our_signature(url: str) -> None:
     library = HTTPMessageVerifier(signature_algorithm=HMAC_SHA256, key_resolver=library_keys())
     (result,) = library.verify(Sent("POST", url, headers), body=BODY, require_components=COMPONENTS)
     assert (result.label, result.body) == ("sig1", BODY)
-    with pytest.raises(InvalidSignature):
+    with pytest.raises(LibraryInvalidSignature):
         library.verify(Sent("GET", url, headers), body=BODY)
 
 
@@ -233,24 +235,24 @@ def test_we_take_the_signature_of_the_library(include_alg: bool, body: bytes) ->
     ids=[name for name, _, _ in FORGED_HEADS],
 )
 def test_a_forged_head_is_refused_before_the_body(
-    forge: Callable[[], Call], reason: Reason
+    forge: Callable[[], Call], reason: RefusalReason
 ) -> None:
-    nonces = Nonces()
+    nonces = NonceCache()
     with refused(reason):
         check_head(forge(), verifier(nonces=nonces))
     assert len(nonces) == 0
 
 
 def test_every_reason_has_a_forgery() -> None:
-    of_bodies = {Reason.BODY_CHANGED, Reason.REPEATED}
-    assert {reason for _, _, reason in FORGED_HEADS} | of_bodies == set(Reason)
+    of_bodies = {RefusalReason.BODY_CHANGED, RefusalReason.REPEATED}
+    assert {reason for _, _, reason in FORGED_HEADS} | of_bodies == set(RefusalReason)
 
 
 @pytest.mark.parametrize("body", [b"", BODY + b" ", BODY[:-1]], ids=["none", "longer", "shorter"])
 def test_a_changed_body_is_refused_and_burns_no_nonce(body: bytes) -> None:
     by = verifier()
     call = signed()
-    with refused(Reason.BODY_CHANGED):
+    with refused(RefusalReason.BODY_CHANGED):
         check(replace(call, body=body), by)
     check(call, by)
 
@@ -259,7 +261,7 @@ def test_a_call_is_good_once() -> None:
     by = verifier()
     call = signed()
     check(call, by)
-    with refused(Reason.REPEATED):
+    with refused(RefusalReason.REPEATED):
         check(call, by)
     check(signed(), by)
 
@@ -269,24 +271,24 @@ def test_of_two_calls_at_once_the_first_is_good() -> None:
     call = signed()
     claims = [check_head(call, by), check_head(call, by)]
     by.check_body(claims[1], call.body)
-    with refused(Reason.REPEATED):
+    with refused(RefusalReason.REPEATED):
         by.check_body(claims[0], call.body)
 
 
 def test_a_nonce_counts_under_another_signature_too() -> None:
     by = verifier()
     check(signed(params=parameters(nonce="n-1")), by)
-    with refused(Reason.REPEATED):
+    with refused(RefusalReason.REPEATED):
         check(signed(Call(path=b"/other"), params=parameters(nonce="n-1"), key=PREVIOUS), by)
 
 
 @pytest.mark.parametrize("created", [SECONDS - 60, SECONDS, SECONDS + 60])
 def test_a_body_that_comes_late_does_not_outlive_its_nonce(created: int) -> None:
-    nonces = Nonces()
+    nonces = NonceCache()
     call = signed(params=parameters(created=created))
     claim = check_head(call, verifier(nonces=nonces))
     until = created + 60 - SECONDS
-    with refused(Reason.TOO_OLD):
+    with refused(RefusalReason.TOO_OLD):
         verifier(nonces=nonces, seconds_later=until + 0.001).check_body(claim, call.body)
     assert len(nonces) == 0
     verifier(nonces=nonces, seconds_later=until).check_body(claim, call.body)
@@ -295,29 +297,29 @@ def test_a_body_that_comes_late_does_not_outlive_its_nonce(created: int) -> None
 def test_a_body_that_comes_after_it_expires_is_refused() -> None:
     call = signed(params=parameters(more=f";expires={SECONDS + 5}"))
     claim = check_head(call, verifier())
-    with refused(Reason.TOO_OLD):
+    with refused(RefusalReason.TOO_OLD):
         verifier(seconds_later=6).check_body(claim, call.body)
 
 
 def test_a_full_memory_takes_no_call_twice() -> None:
-    nonces = Nonces(most=1)
+    nonces = NonceCache(max_size=1)
     by = verifier(nonces=nonces)
     first = signed()
     check(first, by)
-    with pytest.raises(NoncesFull):
+    with pytest.raises(NonceCacheFull):
         check(signed(), by)
-    with refused(Reason.REPEATED):
+    with refused(RefusalReason.REPEATED):
         check(first, by)
 
 
 def test_who_has_no_key_takes_no_call() -> None:
-    keyless = Verifier([], callers=["api"], nonces=Nonces(), clock=lambda: NOW)
-    with refused(Reason.WRONG_KEY):
+    keyless = Verifier([], callers=["api"], nonces=NonceCache(), clock=lambda: NOW)
+    with refused(RefusalReason.WRONG_KEY):
         check(signed(), keyless)
 
 
 def test_no_secret_is_in_what_is_shown() -> None:
-    with pytest.raises(Unsigned) as caught:
+    with pytest.raises(InvalidSignature) as caught:
         check(signed(key=FOREIGN))
     shown = (
         repr(caught.value) + repr(caught.value.__cause__) + repr(verifier()) + repr(our_signer())
@@ -332,7 +334,7 @@ def judged(call: Call) -> str:
     """Who called, or why it was refused."""
     try:
         return check(call).caller
-    except Unsigned as error:
+    except InvalidSignature as error:
         return str(error)
 
 
@@ -341,7 +343,7 @@ def test_garbage_in_a_good_call_is_refused(garbage: dict[str, bytes]) -> None:
     call = signed()
     for name, value in garbage.items():
         call = call.with_header(name, value)
-    assert judged(call) in set(Reason)
+    assert judged(call) in set(RefusalReason)
 
 
 @given(
@@ -353,9 +355,9 @@ def test_garbage_in_a_good_call_is_refused(garbage: dict[str, bytes]) -> None:
 def test_garbage_all_over_is_refused(
     headers: list[tuple[bytes, bytes]], method: str, path: bytes, query: bytes
 ) -> None:
-    with pytest.raises(Unsigned):
+    with pytest.raises(InvalidSignature):
         verifier().check_head(method, path, query, headers)
-    with pytest.raises(Unsigned):
+    with pytest.raises(InvalidSignature):
         verifier().check_head(method, path, query, (*signed().headers, *headers))
 
 
@@ -363,7 +365,7 @@ def test_garbage_all_over_is_refused(
 def test_garbage_that_is_signed_is_read_or_refused(pieces: list[str]) -> None:
     params = parameters(more="".join(pieces))
     call = signed(params=params)
-    assert judged(call) in {"api", *Reason}
+    assert judged(call) in {"api", *RefusalReason}
 
 
 @pytest.mark.parametrize("bit", range(8))
@@ -373,7 +375,7 @@ def test_a_bit_that_flips_anywhere_is_refused(name: str, bit: int) -> None:
     value = good.header(name)
     for at, byte in enumerate(value):
         flipped = value[:at] + bytes([byte ^ 1 << bit]) + value[at + 1 :]
-        assert judged(good.with_header(name, flipped)) in set(Reason)
+        assert judged(good.with_header(name, flipped)) in set(RefusalReason)
 
 
 def test_another_spelling_of_a_signature_is_no_other_call() -> None:
@@ -382,7 +384,7 @@ def test_another_spelling_of_a_signature_is_no_other_call() -> None:
     check(call, by)
     # The last digit of 32 bytes in base64 has two bits that mean nothing.
     respelled = call.header("signature").replace(b"fek=:", b"fel=:")
-    with refused(Reason.REPEATED):
+    with refused(RefusalReason.REPEATED):
         check(call.with_header("signature", respelled), by)
 
 

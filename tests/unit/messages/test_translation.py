@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from github_banners.look import Field, Look, NumberFormat, Theme
-from github_banners.messages.shapes import BannerEvent, Format, PreviewAsk
+from github_banners.look import BannerOptions, HideableField, NumberFormat, Theme
+from github_banners.messages.shapes import BannerEvent, Format, PreviewRequest
 from github_banners.messages.translation import (
-    Update,
-    event_of,
-    preview_ask_of,
-    update_of,
-    wish_of,
+    RenderJob,
+    from_event,
+    from_preview_request,
+    to_event,
+    to_preview_request,
 )
-from github_banners.model import Owner, Snapshot, Stats, microseconds
+from github_banners.model import Owner, Snapshot, Stats, to_epoch_microseconds
 from tests.unit.messages.captured import EVENT, PREVIEW
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
@@ -25,9 +25,9 @@ NOW = datetime(2026, 11, 26, tzinfo=UTC)
 STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
 
 LOOKS = st.builds(
-    Look,
+    BannerOptions,
     theme=st.sampled_from(Theme),
-    hide=st.lists(st.sampled_from(Field), unique=True).map(tuple),
+    hide=st.lists(st.sampled_from(HideableField), unique=True).map(tuple),
     langs_count=st.none() | st.integers(1, 10),
     title=st.none() | st.text(min_size=1, max_size=64),
     number_format=st.sampled_from(NumberFormat),
@@ -44,24 +44,24 @@ SNAPSHOTS = st.builds(
     ),
     stats=st.just(STATS),
     fetched_at=st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    version=st.integers(0, microseconds(NOW)),
+    version=st.integers(0, to_epoch_microseconds(NOW)),
 )
 
 
 @settings(deadline=None)
 @given(snapshot=SNAPSHOTS, look=LOOKS)
-def test_an_update_survives_the_wire(snapshot: Snapshot, look: Look) -> None:
-    update = Update("wycats-dark", snapshot, look, snapshot.version)
-    event = BannerEvent.from_json(event_of(update, produced_at=PRODUCED_AT).to_json())
+def test_an_update_survives_the_wire(snapshot: Snapshot, look: BannerOptions) -> None:
+    update = RenderJob("wycats-dark", snapshot, look, snapshot.version)
+    event = BannerEvent.from_json(to_event(update, produced_at=PRODUCED_AT).to_json())
     assert event.produced_at == PRODUCED_AT
-    assert update_of(event, now=NOW) == update
+    assert from_event(event, now=NOW) == update
 
 
 @settings(deadline=None)
 @given(snapshot=SNAPSHOTS, look=LOOKS, shape=st.sampled_from(Format))
-def test_a_wish_survives_the_wire(snapshot: Snapshot, look: Look, shape: Format) -> None:
-    ask = PreviewAsk.from_json(preview_ask_of(snapshot, look, format=shape).to_json())
-    read, read_look = wish_of(ask)
+def test_a_wish_survives_the_wire(snapshot: Snapshot, look: BannerOptions, shape: Format) -> None:
+    ask = PreviewRequest.from_json(to_preview_request(snapshot, look, format=shape).to_json())
+    read, read_look = from_preview_request(ask)
     assert (read.owner, read.stats, read.fetched_at) == (
         snapshot.owner,
         snapshot.stats,
@@ -74,8 +74,8 @@ def test_a_plain_banner_is_announced_as_the_other_program_does() -> None:
     captured = json.loads(EVENT)
     stats = Stats(**captured["payload"]["stats"])
     snapshot = Snapshot(Owner(4, "wycats"), stats, FETCHED_AT)
-    update = Update("WyCats-dark", snapshot, Look(theme=Theme.DARK), 9)
-    ours = json.loads(event_of(update, produced_at=PRODUCED_AT).to_json())
+    update = RenderJob("WyCats-dark", snapshot, BannerOptions(theme=Theme.DARK), 9)
+    ours = json.loads(to_event(update, produced_at=PRODUCED_AT).to_json())
     assert ours["payload"].pop("version") == 9
     captured["payload"]["storage_path"] = "wycats-dark"
     captured["payload"]["fetched_at"] = "2026-11-22T16:36:37.586084Z"
@@ -86,14 +86,14 @@ def test_a_plain_banner_is_announced_as_the_other_program_does() -> None:
 def test_a_plain_wish_is_sent_as_the_other_program_does() -> None:
     captured = json.loads(PREVIEW)
     snapshot = Snapshot(Owner(4, "wycats"), Stats(**captured["stats"]), FETCHED_AT)
-    ours = json.loads(preview_ask_of(snapshot, Look(theme=Theme.DARK)).to_json())
+    ours = json.loads(to_preview_request(snapshot, BannerOptions(theme=Theme.DARK)).to_json())
     assert ours == captured | {"fetched_at": "2026-11-22T16:36:37.586084Z"}
 
 
 def test_languages_come_off_the_wire_in_their_order() -> None:
-    update = update_of(BannerEvent.from_json(EVENT), now=NOW)
+    update = from_event(BannerEvent.from_json(EVENT), now=NOW)
     assert list(update.snapshot.stats.languages) == ["Ruby", "JavaScript", "Rust", "C", "CSS"]
-    assert update.look == Look(theme=Theme.DARK)
+    assert update.look == BannerOptions(theme=Theme.DARK)
 
 
 @pytest.mark.parametrize("produced_at", [PRODUCED_AT, None])
@@ -101,12 +101,12 @@ def test_numbers_without_a_date_have_that_of_the_event(produced_at: datetime | N
     message = json.loads(EVENT)
     message["payload"] |= {"fetched_at": None, "version": 3}
     message["produced_at"] = produced_at and produced_at.isoformat()
-    snapshot = update_of(BannerEvent.from_json(json.dumps(message).encode()), now=NOW).snapshot
+    snapshot = from_event(BannerEvent.from_json(json.dumps(message).encode()), now=NOW).snapshot
     assert snapshot.fetched_at == (produced_at or datetime(1970, 1, 1, tzinfo=UTC))
     assert snapshot.version == 3
 
 
 def test_the_banner_type_is_the_theme_whatever_the_look_says() -> None:
     message = json.loads(PREVIEW) | {"look": {"type": "auto", "radius": 3}}
-    _, look = wish_of(PreviewAsk.from_json(json.dumps(message).encode()))
-    assert look == Look(theme=Theme.DARK, radius=3)
+    _, look = from_preview_request(PreviewRequest.from_json(json.dumps(message).encode()))
+    assert look == BannerOptions(theme=Theme.DARK, radius=3)

@@ -10,10 +10,10 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from github_banners.errors import Unsigned
-from github_banners.messages.nonces import Nonces
-from github_banners.messages.signing import Reason, Signer
-from github_banners.messages.verify import Gate, Message
+from github_banners.errors import InvalidSignature
+from github_banners.messages.nonces import NonceCache
+from github_banners.messages.signing import RefusalReason, Signer
+from github_banners.messages.verify import Message, SignatureMiddleware
 from tests.unit.messages.behind_gate import (
     MOST_BODY_BYTES,
     OPEN,
@@ -145,7 +145,7 @@ async def test_a_websocket_is_closed(house: House) -> None:
     ids=[name for name, _, _ in FORGED_HEADS],
 )
 async def test_a_forged_head_is_answered_unread(
-    house: House, forge: Callable[[], Call], reason: Reason
+    house: House, forge: Callable[[], Call], reason: RefusalReason
 ) -> None:
     wire = await house.ask(forge())
     assert (wire.status, wire.body, wire.reads) == (401, REFUSED, 0)
@@ -158,7 +158,7 @@ async def test_a_forged_body_is_refused_and_burns_no_nonce(house: House) -> None
     call = signed()
     wire = await house.ask(replace(call, body=b"{}"))
     assert (wire.status, wire.body) == (401, REFUSED)
-    assert house.reasons == [Reason.BODY_CHANGED]
+    assert house.reasons == [RefusalReason.BODY_CHANGED]
     assert house.service.scopes == []
     assert (await house.ask(call)).status == 200
 
@@ -167,12 +167,12 @@ async def test_a_repeated_call_is_refused(house: House) -> None:
     call = signed()
     assert (await house.ask(call)).status == 200
     wire = await house.ask(call)
-    assert (wire.status, wire.body, house.reasons) == (401, REFUSED, [Reason.REPEATED])
+    assert (wire.status, wire.body, house.reasons) == (401, REFUSED, [RefusalReason.REPEATED])
     assert len(house.service.scopes) == 1
 
 
 async def test_more_calls_than_can_be_remembered_are_put_off() -> None:
-    house = House(nonces=Nonces(most=1))
+    house = House(nonces=NonceCache(max_size=1))
     assert (await house.ask(signed())).status == 200
     wire = await house.ask(signed())
     assert (wire.status, wire.body) == (503, b'{"error":"too many calls"}')
@@ -217,7 +217,7 @@ async def test_a_length_that_lies_is_left_to_the_digest(house: House) -> None:
     assert (await house.ask(sized(signed(), "5"))).status == 200
     assert (await house.ask(sized(signed(), "99"))).status == 200
     wire = await house.ask(sized(signed(), "26"), parts=[part(BODY[:5])])
-    assert (wire.status, house.reasons) == (401, [Reason.BODY_CHANGED])
+    assert (wire.status, house.reasons) == (401, [RefusalReason.BODY_CHANGED])
 
 
 async def test_who_is_unsigned_does_not_learn_what_is_too_large(house: House) -> None:
@@ -251,7 +251,7 @@ async def test_a_refusal_is_told_to_the_log(house: House) -> None:
 
 
 async def test_refusals_need_no_listener() -> None:
-    gate = Gate(Service(), verifier=verifier(), open_paths=(), most_body_bytes=0)
+    gate = SignatureMiddleware(Service(), verifier=verifier(), public_paths=(), max_body_bytes=0)
     wire = Wire([])
     await gate(scope_of(Call()), wire.receive, wire.send)
     assert wire.status == 401
@@ -268,8 +268,8 @@ async def test_what_happens_inside_carries_the_id_of_the_caller(house: House, ca
 
 
 async def test_errors_of_the_service_are_its_own() -> None:
-    house = House(service=Service(error=Unsigned("elsewhere")))
-    with pytest.raises(Unsigned, match="elsewhere"):
+    house = House(service=Service(error=InvalidSignature("elsewhere")))
+    with pytest.raises(InvalidSignature, match="elsewhere"):
         await house.ask(signed())
     assert house.reasons == []
 

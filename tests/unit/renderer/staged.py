@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 
-from github_banners.messages.events import DEAD_LETTERS, TOPIC, Headers, Record, RecordSource
+from github_banners.messages.events import DEAD_LETTERS, TOPIC, Consumer, Headers, Record
 from github_banners.messages.testing import MemoryBroker
-from github_banners.messages.translation import Update
+from github_banners.messages.translation import RenderJob
 from github_banners.renderer.attempts import Outcome
-from github_banners.renderer.consume import Consumption
+from github_banners.renderer.consume import UpdateConsumer
 from tests.unit.messages.captured import EVENT
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -63,7 +63,7 @@ class Stage:
     def __init__(self, *, partitions: int = 1) -> None:
         self.time = Time()
         self.broker = MemoryBroker(partitions=partitions, sleep=self.time.sleep)
-        self.answer: Callable[[Update], Awaitable[None]] = accept
+        self.answer: Callable[[RenderJob], Awaitable[None]] = accept
         self.tried: list[int] = []
         self.stored: list[int] = []
         self.outcomes: list[Outcome] = []
@@ -71,7 +71,7 @@ class Stage:
         self.most_at_work = 0
         self.stop = asyncio.Event()
 
-    async def handle(self, update: Update) -> None:
+    async def handle(self, update: RenderJob) -> None:
         login = update.snapshot.owner.login
         self.tried.append(update.version)
         assert login not in self.at_work, "two of one key"
@@ -87,16 +87,16 @@ class Stage:
         key, body = user.encode(), event_body(user, version)
         self.broker.append(TOPIC, key=key, value=body, headers=headers)
 
-    def consumption(self, source: RecordSource | None = None) -> Consumption:
-        return Consumption(
-            source=source or self.broker.source(),
+    def consumption(self, source: Consumer | None = None) -> UpdateConsumer:
+        return UpdateConsumer(
+            consumer=source or self.broker.consumer(),
             producer=self.broker.producer(),
             handle=self.handle,
-            note=self.outcomes.append,
+            on_outcome=self.outcomes.append,
             clock=self.time,
             now=lambda: NOW,
             sleep=self.time.sleep,
-            chance=lambda: 1.0,
+            random=lambda: 1.0,
         )
 
     @property
@@ -108,7 +108,7 @@ class Stage:
         return self.broker.records(DEAD_LETTERS)
 
     @asynccontextmanager
-    async def running(self, source: RecordSource | None = None) -> AsyncIterator[Consumption]:
+    async def running(self, source: Consumer | None = None) -> AsyncIterator[UpdateConsumer]:
         """Run, and stop in the end, however long it takes on the stage's clock."""
         consumption = self.consumption(source)
         task = asyncio.create_task(consumption.run(self.stop))
@@ -122,7 +122,7 @@ class Stage:
             await task
 
 
-async def accept(update: Update) -> None:
+async def accept(update: RenderJob) -> None:
     await asyncio.sleep(0)
 
 
@@ -131,7 +131,7 @@ def refuse_with(
 ) -> Callable[..., Awaitable[None]]:
     """A storage that refuses some versions, or all."""
 
-    async def answer(update: Update) -> None:
+    async def answer(update: RenderJob) -> None:
         await asyncio.sleep(0)
         if only is None or update.version in only:
             raise error

@@ -9,16 +9,16 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.errors import Rejected, StorageUnavailable
+from github_banners.errors import RemoteRejected, StorageUnavailable
 from github_banners.messages.shapes import (
     MAX_BATCH_BANNERS,
     MAX_BATCH_BYTES,
     BatchedBanner,
-    StoreAnswer,
-    StoreAsk,
     StoreBatch,
+    StoreRequest,
+    StoreResponse,
 )
-from github_banners.messages.tracing import following, read_trace
+from github_banners.messages.tracing import parse_trace_id, trace_context
 from github_banners.renderer.batching import MAX_CALLS, Batcher
 from tests.unit.renderer.staged import Time, settle
 
@@ -26,9 +26,11 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def picture(number: int, *, size_bytes: int = 10) -> StoreAsk:
+def picture(number: int, *, size_bytes: int = 10) -> StoreRequest:
     body = b"x" * size_bytes
-    return StoreAsk(url_path=f"b-{number}", banner_info=body, banner_format="svg", version=number)
+    return StoreRequest(
+        url_path=f"b-{number}", banner_info=body, banner_format="svg", version=number
+    )
 
 
 @dataclass
@@ -43,7 +45,7 @@ class Storage:
 
     async def store_many(
         self, banners: Sequence[BatchedBanner]
-    ) -> list[StoreAnswer | BaseException]:
+    ) -> list[StoreResponse | BaseException]:
         self.calls.append(list(banners))
         self.may_end.append(asyncio.Event())
         if self.is_slow:
@@ -51,7 +53,7 @@ class Storage:
         if self.error is not None:
             raise self.error
         return [
-            self.fails.get(banner.url_path, StoreAnswer(url=f"/banners/{banner.url_path}"))
+            self.fails.get(banner.url_path, StoreResponse(url=f"/banners/{banner.url_path}"))
             for banner in banners
         ]
 
@@ -77,13 +79,13 @@ async def batcher(storage: Storage, time: Time) -> AsyncIterator[Batcher]:
     await batcher.close()
 
 
-def start(batcher: Batcher, numbers: range) -> list[asyncio.Task[StoreAnswer]]:
+def start(batcher: Batcher, numbers: range) -> list[asyncio.Task[StoreResponse]]:
     return [asyncio.create_task(batcher.store(picture(number))) for number in numbers]
 
 
 async def test_a_picture_alone_goes_out_at_once(batcher: Batcher, storage: Storage) -> None:
     answer = await batcher.store(picture(7))
-    assert answer == StoreAnswer(url="/banners/b-7")
+    assert answer == StoreResponse(url="/banners/b-7")
     ((banner,),) = storage.calls
     assert (banner.url_path, banner.banner_info, banner.version) == ("b-7", b"x" * 10, 7)
 
@@ -176,11 +178,11 @@ async def test_pictures_wait_5_ms_for_a_call_that_does_not_end(
 
 
 async def test_each_picture_has_its_own_result(batcher: Batcher, storage: Storage) -> None:
-    storage.fails = {"b-1": Rejected("400"), "b-3": StorageUnavailable("503")}
+    storage.fails = {"b-1": RemoteRejected("400"), "b-3": StorageUnavailable("503")}
     results = await asyncio.gather(*start(batcher, range(5)), return_exceptions=True)
     assert results[1] is storage.fails["b-1"]
     assert results[3] is storage.fails["b-3"]
-    assert [isinstance(result, StoreAnswer) for result in results] == [
+    assert [isinstance(result, StoreResponse) for result in results] == [
         True,
         False,
         True,
@@ -263,18 +265,18 @@ async def test_each_picture_travels_under_its_own_trace_and_the_call_under_anoth
     batcher: Batcher, storage: Storage
 ) -> None:
     async def store(number: int, traceparent: str) -> None:
-        with following(traceparent):
+        with trace_context(traceparent):
             await batcher.store(picture(number))
 
     with capture_logs(processors=[]) as lines:
         await asyncio.gather(store(1, TRACEPARENT), store(2, ""))
     ((first, second),) = storage.calls
-    assert read_trace(first.traceparent) == TRACE
-    assert read_trace(second.traceparent) not in {None, TRACE}
+    assert parse_trace_id(first.traceparent) == TRACE
+    assert parse_trace_id(second.traceparent) not in {None, TRACE}
     (line,) = lines
     assert line["event"] == "updates.stored"
     assert (line["count"], line["failed"]) == (2, 0)
-    assert line["trace_ids"] == [TRACE, read_trace(second.traceparent)]
+    assert line["trace_ids"] == [TRACE, parse_trace_id(second.traceparent)]
 
 
 async def test_closing_ends_what_is_in_flight(batcher: Batcher, storage: Storage) -> None:

@@ -8,19 +8,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.errors import (
-    Busy,
     InvalidOption,
-    Rejected,
+    Overloaded,
+    RemoteRejected,
+    RenderingFailed,
     StorageUnavailable,
     TooLarge,
     Unavailable,
-    Undrawable,
 )
-from github_banners.messages.events import TOPIC, Lost, Record
-from github_banners.messages.translation import Update
-from github_banners.renderer.attempts import MOST_AT_ONCE, Outcome, Part
-from github_banners.renderer.consume import MOST_UNFINISHED
-from github_banners.renderer.retries import PATIENCE_SECONDS
+from github_banners.messages.events import TOPIC, OnRevoked, Record
+from github_banners.messages.translation import RenderJob
+from github_banners.renderer.attempts import MAX_CONCURRENT, Outcome, PartitionState
+from github_banners.renderer.consume import MAX_UNFINISHED
+from github_banners.renderer.retries import GIVE_UP_AFTER_SECONDS
 from tests.unit.renderer.staged import Stage, event_body, refuse_with, settle
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -45,7 +45,7 @@ async def test_each_is_handled_under_the_id_of_its_header() -> None:
 
     stage, ids = Stage(), []
 
-    async def look(update: Update) -> None:
+    async def look(update: RenderJob) -> None:
         ids.append(get_contextvars()["trace_id"])
 
     stage.answer = look
@@ -59,14 +59,14 @@ async def test_each_is_handled_under_the_id_of_its_header() -> None:
 
 
 async def test_two_batches_at_once_and_one_of_a_key() -> None:
-    stage, users = Stage(partitions=6), 2 * MOST_AT_ONCE
+    stage, users = Stage(partitions=6), 2 * MAX_CONCURRENT
     stage.answer = lambda update: stage.time.sleep(0.1)
     for version in range(5 * users):
         stage.put(f"user{version % users}", version)
     async with stage.running():
         await stage.time.pass_(5)
         assert len(stage.stored) == 5 * users
-    assert stage.most_at_work == MOST_AT_ONCE == 128
+    assert stage.most_at_work == MAX_CONCURRENT == 128
     by_user = [[one for one in stage.stored if one % users == user] for user in range(users)]
     assert all(versions == sorted(versions) for versions in by_user)
 
@@ -85,7 +85,7 @@ async def test_records_without_a_key_wait_for_nobody() -> None:
 async def test_a_partition_with_a_thousand_unfinished_is_held() -> None:
     stage, gate = Stage(), asyncio.Event()
 
-    async def wait(update: Update) -> None:
+    async def wait(update: RenderJob) -> None:
         await gate.wait()
 
     stage.answer = wait
@@ -93,18 +93,18 @@ async def test_a_partition_with_a_thousand_unfinished_is_held() -> None:
         stage.put(f"user{version}", version)
     async with stage.running() as consumption:
         await stage.time.pass_(5)
-        assert 0.8 * MOST_UNFINISHED <= consumption.unfinished <= MOST_UNFINISHED
+        assert 0.8 * MAX_UNFINISHED <= consumption.unfinished <= MAX_UNFINISHED
         gate.set()
         for _ in range(100):
             await stage.time.pass_(0.2)
-            assert consumption.unfinished <= MOST_UNFINISHED
+            assert consumption.unfinished <= MAX_UNFINISHED
         assert sorted(stage.stored) == list(range(3000))
 
 
 async def test_a_passing_failure_is_tried_again_ever_later_and_told_once() -> None:
     stage, moments = Stage(), []
 
-    async def fail_nine_times(update: Update) -> None:
+    async def fail_nine_times(update: RenderJob) -> None:
         moments.append(stage.time())
         if len(moments) < 10:
             raise Unavailable("not now")
@@ -129,7 +129,7 @@ async def test_what_nobody_expected_is_tried_again() -> None:
     stage.put("ada", 1)
     async with stage.running():
         await stage.time.pass_(3)
-        stage.answer = refuse_with(Busy(), only=set())
+        stage.answer = refuse_with(Overloaded(), only=set())
         await stage.time.pass_(5)
     assert stage.stored == [1]
 
@@ -141,31 +141,31 @@ async def test_what_was_cancelled_inside_has_failed_like_any_other() -> None:
     async with stage.running():
         await stage.time.pass_(3)
         assert stage.outcomes == [RETRIED] * len(stage.outcomes)
-        stage.answer = refuse_with(Busy(), only=set())
+        stage.answer = refuse_with(Overloaded(), only=set())
         await stage.time.pass_(5)
     assert stage.stored == [1]
 
 
 async def test_what_is_called_off_before_it_began_leaves_its_place() -> None:
     stage = Stage()
-    for version in range(5 * MOST_AT_ONCE):
+    for version in range(5 * MAX_CONCURRENT):
         stage.put(f"user{version}", version)
-    attempts = stage.consumption()._attempts
-    records = await stage.broker.source().take(most=5 * MOST_AT_ONCE, wait_seconds=0)
+    attempts = stage.consumption()._worker
+    records = await stage.broker.consumer().poll(max_records=5 * MAX_CONCURRENT, wait_seconds=0)
     for round_ in range(4):
-        part = Part()
-        for record in records[round_ * MOST_AT_ONCE : (round_ + 1) * MOST_AT_ONCE]:
-            attempts.add(record, part)
-        attempts.go_on()
+        part = PartitionState()
+        for record in records[round_ * MAX_CONCURRENT : (round_ + 1) * MAX_CONCURRENT]:
+            attempts.submit(record, part)
+        attempts.start_ready()
         for task in part.working:
             task.cancel()
         await settle()
-    last = Part()
-    for record in records[-MOST_AT_ONCE:]:
-        attempts.add(record, last)
-    attempts.go_on()
+    last = PartitionState()
+    for record in records[-MAX_CONCURRENT:]:
+        attempts.submit(record, last)
+    attempts.start_ready()
     await settle()
-    assert len(stage.stored) == MOST_AT_ONCE
+    assert len(stage.stored) == MAX_CONCURRENT
 
 
 async def test_one_that_fails_holds_back_the_commit_and_nothing_else() -> None:
@@ -190,7 +190,7 @@ async def test_the_next_of_a_key_does_not_wait_for_a_retry() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [Undrawable("no"), Rejected("422"), InvalidOption("url_path"), TooLarge()]
+    "error", [RenderingFailed("no"), RemoteRejected("422"), InvalidOption("url_path"), TooLarge()]
 )
 async def test_what_never_works_is_given_up_at_once(error: Exception) -> None:
     stage = Stage()
@@ -214,9 +214,9 @@ async def test_what_never_works_is_given_up_at_once(error: Exception) -> None:
 async def test_record_that_could_not_be_decoded_goes_to_the_dead_letters_with_its_problem() -> None:
     stage = Stage()
     record = Record(TOPIC, 0, 9, None, b"packed", problem="a batch can't be decoded")
-    attempts, part = stage.consumption()._attempts, Part()
-    attempts.add(record, part)
-    attempts.go_on()
+    attempts, part = stage.consumption()._worker, PartitionState()
+    attempts.submit(record, part)
+    attempts.start_ready()
     await settle()
     (letter,) = stage.dead_letters
     assert letter.value == b"packed"
@@ -246,18 +246,18 @@ async def test_what_can_not_be_read_is_kept_as_it_came() -> None:
 
 async def test_dead_letters_wait_for_the_broker_and_block_nothing() -> None:
     stage = Stage()
-    stage.answer = refuse_with(Rejected(), only=set(range(0, 60, 2)))
+    stage.answer = refuse_with(RemoteRejected(), only=set(range(0, 60, 2)))
     for version in range(60):
         stage.put(f"user{version}", version)
-    source = stage.broker.source()
-    taken = await source.take(most=100, wait_seconds=0)
-    stage.broker.is_away = True
+    source = stage.broker.consumer()
+    taken = await source.poll(max_records=100, wait_seconds=0)
+    stage.broker.is_down = True
     async with stage.running(Given(taken)):
         await stage.time.pass_(20)
         assert sorted(stage.stored) == list(range(1, 60, 2))
         assert stage.dead_letters == []
         assert DEAD_LETTERED not in stage.outcomes
-        stage.broker.is_away = False
+        stage.broker.is_down = False
         await stage.time.pass_(6)
         assert len(stage.dead_letters) == 30
 
@@ -273,7 +273,7 @@ async def test_given_up_when_it_alone_fails_for_ten_minutes() -> None:
                 version += 1
                 stage.put(f"user{version}", version)
                 await stage.time.pass_(2)
-            assert PATIENCE_SECONDS < stage.time() - 1000 < PATIENCE_SECONDS + 15
+            assert GIVE_UP_AFTER_SECONDS < stage.time() - 1000 < GIVE_UP_AFTER_SECONDS + 15
             (letter,) = stage.dead_letters
             await stage.time.pass_(1)
             assert stage.committed == version + 1
@@ -289,9 +289,9 @@ async def test_nothing_is_given_up_while_the_storage_takes_nothing() -> None:
         stage.answer = refuse_with(StorageUnavailable())
         for version in range(1, 30):
             stage.put(f"user{version}", version)
-        await stage.time.pass_(2 * PATIENCE_SECONDS)
+        await stage.time.pass_(2 * GIVE_UP_AFTER_SECONDS)
         assert (stage.stored, stage.dead_letters) == ([0], [])
-        stage.answer = refuse_with(Busy(), only=set())
+        stage.answer = refuse_with(Overloaded(), only=set())
         await stage.time.pass_(6)
         assert sorted(stage.stored) == list(range(30))
 
@@ -304,7 +304,7 @@ async def test_a_storage_that_is_down_is_asked_once_a_second() -> None:
     async with stage.running() as consumption:
         await stage.time.pass_(0.5)
         first = len(stage.tried)
-        assert first <= MOST_AT_ONCE + 2
+        assert first <= MAX_CONCURRENT + 2
         await stage.time.pass_(30)
         assert 25 <= len(stage.tried) - first <= 31
         assert stage.committed == 0
@@ -313,7 +313,7 @@ async def test_a_storage_that_is_down_is_asked_once_a_second() -> None:
         await stage.time.pass_(30)
         # Nothing more is taken than what is needed to ask.
         assert consumption.unfinished == taken
-        stage.answer = refuse_with(Busy(), only=set())
+        stage.answer = refuse_with(Overloaded(), only=set())
         await stage.time.pass_(10)
         assert sorted(stage.stored) == list(range(2001))
         assert stage.committed == 2001
@@ -334,7 +334,7 @@ async def test_one_that_is_refused_does_not_stand_for_all() -> None:
 async def test_lost_partitions_what_runs_has_two_seconds() -> None:
     stage = Stage()
 
-    async def slow(update: Update) -> None:
+    async def slow(update: RenderJob) -> None:
         await stage.time.sleep({0: 1.0, 1: 5.0}.get(update.version, 0.0))
         if update.version == 2:
             raise Unavailable
@@ -344,8 +344,8 @@ async def test_lost_partitions_what_runs_has_two_seconds() -> None:
         stage.put(f"user{version}", version)
     async with stage.running() as consumption:
         await settle()
-        other = stage.broker.source()
-        joining = asyncio.create_task(other.take(most=10, wait_seconds=0))
+        other = stage.broker.consumer()
+        joining = asyncio.create_task(other.poll(max_records=10, wait_seconds=0))
         await stage.time.pass_(1.9)
         assert not joining.done()
         await stage.time.pass_(0.2)
@@ -355,7 +355,7 @@ async def test_lost_partitions_what_runs_has_two_seconds() -> None:
         await stage.time.pass_(20)
         assert stage.tried == [0, 1, 2, 3]
         await other.close()
-        stage.answer = refuse_with(Busy(), only=set())
+        stage.answer = refuse_with(Overloaded(), only=set())
         await stage.time.pass_(1)
         assert sorted(stage.stored) == [0, 1, 2, 3, 3]
 
@@ -367,11 +367,11 @@ async def test_records_that_have_not_begun_are_not_begun_when_they_are_lost() ->
         stage.put(f"user{version}", version)
     async with stage.running():
         await stage.time.pass_(0.5)
-        other = stage.broker.source()
-        joining = asyncio.create_task(other.take(most=200, wait_seconds=0))
+        other = stage.broker.consumer()
+        joining = asyncio.create_task(other.poll(max_records=200, wait_seconds=0))
         await stage.time.pass_(3)
-        assert len(stage.tried) == len(stage.stored) == MOST_AT_ONCE
-        assert len(await joining) == 200 - MOST_AT_ONCE
+        assert len(stage.tried) == len(stage.stored) == MAX_CONCURRENT
+        assert len(await joining) == 200 - MAX_CONCURRENT
 
 
 async def test_stopping_finishes_what_was_taken() -> None:
@@ -384,7 +384,7 @@ async def test_stopping_finishes_what_was_taken() -> None:
         began = stage.time()
     assert len(stage.stored) == stage.committed == 60
     assert stage.time() - began < 5
-    assert not stage.broker.source().is_available
+    assert not stage.broker.consumer().is_available
 
 
 @pytest.mark.parametrize("how", ["stopped", "cancelled"])
@@ -393,7 +393,7 @@ async def test_stopping_takes_five_seconds_at_most(how: str) -> None:
     stage.answer = lambda update: stage.time.sleep(1 if update.version == 0 else 100)
     for version in range(3):
         stage.put(f"user{version}", version)
-    source = stage.broker.source()
+    source = stage.broker.consumer()
     task = asyncio.create_task(stage.consumption(source).run(stage.stop))
     await stage.time.pass_(0.1)
     if how == "stopped":
@@ -414,11 +414,11 @@ async def test_a_broker_that_is_away_is_waited_for() -> None:
     stage.put("ada", 1)
     async with stage.running():
         await stage.time.pass_(0.3)
-        stage.broker.is_away = True
+        stage.broker.is_down = True
         await stage.time.pass_(10)
         assert (stage.stored, stage.committed) == ([1], 0)
         stage.put("bob", 2)
-        stage.broker.is_away = False
+        stage.broker.is_down = False
         await stage.time.pass_(1)
         assert (stage.stored, stage.committed) == ([1, 2], 2)
 
@@ -476,17 +476,17 @@ class Given:
         self.committed: list[Mapping[int, int]] = []
         self.mistake: Exception | None = None
 
-    def listen(self, lost: Lost) -> None:
-        self.lost = lost
+    def on_revoked(self, handler: OnRevoked) -> None:
+        self.lost = handler
 
-    async def take(self, *, most: int, wait_seconds: float) -> Sequence[Record]:
+    async def poll(self, *, max_records: int, wait_seconds: float) -> Sequence[Record]:
         await settle()
         if self.batches:
             return self.batches.pop(0)
         await asyncio.Event().wait()
         return ()
 
-    def hold(self, partitions: Collection[int]) -> None:
+    def pause(self, partitions: Collection[int]) -> None:
         pass
 
     async def commit(self, offsets: Mapping[int, int]) -> None:

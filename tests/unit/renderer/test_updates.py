@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from github_banners.drawing import draw
-from github_banners.errors import Busy, Undrawable
-from github_banners.look import Look, Theme
-from github_banners.messages.shapes import BannerEvent, StoreAsk
+from github_banners.errors import Overloaded, RenderingFailed
+from github_banners.look import BannerOptions, Theme
+from github_banners.messages.shapes import BannerEvent, StoreRequest
 from github_banners.model import Snapshot
-from github_banners.renderer.updates import handle_update, parse_update
+from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.storage.pictures import check_picture
 from tests.unit.messages.captured import EVENT
 
@@ -18,13 +18,13 @@ NOW = datetime(2026, 11, 26, tzinfo=UTC)
 EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
 
 
-async def asked_for(message: bytes) -> StoreAsk:
-    asks: list[StoreAsk] = []
+async def asked_for(message: bytes) -> StoreRequest:
+    asks: list[StoreRequest] = []
 
-    async def store(ask: StoreAsk) -> None:
+    async def store(ask: StoreRequest) -> None:
         asks.append(ask)
 
-    await handle_update(parse_update(message, now=NOW), draw=draw, store=store)
+    await render_and_store(parse_update(message, now=NOW), draw=draw, store=store)
     (ask,) = asks
     return ask
 
@@ -33,10 +33,10 @@ async def test_an_event_becomes_a_stored_picture() -> None:
     event = BannerEvent.from_json(EVENT)
     ask = await asked_for(EVENT)
     update = parse_update(EVENT, now=NOW)
-    assert ask.banner_info == draw(update.snapshot, Look(theme=Theme.DARK))
+    assert ask.banner_info == draw(update.snapshot, BannerOptions(theme=Theme.DARK))
     assert (ask.url_path, ask.banner_format) == ("wycats-dark", "svg")
     assert ask.version == event.version == 1_795_365_397_586_084
-    assert StoreAsk.from_json(ask.to_json()) == ask
+    assert StoreRequest.from_json(ask.to_json()) == ask
 
 
 async def test_whatever_a_name_holds_the_picture_can_be_stored() -> None:
@@ -58,42 +58,42 @@ async def test_largest_and_smallest_numbers_are_drawn() -> None:
 
 
 async def test_who_can_not_store_says_so() -> None:
-    async def store(ask: StoreAsk) -> None:
-        raise Busy
+    async def store(ask: StoreRequest) -> None:
+        raise Overloaded
 
-    with pytest.raises(Busy):
-        await handle_update(parse_update(EVENT, now=NOW), draw=draw, store=store)
+    with pytest.raises(Overloaded):
+        await render_and_store(parse_update(EVENT, now=NOW), draw=draw, store=store)
 
 
 async def test_what_can_not_be_drawn_is_not_stored() -> None:
-    async def store(ask: StoreAsk) -> None:
+    async def store(ask: StoreRequest) -> None:
         raise AssertionError
 
-    def refuse(snapshot: Snapshot, look: Look) -> bytes:
-        raise Busy
+    def refuse(snapshot: Snapshot, look: BannerOptions) -> bytes:
+        raise Overloaded
 
-    with pytest.raises(Busy):
-        await handle_update(parse_update(EVENT, now=NOW), draw=refuse, store=store)
+    with pytest.raises(Overloaded):
+        await render_and_store(parse_update(EVENT, now=NOW), draw=refuse, store=store)
 
 
 async def test_a_mistake_in_drawing_would_be_made_again() -> None:
-    async def store(ask: StoreAsk) -> None:
+    async def store(ask: StoreRequest) -> None:
         raise AssertionError
 
-    def stumble(snapshot: Snapshot, look: Look) -> bytes:
+    def stumble(snapshot: Snapshot, look: BannerOptions) -> bytes:
         raise ZeroDivisionError("division by zero")
 
-    with pytest.raises(Undrawable, match="ZeroDivisionError: division by zero") as caught:
-        await handle_update(parse_update(EVENT, now=NOW), draw=stumble, store=store)
+    with pytest.raises(RenderingFailed, match="ZeroDivisionError: division by zero") as caught:
+        await render_and_store(parse_update(EVENT, now=NOW), draw=stumble, store=store)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 async def test_a_lack_of_memory_passes() -> None:
-    async def store(ask: StoreAsk) -> None:
+    async def store(ask: StoreRequest) -> None:
         raise AssertionError
 
-    def burst(snapshot: Snapshot, look: Look) -> bytes:
+    def burst(snapshot: Snapshot, look: BannerOptions) -> bytes:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        await handle_update(parse_update(EVENT, now=NOW), draw=burst, store=store)
+        await render_and_store(parse_update(EVENT, now=NOW), draw=burst, store=store)

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from github_banners.api import routes as api
 from github_banners.renderer import routes as renderer
-from github_banners.serving.access import Measured
+from github_banners.serving.access import RequestMetricsMiddleware
 from github_banners.serving.metrics import Metrics
 from github_banners.storage import routes as storage
 from tests.unit.api.asgi import Inner, ask, http_scope
@@ -31,8 +31,8 @@ def name_of(path: str) -> str | None:
     return "/banners/{name}" if path.startswith("/banners/") else None
 
 
-def measured(app: ASGIApp, metrics: Metrics, time: Time | None = None) -> Measured:
-    return Measured(app, metrics=metrics, name=name_of, monotonic=time or Time())
+def measured(app: ASGIApp, metrics: Metrics, time: Time | None = None) -> RequestMetricsMiddleware:
+    return RequestMetricsMiddleware(app, metrics=metrics, name=name_of, monotonic=time or Time())
 
 
 async def requests(metrics: Metrics) -> dict[str, float]:

@@ -18,18 +18,24 @@ from structlog.testing import capture_logs
 from github_banners.errors import (
     BannersError,
     InvalidOption,
+    InvalidSignature,
     InvalidType,
-    Rejected,
+    MalformedMessage,
+    RemoteRejected,
+    RenderingFailed,
     StorageUnavailable,
     TooLarge,
     TooManyRequests,
-    Undrawable,
     UnknownBanner,
-    UnreadableMessage,
-    Unsigned,
 )
-from github_banners.serving.answers import Outgoing, as_json, deliver_problem, matches, respond
-from github_banners.serving.framework import make_framework
+from github_banners.serving.answers import (
+    HttpResponse,
+    error_response,
+    etag_matches,
+    json_response,
+    to_starlette_response,
+)
+from github_banners.serving.framework import build_app
 from tests.unit.api.asgi import http_scope
 
 PLAIN = {"content-type": "application/json", "x-content-type-options": "nosniff"}
@@ -48,7 +54,7 @@ async def answer(
     async def door(request: Request) -> Response:
         return act()
 
-    transport = httpx2.ASGITransport(app=make_framework([Route("/door", door)]))
+    transport = httpx2.ASGITransport(app=build_app([Route("/door", door)]))
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
         return await http.request(method, path, headers=headers)
 
@@ -77,12 +83,12 @@ def everything_in(response: httpx2.Response) -> str:
             400,
             {"error": "invalid inputs", "field": "url_path", "allowed": []},
         ),
-        (Unsigned(PRIVATE), 401, {"error": "signature refused"}),
+        (InvalidSignature(PRIVATE), 401, {"error": "signature refused"}),
         (UnknownBanner(PRIVATE), 404, {"error": "banner doesn't exist"}),
         (TooLarge(PRIVATE), 413, {"error": "too large"}),
         (TooManyRequests(7), 429, {"error": "too many requests"}),
-        (Rejected(PRIVATE), 500, {"error": "something went wrong"}),
-        (Undrawable(PRIVATE), 500, {"error": "something went wrong"}),
+        (RemoteRejected(PRIVATE), 500, {"error": "something went wrong"}),
+        (RenderingFailed(PRIVATE), 500, {"error": "something went wrong"}),
         (BannersError(PRIVATE), 500, {"error": "something went wrong"}),
         (StorageUnavailable(PRIVATE), 503, {"error": "can't store banner"}),
     ],
@@ -108,7 +114,7 @@ async def test_what_passes_says_when_to_come_again(error: BannersError, seconds:
 
 async def test_why_a_request_was_refused_is_logged_once() -> None:
     with capture_logs() as logs:
-        await answer(raising(UnreadableMessage("Object missing required field `x`")))
+        await answer(raising(MalformedMessage("Object missing required field `x`")))
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("request.refused", "info")
     assert (line["path"], line["reason"]) == ("/door", "Object missing required field `x`")
@@ -155,7 +161,7 @@ async def test_an_address_that_is_not_there_is_not_found() -> None:
 
 @pytest.mark.parametrize("path", ["/door/", "/door//"])
 async def test_a_slash_at_the_end_of_a_path_makes_no_difference(path: str) -> None:
-    sent = await answer(lambda: respond(as_json(200, b"{}", {})), path)
+    sent = await answer(lambda: to_starlette_response(json_response(200, b"{}", {})), path)
     assert (sent.status_code, sent.content) == (200, b"{}")
     assert "location" not in sent.headers
 
@@ -196,7 +202,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error() -> N
 
     parts: list[Message] = [{"type": "http.request", "body": b"{", "more_body": True}]
     sent: list[Message] = []
-    app = make_framework([Route("/door", read_body, methods=["POST"])])
+    app = build_app([Route("/door", read_body, methods=["POST"])])
     with capture_logs() as logs:
         await app(http_scope("/door", method="POST"), leave, send)
     assert logs == []
@@ -209,8 +215,8 @@ async def test_headers_of_a_refusal_are_kept() -> None:
 
 
 async def test_json_goes_out_as_it_is() -> None:
-    made = as_json(201, b'{"url":"/banners/ada"}', {"location": "/banners/ada"})
-    sent = await answer(lambda: respond(made))
+    made = json_response(201, b'{"url":"/banners/ada"}', {"location": "/banners/ada"})
+    sent = await answer(lambda: to_starlette_response(made))
     assert (sent.status_code, sent.content) == (201, b'{"url":"/banners/ada"}')
     assert sent.headers == {**PLAIN, "location": "/banners/ada", "content-length": "22"}
 
@@ -225,18 +231,18 @@ async def test_json_goes_out_as_it_is() -> None:
 )
 async def test_a_type_is_named_with_one_charset_at_most(given_type: str, sent_type: str) -> None:
     headers = {"content-type": given_type}
-    sent = await answer(lambda: respond(Outgoing(200, headers, b"\xc3\xa9")))
+    sent = await answer(lambda: to_starlette_response(HttpResponse(200, headers, b"\xc3\xa9")))
     assert (sent.headers["content-type"], sent.content) == (sent_type, "é".encode())
 
 
 async def test_a_redirect_without_a_body_has_no_type() -> None:
-    sent = await answer(lambda: respond(Outgoing(307, {"location": "/docs"})))
+    sent = await answer(lambda: to_starlette_response(HttpResponse(307, {"location": "/docs"})))
     assert (sent.status_code, sent.content) == (307, b"")
     assert sent.headers == {"location": "/docs", "content-length": "0"}
 
 
 async def test_who_has_it_gets_no_body_and_no_type() -> None:
-    sent = await answer(lambda: respond(Outgoing(304, {"etag": '"1"'})))
+    sent = await answer(lambda: to_starlette_response(HttpResponse(304, {"etag": '"1"'})))
     assert (sent.status_code, sent.content) == (304, b"")
     assert sent.headers == {"etag": '"1"'}
 
@@ -259,7 +265,7 @@ async def test_who_has_it_gets_no_body_and_no_type() -> None:
     ],
 )
 def test_tags_are_compared_weakly(if_none_match: str, is_match: bool) -> None:
-    assert matches(if_none_match, '"a"') is is_match
+    assert etag_matches(if_none_match, '"a"') is is_match
 
 
 TAGS = st.text("0123456789abcdef", min_size=1, max_size=32).map('"{}"'.format)
@@ -276,10 +282,10 @@ def test_a_tag_is_found_wherever_it_stands(
     others: list[str], tag: str, at: int, is_weak: bool, between: str
 ) -> None:
     listed = [*others[:at], f"W/{tag}" if is_weak else tag, *others[at:]]
-    assert matches(between.join(listed), tag)
-    assert matches(between.join(others), tag) is (tag in others)
+    assert etag_matches(between.join(listed), tag)
+    assert etag_matches(between.join(others), tag) is (tag in others)
 
 
 def test_a_misspelt_value_is_answered_with_the_nearest() -> None:
-    problem = deliver_problem(InvalidType("type", "drak", ["default", "dark"]))
+    problem = error_response(InvalidType("type", "drak", ["default", "dark"]))
     assert json.loads(problem.body)["meant"] == "dark"

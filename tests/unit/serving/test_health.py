@@ -6,15 +6,15 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
-from github_banners.serving.framework import make_framework
-from github_banners.serving.health import Health, WithMetrics, health_routes
+from github_banners.serving.framework import build_app
+from github_banners.serving.health import Health, MetricsMiddleware, health_routes
 from github_banners.serving.metrics import Metrics
 from tests.unit.api.asgi import Inner, ask, http_scope
 from tests.unit.serving.test_metrics import get, scrape
 
 
 def service(neighbours: Mapping[str, Callable[[], bool]] | None = None) -> ASGIApp:
-    return make_framework(health_routes(Health(neighbours or {})))
+    return build_app(health_routes(Health(neighbours or {})))
 
 
 async def said(app: ASGIApp, path: str) -> tuple[int, object]:
@@ -55,7 +55,7 @@ async def test_probes_may_ask_for_the_head_alone(path: str) -> None:
 
 async def test_prometheus_is_told_too() -> None:
     up, metrics = {"database": True}, Metrics()
-    Health({"database": lambda: up["database"], "broker": lambda: False}).expose(metrics)
+    Health({"database": lambda: up["database"], "broker": lambda: False}).register_metrics(metrics)
     assert await scrape(metrics) == {"neighbour_up{database}": 1, "neighbour_up{broker}": 0}
     up["database"] = False
     assert (await scrape(metrics))["neighbour_up{database}"] == 0
@@ -63,8 +63,8 @@ async def test_prometheus_is_told_too() -> None:
 
 async def test_metrics_stand_beside_all_else() -> None:
     metrics, inner = Metrics(), Inner()
-    metrics.counter("drawn_total", "Drawn.", by="whom", kinds=["self"])
-    app = WithMetrics(inner, metrics=metrics.app)
+    metrics.counter("drawn_total", "Drawn.", labels="whom", label_values=["self"])
+    app = MetricsMiddleware(inner, metrics=metrics.app)
     assert 'banners_drawn_total{whom="self"} 0.0' in (await get(app)).text
     for path in ("/", "/metrics/", "/metricsx", "/banners/metrics", "/Metrics"):
         assert (await ask(app, http_scope(path))).body == b"inner"
@@ -74,5 +74,5 @@ async def test_metrics_stand_beside_all_else() -> None:
 async def test_what_is_no_request_is_passed_on() -> None:
     inner = Inner()
     scope = {**http_scope("/metrics"), "type": "websocket"}
-    await ask(WithMetrics(inner, metrics=Metrics().app), scope)
+    await ask(MetricsMiddleware(inner, metrics=Metrics().app), scope)
     assert inner.scopes == [scope]

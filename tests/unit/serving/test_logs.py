@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from github_banners.serving.logs import Redact, configure_logs
+from github_banners.serving.logs import Redactor, configure_logs
 from github_banners.settings import LogFormat, LogLevel, Secret, Settings
 
 TOKENS = [
@@ -64,7 +64,7 @@ def log(capsys: pytest.CaptureFixture[str]) -> Log:
 
 
 def configure(form: LogFormat, level: LogLevel = LogLevel.DEBUG) -> Any:
-    configure_logs(level=level, form=form, secrets=SECRETS)
+    configure_logs(level=level, log_format=form, secrets=SECRETS)
     return structlog.get_logger("test")
 
 
@@ -241,12 +241,12 @@ def test_settings_can_be_logged(log: Log) -> None:
 
 
 def test_short_secrets_do_not_blacken_everything() -> None:
-    redact = Redact([Secret("abc"), Secret("")])
+    redact = Redactor([Secret("abc"), Secret("")])
     assert redact(None, "", {"event": "abcdef", "n": 1.5}) == {"event": "abcdef", "n": 1.5}
 
 
 def test_of_secrets_that_begin_alike_the_longer_is_masked_whole() -> None:
-    redact = Redact(SECRETS)
+    redact = Redactor(SECRETS)
     assert redact(None, "", {"event": "s3cret-key-longer s3cret-key"}) == {"event": "*** ***"}
 
 

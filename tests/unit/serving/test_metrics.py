@@ -39,7 +39,9 @@ def metrics() -> Metrics:
 
 
 async def test_kinds_stand_there_from_the_start_with_0(metrics: Metrics) -> None:
-    count = metrics.counter("drawn_total", "Drawn.", by="whom", kinds=("renderer", "self"))
+    count = metrics.counter(
+        "drawn_total", "Drawn.", labels="whom", label_values=("renderer", "self")
+    )
     assert await scrape(metrics) == {"drawn_total{renderer}": 0, "drawn_total{self}": 0}
     count("self")
     count("self")
@@ -47,14 +49,14 @@ async def test_kinds_stand_there_from_the_start_with_0(metrics: Metrics) -> None
 
 
 async def test_a_kind_that_nobody_foresaw_is_counted_too(metrics: Metrics) -> None:
-    count = metrics.counter("refused_total", "Refused.", by="reason")
+    count = metrics.counter("refused_total", "Refused.", labels="reason")
     assert await scrape(metrics) == {}
     count("too old")
     assert await scrape(metrics) == {"refused_total{too old}": 1}
 
 
 async def test_a_counter_can_have_two_labels(metrics: Metrics) -> None:
-    count = metrics.counter("requests_total", "Requests.", by=("call", "status"))
+    count = metrics.counter("requests_total", "Requests.", labels=("call", "status"))
     for kind in [("GET /", "200"), ("GET /", "404"), ("GET /", "200")]:
         count(*kind)
     assert await scrape(metrics) == {"requests_total{GET /,200}": 2, "requests_total{GET /,404}": 1}
@@ -64,7 +66,7 @@ async def test_a_counter_can_have_two_labels(metrics: Metrics) -> None:
 
 async def test_what_somebody_else_counts_is_read_when_it_is_asked_for(metrics: Metrics) -> None:
     hits = {"picture": 0, "not modified": 2}
-    metrics.counts("remembered_total", "Remembered.", by="form", read=hits)
+    metrics.external_counter("remembered_total", "Remembered.", label="form", counts=hits)
     assert await scrape(metrics) == {
         "remembered_total{picture}": 0,
         "remembered_total{not modified}": 2,
@@ -75,7 +77,9 @@ async def test_what_somebody_else_counts_is_read_when_it_is_asked_for(metrics: M
 
 async def test_a_gauge_is_read_when_it_is_asked_for(metrics: Metrics) -> None:
     level, is_up = [1.0], False
-    metrics.gauge("level", "Level.", by="of", read={"a": lambda: level[-1], "b": lambda: is_up})
+    metrics.gauge(
+        "level", "Level.", label="of", callbacks={"a": lambda: level[-1], "b": lambda: is_up}
+    )
     assert await scrape(metrics) == {"level{a}": 1, "level{b}": 0}
     level.append(7.5)
     is_up = True
@@ -84,14 +88,14 @@ async def test_a_gauge_is_read_when_it_is_asked_for(metrics: Metrics) -> None:
 
 async def test_a_single_number_needs_no_label(metrics: Metrics) -> None:
     unfinished = [3]
-    metrics.value("unfinished", "Unfinished.", read=lambda: unfinished[-1])
+    metrics.unlabelled_gauge("unfinished", "Unfinished.", callback=lambda: unfinished[-1])
     assert await scrape(metrics) == {"unfinished{}": 3}
     unfinished.append(0)
     assert await scrape(metrics) == {"unfinished{}": 0}
 
 
 async def test_durations_are_counted_in_buckets(metrics: Metrics) -> None:
-    observe = metrics.seconds("request_seconds", "Durations.", by="call")
+    observe = metrics.histogram("request_seconds", "Durations.", label="call")
     for seconds in (0.0005, 0.3, 3.4, 11):
         observe("GET /", seconds)
     found = await scrape(metrics)
@@ -111,22 +115,22 @@ async def test_durations_are_counted_in_buckets(metrics: Metrics) -> None:
 
 async def test_two_services_in_one_process_do_not_mix_their_numbers() -> None:
     one, other = Metrics(), Metrics()
-    one.counter("stored_total", "Stored.", by="outcome")("stored")
-    other.counter("stored_total", "Stored.", by="outcome", kinds=["stored"])
+    one.counter("stored_total", "Stored.", labels="outcome")("stored")
+    other.counter("stored_total", "Stored.", labels="outcome", label_values=["stored"])
     assert await scrape(one) == {"stored_total{stored}": 1}
     assert await scrape(other) == {"stored_total{stored}": 0}
     assert [one.name for one in REGISTRY.collect() if one.name.startswith("banners_")] == []
 
 
 async def test_the_same_name_twice_is_a_mistake(metrics: Metrics) -> None:
-    metrics.counter("stored_total", "Stored.", by="outcome")
+    metrics.counter("stored_total", "Stored.", labels="outcome")
     with pytest.raises(ValueError, match="Duplicated"):
-        metrics.seconds("stored_total", "Seconds.", by="outcome")
+        metrics.histogram("stored_total", "Seconds.", label="outcome")
 
 
 async def test_what_is_answered_is_the_format_that_prometheus_reads(metrics: Metrics) -> None:
     evil = 'a"b\\c\nd{e="f"} 7'
-    metrics.counter("odd_total", 'Odd: "\\\n#.', by="kind")(evil)
+    metrics.counter("odd_total", 'Odd: "\\\n#.', labels="kind")(evil)
     answer = await get(metrics.app, "/whatever")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")

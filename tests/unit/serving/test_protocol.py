@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from github_banners.serving.cached import CachedResponse, RawHeaders, to_response
+from github_banners.serving.cached import CachedResponse, RawHeaders, encode_response
 from github_banners.serving.protocol import Connections, HttpProtocol, Limits
 
 CACHED = b"/cached"
@@ -26,12 +26,12 @@ class Cache:
         self.repeated: dict[bytes, CachedResponse] = {}
         self.repeats = 0
 
-    def repeat(self, request: bytes, *, common: RawHeaders) -> bytes | None:
+    def get_by_raw_request(self, request: bytes, *, common_headers: RawHeaders) -> bytes | None:
         response = self.repeated.get(request)
         self.repeats += response is not None
         return response.payload if response is not None else None
 
-    def remember(self, request: bytes, response: CachedResponse) -> None:
+    def put_by_raw_request(self, request: bytes, response: CachedResponse) -> None:
         self.repeated[request] = response
 
     def respond(
@@ -40,17 +40,17 @@ class Cache:
         headers: dict[bytes, bytes],
         *,
         is_head: bool,
-        closing: bool,
-        common: RawHeaders,
+        is_closing: bool,
+        common_headers: RawHeaders,
     ) -> CachedResponse | None:
         self.requests.append((target, headers))
         if not target.startswith(CACHED):
             return None
-        sent = [*common, (b"x-from", b"cache"), (b"content-length", b"%d" % len(self.body))]
-        if closing:
+        sent = [*common_headers, (b"x-from", b"cache"), (b"content-length", b"%d" % len(self.body))]
+        if is_closing:
             sent.append((b"connection", b"close"))
-        payload = to_response(200, sent, b"" if is_head else self.body)
-        return CachedResponse(payload, "picture", is_lasting=True)
+        payload = encode_response(200, sent, b"" if is_head else self.body)
+        return CachedResponse(payload, "picture", is_reusable=True)
 
 
 class Application:
@@ -562,6 +562,6 @@ async def test_shutdown_closes_a_connection_without_a_request_after_a_moment() -
 
 
 def test_a_response_is_written_whole() -> None:
-    assert to_response(304, [(b"etag", b'"a"'), (b"vary", b"Accept")], b"") == (
+    assert encode_response(304, [(b"etag", b'"a"'), (b"vary", b"Accept")], b"") == (
         b'HTTP/1.1 304 Not Modified\r\netag: "a"\r\nvary: Accept\r\n\r\n'
     )

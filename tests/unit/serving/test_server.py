@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 from github_banners.serving import server
 from github_banners.serving.server import (
-    listening,
     open_listener,
     port_number,
+    serve_app,
     wait_for_shutdown,
     wait_until_answering,
 )
@@ -80,7 +80,7 @@ def test_open_listener_zero_picks_a_free_port() -> None:
 def test_open_listener_taken_port_is_refused_with_advice(is_shared: bool) -> None:
     with socket.create_server((HOST, 0), reuse_port=is_shared) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(Misconfigured) as refused:
+        with pytest.raises(ConfigurationError) as refused:
             open_listener(HOST, port)
     assert str(port) in str(refused.value)
     assert "Set PORT to a free port" in str(refused.value)
@@ -88,7 +88,7 @@ def test_open_listener_taken_port_is_refused_with_advice(is_shared: bool) -> Non
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "no such host"])
 def test_open_listener_address_that_is_not_ours_is_refused(host: str) -> None:
-    with pytest.raises(Misconfigured) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         open_listener(host, 0)
     assert host in str(refused.value)
 
@@ -97,7 +97,7 @@ def test_open_listener_address_that_is_not_ours_is_refused(host: str) -> None:
 async def test_listening_serves_as_long_as_its_context(host: str) -> None:
     listener = open_listener(host, 0)
     port = port_number(listener)
-    async with listening(app, listener) as serving:
+    async with serve_app(app, listener) as serving:
         assert not serving.done()
         reader, writer = await connect(port)
         assert await body(reader) == b"hello"
@@ -109,7 +109,7 @@ async def test_listening_serves_as_long_as_its_context(host: str) -> None:
 
 async def test_listening_end_answers_all_that_wait_in_the_backlog() -> None:
     listener = open_listener(HOST, 0)
-    async with listening(app, listener):
+    async with serve_app(app, listener):
         await asyncio.sleep(0.05)
         # All at once, and the end at once after them: none has been accepted yet.
         clients = []
@@ -126,9 +126,9 @@ async def test_listening_end_answers_all_that_wait_in_the_backlog() -> None:
 async def test_listening_end_does_not_wait_for_an_application_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "DRAIN_SECONDS", 0.1)
+    monkeypatch.setattr(server, "DRAIN_TIMEOUT_SECONDS", 0.1)
     listener = open_listener(HOST, 0)
-    async with listening(never, listener):
+    async with serve_app(never, listener):
         reader, writer = await connect(port_number(listener))
         await asyncio.sleep(0.1)
     assert (await reader.read()).startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
@@ -139,7 +139,7 @@ async def test_listening_full_server_lets_others_wait(monkeypatch: pytest.Monkey
     monkeypatch.setattr(server, "max_connections", lambda: 2)
     listener = open_listener(HOST, 0)
     port = port_number(listener)
-    async with listening(app, listener):
+    async with serve_app(app, listener):
         (first, first_writer), (second, second_writer) = await connect(port), await connect(port)
         assert [await body(first), await body(second)] == [b"hello", b"hello"]
         third, third_writer = await connect(port)
@@ -175,7 +175,7 @@ async def test_listening_without_descriptors_tries_again(monkeypatch: pytest.Mon
     monkeypatch.setattr(server, "_ACCEPT_AGAIN_SECONDS", 0.01)
     listener = open_listener(HOST, 0)
     with capture_logs() as logs:
-        async with listening(app, Exhausted(listener, 2)):  # type: ignore[arg-type]
+        async with serve_app(app, Exhausted(listener, 2)):  # type: ignore[arg-type]
             reader, writer = await connect(port_number(listener))
             assert await body(reader) == b"hello"
             await close(writer)
@@ -224,7 +224,7 @@ async def test_wait_until_answering_returns_with_the_first_response() -> None:
         waiting = asyncio.create_task(wait_until_answering(listener))
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        async with listening(app, listener):
+        async with serve_app(app, listener):
             await waiting
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from github_banners.serving.terminal import own_terminal
+from github_banners.serving.terminal import foreground_process_group
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 
@@ -78,6 +78,6 @@ def test_in_the_background_the_terminal_stays_whose_it_is() -> None:
 
 def test_off_a_terminal_nothing_happens() -> None:
     group = os.getpgrp()
-    with own_terminal():
+    with foreground_process_group():
         assert os.getpgrp() == group
     assert os.getpgrp() == group

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.errors import Busy, Unavailable, Undrawable
-from github_banners.serving.workshop import WORK_SECONDS, Workshop
+from github_banners.errors import Overloaded, RenderingFailed, Unavailable
+from github_banners.serving.workshop import WORK_TIMEOUT_SECONDS, WorkerProcess
 from tests.unit.serving.pieces import obey, reverse, tell_pid
 
 CHECKOUT = Path(__file__).parents[3]
@@ -52,8 +52,8 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def workshop(patience: Patience) -> AsyncIterator[Workshop]:
-    workshop = Workshop(obey, limit=patience)
+async def workshop(patience: Patience) -> AsyncIterator[WorkerProcess]:
+    workshop = WorkerProcess(obey, timeout=patience)
     yield workshop
     await workshop.close()
 
@@ -77,9 +77,9 @@ async def begun(pipe: Path) -> None:
 
 
 async def test_work_is_done_elsewhere_and_only_when_there_is_some() -> None:
-    workshop = Workshop(tell_pid)
+    workshop = WorkerProcess(tell_pid)
     assert workshop.pid is None
-    first, second = await workshop.do(b""), await workshop.do(b"")
+    first, second = await workshop.run(b""), await workshop.run(b"")
     assert first == second != b"%d" % os.getpid()
     await workshop.close()
     assert not is_alive(int(first))
@@ -87,35 +87,35 @@ async def test_work_is_done_elsewhere_and_only_when_there_is_some() -> None:
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 1 << 10, 3 << 20])
 async def test_pieces_of_any_size_pass(size_bytes: int) -> None:
-    workshop = Workshop(reverse)
+    workshop = WorkerProcess(reverse)
     material = os.urandom(size_bytes)
-    assert await workshop.do(material) == material[::-1]
+    assert await workshop.run(material) == material[::-1]
     await workshop.close()
 
 
-async def test_each_gets_its_own_answer(workshop: Workshop) -> None:
+async def test_each_gets_its_own_answer(workshop: WorkerProcess) -> None:
     materials = [b"piece %d" % number for number in range(9)]
-    results = await asyncio.gather(*map(workshop.do, materials))
+    results = await asyncio.gather(*map(workshop.run, materials))
     assert results == [b"done: " + one for one in materials]
 
 
-async def test_more_than_eight_do_not_wait(workshop: Workshop, pipe: Path) -> None:
+async def test_more_than_eight_do_not_wait(workshop: WorkerProcess, pipe: Path) -> None:
     materials = [b"read %s" % os.fsencode(pipe), *(b"piece %d" % at for at in range(8))]
-    tasks = [asyncio.create_task(workshop.do(one)) for one in materials]
+    tasks = [asyncio.create_task(workshop.run(one)) for one in materials]
     await asyncio.sleep(0)
-    with pytest.raises(Busy):
-        await workshop.do(b"one too many")
+    with pytest.raises(Overloaded):
+        await workshop.run(b"one too many")
     # Here a piece has been at work all the time, and this loop was free.
     await asyncio.to_thread(pipe.write_bytes, b"at last")
     assert (await asyncio.gather(*tasks))[:2] == [b"at last", b"done: piece 0"]
-    assert await workshop.do(b"again") == b"done: again"
+    assert await workshop.run(b"again") == b"done: again"
 
 
 async def test_who_takes_too_long_is_killed(
-    workshop: Workshop, patience: Patience, pipe: Path
+    workshop: WorkerProcess, patience: Patience, pipe: Path
 ) -> None:
-    hanging = asyncio.create_task(workshop.do(b"hang %s" % os.fsencode(pipe)))
-    waiting = asyncio.create_task(workshop.do(b"next"))
+    hanging = asyncio.create_task(workshop.run(b"hang %s" % os.fsencode(pipe)))
+    waiting = asyncio.create_task(workshop.run(b"next"))
     await begun(pipe)
     killed = workshop.pid
     patience.end()
@@ -124,13 +124,13 @@ async def test_who_takes_too_long_is_killed(
     assert not is_alive(killed)
     assert await waiting == b"done: next"
     assert workshop.pid != killed
-    assert patience.granted == [WORK_SECONDS] * 2
+    assert patience.granted == [WORK_TIMEOUT_SECONDS] * 2
 
 
-async def test_a_process_that_dies_is_replaced(workshop: Workshop) -> None:
-    await workshop.do(b"x")
+async def test_a_process_that_dies_is_replaced(workshop: WorkerProcess) -> None:
+    await workshop.run(b"x")
     died = workshop.pid
-    aborting, waiting = (asyncio.create_task(workshop.do(one)) for one in (b"abort", b"next"))
+    aborting, waiting = (asyncio.create_task(workshop.run(one)) for one in (b"abort", b"next"))
     with pytest.raises(Unavailable, match="died"):
         await aborting
     assert await waiting == b"done: next"
@@ -139,45 +139,45 @@ async def test_a_process_that_dies_is_replaced(workshop: Workshop) -> None:
 
 
 async def test_one_that_was_killed_while_it_had_nothing_to_do_is_replaced(
-    workshop: Workshop,
+    workshop: WorkerProcess,
 ) -> None:
-    await workshop.do(b"x")
+    await workshop.run(b"x")
     process = workshop._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
-    assert await workshop.do(b"x") == b"done: x"
+    assert await workshop.run(b"x") == b"done: x"
     assert workshop.pid != process.pid
 
 
-async def test_work_that_refuses_a_piece_goes_on(workshop: Workshop) -> None:
-    with pytest.raises(Undrawable, match="ValueError: not this piece"):
-        await workshop.do(b"refuse")
+async def test_work_that_refuses_a_piece_goes_on(workshop: WorkerProcess) -> None:
+    with pytest.raises(RenderingFailed, match="ValueError: not this piece"):
+        await workshop.run(b"refuse")
     working = workshop.pid
-    assert await workshop.do(b"x") == b"done: x"
+    assert await workshop.run(b"x") == b"done: x"
     assert workshop.pid == working
 
 
-async def test_what_work_prints_is_no_answer(workshop: Workshop) -> None:
-    assert await workshop.do(b"print") == b"done: print"
+async def test_what_work_prints_is_no_answer(workshop: WorkerProcess) -> None:
+    assert await workshop.run(b"print") == b"done: print"
 
 
 async def test_what_is_called_off_gives_its_answer_to_nobody(
-    workshop: Workshop, pipe: Path
+    workshop: WorkerProcess, pipe: Path
 ) -> None:
-    hanging = asyncio.create_task(workshop.do(b"hang %s" % os.fsencode(pipe)))
+    hanging = asyncio.create_task(workshop.run(b"hang %s" % os.fsencode(pipe)))
     await begun(pipe)
     hanging.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hanging
-    assert await workshop.do(b"x") == b"done: x"
+    assert await workshop.run(b"x") == b"done: x"
 
 
 async def test_closing_ends_what_hangs_and_refuses_what_waits(
-    workshop: Workshop, pipe: Path
+    workshop: WorkerProcess, pipe: Path
 ) -> None:
-    tasks = [asyncio.create_task(workshop.do(b"hang %s" % os.fsencode(pipe)))]
-    tasks += [asyncio.create_task(workshop.do(b"x")) for _ in range(3)]
+    tasks = [asyncio.create_task(workshop.run(b"hang %s" % os.fsencode(pipe)))]
+    tasks += [asyncio.create_task(workshop.run(b"x")) for _ in range(3)]
     await begun(pipe)
     working = workshop.pid
     await workshop.close()
@@ -185,12 +185,12 @@ async def test_closing_ends_what_hangs_and_refuses_what_waits(
     assert [type(one) for one in results] == [Unavailable] * 4
     assert not is_alive(working)
     with pytest.raises(Unavailable):
-        await workshop.do(b"x")
+        await workshop.run(b"x")
     assert workshop.pid is None
 
 
-async def test_closing_while_it_starts_leaves_no_process(workshop: Workshop) -> None:
-    starting = asyncio.create_task(workshop.do(b"x"))
+async def test_closing_while_it_starts_leaves_no_process(workshop: WorkerProcess) -> None:
+    starting = asyncio.create_task(workshop.run(b"x"))
     while (pid := workshop.pid) is None:  # noqa: ASYNC110 - it says nothing before
         await asyncio.sleep(0)
     await workshop.close()
@@ -213,9 +213,9 @@ def test_when_its_parent_is_gone_it_ends() -> None:
 
 async def test_secrets_stay_outside(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
     monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
-    workshop = Workshop(obey, limit=patience)
+    workshop = WorkerProcess(obey, timeout=patience)
     try:
-        assert await workshop.do(b"tell GITHUB_TOKENS") == b"nothing"
-        assert await workshop.do(b"tell PYTHONPATH") == str(CHECKOUT).encode()
+        assert await workshop.run(b"tell GITHUB_TOKENS") == b"nothing"
+        assert await workshop.run(b"tell PYTHONPATH") == str(CHECKOUT).encode()
     finally:
         await workshop.close()

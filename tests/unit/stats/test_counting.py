@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from github_banners.model import Repository, Stats
-from github_banners.stats.counting import count
+from github_banners.stats.counting import aggregate
 
 REPOSITORIES = st.lists(
     st.builds(
@@ -36,7 +36,7 @@ def count_by_hand(repositories: list[Repository]) -> Stats:
 @settings(deadline=None)
 @given(repositories=REPOSITORIES)
 def test_numbers_equal_those_counted_by_hand(repositories: list[Repository]) -> None:
-    assert count(iter(repositories)) == count_by_hand(repositories)
+    assert aggregate(iter(repositories)) == count_by_hand(repositories)
 
 
 @settings(deadline=None)
@@ -44,7 +44,7 @@ def test_numbers_equal_those_counted_by_hand(repositories: list[Repository]) -> 
 def test_the_order_of_repositories_makes_no_difference(
     repositories: list[Repository], data: st.DataObject
 ) -> None:
-    one, other = count(repositories), count(data.draw(st.permutations(repositories)))
+    one, other = aggregate(repositories), aggregate(data.draw(st.permutations(repositories)))
     assert one == other
     assert list(one.languages) == list(other.languages)
 
@@ -52,14 +52,14 @@ def test_the_order_of_repositories_makes_no_difference(
 @settings(deadline=None)
 @given(repositories=REPOSITORIES)
 def test_languages_stand_by_count_then_name(repositories: list[Repository]) -> None:
-    languages = list(count(repositories).languages.items())
+    languages = list(aggregate(repositories).languages.items())
     assert languages == sorted(languages, key=lambda item: (-item[1], item[0]))
 
 
 def test_equal_counts_stand_by_name() -> None:
     names = ["Zig", "C", "Go", "C", "Zig", "Ada"]
     repositories = [Repository(number, "x", language=name) for number, name in enumerate(names)]
-    assert list(count(repositories).languages.items()) == [
+    assert list(aggregate(repositories).languages.items()) == [
         ("C", 2),
         ("Zig", 2),
         ("Ada", 1),
@@ -69,5 +69,5 @@ def test_equal_counts_stand_by_name() -> None:
 
 def test_forks_count_as_repositories_only() -> None:
     fork = Repository(1, "x", stars=9, forks=9, is_fork=True, language="C")
-    assert count([fork]) == Stats(1, 0, 1, 0, 0, {})
-    assert count([]) == Stats(0, 0, 0, 0, 0, {})
+    assert aggregate([fork]) == Stats(1, 0, 1, 0, 0, {})
+    assert aggregate([]) == Stats(0, 0, 0, 0, 0, {})

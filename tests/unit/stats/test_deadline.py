@@ -2,7 +2,7 @@
 
 import pytest
 
-from github_banners.stats.deadline import Deadline, for_picture
+from github_banners.stats.deadline import Deadline, picture_deadline
 
 
 class Time:
@@ -18,26 +18,30 @@ class Time:
 def test_a_step_gets_its_limit_or_what_is_left() -> None:
     now = Time()
     deadline = Deadline(3.0, 1.8, now)
-    assert deadline.grant(0.5) == 0.5
-    assert deadline.grant(100) == pytest.approx(2.8)
+    assert deadline.timeout_seconds(0.5) == 0.5
+    assert deadline.timeout_seconds(100) == pytest.approx(2.8)
     now.seconds += 2.5
-    assert deadline.grant(0.5) == pytest.approx(0.3)
+    assert deadline.timeout_seconds(0.5) == pytest.approx(0.3)
     now.seconds += 0.3
-    assert deadline.grant(0.5) == pytest.approx(0)
+    assert deadline.timeout_seconds(0.5) == pytest.approx(0)
     now.seconds += 100
-    assert deadline.grant(0.5) == 0.0
+    assert deadline.timeout_seconds(0.5) == 0.0
 
 
 def test_github_and_the_database_have_shares_of_their_own() -> None:
     now = Time()
     deadline = Deadline(3.0, 1.8, now)
-    assert (deadline.grant_database(), deadline.grant_github()) == (0.3, 1.8)
+    assert (deadline.database_timeout_seconds(), deadline.github_timeout_seconds()) == (0.3, 1.8)
     now.seconds += 2.7
-    assert deadline.grant_database() == deadline.grant_github() == pytest.approx(0.1)
+    assert (
+        deadline.database_timeout_seconds()
+        == deadline.github_timeout_seconds()
+        == pytest.approx(0.1)
+    )
 
 
 def test_a_picture_ends_before_image_proxies_give_up() -> None:
-    deadline = for_picture()
+    deadline = picture_deadline()
     assert deadline.total_seconds == 3.0
-    assert 2.7 < deadline.grant(100) <= 2.8
-    assert deadline.grant_github() == 1.8
+    assert 2.7 < deadline.timeout_seconds(100) <= 2.8
+    assert deadline.github_timeout_seconds() == 1.8

@@ -5,7 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from github_banners.model import Owner, Snapshot, Stats
-from github_banners.stats.freshness import Freshness, Ttls, judge, later, seconds_fresh
+from github_banners.stats.freshness import (
+    Freshness,
+    Ttls,
+    classify_freshness,
+    seconds_fresh,
+    select_newer,
+)
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TTLS = Ttls()
@@ -34,13 +40,13 @@ def asked(fetched_at: datetime, version: int) -> Snapshot:
     ids=str,
 )
 def test_an_age_says_what_to_do(age: timedelta, freshness: Freshness) -> None:
-    assert judge(NOW - age, TTLS, now=NOW) is freshness
+    assert classify_freshness(NOW - age, TTLS, now=NOW) is freshness
 
 
 def test_equal_limits_leave_nothing_soft() -> None:
     ttls = Ttls(soft=HOURS, hard=HOURS)
-    assert judge(NOW - HOURS + TICK, ttls, now=NOW) is Freshness.FRESH
-    assert judge(NOW - HOURS, ttls, now=NOW) is Freshness.HARD_STALE
+    assert classify_freshness(NOW - HOURS + TICK, ttls, now=NOW) is Freshness.FRESH
+    assert classify_freshness(NOW - HOURS, ttls, now=NOW) is Freshness.HARD_STALE
 
 
 @pytest.mark.parametrize(
@@ -54,11 +60,11 @@ def test_seconds_are_counted_down(age: timedelta, seconds: int) -> None:
 
 def test_the_later_answer_wins() -> None:
     old, new = asked(NOW - HOURS, 9), asked(NOW, 1)
-    assert later(old, new) is later(new, old) is new
+    assert select_newer(old, new) is select_newer(new, old) is new
 
 
 def test_of_answers_of_one_time_the_higher_version_wins() -> None:
     low, high = asked(NOW, 1), asked(NOW, 2)
-    assert later(low, high) is later(high, low) is high
+    assert select_newer(low, high) is select_newer(high, low) is high
     same = asked(NOW, 2)
-    assert later(high, same) is same
+    assert select_newer(high, same) is same

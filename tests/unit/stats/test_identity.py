@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.model import Owner, Portfolio, Snapshot, Stats
-from github_banners.stats.identity import ask_by_name
+from github_banners.model import Owner, OwnerRepositories, Snapshot, Stats
+from github_banners.stats.identity import resolve_login
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ class FakeGitHub:
         self.is_away_for_names = False
         self.asked_for_strangers: list[str] = []
 
-    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
         self.asked.append(login)
         if not is_known:
             self.asked_for_strangers.append(login)
@@ -31,14 +31,16 @@ class FakeGitHub:
                 return self._portfolio(owner_id)
         raise UnknownUser(login)
 
-    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
+    async def fetch_by_id(
+        self, owner: Owner, *, previous: Stats | None = None
+    ) -> OwnerRepositories:
         self.asked.append(owner.id)
         if owner.id not in self._logins:
             raise UnknownUser(owner.login)
         return self._portfolio(owner.id)
 
-    def _portfolio(self, owner_id: int) -> Portfolio:
-        return Portfolio(Owner(owner_id, self._logins[owner_id]), (), NOW)
+    def _portfolio(self, owner_id: int) -> OwnerRepositories:
+        return OwnerRepositories(Owner(owner_id, self._logins[owner_id]), (), NOW)
 
 
 def last_seen(owner_id: int, login: str) -> Snapshot:
@@ -46,7 +48,7 @@ def last_seen(owner_id: int, login: str) -> Snapshot:
 
 
 async def who(github: FakeGitHub, login: str, known: Snapshot | None) -> list[tuple[int, str]]:
-    learnt = await ask_by_name(github, login, known)
+    learnt = await resolve_login(github, login, known)
     return [(portfolio.owner.id, portfolio.owner.login) for portfolio in learnt]
 
 
@@ -58,7 +60,7 @@ async def test_somebody_new_is_asked_for_by_name() -> None:
 
 async def test_nobody_is_nobody() -> None:
     with pytest.raises(UnknownUser):
-        await ask_by_name(FakeGitHub(), "alice", None)
+        await resolve_login(FakeGitHub(), "alice", None)
 
 
 async def test_the_same_holder_costs_one_question() -> None:
@@ -100,7 +102,7 @@ async def test_the_name_of_somebody_gone_can_be_held_anew() -> None:
 @pytest.mark.parametrize("login", ["alice", "a-former-name"])
 async def test_somebody_gone_is_gone(login: str) -> None:
     with pytest.raises(UnknownUser):
-        await ask_by_name(FakeGitHub(bob=3), login, last_seen(1, "alice"))
+        await resolve_login(FakeGitHub(bob=3), login, last_seen(1, "alice"))
 
 
 async def test_only_a_name_that_nobody_has_or_had_is_a_stranger_s() -> None:
@@ -119,4 +121,4 @@ async def test_an_outage_is_not_taken_for_an_unknown_name() -> None:
     github.is_away_for_names = True
     for known in (None, last_seen(1, "alice"), last_seen(1, "alicia")):
         with pytest.raises(GitHubUnavailable):
-            await ask_by_name(github, "alice", known)
+            await resolve_login(github, "alice", known)

@@ -11,12 +11,12 @@ import pytest
 
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, DatabaseUnavailable, GitHubUnavailable, UnknownUser
-from github_banners.model import Owner, Portfolio, Stats
+from github_banners.model import Owner, OwnerRepositories, Stats
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
-from github_banners.stats.known import Known
+from github_banners.stats.known import SnapshotCache
 from github_banners.stats.lookup import Lookup
-from github_banners.stats.trust import Trust
+from github_banners.stats.trust import Invalidations
 
 TTLS = Ttls(timedelta(minutes=10), timedelta(hours=24), timedelta(minutes=5))
 # An entry is about 600 bytes; a raised exception held 18 to 45 KB.
@@ -36,7 +36,9 @@ class Clock:
 class AwayDatabase:
     """A database that never answers."""
 
-    async def ask(self, work: Callable[..., Awaitable[Any]], *, within_seconds: float) -> Any:
+    async def run_within(
+        self, work: Callable[..., Awaitable[Any]], *, timeout_seconds: float
+    ) -> Any:
         raise DatabaseUnavailable
 
 
@@ -46,19 +48,21 @@ class RefusingGitHub:
     def __init__(self, error: Callable[[str], BannersError]) -> None:
         self._error = error
 
-    async def fetch(self, login: str, *, is_known: bool = False) -> Portfolio:
+    async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
         raise self._error(login) from ValueError(bytearray(20_000))
 
-    async def fetch_again(self, owner: Owner, *, previous: Stats | None = None) -> Portfolio:
+    async def fetch_by_id(
+        self, owner: Owner, *, previous: Stats | None = None
+    ) -> OwnerRepositories:
         raise NotImplementedError
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
-    ) -> list[Portfolio | BannersError]:
+    ) -> list[OwnerRepositories | BannersError]:
         raise NotImplementedError
 
 
-def no_charge(*, owed: int = 0) -> None:
+def no_charge(*, debt: int = 0) -> None:
     """Charge nothing."""
 
 
@@ -76,15 +80,15 @@ async def measure_bytes_per_name(error: Callable[[str], BannersError], *, names:
     lookup = Lookup(
         database=cast("Database", AwayDatabase()),
         github=github,
-        batch=github,
+        batch_fetcher=github,
         ttls=TTLS,
         clock=Clock(),
-        trust=Trust(clock=Clock()),
+        invalidations=Invalidations(clock=Clock()),
     )
 
     async def look(name: str) -> None:
         with pytest.raises((UnknownUser, GitHubUnavailable)):
-            await lookup.by_login(name, deadline=Deadline(60, 60), charge=no_charge)
+            await lookup.find_by_login(name, deadline=Deadline(60, 60), charge=no_charge)
 
     await look("warm-up")
     gc.collect()
@@ -107,21 +111,23 @@ async def test_memory_of_invented_names_is_small(error: Callable[[str], BannersE
     assert await measure_bytes_per_name(error, names=2_000) < MAX_BYTES_PER_NAME
 
 
-def make_known(clock: Clock) -> Known:
-    return Known(ttls=TTLS, trust=Trust(clock=clock), clock=clock, limit_bytes=1 << 20)
+def make_known(clock: Clock) -> SnapshotCache:
+    return SnapshotCache(
+        ttls=TTLS, invalidations=Invalidations(clock=clock), clock=clock, max_bytes=1 << 20
+    )
 
 
 def test_refusal_is_a_fresh_copy_each_time() -> None:
     known = make_known(Clock())
     error = raised(UnknownUser("nobody"))
-    known.refuse("nobody", error, during=timedelta(seconds=60))
-    first, second = known.refusal("nobody"), known.refusal("nobody")
+    known.cache_error("nobody", error, ttl=timedelta(seconds=60))
+    first, second = known.cached_error("nobody"), known.cached_error("nobody")
     assert isinstance(first, UnknownUser)
     assert first is not second
     assert first is not error
     assert (first.name, str(first)) == ("nobody", str(error))
     assert raised(first).__traceback__ is not None
-    again = known.refusal("nobody")
+    again = known.cached_error("nobody")
     assert again is not None
     assert (again.__traceback__, again.__cause__, again.__context__) == (None, None, None)
 
@@ -129,26 +135,26 @@ def test_refusal_is_a_fresh_copy_each_time() -> None:
 def test_refusal_expires() -> None:
     clock = Clock()
     known = make_known(clock)
-    known.refuse("nobody", UnknownUser("nobody"), during=timedelta(seconds=60))
+    known.cache_error("nobody", UnknownUser("nobody"), ttl=timedelta(seconds=60))
     clock.now += timedelta(seconds=60)
-    assert known.refusal("nobody") is None
-    assert len(known._refusals) == 0
+    assert known.cached_error("nobody") is None
+    assert len(known._errors) == 0
 
 
 def test_expired_refusals_make_room_for_new_ones() -> None:
     clock = Clock()
     known = make_known(clock)
     for number in range(100):
-        known.refuse(f"old-{number}", UnknownUser("x"), during=timedelta(seconds=60))
+        known.cache_error(f"old-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
     clock.now += timedelta(minutes=2)
     for number in range(50):
-        known.refuse(f"new-{number}", UnknownUser("x"), during=timedelta(seconds=60))
-    assert len(known._refusals) == 50
+        known.cache_error(f"new-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    assert len(known._errors) == 50
 
 
 def test_refusals_are_bounded() -> None:
     known = make_known(Clock())
     for number in range(20_000):
-        known.refuse(f"nobody-{number}", UnknownUser("x"), during=timedelta(seconds=60))
-    assert known._refusals.used_bytes <= 4 << 20
-    assert 1_000 < len(known._refusals) < 10_000
+        known.cache_error(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    assert known._errors.used_bytes <= 4 << 20
+    assert 1_000 < len(known._errors) < 10_000

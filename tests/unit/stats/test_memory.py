@@ -5,7 +5,7 @@ from collections import OrderedDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from github_banners.stats.memory import ENTRY_BYTES, Memory
+from github_banners.stats.memory import ENTRY_BYTES, ByteBoundedLru
 
 LIMIT_BYTES = 3_000
 KEYS = st.integers(0, 9)
@@ -33,7 +33,9 @@ def put_by_hand(entries: OrderedDict[int, bytes], key: int, entry: bytes) -> Non
 def test_it_is_a_bounded_map_that_forgets_what_was_used_longest_ago(
     operations: list[tuple[str, int, bytes]],
 ) -> None:
-    memory: Memory[int, bytes] = Memory(LIMIT_BYTES, bytes_of=lambda _, one: len(one))
+    memory: ByteBoundedLru[int, bytes] = ByteBoundedLru(
+        LIMIT_BYTES, entry_bytes=lambda _, one: len(one)
+    )
     expected: OrderedDict[int, bytes] = OrderedDict()
     for operation, key, entry in operations:
         if operation == "put":
@@ -54,7 +56,9 @@ def test_it_is_a_bounded_map_that_forgets_what_was_used_longest_ago(
 
 
 def test_what_was_looked_up_lately_stays() -> None:
-    memory: Memory[str, bytes] = Memory(3 * ENTRY_BYTES, bytes_of=lambda _, one: len(one))
+    memory: ByteBoundedLru[str, bytes] = ByteBoundedLru(
+        3 * ENTRY_BYTES, entry_bytes=lambda _, one: len(one)
+    )
     for key in ("a", "b", "c"):
         memory.put(key, b"")
     assert memory.get("a") == b""
@@ -63,7 +67,9 @@ def test_what_was_looked_up_lately_stays() -> None:
 
 
 def test_what_is_too_large_is_not_kept_and_pushes_nothing_out() -> None:
-    memory: Memory[str, bytes] = Memory(2 * ENTRY_BYTES, bytes_of=lambda _, one: len(one))
+    memory: ByteBoundedLru[str, bytes] = ByteBoundedLru(
+        2 * ENTRY_BYTES, entry_bytes=lambda _, one: len(one)
+    )
     memory.put("a", b"")
     memory.put("b", b"x" * (ENTRY_BYTES + 1))
     assert (memory.get("a"), memory.get("b")) == (b"", None)
@@ -73,7 +79,7 @@ def test_what_is_too_large_is_not_kept_and_pushes_nothing_out() -> None:
 
 
 def test_an_entry_is_replaced_not_counted_twice() -> None:
-    memory: Memory[str, bytes] = Memory(1_000, bytes_of=lambda _, one: len(one))
+    memory: ByteBoundedLru[str, bytes] = ByteBoundedLru(1_000, entry_bytes=lambda _, one: len(one))
     for length in (500, 100, 700):
         memory.put("a", b"x" * length)
         assert memory.used_bytes == length + ENTRY_BYTES
@@ -83,7 +89,7 @@ def test_an_entry_is_replaced_not_counted_twice() -> None:
 
 
 def test_falsy_entries_are_entries() -> None:
-    memory: Memory[str, int] = Memory(1_000, bytes_of=lambda *_: 0)
+    memory: ByteBoundedLru[str, int] = ByteBoundedLru(1_000, entry_bytes=lambda *_: 0)
     memory.put("a", 0)
     assert memory.get("a") == 0
     memory.drop("a")

@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.errors import UnreadableMessage
-from github_banners.messages.shapes import MAX_BATCH_BANNERS, StoreAsk, StoreResult, StoreResults
+from github_banners.errors import MalformedMessage
+from github_banners.messages.shapes import (
+    MAX_BATCH_BANNERS,
+    StoreRequest,
+    StoreResult,
+    StoreResults,
+)
 from github_banners.storage import store as store_module
 from github_banners.storage.batch import store_batch
-from github_banners.storage.pictures import MOST_BYTES
-from github_banners.storage.store import Store, Stored, StoredPicture
+from github_banners.storage.pictures import MAX_BYTES
+from github_banners.storage.store import PutResult, Store, StoredPicture
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -75,7 +80,7 @@ WRONG = {
     "a path that leaves": (item(9, url_path="../evil"), 400, "url_path"),
     "no picture": (item(9, banner_info=b64encode(b"<html/>").decode()), 400, "banner_info"),
     "above 1 MB": (
-        item(9, banner_info=b64encode(SVG + b" " * MOST_BYTES).decode()),
+        item(9, banner_info=b64encode(SVG + b" " * MAX_BYTES).decode()),
         400,
         "banner_info",
     ),
@@ -204,23 +209,23 @@ NO_BATCHES = {
 async def test_a_body_that_is_no_batch_is_unreadable(
     store: Store, body: bytes, counted: Counter[str]
 ) -> None:
-    with pytest.raises(UnreadableMessage):
+    with pytest.raises(MalformedMessage):
         await store_batch(store, body, count=counted.update)
     assert not counted
     assert await store.get("b-1") is None
 
 
 async def test_batches_that_need_the_same_locks_in_other_orders_all_end(store: Store) -> None:
-    def ask(number: int, version: int) -> StoreAsk:
+    def ask(number: int, version: int) -> StoreRequest:
         body = picture(version)
-        return StoreAsk(
+        return StoreRequest(
             url_path=f"b-{number}", banner_info=body, banner_format="svg", version=version
         )
 
-    def rotated(first: int) -> Sequence[StoreAsk]:
+    def rotated(first: int) -> Sequence[StoreRequest]:
         return [ask((first + number) % 8, first) for number in range(8)]
 
     stored = await asyncio.gather(*(store.put_many(rotated(first)) for first in range(8)))
-    assert all(isinstance(outcome, Stored) for outcomes in stored for outcome in outcomes)
+    assert all(isinstance(outcome, PutResult) for outcomes in stored for outcome in outcomes)
     pictures = [await store.get(f"b-{number}") for number in range(8)]
     assert pictures == [StoredPicture(picture(7), 7)] * 8

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.errors import InvalidOption
-from github_banners.storage.names import address, file_name, parse_path
+from github_banners.storage.names import file_name, parse_path, url_path
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,4 @@ def test_a_path_is_plain_or_refused(text: str) -> None:
 
 def test_file_and_address_follow_from_the_path() -> None:
     assert file_name("torvalds-dark") == "torvalds-dark.svg"
-    assert address("torvalds-dark") == "/banners/torvalds-dark"
+    assert url_path("torvalds-dark") == "/banners/torvalds-dark"

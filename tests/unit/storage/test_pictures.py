@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from github_banners.errors import InvalidOption
 from github_banners.storage.pictures import (
-    MOST_BYTES,
+    MAX_BYTES,
     check_picture,
     split_version,
     with_version,
@@ -27,12 +27,12 @@ def padded(size_bytes: int) -> bytes:
         b'<?xml version="1.0"?><!-- before -->' + SVG + b"<!-- behind -->",
         b'<s:svg xmlns:s="http://www.w3.org/2000/svg"/>',
         b"\xef\xbb\xbf" + SVG,
-        padded(MOST_BYTES),
+        padded(MAX_BYTES),
     ],
 )
 def test_a_picture_is_taken_with_and_without_its_version(body: bytes) -> None:
     check_picture(body)
-    if len(body) < MOST_BYTES:
+    if len(body) < MAX_BYTES:
         check_picture(with_version(body, 1))
 
 
@@ -62,7 +62,7 @@ REFUSED = {
     "utf-16 without a mark": SVG.decode().encode("utf-16-le"),
     "zero": SVG + b"\0",
     "unknown prefix": SVG.replace(b"<text>", b'<text x:y="1">'),
-    "too large": padded(MOST_BYTES + 1),
+    "too large": padded(MAX_BYTES + 1),
 }
 
 

@@ -11,22 +11,22 @@ from functools import cache
 from pathlib import Path
 
 from github_banners.api.delivery import Picture, accepts_gzip
-from github_banners.serving.answers import Outgoing, matches
+from github_banners.serving.answers import HttpResponse, etag_matches
 
 PAGE = "index.html"
 
 _FOLDER = Path(__file__).parent
 _SCRIPT = "text/javascript; charset=utf-8"
-_CHECK_FIRST = "no-cache"
-_KEEP_FOR_EVER = "public, max-age=31536000, immutable"
+_REVALIDATE = "no-cache"
+_IMMUTABLE = "public, max-age=31536000, immutable"
 # What may be asked for, and how long it may be kept: no other name reaches the disk.
 _FILES = {
-    PAGE: ("text/html; charset=utf-8", _CHECK_FIRST),
-    "page.js": (_SCRIPT, _CHECK_FIRST),
-    "rapidoc-9.3.8.min.js": (_SCRIPT, _KEEP_FOR_EVER),
+    PAGE: ("text/html; charset=utf-8", _REVALIDATE),
+    "page.js": (_SCRIPT, _REVALIDATE),
+    "rapidoc-9.3.8.min.js": (_SCRIPT, _IMMUTABLE),
 }
 # The bundle writes its own styles; nothing else gets in, from anywhere.
-_SAFE = {
+_SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
         "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -42,11 +42,11 @@ class Document:
 
     content: Picture
     media_type: str
-    cache_control: str = _CHECK_FIRST
+    cache_control: str = _REVALIDATE
 
 
 @cache
-def read(name: str, *, base_path: str = "") -> Document:
+def read_document(name: str, *, base_path: str = "") -> Document:
     """
     Read a file of the page; compressing the bundle takes about 40 ms, once.
 
@@ -61,24 +61,24 @@ def read(name: str, *, base_path: str = "") -> Document:
     return Document(Picture.svg(body), media_type, cache_control)
 
 
-def deliver_document(document: Document, request_headers: Mapping[str, str]) -> Outgoing:
+def document_response(document: Document, request_headers: Mapping[str, str]) -> HttpResponse:
     """Answer with a file, or with 304 to who has it."""
     content = document.content
     body, etag = content.body, content.etag
-    is_zipped = content.zipped is not None and accepts_gzip(
+    is_zipped = content.gzipped is not None and accepts_gzip(
         request_headers.get("accept-encoding", "")
     )
-    if content.zipped is not None and is_zipped:
-        body, etag = content.zipped, f'"{content.digest}-gz"'
+    if content.gzipped is not None and is_zipped:
+        body, etag = content.gzipped, f'"{content.digest}-gz"'
     headers = {
-        **_SAFE,
+        **_SECURITY_HEADERS,
         "etag": etag,
         "cache-control": document.cache_control,
         "vary": "Accept-Encoding",
     }
-    if matches(request_headers.get("if-none-match", ""), etag):
-        return Outgoing(304, headers)
+    if etag_matches(request_headers.get("if-none-match", ""), etag):
+        return HttpResponse(304, headers)
     headers["content-type"] = document.media_type
     if is_zipped:
         headers["content-encoding"] = "gzip"
-    return Outgoing(200, headers, body)
+    return HttpResponse(200, headers, body)

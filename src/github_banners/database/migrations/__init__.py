@@ -12,19 +12,19 @@ from typing import Any
 
 import psycopg
 
-from github_banners.database.connect import unavailable
-from github_banners.database.inspection import HEAD, inspect
+from github_banners.database.connect import mapping_driver_errors
+from github_banners.database.inspection import HEAD, fetch_server_info
 from github_banners.database.session import begin_settings, connection_arguments
-from github_banners.errors import Misconfigured
+from github_banners.errors import ConfigurationError
 
 __all__ = ["HEAD", "migrate"]
 
 _LOCK_KEY = 0x62616E6E657273  # "banners": any number that all our processes agree on
 # Alembic keeps its context in globals of its modules.
-_one_at_a_time = threading.Lock()
+_alembic_lock = threading.Lock()
 
 
-async def migrate(conninfo: str, *, is_first_attempt: bool = True) -> None:
+async def migrate(conninfo: str, *, explain_login_errors: bool = True) -> None:
     """
     Bring a database to the newest revision; several processes may do so at once.
 
@@ -34,11 +34,11 @@ async def migrate(conninfo: str, *, is_first_attempt: bool = True) -> None:
     :raises Misconfigured: the database can't be used; or the first attempt is refused, because of
         the user, the password or the name of the database
     """
-    condition = await inspect(conninfo, explain_login_errors=is_first_attempt)
+    condition = await fetch_server_info(conninfo, explain_login_errors=explain_login_errors)
     if condition.problem is not None:
-        raise Misconfigured(condition.problem)
-    if condition.is_behind:
-        with unavailable():
+        raise ConfigurationError(condition.problem)
+    if condition.needs_migration:
+        with mapping_driver_errors():
             await asyncio.to_thread(_upgrade, conninfo, condition.schema)
 
 
@@ -53,7 +53,7 @@ def _upgrade(conninfo: str, schema: str) -> None:
 
     engine = sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
     try:
-        with _one_at_a_time, engine.begin() as connection:
+        with _alembic_lock, engine.begin() as connection:
             # Making an index of a large table takes its time.
             driver: Any = connection.connection.driver_connection
             driver.execute(begin_settings(schema, statement_timeout="0"))
@@ -76,6 +76,6 @@ def _run_revisions(connection: object, schema: str) -> None:
         try:
             command.upgrade(config, "head")
         except CommandError as exc:
-            raise Misconfigured(
+            raise ConfigurationError(
                 "the database was changed by a newer version of github-banners: run that one"
             ) from exc

@@ -7,7 +7,7 @@ from datetime import date
 import msgspec
 
 from github_banners.drawing.frame import Ground
-from github_banners.look import Look, Shape
+from github_banners.look import BannerOptions, ChartType
 from github_banners.model import Snapshot
 
 
@@ -22,5 +22,5 @@ class Arrangement:
 
     ground: Ground
     template: str
-    arrange: Callable[[Snapshot, Look, date | None], msgspec.Struct]
-    keeps: Mapping[Shape, int]
+    arrange: Callable[[Snapshot, BannerOptions, date | None], msgspec.Struct]
+    keeps: Mapping[ChartType, int]

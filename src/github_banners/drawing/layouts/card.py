@@ -22,7 +22,7 @@ from github_banners.drawing.metrics import Metrics, Values, counted, counting, f
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import heading, note, person
-from github_banners.look import Field, Look, Shape
+from github_banners.look import BannerOptions, ChartType, HideableField
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(420, 220)
@@ -71,7 +71,7 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     stale: Stale | None
 
 
-def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
+def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Card:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, remark = person(snapshot.owner, look), note(stats, look)
@@ -124,9 +124,9 @@ def _note(remark: str) -> list[tuple[int, Fitted]]:
     return list(zip(_ROW if len(lines) == 1 else _ROWS, lines, strict=False))
 
 
-def _forked(values: Values, stats: Stats, look: Look) -> str:
+def _forked(values: Values, stats: Stats, look: BannerOptions) -> str:
     """Say how many are forks, where that has room after the total."""
-    if not stats.forked_repos or Field.REPOSITORIES in look.hide:
+    if not stats.forked_repos or HideableField.REPOSITORIES in look.hide:
         return ""
     forked = counting(Kind.FORKED, stats.forked_repos, look)
     end = values.size * (values.values[-1].unit + _SPACE) + width(forked, _FORKED_SIZE)
@@ -138,4 +138,6 @@ def _stale(day: str, name: Fitted) -> Stale:
     return Stale(day if _NAME_X + name.width + _STALE_GAP <= start else "")
 
 
-ARRANGEMENT = Arrangement(_GROUND, "card.svg", arrange, keeps=dict.fromkeys(Shape, _LEGEND_KEEPS))
+ARRANGEMENT = Arrangement(
+    _GROUND, "card.svg", arrange, keeps=dict.fromkeys(ChartType, _LEGEND_KEEPS)
+)

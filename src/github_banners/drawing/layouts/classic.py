@@ -34,7 +34,7 @@ from github_banners.drawing.metrics import (
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import Person, heading, note, person
-from github_banners.look import Field, Look, NumberFormat, Shape
+from github_banners.look import BannerOptions, ChartType, HideableField, NumberFormat
 from github_banners.model import Snapshot, Stats
 
 _GROUND = Ground(846, 192)
@@ -106,7 +106,7 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     as_of: str
 
 
-def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
+def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Classic:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, stale, remark = person(snapshot.owner, look), mark(as_of, locale), note(stats, look)
@@ -171,9 +171,9 @@ def _narrow_name(size: float, y: int, *, turned: bool) -> str:
     return f"translate({digits(x)}px,{digits(narrow_y - growth * y)}px)scale({growth:.3g})"
 
 
-def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
+def _split(wide: Values, stats: Stats, look: BannerOptions) -> Split | None:
     """Say what the total consists of, where that has room after it."""
-    if not stats.total_repos or Field.REPOSITORIES in look.hide:
+    if not stats.total_repos or HideableField.REPOSITORIES in look.hide:
         return None
     original = counting(Kind.ORIGINAL, stats.original_repos, look)
     forked = counting(Kind.FORKED, stats.forked_repos, look)
@@ -186,7 +186,7 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
-def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
+def _narrow(numbers: Sequence[Counted], look: BannerOptions) -> Narrow:
     """Choose one size, of few for numbers as wished, of more for short ones."""
     values, is_short = [one.full for one in numbers], look.number_format is NumberFormat.SHORT
     size = _narrow_size(values, _NARROW_VALUE_SIZES)
@@ -217,5 +217,5 @@ def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | Non
 
 
 ARRANGEMENT = Arrangement(
-    _GROUND, "classic.svg", arrange, keeps=dict.fromkeys(Shape, _LEGEND_KEEPS)
+    _GROUND, "classic.svg", arrange, keeps=dict.fromkeys(ChartType, _LEGEND_KEEPS)
 )

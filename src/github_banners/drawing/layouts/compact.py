@@ -19,7 +19,7 @@ from github_banners.drawing.metrics import Counted, Metrics, Values, counted, fi
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import Person, heading, note, person
-from github_banners.look import Field, Look, Shape
+from github_banners.look import BannerOptions, ChartType, HideableField
 from github_banners.model import Snapshot
 
 _GROUND = Ground(420, 44, radius=10)
@@ -46,7 +46,7 @@ class Compact(msgspec.Struct, frozen=True, gc=False):
     metrics: Metrics
 
 
-def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Compact:
+def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Compact:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose = person(snapshot.owner, look)
@@ -89,9 +89,11 @@ def _metrics(numbers: Sequence[Counted], locale: str) -> tuple[Metrics, float]:
     return placed(numbers, Values(size, values.values), list(map(round, places))), room
 
 
-def _name(whose: Person, look: Look) -> str:
+def _name(whose: Person, look: BannerOptions) -> str:
     """Choose the login, unless another name is wished for or the login is not."""
-    return whose.name if look.title or Field.LOGIN in look.hide else whose.login
+    return whose.name if look.title or HideableField.LOGIN in look.hide else whose.login
 
 
-ARRANGEMENT = Arrangement(_GROUND, "compact.svg", arrange, keeps=dict.fromkeys(Shape, RING_KEEPS))
+ARRANGEMENT = Arrangement(
+    _GROUND, "compact.svg", arrange, keeps=dict.fromkeys(ChartType, RING_KEEPS)
+)

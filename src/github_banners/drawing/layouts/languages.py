@@ -29,7 +29,7 @@ from github_banners.drawing.locales import (
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import heading, note, person
-from github_banners.look import Field, Look, Shape
+from github_banners.look import BannerOptions, ChartType, HideableField
 from github_banners.model import Snapshot
 
 _GROUND = Ground(420, 220)
@@ -41,7 +41,7 @@ _RING_RADIUS, _RING_GAP = 66, 2.5
 _WORD_SIZES, _WORD_ROOM = (12.5, 11.5), 96
 _STALE_SIZES, _STALE_ROOM = (12.5, 11.5, 10.5), 192
 
-_KEEPS = {Shape.BAR: 7, Shape.DONUT: 5}
+_KEEPS = {ChartType.BAR: 7, ChartType.DONUT: 5}
 _MOST_IN_ONE_COLUMN, _MOST_OPEN_IN_TWO = 4, 8
 _PITCH, _LEAST_OPEN_PITCH = 28, 20
 _NAME_SIZES, _DENSE_NAME_SIZES = (14, 13, 12), (12,)
@@ -134,11 +134,11 @@ class Languages(msgspec.Struct, frozen=True, gc=False):
     as_of: Fitted | None
 
 
-def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
+def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Languages:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    is_donut, remark = look.shape is Shape.DONUT, note(stats, look)
-    ranking, is_hidden = listed(stats, look, colours), Field.LANGUAGES in look.hide
+    is_donut, remark = look.shape is ChartType.DONUT, note(stats, look)
+    ranking, is_hidden = listed(stats, look, colours), HideableField.LANGUAGES in look.hide
     shown = ranking.top(look.langs_count or _KEEPS[look.shape])
     grid = _grid(len(shown), is_donut=is_donut)
     stale = mark(as_of, locale)
@@ -167,7 +167,7 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
     )
 
 
-def _heading(look: Look, stale: str) -> Heading:
+def _heading(look: BannerOptions, stale: str) -> Heading:
     """Set a title and a caption side by side; on old numbers their day is what stays."""
     labels = words(look.locale).labels
     title = clean(look.title or "") or labels.languages

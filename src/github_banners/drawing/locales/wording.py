@@ -22,8 +22,8 @@ from github_banners.drawing.locales.writing import (
     numerals,
     plural_categories,
 )
-from github_banners.errors import State
-from github_banners.look import CountBy, Field
+from github_banners.errors import ExplanationKind
+from github_banners.look import CountBy, HideableField
 from github_banners.model import Stats
 
 _MILLION = 1_000_000
@@ -116,7 +116,7 @@ class Explanations(_Strict, frozen=True, gc=False):
     `phrases` are those that describe what an option may be, by their English.
     """
 
-    states: Mapping[State, Saying]
+    states: Mapping[ExplanationKind, Saying]
     no_name: Saying
     impossible_name: Saying
     option: OfOption
@@ -184,7 +184,7 @@ def description(
     as_of: date | None = None,
     *,
     locale: str,
-    hide: Collection[Field] = (),
+    hide: Collection[HideableField] = (),
     remark: str = "",
 ) -> str:
     """Read a banner out: the exact numbers, the first languages, a remark, how old all that is."""
@@ -226,13 +226,13 @@ def _short_category(number: int, numeral: Numeral, locale: str) -> str:
     return numeral.plural
 
 
-def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> list[str]:
+def _counts(stats: Stats, hidden: Collection[HideableField], locale: str) -> list[str]:
     counts = []
-    if Field.STARS not in hidden:
+    if HideableField.STARS not in hidden:
         counts.append(counted(Kind.STARS, stats.total_stars, locale))
-    if Field.FORKS not in hidden:
+    if HideableField.FORKS not in hidden:
         counts.append(counted(Kind.FORKS, stats.total_forks, locale))
-    if Field.REPOSITORIES not in hidden:
+    if HideableField.REPOSITORIES not in hidden:
         counts.append(_repositories(stats, locale))
     return counts
 
