@@ -92,9 +92,9 @@ class Stack:
 @contextmanager
 def stack_at(folder: Path) -> Iterator[Stack]:
     """Put the files there, with secrets of their own and the sandbox in GitHub's place."""
-    _require_engine()
+    require_engine()
     _tag_local_images()
-    _copy_checkout(folder)
+    copy_checkout(folder)
     _run(["make", "--silent", "secrets"], folder=folder)
     port = free_port()
     with (folder / ".env").open("a") as settings:
@@ -113,7 +113,7 @@ def stack_at(folder: Path) -> Iterator[Stack]:
         stack.compose("down", "--volumes", "--timeout", "5")
 
 
-def _copy_checkout(folder: Path) -> None:
+def copy_checkout(folder: Path) -> None:
     """Take what would be committed, as it is now."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in _run(command, folder=CHECKOUT).splitlines():
@@ -123,7 +123,8 @@ def _copy_checkout(folder: Path) -> None:
             shutil.copy2(source, target)
 
 
-def _require_engine() -> None:
+def require_engine() -> None:
+    """Skip the test where no Docker engine answers."""
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")
     asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)

@@ -5,20 +5,24 @@ Not part of `./run_tests.sh`: it needs a Docker engine, and takes ten minutes. `
 runs it and prints the table.
 """
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count, cycle
+from pathlib import Path
 from threading import Event, Thread
 
 import httpx2
 import pytest
+import yaml
 
 from tests.acceptance.camo import Camo, Fetch
 from tests.acceptance.drills import HEADING, PICTURE_SECONDS, Row, never_seen, seconds_until
 from tests.acceptance.processes import reachable_dir
-from tests.acceptance.stack import Stack, stack_at
+from tests.acceptance.stack import Stack, copy_checkout, require_engine, stack_at
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -148,6 +152,27 @@ def all_is_well(stack: Stack, camo: Camo) -> bool:
     if not all(stack.is_well(service) for service in SERVICES):
         return False
     return camo.fetch(preview(stack, never_seen())).shows_numbers
+
+
+@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
+def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
+    require_engine()
+    copy_checkout(tmp_path)
+    shutil.copy2(tmp_path / "api/.env.example", tmp_path / "api/.env")
+    shutil.copy2(tmp_path / ".env.example", tmp_path / ".env")
+    done = subprocess.run(
+        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    services = yaml.safe_load(done.stdout)["services"]
+    assert ("zookeeper" in services) is bool(override)
+    if override:
+        assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
+        assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
 
 
 def test_only_the_gateway_is_published(stack: Stack) -> None:
