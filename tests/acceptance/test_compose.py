@@ -32,6 +32,13 @@ ASKS_PER_SECOND = 20
 PAUSE_SECONDS = 20.0
 BACK_SECONDS = 60.0
 GATEWAY_BACK_SECONDS = 5.0
+# Its PostgreSQL starts as root, its tables have version 0002.
+OLDER_COMMIT = "e3ea68aa315dbd437dd6c7dcd9e45501278821d6"
+TABLES_VERSION = "select version_num from alembic_version"
+COLLATION_OF_NAMES = """
+    select collname from pg_attribute join pg_collation on pg_collation.oid = attcollation
+    where attrelid = 'banners'::regclass and attname = 'name'
+"""
 SERVICES = ("api", "renderer", "storage", "kafka", "api-psgr")
 
 
@@ -136,12 +143,18 @@ def endure(
         happen()
         back_after = seconds_until(is_back, limit=back_within)
         time.sleep(2)
-    broken = [one for one in proxy.fetches if not _is_good(one)]
-    slowest = max(one.seconds for one in proxy.fetches)
-    rows.append(Row(fault, len(proxy.fetches), len(broken), slowest, back_after))
-    assert not broken, "\n".join(map(str, broken[:10]))
+    rows.append(_to_row(fault, proxy, back_after))
     change_all(stack)
     seconds_until(lambda: not behind(stack), limit=BACK_SECONDS)
+
+
+def _to_row(fault: str, proxy: Proxy, well_after: float) -> Row:
+    """Sum up what the proxy got; a broken picture fails the test."""
+    broken = [fetch for fetch in proxy.fetches if not _is_good(fetch)]
+    slowest = max(fetch.seconds for fetch in proxy.fetches)
+    row = Row(fault, len(proxy.fetches), len(broken), slowest, well_after)
+    assert not broken, f"{row}\n" + "\n".join(map(str, broken[:10]))
+    return row
 
 
 def _is_good(fetch: Fetch) -> bool:
@@ -173,6 +186,42 @@ def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
     if override:
         assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
         assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
+
+
+# Runs before `stack` is made: both build the image `github-banners`.
+def test_upgrade_of_filled_volumes_keeps_every_banner(camo: Camo, rows: list[Row]) -> None:
+    with reachable_dir() as folder, stack_at(folder, commit=OLDER_COMMIT) as stack:
+        stack.compose("build", minutes=15)
+        stack.up()
+        logins = [KNOWN, *(never_seen() for _ in range(20))]
+        assert [make(stack, login).status_code for login in logins] == [201] * len(logins)
+        seconds_until(lambda: not behind(stack), limit=BACK_SECONDS)
+        assert stack.sql(TABLES_VERSION) == [["0002"]]
+        banners = stack.sql("select id, name, owner_id, created_at from banners order by id")
+        assert len(banners) == len(logins)
+
+        copy_checkout(folder)
+        proxy = Proxy(stack, camo)
+        with proxy.asking():
+            began = time.monotonic()
+            stack.run_documented("Upgrade without a gap")
+            seconds = time.monotonic() - began
+        rows.append(_to_row("upgrade of an older version", proxy, seconds))
+        stack.up()
+
+        assert (
+            stack.sql("select id, name, owner_id, created_at from banners order by id") == banners
+        )
+        assert stack.sql(TABLES_VERSION) == [["0003"]]
+        assert stack.sql(COLLATION_OF_NAMES) == [["C"]]
+        owner = "id -un && stat -c %U /var/lib/postgresql/data"
+        users = stack.compose("exec", "-T", "api-psgr", "sh", "-c", owner)
+        assert users.split() == ["postgres", "postgres"]
+        for _, name, *_ in banners:
+            fetch = camo.fetch(f"{stack.url}/banners/{name}?x=upgraded")
+            assert fetch.shows_numbers, fetch
+        change_all(stack)
+        seconds_until(lambda: not behind(stack), limit=BACK_SECONDS)
 
 
 def test_only_the_gateway_is_published(stack: Stack) -> None:
