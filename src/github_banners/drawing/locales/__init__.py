@@ -20,6 +20,7 @@ from github_banners.drawing.locales.wording import (
     language_description,
     mark,
     noun,
+    plural_after,
     words,
 )
 from github_banners.drawing.locales.writing import (
@@ -53,6 +54,7 @@ __all__ = [
     "noun",
     "percent",
     "plural",
+    "plural_after",
     "short",
     "wait",
     "words",

@@ -154,16 +154,18 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
 
     `is_short` is for numbers written by `short`.
     """
+    return words(locale).nouns[kind][plural_after(number, locale, is_short=is_short)]
+
+
+def plural_after(number: int, locale: str, *, is_short: bool) -> str:
+    """Name the plural category of a noun that follows a number, as it is or written by `short`."""
     numeral = numerals(locale)[number]
-    category = _short_category(number, numeral, locale) if is_short else numeral.plural
-    return words(locale).nouns[kind][category]
+    return _short_category(number, numeral, locale) if is_short else numeral.plural
 
 
 def counted(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
-    numeral = numerals(locale)[number]
-    before, after = _phrases(locale)[kind][numeral.plural]
-    return before if after is None else f"{before}{numeral.full}{after}"
+    return _exactly(_phrases(locale)[kind], numerals(locale)[number])
 
 
 def counted_short(kind: Kind, number: int, locale: str) -> str:
@@ -193,7 +195,9 @@ def description(
     if languages:
         top = _listed(languages[:SPOKEN_LANGUAGES], locale)
         sentences.append(how.top.replace("{languages}", top))
-    return _read_out([*sentences, _age(as_of, locale)], locale)
+    if as_of:
+        sentences.append(_age(as_of, locale))
+    return _read_out(sentences, locale)
 
 
 def language_description(
@@ -227,25 +231,26 @@ def _short_category(number: int, numeral: Numeral, locale: str) -> str:
 
 
 def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> list[str]:
-    counts = []
+    phrases, numbers, counts = _phrases(locale), numerals(locale), []
     if Field.STARS not in hidden:
-        counts.append(counted(Kind.STARS, stats.total_stars, locale))
+        counts.append(_exactly(phrases[Kind.STARS], numbers[stats.total_stars]))
     if Field.FORKS not in hidden:
-        counts.append(counted(Kind.FORKS, stats.total_forks, locale))
+        counts.append(_exactly(phrases[Kind.FORKS], numbers[stats.total_forks]))
     if Field.REPOSITORIES not in hidden:
-        counts.append(_repositories(stats, locale))
+        total = _exactly(phrases[Kind.REPOSITORIES], numbers[stats.total_repos])
+        if stats.total_repos:
+            how = words(locale).sentences
+            original = _exactly(phrases[Kind.ORIGINAL], numbers[stats.original_repos])
+            forked = _exactly(phrases[Kind.FORKED], numbers[stats.forked_repos])
+            parts = f"{original}{how.comma}{forked}"
+            total = how.repositories.replace("{total}", total).replace("{parts}", parts)
+        counts.append(total)
     return counts
 
 
-def _repositories(stats: Stats, locale: str) -> str:
-    how = words(locale).sentences
-    total = counted(Kind.REPOSITORIES, stats.total_repos, locale)
-    if not stats.total_repos:
-        return total
-    original = counted(Kind.ORIGINAL, stats.original_repos, locale)
-    forked = counted(Kind.FORKED, stats.forked_repos, locale)
-    parts = f"{original}{how.comma}{forked}"
-    return how.repositories.replace("{total}", total).replace("{parts}", parts)
+def _exactly(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+    before, after = phrases[numeral.plural]
+    return before if after is None else f"{before}{numeral.full}{after}"
 
 
 def foreign(text: str, locale: str) -> str:

@@ -24,7 +24,7 @@ LOCALES = (
 """The codes of every locale; BCP 47 in lower case."""
 
 _KEPT = 4096
-_MAX_NUMERALS = 128  # for each locale
+_MAX_NUMERALS = 1024  # for each locale
 _SHORT_FROM = 10_000
 # Beyond what GitHub can count; English goes on with B as it always did.
 _NO_UNITS_FROM = 10**12
@@ -171,6 +171,7 @@ def plural_categories(locale: str) -> set[str]:
     return {*_babel(locale).plural_form.tags, "other"}
 
 
+@cache
 def is_right_to_left(locale: str) -> bool:
     """Tell whether a banner in this locale is mirrored."""
     return _conventions(locale).is_right_to_left
