@@ -51,9 +51,7 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
     for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING + gap), strict=True):
-        # An f-string takes longer to format floats.
-        dashes = "0 %.1f %.1f %d" % (start, length - gap, rest)  # noqa: UP031
-        segments.append(Segment(share.colour, dashes))
+        segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
         start += length
     return segments
 

@@ -55,21 +55,32 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
 
 def ranked(
-    languages: Mapping[str, int], *, scheme: Scheme, other: str, without: Sequence[str] = ()
+    languages: Mapping[str, int],
+    *,
+    scheme: Scheme,
+    other: str,
+    without: Sequence[str] = (),
+    most: int = _MOST_SHOWN,
 ) -> Ranking:
-    """Order languages; `without` are names in lower case to leave out."""
-    counts = {
-        name: count
-        for name, count in languages.items()
-        if count > 0 and not (without and name.lower() in without)
-    }
+    """
+    Order languages; `without` are names in lower case to leave out.
+
+    Of more than `most` languages no share is computed: they are counted only.
+    """
+    counts = languages
+    if without or min(languages.values(), default=1) <= 0:
+        counts = {
+            name: count
+            for name, count in languages.items()
+            if count > 0 and name.lower() not in without
+        }
     # Two stable sorts need no tuple for each language.
     names = sorted(counts)
     names.sort(key=counts.__getitem__, reverse=True)
     whole = sum(counts.values())
     known, ladder = _languages(scheme), scheme.ladder
     first: list[Share] = []
-    for name in names[:_MOST_SHOWN]:
+    for name in names[:most]:
         shown, colour = known[name]
         if ladder:
             colour = ladder[len(first) % len(ladder)]

@@ -34,6 +34,8 @@ _USUAL_WIDTH = 0.88
 _ITEM_GAP = 18
 # What the estimate of a long name can do without on any font.
 _SLACK = 3
+# On the widest fonts a text from this width on would reach the next dot: its full width is kept.
+_LONG = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -61,13 +63,14 @@ class Legend(msgspec.Struct, frozen=True, gc=False):
     items: Sequence[Item]
 
 
-def listed(stats: Stats, look: Look, scheme: Scheme) -> Ranking:
-    """Order the languages that a look wishes to see."""
+def listed(stats: Stats, look: Look, scheme: Scheme, *, keep: int) -> Ranking:
+    """Order the languages that a look wishes to see; at most `keep` and Other will be shown."""
     return ranked(
         {} if Field.LANGUAGES in look.hide else stats.languages,
         scheme=scheme,
         other=words(look.locale).labels.other,
         without=look.hide_langs,
+        most=max(keep, RING_KEEPS) + 1,
     )
 
 
@@ -117,14 +120,8 @@ def flow(
                 return None
             y, at = following, x
         items.append(Item(share.colour, round(at + dot_x), y - dot_y, name.text, said))
-        at += lead + _step(wide)
+        at += lead + (_USUAL_WIDTH * wide + _ITEM_GAP if wide < _LONG else wide - _SLACK)
     return items
-
-
-def _step(wide: float) -> float:
-    """Return how far the next item starts from where a text of this width does."""
-    # On the widest fonts a long name would reach the next dot: its full width is kept.
-    return max(_USUAL_WIDTH * wide + _ITEM_GAP, wide - _SLACK)
 
 
 def told(shown: Sequence[Share], locale: str) -> list[str]:
@@ -149,7 +146,7 @@ def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
 
     def fit_name(name: str) -> _Name:
         fitted = fit(name, (size,), room)
-        least_step = lead + _step(fitted.width + least_percent)
+        least_step = lead + _USUAL_WIDTH * (fitted.width + least_percent) + _ITEM_GAP
         return _Name(isolate(fitted.text), fitted.width, least_step)
 
     return Memo(fit_name)

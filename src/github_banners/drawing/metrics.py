@@ -11,7 +11,7 @@ import msgspec
 
 from github_banners.drawing.locales import Kind as Noun
 from github_banners.drawing.locales import counted as counted_exactly
-from github_banners.drawing.locales import counted_short, grouped, plural_after, short, words
+from github_banners.drawing.locales import counted_short, numerals, plural_after_short, words
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.look import Field, Look, NumberFormat
@@ -98,12 +98,12 @@ def fitting(numbers: Sequence[Counted], sizes: Sequence[float], locale: str) -> 
 
     Only what is too long even then, in a locale of long units, goes below the last size.
     """
-    fitted, at, most = [], 0, sizes[0]
-    for one in numbers:
-        value, room = one.full, one.room
-        if value.unit * sizes[-1] > room:
-            value = values(locale, NumberFormat.SHORT)[one.number]
-            if value.unit * sizes[-1] > room:
+    fitted, at, most, last = [], 0, sizes[0], sizes[-1]
+    for number in numbers:
+        value, room = number.full, number.room
+        if value.unit * last > room:
+            value = values(locale, NumberFormat.SHORT)[number.number]
+            if value.unit * last > room:
                 most = min(most, int(2 * room / value.unit) / 2)
         while value.unit * sizes[at] > room and at + 1 < len(sizes):
             at += 1
@@ -123,12 +123,12 @@ def placed(numbers: Sequence[Counted], fitted: Values, places: Sequence[int]) ->
 @lru_cache(64)
 def values(locale: str, number_format: NumberFormat) -> Memo[int, Value]:
     """Write numbers and measure them."""
-    is_short = number_format is NumberFormat.SHORT
-    write = short if is_short else grouped
+    is_short, numbers = number_format is NumberFormat.SHORT, numerals(locale)
 
     def write_number(number: int) -> Value:
-        text = write(number, locale)
-        plural = plural_after(number, locale, is_short=is_short)
+        numeral = numbers[number]
+        text = numeral.short if is_short else numeral.full
+        plural = plural_after_short(number, numeral, locale) if is_short else numeral.plural
         return Value(text, width(text, 1, bold=True), plural)
 
     return Memo(write_number)

@@ -154,8 +154,8 @@ def _hundredths(text: str, bold: bool) -> int:
 
 
 def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
-    narrowed = [_narrowed(letter, bold) for letter in _INSIDE_A_WORD.findall(text)]
-    return sum([_advance(character)[bold] for character in text]) - sum(narrowed)
+    wide = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
+    return wide - sum([_narrowed(letter, bold) for letter in _INSIDE_A_WORD.findall(text)])
 
 
 # The words around numbers come again, and most owners' numbers are small.
@@ -197,6 +197,10 @@ def _advance(character: str) -> _Advance:
     found = next((it for rule in rules if (it := rule(character, code)) is not None), _ELSE)
     regular, bold = _own_widths(code) if found is not _NOTHING else (0, 0)
     return _Advance(regular or found.regular, bold or found.bold, found.is_guess)
+
+
+_REGULAR_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).regular, max_size=8192)
+_BOLD_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).bold, max_size=8192)
 
 
 def _own_widths(code: int) -> tuple[int, int]:

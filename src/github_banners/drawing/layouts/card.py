@@ -75,11 +75,12 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, remark = person(snapshot.owner, look), note(stats, look)
-    ranking = listed(stats, look, colours)
+    keep = look.langs_count or _LEGEND_KEEPS
+    ranking = listed(stats, look, colours, keep=keep)
     around = on_ring(ranking, look)
     legend = longest(
         ranking,
-        keep=look.langs_count or _LEGEND_KEEPS,
+        keep=keep,
         lay=lambda shown: _rows(shown, locale),
     )
     numbers = counted(stats, look, _METRIC_ROOMS)

@@ -112,11 +112,12 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, stale, remark = person(snapshot.owner, look), mark(as_of, locale), note(stats, look)
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    ranking = listed(stats, look, colours)
+    keep = look.langs_count or _LEGEND_KEEPS
+    ranking = listed(stats, look, colours, keep=keep)
     around = on_ring(ranking, look)
     legend = longest(
         ranking,
-        keep=look.langs_count or _LEGEND_KEEPS,
+        keep=keep,
         lay=_row(room, locale),
     )
     numbers, turned = counted(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)

@@ -154,13 +154,9 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
 
     `is_short` is for numbers written by `short`.
     """
-    return words(locale).nouns[kind][plural_after(number, locale, is_short=is_short)]
-
-
-def plural_after(number: int, locale: str, *, is_short: bool) -> str:
-    """Name the plural category of a noun that follows a number, as it is or written by `short`."""
     numeral = numerals(locale)[number]
-    return _short_category(number, numeral, locale) if is_short else numeral.plural
+    category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
+    return words(locale).nouns[kind][category]
 
 
 def counted(kind: Kind, number: int, locale: str) -> str:
@@ -171,7 +167,7 @@ def counted(kind: Kind, number: int, locale: str) -> str:
 def counted_short(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are with the number as `short` writes it: 11.5k stars."""
     numeral = numerals(locale)[number]
-    before, after = _phrases(locale)[kind][_short_category(number, numeral, locale)]
+    before, after = _phrases(locale)[kind][plural_after_short(number, numeral, locale)]
     return before if after is None else f"{before}{numeral.short}{after}"
 
 
@@ -223,7 +219,7 @@ def language_description(
     return _read_out([remark, _age(as_of, locale)], locale)
 
 
-def _short_category(number: int, numeral: Numeral, locale: str) -> str:
+def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     """Name the plural that follows a number as `short` writes it, which may end in a unit."""
     if numeral.unit_size > 1:
         return words(locale).after_units[number >= _MILLION]
