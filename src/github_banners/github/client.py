@@ -172,7 +172,7 @@ class GitHubClient:
         self, owner_request: "_OwnerRequest", priority: Priority
     ) -> OwnerRepositories:
         asked_at = self._clock()
-        body = owner_request.query.to_json() if owner_request.question is not None else b""
+        body = owner_request.query.to_json() if owner_request.query is not None else b""
 
         async def ask_once() -> OwnerRepositories:
             request = self.sender.graphql_request(body)

@@ -138,8 +138,9 @@ def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Lang
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     is_donut, remark = look.shape is ChartType.DONUT, note(stats, look)
-    ranking, is_hidden = listed(stats, look, colours), HideableField.LANGUAGES in look.hide
-    shown = ranking.top(look.langs_count or _KEEPS[look.shape])
+    keep, is_hidden = look.langs_count or _KEEPS[look.shape], HideableField.LANGUAGES in look.hide
+    ranking = listed(stats, look, colours, keep=keep)
+    shown = ranking.top(keep)
     grid = _grid(len(shown), is_donut=is_donut)
     stale = mark(as_of, locale)
     over = None if is_donut else _heading(look, stale)
