@@ -106,18 +106,28 @@ async def delete_ended_leases(
     await conn.execute(query, values)
 
 
+@dataclass(frozen=True, slots=True)
+class OtherLeases:
+    """`points` are held by other processes, of which there are `processes`; some since `newest_at`."""
+
+    points: int
+    processes: int
+    newest_at: datetime | None
+
+
 async def select_leases(
     conn: Connection, account: str, resource: str, *, process: str
-) -> tuple[int, int]:
-    """Count the points that other processes hold, and these processes."""
+) -> OtherLeases:
+    """Sum up what other processes hold of a budget."""
     query = """
-        select coalesce(sum(remaining), 0)::bigint, count(*) from accounts
+        select coalesce(sum(remaining), 0)::bigint, count(*),
+            max(updated_at) filter (where remaining > 0)
+        from accounts
         where account = %s and starts_with(resource, %s) and resource <> %s
     """
     values = [account, f"{resource}/", f"{resource}/{process}"]
     row = await (await conn.execute(query, values)).fetchone()
-    points, processes = row or (0, 0)
-    return points, processes
+    return OtherLeases(*(row or (0, 0, None)))
 
 
 async def upsert_lease(

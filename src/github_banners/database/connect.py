@@ -57,6 +57,7 @@ _POOL_WAIT_SECONDS = 3.0
 # near a second, so that a server that comes back after an hour is found as fast as after a blink.
 _RECONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 1.0
+_CANCEL_ATTEMPTS = 5
 _WAIT_STEPS = 5
 
 
@@ -142,9 +143,11 @@ class Database:
         # A cancelled psycopg call waits up to 10 s for a frozen server, unless its line is cut.
         for conn in self._connections:
             conn.pgconn.finish()
-        for errand in self._errands:
-            errand.cancel()
-        await self._settle(_CLOSE_SECONDS)
+        for _ in range(_CANCEL_ATTEMPTS):
+            # Python 3.11's wait_for, which psycopg waits with, can lose a cancellation.
+            for errand in self._errands:
+                errand.cancel()
+            await self._settle(_CLOSE_SECONDS / _CANCEL_ATTEMPTS)
         await self._pool.close(timeout=_CLOSE_SECONDS)
 
     @property

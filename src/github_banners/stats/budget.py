@@ -29,8 +29,13 @@ CHUNK_POINTS = 50
 
 LEASE = timedelta(minutes=1)
 
+PROBE_POLLS = 20
+"""How often a process looks whether another one has asked GitHub what is left, before it asks itself."""
+
 _SHARE_OF_REST = 10
 _BACKGROUND_WAIT_SECONDS = 2.0
+_PROBE_POLL_SECONDS = 0.05
+_PROBE_TIME = timedelta(seconds=2)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -40,12 +45,14 @@ class _Purse:
     What this process holds of one budget.
 
     `points` may be spent until `leased_until`, `on_the_way` are being spent. `unreported` were spent
-    since PostgreSQL was told last, without GitHub saying what is left.
+    since PostgreSQL was told last, without GitHub saying what is left, which another process has just
+    asked it if `is_probed_elsewhere`.
     """
 
     points: int = 0
     on_the_way: int = 0
     unreported: int = 0
+    is_probed_elsewhere: bool = False
     leased_until: datetime = _LONG_AGO
     observed_at: datetime | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -75,6 +82,8 @@ class ReservedBudget:
             if is_spent or is_background:
                 try:
                     spare = await self._renew(account, resource, purse, is_background)
+                    if purse.points <= 0 and not is_background:
+                        spare = await self._await_probe(account, resource, purse, spare)
                 except DatabaseUnavailable:
                     spare = 0
                     if not is_background and self._is_plenty(account, resource):
@@ -102,6 +111,19 @@ class ReservedBudget:
         """Tell whether GitHub's own word leaves so much that others can't be overspending as well."""
         return account.may_pay(resource, now=self._clock(), priority=Priority.UNKNOWN)
 
+    async def _await_probe(
+        self, account: Account, resource: Resource, purse: _Purse, spare: int
+    ) -> int:
+        """Wait, while GitHub has not said what is left, for the process that is asking it."""
+        for _ in range(PROBE_POLLS):
+            if not purse.is_probed_elsewhere:
+                break
+            await asyncio.sleep(_PROBE_POLL_SECONDS)
+            spare = await self._renew(account, resource, purse, is_background=False)
+        else:
+            purse.points = max(purse.points, 1)
+        return spare
+
     async def _renew(
         self, account: Account, resource: Resource, purse: _Purse, is_background: bool
     ) -> int:
@@ -113,6 +135,7 @@ class ReservedBudget:
         seconds = _BACKGROUND_WAIT_SECONDS if is_background else DATABASE_SECONDS
         reservation = await self._database.ask(work, within_seconds=seconds)
         purse.points, purse.leased_until = reservation.points, now + LEASE
+        purse.is_probed_elsewhere = reservation.is_probed_elsewhere
         purse.unreported = max(0, purse.unreported - reservation.reported)
         account.sharers = reservation.processes
         return reservation.free_for_all - account.reserve(resource, Priority.BACKGROUND)
@@ -139,13 +162,12 @@ class ReservedBudget:
         await accounts.delete_ended_leases(
             conn, account.name, resource, observed_at=purse.observed_at, now=now
         )
-        held, others = await accounts.select_leases(
-            conn, account.name, resource, process=self._process
-        )
-        unspent = remaining - held - purse.on_the_way
-        points = purse.points
+        others = await accounts.select_leases(conn, account.name, resource, process=self._process)
+        unspent = remaining - others.points - purse.on_the_way
+        points, is_probed_elsewhere = purse.points, False
         if points <= 0:
-            points = choose_points(unspent, is_known=is_known)
+            is_probed_elsewhere = not is_known and _is_recent(others.newest_at, now)
+            points = 0 if is_probed_elsewhere else choose_points(unspent, is_known=is_known)
         await accounts.upsert_lease(
             conn,
             account.name,
@@ -155,15 +177,26 @@ class ReservedBudget:
             until=now + LEASE,
             now=now,
         )
-        return _Reservation(points, others + 1, free_for_all=unspent, reported=unreported)
+        return _Reservation(
+            points,
+            others.processes + 1,
+            is_probed_elsewhere=is_probed_elsewhere,
+            free_for_all=unspent,
+            reported=unreported,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Reservation:
-    """`points` are held now; `free_for_all` are left when every other process has spent its own."""
+    """
+    `points` are held now; `free_for_all` are left when every other process has spent its own.
+
+    None is held while another process is the first to ask GitHub what is left (`is_probed_elsewhere`).
+    """
 
     points: int
     processes: int
+    is_probed_elsewhere: bool
     free_for_all: int
     reported: int
 
@@ -177,6 +210,10 @@ def choose_points(unspent: int, *, is_known: bool) -> int:
     if unspent <= 0:
         return 0
     return min(CHUNK_POINTS, max(1, unspent // _SHARE_OF_REST)) if is_known else 1
+
+
+def _is_recent(newest_at: datetime | None, now: datetime) -> bool:
+    return newest_at is not None and newest_at > now - _PROBE_TIME
 
 
 def _to_report(room: Room | None, observed_at: datetime | None, now: datetime) -> Report | None:
