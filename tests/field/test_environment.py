@@ -385,6 +385,7 @@ def test_f19_signal_in_the_first_second_ends_it(
         command, env=env, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as api:
         time.sleep(delay_seconds)
+        wait_until_python_has_started(api.pid)
         api.send_signal(number)
         try:
             _, errors = api.communicate(timeout=15)
@@ -392,6 +393,31 @@ def test_f19_signal_in_the_first_second_ends_it(
             api.kill()
     assert api.returncode in {0, -number, 128 + number}
     assert b"Traceback" not in errors, errors.decode()
+
+
+def wait_until_python_has_started(pid: int) -> None:
+    """
+    Wait while SIGINT is only Python's own: before the command's first line.
+
+    A KeyboardInterrupt can vanish then, out of reach of the command: in a callback of the import
+    system, or in the file that starts coverage in subprocesses, which has a bare `except`.
+    """
+    status = Path(f"/proc/{pid}/status")
+    deadline = time.monotonic() + 10
+    while status.exists() and time.monotonic() < deadline:
+        text = status.read_text()
+        # Python ignores SIGPIPE from its first moment on, before it catches SIGINT.
+        is_running = has_signal(text, "SigIgn", signal.SIGPIPE)
+        is_pythons = has_signal(text, "SigCgt", signal.SIGINT)
+        if is_running and (not is_pythons or has_signal(text, "SigCgt", signal.SIGTERM)):
+            return
+        time.sleep(0.005)
+
+
+def has_signal(status: str, name: str, number: signal.Signals) -> bool:
+    """Read a set of signals from the text of `/proc/<pid>/status`."""
+    mask = int(status.partition(f"{name}:")[2].split()[0], 16)
+    return bool(mask >> (number - 1) & 1)
 
 
 HOSTILE = "me\x1b[31mRED\x07\r\nfake: ok\u202egnp\x9b2J"

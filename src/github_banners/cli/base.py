@@ -15,8 +15,14 @@ from github_banners.errors import BannersError, ConfigurationError, InvalidSetti
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
 
+# Typer converts a `--help` that is not there by pydantic, which takes 5 MB and a tenth of a second,
+# unless it has a default. Commands with other options need pydantic anyway.
+_NO_HELP = {"help": False}
+_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "migrate", "check")
+
 app = typer.Typer(
     add_completion=False,
+    context_settings={"default_map": _NO_HELP | dict.fromkeys(_WITHOUT_OPTIONS, _NO_HELP)},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

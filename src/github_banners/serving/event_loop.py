@@ -33,39 +33,39 @@ _THREADS_TIMEOUT_SECONDS = 1.0
 _abandoned_tasks: list[asyncio.Task[Any]] = []
 
 
-class _SecondSignal:
-    """Handler that ends the process at once, unless the first signal came a moment ago."""
+class _SignalState:
+    """What a signal does, and when the first one came."""
 
-    def __init__(self) -> None:
-        self._first_at = time.monotonic()
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if time.monotonic() - self._first_at >= _SAME_REQUEST_SECONDS:
-            _exit_at_once(128 + number)
+    action: Callable[[], object] | None = None
+    first_at: float | None = None
 
 
 def on_first_signal(action: Callable[[], object]) -> None:
     """
     Do `action` in the main thread at the first signal, at once if one has come; a second one exits.
 
-    Replaces the action that was set before.
+    Replaces the action that was set before. A signal that comes meanwhile may run both.
     """
+    _SignalState.action = action
+    for each in _SIGNALS:
+        signal.signal(each, _handle_signal)
     if _is_signalled():
         action()
-        return
 
-    def handle_first(number: int, frame: FrameType | None) -> None:
-        handle_second = _SecondSignal()
-        for each in _SIGNALS:
-            signal.signal(each, handle_second)
-        action()
 
-    for each in _SIGNALS:
-        signal.signal(each, handle_first)
+def _handle_signal(number: int, frame: FrameType | None) -> None:
+    """End the process at once, unless this is the first signal or belongs to it."""
+    now = time.monotonic()
+    if _SignalState.first_at is None:
+        _SignalState.first_at = now
+        if _SignalState.action is not None:
+            _SignalState.action()
+    elif now - _SignalState.first_at >= _SAME_REQUEST_SECONDS:
+        _exit_at_once(128 + number)
 
 
 def _is_signalled() -> bool:
-    return isinstance(signal.getsignal(signal.SIGTERM), _SecondSignal)
+    return _SignalState.first_at is not None
 
 
 def interrupt() -> NoReturn:

@@ -38,6 +38,9 @@ _RESERVED_DESCRIPTORS = 200
 _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
 _ACCEPT_RETRY_SECONDS = 0.5
+# Of several processes, one with so many connections lets the others accept for a moment.
+_TURN_CONNECTIONS = 8
+_TURN_SECONDS = 0.002
 _MAX_RESPONSE_BYTES = 1 << 20
 _SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
 _SO_ATTACH_FILTER = 26
@@ -177,7 +180,9 @@ class _Server(uvicorn.Server):
         make_protocol = partial(
             HttpProtocol, config, self.server_state, {}, loop, shared=self._connections
         )
-        self._acceptor = _Acceptor(listener, make_protocol, self._connections, max_connections())
+        self._acceptor = _Acceptor(
+            listener, make_protocol, self._connections, max_connections(), is_shared=is_shared
+        )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -212,15 +217,27 @@ class _Server(uvicorn.Server):
 
 
 class _Acceptor:
-    """Takes connections off a listening socket while there are fewer than `limit`."""
+    """
+    Takes connections off a listening socket while there are fewer than `limit`.
+
+    Where several processes accept on it (`is_shared`), one that has some open pauses after each few,
+    so that the others come to have as many: which of them runs first is up to the kernel.
+    """
 
     def __init__(
-        self, listener: socket.socket, make_protocol: Any, connections: Connections, limit: int
+        self,
+        listener: socket.socket,
+        make_protocol: Any,
+        connections: Connections,
+        limit: int,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._listener = listener
         self._make_protocol = make_protocol
         self._connections = connections
         self._limit = limit
+        self._is_shared = is_shared
         self._loop = asyncio.get_running_loop()
         self._starting: set[asyncio.Task[Any]] = set()
         self._is_accepting = False
@@ -244,8 +261,12 @@ class _Acceptor:
             await asyncio.wait(self._starting)
 
     @property
+    def _count(self) -> int:
+        return len(self._connections.open) + len(self._starting)
+
+    @property
     def _is_full(self) -> bool:
-        return len(self._connections.open) + len(self._starting) >= self._limit
+        return self._count >= self._limit
 
     def _pause(self) -> None:
         if self._is_accepting:
@@ -253,10 +274,17 @@ class _Acceptor:
             self._loop.remove_reader(self._listener.fileno())
 
     def _accept(self) -> None:
-        self._accept_one()
+        has_turns = self._is_shared and self._count >= _TURN_CONNECTIONS
+        # The more are open, the more at a time, so that a thousand clients are accepted soon.
+        for _ in range(self._count // _TURN_CONNECTIONS if has_turns else 1):
+            if not self._accept_one() or self._is_full:
+                break
         if self._is_full:
             # They wait in the backlog, which costs nothing, until others are closed.
             self._pause()
+        elif has_turns and self._is_accepting:
+            self._pause()
+            self._loop.call_later(_TURN_SECONDS, self.start)
 
     def _accept_one(self) -> bool:
         try:

@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
+from typer.main import get_command
+
+from github_banners.cli import app
+from github_banners.cli.base import _WITHOUT_OPTIONS
+
 
 def imported_modules(*arguments: str) -> set[str]:
     """Run a command in a fresh interpreter; return all that it imports, and what it tries to."""
@@ -24,6 +29,7 @@ def test_help_imports_nothing_that_only_services_need() -> None:
         "obstore",
         "prometheus_client",
         "psycopg",
+        "pydantic",
         "starlette",
         "structlog",
         "uvicorn",
@@ -35,4 +41,10 @@ def test_service_with_logs_imports_structlog_without_optional_packages() -> None
     # It reads its settings and starts its logs before it finds that there is nothing to migrate.
     imported = imported_modules("migrate")
     assert "structlog" in imported
-    assert not imported & {"greenlet._greenlet", "pygments", "rich.console"}
+    assert not imported & {"pydantic", "greenlet._greenlet", "pygments", "rich.console"}
+
+
+def test_commands_without_options_are_all_named() -> None:
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    without_options = {name for name, command in commands.items() if not command.params}
+    assert without_options - {"dlq"} == set(_WITHOUT_OPTIONS)

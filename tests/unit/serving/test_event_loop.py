@@ -210,3 +210,22 @@ def test_signal_after_the_work_interrupts() -> None:
         print("interrupted")
     """
     assert ended_by(source, signal.SIGINT) == (0, "interrupted\n")
+
+
+def test_signal_between_installing_two_handlers_is_not_forgotten() -> None:
+    source = """
+    import signal
+    install, stopped = signal.signal, []
+
+    def install_and_raise(number, handler):
+        install(number, handler)
+        if number == signal.SIGINT and not stopped:
+            signal.raise_signal(number)
+
+    signal.signal = install_and_raise
+    on_first_signal(lambda: stopped.append("first"))
+    on_first_signal(lambda: stopped.append("second"))
+    ready()
+    raise SystemExit((stopped[0], stopped[-1]) != ("first", "second"))
+    """
+    assert ended_by(source) == (0, "")

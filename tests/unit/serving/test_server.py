@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.errors import ConfigurationError
-from github_banners.serving import server
+from github_banners.serving import event_loop, server
 from github_banners.serving.server import (
     open_listener,
     port_number,
@@ -35,6 +35,7 @@ def handlers_of_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    event_loop._SignalState.action = event_loop._SignalState.first_at = None
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -152,6 +153,26 @@ async def test_listening_full_server_lets_others_wait(monkeypatch: pytest.Monkey
         await close(second_writer)
         assert await waiting == b"hello"
         await close(first_writer, third_writer)
+
+
+async def test_listening_shared_socket_serves_all_between_pauses() -> None:
+    listener = open_listener(HOST, 0)
+    port = port_number(listener)
+    async with serve_app(app, listener, is_shared=True):
+        clients = await asyncio.gather(*(connect(port) for _ in range(40)))
+        answers = await asyncio.gather(*(body(reader) for reader, _ in clients))
+        assert answers == [b"hello"] * 40
+        await close(*(writer for _, writer in clients))
+
+
+async def test_listening_shared_socket_ends_while_it_pauses_and_loses_nobody() -> None:
+    listener = open_listener(HOST, 0)
+    port = port_number(listener)
+    async with serve_app(app, listener, is_shared=True):
+        clients = [await connect(port) for _ in range(40)]
+    answers = await asyncio.gather(*(body(reader) for reader, _ in clients))
+    assert answers == [b"hello"] * 40
+    await close(*(writer for _, writer in clients))
 
 
 class Exhausted:
