@@ -93,7 +93,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """
     The numbers of one owner as they were when GitHub was asked.
 
-    `version` rises whenever numbers, login or display name change; 0 means not kept yet. `is_gone`
+    `version` rises whenever numbers, login or display name change; 0 means not kept yet. `is_deleted`
     says that GitHub no longer knows the owner: the numbers are the last ones.
     """
 

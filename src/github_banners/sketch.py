@@ -54,7 +54,7 @@ def encode_for_path(path: Path, svg: bytes) -> bytes:
     """
     Bring a drawing into the form that a file's name asks for: PNG for `.png`, else as it is.
 
-    :raises Undrawable: it can't be drawn as PNG
+    :raises RenderingFailed: it can't be drawn as PNG
     """
     return to_png(svg) if path.suffix.lower() == ".png" else svg
 
@@ -63,7 +63,7 @@ def ensure_writable(path: Path) -> None:
     """
     See before anybody is asked whether a file could be written.
 
-    :raises Misconfigured: it could not
+    :raises ConfigurationError: it could not
     """
     if path.is_dir():
         raise ConfigurationError(f"Can't write {path}: it is a folder.")
@@ -79,7 +79,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     Put a whole file in the place of an old one; a pipe or a device is written to instead.
 
-    :raises Misconfigured: it can't be written; the old one stays
+    :raises ConfigurationError: it can't be written; the old one stays
     """
     try:
         if path.exists() and not path.is_file():

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from github_banners.drawing import text
-from github_banners.drawing.cleaning import clean
-from github_banners.drawing.png import FONTS, STAND_IN
+from github_banners.drawing.cleaning import sanitize
+from github_banners.drawing.png import FONTS, REPLACEMENT_CHARACTER
 from tests.acceptance.chromium import IN_A_BROWSER
 from tests.unit.drawing.truetype import Font
 
@@ -61,7 +61,7 @@ def characters() -> list[str]:
         one
         for one in map(chr, codes)
         if (unicodedata.category(one)[0] in "LNPS" or is_sign(one))
-        and clean(one) == one
+        and sanitize(one) == one
         and not is_in(SQUARE, one)
     ]
 
@@ -132,7 +132,7 @@ def test_no_character_is_wider_than_is_reckoned(page: "Page", families: list[str
     if os.environ.get("ADVANCES") == "rewrite":
         _rewrite(alone, joined)
     assert [one for one, widths in alone.items() if is_wider(widths, text._advance(one)[:2])] == []
-    reckoned = {one: text._own_widths(ord(one) + text._INSIDE) for one in joined}
+    reckoned = {one: text._measured_widths(ord(one) + text._JOINED_FORM_OFFSET) for one in joined}
     assert [one for one, widths in joined.items() if is_wider(widths, reckoned[one])] == []
 
 
@@ -159,7 +159,9 @@ def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float,
     """Write what differs from its class; a run may span what no name can hold."""
     _write("")
     needs = [(ord(one), _both(one, widths)) for one, widths in alone.items()]
-    needs += [(ord(one) + text._INSIDE, _both(one, widths)) for one, widths in joined.items()]
+    needs += [
+        (ord(one) + text._JOINED_FORM_OFFSET, _both(one, widths)) for one, widths in joined.items()
+    ]
     runs: list[tuple[int, int, str]] = []
     for code, needed in needs:
         first = runs.pop()[0] if runs and runs[-1][2] == needed else code
@@ -182,7 +184,7 @@ def _needed(one: str, width: float, have: int, font: Font) -> int:
     """Round up what a character needs; 0 leaves it to its class."""
     if is_in((*COMMON, *SINGLE), one):
         # PNGs are drawn in a font of ours, which has a box for what it lacks.
-        in_png = 100 * font.advance(one if ord(one) in font.glyphs else STAND_IN)
+        in_png = 100 * font.advance(one if ord(one) in font.glyphs else REPLACEMENT_CHARACTER)
         most = max(width * (MARGIN if is_in(SINGLE, one) else 1), in_png)
         return math.ceil(most / text._SAFETY / FINE_STEP) * FINE_STEP
     return math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0

@@ -258,7 +258,7 @@ def test_dead_or_hanging_a_picture_comes_in_time(
 ) -> None:
     cached = camo.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
-    away = explain(Unavailable(), look=BannerOptions(theme=Theme.AUTO), host="")
+    away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid):
         urls = [f"{gateway.url}/banners/preview?username={never_seen()}"] * 5
         fetches = camo.fetch_all([*urls, gateway.url + PREVIEW])

@@ -357,7 +357,7 @@ def test_remarks_stay_in_their_room(faults, form):
 def test_every_explanation_stays_in_its_room(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     hosts = ("", "banners.example", "h" * 60)
-    pictures = [explain(one, look=look, host=host) for one in ERRORS.values() for host in hosts]
+    pictures = [explain(one, options=look, host=host) for one in ERRORS.values() for host in hosts]
     assert faults(*pictures) == []
 
 

@@ -99,7 +99,7 @@ class Soak:
                             await insert_banner(
                                 conn,
                                 owner_id=one,
-                                look=BannerOptions(),
+                                options=BannerOptions(),
                                 names=[f"{portfolio.owner.login}-default"],
                                 now=portfolio.fetched_at,
                             )

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.printing import print_svg
+from github_banners.drawing.printing import render_svg
 from github_banners.look import BannerOptions, ChartType, Layout, Locale, Theme
 from github_banners.model import Owner, Snapshot, Stats
 from tests.benchmarks.report import Budget, Report, Row, Title
@@ -81,14 +81,14 @@ def measure_draws(name: str, seed: int) -> Row:
         return draw(owner, look)
 
     def print_bare(values: msgspec.Struct) -> bytes:
-        return print_svg(classic.template, values)
+        return render_svg(classic.template, values)
 
     draws, bare = [], []
     for _ in range(BATCHES):
         # Each owner is drawn once, in one look: no cache knows its words.
         owners = [build_owner(dice) for _ in range(BATCH)]
         draws.append(per_second(draw_owner, owners))
-        values = classic.arrange(owners[0], CLASSIC, None)
+        values = classic.compute_layout(owners[0], CLASSIC, None)
         bare.append(per_second(print_bare, [values] * BATCH))
     return Row(
         what=name,

@@ -24,7 +24,7 @@ from github_banners.database import users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.printing import print_svg
+from github_banners.drawing.printing import render_svg
 from github_banners.look import BannerOptions
 from github_banners.messages.events import TOPIC
 from github_banners.messages.producer import KafkaProducer
@@ -110,7 +110,7 @@ async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: 
     layout, look = LAYOUTS[BannerOptions().layout], BannerOptions()
     owner = Owner(1, "bench", display_name="WorkerStub")
     snapshot = Snapshot(owner, Stats(30, 25, 5, 1000, 9, {"Python": 12, "Rust": 8}), START)
-    values = layout.arrange(snapshot, look, None)
+    values = layout.compute_layout(snapshot, look, None)
     consumer = AIOKafkaConsumer(
         TOPIC, bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False
     )
@@ -124,7 +124,7 @@ async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: 
                 payload = msgspec.json.decode(message.value)["payload"]
                 target = folder / f"{payload['storage_path']}.svg"
                 draft = target.with_suffix(".new")
-                draft.write_bytes(print_svg(layout.template, values))
+                draft.write_bytes(render_svg(layout.template, values))
                 draft.rename(target)
                 written += 1
     finally:
@@ -238,7 +238,7 @@ async def insert_banners(conninfo: str) -> None:
             await insert_banner(
                 connection,
                 owner_id=number,
-                look=BannerOptions(),
+                options=BannerOptions(),
                 names=[f"outbox-{number}-default"],
                 now=now,
             )

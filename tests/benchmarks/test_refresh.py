@@ -199,7 +199,7 @@ async def track(database: Database, client: GitHubClient, now: datetime) -> list
                 await insert_banner(
                     connection,
                     owner_id=portfolio.owner.id,
-                    look=BannerOptions(),
+                    options=BannerOptions(),
                     names=names,
                     now=now,
                 )

@@ -99,7 +99,7 @@ async def save_and_read(conninfo: str) -> None:
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
             [saved] = await users.upsert_owners(conn, [answer(name="Ünï 🚀 日本")], now=NOON)
-            await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["a"], now=NOON)
+            await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
             await queue.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
             found = await select_banner_with_snapshot(conn, "a", now=NOON)
@@ -413,7 +413,7 @@ async def refreshing(
             for owner_id in ids:
                 name = [f"b-{owner_id}"]
                 await insert_banner(
-                    conn, owner_id=owner_id, look=BannerOptions(), names=name, now=NOON
+                    conn, owner_id=owner_id, options=BannerOptions(), names=name, now=NOON
                 )
             await queue.schedule_users(conn, ids, now=NOON, interval=HOUR)
         yield (
@@ -484,7 +484,7 @@ async def test_f5_versions_of_many_banners_are_raised_in_parts(
             for owner_id, theme in itertools.product((1, 2), list(Theme)[:10]):
                 names = [f"{owner_id}-{theme}"]
                 look = BannerOptions(theme=theme)
-                await insert_banner(conn, owner_id=owner_id, look=look, names=names, now=NOON)
+                await insert_banner(conn, owner_id=owner_id, options=look, names=names, now=NOON)
         raised = []
         async with database.transaction() as conn:
             changed = [answer(1, stars=9, at=NOON + HOUR), answer(2, stars=9, at=NOON + HOUR)]
@@ -514,7 +514,7 @@ async def test_f9_times_of_a_wrong_clock_are_unknown_and_replaced(conninfo: str)
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
             await users.upsert_owners(conn, [answer(at=ahead)], now=ahead)
-            await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["a"], now=ahead)
+            await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=ahead)
             await queue.schedule_users(conn, [1], now=ahead, interval=HOUR)
             await queue.lease_due_users(conn, now=ahead + HOUR)
             await queue.mark_published(conn, {1: to_epoch_microseconds(ahead)})
@@ -541,7 +541,7 @@ async def test_f9_times_of_a_wrong_clock_are_unknown_and_replaced(conninfo: str)
 async def test_f9_released_owner_with_a_turn_of_a_wrong_clock_is_due_again(conninfo: str) -> None:
     async with Database(conninfo) as database, database.transaction() as conn:
         await users.upsert_owners(conn, [answer(at=NOON + YEAR)], now=NOON + YEAR)
-        await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["a"], now=NOON)
+        await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
         await conn.execute("update users set due_at = %s", [NOON + YEAR])
         await queue.release_users(conn, {1: NOON + HOUR})
         await users.mark_user_deleted(conn, 1, requested_at=NOON, now=NOON)

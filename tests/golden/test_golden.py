@@ -137,23 +137,23 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "compact-russian-long": lambda: draw(MANY, replace(COMPACT, locale=Locale.RU)),
     "languages-arabic-and-old": lambda: draw(MANY, replace(BAR, locale=Locale.AR), as_of=OLD),
     "donut-hebrew-and-old": lambda: draw(ARABIC, replace(DONUT, locale=Locale.HE), as_of=OLD),
-    "state-card": lambda: explain(errors.UnknownUser("adalindqist"), look=CARD),
+    "state-card": lambda: explain(errors.UnknownUser("adalindqist"), options=CARD),
     "state-compact-dark": lambda: explain(
-        errors.GitHubUnavailable(), look=replace(COMPACT, theme=Theme.DARK)
+        errors.GitHubUnavailable(), options=replace(COMPACT, theme=Theme.DARK)
     ),
     "state-compact-arabic": lambda: explain(
         errors.UnknownUser("adalindqist"),
-        look=BannerOptions(layout=Layout.COMPACT, locale=Locale.AR),
+        options=BannerOptions(layout=Layout.COMPACT, locale=Locale.AR),
     ),
     "state-persian-dark": lambda: explain(
-        errors.TooManyRequests(40), look=replace(DARK, locale=Locale.FA)
+        errors.TooManyRequests(40), options=replace(DARK, locale=Locale.FA)
     ),
     "state-russian": lambda: explain(
-        errors.InvalidType("type", "drakula", TYPES), look=BannerOptions(locale=Locale.RU)
+        errors.InvalidType("type", "drakula", TYPES), options=BannerOptions(locale=Locale.RU)
     ),
     "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
-    "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), look=AUTO),
-    "state-github-unavailable": lambda: explain(errors.GitHubUnavailable(), look=DARK),
+    "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), options=AUTO),
+    "state-github-unavailable": lambda: explain(errors.GitHubUnavailable(), options=DARK),
     "state-too-many-requests": lambda: explain(errors.TooManyRequests(40)),
     "state-invalid-type": lambda: explain(errors.InvalidType("type", "drakula", TYPES)),
     "state-invalid-option": lambda: explain(errors.InvalidOption("radius", "99", ("0 to 20",))),

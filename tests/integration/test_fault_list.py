@@ -161,7 +161,7 @@ class Scene:
             await users.upsert_owners(conn, [answer(number) for number in (1, 2, 3)])
             for number in (1, 2, 3):
                 await banners.insert_banner(
-                    conn, owner_id=number, look=BannerOptions(), names=[f"b-{number}"], now=NOON
+                    conn, owner_id=number, options=BannerOptions(), names=[f"b-{number}"], now=NOON
                 )
             await queue.schedule_users(conn, [1, 2, 3], now=NOON, interval=HOUR)
 
@@ -394,7 +394,7 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"
         look = BannerOptions(title=name)
-        await banners.insert_banner(conn, owner_id=1, look=look, names=[name], now=scene.now)
+        await banners.insert_banner(conn, owner_id=1, options=look, names=[name], now=scene.now)
         return await banners.count_banners(conn, 1, limit=100)
 
     for make in KINDS.values():

@@ -115,7 +115,11 @@ class Scene:
             await upsert_owners(connection, [answer(one, at=self.now) for one in owner_ids])
             made = [
                 await insert_banner(
-                    connection, owner_id=one, look=BannerOptions(), names=[f"b-{one}"], now=self.now
+                    connection,
+                    owner_id=one,
+                    options=BannerOptions(),
+                    names=[f"b-{one}"],
+                    now=self.now,
                 )
                 for one in owner_ids
             ]

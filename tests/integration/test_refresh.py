@@ -149,7 +149,7 @@ class Tracked:
             banner, _ = await insert_banner(
                 connection,
                 owner_id=owner.id,
-                look=BannerOptions(),
+                options=BannerOptions(),
                 names=[f"{login}-default"],
                 now=self.now,
             )

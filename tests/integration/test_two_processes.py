@@ -233,7 +233,7 @@ async def test_the_background_and_who_waits_share_the_turn(scene: Scene) -> None
     await scene.known(ago=0 * MINUTE)
     async with scene.databases[1].transaction() as conn:
         await insert_banner(
-            conn, owner_id=ADA, look=BannerOptions(), names=["ada-default"], now=scene.now
+            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
         )
         await queue.schedule_users(conn, [ADA], now=scene.now, interval=HOUR)
     scene.now += HOUR
@@ -266,7 +266,7 @@ async def test_a_pause_of_the_background_holds_up_nobody_who_asks(scene: Scene) 
     await scene.known(ago=11 * MINUTE)
     async with scene.databases[1].transaction() as conn:
         await insert_banner(
-            conn, owner_id=ADA, look=BannerOptions(), names=["ada-default"], now=scene.now
+            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
         )
         assert len(await queue.lease_due_users(conn, now=scene.now)) == 1
         await queue.release_users(conn, {ADA: scene.now + MINUTE})
@@ -351,7 +351,9 @@ async def test_a_change_is_seen_by_the_other_within_two_seconds(
 
 async def make_due(database: Database, *, at: datetime) -> None:
     async with database.transaction() as conn:
-        await insert_banner(conn, owner_id=ADA, look=BannerOptions(), names=["ada-default"], now=at)
+        await insert_banner(
+            conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=at
+        )
 
 
 class RealTime:
@@ -434,7 +436,7 @@ class Workers:
             await users.upsert_owners(conn, [answer])
             names = [f"dev-{number}-default"]
             await insert_banner(
-                conn, owner_id=number, look=BannerOptions(), names=names, now=self.now
+                conn, owner_id=number, options=BannerOptions(), names=names, now=self.now
             )
             await queue.schedule_users(conn, [number], now=self.now, interval=HOUR)
 

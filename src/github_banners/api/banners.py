@@ -94,7 +94,7 @@ class BannerService:
     async def preview(
         self, login: str, look: BannerOptions, *, deadline: Deadline, charge: Charge
     ) -> RenderRequest:
-        """Find the numbers for a banner that nobody made; errors as `Lookup.by_login`."""
+        """Find the numbers for a banner that nobody made; errors as `Lookup.find_by_login`."""
         answer = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
         return RenderRequest(answer, look)
 
@@ -155,7 +155,7 @@ class BannerService:
         row, is_new = await insert_banner(
             connection,
             owner_id=owner.id,
-            look=look,
+            options=look,
             names=names,
             now=now,
             max_banners=self._max_banners_per_user,

@@ -111,5 +111,5 @@ class ClientCharge:
     rate_limiter: RateLimiter
 
     def __call__(self, *, debt: int = 0) -> None:
-        """Count one charge, or charges that are owed already; see `Shares.charge`."""
+        """Count one charge, or charges that are owed already; see `RateLimiter.acquire`."""
         self.rate_limiter.acquire(self.client, debt=debt)

@@ -67,7 +67,7 @@ class ErrorHandler:
     ) -> Response:
         """Draw an explanation that suits the page it stands on, as PNG where one was asked for."""
         query = _query(request)
-        drawing = explain(error, look=parse_options_leniently(query), host=self._host)
+        drawing = explain(error, options=parse_options_leniently(query), host=self._host)
         if _requested_format(request, query) != "png":
             return to_starlette_response(explanation_response(error, drawing, vary=vary))
         png = await self._draw_png(request, Picture.svg(drawing))
@@ -116,6 +116,6 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _path(request: Request) -> str:
-    """Return the path, without a look at the `Host` header that `Request.url` takes."""
+    """Return the path, without a look at the `Host` header that `GitHubRequest.url` takes."""
     path: str = request.scope["path"]
     return path

@@ -1,4 +1,4 @@
-"""What can be asked over HTTP: reads a request, hands it to `Banners`, sends what comes back."""
+"""What can be asked over HTTP: reads a request, hands it to `BannerService`, sends what comes back."""
 
 import asyncio
 import codecs
@@ -27,7 +27,7 @@ from github_banners.api.delivery import (
 from github_banners.api.openapi import build_document
 from github_banners.api.pngs import PngConverter
 from github_banners.api.response_cache import ResponseCache
-from github_banners.drawing import settle
+from github_banners.drawing import drop_redundant_options
 from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.look import find_misspelt_options, parse_login, parse_options, parse_query
 from github_banners.serving.answers import JSON, HttpResponse, json_response, to_starlette_response
@@ -67,7 +67,7 @@ class BannerRoutes:
         query = _query(request)
         request.state.options = query
         login = parse_login(query.get("username"))
-        look = settle(parse_options(query))
+        look = drop_redundant_options(parse_options(query))
         form = _parse_format(query.get("format", ""))
         deadline = self._start_deadline(request, form)
         banner = await self.banners.preview(
@@ -98,7 +98,7 @@ class BannerRoutes:
         body = await _body(request)
         request.state.options = body
         login = parse_login(body.get("username"))
-        look = settle(parse_options(body))
+        look = drop_redundant_options(parse_options(body))
         deadline = self._start_deadline(request, "json")
         made = await self.banners.create(
             login, look, deadline=deadline, charge=self._charge(request)

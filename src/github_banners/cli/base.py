@@ -120,7 +120,7 @@ def require_unix() -> None:
     """
     Refuse to go on where what serving needs is missing: locks of files, signals, Unix sockets.
 
-    :raises Misconfigured: on Windows
+    :raises ConfigurationError: on Windows
     """
     try:
         import fcntl  # noqa: F401

@@ -76,7 +76,7 @@ def _open_listeners(
     """
     Listen on all ports from the start: PORT, and METRICS_PORT and those above it, one for a worker.
 
-    :raises Misconfigured: one is taken, not ours to take, or beyond 65535
+    :raises ConfigurationError: one is taken, not ours to take, or beyond 65535
     """
     from github_banners.serving.server import open_listener
 

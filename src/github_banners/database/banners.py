@@ -25,7 +25,7 @@ COLUMNS = SQL(
     " banners.published_version, banners.storage_path, banners.is_active, banners.created_at,"
     " banners.updated_at, banners.last_requested_at"
 )
-"""What `banner_of` reads, in its order."""
+"""What `banner_from_row` reads, in its order."""
 
 _COLUMN_COUNT = 11
 
@@ -83,7 +83,7 @@ async def insert_banner(
     conn: Connection,
     *,
     owner_id: int,
-    look: BannerOptions,
+    options: BannerOptions,
     names: Sequence[str],
     now: datetime,
     max_banners: int | None = None,
@@ -96,11 +96,11 @@ async def insert_banner(
     :raises LookupError: the owner is not kept, or other banners have all the names
     :raises TooManyBanners: the owner has `max_banners` already, and this look is none of them
     """
-    if found := await _select_by_look(conn, owner_id, look):
+    if found := await _select_by_look(conn, owner_id, options):
         return found, False
     # The owner's row holds back other inserts, and a save that would raise the versions just now.
     version = await _mark_due(conn, owner_id, now)
-    if found := await _select_by_look(conn, owner_id, look):
+    if found := await _select_by_look(conn, owner_id, options):
         return found, False
     # Exact, since the owner is locked.
     if (
@@ -110,7 +110,7 @@ async def insert_banner(
         raise TooManyBanners
     for name in names:
         banner = await _insert(
-            conn, owner_id=owner_id, look=look, name=name.lower(), version=version, now=now
+            conn, owner_id=owner_id, options=options, name=name.lower(), version=version, now=now
         )
         if banner is not None:
             return banner, True
@@ -157,9 +157,9 @@ async def touch_banners(
     return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
 
 
-async def _select_by_look(conn: Connection, owner_id: int, look: BannerOptions) -> Banner | None:
+async def _select_by_look(conn: Connection, owner_id: int, options: BannerOptions) -> Banner | None:
     query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
-    row = await (await conn.execute(query, [owner_id, _digest(look)])).fetchone()
+    row = await (await conn.execute(query, [owner_id, _digest(options)])).fetchone()
     return banner_from_row(row) if row else None
 
 
@@ -173,7 +173,13 @@ async def _mark_due(conn: Connection, owner_id: int, now: datetime) -> int:
 
 
 async def _insert(
-    conn: Connection, *, owner_id: int, look: BannerOptions, name: str, version: int, now: datetime
+    conn: Connection,
+    *,
+    owner_id: int,
+    options: BannerOptions,
+    name: str,
+    version: int,
+    now: datetime,
 ) -> Banner | None:
     """Insert a banner; None if the name belongs to another one."""
     query = SQL("""
@@ -190,8 +196,8 @@ async def _insert(
     values = {
         "owner_id": owner_id,
         "name": name,
-        "look": to_canonical_json(look).decode(),
-        "digest": _digest(look),
+        "look": to_canonical_json(options).decode(),
+        "digest": _digest(options),
         # Not below what a store may have kept from before this database was restored.
         "version": max(version, to_epoch_microseconds(now)),
         "at": now,
@@ -200,5 +206,5 @@ async def _insert(
     return banner_from_row(row) if row else None
 
 
-def _digest(look: BannerOptions) -> bytes:
-    return hashlib.sha256(to_canonical_json(look)).digest()
+def _digest(options: BannerOptions) -> bytes:
+    return hashlib.sha256(to_canonical_json(options)).digest()

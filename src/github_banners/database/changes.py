@@ -31,7 +31,7 @@ _MAX_PAUSE_SECONDS = 30.0
 
 
 class Invalidatable(Protocol):
-    """Who is told: ids of changed owners, None for all; `is_heard` while notifications arrive."""
+    """Who is told: ids of changed owners, None for all; `is_listening` while notifications arrive."""
 
     is_listening: bool
 

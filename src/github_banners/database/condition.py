@@ -18,7 +18,7 @@ def find_embedded_conninfo(data_dir: Path) -> str | None:
     """
     Say how the embedded server of a folder is reached while it runs; None where it does not.
 
-    :raises Misconfigured: it could not be started: not installed, or the folder is not ours
+    :raises ConfigurationError: it could not be started: not installed, or the folder is not ours
     """
     find_package_dir()
     with folder_errors(data_dir):

@@ -30,7 +30,7 @@ __all__ = [
     "error_text",
     "is_connection_loss",
     "is_database_error",
-    "unavailable",
+    "mapping_driver_errors",
 ]
 
 T = TypeVar("T")

@@ -77,7 +77,7 @@ def run_embedded_server(
     that dies is started again with the same conninfo, at pauses of 0.2 to 5 s. `report` is told what
     takes time, in sentences. `options` are further settings of PostgreSQL.
 
-    :raises Misconfigured: not installed, or the folder can't be used
+    :raises ConfigurationError: not installed, or the folder can't be used
     """
     data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 (symbolic links stay as they are)
     with ExitStack() as stack:

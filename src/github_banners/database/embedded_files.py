@@ -52,7 +52,7 @@ def choose_server_account(data_dir: Path) -> ServerAccount | None:
     """
     Choose whom the server runs as: ourselves (None), or for root the owner of the data or `nobody`.
 
-    :raises Misconfigured: root has no account without rights
+    :raises ConfigurationError: root has no account without rights
     """
     if os.geteuid() != 0:
         return None
@@ -72,7 +72,7 @@ def require_account_name(account: ServerAccount | None) -> None:
     """
     Check that the account that the server runs as has a name, without which no database is made.
 
-    :raises Misconfigured: its number stands in no list of users, as in a container that runs as any number
+    :raises ConfigurationError: its number stands in no list of users, as in a container that runs as any number
     """
     uid = os.geteuid() if account is None else account.uid
     try:
@@ -90,7 +90,7 @@ def find_programs(
     """
     Find the folder with `initdb` and `postgres`, usable by the account; copied if need be.
 
-    :raises Misconfigured: the wheel is not installed, or the account can't reach the data's folder
+    :raises ConfigurationError: the wheel is not installed, or the account can't reach the data's folder
     """
     package = find_package_dir()
     if account is None:

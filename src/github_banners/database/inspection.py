@@ -122,7 +122,7 @@ async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True)
     Ask a server how it is.
 
     :raises DatabaseUnavailable: it is down
-    :raises Misconfigured: it does not let us in, because of the user, the password or the name of
+    :raises ConfigurationError: it does not let us in, because of the user, the password or the name of
         the database; only where `explain_login_errors`
     """
     try:

@@ -133,7 +133,7 @@ async def lease_user(
     """
     Take one owner's turn for somebody who waits, with a banner or without.
 
-    False if the turn is taken, if GitHub was asked after `asked_at`, or if the owner is not kept. It
+    False if the turn is taken, if GitHub was asked after `requested_at`, or if the owner is not kept. It
     comes back after `lease`, unless the owner is saved, found gone or released.
     """
     leased = await lease_users(conn, {owner_id: requested_at}, now=now, lease=lease)

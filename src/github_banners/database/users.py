@@ -41,7 +41,7 @@ COLUMNS = SQL(
     " users.original_repos, users.forked_repos, users.total_stars, users.total_forks,"
     " users.languages, users.fetched_at, users.version, users.gone_since is not null"
 )
-"""What `snapshot_of` reads, in its order."""
+"""What `snapshot_from_row` reads, in its order."""
 
 _UPSERT_USERS = """
     insert into users as kept (

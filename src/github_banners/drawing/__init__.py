@@ -13,39 +13,43 @@ a stranger typed becomes markup.
 from datetime import date
 
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.printing import print_svg
-from github_banners.drawing.settling import settled
-from github_banners.drawing.states import explanation
+from github_banners.drawing.printing import render_svg
+from github_banners.drawing.settling import drop_defaults
+from github_banners.drawing.states import build_explanation
 from github_banners.errors import BannersError
 from github_banners.look import BannerOptions
 from github_banners.model import Snapshot
 
-__all__ = ["draw", "explain", "settle"]
+__all__ = ["convert", "to_public_error", "drop_redundant_options"]
 
-_PLAIN = BannerOptions()
+_DEFAULT_OPTIONS = BannerOptions()
 
 
-def draw(snapshot: Snapshot, look: BannerOptions, *, as_of: date | None = None) -> bytes:
+def draw(snapshot: Snapshot, options: BannerOptions, *, as_of: date | None = None) -> bytes:
     """
     Draw a banner as UTF-8 SVG.
 
     `as_of` is the day that the numbers are from, given only where they are too old to go without it.
     """
-    layout = LAYOUTS[look.layout]
-    return print_svg(layout.template, layout.arrange(snapshot, look, as_of))
+    layout = LAYOUTS[options.layout]
+    return render_svg(layout.template, layout.compute_layout(snapshot, options, as_of))
 
 
-def settle(look: BannerOptions) -> BannerOptions:
+def drop_redundant_options(look: BannerOptions) -> BannerOptions:
     """Drop from a look what its layout and its theme do anyway: the picture stays, to the byte."""
     layout = LAYOUTS[look.layout]
-    return settled(look, radius=layout.ground.radius, langs_count=layout.keeps[look.shape])
+    return drop_defaults(
+        look, radius=layout.canvas.radius, langs_count=layout.default_counts[look.shape]
+    )
 
 
-def explain(error: BannersError, *, look: BannerOptions = _PLAIN, host: str = "") -> bytes:
+def explain(
+    error: BannersError, *, options: BannerOptions = _DEFAULT_OPTIONS, host: str = ""
+) -> bytes:
     """
     Draw why there is no banner, in the size of the banner that was asked for.
 
     `host` is where this service is reached, for the advice; empty where nobody knows.
     """
-    ground = LAYOUTS[look.layout].ground
-    return print_svg("state.svg", explanation(error, look, host=host, ground=ground))
+    ground = LAYOUTS[options.layout].canvas
+    return render_svg("state.svg", build_explanation(error, options, host=host, canvas=ground))

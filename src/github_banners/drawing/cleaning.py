@@ -28,7 +28,7 @@ _MAX_MARKS = 3
 _OVERWIDE = {"\ufdfa", "\ufdfb", "\ufdfd"}
 
 
-def clean(text: str) -> str:
+def sanitize(text: str) -> str:
     """
     Bring text into NFC without control and bidi characters, at most 64 graphemes and 192 bytes.
 
@@ -39,8 +39,8 @@ def clean(text: str) -> str:
     spaced = " ".join(text[:_MAX_CHARACTERS].split())
     if spaced.isascii() and spaced.isprintable():
         return spaced[:MAX_GRAPHEMES].rstrip()
-    kept = _unstacked(unicodedata.normalize("NFC", "".join(filter(_is_kept, spaced))))
-    return _shortened(" ".join(kept.split())).rstrip()
+    kept = _limit_marks(unicodedata.normalize("NFC", "".join(filter(_is_allowed, spaced))))
+    return _truncate(" ".join(kept.split())).rstrip()
 
 
 def graphemes(text: str) -> list[str]:
@@ -76,7 +76,7 @@ def isolate(text: str) -> str:
     return f"{_FIRST_STRONG_ISOLATE}{text}{_POP_ISOLATE}"
 
 
-def is_right_to_left(text: str) -> bool:
+def starts_right_to_left(text: str) -> bool:
     """
     Tell whether the first letter that has a direction is one that runs from right to left.
 
@@ -88,7 +88,7 @@ def is_right_to_left(text: str) -> bool:
     return next((one for one in directions if one in {"L", "R", "AL"}), "L") != "L"
 
 
-def _unstacked(text: str) -> str:
+def _limit_marks(text: str) -> str:
     """Drop marks that pile up beyond what any script writes: they would leave their line."""
     kept, pile = [], 0
     for character in text:
@@ -100,7 +100,7 @@ def _unstacked(text: str) -> str:
 
 
 @lru_cache(8192)
-def _is_kept(character: str) -> bool:
+def _is_allowed(character: str) -> bool:
     if character in _JOINERS or "\U000e0020" <= character <= "\U000e007f":
         return True
     return not (
@@ -111,7 +111,7 @@ def _is_kept(character: str) -> bool:
     )
 
 
-def _shortened(text: str) -> str:
+def _truncate(text: str) -> str:
     kept: list[str] = []
     left = MAX_BYTES
     for cluster in graphemes(text)[:MAX_GRAPHEMES]:

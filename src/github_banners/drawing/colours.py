@@ -20,36 +20,36 @@ _CHROMA_STEP = 0.96
 
 
 @lru_cache(4096)
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """
     Compare two colours, 1 for the same to 21 for black on white.
 
     https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
     """
-    dark, light = sorted((_luminance(one), _luminance(other)))
+    dark, light = sorted((_luminance(first), _luminance(second)))
     return (light + 0.05) / (dark + 0.05)
 
 
 @lru_cache(4096)
-def readable(colour: str, ground: str, least: float) -> str:
+def readable(colour: str, background: str, min_contrast: float) -> str:
     """
     Move the OKLCH lightness of a colour until its contrast with the ground is at least `least`.
 
     Darker on a light ground, lighter on a dark one. https://bottosson.github.io/posts/oklab/
     """
-    step = _STEP if is_dark(ground) else -_STEP
+    step = _STEP if is_dark(background) else -_STEP
     lightness, a, b = _oklab(colour)
     moved = colour
-    while contrast(moved, ground) < least and 0 <= lightness + step <= 1:
+    while contrast(moved, background) < min_contrast and 0 <= lightness + step <= 1:
         lightness += step
         moved = _into_gamut(lightness, a, b)
     return moved
 
 
-def readable_on_all(colour: str, grounds: Sequence[str], least: float) -> str:
+def readable_on_all(colour: str, backgrounds: Sequence[str], min_contrast: float) -> str:
     """Move a colour until its contrast with each ground, from the first on, is at least `least`."""
-    for ground in grounds:
-        colour = readable(colour, ground, least)
+    for ground in backgrounds:
+        colour = readable(colour, ground, min_contrast)
     return colour
 
 
@@ -58,7 +58,7 @@ def is_dark(colour: str) -> bool:
     return _luminance(colour) < _MIDDLE_LUMINANCE
 
 
-def six_digits(colour: str) -> str:
+def normalise_hex(colour: str) -> str:
     """Bring a hex colour of 3, 4, 6 or 8 digits to 6, or 8 where it is translucent."""
     int(colour, 16)
     if len(colour) in {3, 4}:
@@ -87,10 +87,10 @@ def _luminance(colour: str) -> float:
 
 
 def _oklab(colour: str) -> _Triple:
-    return _oklab_of(*_linear(colour))
+    return _oklab_from_linear(*_linear(colour))
 
 
-def _oklab_of(red: float, green: float, blue: float) -> _Triple:
+def _oklab_from_linear(red: float, green: float, blue: float) -> _Triple:
     """
     Convert linear light.
 

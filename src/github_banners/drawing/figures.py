@@ -12,8 +12,8 @@ import msgspec
 from github_banners.drawing.languages import Share
 
 _GAP = 2.0
-_LEAST_ON_BAR = 4.0
-_LEAST_ON_RING = 2.5
+_MIN_BAR_LENGTH = 4.0
+_MIN_RING_LENGTH = 2.5
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):
@@ -23,7 +23,7 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     line: str
 
 
-def digits(number: float) -> str:
+def format_coordinate(number: float) -> str:
     """Write a position with one decimal at most: less is not seen."""
     return f"{number:.1f}".removesuffix(".0")
 
@@ -32,7 +32,7 @@ def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segm
     """Divide a line from (x, y) to the right among shares, with gaps between them."""
     segments = []
     room = width - _GAP * (len(shares) - 1)
-    for share, length in zip(shares, spread(shares, room, _LEAST_ON_BAR), strict=True):
+    for share, length in zip(shares, distribute(shares, room, _MIN_BAR_LENGTH), strict=True):
         start = round(x)  # whole units have sharp edges
         segments.append(Segment(share.colour, f"M{start} {y}h{round(x + length) - start}"))
         x += length + _GAP
@@ -50,17 +50,19 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
     rest = round(room)
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
-    for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING + gap), strict=True):
+    for share, length in zip(shares, distribute(shares, room, _MIN_RING_LENGTH + gap), strict=True):
         segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
         start += length
     return segments
 
 
-def spread(shares: Sequence[Share], room: float, least: float) -> list[float]:
+def distribute(shares: Sequence[Share], total_length: float, min_length: float) -> list[float]:
     """Divide a length among shares; what the smallest lack is taken from the largest."""
     lengths = [
-        length if (length := share.part * room) > least else least  # as `max`, in half the time
+        length
+        if (length := share.fraction * total_length) > min_length
+        else min_length  # as `max`, in half the time
         for share in shares
     ]
-    lengths[lengths.index(max(lengths))] -= sum(lengths) - room
+    lengths[lengths.index(max(lengths))] -= sum(lengths) - total_length
     return lengths

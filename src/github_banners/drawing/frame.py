@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.cleaning import is_right_to_left as runs_from_right
-from github_banners.drawing.figures import digits
+from github_banners.drawing.cleaning import starts_right_to_left as runs_from_right
+from github_banners.drawing.figures import format_coordinate
 from github_banners.drawing.languages import Share
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.themes import Palette, Scheme
@@ -22,12 +22,12 @@ _GLOW_SHARE_OF_WIDTH = 0.52
 _LEFT_TO_RIGHT, _RIGHT_TO_LEFT = "\u2066", "\u2067"
 
 
-def is_mirrored(shown: str, look: BannerOptions) -> bool:
+def is_mirrored(text: str, options: BannerOptions) -> bool:
     """Tell whether a picture starts on the right: by its locale, or by the name that it shows."""
-    return is_right_to_left(look.locale) or runs_from_right(shown)
+    return is_right_to_left(options.locale) or runs_from_right(text)
 
 
-class Ground(NamedTuple):
+class Canvas(NamedTuple):
     """The size of a picture in user units, and how round its corners are where nobody says."""
 
     width: int
@@ -37,10 +37,10 @@ class Ground(NamedTuple):
     @property
     def glow_radius(self) -> str:
         """Say how far the glow in the corner reaches."""
-        return digits(min(_GLOW_SHARE_OF_WIDTH * self.width, _GLOW_MAX_RADIUS))
+        return format_coordinate(min(_GLOW_SHARE_OF_WIDTH * self.width, _GLOW_MAX_RADIUS))
 
 
-class Ink(msgspec.Struct, frozen=True, gc=False):
+class ColourVariant(msgspec.Struct, frozen=True, gc=False):
     """The colours for one ground; `glow` and `glow_strength` are the corner's."""
 
     palette: Palette
@@ -55,8 +55,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     `isolate` is what gives a mirrored picture's words their direction, empty where it is not one.
     """
 
-    ground: Ground
-    inks: Sequence[Ink]
+    canvas: Canvas
+    colour_variants: Sequence[ColourVariant]
     border: bool
     outer_radius: int
     inner_radius: int
@@ -65,25 +65,27 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 def frame(
-    ground: Ground,
-    look: BannerOptions,
+    canvas: Canvas,
+    options: BannerOptions,
     scheme: Scheme,
     *,
     shares: Sequence[Share] = (),
     is_mirrored: bool = False,
 ) -> Frame:
     """Lay the ground; the glow is the first language's where the theme is personal."""
-    glow = shares[0].colour if shares and scheme.is_personal else ""
-    return _frame(ground, look, scheme, glow, is_mirrored)
+    glow = shares[0].colour if shares and scheme.tints_glow else ""
+    return _frame(canvas, options, scheme, glow, is_mirrored)
 
 
 @lru_cache(1024)
-def _frame(ground: Ground, look: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool) -> Frame:
+def _frame(
+    ground: Canvas, look: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
+) -> Frame:
     radius = ground.radius if look.radius is None else look.radius
     return Frame(
-        ground=ground,
-        inks=[
-            Ink(palette, glow or palette.accent, scheme.glow_strengths[index])
+        canvas=ground,
+        colour_variants=[
+            ColourVariant(palette, glow or palette.accent, scheme.glow_strengths[index])
             for index, palette in enumerate(scheme.palettes)
         ],
         border=look.border,
@@ -94,5 +96,5 @@ def _frame(ground: Ground, look: BannerOptions, scheme: Scheme, glow: str, is_mi
     )
 
 
-def _isolate(look: BannerOptions) -> str:
-    return _RIGHT_TO_LEFT if is_right_to_left(look.locale) else _LEFT_TO_RIGHT
+def _isolate(options: BannerOptions) -> str:
+    return _RIGHT_TO_LEFT if is_right_to_left(options.locale) else _LEFT_TO_RIGHT

@@ -11,13 +11,13 @@ from importlib.resources import files
 
 import msgspec
 
-from github_banners.drawing.cleaning import clean
+from github_banners.drawing.cleaning import sanitize
 from github_banners.drawing.colours import readable_on_all
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.themes import Scheme
 
 _NAMELESS = "?"
-_MOST_SHOWN = 11  # the most that can be wished for, and one instead of Other
+_MAX_SHOWN = 11  # the most that can be wished for, and one instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
 """Percentages where several share a whole: none has nothing or all of it."""
 
@@ -28,7 +28,7 @@ class Share(msgspec.Struct, frozen=True, gc=False):
     name: str
     colour: str
     amount: int
-    part: float
+    fraction: float
 
 
 class Ranking(msgspec.Struct, frozen=True, gc=False):
@@ -41,26 +41,26 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
     first: tuple[Share, ...]
     number: int
-    whole: int
-    other: str
+    total: int
+    other_label: str
     neutral: str
 
-    def top(self, keep: int) -> tuple[Share, ...]:
+    def top(self, limit: int) -> tuple[Share, ...]:
         """Show at most so many and the rest as Other, which never stands for a single one."""
-        if self.number <= keep + 1:
+        if self.number <= limit + 1:
             return self.first[: self.number]
-        shown = self.first[:keep]
-        rest = self.whole - sum([share.amount for share in shown])
-        return (*shown, Share(self.other, self.neutral, rest, rest / self.whole))
+        shown = self.first[:limit]
+        rest = self.total - sum([share.amount for share in shown])
+        return (*shown, Share(self.other_label, self.neutral, rest, rest / self.total))
 
 
-def ranked(
+def rank_languages(
     languages: Mapping[str, int],
     *,
     scheme: Scheme,
-    other: str,
-    without: Sequence[str] = (),
-    most: int = _MOST_SHOWN,
+    other_label: str,
+    excluded: Sequence[str] = (),
+    most: int = _MAX_SHOWN,
 ) -> Ranking:
     """
     Order languages; `without` are names in lower case to leave out.
@@ -68,17 +68,17 @@ def ranked(
     Of more than `most` languages no share is computed: they are counted only.
     """
     counts = languages
-    if without or min(languages.values(), default=1) <= 0:
+    if excluded or min(languages.values(), default=1) <= 0:
         counts = {
             name: count
             for name, count in languages.items()
-            if count > 0 and name.lower() not in without
+            if count > 0 and name.lower() not in excluded
         }
     # Two stable sorts need no tuple for each language.
     names = sorted(counts)
     names.sort(key=counts.__getitem__, reverse=True)
     whole = sum(counts.values())
-    known, ladder = _languages(scheme), scheme.ladder
+    known, ladder = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
     for name in names[:most]:
         shown, colour = known[name]
@@ -86,7 +86,7 @@ def ranked(
             colour = ladder[len(first) % len(ladder)]
         count = counts[name]
         first.append(Share(shown, colour, count, count / whole))
-    return Ranking(tuple(first), len(names), whole, other, scheme.neutral)
+    return Ranking(tuple(first), len(names), whole, other_label, scheme.neutral)
 
 
 def percentages(counts: Sequence[int]) -> list[str]:
@@ -110,14 +110,14 @@ def percentages(counts: Sequence[int]) -> list[str]:
 
 
 @lru_cache(8)
-def _languages(scheme: Scheme) -> Memo[str, tuple[str, str]]:
+def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
     """Find how languages are written, and their colours moved until every ground shows them."""
 
     def show(name: str) -> tuple[str, str]:
         own = _known_colours().get(name.lower())
         if own is None:
-            return clean(name) or _NAMELESS, scheme.neutral
-        return name, readable_on_all(own, scheme.grounds, scheme.least_contrast)
+            return sanitize(name) or _NAMELESS, scheme.neutral
+        return name, readable_on_all(own, scheme.backgrounds, scheme.min_contrast)
 
     return Memo(show)
 

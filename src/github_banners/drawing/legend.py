@@ -12,15 +12,19 @@ from functools import lru_cache
 import msgspec
 
 from github_banners.drawing.cleaning import isolate
-from github_banners.drawing.languages import PERCENTS, Ranking, Share, percentages, ranked
-from github_banners.drawing.locales import SPOKEN_LANGUAGES, percent, words
+from github_banners.drawing.languages import PERCENTS, Ranking, Share, percentages, rank_languages
+from github_banners.drawing.locales import (
+    MAX_DESCRIBED_LANGUAGES,
+    format_percent,
+    load_translations,
+)
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme
 from github_banners.look import BannerOptions, HideableField
 from github_banners.model import Stats
 
-RING_KEEPS = 5
+MAX_RING_LANGUAGES = 5
 """How many languages a ring shows, beside Other."""
 
 # In font sizes.
@@ -38,7 +42,7 @@ _SLACK = 3
 _LONG = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
 
 
-class Item(msgspec.Struct, frozen=True, gc=False):
+class LegendItem(msgspec.Struct, frozen=True, gc=False):
     """A dot with its centre, a name, a percentage; templates place the text from the dot."""
 
     colour: str
@@ -60,38 +64,40 @@ class Legend(msgspec.Struct, frozen=True, gc=False):
     """The shares that have room, and how they are set."""
 
     shares: Sequence[Share]
-    items: Sequence[Item]
+    items: Sequence[LegendItem]
 
 
-def listed(stats: Stats, look: BannerOptions, scheme: Scheme, *, keep: int) -> Ranking:
+def visible_languages(stats: Stats, look: BannerOptions, scheme: Scheme, *, keep: int) -> Ranking:
     """Order the languages that a look wishes to see; at most `keep` and Other will be shown."""
-    return ranked(
+    return rank_languages(
         {} if HideableField.LANGUAGES in look.hide else stats.languages,
         scheme=scheme,
-        other=words(look.locale).labels.other,
-        without=look.hide_langs,
-        most=max(keep, RING_KEEPS) + 1,
+        other_label=load_translations(look.locale).labels.other,
+        excluded=look.hide_langs,
+        most=max(keep, MAX_RING_LANGUAGES) + 1,
     )
 
 
-def on_ring(ranking: Ranking, look: BannerOptions) -> Sequence[Share]:
+def ring_shares(ranking: Ranking, look: BannerOptions) -> Sequence[Share]:
     """Choose what the ring shows: what a smaller one would lose is in Other."""
-    return ranking.top(min(look.langs_count or RING_KEEPS, RING_KEEPS))
+    return ranking.top(min(look.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
 
 
-def longest(
-    ranking: Ranking, keep: int, lay: Callable[[Sequence[Share]], Sequence[Item] | None]
+def fit_legend(
+    ranking: Ranking,
+    limit: int,
+    place_items: Callable[[Sequence[Share]], Sequence[LegendItem] | None],
 ) -> Legend:
     """Show as many languages as can be laid out, at most `keep` and Other."""
-    while keep >= 0 and (shown := ranking.top(keep)):
-        if (items := lay(shown)) is not None:
+    while limit >= 0 and (shown := ranking.top(limit)):
+        if (items := place_items(shown)) is not None:
             return Legend(shown, items)
         # Other never stands for one: after all that there are come all but two.
-        keep = min(keep, ranking.number - 1) - 1
+        limit = min(limit, ranking.number - 1) - 1
     return Legend((), ())
 
 
-def flow(
+def flow_rows(
     shares: Sequence[Share],
     *,
     x: float,
@@ -99,7 +105,7 @@ def flow(
     baselines: Sequence[int],
     size: int,
     locale: str,
-) -> list[Item] | None:
+) -> list[LegendItem] | None:
     """Set shares into rows; None where the rows don't suffice. `x` and `room` hold for each row."""
     lead = _DOT_ROOM * size + _DOT_GAP
     known = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
@@ -119,23 +125,23 @@ def flow(
             if (following := next(rows, None)) is None:
                 return None
             y, at = following, x
-        items.append(Item(share.colour, round(at + dot_x), y - dot_y, name.text, said))
+        items.append(LegendItem(share.colour, round(at + dot_x), y - dot_y, name.text, said))
         at += lead + (_USUAL_WIDTH * wide + _ITEM_GAP if wide < _LONG else wide - _SLACK)
     return items
 
 
-def told(shown: Sequence[Share], locale: str) -> list[str]:
+def describe_shares(shown: Sequence[Share], locale: str) -> list[str]:
     """Say the first shares where no legend does."""
     percents = percentages([share.amount for share in shown])
     return [
-        f"{isolate(share.name)} {percent(part, locale)}"
-        for share, part in zip(shown[:SPOKEN_LANGUAGES], percents, strict=False)
+        f"{isolate(share.name)} {format_percent(part, locale)}"
+        for share, part in zip(shown[:MAX_DESCRIBED_LANGUAGES], percents, strict=False)
     ]
 
 
-def spoken(items: Sequence[Item]) -> list[str]:
+def describe_items(items: Sequence[LegendItem]) -> list[str]:
     """Say the first languages with their shares."""
-    return [f"{item.name} {item.percent}" for item in items[:SPOKEN_LANGUAGES]]
+    return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]
 
 
 @lru_cache(64)
@@ -157,7 +163,7 @@ def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
     """Say percentages, and tell their widths with the space before them."""
 
     def say(part: str) -> tuple[str, float]:
-        said = percent(part, locale)
+        said = format_percent(part, locale)
         return said, width(f" {said}", size)
 
     return Memo(say)

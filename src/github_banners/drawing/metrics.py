@@ -9,16 +9,21 @@ from functools import lru_cache
 
 import msgspec
 
-from github_banners.drawing.locales import Kind as Noun
-from github_banners.drawing.locales import counted as counted_exactly
-from github_banners.drawing.locales import counted_short, numerals, plural_after_short, words
+from github_banners.drawing.locales import Noun as Noun
+from github_banners.drawing.locales import format_count as counted_exactly
+from github_banners.drawing.locales import (
+    format_short_count,
+    numerals,
+    plural_after_short,
+    load_translations,
+)
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.look import BannerOptions, HideableField, NumberFormat
 from github_banners.model import Stats
 
 
-class Kind(msgspec.Struct, frozen=True, gc=False):
+class NumberKind(msgspec.Struct, frozen=True, gc=False):
     """What is counted; `icon` names it to `templates/icon.svg`, `short` is its shortest noun."""
 
     field: HideableField
@@ -26,7 +31,7 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
     short: Noun
 
 
-class Value(msgspec.Struct, frozen=True, gc=False):
+class MeasuredText(msgspec.Struct, frozen=True, gc=False):
     """
     A number as text, and how wide that is at a font size of 1.
 
@@ -34,28 +39,28 @@ class Value(msgspec.Struct, frozen=True, gc=False):
     """
 
     text: str
-    unit: float
+    em_width: float
     plural: str
 
 
-class Counted(msgspec.Struct, frozen=True, gc=False):
+class NumberSlot(msgspec.Struct, frozen=True, gc=False):
     """A number as it was wished to be written, and the room that it has."""
 
-    kind: Kind
+    kind: NumberKind
     label: Fitted
-    full: Value
+    full: MeasuredText
     number: int
     room: int
 
 
-class Values(msgspec.Struct, frozen=True, gc=False):
+class FittedNumbers(msgspec.Struct, frozen=True, gc=False):
     """Numbers as they fit, all of one size."""
 
     size: float
-    values: Sequence[Value]
+    values: Sequence[MeasuredText]
 
 
-class Metric(msgspec.Struct, frozen=True, gc=False):
+class HeadlineNumber(msgspec.Struct, frozen=True, gc=False):
     """A number with its icon and its label, at its place."""
 
     icon: str
@@ -64,35 +69,37 @@ class Metric(msgspec.Struct, frozen=True, gc=False):
     value: str
 
 
-class Metrics(msgspec.Struct, frozen=True, gc=False):
+class HeadlineNumbers(msgspec.Struct, frozen=True, gc=False):
     """The numbers side by side, all of one size, and so are their labels."""
 
-    items: Sequence[Metric]
+    items: Sequence[HeadlineNumber]
     size: float
     label_size: float
 
 
-KINDS = (
-    Kind(HideableField.STARS, "s", Noun.STARS),
-    Kind(HideableField.FORKS, "f", Noun.FORKS),
-    Kind(HideableField.REPOSITORIES, "p", Noun.REPOS),
+NUMBER_KINDS = (
+    NumberKind(HideableField.STARS, "s", Noun.STARS),
+    NumberKind(HideableField.FORKS, "f", Noun.FORKS),
+    NumberKind(HideableField.REPOSITORIES, "p", Noun.REPOS),
 )
 
 _LABEL_SIZES, _BEFORE_LABEL = (13, 12, 11), 21
 
 
-def counted(stats: Stats, look: BannerOptions, rooms: tuple[int, ...]) -> list[Counted]:
+def select_numbers(stats: Stats, look: BannerOptions, rooms: tuple[int, ...]) -> list[NumberSlot]:
     """Choose the numbers to show; `rooms` are the widths for stars, forks and repositories."""
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
     written, labels = values(look.locale, look.number_format), _labels(rooms, look.locale)
     return [
-        Counted(kind, label, written[number], number, room)
-        for kind, label, number, room in zip(KINDS, labels, numbers, rooms, strict=True)
+        NumberSlot(kind, label, written[number], number, room)
+        for kind, label, number, room in zip(NUMBER_KINDS, labels, numbers, rooms, strict=True)
         if kind.field not in look.hide
     ]
 
 
-def fitting(numbers: Sequence[Counted], sizes: Sequence[float], locale: str) -> Values:
+def fit_numbers(
+    numbers: Sequence[NumberSlot], sizes: Sequence[float], locale: str
+) -> FittedNumbers:
     """
     Choose one size; a number too long in full is written short, since a cut one would lie.
 
@@ -101,35 +108,37 @@ def fitting(numbers: Sequence[Counted], sizes: Sequence[float], locale: str) -> 
     fitted, at, most, last = [], 0, sizes[0], sizes[-1]
     for number in numbers:
         value, room = number.full, number.room
-        if value.unit * last > room:
+        if value.em_width * last > room:
             value = values(locale, NumberFormat.SHORT)[number.number]
-            if value.unit * last > room:
-                most = min(most, int(2 * room / value.unit) / 2)
-        while value.unit * sizes[at] > room and at + 1 < len(sizes):
+            if value.em_width * last > room:
+                most = min(most, int(2 * room / value.em_width) / 2)
+        while value.em_width * sizes[at] > room and at + 1 < len(sizes):
             at += 1
         fitted.append(value)
-    return Values(min(most, sizes[at]), fitted)
+    return FittedNumbers(min(most, sizes[at]), fitted)
 
 
-def placed(numbers: Sequence[Counted], fitted: Values, places: Sequence[int]) -> Metrics:
+def place_numbers(
+    numbers: Sequence[NumberSlot], fitted: FittedNumbers, positions: Sequence[int]
+) -> HeadlineNumbers:
     """Set numbers side by side; hidden ones close up, so that places may be left over."""
     items = [
-        Metric(number.kind.icon, number.label.text, x, value.text)
-        for number, value, x in zip(numbers, fitted.values, places, strict=False)
+        HeadlineNumber(number.kind.icon, number.label.text, x, value.text)
+        for number, value, x in zip(numbers, fitted.values, positions, strict=False)
     ]
-    return Metrics(items, fitted.size, numbers[0].label.size if numbers else 0)
+    return HeadlineNumbers(items, fitted.size, numbers[0].label.size if numbers else 0)
 
 
 @lru_cache(64)
-def values(locale: str, number_format: NumberFormat) -> Memo[int, Value]:
+def values(locale: str, number_format: NumberFormat) -> Memo[int, MeasuredText]:
     """Write numbers and measure them."""
     is_short, numbers = number_format is NumberFormat.SHORT, numerals(locale)
 
-    def write_number(number: int) -> Value:
+    def write_number(number: int) -> MeasuredText:
         numeral = numbers[number]
         text = numeral.short if is_short else numeral.full
         plural = plural_after_short(number, numeral, locale) if is_short else numeral.plural
-        return Value(text, width(text, 1, bold=True), plural)
+        return MeasuredText(text, width(text, 1, bold=True), plural)
 
     return Memo(write_number)
 
@@ -139,7 +148,7 @@ def countings(
     kind: Noun, locale: str, number_format: NumberFormat, size: float
 ) -> Memo[int, tuple[str, float]]:
     """Write numbers with what there are so many of, `57 forked`, and tell the widths."""
-    say = counted_exactly if number_format is NumberFormat.LONG else counted_short
+    say = counted_exactly if number_format is NumberFormat.LONG else format_short_count
 
     def write_counting(number: int) -> tuple[str, float]:
         text = say(kind, number, locale)
@@ -151,7 +160,7 @@ def countings(
 @lru_cache(512)
 def _labels(rooms: tuple[int, ...], locale: str) -> list[Fitted]:
     """Fit the labels of all numbers beside their icons, at one size."""
-    said = words(locale).labels
+    said = load_translations(locale).labels
     texts = (said.stars, said.forks, said.repositories)
     lefts = [room - _BEFORE_LABEL for room in rooms]
     for size in _LABEL_SIZES:

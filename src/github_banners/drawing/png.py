@@ -19,7 +19,7 @@ from github_banners.drawing.cleaning import graphemes
 from github_banners.errors import RenderingFailed
 
 SCALE = 2
-STAND_IN = "\u25a1"
+REPLACEMENT_CHARACTER = "\u25a1"
 """Stands for what the fonts do not cover; theirs is narrower than any that the layouts reckon with."""
 
 FONTS = Path(__file__).parent / "fonts"
@@ -27,11 +27,11 @@ _FAMILY = "Banners Sans"
 _FILES = [str(FONTS / f"BannersSans-{style}.ttf") for style in ("Regular", "SemiBold")]
 
 # resvg asks for the memory of any picture at once, and ends the process when there is not enough.
-_MOST_WIDTH, _MOST_HEIGHT = 1200, 600
-_MOST_BYTES = 256 << 10
+_MAX_WIDTH, _MAX_HEIGHT = 1200, 600
+_MAX_BYTES = 256 << 10
 _ROOT = re.compile(rb'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"')
 # Would be read from the disk; ours have none, and a stored one has been elsewhere meanwhile.
-_FOREIGN = re.compile(rb"<(?:\w+:)?(?:fe)?image\b", re.IGNORECASE)
+_IMAGE_ELEMENT = re.compile(rb"<(?:\w+:)?(?:fe)?image\b", re.IGNORECASE)
 _TEXT = re.compile(r">([^<]*[^\x00-\x7f<][^<]*)<")
 _FORCED_LENGTH = re.compile(r' textLength="[\d.]+" lengthAdjust="spacingAndGlyphs"')
 
@@ -40,14 +40,14 @@ def to_png(svg: bytes) -> bytes:
     """
     Draw what `draw` or `explain` has printed as PNG.
 
-    :raises Undrawable: it is none of ours, or too large
+    :raises RenderingFailed: it is none of ours, or too large
     """
     import resvg_py  # noqa: PLC0415 - by the process that converts; others only name this function
 
     _check(svg)
     try:
         return resvg_py.svg_to_bytes(
-            svg_string=_covered(svg.decode()),
+            svg_string=_substitute_all(svg.decode()),
             zoom=SCALE,
             skip_system_fonts=True,
             font_files=_FILES,
@@ -57,9 +57,9 @@ def to_png(svg: bytes) -> bytes:
         raise RenderingFailed(str(error)) from error
 
 
-def spell(text: str) -> str:
+def substitute(text: str) -> str:
     """Write a text with what the fonts cover: accents may go, all else becomes a box."""
-    return "".join(map(_spell_one, graphemes(text)))
+    return "".join(map(_substitute_grapheme, graphemes(text)))
 
 
 def is_covered(character: str) -> bool:
@@ -70,25 +70,25 @@ def is_covered(character: str) -> bool:
 
 def _check(svg: bytes) -> None:
     found = _ROOT.match(svg)
-    if found is None or len(svg) > _MOST_BYTES or _FOREIGN.search(svg):
+    if found is None or len(svg) > _MAX_BYTES or _IMAGE_ELEMENT.search(svg):
         raise RenderingFailed("This is no drawing of ours.")
     width, height = map(int, found.groups())
-    if not (0 < width <= _MOST_WIDTH and 0 < height <= _MOST_HEIGHT):
+    if not (0 < width <= _MAX_WIDTH and 0 < height <= _MAX_HEIGHT):
         raise RenderingFailed(f"A picture of {width} x {height} is too large.")
 
 
-def _covered(svg: str) -> str:
+def _substitute_all(svg: str) -> str:
     """Spell every text; none keeps a forced length, which is for fonts that nobody knows."""
     if svg.isascii():
         return svg
-    return _TEXT.sub(_spell_between, _FORCED_LENGTH.sub("", svg))
+    return _TEXT.sub(_substitute_match, _FORCED_LENGTH.sub("", svg))
 
 
-def _spell_between(found: "re.Match[str]") -> str:
-    return f">{escape(spell(unescape(found[1])))}<"
+def _substitute_match(match: "re.Match[str]") -> str:
+    return f">{escape(substitute(unescape(match[1])))}<"
 
 
-def _spell_one(grapheme: str) -> str:
+def _substitute_grapheme(grapheme: str) -> str:
     """Keep what is covered of a character; one whose base is not becomes a box, or loses its accents."""
     base = grapheme[0]
     category = unicodedata.category(base)
@@ -97,7 +97,7 @@ def _spell_one(grapheme: str) -> str:
     if category in {"Mn", "Me"}:
         return ""
     plain = unicodedata.normalize("NFD", base)[0]
-    return plain if is_covered(plain) else STAND_IN
+    return plain if is_covered(plain) else REPLACEMENT_CHARACTER
 
 
 @cache

@@ -21,10 +21,10 @@ from importlib.resources import files
 import msgspec
 from minijinja import Environment
 
-from github_banners.drawing.frame import Ground
+from github_banners.drawing.frame import Canvas
 
 _INCLUDE = re.compile(r'\{% include "([a-z.]+)"((?: [a-z]+=[0-9.]+)*) %\}')
-_GROUND = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
+_CANVAS_FIELD = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
 _MARK = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
 # As they stand and mirrored in two ways, for each ground of the layouts.
 _MAX_ENVIRONMENTS = 16
@@ -41,7 +41,7 @@ _MIRRORED = (
 )
 
 
-def print_svg(template: str, values: msgspec.Struct) -> bytes:
+def render_svg(template: str, values: msgspec.Struct) -> bytes:
     """Fill a template, which sees the fields of the values by their names; one is the frame."""
     fields = msgspec.structs.asdict(values)
     frame = fields["frame"]
@@ -50,40 +50,40 @@ def print_svg(template: str, values: msgspec.Struct) -> bytes:
 
 
 @lru_cache(_MAX_ENVIRONMENTS)
-def _environment(ground: Ground, isolate: str) -> Environment:
+def _environment(canvas: Canvas, isolate: str) -> Environment:
     """Read templates for pictures of a size; mirrored if there is an isolate for their texts."""
     return Environment(
-        loader=partial(_read, ground, isolate),
+        loader=partial(_prepare_template, canvas, isolate),
         auto_escape_callback=_escaping,
         undefined_behavior="strict",
     )
 
 
-def _read(ground: Ground, isolate: str, name: str) -> str:
-    source = _load(name)
+def _prepare_template(canvas: Canvas, isolate: str, name: str) -> str:
+    source = _load_template(name)
     if isolate:
         for left, right in _MIRRORED:
             source = source.replace(left, right)
-    source = _GROUND.sub(partial(_from_ground, ground), source)
-    turn = partial(_turned_round, isolate, ground.width) if isolate else _as_it_stands
+    source = _CANVAS_FIELD.sub(partial(_canvas_value, canvas), source)
+    turn = partial(_mirror_position, isolate, canvas.width) if isolate else _keep_position
     return _MARK.sub(turn, source)
 
 
-def _from_ground(ground: Ground, found: re.Match[str]) -> str:
-    name, offset = found.groups()
-    value = getattr(ground, name)
+def _canvas_value(canvas: Canvas, match: re.Match[str]) -> str:
+    name, offset = match.groups()
+    value = getattr(canvas, name)
     return str(value + int(offset)) if offset else str(value)
 
 
-def _as_it_stands(found: re.Match[str]) -> str:
-    _, position, _, isolate = found.groups()
+def _keep_position(match: re.Match[str]) -> str:
+    _, position, _, isolate = match.groups()
     if isolate:
         return ""
     return position if _is_number(position) else f"{{{{ {position} }}}}"
 
 
-def _turned_round(isolate: str, width: int, found: re.Match[str]) -> str:
-    is_seen_from_another, position, own_width, text_edge = found.groups()
+def _mirror_position(isolate: str, width: int, match: re.Match[str]) -> str:
+    is_seen_from_another, position, own_width, text_edge = match.groups()
     if text_edge:
         return isolate if text_edge == "<" else _POP_ISOLATE
     edge = (0 if is_seen_from_another else width) - float(own_width or 0)
@@ -96,7 +96,7 @@ def _is_number(position: str) -> bool:
     return re.fullmatch(r"-?[0-9.]+", position) is not None
 
 
-def _load(name: str) -> str:
+def _load_template(name: str) -> str:
     """
     Read a template without line breaks and indentation: they serve its reader, not a picture's.
 
@@ -104,12 +104,12 @@ def _load(name: str) -> str:
     """
     source = (files(__package__) / "templates" / name).read_text(encoding="utf-8")
     joined = "".join(line.strip() for line in source.splitlines())
-    return _INCLUDE.sub(_pasted, joined)
+    return _INCLUDE.sub(_inline_include, joined)
 
 
-def _pasted(found: re.Match[str]) -> str:
-    source = _load(found[1])
-    for given in found[2].split():
+def _inline_include(match: re.Match[str]) -> str:
+    source = _load_template(match[1])
+    for given in match[2].split():
         name, value = given.split("=")
         source = source.replace(f"@{{{name}}}", value)
     return source

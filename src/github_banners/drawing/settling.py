@@ -11,7 +11,7 @@ from github_banners.drawing.themes import COLOURS, PALETTES
 from github_banners.look import BannerOptions
 
 
-def settled(look: BannerOptions, *, radius: int, langs_count: int) -> BannerOptions:
+def drop_defaults(look: BannerOptions, *, radius: int, langs_count: int) -> BannerOptions:
     """Leave to the layout, whose own these two are, and to the theme what they would do."""
     usual: dict[str, object] = {"radius": radius, "langs_count": langs_count}
     palettes = [PALETTES[name] for name in look.theme.palettes]

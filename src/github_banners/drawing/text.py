@@ -53,9 +53,9 @@ _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 _LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
 _POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u08d3-\u08ff"
 # Where `character_widths.txt` has them as they are inside of a word, beyond all code points.
-_INSIDE = 0x200000
-_UNJOINED = "\u0621\u0674\u08ad"
-_INSIDE_A_WORD = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*(?![{_UNJOINED}])[{_LETTERS}])")
+_JOINED_FORM_OFFSET = 0x200000
+_NON_JOINING_LETTERS = "\u0621\u0674\u08ad"
+_JOINED_LETTER = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*(?![{_NON_JOINING_LETTERS}])[{_LETTERS}])")
 
 # By code point, 32 to 126.
 _REGULAR = _ascii(
@@ -71,7 +71,7 @@ _BOLD = _ascii(
     "56 72 84"
 )
 
-_NOTHING = _Advance(0, 0)
+_ZERO_ADVANCE = _Advance(0, 0)
 _HALF_WIDTH = _Advance(55, 55)
 _FULL_WIDTH = _Advance(100, 100)
 _EMOJI = _Advance(130, 130)
@@ -79,7 +79,7 @@ _OTHER_LATIN = _Advance(102, 111)
 _SEMITIC = _Advance(75, 85)
 _LOWER = _Advance(80, 90)
 _UPPER = _Advance(100, 110)
-_ELSE = _Advance(95, 95, is_guess=True)
+_DEFAULT_ADVANCE = _Advance(95, 95, is_guess=True)
 
 # A mark that makes an emoji of the digit before it.
 _KEYCAP, _KEYCAP_EXTRA = "\u20e3", _Advance(66, 66)
@@ -108,10 +108,12 @@ def fit(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -
     for size in sizes:
         wide = _SAFETY * size * hundredths / 100
         if wide <= room:
-            return Fitted(text, size, wide, "" if text.isascii() else _forced(text, wide, room))
+            return Fitted(
+                text, size, wide, "" if text.isascii() else _text_length(text, wide, room)
+            )
     cut = _cut(text, sizes[-1], room, bold=bold)
     wide = width(cut, sizes[-1], bold=bold)
-    return Fitted(cut, sizes[-1], wide, _forced(cut, wide, room))
+    return Fitted(cut, sizes[-1], wide, _text_length(cut, wide, room))
 
 
 def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
@@ -155,7 +157,9 @@ def _hundredths(text: str, bold: bool) -> int:
 
 def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
     wide = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    return wide - sum([_narrowed(letter, bold) for letter in _INSIDE_A_WORD.findall(text)])
+    return wide - sum(
+        [_joining_adjustment(letter, bold) for letter in _JOINED_LETTER.findall(text)]
+    )
 
 
 # The words around numbers come again, and most owners' numbers are small.
@@ -164,9 +168,9 @@ _BOLD_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=True), max_size
 
 
 @lru_cache(1024)
-def _narrowed(letter: str, bold: bool) -> int:
+def _joining_adjustment(letter: str, bold: bool) -> int:
     """Find how much narrower a letter is that is joined to the next; a few are wider."""
-    inside = _own_widths(ord(letter) + _INSIDE)[bold]
+    inside = _measured_widths(ord(letter) + _JOINED_FORM_OFFSET)[bold]
     return _advance(letter)[bold] - inside if inside else 0
 
 
@@ -182,10 +186,10 @@ def _cut(text: str, size: float, room: float, *, bold: bool) -> str:
     return "".join(clusters[:most]).rstrip() + _ELLIPSIS
 
 
-def _forced(text: str, wide: float, room: float) -> str:
-    if wide <= _STRETCH_FROM * room:
+def _text_length(text: str, text_width: float, room: float) -> str:
+    if text_width <= _STRETCH_FROM * room:
         return ""
-    return f"{wide:.4g}" if any(_advance(character).is_guess for character in text) else ""
+    return f"{text_width:.4g}" if any(_advance(character).is_guess for character in text) else ""
 
 
 @lru_cache(8192)
@@ -194,8 +198,10 @@ def _advance(character: str) -> _Advance:
     if code < 0x80:
         return _Advance(_REGULAR[code], _BOLD[code])
     rules = (_by_category, _exception, _by_width, _by_script)
-    found = next((it for rule in rules if (it := rule(character, code)) is not None), _ELSE)
-    regular, bold = _own_widths(code) if found is not _NOTHING else (0, 0)
+    found = next(
+        (it for rule in rules if (it := rule(character, code)) is not None), _DEFAULT_ADVANCE
+    )
+    regular, bold = _measured_widths(code) if found is not _ZERO_ADVANCE else (0, 0)
     return _Advance(regular or found.regular, bold or found.bold, found.is_guess)
 
 
@@ -203,7 +209,7 @@ _REGULAR_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).regular, ma
 _BOLD_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).bold, max_size=8192)
 
 
-def _own_widths(code: int) -> tuple[int, int]:
+def _measured_widths(code: int) -> tuple[int, int]:
     """Find in hundredths of an em what a character has of its own; 0 leaves it to its class."""
     firsts, runs = _character_widths()
     at = bisect_right(firsts, code) - 1
@@ -232,7 +238,7 @@ def _by_category(character: str, code: int) -> _Advance | None:
     if character == _KEYCAP:
         return _KEYCAP_EXTRA
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
-        return _NOTHING
+        return _ZERO_ADVANCE
     return _EMOJI if code >= 0x1F000 and not 0x20000 <= code < 0x40000 else None
 
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import msgspec
 
-from github_banners.drawing.colours import is_dark, readable_on_all, six_digits
+from github_banners.drawing.colours import is_dark, readable_on_all, normalise_hex
 from github_banners.look import BannerOptions, Theme
 
 
@@ -32,24 +32,24 @@ class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     `grounds` are the opaque colours that contrast is measured against, one for each palette, and
     `glow_strengths` say how strong the glow in a corner of them is;
     `neutral` is for Other and for languages without a colour; `ladder` has colours by rank, where
-    languages do not keep their own; `is_personal` lets the glow follow the languages.
+    languages do not keep their own; `tints_glow` lets the glow follow the languages.
     """
 
     palettes: tuple[Palette, ...]
-    grounds: tuple[str, ...]
+    backgrounds: tuple[str, ...]
     glow_strengths: tuple[str, ...]
     neutral: str
-    least_contrast: float
-    ladder: tuple[str, ...]
-    is_personal: bool
+    min_contrast: float
+    rank_colours: tuple[str, ...]
+    tints_glow: bool
 
 
 # One grey for both grounds.
-_NEUTRAL_ON_BOTH = "7d8590"
-_PERSONAL = {"default", "dark", "dimmed", "auto"}
-_LEAST_CONTRAST = 1.8
-_LEAST_CONTRAST_WHERE_PROMISED = 3.0
-_PROMISING = ("contrast-", "safe-")
+_NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
+_TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
+_MIN_CONTRAST = 1.8
+_MIN_HIGH_CONTRAST = 3.0
+_HIGH_CONTRAST_PREFIXES = ("contrast-", "safe-")
 
 # name, then bg border title text muted accent track
 _ROWS = """
@@ -98,7 +98,7 @@ PALETTES = {
 # Colours by rank, then Other's, in themes for eyes that take some colours for one another.
 # Neighbours are .12 apart in OKLab for each of them, and all have a contrast of 3 on every ground;
 # to do that on two grounds at once, the pair's take turns in being dark and light.
-_LADDERS = {
+_RANK_COLOURS = {
     "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
     "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
     "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
@@ -112,57 +112,62 @@ COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "
 
 
 @lru_cache(1024)
-def scheme(look: BannerOptions) -> Scheme:
+def scheme(options: BannerOptions) -> Scheme:
     """Find the colours of a look: its theme's, with the look's own over them."""
-    return _scheme(look.theme, _own_colours(look))
+    return _scheme(options.theme, _colour_overrides(options))
 
 
-_own_colours = attrgetter(*COLOURS)
+_colour_overrides = attrgetter(*COLOURS)
 
 
-def glow_strength(ground: str) -> str:
+def glow_strength(background: str) -> str:
     """Say how strong the glow in a card's corner is."""
-    return ".17" if is_dark(ground) else ".12"
+    return ".17" if is_dark(background) else ".12"
 
 
 @lru_cache(1024)
-def _scheme(theme: Theme, own: tuple[str | None, ...]) -> Scheme:
+def _scheme(theme: Theme, overrides: tuple[str | None, ...]) -> Scheme:
     themes = [PALETTES[name] for name in theme.palettes]
-    palettes = tuple(_over(palette, own) for palette in themes)
-    grounds = tuple(_ground(one, given) for one, given in zip(palettes, themes, strict=True))
-    least_contrast = _least_contrast(theme)
-    ladder, neutral = _ladder(theme)
+    palettes = tuple(_apply_overrides(palette, overrides) for palette in themes)
+    grounds = tuple(
+        _opaque_background(one, given) for one, given in zip(palettes, themes, strict=True)
+    )
+    least_contrast = _min_contrast(theme)
+    ladder, neutral = _rank_colours(theme)
     return Scheme(
         palettes,
         grounds,
         glow_strengths=tuple(map(glow_strength, grounds)),
-        neutral=neutral or (palettes[0].muted if len(palettes) == 1 else _NEUTRAL_ON_BOTH),
-        least_contrast=least_contrast,
-        ladder=tuple(readable_on_all(rung, grounds, least_contrast) for rung in ladder),
-        is_personal=theme in _PERSONAL,
+        neutral=neutral
+        or (palettes[0].muted if len(palettes) == 1 else _NEUTRAL_FOR_LIGHT_AND_DARK),
+        min_contrast=least_contrast,
+        rank_colours=tuple(readable_on_all(rung, grounds, least_contrast) for rung in ladder),
+        tints_glow=theme in _TINTED_GLOW_THEMES,
     )
 
 
-def _ladder(theme: Theme) -> tuple[tuple[str, ...], str]:
+def _rank_colours(theme: Theme) -> tuple[tuple[str, ...], str]:
     """Give the colours by rank and Other's, where a theme has its own."""
-    *colours, other = _LADDERS.get(theme, [""])
+    *colours, other = _RANK_COLOURS.get(theme, [""])
     return tuple(colours[at] for at in _RANKS if colours), other
 
 
-def _over(palette: Palette, own: tuple[str | None, ...]) -> Palette:
+def _apply_overrides(palette: Palette, overrides: tuple[str | None, ...]) -> Palette:
     return Palette(
         *(
-            six_digits(wish) if wish else given
-            for wish, given in zip((*own, None), msgspec.structs.astuple(palette), strict=True)
+            normalise_hex(wish) if wish else given
+            for wish, given in zip(
+                (*overrides, None), msgspec.structs.astuple(palette), strict=True
+            )
         )
     )
 
 
-def _ground(palette: Palette, theme: Palette) -> str:
+def _opaque_background(palette: Palette, theme: Palette) -> str:
     """Take the card's colour; what shows through a translucent one is taken for the theme's."""
     return palette.bg if len(palette.bg) == 6 else theme.bg
 
 
-def _least_contrast(theme: Theme) -> float:
-    promised = theme.palettes[0].startswith(_PROMISING)
-    return _LEAST_CONTRAST_WHERE_PROMISED if promised else _LEAST_CONTRAST
+def _min_contrast(theme: Theme) -> float:
+    promised = theme.palettes[0].startswith(_HIGH_CONTRAST_PREFIXES)
+    return _MIN_HIGH_CONTRAST if promised else _MIN_CONTRAST

@@ -6,14 +6,14 @@ How all that fits is decided elsewhere, the words of each locale are in `locales
 
 import msgspec
 
-from github_banners.drawing.cleaning import clean, isolate
-from github_banners.drawing.locales import words
+from github_banners.drawing.cleaning import sanitize, isolate
+from github_banners.drawing.locales import load_translations
 from github_banners.drawing.text import width
 from github_banners.look import BannerOptions, HideableField
 from github_banners.model import Owner, Stats
 
 
-class Person(msgspec.Struct, frozen=True, gc=False):
+class OwnerNames(msgspec.Struct, frozen=True, gc=False):
     """Whose banner it is; `byline` is the login where a line of its own shall show it."""
 
     name: str
@@ -21,26 +21,26 @@ class Person(msgspec.Struct, frozen=True, gc=False):
     byline: str
 
 
-def person(owner: Owner, look: BannerOptions) -> Person:
+def names_for(owner: Owner, look: BannerOptions) -> OwnerNames:
     """Choose the names: the wished title or the display name over the login, else the login."""
-    login = clean(owner.login)
-    name = (look.title and clean(look.title)) or clean(owner.display_name or "")
+    login = sanitize(owner.login)
+    name = (look.title and sanitize(look.title)) or sanitize(owner.display_name or "")
     if not name or name == login or not (name.isascii() or width(name, 1)):
-        return Person(login, login, byline="")
-    return Person(name, login, byline="" if HideableField.LOGIN in look.hide else f"@{login}")
+        return OwnerNames(login, login, byline="")
+    return OwnerNames(name, login, byline="" if HideableField.LOGIN in look.hide else f"@{login}")
 
 
-def heading(whose: Person) -> str:
+def heading(names: OwnerNames) -> str:
     """Name a picture: the full name, and the login where that is another."""
-    is_alone = whose.name == whose.login
-    return whose.login if is_alone else f"{isolate(whose.name)} (@{whose.login})"
+    is_alone = names.name == names.login
+    return names.login if is_alone else f"{isolate(names.name)} (@{names.login})"
 
 
-def note(stats: Stats, look: BannerOptions) -> str:
+def empty_state_text(stats: Stats, look: BannerOptions) -> str:
     """Say why there are no languages; empty where there are some, or none are wanted."""
     if HideableField.LANGUAGES in look.hide or stats.original_repos or stats.languages:
         return ""
-    said = words(look.locale).notes
+    said = load_translations(look.locale).empty_state
     if stats.total_repos:
         return said.only_forks
     return said.no_repositories

@@ -90,7 +90,7 @@ class Credential:
     """
     Who asks: a token, or None for the address's own small ration.
 
-    `strikes` counts refusals in a row; a refused key is left alone until `rests_until`.
+    `strikes` counts refusals in a row; a refused key is left alone until `cooldown_until`.
     """
 
     token: Secret | None
@@ -125,7 +125,7 @@ class Account:
     """
     One payer with its keys: what is left, and when it may pay again.
 
-    `holder_id` is GitHub's number of whoever the keys belong to, None while that is not known;
+    `user_id` is GitHub's number of whoever the keys belong to, None while that is not known;
     `sharers` counts the processes that spend it, this one included.
     """
 

@@ -36,7 +36,7 @@ async def fetch_token_owner(sender: Sender, credential: Credential, *, clock: Cl
     """
     Ask whose a key is; REST tells it where there is no GraphQL.
 
-    :raises Refused: the token is refused, or GitHub can't say now
+    :raises RequestFailed: the token is refused, or GitHub can't say now
     """
     question = sender.graphql_request(graphql.build_viewer_query().to_json())
     try:

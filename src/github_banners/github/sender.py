@@ -174,7 +174,7 @@ class Sender:
         """
         Ask until an account is let in; what passes by itself is tried again.
 
-        :raises Refused: nobody was let in, or it did not pass
+        :raises RequestFailed: nobody was let in, or it did not pass
         """
         if request.resource is Resource.GRAPHQL:
             # REST takes over at once: a query that was too heavy costs extra points.
@@ -195,7 +195,7 @@ class Sender:
         """
         Ask once with this key, whoever else could pay.
 
-        :raises Refused: it was not let in, or there was no answer
+        :raises RequestFailed: it was not let in, or there was no answer
         """
         answer = await self._send_and_classify(request, credential, parse)
         if isinstance(answer, Failure):

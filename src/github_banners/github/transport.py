@@ -53,7 +53,7 @@ async def open_http(
     """
     Open the client that every request to `api_url` shares; `timeout` bounds each wait on the wire.
 
-    :raises Misconfigured: the proxy or the certificates that the environment names can't be used
+    :raises ConfigurationError: the proxy or the certificates that the environment names can't be used
     """
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
     proxy = proxy_from_environment(api_url, environment)
@@ -76,7 +76,7 @@ def proxy_from_environment(url: str, environment: Mapping[str, str]) -> httpx2.P
     Loopback is always reached directly. Lower-case names win, as in curl.
     https://pkg.go.dev/golang.org/x/net/http/httpproxy
 
-    :raises Misconfigured: the proxy's address can't be used; its text, which may hold a password,
+    :raises ConfigurationError: the proxy's address can't be used; its text, which may hold a password,
         is not repeated
     """
     target = httpx2.URL(url)

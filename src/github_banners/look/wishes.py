@@ -1,5 +1,5 @@
 """
-Reading wishes: what a query, a body or a command says becomes a `Look`, or an error that helps.
+Reading wishes: what a query, a body or a command says becomes a `BannerOptions`, or an error that helps.
 
 A value is brought into its one spelling before it is looked at.
 """

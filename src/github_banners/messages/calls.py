@@ -2,7 +2,7 @@
 The calls from one service to another, signed: one client for each remote.
 
 Foreign errors become ours here: what passes by itself is `Unavailable`, what never works is
-`Rejected`. The deadlines of a request belong to whoever calls; a limit of each call's own stands here.
+`RemoteRejected`. The deadlines of a request belong to whoever calls; a limit of each call's own stands here.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ class _SignedClient:
         Send a call and give back an answer of 2xx or of a status that is `expected` besides.
 
         :raises Unavailable: of the remote's own kind: no answer, or one that will be another later
-        :raises Rejected: the remote will never take this
+        :raises RemoteRejected: the remote will never take this
         """
         try:
             answer = await self._send(method, path, body)
@@ -174,7 +174,7 @@ class RendererClient:
         Have numbers drawn as SVG.
 
         :raises RendererUnavailable: it does not answer, or not with a picture
-        :raises Rejected: it can't draw this
+        :raises RemoteRejected: it can't draw this
         """
         ask = to_preview_request(snapshot, look)
         answer = await self._client.send("POST", "/preview", ask.to_json())
@@ -206,7 +206,7 @@ class StorageClient:
         Have a picture stored; returns when it lies there, or a newer one does.
 
         :raises StorageUnavailable: it can't be stored now
-        :raises Rejected: it will never be stored
+        :raises RemoteRejected: it will never be stored
         """
         answer = await self._client.send("POST", "/banners", request.to_json())
         try:

@@ -76,7 +76,7 @@ async def send_dead_letter(
     place: what can't be kept whole must not hold up its partition.
 
     :raises BrokerUnavailable: as far as anybody knows, it is not among the dead letters
-    :raises Rejected: not even its place will ever be
+    :raises RemoteRejected: not even its place will ever be
     """
     origin = zip(ORIGIN, (record.topic, record.partition, record.offset), strict=True)
     values = [

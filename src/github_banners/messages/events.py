@@ -51,7 +51,7 @@ class Producer(Protocol):
         Send a message; returns when the broker has it for good.
 
         :raises BrokerUnavailable: no broker says so in time; the message may have arrived
-        :raises Rejected: the broker will never take this message
+        :raises RemoteRejected: the broker will never take this message
         """
 
 

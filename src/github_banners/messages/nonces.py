@@ -39,7 +39,7 @@ class NonceCache:
         """
         Say whether a nonce is new, and remember it.
 
-        :raises NoncesFull: it is new, and there is no room left
+        :raises NonceCacheFull: it is new, and there is no room left
         """
         now = self._monotonic()
         self._evict(before=now - self._ttl_seconds)

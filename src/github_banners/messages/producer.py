@@ -65,7 +65,7 @@ class KafkaProducer:
         Send a message; returns when the broker has it for good.
 
         :raises BrokerUnavailable: no broker says so in time; the message may have arrived
-        :raises Rejected: the broker will never take this message
+        :raises RemoteRejected: the broker will never take this message
         """
         _check_size(topic, key, value)
         if not self._circuit.allow_request():

@@ -59,7 +59,7 @@ class WireModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """
         Read a message.
 
-        :raises UnreadableMessage: it is no JSON, a field is missing, or holds what it can't hold
+        :raises MalformedMessage: it is no JSON, a field is missing, or holds what it can't hold
         """
         with _decoding_errors():
             return msgspec.convert(_without_nulls(msgspec.json.decode(body)), cls)
@@ -135,7 +135,7 @@ class StoreBatch(WireModel, frozen=True, kw_only=True):
         """
         Read the batch, but not its banners.
 
-        :raises UnreadableMessage: the body as a whole is no batch
+        :raises MalformedMessage: the body as a whole is no batch
         """
         with _decoding_errors():
             return msgspec.json.decode(body, type=cls)

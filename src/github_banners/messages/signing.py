@@ -194,7 +194,7 @@ class Verifier:
         """
         Check all that is known before the body comes.
 
-        :raises Unsigned: its message is a `Reason`
+        :raises InvalidSignature: its message is a `RefusalReason`
         """
         signed = _read_headers(headers)
         with _mapping_errors():
@@ -208,8 +208,8 @@ class Verifier:
 
         The age is looked at once more: a body that dribbles in must not outlive its nonce.
 
-        :raises Unsigned: its message is a `Reason`
-        :raises NoncesFull: it can't be told whether the call has come before
+        :raises InvalidSignature: its message is a `RefusalReason`
+        :raises NonceCacheFull: it can't be told whether the call has come before
         """
         with _mapping_errors(RefusalReason.BODY_CHANGED):
             ContentDigest.verify(head.digest, body)

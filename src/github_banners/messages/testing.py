@@ -2,7 +2,7 @@
 Kafka's twin in this process, for tests: topics in memory, producers, members of groups.
 
 One member of a group has all partitions: whoever came last. No client is refused anything but by
-`is_away`, which plays an outage.
+`is_down`, which plays an outage.
 """
 
 import asyncio

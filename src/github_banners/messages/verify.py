@@ -86,9 +86,9 @@ class SignatureMiddleware:
         """
         Verify a request; gives its body, or None when the client has left meanwhile.
 
-        :raises Unsigned: it is not signed as agreed
+        :raises InvalidSignature: it is not signed as agreed
         :raises TooLarge: its body is larger than anything that is agreed
-        :raises NoncesFull: nobody can tell whether it has come before
+        :raises NonceCacheFull: nobody can tell whether it has come before
         """
         head = self._verifier.check_head(
             scope["method"], _raw_path(scope), scope["query_string"], scope["headers"]

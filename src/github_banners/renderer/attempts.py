@@ -120,7 +120,7 @@ class Worker:
         return self._storage_health.is_down
 
     def submit(self, record: Record, partition: PartitionState) -> None:
-        """Take a record in hand; `go_on` begins with it."""
+        """Take a record in hand; `start_ready` begins with it."""
         partition.offsets.begin(record.offset)
         partition.unfinished_bytes += len(record.value)
         job = _Job(record, partition)

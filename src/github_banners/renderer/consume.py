@@ -2,7 +2,7 @@
 The loop of the renderer: takes updates from the broker, and commits what was seen through.
 
 Of a partition the lowest unfinished offset is committed, twice a second, when the partition is lost
-and at the end. What becomes of a record, `attempts` sees to; what may be committed, `Offsets` says.
+and at the end. What becomes of a record, `attempts` sees to; what may be committed, `OffsetTracker` says.
 """
 
 import asyncio

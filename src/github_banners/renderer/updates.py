@@ -26,7 +26,7 @@ def parse_update(message: bytes, *, now: datetime) -> RenderJob:
     """
     Decode an event; what `now` is, says which versions can be believed.
 
-    :raises UnreadableMessage: it is no event of the agreed shape
+    :raises MalformedMessage: it is no event of the agreed shape
     """
     return from_event(BannerEvent.from_json(message), now=now)
 
@@ -35,7 +35,7 @@ async def render_and_store(update: RenderJob, *, draw: DrawSvg, store: StorePict
     """
     Draw an update and store it; other errors are those of `store`.
 
-    :raises Undrawable: drawing went wrong, and would again, since it depends on nothing else
+    :raises RenderingFailed: drawing went wrong, and would again, since it depends on nothing else
     """
     try:
         body = draw(update.snapshot, update.look)

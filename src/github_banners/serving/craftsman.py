@@ -1,5 +1,5 @@
 """
-The process that a `Workshop` keeps: one function from bytes to bytes, over pipes.
+The process that a `WorkerProcess` keeps: one function from bytes to bytes, over pipes.
 
     python -m github_banners.serving.craftsman MODULE:FUNCTION
 

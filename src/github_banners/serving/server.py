@@ -54,7 +54,7 @@ def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
     """
     Listen on a port of an address; 0 picks a free one. `name` is the variable that has set it.
 
-    :raises Misconfigured: it is taken, or not ours to take
+    :raises ConfigurationError: it is taken, or not ours to take
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = None

@@ -58,8 +58,8 @@ class WorkerProcess:
         """
         Have one piece of work done, when it is its turn.
 
-        :raises Busy: too many pieces wait already
-        :raises Undrawable: the work itself has refused this piece
+        :raises Overloaded: too many pieces wait already
+        :raises RenderingFailed: the work itself has refused this piece
         :raises Unavailable: it took too long, or the process died of it
         """
         if self._pending > self._max_queue:

@@ -44,7 +44,7 @@ class _BudgetLease:
     """
     What this process holds of one budget.
 
-    `points` may be spent until `leased_until`, `on_the_way` are being spent. `unreported` were spent
+    `points` may be spent until `leased_until`, `in_flight` are being spent. `unreported` were spent
     since PostgreSQL was told last, without GitHub saying what is left, which another process has just
     asked it if `is_probed_elsewhere`.
     """
@@ -189,7 +189,7 @@ class ReservedBudget:
 @dataclass(frozen=True, slots=True)
 class _Reservation:
     """
-    `points` are held now; `free_for_all` are left when every other process has spent its own.
+    `points` are held now; `unallocated` are left when every other process has spent its own.
 
     None is held while another process is the first to ask GitHub what is left (`is_probed_elsewhere`).
     """

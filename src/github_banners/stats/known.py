@@ -25,14 +25,14 @@ _MAX_EVICTIONS_PER_PUT = 2
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
-    """A snapshot; `compared_at` is when PostgreSQL was last known to have nothing newer."""
+    """A snapshot; `validated_at` is when PostgreSQL was last known to have nothing newer."""
 
     snapshot: Snapshot
     validated_at: datetime
 
 
 class _LoginOwner(msgspec.Struct, frozen=True, gc=False):
-    """Who holds a name, or held it last; `asked_at` is when GitHub was asked by this very name."""
+    """Who holds a name, or held it last; `requested_at` is when GitHub was asked by this very name."""
 
     owner_id: int
     requested_at: datetime
@@ -85,7 +85,7 @@ class SnapshotCache:
         """
         Remember what PostgreSQL or GitHub has said; returns the newest that is known then.
 
-        `compared_at` is when PostgreSQL was asked: a change may be heard before the answer arrives.
+        `validated_at` is when PostgreSQL was asked: a change may be heard before the answer arrives.
         """
         known = self.get(snapshot.owner.id)
         newest = select_newer(known, snapshot) if known is not None else snapshot

@@ -104,7 +104,7 @@ class Lookup:
         Find the numbers of whoever holds a login now, or held it last.
 
         :raises UnknownUser: GitHub knows nobody of this name
-        :raises StillCounting: the first answer takes longer than the deadline
+        :raises FirstFetchPending: the first answer takes longer than the deadline
         :raises GitHubUnavailable: nothing is known, and GitHub can't be asked
         :raises TooManyRequests: nothing is known, and `charge` refused the question
         """

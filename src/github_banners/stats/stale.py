@@ -32,7 +32,7 @@ class RefreshResult:
     """
     What came of one owner: GitHub's answer, or none where another process has asked or is asking.
 
-    PostgreSQL was asked for the `turn` at `looked_at`.
+    PostgreSQL was asked for the `turn` at `read_at`.
     """
 
     known: Snapshot

@@ -14,7 +14,7 @@ class Invalidations:
     """
     Remembers who has changed elsewhere, and when.
 
-    `is_heard` says whether changes can be heard at all: while they can't, nothing is trusted.
+    `is_listening` says whether changes can be heard at all: while they can't, nothing is trusted.
     """
 
     def __init__(self, *, clock: Clock) -> None:

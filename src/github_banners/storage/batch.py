@@ -20,7 +20,7 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
     """
     Store the banners of a `StoreBatch`; returns the body of a `StoreResults`.
 
-    :raises UnreadableMessage: the body as a whole is no batch, and nothing was stored
+    :raises MalformedMessage: the body as a whole is no batch, and nothing was stored
     """
     banners: dict[int, BatchedBanner] = {}
     results: dict[int, StoreResult] = {}

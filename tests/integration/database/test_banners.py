@@ -30,7 +30,7 @@ async def insert(
 ) -> tuple[Banner, bool]:
     names = candidate_banner_names(login, look, owner_id=owner_id)
     return await insert_banner(
-        conn, owner_id=owner_id, look=look, names=names, now=NOON, max_banners=max_banners
+        conn, owner_id=owner_id, options=look, names=names, now=NOON, max_banners=max_banners
     )
 
 
@@ -120,9 +120,9 @@ async def test_an_owner_who_is_not_kept_has_no_banners(conn: Connection) -> None
 
 async def test_without_a_free_name_there_is_no_banner(conn: Connection) -> None:
     await upsert_owners(conn, [answer(1), answer(2)])
-    await insert_banner(conn, owner_id=1, look=DARK, names=["taken"], now=NOON)
+    await insert_banner(conn, owner_id=1, options=DARK, names=["taken"], now=NOON)
     with pytest.raises(LookupError, match="taken"):
-        await insert_banner(conn, owner_id=2, look=DARK, names=["taken"], now=NOON)
+        await insert_banner(conn, owner_id=2, options=DARK, names=["taken"], now=NOON)
 
 
 async def test_twenty_at_once_make_one_banner(database: Database) -> None:

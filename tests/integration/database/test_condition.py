@@ -91,7 +91,7 @@ async def test_count_rows_ahead_counts_owners_and_banners(
     async with database.transaction() as conn:
         await upsert_owners(conn, [answer(1), answer(2, at=NOON + 400 * DAY)])
         await insert_banner(
-            conn, owner_id=1, look=BannerOptions(), names=["a"], now=NOON + 400 * DAY
+            conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON + 400 * DAY
         )
     condition = await fetch_server_info(conninfo)
     assert await count_rows_ahead(conninfo, condition, now=NOON) == 2

@@ -119,7 +119,9 @@ async def github(server: OwnServer) -> Answers:
         await users.upsert_owners(conn, [(one, aggregate(one.repositories)) for one in answers])
         for number in OWNERS:
             names = [f"dev-{number}-default"]
-            await insert_banner(conn, owner_id=number, look=BannerOptions(), names=names, now=NOON)
+            await insert_banner(
+                conn, owner_id=number, options=BannerOptions(), names=names, now=NOON
+            )
         await queue.schedule_users(conn, OWNERS, now=NOON, interval=HOUR)
     github.now += HOUR
     github.repositories = 5

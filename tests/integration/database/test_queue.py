@@ -29,7 +29,7 @@ async def keep(conn: Connection, *owner_ids: int, at: datetime = NOON) -> None:
     await upsert_owners(conn, [answer(owner_id, at=at) for owner_id in owner_ids])
     for owner_id in owner_ids:
         name = f"{owner_id}-default"
-        await insert_banner(conn, owner_id=owner_id, look=BannerOptions(), names=[name], now=at)
+        await insert_banner(conn, owner_id=owner_id, options=BannerOptions(), names=[name], now=at)
     await schedule_users(conn, owner_ids, now=at, interval=HOUR)
 
 
@@ -47,7 +47,7 @@ async def test_a_new_banner_gives_its_owner_a_turn_though_nobody_schedules(
     conn: Connection,
 ) -> None:
     await upsert_owners(conn, [answer()])
-    await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["one"], now=NOON)
+    await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["one"], now=NOON)
     assert await due(conn, NOON) == [1]
 
 
@@ -138,7 +138,7 @@ async def test_the_background_and_who_waits_have_one_turn(conn: Connection) -> N
 async def test_scheduling_takes_no_turn_away_from_who_waits(conn: Connection) -> None:
     await upsert_owners(conn, [answer()])
     assert await mine(conn, NOON + LEASE)
-    await insert_banner(conn, owner_id=1, look=BannerOptions(), names=["one"], now=NOON + LEASE)
+    await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["one"], now=NOON + LEASE)
     await schedule_users(conn, [1], now=NOON + LEASE, interval=HOUR)
     assert not await mine(conn, NOON + LEASE)
 
@@ -278,7 +278,7 @@ async def test_two_publishers_share_the_banners(database: Database) -> None:
     async with database.transaction() as conn:
         await keep(conn, 1)
         await insert_banner(
-            conn, owner_id=1, look=BannerOptions(Theme.DARK), names=["dark"], now=NOON
+            conn, owner_id=1, options=BannerOptions(Theme.DARK), names=["dark"], now=NOON
         )
     async with database.transaction() as one, database.transaction() as other:
         [(mine, _)] = await lease_unpublished_banners(one, now=NOON, limit=1)

@@ -167,7 +167,7 @@ async def test_banners_rise_with_their_owner(conn: Connection) -> None:
             await insert_banner(
                 conn,
                 owner_id=owner_id,
-                look=BannerOptions(theme),
+                options=BannerOptions(theme),
                 names=[f"{owner_id}-{theme}"],
                 now=NOON,
             )

@@ -211,13 +211,13 @@ async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
 async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: BannerOptions) -> None:
     error = UnknownUser("ada")
     answer = await ask(error, f"/banners/preview?{query}", accept=BROWSER)
-    assert answer.content == explain(error, look=look, host=HOST)
+    assert answer.content == explain(error, options=look, host=HOST)
 
 
 async def test_too_long_a_query_is_not_read_for_an_explanation() -> None:
     query = "type=dark&" + "&".join(["hide=stars"] * 100)
     answer = await ask(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
-    assert answer.content == explain(UnknownUser("ada"), look=BannerOptions(), host=HOST)
+    assert answer.content == explain(UnknownUser("ada"), options=BannerOptions(), host=HOST)
 
 
 @settings(deadline=None, max_examples=60)

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from github_banners.drawing.layouts.card import arrange
+from github_banners.drawing.layouts.card import compute_layout
 from github_banners.look import BannerOptions, HideableField, NumberFormat
 
 LOOK = BannerOptions()
@@ -11,7 +11,7 @@ AS_OF = date(2026, 11, 20)
 
 
 def test_numbers_names_and_languages(snapshot):
-    picture = arrange(snapshot(), LOOK, None)
+    picture = compute_layout(snapshot(), LOOK, None)
     assert picture.title == "Yehuda Katz (@wycats)"
     assert picture.desc == (
         "11,558 stars, 1,635 forks, 150 repositories (93 original, 57 forked). "
@@ -28,14 +28,14 @@ def test_numbers_names_and_languages(snapshot):
     assert (picture.byline.size, picture.byline.text) == (13.5, "@wycats")
     assert [item.name for item in picture.legend] == ["Ruby", "JavaScript", "Rust", "C", "CSS"]
     assert len(picture.bar) == len(picture.ring) == 5
-    assert picture.frame.inks[0].glow == "701516"
+    assert picture.frame.colour_variants[0].glow == "701516"
     assert picture.stale is None
 
 
 def test_a_long_legend_has_two_rows_and_a_short_one_stands_between_them(snapshot):
-    two = arrange(snapshot(), LOOK, None).legend
+    two = compute_layout(snapshot(), LOOK, None).legend
     assert {item.dot_y for item in two} == {173, 194}
-    one = arrange(snapshot(languages={"Go": 2, "C": 1}), LOOK, None).legend
+    one = compute_layout(snapshot(languages={"Go": 2, "C": 1}), LOOK, None).legend
     assert {item.dot_y for item in one} == {181}
 
 
@@ -43,7 +43,7 @@ def test_a_long_legend_has_two_rows_and_a_short_one_stands_between_them(snapshot
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 7, 60])
 def test_bar_and_legend_show_the_same_however_many_there_are(snapshot, number, count):
     many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
-    picture = arrange(many, BannerOptions(langs_count=count), None)
+    picture = compute_layout(many, BannerOptions(langs_count=count), None)
     assert len(picture.legend) == len(picture.bar) <= min(number, (count or 5) + 1)
     assert len(picture.ring) == min(number, min(count or 5, 5) + 1)
     assert all(24 <= item.dot_x <= 396 for item in picture.legend)
@@ -51,7 +51,7 @@ def test_bar_and_legend_show_the_same_however_many_there_are(snapshot, number, c
 
 def test_a_language_with_an_endless_name_leaves_room_for_its_share(snapshot):
     languages = {"m" * 60: 999, "W" * 60: 1}
-    picture = arrange(snapshot(languages=languages), LOOK, None)
+    picture = compute_layout(snapshot(languages=languages), LOOK, None)
     assert [item.percent for item in picture.legend] == [">99%", "<1%"]
     assert all(item.name.endswith("…") for item in picture.legend)
 
@@ -67,11 +67,11 @@ def test_a_language_with_an_endless_name_leaves_room_for_its_share(snapshot):
     ],
 )
 def test_forks_follow_the_total_where_they_have_room(snapshot, forked, original, look, words):
-    assert arrange(snapshot(forked=forked, original=original), look, None).forked == words
+    assert compute_layout(snapshot(forked=forked, original=original), look, None).forked == words
 
 
 def test_hidden_metrics_close_up(snapshot):
-    picture = arrange(
+    picture = compute_layout(
         snapshot(), BannerOptions(hide=(HideableField.FORKS, HideableField.LOGIN)), None
     )
     assert [(one.icon, one.x) for one in picture.metrics.items] == [("s", 24), ("p", 140)]
@@ -79,8 +79,10 @@ def test_hidden_metrics_close_up(snapshot):
 
 
 def test_everything_can_be_hidden(snapshot):
-    picture = arrange(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
-    assert not any([picture.metrics.items, picture.bar, picture.ring, picture.legend, picture.note])
+    picture = compute_layout(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
+    assert not any(
+        [picture.metrics.items, picture.bar, picture.ring, picture.legend, picture.empty_state]
+    )
     assert (picture.desc, picture.forked) == ("", "")
 
 
@@ -88,17 +90,17 @@ def test_everything_can_be_hidden(snapshot):
 def test_every_number_has_room(snapshot, number):
     one = snapshot(stars=number, forks=number, original=number, forked=0)
     for look in (LOOK, LONG):
-        metrics = arrange(one, look, None).metrics
+        metrics = compute_layout(one, look, None).metrics
         assert metrics.size >= 14
         assert len(metrics.items) == 3
     if number < 10**7:
-        assert arrange(one, LONG, None).metrics.items[0].value == f"{number:,}"
+        assert compute_layout(one, LONG, None).metrics.items[0].value == f"{number:,}"
 
 
 @pytest.mark.parametrize(("forked", "note"), [(0, "No public repositories yet"), (3, "Only forks")])
 def test_the_note_says_why_there_are_no_languages(snapshot, forked, note):
-    picture = arrange(snapshot(original=0, forked=forked, languages={}), LOOK, None)
-    ((y, line),) = picture.note
+    picture = compute_layout(snapshot(original=0, forked=forked, languages={}), LOOK, None)
+    ((y, line),) = picture.empty_state
     assert y == 186
     assert line.text.startswith(note)
     assert not line.text.endswith("…")
@@ -107,7 +109,7 @@ def test_the_note_says_why_there_are_no_languages(snapshot, forked, note):
 
 def test_old_numbers_have_a_clock_and_their_day_where_the_name_leaves_room(snapshot):
     short, long = (
-        arrange(snapshot(name=name), LOOK, AS_OF) for name in ("Yehuda Katz", "Yehuda " * 9)
+        compute_layout(snapshot(name=name), LOOK, AS_OF) for name in ("Yehuda Katz", "Yehuda " * 9)
     )
     assert short.stale
     assert short.stale.text == "as of 20 Nov"
@@ -117,7 +119,7 @@ def test_old_numbers_have_a_clock_and_their_day_where_the_name_leaves_room(snaps
 
 
 def test_the_longest_names_are_cut(snapshot):
-    picture = arrange(snapshot(login="m" * 39, name="W" * 64), LOOK, None)
+    picture = compute_layout(snapshot(login="m" * 39, name="W" * 64), LOOK, None)
     assert picture.name.text.endswith("…")
     assert picture.name.width <= 314
     assert picture.byline

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from github_banners.drawing.cleaning import (
     MAX_BYTES,
-    clean,
+    sanitize,
     graphemes,
     initial,
-    is_right_to_left,
+    starts_right_to_left,
     isolate,
 )
 
@@ -33,25 +33,25 @@ FAMILY = "👩‍👩‍👧‍👦"
     ],
 )
 def test_clean_keeps_what_people_see(given_text, cleaned):
-    assert clean(given_text) == cleaned
+    assert sanitize(given_text) == cleaned
 
 
 def test_clean_cuts_by_grapheme():
-    assert clean("x" * 70) == "x" * 64
-    assert clean("é" * 70) == "é" * 64
-    assert clean(FAMILY * 70) == FAMILY * (MAX_BYTES // len(FAMILY.encode()))
+    assert sanitize("x" * 70) == "x" * 64
+    assert sanitize("é" * 70) == "é" * 64
+    assert sanitize(FAMILY * 70) == FAMILY * (MAX_BYTES // len(FAMILY.encode()))
 
 
 def test_one_grapheme_of_endless_marks_is_dropped_whole():
     # Points have places of their own and are not counted, so only the bytes bound them.
-    assert clean("e" + "\u05b0" * 500) == ""
-    assert clean("a e" + "\u05b0" * 500) == "a"
+    assert sanitize("e" + "\u05b0" * 500) == ""
+    assert sanitize("a e" + "\u05b0" * 500) == "a"
 
 
 @given(st.text(alphabet=st.characters(), max_size=300))
 def test_clean_is_idempotent_and_bounded(text):
-    cleaned = clean(text)
-    assert clean(cleaned) == cleaned
+    cleaned = sanitize(text)
+    assert sanitize(cleaned) == cleaned
     assert len(cleaned.encode()) <= MAX_BYTES
     assert len(graphemes(cleaned)) <= 64
     assert not {unicodedata.category(one) for one in cleaned} & {"Cc", "Cs", "Zl", "Zp"}
@@ -99,11 +99,11 @@ def test_only_what_runs_from_right_to_left_is_isolated():
 
 @pytest.mark.parametrize("name", ["ज़ें", "ที่นี่", "שָּׁלוֹם", "لَّا", "Nguyễn"])
 def test_marks_that_a_script_writes_stay(name: str) -> None:
-    assert clean(name) == unicodedata.normalize("NFC", name)
+    assert sanitize(name) == unicodedata.normalize("NFC", name)
 
 
 def test_marks_do_not_pile_up() -> None:
-    piled = clean("Z" + "\u0335\u0321\u0301" * 12 + "algo")
+    piled = sanitize("Z" + "\u0335\u0321\u0301" * 12 + "algo")
     assert [unicodedata.category(one) for one in piled].count("Mn") == 3
     assert unicodedata.normalize("NFD", piled).startswith("Z")
     assert piled.endswith("algo")
@@ -121,4 +121,4 @@ def test_marks_do_not_pile_up() -> None:
     ],
 )
 def test_the_first_letter_tells_the_direction(text, is_from_right):
-    assert is_right_to_left(text) == is_from_right
+    assert starts_right_to_left(text) == is_from_right

@@ -4,7 +4,7 @@ from importlib.resources import files
 
 import pytest
 
-from github_banners.drawing.colours import contrast, is_dark, readable, six_digits
+from github_banners.drawing.colours import contrast, is_dark, readable, normalise_hex
 
 LANGUAGES: dict[str, str] = json.loads(
     (files("github_banners.drawing") / "language_colours.json").read_text()
@@ -19,7 +19,7 @@ def test_contrast():
 
 def test_the_table_knows_every_language_by_a_hex_colour():
     assert len(LANGUAGES) > 600
-    assert all(len(six_digits(colour)) == 6 for colour in LANGUAGES.values())
+    assert all(len(normalise_hex(colour)) == 6 for colour in LANGUAGES.values())
 
 
 @pytest.mark.parametrize(("ground", "touched"), [("ffffff", 103), ("0d1117", 63)])
@@ -57,9 +57,9 @@ def test_is_dark():
     [("abc", "aabbcc"), ("abcd", "aabbccdd"), ("abcf", "aabbcc"), ("12345680", "12345680")],
 )
 def test_six_digits(given_digits, full):
-    assert six_digits(given_digits) == full
+    assert normalise_hex(given_digits) == full
 
 
 def test_what_is_no_hex_is_no_colour():
     with pytest.raises(ValueError, match="invalid literal"):
-        six_digits("red;}")
+        normalise_hex("red;}")

@@ -2,14 +2,14 @@ from datetime import date
 
 import pytest
 
-from github_banners.drawing.layouts.compact import arrange
+from github_banners.drawing.layouts.compact import compute_layout
 from github_banners.look import BannerOptions, HideableField, NumberFormat
 
 LOOK = BannerOptions()
 
 
 def test_numbers_and_login(snapshot):
-    picture = arrange(snapshot(), LOOK, None)
+    picture = compute_layout(snapshot(), LOOK, None)
     assert picture.title == "Yehuda Katz (@wycats)"
     assert picture.desc == (
         "11,558 stars, 1,635 forks, 150 repositories (93 original, 57 forked). "
@@ -35,34 +35,36 @@ def test_numbers_and_login(snapshot):
     ],
 )
 def test_another_name_stands_in_the_logins_place_only_if_wished(snapshot, look, name):
-    assert arrange(snapshot(), look, None).name.text == name
+    assert compute_layout(snapshot(), look, None).name.text == name
 
 
 def test_a_hidden_login_stays_where_there_is_no_other_name(snapshot):
     assert (
-        arrange(snapshot(name=None), BannerOptions(hide=(HideableField.LOGIN,)), None).name.text
+        compute_layout(
+            snapshot(name=None), BannerOptions(hide=(HideableField.LOGIN,)), None
+        ).name.text
         == "wycats"
     )
 
 
 def test_a_name_that_turns_direction_is_isolated(snapshot):
-    picture = arrange(snapshot(), BannerOptions(title="ليلى"), None)
+    picture = compute_layout(snapshot(), BannerOptions(title="ليلى"), None)
     assert picture.name.text == "\u2068ليلى\u2069"
 
 
 def test_a_long_login_is_cut(snapshot):
-    name = arrange(snapshot(login="m" * 39), LOOK, None).name
+    name = compute_layout(snapshot(login="m" * 39), LOOK, None).name
     assert name.text.endswith("…")
     assert (name.size, name.width <= 146) == (12.5, True)
 
 
 def test_hidden_metrics_close_up(snapshot):
-    picture = arrange(snapshot(), BannerOptions(hide=(HideableField.STARS,)), None)
+    picture = compute_layout(snapshot(), BannerOptions(hide=(HideableField.STARS,)), None)
     assert [(one.icon, one.x) for one in picture.metrics.items] == [("f", 198), ("p", 274)]
 
 
 def test_everything_can_be_hidden(snapshot):
-    picture = arrange(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
+    picture = compute_layout(snapshot(), BannerOptions(hide=tuple(HideableField)), None)
     assert not picture.metrics.items
     assert not picture.ring
     assert picture.desc == ""
@@ -72,14 +74,14 @@ def test_everything_can_be_hidden(snapshot):
 @pytest.mark.parametrize("number_format", NumberFormat)
 def test_every_number_has_room(snapshot, number, number_format):
     one = snapshot(stars=number, forks=number, original=number, forked=0)
-    metrics = arrange(one, BannerOptions(number_format=number_format), None).metrics
+    metrics = compute_layout(one, BannerOptions(number_format=number_format), None).metrics
     assert metrics.size >= 11
     assert len(metrics.items) == 3
 
 
 def test_what_has_no_room_stands_in_the_description(snapshot):
     nothing = snapshot(original=0, forked=0, stars=0, forks=0, languages={})
-    picture = arrange(nothing, LOOK, date(2026, 11, 20))
+    picture = compute_layout(nothing, LOOK, date(2026, 11, 20))
     assert picture.desc == (
         "0 stars, 0 forks, 0 repositories. No public repositories yet. As of 20 Nov 2026."
     )
@@ -89,5 +91,5 @@ def test_what_has_no_room_stands_in_the_description(snapshot):
 @pytest.mark.parametrize("number", [0, 1, 2, 7, 60])
 def test_the_ring_shows_five_and_other_at_most(snapshot, number, count):
     many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
-    ring = arrange(many, BannerOptions(langs_count=count), None).ring
+    ring = compute_layout(many, BannerOptions(langs_count=count), None).ring
     assert len(ring) == min(number, min(count or 5, 5) + 1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.figures import Segment, bar, ring, spread
+from github_banners.drawing.figures import Segment, bar, ring, distribute
 from github_banners.drawing.languages import Share
 
 AMOUNTS = st.lists(st.integers(min_value=1, max_value=10**9), min_size=1, max_size=11)
@@ -51,4 +51,4 @@ def test_the_ring_is_closed(amounts):
 
 
 def test_what_the_smallest_lack_is_taken_from_the_largest():
-    assert spread(_shares([98, 1, 1]), 100, 4) == pytest.approx([92, 4, 4])
+    assert distribute(_shares([98, 1, 1]), 100, 4) == pytest.approx([92, 4, 4])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.colours import _linear, _oklab_of, contrast
-from github_banners.drawing.languages import Ranking, Share, percentages, ranked
+from github_banners.drawing.colours import _linear, _oklab_from_linear, contrast
+from github_banners.drawing.languages import Ranking, Share, percentages, rank_languages
 from github_banners.drawing.themes import scheme
 from github_banners.look import BannerOptions, Theme, allowed_values
 
@@ -41,7 +41,7 @@ EYES = {
 def seen(colour: str, eyes: str) -> tuple[float, float, float]:
     """Tell where in OKLab a colour lies for some eyes."""
     light = [sum(a * b for a, b in zip(row, _linear(colour), strict=True)) for row in EYES[eyes]]
-    return _oklab_of(*(min(max(one, 0), 1) for one in light))
+    return _oklab_from_linear(*(min(max(one, 0), 1) for one in light))
 
 
 def apart(one: str, other: str, eyes: str) -> float:
@@ -50,7 +50,7 @@ def apart(one: str, other: str, eyes: str) -> float:
 
 
 def ranking(counts: dict[str, int], look: BannerOptions | None = None) -> Ranking:
-    return ranked(counts, scheme=scheme(look or BannerOptions()), other="Other")
+    return rank_languages(counts, scheme=scheme(look or BannerOptions()), other_label="Other")
 
 
 def of(theme: str, name: str) -> Share:
@@ -67,9 +67,9 @@ def colours_by_rank(theme: str, *, languages: int, keep: int) -> list[str]:
 def test_every_ground_shows_every_language(theme):
     colours = scheme(BannerOptions(theme=theme))
     least = 3 if "contrast-" in theme or "safe-" in theme else 1.8
-    assert colours.least_contrast == least
+    assert colours.min_contrast == least
     found = {of(theme, name).colour for name in KNOWN}
-    for ground in colours.grounds:
+    for ground in colours.backgrounds:
         assert min(contrast(one, ground) for one in found | {colours.neutral}) >= least
 
 
@@ -109,13 +109,13 @@ def test_an_own_ground_moves_the_ladder(theme):
 
 def test_ranked_by_count_then_name():
     counts = {"Go": 1, "C": 3, "Ada": 1, "Nothing": 0, "Hidden": 9}
-    found = ranked(counts, scheme=LIGHT, other="Other", without=("hidden",))
+    found = rank_languages(counts, scheme=LIGHT, other_label="Other", excluded=("hidden",))
     assert [(share.name, share.amount) for share in found.first] == [
         ("C", 3),
         ("Ada", 1),
         ("Go", 1),
     ]
-    assert (found.number, found.whole) == (3, 5)
+    assert (found.number, found.total) == (3, 5)
 
 
 def test_all_that_can_be_wished_for_is_ranked():
@@ -126,7 +126,7 @@ def test_all_that_can_be_wished_for_is_ranked():
 
 def test_ranked_more_than_most_counts_the_rest():
     counts = {f"L{number}": 9 - number for number in range(8)}
-    few = ranked(counts, scheme=LIGHT, other="Other", most=4)
+    few = rank_languages(counts, scheme=LIGHT, other_label="Other", most=4)
     assert len(few.first) == 4
     assert few.top(3) == ranking(counts).top(3)
 
@@ -142,7 +142,7 @@ def test_what_is_shown_is_all_there_is(amounts, keep):
     assert sum(share.amount for share in shown) == sum(amounts)
     assert len(shown) == min(len(amounts), keep + 1)
     if amounts:
-        assert sum(share.part for share in shown) == pytest.approx(1)
+        assert sum(share.fraction for share in shown) == pytest.approx(1)
 
 
 def test_the_rest_is_other_and_last():

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from github_banners.drawing.layouts.languages import arrange
+from github_banners.drawing.layouts.languages import compute_layout
 from github_banners.look import BannerOptions, ChartType, HideableField
 
 BAR, DONUT = BannerOptions(), BannerOptions(shape=ChartType.DONUT)
@@ -11,7 +11,7 @@ AS_OF = date(2026, 11, 20)
 
 
 def test_a_bar_with_its_heading_and_rows(snapshot):
-    picture = arrange(snapshot(), BAR, None)
+    picture = compute_layout(snapshot(), BAR, None)
     assert picture.title == "Yehuda Katz (@wycats): Languages"
     assert picture.desc == (
         "5 languages by repositories: Ruby 51, JavaScript 20, Rust 4, C 2, CSS 1."
@@ -33,7 +33,7 @@ def test_a_bar_with_its_heading_and_rows(snapshot):
 
 
 def test_a_donut_with_its_count(snapshot):
-    picture = arrange(snapshot(), DONUT, None)
+    picture = compute_layout(snapshot(), DONUT, None)
     assert picture.centre
     assert (picture.centre.count, picture.centre.word.text) == ("5", "languages")
     assert len(picture.ring) == 5
@@ -42,7 +42,7 @@ def test_a_donut_with_its_count(snapshot):
 
 
 def test_one_language_is_said_in_the_singular(snapshot):
-    picture = arrange(snapshot(languages={"Go": 3}), DONUT, None)
+    picture = compute_layout(snapshot(languages={"Go": 3}), DONUT, None)
     assert picture.centre
     assert (picture.centre.count, picture.centre.word.text) == ("1", "language")
     assert picture.desc == "1 language by repositories: Go 3."
@@ -61,14 +61,16 @@ def test_one_language_is_said_in_the_singular(snapshot):
 )
 def test_rows_fill_one_column_then_two(snapshot, number, places):
     some = snapshot(languages={chr(65 + at): 9 for at in range(number)})
-    rows = arrange(some, BAR, None).rows
+    rows = compute_layout(some, BAR, None).rows
     assert rows
     assert [(row.x, row.y) for row in rows.items] == places
     assert rows.end == (372 if number <= 4 else 176)
 
 
 def test_the_donuts_rows_stand_in_one_column(snapshot):
-    rows = arrange(snapshot(languages={chr(65 + at): 9 for at in range(6)}), DONUT, None).rows
+    rows = compute_layout(
+        snapshot(languages={chr(65 + at): 9 for at in range(6)}), DONUT, None
+    ).rows
     assert rows
     assert [(row.x, row.y) for row in rows.items] == [(218, y) for y in range(45, 186, 28)]
     assert (rows.end, rows.size) == (178, 14)
@@ -79,7 +81,7 @@ def test_the_donuts_rows_stand_in_one_column(snapshot):
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 8, 11, 60])
 def test_every_row_has_room_however_many_there_are(snapshot, number, count, shape):
     many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
-    picture = arrange(many, BannerOptions(shape=shape, langs_count=count), AS_OF)
+    picture = compute_layout(many, BannerOptions(shape=shape, langs_count=count), AS_OF)
     items = picture.rows.items if picture.rows else ()
     keep = count or (7 if shape is ChartType.BAR else 5)
     assert len(items) == len(picture.bar) + len(picture.ring) == min(number, keep + 1)
@@ -93,7 +95,7 @@ def test_every_row_has_room_however_many_there_are(snapshot, number, count, shap
 def test_names_give_way_to_shares(snapshot):
     long = snapshot(languages={"Mathematical Programming System": 5, "m" * 60: 4, "Go": 1})
     for look in (BAR, DONUT):
-        rows = arrange(long, look, None).rows
+        rows = compute_layout(long, look, None).rows
         assert rows
         first, second, third = rows.items
         assert second.name.text.endswith("…")
@@ -103,7 +105,7 @@ def test_names_give_way_to_shares(snapshot):
 
 def test_hidden_languages_are_not_counted(snapshot):
     look = BannerOptions(shape=ChartType.DONUT, hide_langs=("css", "ruby"))
-    picture = arrange(snapshot(), look, None)
+    picture = compute_layout(snapshot(), look, None)
     assert picture.centre
     assert picture.centre.count == "3"
     assert "Ruby" not in picture.desc
@@ -111,8 +113,10 @@ def test_hidden_languages_are_not_counted(snapshot):
 
 @pytest.mark.parametrize("shape", ChartType)
 def test_without_languages_the_figure_stays_empty(snapshot, shape):
-    picture = arrange(snapshot(), BannerOptions(shape=shape, hide=(HideableField.LANGUAGES,)), None)
-    assert not any([picture.bar, picture.ring, picture.rows, picture.note, picture.centre])
+    picture = compute_layout(
+        snapshot(), BannerOptions(shape=shape, hide=(HideableField.LANGUAGES,)), None
+    )
+    assert not any([picture.bar, picture.ring, picture.rows, picture.empty_state, picture.centre])
     assert picture.desc == ""
 
 
@@ -125,23 +129,23 @@ def test_without_languages_the_figure_stays_empty(snapshot, shape):
     ],
 )
 def test_the_note_says_why_there_are_no_languages(snapshot, look, forked, lines):
-    picture = arrange(snapshot(original=0, forked=forked, languages={}), look, None)
-    assert picture.note
-    assert [line.text.text for line in picture.note.lines] == lines
-    middle = sum(line.y for line in picture.note.lines) / len(lines)
+    picture = compute_layout(snapshot(original=0, forked=forked, languages={}), look, None)
+    assert picture.empty_state
+    assert [line.text.text for line in picture.empty_state.lines] == lines
+    middle = sum(line.y for line in picture.empty_state.lines) / len(lines)
     assert middle == (145 if look is BAR else 115)
     assert picture.desc == " ".join(lines) + "."
 
 
 def test_a_title_takes_the_place_of_the_word(snapshot):
-    picture = arrange(snapshot(), BannerOptions(title="What I write"), None)
+    picture = compute_layout(snapshot(), BannerOptions(title="What I write"), None)
     assert picture.heading
     assert picture.heading.text.text == "What I write"
     assert picture.title == "What I write (@wycats): Languages"
 
 
 def test_old_numbers_carry_their_day(snapshot):
-    bar, donut = (arrange(snapshot(), look, AS_OF) for look in (BAR, DONUT))
+    bar, donut = (compute_layout(snapshot(), look, AS_OF) for look in (BAR, DONUT))
     assert bar.heading
     assert bar.heading.caption == "by repositories · as of 20 Nov"
     assert donut.as_of
@@ -150,7 +154,7 @@ def test_old_numbers_carry_their_day(snapshot):
 
 
 def test_beside_a_long_title_the_day_is_what_stays(snapshot):
-    picture = arrange(snapshot(), BannerOptions(title="W" * 64), AS_OF)
+    picture = compute_layout(snapshot(), BannerOptions(title="W" * 64), AS_OF)
     assert picture.heading
     assert picture.heading.caption == "as of 20 Nov"
     assert picture.heading.text.text.endswith("…")

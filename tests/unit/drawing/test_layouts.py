@@ -9,9 +9,9 @@ import pytest
 
 import github_banners.drawing
 from github_banners.drawing import draw, explain
-from github_banners.drawing.frame import Frame, Ground, frame
+from github_banners.drawing.frame import Frame, Canvas, frame
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.layouts.arrangement import Arrangement
+from github_banners.drawing.layouts.arrangement import LayoutSpec
 from github_banners.drawing.themes import scheme
 from github_banners.errors import Overloaded
 from github_banners.look import BannerOptions, ChartType, Layout
@@ -32,7 +32,7 @@ class Bare(msgspec.Struct, frozen=True):
 
 
 def _arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Bare:
-    return Bare(frame(Ground(300, 200, radius=3), look, scheme(look)), snapshot.owner.login, "")
+    return Bare(frame(Canvas(300, 200, radius=3), look, scheme(look)), snapshot.owner.login, "")
 
 
 def test_every_layout_has_its_file():
@@ -43,8 +43,11 @@ def test_every_layout_has_its_file():
 
 
 def test_a_new_layout_is_drawn_and_explained_as_soon_as_it_is_listed(monkeypatch, parse, snapshot):
-    new = Arrangement(
-        Ground(300, 200, radius=3), "frame.svg", _arrange, keeps=dict.fromkeys(ChartType, 5)
+    new = LayoutSpec(
+        Canvas(300, 200, radius=3),
+        "frame.svg",
+        _arrange,
+        default_counts=dict.fromkeys(ChartType, 5),
     )
     monkeypatch.setitem(LAYOUTS, Layout.CLASSIC, new)
     for picture in (draw(snapshot(), BannerOptions()), explain(Overloaded())):

@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from github_banners import look
 from github_banners.drawing.locales import (
     LOCALES,
-    Kind,
-    counted,
-    day,
+    Noun,
+    format_count,
+    format_day,
     description,
-    full_day,
-    grouped,
+    format_full_date,
+    format_number,
     is_right_to_left,
     language_description,
-    mark,
-    noun,
-    percent,
-    plural,
-    short,
-    wait,
+    stale_label,
+    plural_noun,
+    format_percent,
+    plural_category,
+    format_short_number,
+    format_wait,
     wording,
-    words,
+    load_translations,
     writing,
 )
 from github_banners.drawing.text import width, wrap
@@ -102,12 +102,14 @@ class TestWords:
 
     def test_no_word_is_missing(self):
         missing = [
-            f"{code}: {place}" for code in LOCALES for place in lacking(wording.Words, raw(code))
+            f"{code}: {place}"
+            for code in LOCALES
+            for place in lacking(wording.Translations, raw(code))
         ]
         missing += [
             f"{code}: nouns.{kind}.{category}"
             for code in LOCALES
-            for kind in Kind
+            for kind in Noun
             for category in writing.plural_categories(code)
             if not raw(code)["nouns"].get(kind, {}).get(category)
         ]
@@ -116,9 +118,9 @@ class TestWords:
     @pytest.mark.parametrize("code", LOCALES)
     def test_no_word_is_too_many(self, code):
         categories = writing.plural_categories(code)
-        assert all(set(forms) == categories for forms in words(code).nouns.values())
-        assert all(set(forms) <= categories for forms in words(code).counted.values())
-        assert set(words(code).after_units) <= categories
+        assert all(set(forms) == categories for forms in load_translations(code).nouns.values())
+        assert all(set(forms) <= categories for forms in load_translations(code).counted.values())
+        assert set(load_translations(code).after_units) <= categories
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_texts_are_clean(self, code):
@@ -138,16 +140,16 @@ class TestWords:
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_words_have_their_room(self, code):
-        said = words(code)
+        said = load_translations(code)
         for label in (said.labels.stars, said.labels.forks):
             assert width(label, 13) <= 108 - 13 - 9
         assert width(said.labels.repositories, 13) <= 170
         assert width(said.labels.by_repositories, 13) <= 200
-        assert width(said.notes.only_forks, 14) <= 782
+        assert width(said.empty_state.only_forks, 14) <= 782
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_notes_are_whole_wherever_they_stand(self, code):
-        for remark in msgspec.structs.astuple(words(code).notes):
+        for remark in msgspec.structs.astuple(load_translations(code).empty_state):
             on_card, in_languages, beside_donut = (
                 wrap(remark, sizes, room)
                 for sizes, room in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
@@ -160,11 +162,11 @@ class TestWords:
     def test_what_an_option_may_be_is_said_in_every_locale(self, code):
         described = {allowed for name in OPTIONS for allowed in [allowed_values(name)]}
         phrases = {phrase for phrase, *more in described if not more and " " in phrase}
-        assert set(words(code).explanations.phrases) == phrases
+        assert set(load_translations(code).explanations.phrases) == phrases
 
     @pytest.mark.parametrize("code", ["", "xx", "../en", "EN", "pt", "pt_br"])
     def test_there_are_no_other_locales(self, code):
-        for ask in (words, is_right_to_left, lambda code: short(1, code)):
+        for ask in (load_translations, is_right_to_left, lambda code: format_short_number(1, code)):
             with pytest.raises(ValueError, match="none of our locales"):
                 ask(code)
 
@@ -193,12 +195,12 @@ class TestEnglish:
         ],
     )
     def test_short_is_cut_never_rounded_up(self, number, text):
-        assert short(number, "en") == text
+        assert format_short_number(number, "en") == text
 
     def test_dates(self):
-        assert day(NOVEMBER, "en") == "20 Nov"
-        assert day(date(2026, 1, 5), "en") == "5 Jan"
-        assert mark(NOVEMBER, "en") == "as of 20 Nov"
+        assert format_day(NOVEMBER, "en") == "20 Nov"
+        assert format_day(date(2026, 1, 5), "en") == "5 Jan"
+        assert stale_label(NOVEMBER, "en") == "as of 20 Nov"
 
     def test_descriptions(self):
         assert description(stats(), ["Ruby 65%"], NOVEMBER, locale="en") == (
@@ -210,7 +212,11 @@ class TestEnglish:
         )
 
     def test_percentages_are_as_given(self):
-        assert [percent(one, "en") for one in ("65%", "<1%", ">99%")] == ["65%", "<1%", ">99%"]
+        assert [format_percent(one, "en") for one in ("65%", "<1%", ">99%")] == [
+            "65%",
+            "<1%",
+            ">99%",
+        ]
 
 
 class TestNumbers:
@@ -227,23 +233,25 @@ class TestNumbers:
         ],
     )
     def test_grouped(self, code, text):
-        assert grouped(2_147_483_647, code) == text
+        assert format_number(2_147_483_647, code) == text
 
     def test_spanish_italian_and_polish_group_from_ten_thousand_on(self):
-        assert [grouped(9_412, code) for code in ("es", "it", "pl", "de")] == [
+        assert [format_number(9_412, code) for code in ("es", "it", "pl", "de")] == [
             *("9412", "9412", "9412", "9.412")
         ]
-        assert grouped(10_000, "pl") == "10\xa0000"
+        assert format_number(10_000, "pl") == "10\xa0000"
 
     @given(number=NUMBERS, code=CODES)
     def test_grouped_can_be_read_back(self, number, code):
-        assert value_of(grouped(number, code)) == number
+        assert value_of(format_number(number, code)) == number
 
     @given(number=st.integers(10_000, 2**31), code=CODES)
     def test_grouped_is_as_babel_has_it(self, number, code):
         locale = Locale.parse(code, sep="-")
         theirs = locale.decimal_formats[None].apply(number, locale, numbering_system="default")
-        ours = "".join(str(int(one)) if one.isdigit() else one for one in grouped(number, code))
+        ours = "".join(
+            str(int(one)) if one.isdigit() else one for one in format_number(number, code)
+        )
         assert ours == theirs.replace("\u202f", "\xa0")
 
     @pytest.mark.parametrize(
@@ -271,21 +279,21 @@ class TestNumbers:
     )
     def test_short(self, code, texts):
         given = (9_412, 12_480, 999_950, 1_299_999, 2_147_483_647)
-        assert [short(number, code).replace("\xa0", " ") for number in given] == texts
+        assert [format_short_number(number, code).replace("\xa0", " ") for number in given] == texts
 
     def test_four_digits_of_a_unit_stand_together(self):
-        assert short(12_345_678, "ja") == "1234万"
+        assert format_short_number(12_345_678, "ja") == "1234万"
 
     @given(number=NUMBERS, code=CODES)
     def test_short_is_cut_never_rounded_up(self, number, code):
-        tenths, unit = least_and_unit(short(number, code), number, code)
+        tenths, unit = least_and_unit(format_short_number(number, code), number, code)
         assert tenths * unit <= number * 10
         least = 1 if unit > 1 and number < 100 * unit else 10
         assert number * 10 < (tenths + least) * unit
 
     @given(number=NUMBERS, other=NUMBERS, code=CODES)
     def test_short_grows_with_the_number(self, number, other, code):
-        texts = [short(one, code) for one in sorted((number, other))]
+        texts = [format_short_number(one, code) for one in sorted((number, other))]
         less, more = (
             tenths * unit
             for tenths, unit in (
@@ -297,8 +305,8 @@ class TestNumbers:
 
     @given(number=st.integers(0, 2**31), code=CODES)
     def test_short_is_short(self, number, code):
-        assert len(short(number, code)) <= 13
-        assert width(short(number, code), 21, bold=True) <= 240
+        assert len(format_short_number(number, code)) <= 13
+        assert width(format_short_number(number, code), 21, bold=True) <= 240
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_units_from_ten_thousand_on_have_no_plural(self, code):
@@ -323,10 +331,10 @@ class TestNumbers:
         ],
     )
     def test_percent(self, code, texts):
-        assert [percent(one, code) for one in ("65%", "<1%", ">99%")] == texts
+        assert [format_percent(one, code) for one in ("65%", "<1%", ">99%")] == texts
 
     def test_caches_are_bounded(self):
-        for cached in (percent, day, full_day):
+        for cached in (format_percent, format_day, format_full_date):
             assert cached.cache_info().maxsize is not None
 
 
@@ -341,7 +349,10 @@ class TestTimes:
     )
     def test_the_first_of_a_month(self, code, first, tenth):
         moments = date(2026, 1, 1), date(2026, 1, 10)
-        assert [f"{day(one, code)} / {full_day(one, code)}" for one in moments] == [first, tenth]
+        assert [f"{format_day(one, code)} / {format_full_date(one, code)}" for one in moments] == [
+            first,
+            tenth,
+        ]
 
     @pytest.mark.parametrize(
         ("code", "length", "coming"),
@@ -353,7 +364,7 @@ class TestTimes:
         ],
     )
     def test_wait(self, code, length, coming):
-        assert wait(40, code) == (length, coming)
+        assert format_wait(40, code) == (length, coming)
 
     @pytest.mark.parametrize(
         ("seconds", "length"),
@@ -366,25 +377,27 @@ class TestTimes:
         ],
     )
     def test_minutes_are_rounded_up(self, seconds, length):
-        assert wait(seconds, "de") == (length, f"in {length}")
+        assert format_wait(seconds, "de") == (length, f"in {length}")
 
 
 class TestPlurals:
     @given(number=NUMBERS, code=CODES)
     def test_plural_is_cldrs(self, number, code):
-        assert plural(number, code) == Locale.parse(code, sep="-").plural_form(number)
+        assert plural_category(number, code) == Locale.parse(code, sep="-").plural_form(number)
 
     def test_plural_of_millions(self):
         for code in LOCALES:
             for number in (10**6, 10**6 + 1, 3 * 10**6, 10**9):
-                assert plural(number, code) == Locale.parse(code, sep="-").plural_form(number)
+                assert plural_category(number, code) == Locale.parse(code, sep="-").plural_form(
+                    number
+                )
 
-    @given(number=NUMBERS, code=CODES, kind=st.sampled_from(Kind))
+    @given(number=NUMBERS, code=CODES, kind=st.sampled_from(Noun))
     def test_the_exact_number_is_said(self, number, code, kind):
-        text = counted(kind, number, code)
+        text = format_count(kind, number, code)
         is_word = code in {"ar", "he"} and number in {1, 2}
-        assert is_word or grouped(number, code) in text
-        assert noun(kind, number, code)
+        assert is_word or format_number(number, code) in text
+        assert plural_noun(kind, number, code)
 
     @pytest.mark.parametrize(
         ("code", "texts"),
@@ -399,21 +412,23 @@ class TestPlurals:
         ],
     )
     def test_counted(self, code, texts):
-        assert [counted(Kind.LANGUAGES, number, code) for number in (0, 1, 5)] == texts
+        assert [format_count(Noun.LANGUAGES, number, code) for number in (0, 1, 5)] == texts
 
     def test_slavic_plurals(self):
-        said = [noun(Kind.STARS, number, "ru") for number in (1, 2, 5, 11, 21, 22, 111, 12_401)]
+        said = [
+            plural_noun(Noun.STARS, number, "ru") for number in (1, 2, 5, 11, 21, 22, 111, 12_401)
+        ]
         assert said == [
             *("звезда", "звезды", "звёзд", "звёзд"),
             *("звезда", "звезды", "звёзд", "звезда"),
         ]
 
     def test_nouns_after_units(self):
-        assert noun(Kind.STARS, 12_401, "ru", is_short=True) == "звёзд"
-        assert noun(Kind.STARS, 12_401, "es", is_short=True) == "estrellas"
-        assert noun(Kind.STARS, 1_200_001, "es", is_short=True) == "de estrellas"
-        assert noun(Kind.STARS, 1_000_000, "fr") == "d’étoiles"
-        assert noun(Kind.STARS, 1, "en", is_short=True) == "star"
+        assert plural_noun(Noun.STARS, 12_401, "ru", is_short=True) == "звёзд"
+        assert plural_noun(Noun.STARS, 12_401, "es", is_short=True) == "estrellas"
+        assert plural_noun(Noun.STARS, 1_200_001, "es", is_short=True) == "de estrellas"
+        assert plural_noun(Noun.STARS, 1_000_000, "fr") == "d’étoiles"
+        assert plural_noun(Noun.STARS, 1, "en", is_short=True) == "star"
 
 
 class TestSentences:
@@ -451,34 +466,36 @@ class TestSentences:
         ],
     )
     def test_description(self, code, text):
-        languages = [f"Ruby {percent('65%', code)}"]
+        languages = [f"Ruby {format_percent('65%', code)}"]
         assert description(stats(), languages, NOVEMBER, locale=code) == text
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_every_sentence_can_be_said(self, code):
-        said = words(code)
-        full = description(stats(), ["C 1%"], NOVEMBER, locale=code, remark="{remark}")
+        said = load_translations(code)
+        full = description(stats(), ["C 1%"], NOVEMBER, locale=code, empty_state="{remark}")
         shares = language_description(
             5, ["C 1%"], NOVEMBER, locale=code, count_by=CountBy("repositories")
         )
         for text in (full, shares):
             assert "C 1%" in text
-            assert full_day(NOVEMBER, code) in text
+            assert format_full_date(NOVEMBER, code) in text
             assert text.endswith(said.sentences.stop)
             assert said.sentences.stop * 2 not in text
             assert "{" not in text.replace("{remark}", "")
-        assert day(NOVEMBER, code) in mark(NOVEMBER, code)
-        assert mark(None, code) == ""
+        assert format_day(NOVEMBER, code) in stale_label(NOVEMBER, code)
+        assert stale_label(None, code) == ""
 
     def test_marks(self):
-        assert mark(NOVEMBER, "de") == "Stand: 20. Nov."
-        assert mark(NOVEMBER, "zh-cn") == "截至11月20日"
-        assert mark(NOVEMBER, "fa") == "تا ۲۰ نوامبر"
+        assert stale_label(NOVEMBER, "de") == "Stand: 20. Nov."
+        assert stale_label(NOVEMBER, "zh-cn") == "截至11月20日"
+        assert stale_label(NOVEMBER, "fa") == "تا ۲۰ نوامبر"
 
     def test_no_date_turns_its_neighbours(self):
         for code in LOCALES:
             for month in range(1, 13):
-                text = day(date(2026, month, 1), code) + full_day(date(2026, month, 1), code)
+                text = format_day(date(2026, month, 1), code) + format_full_date(
+                    date(2026, month, 1), code
+                )
                 assert not set(text) & set("\u200e\u200f\u061c\u202f")
 
     def test_what_is_read_from_right_to_left(self):

@@ -9,7 +9,7 @@ import pytest
 
 from github_banners.drawing import draw, explain, png
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.png import SCALE, STAND_IN, is_covered, spell, to_png
+from github_banners.drawing.png import SCALE, REPLACEMENT_CHARACTER, is_covered, substitute, to_png
 from github_banners.drawing.text import width
 from github_banners.errors import RenderingFailed, UnknownUser
 from github_banners.look import BannerOptions, HideableField, Layout, Theme
@@ -35,10 +35,10 @@ def size_of(picture: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize("layout", Layout)
 def test_a_banner_is_twice_as_large(snapshot, layout):
-    ground = LAYOUTS[layout].ground
+    ground = LAYOUTS[layout].canvas
     look = BannerOptions(layout=layout)
     picture = to_png(draw(snapshot(), look))
-    for one in (picture, to_png(explain(UnknownUser("x"), look=look))):
+    for one in (picture, to_png(explain(UnknownUser("x"), options=look))):
         assert size_of(one) == (SCALE * ground.width, SCALE * ground.height)
     assert to_png(draw(snapshot(), look)) == picture
 
@@ -109,11 +109,11 @@ def test_both_weights_are_there(snapshot):
     ],
 )
 def test_what_the_fonts_lack_becomes_a_box(text, spelled):
-    assert spell(text) == spelled
+    assert substitute(text) == spelled
 
 
 def test_a_box_stands_in_the_picture(snapshot):
-    names = ("佐藤", STAND_IN * 2, "東京", "佐", "&佐")
+    names = ("佐藤", REPLACEMENT_CHARACTER * 2, "東京", "佐", "&佐")
     first, boxes, other, shorter, escaped = (
         # The initial and the ring's colours are the same.
         to_png(draw(snapshot(name=name), BannerOptions(title=f"x{name}")))
@@ -125,7 +125,7 @@ def test_a_box_stands_in_the_picture(snapshot):
 
 def test_what_is_markup_in_a_text_stays_text(snapshot):
     svg = draw(snapshot(), BannerOptions(title="<b>&amp;'\" 佐 </text>"))
-    covered = png._covered(svg.decode())
+    covered = png._substitute_all(svg.decode())
     assert "&lt;b&gt;&amp;amp;&#x27;&quot; □ &lt;/text&gt;" in covered
     to_png(svg)
 
@@ -133,7 +133,7 @@ def test_what_is_markup_in_a_text_stays_text(snapshot):
 def test_a_length_is_forced_on_no_font_that_is_known(snapshot):
     svg = draw(snapshot(name="สมชาย ศรีสุวรรณ ณ อยุธยา เกียรติศักดิ์ประเสริฐ"), BannerOptions()).decode()
     assert "textLength" in svg
-    assert "textLength" not in png._covered(svg)
+    assert "textLength" not in png._substitute_all(svg)
 
 
 def test_everything_at_once_can_be_drawn(snapshot):
@@ -185,8 +185,13 @@ def test_the_box_is_narrower_than_all_that_it_stands_for(font):
     is_bold = font.weight == 600
     for code in range(0x80, 0x30000):
         character = chr(code)
-        if spell(character) == STAND_IN and unicodedata.category(character)[0] in "LNSP":
-            assert font.advance(STAND_IN) <= width(character, 1, bold=is_bold), hex(code)
+        if (
+            substitute(character) == REPLACEMENT_CHARACTER
+            and unicodedata.category(character)[0] in "LNSP"
+        ):
+            assert font.advance(REPLACEMENT_CHARACTER) <= width(character, 1, bold=is_bold), hex(
+                code
+            )
 
 
 def test_the_licence_lies_beside_the_fonts(font):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from github_banners.drawing import draw, settle
+from github_banners.drawing import draw, drop_redundant_options
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import COLOURS, PALETTES
 from github_banners.look import (
@@ -28,8 +28,8 @@ def spelled_out(layout: Layout, shape: ChartType, theme: Theme) -> BannerOptions
         theme=theme,
         layout=layout,
         shape=shape,
-        radius=arrangement.ground.radius,
-        langs_count=arrangement.keeps[shape],
+        radius=arrangement.canvas.radius,
+        langs_count=arrangement.default_counts[shape],
         **colours,
     )
 
@@ -40,7 +40,7 @@ def spelled_out(layout: Layout, shape: ChartType, theme: Theme) -> BannerOptions
 def test_what_is_so_anyway_is_no_other_look_and_no_other_picture(snapshot, layout, shape, theme):
     plain = BannerOptions(theme=theme, layout=layout, shape=shape)
     spelled = spelled_out(layout, shape, theme)
-    assert settle(spelled) == plain
+    assert drop_redundant_options(spelled) == plain
     one = snapshot(languages=MANY)
     for as_of in (None, date(2026, 11, 20)):
         assert draw(one, spelled, as_of=as_of) == draw(one, plain, as_of=as_of)
@@ -48,12 +48,12 @@ def test_what_is_so_anyway_is_no_other_look_and_no_other_picture(snapshot, layou
 
 def test_of_a_pair_only_what_both_have_is_dropped():
     pair = BannerOptions(theme=Theme.AUTO, bg_color="ffffff", radius=12)
-    assert settle(pair) == BannerOptions(theme=Theme.AUTO, bg_color="ffffff")
+    assert drop_redundant_options(pair) == BannerOptions(theme=Theme.AUTO, bg_color="ffffff")
 
 
 def test_everything_else_is_kept():
     look = parse_options({"radius": "11", "langs_count": "5", "bg_color": "fffffe", "title": "T"})
-    assert settle(look) is look
+    assert drop_redundant_options(look) is look
 
 
 @given(
@@ -66,6 +66,6 @@ def test_any_part_of_it_comes_to_the_same(layout, shape, theme, chosen):
     plain = BannerOptions(theme=theme, layout=layout, shape=shape)
     spelled = spelled_out(layout, shape, theme)
     wish = replace(plain, **{name: getattr(spelled, name) for name in chosen})
-    settled = settle(wish)
-    assert settle(settled) == settled
+    settled = drop_redundant_options(wish)
+    assert drop_redundant_options(settled) == settled
     assert len(theme.palettes) > 1 or to_canonical_json(settled) == to_canonical_json(plain)

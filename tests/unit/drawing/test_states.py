@@ -3,9 +3,9 @@ import re
 import pytest
 
 from github_banners.drawing import explain
-from github_banners.drawing.frame import Ground
+from github_banners.drawing.frame import Canvas
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.states import explanation
+from github_banners.drawing.states import build_explanation
 from github_banners.errors import (
     BannersError,
     DatabaseUnavailable,
@@ -39,8 +39,8 @@ class _OddError(BannersError):
 
 
 def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
-    words = explanation(error, BannerOptions(), host=host, ground=Ground(846, 192))
-    return [line.text.text for line in words.setting.lines]
+    words = build_explanation(error, BannerOptions(), host=host, canvas=Canvas(846, 192))
+    return [line.text.text for line in words.placement.lines]
 
 
 @pytest.mark.parametrize(
@@ -176,38 +176,38 @@ def test_a_long_name_is_cut_and_the_sentence_is_not():
 
 
 def test_the_description_is_the_public_sentence(parse):
-    root = parse(explain(UnknownUser("<b>\x00\u202e"), look=BannerOptions(theme=Theme.AUTO)))
+    root = parse(explain(UnknownUser("<b>\x00\u202e"), options=BannerOptions(theme=Theme.AUTO)))
     texts = [element.text for element in root.iter() if element.tag.endswith(("title", "desc"))]
     assert texts == ["No GitHub user “<b>”", "user doesn't exist"]
 
 
 @pytest.mark.parametrize("layout", Layout)
 def test_the_explanation_is_as_large_as_the_banner(parse, layout):
-    root = parse(explain(Overloaded(), look=BannerOptions(layout=layout)))
-    ground = LAYOUTS[layout].ground
+    root = parse(explain(Overloaded(), options=BannerOptions(layout=layout)))
+    ground = LAYOUTS[layout].canvas
     assert (root.get("width"), root.get("height")) == (str(ground.width), str(ground.height))
     assert root.get("role") == "img"
 
 
 def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
     wide, card = (
-        explanation(Overloaded(), BannerOptions(), host="", ground=Ground(width, 220))
+        build_explanation(Overloaded(), BannerOptions(), host="", canvas=Canvas(width, 220))
         for width in (846, 420)
     )
-    assert wide.setting.narrow
-    assert not card.setting.narrow
-    assert [line.y for line in card.setting.lines] == [122, 147, 182]
-    assert (card.setting.x, card.setting.sign_x, card.setting.sign_y) == (210, 210, 62)
+    assert wide.placement.narrow
+    assert not card.placement.narrow
+    assert [line.y for line in card.placement.lines] == [122, 147, 182]
+    assert (card.placement.x, card.placement.icon_x, card.placement.icon_y) == (210, 210, 62)
 
 
 def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
-    (line,) = explanation(
-        UnknownUser("m" * 60), BannerOptions(), host="", ground=Ground(420, 44)
-    ).setting.lines
+    (line,) = build_explanation(
+        UnknownUser("m" * 60), BannerOptions(), host="", canvas=Canvas(420, 44)
+    ).placement.lines
     assert line.y == 27
     assert line.text.text.startswith("No GitHub user “mmm")
     assert line.text.text.endswith("…”")
-    root = parse(explain(Overloaded(), look=BannerOptions(layout=Layout.COMPACT)))
+    root = parse(explain(Overloaded(), options=BannerOptions(layout=Layout.COMPACT)))
     texts = [element for element in root.iter() if element.tag.endswith("text")]
     assert [text.text for text in texts] == ["Busy, back in a moment"]
     assert texts[0].get("x") == "46"
@@ -240,11 +240,11 @@ EVERY = [
 @pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
 @pytest.mark.parametrize("locale", Locale)
 def test_every_locale_says_all_of_it_in_its_room(locale, layout):
-    ground, look = LAYOUTS[layout].ground, BannerOptions(layout=layout, locale=locale)
+    ground, look = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)
     for error in EVERY:
         for host in ("", "banners.example"):
-            told = explanation(error, look, host=host, ground=ground)
-            for line in told.setting.lines:
+            told = build_explanation(error, look, host=host, canvas=ground)
+            for line in told.placement.lines:
                 text = line.text.text
                 assert "…" not in text, text
                 assert not set("{}\x00") & set(text), text
@@ -256,9 +256,9 @@ def test_every_locale_says_all_of_it_in_its_room(locale, layout):
 @pytest.mark.parametrize("locale", Locale)
 def test_every_wait_can_be_said(locale):
     for seconds in (1, 2, 3, 5, 11, 21, 90, *(60 * minutes for minutes in (2, 3, 5, 22, 60, 999))):
-        _, _, advice = explanation(
-            TooManyRequests(seconds), BannerOptions(locale=locale), host="", ground=Ground(846, 192)
-        ).setting.lines
+        _, _, advice = build_explanation(
+            TooManyRequests(seconds), BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
+        ).placement.lines
         assert "…" not in advice.text.text
 
 
@@ -266,18 +266,20 @@ def test_every_wait_can_be_said(locale):
 def test_every_type_can_be_offered(locale):
     for name in allowed_values("type"):
         error = InvalidType("type", f"{name}x", (name, "another"))
-        told = explanation(error, BannerOptions(locale=locale), host="", ground=Ground(846, 192))
-        assert f"type={name}" in told.setting.lines[2].text.text
+        told = build_explanation(
+            error, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
+        )
+        assert f"type={name}" in told.placement.lines[2].text.text
 
 
 @pytest.mark.parametrize("locale", Locale)
 @pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
 def test_a_short_value_of_every_option_is_whole(locale, layout):
-    ground = LAYOUTS[layout].ground
+    ground = LAYOUTS[layout].canvas
     for option in OPTIONS:
         error = InvalidOption(option, "loong", allowed_values(option))
-        told = explanation(error, BannerOptions(locale=locale), host="", ground=ground)
-        assert "loong" in told.setting.lines[0].text.text
+        told = build_explanation(error, BannerOptions(locale=locale), host="", canvas=ground)
+        assert "loong" in told.placement.lines[0].text.text
 
 
 @pytest.mark.parametrize("locale", Locale)
@@ -292,9 +294,9 @@ def test_what_gives_way_to_a_short_room_is_foreign(locale):
         lines = [
             line.text.text
             for error in errors
-            for line in explanation(
-                error, BannerOptions(locale=locale), host=name, ground=Ground(846, 192)
-            ).setting.lines
+            for line in build_explanation(
+                error, BannerOptions(locale=locale), host=name, canvas=Canvas(846, 192)
+            ).placement.lines
         ]
         assert all(line.count("\u2068") == line.count("\u2069") for line in lines)
         return [re.sub("m+…?", "M", line) for line in lines]
@@ -307,22 +309,22 @@ def test_an_offer_is_whole_or_none(locale):
     for given in ("stars,frks", "star,fork,repositorie,language,logi"):
         with pytest.raises(InvalidOption) as refused:
             parse_options({"hide": given})
-        told = explanation(
-            refused.value, BannerOptions(locale=locale), host="", ground=Ground(846, 192)
+        told = build_explanation(
+            refused.value, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
         )
-        advice = told.setting.lines[2].text.text
+        advice = told.placement.lines[2].text.text
         assert f"hide={refused.value.suggestion}" in advice or "hide=" not in advice
 
 
 @pytest.mark.parametrize("locale", Locale)
 def test_a_long_list_ends_between_two_values(locale):
-    told = explanation(
+    told = build_explanation(
         InvalidType("type", "qqq", allowed_values("type")),
         BannerOptions(locale=locale),
         host="",
-        ground=Ground(846, 192),
+        canvas=Canvas(846, 192),
     )
-    advice = told.setting.lines[2].text.text
+    advice = told.placement.lines[2].text.text
     assert "auto, default, dark" in advice
     assert ", …" in advice
     assert advice.count("\u2068") == advice.count("\u2069")
@@ -334,9 +336,9 @@ def test_no_locale_says_it_in_english(locale):
         [
             line.text.text
             for error in EVERY
-            for line in explanation(
-                error, BannerOptions(locale=one), host="banners.example", ground=Ground(846, 192)
-            ).setting.lines
+            for line in build_explanation(
+                error, BannerOptions(locale=one), host="banners.example", canvas=Canvas(846, 192)
+            ).placement.lines
         ]
         for one in (Locale.EN, locale)
     )
@@ -345,12 +347,12 @@ def test_no_locale_says_it_in_english(locale):
 
 def test_an_explanation_is_mirrored(parse):
     error = UnknownUser("octocat")
-    strip = parse(explain(error, look=BannerOptions(layout=Layout.COMPACT, locale=Locale.HE)))
+    strip = parse(explain(error, options=BannerOptions(layout=Layout.COMPACT, locale=Locale.HE)))
     sign, lines = (one for one in strip if one.tag.endswith("}g"))
     assert strip.get("text-anchor") == "end"
     assert str(sign.get("transform")).startswith("translate(396 22)")
     assert lines[0].get("x") == "374"
     assert str(lines[0].text).startswith("\u2067")
-    wide = parse(explain(error, look=BannerOptions(locale=Locale.HE)))
+    wide = parse(explain(error, options=BannerOptions(locale=Locale.HE)))
     _, lines = (one for one in wide if one.tag.endswith("}g"))
     assert (lines.get("text-anchor"), lines[0].get("x")) == ("middle", "423")

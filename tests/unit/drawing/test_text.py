@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.cleaning import clean
+from github_banners.drawing.cleaning import sanitize
 from github_banners.drawing.text import fit, fit_between, width, wrap
 
 
@@ -91,7 +91,7 @@ def test_only_guessed_widths_near_the_room_are_forced(text, is_forced):
 
 @given(st.text(max_size=80), st.floats(min_value=30, max_value=400))
 def test_fit_never_exceeds_its_room(text, room):
-    fitted = fit(clean(text), (26, 20, 16), room, bold=True)
+    fitted = fit(sanitize(text), (26, 20, 16), room, bold=True)
     assert fitted.width <= room
     assert width(fitted.text, fitted.size, bold=True) == pytest.approx(fitted.width)
 

@@ -61,7 +61,7 @@ def test_every_theme_has_the_palettes_that_it_names(theme):
     assert scheme(BannerOptions(theme=theme)).palettes == tuple(
         PALETTES[one] for one in theme.palettes
     )
-    kinds = [is_dark(ground) for ground in scheme(BannerOptions(theme=theme)).grounds]
+    kinds = [is_dark(ground) for ground in scheme(BannerOptions(theme=theme)).backgrounds]
     assert len(kinds) == 1 or kinds == [False, True]
 
 
@@ -87,20 +87,20 @@ def test_contrasts_are_as_designed(name, designed):
 def test_of_a_pair_each_palette_can_be_read(theme):
     least = 7 if "contrast-" in theme else 4.5
     one = scheme(BannerOptions(theme=theme))
-    for palette, ground in zip(one.palettes, one.grounds, strict=True):
+    for palette, ground in zip(one.palettes, one.backgrounds, strict=True):
         for ink in (palette.title, palette.text, palette.muted, palette.accent):
             assert contrast(ink, ground) >= least
 
 
 def test_the_glow_is_personal_in_githubs_own_themes_only():
-    personal = {theme.value for theme in Theme if scheme(BannerOptions(theme=theme)).is_personal}
+    personal = {theme.value for theme in Theme if scheme(BannerOptions(theme=theme)).tints_glow}
     assert personal == {"default", "dark", "dimmed", "auto"}
 
 
 def test_auto_is_default_and_dark_in_one():
     auto = scheme(BannerOptions(theme=Theme.AUTO))
     assert auto.palettes == (PALETTES["default"], PALETTES["dark"])
-    assert auto.grounds == ("ffffff", "0d1117")
+    assert auto.backgrounds == ("ffffff", "0d1117")
     assert auto.neutral == "7d8590"
 
 
@@ -118,13 +118,13 @@ def test_own_colours_lie_over_the_themes():
     assert (light.bg, light.border, light.title) == ("102030", "111111", "222222")
     assert (light.text, light.muted, light.accent) == ("333333", "444444", "555555")
     assert (dark.bg, dark.track) == ("102030", PALETTES["dark"].track)
-    assert scheme(look).grounds == ("102030", "102030")
+    assert scheme(look).backgrounds == ("102030", "102030")
 
 
 def test_through_a_translucent_ground_shows_the_themes():
     one = scheme(BannerOptions(bg_color="10203040"))
     assert one.palettes[0].bg == "10203040"
-    assert one.grounds == ("ffffff",)
+    assert one.backgrounds == ("ffffff",)
 
 
 def test_the_glow_is_stronger_in_the_dark():

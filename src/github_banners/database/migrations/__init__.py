@@ -31,7 +31,7 @@ async def migrate(conninfo: str, *, explain_login_errors: bool = True) -> None:
     A server that does not let us in is no mistake of ours once it has been away: it may not be ready.
 
     :raises DatabaseUnavailable: PostgreSQL can't be asked
-    :raises Misconfigured: the database can't be used; or the first attempt is refused, because of
+    :raises ConfigurationError: the database can't be used; or the first attempt is refused, because of
         the user, the password or the name of the database
     """
     condition = await fetch_server_info(conninfo, explain_login_errors=explain_login_errors)

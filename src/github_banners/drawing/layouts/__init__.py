@@ -6,12 +6,12 @@ one, write its file and name it here.
 """
 
 from github_banners.drawing.layouts import card, classic, compact, languages
-from github_banners.drawing.layouts.arrangement import Arrangement
+from github_banners.drawing.layouts.arrangement import LayoutSpec
 from github_banners.look import Layout
 
-LAYOUTS: dict[Layout, Arrangement] = {
-    Layout.CLASSIC: classic.ARRANGEMENT,
-    Layout.CARD: card.ARRANGEMENT,
-    Layout.COMPACT: compact.ARRANGEMENT,
-    Layout.LANGUAGES: languages.ARRANGEMENT,
+LAYOUTS: dict[Layout, LayoutSpec] = {
+    Layout.CLASSIC: classic.LAYOUT_SPEC,
+    Layout.CARD: card.LAYOUT_SPEC,
+    Layout.COMPACT: compact.LAYOUT_SPEC,
+    Layout.LANGUAGES: languages.LAYOUT_SPEC,
 }

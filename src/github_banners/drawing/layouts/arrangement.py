@@ -6,13 +6,13 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.frame import Ground
+from github_banners.drawing.frame import Canvas
 from github_banners.look import BannerOptions, ChartType
 from github_banners.model import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Arrangement:
+class LayoutSpec:
     """
     A way to arrange a banner.
 
@@ -20,7 +20,7 @@ class Arrangement:
     `keeps` is how many languages are shown where nobody says, at most.
     """
 
-    ground: Ground
+    canvas: Canvas
     template: str
-    arrange: Callable[[Snapshot, BannerOptions, date | None], msgspec.Struct]
-    keeps: Mapping[ChartType, int]
+    compute_layout: Callable[[Snapshot, BannerOptions, date | None], msgspec.Struct]
+    default_counts: Mapping[ChartType, int]

@@ -13,19 +13,33 @@ import msgspec
 
 from github_banners.drawing.cleaning import initial
 from github_banners.drawing.figures import Segment, bar, ring
-from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
+from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
 from github_banners.drawing.languages import Share
-from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
-from github_banners.drawing.locales import Kind, description, mark
-from github_banners.drawing.metrics import Metrics, Values, counted, countings, fitting, placed
+from github_banners.drawing.layouts.arrangement import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    flow_rows,
+    visible_languages,
+    fit_legend,
+    ring_shares,
+    describe_items,
+)
+from github_banners.drawing.locales import Noun, description, stale_label
+from github_banners.drawing.metrics import (
+    HeadlineNumbers,
+    FittedNumbers,
+    select_numbers,
+    countings,
+    fit_numbers,
+    place_numbers,
+)
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import heading, note, person
+from github_banners.drawing.words import heading, empty_state_text, names_for
 from github_banners.look import BannerOptions, ChartType, HideableField
 from github_banners.model import Snapshot, Stats
 
-_GROUND = Ground(420, 220)
+_CANVAS = Canvas(420, 220)
 
 _RING_RADIUS = 20
 _INITIAL_SIZES, _INITIAL_ROOM = (17, 14, 11), 32
@@ -43,11 +57,11 @@ _SPACE = width(" ", 1, bold=True)
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 24, 150, 372
 _ROW, _ROWS = (186,), (178, 199)
-_LEGEND_SIZE, _LEGEND_KEEPS = 13, 5
+_LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 13, 5
 _NOTE_SIZES = (13, 12)
 
 
-class Stale(msgspec.Struct, frozen=True, gc=False):
+class StaleMark(msgspec.Struct, frozen=True, gc=False):
     """The mark of old numbers: a clock, and the day where that has room beside the name."""
 
     text: str
@@ -63,45 +77,45 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     initial: Fitted
     name: Fitted
     byline: Fitted | None
-    metrics: Metrics
+    metrics: HeadlineNumbers
     forked: str
     bar: Sequence[Segment]
-    legend: Sequence[Item]
-    note: Sequence[tuple[int, Fitted]]
-    stale: Stale | None
+    legend: Sequence[LegendItem]
+    empty_state: Sequence[tuple[int, Fitted]]
+    stale: StaleMark | None
 
 
-def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Card:
+def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Card:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    whose, remark = person(snapshot.owner, look), note(stats, look)
-    keep = look.langs_count or _LEGEND_KEEPS
-    ranking = listed(stats, look, colours, keep=keep)
-    around = on_ring(ranking, look)
-    legend = longest(
+    whose, remark = names_for(snapshot.owner, look), empty_state_text(stats, look)
+    keep = look.langs_count or _DEFAULT_LANGUAGE_COUNT
+    ranking = visible_languages(stats, look, colours, keep=keep)
+    around = ring_shares(ranking, look)
+    legend = fit_legend(
         ranking,
-        keep=keep,
-        lay=lambda shown: _rows(shown, locale),
+        limit=keep,
+        place_items=lambda shown: _rows(shown, locale),
     )
-    numbers = counted(stats, look, _METRIC_ROOMS)
-    values = fitting(numbers, _VALUE_SIZES, locale)
+    numbers = select_numbers(stats, look, _METRIC_ROOMS)
+    values = fit_numbers(numbers, _VALUE_SIZES, locale)
     name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(
-            _GROUND, look, colours, shares=legend.shares, is_mirrored=is_mirrored(whose.name, look)
+            _CANVAS, look, colours, shares=legend.shares, is_mirrored=is_mirrored(whose.name, look)
         ),
         title=heading(whose),
-        desc=description(stats, spoken(legend.items), as_of, locale=locale, hide=look.hide),
+        desc=description(stats, describe_items(legend.items), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
         initial=_initial(initial(whose.name)),
         name=name,
         byline=fit(whose.byline, _BYLINE_SIZES, _NAME_ROOM) if whose.byline else None,
-        metrics=placed(numbers, values, _METRIC_X),
+        metrics=place_numbers(numbers, values, _METRIC_X),
         forked=_forked(values, stats, look),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
-        note=_note(remark) if remark else (),
-        stale=_stale(mark(as_of, locale), name) if as_of else None,
+        empty_state=_empty_state(remark) if remark else (),
+        stale=_stale(stale_label(as_of, locale), name) if as_of else None,
     )
 
 
@@ -110,36 +124,39 @@ def _initial(letter: str) -> Fitted:
     return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
-def _rows(shown: Sequence[Share], locale: str) -> list[Item] | None:
+def _rows(shown: Sequence[Share], locale: str) -> list[LegendItem] | None:
     """Set the legend into two rows, or into one in the middle if that is all it needs."""
-    rows = partial(flow, shown, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
+    rows = partial(flow_rows, shown, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
     items = rows(baselines=_ROWS)
     if items and items[0].dot_y == items[-1].dot_y:
         return rows(baselines=_ROW)
     return items
 
 
-def _note(remark: str) -> list[tuple[int, Fitted]]:
+def _empty_state(text: str) -> list[tuple[int, Fitted]]:
     """Set a remark where the legend would be."""
-    lines = wrap(remark, _NOTE_SIZES, _BAR_WIDTH)
+    lines = wrap(text, _NOTE_SIZES, _BAR_WIDTH)
     return list(zip(_ROW if len(lines) == 1 else _ROWS, lines, strict=False))
 
 
-def _forked(values: Values, stats: Stats, look: BannerOptions) -> str:
+def _forked(values: FittedNumbers, stats: Stats, options: BannerOptions) -> str:
     """Say how many are forks, where that has room after the total."""
-    if not stats.forked_repos or HideableField.REPOSITORIES in look.hide:
+    if not stats.forked_repos or HideableField.REPOSITORIES in options.hide:
         return ""
-    countings_of_forks = countings(Kind.FORKED, look.locale, look.number_format, _FORKED_SIZE)
+    countings_of_forks = countings(Noun.FORKED, options.locale, options.number_format, _FORKED_SIZE)
     forked, forked_width = countings_of_forks[stats.forked_repos]
-    end = values.size * (values.values[-1].unit + _SPACE) + forked_width
+    end = values.size * (values.values[-1].em_width + _SPACE) + forked_width
     return forked if end <= _FORKED_END else ""
 
 
-def _stale(day: str, name: Fitted) -> Stale:
+def _stale(day: str, name: Fitted) -> StaleMark:
     start = _STALE_END - width(day, _STALE_SIZE)
-    return Stale(day if _NAME_X + name.width + _STALE_GAP <= start else "")
+    return StaleMark(day if _NAME_X + name.width + _STALE_GAP <= start else "")
 
 
-ARRANGEMENT = Arrangement(
-    _GROUND, "card.svg", arrange, keeps=dict.fromkeys(ChartType, _LEGEND_KEEPS)
+LAYOUT_SPEC = LayoutSpec(
+    _CANVAS,
+    "card.svg",
+    compute_layout,
+    default_counts=dict.fromkeys(ChartType, _DEFAULT_LANGUAGE_COUNT),
 )

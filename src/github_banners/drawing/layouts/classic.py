@@ -13,32 +13,39 @@ from functools import cache, lru_cache
 import msgspec
 
 from github_banners.drawing.cleaning import initial
-from github_banners.drawing.figures import Segment, bar, digits, ring
-from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
+from github_banners.drawing.figures import Segment, bar, format_coordinate, ring
+from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
 from github_banners.drawing.languages import Share
-from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
-from github_banners.drawing.locales import Kind, description, mark, words
+from github_banners.drawing.layouts.arrangement import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    flow_rows,
+    visible_languages,
+    fit_legend,
+    ring_shares,
+    describe_items,
+)
+from github_banners.drawing.locales import Noun, description, stale_label, load_translations
 from github_banners.drawing.metrics import (
-    KINDS,
-    Counted,
-    Metric,
-    Metrics,
-    Value,
-    Values,
-    counted,
+    NUMBER_KINDS,
+    NumberSlot,
+    HeadlineNumber,
+    HeadlineNumbers,
+    MeasuredText,
+    FittedNumbers,
+    select_numbers,
     countings,
-    fitting,
-    placed,
+    fit_numbers,
+    place_numbers,
     values,
 )
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import Person, heading, note, person
+from github_banners.drawing.words import OwnerNames, heading, empty_state_text, names_for
 from github_banners.look import BannerOptions, ChartType, HideableField, NumberFormat
 from github_banners.model import Snapshot, Stats
 
-_GROUND = Ground(846, 192)
+_CANVAS = Canvas(846, 192)
 
 _RING_RADIUS = 25.5
 _INITIAL_SIZES, _INITIAL_ROOM = (21, 17, 13), 40
@@ -59,7 +66,7 @@ _NARROW_VALUE_SIZES, _NARROW_SHORT_SIZES, _NARROW_LABEL_SIZE = (38, 32), (38, 32
 _NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
-_LEGEND_Y, _LEGEND_SIZE, _LEGEND_KEEPS = 159, 14, 6
+_LEGEND_Y, _LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 159, 14, 6
 _STALE_SIZE, _STALE_GAP = 12.5, 40
 _NOTE_SIZES = (14, 13, 12)
 
@@ -84,7 +91,7 @@ class Split(msgspec.Struct, frozen=True, gc=False):
 class Narrow(msgspec.Struct, frozen=True, gc=False):
     """The numbers of the narrow form: labels all or none."""
 
-    items: Sequence[Metric]
+    items: Sequence[HeadlineNumber]
     size: float
     has_labels: bool
 
@@ -98,50 +105,54 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     ring: Sequence[Segment]
     initial: Fitted
     name: Name
-    metrics: Metrics
+    metrics: HeadlineNumbers
     split: Split | None
     narrow: Narrow
     bar: Sequence[Segment]
-    legend: Sequence[Item]
-    note: Fitted | None
+    legend: Sequence[LegendItem]
+    empty_state: Fitted | None
     as_of: str
 
 
-def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Classic:
+def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Classic:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    whose, stale, remark = person(snapshot.owner, look), mark(as_of, locale), note(stats, look)
-    room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    keep = look.langs_count or _LEGEND_KEEPS
-    ranking = listed(stats, look, colours, keep=keep)
-    around = on_ring(ranking, look)
-    legend = longest(
-        ranking,
-        keep=keep,
-        lay=_row(room, locale),
+    whose, stale, remark = (
+        names_for(snapshot.owner, look),
+        stale_label(as_of, locale),
+        empty_state_text(stats, look),
     )
-    numbers, turned = counted(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)
-    wide = fitting(numbers, _VALUE_SIZES, locale)
+    room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
+    keep = look.langs_count or _DEFAULT_LANGUAGE_COUNT
+    ranking = visible_languages(stats, look, colours, keep=keep)
+    around = ring_shares(ranking, look)
+    legend = fit_legend(
+        ranking,
+        limit=keep,
+        place_items=_row(room, locale),
+    )
+    numbers, turned = select_numbers(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)
+    wide = fit_numbers(numbers, _VALUE_SIZES, locale)
     return Classic(
-        frame=frame(_GROUND, look, colours, shares=legend.shares, is_mirrored=turned),
+        frame=frame(_CANVAS, look, colours, shares=legend.shares, is_mirrored=turned),
         title=heading(whose),
-        desc=description(stats, spoken(legend.items), as_of, locale=locale, hide=look.hide),
+        desc=description(stats, describe_items(legend.items), as_of, locale=locale, hide=look.hide),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
         initial=_initial(initial(whose.name)),
-        name=_name(whose, turned=turned),
-        metrics=placed(numbers, wide, _METRIC_X),
+        name=_name(whose, mirrored=turned),
+        metrics=place_numbers(numbers, wide, _METRIC_X),
         split=_split(wide, stats, look),
         narrow=_narrow(numbers, look),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
-        note=fit(remark, _NOTE_SIZES, room) if remark else None,
+        empty_state=fit(remark, _NOTE_SIZES, room) if remark else None,
         as_of=stale,
     )
 
 
-def _row(room: float, locale: str) -> Callable[[Sequence[Share]], list[Item] | None]:
+def _row(room: float, locale: str) -> Callable[[Sequence[Share]], list[LegendItem] | None]:
     """Set the legend into one row, which the mark of old numbers shortens."""
-    return lambda shown: flow(
+    return lambda shown: flow_rows(
         shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale
     )
 
@@ -151,83 +162,86 @@ def _initial(letter: str) -> Fitted:
     return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
-def _name(whose: Person, *, turned: bool) -> Name:
-    name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
-    y = _NAME_Y if whose.byline else _LONE_NAME_Y
+def _name(names: OwnerNames, *, mirrored: bool) -> Name:
+    name = fit_isolated(names.name, _NAME_SIZES, _NAME_ROOM, bold=True)
+    y = _NAME_Y if names.byline else _LONE_NAME_Y
     return Name(
         text=name,
         y=y,
-        narrow=_narrow_name(name.size, y, turned=turned),
-        byline=fit(whose.byline, _BYLINE_SIZES, _NAME_ROOM) if whose.byline else None,
+        narrow=_narrow_name(name.size, y, turned=mirrored),
+        byline=fit(names.byline, _BYLINE_SIZES, _NAME_ROOM) if names.byline else None,
     )
 
 
 @cache
-def _narrow_name(size: float, y: int, *, turned: bool) -> str:
+def _narrow_name(size: float, y: int, *, mirrored: bool) -> str:
     """Scale rather than choose a font size, which would not reach a text with a `textLength`."""
     growth = min(_NARROW_NAME_SIZE / size, _NARROW_NAME_GROWTH)
     narrow_y = y + (13 if y == _NAME_Y else 1)
     x = _NARROW_NAME_X - growth * _NAME_X
-    if turned:
-        x = _GROUND.width - x - growth * _GROUND.width
-    return f"translate({digits(x)}px,{digits(narrow_y - growth * y)}px)scale({growth:.3g})"
+    if mirrored:
+        x = _CANVAS.width - x - growth * _CANVAS.width
+    return f"translate({format_coordinate(x)}px,{format_coordinate(narrow_y - growth * y)}px)scale({growth:.3g})"
 
 
-def _split(wide: Values, stats: Stats, look: BannerOptions) -> Split | None:
+def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split | None:
     """Say what the total consists of, where that has room after it."""
-    if not stats.total_repos or HideableField.REPOSITORIES in look.hide:
+    if not stats.total_repos or HideableField.REPOSITORIES in options.hide:
         return None
-    locale, number_format = look.locale, look.number_format
-    originals = countings(Kind.ORIGINAL, locale, number_format, _SPLIT_SIZE)
-    forks = countings(Kind.FORKED, locale, number_format, _SPLIT_SIZE)
+    locale, number_format = options.locale, options.number_format
+    originals = countings(Noun.ORIGINAL, locale, number_format, _SPLIT_SIZE)
+    forks = countings(Noun.FORKED, locale, number_format, _SPLIT_SIZE)
     original, original_width = originals[stats.original_repos]
     forked, forked_width = forks[stats.forked_repos]
     # The total is the last number; hidden ones before it have closed up.
-    total, left = wide.values[-1], _METRIC_X[len(wide.values) - 1]
-    length = total.unit * wide.size
+    total, left = fitted.values[-1], _METRIC_X[len(fitted.values) - 1]
+    length = total.em_width * fitted.size
     # On the widest fonts a long total would reach the split: its full width is kept.
     x = left + max(_USUAL_WIDTH * length + _SPLIT_GAP, length)
     end = x + max(original_width, forked_width)
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
-def _narrow(numbers: Sequence[Counted], look: BannerOptions) -> Narrow:
+def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
     """Choose one size, of few for numbers as wished, of more for short ones."""
     fitted = [number.full for number in numbers]
     size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
-        written = values(look.locale, NumberFormat.SHORT)
+        written = values(options.locale, NumberFormat.SHORT)
         fitted = [written[number.number] for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, has_labels, labels = [], True, _narrow_labels(look.locale)
+    items, has_labels, labels = [], True, _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
         label, label_width = labels[number.kind.short][value.plural]
-        items.append(Metric(number.kind.icon, label, x, value.text))
-        if value.unit * size + label_width > _NARROW_TEXT_ROOM:
+        items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
+        if value.em_width * size + label_width > _NARROW_TEXT_ROOM:
             has_labels = False
     return Narrow(items, size, has_labels)
 
 
 @cache
-def _narrow_labels(locale: str) -> dict[Kind, dict[str, tuple[str, float]]]:
+def _narrow_labels(locale: str) -> dict[Noun, dict[str, tuple[str, float]]]:
     """Return the nouns by plural category, and their widths with the space before them."""
     return {
         kind.short: {
             category: (noun, width(f" {noun}", _NARROW_LABEL_SIZE))
-            for category, noun in words(locale).nouns[kind.short].items()
+            for category, noun in load_translations(locale).nouns[kind.short].items()
         }
-        for kind in KINDS
+        for kind in NUMBER_KINDS
     }
 
 
-def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | None:
-    widest = max([value.unit for value in values]) if values else 0
+def _narrow_size(values: Sequence[MeasuredText], sizes: Sequence[float]) -> float | None:
+    widest = max([value.em_width for value in values]) if values else 0
     for size in sizes:
         if widest * size <= _NARROW_VALUE_ROOM:
             return size
     return None
 
 
-ARRANGEMENT = Arrangement(
-    _GROUND, "classic.svg", arrange, keeps=dict.fromkeys(ChartType, _LEGEND_KEEPS)
+LAYOUT_SPEC = LayoutSpec(
+    _CANVAS,
+    "classic.svg",
+    compute_layout,
+    default_counts=dict.fromkeys(ChartType, _DEFAULT_LANGUAGE_COUNT),
 )

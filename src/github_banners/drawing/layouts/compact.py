@@ -11,18 +11,30 @@ from datetime import date
 import msgspec
 
 from github_banners.drawing.figures import Segment, ring
-from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
-from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import RING_KEEPS, listed, on_ring, told
+from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
+from github_banners.drawing.layouts.arrangement import LayoutSpec
+from github_banners.drawing.legend import (
+    MAX_RING_LANGUAGES,
+    visible_languages,
+    ring_shares,
+    describe_shares,
+)
 from github_banners.drawing.locales import description
-from github_banners.drawing.metrics import Counted, Metrics, Values, counted, fitting, placed
+from github_banners.drawing.metrics import (
+    NumberSlot,
+    HeadlineNumbers,
+    FittedNumbers,
+    select_numbers,
+    fit_numbers,
+    place_numbers,
+)
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import Person, heading, note, person
+from github_banners.drawing.words import OwnerNames, heading, empty_state_text, names_for
 from github_banners.look import BannerOptions, ChartType, HideableField
 from github_banners.model import Snapshot
 
-_GROUND = Ground(420, 44, radius=10)
+_CANVAS = Canvas(420, 44, radius=10)
 
 _RING_RADIUS = 10
 _NAME_SIZES, _NAME_ROOM = (14.5, 13.5, 12.5), 146
@@ -31,7 +43,7 @@ _METRIC_X, _METRIC_ROOMS = (198, 274, 346), (52, 48, 46)
 # Only numbers written in full and hundreds of units go below 14.
 _VALUE_SIZES = (14, 13, 12, 11)
 # Long units take what they need from the name.
-_NAME_X, _LEAST_NAME_ROOM, _END, _GAP, _BEFORE_VALUE = 44, 70, 412, 8, 20
+_NAME_X, _MIN_NAME_ROOM, _END, _GAP, _BEFORE_VALUE = 44, 70, 412, 8, 20
 _LONG_VALUE_SIZES = (13, 12, 11, 10, 9, 8, 7)
 
 
@@ -43,26 +55,26 @@ class Compact(msgspec.Struct, frozen=True, gc=False):
     desc: str
     ring: Sequence[Segment]
     name: Fitted
-    metrics: Metrics
+    metrics: HeadlineNumbers
 
 
-def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Compact:
+def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Compact:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    whose = person(snapshot.owner, look)
+    whose = names_for(snapshot.owner, look)
     name = _name(whose, look)
-    around = on_ring(listed(stats, look, colours, keep=RING_KEEPS), look)
-    metrics, name_room = _metrics(counted(stats, look, _METRIC_ROOMS), locale)
+    around = ring_shares(visible_languages(stats, look, colours, keep=MAX_RING_LANGUAGES), look)
+    metrics, name_room = _metrics(select_numbers(stats, look, _METRIC_ROOMS), locale)
     return Compact(
-        frame=frame(_GROUND, look, colours, shares=around, is_mirrored=is_mirrored(name, look)),
+        frame=frame(_CANVAS, look, colours, shares=around, is_mirrored=is_mirrored(name, look)),
         title=heading(whose),
         desc=description(
             stats,
-            told(around, locale),
+            describe_shares(around, locale),
             as_of,
             locale=locale,
             hide=look.hide,
-            remark=note(stats, look),
+            empty_state=empty_state_text(stats, look),
         ),
         ring=ring(around, radius=_RING_RADIUS) if around else (),
         name=fit_isolated(name, _NAME_SIZES, name_room, bold=True),
@@ -70,30 +82,35 @@ def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Comp
     )
 
 
-def _metrics(numbers: Sequence[Counted], locale: str) -> tuple[Metrics, float]:
+def _metrics(numbers: Sequence[NumberSlot], locale: str) -> tuple[HeadlineNumbers, float]:
     """Set the numbers at their places, else as close as they must be; tell the room of the name."""
-    values = fitting(numbers, _VALUE_SIZES, locale)
+    values = fit_numbers(numbers, _VALUE_SIZES, locale)
     if values.size >= _VALUE_SIZES[-1]:
-        return placed(numbers, values, _METRIC_X), _NAME_ROOM
-    units = sum(value.unit for value in values.values)
+        return place_numbers(numbers, values, _METRIC_X), _NAME_ROOM
+    units = sum(value.em_width for value in values.values)
     around = len(numbers) * (_BEFORE_VALUE + _GAP)
     left = _END - _NAME_X - around
     size = next(
-        (size for size in _LONG_VALUE_SIZES if units * size <= left - _LEAST_NAME_ROOM),
+        (size for size in _LONG_VALUE_SIZES if units * size <= left - _MIN_NAME_ROOM),
         _LONG_VALUE_SIZES[-1],
     )
     places = [_END + _GAP - around - units * size]
     for value in values.values:
-        places.append(places[-1] + _BEFORE_VALUE + value.unit * size + _GAP)
+        places.append(places[-1] + _BEFORE_VALUE + value.em_width * size + _GAP)
     room = min(_NAME_ROOM, left - units * size)
-    return placed(numbers, Values(size, values.values), list(map(round, places))), room
+    return place_numbers(
+        numbers, FittedNumbers(size, values.values), list(map(round, places))
+    ), room
 
 
-def _name(whose: Person, look: BannerOptions) -> str:
+def _name(names: OwnerNames, options: BannerOptions) -> str:
     """Choose the login, unless another name is wished for or the login is not."""
-    return whose.name if look.title or HideableField.LOGIN in look.hide else whose.login
+    return names.name if options.title or HideableField.LOGIN in options.hide else names.login
 
 
-ARRANGEMENT = Arrangement(
-    _GROUND, "compact.svg", arrange, keeps=dict.fromkeys(ChartType, RING_KEEPS)
+LAYOUT_SPEC = LayoutSpec(
+    _CANVAS,
+    "compact.svg",
+    compute_layout,
+    default_counts=dict.fromkeys(ChartType, MAX_RING_LANGUAGES),
 )

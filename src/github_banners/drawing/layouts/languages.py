@@ -11,28 +11,28 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.cleaning import clean, isolate
+from github_banners.drawing.cleaning import sanitize, isolate
 from github_banners.drawing.figures import Segment, bar, ring
-from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
+from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
 from github_banners.drawing.languages import Share, percentages
-from github_banners.drawing.layouts.arrangement import Arrangement
-from github_banners.drawing.legend import listed
+from github_banners.drawing.layouts.arrangement import LayoutSpec
+from github_banners.drawing.legend import visible_languages
 from github_banners.drawing.locales import (
-    Kind,
-    grouped,
+    Noun,
+    format_number,
     language_description,
-    mark,
-    noun,
-    percent,
-    words,
+    stale_label,
+    plural_noun,
+    format_percent,
+    load_translations,
 )
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import heading, note, person
+from github_banners.drawing.words import heading, empty_state_text, names_for
 from github_banners.look import BannerOptions, ChartType, HideableField
 from github_banners.model import Snapshot
 
-_GROUND = Ground(420, 220)
+_CANVAS = Canvas(420, 220)
 
 _X, _WIDTH, _BAR_Y = 24, 372, 67
 _TITLE_SIZES, _CAPTION_SIZE, _CAPTION_GAP = (17, 16, 15, 14), 13, 16
@@ -41,11 +41,11 @@ _RING_RADIUS, _RING_GAP = 66, 2.5
 _WORD_SIZES, _WORD_ROOM = (12.5, 11.5), 96
 _STALE_SIZES, _STALE_ROOM = (12.5, 11.5, 10.5), 192
 
-_KEEPS = {ChartType.BAR: 7, ChartType.DONUT: 5}
-_MOST_IN_ONE_COLUMN, _MOST_OPEN_IN_TWO = 4, 8
-_PITCH, _LEAST_OPEN_PITCH = 28, 20
+_DEFAULT_COUNTS = {ChartType.BAR: 7, ChartType.DONUT: 5}
+_MAX_IN_ONE_COLUMN, _MAX_SPACED_IN_TWO = 4, 8
+_PITCH, _MIN_SPACED_PITCH = 28, 20
 _NAME_SIZES, _DENSE_NAME_SIZES = (14, 13, 12), (12,)
-_AROUND_NAME = 23  # the dot before it, a gap after it
+_NAME_PADDING = 23  # the dot before it, a gap after it
 _NOTE_SIZES, _NOTE_PITCH = (14, 13, 12), 20
 
 
@@ -101,18 +101,18 @@ class Rows(msgspec.Struct, frozen=True, gc=False):
     size: float
 
 
-class NoteLine(msgspec.Struct, frozen=True, gc=False):
+class EmptyStateLine(msgspec.Struct, frozen=True, gc=False):
     """A line of what stands in place of the languages."""
 
     y: int
     text: Fitted
 
 
-class Note(msgspec.Struct, frozen=True, gc=False):
+class EmptyState(msgspec.Struct, frozen=True, gc=False):
     """What stands in place of the languages."""
 
     x: int
-    lines: Sequence[NoteLine]
+    lines: Sequence[EmptyStateLine]
 
 
 class Languages(msgspec.Struct, frozen=True, gc=False):
@@ -130,84 +130,91 @@ class Languages(msgspec.Struct, frozen=True, gc=False):
     ring: Sequence[Segment]
     centre: Centre | None
     rows: Rows | None
-    note: Note | None
+    empty_state: EmptyState | None
     as_of: Fitted | None
 
 
-def arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Languages:
+def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Languages:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    is_donut, remark = look.shape is ChartType.DONUT, note(stats, look)
-    keep, is_hidden = look.langs_count or _KEEPS[look.shape], HideableField.LANGUAGES in look.hide
-    ranking = listed(stats, look, colours, keep=keep)
+    is_donut, remark = look.shape is ChartType.DONUT, empty_state_text(stats, look)
+    keep, is_hidden = (
+        look.langs_count or _DEFAULT_COUNTS[look.shape],
+        HideableField.LANGUAGES in look.hide,
+    )
+    ranking = visible_languages(stats, look, colours, keep=keep)
     shown = ranking.top(keep)
     grid = _grid(len(shown), is_donut=is_donut)
-    stale = mark(as_of, locale)
+    stale = stale_label(as_of, locale)
     over = None if is_donut else _heading(look, stale)
     return Languages(
         frame=frame(
-            _GROUND,
+            _CANVAS,
             look,
             colours,
             shares=shown,
             is_mirrored=is_mirrored("" if is_donut else look.title or "", look),
         ),
-        title=f"{heading(person(snapshot.owner, look))}: {words(locale).labels.languages}",
+        title=f"{heading(names_for(snapshot.owner, look))}: {load_translations(locale).labels.languages}",
         desc=""
         if is_hidden
         else language_description(
-            ranking.number, _told(shown, locale), as_of, locale=locale, remark=remark
+            ranking.number,
+            _describe_shares(shown, locale),
+            as_of,
+            locale=locale,
+            empty_state=remark,
         ),
         heading=over,
         bar=bar(shown, x=_X, y=_BAR_Y, width=_WIDTH) if shown and over else (),
         ring=ring(shown, radius=_RING_RADIUS, gap=_RING_GAP) if shown and is_donut else (),
         centre=_centre(ranking.number, locale) if is_donut and not is_hidden else None,
         rows=_rows(shown, grid, locale) if shown else None,
-        note=_note(remark, grid) if remark else None,
+        empty_state=_empty_state(remark, grid) if remark else None,
         as_of=fit(stale, _STALE_SIZES, _STALE_ROOM) if stale and is_donut else None,
     )
 
 
-def _heading(look: BannerOptions, stale: str) -> Heading:
+def _heading(options: BannerOptions, stale: str) -> Heading:
     """Set a title and a caption side by side; on old numbers their day is what stays."""
-    labels = words(look.locale).labels
-    title = clean(look.title or "") or labels.languages
+    labels = load_translations(options.locale).labels
+    title = sanitize(options.title or "") or labels.languages
     caption = f"{labels.by_repositories} · {stale}" if stale else labels.by_repositories
-    if stale and width(title, _TITLE_SIZES[0], bold=True) > _beside(caption):
+    if stale and width(title, _TITLE_SIZES[0], bold=True) > _title_room(caption):
         caption = stale
-    return Heading(fit_isolated(title, _TITLE_SIZES, _beside(caption), bold=True), caption)
+    return Heading(fit_isolated(title, _TITLE_SIZES, _title_room(caption), bold=True), caption)
 
 
 @lru_cache(512)
-def _beside(caption: str) -> float:
+def _title_room(caption: str) -> float:
     return _WIDTH - _CAPTION_GAP - width(caption, _CAPTION_SIZE)
 
 
 def _centre(number: int, locale: str) -> Centre:
-    word = noun(Kind.LANGUAGES, number, locale)
-    return Centre(grouped(number, locale), fit(word, _WORD_SIZES, _WORD_ROOM))
+    word = plural_noun(Noun.LANGUAGES, number, locale)
+    return Centre(format_number(number, locale), fit(word, _WORD_SIZES, _WORD_ROOM))
 
 
-def _told(shown: Sequence[Share], locale: str) -> list[str]:
-    return [f"{isolate(share.name)} {grouped(share.amount, locale)}" for share in shown]
+def _describe_shares(shown: Sequence[Share], locale: str) -> list[str]:
+    return [f"{isolate(share.name)} {format_number(share.amount, locale)}" for share in shown]
 
 
 def _grid(number: int, *, is_donut: bool) -> Grid:
     if is_donut:
         return _BESIDE_DONUT
-    if number <= _MOST_IN_ONE_COLUMN:
+    if number <= _MAX_IN_ONE_COLUMN:
         return _ONE_COLUMN
-    return _TWO_COLUMNS if number <= _MOST_OPEN_IN_TWO else _TWO_DENSE_COLUMNS
+    return _TWO_COLUMNS if number <= _MAX_SPACED_IN_TWO else _TWO_DENSE_COLUMNS
 
 
 def _rows(shown: Sequence[Share], grid: Grid, locale: str) -> Rows:
     """Fill a grid column by column; what would be too high moves closer together."""
     height = -(-len(shown) // len(grid.columns))
     pitch = min(_PITCH, grid.extent // max(height - 1, 1))
-    sizes = _NAME_SIZES if pitch >= _LEAST_OPEN_PITCH else _DENSE_NAME_SIZES
+    sizes = _NAME_SIZES if pitch >= _MIN_SPACED_PITCH else _DENSE_NAME_SIZES
     top = grid.middle - pitch * (height - 1) // 2
     parts = percentages([share.amount for share in shown])
-    percents = [percent(part, locale) for part in parts]
+    percents = [format_percent(part, locale) for part in parts]
     items = [
         Row(
             x=grid.columns[at // height],
@@ -223,7 +230,7 @@ def _rows(shown: Sequence[Share], grid: Grid, locale: str) -> Rows:
 
 @lru_cache(4096)
 def _name(name: str, sizes: Sequence[float], room: float) -> Fitted:
-    return fit_isolated(name, sizes, room - _AROUND_NAME)
+    return fit_isolated(name, sizes, room - _NAME_PADDING)
 
 
 @lru_cache(512)
@@ -231,13 +238,13 @@ def _percent_width(percent: str, size: float) -> float:
     return width(percent, size)
 
 
-def _note(remark: str, grid: Grid) -> Note:
-    lines = wrap(remark, _NOTE_SIZES, grid.width)
+def _empty_state(text: str, grid: Grid) -> EmptyState:
+    lines = wrap(text, _NOTE_SIZES, grid.width)
     top = grid.middle - _NOTE_PITCH * (len(lines) - 1) // 2
-    return Note(
+    return EmptyState(
         grid.columns[0],
-        [NoteLine(top + _NOTE_PITCH * at, line) for at, line in enumerate(lines)],
+        [EmptyStateLine(top + _NOTE_PITCH * at, line) for at, line in enumerate(lines)],
     )
 
 
-ARRANGEMENT = Arrangement(_GROUND, "languages.svg", arrange, keeps=_KEEPS)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "languages.svg", compute_layout, default_counts=_DEFAULT_COUNTS)

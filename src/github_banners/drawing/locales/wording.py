@@ -16,8 +16,8 @@ import msgspec
 from github_banners.drawing.locales.writing import (
     LOCALES,
     Numeral,
-    day,
-    full_day,
+    format_day,
+    format_full_date,
     is_right_to_left,
     numerals,
     plural_categories,
@@ -27,11 +27,11 @@ from github_banners.look import CountBy, HideableField
 from github_banners.model import Stats
 
 _MILLION = 1_000_000
-SPOKEN_LANGUAGES = 3
+MAX_DESCRIBED_LANGUAGES = 3
 """How many languages a description names, at most."""
 
 
-class Kind(StrEnum):
+class Noun(StrEnum):
     """What is counted; `repos` is short for `repositories`."""
 
     __hash__ = str.__hash__  # an enum's own is several times slower
@@ -61,7 +61,7 @@ class Labels(_Strict, frozen=True, gc=False):
     by_size: str
 
 
-class Notes(_Strict, frozen=True, gc=False):
+class EmptyStateMessages(_Strict, frozen=True, gc=False):
     """Why there are no languages."""
 
     no_repositories: str
@@ -71,7 +71,7 @@ class Notes(_Strict, frozen=True, gc=False):
 class Sentences(_Strict, frozen=True, gc=False):
     """How words and numbers are joined; what is in braces is filled in."""
 
-    mark: str
+    stale_label: str
     as_of: str
     top: str
     shares: str
@@ -82,7 +82,7 @@ class Sentences(_Strict, frozen=True, gc=False):
     gap: str = " "
 
 
-class Saying(_Strict, frozen=True, gc=False):
+class MessageTemplate(_Strict, frozen=True, gc=False):
     """What an explanation says in three lines; what is in braces is filled in."""
 
     headline: str
@@ -90,7 +90,7 @@ class Saying(_Strict, frozen=True, gc=False):
     advice: str
 
 
-class OfOption(_Strict, frozen=True, gc=False):
+class OptionMessages(_Strict, frozen=True, gc=False):
     """The headlines about an option that is wrong, and what can be said of all of them."""
 
     no_such_value: str
@@ -99,10 +99,10 @@ class OfOption(_Strict, frozen=True, gc=False):
     what: str
 
 
-class Advice(_Strict, frozen=True, gc=False):
+class HintTemplates(_Strict, frozen=True, gc=False):
     """What there is to do about an option; or about a banner, where nobody knows our host."""
 
-    meant: str
+    suggestion: str
     values: str
     types: str
     check: str
@@ -116,15 +116,15 @@ class Explanations(_Strict, frozen=True, gc=False):
     `phrases` are those that describe what an option may be, by their English.
     """
 
-    states: Mapping[ExplanationKind, Saying]
-    no_name: Saying
-    impossible_name: Saying
-    option: OfOption
-    advice: Advice
+    states: Mapping[ExplanationKind, MessageTemplate]
+    no_name: MessageTemplate
+    impossible_name: MessageTemplate
+    option: OptionMessages
+    advice: HintTemplates
     phrases: Mapping[str, str] = {}
 
 
-class Words(_Strict, frozen=True, gc=False):
+class Translations(_Strict, frozen=True, gc=False):
     """
     All words of a locale.
 
@@ -134,21 +134,21 @@ class Words(_Strict, frozen=True, gc=False):
     """
 
     labels: Labels
-    notes: Notes
-    nouns: Mapping[Kind, Mapping[str, str]]
+    empty_state: EmptyStateMessages
+    nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
     explanations: Explanations
-    counted: Mapping[Kind, Mapping[str, str]] = {}
+    counted: Mapping[Noun, Mapping[str, str]] = {}
     after_units: tuple[str, str] = ("other", "other")
 
 
 @cache
-def words(locale: str) -> Words:
+def load_translations(locale: str) -> Translations:
     """Give all words of a locale."""
-    return msgspec.toml.decode(_file(locale), type=Words)
+    return msgspec.toml.decode(_read_file(locale), type=Translations)
 
 
-def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str:
+def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
     """
     Say what there are so many of, to stand after the number: star, stars, звёзд.
 
@@ -156,24 +156,28 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
     """
     numeral = numerals(locale)[number]
     category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
-    return words(locale).nouns[kind][category]
+    return load_translations(locale).nouns[noun][category]
 
 
-def counted(kind: Kind, number: int, locale: str) -> str:
+def format_count(noun: Noun, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
-    return _exactly(_phrases(locale)[kind], numerals(locale)[number])
+    return _exactly(_phrases(locale)[noun], numerals(locale)[number])
 
 
-def counted_short(kind: Kind, number: int, locale: str) -> str:
+def format_short_count(noun: Noun, number: int, locale: str) -> str:
     """Say how many there are with the number as `short` writes it: 11.5k stars."""
     numeral = numerals(locale)[number]
-    before, after = _phrases(locale)[kind][plural_after_short(number, numeral, locale)]
+    before, after = _phrases(locale)[noun][plural_after_short(number, numeral, locale)]
     return before if after is None else f"{before}{numeral.short}{after}"
 
 
-def mark(as_of: date | None, locale: str) -> str:
+def stale_label(as_of: date | None, locale: str) -> str:
     """Say which day the numbers are from; empty where that need not be said."""
-    return words(locale).sentences.mark.format(day=day(as_of, locale)) if as_of else ""
+    return (
+        load_translations(locale).sentences.stale_label.format(day=format_day(as_of, locale))
+        if as_of
+        else ""
+    )
 
 
 def description(
@@ -183,17 +187,17 @@ def description(
     *,
     locale: str,
     hide: Collection[HideableField] = (),
-    remark: str = "",
+    empty_state: str = "",
 ) -> str:
     """Read a banner out: the exact numbers, the first languages, a remark, how old all that is."""
-    how = words(locale).sentences
-    sentences = [how.comma.join(_counts(stats, hide, locale)), remark]
+    how = load_translations(locale).sentences
+    sentences = [how.comma.join(_counts(stats, hide, locale)), empty_state]
     if languages:
-        top = _listed(languages[:SPOKEN_LANGUAGES], locale)
+        top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
         sentences.append(how.top.replace("{languages}", top))
     if as_of:
-        sentences.append(_age(as_of, locale))
-    return _read_out(sentences, locale)
+        sentences.append(_as_of_sentence(as_of, locale))
+    return _join_sentences(sentences, locale)
 
 
 def language_description(
@@ -203,41 +207,41 @@ def language_description(
     *,
     locale: str,
     count_by: CountBy = CountBy.REPOSITORIES,
-    remark: str = "",
+    empty_state: str = "",
 ) -> str:
     """Read shares out: how many languages there are, those that are shown, how old all that is."""
-    said = words(locale)
+    said = load_translations(locale)
     if not languages:
-        remark = remark or counted(Kind.LANGUAGES, number, locale)
+        empty_state = empty_state or format_count(Noun.LANGUAGES, number, locale)
     else:
         is_plain = count_by == CountBy.REPOSITORIES
-        remark = said.sentences.shares.format(
-            count=counted(Kind.LANGUAGES, number, locale),
+        empty_state = said.sentences.shares.format(
+            count=format_count(Noun.LANGUAGES, number, locale),
             by=said.labels.by_repositories if is_plain else said.labels.by_size,
-            languages=_listed(languages, locale),
+            languages=_join_languages(languages, locale),
         )
-    return _read_out([remark, _age(as_of, locale)], locale)
+    return _join_sentences([empty_state, _as_of_sentence(as_of, locale)], locale)
 
 
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     """Name the plural that follows a number as `short` writes it, which may end in a unit."""
     if numeral.unit_size > 1:
-        return words(locale).after_units[number >= _MILLION]
+        return load_translations(locale).after_units[number >= _MILLION]
     return numeral.plural
 
 
 def _counts(stats: Stats, hidden: Collection[HideableField], locale: str) -> list[str]:
     phrases, numbers, counts = _phrases(locale), numerals(locale), []
     if HideableField.STARS not in hidden:
-        counts.append(_exactly(phrases[Kind.STARS], numbers[stats.total_stars]))
+        counts.append(_exactly(phrases[Noun.STARS], numbers[stats.total_stars]))
     if HideableField.FORKS not in hidden:
-        counts.append(_exactly(phrases[Kind.FORKS], numbers[stats.total_forks]))
+        counts.append(_exactly(phrases[Noun.FORKS], numbers[stats.total_forks]))
     if HideableField.REPOSITORIES not in hidden:
-        total = _exactly(phrases[Kind.REPOSITORIES], numbers[stats.total_repos])
+        total = _exactly(phrases[Noun.REPOSITORIES], numbers[stats.total_repos])
         if stats.total_repos:
-            how = words(locale).sentences
-            original = _exactly(phrases[Kind.ORIGINAL], numbers[stats.original_repos])
-            forked = _exactly(phrases[Kind.FORKED], numbers[stats.forked_repos])
+            how = load_translations(locale).sentences
+            original = _exactly(phrases[Noun.ORIGINAL], numbers[stats.original_repos])
+            forked = _exactly(phrases[Noun.FORKED], numbers[stats.forked_repos])
             parts = f"{original}{how.comma}{forked}"
             total = how.repositories.replace("{total}", total).replace("{parts}", parts)
         counts.append(total)
@@ -249,20 +253,20 @@ def _exactly(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) ->
     return before if after is None else f"{before}{numeral.full}{after}"
 
 
-def foreign(text: str, locale: str) -> str:
+def isolate_foreign(text: str, locale: str) -> str:
     """Give what is no word of the locale a direction of its own among words from right to left."""
     return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
 
 
-def _listed(languages: Sequence[str], locale: str) -> str:
+def _join_languages(languages: Sequence[str], locale: str) -> str:
     if is_right_to_left(locale):
-        languages = [foreign(language, locale) for language in languages]
-    return words(locale).sentences.comma.join(languages)
+        languages = [isolate_foreign(language, locale) for language in languages]
+    return load_translations(locale).sentences.comma.join(languages)
 
 
-def _read_out(sentences: Sequence[str], locale: str) -> str:
+def _join_sentences(sentences: Sequence[str], locale: str) -> str:
     """Join sentences; one that ends in an abbreviation has its stop already."""
-    how = words(locale).sentences
+    how = load_translations(locale).sentences
     return how.gap.join(
         [
             sentence if sentence.endswith(how.stop) else f"{sentence}{how.stop}"
@@ -272,32 +276,38 @@ def _read_out(sentences: Sequence[str], locale: str) -> str:
     )
 
 
-def _age(as_of: date | None, locale: str) -> str:
-    return words(locale).sentences.as_of.format(day=full_day(as_of, locale)) if as_of else ""
+def _as_of_sentence(as_of: date | None, locale: str) -> str:
+    return (
+        load_translations(locale).sentences.as_of.format(day=format_full_date(as_of, locale))
+        if as_of
+        else ""
+    )
 
 
 @cache
-def _phrases(locale: str) -> Mapping[Kind, Mapping[str, tuple[str, str | None]]]:
+def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
     """Divide what is said of a count into before and after the number, None where it has none."""
-    said = words(locale)
+    said = load_translations(locale)
     return {
         kind: {
-            category: _divided(said, kind, category, said.nouns[kind][category])
+            category: _split_at_number(said, kind, category, said.nouns[kind][category])
             for category in plural_categories(locale)
         }
-        for kind in Kind
+        for kind in Noun
     }
 
 
-def _divided(said: Words, kind: Kind, category: str, noun: str) -> tuple[str, str | None]:
-    phrase = said.counted.get(kind, {}).get(category)
+def _split_at_number(
+    translations: Translations, kind: Noun, category: str, noun: str
+) -> tuple[str, str | None]:
+    phrase = translations.counted.get(kind, {}).get(category)
     if phrase is None:
-        phrase = said.sentences.count.replace("{noun}", noun)
+        phrase = translations.sentences.count.replace("{noun}", noun)
     before, number, after = phrase.partition("{n}")
     return before, after if number else None
 
 
-def _file(locale: str) -> bytes:
+def _read_file(locale: str) -> bytes:
     if locale not in LOCALES:
         raise ValueError(f"{locale} is none of our locales")
     return (files(__package__) / "words" / f"{locale}.toml").read_bytes()

@@ -23,7 +23,7 @@ LOCALES = (
 )
 """The codes of every locale; BCP 47 in lower case."""
 
-_KEPT = 4096
+_CACHE_SIZE = 4096
 _MAX_NUMERALS = 1024  # for each locale
 _SHORT_FROM = 10_000
 # Beyond what GitHub can count; English goes on with B as it always did.
@@ -38,9 +38,11 @@ _GROUPED_FROM_10_000 = {"es", "it", "pl"}
 _DAYS, _FULL_DAYS, _THOUSANDS = {"en": "d MMM"}, {"en": "d MMM y"}, {("en", "K"): "k"}
 # CLDR writes 1 there.
 _FIRST_DAYS = {"fr": "1er", "pt-br": "1º"}
-_MOST_SECONDS = 90
+_MAX_SECONDS = 90
 # The narrow no-break space is missing in fonts, ours among them; direction is for layouts to set.
-_TIDIED = str.maketrans({"\u202f": "\xa0", "\u200e": None, "\u200f": None, "\u061c": None})
+_NORMALISED_CHARACTERS = str.maketrans(
+    {"\u202f": "\xa0", "\u200e": None, "\u200f": None, "\u061c": None}
+)
 _DIGIT_ZEROS = {"latn": "0", "arabext": "\u06f0"}
 
 
@@ -88,12 +90,12 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
     plural_of_millions: str
 
 
-def grouped(number: int, locale: str) -> str:
+def format_number(number: int, locale: str) -> str:
     """Write a number in full, with the locale's own digits: 2.147.483.647."""
     return numerals(locale)[number].full
 
 
-def short(number: int, locale: str) -> str:
+def format_short_number(number: int, locale: str) -> str:
     """
     Write a number in full below 10,000, else with the locale's unit: 12,4 тыс.
 
@@ -108,8 +110,8 @@ def unit_size(number: int, locale: str) -> int:
     return numerals(locale)[number].unit_size
 
 
-@lru_cache(_KEPT)
-def percent(text: str, locale: str) -> str:
+@lru_cache(_CACHE_SIZE)
+def format_percent(text: str, locale: str) -> str:
     """Turn a percentage as English writes it, `65%` or `<1%`, into the locale's: 65 %, %65, ۶۵٪."""
     rules = _conventions(locale)
     number = text.removesuffix("%").lstrip("<>")
@@ -118,31 +120,31 @@ def percent(text: str, locale: str) -> str:
     return f"{sign}{before}{number.translate(rules.digits)}{after}"
 
 
-@lru_cache(_KEPT)
-def day(moment: date, locale: str) -> str:
+@lru_cache(_CACHE_SIZE)
+def format_day(moment: date, locale: str) -> str:
     """Write a date without its year: 20. Nov."""
     if pattern := _DAYS.get(locale):
-        return format_date(moment, pattern, locale=_babel(locale))
-    text = format_skeleton("MMMd", moment, locale=_babel(locale))
-    return _with_first(_tidied(text, locale), moment, locale)
+        return format_date(moment, pattern, locale=_babel_locale(locale))
+    text = format_skeleton("MMMd", moment, locale=_babel_locale(locale))
+    return _with_first(_normalise(text, locale), moment, locale)
 
 
-@lru_cache(_KEPT)
-def full_day(moment: date, locale: str) -> str:
+@lru_cache(_CACHE_SIZE)
+def format_full_date(moment: date, locale: str) -> str:
     """Write a date as it is read out: 20. November 2026; of the Gregorian calendar everywhere."""
     pattern = _FULL_DAYS.get(locale, "long")
-    text = format_date(moment, pattern, locale=_babel(locale))
-    return _with_first(_tidied(text, locale), moment, locale)
+    text = format_date(moment, pattern, locale=_babel_locale(locale))
+    return _with_first(_normalise(text, locale), moment, locale)
 
 
-@lru_cache(_KEPT)
-def wait(seconds: int, locale: str) -> tuple[str, str]:
+@lru_cache(_CACHE_SIZE)
+def format_wait(seconds: int, locale: str) -> tuple[str, str]:
     """
     Say how long something takes, and when it is over: 40 Sekunden, in 40 Sekunden.
 
     In seconds up to 90, from there on in minutes, rounded up.
     """
-    is_short = seconds <= _MOST_SECONDS
+    is_short = seconds <= _MAX_SECONDS
     span = timedelta(seconds=seconds) if is_short else timedelta(minutes=-(-seconds // 60))
     length, coming = (
         format_timedelta(
@@ -150,14 +152,14 @@ def wait(seconds: int, locale: str) -> tuple[str, str]:
             granularity="second" if is_short else "minute",
             threshold=math.inf,
             add_direction=is_coming,
-            locale=_babel(locale),
+            locale=_babel_locale(locale),
         )
         for is_coming in (False, True)
     )
-    return _tidied(length, locale), _tidied(coming, locale)
+    return _normalise(length, locale), _normalise(coming, locale)
 
 
-def plural(number: int, locale: str) -> str:
+def plural_category(number: int, locale: str) -> str:
     """
     Name the plural category of a whole number: zero, one, two, few, many or other.
 
@@ -168,7 +170,7 @@ def plural(number: int, locale: str) -> str:
 
 def plural_categories(locale: str) -> set[str]:
     """Name all the plural categories that a locale has."""
-    return {*_babel(locale).plural_form.tags, "other"}
+    return {*_babel_locale(locale).plural_form.tags, "other"}
 
 
 @cache
@@ -184,7 +186,7 @@ def numerals(locale: str) -> Memo[int, Numeral]:
 
 
 def _numeral(rules: _Conventions, number: int) -> Numeral:
-    full = _grouped(number, rules)
+    full = _group_digits(number, rules)
     if number < _PLURALS_REPEAT_AFTER:
         category = rules.plurals[number]
     elif number % _MILLION:
@@ -201,23 +203,23 @@ def _numeral(rules: _Conventions, number: int) -> Numeral:
 
 def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
     whole, rest = divmod(number, unit.size)
-    text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _grouped(whole, rules)
+    text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _group_digits(whole, rules)
     if whole < 100 and (tenths := rest * 10 // unit.size):
         text = f"{text}{rules.decimal}{str(tenths).translate(rules.digits)}"
     return f"{unit.before}{text}{unit.after}"
 
 
-def _grouped(number: int, rules: _Conventions) -> str:
+def _group_digits(number: int, rules: _Conventions) -> str:
     if number < rules.grouped_from:
         text = str(number)
     else:
-        text = _indian(number) if rules.is_indian else f"{number:,}"
+        text = _group_indian(number) if rules.is_indian else f"{number:,}"
         if rules.separator != ",":
             text = text.replace(",", rules.separator)
     return text.translate(rules.digits) if rules.digits else text
 
 
-def _indian(number: int) -> str:
+def _group_indian(number: int) -> str:
     """Group by twos above the last three digits: 2,14,74,83,647."""
     lakhs, rest = divmod(number, 100_000)
     if not lakhs:
@@ -228,7 +230,7 @@ def _indian(number: int) -> str:
 
 
 @cache
-def _babel(locale: str) -> Locale:
+def _babel_locale(locale: str) -> Locale:
     if locale not in LOCALES:
         raise ValueError(f"{locale} is none of our locales")
     return Locale.parse(locale, sep="-")
@@ -236,17 +238,17 @@ def _babel(locale: str) -> Locale:
 
 @cache
 def _conventions(locale: str) -> _Conventions:
-    facts = _babel(locale)
+    facts = _babel_locale(locale)
     system = facts.default_numbering_system
     symbols = facts.number_symbols[system]
     before, _, after = facts.percent_formats[None].pattern.partition("#")
-    sign = symbols["percentSign"].translate(_TIDIED)
+    sign = symbols["percentSign"].translate(_NORMALISED_CHARACTERS)
     units = _units(facts.compact_decimal_formats["short"]["other"], locale)
     before, after = before.replace("%", sign), after.lstrip("#,0").replace("%", sign)
     return _Conventions(
-        separator=symbols["group"].translate(_TIDIED),
+        separator=symbols["group"].translate(_NORMALISED_CHARACTERS),
         decimal=symbols["decimal"],
-        percent=(before.translate(_TIDIED), after.translate(_TIDIED)),
+        percent=(before.translate(_NORMALISED_CHARACTERS), after.translate(_NORMALISED_CHARACTERS)),
         grouped_from=_SHORT_FROM if locale in _GROUPED_FROM_10_000 else 1000,
         is_indian=facts.decimal_formats[None].grouping == (3, 2),
         is_right_to_left=facts.text_direction == "rtl",
@@ -273,20 +275,20 @@ def _units(patterns: Mapping[str, Any], locale: str) -> tuple[_Unit, ...]:
     for start in sorted(map(int, patterns)):
         if start >= _NO_UNITS_FROM:
             break
-        unit = _read(start, patterns[str(start)].pattern, locale)
+        unit = _parse_unit(start, patterns[str(start)].pattern, locale)
         if unit and not (found and _is_same(unit, found[-1])):
             found.append(unit)
     return tuple(reversed(found))
 
 
-def _is_same(unit: _Unit, less: _Unit) -> bool:
+def _is_same(unit: _Unit, smaller: _Unit) -> bool:
     """Tell whether a unit is written just as the one that is used from a lower number on."""
-    return msgspec.structs.replace(unit, start=less.start) == less
+    return msgspec.structs.replace(unit, start=smaller.start) == smaller
 
 
-def _read(start: int, pattern: str, locale: str) -> _Unit | None:
+def _parse_unit(start: int, pattern: str, locale: str) -> _Unit | None:
     zeros = pattern.count("0")
-    before, after = pattern.replace("'", "").translate(_TIDIED).split("0" * zeros)
+    before, after = pattern.replace("'", "").translate(_NORMALISED_CHARACTERS).split("0" * zeros)
     if not before and not after:
         return None
     after = _THOUSANDS.get((locale, after), after)
@@ -299,5 +301,5 @@ def _with_first(text: str, moment: date, locale: str) -> str:
     return f"{first}{text.removeprefix('1')}" if first and moment.day == 1 else text
 
 
-def _tidied(text: str, locale: str) -> str:
-    return text.translate(_TIDIED).translate(_conventions(locale).digits)
+def _normalise(text: str, locale: str) -> str:
+    return text.translate(_NORMALISED_CHARACTERS).translate(_conventions(locale).digits)
