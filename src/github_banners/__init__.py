@@ -1,20 +1,19 @@
 """
 Live banners of a developer's GitHub work.
 
-In reading order, along the way a number takes from GitHub to a README:
+The packages in reading order, along the path of a number from GitHub to a README:
 
-- `model`, `errors`, `settings`, `look`: the nouns; they import nothing of ours
-- `circuit`: when to stop asking whoever does not answer; `log_throttle`: when to log it again
-- `github`: ask GitHub
-- `stats`: count, and decide how old an answer may be
-- `database`: keep it
-- `drawing`: draw it
-- `messages`: send it between services
-- `api`: hand it out; `renderer` draws and `storage` keeps for it
-- `serving`: run a service
-- `sandbox`: a stand-in for GitHub, to try all of it without the network
-- `app`: all of it in one process, or the api among others; `launch`: one process or several
-- `sketch`: one banner without a database; `checkup`: does everything work?
+- `models`, `errors`, `settings`, `options`: the domain model; they import nothing of ours but `errors`
+- `circuit_breaker`: when to stop calling a service that is down; `log_throttle`: when to log it again
+- `github`: the API client
+- `stats`: aggregation, freshness, and the lookup from cache to GitHub
+- `database`: PostgreSQL
+- `drawing`: SVG and PNG
+- `messaging`: Kafka and signed HTTP between the services
+- `api`, `renderer`, `storage`: the three services
+- `serving`: the HTTP server, health, logs and metrics of a service
+- `app`: everything in one process, or the api beside other services; `supervisor`: its worker processes
+- `render_once`: one banner without a database; `diagnostics`: the report of `check`
 - `cli`: the command
 """
 

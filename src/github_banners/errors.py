@@ -25,7 +25,7 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
     ├── Unsigned                     401 not signed as agreed
     ├── TooLarge                     413 too large
     ├── Hopeless                     never works, however often it is tried
-    │   ├── UnreadableMessage        400 another service's words, not the agreed ones
+    │   ├── MalformedMessage        400 another service's words, not the agreed ones
     │   ├── Undrawable               numbers that can't be drawn
     │   └── Rejected                 another service will never take it
     └── Misconfigured                exit code 2, before anything is served

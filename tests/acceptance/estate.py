@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
-from github_banners.messages.events import PARTITIONS, TOPIC
-from github_banners.messages.producer import KafkaProducer
-from github_banners.messages.shapes import BannerEvent
+from github_banners.messaging.events import PARTITIONS, TOPIC
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.messaging.schemas import BannerEvent
 from tests.acceptance.outages import GitHub, Postgres
 from tests.acceptance.processes import Running, environment, free_port, run, running
 from tests.integration.kafka_server import Broker, a_broker

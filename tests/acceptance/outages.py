@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from github_banners.database import embedded, embedded_files, embedded_process
+from github_banners.database import embedded, embedded_binaries, embedded_process
 from tests.acceptance.processes import Running, free_port, running
 
 _FIFTEEN = Path("/usr/lib/postgresql/15/bin")
@@ -81,10 +81,10 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "foreign"
         self._port = free_port()
-        account = embedded_files.choose_server_account(self.data_dir)
+        account = embedded_binaries.choose_server_account(self.data_dir)
         programs = _FIFTEEN
         if not programs.exists():
-            programs = embedded_files.find_programs(
+            programs = embedded_binaries.find_programs(
                 self.data_dir, account=account, on_progress=print
             )
         self._account, self._programs = account, programs

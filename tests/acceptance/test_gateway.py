@@ -12,7 +12,7 @@ import pytest
 
 from github_banners.drawing import explain
 from github_banners.errors import Unavailable
-from github_banners.look import BannerOptions, Theme
+from github_banners.options import BannerOptions, Theme
 from tests.acceptance.camo import Camo
 from tests.acceptance.drills import PICTURE_SECONDS, never_seen, nobody, seconds_until
 from tests.acceptance.outages import GitHub, frozen

@@ -22,7 +22,8 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import (
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import (
     BannerOptions,
     ChartType,
     HideableField,
@@ -31,7 +32,6 @@ from github_banners.look import (
     NumberFormat,
     Theme,
 )
-from github_banners.model import Owner, Snapshot, Stats
 from tests.acceptance.chromium import IN_A_BROWSER
 
 if TYPE_CHECKING:

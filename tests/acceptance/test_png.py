@@ -24,8 +24,8 @@ import pytest
 from github_banners.drawing import draw, explain
 from github_banners.drawing.png import FONTS, SCALE, _substitute_all, to_png
 from github_banners.errors import FirstFetchPending, GitHubUnavailable
-from github_banners.look import BannerOptions, ChartType, Layout, NumberFormat, Theme
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import BannerOptions, ChartType, Layout, NumberFormat, Theme
 from tests.acceptance.processes import Running, environment, reachable_dir, run, running
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 
 from github_banners.database import users
-from github_banners.messages.events import TOPIC
-from github_banners.messages.producer import KafkaProducer
-from github_banners.model import Owner, OwnerRepositories, Repository
-from github_banners.stats.counting import aggregate
+from github_banners.messaging.events import TOPIC
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.models import Owner, OwnerRepositories, Repository
+from github_banners.stats.aggregation import aggregate
 from tests.acceptance.camo import Camo
 from tests.acceptance.drills import never_seen, post, preview, seconds_until
 from tests.acceptance.estate import KEY, Estate, estate_at

@@ -20,10 +20,9 @@ import pytest
 
 from github_banners.database import users
 from github_banners.database.banners import insert_banner
-from github_banners.look import BannerOptions
-from github_banners.messages.events import DEAD_LETTERS, TOPIC
-from github_banners.messages.translation import RenderJob, to_event
-from github_banners.model import (
+from github_banners.messaging.events import DEAD_LETTERS, TOPIC
+from github_banners.messaging.mapping import RenderJob, to_event
+from github_banners.models import (
     Owner,
     OwnerRepositories,
     Repository,
@@ -31,8 +30,9 @@ from github_banners.model import (
     Stats,
     to_epoch_microseconds,
 )
-from github_banners.stats.counting import aggregate
-from github_banners.storage.pictures import split_version
+from github_banners.options import BannerOptions
+from github_banners.stats.aggregation import aggregate
+from github_banners.storage.picture_format import split_version
 from tests.acceptance.drills import seconds_until
 from tests.acceptance.estate import Estate, estate_at, messages_in, send
 from tests.acceptance.processes import reachable_dir

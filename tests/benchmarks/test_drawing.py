@@ -16,9 +16,9 @@ from msgspec.structs import replace
 
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.printing import render_svg
-from github_banners.look import BannerOptions, ChartType, Layout, Locale, Theme
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.drawing.svg_templates import render_svg
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
 

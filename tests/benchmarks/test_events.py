@@ -24,13 +24,12 @@ from github_banners.database import users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.printing import render_svg
-from github_banners.look import BannerOptions
-from github_banners.messages.events import TOPIC
-from github_banners.messages.producer import KafkaProducer
-from github_banners.messages.shapes import BannerEvent
-from github_banners.messages.translation import RenderJob, to_event
-from github_banners.model import (
+from github_banners.drawing.svg_templates import render_svg
+from github_banners.messaging.events import TOPIC
+from github_banners.messaging.mapping import RenderJob, to_event
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.messaging.schemas import BannerEvent
+from github_banners.models import (
     Owner,
     OwnerRepositories,
     Repository,
@@ -39,7 +38,8 @@ from github_banners.model import (
     to_epoch_microseconds,
     utc_now,
 )
-from github_banners.stats.counting import aggregate
+from github_banners.options import BannerOptions
+from github_banners.stats.aggregation import aggregate
 from tests.acceptance.drills import seconds_until
 from tests.acceptance.estate import Estate, cpu_seconds, messages_in
 from tests.acceptance.processes import reachable_dir

@@ -14,18 +14,18 @@ import psycopg
 import pytest
 
 from github_banners.api.refresh import BATCH_SIZE, PARALLEL_BATCHES, Refresh
-from github_banners.database import queue, users
+from github_banners.database import leases, users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.github import graphql
-from github_banners.github.accounts import create_accounts
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
+from github_banners.github.credentials import create_accounts
 from github_banners.github.transport import open_http
-from github_banners.look import BannerOptions
-from github_banners.model import Owner, OwnerRepositories
+from github_banners.models import Owner, OwnerRepositories
+from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from github_banners.stats.counting import aggregate
+from github_banners.stats.aggregation import aggregate
 from tests.acceptance.outages import GitHub as Sandbox
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -204,5 +204,5 @@ async def track(database: Database, client: GitHubClient, now: datetime) -> list
                     now=now,
                 )
             ids = [portfolio.owner.id for portfolio in batch]
-            await queue.schedule_users(connection, ids, now=now, interval=INTERVAL)
+            await leases.schedule_users(connection, ids, now=now, interval=INTERVAL)
     return [portfolio.owner for portfolio in portfolios]

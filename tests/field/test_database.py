@@ -17,16 +17,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from structlog.testing import capture_logs
 
 from github_banners.api.refresh import Refresh
-from github_banners.database import accounts, queue, session, users, versions
+from github_banners.database import account_budgets, banner_versions, leases, session, users
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
-from github_banners.database.changes import ChangeListener
+from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Connection, Database
 from github_banners.database.embedded import run_embedded_server
-from github_banners.database.inspection import fetch_server_info
 from github_banners.database.migrations import migrate
+from github_banners.database.server_info import fetch_server_info
 from github_banners.errors import BannersError, ConfigurationError, DatabaseUnavailable
-from github_banners.look import BannerOptions, Theme
-from github_banners.model import (
+from github_banners.models import (
     EPOCH,
     Owner,
     OwnerRepositories,
@@ -34,10 +33,11 @@ from github_banners.model import (
     Stats,
     to_epoch_microseconds,
 )
+from github_banners.options import BannerOptions, Theme
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
+from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup, LookupResult
-from github_banners.stats.trust import Invalidations
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
@@ -100,13 +100,13 @@ async def save_and_read(conninfo: str) -> None:
         async with database.transaction() as conn:
             [saved] = await users.upsert_owners(conn, [answer(name="Ünï 🚀 日本")], now=NOON)
             await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
-            await queue.schedule_users(conn, [1], now=NOON, interval=HOUR)
+            await leases.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
             found = await select_banner_with_snapshot(conn, "a", now=NOON)
             assert found is not None
             assert found[1] == saved
             assert (saved.fetched_at, saved.owner.display_name) == (NOON, "Ünï 🚀 日本")
-            [due] = await queue.lease_due_users(conn, now=NOON + HOUR)
+            [due] = await leases.lease_due_users(conn, now=NOON + HOUR)
             assert due.id == 1
 
 
@@ -415,7 +415,7 @@ async def refreshing(
                 await insert_banner(
                     conn, owner_id=owner_id, options=BannerOptions(), names=name, now=NOON
                 )
-            await queue.schedule_users(conn, ids, now=NOON, interval=HOUR)
+            await leases.schedule_users(conn, ids, now=NOON, interval=HOUR)
         yield (
             Refresh(database=database, github=Odd(), interval=HOUR, clock=lambda: NOON + HOUR),
             database,
@@ -477,7 +477,7 @@ async def test_odd_record_that_can_be_saved_is_saved(
 async def test_f5_versions_of_many_banners_are_raised_in_parts(
     conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "MAX_RAISED_BANNERS", 4)
+    monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 4)
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
             await users.upsert_owners(conn, [answer(1), answer(2)], now=NOON)
@@ -492,7 +492,7 @@ async def test_f5_versions_of_many_banners_are_raised_in_parts(
         raised.append(_count_raised(conninfo))
         while True:
             async with database.transaction() as conn:
-                if not await versions.raise_remaining_banners(conn, now=NOON + HOUR):
+                if not await banner_versions.raise_remaining_banners(conn, now=NOON + HOUR):
                     break
             raised.append(_count_raised(conninfo))
     assert raised == [8, 12, 14, 18, 20]
@@ -515,22 +515,22 @@ async def test_f9_times_of_a_wrong_clock_are_unknown_and_replaced(conninfo: str)
         async with database.transaction() as conn:
             await users.upsert_owners(conn, [answer(at=ahead)], now=ahead)
             await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=ahead)
-            await queue.schedule_users(conn, [1], now=ahead, interval=HOUR)
-            await queue.lease_due_users(conn, now=ahead + HOUR)
-            await queue.mark_published(conn, {1: to_epoch_microseconds(ahead)})
+            await leases.schedule_users(conn, [1], now=ahead, interval=HOUR)
+            await leases.lease_due_users(conn, now=ahead + HOUR)
+            await leases.mark_published(conn, {1: to_epoch_microseconds(ahead)})
         async with database.transaction() as conn:
             snapshot = await users.select_snapshot(conn, "user-1", now=NOON)
             assert snapshot is not None
             assert (snapshot.fetched_at, snapshot.version) == (EPOCH, 0)
-            assert await queue.lease_user(conn, 1, requested_at=EPOCH, now=NOON)
+            assert await leases.lease_user(conn, 1, requested_at=EPOCH, now=NOON)
         async with database.transaction() as conn:
             await conn.execute("update users set leased_until = %s", [ahead])
-            [owner] = await queue.lease_due_users(conn, now=NOON, interval=HOUR)
+            [owner] = await leases.lease_due_users(conn, now=NOON, interval=HOUR)
         async with database.transaction() as conn:
             [saved] = await users.upsert_owners(conn, [answer()], now=NOON)
-            await queue.schedule_users(conn, [1], now=NOON, interval=HOUR)
+            await leases.schedule_users(conn, [1], now=NOON, interval=HOUR)
         async with database.transaction() as conn:
-            [(banner, _)] = await queue.lease_unpublished_banners(conn, now=NOON)
+            [(banner, _)] = await leases.lease_unpublished_banners(conn, now=NOON)
     assert owner.id == 1
     assert (saved.fetched_at, saved.version) == (NOON, to_epoch_microseconds(NOON))
     assert (banner.version, banner.published_version) == (to_epoch_microseconds(NOON), 0)
@@ -543,7 +543,7 @@ async def test_f9_released_owner_with_a_turn_of_a_wrong_clock_is_due_again(conni
         await users.upsert_owners(conn, [answer(at=NOON + YEAR)], now=NOON + YEAR)
         await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
         await conn.execute("update users set due_at = %s", [NOON + YEAR])
-        await queue.release_users(conn, {1: NOON + HOUR})
+        await leases.release_users(conn, {1: NOON + HOUR})
         await users.mark_user_deleted(conn, 1, requested_at=NOON, now=NOON)
     assert fetch(conninfo, "select due_at, gone_since from users") == [(NOON + 7 * DAY, NOON)]
 
@@ -589,23 +589,23 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
 
 async def test_f9_budget_of_a_wrong_clock_ends_at_once(conninfo: str) -> None:
     async def report(conn: Connection, now: datetime, remaining: int) -> tuple[int, bool]:
-        said = accounts.BudgetReport(remaining, now + HOUR, now)
-        budget = await accounts.update_budget(
+        said = account_budgets.BudgetReport(remaining, now + HOUR, now)
+        budget = await account_budgets.update_budget(
             conn, "a", "graphql", limit=5000, report=said, unreported=0, now=now
         )
-        await accounts.delete_expired_leases(conn, "a", "graphql", observed_at=None, now=now)
+        await account_budgets.delete_expired_leases(conn, "a", "graphql", observed_at=None, now=now)
         return budget
 
     async with Database(conninfo) as database, database.transaction() as conn:
         ahead = NOON + YEAR
         assert await report(conn, ahead, 3) == (3, True)
-        await accounts.upsert_lease(
+        await account_budgets.upsert_lease(
             conn, "a", "graphql", process="dead", points=90, expires_at=ahead + HOUR, now=ahead
         )
         assert await report(conn, NOON, 4000) == (4000, True)
         assert (
-            await accounts.select_leases(conn, "a", "graphql", process="me")
-        ) == accounts.OtherLeases(0, 0, None)
+            await account_budgets.select_leases(conn, "a", "graphql", process="me")
+        ) == account_budgets.OtherLeases(0, 0, None)
         assert await report(conn, NOON, 3999) == (3999, True)
 
 

@@ -22,10 +22,10 @@ import httpx2
 import pytest
 import yaml
 
-from github_banners.checkup import DiagnosticsReport, _check_folder, _check_ports
 from github_banners.cli import base
 from github_banners.cli.services import metrics_ports
-from github_banners.database import embedded_files, embedded_process
+from github_banners.database import embedded_binaries, embedded_process
+from github_banners.diagnostics import DiagnosticsReport, _check_folder, _check_ports
 from github_banners.errors import ConfigurationError, InvalidSettings
 from github_banners.serving.server import open_listener
 from github_banners.serving.terminal import escape_controls
@@ -33,7 +33,7 @@ from github_banners.settings import ListenHost, ServiceName, Settings, find_warn
 from github_banners.settings.addresses import find_listen_address, to_netloc
 from tests.acceptance.processes import environment, free_port, reachable_dir, run
 from tests.acceptance.test_gateway import DEPLOY, Gateway
-from tests.unit.test_checkup import FINE, NOW, found
+from tests.unit.test_diagnostics import FINE, NOW, found
 
 CHECKOUT = Path(__file__).parents[2]
 TOKEN, BOM = "ghp_abcdef", "\ufeff"
@@ -304,9 +304,9 @@ def test_database_server_that_fails_is_told_by_its_error(
 
 
 def test_n14_account_without_an_entry_is_told_what_to_do() -> None:
-    nobody_at_all = embedded_files.ServerAccount("user 54321", 54321, 54321)
+    nobody_at_all = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
     with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
-        embedded_files.require_account_name(nobody_at_all)
+        embedded_binaries.require_account_name(nobody_at_all)
 
 
 def test_n14_no_home_directory_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +456,7 @@ def test_f22_containers_are_confined_and_their_systems_named(file: str) -> None:
 
 
 async def test_n9_check_listens_where_the_service_will(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("github_banners.checkup._PORT_SECONDS", 0.05)
+    monkeypatch.setattr("github_banners.diagnostics._PORT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
         port, metrics_port = await _check_ports(Settings(**ports))

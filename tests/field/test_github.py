@@ -26,13 +26,13 @@ from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
 from github_banners.errors import BannersError, ConfigurationError, GitHubUnavailable, UnknownUser
-from github_banners.github import holders, rest
-from github_banners.github.accounts import Account, Credential, Priority, create_accounts
+from github_banners.github import rest, token_owners
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
+from github_banners.github.credentials import Account, Credential, Priority, create_accounts
 from github_banners.github.protocol import Failure, GitHubResponse, Resource, parse_rate_limit
 from github_banners.github.transport import MAX_RESPONSE_BYTES, open_http, proxy_from_environment
-from github_banners.model import Owner, OwnerRepositories, Stats
+from github_banners.models import Owner, OwnerRepositories, Stats
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, rate, reply, repository_node
 from tests.unit.github.wire import Wire, opened, said
@@ -331,7 +331,7 @@ async def test_ask_holder_control_characters_are_gone() -> None:
     wire.graphql = lambda request: said({"data": {"viewer": {"login": login, "databaseId": 1}}})
     async with opened(wire, TOKEN) as github:
         key = github.sender.accounts[0].credentials[0]
-        holder = await holders.fetch_token_owner(github.sender, key, clock=lambda: NOW)
+        holder = await token_owners.fetch_token_owner(github.sender, key, clock=lambda: NOW)
     assert holder.login.isprintable()
     headers = {"x-oauth-scopes": f"repo, {login}, " + "a," * 500}
     standing = rest.parse_token_info(reply({"resources": {}}, headers=headers), now=NOW)

@@ -24,25 +24,25 @@ from github_banners.errors import (
     StorageUnavailable,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.calls import StorageClient
-from github_banners.messages.decompression import MAX_UNPACKED_BYTES
-from github_banners.messages.events import TOPIC, Headers
-from github_banners.messages.reading import RecordReader
-from github_banners.messages.shapes import StoreRequest
-from github_banners.messages.signing import Signer
-from github_banners.messages.testing import MemoryBroker, MemoryProducer
-from github_banners.messages.topics import _to_new_topic
-from github_banners.messages.translation import RenderJob
-from github_banners.model import Snapshot, to_epoch_microseconds
-from github_banners.renderer.attempts import Outcome
-from github_banners.renderer.consume import MAX_UNFINISHED_BYTES
+from github_banners.messaging.clients import StorageClient
+from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.events import TOPIC, Headers
+from github_banners.messaging.mapping import RenderJob
+from github_banners.messaging.record_reader import RecordReader
+from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.signing import Signer
+from github_banners.messaging.testing import MemoryBroker, MemoryProducer
+from github_banners.messaging.topics import _to_new_topic
+from github_banners.models import Snapshot, to_epoch_microseconds
+from github_banners.renderer.update_consumer import MAX_UNFINISHED_BYTES
 from github_banners.renderer.updates import parse_update, render_and_store
+from github_banners.renderer.worker import Outcome
 from github_banners.settings import Secret
-from github_banners.storage.pictures import with_version
+from github_banners.storage.picture_format import with_version
 from github_banners.storage.store import Store, path_from_url
-from tests.unit.messages.batches import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
-from tests.unit.messages.captured import EVENT
-from tests.unit.messages.fetched import LogConsumer
+from tests.unit.messaging.captured import EVENT
+from tests.unit.messaging.fetched import LogConsumer
+from tests.unit.messaging.record_batch_samples import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
 from tests.unit.renderer.staged import NOW, Stage, event_body, refuse_with
 
 NOW_VERSION = to_epoch_microseconds(NOW)

@@ -24,27 +24,27 @@ from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from starlette.requests import Request
 
 import github_banners
-from github_banners.api import routes as api_routes
-from github_banners.api.clients import client_address
+from github_banners.api import public_routes as api_routes
+from github_banners.api.rate_limit import client_address
 from github_banners.drawing import draw
 from github_banners.errors import BannersError
 from github_banners.github import graphql, protocol, rest
 from github_banners.github.protocol import Failure, GitHubResponse, Resource
-from github_banners.messages.calls import StorageClient
-from github_banners.messages.decompression import DECODERS
-from github_banners.messages.record_batches import read_batches
-from github_banners.messages.shapes import BatchedBanner, PreviewRequest, StoreRequest
-from github_banners.messages.signing import Signer
-from github_banners.messages.translation import from_preview_request
-from github_banners.messages.verify import _content_length_exceeds
+from github_banners.messaging.clients import StorageClient
+from github_banners.messaging.decompression import DECODERS
+from github_banners.messaging.mapping import from_preview_request
+from github_banners.messaging.record_batches import read_batches
+from github_banners.messaging.schemas import BatchedBanner, PreviewRequest, StoreRequest
+from github_banners.messaging.signature_middleware import _content_length_exceeds
+from github_banners.messaging.signing import Signer
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
-from github_banners.storage.batch import store_batch
-from github_banners.storage.pictures import check_picture, split_version, with_version
+from github_banners.storage.banner_batch import store_batch
+from github_banners.storage.picture_format import check_picture, split_version, with_version
 from github_banners.storage.store import Store
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
-from tests.unit.messages.batches import CODECS, Message, build_batch
-from tests.unit.messages.captured import EVENT, PREVIEW
+from tests.unit.messaging.captured import EVENT, PREVIEW
+from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
 SOURCE = Path(github_banners.__file__).parent
 PACKAGES = ("messages", "github", "api", "storage", "renderer")
@@ -201,8 +201,8 @@ CASES = [
     Case(
         "messages: an event, drawn",
         (
-            "messages.shapes:Shape.from_json",
-            "messages.shapes:StoreBatch.from_json",
+            "messaging.schemas:WireModel.from_json",
+            "messaging.schemas:StoreBatch.from_json",
             "renderer.updates:parse_update",
         ),
         draw_event,
@@ -210,31 +210,31 @@ CASES = [
     ),
     Case(
         "renderer: a preview, drawn",
-        ("renderer.routes:RendererRoutes.preview",),
+        ("renderer.preview_route:RendererRoutes.preview",),
         draw_preview,
         PREVIEW,
     ),
     Case(
         "storage: a picture to be stored",
-        ("storage.routes:StorageRoutes.put_banner",),
+        ("storage.banner_routes:StorageRoutes.put_banner",),
         StoreRequest.from_json,
         dump(STORE),
     ),
     Case(
         "storage: a batch",
-        ("storage.batch:store_batch",),
+        ("storage.banner_batch:store_batch",),
         store_hostile_batch,
         dump({"banners": [STORE]}),
     ),
     Case(
         "messages: what the storage answers",
-        ("messages.calls:Storage.keep",),
+        ("messaging.clients:StorageClient.store",),
         call_storage,
         dump({"url": "/banners/ada-dark", "superseded": False}),
     ),
     Case(
         "messages: what the storage answers to a batch",
-        ("messages.calls:Storage.store_many",),
+        ("messaging.clients:StorageClient.store_many",),
         partial(call_storage, is_batch=True),
         dump(
             {
@@ -247,14 +247,14 @@ CASES = [
     ),
     Case(
         "messages: record batches of Kafka",
-        ("messages.record_batches:_split",),
+        ("messaging.record_batches:_split",),
         read_records,
         build_batch([Message(b"v")]),
         record_bytes,
     ),
     Case(
         "messages: a declared length",
-        ("messages.verify:_declares_more",),
+        ("messaging.signature_middleware:_content_length_exceeds",),
         lambda text: _content_length_exceeds(
             [(b"content-length", text.encode(errors="surrogatepass"))], max_bytes=1
         ),
@@ -263,34 +263,34 @@ CASES = [
     ),
     Case(
         "storage: the bytes of a picture",
-        ("storage.pictures:_make_parser",),
+        ("storage.picture_format:_make_parser",),
         check_picture,
         PICTURE,
         picture_bytes,
     ),
     Case(
         "storage: the version of a file",
-        ("storage.pictures:split_version",),
+        ("storage.picture_format:split_version",),
         split_version,
         with_version(PICTURE, 7),
         hostile_bytes,
     ),
     Case(
         "api: the body of a POST",
-        ("api.routes:_body", "api.routes:_number"),
+        ("api.public_routes:_body", "api.public_routes:_int_if_whole"),
         parse_body,
         dump({"username": "ada", "type": "dark", "radius": 17.0}),
     ),
     Case(
         "api: X-Forwarded-For",
-        ("api.clients:_parse", "api.clients:_site"),
+        ("api.rate_limit:_parse", "api.rate_limit:_client_network"),
         lambda text: client_address("127.0.0.1", text, trusted=[ip_network("127.0.0.0/8")]),
         "1796000000",
         texts,
     ),
     Case(
         "github: owners by login",
-        ("github.graphql:_read_envelope", "github.graphql:_read_owner"),
+        ("github.graphql:_decode_envelope", "github.graphql:_decode_owner"),
         lambda body: graphql.parse_owners_by_login(
             answer(body), graphql.build_login_query(["ada"]), now=NOW
         ),
@@ -299,50 +299,50 @@ CASES = [
     Case(
         "github: owners by id",
         (
-            "github.graphql:_read_list",
-            "github.graphql:_read_repositories",
-            "github.graphql:_read_repository",
+            "github.graphql:_decode_list",
+            "github.graphql:_decode_repositories",
+            "github.graphql:_decode_repository",
         ),
         lambda body: graphql.parse_owners_by_id(answer(body), now=NOW),
         dump(data({"nodes": [OWNER, None]})),
     ),
     Case(
         "github: a further page",
-        ("github.graphql:_read_node",),
+        ("github.graphql:_decode_node",),
         lambda body: graphql.parse_repository_page(answer(body), now=NOW),
         dump(data({"node": {"repositories": LIST}})),
     ),
     Case(
         "github: the holder of a token",
-        ("github.graphql:_read_viewer",),
+        ("github.graphql:_decode_viewer",),
         lambda body: graphql.parse_viewer(answer(body), now=NOW),
         dump(data({"viewer": {"login": "ada", "databaseId": 4}})),
     ),
     Case(
         "github: an owner over REST",
-        ("github.rest:_read_owner_body",),
+        ("github.rest:_decode_owner",),
         lambda body: rest.parse_owner(answer(body)),
         dump({"id": 4, "login": "ada", "node_id": "U", "name": "Ada", "public_repos": 1}),
     ),
     Case(
         "github: a page over REST",
         (
-            "github.rest:_read_repository_bodies",
-            "github.rest:_read_records",
-            "github.rest:_read_repository_body",
+            "github.rest:_decode_repositories",
+            "github.rest:_decode_records",
+            "github.rest:_decode_repository",
         ),
         lambda body: rest.parse_page(answer(body), number=1),
         dump([REST_REPOSITORY, REST_REPOSITORY]),
     ),
     Case(
         "github: what is left of a budget",
-        ("github.rest:_read_rate_limit_body", "github.rest:_BudgetBody.as_room"),
+        ("github.rest:_decode_rate_limit", "github.rest:_BudgetBody.to_rate_limit"),
         lambda body: rest.parse_token_info(answer(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),
     ),
     Case(
         "github: when a token ends",
-        ("github.rest:_expiry",),
+        ("github.rest:_parse_expiry",),
         lambda text: rest.parse_token_info(
             answer(b'{"resources":{}}', github_authentication_token_expiration=text), now=NOW
         ),
@@ -360,7 +360,11 @@ CASES = [
     ),
     Case(
         "github: headers of a rate limit",
-        ("github.protocol:read_room", "github.protocol:_moment", "github.protocol:_pause"),
+        (
+            "github.protocol:parse_rate_limit",
+            "github.protocol:_datetime_from_epoch",
+            "github.protocol:_retry_at",
+        ),
         lambda text: [
             protocol.parse_rate_limit(
                 answer(
@@ -389,7 +393,7 @@ CASES = [
     ),
     Case(
         "github: what an error says",
-        ("github.protocol:_message",),
+        ("github.protocol:_error_message",),
         lambda body: repr(
             protocol.classify(GitHubResponse(403, {}, body), resource=Resource.CORE, now=NOW)
         ),
@@ -398,7 +402,7 @@ CASES = [
     *(
         Case(
             f"messages: what is packed with {codec}",
-            (f"messages.decompression:_decode_{codec}", "messages.decompression:_snappy_blocks"),
+            (f"messaging.decompression:_decode_{codec}", "messaging.decompression:_snappy_blocks"),
             decode,
             getattr(codec_module, f"{codec}_encode")(b"x" * 100),
             hostile_packed,
@@ -412,7 +416,7 @@ UNPACKERS = {case.name for case in CASES if case.name.startswith("messages: what
 
 NOT_FOREIGN = {
     "api.openapi:_DEFAULTS": "our own defaults",
-    "github.batch:Batch._rotate": "the clock",
+    "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",
 }

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 
-from github_banners.api.clients import RateLimiter, client_address
-from github_banners.api.delivery import Picture
+from github_banners.api.banner_responses import Picture
+from github_banners.api.rate_limit import RateLimiter, client_address
 from github_banners.errors import TooManyRequests, UnknownUser
-from github_banners.serving.workshop import MAX_QUEUE
+from github_banners.serving.worker_process import MAX_QUEUE
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
-from tests.unit.api.test_pngs import Scene
-from tests.unit.stats.test_known import MAX_BYTES_PER_NAME, measure_bytes_per_name
+from tests.unit.api.test_png_converter import Scene
+from tests.unit.stats.test_snapshots import MAX_BYTES_PER_NAME, measure_bytes_per_name
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 

@@ -15,13 +15,13 @@ import pytest
 from msgspec.structs import replace
 
 from github_banners.drawing import draw
-from github_banners.github.accounts import create_accounts
 from github_banners.github.client import GitHubClient
-from github_banners.look import BannerOptions, ChartType, Layout, Locale, Theme
-from github_banners.model import Snapshot
+from github_banners.github.credentials import create_accounts
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from github_banners.sandbox import create_app
 from github_banners.settings import Token
-from github_banners.stats.counting import aggregate
+from github_banners.stats.aggregation import aggregate
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN = "mia-maintains"

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.look import (
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import (
     BannerOptions,
     ChartType,
     HideableField,
@@ -26,7 +27,6 @@ from github_banners.look import (
     NumberFormat,
     Theme,
 )
-from github_banners.model import Owner, Snapshot, Stats
 
 HERE = Path(__file__).parent
 LIGHT, DARK, AUTO = (

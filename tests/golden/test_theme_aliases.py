@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.look import allowed_values, parse_options
-from github_banners.look.aliases import THEME_ALIASES
+from github_banners.options import allowed_values, parse_options
+from github_banners.options.aliases import THEME_ALIASES
 
 RELEASED = dict(
     line.split() for line in (Path(__file__).parent / "theme-aliases.txt").read_text().splitlines()

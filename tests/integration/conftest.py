@@ -19,7 +19,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from github_banners.database import embedded, embedded_files, embedded_process
+from github_banners.database import embedded, embedded_binaries, embedded_process
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
 
@@ -76,7 +76,7 @@ def foreign_server(reachable_dir: Path) -> Iterator[str]:
     if not FOREIGN_PROGRAMS.exists():
         pytest.skip(f"no PostgreSQL 15 in {FOREIGN_PROGRAMS}")
     data_dir = reachable_dir / "foreign"
-    account = embedded_files.choose_server_account(data_dir)
+    account = embedded_binaries.choose_server_account(data_dir)
     embedded._create(data_dir, programs=FOREIGN_PROGRAMS, account=account)
     settings = {"unix_socket_directories": str(data_dir), "listen_addresses": "", "fsync": "off"}
     command = [str(FOREIGN_PROGRAMS / "postgres"), "-D", str(data_dir)]

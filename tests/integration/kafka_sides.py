@@ -7,12 +7,12 @@ from typing import TypeAlias
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
 from github_banners.errors import BrokerUnavailable
-from github_banners.messages.dead_letters import list_dead_letters
-from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, Record
-from github_banners.messages.producer import KafkaProducer
-from github_banners.messages.source import KafkaConsumer, _cancel_within, _internal_tasks
-from github_banners.messages.testing import MemoryBroker, MemoryConsumer, MemoryProducer
-from github_banners.messages.topics import ensure_topics
+from github_banners.messaging.consumer import KafkaConsumer, _cancel_within, _internal_tasks
+from github_banners.messaging.dead_letters import list_dead_letters
+from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.messaging.testing import MemoryBroker, MemoryConsumer, MemoryProducer
+from github_banners.messaging.topics import ensure_topics
 from tests.integration.kafka_server import Broker, StandIn
 
 AnyProducer: TypeAlias = KafkaProducer | MemoryProducer

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
-from github_banners.model import Owner, OwnerRepositories, Repository, Stats
+from github_banners.models import Owner, OwnerRepositories, Repository, Stats
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from github_banners.database.connect import Database
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import Account, Credential, Priority
+from github_banners.github.credentials import Account, Credential, Priority
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.settings import Token
 from github_banners.stats import budget
@@ -169,6 +169,6 @@ async def test_reserve_database_down_background_stops_and_people_go_on(
         raise DatabaseUnavailable
 
     assert await process.spend()
-    monkeypatch.setattr(Database, "ask", refuse)
+    monkeypatch.setattr(Database, "run_within", refuse)
     assert not await process.spend(Priority.BACKGROUND)
     assert [await process.spend() for _ in range(200)] == [True] * 200

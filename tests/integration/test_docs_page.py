@@ -11,8 +11,8 @@ import pytest
 
 from github_banners import __version__
 from github_banners.api.openapi import build_document
-from github_banners.api.routes import FORMATS
-from github_banners.look import OPTIONS
+from github_banners.api.public_routes import FORMATS
+from github_banners.options import OPTIONS
 from tests.acceptance.processes import Running, environment, reachable_dir, running
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
 from github_banners.errors import BrokerUnavailable, RemoteRejected, StorageUnavailable, Unavailable
-from github_banners.messages.dead_letters import list_dead_letters, replay_dead_letters
-from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, TOPIC, Record
-from github_banners.messages.producer import KafkaProducer
-from github_banners.messages.source import KafkaConsumer
-from github_banners.messages.topics import ensure_topics
-from github_banners.messages.translation import RenderJob
-from github_banners.renderer.attempts import Outcome
-from github_banners.renderer.consume import UpdateConsumer
+from github_banners.messaging.consumer import KafkaConsumer
+from github_banners.messaging.dead_letters import list_dead_letters, replay_dead_letters
+from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, TOPIC, Record
+from github_banners.messaging.mapping import RenderJob
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.messaging.topics import ensure_topics
+from github_banners.renderer.update_consumer import UpdateConsumer
+from github_banners.renderer.worker import Outcome
 from tests.integration.kafka_server import Broker, StandIn, a_broker
 from tests.integration.kafka_sides import AnyProducer, AnySide, AnySource, BrokerSide, TwinSide
 from tests.unit.renderer.staged import event_body

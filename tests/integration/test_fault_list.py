@@ -19,21 +19,21 @@ import pytest
 from psycopg import errors
 
 import github_banners
-from github_banners.api import app, background, outbox
+from github_banners.api import api_service, background, outbox
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
-from github_banners.database import banners, inspection, queue, users, versions
+from github_banners.database import banner_versions, banners, leases, server_info, users
 from github_banners.database.banners import Banner
-from github_banners.database.changes import ChangeListener
+from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import Account, Credential, Priority
+from github_banners.github.credentials import Account, Credential, Priority
 from github_banners.github.protocol import Resource
-from github_banners.look import BannerOptions
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.budget import ReservedBudget
-from github_banners.stats.trust import Invalidations
+from github_banners.stats.invalidations import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
@@ -163,7 +163,7 @@ class Scene:
                 await banners.insert_banner(
                     conn, owner_id=number, options=BannerOptions(), names=[f"b-{number}"], now=NOON
                 )
-            await queue.schedule_users(conn, [1, 2, 3], now=NOON, interval=HOUR)
+            await leases.schedule_users(conn, [1, 2, 3], now=NOON, interval=HOUR)
 
     def fetch(self, query: str) -> list[Any]:
         return self._watching.cursor().execute(query.encode()).fetchall()
@@ -353,7 +353,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
         with psycopg.connect(scene.conninfo, autocommit=True) as conn:
             conn.cursor().execute("drop schema public cascade; create schema public")
         migrating = asyncio.create_task(
-            app._migrate(scene.conninfo, attempted=attempted, ready=ready)
+            api_service._migrate(scene.conninfo, attempted=attempted, ready=ready)
         )
         try:
             with fault.failing(make, times=1):
@@ -366,20 +366,20 @@ async def migrates(scene: Scene, fault: Fault) -> None:
 
 async def inspects(scene: Scene, fault: Fault) -> None:
     """`check` says what is wrong, or the service tries again; either way in an error of ours."""
-    condition = await inspection.fetch_server_info(scene.conninfo)
+    condition = await server_info.fetch_server_info(scene.conninfo)
     for make in KINDS.values():
         with fault.failing(make, times=1):
             calls = (
-                lambda: inspection.fetch_server_info(scene.conninfo),
-                lambda: inspection.try_writing(scene.conninfo, condition),
-                lambda: inspection.count_rows_ahead(scene.conninfo, condition, now=NOON),
+                lambda: server_info.fetch_server_info(scene.conninfo),
+                lambda: server_info.try_writing(scene.conninfo, condition),
+                lambda: server_info.count_rows_ahead(scene.conninfo, condition, now=NOON),
             )
             for call in calls:
                 try:
                     await call()
                 except (BannersError, TypeError):
                     continue
-    assert (await inspection.fetch_server_info(scene.conninfo)).problem is None
+    assert (await server_info.fetch_server_info(scene.conninfo)).problem is None
 
 
 async def serves_requests(scene: Scene, fault: Fault) -> None:
@@ -389,8 +389,8 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
     async def work(conn: Any) -> int:
         await users.select_snapshot(conn, "user-1")
         await banners.select_banner_with_snapshot(conn, "b-1")
-        await queue.lease_user(conn, 1, requested_at=scene.now, now=scene.now)
-        await queue.release_user(conn, 1, leased_until=scene.now)
+        await leases.lease_user(conn, 1, requested_at=scene.now, now=scene.now)
+        await leases.release_user(conn, 1, leased_until=scene.now)
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"
         look = BannerOptions(title=name)
@@ -422,33 +422,33 @@ async def reserves_points(scene: Scene, fault: Fault) -> None:
 
 
 STATEMENTS: dict[str, Case] = {
-    "accounts.delete_ended_leases": reserves_points,
-    "accounts.select_leases": reserves_points,
-    "accounts.update_budget": reserves_points,
-    "accounts.upsert_lease": reserves_points,
+    "account_budgets.delete_expired_leases": reserves_points,
+    "account_budgets.select_leases": reserves_points,
+    "account_budgets.update_budget": reserves_points,
+    "account_budgets.upsert_lease": reserves_points,
     "banners._insert": serves_requests,
     "banners._select_by_look": serves_requests,
-    "banners._start_refreshing": serves_requests,
+    "banners._mark_due": serves_requests,
     "banners.count_banners": serves_requests,
     "banners.select_banner_with_snapshot": serves_requests,
     "banners.touch_banners": notes_requests,
-    "changes._listen": hears_changes,
-    "changes._notify": hears_changes,
-    "inspection._inspect": migrates,
-    "inspection._inspect_tables": inspects,
-    "inspection._select_schema_for_new_tables": migrates,
-    "inspection._select_tables": migrates,
-    "inspection.count_rows_ahead": inspects,
-    "inspection.try_writing": inspects,
+    "change_listener._listen": hears_changes,
+    "change_listener._notify": hears_changes,
+    "server_info._fetch_server_info": migrates,
+    "server_info._check_tables": inspects,
+    "server_info._select_schema_for_new_tables": migrates,
+    "server_info._select_tables": migrates,
+    "server_info.count_rows_ahead": inspects,
+    "server_info.try_writing": inspects,
     "migrations._upgrade": migrates,
-    "queue.lease_due_users": refreshes_later,
-    "queue.lease_unpublished_banners": publishes,
-    "queue.lease_users": serves_requests,
-    "queue.mark_published": publishes,
-    "queue.release_banners": gives_banners_back,
-    "queue.release_user": serves_requests,
-    "queue.release_users": releases_failed,
-    "queue.schedule_users": refreshes_others,
+    "leases.lease_due_users": refreshes_later,
+    "leases.lease_unpublished_banners": publishes,
+    "leases.lease_users": serves_requests,
+    "leases.mark_published": publishes,
+    "leases.release_banners": gives_banners_back,
+    "leases.release_user": serves_requests,
+    "leases.release_users": releases_failed,
+    "leases.schedule_users": refreshes_others,
     "session.find_schema": migrates,
     "session.transaction": refreshes_later,
     "users._lock_users": refreshes_others,
@@ -456,12 +456,12 @@ STATEMENTS: dict[str, Case] = {
     "users._replace_repositories": refreshes_others,
     "users._upsert_logins": refreshes_others,
     "users._upsert_users": refreshes_others,
-    "users.mark_gone": finds_deleted,
+    "users.mark_user_deleted": finds_deleted,
     "users.select_snapshot": serves_requests,
     "users.select_snapshots": refreshes_others,
-    "versions.mend_banner_versions": refreshes_others,
-    "versions.raise_banner_versions": refreshes_others,
-    "versions.raise_remaining_banners": raises_remaining,
+    "banner_versions.repair_banner_versions": refreshes_others,
+    "banner_versions.raise_banner_versions": refreshes_others,
+    "banner_versions.raise_remaining_banners": raises_remaining,
 }
 """Every function that executes SQL, and what is done with it while it fails."""
 
@@ -523,12 +523,12 @@ async def test_failing_statement_fails_alone_and_ends_no_task(
     conninfo: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outbox, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(outbox, "_UNAVAILABLE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(outbox, "_IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
-    monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
-    monkeypatch.setattr(app, "_MIGRATE_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(versions, "MAX_RAISED_BANNERS", 1)
+    monkeypatch.setattr(outbox, "_FIRST_RETRY_DELAY", timedelta(seconds=0.01))
+    monkeypatch.setattr(outbox, "_MAX_RETRY_DELAY", timedelta(seconds=0.02))
+    monkeypatch.setattr(api_service, "_MIGRATE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)
     with psycopg.connect(conninfo, autocommit=True) as watching:
         await case(Scene(database, conninfo, watching), Fault(monkeypatch, function))
 

@@ -16,8 +16,8 @@ import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import create_accounts
 from github_banners.github.client import GitHubClient
+from github_banners.github.credentials import create_accounts
 from github_banners.github.graphql import (
     OwnerPage,
     Query,
@@ -31,7 +31,7 @@ from github_banners.github.graphql import (
 )
 from github_banners.github.protocol import Failure, FailureKind, GitHubResponse
 from github_banners.github.transport import open_http
-from github_banners.model import OwnerRepositories, utc_now
+from github_banners.models import OwnerRepositories, utc_now
 from github_banners.settings import Secret
 from tests.acceptance.processes import running
 

@@ -151,7 +151,7 @@ async def test_by_login_one_soft_stale_owner_of_a_batch_cannot_be_saved_the_othe
     await scene.settle()
     scene.now += 11 * MINUTE
     scene.github.repositories = 4
-    monkeypatch.setattr(users, "upsert_portfolios", refuse_one)
+    monkeypatch.setattr(users, "upsert_owners", refuse_one)
     with capture_logs() as events:
         await asyncio.gather(*(scene.ask(f"dev-{number}") for number in (100, 101, 102)))
         await scene.settle()

@@ -9,21 +9,21 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from aiokafka.errors import MessageSizeTooLargeError  # type: ignore[import-untyped]
 from structlog.testing import capture_logs
 
-from github_banners.messages.dead_letters import (
+from github_banners.messaging.dead_letters import (
     ORIGINAL_SIZE,
     REASON,
     list_dead_letters,
     replay_dead_letters,
     send_dead_letter,
 )
-from github_banners.messages.decompression import MAX_UNPACKED_BYTES
-from github_banners.messages.events import DEAD_LETTERS, PARTITIONS, Record
-from github_banners.renderer.attempts import Outcome
+from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
+from github_banners.renderer.worker import Outcome
 from tests.integration.kafka_server import Broker, StandIn, a_broker
 from tests.integration.kafka_sides import BrokerSide
 from tests.integration.raw_kafka import produce_raw
 from tests.integration.test_events import Seen, consuming, eventually, send
-from tests.unit.messages.batches import CODECS, Message, build_batch
+from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 from tests.unit.renderer.staged import event_body
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]

@@ -15,13 +15,13 @@ from psycopg import AsyncConnection
 from structlog.testing import capture_logs
 
 from github_banners.api import outbox
-from github_banners.api.banners import BannerService, CreateResult
-from github_banners.api.neighbours import Backends, Draw, StoreDrawing, draw_locally
+from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
+from github_banners.api.banner_service import BannerService, CreateResult
 from github_banners.api.outbox import PUBLISH_OUTCOMES, Outbox
-from github_banners.api.pictures import PictureCache
+from github_banners.api.picture_cache import PictureCache
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
-from github_banners.database.queue import mark_published
+from github_banners.database.leases import mark_published
 from github_banners.database.users import upsert_owners
 from github_banners.drawing import draw
 from github_banners.errors import (
@@ -33,9 +33,9 @@ from github_banners.errors import (
     TooManyBanners,
     Unavailable,
 )
-from github_banners.look import BannerOptions, Theme
-from github_banners.messages.shapes import StoreRequest
-from github_banners.model import Snapshot
+from github_banners.messaging.schemas import StoreRequest
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions, Theme
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup

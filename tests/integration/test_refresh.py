@@ -11,21 +11,21 @@ import pytest
 
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import BATCH_SIZE, Refresh
-from github_banners.database import queue, users
+from github_banners.database import leases, users
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
-from github_banners.database.changes import ChangeListener
+from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import GitHubUnavailable, InvalidOption, StorageUnavailable, UnknownUser
-from github_banners.github.accounts import create_accounts
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
+from github_banners.github.credentials import create_accounts
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.github.transport import open_http
-from github_banners.look import BannerOptions
-from github_banners.model import Owner, OwnerRepositories, Snapshot
+from github_banners.models import Owner, OwnerRepositories, Snapshot
+from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from github_banners.stats.counting import aggregate
-from github_banners.stats.trust import Invalidations
+from github_banners.stats.aggregation import aggregate
+from github_banners.stats.invalidations import Invalidations
 from tests.acceptance.processes import Running, running
 from tests.integration.paper import Paper
 
@@ -153,7 +153,7 @@ class Tracked:
                 names=[f"{login}-default"],
                 now=self.now,
             )
-            await queue.schedule_users(connection, [owner.id], now=self.now, interval=HOUR)
+            await leases.schedule_users(connection, [owner.id], now=self.now, interval=HOUR)
         return banner
 
     async def banner(self, name: str) -> Banner:

@@ -12,30 +12,30 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
-from github_banners.api.neighbours import FallbackRenderer
-from github_banners.circuit import CircuitBreaker
+from github_banners.api.backends import FallbackRenderer
+from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
 from github_banners.errors import Overloaded, RemoteRejected, RendererUnavailable
-from github_banners.look import BannerOptions, HideableField, Theme
-from github_banners.messages.calls import RendererClient
-from github_banners.messages.nonces import NonceCache
-from github_banners.messages.shapes import PreviewRequest
-from github_banners.messages.signing import Signer, Verifier
-from github_banners.messages.translation import from_preview_request, to_preview_request
-from github_banners.messages.verify import SignatureMiddleware
-from github_banners.model import Owner, Snapshot, Stats
-from github_banners.renderer import routes
+from github_banners.messaging.clients import RendererClient
+from github_banners.messaging.mapping import from_preview_request, to_preview_request
+from github_banners.messaging.nonces import NonceCache
+from github_banners.messaging.schemas import PreviewRequest
+from github_banners.messaging.signature_middleware import SignatureMiddleware
+from github_banners.messaging.signing import Signer, Verifier
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import BannerOptions, HideableField, Theme
+from github_banners.renderer import preview_route
 from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
-from github_banners.serving.workshop import WorkerProcess
+from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Secret
 from github_banners.stats.deadline import Deadline
-from github_banners.storage.pictures import check_picture
+from github_banners.storage.picture_format import check_picture
 from tests.integration.test_storage_service import UNSIGNED, send
 from tests.unit.api.asgi import Answered
-from tests.unit.messages.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
-from tests.unit.messages.captured import PREVIEW
+from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
+from tests.unit.messaging.captured import PREVIEW
 
 EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
 STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
@@ -67,10 +67,10 @@ async def opened(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[
     pngs = WorkerProcess(to_png)
     try:
         yield SignatureMiddleware(
-            build_app([*routes.RendererRoutes(pngs).routes(), *health_routes(Health())]),
+            build_app([*preview_route.RendererRoutes(pngs).routes(), *health_routes(Health())]),
             verifier=Verifier(tuple(keys), callers=["api"], nonces=NonceCache(), clock=lambda: NOW),
             public_paths=PUBLIC_PATHS,
-            max_body_bytes=routes.MAX_BODY_BYTES,
+            max_body_bytes=preview_route.MAX_BODY_BYTES,
         )
     finally:
         await pngs.close()
@@ -159,7 +159,7 @@ async def test_the_largest_body_that_is_agreed_fits(scene: Scene) -> None:
     )
     message = json.loads(largest) | {"language_bytes": languages, "display_name": "x" * 1024}
     body = json.dumps(message, separators=(",", ":")).encode()
-    assert routes.MAX_BODY_BYTES * 0.8 < len(body) <= routes.MAX_BODY_BYTES
+    assert preview_route.MAX_BODY_BYTES * 0.8 < len(body) <= preview_route.MAX_BODY_BYTES
     assert (await scene.send(body)).status == 200
 
 
@@ -216,7 +216,7 @@ async def test_what_the_worker_can_not_do_now_is_unavailable(
     async def busy(workshop: WorkerProcess, material: bytes) -> bytes:
         raise Overloaded
 
-    monkeypatch.setattr(WorkerProcess, "do", busy)
+    monkeypatch.setattr(WorkerProcess, "run", busy)
     refused = await scene.send(changed(format="png"))
     assert (refused.status, json.loads(refused.body)) == (503, {"error": "can't get preview"})
     assert "retry-after" in refused.headers
@@ -231,7 +231,7 @@ async def test_a_wish_that_can_not_be_drawn_is_rejected_for_good(scene: Scene) -
 
 
 async def test_a_body_beyond_the_limit_is_too_large(scene: Scene) -> None:
-    fits = PREVIEW + b" " * (routes.MAX_BODY_BYTES - len(PREVIEW))
+    fits = PREVIEW + b" " * (preview_route.MAX_BODY_BYTES - len(PREVIEW))
     assert (await scene.send(fits)).status == 200
     call = signed(Call("POST", b"/preview", b"", (), fits + b" "))
     told = call.with_header("content-length", str(len(call.body)))

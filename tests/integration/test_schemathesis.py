@@ -12,9 +12,9 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from github_banners import __version__
 from github_banners.api.openapi import build_document
-from github_banners.api.routes import FORMATS
+from github_banners.api.public_routes import FORMATS
 from github_banners.errors import InvalidInput
-from github_banners.look import parse_options
+from github_banners.options import parse_options
 from tests.acceptance.processes import Running, environment, reachable_dir, running
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]

@@ -16,8 +16,13 @@ from pathlib import Path
 import pytest
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable, Unavailable
-from github_banners.messages.shapes import StoreRequest
-from github_banners.storage.pictures import MAX_BYTES, check_picture, split_version, with_version
+from github_banners.messaging.schemas import StoreRequest
+from github_banners.storage.picture_format import (
+    MAX_BYTES,
+    check_picture,
+    split_version,
+    with_version,
+)
 from github_banners.storage.store import (
     PutResult,
     Store,

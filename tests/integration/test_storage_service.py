@@ -14,22 +14,22 @@ import pytest
 from starlette.types import ASGIApp
 
 from github_banners.errors import RemoteRejected, StorageUnavailable
-from github_banners.messages.calls import StorageClient
-from github_banners.messages.shapes import (
+from github_banners.messaging.clients import StorageClient
+from github_banners.messaging.schemas import (
     MAX_BATCH_BANNERS,
     BatchedBanner,
     StoreRequest,
     StoreResponse,
 )
-from github_banners.messages.signing import Signer
+from github_banners.messaging.signing import Signer
 from github_banners.serving.service import Service
 from github_banners.settings import Settings, StorageUrl
-from github_banners.storage.app import open_storage
-from github_banners.storage.pictures import MAX_BYTES, with_version
-from github_banners.storage.routes import MAX_BODY_BYTES, VERSION_HEADER
+from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
+from github_banners.storage.picture_format import MAX_BYTES, with_version
+from github_banners.storage.storage_service import open_storage
 from tests.unit.api.asgi import Answered
-from tests.unit.messages.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
-from tests.unit.messages.captured import STORE
+from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
+from tests.unit.messaging.captured import STORE
 from tests.unit.serving.test_metrics import scrape
 
 SETTINGS = Settings(services_secret_key=CURRENT, services_secret_key_previous=PREVIOUS)

@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from github_banners.api.refresh import BATCH_SIZE, Refresh
-from github_banners.database import queue, users
+from github_banners.database import leases, users
 from github_banners.database.banners import insert_banner, select_banner_with_snapshot
-from github_banners.database.changes import ChangeListener
+from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import TooManyRequests
-from github_banners.look import BannerOptions
-from github_banners.model import Snapshot
-from github_banners.stats.counting import aggregate
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions
+from github_banners.stats.aggregation import aggregate
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness, Ttls
+from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup, LookupResult
-from github_banners.stats.trust import Invalidations
 from tests.integration.paper import Paper
 
 pytestmark = pytest.mark.postgres
@@ -176,7 +176,7 @@ async def test_when_the_question_of_one_fails_the_other_asks(scene: Scene) -> No
 
 async def lease_as_a_third_process(scene: Scene) -> None:
     async with scene.databases[0].transaction() as conn:
-        assert await queue.lease_user(conn, ADA, requested_at=scene.now, now=scene.now)
+        assert await leases.lease_user(conn, ADA, requested_at=scene.now, now=scene.now)
 
 
 async def test_the_turn_of_a_process_that_died_comes_back(scene: Scene) -> None:
@@ -235,7 +235,7 @@ async def test_the_background_and_who_waits_share_the_turn(scene: Scene) -> None
         await insert_banner(
             conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
         )
-        await queue.schedule_users(conn, [ADA], now=scene.now, interval=HOUR)
+        await leases.schedule_users(conn, [ADA], now=scene.now, interval=HOUR)
     scene.now += HOUR
     scene.github.gate.clear()
     assert seen([await scene.ask(0)]) == OLD
@@ -268,8 +268,8 @@ async def test_a_pause_of_the_background_holds_up_nobody_who_asks(scene: Scene) 
         await insert_banner(
             conn, owner_id=ADA, options=BannerOptions(), names=["ada-default"], now=scene.now
         )
-        assert len(await queue.lease_due_users(conn, now=scene.now)) == 1
-        await queue.release_users(conn, {ADA: scene.now + MINUTE})
+        assert len(await leases.lease_due_users(conn, now=scene.now)) == 1
+        await leases.release_users(conn, {ADA: scene.now + MINUTE})
     await scene.ask(0)
     await scene.settle()
     assert seen([await scene.ask(0)]) == NEW
@@ -438,7 +438,7 @@ class Workers:
             await insert_banner(
                 conn, owner_id=number, options=BannerOptions(), names=names, now=self.now
             )
-            await queue.schedule_users(conn, [number], now=self.now, interval=HOUR)
+            await leases.schedule_users(conn, [number], now=self.now, interval=HOUR)
 
 
 async def test_two_background_workers_ask_about_each_owner_once(scene: Scene) -> None:

@@ -17,53 +17,58 @@ MOST_MODULE_LINES = 400
 MOST_FUNCTION_LINES = 60
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "managers"}
 
-NOUNS = {"model", "errors", "settings", "look", "circuit", "log_throttle"}
+NOUNS = {"models", "errors", "settings", "options", "circuit_breaker", "log_throttle"}
 KEEPERS = {"github", "database", "stats"}
 DOORS = {"api", "renderer", "storage"}
 ASSEMBLY = {"app", "cli", "__main__"}
 
 # A room -> the rooms that it may know besides itself.
 ARROWS: Mapping[str, set[str]] = {
-    "model": set(),
+    "models": set(),
     "errors": set(),
-    "circuit": set(),
+    "circuit_breaker": set(),
     "log_throttle": set(),
-    "look": {"errors"},
+    "options": {"errors"},
     "settings": {"errors"},
     "drawing": NOUNS,
     "github": NOUNS,
     "database": NOUNS,
-    "messages": NOUNS,
+    "messaging": NOUNS,
     "stats": NOUNS | {"github", "database"},
     "serving": {"settings", "errors", "log_throttle"},
-    "sandbox": {"model", "errors", "settings"},
-    "renderer": NOUNS | {"drawing", "messages", "serving"},
-    "storage": NOUNS | {"messages", "serving"},
-    "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
-    "app": NOUNS | DOORS | {"database", "drawing", "messages", "serving"},
-    "checkup": NOUNS | {"github", "database", "messages", "serving", "storage"},
-    "launch": {"app", "serving", "settings"},
-    "sketch": NOUNS | {"github", "stats", "drawing"},
+    "sandbox": {"models", "errors", "settings"},
+    "renderer": NOUNS | {"drawing", "messaging", "serving"},
+    "storage": NOUNS | {"messaging", "serving"},
+    "api": NOUNS | KEEPERS | {"drawing", "messaging", "serving"},
+    "app": NOUNS | DOORS | {"database", "drawing", "messaging", "serving"},
+    "diagnostics": NOUNS | {"github", "database", "messaging", "serving", "storage"},
+    "supervisor": {"app", "serving", "settings"},
+    "render_once": NOUNS | {"github", "stats", "drawing"},
     "cli": NOUNS
     | KEEPERS
     | DOORS
-    | {"app", "drawing", "messages", "serving", "sandbox"}
-    | {"checkup", "launch", "sketch"},
+    | {"app", "drawing", "messaging", "serving", "sandbox"}
+    | {"diagnostics", "supervisor", "render_once"},
     "__main__": {"cli"},
     "__init__": set(),
 }
 
 # A third party -> the rooms and files where it may be met.
 PLACES: Mapping[str, set[str]] = {
-    "aiokafka": {"messages"},
+    "aiokafka": {"messaging"},
     "alembic": {"database/migrations"},
     "babel": {"drawing"},
-    "cramjam": {"messages/decompression.py"},
+    "cramjam": {"messaging/decompression.py"},
     "durationpy": {"settings", "cli"},
     "graphql": {"sandbox"},
-    "http_message_signatures": {"messages"},
-    "httptools": {"serving/protocol.py"},
-    "httpx2": {"github/client.py", "github/sender.py", "github/transport.py", "messages/calls.py"},
+    "http_message_signatures": {"messaging"},
+    "httptools": {"serving/http_protocol.py"},
+    "httpx2": {
+        "github/client.py",
+        "github/sender.py",
+        "github/transport.py",
+        "messaging/clients.py",
+    },
     "minijinja": {"drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
@@ -77,12 +82,14 @@ PLACES: Mapping[str, set[str]] = {
     "stamina": {
         "github/sender.py",
         "github/transport.py",
-        "messages",
-        *(f"{door}/app.py" for door in DOORS),
+        "messaging",
+        "api/api_service.py",
+        "renderer/renderer_service.py",
+        "storage/storage_service.py",
     },
-    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messages", "sandbox", "serving"},
+    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messaging", "sandbox", "serving"},
     "typer": {"cli"},
-    "uvicorn": {"serving/protocol.py", "serving/server.py"},
+    "uvicorn": {"serving/http_protocol.py", "serving/server.py"},
     "uvloop": {"serving/event_loop.py"},
 }
 

@@ -11,7 +11,7 @@ import yaml
 
 from github_banners.drawing import explain
 from github_banners.errors import InvalidSettings, Unavailable
-from github_banners.look import BannerOptions, Theme
+from github_banners.options import BannerOptions, Theme
 from github_banners.settings import VARIABLES, ServiceName, Settings
 
 CHECKOUT = Path(__file__).parents[2]

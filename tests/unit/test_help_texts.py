@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from github_banners.cli import app
-from github_banners.look import OPTIONS, allowed_values
+from github_banners.options import OPTIONS, allowed_values
 
 README = Path(__file__).parents[2] / "README.md"
 ALONE = [

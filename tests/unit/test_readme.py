@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.look import OPTIONS, allowed_values, parse_options
+from github_banners.options import OPTIONS, allowed_values, parse_options
 from github_banners.settings import VARIABLES
 from tests.unit.api.listed import api_routes
 

@@ -23,7 +23,7 @@ from github_banners.settings import (
     Token,
     is_secret,
 )
-from github_banners.settings.readers import strip, unquote
+from github_banners.settings.parsers import strip, unquote
 
 SECRET = "s3cret-'value'"
 

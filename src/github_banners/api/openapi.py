@@ -26,8 +26,8 @@ from github_banners.errors import (
     UnknownBanner,
     UnknownUser,
 )
-from github_banners.look import LOGIN_PATTERN, OPTIONS, BannerOptions, allowed_values
-from github_banners.model import Stats
+from github_banners.models import Stats
+from github_banners.options import LOGIN_PATTERN, OPTIONS, BannerOptions, allowed_values
 
 JsonSchema: TypeAlias = dict[str, Any]
 """A part of the document."""

@@ -13,15 +13,15 @@ from typing import TypeVar
 
 import structlog
 
+from github_banners.api.backends import Publish
 from github_banners.api.background import Failures
-from github_banners.api.neighbours import Publish
-from github_banners.database import queue
+from github_banners.database import leases
 from github_banners.database.banners import Banner
 from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable, Unavailable
-from github_banners.messages.tracing import bind_trace
-from github_banners.model import Clock, Snapshot
+from github_banners.messaging.tracing import bind_trace
+from github_banners.models import Clock, Snapshot
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Outbox:
         self._count = count
         self._woken = asyncio.Event()
         self._publish_failures = Failures(
-            first_delay=_FIRST_REFUSED_DELAY, max_delay=queue.MAX_PUBLISH_DELAY
+            first_delay=_FIRST_REFUSED_DELAY, max_delay=leases.MAX_PUBLISH_DELAY
         )
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
@@ -101,7 +101,7 @@ class Outbox:
             rest given back
         """
         async with self._database.transaction() as connection:
-            due = await queue.lease_unpublished_banners(
+            due = await leases.lease_unpublished_banners(
                 connection, now=self._clock(), limit=_BATCH_SIZE
             )
         handing = [asyncio.create_task(self._publish_one(*one), name="hand on") for one in due]
@@ -156,8 +156,8 @@ class Outbox:
         if tasks:
             _log.info("outbox.published", count=len(acknowledged), trace_ids=trace_ids)
         # One transaction each: within one, rows are locked in the order of ids.
-        await self._save(acknowledged, queue.mark_published)
-        await self._save(left, queue.release_banners)
+        await self._save(acknowledged, leases.mark_published)
+        await self._save(left, leases.release_banners)
 
     async def _save(
         self,

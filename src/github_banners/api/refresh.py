@@ -15,14 +15,14 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.api.background import Failures
-from github_banners.database import banners, queue, users
+from github_banners.database import banners, leases, users
+from github_banners.database.banner_versions import raise_remaining_banners
 from github_banners.database.batches import save_separately
 from github_banners.database.connect import Connection, Database
-from github_banners.database.versions import raise_remaining_banners
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
-from github_banners.model import Clock, Owner, OwnerRepositories, Stats
-from github_banners.stats.counting import aggregate
-from github_banners.stats.identity import BatchOwnerFetcher
+from github_banners.models import Clock, Owner, OwnerRepositories, Stats
+from github_banners.stats.aggregation import aggregate
+from github_banners.stats.fetch import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class Refresh:
         self._clock = clock
         self._sleep = sleep
         self._failed_batches = 0
-        self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=queue.MAX_RETRY_DELAY)
+        self._owner_failures = Failures(first_delay=_RETRY_AFTER, max_delay=leases.MAX_RETRY_DELAY)
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class Refresh:
         :raises DatabaseUnavailable: nothing could be leased or saved
         """
         async with self._database.transaction() as connection:
-            due = await queue.lease_due_users(
+            due = await leases.lease_due_users(
                 connection, now=self._clock(), limit=BATCH_SIZE, interval=self._interval
             )
         if due:
@@ -181,7 +181,7 @@ class Refresh:
                 self._owner_failures.clear(owner.id)
         if retry_at:
             async with self._database.transaction() as connection:
-                await queue.release_users(connection, retry_at)
+                await leases.release_users(connection, retry_at)
         gone = sum(
             isinstance(answer, UnknownUser) and owner not in failed for owner, answer in known
         )
@@ -214,7 +214,7 @@ class Refresh:
             )
 
     async def _schedule(self, connection: Connection, owner_ids: Sequence[int]) -> None:
-        await queue.schedule_users(
+        await leases.schedule_users(
             connection, owner_ids, now=self._clock(), interval=self._interval
         )
 

@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from github_banners.api.delivery import Picture, raw_picture_response
-from github_banners.api.pictures import CachedPicture, PictureCache, PictureKey
-from github_banners.look import OPTION_NAMES
-from github_banners.model import Clock
-from github_banners.serving.cached import CachedResponse, RawHeaders, encode_response
-from github_banners.stats.memory import ByteBoundedLru
+from github_banners.api.banner_responses import Picture, raw_picture_response
+from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey
+from github_banners.models import Clock
+from github_banners.options import OPTION_NAMES
+from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
+from github_banners.stats.lru import ByteBoundedLru
 
 Variant: TypeAlias = Callable[[Picture], Picture | None]
 """Finds another form of a drawing, if it lies in memory."""

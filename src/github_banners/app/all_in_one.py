@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from github_banners.api.app import open_api
-from github_banners.api.neighbours import Backends, draw_locally, to_render_job
+from github_banners.api.api_service import open_api
+from github_banners.api.backends import Backends, draw_locally, to_render_job
 from github_banners.database.banners import Banner
 from github_banners.drawing import draw
-from github_banners.model import Clock, Snapshot, utc_now
+from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.renderer.updates import render_and_store
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service

@@ -7,23 +7,23 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from github_banners.api.app import open_api
-from github_banners.api.neighbours import (
+from github_banners.api.api_service import open_api
+from github_banners.api.backends import (
     DRAWERS,
     Backends,
     FallbackRenderer,
     Publish,
     to_render_job,
 )
-from github_banners.circuit import CircuitBreaker
+from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner
-from github_banners.messages.calls import RendererClient, StorageClient, open_http
-from github_banners.messages.events import TOPIC
-from github_banners.messages.producer import KafkaProducer
-from github_banners.messages.signing import Signer
-from github_banners.messages.tracing import TRACEPARENT, make_traceparent
-from github_banners.messages.translation import to_event
-from github_banners.model import Clock, Snapshot, utc_now
+from github_banners.messaging.clients import RendererClient, StorageClient, open_http
+from github_banners.messaging.events import TOPIC
+from github_banners.messaging.mapping import to_event
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.messaging.signing import Signer
+from github_banners.messaging.tracing import TRACEPARENT, make_traceparent
+from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service, background_task
 from github_banners.settings import ServiceName as Of

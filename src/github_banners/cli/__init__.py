@@ -11,7 +11,7 @@ import io
 import signal
 import sys
 
-from github_banners.cli import letters, services, tools
+from github_banners.cli import commands, dlq, services
 from github_banners.cli.base import app, exit_with_error
 from github_banners.errors import BannersError
 

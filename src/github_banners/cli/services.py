@@ -22,7 +22,7 @@ from github_banners.cli.base import (
     service_process,
     with_listen_address,
 )
-from github_banners.cli.welcome import build_startup_message
+from github_banners.cli.startup_message import build_startup_message
 from github_banners.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -55,7 +55,7 @@ def serve(
     Unless DB_HOST is set it brings a PostgreSQL of its own, whose files lie in DATA_DIR.
     """
     require_unix()
-    from github_banners.launch import WorkerConfig
+    from github_banners.supervisor import WorkerConfig
 
     for name, text in (("HOST", host), ("PORT", port)):
         if text is not None:
@@ -119,8 +119,8 @@ async def _serve(
     demo: bool,
     workers: int,
 ) -> None:
-    from github_banners.launch import serve_all_in_one
     from github_banners.serving.server import port_number, wait_for_shutdown
+    from github_banners.supervisor import serve_all_in_one
 
     github = import_sandbox().create_app() if demo else None
     samples = import_sandbox().SAMPLE_USERS if demo else ()
@@ -156,7 +156,7 @@ def renderer() -> None:
     Ctrl-C.
     """
     require_unix()
-    from github_banners.renderer.app import open_renderer
+    from github_banners.renderer.renderer_service import open_renderer
 
     _serve_single(ServiceName.RENDERER, open_renderer)
 
@@ -169,7 +169,7 @@ def storage() -> None:
     They lie where BANNERS_STORAGE_URL says, else in DATA_DIR. Goes on until Ctrl-C.
     """
     require_unix()
-    from github_banners.storage.app import open_storage
+    from github_banners.storage.storage_service import open_storage
 
     def opened(settings: Settings) -> Any:
         folder = default_banners_dir(settings.data_dir or default_data_dir())
@@ -179,8 +179,8 @@ def storage() -> None:
 
 
 def _serve_single(service: ServiceName, open_service: Callable[[Settings], Any]) -> None:
-    from github_banners.launch import run_single_service
     from github_banners.serving.server import port_number
+    from github_banners.supervisor import run_single_service
 
     settings = with_listen_address(read_settings(service=service))
     with service_process(), _open_listeners(settings) as (listener, metrics):
@@ -200,7 +200,7 @@ def _serve_single(service: ServiceName, open_service: Callable[[Settings], Any])
 @app.command(hidden=True)
 def worker() -> None:
     """Be one process of `serve --workers`; the plan comes on standard input, whose end is ours."""
-    from github_banners.launch import WorkerConfig, run_worker
+    from github_banners.supervisor import WorkerConfig, run_worker
 
     settings = read_settings(is_worker=True)
     plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
@@ -243,7 +243,7 @@ def _migrate_database(settings: Settings, conninfo: str) -> None:
 
 
 def _create_topics(brokers: Sequence[str]) -> list[str]:
-    from github_banners.messages.topics import ensure_topics
+    from github_banners.messaging.topics import ensure_topics
     from github_banners.serving.event_loop import run
 
     try:

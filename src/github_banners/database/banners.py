@@ -14,11 +14,11 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import users
+from github_banners.database.banner_versions import latest_version
 from github_banners.database.session import Connection
-from github_banners.database.versions import latest_version
 from github_banners.errors import TooManyBanners
-from github_banners.look import BannerOptions, to_canonical_json
-from github_banners.model import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
+from github_banners.models import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
+from github_banners.options import BannerOptions, to_canonical_json
 
 COLUMNS = SQL(
     "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"

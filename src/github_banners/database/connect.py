@@ -18,7 +18,7 @@ import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from github_banners.circuit import CircuitBreaker
+from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database import session
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable

@@ -24,7 +24,7 @@ from typing import Self
 import structlog
 from psycopg.conninfo import make_conninfo
 
-from github_banners.database.embedded_files import (
+from github_banners.database.embedded_binaries import (
     MAJOR_VERSION,
     ServerAccount,
     choose_server_account,
@@ -149,6 +149,11 @@ def _prepare(
 
 
 def check_data_version(data_dir: Path) -> None:
+    """
+    Check that the data folder was written by the PostgreSQL version that is installed.
+
+    :raises ConfigurationError: it holds the data of another version, or something else
+    """
     if not data_dir.exists() or not any(data_dir.iterdir()):
         return
     version_file = data_dir / "PG_VERSION"

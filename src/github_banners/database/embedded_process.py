@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from github_banners.database.embedded_files import ServerAccount
+from github_banners.database.embedded_binaries import ServerAccount
 
 _STOP_TIMEOUT_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1

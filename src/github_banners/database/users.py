@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 from psycopg.sql import SQL
 
-from github_banners.database.session import Connection
-from github_banners.database.versions import (
+from github_banners.database.banner_versions import (
     latest_time,
     latest_version,
     raise_banner_versions,
     repair_banner_versions,
 )
-from github_banners.model import (
+from github_banners.database.session import Connection
+from github_banners.models import (
     Owner,
     OwnerRepositories,
     Repository,

@@ -12,15 +12,15 @@ a stranger typed becomes markup.
 
 from datetime import date
 
+from github_banners.drawing.canonical_options import drop_defaults
+from github_banners.drawing.explanation_cards import build_explanation
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.printing import render_svg
-from github_banners.drawing.settling import drop_defaults
-from github_banners.drawing.states import build_explanation
+from github_banners.drawing.svg_templates import render_svg
 from github_banners.errors import BannersError
-from github_banners.look import BannerOptions
-from github_banners.model import Snapshot
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions
 
-__all__ = ["convert", "to_public_error", "drop_redundant_options"]
+__all__ = ["convert", "drop_redundant_options", "to_public_error"]
 
 _DEFAULT_OPTIONS = BannerOptions()
 

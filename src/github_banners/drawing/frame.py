@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.cleaning import starts_right_to_left as runs_from_right
-from github_banners.drawing.figures import format_coordinate
-from github_banners.drawing.languages import Share
+from github_banners.drawing.charts import format_coordinate
+from github_banners.drawing.language_shares import Share
 from github_banners.drawing.locales import is_right_to_left
+from github_banners.drawing.sanitize import starts_right_to_left as runs_from_right
 from github_banners.drawing.themes import Palette, Scheme
-from github_banners.look import BannerOptions
+from github_banners.options import BannerOptions
 
 _GLOW_MAX_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52

@@ -11,18 +11,24 @@ from functools import lru_cache
 
 import msgspec
 
-from github_banners.drawing.cleaning import isolate
-from github_banners.drawing.languages import PERCENTS, Ranking, Share, percentages, rank_languages
+from github_banners.drawing.language_shares import (
+    PERCENTS,
+    Ranking,
+    Share,
+    percentages,
+    rank_languages,
+)
 from github_banners.drawing.locales import (
     MAX_DESCRIBED_LANGUAGES,
     format_percent,
     load_translations,
 )
 from github_banners.drawing.memo import Memo
+from github_banners.drawing.sanitize import isolate
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme
-from github_banners.look import BannerOptions, HideableField
-from github_banners.model import Stats
+from github_banners.models import Stats
+from github_banners.options import BannerOptions, HideableField
 
 MAX_RING_LANGUAGES = 5
 """How many languages a ring shows, beside Other."""

@@ -15,7 +15,7 @@ from html import escape, unescape
 from itertools import chain
 from pathlib import Path
 
-from github_banners.drawing.cleaning import graphemes
+from github_banners.drawing.sanitize import graphemes
 from github_banners.errors import RenderingFailed
 
 SCALE = 2

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.cleaning import graphemes, isolate
 from github_banners.drawing.memo import Memo
+from github_banners.drawing.sanitize import graphemes, isolate
 
 _SAFETY = 1.03
 _STRETCH_FROM = 0.9

@@ -9,8 +9,8 @@ from operator import attrgetter
 
 import msgspec
 
-from github_banners.drawing.colours import is_dark, readable_on_all, normalise_hex
-from github_banners.look import BannerOptions, Theme
+from github_banners.drawing.colours import is_dark, normalise_hex, readable_on_all
+from github_banners.options import BannerOptions, Theme
 
 
 class Palette(msgspec.Struct, frozen=True, gc=False):

@@ -20,13 +20,13 @@ import structlog
 
 from github_banners.errors import BannersError, GitHubUnavailable
 from github_banners.github import graphql
-from github_banners.github.accounts import Priority
 from github_banners.github.client import GitHubClient, ensure_owner, has_fallen
+from github_banners.github.credentials import Priority
 from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, GitHubResponse, Resource
 from github_banners.github.rest import PAGE_SIZE
 from github_banners.github.sender import RequestFailed
 from github_banners.log_throttle import LogThrottle
-from github_banners.model import Clock, Owner, OwnerRepositories, Stats
+from github_banners.models import Clock, Owner, OwnerRepositories, Stats
 
 _log = structlog.get_logger(__name__)
 

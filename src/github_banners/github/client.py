@@ -21,11 +21,11 @@ import structlog
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github import graphql, rest
-from github_banners.github.accounts import Account, Budget, Priority
+from github_banners.github.credentials import Account, Budget, Priority
 from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, GitHubResponse, Resource
 from github_banners.github.sender import RETRYABLE, TRY_ANOTHER_ACCOUNT, RequestFailed, Sender
 from github_banners.log_throttle import LogThrottle
-from github_banners.model import Clock, Owner, OwnerRepositories, Repository, Stats
+from github_banners.models import Clock, Owner, OwnerRepositories, Repository, Stats
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -30,7 +30,7 @@ from github_banners.github.protocol import (
     parse_login,
     shorten,
 )
-from github_banners.model import Owner, Repository
+from github_banners.models import Owner, Repository
 
 _REPOSITORY_FRAGMENT = """
 fragment Repo on Repository {

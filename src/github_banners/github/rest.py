@@ -31,7 +31,7 @@ from github_banners.github.protocol import (
     parse_login,
     shorten,
 )
-from github_banners.model import Owner, Repository
+from github_banners.models import Owner, Repository
 
 PAGE_SIZE = 100
 """Repositories on one page; GitHub gives no more."""

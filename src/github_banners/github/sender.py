@@ -18,7 +18,7 @@ import structlog
 
 from github_banners import __version__
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import (
+from github_banners.github.credentials import (
     Account,
     Budget,
     Credential,
@@ -46,7 +46,7 @@ from github_banners.github.transport import (
     read_body,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.model import Clock
+from github_banners.models import Clock
 
 T = TypeVar("T")
 

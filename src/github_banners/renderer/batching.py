@@ -15,14 +15,14 @@ from typing import TypeAlias
 import msgspec
 import structlog
 
-from github_banners.messages.shapes import (
+from github_banners.messaging.schemas import (
     MAX_BATCH_BANNERS,
     MAX_BATCH_BYTES,
     BatchedBanner,
     StoreRequest,
     StoreResponse,
 )
-from github_banners.messages.tracing import bind_trace, make_traceparent, parse_trace_id
+from github_banners.messaging.tracing import bind_trace, make_traceparent, parse_trace_id
 from github_banners.renderer.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)

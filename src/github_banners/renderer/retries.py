@@ -6,7 +6,7 @@ Tries nothing.
 
 from collections.abc import Callable
 
-from github_banners.circuit import CircuitBreaker
+from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import InvalidInput, PermanentFailure, TooLarge
 
 GIVE_UP_AFTER_SECONDS = 600.0

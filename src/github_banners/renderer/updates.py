@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import TypeAlias
 
 from github_banners.errors import BannersError, RenderingFailed
-from github_banners.look import BannerOptions
-from github_banners.messages.shapes import BannerEvent, StoreRequest
-from github_banners.messages.translation import RenderJob, from_event
-from github_banners.model import Snapshot
+from github_banners.messaging.mapping import RenderJob, from_event
+from github_banners.messaging.schemas import BannerEvent, StoreRequest
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions
 
 DrawSvg: TypeAlias = Callable[[Snapshot, BannerOptions], bytes]
 """Draws numbers in a look as UTF-8 SVG."""

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from github_banners.model import Clock, utc_now
+from github_banners.models import Clock, utc_now
 from github_banners.sandbox import answers, control
 from github_banners.sandbox.answers import Refusal
 from github_banners.sandbox.breakage import FaultMiddleware, Sleep

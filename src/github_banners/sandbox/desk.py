@@ -10,7 +10,7 @@ from itertools import count
 
 import msgspec
 
-from github_banners.model import Clock
+from github_banners.models import Clock
 from github_banners.sandbox import answers
 from github_banners.sandbox.answers import Answer, Packed, Refusal
 from github_banners.sandbox.bodies import repository_bodies, user_body

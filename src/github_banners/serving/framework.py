@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from github_banners.serving.answers import handle_disconnect, handle_error, handle_http_error
+from github_banners.serving.responses import handle_disconnect, handle_error, handle_http_error
 
 ON_ERROR: Mapping[Any, Any] = {Exception: handle_error, HTTPException: handle_http_error}
 

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from github_banners.serving.answers import JSON
 from github_banners.serving.metrics import Metrics
+from github_banners.serving.responses import JSON
 
 PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
 """What is answered to everybody."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from github_banners.serving.cached import CachedResponses
+from github_banners.serving.cached_responses import CachedResponses
 from github_banners.serving.health import MetricsMiddleware
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.server import serve_app

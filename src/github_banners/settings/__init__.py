@@ -20,7 +20,7 @@ from msgspec import Meta
 from github_banners.errors import InvalidSettings
 from github_banners.settings.addresses import parse_address, to_netloc
 from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
-from github_banners.settings.readers import (
+from github_banners.settings.parsers import (
     PARSERS,
     Broker,
     DatabaseHost,

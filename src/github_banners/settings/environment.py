@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Mapping
 from pathlib import Path
 
-from github_banners.settings.readers import strip, unquote
+from github_banners.settings.parsers import strip, unquote
 
 SYNONYMS: Mapping[str, str] = {"GITHUB_TOKENS": "GITHUB_TOKEN"}
 """What is read where a variable is not set: how other programs call it."""

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from github_banners.database import accounts
-from github_banners.database.accounts import BudgetReport
+from github_banners.database import account_budgets
+from github_banners.database.account_budgets import BudgetReport
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
-from github_banners.github.accounts import Account, Priority
+from github_banners.github.credentials import Account, Priority
 from github_banners.github.protocol import RateLimit, Resource
-from github_banners.model import Clock
+from github_banners.models import Clock
 from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
 
 CHUNK_POINTS = 50
@@ -150,7 +150,7 @@ class ReservedBudget:
     ) -> "_Reservation":
         unreported = lease.unreported
         report = _to_report(account.rate_limits.get(resource), lease.observed_at, now)
-        remaining, is_known = await accounts.update_budget(
+        remaining, is_known = await account_budgets.update_budget(
             conn,
             account.name,
             resource,
@@ -159,16 +159,18 @@ class ReservedBudget:
             unreported=unreported,
             now=now,
         )
-        await accounts.delete_expired_leases(
+        await account_budgets.delete_expired_leases(
             conn, account.name, resource, observed_at=lease.observed_at, now=now
         )
-        others = await accounts.select_leases(conn, account.name, resource, process=self._process)
+        others = await account_budgets.select_leases(
+            conn, account.name, resource, process=self._process
+        )
         unspent = remaining - others.points - lease.in_flight
         points, is_probed_elsewhere = lease.points, False
         if points <= 0:
             is_probed_elsewhere = not is_known and _is_recent(others.newest_at, now)
             points = 0 if is_probed_elsewhere else choose_points(unspent, is_known=is_known)
-        await accounts.upsert_lease(
+        await account_budgets.upsert_lease(
             conn,
             account.name,
             resource,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from github_banners.model import Snapshot
+from github_banners.models import Snapshot
 
 
 class Freshness(StrEnum):

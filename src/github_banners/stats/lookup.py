@@ -29,17 +29,17 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.model import Clock, OwnerRepositories, Snapshot, Stats, to_epoch_microseconds
+from github_banners.models import Clock, OwnerRepositories, Snapshot, Stats, to_epoch_microseconds
+from github_banners.stats.aggregation import aggregate
+from github_banners.stats.background_writer import BackgroundWriter
 from github_banners.stats.charge import Charge, charge_pages, no_charge
-from github_banners.stats.counting import aggregate
 from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import BatchOwnerFetcher, OwnerFetcher, resolve_login
+from github_banners.stats.fetch_leases import FetchLeases, LeaseResult
 from github_banners.stats.freshness import Freshness, Ttls, select_newer
-from github_banners.stats.identity import BatchOwnerFetcher, OwnerFetcher, resolve_login
-from github_banners.stats.known import SnapshotCache
-from github_banners.stats.saving import BackgroundWriter
-from github_banners.stats.stale import COLLECT_SECONDS, RefreshResult, StaleRefresher
-from github_banners.stats.trust import Invalidations
-from github_banners.stats.turns import FetchLeases, LeaseResult
+from github_banners.stats.invalidations import Invalidations
+from github_banners.stats.snapshots import SnapshotCache
+from github_banners.stats.stale_refresher import COLLECT_SECONDS, RefreshResult, StaleRefresher
 
 _log = structlog.get_logger(__name__)
 

@@ -26,11 +26,11 @@ from obstore.store import LocalStore
 
 from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable
 from github_banners.log_throttle import LogThrottle
-from github_banners.messages.shapes import StoreRequest
-from github_banners.messages.versions import plausible_version
-from github_banners.model import Clock, utc_now
-from github_banners.storage.names import MEDIA_TYPE, file_name, parse_path, url_path
-from github_banners.storage.pictures import (
+from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.version_check import plausible_version
+from github_banners.models import Clock, utc_now
+from github_banners.storage.banner_path import MEDIA_TYPE, file_name, parse_path, url_path
+from github_banners.storage.picture_format import (
     MAX_VERSION_BYTES,
     check_picture,
     split_version,

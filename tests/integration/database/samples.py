@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from github_banners.model import Owner, OwnerRepositories, Repository, Stats
+from github_banners.models import Owner, OwnerRepositories, Repository, Stats
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

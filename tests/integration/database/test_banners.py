@@ -12,8 +12,8 @@ from github_banners.database.banners import (
 from github_banners.database.connect import Connection, Database
 from github_banners.database.users import upsert_owners
 from github_banners.errors import TooManyBanners
-from github_banners.look import BannerOptions, HideableField, Theme, candidate_banner_names
-from github_banners.model import to_epoch_microseconds
+from github_banners.models import to_epoch_microseconds
+from github_banners.options import BannerOptions, HideableField, Theme, candidate_banner_names
 from tests.integration.database.samples import HOUR, NOON, answer
 
 pytestmark = pytest.mark.postgres

@@ -7,12 +7,12 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from github_banners.database import condition
+from github_banners.database import embedded_status
 from github_banners.database.banners import insert_banner
-from github_banners.database.condition import find_embedded_conninfo
 from github_banners.database.connect import Database
-from github_banners.database.embedded_files import MAJOR_VERSION
-from github_banners.database.inspection import (
+from github_banners.database.embedded_binaries import MAJOR_VERSION
+from github_banners.database.embedded_status import find_embedded_conninfo
+from github_banners.database.server_info import (
     HEAD,
     count_rows_ahead,
     fetch_server_info,
@@ -20,7 +20,7 @@ from github_banners.database.inspection import (
 )
 from github_banners.database.users import upsert_owners
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
-from github_banners.look import BannerOptions
+from github_banners.options import BannerOptions
 from tests.integration.database.samples import DAY, NOON, answer
 
 pytestmark = pytest.mark.postgres
@@ -119,6 +119,6 @@ def test_programs_that_are_not_installed(tmp_path: Path, monkeypatch: pytest.Mon
     def missing() -> Path:
         raise ConfigurationError("not installed")
 
-    monkeypatch.setattr(condition, "_package_folder", missing)
+    monkeypatch.setattr(embedded_status, "find_package_dir", missing)
     with pytest.raises(ConfigurationError, match="not installed"):
         find_embedded_conninfo(tmp_path)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.database import embedded_files
+from github_banners.database import embedded_binaries
 from github_banners.database.embedded import run_embedded_server
 from github_banners.errors import ConfigurationError
 
@@ -222,7 +222,7 @@ def test_ctrl_c_leaves_the_server_to_us(made_once: Path) -> None:
 def test_a_server_that_does_not_listen_is_stopped_all_the_same(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("github_banners.database.embedded_process._STOP_SECONDS", 0.1)
+    monkeypatch.setattr("github_banners.database.embedded_process._STOP_TIMEOUT_SECONDS", 0.1)
     with run_embedded_server(made_once, on_progress=print):
         pid = server_pid(made_once)
         os.kill(pid, signal.SIGSTOP)
@@ -247,7 +247,7 @@ def test_a_server_that_dies_is_started_again(made_once: Path) -> None:
 def test_a_server_that_cannot_start_is_tried_again(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("github_banners.database.embedded._RESTART_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("github_banners.database.embedded._RESTART_DELAYS_SECONDS", (0.01, 0.02))
     with run_embedded_server(made_once, on_progress=print) as conninfo:
         pid = server_pid(made_once)
         with capture_logs() as logs:
@@ -266,7 +266,7 @@ def test_a_server_that_cannot_start_is_tried_again(
 def test_the_end_does_not_wait_for_a_pause(
     made_once: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("github_banners.database.embedded._RESTART_SECONDS", (60.0, 60.0))
+    monkeypatch.setattr("github_banners.database.embedded._RESTART_DELAYS_SECONDS", (60.0, 60.0))
     with run_embedded_server(made_once, on_progress=print):
         pid = server_pid(made_once)
         os.kill(pid, signal.SIGKILL)
@@ -335,12 +335,12 @@ def test_a_folder_that_the_server_cannot_reach_is_refused(folder: Path) -> None:
 def test_programs_that_the_server_cannot_reach_are_copied_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    package = embedded_files.find_package_dir()
+    package = embedded_binaries.find_package_dir()
     private = folder / "private"
     private.mkdir(mode=0o700)
     for original in (package, package.with_name(f"{package.name}.libs")):
         (private / original.name).symlink_to(original)
-    monkeypatch.setattr(embedded_files, "_package_folder", lambda: private / package.name)
+    monkeypatch.setattr(embedded_binaries, "find_package_dir", lambda: private / package.name)
     data_dir = folder / "data" / "postgres"
     said: list[str] = []
     for _ in range(2):
@@ -370,5 +370,5 @@ def test_who_tries_a_file_for_us_sees_nothing_of_ours(
 
     monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
     monkeypatch.setattr(subprocess, "run", note)
-    assert embedded_files.ServerAccount("user 1", 1, 1).can_use(tmp_path, "-x")
+    assert embedded_binaries.ServerAccount("user 1", 1, 1).can_use(tmp_path, "-x")
     assert seen == [{"PATH": os.defpath}]

@@ -11,14 +11,14 @@ import psycopg
 import pytest
 
 from github_banners.api.refresh import Refresh
-from github_banners.database import queue, users
+from github_banners.database import leases, users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Connection, Database
 from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable
-from github_banners.look import BannerOptions
-from github_banners.model import Owner, OwnerRepositories, Repository, Stats
-from github_banners.stats.counting import aggregate
+from github_banners.models import Owner, OwnerRepositories, Repository, Stats
+from github_banners.options import BannerOptions
+from github_banners.stats.aggregation import aggregate
 from tests.integration.database.samples import HOUR, NOON
 from tests.integration.database.servers import OwnServer
 
@@ -122,7 +122,7 @@ async def github(server: OwnServer) -> Answers:
             await insert_banner(
                 conn, owner_id=number, options=BannerOptions(), names=names, now=NOON
             )
-        await queue.schedule_users(conn, OWNERS, now=NOON, interval=HOUR)
+        await leases.schedule_users(conn, OWNERS, now=NOON, interval=HOUR)
     github.now += HOUR
     github.repositories = 5
     return github

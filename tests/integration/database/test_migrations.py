@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 
 from github_banners.database import migrations
 from github_banners.database.migrations import HEAD, migrate
-from github_banners.database.migrations.versions import first_tables
+from github_banners.database.migrations.versions import initial_tables
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 
 pytestmark = pytest.mark.postgres
@@ -48,7 +48,7 @@ async def test_tables_of_the_first_version_are_brought_on_and_keep_what_they_hol
     empty_conninfo: str,
 ) -> None:
     with psycopg.connect(empty_conninfo) as conn:
-        conn.execute(first_tables._TABLES)
+        conn.execute(initial_tables._TABLES)
         conn.execute("create table alembic_version (version_num varchar(32) primary key)")
         conn.execute("insert into alembic_version values ('0001')")
         conn.execute(_AN_OWNER_WITH_A_BANNER)

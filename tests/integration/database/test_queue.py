@@ -5,7 +5,7 @@ import pytest
 
 from github_banners.database.banners import insert_banner, touch_banners
 from github_banners.database.connect import Connection, Database
-from github_banners.database.queue import (
+from github_banners.database.leases import (
     lease_due_users,
     lease_unpublished_banners,
     lease_user,
@@ -16,7 +16,7 @@ from github_banners.database.queue import (
     schedule_users,
 )
 from github_banners.database.users import mark_user_deleted, upsert_owners
-from github_banners.look import BannerOptions, Theme
+from github_banners.options import BannerOptions, Theme
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
 
 pytestmark = pytest.mark.postgres

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from github_banners.database import refusals
+from github_banners.database import connect_errors
+from github_banners.database.connect_errors import explain_login_error
 from github_banners.database.migrations import migrate
-from github_banners.database.refusals import explain_login_error
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 from tests.integration.database.servers import OwnServer
 
@@ -122,10 +122,10 @@ async def test_who_is_let_in_meanwhile_was_not_refused(conninfo: str) -> None:
 def test_a_server_that_says_nothing_is_not_waited_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(refusals, "_SECONDS", 0.05)
+    monkeypatch.setattr(connect_errors, "_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = make_conninfo(host="127.0.0.1", port=silent.getsockname()[1], user="ada")
-        assert refusals._fetch_sqlstate(where) is None
+        assert connect_errors._fetch_sqlstate(where) is None
 
 
 async def test_an_error_without_an_attempt_explains_nothing(conninfo: str) -> None:

@@ -14,8 +14,8 @@ from github_banners.database.users import (
     select_snapshot_by_id,
     upsert_owners,
 )
-from github_banners.look import BannerOptions, Theme
-from github_banners.model import Owner, Repository, to_epoch_microseconds
+from github_banners.models import Owner, Repository, to_epoch_microseconds
+from github_banners.options import BannerOptions, Theme
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
 
 pytestmark = pytest.mark.postgres

@@ -2,8 +2,8 @@
 
 from starlette.routing import Route
 
-from github_banners.api.app import _make_application
-from github_banners.api.routes import BannerRoutes
+from github_banners.api.api_service import _make_application
+from github_banners.api.public_routes import BannerRoutes
 from github_banners.serving.health import Health
 from github_banners.serving.metrics import Metrics
 from github_banners.settings import Settings

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from starlette.requests import Request
 
-from github_banners.api import routes
+from github_banners.api import public_routes
 from github_banners.errors import InvalidOption
 
 
@@ -28,7 +28,7 @@ class Arriving:
 
 
 async def read(arriving: Arriving) -> object:
-    return await routes._body(cast("Request", arriving))
+    return await public_routes._body(cast("Request", arriving))
 
 
 async def test_a_body_in_pieces_is_one() -> None:
@@ -44,7 +44,7 @@ async def test_byte_order_mark_before_a_body_is_left_out() -> None:
 async def test_who_does_not_go_on_sending_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(routes, "_BODY_SECONDS", 0.01)
+    monkeypatch.setattr(public_routes, "_BODY_TIMEOUT_SECONDS", 0.01)
     with pytest.raises(InvalidOption) as refused:
         await read(Arriving([b'{"username":'], is_whole=False))
     assert refused.value.field == "body"

@@ -12,13 +12,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from github_banners import errors
-from github_banners.api.delivery import numbers_response
+from github_banners.api.banner_responses import numbers_response
 from github_banners.api.openapi import Numbers, build_document, option_schema
-from github_banners.api.routes import FORMATS, PAGES
+from github_banners.api.public_routes import FORMATS, PAGES
 from github_banners.errors import BannersError, InvalidInput
-from github_banners.look import OPTIONS, BannerOptions, allowed_values, parse_login, parse_options
-from github_banners.model import Owner, Snapshot, Stats
-from github_banners.serving.answers import error_response
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import (
+    OPTIONS,
+    BannerOptions,
+    allowed_values,
+    parse_login,
+    parse_options,
+)
+from github_banners.serving.responses import error_response
 from tests.unit.api.listed import api_routes
 
 DOCUMENT = build_document(formats=FORMATS, version="1.2.3")

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from github_banners.api.delivery import Picture
-from github_banners.api.pictures import PictureCache, PictureKey, to_picture_key
+from github_banners.api.banner_responses import Picture
+from github_banners.api.picture_cache import PictureCache, PictureKey, to_picture_key
 from github_banners.api.response_cache import ResponseCache, normalize_target
-from github_banners.look import OPTION_NAMES, BannerOptions, Theme, parse_query
-from github_banners.model import Owner, Snapshot, Stats
-from github_banners.serving.cached import CachedResponse, RawHeaders
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
+from github_banners.serving.cached_responses import CachedResponse, RawHeaders
 from github_banners.stats.deadline import picture_deadline
 from github_banners.stats.freshness import Freshness
+from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
-from github_banners.stats.trust import Invalidations
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOFT = timedelta(minutes=10)

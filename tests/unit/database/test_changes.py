@@ -1,6 +1,6 @@
 import pytest
 
-from github_banners.database.changes import _parse_ids
+from github_banners.database.change_listener import _parse_ids
 
 
 @pytest.mark.parametrize(

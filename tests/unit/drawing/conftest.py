@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.models import Owner, Snapshot, Stats
 
 MakeSnapshot: TypeAlias = Callable[..., Snapshot]
 Parse: TypeAlias = Callable[[bytes], ET.Element]

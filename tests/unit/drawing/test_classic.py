@@ -4,7 +4,7 @@ import pytest
 
 from github_banners.drawing.layouts.classic import compute_layout
 from github_banners.drawing.text import width
-from github_banners.look import BannerOptions, HideableField, NumberFormat
+from github_banners.options import BannerOptions, HideableField, NumberFormat
 
 LOOK = BannerOptions()
 

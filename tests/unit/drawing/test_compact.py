@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from github_banners.drawing.layouts.compact import compute_layout
-from github_banners.look import BannerOptions, HideableField, NumberFormat
+from github_banners.options import BannerOptions, HideableField, NumberFormat
 
 LOOK = BannerOptions()
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain
 from github_banners.errors import InvalidOption, UnknownUser
-from github_banners.look import (
+from github_banners.models import Snapshot
+from github_banners.options import (
     BannerOptions,
     ChartType,
     HideableField,
@@ -20,7 +21,6 @@ from github_banners.look import (
     NumberFormat,
     Theme,
 )
-from github_banners.model import Snapshot
 from tests.unit.drawing.conftest import MakeSnapshot
 
 # Bytes and bytes gzipped, with the longest names; a pair of palettes may need a little more.

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from github_banners.drawing.layouts.languages import compute_layout
-from github_banners.look import BannerOptions, ChartType, HideableField
+from github_banners.options import BannerOptions, ChartType, HideableField
 
 BAR, DONUT = BannerOptions(), BannerOptions(shape=ChartType.DONUT)
 AS_OF = date(2026, 11, 20)

@@ -9,13 +9,13 @@ import pytest
 
 import github_banners.drawing
 from github_banners.drawing import draw, explain
-from github_banners.drawing.frame import Frame, Canvas, frame
+from github_banners.drawing.frame import Canvas, Frame, frame
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.layouts.arrangement import LayoutSpec
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.themes import scheme
 from github_banners.errors import Overloaded
-from github_banners.look import BannerOptions, ChartType, Layout
-from github_banners.model import Snapshot
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions, ChartType, Layout
 
 ROOM = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
@@ -38,7 +38,7 @@ def _arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Bar
 def test_every_layout_has_its_file():
     assert set(LAYOUTS) == set(Layout)
     files = {path.stem for path in (ROOM / "layouts").glob("*.py")}
-    assert files == NAMES | {"__init__", "arrangement"}
+    assert files == NAMES | {"__init__", "layout_spec"}
     assert all((ROOM / "templates" / one.template).exists() for one in LAYOUTS.values())
 
 
@@ -67,7 +67,7 @@ def test_no_other_module_knows_a_layout_by_its_name(path):
         for name in node.names
     }
     assert not strings & (NAMES - WORDS)
-    assert "github_banners.look.Layout" not in imported
+    assert "github_banners.options.Layout" not in imported
     assert not any(one.startswith("github_banners.drawing.layouts.") for one in imported) or (
         path.name == "__init__.py"
     )

@@ -2,11 +2,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from github_banners.drawing.languages import Share, rank_languages
-from github_banners.drawing.legend import Legend, flow_rows, fit_legend
+from github_banners.drawing.language_shares import Share, rank_languages
+from github_banners.drawing.legend import Legend, fit_legend, flow_rows
 from github_banners.drawing.text import width
 from github_banners.drawing.themes import scheme
-from github_banners.look import BannerOptions
+from github_banners.options import BannerOptions
 
 SHARES = [Share("Ruby", "701516", 3, 0.75), Share("Go", "00add8", 1, 0.25)]
 

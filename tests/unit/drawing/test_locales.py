@@ -12,35 +12,35 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners import look
+from github_banners import options
 from github_banners.drawing.locales import (
     LOCALES,
     Noun,
+    description,
     format_count,
     format_day,
-    description,
     format_full_date,
     format_number,
-    is_right_to_left,
-    language_description,
-    stale_label,
-    plural_noun,
     format_percent,
-    plural_category,
     format_short_number,
     format_wait,
-    wording,
+    is_right_to_left,
+    language_description,
     load_translations,
-    writing,
+    number_format,
+    plural_category,
+    plural_noun,
+    stale_label,
+    translations,
 )
 from github_banners.drawing.text import width, wrap
-from github_banners.look import OPTIONS, CountBy, allowed_values
-from github_banners.model import Stats
+from github_banners.models import Stats
+from github_banners.options import OPTIONS, CountBy, allowed_values
 
 NUMBERS = st.one_of(st.integers(0, 20_000), st.integers(0, 2**31), st.integers(0, 10**13))
 CODES = st.sampled_from(LOCALES)
 NOVEMBER = date(2026, 11, 20)
-FILES = files("github_banners.drawing.locales") / "words"
+FILES = files("github_banners.drawing.locales") / "catalogs"
 LATIN = {"en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "tr"}
 
 
@@ -74,7 +74,7 @@ def value_of(text: str) -> int:
 
 def least_and_unit(text: str, number: int, code: str) -> tuple[int, int]:
     """Read a short number back as whole tenths of its unit."""
-    unit = writing.unit_size(number, code)
+    unit = number_format.unit_size(number, code)
     symbol = Locale.parse(code, sep="-").number_symbols["arabext" if code == "fa" else "latn"]
     written, _, decimals = text.partition(symbol["decimal"])
     has_decimal = unit > 1 and bool(decimals) and decimals[0].isdigit() and value_of(written) < 100
@@ -104,20 +104,20 @@ class TestWords:
         missing = [
             f"{code}: {place}"
             for code in LOCALES
-            for place in lacking(wording.Translations, raw(code))
+            for place in lacking(translations.Translations, raw(code))
         ]
         missing += [
             f"{code}: nouns.{kind}.{category}"
             for code in LOCALES
             for kind in Noun
-            for category in writing.plural_categories(code)
+            for category in number_format.plural_categories(code)
             if not raw(code)["nouns"].get(kind, {}).get(category)
         ]
         assert missing == []
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_no_word_is_too_many(self, code):
-        categories = writing.plural_categories(code)
+        categories = number_format.plural_categories(code)
         assert all(set(forms) == categories for forms in load_translations(code).nouns.values())
         assert all(set(forms) <= categories for forms in load_translations(code).counted.values())
         assert set(load_translations(code).after_units) <= categories
@@ -172,7 +172,7 @@ class TestWords:
 
 
 def test_a_look_has_all_of_them():
-    assert tuple(map(str, look.Locale)) == LOCALES
+    assert tuple(map(str, options.Locale)) == LOCALES
 
 
 class TestEnglish:

@@ -9,10 +9,10 @@ import pytest
 
 from github_banners.drawing import draw, explain, png
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.png import SCALE, REPLACEMENT_CHARACTER, is_covered, substitute, to_png
+from github_banners.drawing.png import REPLACEMENT_CHARACTER, SCALE, is_covered, substitute, to_png
 from github_banners.drawing.text import width
 from github_banners.errors import RenderingFailed, UnknownUser
-from github_banners.look import BannerOptions, HideableField, Layout, Theme
+from github_banners.options import BannerOptions, HideableField, Layout, Theme
 from tests.unit.drawing.truetype import Font
 
 FILES = {weight: Path(file) for weight, file in zip((400, 600), png._FILES, strict=True)}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.cleaning import sanitize
+from github_banners.drawing.sanitize import sanitize
 from github_banners.drawing.text import fit, fit_between, width, wrap
 
 

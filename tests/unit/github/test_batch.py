@@ -10,7 +10,7 @@ import stamina
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.batch import BatchFetcher
-from github_banners.model import Owner, OwnerRepositories
+from github_banners.models import Owner, OwnerRepositories
 from tests.unit.github.samples import NOW, owner_node, repository_node
 from tests.unit.github.wire import REPOSITORY, Wire, opened, said
 

@@ -13,10 +13,10 @@ import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
-from github_banners.github.accounts import create_accounts
 from github_banners.github.client import GitHubClient
+from github_banners.github.credentials import create_accounts
 from github_banners.github.protocol import RateLimit, Resource
-from github_banners.model import Owner
+from github_banners.models import Owner
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, rate, repository_node
 from tests.unit.github.wire import (

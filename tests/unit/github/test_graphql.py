@@ -20,7 +20,7 @@ from github_banners.github.graphql import (
     parse_viewer,
 )
 from github_banners.github.protocol import Failure, FailureKind, GitHubResponse
-from github_banners.model import Owner, Repository
+from github_banners.models import Owner, Repository
 from tests.unit.github.samples import NOW, owner_node, reply, repository_node
 
 ADA = Owner(1, "Ada", node_id="U_1", display_name="Ada L")

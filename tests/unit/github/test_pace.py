@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from github_banners.github.accounts import Priority, create_accounts
+from github_banners.github.credentials import Priority, create_accounts
 from github_banners.github.pace import MAX_RESPONSE_SECONDS, WINDOW_SECONDS, Pace
 from github_banners.github.protocol import Resource
 from github_banners.github.sender import Sender

@@ -17,8 +17,8 @@ from github_banners.github.protocol import (
     classify,
     parse_rate_limit,
 )
-from github_banners.model import Stats
-from github_banners.stats.counting import aggregate
+from github_banners.models import Stats
+from github_banners.stats.aggregation import aggregate
 from tests.unit.github.samples import (
     NOW,
     RECORDINGS,

@@ -17,7 +17,7 @@ from github_banners.github.rest import (
     parse_page,
     parse_token_info,
 )
-from github_banners.model import Owner, Repository
+from github_banners.models import Owner, Repository
 from tests.unit.github.samples import NOW, reply
 
 BAD_BODIES = [

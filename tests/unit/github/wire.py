@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx2
 
-from github_banners.github.accounts import Account, create_accounts
 from github_banners.github.client import GitHubClient
+from github_banners.github.credentials import Account, create_accounts
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, repository_node
 

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 
-from github_banners.messages.events import DEAD_LETTERS, TOPIC, Consumer, Headers, Record
-from github_banners.messages.testing import MemoryBroker
-from github_banners.messages.translation import RenderJob
-from github_banners.renderer.attempts import Outcome
-from github_banners.renderer.consume import UpdateConsumer
-from tests.unit.messages.captured import EVENT
+from github_banners.messaging.events import DEAD_LETTERS, TOPIC, Consumer, Headers, Record
+from github_banners.messaging.mapping import RenderJob
+from github_banners.messaging.testing import MemoryBroker
+from github_banners.renderer.update_consumer import UpdateConsumer
+from github_banners.renderer.worker import Outcome
+from tests.unit.messaging.captured import EVENT
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 _ROUNDS = 40

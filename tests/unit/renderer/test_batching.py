@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from github_banners.errors import RemoteRejected, StorageUnavailable
-from github_banners.messages.shapes import (
+from github_banners.messaging.schemas import (
     MAX_BATCH_BANNERS,
     MAX_BATCH_BYTES,
     BatchedBanner,
@@ -18,7 +18,7 @@ from github_banners.messages.shapes import (
     StoreRequest,
     StoreResponse,
 )
-from github_banners.messages.tracing import parse_trace_id, trace_context
+from github_banners.messaging.tracing import parse_trace_id, trace_context
 from github_banners.renderer.batching import MAX_CALLS, Batcher
 from tests.unit.renderer.staged import Time, settle
 

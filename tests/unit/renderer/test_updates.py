@@ -7,12 +7,12 @@ import pytest
 
 from github_banners.drawing import draw
 from github_banners.errors import Overloaded, RenderingFailed
-from github_banners.look import BannerOptions, Theme
-from github_banners.messages.shapes import BannerEvent, StoreRequest
-from github_banners.model import Snapshot
+from github_banners.messaging.schemas import BannerEvent, StoreRequest
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions, Theme
 from github_banners.renderer.updates import parse_update, render_and_store
-from github_banners.storage.pictures import check_picture
-from tests.unit.messages.captured import EVENT
+from github_banners.storage.picture_format import check_picture
+from tests.unit.messaging.captured import EVENT
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"

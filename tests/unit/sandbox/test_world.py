@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from github_banners.look import parse_login
+from github_banners.options import parse_login
 from github_banners.sandbox import SAMPLE_USERS
 from github_banners.sandbox.cast import CAST
 from github_banners.sandbox.nouns import Account, account_number, node_id_of

@@ -193,7 +193,7 @@ class Exhausted:
 
 
 async def test_listening_without_descriptors_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_ACCEPT_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(server, "_ACCEPT_RETRY_SECONDS", 0.01)
     listener = open_listener(HOST, 0)
     with capture_logs() as logs:
         async with serve_app(app, Exhausted(listener, 2)):  # type: ignore[arg-type]
@@ -260,14 +260,14 @@ async def test_wait_until_answering_failing_server_is_raised() -> None:
 SERVICE = """
 import asyncio
 from github_banners.serving.server import (
-    listening, open_listener, port_number, wait_for_shutdown
+    serve_app, open_listener, port_number, wait_for_shutdown
 )
 from github_banners.serving.event_loop import make_event_loop, run
 from tests.unit.serving.test_server import app
 
 async def main():
     listener = open_listener("127.0.0.1", 0)
-    async with listening(app, listener) as server:
+    async with serve_app(app, listener) as server:
         print(port_number(listener), flush=True)
         await wait_for_shutdown(server)
 

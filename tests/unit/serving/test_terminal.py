@@ -21,10 +21,10 @@ print("host in front:", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
 """
 GUEST = """
 import os, signal
-from github_banners.serving.terminal import own_terminal
+from github_banners.serving.terminal import foreground_process_group
 host = os.getpgrp()
 print("guest:", host != os.getpid(), flush=True)
-with own_terminal():
+with foreground_process_group():
     try:
         print("own group in front:", os.getpgrp() == os.getpid() == os.tcgetpgrp(0), flush=True)
         signal.pause()

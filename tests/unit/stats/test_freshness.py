@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.model import Owner, Snapshot, Stats
+from github_banners.models import Owner, Snapshot, Stats
 from github_banners.stats.freshness import (
     Freshness,
     Ttls,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from github_banners.api.delivery import Picture, accepts_gzip
-from github_banners.serving.answers import HttpResponse, etag_matches
+from github_banners.api.banner_responses import Picture, accepts_gzip
+from github_banners.serving.responses import HttpResponse, etag_matches
 
 PAGE = "index.html"
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from github_banners.database.connect import mapping_driver_errors
-from github_banners.database.inspection import HEAD, fetch_server_info
+from github_banners.database.server_info import HEAD, fetch_server_info
 from github_banners.database.session import begin_settings, connection_arguments
 from github_banners.errors import ConfigurationError
 

@@ -6,8 +6,8 @@ one, write its file and name it here.
 """
 
 from github_banners.drawing.layouts import card, classic, compact, languages
-from github_banners.drawing.layouts.arrangement import LayoutSpec
-from github_banners.look import Layout
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.options import Layout
 
 LAYOUTS: dict[Layout, LayoutSpec] = {
     Layout.CLASSIC: classic.LAYOUT_SPEC,

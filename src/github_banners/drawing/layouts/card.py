@@ -11,33 +11,33 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.cleaning import initial
-from github_banners.drawing.figures import Segment, bar, ring
-from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
-from github_banners.drawing.languages import Share
-from github_banners.drawing.layouts.arrangement import LayoutSpec
-from github_banners.drawing.legend import (
-    LegendItem,
-    flow_rows,
-    visible_languages,
-    fit_legend,
-    ring_shares,
-    describe_items,
-)
-from github_banners.drawing.locales import Noun, description, stale_label
-from github_banners.drawing.metrics import (
-    HeadlineNumbers,
+from github_banners.drawing.captions import empty_state_text, heading, names_for
+from github_banners.drawing.charts import Segment, bar, ring
+from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
+from github_banners.drawing.headline_numbers import (
     FittedNumbers,
-    select_numbers,
+    HeadlineNumbers,
     countings,
     fit_numbers,
     place_numbers,
+    select_numbers,
 )
+from github_banners.drawing.language_shares import Share
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    describe_items,
+    fit_legend,
+    flow_rows,
+    ring_shares,
+    visible_languages,
+)
+from github_banners.drawing.locales import Noun, description, stale_label
+from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import heading, empty_state_text, names_for
-from github_banners.look import BannerOptions, ChartType, HideableField
-from github_banners.model import Snapshot, Stats
+from github_banners.models import Snapshot, Stats
+from github_banners.options import BannerOptions, ChartType, HideableField
 
 _CANVAS = Canvas(420, 220)
 

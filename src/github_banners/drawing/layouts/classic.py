@@ -12,38 +12,38 @@ from functools import cache, lru_cache
 
 import msgspec
 
-from github_banners.drawing.cleaning import initial
-from github_banners.drawing.figures import Segment, bar, format_coordinate, ring
-from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
-from github_banners.drawing.languages import Share
-from github_banners.drawing.layouts.arrangement import LayoutSpec
-from github_banners.drawing.legend import (
-    LegendItem,
-    flow_rows,
-    visible_languages,
-    fit_legend,
-    ring_shares,
-    describe_items,
-)
-from github_banners.drawing.locales import Noun, description, stale_label, load_translations
-from github_banners.drawing.metrics import (
+from github_banners.drawing.captions import OwnerNames, empty_state_text, heading, names_for
+from github_banners.drawing.charts import Segment, bar, format_coordinate, ring
+from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
+from github_banners.drawing.headline_numbers import (
     NUMBER_KINDS,
-    NumberSlot,
+    FittedNumbers,
     HeadlineNumber,
     HeadlineNumbers,
     MeasuredText,
-    FittedNumbers,
-    select_numbers,
+    NumberSlot,
     countings,
     fit_numbers,
     place_numbers,
+    select_numbers,
     values,
 )
+from github_banners.drawing.language_shares import Share
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    describe_items,
+    fit_legend,
+    flow_rows,
+    ring_shares,
+    visible_languages,
+)
+from github_banners.drawing.locales import Noun, description, load_translations, stale_label
+from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import OwnerNames, heading, empty_state_text, names_for
-from github_banners.look import BannerOptions, ChartType, HideableField, NumberFormat
-from github_banners.model import Snapshot, Stats
+from github_banners.models import Snapshot, Stats
+from github_banners.options import BannerOptions, ChartType, HideableField, NumberFormat
 
 _CANVAS = Canvas(846, 192)
 
@@ -168,7 +168,7 @@ def _name(names: OwnerNames, *, mirrored: bool) -> Name:
     return Name(
         text=name,
         y=y,
-        narrow=_narrow_name(name.size, y, turned=mirrored),
+        narrow=_narrow_name(name.size, y, mirrored=mirrored),
         byline=fit(names.byline, _BYLINE_SIZES, _NAME_ROOM) if names.byline else None,
     )
 

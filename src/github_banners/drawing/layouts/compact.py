@@ -10,29 +10,29 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.figures import Segment, ring
-from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
-from github_banners.drawing.layouts.arrangement import LayoutSpec
-from github_banners.drawing.legend import (
-    MAX_RING_LANGUAGES,
-    visible_languages,
-    ring_shares,
-    describe_shares,
-)
-from github_banners.drawing.locales import description
-from github_banners.drawing.metrics import (
-    NumberSlot,
-    HeadlineNumbers,
+from github_banners.drawing.captions import OwnerNames, empty_state_text, heading, names_for
+from github_banners.drawing.charts import Segment, ring
+from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
+from github_banners.drawing.headline_numbers import (
     FittedNumbers,
-    select_numbers,
+    HeadlineNumbers,
+    NumberSlot,
     fit_numbers,
     place_numbers,
+    select_numbers,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import (
+    MAX_RING_LANGUAGES,
+    describe_shares,
+    ring_shares,
+    visible_languages,
+)
+from github_banners.drawing.locales import description
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import OwnerNames, heading, empty_state_text, names_for
-from github_banners.look import BannerOptions, ChartType, HideableField
-from github_banners.model import Snapshot
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions, ChartType, HideableField
 
 _CANVAS = Canvas(420, 44, radius=10)
 

@@ -11,26 +11,26 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.cleaning import sanitize, isolate
-from github_banners.drawing.figures import Segment, bar, ring
-from github_banners.drawing.frame import Frame, Canvas, frame, is_mirrored
-from github_banners.drawing.languages import Share, percentages
-from github_banners.drawing.layouts.arrangement import LayoutSpec
+from github_banners.drawing.captions import empty_state_text, heading, names_for
+from github_banners.drawing.charts import Segment, bar, ring
+from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
+from github_banners.drawing.language_shares import Share, percentages
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.legend import visible_languages
 from github_banners.drawing.locales import (
     Noun,
     format_number,
-    language_description,
-    stale_label,
-    plural_noun,
     format_percent,
+    language_description,
     load_translations,
+    plural_noun,
+    stale_label,
 )
+from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
-from github_banners.drawing.words import heading, empty_state_text, names_for
-from github_banners.look import BannerOptions, ChartType, HideableField
-from github_banners.model import Snapshot
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions, ChartType, HideableField
 
 _CANVAS = Canvas(420, 220)
 

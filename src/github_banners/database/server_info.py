@@ -1,0 +1,284 @@
+"""
+Whether a database can be used: the one place that decides it, for `serve`, `api`, `migrate` and `check`.
+
+Looks, and changes nothing. What is wrong is one sentence that says what to do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import psycopg
+
+from github_banners.database.connect import error_text
+from github_banners.database.connect_errors import explain_login_error
+from github_banners.database.session import (
+    DEFAULT_SCHEMA,
+    TABLES,
+    Connection,
+    connect,
+    find_schema,
+    transaction,
+)
+from github_banners.errors import ConfigurationError, DatabaseUnavailable
+from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
+
+HEAD = "0003"
+"""The newest revision of our tables."""
+
+MIN_MAJOR_VERSION = 15
+"""The oldest PostgreSQL that will do."""
+
+# Columns that the first revision has made; a table of another program lacks one of them.
+_REQUIRED_COLUMNS = {
+    "users": {"id", "login", "version", "fetched_at", "due_at", "leased_until"},
+    "logins": {"login", "owner_id", "held_since"},
+    "repositories": {"owner_id", "id", "stars", "is_fork"},
+    "banners": {"id", "owner_id", "name", "look", "look_digest", "published_version"},
+}
+
+_SELECT_SERVER = """
+    select pg_catalog.current_database(), current_user,
+        pg_catalog.current_setting('server_encoding'),
+        pg_catalog.current_setting('server_version'),
+        pg_catalog.current_setting('server_version_num')::int
+"""
+
+_SELECT_SCHEMA_FOR_NEW_TABLES = """
+    select nspname,
+        pg_catalog.has_schema_privilege(oid, 'usage')
+            and pg_catalog.has_schema_privilege(oid, 'create') as is_usable
+    from pg_catalog.pg_namespace
+    where nspname = any(pg_catalog.current_schemas(false) || %(default)s::name)
+        and nspname not in ('pg_catalog', 'information_schema')
+    order by is_usable desc,
+        pg_catalog.array_position(pg_catalog.current_schemas(false), nspname) nulls last
+    limit 1
+"""
+
+_SELECT_TABLES = """
+    select class.relname,
+        array(
+            select attname::text from pg_catalog.pg_attribute
+            where attrelid = class.oid and attnum > 0 and not attisdropped
+        ),
+        pg_catalog.has_table_privilege(class.oid, 'select')
+            and pg_catalog.has_schema_privilege(class.relnamespace, 'usage'),
+        pg_catalog.has_table_privilege(class.oid, 'insert')
+            and pg_catalog.has_table_privilege(class.oid, 'update')
+            and pg_catalog.has_table_privilege(class.oid, 'delete'),
+        pg_catalog.pg_has_role(class.relowner, 'usage')
+    from pg_catalog.pg_class as class
+    join pg_catalog.pg_namespace as namespace on namespace.oid = class.relnamespace
+    where namespace.nspname = %(schema)s and class.relname = any(%(names)s)
+        and class.relkind in ('r', 'p', 'v', 'm', 'f')
+    order by class.relname
+"""
+
+_COUNT_ROWS_AHEAD = """
+    select
+        (
+            select count(*) from users
+            where fetched_at > %(time)s or version > %(version)s or leased_until > %(time)s
+        ) + (
+            select count(*) from banners
+            where version > %(version)s or published_version > %(version)s
+                or last_requested_at > %(time)s
+        )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """
+    What a server says: its version, the schema and the revision of our tables, None for no tables.
+
+    `problem` is why it can't be used, and what to do.
+    """
+
+    version: str
+    major: int
+    schema: str = DEFAULT_SCHEMA
+    revision: str | None = None
+    problem: str | None = None
+
+    @property
+    def needs_migration(self) -> bool:
+        """True if the tables are to be made or brought up to date."""
+        return self.revision is None or self.revision < HEAD
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    name: str
+    columns: Sequence[str]
+    is_readable: bool
+    is_writable: bool
+    is_alterable: bool
+
+
+async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True) -> ServerInfo:
+    """
+    Ask a server how it is.
+
+    :raises DatabaseUnavailable: it is down
+    :raises ConfigurationError: it does not let us in, because of the user, the password or the name of
+        the database; only where `explain_login_errors`
+    """
+    try:
+        conn = await connect(conninfo, application_name="github-banners-check")
+    except psycopg.OperationalError as exc:
+        sentence = await explain_login_error(conninfo, exc) if explain_login_errors else None
+        if sentence is not None:
+            raise ConfigurationError(sentence) from exc
+        raise DatabaseUnavailable(error_text(exc)) from exc
+    try:
+        async with conn:
+            return await _fetch_server_info(conn)
+    except psycopg.Error as exc:
+        raise DatabaseUnavailable(error_text(exc)) from exc
+
+
+async def try_writing(conninfo: str, server_info: ServerInfo) -> None:
+    """
+    Write a row as the service does, and roll it back.
+
+    :raises DatabaseUnavailable: nothing can be written: a read-only server, a full disk
+    """
+    query = """
+        insert into users (
+            id, login, total_repos, original_repos, forked_repos, total_stars, total_forks,
+            languages, version, fetched_at
+        )
+        values (-1, 'check', 0, 0, 0, 0, 0, '{}', 1, now()) on conflict do nothing
+    """
+    try:
+        async with (
+            await connect(conninfo, application_name="github-banners-check") as conn,
+            transaction(conn, schema=server_info.schema),
+        ):
+            await conn.execute(query)
+            await conn.rollback()
+    except psycopg.Error as exc:
+        raise DatabaseUnavailable(error_text(exc)) from exc
+
+
+async def count_rows_ahead(conninfo: str, server_info: ServerInfo, *, now: datetime) -> int:
+    """
+    Count owners and banners with times from a clock that was ahead; each is mended when it is saved.
+
+    :raises DatabaseUnavailable: nothing can be read
+    """
+    time = now + MAX_CLOCK_SKEW
+    try:
+        async with (
+            await connect(conninfo, application_name="github-banners-check") as conn,
+            transaction(conn, schema=server_info.schema),
+        ):
+            parameters = {"time": time, "version": to_epoch_microseconds(time)}
+            row = await (await conn.execute(_COUNT_ROWS_AHEAD, parameters)).fetchone()
+    except psycopg.Error as exc:
+        raise DatabaseUnavailable(error_text(exc)) from exc
+    return int(row[0]) if row else 0
+
+
+async def _fetch_server_info(conn: Connection) -> ServerInfo:
+    row = await (await conn.execute(_SELECT_SERVER)).fetchone()
+    database, role, encoding, version, number = row or ("", "", "", "", 0)
+    condition = ServerInfo(version.partition(" ")[0], number // 10_000)
+    if condition.major < MIN_MAJOR_VERSION:
+        problem = f"PostgreSQL {condition.version} is too old: {MIN_MAJOR_VERSION} is needed"
+        return replace(condition, problem=problem)
+    if encoding != "UTF8":
+        problem = (
+            f"the database {database!r} is encoded in {encoding}, which can't hold every name:"
+            " make one with `create database NAME encoding 'UTF8' template template0`,"
+            " and set POSTGRES_DB to it"
+        )
+        return replace(condition, problem=problem)
+    schema, may_create = await find_schema(conn), True
+    if schema is None:
+        schema, may_create = await _select_schema_for_new_tables(conn)
+    condition = replace(condition, schema=schema)
+    tables = await _select_tables(conn, schema)
+    if foreign := _foreign_tables(tables):
+        return replace(condition, problem=_describe_foreign(foreign, schema, database))
+    if not tables and not may_create:
+        problem = (
+            f"the role {role!r} may not make tables in the database {database!r}: run"
+            f' `grant usage, create on schema {schema} to "{role}"` there as its owner,'
+            " or set POSTGRES_USER to its owner"
+        )
+        return replace(condition, problem=problem)
+    if tables:
+        return await _check_tables(conn, condition, tables, database=database, role=role)
+    return condition
+
+
+async def _check_tables(
+    conn: Connection, server_info: ServerInfo, tables: Sequence[_Table], *, database: str, role: str
+) -> ServerInfo:
+    schema = server_info.schema
+    forbidden = [
+        table.name
+        for table in tables
+        if not table.is_readable or not (table.is_writable or table.name == "alembic_version")
+    ]
+    if forbidden:
+        problem = (
+            f"the role {role!r} may not read and write {', '.join(forbidden)} in the database"
+            f" {database!r}: run `grant select, insert, update, delete on all tables in schema"
+            f' {schema} to "{role}"` there as their owner, or set POSTGRES_USER to their owner'
+        )
+        return replace(server_info, problem=problem)
+    async with transaction(conn, schema=schema):
+        cursor = await conn.execute("select version_num from alembic_version")
+        row = await cursor.fetchone()
+    server_info = replace(server_info, revision=str(row[0]) if row else None)
+    revision = server_info.revision or ""
+    if len(revision) != len(HEAD) or not revision.isdecimal():
+        foreign = _describe_foreign(["alembic_version"], schema, database)
+        return replace(server_info, problem=foreign)
+    if revision > HEAD:
+        problem = "the database was changed by a newer version of github-banners: run that one"
+        return replace(server_info, problem=problem)
+    if revision < HEAD and not all(table.is_alterable for table in tables):
+        problem = (
+            f"the tables in the database {database!r} are older than this version, and the role"
+            f" {role!r} may not change them: run `github-banners migrate` with their owner as"
+            " POSTGRES_USER"
+        )
+        return replace(server_info, problem=problem)
+    return server_info
+
+
+async def _select_schema_for_new_tables(conn: Connection) -> tuple[str, bool]:
+    """Return where tables would be made, and whether they may."""
+    cursor = await conn.execute(_SELECT_SCHEMA_FOR_NEW_TABLES, {"default": DEFAULT_SCHEMA})
+    row = await cursor.fetchone()
+    return (str(row[0]), bool(row[1])) if row else (DEFAULT_SCHEMA, False)
+
+
+async def _select_tables(conn: Connection, schema: str) -> list[_Table]:
+    parameters = {"schema": schema, "names": list(TABLES)}
+    cursor = await conn.execute(_SELECT_TABLES, parameters)
+    return [_Table(*row) for row in await cursor.fetchall()]
+
+
+def _foreign_tables(tables: Sequence[_Table]) -> list[str]:
+    """Return the tables that have a name of ours and are not ours; ours are there all together."""
+    if 0 < len(tables) < len(TABLES):
+        return [table.name for table in tables]
+    return [
+        table.name
+        for table in tables
+        if not _REQUIRED_COLUMNS.get(table.name, set()) <= set(table.columns)
+    ]
+
+
+def _describe_foreign(names: Sequence[str], schema: str, database: str) -> str:
+    return (
+        f"another program has tables in the database {database!r} that are called as ours"
+        f" ({', '.join(names)} in the schema {schema}): give github-banners a database of its own,"
+        " and set POSTGRES_DB to it"
+    )

@@ -1,0 +1,259 @@
+"""
+The explanations: what a picture says when there is no banner to show.
+
+Chooses a sign and what is said for each kind of error; the words are in `locales`. The error's own
+sentence goes into the description; details never reach a picture.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from github_banners.drawing.charts import format_coordinate
+from github_banners.drawing.frame import Canvas, Frame, frame
+from github_banners.drawing.locales import (
+    Explanations,
+    format_wait,
+    is_right_to_left,
+    isolate_foreign,
+    load_translations,
+)
+from github_banners.drawing.sanitize import isolate, sanitize
+from github_banners.drawing.text import Fitted, fit, fit_between, width
+from github_banners.drawing.themes import scheme
+from github_banners.errors import (
+    BannersError,
+    ExplanationKind,
+    FirstFetchPending,
+    InvalidInput,
+    NotFound,
+    TooManyRequests,
+)
+from github_banners.options import BannerOptions, allowed_values
+
+_CENTRED_HEIGHT = 220
+_ROOM = 372
+# Below 15 go long words of other languages, and long names rather than being cut.
+_HEADLINE_SIZES = (18, 17, 16, 15, 14, 13)
+_WHAT_SIZES, _ADVICE_SIZES = (14, 13, 12), (14, 13, 12)
+# Where a banner is lower than this there is room for the sign and the headline beside it.
+_MIN_CENTRED_HEIGHT = 150
+_ONE_ROW_SIZES, _ONE_ROW_ICON_X, _ONE_ROW_X, _ONE_ROW_PADDING = (14.5, 13.5, 12.5), 24, 46, 16
+# Only what is wider than a phone's column has a narrow form: the sign goes and the three lines
+# grow around their own middle.
+_NARROW_FROM, _NARROW_GROWTH = 640, 1.9
+_LINES_MIDDLE_Y = 145.5
+_PLACEHOLDER = "\x00"  # stands for the foreign text until a headline is divided there
+
+
+class Icon(msgspec.Struct, frozen=True, gc=False):
+    """What stands in the ring; a broken ring is dashed, `d` is a path around (0, 0)."""
+
+    d: str
+    is_broken: bool = False
+    is_on_ring: bool = False
+
+
+class Line(NamedTuple):
+    """A line of text in one of the classes of the template's style."""
+
+    style: str
+    y: int
+    text: Fitted
+
+
+class Placement(msgspec.Struct, frozen=True, gc=False):
+    """
+    Where sign and lines stand.
+
+    The sign's middle is at (`icon_x`, `icon_y`); `x` is where lines start, or their middle where
+    they are centred. `narrow` is a transform of the lines in the narrow form, empty where there is
+    none.
+    """
+
+    icon_x: int
+    icon_y: int
+    x: int
+    is_centred: bool
+    lines: tuple[Line, ...]
+    narrow: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True, gc=False):
+    """All that `templates/state.svg` prints."""
+
+    frame: Frame
+    title: str
+    desc: str
+    icon: Icon
+    placement: Placement
+
+
+class _Message(NamedTuple):
+    """Three lines; of headline and advice the middle is foreign, and gives way to a short room."""
+
+    headline: tuple[str, str, str]
+    what: str
+    advice: tuple[str, str, str]
+
+
+_QUESTION = Icon("M-3.8-3.4a3.8 3.8 0 1 1 5.6 3.4Q0 1.1 0 3.2M0 7.4v.1", is_broken=True)
+_PULSE = Icon("M-8.5.5h3.2l3-6.5 4 12 2.8-5.5h4")
+_CLOCK = Icon("M0-7V1l4.5 2.5")
+_SLIDERS = Icon(
+    "M-8.5-3.5h9.4M6-3.5h2.5M-8.5 3.5h3M-.4 3.5h8.9M.9-3.5a2.55 2.55 0 1 0 5.1 0 "
+    "2.55 2.55 0 1 0-5.1 0M-5.5 3.5a2.55 2.55 0 1 0 5.1 0 2.55 2.55 0 1 0-5.1 0"
+)
+_PROGRESS_ARC = Icon("M0-17A17 17 0 0 1 17 0", is_on_ring=True)
+
+_ICONS = {
+    ExplanationKind.UNKNOWN_USER: _QUESTION,
+    ExplanationKind.UNKNOWN_BANNER: _QUESTION,
+    ExplanationKind.GITHUB_UNAVAILABLE: _PULSE,
+    ExplanationKind.NUMBERS_UNAVAILABLE: _PULSE,
+    ExplanationKind.TOO_MANY_REQUESTS: _CLOCK,
+    ExplanationKind.BUSY: _CLOCK,
+    ExplanationKind.INVALID_OPTION: _SLIDERS,
+    ExplanationKind.COUNTING: _PROGRESS_ARC,
+}
+
+
+def build_explanation(
+    error: BannersError, look: BannerOptions, *, host: str, canvas: Canvas
+) -> Explanation:
+    """Put an error into words, on the ground of the banner that was asked for."""
+    told = _message(error, sanitize(host), look.locale)
+    before, foreign_text, after = told.headline
+    turned = is_right_to_left(look.locale)
+    return Explanation(
+        frame=frame(canvas, look, scheme(look), is_mirrored=turned),
+        title=f"{before}{isolate(foreign_text)}{after}",
+        desc=error.public_message,
+        icon=_ICONS[error.explanation_kind],
+        placement=(_one_row if canvas.height < _MIN_CENTRED_HEIGHT else _centred)(told, canvas),
+    )
+
+
+def _one_row(message: _Message, canvas: Canvas) -> Placement:
+    """Set the sign and the headline in one row."""
+    middle = canvas.height // 2
+    room = canvas.width - _ONE_ROW_X - _ONE_ROW_PADDING
+    headline = fit_between(*message.headline, _ONE_ROW_SIZES, room, bold=True)
+    return Placement(
+        icon_x=_ONE_ROW_ICON_X,
+        icon_y=middle,
+        x=_ONE_ROW_X,
+        is_centred=False,
+        lines=(Line("t", middle + 5, headline),),
+    )
+
+
+def _centred(message: _Message, canvas: Canvas) -> Placement:
+    """Set the sign and three lines around the middle."""
+    x, dy = canvas.width // 2, (canvas.height - _CENTRED_HEIGHT) // 2
+    headline = fit_between(*message.headline, _HEADLINE_SIZES, _ROOM, bold=True)
+    return Placement(
+        icon_x=x,
+        icon_y=62 + dy,
+        x=x,
+        is_centred=True,
+        lines=(
+            Line("t", 122 + dy, headline),
+            Line("m", 147 + dy, fit(message.what, _WHAT_SIZES, _ROOM)),
+            Line("e", 182 + dy, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
+        ),
+        narrow=_narrow(x, canvas.height / 2, dy) if canvas.width > _NARROW_FROM else "",
+    )
+
+
+def _narrow(x: float, y: float, dy: int) -> str:
+    lines_y = _LINES_MIDDLE_Y + dy
+    return (
+        f"translate({format_coordinate(x - _NARROW_GROWTH * x)}px,"
+        f"{format_coordinate(y - _NARROW_GROWTH * lines_y)}px)scale({_NARROW_GROWTH})"
+    )
+
+
+def _message(error: BannersError, host: str, locale: str) -> _Message:
+    """Choose what is said and fill it in."""
+    said = load_translations(locale).explanations
+    if isinstance(error, InvalidInput) and error.field != "query":
+        return _input_message(error, said, host, locale)
+    saying = said.states[error.explanation_kind]
+    name = sanitize(error.name) if isinstance(error, NotFound | FirstFetchPending) else ""
+    seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
+    duration, when = format_wait(seconds, locale)
+    is_nowhere = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
+    return _Message(
+        headline=_fill(saying.headline, name, locale),
+        what=saying.what,
+        advice=_fill(
+            said.advice.start_page if is_nowhere else saying.advice,
+            host,
+            locale,
+            option=isolate_foreign("username=", locale),
+            duration=duration,
+            when=when,
+        ),
+    )
+
+
+def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: str) -> _Message:
+    field, value = sanitize(error.field), sanitize(error.value)
+    if error.field == "username":
+        saying = texts.impossible_name if value else texts.no_name
+        option = isolate_foreign("username=", locale)
+        return _Message(
+            headline=_fill(saying.headline, value, locale),
+            what=saying.what,
+            advice=_fill(saying.advice, "", locale, option=option),
+        )
+    headline = texts.option.no_such_value
+    if not value:
+        headline = texts.option.no_value
+    elif len(error.allowed) == 1 or error.allowed == allowed_values("border"):
+        headline = texts.option.impossible_value
+    return _Message(
+        headline=_fill(headline, value, locale, field=isolate_foreign(field, locale)),
+        what=texts.option.what,
+        advice=_hint(error, texts, host, locale),
+    )
+
+
+def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> tuple[str, str, str]:
+    """Offer the nearest value, else say what may stand there or where that is listed."""
+    field = sanitize(error.field)
+    if (meant := error.suggestion) is not None:
+        wish = isolate_foreign(f"{field}={sanitize(meant)}", locale)
+        offer = _fill(texts.advice.suggestion, "", locale, suggestion=wish)
+        # Half of an address would be copied as if it were one.
+        if width("".join(offer), _ADVICE_SIZES[-1], bold=True) <= _ROOM:
+            return offer
+    if error.field == "type" and host:
+        return _fill(texts.advice.types, host, locale)
+    if not error.allowed:
+        return _fill(texts.advice.check, "", locale, option=isolate_foreign(f"{field}=", locale))
+    before, _, after = _fill(texts.advice.values, "", locale)
+    phrase = texts.phrases.get(error.allowed[0]) if len(error.allowed) == 1 else None
+    room = _ROOM - width(before + after, _ADVICE_SIZES[-1], bold=True)
+    return before, phrase or _as_many_as_fit(error.allowed, room), after
+
+
+def _as_many_as_fit(allowed: Sequence[str], room: float) -> str:
+    """List as many values as there is room for."""
+    listed = list(map(sanitize, allowed))
+    text = ", ".join(listed)
+    while len(listed) > 1 and width(text, _ADVICE_SIZES[-1], bold=True) > room:
+        listed.pop()
+        text = ", ".join([*listed, "…"])
+    return text
+
+
+def _fill(pattern: str, text: str, locale: str, **fields: str) -> tuple[str, str, str]:
+    """Fill in a sentence, and divide it around the text that stands for a name or a value."""
+    marked = dict.fromkeys(
+        ("name", "value", "values", "host"), isolate_foreign(_PLACEHOLDER, locale)
+    )
+    before, mark, after = pattern.format_map({**marked, **fields}).partition(_PLACEHOLDER)
+    return before, text if mark else "", after

@@ -1,0 +1,256 @@
+"""
+The taking end at Kafka: a member of a group that stays in it.
+
+aiokafka finds a broker again by itself; whatever it can't do itself ends in a new consumer, which
+begins where was committed. Decides nothing about records.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import (  # type: ignore[import-untyped]
+    AIOKafkaConsumer,
+    ConsumerRebalanceListener,
+    TopicPartition,
+)
+from aiokafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
+
+from github_banners.errors import BrokerUnavailable
+from github_banners.log_throttle import LogThrottle
+from github_banners.messaging.events import GROUP, TOPIC, OnRevoked, Record
+from github_banners.messaging.kafka import broker_errors
+from github_banners.messaging.record_reader import RecordReader
+
+_log = structlog.get_logger(__name__)
+
+_SESSION_TIMEOUT_MS = 10_000
+_HEARTBEAT_INTERVAL_MS = 3000
+# Longer than the session: who joins waits for an answer until all others have joined, or are out.
+_REQUEST_TIMEOUT_MS = 12_000
+_RETRY_BACKOFF_MS = 250
+_METADATA_MAX_AGE_MS = 5000
+# What a held partition has fetched is thrown away, so it is not to be much.
+_MAX_FETCHED_BYTES = 256 * 1024
+_COMMIT_TIMEOUT_SECONDS = 2.0
+_CLOSE_TIMEOUT_SECONDS = 2.0
+_REOPEN_DELAY_SECONDS = 0.5
+_MAX_REOPEN_DELAY_SECONDS = 8.0
+
+
+class KafkaConsumer:
+    """Takes one topic's messages for one group; opens when first asked, and waits for a broker."""
+
+    def __init__(
+        self,
+        brokers: Sequence[str],
+        *,
+        topic: str = TOPIC,
+        group: str = GROUP,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._brokers = list(brokers)
+        self._topic = topic
+        self._group = group
+        self._sleep = sleep
+        self._throttle = LogThrottle(monotonic)
+        self._on_revoked: OnRevoked = _ignore
+        self._paused: frozenset[int] = frozenset()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: RecordReader | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._failures = 0
+        self._was_available: bool | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether the group's broker is known and was there when it was last needed."""
+        return self._consumer is not None and self._consumer._coordinator.coordinator_id is not None
+
+    def on_revoked(self, handler: OnRevoked) -> None:
+        """Name who is told before partitions are lost, and may still commit them then."""
+        self._on_revoked = handler
+
+    async def poll(self, *, max_records: int, wait_seconds: float) -> list[Record]:
+        """
+        Take what has come since; empty after a wait, which can be long while the group is arranged.
+
+        A record that can't be decoded comes with its `problem`. There is no await between the
+        reader's answer and the caller, as there is none in it.
+        """
+        try:
+            reader = self._reader or await self._open()
+            _check_fetcher(self._consumer)
+            records = await reader.read(max_records=max_records, wait_seconds=wait_seconds)
+        except Exception as error:  # noqa: BLE001 - after any, records may have been skipped
+            await self._reopen(error)
+            return []
+        self._log_state_change(is_available=self.is_available)
+        if records:
+            self._failures = 0
+        return records
+
+    def pause(self, partitions: Collection[int]) -> None:
+        """Take nothing from these partitions, and again from all others."""
+        self._paused = frozenset(partitions)
+        self._apply_pause()
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """
+        Keep the next offset to read of partitions.
+
+        :raises BrokerUnavailable: nothing was kept: no broker answers, or others own a partition
+        """
+        consumer = self._consumer
+        if consumer is None:
+            raise BrokerUnavailable("the broker: has not answered yet")
+        next_offsets = {
+            TopicPartition(self._topic, number): OffsetAndMetadata(offset, "")
+            for number, offset in offsets.items()
+        }
+        if not next_offsets.keys() <= consumer.assignment():
+            raise BrokerUnavailable("the broker: has given a partition to another member")
+        with broker_errors():
+            # Not `commit()`: it tries for ever, and called off it leaves a task behind.
+            async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
+                await consumer._coordinator._do_commit_offsets(consumer.assignment(), next_offsets)
+
+    async def close(self) -> None:
+        """Leave the group; in a few seconds, also when no broker answers."""
+        await self._close_consumer()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _open(self) -> RecordReader:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._brokers,
+            group_id=self._group,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            session_timeout_ms=_SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=_HEARTBEAT_INTERVAL_MS,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+            max_partition_fetch_bytes=_MAX_FETCHED_BYTES,
+        )
+        try:
+            await consumer.start()
+        except BaseException:
+            await force_close(consumer)
+            raise
+        # Only now: a start with a topic waits until it is there and its partitions are dealt out.
+        consumer.subscribe(
+            [self._topic], listener=_RebalanceListener(self._revoked, self._apply_pause)
+        )
+        self._consumer, self._reader = consumer, RecordReader(consumer, throttle=self._throttle)
+        return self._reader
+
+    async def _reopen(self, error: Exception) -> None:
+        """Wait for the next attempt; ever longer where there was a consumer: it disturbs others."""
+        self._log_state_change(is_available=False, reason=f"{type(error).__name__}: {error}")
+        seconds = _REOPEN_DELAY_SECONDS
+        if self._consumer is not None:
+            seconds = min(_REOPEN_DELAY_SECONDS * 2**self._failures, _MAX_REOPEN_DELAY_SECONDS)
+            self._failures += 1
+            await self._revoked(self._consumer.assignment())
+            await self._close_consumer()
+        await self._sleep(seconds)
+
+    async def _close_consumer(self) -> None:
+        consumer, self._consumer, self._reader = self._consumer, None, None
+        if consumer is None:
+            return
+        # A task of its own: whoever called may be called off meanwhile.
+        closing = asyncio.create_task(force_close(consumer), name="broker.leave")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
+
+    async def _revoked(self, partitions: Collection[TopicPartition]) -> None:
+        if self._reader is not None:
+            self._reader.on_revoked()
+        if partitions:
+            await self._on_revoked({partition.partition for partition in partitions})
+
+    def _apply_pause(self) -> None:
+        """Hold what is ours; a consumer forgets it whenever partitions are dealt out."""
+        if self._consumer is None:
+            return
+        assigned = self._consumer.assignment()
+        paused = {partition for partition in assigned if partition.partition in self._paused}
+        self._consumer.pause(*paused)
+        self._consumer.resume(*(assigned - paused))
+
+    def _log_state_change(self, *, is_available: bool, reason: str = "it does not answer") -> None:
+        if is_available != self._was_available:
+            self._was_available = is_available
+            if is_available:
+                _log.info("broker.joined", topic=self._topic, group=self._group)
+            else:
+                _log.warning("broker.away", topic=self._topic, group=self._group, reason=reason)
+
+
+class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """What aiokafka tells when the group's partitions are dealt out anew."""
+
+    def __init__(
+        self,
+        on_revoked: Callable[[Collection[TopicPartition]], Awaitable[None]],
+        on_assigned: Callable[[], None],
+    ) -> None:
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        await self._on_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._on_assigned()
+
+
+async def force_close(consumer: AIOKafkaConsumer) -> None:
+    """
+    Leave the group and close, by force where `stop()` does not come to its end.
+
+    It waits for a broker that hangs, and is cancelled by its own tasks when one was just waiting to
+    try again; either way it leaves tasks and sockets behind, and does nothing when called again.
+    """
+    stopping = asyncio.create_task(consumer.stop(), name="broker.stop")
+    await asyncio.wait({stopping}, timeout=_CLOSE_TIMEOUT_SECONDS)
+    await _cancel_within(stopping, *_internal_tasks(consumer))
+    closing = asyncio.create_task(consumer._client.close(), name="broker.close")
+    await _cancel_within(closing, timeout_seconds=0.5)
+
+
+def _internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    tasks = []
+    if coordinator is not None:
+        tasks += [coordinator._coordination_task, coordinator._heartbeat_task]
+        tasks += [coordinator._commit_refresh_task]
+    if fetcher is not None:
+        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
+    return [task for task in tasks if task is not None]
+
+
+async def _cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0.0) -> None:
+    """Cancel what does not end in time, and take note of how each ended."""
+    await asyncio.wait(tasks, timeout=timeout_seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _check_fetcher(consumer: Any) -> None:
+    """Raise what has ended the fetching: `getmany` would answer for ever that nothing has come."""
+    fetching = consumer._fetcher.error_future
+    if fetching.done():
+        fetching.result()
+
+
+async def _ignore(partitions: Collection[int]) -> None:
+    pass

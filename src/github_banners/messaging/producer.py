@@ -1,0 +1,163 @@
+"""
+The sending end at Kafka: a message is sent when the broker has said so, or the caller is told.
+
+Opens when first used and heals itself: aiokafka's producer keeps what it could not deliver, for
+ever, and goes wrong for good after some errors, so one that has failed is given up for a new one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
+
+from github_banners.circuit_breaker import CircuitBreaker
+from github_banners.errors import BrokerUnavailable, RemoteRejected
+from github_banners.messaging.events import DEAD_LETTERS, Headers
+from github_banners.messaging.kafka import (
+    MAX_DEAD_LETTER_BYTES,
+    MAX_EVENT_BYTES,
+    broker_errors,
+)
+
+_log = structlog.get_logger(__name__)
+
+_SEND_TIMEOUT_SECONDS = 5.0
+_CLOSE_TIMEOUT_SECONDS = 1.0
+_OPEN_TIMEOUT_SECONDS = 30.0
+# Less than a send may take: a connection that hangs is replaced before the caller is told.
+_REQUEST_TIMEOUT_MS = 3000
+_RETRY_BACKOFF_MS = 100
+_METADATA_MAX_AGE_MS = 30_000
+_BATCH_BYTES = 64 * 1024
+
+
+class KafkaProducer:
+    """
+    Sends to one Kafka, from as many tasks as there are at once; close it when none sends any more.
+
+    While no broker answers, calls are refused at once, but for one probe a second.
+    """
+
+    def __init__(
+        self,
+        brokers: Sequence[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_seconds: float = _SEND_TIMEOUT_SECONDS,
+    ) -> None:
+        self._brokers = list(brokers)
+        self._circuit = CircuitBreaker(clock)
+        self._timeout_seconds = timeout_seconds
+        self._client_task: asyncio.Task[AIOKafkaProducer] | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether the last message was taken; true before the first."""
+        return not self._circuit.is_open
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
+    ) -> None:
+        """
+        Send a message; returns when the broker has it for good.
+
+        :raises BrokerUnavailable: no broker says so in time; the message may have arrived
+        :raises RemoteRejected: the broker will never take this message
+        """
+        _check_size(topic, key, value)
+        if not self._circuit.allow_request():
+            raise BrokerUnavailable("the broker: has not answered, and is asked once a second")
+        try:
+            await self._send(topic, key=key, value=value, headers=headers)
+        except BrokerUnavailable as error:
+            if self._circuit.record_failure():
+                _log.warning("broker.away", reason=str(error))
+            raise
+        if self._circuit.record_success():
+            _log.info("broker.back")
+
+    async def close(self) -> None:
+        """Close; in a few seconds, also when no broker answers."""
+        if self._client_task is not None:
+            self._abandon(self._client_task)
+        if self._closing:
+            _, late = await asyncio.wait(self._closing, timeout=_CLOSE_TIMEOUT_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
+        if self._client_task is None:
+            self._client_task = asyncio.create_task(self._open(), name="broker.open")
+        client_task = self._client_task
+        try:
+            with broker_errors():
+                async with asyncio.timeout(self._timeout_seconds):
+                    producer = (
+                        client_task.result()
+                        if client_task.done()
+                        else await asyncio.shield(client_task)
+                    )
+                    await producer.send_and_wait(topic, value, key=key, headers=list(headers))
+        except (BrokerUnavailable, RemoteRejected):
+            # One that is still being opened may come to it yet.
+            if client_task.done():
+                self._abandon(client_task)
+            raise
+
+    async def _open(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._brokers,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=_BATCH_BYTES,
+            max_request_size=MAX_DEAD_LETTER_BYTES,
+            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+            retry_backoff_ms=_RETRY_BACKOFF_MS,
+            metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+        )
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT_SECONDS):
+                await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    def _abandon(self, client_task: "asyncio.Task[AIOKafkaProducer]") -> None:
+        """Let go of a producer, once; the next message opens another."""
+        if self._client_task is not client_task:
+            return
+        self._client_task = None
+        closing = asyncio.create_task(_force_close(client_task), name="broker.leave")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _force_close(client_task: "asyncio.Task[AIOKafkaProducer]") -> None:
+    """
+    Do what `stop()` does, without what it begins with.
+
+    That is to wait until every message is delivered: for ever, where no broker takes one. Called
+    off there, it leaves a task and sockets behind, and does nothing when it is called again.
+    """
+    client_task.cancel()
+    await asyncio.wait({client_task})
+    if client_task.cancelled() or client_task.exception() is not None:
+        return
+    producer = client_task.result()
+    producer._closed = True
+    try:
+        await producer._sender.close()
+    finally:
+        await producer.client.close()
+
+
+def _check_size(topic: str, key: bytes | None, value: bytes) -> None:
+    size = len(value) + len(key or b"")
+    max_bytes = MAX_DEAD_LETTER_BYTES if topic == DEAD_LETTERS else MAX_EVENT_BYTES
+    if size > max_bytes:
+        raise RemoteRejected(f"the broker: takes no message of {size} bytes in {topic}")

@@ -1,0 +1,213 @@
+"""
+Kafka's twin in this process, for tests: topics in memory, producers, members of groups.
+
+One member of a group has all partitions: whoever came last. No client is refused anything but by
+`is_down`, which plays an outage.
+"""
+
+import asyncio
+import zlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from github_banners.errors import BrokerUnavailable
+from github_banners.messaging.events import (
+    GROUP,
+    PARTITIONS,
+    TOPIC,
+    Headers,
+    OnRevoked,
+    Record,
+)
+
+
+class MemoryBroker:
+    """A broker; `sleep` is how long nothing happens."""
+
+    def __init__(
+        self,
+        *,
+        partitions: int = PARTITIONS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.is_down = False
+        self.partitions = partitions
+        self._sleep = sleep
+        self._logs: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self._committed: dict[tuple[str, str, int], int] = {}
+        self._members: dict[tuple[str, str], list[MemoryConsumer]] = defaultdict(list)
+        self._message_added = asyncio.Event()
+
+    def producer(self) -> "MemoryProducer":
+        """Give a client that sends."""
+        return MemoryProducer(self)
+
+    def consumer(self, *, topic: str = TOPIC, group: str = GROUP) -> "MemoryConsumer":
+        """Give a client that takes; it joins its group when it first does."""
+        return MemoryConsumer(self, topic=topic, group=group)
+
+    def records(self, topic: str) -> list[Record]:
+        """Show what lies in a topic, partition by partition."""
+        return [record for n in range(self.partitions) for record in self._logs[topic, n]]
+
+    def committed(self, *, topic: str = TOPIC, group: str = GROUP) -> dict[int, int]:
+        """Show the next offsets of a group."""
+        found = {n: self._committed.get((group, topic, n)) for n in range(self.partitions)}
+        return {n: offset for n, offset in found.items() if offset is not None}
+
+    def raise_if_down(self) -> None:
+        """Refuse, during an outage."""
+        if self.is_down:
+            raise BrokerUnavailable
+
+    def append(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
+        """Keep a message at the end of its key's partition."""
+        partition = zlib.crc32(key or b"") % self.partitions
+        log = self._logs[topic, partition]
+        log.append(Record(topic, partition, len(log), key, value, headers))
+        self._message_added.set()
+        self._message_added = asyncio.Event()
+
+    def read(self, topic: str, partition: int, offset: int) -> list[Record]:
+        """Show what lies in a partition from an offset on."""
+        return [] if self.is_down else self._logs[topic, partition][offset:]
+
+    def commit(self, topic: str, group: str, offsets: Mapping[int, int]) -> None:
+        """Keep the next offsets of a group."""
+        self._committed |= {(group, topic, n): offset for n, offset in offsets.items()}
+
+    def members(self, topic: str, group: str) -> "list[MemoryConsumer]":
+        """Name the members of a group; the last has all partitions."""
+        return self._members[topic, group]
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until a message has come, at most so long."""
+        tasks = [
+            asyncio.ensure_future(self._message_added.wait()),
+            asyncio.ensure_future(self._sleep(seconds)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class MemoryProducer:
+    """The twin of `producer.Producer`."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether a message would be taken."""
+        return not self._broker.is_down
+
+    async def send(
+        self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
+    ) -> None:
+        """
+        Send a message.
+
+        :raises BrokerUnavailable: during an outage
+        """
+        await asyncio.sleep(0)
+        self._broker.raise_if_down()
+        self._broker.append(topic, key=key, value=value, headers=headers)
+
+    async def close(self) -> None:
+        """Do nothing more."""
+
+
+class MemoryConsumer:
+    """The twin of `source.Source`."""
+
+    def __init__(self, broker: MemoryBroker, *, topic: str, group: str) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._group = group
+        self._on_revoked: OnRevoked = _ignore
+        self._paused: frozenset[int] = frozenset()
+        self._next: dict[int, int] | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Say whether it is in its group."""
+        return self._is_member and not self._broker.is_down
+
+    @property
+    def _members(self) -> "list[MemoryConsumer]":
+        return self._broker.members(self._topic, self._group)
+
+    @property
+    def _is_member(self) -> bool:
+        return self in self._members
+
+    def on_revoked(self, handler: OnRevoked) -> None:
+        """Name who is told before partitions are lost."""
+        self._on_revoked = handler
+
+    async def poll(self, *, max_records: int, wait_seconds: float) -> list[Record]:
+        """Take what has come since; empty after a wait."""
+        await self._join()
+        if not (found := self._read(max_records)):
+            await self._broker.wait(wait_seconds)
+            found = self._read(max_records)
+        return found
+
+    def pause(self, partitions: Collection[int]) -> None:
+        """Take nothing from these partitions, and again from all others."""
+        self._paused = frozenset(partitions)
+
+    async def commit(self, offsets: Mapping[int, int]) -> None:
+        """
+        Keep the next offsets to read.
+
+        :raises BrokerUnavailable: during an outage, and when another has the partitions
+        """
+        await asyncio.sleep(0)
+        self._broker.raise_if_down()
+        if not self._is_assigned:
+            raise BrokerUnavailable
+        self._broker.commit(self._topic, self._group, offsets)
+
+    async def close(self) -> None:
+        """Leave the group; whoever came before has all partitions again."""
+        if self._is_member:
+            self._members.remove(self)
+
+    @property
+    def _is_assigned(self) -> bool:
+        return self._is_member and self._members[-1] is self
+
+    async def _join(self) -> None:
+        if self._is_member or self._broker.is_down:
+            return
+        if self._members:
+            await self._members[-1].revoke()
+        self._members.append(self)
+
+    async def revoke(self) -> None:
+        """Lose all partitions to another, who asks for them."""
+        if self._next is not None:
+            await self._on_revoked(set(range(self._broker.partitions)))
+            self._next = None
+
+    def _read(self, max_records: int) -> list[Record]:
+        if not self._is_assigned:
+            return []
+        if self._next is None:
+            self._next = self._broker.committed(topic=self._topic, group=self._group)
+        found: list[Record] = []
+        for partition in set(range(self._broker.partitions)) - self._paused:
+            start = self._next.get(partition, 0)
+            records = self._broker.read(self._topic, partition, start)[: max_records - len(found)]
+            self._next[partition] = start + len(records)
+            found += records
+        return found
+
+
+async def _ignore(partitions: Collection[int]) -> None:
+    pass

@@ -1,0 +1,64 @@
+"""
+How a banner shall look.
+
+    options    every option, declared once, and the canonical form of a look
+    names      logins and permanent names
+    aliases    other spellings of values and names
+    wishes     what a query, a body or a command says, read: a look, or what is wrong with it
+
+Nothing here draws.
+"""
+
+from github_banners.options.names import (
+    LOGIN_PATTERN,
+    candidate_banner_names,
+    parse_banner_name,
+    parse_login,
+)
+from github_banners.options.parsing import (
+    OPTION_NAMES,
+    find_misspelt_options,
+    fold_name,
+    parse_options,
+    parse_options_leniently,
+    parse_query,
+)
+from github_banners.options.schema import (
+    LIST_OPTIONS,
+    OPTIONS,
+    BannerOptions,
+    ChartType,
+    CountBy,
+    HideableField,
+    Layout,
+    Locale,
+    NumberFormat,
+    Theme,
+    allowed_values,
+    to_canonical_json,
+)
+
+__all__ = [
+    "LIST_OPTIONS",
+    "LOGIN_PATTERN",
+    "OPTIONS",
+    "OPTION_NAMES",
+    "BannerOptions",
+    "ChartType",
+    "CountBy",
+    "HideableField",
+    "Layout",
+    "Locale",
+    "NumberFormat",
+    "Theme",
+    "allowed_values",
+    "candidate_banner_names",
+    "find_misspelt_options",
+    "fold_name",
+    "parse_banner_name",
+    "parse_login",
+    "parse_options",
+    "parse_options_leniently",
+    "parse_query",
+    "to_canonical_json",
+]

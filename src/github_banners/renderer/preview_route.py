@@ -1,0 +1,54 @@
+"""What other services can ask of the renderer: a picture of numbers that they bring along."""
+
+from dataclasses import dataclass
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from github_banners.drawing import draw
+from github_banners.messaging.mapping import from_preview_request
+from github_banners.messaging.schemas import Format, PreviewRequest
+from github_banners.serving.responses import HttpResponse, to_starlette_response
+from github_banners.serving.worker_process import WorkerProcess
+
+MAX_BODY_BYTES = 256 << 10
+"""A thousand languages with the longest names, twice."""
+
+_MEDIA_TYPES = {Format.SVG: "image/svg+xml; charset=utf-8", Format.PNG: "image/png"}
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RendererRoutes:
+    """The handler of drawings, and what it works with."""
+
+    png_worker: WorkerProcess
+
+    def routes(self) -> list[Route]:
+        """List what can be requested."""
+        return [Route("/preview", self.preview, methods=["POST"])]
+
+    async def preview(self, request: Request) -> Response:
+        """Draw a banner."""
+        preview_request = PreviewRequest.from_json(await request.body())
+        snapshot, look = from_preview_request(preview_request)
+        picture = draw(snapshot, look)
+        if preview_request.format is Format.PNG:
+            picture = await self.png_worker.run(picture)
+        _log.debug("preview.drawn", username=preview_request.username[:64], size_bytes=len(picture))
+        headers = {
+            "content-type": _MEDIA_TYPES[preview_request.format],
+            "x-content-type-options": "nosniff",
+        }
+        return to_starlette_response(HttpResponse(200, headers, picture))
+
+
+def route_label(path: str) -> str | None:
+    """Name a path in the metrics."""
+    return path if path in _LABELLED else None
+
+
+_LABELLED = {"/preview", "/healthz", "/readyz"}

@@ -1,0 +1,112 @@
+"""The composition root of the renderer: pictures for the api, and every update that comes by Kafka."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from starlette.middleware import Middleware
+
+from github_banners.drawing import draw
+from github_banners.drawing.png import to_png
+from github_banners.messaging.clients import StorageClient, open_http
+from github_banners.messaging.consumer import KafkaConsumer
+from github_banners.messaging.nonces import NonceCache
+from github_banners.messaging.producer import KafkaProducer
+from github_banners.messaging.signature_middleware import SignatureMiddleware
+from github_banners.messaging.signing import Signer, Verifier
+from github_banners.models import Clock, utc_now
+from github_banners.renderer import preview_route
+from github_banners.renderer.batching import Batcher
+from github_banners.renderer.update_consumer import UpdateConsumer
+from github_banners.renderer.updates import render_and_store
+from github_banners.renderer.worker import Outcome
+from github_banners.serving.framework import build_app
+from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
+from github_banners.serving.metrics import Metrics
+from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.service import Service, background_task
+from github_banners.serving.worker_process import WorkerProcess
+from github_banners.settings import ServiceName as Of
+from github_banners.settings import Settings
+
+CALLERS = (Of.API,)
+"""Who may call."""
+
+_CALL_TIMEOUT = timedelta(seconds=5)
+
+
+@asynccontextmanager
+async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Service]:
+    """Open the renderer; neither broker nor storage need to be there."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(open_http(timeout=_CALL_TIMEOUT))
+        signer = Signer(settings.signing_keys[0], service=Of.RENDERER, clock=clock)
+        storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
+        batcher = Batcher(storage.store_many)
+        stack.push_async_callback(batcher.close)
+        producer = KafkaProducer(settings.kafka_brokers_addrs)
+        stack.push_async_callback(producer.close)
+        consumer = KafkaConsumer(settings.kafka_brokers_addrs)
+        updates = _create_update_consumer(consumer, producer, batcher, metrics, clock=clock)
+        health = Health(
+            {
+                "storage": lambda: storage.is_available,
+                "broker": lambda: consumer.is_available and producer.is_available,
+            }
+        )
+        health.register_metrics(metrics)
+        pngs = WorkerProcess(to_png)
+        stack.push_async_callback(pngs.close)
+        refused = metrics.counter("refused_calls_total", "Calls refused unread.", labels="reason")
+        application = build_app(
+            [*preview_route.RendererRoutes(pngs).routes(), *health_routes(health)],
+            middleware=[
+                Middleware(
+                    RequestMetricsMiddleware, metrics=metrics, name=preview_route.route_label
+                ),
+                Middleware(
+                    SignatureMiddleware,
+                    verifier=Verifier(
+                        settings.signing_keys, callers=CALLERS, nonces=NonceCache(), clock=clock
+                    ),
+                    public_paths=PUBLIC_PATHS,
+                    max_body_bytes=preview_route.MAX_BODY_BYTES,
+                    on_refused=refused,
+                ),
+            ],
+        )
+        updating = background_task(updates.run(asyncio.Event()), name="updates")
+        task = await stack.enter_async_context(updating)
+        yield Service(application, metrics, [task])
+
+
+def _create_update_consumer(
+    consumer: KafkaConsumer,
+    producer: KafkaProducer,
+    batcher: Batcher,
+    metrics: Metrics,
+    *,
+    clock: Clock,
+) -> UpdateConsumer:
+    count = metrics.counter(
+        "updates_total",
+        "Updates of banners, by what became of each attempt.",
+        labels="outcome",
+        label_values=Outcome,
+    )
+    updates = UpdateConsumer(
+        consumer=consumer,
+        producer=producer,
+        handle=partial(render_and_store, draw=draw, store=batcher.store),
+        on_outcome=count,
+        now=clock,
+    )
+    metrics.unlabelled_gauge(
+        "updates_unfinished",
+        "Updates that were taken and are not seen through.",
+        callback=lambda: updates.unfinished,
+    )
+    return updates

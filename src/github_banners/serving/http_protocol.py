@@ -1,0 +1,389 @@
+"""
+HTTP/1.1 as every service speaks it: uvicorn's protocol, with cached responses and with limits.
+
+A request whose response is cached is answered as soon as its head is parsed, by one write, before a
+scope, a task or an application is involved. Everything else takes uvicorn's way. Nothing that a
+client sends or leaves unread grows without bound here: heads, pipelined requests, unread answers,
+and the time that each may take.
+"""
+
+import asyncio
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import httptools
+import msgspec
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from github_banners.serving.cached_responses import (
+    CachedResponse,
+    CachedResponses,
+    RawHeaders,
+    encode_response,
+)
+
+_ERRORS = {400: "bad request", 431: "request header fields too large"}
+_MAX_HEADERS = 256
+_MAX_PIPELINED = 8
+# Heads are parsed in slices, so that one segment full of tiny requests can be left unparsed.
+_SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
+_MAX_UNPARSED_BYTES = 512 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection may take."""
+
+    head_bytes: int = 64 << 10
+    head_seconds: float = 15
+    body_pause_seconds: float = 15
+    idle_seconds: float = 75  # longer than gateways keep theirs
+    unread_seconds: float = 30
+    shutdown_seconds: float = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Connections:
+    """The open connections of one server, and what they share; `now` is as of the last sweep."""
+
+    limits: Limits
+    cached: CachedResponses | None
+    now: float
+    open: set["HttpProtocol"] = field(default_factory=set)
+    on_closed: Callable[[], None] = lambda: None
+
+    def sweep(self, now: float) -> None:
+        """Close every connection whose time is over."""
+        self.now = now
+        for connection in tuple(self.open):
+            connection.close_if_overdue()
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        shared: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._shared = shared
+        self._limits = shared.limits
+        self._cached = shared.cached
+        self._active_at = shared.now  # when something was last received, or a response finished
+        self._in_head = False
+        self._head_bytes = 0
+        self._in_message = False
+        self._message_count = 0  # begun in what is being parsed
+        self._is_answered = False  # the request that is being parsed, from the cache
+        self._from_cache: CachedResponse | None = None  # the last answer to what was just parsed
+        self._is_draining = False
+        self._is_finished = False  # nothing more is parsed
+        self._pending_requests = 0  # requests that the application has, or that wait for it
+        self._rejection: int | None = None
+        self._unparsed = bytearray()
+        self._unread_bytes = 0
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; at the end of a server, too."""
+        super().connection_made(transport)
+        # What the client's socket does not take stops all further answers; and above this limit
+        # uvloop writes at once instead of at the end of a round.
+        transport.set_write_buffer_limits(high=0)
+        self._shared.open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and let another connection in."""
+        super().connection_lost(exc)
+        self._is_finished = True
+        self._unparsed.clear()
+        self._shared.open.discard(self)
+        self._shared.on_closed()
+
+    def shutdown(self) -> None:
+        """
+        End with the next response; without a request in sight, after a moment.
+
+        A request may be on its way already, on a new connection as on one that was kept alive.
+        """
+        self._is_draining = True
+        if self._is_idle:
+            self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    def close_if_overdue(self) -> None:
+        """Close a connection that has taken longer than the limits allow."""
+        limits, quiet_seconds = self._limits, self._shared.now - self._active_at
+        unread_bytes = self.transport.get_write_buffer_size()
+        if unread_bytes:
+            # As long as a slow client reads something, it has not been forgotten.
+            if unread_bytes != self._unread_bytes:
+                self._active_at = self._shared.now
+            elif quiet_seconds > limits.unread_seconds:
+                self.transport.abort()
+        elif self._in_head:
+            if quiet_seconds > limits.head_seconds:
+                self._finish()
+        elif self._is_idle:
+            if quiet_seconds > limits.idle_seconds:
+                self._finish()
+        elif self.cycle.more_body and quiet_seconds > limits.body_pause_seconds:
+            self.transport.abort()
+        self._unread_bytes = unread_bytes
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._pending_requests
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle and not self._in_head:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._is_finished = True
+        self.transport.close()
+
+    # What is received
+
+    def data_received(self, data: bytes) -> None:
+        """
+        Answer a request that has come before, to the byte, without parsing it; parse all else.
+
+        Proxies send the same head again and again.
+        """
+        is_boundary = not (self._in_message or self._pending_requests or self._unparsed)
+        is_ending = self._is_draining or self._is_finished
+        if (
+            is_boundary
+            and self._cached is not None
+            and not is_ending
+            and not self.flow.write_paused
+        ):
+            response = self._cached.get_by_raw_request(
+                data, common_headers=self.server_state.default_headers
+            )
+            if response is not None:
+                self._active_at = self._shared.now
+                self.transport.write(response)
+                return
+        self._receive(data, is_boundary=is_boundary)
+
+    def _receive(self, data: bytes, *, is_boundary: bool) -> None:
+        """Parse what has come, unless earlier requests have to be answered first."""
+        if self._is_finished or self._rejection is not None:
+            return
+        if not self._in_head:
+            self._active_at = self._shared.now
+        if is_boundary and not data.isascii():
+            data = _encode_request_line(data)
+        if self._unparsed or len(data) > _SLICE_BYTES:
+            self._unparsed += data
+            self._parse_unparsed()
+            if len(self._unparsed) > _MAX_UNPARSED_BYTES:
+                self.transport.abort()
+            return
+        answered = self._parse_segment(data)
+        # One segment held one whole request and nothing else: the same bytes have the same answer.
+        is_whole = is_boundary and self._message_count == 1 and not self._in_message
+        if is_whole and self._cached is not None and answered is not None:
+            self._cached.put_by_raw_request(data, answered)
+
+    def _parse_segment(self, data: bytes) -> CachedResponse | None:
+        """Parse, and return the last response that was sent out of the cache, if there was one."""
+        self._from_cache, self._message_count = None, 0
+        self._parse(data)
+        return self._from_cache
+
+    def _parse_unparsed(self) -> None:
+        position, unparsed = 0, self._unparsed
+        while position < len(unparsed) and not self._is_finished and self._rejection is None:
+            if len(self.pipeline) >= _MAX_PIPELINED:
+                self.flow.pause_reading()
+                break
+            is_body = not self._in_head and not self._is_idle and self.cycle.more_body
+            size = _BODY_SLICE_BYTES if is_body else _SLICE_BYTES
+            self._parse(unparsed[position : position + size])
+            position += size
+        del unparsed[:position]
+
+    def _parse(self, data: bytes | bytearray) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # No other protocol is spoken here: the request is answered as it stands.
+            if not self._is_idle:
+                self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            self._reject(400)
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes or len(self.headers) > _MAX_HEADERS:
+                self._reject(431)
+
+    def on_message_begin(self) -> None:
+        """Begin a request; what it takes to run it is made when it is needed."""
+        self.url = b""
+        self.headers = []
+        self._in_head = self._in_message = True
+        self._head_bytes = 0
+        self._is_answered = False
+        self._message_count += 1
+        self._active_at = self._shared.now
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Answer a request out of the cache, or run the application."""
+        self._in_head = False
+        if self._is_finished or self._respond_from_cache():
+            self._is_answered = True
+            return
+        self._run_application()
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on a part of a body."""
+        if not self._is_answered:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Tell the application that a body is complete."""
+        self._in_message = False
+        if not self._is_answered:
+            super().on_message_complete()
+
+    # What is answered
+
+    def _respond_from_cache(self) -> bool:
+        """Answer a plain GET or HEAD whose turn it is, if its response is known."""
+        cached, parser = self._cached, self.parser
+        if cached is None or not self._is_idle:
+            return False
+        method = parser.get_method()
+        if method not in (b"GET", b"HEAD") or parser.get_http_version() != "1.1":
+            return False
+        headers = dict(self.headers)
+        is_plain = (
+            len(headers) == len(self.headers)  # of two equal ones, neither can be ignored
+            and b"host" in headers
+            and b"content-length" not in headers
+            and b"transfer-encoding" not in headers
+            and b"expect" not in headers
+            and not parser.should_upgrade()
+        )
+        if not is_plain or self.flow.write_paused:
+            return False
+        closing = self._is_draining or not parser.should_keep_alive()
+        response = cached.respond(
+            self.url,
+            headers,
+            is_head=method == b"HEAD",
+            is_closing=closing,
+            common_headers=self.server_state.default_headers,
+        )
+        if response is None:
+            return False
+        self.transport.write(response.payload)
+        if closing:
+            self._finish()
+        else:
+            self._from_cache = response
+        return True
+
+    def _run_application(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        self.headers += headers
+        if self.parser.get_http_version() == "1.1" and not _has_one_host(headers):
+            self._is_answered = True
+            self._reject(400)
+            return
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in headers
+        )
+        super().on_headers_complete()
+        self._pending_requests += 1
+        if self._is_draining:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, of those that have come already."""
+        self._pending_requests -= 1
+        self._active_at = self._shared.now
+        super().on_response_complete()
+        # Idle connections are closed by `sweep`.
+        self._unset_keepalive_if_required()
+        if self._is_finished or self.transport.is_closing():
+            return
+        if self._unparsed:
+            self.loop.call_soon(self._parse_unparsed)
+        elif self._is_idle and self._rejection is not None:
+            self._reject(self._rejection)
+        elif self._is_idle and self._is_draining:
+            self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
+
+    def _reject(self, status: int) -> None:
+        """Refuse what can't be understood, after all that came before is answered."""
+        self._in_head = False
+        self._unparsed.clear()
+        if not self._is_idle and self.cycle.more_body:
+            self._drop_last_request()
+        if not self._is_idle:
+            self._rejection = status
+            self.flow.pause_reading()
+            return
+        body = msgspec.json.encode({"error": _ERRORS[status]})
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        self.transport.write(encode_response(status, headers, body))
+        self._finish()
+
+    def _drop_last_request(self) -> None:
+        """Give up the request whose body can't be understood, unless it is being answered already."""
+        cycle = self.cycle
+        if cycle.response_started:
+            cycle.keep_alive = False
+            return
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self._pending_requests -= 1
+        if self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+
+
+def _has_one_host(headers: RawHeaders) -> bool:
+    """Tell whether a request names its host as HTTP/1.1 wants it (RFC 9112, 3.2)."""
+    return sum(name == b"host" for name, _ in headers) == 1
+
+
+def _encode_request_line(data: bytes) -> bytes:
+    """
+    Write a request line with raw UTF-8 as it should have come, percent-encoded.
+
+    Programs such as curl send what was typed. The parser refuses it, as it does what is no UTF-8.
+    """
+    line, end, rest = data.partition(b"\r\n")
+    try:
+        return quote(line.decode(), safe=string.printable).encode() + end + rest
+    except UnicodeDecodeError:
+        return data

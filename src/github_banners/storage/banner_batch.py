@@ -1,0 +1,74 @@
+"""
+A batch of banners in one call: each is decoded, stored, counted and logged independently.
+
+Knows no HTTP. A banner that can't be decoded or stored has an error as its result; the others are
+stored all the same.
+"""
+
+import structlog
+
+from github_banners.errors import BannersError, InvalidInput, MalformedMessage
+from github_banners.messaging.schemas import BatchedBanner, StoreBatch, StoreResult, StoreResults
+from github_banners.messaging.tracing import parse_trace_id
+from github_banners.serving.metrics import Count
+from github_banners.storage.store import PutResult, Store
+
+_log = structlog.get_logger(__name__)
+
+
+async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
+    """
+    Store the banners of a `StoreBatch`; returns the body of a `StoreResults`.
+
+    :raises MalformedMessage: the body as a whole is no batch, and nothing was stored
+    """
+    banners: dict[int, BatchedBanner] = {}
+    results: dict[int, StoreResult] = {}
+    for index, raw in enumerate(StoreBatch.from_json(body).banners):
+        try:
+            banners[index] = BatchedBanner.from_json(bytes(raw))
+        except MalformedMessage as error:
+            results[index] = _to_error_result(error, store=store, count=count, banner="")
+    outcomes = await store.put_many(list(banners.values()))
+    trace_ids = [parse_trace_id(banner.traceparent) for banner in banners.values()]
+    for index, outcome, trace_id in zip(banners, outcomes, trace_ids, strict=True):
+        if isinstance(outcome, PutResult):
+            version = banners[index].version
+            results[index] = _to_result(outcome, count=count, version=version, trace_id=trace_id)
+        else:
+            results[index] = _to_error_result(
+                outcome, store=store, count=count, banner=banners[index].url_path, trace_id=trace_id
+            )
+    failed = sum(result.url is None for result in results.values())
+    _log.info("banners.stored", count=len(results) - failed, failed=failed, trace_ids=trace_ids)
+    return StoreResults(results=[results[index] for index in sorted(results)]).to_json()
+
+
+def _to_result(put_result: PutResult, *, count: Count, **logged: object) -> StoreResult:
+    count("superseded" if put_result.is_superseded else "stored")
+    event = "banner.superseded" if put_result.is_superseded else "banner.stored"
+    _log.debug(event, url=put_result.url, **logged)
+    return StoreResult(url=put_result.url, superseded=put_result.is_superseded)
+
+
+def _to_error_result(
+    error: Exception, *, store: Store, count: Count, banner: str, **logged: object
+) -> StoreResult:
+    """
+    Say what a single call would have: our errors' public words, of others only that they were.
+
+    A banner is tried again every few seconds: its error is logged once, then once an hour.
+    """
+    known = error if isinstance(error, BannersError) else BannersError()
+    count("refused" if known.status < 500 else "failed")
+    if store.throttle.allows((type(error), banner)):
+        if known is error:
+            _log.info("banner.refused", reason=str(error), banner=banner[:64], **logged)
+        else:
+            _log.error("banner.failed", exc_info=error, banner=banner[:64], **logged)
+    return StoreResult(
+        status=known.status,
+        error=known.public_message,
+        field=known.field if isinstance(known, InvalidInput) else None,
+        reason=str(known) if isinstance(known, MalformedMessage) else None,
+    )

@@ -1,0 +1,95 @@
+"""What other services can ask of the storage: to keep a picture, and to give it back."""
+
+import hashlib
+from dataclasses import dataclass
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from github_banners.errors import BannersError, UnknownBanner
+from github_banners.messaging.schemas import MAX_BATCH_BYTES, StoreRequest, StoreResponse
+from github_banners.serving.metrics import Count
+from github_banners.serving.responses import (
+    HttpResponse,
+    etag_matches,
+    json_response,
+    to_starlette_response,
+)
+from github_banners.storage.banner_batch import store_batch
+from github_banners.storage.store import Store, StoredPicture
+
+MAX_BODY_BYTES = MAX_BATCH_BYTES
+"""A batch of pictures; a single one of 1 MB is less in Base64, with the rest of the JSON."""
+
+VERSION_HEADER = "banner-version"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageRoutes:
+    """The handlers of stored pictures, and what they work with."""
+
+    store: Store
+    count: Count
+
+    def routes(self) -> list[Route]:
+        """List what can be requested."""
+        return [
+            Route("/banners", self.put_banner, methods=["POST"]),
+            Route("/banners/batch", self.put_banners, methods=["POST"]),
+            Route("/banners/{name}", self.get_banner),
+        ]
+
+    async def put_banner(self, request: Request) -> Response:
+        """Store a picture, unless a newer one is there."""
+        try:
+            store_request = StoreRequest.from_json(await request.body())
+            put_result = await self.store.put_request(store_request)
+        except BannersError as error:
+            self.count("refused" if error.status < 500 else "failed")
+            raise
+        self.count("superseded" if put_result.is_superseded else "stored")
+        _log.info(
+            "banner.superseded" if put_result.is_superseded else "banner.stored",
+            url=put_result.url,
+            version=store_request.version,
+        )
+        response = StoreResponse(url=put_result.url, superseded=put_result.is_superseded)
+        return to_starlette_response(json_response(200, response.to_json(), {}))
+
+    async def put_banners(self, request: Request) -> Response:
+        """Store several pictures, each with its own result."""
+        results = await store_batch(self.store, await request.body(), count=self.count)
+        return to_starlette_response(json_response(200, results, {}))
+
+    async def get_banner(self, request: Request) -> Response:
+        """Return a stored picture with its version, or 304 to a client that has it."""
+        name: str = request.path_params["name"]
+        picture = await self.store.get(name)
+        if picture is None:
+            raise UnknownBanner(name)
+        return to_starlette_response(
+            _picture_response(picture, request.headers.get("if-none-match", ""))
+        )
+
+
+def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpResponse:
+    etag = f'"{hashlib.sha256(picture.body).hexdigest()[:32]}"'
+    headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
+    if etag_matches(if_none_match, etag):
+        return HttpResponse(304, headers)
+    typed = {"content-type": picture.media_type, "x-content-type-options": "nosniff"}
+    return HttpResponse(200, {**typed, **headers}, picture.body)
+
+
+def route_label(path: str) -> str | None:
+    """Name a path in the metrics."""
+    return (
+        path if path in _LABELLED else "/banners/{name}" if path.startswith("/banners/") else None
+    )
+
+
+_LABELLED = {"/banners", "/banners/batch", "/healthz", "/readyz"}

@@ -1,0 +1,60 @@
+"""The composition root of the storage: pictures on disk, behind signed calls."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.middleware import Middleware
+
+from github_banners.messaging.nonces import NonceCache
+from github_banners.messaging.signature_middleware import SignatureMiddleware
+from github_banners.messaging.signing import Verifier
+from github_banners.models import Clock, utc_now
+from github_banners.serving.framework import build_app
+from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
+from github_banners.serving.metrics import Metrics
+from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.service import Service
+from github_banners.settings import ServiceName as Of
+from github_banners.settings import Settings
+from github_banners.storage import banner_routes
+from github_banners.storage.store import open_store
+
+CALLERS = (Of.API, Of.RENDERER)
+"""Who may call."""
+
+
+@asynccontextmanager
+async def open_storage(
+    settings: Settings, *, default_url: str, clock: Clock = utc_now
+) -> AsyncIterator[Service]:
+    """Open the storage; pictures are kept at `default_url` unless a setting says otherwise."""
+    store = open_store(settings.banners_storage_url or default_url, clock=clock)
+    metrics = Metrics()
+    count = metrics.counter(
+        "stored_total",
+        "Pictures that were to be stored, by what became of them.",
+        labels="outcome",
+        label_values=("stored", "superseded", "refused", "failed"),
+    )
+    health = Health({"store": lambda: store.is_available})
+    health.register_metrics(metrics)
+    refused = metrics.counter("refused_calls_total", "Calls refused unread.", labels="reason")
+    application = build_app(
+        [*banner_routes.StorageRoutes(store, count).routes(), *health_routes(health)],
+        middleware=[
+            Middleware(RequestMetricsMiddleware, metrics=metrics, name=banner_routes.route_label),
+            Middleware(
+                SignatureMiddleware,
+                verifier=Verifier(
+                    settings.signing_keys, callers=CALLERS, nonces=NonceCache(), clock=clock
+                ),
+                public_paths=PUBLIC_PATHS,
+                max_body_bytes=banner_routes.MAX_BODY_BYTES,
+                on_refused=refused,
+            ),
+        ],
+    )
+    try:
+        yield Service(application, metrics)
+    finally:
+        store.close()

@@ -1,0 +1,325 @@
+"""What goes over the wire, with which headers."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from github_banners.api.banner_responses import (
+    Picture,
+    accepts_gzip,
+    cache_control,
+    expand_origins,
+    explanation_response,
+    is_image_loader,
+    numbers_response,
+    picture_response,
+    requests_picture,
+    svg_fallback_response,
+)
+from github_banners.errors import (
+    BannersError,
+    DatabaseUnavailable,
+    FirstFetchPending,
+    InvalidOption,
+    InvalidType,
+    Overloaded,
+    TooManyRequests,
+    UnknownBanner,
+    UnknownUser,
+)
+from github_banners.models import Owner, Snapshot, Stats
+from github_banners.serving.responses import error_response, etag_matches
+
+DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
+PICTURE = Picture.svg(DRAWING)
+GZIP_ETAG = f'"{PICTURE.digest}-gz"'
+SAFE = {
+    "access-control-allow-origin": "*",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "x-content-type-options": "nosniff",
+}
+KEPT = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
+
+
+@pytest.mark.parametrize(
+    ("accept", "suffix", "form", "is_asked"),
+    [
+        ("image/avif,image/webp,*/*;q=0.8", "", "", True),
+        ("IMAGE/svg+xml", "", "", True),
+        ("image/*", ".json", "", True),
+        ("text/html,application/xhtml+xml,image/avif,*/*", "", "", False),
+        ("Text/HTML,image/avif", "", "", False),
+        ("*/*", "", "", False),
+        ("", "", "", False),
+        ("application/json", ".json", "json", False),
+        ("*/*", ".svg", "", True),
+        ("text/html", ".PNG", "", True),
+        ("*/*", "", "svg", True),
+        ("text/html,image/avif", "", "png", True),
+        ("*/*", "", "gif", False),
+    ],
+)
+def test_asks_for_picture_by_accept_or_address(
+    accept: str, suffix: str, form: str, is_asked: bool
+) -> None:
+    assert requests_picture(accept, suffix=suffix, response_format=form) is is_asked
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "fetch_dest", "is_loader"),
+    [
+        ("github-camo (876de43e)", "", True),
+        ("GitHub-Camo", "", True),
+        ("Mozilla/5.0", "image", True),
+        ("", " Image", True),
+        ("Mozilla/5.0", "document", False),
+        ("curl/8.5.0", "", False),
+        ("", "", False),
+    ],
+)
+def test_is_image_loader_by_name_or_destination(
+    user_agent: str, fetch_dest: str, is_loader: bool
+) -> None:
+    assert is_image_loader(user_agent, fetch_dest) is is_loader
+
+
+def test_a_picture_goes_out_whole() -> None:
+    outgoing = picture_response(PICTURE, {}, seconds_fresh=600)
+    assert (outgoing.status, outgoing.body) == (200, DRAWING)
+    assert outgoing.headers == {
+        **SAFE,
+        "etag": PICTURE.etag,
+        "content-length": str(len(PICTURE.body)),
+        "cache-control": KEPT,
+        "vary": "Accept-Encoding",
+        "content-type": "image/svg+xml; charset=utf-8",
+    }
+
+
+def test_a_picture_goes_out_compressed_with_a_tag_of_its_own() -> None:
+    outgoing = picture_response(PICTURE, {"accept-encoding": "br, gzip"}, seconds_fresh=600)
+    assert (outgoing.status, gzip.decompress(outgoing.body)) == (200, DRAWING)
+    assert outgoing.headers["content-encoding"] == "gzip"
+    assert outgoing.headers["etag"] == GZIP_ETAG != PICTURE.etag
+    assert len(outgoing.body) < len(DRAWING)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "etag", "status"),
+    [
+        ("", PICTURE.etag, 304),
+        ("gzip", GZIP_ETAG, 304),
+        ("gzip", f'"other", W/{GZIP_ETAG}', 304),
+        ("", "*", 304),
+        ("gzip", PICTURE.etag, 200),
+        ("", GZIP_ETAG, 200),
+        ("", '"other"', 200),
+        ("", "", 200),
+    ],
+)
+def test_who_has_it_is_told_so(encoding: str, etag: str, status: int) -> None:
+    outgoing = picture_response(
+        PICTURE, {"accept-encoding": encoding, "if-none-match": etag}, seconds_fresh=600
+    )
+    assert outgoing.status == status
+    assert (outgoing.body == b"") == (status == 304)
+    assert ("content-type" in outgoing.headers) == (status == 200)
+    # RFC 9110, 15.4.5: what a 200 would have said about keeping it.
+    assert outgoing.headers.items() >= {"cache-control": KEPT, "vary": "Accept-Encoding"}.items()
+    assert outgoing.headers["etag"] in {PICTURE.etag, GZIP_ETAG}
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "br, gzip"])
+def test_a_png_has_one_encoding(encoding: str) -> None:
+    picture = Picture.png(DRAWING)
+    outgoing = picture_response(picture, {"accept-encoding": encoding}, seconds_fresh=600)
+    assert (outgoing.status, outgoing.body) == (200, DRAWING)
+    assert outgoing.headers == {
+        **SAFE,
+        "etag": picture.etag,
+        "content-length": str(len(DRAWING)),
+        "cache-control": KEPT,
+        "content-type": "image/png",
+    }
+    known = {"accept-encoding": encoding, "if-none-match": picture.etag}
+    unchanged = picture_response(picture, known, seconds_fresh=600)
+    assert (unchanged.status, unchanged.body) == (304, b"")
+    assert unchanged.headers == {**SAFE, "etag": picture.etag, "cache-control": KEPT}
+
+
+def test_an_svg_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
+    outgoing = svg_fallback_response(PICTURE, {})
+    assert (outgoing.status, outgoing.body) == (200, DRAWING)
+    assert outgoing.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    assert outgoing.headers["cache-control"].startswith("public, max-age=30,")
+    assert outgoing.headers["x-accel-expires"] == "0"
+
+
+@settings(deadline=None, max_examples=50)
+@given(body=st.binary(max_size=500))
+def test_equal_bytes_have_equal_tags(body: bytes) -> None:
+    picture, equal, other = Picture.svg(body), Picture.svg(bytes(body)), Picture.svg(body + b"x")
+    for headers in ({}, {"accept-encoding": "gzip"}):
+        sent, again, differing = (
+            picture_response(drawn, headers, seconds_fresh=600) for drawn in (picture, equal, other)
+        )
+        assert (sent.headers["etag"], sent.body) == (again.headers["etag"], again.body)
+        assert sent.headers["etag"] != differing.headers["etag"]
+    assert gzip.decompress(picture.gzipped or b"") == body
+    assert picture.etag.strip('"').isalnum()
+
+
+@pytest.mark.parametrize(
+    ("seconds_fresh", "age"), [(-5, 30), (0, 30), (30, 30), (31, 31), (600, 600), (601, 600)]
+)
+def test_a_picture_is_kept_while_it_is_fresh(seconds_fresh: int, age: int) -> None:
+    assert cache_control(seconds_fresh).decode() == KEPT.replace("600,", f"{age},")
+
+
+@pytest.mark.parametrize(
+    ("header", "is_accepted"),
+    [
+        ("", False),
+        ("identity", False),
+        ("gzip", True),
+        ("deflate, GZip;q=0.5", True),
+        ("*", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000, *", False),
+        ("*, gzip;q=0", False),
+        ("*;q=0, gzip", True),
+        ("*;q=0", False),
+        ("gzip;q=0.001", True),
+        ("gzipped", False),
+    ],
+)
+def test_gzip_is_sent_to_who_takes_it(header: str, is_accepted: bool) -> None:
+    assert accepts_gzip(header) is is_accepted
+
+
+@pytest.mark.parametrize(
+    ("if_none_match", "is_match"),
+    [
+        ("", False),
+        ('"a"', True),
+        ('W/"a"', True),
+        ('"b" , "a"', True),
+        ('"b"', False),
+        ("a", False),
+    ],
+)
+def test_tags_are_compared_weakly(if_none_match: str, is_match: bool) -> None:
+    assert etag_matches(if_none_match, '"a"') is is_match
+
+
+@pytest.mark.parametrize("is_stale", [True, False])
+def test_numbers_are_json(is_stale: bool) -> None:
+    stats = Stats(3, 2, 1, 10, 4, {"C": 2})
+    fetched_at = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
+    snapshot = Snapshot(Owner(4, "WyCats", None, "Yehuda"), stats, fetched_at)
+    outgoing = numbers_response(snapshot, is_stale=is_stale)
+    assert outgoing.status == 200
+    assert outgoing.headers == {
+        "content-type": "application/json",
+        "x-content-type-options": "nosniff",
+        "cache-control": "public, max-age=30",
+    }
+    assert json.loads(outgoing.body) == {
+        "username": "WyCats",
+        "display_name": "Yehuda",
+        "stats": {
+            "total_repos": 3,
+            "original_repos": 2,
+            "forked_repos": 1,
+            "total_stars": 10,
+            "total_forks": 4,
+            "languages": {"C": 2},
+        },
+        "fetched_at": "2026-11-20T12:00:00.000005Z",
+        "stale": is_stale,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body", "retry_after"),
+    [
+        (
+            InvalidType("type", "x", ["default", "dark"]),
+            400,
+            {
+                "error": "invalid banner type",
+                "field": "type",
+                "allowed": ["default", "dark"],
+            },
+            None,
+        ),
+        (
+            InvalidOption("radius", "99", ["0 to 20"]),
+            400,
+            {"error": "invalid inputs", "field": "radius", "allowed": ["0 to 20"]},
+            None,
+        ),
+        (UnknownUser("x"), 404, {"error": "user doesn't exist"}, None),
+        (UnknownBanner("x"), 404, {"error": "banner doesn't exist"}, None),
+        (TooManyRequests(7), 429, {"error": "too many requests"}, "7"),
+        (FirstFetchPending("x"), 503, {"error": "can't get preview"}, "2"),
+        (DatabaseUnavailable("secret detail"), 503, {"error": "can't get preview"}, "30"),
+        (BannersError("secret detail"), 500, {"error": "something went wrong"}, None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BannersError) else "",
+)
+def test_a_program_reads_the_problem(
+    error: BannersError, status: int, body: dict[str, object], retry_after: str | None
+) -> None:
+    outgoing = error_response(error)
+    assert outgoing.status == status
+    assert json.loads(outgoing.body) == body
+    assert outgoing.headers.get("retry-after") == retry_after
+    assert outgoing.headers["vary"] == "Accept"
+    assert outgoing.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("error", "age", "is_passing"),
+    [
+        (UnknownUser("x"), 60, False),
+        (UnknownBanner("x"), 60, True),
+        (InvalidOption("radius"), 60, False),
+        (TooManyRequests(7), 7, True),
+        (TooManyRequests(3600), 60, True),
+        (FirstFetchPending("x"), 2, True),
+        (Overloaded(), 30, True),
+        (BannersError(), 60, True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BannersError) else str(value),
+)
+def test_an_image_client_sees_the_problem(error: BannersError, age: int, is_passing: bool) -> None:
+    outgoing = explanation_response(error, b"<svg/>")
+    expected = {
+        **SAFE,
+        "content-type": "image/svg+xml; charset=utf-8",
+        "vary": "Accept",
+        "cache-control": f"public, max-age={age}",
+    }
+    if is_passing:
+        expected["x-accel-expires"] = "0"
+    assert (outgoing.status, outgoing.headers, outgoing.body) == (200, expected, b"<svg/>")
+
+
+def test_explanation_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
+    outgoing = explanation_response(UnknownUser("x"), b"<svg/>", is_replacement=True)
+    assert outgoing.headers["cache-control"] == "public, max-age=30"
+    assert outgoing.headers["x-accel-expires"] == "0"
+
+
+def test_an_origin_without_a_scheme_means_both() -> None:
+    assert expand_origins(["example.com:81", "https://a.example", "*"]) == {
+        "http://example.com:81",
+        "https://example.com:81",
+        "https://a.example",
+        "*",
+    }

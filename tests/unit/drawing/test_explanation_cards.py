@@ -1,0 +1,358 @@
+import re
+
+import pytest
+
+from github_banners.drawing import explain
+from github_banners.drawing.explanation_cards import build_explanation
+from github_banners.drawing.frame import Canvas
+from github_banners.drawing.layouts import LAYOUTS
+from github_banners.errors import (
+    BannersError,
+    DatabaseUnavailable,
+    ExplanationKind,
+    FirstFetchPending,
+    GitHubUnavailable,
+    InvalidOption,
+    InvalidType,
+    Overloaded,
+    TooManyRequests,
+    UnknownBanner,
+    UnknownUser,
+)
+from github_banners.options import (
+    OPTIONS,
+    BannerOptions,
+    Layout,
+    Locale,
+    Theme,
+    allowed_values,
+    parse_options,
+)
+
+TYPES = ("default", "dark", "dracula")
+
+
+class _OddError(BannersError):
+    """An error that says it is about an option and does not say which."""
+
+    explanation_kind = ExplanationKind.INVALID_OPTION
+
+
+def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
+    words = build_explanation(error, BannerOptions(), host=host, canvas=Canvas(846, 192))
+    return [line.text.text for line in words.placement.lines]
+
+
+@pytest.mark.parametrize(
+    ("error", "headline", "what", "advice"),
+    [
+        (
+            UnknownUser("adalindqist"),
+            "No GitHub user “adalindqist”",
+            "Misspelt, or the account was renamed.",
+            "Check username= in the address",
+        ),
+        (
+            GitHubUnavailable(),
+            "GitHub isn’t answering right now",
+            "The numbers will be back by themselves.",
+            "Next try within a minute",
+        ),
+        (
+            TooManyRequests(40),
+            "Drawn too often, taking a breath",
+            "Too many new pictures from this address.",
+            "Back in about 40 seconds",
+        ),
+        (
+            InvalidType("type", "drakula", TYPES),
+            "There is no type “drakula”",
+            "The rest of the picture’s address is fine.",
+            "Did you mean type=dracula?",
+        ),
+        (
+            UnknownBanner("wycats-blue"),
+            "No banner of this name",
+            "It was never made here.",
+            "Make it at banners.example",
+        ),
+        (
+            FirstFetchPending("wycats"),
+            "Counting wycats’s repositories",
+            "The first look takes a moment.",
+            "Ready on the next visit",
+        ),
+        (
+            Overloaded(),
+            "Busy, back in a moment",
+            "Many pictures are being drawn.",
+            "Next try within a minute",
+        ),
+        (
+            DatabaseUnavailable(),
+            "Numbers can’t be read right now",
+            "They will be back by themselves.",
+            "Next try within a minute",
+        ),
+    ],
+)
+def test_every_state_has_its_words(error, headline, what, advice):
+    assert _lines(error) == [headline, what, advice]
+
+
+def test_every_state_can_be_drawn(parse):
+    for state in ExplanationKind:
+        error = type("E", (BannersError,), {"state": state})()
+        assert parse(explain(error)).tag.endswith("svg")
+
+
+@pytest.mark.parametrize(
+    ("error", "headline", "advice"),
+    [
+        (InvalidType("type", "qqq", TYPES), "There is no type “qqq”", "Types: banners.example"),
+        (InvalidOption("layout", "x", ("a", "b")), "There is no layout “x”", "It can be a, b"),
+        (InvalidOption("layout", "", ("a", "b")), "No layout was given", "It can be a, b"),
+        (InvalidOption("radius", "99", ("0 to 20",)), "radius can’t be “99”", "It can be 0 to 20"),
+        (InvalidOption("body", "[]"), "There is no body “[]”", "Check body="),
+    ],
+)
+def test_an_invalid_option_says_what_it_may_be(error, headline, advice):
+    assert _lines(error)[::2] == [headline, advice]
+
+
+@pytest.mark.parametrize("name", ["radius", "bg_color", "hide_langs", "title", "animate"])
+def test_advice_on_every_option_has_room(name):
+    advice = _lines(InvalidOption(name, "?", allowed_values(name)))[2]
+    assert not advice.endswith("…")
+
+
+def test_a_name_that_github_cannot_have():
+    headline, what, advice = _lines(InvalidOption("username", "a b", ("a GitHub login",)))
+    assert headline == "GitHub can’t have a user “a b”"
+    assert what == "Names are letters, digits and hyphens."
+    assert advice == "Check username= in the address"
+    assert _lines(InvalidOption("username", " "))[0] == "Nobody’s name was given"
+
+
+def test_an_option_without_a_name_is_still_explained():
+    assert _lines(_OddError())[0] == "Something in the address is wrong"
+
+
+def test_advice_without_a_host():
+    assert _lines(UnknownBanner("x"), host="")[2] == "Make it on the start page of this service"
+    assert _lines(InvalidType("type", "qqq", TYPES), host="")[2] == (
+        "It can be default, dark, dracula"
+    )
+
+
+def test_true_or_false_is_asked_for():
+    headline, _, advice = _lines(InvalidOption("border", "maybe", ("true", "false")))
+    assert (headline, advice) == ("border can’t be “maybe”", "It can be true, false")
+
+
+def test_too_long_an_address_names_no_option():
+    error = InvalidOption("query", "", ("at most 100 options",))
+    assert _lines(error)[::2] == ["Something in the address is wrong", "Check the address"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (40, "40 seconds"),
+        (90, "90 seconds"),
+        (91, "2 minutes"),
+        (600, "10 minutes"),
+    ],
+)
+def test_waiting_is_said_in_round_words(seconds, words):
+    assert _lines(TooManyRequests(seconds))[2] == f"Back in about {words}"
+
+
+def test_a_long_name_is_cut_and_the_sentence_is_not():
+    headline = _lines(FirstFetchPending("m" * 60))[0]
+    assert headline.startswith("Counting mmm")
+    assert headline.endswith("m…’s repositories")
+
+
+def test_the_description_is_the_public_sentence(parse):
+    root = parse(explain(UnknownUser("<b>\x00\u202e"), options=BannerOptions(theme=Theme.AUTO)))
+    texts = [element.text for element in root.iter() if element.tag.endswith(("title", "desc"))]
+    assert texts == ["No GitHub user “<b>”", "user doesn't exist"]
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_the_explanation_is_as_large_as_the_banner(parse, layout):
+    root = parse(explain(Overloaded(), options=BannerOptions(layout=layout)))
+    ground = LAYOUTS[layout].canvas
+    assert (root.get("width"), root.get("height")) == (str(ground.width), str(ground.height))
+    assert root.get("role") == "img"
+
+
+def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
+    wide, card = (
+        build_explanation(Overloaded(), BannerOptions(), host="", canvas=Canvas(width, 220))
+        for width in (846, 420)
+    )
+    assert wide.placement.narrow
+    assert not card.placement.narrow
+    assert [line.y for line in card.placement.lines] == [122, 147, 182]
+    assert (card.placement.x, card.placement.icon_x, card.placement.icon_y) == (210, 210, 62)
+
+
+def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
+    (line,) = build_explanation(
+        UnknownUser("m" * 60), BannerOptions(), host="", canvas=Canvas(420, 44)
+    ).placement.lines
+    assert line.y == 27
+    assert line.text.text.startswith("No GitHub user “mmm")
+    assert line.text.text.endswith("…”")
+    root = parse(explain(Overloaded(), options=BannerOptions(layout=Layout.COMPACT)))
+    texts = [element for element in root.iter() if element.tag.endswith("text")]
+    assert [text.text for text in texts] == ["Busy, back in a moment"]
+    assert texts[0].get("x") == "46"
+
+
+EVERY = [
+    UnknownUser("sindresorhus"),
+    GitHubUnavailable(),
+    TooManyRequests(40),
+    InvalidType("type", "drakula", TYPES),
+    InvalidType("type", "qqq", TYPES),
+    InvalidOption("border_color", "turquoise", allowed_values("border_color")),
+    InvalidOption("radius", "99", allowed_values("radius")),
+    InvalidOption("border", "maybe", allowed_values("border")),
+    InvalidOption("layout", "", allowed_values("layout")),
+    InvalidOption("bg_color", "blue", allowed_values("bg_color")),
+    InvalidOption("hide_langs", "", allowed_values("hide_langs")),
+    InvalidOption("title", "", allowed_values("title")),
+    InvalidOption("body", "[]"),
+    InvalidOption("username", "a b"),
+    InvalidOption("username", ""),
+    UnknownBanner("x"),
+    FirstFetchPending("sindresorhus"),
+    Overloaded(),
+    DatabaseUnavailable(),
+    _OddError(),
+]
+
+
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
+@pytest.mark.parametrize("locale", Locale)
+def test_every_locale_says_all_of_it_in_its_room(locale, layout):
+    ground, look = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)
+    for error in EVERY:
+        for host in ("", "banners.example"):
+            told = build_explanation(error, look, host=host, canvas=ground)
+            for line in told.placement.lines:
+                text = line.text.text
+                assert "…" not in text, text
+                assert not set("{}\x00") & set(text), text
+                foreign = [one for one in ("sindresorhus", "drakula", "a--b") if one in text]
+                assert text.count("\u2068") == text.count("\u2069")
+                assert not foreign or ("\u2068" in text) == (locale in {"ar", "fa", "he"})
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_every_wait_can_be_said(locale):
+    for seconds in (1, 2, 3, 5, 11, 21, 90, *(60 * minutes for minutes in (2, 3, 5, 22, 60, 999))):
+        _, _, advice = build_explanation(
+            TooManyRequests(seconds), BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
+        ).placement.lines
+        assert "…" not in advice.text.text
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_every_type_can_be_offered(locale):
+    for name in allowed_values("type"):
+        error = InvalidType("type", f"{name}x", (name, "another"))
+        told = build_explanation(
+            error, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
+        )
+        assert f"type={name}" in told.placement.lines[2].text.text
+
+
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
+def test_a_short_value_of_every_option_is_whole(locale, layout):
+    ground = LAYOUTS[layout].canvas
+    for option in OPTIONS:
+        error = InvalidOption(option, "loong", allowed_values(option))
+        told = build_explanation(error, BannerOptions(locale=locale), host="", canvas=ground)
+        assert "loong" in told.placement.lines[0].text.text
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_what_gives_way_to_a_short_room_is_foreign(locale):
+    def said(name: str) -> list[str]:
+        errors = [
+            UnknownUser(name),
+            FirstFetchPending(name),
+            InvalidOption("layout", name, ("a", "b")),
+        ]
+        errors += [UnknownBanner("x"), InvalidType("type", "qqq", TYPES)]
+        lines = [
+            line.text.text
+            for error in errors
+            for line in build_explanation(
+                error, BannerOptions(locale=locale), host=name, canvas=Canvas(846, 192)
+            ).placement.lines
+        ]
+        assert all(line.count("\u2068") == line.count("\u2069") for line in lines)
+        return [re.sub("m+…?", "M", line) for line in lines]
+
+    assert said("m" * 60) == said("m")
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_an_offer_is_whole_or_none(locale):
+    for given in ("stars,frks", "star,fork,repositorie,language,logi"):
+        with pytest.raises(InvalidOption) as refused:
+            parse_options({"hide": given})
+        told = build_explanation(
+            refused.value, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
+        )
+        advice = told.placement.lines[2].text.text
+        assert f"hide={refused.value.suggestion}" in advice or "hide=" not in advice
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_a_long_list_ends_between_two_values(locale):
+    told = build_explanation(
+        InvalidType("type", "qqq", allowed_values("type")),
+        BannerOptions(locale=locale),
+        host="",
+        canvas=Canvas(846, 192),
+    )
+    advice = told.placement.lines[2].text.text
+    assert "auto, default, dark" in advice
+    assert ", …" in advice
+    assert advice.count("\u2068") == advice.count("\u2069")
+
+
+@pytest.mark.parametrize("locale", sorted(set(Locale) - {Locale.EN}))
+def test_no_locale_says_it_in_english(locale):
+    english, other = (
+        [
+            line.text.text
+            for error in EVERY
+            for line in build_explanation(
+                error, BannerOptions(locale=one), host="banners.example", canvas=Canvas(846, 192)
+            ).placement.lines
+        ]
+        for one in (Locale.EN, locale)
+    )
+    assert set(english) & set(other) <= {"Types: banners.example"}
+
+
+def test_an_explanation_is_mirrored(parse):
+    error = UnknownUser("octocat")
+    strip = parse(explain(error, options=BannerOptions(layout=Layout.COMPACT, locale=Locale.HE)))
+    sign, lines = (one for one in strip if one.tag.endswith("}g"))
+    assert strip.get("text-anchor") == "end"
+    assert str(sign.get("transform")).startswith("translate(396 22)")
+    assert lines[0].get("x") == "374"
+    assert str(lines[0].text).startswith("\u2067")
+    wide = parse(explain(error, options=BannerOptions(locale=Locale.HE)))
+    _, lines = (one for one in wide if one.tag.endswith("}g"))
+    assert (lines.get("text-anchor"), lines[0].get("x")) == ("middle", "423")

@@ -1,0 +1,54 @@
+import pytest
+
+from github_banners.drawing.headline_numbers import fit_numbers, place_numbers, select_numbers
+from github_banners.drawing.text import width
+from github_banners.models import Stats
+from github_banners.options import BannerOptions, HideableField, Locale, NumberFormat
+
+ROOMS = (100, 100, 100)
+
+
+def _stats(stars: int) -> Stats:
+    return Stats(3, 2, 1, stars, 5, {})
+
+
+def test_hidden_ones_close_up():
+    numbers = select_numbers(_stats(1), BannerOptions(hide=(HideableField.STARS,)), ROOMS)
+    metrics = place_numbers(numbers, fit_numbers(numbers, (20, 10), "en"), (7, 8, 9))
+    assert [(one.icon, one.label, one.x, one.value) for one in metrics.items] == [
+        ("f", "Forks", 7, "5"),
+        ("p", "Repositories", 8, "3"),
+    ]
+
+
+def test_all_have_the_size_of_the_widest():
+    numbers = select_numbers(_stats(9_999), BannerOptions(), ROOMS)
+    assert fit_numbers(numbers, (20, 10), "en").size == 20
+    assert fit_numbers(numbers, (40, 20, 10), "en").size == 20
+
+
+def test_what_is_too_long_in_full_is_written_short():
+    numbers = select_numbers(
+        _stats(2**31 - 1), BannerOptions(number_format=NumberFormat.LONG), ROOMS
+    )
+    fitted = fit_numbers(numbers, (20, 15), "en")
+    assert [value.text for value in fitted.values] == ["2.1B", "5", "3"]
+    assert fitted.size == 20
+
+
+@pytest.mark.parametrize("locale", Locale)
+@pytest.mark.parametrize("number_format", NumberFormat)
+def test_all_have_room_in_every_locale(locale, number_format):
+    for number in (9_999, 88_888, 999_950, 1_234_567, 2**31 - 1):
+        look = BannerOptions(locale=locale, number_format=number_format)
+        numbers = select_numbers(_stats(number), look, ROOMS)
+        fitted = fit_numbers(numbers, (20, 10), locale)
+        for one, value in zip(numbers, fitted.values, strict=True):
+            assert value.em_width * fitted.size <= one.room
+            assert width(one.label.text, one.label.size) <= one.room - 21
+
+
+@pytest.mark.parametrize("hide", [tuple(HideableField)])
+def test_there_may_be_none(hide):
+    numbers = select_numbers(_stats(1), BannerOptions(hide=hide), ROOMS)
+    assert place_numbers(numbers, fit_numbers(numbers, (20,), "en"), (1, 2, 3)).items == []

@@ -1,0 +1,168 @@
+"""One record that can't be decoded hides nothing behind it, in its partition or another."""
+
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError, LeaderNotAvailableError  # type: ignore[import-untyped]
+from structlog.testing import capture_logs
+
+from github_banners.log_throttle import LogThrottle
+from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.events import Record
+from github_banners.messaging.record_reader import RecordReader
+from tests.unit.messaging.fetched import UNKNOWN_TOPIC, LogConsumer
+from tests.unit.messaging.record_batch_samples import GZIP, Message, build_batch
+
+ODD = Message(b"odd", headers=[(b"\xff", b"1")])
+
+
+def make_reader(consumer: LogConsumer) -> RecordReader:
+    return RecordReader(consumer, throttle=LogThrottle(lambda: 0.0))
+
+
+async def read_all(
+    reader: RecordReader, consumer: LogConsumer, *, max_records: int = 200
+) -> list[Record]:
+    records: list[Record] = []
+    for _ in range(100):
+        records += await reader.read(max_records=max_records, wait_seconds=0)
+        if all(
+            position == consumer.end(place.partition)
+            for place, position in consumer.positions.items()
+        ):
+            return records
+    raise AssertionError(f"stands still at {consumer.positions}")
+
+
+@pytest.mark.parametrize("max_records", [1, 2, 200])
+async def test_read_returns_each_record_once_in_the_order_of_its_partition(
+    max_records: int,
+) -> None:
+    consumer = LogConsumer(3)
+    for number in range(30):
+        consumer.put(Message(b"%d" % number), partition=number % 3)
+        if number in {4, 5, 9, 20}:
+            consumer.put(ODD, Message(b"behind"), partition=number % 3)
+    records = await read_all(make_reader(consumer), consumer, max_records=max_records)
+    assert len(records) == 38
+    for partition in range(3):
+        offsets = [record.offset for record in records if record.partition == partition]
+        assert offsets == list(range(consumer.end(partition)))
+    assert sum(record.value == b"odd" for record in records) == 4
+    assert not any(record.problem for record in records)
+
+
+async def test_read_never_returns_more_than_asked_for() -> None:
+    consumer = LogConsumer(2)
+    for number in range(20):
+        consumer.put(Message(b"%d" % number), ODD, Message(b"x"), partition=number % 2)
+    reader = make_reader(consumer)
+    for _ in range(50):
+        assert len(await reader.read(max_records=4, wait_seconds=0)) <= 4
+    assert sum(consumer.positions.values()) == 60
+
+
+async def test_read_logs_a_partition_once_an_hour() -> None:
+    consumer = LogConsumer(2)
+    for _ in range(5):
+        consumer.put(Message(b"1"), partition=1)
+        consumer.put(ODD, partition=1)
+    with capture_logs() as lines:
+        await read_all(make_reader(consumer), consumer)
+    told = [(line["event"], line["log_level"], line["partition"]) for line in lines]
+    assert told == [("records.undecodable", "warning", 1)]
+    assert lines[0]["reason"].startswith("UnicodeDecodeError")
+
+
+async def test_read_of_a_bomb_returns_its_place_and_its_packed_bytes() -> None:
+    consumer = LogConsumer()
+    consumer.put(Message(b"1"))
+    bomb = build_batch([Message(b" " * (MAX_UNPACKED_BYTES + 1)), Message(b"x")], codec=GZIP)
+    consumer.put_raw(bomb, count=2)
+    consumer.put(Message(b"4"))
+    records = await read_all(make_reader(consumer), consumer)
+    assert [record.offset for record in records] == [0, 2, 3]
+    assert records[1].problem.startswith("a batch of 2 records can't be decoded")
+    assert records[1].value in bomb
+
+
+async def test_read_of_a_damaged_batch_goes_on_behind_it() -> None:
+    consumer = LogConsumer()
+    damaged = bytearray(build_batch([Message(b"1"), Message(b"2")]))
+    damaged[-3] ^= 0xFF
+    consumer.put_raw(bytes(damaged), count=2)
+    consumer.put(Message(b"3"))
+    records = await read_all(make_reader(consumer), consumer)
+    assert [(record.offset, bool(record.problem)) for record in records] == [(1, True), (2, False)]
+    assert "checksum" in records[0].problem
+    assert consumer.positions[consumer.partitions[0]] == 3
+
+
+async def test_read_leaves_a_held_partition_alone() -> None:
+    consumer = LogConsumer(2)
+    consumer.put(ODD, partition=0)
+    consumer.put(Message(b"1"), partition=1)
+    reader = make_reader(consumer)
+    assert await reader.read(max_records=9, wait_seconds=0) == []
+    consumer.held = {consumer.partitions[0]}
+    records = [
+        record for _ in range(5) for record in await reader.read(max_records=9, wait_seconds=0)
+    ]
+    assert [record.value for record in records] == [b"1"]
+    consumer.held = set()
+    assert [record.value for record in await read_all(reader, consumer)] == [b"odd"]
+
+
+async def test_read_of_a_partition_that_was_revoked_meanwhile_returns_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = LogConsumer()
+    consumer.put(ODD)
+    reader = make_reader(consumer)
+    await reader.read(max_records=9, wait_seconds=0)
+    fetch = consumer.send
+
+    async def revoke(node: int, request: object) -> object:
+        reader.on_revoked()
+        return await fetch(node, request)
+
+    monkeypatch.setattr(consumer, "send", revoke)
+    assert await reader.read(max_records=9, wait_seconds=0) == []
+    assert consumer.positions[consumer.partitions[0]] == 0
+
+
+async def test_read_passes_on_what_is_wrong_with_the_broker() -> None:
+    consumer = LogConsumer()
+    consumer.put(ODD)
+    reader = make_reader(consumer)
+    await reader.read(max_records=9, wait_seconds=0)
+    consumer.error_code = UNKNOWN_TOPIC
+    with pytest.raises(KafkaError):
+        await reader.read(max_records=9, wait_seconds=0)
+
+
+async def test_read_passes_on_what_is_wrong_with_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = LogConsumer()
+    consumer.put(Message(b"1"), Message(b"2"))
+    fetch = consumer.getmany
+
+    async def break_second(*partitions: Any, timeout_ms: int, max_records: int) -> Any:
+        if partitions:
+            raise KafkaError("the group is broken")
+        return await fetch(timeout_ms=timeout_ms, max_records=max_records)
+
+    monkeypatch.setattr(consumer, "getmany", break_second)
+    with pytest.raises(KafkaError):
+        await make_reader(consumer).read(max_records=9, wait_seconds=0)
+
+
+async def test_read_without_a_leader_is_an_error_of_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumer = LogConsumer()
+    consumer.put(ODD)
+    reader = make_reader(consumer)
+    await reader.read(max_records=9, wait_seconds=0)
+    monkeypatch.setattr(consumer, "leader_for_partition", lambda _: -1)
+    with pytest.raises(LeaderNotAvailableError):
+        await reader.read(max_records=9, wait_seconds=0)

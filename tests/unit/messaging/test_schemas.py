@@ -1,0 +1,266 @@
+"""The wire shapes, against captured bodies and against everything that is none."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+
+from github_banners.errors import BannersError, MalformedMessage
+from github_banners.messaging.schemas import (
+    MAX_BATCH_BANNERS,
+    MAX_BATCH_BYTES,
+    BannerEvent,
+    BatchedBanner,
+    Format,
+    PreviewRequest,
+    StoreBatch,
+    StoreRequest,
+    WireModel,
+)
+from github_banners.models import to_epoch_microseconds
+from github_banners.options import BannerOptions, Layout, Theme
+from tests.unit.messaging.captured import EVENT, PREVIEW, STORE
+
+FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
+PRODUCED_AT = datetime(2026, 11, 22, 16, 36, 38, 123457, tzinfo=UTC)
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def changed(body: bytes, change: Change) -> bytes:
+    message = json.loads(body)
+    change(message)
+    return json.dumps(message).encode()
+
+
+def in_payload(**fields: object) -> bytes:
+    return changed(EVENT, lambda event: event["payload"].update(fields))
+
+
+def in_stats(**fields: object) -> bytes:
+    return changed(EVENT, lambda event: event["payload"]["stats"].update(fields))
+
+
+def test_a_captured_preview_is_read() -> None:
+    ask = PreviewRequest.from_json(PREVIEW)
+    assert (ask.username, ask.banner_type, ask.fetched_at) == ("wycats", Theme.DARK, FETCHED_AT)
+    assert (ask.stats.total_stars, ask.stats.languages["Ruby"]) == (11558, 51)
+    assert (ask.display_name, ask.look, ask.format) == (None, None, Format.SVG)
+
+
+def test_a_captured_store_request_is_read() -> None:
+    ask = StoreRequest.from_json(STORE)
+    assert (ask.url_path, ask.banner_info, ask.version) == ("wycats-dark", b"<svg/>", None)
+
+
+def test_a_captured_event_is_read() -> None:
+    event = BannerEvent.from_json(EVENT)
+    assert event.produced_at == PRODUCED_AT
+    assert event.payload.storage_path == "wycats-dark"
+    assert event.key == b"wycats"
+    assert event.version == to_epoch_microseconds(FETCHED_AT)
+
+
+@pytest.mark.parametrize(
+    ("shape", "body"), [(PreviewRequest, PREVIEW), (StoreRequest, STORE), (BannerEvent, EVENT)]
+)
+def test_what_was_captured_is_written_again_with_no_other_field(
+    shape: type[WireModel], body: bytes
+) -> None:
+    expected = (
+        body.replace(b".58608449Z", b".586084Z")
+        .replace(b".123456789Z", b".123457Z")
+        .replace(b"WyCats-dark", b"wycats-dark")
+    )
+    written = shape.from_json(body).to_json()
+    assert json.loads(written) == json.loads(expected)
+    assert shape.from_json(written) == shape.from_json(body)
+
+
+def test_optional_fields_are_read_and_written() -> None:
+    more = {
+        "display_name": "Yehuda Katz",
+        "look": {"hide": ["stars"], "type": "dark"},
+        "language_bytes": {"Ruby": 10**9},
+        "version": 2**63 - 1,
+    }
+    body = in_payload(**more)
+    event = BannerEvent.from_json(body)
+    assert event.payload.look == BannerOptions(theme=Theme.DARK, hide=event.payload.look.hide)  # type: ignore[union-attr]
+    assert event.version == 2**63 - 1
+    payload = json.loads(event.to_json())["payload"]
+    assert {name: payload[name] for name in more} == more
+
+
+@pytest.mark.parametrize("shape_and_body", [(PreviewRequest, PREVIEW), (BannerEvent, EVENT)])
+def test_unknown_fields_are_tolerated_everywhere(
+    shape_and_body: tuple[type[WireModel], bytes],
+) -> None:
+    shape, body = shape_and_body
+    more = body.replace(b'"total_repos"', b'"new":[{}],"total_repos"').replace(
+        b'"username"', b'"newer":{"stats":null},"username"'
+    )
+    assert shape.from_json(more) == shape.from_json(body)
+
+
+@pytest.mark.parametrize("body", [PREVIEW, EVENT])
+def test_null_languages_are_no_languages(body: bytes) -> None:
+    shape: type[BannerEvent | PreviewRequest] = BannerEvent if body is EVENT else PreviewRequest
+    start, end = body.index(b'{"C"'), body.index(b"}", body.index(b'{"C"')) + 1
+    read = shape.from_json(body[:start] + b"null" + body[end:])
+    numbers = read.payload if isinstance(read, BannerEvent) else read
+    assert numbers.stats.languages == {}
+
+
+def test_a_look_is_read_with_its_options() -> None:
+    look = PreviewRequest.from_json(
+        changed(PREVIEW, lambda ask: ask.update(look={"layout": "classic", "radius": 3}))
+    ).look
+    assert look == BannerOptions(layout=Layout.CLASSIC, radius=3)
+
+
+@pytest.mark.parametrize(
+    ("payload_version", "fetched_at", "produced_at", "version"),
+    [
+        (7, "2026-11-22T16:36:37Z", "2026-11-22T16:36:38Z", 7),
+        (None, "2026-11-22T16:36:37.586084+00:00", None, to_epoch_microseconds(FETCHED_AT)),
+        (None, None, "2026-11-22T17:36:37.586084+01:00", to_epoch_microseconds(FETCHED_AT)),
+        (None, "0001-01-01T00:00:00Z", None, 0),
+    ],
+)
+def test_an_event_without_a_version_has_its_time(
+    payload_version: int | None, fetched_at: str | None, produced_at: str | None, version: int
+) -> None:
+    body = in_payload(version=payload_version, fetched_at=fetched_at)
+    body = changed(body, lambda event: event.update(produced_at=produced_at))
+    assert BannerEvent.from_json(body).version == version
+
+
+def test_letters_beyond_ascii_are_not_folded_into_ascii() -> None:
+    kelvin = changed(STORE, lambda ask: ask.update(url_path="\u212a"))
+    assert StoreRequest.from_json(kelvin).url_path == "\u212a"
+
+
+def without(body: bytes, field: str) -> bytes:
+    def drop(message: dict[str, Any]) -> None:
+        for holder in (message, message.get("payload", {}), message.get("stats", {})):
+            holder.pop(field, None)
+        message.get("payload", {}).get("stats", {}).pop(field, None)
+
+    return changed(body, drop)
+
+
+NUMBERS = ["username", "banner_type", "stats", "fetched_at", "total_repos", "languages"]
+REQUIRED = [
+    *((PreviewRequest, PREVIEW, field) for field in NUMBERS),
+    *((BannerEvent, EVENT, field) for field in NUMBERS),
+    *((StoreRequest, STORE, field) for field in ("url_path", "banner_info", "banner_format")),
+    *(
+        (BannerEvent, EVENT, field)
+        for field in ("event_type", "event_version", "produced_at", "payload", "storage_path")
+    ),
+]
+
+
+@pytest.mark.parametrize(("shape", "body", "field"), REQUIRED)
+def test_a_missing_field_is_named(shape: type[WireModel], body: bytes, field: str) -> None:
+    with pytest.raises(MalformedMessage, match=f"`{field}`"):
+        shape.from_json(without(body, field))
+
+
+WRONG_EVENTS = {
+    "event_type": changed(EVENT, lambda event: event.update(event_type="banner_gone")),
+    "event_version": changed(EVENT, lambda event: event.update(event_version=2)),
+    "produced_at": changed(EVENT, lambda event: event.update(produced_at="2026-11-22T16:36:38")),
+    "payload.fetched_at": in_payload(fetched_at=1_795_176_000),
+    "payload.version": in_payload(version=-1),
+    "payload.username": in_payload(username="x" * 50_000),
+    "payload.display_name": in_payload(display_name="x" * 50_000),
+    "payload.banner_type": in_payload(banner_type="neon"),
+    "payload.look.radius": in_payload(look={"radius": 21}),
+    "payload.stats.total_repos": in_stats(total_repos=1.0),
+    "stats.total_stars": in_stats(total_stars=-1),
+    "stats.total_forks": in_stats(total_forks=10**12),
+    "payload.stats.languages": in_stats(languages=[]),
+    "stats.languages.C": in_stats(languages={"C": -1}),
+    "stats.languages": in_stats(languages={str(number): 1 for number in range(1001)}),
+    "language_bytes": in_payload(language_bytes={"x" * 101: 1}),
+    "fetched_at": changed(
+        in_payload(fetched_at=None), lambda event: event.update(produced_at=None)
+    ),
+}
+
+
+@pytest.mark.parametrize(("field", "body"), WRONG_EVENTS.items())
+def test_a_wrong_field_is_named(field: str, body: bytes) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        BannerEvent.from_json(body)
+    assert field in str(caught.value)
+    assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"banner_format": "png"}, {"banner_info": "no base64"}, {"version": 2**63}, {"url_path": 5}],
+)
+def test_a_wrong_store_request_is_refused(fields: dict[str, object]) -> None:
+    (field,) = fields
+    with pytest.raises(MalformedMessage, match=field):
+        StoreRequest.from_json(changed(STORE, lambda ask: ask.update(fields)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b"{}", b'"x"', b"\xff", b'{"username":"\xff"}', b'{"a":"\\ud800"}'],
+)
+def test_what_is_no_message_is_unreadable(body: bytes) -> None:
+    for shape in (PreviewRequest, StoreRequest, BannerEvent):
+        with pytest.raises(MalformedMessage) as caught:
+            shape.from_json(body)
+        assert isinstance(caught.value, BannersError)
+        assert caught.value.status == 400
+
+
+def test_the_banners_of_a_batch_are_read_one_by_one() -> None:
+    whole = b'{"banners":[%b,{"url_path":5},{"a":"\xff"}],"new":{}}' % STORE
+    first, wrong, no_text = [bytes(banner) for banner in StoreBatch.from_json(whole).banners]
+    assert BatchedBanner.from_json(first) == BatchedBanner(
+        url_path="wycats-dark", banner_info=b"<svg/>", banner_format="svg"
+    )
+    for body in (wrong, no_text):
+        with pytest.raises(MalformedMessage):
+            BatchedBanner.from_json(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"banners":{}}',
+        b'{"banners":[]}',
+        b'{"banners":[{]}',
+        b'{"banners":[%b]}' % b",".join([STORE] * (MAX_BATCH_BANNERS + 1)),
+        b'{"banners":' + b"[" * 200_000,
+    ],
+)
+def test_what_is_no_batch_is_unreadable(body: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        StoreBatch.from_json(body)
+
+
+def test_a_batch_of_usual_banners_fits() -> None:
+    usual = BatchedBanner(
+        url_path="x" * 128, banner_info=b"x" * 20_000, banner_format="svg", version=2**63 - 1
+    )
+    raw = msgspec.Raw(usual.to_json())
+    assert len(StoreBatch(banners=[raw] * MAX_BATCH_BANNERS).to_json()) <= MAX_BATCH_BYTES
+
+
+def test_deep_nesting_is_unreadable() -> None:
+    with pytest.raises(MalformedMessage):
+        PreviewRequest.from_json(b'{"x":' + b"[" * 200_000)

@@ -1,0 +1,567 @@
+"""The protocol over real sockets: what is cached, what is not, and what a connection may take."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+import uvicorn
+
+from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
+from github_banners.serving.http_protocol import Connections, HttpProtocol, Limits
+
+CACHED = b"/cached"
+BODY = b"<svg/>" * 800
+HEAD = b"GET %b HTTP/1.1\r\nHost: banners.example\r\n"
+
+
+class Cache:
+    """A cache of one response."""
+
+    def __init__(self) -> None:
+        self.body = BODY
+        self.requests: list[tuple[bytes, dict[bytes, bytes]]] = []
+        self.repeated: dict[bytes, CachedResponse] = {}
+        self.repeats = 0
+
+    def get_by_raw_request(self, request: bytes, *, common_headers: RawHeaders) -> bytes | None:
+        response = self.repeated.get(request)
+        self.repeats += response is not None
+        return response.payload if response is not None else None
+
+    def put_by_raw_request(self, request: bytes, response: CachedResponse) -> None:
+        self.repeated[request] = response
+
+    def respond(
+        self,
+        target: bytes,
+        headers: dict[bytes, bytes],
+        *,
+        is_head: bool,
+        is_closing: bool,
+        common_headers: RawHeaders,
+    ) -> CachedResponse | None:
+        self.requests.append((target, headers))
+        if not target.startswith(CACHED):
+            return None
+        sent = [*common_headers, (b"x-from", b"cache"), (b"content-length", b"%d" % len(self.body))]
+        if is_closing:
+            sent.append((b"connection", b"close"))
+        payload = encode_response(200, sent, b"" if is_head else self.body)
+        return CachedResponse(payload, "picture", is_reusable=True)
+
+
+class Application:
+    """Answers with the target and the size of the body; waits where a test says so."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.scopes: list[Any] = []
+        self.bodies: list[bytes] = []
+        self.response = b""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scopes.append(scope)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.bodies.append(b"disconnected")
+                return
+            body, more = body + message["body"], message["more_body"]
+        self.bodies.append(body)
+        await self.may_answer.wait()
+        sent = self.response or scope["raw_path"] + b" %d" % len(body)
+        headers = [(b"content-length", b"%d" % len(sent)), (b"x-from", b"application")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": sent, "more_body": False})
+
+
+class Server:
+    """Connections to a protocol of our own, without uvicorn's server around it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.cache = Cache()
+        self.app = Application()
+        self.connections = Connections(limits, self.cache, 0.0)
+        self.protocols: list[HttpProtocol] = []
+        self.clients: list[Client] = []
+        config = uvicorn.Config(
+            self.app, ws="none", lifespan="off", interface="asgi3", log_config=None,
+            access_log=False, proxy_headers=False, server_header=False,
+        )  # fmt: skip
+        self._config = config
+        self._state = uvicorn.server.ServerState()
+        self._state.default_headers = [(b"date", b"now")]
+
+    def make(self) -> HttpProtocol:
+        loop = asyncio.get_running_loop()
+        protocol = HttpProtocol(self._config, self._state, {}, loop, shared=self.connections)
+        self.protocols.append(protocol)
+        return protocol
+
+    async def connect(self) -> "Client":
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        await loop.connect_accepted_socket(self.make, theirs)
+        client = Client(*await asyncio.open_connection(sock=ours))
+        self.clients.append(client)
+        return client
+
+    def sweep_after(self, seconds: float) -> None:
+        self.connections.sweep(self.connections.now + seconds)
+
+
+class Client:
+    """The other end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *parts: bytes) -> None:
+        self.writer.write(b"".join(parts))
+
+    async def response(self, *, is_head: bool = False) -> tuple[int, dict[bytes, bytes], bytes]:
+        async with asyncio.timeout(5):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            status, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+            headers = dict(line.split(b": ", 1) for line in lines)
+            length = 0 if is_head else int(headers.get(b"content-length", b"0"))
+            return int(status.split()[1]), headers, await self.reader.readexactly(length)
+
+    async def origin(self) -> bytes:
+        return (await self.response())[1][b"x-from"]
+
+    async def is_closed(self) -> bool:
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.read() == b""
+            except ConnectionResetError:
+                return True
+
+
+@asynccontextmanager
+async def serving(limits: Limits | None = None) -> AsyncIterator[Server]:
+    server = Server(limits or Limits())
+    yield server
+    for protocol in server.protocols:
+        protocol.transport.abort()
+    for client in server.clients:
+        client.writer.close()
+        with suppress(ConnectionError):
+            await client.writer.wait_closed()
+
+
+def get(target: bytes = CACHED, *headers: bytes, method: bytes = b"GET") -> bytes:
+    request = b"%b %b HTTP/1.1\r\nHost: banners.example\r\n" % (method, target)
+    return request + b"".join(header + b"\r\n" for header in headers) + b"\r\n"
+
+
+async def test_a_cached_target_is_answered_without_the_application() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(3):
+            client.send(get())
+            assert await client.response() == (
+                200,
+                {b"date": b"now", b"x-from": b"cache", b"content-length": b"4800"},
+                BODY,
+            )
+        assert server.app.scopes == []
+
+
+async def test_a_request_that_came_before_is_not_parsed_again() -> None:
+    async with serving() as server:
+        client, other = await server.connect(), await server.connect()
+        for connection in (client, client, other):
+            connection.send(get())
+            assert await connection.origin() == b"cache"
+        assert (len(server.cache.requests), server.cache.repeats) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [get() + get()],
+        [get()[:20], get()[20:]],
+        [get(b"/other") + get()],
+        [get(CACHED, b"Connection: close")],
+    ],
+    ids=["two in one", "one in two", "after another", "the last"],
+)
+async def test_only_a_whole_request_alone_is_remembered(parts: list[bytes]) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for part in parts:
+            client.send(part)
+            await asyncio.sleep(0.02)
+        await client.response()
+        assert server.cache.repeated == {}
+
+
+async def test_a_body_that_looks_like_a_remembered_request_is_a_body() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get())
+        await client.response()
+        body = get()
+        client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (2 * len(body)))
+        await asyncio.sleep(0.02)
+        for _ in range(2):
+            client.send(body)
+            await asyncio.sleep(0.02)
+        assert (await client.response())[2] == b"/x %d" % (2 * len(body))
+        assert server.app.bodies == [2 * body]
+        assert server.cache.repeats == 0
+
+
+async def test_head_is_answered_without_a_body() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(method=b"HEAD"), get())
+        status, headers, _ = await client.response(is_head=True)
+        assert (status, headers[b"content-length"]) == (200, b"4800")
+        assert (await client.response())[2] == BODY
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        get(b"/other"),
+        get(method=b"POST"),
+        get(method=b"OPTIONS"),
+        get(CACHED, b"Content-Length: 0"),
+        get(CACHED, b"Upgrade: websocket", b"Connection: upgrade"),
+        get(CACHED, b"Accept-Encoding: gzip", b"Accept-Encoding: br"),
+        get(b"http://banners.example" + CACHED),
+        get(CACHED).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+    ids=lambda request: (
+        request.decode().partition("\r\nHost: banners.example")[0]
+        + request.decode().partition("banners.example\r\n")[2].strip()
+    ),
+)
+async def test_all_else_is_answered_by_the_application(request_bytes: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(request_bytes)
+        assert await client.origin() == b"application"
+
+
+async def test_raw_utf_8_reaches_the_application_percent_encoded() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get("/x?title=é 1%20&b".replace(" ", "+").encode(), "X-Name: é".encode()))
+        await client.response()
+        (scope,) = server.app.scopes
+        assert scope["query_string"] == b"title=%C3%A9+1%20&b"
+        assert (b"x-name", "é".encode()) in scope["headers"]
+
+
+async def test_an_absolute_target_reaches_the_application_as_a_path() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(b"http://banners.example/cached?a=1"))
+        await client.response()
+        (scope,) = server.app.scopes
+        assert (scope["path"], scope["query_string"]) == ("/cached", b"a=1")
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "stays"),
+    [
+        (b"HTTP/1.1", (), True),
+        (b"HTTP/1.1", (b"Connection: keep-alive",), True),
+        (b"HTTP/1.1", (b"Connection: close",), False),
+        (b"HTTP/1.1", (b"Connection: Close, x",), False),
+        (b"HTTP/1.0", (), False),
+        (b"HTTP/1.1", (b"Upgrade: h2c", b"Connection: Upgrade"), False),
+    ],
+)
+@pytest.mark.parametrize("target", [CACHED, b"/other"])
+async def test_a_connection_stays_as_http_says(
+    target: bytes, version: bytes, headers: tuple[bytes, ...], stays: bool
+) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(target, *headers).replace(b"HTTP/1.1", version))
+        _, received, _ = await client.response()
+        assert (received.get(b"connection") == b"close") is not stays
+        if stays:
+            client.send(get(target))
+            assert (await client.response())[0] == 200
+        else:
+            assert await client.is_closed()
+
+
+@pytest.mark.parametrize(("method", "size"), [(b"POST", 3), (b"GET", 0)])
+async def test_expect_is_answered_before_the_body_comes(method: bytes, size: int) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        length = b"Content-Length: %d" % size
+        client.send(get(CACHED, length, b"Expect: 100-continue", method=method))
+        assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(size * b"a")
+        assert (await client.response())[2] == CACHED + b" %d" % size
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+async def test_ten_pipelined_requests_are_answered_in_order(size: int) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        targets = [CACHED if index % 3 else b"/other/%d" % index for index in range(10)]
+        data = b"".join(map(get, targets))
+        for position in range(0, len(data), size):
+            client.send(data[position : position + size])
+            if size == 1:
+                await asyncio.sleep(0)
+        for target in targets:
+            _, headers, body = await client.response()
+            # What waits behind a request of the application is answered by it, too.
+            is_from_cache = headers[b"x-from"] == b"cache"
+            assert is_from_cache <= (target == CACHED)
+            assert body == (BODY if is_from_cache else target + b" 0")
+
+
+async def test_a_cached_response_waits_for_those_before_it() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_answer.clear()
+        client.send(get(b"/slow"), get())
+        await asyncio.sleep(0.05)
+        server.app.may_answer.set()
+        assert (await client.response())[2] == b"/slow 0"
+        assert (await client.response())[1][b"x-from"] == b"application"
+
+
+async def test_a_client_that_reads_nothing_is_sent_a_few_pictures() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        server.app.response = BODY
+        for _ in range(8):
+            client.send(100 * get())
+            await asyncio.sleep(0.01)
+        (protocol,) = server.protocols
+        # What is kept: one response that the socket did not take, and requests as they came.
+        assert protocol.transport.get_write_buffer_size() <= len(BODY) + 200
+        assert len(protocol.pipeline) <= 40
+        assert len(server.app.scopes) <= 2
+        client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(800):
+            assert (await client.response())[2] == BODY
+
+
+async def test_more_than_a_client_may_pipeline_unread_ends_its_connection() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_answer.clear()
+        client.send(get(b"/slow"))
+        for _ in range(40):
+            client.send(400 * get())
+            await asyncio.sleep(0.005)
+        (protocol,) = server.protocols
+        assert len(protocol.pipeline) <= 40
+        assert len(protocol._unparsed) <= 512 << 10
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost a\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /cached HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET /cached HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+    ids=repr,
+)
+async def test_a_malformed_request_is_refused_and_the_connection_closed(
+    request_bytes: bytes,
+) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(request_bytes)
+        status, headers, body = await client.response()
+        assert (status, body) == (400, b'{"error":"bad request"}')
+        assert headers[b"connection"] == b"close"
+        assert await client.is_closed()
+        assert server.app.scopes == []
+
+
+async def test_a_malformed_request_waits_for_those_before_it() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_answer.clear()
+        client.send(get(b"/slow"), get(b"/next"), b"nonsense\r\n\r\n", get())
+        await asyncio.sleep(0.05)
+        server.app.may_answer.set()
+        assert [(await client.response())[0] for _ in range(3)] == [200, 200, 400]
+        assert await client.is_closed()
+
+
+@pytest.mark.parametrize("chunk", [b"-1\r\n", b"ffffffffffffffffff\r\n", b"zz\r\n"])
+async def test_a_malformed_body_is_refused(chunk: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(get(b"/x", b"Transfer-Encoding: chunked", method=b"POST"), chunk)
+        status, _, _ = await client.response()
+        assert status == 400
+        assert await client.is_closed()
+        await asyncio.sleep(0)
+        assert server.app.bodies in ([], [b"disconnected"])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + 70_000 * b"a",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + 70_000 * b"a",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + 300 * b"X: 1\r\n",
+    ],
+    ids=["target", "header", "headers"],
+)
+async def test_a_head_has_a_limit(head: bytes) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.send(head)
+        status, _, body = await client.response()
+        assert (status, body) == (431, b'{"error":"request header fields too large"}')
+        assert await client.is_closed()
+
+
+async def test_a_long_body_has_none_here() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        size = 3 << 20
+        client.send(get(b"/x", b"Content-Length: %d" % size, method=b"POST"), size * b"a", get())
+        assert (await client.response())[2] == b"/x %d" % size
+        assert (await client.response())[0] == 200
+        client.send(get())
+        assert (await client.response())[2] == BODY
+
+
+def begin_nothing(client: Client) -> None:
+    """Connect, and say no more."""
+
+
+def begin_head(client: Client) -> None:
+    client.send(HEAD % CACHED)
+
+
+def begin_body(client: Client) -> None:
+    client.send(get(b"/x", b"Content-Length: 9", method=b"POST"), b"abc")
+
+
+def send_request(client: Client) -> None:
+    client.send(get())
+
+
+@pytest.mark.parametrize(
+    ("begin", "seconds"),
+    [(begin_nothing, 75), (begin_head, 15), (begin_body, 15), (send_request, 75)],
+)
+async def test_a_quiet_connection_is_closed(
+    begin: Callable[[Client], None], seconds: float
+) -> None:
+    async with serving() as server:
+        client = await server.connect()
+        begin(client)
+        await asyncio.sleep(0.05)
+        server.sweep_after(seconds)
+        await asyncio.sleep(0.01)
+        assert len(server.connections.open) == 1
+        server.sweep_after(1)
+        await asyncio.sleep(0.01)
+        assert server.connections.open == set()
+
+
+async def test_a_head_that_trickles_is_closed() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        for _ in range(16):
+            client.send(b"GET"[:1])
+            await asyncio.sleep(0.005)
+            server.sweep_after(1)
+        await asyncio.sleep(0.01)
+        assert server.connections.open == set()
+
+
+async def test_a_client_that_reads_nothing_any_more_is_dropped() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        server.app.response = (8 << 20) * b"a"
+        client.send(get(b"/large"))
+        await asyncio.sleep(0.05)
+        server.sweep_after(1)  # finds something unread
+        server.sweep_after(30)
+        assert len(server.connections.open) == 1
+        server.sweep_after(1)
+        await asyncio.sleep(0.01)
+        assert server.connections.open == set()
+
+
+async def test_a_request_that_is_worked_on_has_all_the_time() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_answer.clear()
+        client.send(get(b"/slow"))
+        await asyncio.sleep(0.02)
+        server.sweep_after(1000)
+        server.app.may_answer.set()
+        assert (await client.response())[0] == 200
+
+
+async def test_shutdown_lets_a_request_be_answered_and_closes() -> None:
+    async with serving() as server:
+        client = await server.connect()
+        server.app.may_answer.clear()
+        client.send(get(b"/slow"))
+        await asyncio.sleep(0.02)
+        server.protocols[0].shutdown()
+        server.app.may_answer.set()
+        _, headers, _ = await client.response()
+        assert headers[b"connection"] == b"close"
+        assert await client.is_closed()
+
+
+@pytest.mark.parametrize("target", [CACHED, b"/other"])
+@pytest.mark.parametrize("requests_before", [0, 1])
+async def test_shutdown_answers_a_request_that_is_on_its_way(
+    requests_before: int, target: bytes
+) -> None:
+    async with serving(Limits(shutdown_seconds=5)) as server:
+        client = await server.connect()
+        for _ in range(requests_before):
+            client.send(get(target))
+            await client.response()
+        server.protocols[0].shutdown()
+        client.send(get(target))
+        _, headers, _ = await client.response()
+        assert headers[b"connection"] == b"close"
+        assert await client.is_closed()
+
+
+async def test_shutdown_closes_a_connection_without_a_request_after_a_moment() -> None:
+    async with serving(Limits(shutdown_seconds=0.05)) as server:
+        client = await server.connect()
+        server.protocols[0].shutdown()
+        assert not server.protocols[0].transport.is_closing()
+        assert await client.is_closed()
+
+
+def test_a_response_is_written_whole() -> None:
+    assert encode_response(304, [(b"etag", b'"a"'), (b"vary", b"Accept")], b"") == (
+        b'HTTP/1.1 304 Not Modified\r\netag: "a"\r\nvary: Accept\r\n\r\n'
+    )

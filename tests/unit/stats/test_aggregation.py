@@ -1,0 +1,73 @@
+"""Six numbers, against a count by hand."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from github_banners.models import Repository, Stats
+from github_banners.stats.aggregation import aggregate
+
+REPOSITORIES = st.lists(
+    st.builds(
+        Repository,
+        id=st.integers(1, 1000),
+        name=st.just("x"),
+        stars=st.integers(0, 10**6),
+        forks=st.integers(0, 10**6),
+        is_fork=st.booleans(),
+        language=st.sampled_from([None, "", "C", "C++", "c", "Go", "Zig", "教育"]),
+    ),
+    max_size=60,
+)
+
+
+def count_by_hand(repositories: list[Repository]) -> Stats:
+    stars = forks = originals = 0
+    languages: dict[str, int] = {}
+    for one in repositories:
+        if not one.is_fork:
+            originals += 1
+            stars, forks = stars + one.stars, forks + one.forks
+            if one.language:
+                languages[one.language] = languages.get(one.language, 0) + 1
+    total = len(repositories)
+    return Stats(total, originals, total - originals, stars, forks, languages)
+
+
+@settings(deadline=None)
+@given(repositories=REPOSITORIES)
+def test_numbers_equal_those_counted_by_hand(repositories: list[Repository]) -> None:
+    assert aggregate(iter(repositories)) == count_by_hand(repositories)
+
+
+@settings(deadline=None)
+@given(repositories=REPOSITORIES, data=st.data())
+def test_the_order_of_repositories_makes_no_difference(
+    repositories: list[Repository], data: st.DataObject
+) -> None:
+    one, other = aggregate(repositories), aggregate(data.draw(st.permutations(repositories)))
+    assert one == other
+    assert list(one.languages) == list(other.languages)
+
+
+@settings(deadline=None)
+@given(repositories=REPOSITORIES)
+def test_languages_stand_by_count_then_name(repositories: list[Repository]) -> None:
+    languages = list(aggregate(repositories).languages.items())
+    assert languages == sorted(languages, key=lambda item: (-item[1], item[0]))
+
+
+def test_equal_counts_stand_by_name() -> None:
+    names = ["Zig", "C", "Go", "C", "Zig", "Ada"]
+    repositories = [Repository(number, "x", language=name) for number, name in enumerate(names)]
+    assert list(aggregate(repositories).languages.items()) == [
+        ("C", 2),
+        ("Zig", 2),
+        ("Ada", 1),
+        ("Go", 1),
+    ]
+
+
+def test_forks_count_as_repositories_only() -> None:
+    fork = Repository(1, "x", stars=9, forks=9, is_fork=True, language="C")
+    assert aggregate([fork]) == Stats(1, 0, 1, 0, 0, {})
+    assert aggregate([]) == Stats(0, 0, 0, 0, 0, {})

@@ -1,0 +1,160 @@
+"""What is remembered of owners: failures take little memory and expire."""
+
+import asyncio
+import gc
+import tracemalloc
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from github_banners.database.connect import Database
+from github_banners.errors import BannersError, DatabaseUnavailable, GitHubUnavailable, UnknownUser
+from github_banners.models import Owner, OwnerRepositories, Stats
+from github_banners.stats.deadline import Deadline
+from github_banners.stats.freshness import Ttls
+from github_banners.stats.invalidations import Invalidations
+from github_banners.stats.lookup import Lookup
+from github_banners.stats.snapshots import SnapshotCache
+
+TTLS = Ttls(timedelta(minutes=10), timedelta(hours=24), timedelta(minutes=5))
+# An entry is about 600 bytes; a raised exception held 18 to 45 KB.
+MAX_BYTES_PER_NAME = 1_500
+
+
+class Clock:
+    """A time that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class AwayDatabase:
+    """A database that never answers."""
+
+    async def run_within(
+        self, work: Callable[..., Awaitable[Any]], *, timeout_seconds: float
+    ) -> Any:
+        raise DatabaseUnavailable
+
+
+class RefusingGitHub:
+    """A GitHub that refuses every name, with the frames of a whole request behind each error."""
+
+    def __init__(self, error: Callable[[str], BannersError]) -> None:
+        self._error = error
+
+    async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
+        raise self._error(login) from ValueError(bytearray(20_000))
+
+    async def fetch_by_id(
+        self, owner: Owner, *, previous: Stats | None = None
+    ) -> OwnerRepositories:
+        raise NotImplementedError
+
+    async def fetch_many(
+        self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
+    ) -> list[OwnerRepositories | BannersError]:
+        raise NotImplementedError
+
+
+def no_charge(*, debt: int = 0) -> None:
+    """Charge nothing."""
+
+
+def raised(error: BannersError) -> BannersError:
+    """An error as somebody caught it."""
+    try:
+        raise error from ValueError("cause")
+    except BannersError as caught:
+        return caught
+
+
+async def measure_bytes_per_name(error: Callable[[str], BannersError], *, names: int) -> float:
+    """Look up invented names, twice each, and return how much memory each of them leaves taken."""
+    github = RefusingGitHub(error)
+    lookup = Lookup(
+        database=cast("Database", AwayDatabase()),
+        github=github,
+        batch_fetcher=github,
+        ttls=TTLS,
+        clock=Clock(),
+        invalidations=Invalidations(clock=Clock()),
+    )
+
+    async def look(name: str) -> None:
+        with pytest.raises((UnknownUser, GitHubUnavailable)):
+            await lookup.find_by_login(name, deadline=Deadline(60, 60), charge=no_charge)
+
+    await look("warm-up")
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(names):
+            await look(f"nobody-{number}")
+            await look(f"nobody-{number}")  # out of memory, raised once more
+        await asyncio.sleep(0)
+        gc.collect()
+        used_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    await lookup.close()
+    return used_bytes / names
+
+
+@pytest.mark.parametrize("error", [UnknownUser, GitHubUnavailable], ids=["unknown", "unavailable"])
+async def test_memory_of_invented_names_is_small(error: Callable[[str], BannersError]) -> None:
+    assert await measure_bytes_per_name(error, names=2_000) < MAX_BYTES_PER_NAME
+
+
+def make_known(clock: Clock) -> SnapshotCache:
+    return SnapshotCache(
+        ttls=TTLS, invalidations=Invalidations(clock=clock), clock=clock, max_bytes=1 << 20
+    )
+
+
+def test_refusal_is_a_fresh_copy_each_time() -> None:
+    known = make_known(Clock())
+    error = raised(UnknownUser("nobody"))
+    known.cache_error("nobody", error, ttl=timedelta(seconds=60))
+    first, second = known.cached_error("nobody"), known.cached_error("nobody")
+    assert isinstance(first, UnknownUser)
+    assert first is not second
+    assert first is not error
+    assert (first.name, str(first)) == ("nobody", str(error))
+    assert raised(first).__traceback__ is not None
+    again = known.cached_error("nobody")
+    assert again is not None
+    assert (again.__traceback__, again.__cause__, again.__context__) == (None, None, None)
+
+
+def test_refusal_expires() -> None:
+    clock = Clock()
+    known = make_known(clock)
+    known.cache_error("nobody", UnknownUser("nobody"), ttl=timedelta(seconds=60))
+    clock.now += timedelta(seconds=60)
+    assert known.cached_error("nobody") is None
+    assert len(known._errors) == 0
+
+
+def test_expired_refusals_make_room_for_new_ones() -> None:
+    clock = Clock()
+    known = make_known(clock)
+    for number in range(100):
+        known.cache_error(f"old-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    clock.now += timedelta(minutes=2)
+    for number in range(50):
+        known.cache_error(f"new-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    assert len(known._errors) == 50
+
+
+def test_refusals_are_bounded() -> None:
+    known = make_known(Clock())
+    for number in range(20_000):
+        known.cache_error(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    assert known._errors.used_bytes <= 4 << 20
+    assert 1_000 < len(known._errors) < 10_000
