@@ -12,10 +12,11 @@ In reading order, along the way a number takes from GitHub to a README:
 - `messages`: send it between services
 - `api`: hand it out; `renderer` draws and `storage` keeps for it
 - `serving`: run a service
-- `sandbox`: a stand-in for GitHub, to try all of it without the network
 - `app`: all of it in one process, or the api among others; `launch`: one process or several
 - `sketch`: one banner without a database; `checkup`: does everything work?
 - `cli`: the command
+
+`github_sandbox`, a package of its own, is a fake GitHub API for tests and demos.
 """
 
 __version__ = "0.1.0"

@@ -19,9 +19,9 @@ from github_banners.github.accounts import accounts_of
 from github_banners.github.client import GitHub
 from github_banners.look import Layout, Locale, Look, Shape, Theme
 from github_banners.model import Snapshot
-from github_banners.sandbox import create_app
 from github_banners.settings import Token
 from github_banners.stats.counting import count
+from github_sandbox import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN = "mia-maintains"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
-from github_banners.sandbox import create_app
+from github_sandbox import create_app
 
 _ROOT = Path(__file__).parents[2]
 RECORDINGS = _ROOT.parent / "shared" / "github-recordings"

@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import pytest
 
-from github_banners.sandbox import Failure
+from github_sandbox import Failure
 from tests.integration.sandbox_server import RECORDINGS, running_sandbox
 
 REPO = """

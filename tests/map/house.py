@@ -36,7 +36,6 @@ ARROWS: Mapping[str, set[str]] = {
     "messages": NOUNS,
     "stats": NOUNS | {"github", "database"},
     "serving": {"settings", "errors", "log_throttle"},
-    "sandbox": {"model", "errors", "settings"},
     "renderer": NOUNS | {"drawing", "messages", "serving"},
     "storage": NOUNS | {"messages", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messages", "serving"},
@@ -47,7 +46,7 @@ ARROWS: Mapping[str, set[str]] = {
     "cli": NOUNS
     | KEEPERS
     | DOORS
-    | {"app", "drawing", "messages", "serving", "sandbox"}
+    | {"app", "drawing", "messages", "serving"}
     | {"checkup", "launch", "sketch"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -60,7 +59,7 @@ PLACES: Mapping[str, set[str]] = {
     "babel": {"drawing"},
     "cramjam": {"messages/decompression.py"},
     "durationpy": {"settings", "cli"},
-    "graphql": {"sandbox"},
+    "github_sandbox": {"cli"},
     "http_message_signatures": {"messages"},
     "httptools": {"serving/protocol.py"},
     "httpx2": {"github/client.py", "github/sender.py", "github/transport.py", "messages/calls.py"},
@@ -73,14 +72,14 @@ PLACES: Mapping[str, set[str]] = {
     "psycopg_pool": {"database"},
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
-    "starlette": {*DOORS, "sandbox", "serving"},
+    "starlette": {*DOORS, "serving"},
     "stamina": {
         "github/sender.py",
         "github/transport.py",
         "messages",
         *(f"{door}/app.py" for door in DOORS),
     },
-    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messages", "sandbox", "serving"},
+    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messages", "serving"},
     "typer": {"cli"},
     "uvicorn": {"serving/protocol.py", "serving/server.py"},
     "uvloop": {"serving/event_loop.py"},

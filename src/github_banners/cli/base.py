@@ -131,12 +131,12 @@ def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
 def sandbox_room() -> ModuleType:
     """Find the stand-in for GitHub, which is an extra."""
     try:
-        from github_banners import sandbox as room
+        import github_sandbox
     except ModuleNotFoundError as error:
         raise Misconfigured(
             f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
         ) from error
-    return room
+    return github_sandbox
 
 
 def fail_with(error: BannersError) -> NoReturn:

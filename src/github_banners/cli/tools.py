@@ -22,7 +22,7 @@ from github_banners.cli.base import (
     start_logs,
 )
 from github_banners.cli.wishes import advice, wishes_of, with_wishes
-from github_banners.errors import InvalidInput, NotFound, Unavailable
+from github_banners.errors import InvalidInput, Misconfigured, NotFound, Unavailable
 from github_banners.look import Look, parse_login, parse_look
 from github_banners.settings import VARIABLES, ListenHost, Service, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc
@@ -183,15 +183,19 @@ def sandbox(
     if warning is not None:
         raise typer.BadParameter(f"an address such as 127.0.0.1, not {host!r}", param_hint="--host")
     start_logs(Settings.from_environment(_logging_only()))
-    github = sandbox_room().create_app(
-        seed=seed,
-        recordings=recordings,
-        latency_seconds=_seconds(latency, option="--latency"),
-        failures=_failures(fail),
-        failure_share=share,
-        tokens=dict(_token(one) for one in token or []) or None,
-        budget=budget,
-    )
+    package = sandbox_room()
+    try:
+        github = package.create_app(
+            seed=seed,
+            recordings=recordings,
+            latency_seconds=_seconds(latency, option="--latency"),
+            failures=_failures(fail),
+            failure_share=share,
+            tokens=dict(_token(one) for one in token or []) or None,
+            budget=budget,
+        )
+    except package.RecordingsError as error:
+        raise Misconfigured(str(error)) from error
     listener = open_listener(address, port)
     with running_service():
         run_service(_serve_sandbox(github, address, listener))

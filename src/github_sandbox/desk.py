@@ -4,24 +4,26 @@ The desk where every question to the sandbox's GitHub is answered and paid for.
 Knows who asks, what they have left and what they have seen already; routes only bring it paths.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from itertools import count
 
 import msgspec
 
-from github_banners.model import Clock
-from github_banners.sandbox import answers
-from github_banners.sandbox.answers import Answer, Packed, Refusal
-from github_banners.sandbox.bodies import repository_bodies, user_body
-from github_banners.sandbox.faults import Faults, Schedule
-from github_banners.sandbox.graphql import GraphQL, Question, Refused
-from github_banners.sandbox.limits import Allowance, Budgets, Payer, Resource, Tokens
-from github_banners.sandbox.listing import Listing, link_header, page_of, select
-from github_banners.sandbox.nouns import Account
-from github_banners.sandbox.population import Population
+from github_sandbox import answers
+from github_sandbox.answers import Answer, Packed, Refusal
+from github_sandbox.bodies import repository_bodies, user_body
+from github_sandbox.faults import Faults, Schedule
+from github_sandbox.graphql import GraphQL, Question, Refused
+from github_sandbox.limits import Allowance, Budgets, Payer, Resource, Tokens
+from github_sandbox.listing import Listing, link_header, page_of, select
+from github_sandbox.nouns import Account
+from github_sandbox.population import Population
 
 _REMEMBERED_PAGES = 256
+
+Clock = Callable[[], datetime]
 
 
 class Calls(msgspec.Struct):

@@ -25,12 +25,12 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
-from github_banners.sandbox.fields import LEAVES, RESOLVERS, Context, type_name
-from github_banners.sandbox.limits import Allowance
-from github_banners.sandbox.nouns import Account
-from github_banners.sandbox.plans import Nulled, Planner, Run, Step, locations, walk
-from github_banners.sandbox.population import Population
-from github_banners.sandbox.prices import MOST_NODES, Price, price_of
+from github_sandbox.fields import LEAVES, RESOLVERS, Context, type_name
+from github_sandbox.limits import Allowance
+from github_sandbox.nouns import Account
+from github_sandbox.plans import Nulled, Planner, Run, Step, locations, walk
+from github_sandbox.population import Population
+from github_sandbox.prices import MOST_NODES, Price, price_of
 
 _REMEMBERED_QUERIES = 256
 _GIVEN_UP = "Resource limits for this query exceeded."
@@ -100,7 +100,7 @@ class GraphQL:
 @cache
 def schema() -> GraphQLSchema:
     """Read our part of GitHub's schema, once."""
-    text = files("github_banners.sandbox").joinpath("schema.graphql").read_text("utf-8")
+    text = files("github_sandbox").joinpath("schema.graphql").read_text("utf-8")
     return build_schema(text)
 
 

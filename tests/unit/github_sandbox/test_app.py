@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from github_banners.sandbox import Failure, create_app
+from github_sandbox import Failure, create_app
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WHO = {"query": "{ viewer { login databaseId } rateLimit { remaining } }"}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from github_banners.sandbox.bodies import repository_bodies, user_body
-from github_banners.sandbox.listing import Kind, Listing, link_header, page_of, read_listing, select
-from github_banners.sandbox.nouns import Account, Repository
-from github_banners.sandbox.world import World
+from github_sandbox.bodies import repository_bodies, user_body
+from github_sandbox.listing import Kind, Listing, link_header, page_of, read_listing, select
+from github_sandbox.nouns import Account, Repository
+from github_sandbox.world import World
 
 
 @pytest.fixture(scope="module")

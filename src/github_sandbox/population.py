@@ -10,8 +10,8 @@ from datetime import datetime
 
 import msgspec
 
-from github_banners.sandbox.nouns import Account, Repository, account_number, node_id_of
-from github_banners.sandbox.world import World
+from github_sandbox.nouns import Account, Repository, account_number, node_id_of
+from github_sandbox.world import World
 
 
 class NobodyThere(LookupError):

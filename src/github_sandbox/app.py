@@ -6,6 +6,7 @@ Put together here and nowhere else; keeps everything in memory and opens nothing
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -15,17 +16,20 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from github_banners.model import Clock, utc_now
-from github_banners.sandbox import answers, control
-from github_banners.sandbox.answers import Refusal
-from github_banners.sandbox.breakage import FaultMiddleware, Sleep
-from github_banners.sandbox.desk import Desk
-from github_banners.sandbox.faults import Failure, Faults
-from github_banners.sandbox.limits import Budgets, Tokens
-from github_banners.sandbox.population import LoginTaken, NobodyThere, Population
-from github_banners.sandbox.recordings import read_recordings
-from github_banners.sandbox.routes import github_routes, to_response
-from github_banners.sandbox.world import World
+from github_sandbox import answers, control
+from github_sandbox.answers import Refusal
+from github_sandbox.breakage import FaultMiddleware, Sleep
+from github_sandbox.desk import Clock, Desk
+from github_sandbox.faults import Failure, Faults
+from github_sandbox.limits import Budgets, Tokens
+from github_sandbox.population import LoginTaken, NobodyThere, Population
+from github_sandbox.recordings import read_recordings
+from github_sandbox.routes import github_routes, to_response
+from github_sandbox.world import World
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def create_app(
@@ -37,7 +41,7 @@ def create_app(
     failure_share: float = 1.0,
     tokens: Mapping[str, int | None] | None = None,
     budget: int | None = None,
-    clock: Clock = utc_now,
+    clock: Clock = _utc_now,
     sleep: Sleep = asyncio.sleep,
 ) -> Starlette:
     """
@@ -49,7 +53,7 @@ def create_app(
     belongs to (several may share one), or to None when it is revoked; without it every token is
     good, each with an account of its own. `budget` is what everybody has left of the first hour.
 
-    :raises Misconfigured: `recordings` holds nothing complete
+    :raises RecordingsError: `recordings` holds nothing complete
     """
     recorded = read_recordings(recordings) if recordings is not None else ()
     desk = Desk(

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from github_banners.sandbox import answers
-from github_banners.sandbox.answers import Answer, Refusal
-from github_banners.sandbox.desk import Caller, Desk
-from github_banners.sandbox.faults import Failure
-from github_banners.sandbox.limits import BadCredentials, Payer, Resource
-from github_banners.sandbox.listing import read_listing
-from github_banners.sandbox.nouns import Account
+from github_sandbox import answers
+from github_sandbox.answers import Answer, Refusal
+from github_sandbox.desk import Caller, Desk
+from github_sandbox.faults import Failure
+from github_sandbox.limits import BadCredentials, Payer, Resource
+from github_sandbox.listing import read_listing
+from github_sandbox.nouns import Account
 
 
 def github_routes(*, middleware: Sequence[Middleware]) -> list[Route]:

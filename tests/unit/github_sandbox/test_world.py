@@ -5,11 +5,11 @@ import json
 import pytest
 
 from github_banners.look import parse_login
-from github_banners.sandbox import SAMPLE_USERS
-from github_banners.sandbox.cast import CAST
-from github_banners.sandbox.nouns import Account, account_number, node_id_of
-from github_banners.sandbox.words import LANGUAGES, REPOSITORY_NAMES
-from github_banners.sandbox.world import World
+from github_sandbox import SAMPLE_USERS
+from github_sandbox.cast import CAST
+from github_sandbox.nouns import Account, account_number, node_id_of
+from github_sandbox.words import LANGUAGES, REPOSITORY_NAMES
+from github_sandbox.world import World
 
 
 def account(login: str, *, seed: int = 1) -> Account:

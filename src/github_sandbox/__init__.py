@@ -7,8 +7,9 @@ what REST says of them (`listing`, `bodies`), what GraphQL says (`connections`, 
 (`answers`, `desk`), and the HTTP layer (`routes`, `control`, `breakage`, `app`).
 """
 
-from github_banners.sandbox.app import create_app
-from github_banners.sandbox.cast import SAMPLE_USERS
-from github_banners.sandbox.faults import Failure
+from github_sandbox.app import create_app
+from github_sandbox.cast import SAMPLE_USERS
+from github_sandbox.faults import Failure
+from github_sandbox.recordings import RecordingsError
 
-__all__ = ["SAMPLE_USERS", "Failure", "create_app"]
+__all__ = ["SAMPLE_USERS", "Failure", "RecordingsError", "create_app"]

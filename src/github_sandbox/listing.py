@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from github_banners.sandbox.nouns import Account, Repository
+from github_sandbox.nouns import Account, Repository
 
 _DEFAULT_PER_PAGE = 30
 _MOST_PER_PAGE = 100

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from github_banners.sandbox.faults import Failure, Faults, Schedule
+from github_sandbox.faults import Failure, Faults, Schedule
 
 
 def decided(faults: Faults, requests: int) -> list[Failure | None]:

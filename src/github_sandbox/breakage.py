@@ -15,11 +15,11 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from github_banners.sandbox import answers
-from github_banners.sandbox.answers import Answer
-from github_banners.sandbox.desk import Desk
-from github_banners.sandbox.faults import Failure
-from github_banners.sandbox.routes import to_response
+from github_sandbox import answers
+from github_sandbox.answers import Answer
+from github_sandbox.desk import Desk
+from github_sandbox.faults import Failure
+from github_sandbox.routes import to_response
 
 Sleep = Callable[[float], Awaitable[object]]
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from github_banners.sandbox.desk import Desk
-from github_banners.sandbox.faults import Faults, Schedule
-from github_banners.sandbox.nouns import Account
+from github_sandbox.desk import Desk
+from github_sandbox.faults import Faults, Schedule
+from github_sandbox.nouns import Account
 
 
 class Rename(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

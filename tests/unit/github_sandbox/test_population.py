@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from github_banners.sandbox.nouns import Account
-from github_banners.sandbox.population import LoginTaken, NobodyThere, Population
-from github_banners.sandbox.world import World
+from github_sandbox.nouns import Account
+from github_sandbox.population import LoginTaken, NobodyThere, Population
+from github_sandbox.world import World
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 

@@ -13,9 +13,9 @@ from random import Random
 
 import msgspec
 
-from github_banners.sandbox.cast import CAST, Role
-from github_banners.sandbox.nouns import Account, Repository, node_id_of
-from github_banners.sandbox.words import FAMILY_NAMES, GIVEN_NAMES, LANGUAGES, REPOSITORY_NAMES
+from github_sandbox.cast import CAST, Role
+from github_sandbox.nouns import Account, Repository, node_id_of
+from github_sandbox.words import FAMILY_NAMES, GIVEN_NAMES, LANGUAGES, REPOSITORY_NAMES
 
 _BEGINNING = datetime(2010, 1, 1, tzinfo=UTC)
 _DAYS_KNOWN = 5_800

@@ -31,7 +31,7 @@ from graphql import (
 )
 from graphql.execution.values import get_argument_values, get_directive_values
 
-from github_banners.sandbox.connections import Failed
+from github_sandbox.connections import Failed
 
 Resolver = Callable[[Any, Mapping[str, Any], "Run", "Step"], Any]
 """Parent, arguments, run, step -> the field's value."""

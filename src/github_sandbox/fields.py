@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
-from github_banners.sandbox.connections import Connection, Edge, Failed, connect, cursor_of
-from github_banners.sandbox.limits import Allowance
-from github_banners.sandbox.nouns import Account, Repository, node_id_of
-from github_banners.sandbox.plans import Resolver, Run, Step
-from github_banners.sandbox.population import Population
-from github_banners.sandbox.prices import Price
+from github_sandbox.connections import Connection, Edge, Failed, connect, cursor_of
+from github_sandbox.limits import Allowance
+from github_sandbox.nouns import Account, Repository, node_id_of
+from github_sandbox.plans import Resolver, Run, Step
+from github_sandbox.population import Population
+from github_sandbox.prices import Price
 
 _MOST_IDS = 100
 

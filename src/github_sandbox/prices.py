@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from github_banners.sandbox.connections import page_size
-from github_banners.sandbox.plans import Step
+from github_sandbox.connections import page_size
+from github_sandbox.plans import Step
 
 MOST_NODES = 500_000
 _REQUESTS_PER_POINT = 100

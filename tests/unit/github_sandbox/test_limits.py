@@ -2,7 +2,7 @@
 
 import pytest
 
-from github_banners.sandbox.limits import BadCredentials, Budgets, Payer, Resource, Tokens
+from github_sandbox.limits import BadCredentials, Budgets, Payer, Resource, Tokens
 
 ADDRESS = "192.0.2.1"
 

@@ -12,10 +12,13 @@ from typing import Any
 
 import msgspec
 
-from github_banners.errors import Misconfigured
-from github_banners.sandbox.nouns import Account, Repository, node_id_of
+from github_sandbox.nouns import Account, Repository, node_id_of
 
 Body = Mapping[str, Any]
+
+
+class RecordingsError(ValueError):
+    """The directory of recordings cannot be used."""
 
 
 def read_recordings(directory: Path) -> tuple[Account, ...]:
@@ -25,13 +28,13 @@ def read_recordings(directory: Path) -> tuple[Account, ...]:
     `directory` holds `rest/exchange.repos.*.json` (one exchange per page), bare lists in
     `rest/repos.*.complete.json`, and `rest/exchange.user.*.json` for what is known of the owner.
 
-    :raises Misconfigured: there is no such directory, or nothing complete in it
+    :raises RecordingsError: there is no such directory, or nothing complete in it
     """
     rest = directory / "rest"
     users = {user["login"].lower(): user for user in _recorded_users(rest)}
     found = tuple(_account(bodies, users) for bodies in _complete_lists(rest))
     if not found:
-        raise Misconfigured(f"{directory} holds no complete recording of an owner's repositories")
+        raise RecordingsError(f"no complete recording of an account's repositories in {directory}")
     return found
 
 

@@ -6,10 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from github_banners.errors import Misconfigured
-from github_banners.sandbox.bodies import repository_bodies, user_body
-from github_banners.sandbox.nouns import node_id_of
-from github_banners.sandbox.recordings import read_recordings
+from github_sandbox.bodies import repository_bodies, user_body
+from github_sandbox.nouns import node_id_of
+from github_sandbox.recordings import RecordingsError, read_recordings
 
 OWNER = {"login": "Octo-Old", "id": 77, "type": "User"}
 
@@ -84,10 +83,10 @@ def test_incomplete_and_empty_lists_are_left_alone(tmp_path: Path) -> None:
     write(tmp_path, "exchange.repos.half.json", {"exchanges": half})
     write(tmp_path, "exchange.repos.EMPTY.json", {"exchanges": [exchange([])]})
     write(tmp_path, "repos.more.partial.json", [body(1)])
-    with pytest.raises(Misconfigured, match="no complete recording"):
+    with pytest.raises(RecordingsError, match="no complete recording"):
         read_recordings(tmp_path)
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured):
+    with pytest.raises(RecordingsError):
         read_recordings(tmp_path / "nowhere")

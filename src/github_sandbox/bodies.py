@@ -9,7 +9,7 @@ https://docs.github.com/en/rest/users/users#get-a-user
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from github_banners.sandbox.nouns import Account, Repository, node_id_of
+from github_sandbox.nouns import Account, Repository, node_id_of
 
 _WEB = "https://github.com"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from github_banners.sandbox.graphql import GraphQL, Question, Refused
-from github_banners.sandbox.limits import Allowance, Resource
-from github_banners.sandbox.population import Population
-from github_banners.sandbox.world import World
+from github_sandbox.graphql import GraphQL, Question, Refused
+from github_sandbox.limits import Allowance, Resource
+from github_sandbox.population import Population
+from github_sandbox.world import World
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PAGE = "first: 100, ownerAffiliations: [OWNER], privacy: PUBLIC"
