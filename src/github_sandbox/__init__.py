@@ -1,15 +1,20 @@
 """
-A GitHub stand-in over HTTP: invents users, replays recordings, limits rates, fails on demand.
+A fake GitHub API over HTTP for tests and demos: generated users, recordings, rate limits, faults.
 
-Reading order: `nouns`, then who lives here (`words`, `cast`, `world`, `recordings`, `population`),
-what REST says of them (`listing`, `bodies`), what GraphQL says (`connections`, `plans`, `prices`,
-`fields`, `graphql`), what it costs and how it fails (`limits`, `faults`), how it is answered
-(`answers`, `desk`), and the HTTP layer (`routes`, `control`, `breakage`, `app`).
+`create_app` returns an ASGI application with GitHub's REST and GraphQL APIs. Modules in reading order:
+
+- `models`: accounts and repositories
+- `sample_data`, `generator`, `recordings`: where accounts come from; `account_store`: the current ones
+- `rest`: repository lists and JSON bodies
+- `connections`, `plans`, `prices`, `fields`, `graphql`: GraphQL
+- `rate_limits`, `faults`: what a request is charged, and whether it fails
+- `responses`, `service`: requests to responses, without the web framework
+- `routes`, `control`, `fault_middleware`, `app`: the web application
 """
 
 from github_sandbox.app import create_app
-from github_sandbox.cast import SAMPLE_USERS
 from github_sandbox.faults import Failure
 from github_sandbox.recordings import RecordingsError
+from github_sandbox.sample_data import SAMPLE_USERS
 
 __all__ = ["SAMPLE_USERS", "Failure", "RecordingsError", "create_app"]

@@ -1,7 +1,7 @@
 """
-The sandbox: a fake GitHub over HTTP that can be broken on purpose.
+Composition root: builds the ASGI application from accounts, rate limits, faults and routes.
 
-Put together here and nowhere else; keeps everything in memory and opens nothing but recordings.
+All state is in memory. Only recordings are read from disk, at start.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from github_sandbox import answers, control
-from github_sandbox.answers import Refusal
-from github_sandbox.breakage import FaultMiddleware, Sleep
-from github_sandbox.desk import Clock, Desk
-from github_sandbox.faults import Failure, Faults
-from github_sandbox.limits import Budgets, Tokens
-from github_sandbox.population import LoginTaken, NobodyThere, Population
+from github_sandbox import control, responses
+from github_sandbox.account_store import AccountNotFound, AccountStore, LoginTaken
+from github_sandbox.fault_middleware import FaultMiddleware, Sleep
+from github_sandbox.faults import Failure, FaultConfig
+from github_sandbox.generator import AccountGenerator
+from github_sandbox.rate_limits import RateLimiter, Tokens
 from github_sandbox.recordings import read_recordings
-from github_sandbox.routes import github_routes, to_response
-from github_sandbox.world import World
+from github_sandbox.responses import HttpError
+from github_sandbox.routes import build_github_routes, to_starlette
+from github_sandbox.service import Clock, GitHubService
 
 
 def _utc_now() -> datetime:
@@ -38,53 +38,57 @@ def create_app(
     recordings: Path | None = None,
     latency_seconds: float = 0,
     failures: Sequence[Failure] = (),
-    failure_share: float = 1.0,
+    fail_rate: float = 1.0,
     tokens: Mapping[str, int | None] | None = None,
-    budget: int | None = None,
+    initial_budget: int | None = None,
     clock: Clock = _utc_now,
     sleep: Sleep = asyncio.sleep,
 ) -> Starlette:
     """
-    Make a GitHub: REST at `/`, GraphQL at `/graphql`, both also below `/api`, controls at `/_sandbox`.
+    Create the fake GitHub as an ASGI application.
 
-    The same `seed` invents the same people. `recordings` is a directory of recorded exchanges whose
-    owners live here too. Every answer waits `latency_seconds`; of the requests `failure_share` (0 to
-    1) fail, in turn as `failures` say. `tokens` maps a token to the number of the account that it
-    belongs to (several may share one), or to None when it is revoked; without it every token is
-    good, each with an account of its own. `budget` is what everybody has left of the first hour.
+    REST is at `/`, GraphQL at `/graphql`, both also below `/api`; the control API is at `/_sandbox`.
 
-    :raises RecordingsError: `recordings` holds nothing complete
+    :param seed: the same seed generates the same accounts
+    :param recordings: directory of recorded exchanges, whose owners are added to the accounts
+    :param latency_seconds: delay of every response
+    :param failures: kinds of failure, which take turns
+    :param fail_rate: fraction of the requests that fail, 0 to 1
+    :param tokens: token -> account id (several may share one), or None for a revoked token; without
+        it every token is valid and has an account of its own
+    :param initial_budget: points that each account has left in its first hour
+    :raises RecordingsError: `recordings` holds no complete list of repositories
     """
     recorded = read_recordings(recordings) if recordings is not None else ()
-    desk = Desk(
-        Population(World(seed=seed), recorded),
+    service = GitHubService(
+        AccountStore(AccountGenerator(seed=seed), recorded),
         tokens=Tokens(tokens or {}),
-        budgets=Budgets(at_start=budget),
-        faults=Faults(latency_seconds, tuple(failures), failure_share),
+        rate_limiter=RateLimiter(initial_budget=initial_budget),
+        faults=FaultConfig(latency_seconds, tuple(failures), fail_rate),
         clock=clock,
     )
-    broken = Middleware(FaultMiddleware, desk=desk, sleep=sleep)
+    fault_middleware = Middleware(FaultMiddleware, service=service, sleep=sleep)
     app = Starlette(
-        routes=[*github_routes(middleware=[broken]), *control.CONTROL_ROUTES],
+        routes=[*build_github_routes(middleware=[fault_middleware]), *control.CONTROL_ROUTES],
         exception_handlers={
-            Refusal: _refuse,
-            HTTPException: _explain,
-            NobodyThere: control.nobody_there,
-            LoginTaken: control.login_taken,
-            msgspec.DecodeError: control.unreadable,
+            HttpError: _handle_http_error,
+            HTTPException: _handle_framework_error,
+            AccountNotFound: control.handle_account_not_found,
+            LoginTaken: control.handle_login_taken,
+            msgspec.DecodeError: control.handle_invalid_request,
         },
     )
-    # A path with another slash at its end is another path, as on GitHub.
+    # GitHub does not redirect a path with a trailing slash; it is a different, unknown path.
     app.router.redirect_slashes = False
-    app.state.desk = desk
+    app.state.service = service
     return app
 
 
-async def _refuse(_: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
-    return to_response(refusal.answer)
+async def _handle_http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HttpError)
+    return to_starlette(error.response)
 
 
-async def _explain(_: Request, error: Exception) -> Response:
+async def _handle_framework_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return to_response(answers.said(error.status_code, error.detail, headers=error.headers))
+    return to_starlette(responses.message(error.status_code, error.detail, headers=error.headers))

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from github_sandbox.nouns import Account, Repository
+from github_sandbox.models import Account, Repository
 
 _MOST = 100
 _CURSOR = b"cursor:v2:"

@@ -1,7 +1,7 @@
 """
-The sandbox's own paths: configure faults, change accounts while it runs, and read what was requested.
+The control API below `/_sandbox`: configure faults, change accounts, read call counters.
 
-Never delayed, limited or broken themselves.
+Its requests are never delayed, limited or failed.
 """
 
 from typing import Any
@@ -12,29 +12,29 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from github_sandbox.desk import Desk
-from github_sandbox.faults import Faults, Schedule
-from github_sandbox.nouns import Account
+from github_sandbox.faults import FaultConfig, FaultSchedule
+from github_sandbox.models import Account
+from github_sandbox.service import GitHubService
 
 
 class Rename(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Give an account another login."""
+    """Change an account's login."""
 
     login: str
     to: str
 
 
 class Delete(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Remove an account."""
+    """Delete an account."""
 
     login: str
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    Change an account: its display name, the stars of its oldest original repository.
+    Change an account's display name or the stars of its oldest repository that is not a fork.
 
-    With `take_over` the login is free and somebody new takes it first.
+    With `take_over` a new account is created first, for a login that is free.
     """
 
     login: str
@@ -43,8 +43,8 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     take_over: bool = False
 
 
-class Known(msgspec.Struct, frozen=True):
-    """An account as these paths describe it."""
+class AccountSummary(msgspec.Struct, frozen=True):
+    """An account in the control API's responses."""
 
     id: int
     login: str
@@ -53,79 +53,82 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class StructResponse(JSONResponse):
-    """A response whose body is a `msgspec` struct."""
+    """A JSON response whose content is a msgspec struct."""
 
     def render(self, content: Any) -> bytes:
-        """Encode the struct as JSON."""
+        """Encode the content."""
         return msgspec.json.encode(content)
 
 
 class FaultsEndpoint(HTTPEndpoint):
-    """How requests fail at present."""
+    """The fault configuration."""
 
     async def get(self, request: Request) -> Response:
-        """Return it."""
-        return StructResponse(_desk(request).schedule.faults)
+        """Return the configuration."""
+        return StructResponse(_get_service(request).fault_schedule.config)
 
     async def put(self, request: Request) -> Response:
-        """Replace it; a field that is left out takes its default."""
-        faults = msgspec.json.decode(await request.body(), type=Faults)
-        _desk(request).schedule = Schedule(faults)
-        return StructResponse(faults)
+        """Replace the configuration; missing fields get their defaults."""
+        config = msgspec.json.decode(await request.body(), type=FaultConfig)
+        _get_service(request).fault_schedule = FaultSchedule(config)
+        return StructResponse(config)
 
 
 async def get_calls(request: Request) -> Response:
-    """Return how much has been requested so far."""
-    return StructResponse(_desk(request).calls)
+    """Return the call counters."""
+    return StructResponse(_get_service(request).calls)
 
 
 async def rename(request: Request) -> Response:
-    """Give an account another login."""
-    command, desk = msgspec.json.decode(await request.body(), type=Rename), _desk(request)
-    return _account(desk.population.rename(command.login, to=command.to, now=desk.now()))
+    """Change an account's login."""
+    service = _get_service(request)
+    command = msgspec.json.decode(await request.body(), type=Rename)
+    account = service.accounts.rename(command.login, to=command.to, now=service.now())
+    return _account_response(account)
 
 
 async def delete(request: Request) -> Response:
-    """Remove an account."""
+    """Delete an account."""
     command = msgspec.json.decode(await request.body(), type=Delete)
-    _desk(request).population.delete(command.login)
+    _get_service(request).accounts.delete(command.login)
     return Response(status_code=204)
 
 
 async def change(request: Request) -> Response:
-    """Change an account, or let somebody new have its login."""
-    command, desk = msgspec.json.decode(await request.body(), type=Change), _desk(request)
+    """Change an account, or create a new one for a free login."""
+    service = _get_service(request)
+    command = msgspec.json.decode(await request.body(), type=Change)
     if command.take_over:
-        desk.population.take_over(command.login)
-    changed = desk.population.change(
-        command.login, now=desk.now(), name=command.name, stars=command.stars
+        service.accounts.take_over(command.login)
+    account = service.accounts.change(
+        command.login, now=service.now(), name=command.name, stars=command.stars
     )
-    return _account(changed)
+    return _account_response(account)
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
+def _get_service(request: Request) -> GitHubService:
+    service: GitHubService = request.app.state.service
+    return service
 
 
-def _account(account: Account) -> Response:
-    summary = Known(account.id, account.login, account.name, len(account.repositories))
+def _account_response(account: Account) -> Response:
+    summary = AccountSummary(account.id, account.login, account.name, len(account.repositories))
     return StructResponse(summary)
 
 
-async def nobody_there(_: Request, error: Exception) -> Response:
-    """Respond to a request about an account that does not exist."""
-    return JSONResponse({"error": f"nobody is called {error}"}, status_code=404)
+async def handle_account_not_found(_: Request, error: Exception) -> Response:
+    """Respond to a command for an account that does not exist."""
+    return JSONResponse({"error": "account not found", "login": str(error)}, status_code=404)
 
 
-async def login_taken(_: Request, error: Exception) -> Response:
-    """Respond to a request for a login that somebody else has."""
-    return JSONResponse({"error": f"{error} is somebody else"}, status_code=409)
+async def handle_login_taken(_: Request, error: Exception) -> Response:
+    """Respond to a command for a login that another account has."""
+    return JSONResponse({"error": "login taken", "login": str(error)}, status_code=409)
 
 
-async def unreadable(_: Request, error: Exception) -> Response:
-    """Respond to a body that is no JSON, or not what the path expects."""
-    return JSONResponse({"error": "unreadable wish", "because": str(error)}, status_code=400)
+async def handle_invalid_request(_: Request, error: Exception) -> Response:
+    """Respond to a body that is not JSON or does not match the command."""
+    return JSONResponse({"error": "invalid request", "detail": str(error)}, status_code=400)
 
 
 CONTROL_ROUTES = (

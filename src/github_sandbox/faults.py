@@ -1,7 +1,7 @@
 """
-What goes wrong on demand, and for which requests.
+Which requests fail, and how.
 
-Pure: decides by counting, never by chance. How a failure is sent is `breakage`'s business.
+Deterministic: decided by counting requests, not by chance. `fault_middleware` produces the failures.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 
 class Failure(StrEnum):
-    """The ways in which GitHub, or the way to it, fails."""
+    """The ways in which a request can fail."""
 
     BAD_GATEWAY = "502"
     UNAVAILABLE = "503"
@@ -27,32 +27,33 @@ class Failure(StrEnum):
     PARTIAL = "partial"
 
 
-class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FaultConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    How badly things go: every answer waits, a share of the requests fails.
+    Latency of every response, and which fraction of the requests fails.
 
-    With several failures they take turns. `retry_after_seconds` is what a secondary limit advises.
+    Several kinds of failure take turns. `retry_after_seconds` is sent with secondary rate limits.
     """
 
     latency_seconds: Annotated[float, Meta(ge=0)] = 0
     fail: tuple[Failure, ...] = ()
-    share: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    fail_rate: Annotated[float, Meta(ge=0, le=1)] = 1.0
     retry_after_seconds: Annotated[int, Meta(ge=0)] = 60
 
 
-class Schedule:
-    """Tells each request in turn whether and how it fails; a new `faults` starts the count anew."""
+class FaultSchedule:
+    """Decides for each request in turn whether and how it fails, spreading failures evenly."""
 
-    def __init__(self, faults: Faults) -> None:
-        self.faults = faults
-        self._asked = 0
+    def __init__(self, config: FaultConfig) -> None:
+        self.config = config
+        self._requests = 0
 
     def next_failure(self) -> Failure | None:
-        """Decide about the next request; failures are spread evenly."""
-        self._asked += 1
-        millionths = round(self.faults.share * 1_000_000)
-        failed_before = (self._asked - 1) * millionths // 1_000_000
-        failed = self._asked * millionths // 1_000_000
-        if not self.faults.fail or failed == failed_before:
+        """Count a request, and return its failure or None."""
+        self._requests += 1
+        # In whole millionths: sums of floats would fail one request too many or too few.
+        rate_millionths = round(self.config.fail_rate * 1_000_000)
+        failed_before = (self._requests - 1) * rate_millionths // 1_000_000
+        failed_now = self._requests * rate_millionths // 1_000_000
+        if not self.config.fail or failed_now == failed_before:
             return None
-        return self.faults.fail[failed_before % len(self.faults.fail)]
+        return self.config.fail[failed_before % len(self.config.fail)]

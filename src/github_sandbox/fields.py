@@ -11,12 +11,12 @@ from typing import Any
 
 import msgspec
 
+from github_sandbox.account_store import AccountStore as Population
 from github_sandbox.connections import Connection, Edge, Failed, connect, cursor_of
-from github_sandbox.limits import Allowance
-from github_sandbox.nouns import Account, Repository, node_id_of
+from github_sandbox.models import Account, Repository, build_node_id
 from github_sandbox.plans import Resolver, Run, Step
-from github_sandbox.population import Population
 from github_sandbox.prices import Price
+from github_sandbox.rate_limits import RateLimitStatus as Allowance
 
 _MOST_IDS = 100
 
@@ -115,7 +115,7 @@ LEAVES: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "hasPreviousPage": attrgetter("has_previous"),
     },
     "Repository": {
-        "id": lambda one: node_id_of("Repository", one.id),
+        "id": lambda one: build_node_id("Repository", one.id),
         "databaseId": attrgetter("id"),
         "name": attrgetter("name"),
         "createdAt": attrgetter("created_at"),

@@ -25,18 +25,18 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
+from github_sandbox.account_store import AccountStore as Population
 from github_sandbox.fields import LEAVES, RESOLVERS, Context, type_name
-from github_sandbox.limits import Allowance
-from github_sandbox.nouns import Account
+from github_sandbox.models import Account
 from github_sandbox.plans import Nulled, Planner, Run, Step, locations, walk
-from github_sandbox.population import Population
 from github_sandbox.prices import MOST_NODES, Price, price_of
+from github_sandbox.rate_limits import RateLimitStatus as Allowance
 
 _REMEMBERED_QUERIES = 256
 _GIVEN_UP = "Resource limits for this query exceeded."
 
 
-class Question(msgspec.Struct, frozen=True, rename="camel"):
+class GraphQLRequest(msgspec.Struct, frozen=True, rename="camel"):
     """The body of a GraphQL request."""
 
     query: str
@@ -44,7 +44,7 @@ class Question(msgspec.Struct, frozen=True, rename="camel"):
     operation_name: str | None = None
 
 
-class Refused(Exception):
+class QueryRejected(Exception):
     """A query that is not run; `errors` are in GitHub's shape."""
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
@@ -73,14 +73,14 @@ class GraphQL:
         self._prepare = lru_cache(_REMEMBERED_QUERIES)(_prepare)
 
     def answer(
-        self, question: Question, *, viewer: Account, spend: Spend, give_up: bool = False
+        self, question: GraphQLRequest, *, viewer: Account, spend: Spend, give_up: bool = False
     ) -> dict[str, Any]:
         """
         Answer a question after `spend` has taken its points; 0 of them for a dry run.
 
         With `give_up` the last owner is left out, as GitHub does when a query grows too heavy.
 
-        :raises Refused: the query can't be run, or there are not enough points
+        :raises QueryRejected: the query can't be run, or there are not enough points
         """
         prepared = self._prepare(question.query, question.operation_name)
         variables = _variables(prepared.operation, question.variables or {})
@@ -91,7 +91,7 @@ class GraphQL:
         is_dry = _is_dry_run(steps, variables)
         if (allowance := spend(0 if is_dry else price.points)) is None:
             message = f"API rate limit exceeded for user ID {viewer.id}."
-            raise Refused([{"type": "RATE_LIMITED", "message": message}])
+            raise QueryRejected([{"type": "RATE_LIMITED", "message": message}])
         context = Context(self._population, viewer, price, allowance)
         answer = _run(steps, Run(variables, context), is_dry=is_dry)
         return _without_last_owner(answer, steps) if give_up else answer
@@ -108,14 +108,14 @@ def _prepare(text: str, operation_name: str | None) -> Prepared:
     try:
         document = parse(text)
     except GraphQLError as error:
-        raise Refused([_as_json(error)]) from None
+        raise QueryRejected([_as_json(error)]) from None
     if errors := validate(schema(), document):
-        raise Refused([_as_json(error) for error in errors])
+        raise QueryRejected([_as_json(error) for error in errors])
     operation = get_operation_ast(document, operation_name)
     if operation is None:
-        raise Refused([{"message": f"No operation named {operation_name!r}"}])
+        raise QueryRejected([{"message": f"No operation named {operation_name!r}"}])
     if "__schema" in text or "__type(" in text:
-        raise Refused([{"message": "The sandbox can't be asked about its schema"}])
+        raise QueryRejected([{"message": "The sandbox can't be asked about its schema"}])
     fragments = _fragments(document)
     depends = "@" in text
     return Prepared(operation, fragments, None if depends else _plan(operation, fragments, None))
@@ -147,7 +147,7 @@ def _plan(
 def _variables(operation: OperationDefinitionNode, given: dict[str, Any]) -> Any:
     values = get_variable_values(schema(), operation.variable_definitions or (), given)
     if isinstance(values, list):
-        raise Refused([_as_json(error) for error in values])
+        raise QueryRejected([_as_json(error) for error in values])
     return values
 
 
@@ -158,7 +158,7 @@ def _checked(price: Price) -> Price:
         f"This query requests up to {price.nodes:,} possible nodes which exceeds the maximum limit"
         f" of {MOST_NODES:,}."
     )
-    raise Refused([{"type": "MAX_NODE_LIMIT_EXCEEDED", "message": message}])
+    raise QueryRejected([{"type": "MAX_NODE_LIMIT_EXCEEDED", "message": message}])
 
 
 def _is_dry_run(steps: Sequence[Step], variables: Any) -> bool:

@@ -61,7 +61,7 @@ class Sandbox:
         self._http.close()
 
     def fail(self, *kinds: str, share: float = 1.0, **more: Any) -> None:
-        self._tell("PUT", "/_sandbox/faults", {"fail": kinds, "share": share, **more})
+        self._tell("PUT", "/_sandbox/faults", {"fail": kinds, "fail_rate": share, **more})
 
     def calls(self) -> dict[str, int]:
         calls: dict[str, int] = self._http.get("/_sandbox/calls").json()

@@ -190,9 +190,9 @@ def sandbox(
             recordings=recordings,
             latency_seconds=_seconds(latency, option="--latency"),
             failures=_failures(fail),
-            failure_share=share,
+            fail_rate=share,
             tokens=dict(_token(one) for one in token or []) or None,
-            budget=budget,
+            initial_budget=budget,
         )
     except package.RecordingsError as error:
         raise Misconfigured(str(error)) from error

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from github_sandbox.graphql import GraphQL, Question, Refused
-from github_sandbox.limits import Allowance, Resource
-from github_sandbox.population import Population
-from github_sandbox.world import World
+from github_sandbox.account_store import AccountStore
+from github_sandbox.generator import AccountGenerator
+from github_sandbox.graphql import GraphQL, GraphQLRequest, QueryRejected
+from github_sandbox.rate_limits import RateLimitStatus, Resource
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PAGE = "first: 100, ownerAffiliations: [OWNER], privacy: PUBLIC"
@@ -17,18 +17,20 @@ PAGE = "first: 100, ownerAffiliations: [OWNER], privacy: PUBLIC"
 
 class Asker:
     def __init__(self) -> None:
-        self.population = Population(World(seed=1))
+        self.population = AccountStore(AccountGenerator(seed=1))
         self.graphql = GraphQL(self.population)
         self.spent: list[int] = []
 
     def __call__(self, query: str, *, points: int = 5_000, **variables: Any) -> dict[str, Any]:
-        def spend(cost: int) -> Allowance | None:
+        def spend(cost: int) -> RateLimitStatus | None:
             self.spent.append(cost)
             left = points - cost
-            return Allowance(5_000, left, cost, 3_600, Resource.GRAPHQL) if left >= 0 else None
+            return (
+                RateLimitStatus(5_000, left, cost, 3_600, Resource.GRAPHQL) if left >= 0 else None
+            )
 
-        viewer = self.population.keeper(9, now=NOW)
-        return self.graphql.answer(Question(query, variables), viewer=viewer, spend=spend)
+        viewer = self.population.token_owner(9, now=NOW)
+        return self.graphql.answer(GraphQLRequest(query, variables), viewer=viewer, spend=spend)
 
     def data(self, query: str, **variables: Any) -> dict[str, Any]:
         answer = self(query, **variables)
@@ -37,7 +39,7 @@ class Asker:
         return data
 
     def refusal(self, query: str, **variables: Any) -> Mapping[str, Any]:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(QueryRejected) as caught:
             self(query, **variables)
         return caught.value.errors[0]
 
@@ -200,7 +202,7 @@ def test_what_can_not_be_run_is_refused_for_nothing(ask: Asker, query: str, mess
 
 
 def test_without_points_there_is_no_answer(ask: Asker) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(QueryRejected) as caught:
         ask("{ viewer { id } }", points=0)
     assert caught.value.errors == [
         {"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 9."}

@@ -1,8 +1,8 @@
 """
-Sends failures: late responses, wrong ones, truncated ones and none.
+ASGI middleware that delays requests and produces failures, around each route of the GitHub API.
 
-An ASGI middleware around each of GitHub's routes. `faults` decides what fails; failures that depend
-on the caller (`rate-limited`, `partial`) are only marked in the request's state, for the desk.
+`faults` decides which requests fail. Failures that need the request's content (`rate-limited`,
+`partial`) are only stored in the request's state, for the service.
 """
 
 import asyncio
@@ -15,30 +15,30 @@ from pathlib import Path
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from github_sandbox import answers
-from github_sandbox.answers import Answer
-from github_sandbox.desk import Desk
+from github_sandbox import responses
 from github_sandbox.faults import Failure
-from github_sandbox.routes import to_response
+from github_sandbox.responses import HttpResponse
+from github_sandbox.routes import to_starlette
+from github_sandbox.service import GitHubService
 
 Sleep = Callable[[float], Awaitable[object]]
 
-_MAX_SILENCE_SECONDS = 60
+_MAX_HANG_SECONDS = 60
 _MAX_CLOSE_SECONDS = 1
 
 
 class FaultMiddleware:
-    """Counts and delays requests, and lets those fail whose turn it is."""
+    """Counts and delays requests, and fails those that the schedule selects."""
 
-    def __init__(self, app: ASGIApp, *, desk: Desk, sleep: Sleep) -> None:
+    def __init__(self, app: ASGIApp, *, service: GitHubService, sleep: Sleep) -> None:
         self._app = app
-        self._desk = desk
+        self._service = service
         self._sleep = sleep
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or let it fail."""
+        """Forward a request, or fail it."""
         failure = self._next_failure(scope)
-        if latency_seconds := self._desk.schedule.faults.latency_seconds:
+        if latency_seconds := self._service.fault_schedule.config.latency_seconds:
             await self._sleep(latency_seconds)
         match failure:
             case None | Failure.RATE_LIMITED | Failure.PARTIAL:
@@ -48,44 +48,46 @@ class FaultMiddleware:
             case Failure.DROP:
                 await _drop_connection(scope, receive)
             case Failure.TIMEOUT:
-                await _wait_for_disconnect(receive, max_seconds=_MAX_SILENCE_SECONDS)
+                await _wait_for_disconnect(receive, max_seconds=_MAX_HANG_SECONDS)
                 await _drop_connection(scope, receive)
             case _:
-                await to_response(self._wrong_answer(failure))(scope, receive, send)
+                await to_starlette(self._build_error(failure))(scope, receive, send)
 
     def _next_failure(self, scope: Scope) -> Failure | None:
-        desk = self._desk
+        """Count the request, and return its failure; REST has no partial responses."""
+        service = self._service
         is_graphql = scope["path"].endswith("/graphql")
-        desk.calls.graphql += is_graphql
-        desk.calls.rest += not is_graphql
-        failure = desk.schedule.next_failure()
+        service.calls.graphql += is_graphql
+        service.calls.rest += not is_graphql
+        failure = service.fault_schedule.next_failure()
         if failure is None or (failure is Failure.PARTIAL and not is_graphql):
             return None
-        desk.calls.failed += 1
+        service.calls.failed += 1
         scope.setdefault("state", {})["failure"] = failure
         return failure
 
-    def _wrong_answer(self, failure: Failure) -> Answer:
+    def _build_error(self, failure: Failure) -> HttpResponse:
         match failure:
             case Failure.SECONDARY | Failure.SECONDARY_429:
-                return answers.secondary(
+                return responses.secondary_rate_limit(
                     403 if failure is Failure.SECONDARY else 429,
-                    request_id=self._desk.next_request_id(),
-                    retry_after_seconds=self._desk.schedule.faults.retry_after_seconds,
+                    request_id=self._service.next_request_id(),
+                    retry_after_seconds=self._service.fault_schedule.config.retry_after_seconds,
                 )
             case Failure.UNAUTHORIZED:
-                return answers.bad_credentials()
+                return responses.bad_credentials()
             case Failure.BAD_GATEWAY:
-                return answers.page(502, "Bad Gateway", "The server returned an invalid response.")
+                text = "The server returned an invalid response."
+                return responses.html_page(502, "Bad Gateway", text)
             case Failure.UNAVAILABLE:
-                return answers.page(503, "Unicorn!", "No server is currently available.")
+                return responses.html_page(503, "Unicorn!", "No server is currently available.")
             case _:
-                return answers.page(200, "GitHub", "This is not what you asked for.")
+                return responses.html_page(200, "GitHub", "This page is HTML in place of JSON.")
 
 
 def _truncate(send: Send) -> Send:
     """
-    Send the first half of a body whose full length is announced.
+    Wrap `send` so that only the first half of the announced body is sent.
 
     The response stays incomplete, so the server closes the connection when the application returns.
     """
@@ -100,7 +102,7 @@ def _truncate(send: Send) -> Send:
 
 
 async def _wait_for_disconnect(receive: Receive, *, max_seconds: float) -> None:
-    """Wait until the server says that the connection is closed."""
+    """Wait until the server reports that the connection is closed."""
     with suppress(TimeoutError):
         async with asyncio.timeout(max_seconds):
             while (await receive())["type"] != "http.disconnect":
@@ -111,9 +113,10 @@ async def _drop_connection(scope: Scope, receive: Receive) -> None:
     """
     Close the client's connection without sending a byte.
 
-    ASGI has no message for this, and servers respond 500 for an application that returns without a
-    response. So the socket itself is shut down, and the server sees a client that has left. It must
-    see that before the application returns; of pipelined requests uvicorn tells only the last one.
+    ASGI has no message for this, and servers respond 500 if an application returns without a
+    response. So the socket itself is shut down, which the server takes for a client that has
+    disconnected. It has to notice this before the application returns. With pipelined requests,
+    uvicorn reports the disconnect to the last one only, hence the time limit.
     """
     client = scope.get("client")
     if client is not None:
@@ -122,9 +125,9 @@ async def _drop_connection(scope: Scope, receive: Receive) -> None:
 
 
 def _shut_down_socket(client: tuple[str, int]) -> None:
-    """Find the socket that is connected to `client` among the open files of this process."""
+    """Shut down the socket connected to `client`, found among the process's file descriptors."""
     for entry in Path("/dev/fd").iterdir():
-        # Files may close while the directory is read, and not every socket has a peer.
+        # Descriptors may be closed while the directory is read, and not every socket has a peer.
         with suppress(OSError):
             descriptor = int(entry.name)
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
