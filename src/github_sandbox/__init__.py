@@ -6,7 +6,7 @@ A fake GitHub API over HTTP for tests and demos: generated users, recordings, ra
 - `models`: accounts and repositories
 - `sample_data`, `generator`, `recordings`: where accounts come from; `account_store`: the current ones
 - `rest`: repository lists and JSON bodies
-- `connections`, `plans`, `prices`, `fields`, `graphql`: GraphQL
+- `connections`, `query_cost`, `resolvers`, `graphql`: GraphQL, executed by graphql-core
 - `rate_limits`, `faults`: what a request is charged, and whether it fails
 - `responses`, `service`: requests to responses, without the web framework
 - `routes`, `control`, `fault_middleware`, `app`: the web application

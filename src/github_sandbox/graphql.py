@@ -1,39 +1,40 @@
 """
-GitHub's GraphQL API over the sandbox's population.
+GitHub's GraphQL API over the sandbox's accounts, executed by graphql-core.
 
-Checks a query against the schema beside this file, prices it, takes the points, answers it. Knows
-nothing of HTTP.
+A request is first prepared: parsed, validated and priced. After its points have been charged it is
+executed. Independent of HTTP.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
-    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    build_schema,
+    SelectionSetNode,
+    execute_sync,
     get_operation_ast,
+    get_variable_values,
     parse,
+    specified_rules,
     validate,
 )
-from graphql.execution.values import get_variable_values
 
-from github_sandbox.account_store import AccountStore as Population
-from github_sandbox.fields import LEAVES, RESOLVERS, Context, type_name
+from github_sandbox.account_store import AccountStore
 from github_sandbox.models import Account
-from github_sandbox.plans import Nulled, Planner, Run, Step, locations, walk
-from github_sandbox.prices import MOST_NODES, Price, price_of
-from github_sandbox.rate_limits import RateLimitStatus as Allowance
+from github_sandbox.query_cost import MAX_NODES, QueryCost, Selections, compute_cost
+from github_sandbox.rate_limits import RateLimitStatus
+from github_sandbox.resolvers import ExecutionContext, load_schema
 
-_REMEMBERED_QUERIES = 256
-_GIVEN_UP = "Resource limits for this query exceeded."
+_DOCUMENT_CACHE_SIZE = 256
+_OWNER_FIELDS = {"node", "nodes", "repositoryOwner"}
 
 
 class GraphQLRequest(msgspec.Struct, frozen=True, rename="camel"):
@@ -45,7 +46,7 @@ class GraphQLRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class QueryRejected(Exception):
-    """A query that is not run; `errors` are in GitHub's shape."""
+    """The query is not executed; `errors` are in GitHub's format."""
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(errors[0]["message"])
@@ -53,150 +54,149 @@ class QueryRejected(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A checked operation; `steps` is None where they depend on variables."""
+class PreparedQuery:
+    """
+    A valid query and its cost.
 
-    operation: OperationDefinitionNode
-    fragments: Mapping[str, FragmentDefinitionNode]
-    steps: Sequence[Step] | None
+    `last_owner_field` is the response key of the last root field that returns owners.
+    """
 
+    document: DocumentNode
+    variables: dict[str, Any]
+    cost: QueryCost
+    is_dry_run: bool
+    last_owner_field: str | None
 
-Spend = Callable[[int], Allowance | None]
-"""Takes points and says what is left, or None when there are not enough."""
-
-
-class GraphQL:
-    """Answers queries; remembers the plans of the latest ones."""
-
-    def __init__(self, population: Population) -> None:
-        self._population = population
-        self._prepare = lru_cache(_REMEMBERED_QUERIES)(_prepare)
-
-    def answer(
-        self, question: GraphQLRequest, *, viewer: Account, spend: Spend, give_up: bool = False
-    ) -> dict[str, Any]:
-        """
-        Answer a question after `spend` has taken its points; 0 of them for a dry run.
-
-        With `give_up` the last owner is left out, as GitHub does when a query grows too heavy.
-
-        :raises QueryRejected: the query can't be run, or there are not enough points
-        """
-        prepared = self._prepare(question.query, question.operation_name)
-        variables = _variables(prepared.operation, question.variables or {})
-        steps = prepared.steps
-        if steps is None:
-            steps = _plan(prepared.operation, prepared.fragments, variables)
-        price = _checked(price_of(steps, variables))
-        is_dry = _is_dry_run(steps, variables)
-        if (allowance := spend(0 if is_dry else price.points)) is None:
-            message = f"API rate limit exceeded for user ID {viewer.id}."
-            raise QueryRejected([{"type": "RATE_LIMITED", "message": message}])
-        context = Context(self._population, viewer, price, allowance)
-        answer = _run(steps, Run(variables, context), is_dry=is_dry)
-        return _without_last_owner(answer, steps) if give_up else answer
+    @property
+    def points(self) -> int:
+        """Points to charge before execution."""
+        return 0 if self.is_dry_run else self.cost.points
 
 
-@cache
-def schema() -> GraphQLSchema:
-    """Read our part of GitHub's schema, once."""
-    text = files("github_sandbox").joinpath("schema.graphql").read_text("utf-8")
-    return build_schema(text)
+def prepare_query(request: GraphQLRequest) -> PreparedQuery:
+    """
+    Parse and validate a query, and compute its cost.
+
+    :raises QueryRejected: the query or its variables are invalid, or it can return too many nodes
+    """
+    operation, fragments = _parse_document(request.query, request.operation_name)
+    raw_variables = request.variables or {}
+    schema = load_schema()
+    variables = get_variable_values(schema, operation.variable_definitions or (), raw_variables)
+    if isinstance(variables, list):
+        raise QueryRejected([_to_json(error) for error in variables])
+    selections = Selections(schema, {part.name.value: part for part in fragments}, variables)
+    query_type = schema.query_type
+    assert query_type is not None
+    try:
+        root_fields = selections.collect_fields(query_type, [operation.selection_set])
+        cost = compute_cost(selections, query_type, [operation.selection_set])
+        is_dry_run = any(
+            nodes[0].name.value == "rateLimit"
+            and selections.get_arguments(query_type, nodes[0])["dryRun"]
+            for nodes in root_fields.values()
+        )
+    except GraphQLError as error:  # a variable is null where the argument must not be
+        raise QueryRejected([_to_json(error)]) from None
+    _check_node_limit(cost)
+    names = {key: nodes[0].name.value for key, nodes in root_fields.items()}
+    if is_dry_run:
+        rate_limit_fields = tuple(
+            node
+            for nodes in root_fields.values()
+            for node in nodes
+            if node.name.value == "rateLimit"
+        )
+        operation = _with_selections(operation, rate_limit_fields)
+    return PreparedQuery(
+        document=DocumentNode(definitions=(operation, *fragments)),
+        variables=raw_variables,
+        cost=cost,
+        is_dry_run=is_dry_run,
+        last_owner_field=next(
+            (key for key in reversed(names) if names[key] in _OWNER_FIELDS), None
+        ),
+    )
 
 
-def _prepare(text: str, operation_name: str | None) -> Prepared:
+def execute_query(
+    query: PreparedQuery,
+    *,
+    accounts: AccountStore,
+    viewer: Account,
+    rate_limit: RateLimitStatus,
+    is_truncated: bool = False,
+) -> dict[str, Any]:
+    """
+    Execute a query, and return `data` and, if there are any, `errors` in GitHub's format.
+
+    If `is_truncated`, the last owner is replaced by an error, as GitHub does with queries that exceed
+    its resource limits. A dry run returns the `rateLimit` field only.
+    """
+    context = ExecutionContext(
+        accounts=accounts,
+        viewer=viewer,
+        cost=query.cost,
+        rate_limit=rate_limit,
+        truncated_field=query.last_owner_field if is_truncated else None,
+    )
+    result = execute_sync(
+        load_schema(), query.document, context_value=context, variable_values=query.variables
+    )
+    if not result.errors:
+        return {"data": result.data}
+    for error in result.errors:
+        # Anything but a GraphQLError is a bug in a resolver, which must not pass as GitHub's answer.
+        if not isinstance(error.original_error, GraphQLError | None):
+            raise error.original_error
+    return {"data": result.data, "errors": [_to_json(error) for error in result.errors]}
+
+
+@lru_cache(_DOCUMENT_CACHE_SIZE)
+def _parse_document(
+    text: str, operation_name: str | None
+) -> tuple[OperationDefinitionNode, tuple[FragmentDefinitionNode, ...]]:
+    """Parse and validate a document, and return the operation to execute and the fragments."""
     try:
         document = parse(text)
     except GraphQLError as error:
-        raise QueryRejected([_as_json(error)]) from None
-    if errors := validate(schema(), document):
-        raise QueryRejected([_as_json(error) for error in errors])
+        raise QueryRejected([_to_json(error)]) from None
+    # No introspection: the schema is only a part of GitHub's.
+    rules = [*specified_rules, NoSchemaIntrospectionCustomRule]
+    if errors := validate(load_schema(), document, rules):
+        raise QueryRejected([_to_json(error) for error in errors])
     operation = get_operation_ast(document, operation_name)
     if operation is None:
         raise QueryRejected([{"message": f"No operation named {operation_name!r}"}])
-    if "__schema" in text or "__type(" in text:
-        raise QueryRejected([{"message": "The sandbox can't be asked about its schema"}])
-    fragments = _fragments(document)
-    depends = "@" in text
-    return Prepared(operation, fragments, None if depends else _plan(operation, fragments, None))
-
-
-def _fragments(document: DocumentNode) -> dict[str, FragmentDefinitionNode]:
-    parts = (one for one in document.definitions if isinstance(one, FragmentDefinitionNode))
-    return {one.name.value: one for one in parts}
-
-
-def _plan(
-    operation: OperationDefinitionNode,
-    fragments: Mapping[str, FragmentDefinitionNode],
-    variables: Any,
-) -> Sequence[Step]:
-    planner = Planner(
-        schema(),
-        leaves=LEAVES,
-        resolvers=RESOLVERS,
-        type_name=type_name,
-        fragments=fragments,
-        variables=variables,
+    return operation, tuple(
+        definition
+        for definition in document.definitions
+        if isinstance(definition, FragmentDefinitionNode)
     )
-    root = schema().query_type
-    assert root is not None
-    return planner.plan(root, [operation.selection_set])
 
 
-def _variables(operation: OperationDefinitionNode, given: dict[str, Any]) -> Any:
-    values = get_variable_values(schema(), operation.variable_definitions or (), given)
-    if isinstance(values, list):
-        raise QueryRejected([_as_json(error) for error in values])
-    return values
+def _check_node_limit(cost: QueryCost) -> None:
+    if cost.nodes > MAX_NODES:
+        message = (
+            f"This query requests up to {cost.nodes:,} possible nodes which exceeds the maximum"
+            f" limit of {MAX_NODES:,}."
+        )
+        raise QueryRejected([{"type": "MAX_NODE_LIMIT_EXCEEDED", "message": message}])
 
 
-def _checked(price: Price) -> Price:
-    if price.nodes <= MOST_NODES:
-        return price
-    message = (
-        f"This query requests up to {price.nodes:,} possible nodes which exceeds the maximum limit"
-        f" of {MOST_NODES:,}."
+def _with_selections(
+    operation: OperationDefinitionNode, selections: tuple[FieldNode, ...]
+) -> OperationDefinitionNode:
+    return OperationDefinitionNode(
+        operation=operation.operation,
+        name=operation.name,
+        variable_definitions=operation.variable_definitions,
+        directives=operation.directives,
+        selection_set=SelectionSetNode(selections=selections),
     )
-    raise QueryRejected([{"type": "MAX_NODE_LIMIT_EXCEEDED", "message": message}])
 
 
-def _is_dry_run(steps: Sequence[Step], variables: Any) -> bool:
-    return any(one.name == "rateLimit" and one.arguments(variables)["dryRun"] for one in steps)
-
-
-def _run(steps: Sequence[Step], run: Run, *, is_dry: bool) -> dict[str, Any]:
-    if is_dry:
-        steps = [one for one in steps if one.name == "rateLimit"]
-    try:
-        data: dict[str, Any] | None = walk(steps, None, run)
-    except Nulled:
-        data = None
-    return {"data": data, "errors": run.errors} if run.errors else {"data": data}
-
-
-def _without_last_owner(answer: dict[str, Any], steps: Sequence[Step]) -> dict[str, Any]:
-    """Null the last owner of an answer and say so, at the alias or at the place in `nodes`."""
-    data = answer["data"] or {}
-    for step in reversed([one for one in steps if one.name not in {"rateLimit", "viewer"}]):
-        path: list[str | int] = [step.key]
-        if step.name == "nodes":
-            if not data.get(step.key):
-                continue
-            path.append(len(data[step.key]) - 1)
-            data[step.key][-1] = None
-        else:
-            data[step.key] = None
-        error = {
-            "type": "RESOURCE_LIMITS_EXCEEDED",
-            "path": path,
-            "locations": locations(step.node),
-            "message": _GIVEN_UP,
-        }
-        return {"data": data, "errors": [*answer.get("errors", ()), error]}
-    return answer
-
-
-def _as_json(error: GraphQLError) -> dict[str, Any]:
-    places = [{"line": one.line, "column": one.column} for one in error.locations or ()]
-    return {"message": error.message, "locations": places}
+def _to_json(error: GraphQLError) -> dict[str, Any]:
+    """Convert an error to GitHub's format, which has `type` in place of `extensions`."""
+    formatted: dict[str, Any] = {**error.formatted}
+    return {**formatted.pop("extensions", {}), **formatted}

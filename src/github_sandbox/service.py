@@ -15,7 +15,12 @@ import msgspec
 from github_sandbox import responses
 from github_sandbox.account_store import AccountStore
 from github_sandbox.faults import FaultConfig, FaultSchedule
-from github_sandbox.graphql import GraphQL, GraphQLRequest, QueryRejected
+from github_sandbox.graphql import (
+    GraphQLRequest,
+    QueryRejected,
+    execute_query,
+    prepare_query,
+)
 from github_sandbox.models import Account
 from github_sandbox.rate_limits import (
     RateLimiter,
@@ -93,7 +98,6 @@ class GitHubService:
         self.now = clock
         self.tokens = tokens
         self._rate_limiter = rate_limiter
-        self._graphql = GraphQL(accounts)
         self._request_numbers = count(1)
         self._cached_page = lru_cache(_PAGE_CACHE_SIZE)(self._build_page)
 
@@ -143,19 +147,14 @@ class GitHubService:
         """
         if (account_id := context.subject.account_id) is None:
             raise HttpError(self._rate_limit_exceeded(context, Resource.GRAPHQL))
-        viewer = self.accounts.token_owner(account_id, now=self.now())
-
-        def spend(points: int) -> RateLimitStatus | None:
-            if context.is_rate_limited:
-                return None
-            return self._charge(context.subject, Resource.GRAPHQL, points)
-
         try:
-            result = self._graphql.answer(
-                _parse_graphql_request(body),
-                viewer=viewer,
-                spend=spend,
-                give_up=context.is_truncated,
+            query = prepare_query(_parse_graphql_request(body))
+            result = execute_query(
+                query,
+                accounts=self.accounts,
+                viewer=self.accounts.token_owner(account_id, now=self.now()),
+                rate_limit=self._charge_graphql(context, query.points),
+                is_truncated=context.is_truncated,
             )
         except QueryRejected as rejected:
             result = {"errors": rejected.errors}
@@ -194,6 +193,15 @@ class GitHubService:
         if context.is_rate_limited or status.remaining <= 0:
             raise HttpError(self._rate_limit_exceeded(context, Resource.CORE))
         self._charge(context.subject, Resource.CORE, points)
+
+    def _charge_graphql(self, context: RequestContext, points: int) -> RateLimitStatus:
+        subject = context.subject
+        if not context.is_rate_limited and (
+            status := self._charge(subject, Resource.GRAPHQL, points)
+        ):
+            return status
+        text = f"API rate limit exceeded for {subject}."
+        raise QueryRejected([{"type": "RATE_LIMITED", "message": text}])
 
     def _charge(
         self, subject: RateLimitSubject, resource: Resource, points: int
