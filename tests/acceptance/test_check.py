@@ -181,7 +181,7 @@ def exhaust(github: Running, token: str) -> None:
 
 @pytest.mark.postgres
 def test_another_account_pays_when_one_is_exhausted(data_dir: Path) -> None:
-    with running(*declared("--budget", str(BUDGET))) as github:
+    with running(*declared("--initial-budget", str(BUDGET))) as github:
         exhaust(github, "ghp_a")
         env = environment(
             PORT="0",

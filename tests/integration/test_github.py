@@ -375,7 +375,7 @@ async def test_the_next_account_pays_when_one_is_empty(sandbox: Sandbox) -> None
 
 
 async def test_an_empty_ration_is_not_asked_again() -> None:
-    with started("--budget=4") as sandbox:
+    with started("--initial-budget=4") as sandbox:
         async with opened(sandbox.url) as github:
             found = await github.fetch("mia-maintains")
             assert len(found.repositories) == 30

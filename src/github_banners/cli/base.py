@@ -128,8 +128,8 @@ def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
     return data_dir / ("demo-files" if demo else "files") / "banners"
 
 
-def sandbox_room() -> ModuleType:
-    """Find the stand-in for GitHub, which is an extra."""
+def import_sandbox() -> ModuleType:
+    """Import the fake GitHub, whose dependencies are an extra."""
     try:
         import github_sandbox
     except ModuleNotFoundError as error:

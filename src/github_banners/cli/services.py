@@ -15,11 +15,11 @@ from github_banners.cli.base import (
     app,
     default_banners_dir,
     default_data_dir,
+    import_sandbox,
     read_settings,
     require_unix,
     run_service,
     running_service,
-    sandbox_room,
     with_listen_address,
 )
 from github_banners.cli.welcome import welcome
@@ -122,8 +122,8 @@ async def _serve(
     from github_banners.launch import launched
     from github_banners.serving.server import port_number, wait_for_shutdown
 
-    github = sandbox_room().create_app() if demo else None
-    samples = sandbox_room().SAMPLE_USERS if demo else ()
+    github = import_sandbox().create_app() if demo else None
+    samples = import_sandbox().SAMPLE_USERS if demo else ()
     port = port_number(listener)
     async with launched(
         settings, plan, listener, metrics=metrics, workers=workers, github=github

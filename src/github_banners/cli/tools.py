@@ -14,11 +14,11 @@ from github_banners.cli.base import (
     default_banners_dir,
     default_data_dir,
     fail,
+    import_sandbox,
     read_settings,
     require_unix,
     run_service,
     running_service,
-    sandbox_room,
     start_logs,
 )
 from github_banners.cli.wishes import advice, wishes_of, with_wishes
@@ -134,7 +134,7 @@ def _checked_service() -> Service:
     return Service.ALL_IN_ONE
 
 
-@app.command(short_help="Be GitHub, with invented users.")
+@app.command(short_help="Run a fake GitHub API with generated users.")
 def sandbox(
     *,
     host: Annotated[
@@ -143,38 +143,39 @@ def sandbox(
     port: Annotated[
         int, typer.Option(metavar="PORT", help="Port to listen on; 0 takes a free one.")
     ] = 8090,
-    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Which people to invent.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of the generated users.")] = 1,
     recordings: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Recorded answers of GitHub to replay as well."),
+        typer.Option(metavar="FOLDER", help="Recorded GitHub responses to serve as well."),
     ] = None,
     latency: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long every answer waits.")
+        str, typer.Option(metavar="DURATION", help="Delay of every response.")
     ] = "0ms",
     fail: Annotated[
         str,
         typer.Option(
-            metavar="NAMES", help="What goes wrong, in turn: 502, 503, timeout, drop, html, 401, …"
+            metavar="NAMES", help="Kinds of failure, in turn: 502, 503, timeout, drop, html, 401, …"
         ),
     ] = "",
-    share: Annotated[
-        float, typer.Option(min=0, max=1, metavar="SHARE", help="Share of requests that fail.")
+    fail_rate: Annotated[
+        float, typer.Option(min=0, max=1, metavar="RATE", help="Fraction of requests that fail.")
     ] = 1.0,
     token: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TOKEN=ACCOUNT",
-            help="A token and the number of its account, none for a revoked one; may be repeated.",
+            help="A token and its account id, empty for a revoked token; repeatable.",
         ),
     ] = None,
-    budget: Annotated[
-        int | None, typer.Option(metavar="POINTS", help="What every account has left at first.")
+    initial_budget: Annotated[
+        int | None,
+        typer.Option(metavar="POINTS", help="Rate limit points each account starts with."),
     ] = None,
 ) -> None:
     """
-    Be GitHub: invented users over REST and GraphQL, slow or broken as you wish.
+    Run a fake GitHub API with generated users: REST, GraphQL, rate limits, faults on demand.
 
-    Let `serve`, `render` and `check` ask it with GITHUB_API_URL. Goes on until Ctrl-C.
+    Set GITHUB_API_URL to its address for `serve`, `render` and `check`. Runs until Ctrl-C.
     """
     require_unix()
     from github_banners.serving.server import open_listener
@@ -183,16 +184,16 @@ def sandbox(
     if warning is not None:
         raise typer.BadParameter(f"an address such as 127.0.0.1, not {host!r}", param_hint="--host")
     start_logs(Settings.from_environment(_logging_only()))
-    package = sandbox_room()
+    package = import_sandbox()
     try:
         github = package.create_app(
             seed=seed,
             recordings=recordings,
             latency_seconds=_seconds(latency, option="--latency"),
             failures=_failures(fail),
-            fail_rate=share,
+            fail_rate=fail_rate,
             tokens=dict(_token(one) for one in token or []) or None,
-            initial_budget=budget,
+            initial_budget=initial_budget,
         )
     except package.RecordingsError as error:
         raise Misconfigured(str(error)) from error
@@ -205,7 +206,7 @@ async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> Non
     from github_banners.serving.server import listening, port_number, wait_for_shutdown
 
     async with listening(github, listener) as server:
-        typer.echo(f"A GitHub to try things on: http://{to_netloc(host, port_number(listener))}")
+        typer.echo(f"Fake GitHub API: http://{to_netloc(host, port_number(listener))}")
         await wait_for_shutdown(server)
 
 
@@ -226,7 +227,7 @@ def _seconds(given: str, *, option: str) -> float:
 
 
 def _failures(given: str) -> list[Any]:
-    Failure = sandbox_room().Failure  # noqa: N806
+    Failure = import_sandbox().Failure  # noqa: N806
     try:
         return [Failure(one.strip()) for one in given.split(",") if one.strip()]
     except ValueError:
