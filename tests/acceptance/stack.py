@@ -2,12 +2,15 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,15 @@ class Stack:
         told = self.compose("exec", "-T", "api-psgr", "sh", "-c", command)
         return [line.split("|") for line in told.splitlines()]
 
+    def run_documented(self, title: str) -> None:
+        """Run the `docker compose` commands of the first code block below a heading of operations.md."""
+        text = (self.folder / "docs/operations.md").read_text()
+        block = text.partition(f"\n## {title}\n")[2].split("```")[1]
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:2] == ["docker", "compose"]:
+                self.compose(*words[2:], minutes=15)
+
     def events(self, service: str) -> dict[str, list[dict[str, Any]]]:
         """What each container of a service has logged."""
         lines: dict[str, list[dict[str, Any]]] = {}
@@ -90,11 +102,18 @@ class Stack:
 
 
 @contextmanager
-def stack_at(folder: Path) -> Iterator[Stack]:
-    """Put the files there, with secrets of their own and the sandbox in GitHub's place."""
-    _require_engine()
+def stack_at(folder: Path, *, commit: str | None = None) -> Iterator[Stack]:
+    """
+    Put the files there, with secrets of their own and the sandbox in GitHub's place.
+
+    The files are those of this checkout, or those of `commit`.
+    """
+    require_engine()
     _tag_local_images()
-    _copy_checkout(folder)
+    if commit is None:
+        copy_checkout(folder)
+    else:
+        _export_commit(commit, folder)
     _run(["make", "--silent", "secrets"], folder=folder)
     port = free_port()
     with (folder / ".env").open("a") as settings:
@@ -113,7 +132,7 @@ def stack_at(folder: Path) -> Iterator[Stack]:
         stack.compose("down", "--volumes", "--timeout", "5")
 
 
-def _copy_checkout(folder: Path) -> None:
+def copy_checkout(folder: Path) -> None:
     """Take what would be committed, as it is now."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in _run(command, folder=CHECKOUT).splitlines():
@@ -123,7 +142,19 @@ def _copy_checkout(folder: Path) -> None:
             shutil.copy2(source, target)
 
 
-def _require_engine() -> None:
+def _export_commit(commit: str, folder: Path) -> None:
+    """Extract the files of an older commit; skip the test in a clone without history."""
+    archive = subprocess.run(
+        ["git", "archive", commit], cwd=CHECKOUT, capture_output=True, check=False
+    )
+    if archive.returncode:
+        pytest.skip(f"commit {commit} is not in this clone")
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+
+
+def require_engine() -> None:
+    """Skip the test where no Docker engine answers."""
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")
     asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)

@@ -5,20 +5,24 @@ Not part of `./run_tests.sh`: it needs a Docker engine, and takes ten minutes. `
 runs it and prints the table.
 """
 
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count, cycle
+from pathlib import Path
 from threading import Event, Thread
 
 import httpx2
 import pytest
+import yaml
 
 from tests.acceptance.camo import Camo, Fetch
 from tests.acceptance.drills import HEADING, PICTURE_SECONDS, Row, never_seen, seconds_until
 from tests.acceptance.processes import reachable_dir
-from tests.acceptance.stack import Stack, stack_at
+from tests.acceptance.stack import Stack, copy_checkout, require_engine, stack_at
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -28,6 +32,13 @@ ASKS_PER_SECOND = 20
 PAUSE_SECONDS = 20.0
 BACK_SECONDS = 60.0
 GATEWAY_BACK_SECONDS = 5.0
+# Its PostgreSQL starts as root, its tables have version 0002.
+OLDER_COMMIT = "e3ea68aa315dbd437dd6c7dcd9e45501278821d6"
+TABLES_VERSION = "select version_num from alembic_version"
+COLLATION_OF_NAMES = """
+    select collname from pg_attribute join pg_collation on pg_collation.oid = attcollation
+    where attrelid = 'banners'::regclass and attname = 'name'
+"""
 SERVICES = ("api", "renderer", "storage", "kafka", "api-psgr")
 
 
@@ -132,12 +143,18 @@ def endure(
         happen()
         back_after = seconds_until(is_back, limit=back_within)
         time.sleep(2)
-    broken = [one for one in proxy.fetches if not _is_good(one)]
-    slowest = max(one.seconds for one in proxy.fetches)
-    rows.append(Row(fault, len(proxy.fetches), len(broken), slowest, back_after))
-    assert not broken, "\n".join(map(str, broken[:10]))
+    rows.append(_to_row(fault, proxy, back_after))
     change_all(stack)
     seconds_until(lambda: not behind(stack), limit=BACK_SECONDS)
+
+
+def _to_row(fault: str, proxy: Proxy, well_after: float) -> Row:
+    """Sum up what the proxy got; a broken picture fails the test."""
+    broken = [fetch for fetch in proxy.fetches if not _is_good(fetch)]
+    slowest = max(fetch.seconds for fetch in proxy.fetches)
+    row = Row(fault, len(proxy.fetches), len(broken), slowest, well_after)
+    assert not broken, f"{row}\n" + "\n".join(map(str, broken[:10]))
+    return row
 
 
 def _is_good(fetch: Fetch) -> bool:
@@ -148,6 +165,63 @@ def all_is_well(stack: Stack, camo: Camo) -> bool:
     if not all(stack.is_well(service) for service in SERVICES):
         return False
     return camo.fetch(preview(stack, never_seen())).shows_numbers
+
+
+@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
+def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
+    require_engine()
+    copy_checkout(tmp_path)
+    shutil.copy2(tmp_path / "api/.env.example", tmp_path / "api/.env")
+    shutil.copy2(tmp_path / ".env.example", tmp_path / ".env")
+    done = subprocess.run(
+        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    services = yaml.safe_load(done.stdout)["services"]
+    assert ("zookeeper" in services) is bool(override)
+    if override:
+        assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
+        assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
+
+
+# Runs before `stack` is made: both build the image `github-banners`.
+def test_upgrade_of_filled_volumes_keeps_every_banner(camo: Camo, rows: list[Row]) -> None:
+    with reachable_dir() as folder, stack_at(folder, commit=OLDER_COMMIT) as stack:
+        stack.compose("build", minutes=15)
+        stack.up()
+        logins = [KNOWN, *(never_seen() for _ in range(20))]
+        assert [make(stack, login).status_code for login in logins] == [201] * len(logins)
+        seconds_until(lambda: not behind(stack), limit=BACK_SECONDS)
+        assert stack.sql(TABLES_VERSION) == [["0002"]]
+        banners = stack.sql("select id, name, owner_id, created_at from banners order by id")
+        assert len(banners) == len(logins)
+
+        copy_checkout(folder)
+        proxy = Proxy(stack, camo)
+        with proxy.asking():
+            began = time.monotonic()
+            stack.run_documented("Upgrade without a gap")
+            seconds = time.monotonic() - began
+        rows.append(_to_row("upgrade of an older version", proxy, seconds))
+        stack.up()
+
+        assert (
+            stack.sql("select id, name, owner_id, created_at from banners order by id") == banners
+        )
+        assert stack.sql(TABLES_VERSION) == [["0003"]]
+        assert stack.sql(COLLATION_OF_NAMES) == [["C"]]
+        owner = "id -un && stat -c %U /var/lib/postgresql/data"
+        users = stack.compose("exec", "-T", "api-psgr", "sh", "-c", owner)
+        assert users.split() == ["postgres", "postgres"]
+        for _, name, *_ in banners:
+            fetch = camo.fetch(f"{stack.url}/banners/{name}?x=upgraded")
+            assert fetch.shows_numbers, fetch
+        change_all(stack)
+        seconds_until(lambda: not behind(stack), limit=BACK_SECONDS)
 
 
 def test_only_the_gateway_is_published(stack: Stack) -> None:

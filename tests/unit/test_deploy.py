@@ -131,34 +131,3 @@ def test_what_the_gateway_shows_by_itself_is_what_we_draw() -> None:
     drawn = explain(Unavailable(), look=Look(theme=Theme.AUTO), host="")
     file = CHECKOUT / "deploy/nginx/away.svg"
     assert file.read_bytes() == drawn, "draw it anew: this test says how"
-
-
-def _has_compose() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    asked = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    return asked.returncode == 0
-
-
-@pytest.mark.skipif(not _has_compose(), reason="docker compose is not installed")
-@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
-def test_compose_reads_it(override: list[str], tmp_path: Path) -> None:
-    for name in ("docker-compose.yaml", "deploy/compose.zookeeper.yaml", "deploy/defaults.env"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy2(CHECKOUT / name, tmp_path / name)
-    (tmp_path / "api").mkdir()
-    shutil.copy2(CHECKOUT / "api/.env.example", tmp_path / "api/.env")
-    shutil.copy2(CHECKOUT / ".env.example", tmp_path / ".env")
-    done = subprocess.run(
-        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    services = yaml.safe_load(done.stdout)["services"]
-    assert ("zookeeper" in services) is bool(override)
-    if override:
-        assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
-        assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]

@@ -34,6 +34,8 @@ def clean(text: str) -> str:
 
     White space of any kind becomes one space. The result may be empty.
     """
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text.strip()[:MAX_GRAPHEMES].rstrip()
     spaced = " ".join(text[:_MAX_CHARACTERS].split())
     if spaced.isascii() and spaced.isprintable():
         return spaced[:MAX_GRAPHEMES].rstrip()

@@ -32,10 +32,9 @@ def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segm
     """Divide a line from (x, y) to the right among shares, with gaps between them."""
     segments = []
     room = width - _GAP * (len(shares) - 1)
-    lengths, row = spread(shares, room, _LEAST_ON_BAR), f" {y}h"
-    for index, share in enumerate(shares):
-        length, start = lengths[index], round(x)  # whole units have sharp edges
-        segments.append(Segment(share.colour, f"M{start}{row}{round(x + length) - start}"))
+    for share, length in zip(shares, spread(shares, room, _LEAST_ON_BAR), strict=True):
+        start = round(x)  # whole units have sharp edges
+        segments.append(Segment(share.colour, f"M{start} {y}h{round(x + length) - start}"))
         x += length + _GAP
     return segments
 
@@ -51,9 +50,7 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _GAP) -> list[S
     rest = round(room)
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
-    lengths = spread(shares, room, _LEAST_ON_RING + gap)
-    for index, share in enumerate(shares):
-        length = lengths[index]
+    for share, length in zip(shares, spread(shares, room, _LEAST_ON_RING + gap), strict=True):
         segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
         start += length
     return segments

@@ -5,6 +5,7 @@ Turns a look into values for `templates/frame.svg`, which all other templates ex
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -72,7 +73,12 @@ def frame(
     is_mirrored: bool = False,
 ) -> Frame:
     """Lay the ground; the glow is the first language's where the theme is personal."""
-    glow = shares[0].colour if shares and scheme.is_personal else None
+    glow = shares[0].colour if shares and scheme.is_personal else ""
+    return _frame(ground, look, scheme, glow, is_mirrored)
+
+
+@lru_cache(1024)
+def _frame(ground: Ground, look: Look, scheme: Scheme, glow: str, is_mirrored: bool) -> Frame:
     radius = ground.radius if look.radius is None else look.radius
     return Frame(
         ground=ground,

@@ -18,8 +18,8 @@ from github_banners.drawing.themes import Scheme
 
 _NAMELESS = "?"
 _MOST_SHOWN = 11  # the most that can be wished for, and one instead of Other
-# As they are written where several share a whole: none has nothing or all of it.
-_PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
+PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
+"""Percentages where several share a whole: none has nothing or all of it."""
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
@@ -55,24 +55,38 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
 
 
 def ranked(
-    languages: Mapping[str, int], *, scheme: Scheme, other: str, without: Sequence[str] = ()
+    languages: Mapping[str, int],
+    *,
+    scheme: Scheme,
+    other: str,
+    without: Sequence[str] = (),
+    most: int = _MOST_SHOWN,
 ) -> Ranking:
-    """Order languages; `without` are names in lower case to leave out."""
-    counts = [
-        (-count, name)
-        for name, count in languages.items()
-        if count > 0 and not (without and name.lower() in without)
-    ]
-    counts.sort()
-    whole = -sum([count for count, _ in counts])
+    """
+    Order languages; `without` are names in lower case to leave out.
+
+    Of more than `most` languages no share is computed: they are counted only.
+    """
+    counts = languages
+    if without or min(languages.values(), default=1) <= 0:
+        counts = {
+            name: count
+            for name, count in languages.items()
+            if count > 0 and name.lower() not in without
+        }
+    # Two stable sorts need no tuple for each language.
+    names = sorted(counts)
+    names.sort(key=counts.__getitem__, reverse=True)
+    whole = sum(counts.values())
     known, ladder = _languages(scheme), scheme.ladder
-    first = []
-    for rank, (count, name) in enumerate(counts[:_MOST_SHOWN]):
+    first: list[Share] = []
+    for name in names[:most]:
         shown, colour = known[name]
         if ladder:
-            colour = ladder[rank % len(ladder)]
-        first.append(Share(shown, colour, -count, -count / whole))
-    return Ranking(tuple(first), len(counts), whole, other, scheme.neutral)
+            colour = ladder[len(first) % len(ladder)]
+        count = counts[name]
+        first.append(Share(shown, colour, count, count / whole))
+    return Ranking(tuple(first), len(names), whole, other, scheme.neutral)
 
 
 def percentages(counts: Sequence[int]) -> list[str]:
@@ -86,12 +100,13 @@ def percentages(counts: Sequence[int]) -> list[str]:
         return ["100%"] * len(counts)
     whole = sum(counts)
     points = [count * 100 // whole for count in counts]
-    remainders = [count * 100 % whole for count in counts]
-    by_remainder = sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)
-    for index in by_remainder[: 100 - sum(points)]:
-        if points[index]:  # what is below 1 is written so, even if it is rounded up
-            points[index] += 1
-    return list(map(_PERCENTS.__getitem__, points))
+    if missing := 100 - sum(points):
+        remainders = [count * 100 % whole for count in counts]
+        by_remainder = sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)
+        for index in by_remainder[:missing]:
+            if points[index]:  # what is below 1 is written so, even if it is rounded up
+                points[index] += 1
+    return [PERCENTS[point] for point in points]
 
 
 @lru_cache(8)

@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 
 from github_banners.drawing.cleaning import isolate
-from github_banners.drawing.languages import Ranking, Share, percentages, ranked
+from github_banners.drawing.languages import PERCENTS, Ranking, Share, percentages, ranked
 from github_banners.drawing.locales import SPOKEN_LANGUAGES, percent, words
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import fit, width
@@ -34,6 +34,8 @@ _USUAL_WIDTH = 0.88
 _ITEM_GAP = 18
 # What the estimate of a long name can do without on any font.
 _SLACK = 3
+# On the widest fonts a text from this width on would reach the next dot: its full width is kept.
+_LONG = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +48,14 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     percent: str
 
 
+class _Name(msgspec.Struct, frozen=True, gc=False):
+    """A name as it fits; the next item starts `least_step` further at least."""
+
+    text: str
+    width: float
+    least_step: float
+
+
 class Legend(msgspec.Struct, frozen=True, gc=False):
     """The shares that have room, and how they are set."""
 
@@ -53,13 +63,14 @@ class Legend(msgspec.Struct, frozen=True, gc=False):
     items: Sequence[Item]
 
 
-def listed(stats: Stats, look: Look, scheme: Scheme) -> Ranking:
-    """Order the languages that a look wishes to see."""
+def listed(stats: Stats, look: Look, scheme: Scheme, *, keep: int) -> Ranking:
+    """Order the languages that a look wishes to see; at most `keep` and Other will be shown."""
     return ranked(
         {} if Field.LANGUAGES in look.hide else stats.languages,
         scheme=scheme,
         other=words(look.locale).labels.other,
         without=look.hide_langs,
+        most=max(keep, RING_KEEPS) + 1,
     )
 
 
@@ -90,26 +101,26 @@ def flow(
     locale: str,
 ) -> list[Item] | None:
     """Set shares into rows; None where the rows don't suffice. `x` and `room` hold for each row."""
-    rows = iter(baselines)
-    y, at = next(rows), x
     lead = _DOT_ROOM * size + _DOT_GAP
-    name_room = min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size)
+    known = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
+    names = [known[share.name] for share in shares]
+    # Most of what has no room is recognised without its percentages.
+    if sum([name.least_step for name in names]) > len(baselines) * (room + _ITEM_GAP):
+        return None
+    rows = iter(baselines)
+    y, at, end = next(rows), x, x + room - lead
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
-    end = x + room - lead
-    names, percents = _names(size, name_room), _percents(size, locale)
+    percents, parts = _percents(size, locale), percentages([share.amount for share in shares])
     items = []
-    parts = percentages([share.amount for share in shares])
-    for index, share in enumerate(shares):
-        name, name_width = names[share.name]
-        said, said_width = percents[parts[index]]
-        wide = name_width + said_width
+    for share, name, part in zip(shares, names, parts, strict=True):
+        said, said_width = percents[part]
+        wide = name.width + said_width
         if at + wide > end:
             if (following := next(rows, None)) is None:
                 return None
             y, at = following, x
-        items.append(Item(share.colour, round(at + dot_x), y - dot_y, name, said))
-        # On the widest fonts a long name would reach the next dot: its full width is kept.
-        at += lead + max(_USUAL_WIDTH * wide + _ITEM_GAP, wide - _SLACK)
+        items.append(Item(share.colour, round(at + dot_x), y - dot_y, name.text, said))
+        at += lead + (_USUAL_WIDTH * wide + _ITEM_GAP if wide < _LONG else wide - _SLACK)
     return items
 
 
@@ -127,13 +138,16 @@ def spoken(items: Sequence[Item]) -> list[str]:
     return [f"{item.name} {item.percent}" for item in items[:SPOKEN_LANGUAGES]]
 
 
-@lru_cache(8)
-def _names(size: int, room: float) -> Memo[str, tuple[str, float]]:
-    """Fit names, and tell their widths."""
+@lru_cache(64)
+def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
+    """Fit and measure names."""
+    lead, percents = _DOT_ROOM * size + _DOT_GAP, _percents(size, locale)
+    least_percent = min(percents[percent][1] for percent in PERCENTS)
 
-    def fit_name(name: str) -> tuple[str, float]:
+    def fit_name(name: str) -> _Name:
         fitted = fit(name, (size,), room)
-        return isolate(fitted.text), fitted.width
+        least_step = lead + _USUAL_WIDTH * (fitted.width + least_percent) + _ITEM_GAP
+        return _Name(isolate(fitted.text), fitted.width, least_step)
 
     return Memo(fit_name)
 

@@ -11,7 +11,8 @@ import msgspec
 
 from github_banners.drawing.locales import Kind as Noun
 from github_banners.drawing.locales import counted as counted_exactly
-from github_banners.drawing.locales import counted_short, grouped, short, words
+from github_banners.drawing.locales import counted_short, numerals, plural_after_short, words
+from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.look import Field, Look, NumberFormat
 from github_banners.model import Stats
@@ -26,10 +27,15 @@ class Kind(msgspec.Struct, frozen=True, gc=False):
 
 
 class Value(msgspec.Struct, frozen=True, gc=False):
-    """A number as text, and how wide that is at a font size of 1."""
+    """
+    A number as text, and how wide that is at a font size of 1.
+
+    `plural` is the category of a noun that follows it.
+    """
 
     text: str
     unit: float
+    plural: str
 
 
 class Counted(msgspec.Struct, frozen=True, gc=False):
@@ -78,18 +84,10 @@ _LABEL_SIZES, _BEFORE_LABEL = (13, 12, 11), 21
 def counted(stats: Stats, look: Look, rooms: tuple[int, ...]) -> list[Counted]:
     """Choose the numbers to show; `rooms` are the widths for stars, forks and repositories."""
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
-    locale, is_long = look.locale, look.number_format is NumberFormat.LONG
-    write = grouped if is_long else short
-    labels = _labels(rooms, locale)
+    written, labels = values(look.locale, look.number_format), _labels(rooms, look.locale)
     return [
-        Counted(
-            kind,
-            labels[index],
-            value_of(write(numbers[index], locale)),
-            numbers[index],
-            rooms[index],
-        )
-        for index, kind in enumerate(KINDS)
+        Counted(kind, label, written[number], number, room)
+        for kind, label, number, room in zip(KINDS, labels, numbers, rooms, strict=True)
         if kind.field not in look.hide
     ]
 
@@ -100,37 +98,54 @@ def fitting(numbers: Sequence[Counted], sizes: Sequence[float], locale: str) -> 
 
     Only what is too long even then, in a locale of long units, goes below the last size.
     """
-    values, at, most = [], 0, sizes[0]
-    for one in numbers:
-        value, room = one.full, one.room
-        if value.unit * sizes[-1] > room:
-            value = value_of(short(one.number, locale))
-            if value.unit * sizes[-1] > room:
+    fitted, at, most, last = [], 0, sizes[0], sizes[-1]
+    for number in numbers:
+        value, room = number.full, number.room
+        if value.unit * last > room:
+            value = values(locale, NumberFormat.SHORT)[number.number]
+            if value.unit * last > room:
                 most = min(most, int(2 * room / value.unit) / 2)
         while value.unit * sizes[at] > room and at + 1 < len(sizes):
             at += 1
-        values.append(value)
-    return Values(min(most, sizes[at]), values)
+        fitted.append(value)
+    return Values(min(most, sizes[at]), fitted)
 
 
 def placed(numbers: Sequence[Counted], fitted: Values, places: Sequence[int]) -> Metrics:
     """Set numbers side by side; hidden ones close up, so that places may be left over."""
     items = [
-        Metric(number.kind.icon, number.label.text, places[index], fitted.values[index].text)
-        for index, number in enumerate(numbers)
+        Metric(number.kind.icon, number.label.text, x, value.text)
+        for number, value, x in zip(numbers, fitted.values, places, strict=False)
     ]
     return Metrics(items, fitted.size, numbers[0].label.size if numbers else 0)
 
 
-def value_of(text: str) -> Value:
-    """Measure a number as it is written."""
-    return Value(text, width(text, 1, bold=True))
+@lru_cache(64)
+def values(locale: str, number_format: NumberFormat) -> Memo[int, Value]:
+    """Write numbers and measure them."""
+    is_short, numbers = number_format is NumberFormat.SHORT, numerals(locale)
+
+    def write_number(number: int) -> Value:
+        numeral = numbers[number]
+        text = numeral.short if is_short else numeral.full
+        plural = plural_after_short(number, numeral, locale) if is_short else numeral.plural
+        return Value(text, width(text, 1, bold=True), plural)
+
+    return Memo(write_number)
 
 
-def counting(kind: Noun, number: int, look: Look) -> str:
-    """Write a number with what there are so many of: 57 forked."""
-    say = counted_exactly if look.number_format is NumberFormat.LONG else counted_short
-    return say(kind, number, look.locale)
+@lru_cache(64)
+def countings(
+    kind: Noun, locale: str, number_format: NumberFormat, size: float
+) -> Memo[int, tuple[str, float]]:
+    """Write numbers with what there are so many of, `57 forked`, and tell the widths."""
+    say = counted_exactly if number_format is NumberFormat.LONG else counted_short
+
+    def write_counting(number: int) -> tuple[str, float]:
+        text = say(kind, number, locale)
+        return text, width(text, size)
+
+    return Memo(write_counting)
 
 
 @lru_cache(512)

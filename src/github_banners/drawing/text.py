@@ -108,7 +108,7 @@ def fit(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -
     for size in sizes:
         wide = _SAFETY * size * hundredths / 100
         if wide <= room:
-            return Fitted(text, size, wide, _forced(text, wide, room))
+            return Fitted(text, size, wide, "" if text.isascii() else _forced(text, wide, room))
     cut = _cut(text, sizes[-1], room, bold=bold)
     wide = width(cut, sizes[-1], bold=bold)
     return Fitted(cut, sizes[-1], wide, _forced(cut, wide, room))
@@ -131,6 +131,8 @@ def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
 def fit_isolated(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:
     """Fit a foreign text that must not turn its neighbours."""
     fitted = fit(text, sizes, room, bold=bold)
+    if text.isascii():
+        return fitted
     isolated = isolate(fitted.text)
     return msgspec.structs.replace(fitted, text=isolated) if isolated != fitted.text else fitted
 
@@ -152,8 +154,8 @@ def _hundredths(text: str, bold: bool) -> int:
 
 
 def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
-    narrowed = [_narrowed(letter, bold) for letter in _INSIDE_A_WORD.findall(text)]
-    return sum([_advance(character)[bold] for character in text]) - sum(narrowed)
+    wide = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
+    return wide - sum([_narrowed(letter, bold) for letter in _INSIDE_A_WORD.findall(text)])
 
 
 # The words around numbers come again, and most owners' numbers are small.
@@ -181,7 +183,7 @@ def _cut(text: str, size: float, room: float, *, bold: bool) -> str:
 
 
 def _forced(text: str, wide: float, room: float) -> str:
-    if wide <= _STRETCH_FROM * room or text.isascii():
+    if wide <= _STRETCH_FROM * room:
         return ""
     return f"{wide:.4g}" if any(_advance(character).is_guess for character in text) else ""
 
@@ -195,6 +197,10 @@ def _advance(character: str) -> _Advance:
     found = next((it for rule in rules if (it := rule(character, code)) is not None), _ELSE)
     regular, bold = _own_widths(code) if found is not _NOTHING else (0, 0)
     return _Advance(regular or found.regular, bold or found.bold, found.is_guess)
+
+
+_REGULAR_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).regular, max_size=8192)
+_BOLD_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).bold, max_size=8192)
 
 
 def _own_widths(code: int) -> tuple[int, int]:

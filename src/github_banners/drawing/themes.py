@@ -111,6 +111,7 @@ COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "
 """The options that set a colour of the palette, in its order."""
 
 
+@lru_cache(1024)
 def scheme(look: Look) -> Scheme:
     """Find the colours of a look: its theme's, with the look's own over them."""
     return _scheme(look.theme, _own_colours(look))

@@ -25,7 +25,7 @@ def person(owner: Owner, look: Look) -> Person:
     """Choose the names: the wished title or the display name over the login, else the login."""
     login = clean(owner.login)
     name = (look.title and clean(look.title)) or clean(owner.display_name or "")
-    if not name or name == login or not width(name, 1):
+    if not name or name == login or not (name.isascii() or width(name, 1)):
         return Person(login, login, byline="")
     return Person(name, login, byline="" if Field.LOGIN in look.hide else f"@{login}")
 

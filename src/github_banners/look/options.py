@@ -49,7 +49,13 @@ def _first_names() -> dict[str, str]:
     return {name: first.setdefault(palettes, name) for name, palettes in _TYPES.items()}
 
 
-class Theme(StrEnum):
+class _Choice(StrEnum):
+    """The values of an option; hashed as text, since the hash of an enum is slow Python."""
+
+    __hash__ = str.__hash__
+
+
+class Theme(_Choice):
     """The banner types: a palette each, or a light and a dark one as `auto-NAME`."""
 
     DEFAULT = "default"
@@ -69,7 +75,7 @@ class Theme(StrEnum):
         return _TYPES[self]
 
 
-class Layout(StrEnum):
+class Layout(_Choice):
     """The arrangements of a banner."""
 
     CLASSIC = "classic"
@@ -78,31 +84,28 @@ class Layout(StrEnum):
     LANGUAGES = "languages"
 
 
-class Shape(StrEnum):
+class Shape(_Choice):
     """How the layout `languages` shows shares."""
 
     BAR = "bar"
     DONUT = "donut"
 
 
-class CountBy(StrEnum):
+class CountBy(_Choice):
     """What a language's share is a share of."""
 
     REPOSITORIES = "repositories"
 
 
-class NumberFormat(StrEnum):
+class NumberFormat(_Choice):
     """How large numbers are written."""
 
     SHORT = "short"
     LONG = "long"
 
 
-class Locale(StrEnum):
+class Locale(_Choice):
     """The languages that the banner's own words are written in."""
-
-    # That of an enum is Python, and a banner asks for its locale's words dozens of times.
-    __hash__ = str.__hash__
 
     EN = "en"
     DE = "de"
@@ -125,7 +128,7 @@ class Locale(StrEnum):
     HI = "hi"
 
 
-class Field(StrEnum):
+class Field(_Choice):
     """The parts of a banner that can be hidden."""
 
     FORKS = "forks"
@@ -144,7 +147,9 @@ Colour = Annotated[
 ]
 
 
-class Look(msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}):
+class Look(
+    msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}, cache_hash=True
+):
     """Every wish about a banner's look; a value of None leaves it to the layout or the theme."""
 
     theme: Theme = Theme.DEFAULT

@@ -124,6 +124,13 @@ def test_all_that_can_be_wished_for_is_ranked():
     assert len(ranking({f"L{at}": 1 for at in range(30)}).first) == most + 1
 
 
+def test_ranked_more_than_most_counts_the_rest():
+    counts = {f"L{number}": 9 - number for number in range(8)}
+    few = ranked(counts, scheme=LIGHT, other="Other", most=4)
+    assert len(few.first) == 4
+    assert few.top(3) == ranking(counts).top(3)
+
+
 def test_nothing_can_be_ranked():
     assert ranking({}).top(5) == ()
 

@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+import pytest
+
 from github_banners.drawing.languages import Share, ranked
 from github_banners.drawing.legend import Legend, flow, longest
 from github_banners.drawing.text import width
@@ -64,3 +66,14 @@ def test_after_a_long_name_the_next_item_starts_where_the_widest_font_ends():
     )
     lead = 0.77 * 14 + 7
     assert second.dot_x - first.dot_x >= lead + width(f"{first.name} 50%", 14) / 1.03 + 4
+
+
+@pytest.mark.parametrize("locale", ["en", "tr", "hi"])
+def test_flow_exactly_enough_room_is_not_rejected_early(locale):
+    shares = [Share(f"Language {number}", "000000", 1, 0.25) for number in range(4)]
+    wide = flow(shares, x=0, room=2000, baselines=(159,), size=14, locale=locale)
+    assert wide
+    last = wide[-1].dot_x - 0.37 * 14
+    room = last + 0.77 * 14 + 7 + width(f"{wide[-1].name} {wide[-1].percent}", 14)
+    assert flow(shares, x=0, room=room + 1, baselines=(159,), size=14, locale=locale) == wide
+    assert flow(shares, x=0, room=room - 2, baselines=(159,), size=14, locale=locale) is None

@@ -18,7 +18,7 @@ from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
 from github_banners.drawing.locales import Kind, description, mark
-from github_banners.drawing.metrics import Metrics, Values, counted, counting, fitting, placed
+from github_banners.drawing.metrics import Metrics, Values, counted, countings, fitting, placed
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
 from github_banners.drawing.words import heading, note, person
@@ -75,11 +75,12 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Card:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, remark = person(snapshot.owner, look), note(stats, look)
-    ranking = listed(stats, look, colours)
+    keep = look.langs_count or _LEGEND_KEEPS
+    ranking = listed(stats, look, colours, keep=keep)
     around = on_ring(ranking, look)
     legend = longest(
         ranking,
-        keep=look.langs_count or _LEGEND_KEEPS,
+        keep=keep,
         lay=lambda shown: _rows(shown, locale),
     )
     numbers = counted(stats, look, _METRIC_ROOMS)
@@ -128,8 +129,9 @@ def _forked(values: Values, stats: Stats, look: Look) -> str:
     """Say how many are forks, where that has room after the total."""
     if not stats.forked_repos or Field.REPOSITORIES in look.hide:
         return ""
-    forked = counting(Kind.FORKED, stats.forked_repos, look)
-    end = values.size * (values.values[-1].unit + _SPACE) + width(forked, _FORKED_SIZE)
+    countings_of_forks = countings(Kind.FORKED, look.locale, look.number_format, _FORKED_SIZE)
+    forked, forked_width = countings_of_forks[stats.forked_repos]
+    end = values.size * (values.values[-1].unit + _SPACE) + forked_width
     return forked if end <= _FORKED_END else ""
 
 

@@ -18,18 +18,19 @@ from github_banners.drawing.frame import Frame, Ground, frame, is_mirrored
 from github_banners.drawing.languages import Share
 from github_banners.drawing.layouts.arrangement import Arrangement
 from github_banners.drawing.legend import Item, flow, listed, longest, on_ring, spoken
-from github_banners.drawing.locales import Kind, description, mark, noun, short
+from github_banners.drawing.locales import Kind, description, mark, words
 from github_banners.drawing.metrics import (
+    KINDS,
     Counted,
     Metric,
     Metrics,
     Value,
     Values,
     counted,
-    counting,
+    countings,
     fitting,
     placed,
-    value_of,
+    values,
 )
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
@@ -111,11 +112,12 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Classic:
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose, stale, remark = person(snapshot.owner, look), mark(as_of, locale), note(stats, look)
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    ranking = listed(stats, look, colours)
+    keep = look.langs_count or _LEGEND_KEEPS
+    ranking = listed(stats, look, colours, keep=keep)
     around = on_ring(ranking, look)
     legend = longest(
         ranking,
-        keep=look.langs_count or _LEGEND_KEEPS,
+        keep=keep,
         lay=_row(room, locale),
     )
     numbers, turned = counted(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)
@@ -175,37 +177,47 @@ def _split(wide: Values, stats: Stats, look: Look) -> Split | None:
     """Say what the total consists of, where that has room after it."""
     if not stats.total_repos or Field.REPOSITORIES in look.hide:
         return None
-    original = counting(Kind.ORIGINAL, stats.original_repos, look)
-    forked = counting(Kind.FORKED, stats.forked_repos, look)
+    locale, number_format = look.locale, look.number_format
+    originals = countings(Kind.ORIGINAL, locale, number_format, _SPLIT_SIZE)
+    forks = countings(Kind.FORKED, locale, number_format, _SPLIT_SIZE)
+    original, original_width = originals[stats.original_repos]
+    forked, forked_width = forks[stats.forked_repos]
     # The total is the last number; hidden ones before it have closed up.
     total, left = wide.values[-1], _METRIC_X[len(wide.values) - 1]
     length = total.unit * wide.size
     # On the widest fonts a long total would reach the split: its full width is kept.
     x = left + max(_USUAL_WIDTH * length + _SPLIT_GAP, length)
-    end = x + max(width(original, _SPLIT_SIZE), width(forked, _SPLIT_SIZE))
+    end = x + max(original_width, forked_width)
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
 def _narrow(numbers: Sequence[Counted], look: Look) -> Narrow:
     """Choose one size, of few for numbers as wished, of more for short ones."""
-    values, is_short = [one.full for one in numbers], look.number_format is NumberFormat.SHORT
-    size = _narrow_size(values, _NARROW_VALUE_SIZES)
+    fitted = [number.full for number in numbers]
+    size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
-        values, is_short = [value_of(short(one.number, look.locale)) for one in numbers], True
-        size = _narrow_size(values, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, has_labels = [], True
-    for index, number in enumerate(numbers):
-        kind, value = number.kind, values[index]
-        label = noun(kind.short, number.number, look.locale, is_short=is_short)
-        items.append(Metric(kind.icon, label, _NARROW_METRIC_X[index], value.text))
-        if value.unit * size + _label_width(label) > _NARROW_TEXT_ROOM:
+        written = values(look.locale, NumberFormat.SHORT)
+        fitted = [written[number.number] for number in numbers]
+        size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
+    items, has_labels, labels = [], True, _narrow_labels(look.locale)
+    for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
+        label, label_width = labels[number.kind.short][value.plural]
+        items.append(Metric(number.kind.icon, label, x, value.text))
+        if value.unit * size + label_width > _NARROW_TEXT_ROOM:
             has_labels = False
     return Narrow(items, size, has_labels)
 
 
-@lru_cache(1024)
-def _label_width(label: str) -> float:
-    return width(f" {label}", _NARROW_LABEL_SIZE)
+@cache
+def _narrow_labels(locale: str) -> dict[Kind, dict[str, tuple[str, float]]]:
+    """Return the nouns by plural category, and their widths with the space before them."""
+    return {
+        kind.short: {
+            category: (noun, width(f" {noun}", _NARROW_LABEL_SIZE))
+            for category, noun in words(locale).nouns[kind.short].items()
+        }
+        for kind in KINDS
+    }
 
 
 def _narrow_size(values: Sequence[Value], sizes: Sequence[float]) -> float | None:

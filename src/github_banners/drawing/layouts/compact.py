@@ -51,7 +51,7 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Compact:
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     whose = person(snapshot.owner, look)
     name = _name(whose, look)
-    around = on_ring(listed(stats, look, colours), look)
+    around = on_ring(listed(stats, look, colours, keep=RING_KEEPS), look)
     metrics, name_room = _metrics(counted(stats, look, _METRIC_ROOMS), locale)
     return Compact(
         frame=frame(_GROUND, look, colours, shares=around, is_mirrored=is_mirrored(name, look)),

@@ -138,8 +138,9 @@ def arrange(snapshot: Snapshot, look: Look, as_of: date | None) -> Languages:
     """Compute every position and every string of the layout."""
     stats, colours, locale = snapshot.stats, scheme(look), look.locale
     is_donut, remark = look.shape is Shape.DONUT, note(stats, look)
-    ranking, is_hidden = listed(stats, look, colours), Field.LANGUAGES in look.hide
-    shown = ranking.top(look.langs_count or _KEEPS[look.shape])
+    keep, is_hidden = look.langs_count or _KEEPS[look.shape], Field.LANGUAGES in look.hide
+    ranking = listed(stats, look, colours, keep=keep)
+    shown = ranking.top(keep)
     grid = _grid(len(shown), is_donut=is_donut)
     stale = mark(as_of, locale)
     over = None if is_donut else _heading(look, stale)

@@ -20,6 +20,7 @@ from github_banners.drawing.locales.wording import (
     language_description,
     mark,
     noun,
+    plural_after_short,
     words,
 )
 from github_banners.drawing.locales.writing import (
@@ -28,6 +29,7 @@ from github_banners.drawing.locales.writing import (
     full_day,
     grouped,
     is_right_to_left,
+    numerals,
     percent,
     plural,
     short,
@@ -51,8 +53,10 @@ __all__ = [
     "language_description",
     "mark",
     "noun",
+    "numerals",
     "percent",
     "plural",
+    "plural_after_short",
     "short",
     "wait",
     "words",

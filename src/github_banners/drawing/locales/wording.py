@@ -155,21 +155,19 @@ def noun(kind: Kind, number: int, locale: str, *, is_short: bool = False) -> str
     `is_short` is for numbers written by `short`.
     """
     numeral = numerals(locale)[number]
-    category = _short_category(number, numeral, locale) if is_short else numeral.plural
+    category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
     return words(locale).nouns[kind][category]
 
 
 def counted(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are, exactly: 11,558 stars."""
-    numeral = numerals(locale)[number]
-    before, after = _phrases(locale)[kind][numeral.plural]
-    return before if after is None else f"{before}{numeral.full}{after}"
+    return _exactly(_phrases(locale)[kind], numerals(locale)[number])
 
 
 def counted_short(kind: Kind, number: int, locale: str) -> str:
     """Say how many there are with the number as `short` writes it: 11.5k stars."""
     numeral = numerals(locale)[number]
-    before, after = _phrases(locale)[kind][_short_category(number, numeral, locale)]
+    before, after = _phrases(locale)[kind][plural_after_short(number, numeral, locale)]
     return before if after is None else f"{before}{numeral.short}{after}"
 
 
@@ -193,7 +191,9 @@ def description(
     if languages:
         top = _listed(languages[:SPOKEN_LANGUAGES], locale)
         sentences.append(how.top.replace("{languages}", top))
-    return _read_out([*sentences, _age(as_of, locale)], locale)
+    if as_of:
+        sentences.append(_age(as_of, locale))
+    return _read_out(sentences, locale)
 
 
 def language_description(
@@ -219,7 +219,7 @@ def language_description(
     return _read_out([remark, _age(as_of, locale)], locale)
 
 
-def _short_category(number: int, numeral: Numeral, locale: str) -> str:
+def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     """Name the plural that follows a number as `short` writes it, which may end in a unit."""
     if numeral.unit_size > 1:
         return words(locale).after_units[number >= _MILLION]
@@ -227,25 +227,26 @@ def _short_category(number: int, numeral: Numeral, locale: str) -> str:
 
 
 def _counts(stats: Stats, hidden: Collection[Field], locale: str) -> list[str]:
-    counts = []
+    phrases, numbers, counts = _phrases(locale), numerals(locale), []
     if Field.STARS not in hidden:
-        counts.append(counted(Kind.STARS, stats.total_stars, locale))
+        counts.append(_exactly(phrases[Kind.STARS], numbers[stats.total_stars]))
     if Field.FORKS not in hidden:
-        counts.append(counted(Kind.FORKS, stats.total_forks, locale))
+        counts.append(_exactly(phrases[Kind.FORKS], numbers[stats.total_forks]))
     if Field.REPOSITORIES not in hidden:
-        counts.append(_repositories(stats, locale))
+        total = _exactly(phrases[Kind.REPOSITORIES], numbers[stats.total_repos])
+        if stats.total_repos:
+            how = words(locale).sentences
+            original = _exactly(phrases[Kind.ORIGINAL], numbers[stats.original_repos])
+            forked = _exactly(phrases[Kind.FORKED], numbers[stats.forked_repos])
+            parts = f"{original}{how.comma}{forked}"
+            total = how.repositories.replace("{total}", total).replace("{parts}", parts)
+        counts.append(total)
     return counts
 
 
-def _repositories(stats: Stats, locale: str) -> str:
-    how = words(locale).sentences
-    total = counted(Kind.REPOSITORIES, stats.total_repos, locale)
-    if not stats.total_repos:
-        return total
-    original = counted(Kind.ORIGINAL, stats.original_repos, locale)
-    forked = counted(Kind.FORKED, stats.forked_repos, locale)
-    parts = f"{original}{how.comma}{forked}"
-    return how.repositories.replace("{total}", total).replace("{parts}", parts)
+def _exactly(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+    before, after = phrases[numeral.plural]
+    return before if after is None else f"{before}{numeral.full}{after}"
 
 
 def foreign(text: str, locale: str) -> str:

@@ -24,7 +24,7 @@ LOCALES = (
 """The codes of every locale; BCP 47 in lower case."""
 
 _KEPT = 4096
-_MAX_NUMERALS = 128  # for each locale
+_MAX_NUMERALS = 1024  # for each locale
 _SHORT_FROM = 10_000
 # Beyond what GitHub can count; English goes on with B as it always did.
 _NO_UNITS_FROM = 10**12
@@ -171,6 +171,7 @@ def plural_categories(locale: str) -> set[str]:
     return {*_babel(locale).plural_form.tags, "other"}
 
 
+@cache
 def is_right_to_left(locale: str) -> bool:
     """Tell whether a banner in this locale is mirrored."""
     return _conventions(locale).is_right_to_left
@@ -183,10 +184,18 @@ def numerals(locale: str) -> Memo[int, Numeral]:
 
 
 def _numeral(rules: _Conventions, number: int) -> Numeral:
-    full, category = _grouped(number, rules), _plural(number, rules)
+    full = _grouped(number, rules)
+    if number < _PLURALS_REPEAT_AFTER:
+        category = rules.plurals[number]
+    elif number % _MILLION:
+        category = rules.plurals[_PLURALS_REPEAT_AFTER + number % _PLURALS_REPEAT_AFTER]
+    else:
+        category = rules.plural_of_millions
     if number < rules.units_from:
         return Numeral(full, full, 1, category)
-    unit = next(unit for unit in rules.units if number >= unit.start)
+    for unit in rules.units:
+        if number >= unit.start:
+            break
     return Numeral(full, _in_units(number, unit, rules), unit.size, category)
 
 
@@ -196,14 +205,6 @@ def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
     if whole < 100 and (tenths := rest * 10 // unit.size):
         text = f"{text}{rules.decimal}{str(tenths).translate(rules.digits)}"
     return f"{unit.before}{text}{unit.after}"
-
-
-def _plural(number: int, rules: _Conventions) -> str:
-    if number >= _PLURALS_REPEAT_AFTER:
-        if not number % _MILLION:
-            return rules.plural_of_millions
-        number = _PLURALS_REPEAT_AFTER + number % _PLURALS_REPEAT_AFTER
-    return rules.plurals[number]
 
 
 def _grouped(number: int, rules: _Conventions) -> str:
