@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from graphql import get_named_type, is_leaf_type, is_object_type
 
 from github_sandbox.account_store import AccountStore
 from github_sandbox.generator import AccountGenerator
@@ -15,7 +16,9 @@ from github_sandbox.graphql import (
     execute_query,
     prepare_query,
 )
+from github_sandbox.models import Account
 from github_sandbox.rate_limits import RateLimitStatus, Resource
+from github_sandbox.resolvers import load_schema
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PAGE = "first: 100, ownerAffiliations: [OWNER], privacy: PUBLIC"
@@ -314,3 +317,60 @@ def test_truncated_query_omits_the_last_node() -> None:
     result = execute(query, i=ids, is_truncated=True)
     assert result["data"] == {"nodes": [{"id": ids[0]}, None]}
     assert result["errors"][0]["path"] == ["nodes", 1]
+
+
+def test_truncated_query_omits_a_single_node() -> None:
+    query = "query ($i: ID!) { node(id: $i) { id } }"
+    result = execute(query, i=node_id("dev-1"), is_truncated=True)
+    assert result["data"] == {"node": None}
+    assert result["errors"][0]["type"] == "RESOURCE_LIMITS_EXCEEDED"
+
+
+def leaf_fields(type_name: str) -> list[str]:
+    object_type = load_schema().type_map[type_name]
+    assert is_object_type(object_type)
+    return [
+        name
+        for name, field in object_type.fields.items()
+        if is_leaf_type(get_named_type(field.type))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "query"),
+    [
+        ("User", '{ repositoryOwner(login: "dev-1") { ... on User { %s } } }'),
+        ("Organization", '{ repositoryOwner(login: "umbra-labs") { ... on Organization { %s } } }'),
+        (
+            "Repository",
+            '{ repositoryOwner(login: "dev-1") { repositories(first: 1) { nodes { %s } } } }',
+        ),
+        (
+            "PageInfo",
+            '{ repositoryOwner(login: "dev-1") { repositories(first: 1) { pageInfo { %s } } } }',
+        ),
+        ("RateLimit", "{ rateLimit { %s } }"),
+    ],
+)
+def test_every_leaf_field_of_a_type_is_resolved(type_name: str, query: str) -> None:
+    names = leaf_fields(type_name)
+    value: Any = execute_without_errors(query % " ".join(names))
+    # Descend through objects and lists of a single element to the selected fields.
+    while isinstance(value, list) or set(value) != set(names):
+        [value] = value.values() if isinstance(value, dict) else value
+    assert None not in value.values()
+
+
+def test_bug_in_a_resolver_is_not_reported_as_a_query_error() -> None:
+    class BrokenStore(AccountStore):
+        def by_login(self, login: str) -> Account | None:
+            raise RuntimeError(login)
+
+    accounts = BrokenStore(AccountGenerator(seed=1))
+    with pytest.raises(RuntimeError, match="dev-1"):
+        execute_query(
+            prepare('{ repositoryOwner(login: "dev-1") { login } }'),
+            accounts=accounts,
+            viewer=accounts.token_owner(9, now=NOW),
+            rate_limit=RATE_LIMIT,
+        )
