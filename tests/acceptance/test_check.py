@@ -47,14 +47,18 @@ def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
     )
     ended = run("check", env=env)
     assert ended.returncode == 1
-    for token, holder in (("ghp_a", "keeper-7"), ("ghp_b", "keeper-7"), ("ghp_c", "keeper-8")):
+    for token, holder in (
+        ("ghp_a", "token-owner-7"),
+        ("ghp_b", "token-owner-7"),
+        ("ghp_c", "token-owner-8"),
+    ):
         row = lines_with(named(token), ended.stdout)[0]
         assert re.fullmatch(
             rf"{named(token)} +{holder} +[\d,]+ of 5,000 until \d\d:\d\d +[\d,]+ of 5,000 until .+",
             row,
         )
     assert f"{named('ghp_dead')} is refused" in ended.stdout
-    both = f"{named('ghp_a')} and {named('ghp_b')} belong to one account, keeper-7"
+    both = f"{named('ghp_a')} and {named('ghp_b')} belong to one account, token-owner-7"
     assert both in " ".join(ended.stdout.split())
     assert "ghp_" not in ended.stdout + ended.stderr
     assert ended.stderr == ""
@@ -177,7 +181,7 @@ def exhaust(github: Running, token: str) -> None:
 
 @pytest.mark.postgres
 def test_another_account_pays_when_one_is_exhausted(data_dir: Path) -> None:
-    with running(*declared("--budget", str(BUDGET))) as github:
+    with running(*declared("--initial-budget", str(BUDGET))) as github:
         exhaust(github, "ghp_a")
         env = environment(
             PORT="0",

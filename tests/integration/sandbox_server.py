@@ -1,5 +1,5 @@
 """
-The sandbox on a real port, in a process of its own: `running_sandbox` for tests, `_serve` for the child.
+Run the sandbox on a real port in a child process: `running_sandbox` for tests, `_serve` in the child.
 """
 
 import signal
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvicorn
 
-from github_banners.sandbox import create_app
+from github_sandbox import create_app
 
 _ROOT = Path(__file__).parents[2]
 RECORDINGS = _ROOT.parent / "shared" / "github-recordings"
@@ -21,7 +21,7 @@ RECORDINGS = _ROOT.parent / "shared" / "github-recordings"
 
 @contextmanager
 def running_sandbox(*, recordings: Path | None = None) -> Iterator[str]:
-    """Start a sandbox and give its address; it is gone afterwards."""
+    """Start a sandbox, yield its URL, and stop it afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "tests.integration.sandbox_server", str(port)]
@@ -44,7 +44,7 @@ def _wait_until_open(child: subprocess.Popen[str], port: int) -> None:
             time.sleep(0.02)
         else:
             return
-    raise RuntimeError(f"the sandbox ended with {child.returncode}")
+    raise RuntimeError(f"the sandbox exited with {child.returncode}")
 
 
 def _serve(port: int, recordings: Path | None) -> None:

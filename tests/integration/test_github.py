@@ -61,7 +61,7 @@ class Sandbox:
         self._http.close()
 
     def fail(self, *kinds: str, share: float = 1.0, **more: Any) -> None:
-        self._tell("PUT", "/_sandbox/faults", {"fail": kinds, "share": share, **more})
+        self._tell("PUT", "/_sandbox/faults", {"fail": kinds, "fail_rate": share, **more})
 
     def calls(self) -> dict[str, int]:
         calls: dict[str, int] = self._http.get("/_sandbox/calls").json()
@@ -377,7 +377,7 @@ async def test_the_next_account_pays_when_one_is_empty(sandbox: Sandbox) -> None
 
 
 async def test_an_empty_ration_is_not_asked_again() -> None:
-    with started("--budget=4") as sandbox:
+    with started("--initial-budget=4") as sandbox:
         async with opened(sandbox.url) as github:
             found = await github.fetch("mia-maintains")
             assert len(found.repositories) == 30

@@ -102,7 +102,7 @@ async def test_twenty_owners_cost_one_point(sandbox: Running) -> None:
 async def test_who_is_too_heavy_is_asked_alone(sandbox: Running) -> None:
     async with batches(sandbox, "ghp_heavy") as batch:
         owners = [await owner_of(batch, f"dev-{n}") for n in range(1, 7)]
-        break_it(sandbox, fail=["partial"], share=0.5)
+        break_it(sandbox, fail=["partial"], fail_rate=0.5)
         answers = await batch.fetch_many(owners)
     assert [isinstance(one, OwnerRepositories) for one in answers] == [True] * 6
 

@@ -1,4 +1,4 @@
-"""The sandbox over HTTP: what it says of everybody, and how it fails."""
+"""The sandbox over HTTP: accounts by REST and GraphQL, the control API, faults."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 import pytest
 
-from github_banners.sandbox import Failure
+from github_sandbox import Failure
 from tests.integration.sandbox_server import RECORDINGS, running_sandbox
 
 REPO = """
@@ -73,16 +73,18 @@ query RepoPage($id: ID!, $after: String) {
 """
     + REPO
 )
-DRY = (
+DRY_RUN = (
     """
-query Dry($l0: String!) {
+query DryRun($l0: String!) {
   rateLimit(dryRun: true) { cost nodeCount }
   u0: repositoryOwner(login: $l0) { ...Owner }
 }
 """
     + OWNER
 )
-WHO = "query Who { viewer { login databaseId } rateLimit { limit remaining used resetAt cost } }"
+VIEWER = (
+    "query Viewer { viewer { login databaseId } rateLimit { limit remaining used resetAt cost } }"
+)
 
 RECORDED = ["wycats", "bitwiseman", "peter-murach", "rspec", "juliasilge"]
 LISTS = {
@@ -106,22 +108,22 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 async def github(address: str, request: pytest.FixtureRequest) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client with a token of the test's own, before a sandbox where all goes well."""
+    """A client with its own token; faults are reset afterwards."""
     headers = {"authorization": f"Bearer {request.node.name}", "user-agent": "test"}
     async with httpx2.AsyncClient(base_url=address, headers=headers, trust_env=False) as client:
         yield client
         await client.put("/_sandbox/faults", json={})
 
 
-async def ask(github: httpx2.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
+async def execute(github: httpx2.AsyncClient, query: str, **variables: Any) -> dict[str, Any]:
     response = await github.post("/graphql", json={"query": query, "variables": variables})
     assert response.status_code == 200
-    answer: dict[str, Any] = response.json()
-    return answer
+    result: dict[str, Any] = response.json()
+    return result
 
 
 async def rest_repositories(github: httpx2.AsyncClient, login: str) -> list[dict[str, Any]]:
-    """Walk all pages by their links."""
+    """Return all pages, following the links."""
     merged: list[dict[str, Any]] = []
     address: str | None = f"/users/{login}/repos?per_page=100&sort=full_name"
     while address:
@@ -132,35 +134,35 @@ async def rest_repositories(github: httpx2.AsyncClient, login: str) -> list[dict
 
 
 async def graphql_repositories(github: httpx2.AsyncClient, login: str) -> list[dict[str, Any]]:
-    """Take the first page by login and the others by cursor."""
-    owner = (await ask(github, BATCH, l0=login, l1=login))["data"]["u0"]
+    """Return the first page by login and the others by cursor."""
+    owner = (await execute(github, BATCH, l0=login, l1=login))["data"]["u0"]
     page, merged = owner["repositories"], list(owner["repositories"]["nodes"])
     while page["pageInfo"]["hasNextPage"]:
         after = page["pageInfo"]["endCursor"]
-        answer = await ask(github, REPO_PAGE, id=owner["id"], after=after)
-        page = answer["data"]["node"]["repositories"]
+        result = await execute(github, REPO_PAGE, id=owner["id"], after=after)
+        page = result["data"]["node"]["repositories"]
         merged += page["nodes"]
     return merged
 
 
 def recorded_bodies(login: str) -> list[dict[str, Any]]:
-    read = msgspec.json.decode((RECORDINGS / "rest" / LISTS[login]).read_bytes())
-    if isinstance(read, list):
-        return read
-    return [body for one in read["exchanges"] for body in one["response"]["body"]]
+    recorded = msgspec.json.decode((RECORDINGS / "rest" / LISTS[login]).read_bytes())
+    if isinstance(recorded, list):
+        return recorded
+    return [body for exchange in recorded["exchanges"] for body in exchange["response"]["body"]]
 
 
 def by_id(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(bodies, key=lambda body: int(body["id"]))
 
 
-def moment(text: str | None) -> datetime | None:
+def to_datetime(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
 @needs_recordings
 @pytest.mark.parametrize("login", RECORDED)
-async def test_recorded_repositories_come_back_as_they_were(
+async def test_recorded_repositories_are_returned_unchanged(
     github: httpx2.AsyncClient, login: str
 ) -> None:
     merged = await rest_repositories(github, login)
@@ -172,11 +174,11 @@ async def test_recorded_repositories_come_back_as_they_were(
 
 @needs_recordings
 @pytest.mark.parametrize("login", ["sferik", "gaearon", "iamshaunjp", "octocat"])
-async def test_who_was_recorded_in_part_does_not_exist(
+async def test_incompletely_recorded_account_does_not_exist(
     github: httpx2.AsyncClient, login: str
 ) -> None:
     assert (await github.get(f"/users/{login}")).status_code == 404
-    assert (await ask(github, BATCH, l0=login, l1=login))["data"]["u0"] is None
+    assert (await execute(github, BATCH, l0=login, l1=login))["data"]["u0"] is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,9 @@ async def test_who_was_recorded_in_part_does_not_exist(
         *("dev-7", "big-201", "umbra-labs", "mallory-markup", "nell-newcomer"),
     ],
 )
-async def test_rest_and_graphql_tell_the_same(github: httpx2.AsyncClient, login: str) -> None:
+async def test_rest_and_graphql_return_the_same_data(
+    github: httpx2.AsyncClient, login: str
+) -> None:
     rest = await rest_repositories(github, login)
     graphql = await graphql_repositories(github, login)
     assert {
@@ -196,7 +200,7 @@ async def test_rest_and_graphql_tell_the_same(github: httpx2.AsyncClient, login:
             body["forks_count"],
             body["fork"],
             body.get("archived", False),
-            moment(body["pushed_at"]),
+            to_datetime(body["pushed_at"]),
             body["language"],
         )
         for body in rest
@@ -207,13 +211,13 @@ async def test_rest_and_graphql_tell_the_same(github: httpx2.AsyncClient, login:
             node["forkCount"],
             node["isFork"],
             node["isArchived"],
-            moment(node["pushedAt"]),
+            to_datetime(node["pushedAt"]),
             (node["primaryLanguage"] or {}).get("name"),
         )
         for node in graphql
     }
     user = (await github.get(f"/users/{login}")).json()
-    owner = (await ask(github, BATCH, l0=login, l1="nobody--"))["data"]["u0"]
+    owner = (await execute(github, BATCH, l0=login, l1="nobody--"))["data"]["u0"]
     assert (owner["id"], owner["databaseId"], owner["name"], owner["__typename"]) == (
         user["node_id"],
         user["id"],
@@ -223,43 +227,45 @@ async def test_rest_and_graphql_tell_the_same(github: httpx2.AsyncClient, login:
     assert owner["original"]["totalCount"] + owner["forked"]["totalCount"] == len(rest)
 
 
-async def test_a_batch_is_answered_with_its_price(github: httpx2.AsyncClient) -> None:
-    answer = await ask(github, BATCH, l0="MIA-Maintains", l1="nobody-at-all")
-    limit = answer["data"].pop("rateLimit")
-    assert "errors" not in answer
-    assert answer["data"]["u0"]["login"] == "mia-maintains"
-    assert answer["data"]["u1"] is None
+async def test_graphql_batch_reports_its_cost(github: httpx2.AsyncClient) -> None:
+    result = await execute(github, BATCH, l0="MIA-Maintains", l1="nobody-at-all")
+    limit = result["data"].pop("rateLimit")
+    assert "errors" not in result
+    assert result["data"]["u0"]["login"] == "mia-maintains"
+    assert result["data"]["u1"] is None
     assert (limit["cost"], limit["nodeCount"], limit["limit"]) == (1, 200, 5_000)
     assert limit["remaining"] + limit["used"] == 5_000
 
 
-async def test_ids_are_answered_in_their_order(github: httpx2.AsyncClient) -> None:
+async def test_graphql_nodes_keep_the_order_of_ids(github: httpx2.AsyncClient) -> None:
     known = [(await github.get(f"/users/dev-{n}")).json()["node_id"] for n in (3, 1, 2)]
-    answer = await ask(github, BY_IDS, ids=[*known, "U_nobody"])
-    logins = [one and one["login"] for one in answer["data"]["nodes"]]
+    result = await execute(github, BY_IDS, ids=[*known, "U_nobody"])
+    logins = [node and node["login"] for node in result["data"]["nodes"]]
     assert logins == ["dev-3", "dev-1", "dev-2", None]
-    assert [(one["type"], one["path"]) for one in answer["errors"]] == [("NOT_FOUND", ["nodes", 3])]
-    assert answer["data"]["rateLimit"]["nodeCount"] == 400
+    assert [(error["type"], error["path"]) for error in result["errors"]] == [
+        ("NOT_FOUND", ["nodes", 3])
+    ]
+    assert result["data"]["rateLimit"]["nodeCount"] == 400
 
 
-async def test_a_dry_run_costs_nothing(github: httpx2.AsyncClient) -> None:
-    dry = await ask(github, DRY, l0="dev-1")
+async def test_graphql_dry_run_is_free(github: httpx2.AsyncClient) -> None:
+    dry = await execute(github, DRY_RUN, l0="dev-1")
     assert dry == {"data": {"rateLimit": {"cost": 1, "nodeCount": 100}}}
-    who = (await ask(github, WHO))["data"]
+    who = (await execute(github, VIEWER))["data"]
     assert who["rateLimit"]["used"] == 1
     assert (await github.get("/user")).json()["id"] == who["viewer"]["databaseId"]
 
 
-async def test_the_same_under_the_addresses_of_an_enterprise_server(
+async def test_enterprise_server_paths_work(
     github: httpx2.AsyncClient,
 ) -> None:
     page = await github.get("/api/v3/users/big-60/repos")
     assert "/api/v3/user/160000060/repos?page=2" in page.links["next"]["url"]
-    answer = await github.post("/api/graphql", json={"query": "{ viewer { login } }"})
-    assert answer.json()["data"]["viewer"]["login"].startswith("keeper-")
+    result = await github.post("/api/graphql", json={"query": "{ viewer { login } }"})
+    assert result.json()["data"]["viewer"]["login"].startswith("token-owner-")
 
 
-async def test_a_known_page_is_free(github: httpx2.AsyncClient) -> None:
+async def test_not_modified_page_is_free(github: httpx2.AsyncClient) -> None:
     first = await github.get("/users/dev-1/repos")
     again = await github.get("/users/dev-1/repos", headers={"if-none-match": first.headers["etag"]})
     other = await github.get(
@@ -271,38 +277,42 @@ async def test_a_known_page_is_free(github: httpx2.AsyncClient) -> None:
     assert other.status_code == 200
 
 
-async def test_a_renamed_user_is_found_by_number_only(github: httpx2.AsyncClient) -> None:
+async def test_renamed_account_is_found_by_id_only(github: httpx2.AsyncClient) -> None:
     before = (await github.get("/users/dev-501")).json()
     renamed = await github.post("/_sandbox/rename", json={"login": "dev-501", "to": "New-Name"})
     taken = await github.post("/_sandbox/rename", json={"login": "dev-502", "to": "new-name"})
     assert (renamed.status_code, taken.status_code) == (200, 409)
     assert (await github.get("/users/dev-501")).status_code == 404
     assert (await github.get(f"/user/{before['id']}")).json()["login"] == "New-Name"
-    answer = await ask(github, BY_IDS, ids=[before["node_id"]])
-    assert answer["data"]["nodes"][0]["login"] == "New-Name"
+    result = await execute(github, BY_IDS, ids=[before["node_id"]])
+    assert result["data"]["nodes"][0]["login"] == "New-Name"
     assert (await github.get("/users/NEW-name/repos")).json()[0]["owner"]["login"] == "New-Name"
 
-    newcomer = await github.post("/_sandbox/change", json={"login": "dev-501", "take_over": True})
-    assert newcomer.json()["id"] != before["id"]
-    assert (await github.get("/users/dev-501")).json()["id"] == newcomer.json()["id"]
+    new_account = await github.post(
+        "/_sandbox/change", json={"login": "dev-501", "take_over": True}
+    )
+    assert new_account.json()["id"] != before["id"]
+    assert (await github.get("/users/dev-501")).json()["id"] == new_account.json()["id"]
 
 
-async def test_people_change_and_leave(github: httpx2.AsyncClient) -> None:
+async def test_accounts_can_be_changed_and_deleted(github: httpx2.AsyncClient) -> None:
     first = await github.get("/users/dev-503/repos")
-    wish = {"login": "dev-503", "name": "Somebody Else", "stars": 123_456}
-    assert (await github.post("/_sandbox/change", json=wish)).json()["name"] == "Somebody Else"
+    change = {"login": "dev-503", "name": "New Name", "stars": 123_456}
+    assert (await github.post("/_sandbox/change", json=change)).json()["name"] == "New Name"
     changed = await github.get("/users/dev-503/repos")
     assert changed.headers["etag"] != first.headers["etag"]
-    assert max(one["stargazers_count"] for one in changed.json()) == 123_456
+    assert max(repository["stargazers_count"] for repository in changed.json()) == 123_456
     assert (await github.post("/_sandbox/delete", json={"login": "dev-503"})).status_code == 204
     assert (await github.get("/users/dev-503")).status_code == 404
-    assert (await github.post("/_sandbox/delete", json={"login": "dev-503"})).status_code == 404
+    missing = await github.post("/_sandbox/delete", json={"login": "dev-503"})
+    assert missing.status_code == 404
+    assert missing.json() == {"error": "account not found", "login": "dev-503"}
 
 
 async def test_calls_are_counted(github: httpx2.AsyncClient) -> None:
     before = (await github.get("/_sandbox/calls")).json()
     await github.get("/users/dev-1")
-    await ask(github, WHO)
+    await execute(github, VIEWER)
     after = (await github.get("/_sandbox/calls")).json()
     assert {name: after[name] - before[name] for name in after} == {
         "rest": 1,
@@ -325,7 +335,7 @@ async def test_calls_are_counted(github: httpx2.AsyncClient) -> None:
         (Failure.UNAUTHORIZED, 401, "application/json"),
     ],
 )
-async def test_it_answers_wrongly_on_demand(
+async def test_failure_returns_its_status_and_media_type(
     github: httpx2.AsyncClient, failure: Failure, status: int, media_type: str
 ) -> None:
     faults = {"fail": [failure], "retry_after_seconds": 7}
@@ -333,7 +343,7 @@ async def test_it_answers_wrongly_on_demand(
     assert (await github.get("/_sandbox/faults")).json()["fail"] == [failure]
     for response in (
         await github.get("/users/dev-1"),
-        await github.post("/graphql", json={"query": WHO}),
+        await github.post("/graphql", json={"query": VIEWER}),
     ):
         assert response.status_code == status
         assert response.headers["content-type"] == f"{media_type}; charset=utf-8"
@@ -341,66 +351,67 @@ async def test_it_answers_wrongly_on_demand(
         assert response.headers.get("retry-after") == ("7" if "secondary" in failure else None)
 
 
-async def test_a_connection_is_dropped_without_a_byte(
+async def test_drop_closes_the_connection_without_a_response(
     github: httpx2.AsyncClient, address: str
 ) -> None:
     await github.put("/_sandbox/faults", json={"fail": ["drop"]})
     assert _raw_get(address, "/users/dev-1") == b""
 
 
-async def test_half_an_answer_comes(github: httpx2.AsyncClient, address: str) -> None:
+async def test_half_sends_half_of_the_body(github: httpx2.AsyncClient, address: str) -> None:
     await github.put("/_sandbox/faults", json={"fail": ["half"]})
     head, _, body = _raw_get(address, "/users/dev-1").partition(b"\r\n\r\n")
-    announced = next(
+    content_length = next(
         int(line.split()[1]) for line in head.splitlines() if line.startswith(b"content-length")
     )
-    assert len(body) == announced // 2 > 0
+    assert len(body) == content_length // 2 > 0
 
 
-async def test_it_says_nothing_until_the_client_gives_up(github: httpx2.AsyncClient) -> None:
+async def test_timeout_sends_no_response(github: httpx2.AsyncClient) -> None:
     await github.put("/_sandbox/faults", json={"fail": ["timeout"]})
     with pytest.raises(httpx2.ReadTimeout):
         await github.get("/users/dev-1", timeout=0.2)
 
 
-async def test_an_owner_is_given_up(github: httpx2.AsyncClient) -> None:
+async def test_partial_omits_the_last_owner(github: httpx2.AsyncClient) -> None:
     ids = [(await github.get(f"/users/dev-{n}")).json()["node_id"] for n in (1, 2)]
     await github.put("/_sandbox/faults", json={"fail": ["partial"]})
-    batch = await ask(github, BATCH, l0="dev-1", l1="dev-2")
+    batch = await execute(github, BATCH, l0="dev-1", l1="dev-2")
     assert batch["data"]["u0"]["login"] == "dev-1"
     assert batch["data"]["u1"] is None
-    by_ids = await ask(github, BY_IDS, ids=ids)
-    assert [bool(one) for one in by_ids["data"]["nodes"]] == [True, False]
+    by_ids = await execute(github, BY_IDS, ids=ids)
+    assert [bool(node) for node in by_ids["data"]["nodes"]] == [True, False]
     assert [
-        (error["type"], error["path"]) for one in (batch, by_ids) for error in one["errors"]
+        (error["type"], error["path"]) for result in (batch, by_ids) for error in result["errors"]
     ] == [("RESOURCE_LIMITS_EXCEEDED", ["u1"]), ("RESOURCE_LIMITS_EXCEEDED", ["nodes", 1])]
     assert (await github.get("/users/dev-1")).status_code == 200
 
 
-async def test_the_limit_is_reached_on_demand(github: httpx2.AsyncClient) -> None:
+async def test_rate_limited_returns_githubs_errors(github: httpx2.AsyncClient) -> None:
     await github.put("/_sandbox/faults", json={"fail": ["rate-limited"]})
     rest = await github.get("/users/dev-1")
     assert (rest.status_code, rest.headers["x-ratelimit-remaining"]) == (403, "0")
     assert rest.json()["message"].startswith("API rate limit exceeded for user ID ")
-    answer = await ask(github, WHO)
-    assert [error["type"] for error in answer["errors"]] == ["RATE_LIMITED"]
+    result = await execute(github, VIEWER)
+    assert [error["type"] for error in result["errors"]] == ["RATE_LIMITED"]
 
 
-async def test_a_share_fails_and_the_kinds_take_turns(github: httpx2.AsyncClient) -> None:
-    await github.put("/_sandbox/faults", json={"fail": ["502", "503"], "share": 0.5})
-    seen = [(await github.get("/rate_limit")).status_code for _ in range(8)]
-    assert seen == [200, 502, 200, 503, 200, 502, 200, 503]
+async def test_fail_rate_alternates_between_failures(github: httpx2.AsyncClient) -> None:
+    await github.put("/_sandbox/faults", json={"fail": ["502", "503"], "fail_rate": 0.5})
+    statuses = [(await github.get("/rate_limit")).status_code for _ in range(8)]
+    assert statuses == [200, 502, 200, 503, 200, 502, 200, 503]
 
 
-async def test_wishes_that_nobody_understands(github: httpx2.AsyncClient) -> None:
-    for wish in ({"fail": ["meteor"]}, {"share": 2}, {"latency": 1}):
-        response = await github.put("/_sandbox/faults", json=wish)
+async def test_invalid_faults_return_400(github: httpx2.AsyncClient) -> None:
+    for faults in ({"fail": ["meteor"]}, {"fail_rate": 2}, {"latency": 1}):
+        response = await github.put("/_sandbox/faults", json=faults)
         assert response.status_code == 400
-        assert response.json()["because"]
+        assert response.json()["error"] == "invalid request"
+        assert response.json()["detail"]
 
 
 def _raw_get(address: str, path: str) -> bytes:
-    """Ask without an HTTP client: all bytes until the connection is closed."""
+    """Send a request without an HTTP client, and return all bytes received."""
     host, port = address.removeprefix("http://").split(":")
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n"
     received = b""

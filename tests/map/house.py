@@ -36,7 +36,6 @@ ARROWS: Mapping[str, set[str]] = {
     "messaging": NOUNS,
     "stats": NOUNS | {"github", "database"},
     "serving": {"settings", "errors", "log_throttle"},
-    "sandbox": {"models", "errors", "settings"},
     "renderer": NOUNS | {"drawing", "messaging", "serving"},
     "storage": NOUNS | {"messaging", "serving"},
     "api": NOUNS | KEEPERS | {"drawing", "messaging", "serving"},
@@ -47,7 +46,7 @@ ARROWS: Mapping[str, set[str]] = {
     "cli": NOUNS
     | KEEPERS
     | DOORS
-    | {"app", "drawing", "messaging", "serving", "sandbox"}
+    | {"app", "drawing", "messaging", "serving"}
     | {"diagnostics", "supervisor", "render_once"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -60,7 +59,7 @@ PLACES: Mapping[str, set[str]] = {
     "babel": {"drawing"},
     "cramjam": {"messaging/decompression.py"},
     "durationpy": {"settings", "cli"},
-    "graphql": {"sandbox"},
+    "github_sandbox": {"cli"},
     "http_message_signatures": {"messaging"},
     "httptools": {"serving/http_protocol.py"},
     "httpx2": {
@@ -78,7 +77,7 @@ PLACES: Mapping[str, set[str]] = {
     "psycopg_pool": {"database"},
     "resvg_py": {"drawing"},
     "sqlalchemy": {"database/migrations"},
-    "starlette": {*DOORS, "sandbox", "serving"},
+    "starlette": {*DOORS, "serving"},
     "stamina": {
         "github/sender.py",
         "github/transport.py",
@@ -87,7 +86,7 @@ PLACES: Mapping[str, set[str]] = {
         "renderer/renderer_service.py",
         "storage/storage_service.py",
     },
-    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messaging", "sandbox", "serving"},
+    "structlog": {*DOORS, *KEEPERS, "cli/base.py", "messaging", "serving"},
     "typer": {"cli"},
     "uvicorn": {"serving/http_protocol.py", "serving/server.py"},
     "uvloop": {"serving/event_loop.py"},

@@ -1,11 +1,13 @@
 """The house is built as it was drawn: DESIGN's arrows and STYLE's sizes, read from the source."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 import github_banners
+import github_sandbox
 from tests.map.house import (
     ARROWS,
     PACKAGE,
@@ -23,6 +25,12 @@ MODULES = [
     Module(PurePosixPath(path.relative_to(SOURCE).as_posix()), path.read_text(encoding="utf-8"))
     for path in sorted(SOURCE.rglob("*.py"))
 ]
+SANDBOX_SOURCE = Path(github_sandbox.__file__).parent
+SANDBOX_MODULES = [
+    Module(PurePosixPath(path.relative_to(SANDBOX_SOURCE).as_posix()), path.read_text("utf-8"))
+    for path in sorted(SANDBOX_SOURCE.rglob("*.py"))
+]
+SANDBOX_DEPENDENCIES = {"github_sandbox", "graphql", "msgspec", "starlette"}
 RULES = [wrong_arrows, wrong_places, too_long, undocumented, badly_named]
 
 
@@ -34,6 +42,22 @@ def invented(path: str, source: str = "") -> Module:
 def test_the_house_keeps_its_rules(rule: Callable[[Module], list[str]]) -> None:
     assert len(MODULES) > 50
     assert [complaint for module in MODULES for complaint in rule(module)] == []
+
+
+def test_sandbox_imports_nothing_of_github_banners() -> None:
+    allowed = SANDBOX_DEPENDENCIES | sys.stdlib_module_names
+    assert len(SANDBOX_MODULES) > 10
+    assert [
+        f"{module.path}:{line}: {name}"
+        for module in SANDBOX_MODULES
+        for name, line in module.imports()
+        if name.partition(".")[0] not in allowed
+    ] == []
+
+
+@pytest.mark.parametrize("rule", [too_long, undocumented, badly_named], ids=lambda r: r.__name__)
+def test_sandbox_modules_keep_the_size_and_name_rules(rule: Callable[[Module], list[str]]) -> None:
+    assert [complaint for module in SANDBOX_MODULES for complaint in rule(module)] == []
 
 
 def test_every_room_of_the_reading_order_is_on_the_map() -> None:
@@ -73,11 +97,9 @@ def test_only_two_files_know_the_server(party: str, files: set[str]) -> None:
         ("messaging/events.py", "from github_banners.drawing import draw", "drawing"),
         ("stats/lookup.py", "from github_banners.drawing import draw", "drawing"),
         ("serving/logs.py", "from github_banners.models import Owner", "models"),
-        ("sandbox/app.py", "from github_banners.options import Look", "options"),
         ("renderer/app.py", "from github_banners.database import users", "database"),
         ("storage/app.py", "from github_banners.drawing import draw", "drawing"),
         ("api/app.py", "from github_banners.renderer import app", "renderer"),
-        ("api/app.py", "def f():\n    from github_banners.sandbox import create_app", "sandbox"),
         ("api/app.py", "if TYPE_CHECKING:\n    import github_banners.cli", "cli"),
     ],
 )
@@ -96,7 +118,6 @@ def test_a_wrong_arrow_is_seen(path: str, source: str, room: str) -> None:
             "from ..text import width\nfrom . import y\nfrom ...look import z",
         ),
         ("api/app.py", "from github_banners import __version__\nimport github_banners"),
-        ("cli/tools.py", "from github_banners.sandbox import create_app"),
         ("api/app.py", "import github_banners_plugin, json"),
     ],
 )
@@ -124,6 +145,7 @@ def test_an_unknown_room_is_seen() -> None:
         ("api/routes.py", "def f():\n    from psycopg.sql import SQL", "psycopg"),
         ("stats/lookup.py", "from starlette.requests import Request", "starlette"),
         ("api/routes.py", "from litestar import get", "litestar"),
+        ("api/app.py", "def f():\n    from github_sandbox import create_app", "github_sandbox"),
         ("database/connect.py", "import sqlalchemy", "sqlalchemy"),
         ("options.py", "import structlog", "structlog"),
         ("drawing/text.py", "import structlog", "structlog"),
@@ -141,6 +163,7 @@ def test_a_third_party_in_its_place_is_let_through() -> None:
     source = "import msgspec, json, durationpy\nfrom collections import abc\nfrom . import models"
     assert wrong_places(invented("settings/readers.py", source)) == []
     assert wrong_places(invented("serving/server.py", "import uvicorn")) == []
+    assert wrong_places(invented("cli/tools.py", "import github_sandbox")) == []
     assert wrong_places(invented("api/app.py", "from starlette.routing import Route")) == []
 
 

@@ -2,8 +2,8 @@
 The command: reads the settings, starts what is asked for, and says what went wrong.
 
 Everything that is served writes its log to standard error and its address to standard output.
-`services` serve, `tools` end, `letters` are what could not be handled; `wishes` are the options of
-a banner, `welcome` is what `serve` says when it is ready. What only some commands need is imported
+`services` run until stopped, `standalone` commands end by themselves, `dlq` handles dead letters; `banner_options` are the options of
+a banner, `startup_message` is what `serve` prints when it is ready. What only some commands need is imported
 inside of them, so that `--help` answers at once and a service holds no more than it uses.
 """
 
@@ -11,11 +11,11 @@ import io
 import signal
 import sys
 
-from github_banners.cli import commands, dlq, services
+from github_banners.cli import dlq, services, standalone
 from github_banners.cli.base import app, exit_with_error
 from github_banners.errors import BannersError
 
-__all__ = ["app", "letters", "main", "services", "tools"]
+__all__ = ["app", "dlq", "main", "services", "standalone"]
 
 # structlog imports them where they are installed, and with them some 5 MB: rich to print tracebacks
 # in colour, greenlet for a deprecated kind of context. Typer brings rich, which it needs only for a

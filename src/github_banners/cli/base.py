@@ -137,14 +137,14 @@ def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
 
 
 def import_sandbox() -> ModuleType:
-    """Find the stand-in for GitHub, which is an extra."""
+    """Import the fake GitHub, whose dependencies are an extra."""
     try:
-        from github_banners import sandbox as room
+        import github_sandbox
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"{error.name} is not installed: pip install 'github-banners[sandbox]'"
         ) from error
-    return room
+    return github_sandbox
 
 
 def exit_with_error(error: BannersError) -> NoReturn:

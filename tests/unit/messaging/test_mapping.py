@@ -60,7 +60,7 @@ def test_an_update_survives_the_wire(snapshot: Snapshot, look: BannerOptions) ->
 @settings(deadline=None)
 @given(snapshot=SNAPSHOTS, look=LOOKS, shape=st.sampled_from(Format))
 def test_a_wish_survives_the_wire(snapshot: Snapshot, look: BannerOptions, shape: Format) -> None:
-    ask = PreviewRequest.from_json(to_preview_request(snapshot, look, format=shape).to_json())
+    ask = PreviewRequest.from_json(to_preview_request(snapshot, look, image_format=shape).to_json())
     read, read_look = from_preview_request(ask)
     assert (read.owner, read.stats, read.fetched_at) == (
         snapshot.owner,

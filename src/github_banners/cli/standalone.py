@@ -1,0 +1,246 @@
+"""The commands that end: draw a banner, try the set-up; and a GitHub to try all of it on."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from github_banners.cli.banner_options import add_banner_options, format_input_error, to_raw_options
+from github_banners.cli.base import (
+    app,
+    default_banners_dir,
+    default_data_dir,
+    exit_with,
+    import_sandbox,
+    read_settings,
+    require_unix,
+    run_until_signal,
+    service_process,
+    start_logs,
+)
+from github_banners.errors import ConfigurationError, InvalidInput, NotFound, Unavailable
+from github_banners.options import BannerOptions, parse_login, parse_options
+from github_banners.settings import VARIABLES, ListenHost, ServiceName, Settings, find_warnings
+from github_banners.settings.addresses import find_listen_address, to_netloc
+from github_banners.settings.environment import SYNONYMS, is_set
+
+
+@app.command(short_help="Draw one banner, without a database.")
+@add_banner_options
+def render(
+    user: Annotated[str, typer.Argument(metavar="USER", help="A login on GitHub.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            allow_dash=True,
+            help="Write it to a file, once it is drawn; as PNG where its name ends in .png.",
+        ),
+    ] = None,
+    **options: str | list[str] | None,
+) -> None:
+    """
+    Draw one banner straight from GitHub, as SVG, to standard output.
+
+    The options are those of a banner's address. No database is asked and nothing is kept;
+    GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
+    is 1 when there is no such user or no answer, 2 when an option can't be.
+    """
+    from github_banners import render_once
+    from github_banners.serving.event_loop import run
+    from github_banners.serving.logs import Redactor
+
+    settings = read_settings(errors_only=True)
+    try:
+        login = parse_login(user, field="USER")
+        look = parse_options(to_raw_options(options))
+    except InvalidInput as error:
+        exit_with(format_input_error(error))
+    output = None if output == Path("-") else output
+    if output is not None:
+        render_once.ensure_writable(output)
+    try:
+        svg = run(_draw(settings, login, look))
+    except NotFound:
+        exit_with(f"GitHub knows no user and no organisation called {login}.", code=1)
+    except Unavailable as error:
+        reason = Redactor(settings.secrets).redact_text(error)
+        exit_with(f"GitHub at {settings.github_api_url} can't be asked now: {reason}", code=1)
+    if output is None:
+        sys.stdout.buffer.write(svg)
+    else:
+        render_once.write_atomically(output, render_once.encode_for_path(output, svg))
+        typer.echo(f"Wrote {output}.", err=True)
+
+
+async def _draw(settings: Settings, login: str, look: BannerOptions) -> bytes:
+    from github_banners.render_once import render_banner, show_progress
+
+    async with show_progress(f"Asking GitHub about {login}", stream=sys.stderr):
+        return await render_banner(settings, login, look)
+
+
+@app.command(short_help="Try settings, database and tokens.")
+def check() -> None:
+    """
+    Look whether everything works before it serves; starts nothing and leaves nothing.
+
+    Names every setting that can't be used, listens on the ports, writes to folders and database and
+    takes it back, asks GitHub and the services that settings name, and tells of each token whose it is
+    and what it has left. Checks the api or the renderer of several services where RENDERER_BASE_URL or
+    KAFKA_BROKERS_ADDRS is set, else `serve`. The exit code is 0 when everything needed works, 1 when
+    something does not answer as it should, 2 when settings are wrong.
+    """
+    require_unix()
+    from github_banners.diagnostics import run_checks
+    from github_banners.models import utc_now
+    from github_banners.serving.event_loop import run
+    from github_banners.serving.logs import Redactor
+
+    service = _checked_service()
+    settings = read_settings(errors_only=True, service=service)
+    warnings = find_warnings(os.environ, settings, service=service)
+    address, warning = find_listen_address(settings.host)
+    settings = msgspec.structs.replace(settings, host=ListenHost(address))
+    names = [*VARIABLES, *SYNONYMS.values()]
+    chosen = [name for name in names if is_set(os.environ, name)]
+    data_dir = settings.data_dir or default_data_dir()
+    checking = run_checks(
+        settings,
+        set_variables=chosen,
+        warnings=[*warnings, *([warning] if warning else [])],
+        database_dir=data_dir / "postgresql",
+        banners_dir=default_banners_dir(data_dir),
+        clock=utc_now,
+    )
+    found = run(checking)
+    typer.echo(Redactor(settings.secrets).redact_text(found.to_text()))
+    sys.exit(0 if found.is_healthy else 1)
+
+
+def _checked_service() -> ServiceName:
+    """Find out which service the environment is for."""
+    if is_set(os.environ, "RENDERER_BASE_URL"):
+        return ServiceName.API
+    if is_set(os.environ, "KAFKA_BROKERS_ADDRS") and is_set(os.environ, "STORAGE_BASE_URL"):
+        return ServiceName.RENDERER
+    return ServiceName.ALL_IN_ONE
+
+
+@app.command(short_help="Run a fake GitHub API with generated users.")
+def sandbox(
+    *,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", help="Port to listen on; 0 takes a free one.")
+    ] = 8090,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of the generated users.")] = 1,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Recorded GitHub responses to serve as well."),
+    ] = None,
+    latency: Annotated[
+        str, typer.Option(metavar="DURATION", help="Delay of every response.")
+    ] = "0ms",
+    fail: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="Kinds of failure, in turn: 502, 503, timeout, drop, html, 401, …"
+        ),
+    ] = "",
+    fail_rate: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="RATE", help="Fraction of requests that exit_with."),
+    ] = 1.0,
+    token: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TOKEN=ACCOUNT",
+            help="A token and its account id, empty for a revoked token; repeatable.",
+        ),
+    ] = None,
+    initial_budget: Annotated[
+        int | None,
+        typer.Option(metavar="POINTS", help="Rate limit points each account starts with."),
+    ] = None,
+) -> None:
+    """
+    Run a fake GitHub API with generated users: REST, GraphQL, rate limits, faults on demand.
+
+    Set GITHUB_API_URL to its address for `serve`, `render` and `check`. Runs until Ctrl-C.
+    """
+    require_unix()
+    from github_banners.serving.server import open_listener
+
+    address, warning = find_listen_address(host)
+    if warning is not None:
+        raise typer.BadParameter(f"an address such as 127.0.0.1, not {host!r}", param_hint="--host")
+    start_logs(Settings.from_environment(_logging_only()))
+    package = import_sandbox()
+    try:
+        github = package.create_app(
+            seed=seed,
+            recordings=recordings,
+            latency_seconds=_parse_seconds(latency, option="--latency"),
+            failures=_parse_failures(fail),
+            fail_rate=fail_rate,
+            tokens=dict(_parse_token(one) for one in token or []) or None,
+            initial_budget=initial_budget,
+        )
+    except package.RecordingsError as error:
+        raise ConfigurationError(str(error)) from error
+    listener = open_listener(address, port)
+    with service_process():
+        run_until_signal(_serve_sandbox(github, address, listener))
+
+
+async def _serve_sandbox(github: Any, host: str, listener: socket.socket) -> None:
+    from github_banners.serving.server import port_number, serve_app, wait_for_shutdown
+
+    async with serve_app(github, listener) as server:
+        typer.echo(f"Fake GitHub API: http://{to_netloc(host, port_number(listener))}")
+        await wait_for_shutdown(server)
+
+
+def _logging_only() -> dict[str, str]:
+    return {name: os.environ.get(name, "") for name in VARIABLES if name.startswith("LOG_")}
+
+
+def _parse_seconds(text: str, *, option: str) -> float:
+    import durationpy
+
+    try:
+        seconds: float = durationpy.from_str(text).total_seconds()
+    except durationpy.DurationError:
+        seconds = -1
+    if not 0 <= seconds <= 60:
+        raise typer.BadParameter("a duration such as 100ms or 2s", param_hint=option)
+    return seconds
+
+
+def _parse_failures(text: str) -> list[Any]:
+    Failure = import_sandbox().Failure  # noqa: N806
+    try:
+        return [Failure(one.strip()) for one in text.split(",") if one.strip()]
+    except ValueError:
+        raise typer.BadParameter(
+            f"one or more of {', '.join(Failure)}", param_hint="--fail"
+        ) from None
+
+
+def _parse_token(text: str) -> tuple[str, int | None]:
+    token, _, account = text.partition("=")
+    if token and account.isdecimal():
+        return token, int(account)
+    if token and not account:
+        return token, None
+    raise typer.BadParameter("TOKEN=ACCOUNT, a number", param_hint="--token")
