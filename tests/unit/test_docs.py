@@ -16,7 +16,9 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_names_only_existing_modules_and_tests(page: Path) -> None:
-    paths = re.findall(r"`(\w[\w/]*\.py|(?:tests|drawing)/[\w/]*)`", page.read_text(encoding="utf-8"))
+    paths = re.findall(
+        r"`(\w[\w/]*\.py|(?:tests|drawing)/[\w/]*)`", page.read_text(encoding="utf-8")
+    )
     missing = [
         path for path in paths if not any((root / path).exists() for root in (PACKAGE, CHECKOUT))
     ]
