@@ -25,7 +25,7 @@ from github_banners.errors import (
 )
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.clients import StorageClient
-from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import TOPIC, Headers
 from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.record_reader import RecordReader
@@ -34,7 +34,7 @@ from github_banners.messaging.signing import Signer
 from github_banners.messaging.testing import MemoryBroker, MemoryProducer
 from github_banners.messaging.topics import _to_new_topic
 from github_banners.models import Snapshot, to_epoch_microseconds
-from github_banners.renderer.update_consumer import MAX_UNFINISHED_BYTES
+from github_banners.renderer.schedule import MAX_UNFINISHED_BYTES
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.renderer.worker import Outcome
 from github_banners.settings import Secret
@@ -44,12 +44,13 @@ from tests.unit.messaging.captured import EVENT
 from tests.unit.messaging.fetched import LogConsumer
 from tests.unit.messaging.record_batch_samples import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
 from tests.unit.renderer.staged import NOW, Stage, event_body, refuse_with
+from tests.unit.storage.requests import store_request
 
 NOW_VERSION = to_epoch_microseconds(NOW)
 AHEAD = to_epoch_microseconds(NOW + timedelta(minutes=10)) + 1
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 GOOD = Message(b"good")
-BOMB = Message(b" " * (MAX_UNPACKED_BYTES + 1))
+BOMB = Message(b" " * (MAX_DECOMPRESSED_BYTES + 1))
 KEEP_PLACE = "its place only"
 
 
@@ -102,7 +103,7 @@ async def test_odd_record_stops_no_partition(batch: bytes, expected: list[bytes]
     odd = records[1:-1]
     if expected == KEEP_PLACE:
         assert [(record.offset, bool(record.problem)) for record in odd] == [(1, True)]
-        assert len(odd[0].value) < MAX_UNPACKED_BYTES
+        assert len(odd[0].value) < MAX_DECOMPRESSED_BYTES
     else:
         assert [record.value for record in odd] == expected
     assert consumer.positions[consumer.partitions[0]] == 2
@@ -395,7 +396,7 @@ async def test_version_of_a_file(
     file.parent.mkdir()
     if stored is not None:
         file.write_bytes(with_version(PICTURE + b"\n", stored))
-    result = await store.put("ada-dark", PICTURE, version=version)
+    result = await store.put(store_request("ada-dark", PICTURE, version=version))
     picture = await store.get("ada-dark")
     store.close()
     assert picture is not None
@@ -408,7 +409,9 @@ async def test_version_of_a_file(
 async def test_e1_name_of_an_old_login_is_stored_and_found(
     store: Store, tmp_path: Path, name: str
 ) -> None:
-    assert (await store.put(name, PICTURE, version=1)).url == f"/banners/{name.lower()}"
+    assert (
+        await store.put(store_request(name, PICTURE, version=1))
+    ).url == f"/banners/{name.lower()}"
     assert await store.get(name.upper()) is not None
     store.close()
     assert (tmp_path / "banners" / f"{name.lower()}.svg").is_file()
@@ -433,7 +436,7 @@ async def test_leftover_of_a_killed_process_is_swept_by_the_next_put(
     folder = tmp_path / "banners"
     folder.mkdir()
     (folder / name).write_bytes(b"<svg")
-    await store.put("carl-dark", PICTURE, version=1)
+    await store.put(store_request("carl-dark", PICTURE, version=1))
     store.close()
     assert (folder / name).exists() is not is_swept
     assert (folder / "carl-dark.svg").exists()
@@ -469,7 +472,7 @@ def test_storage_url(url: str, path: str | None) -> None:
 async def test_e21_a_folder_of_any_name_is_used_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "a b%20c" / "ünï #1"
     store = Store(path_from_url(folder.as_uri()), clock=lambda: NOW)
-    await store.put("ada-dark", PICTURE, version=1)
+    await store.put(store_request("ada-dark", PICTURE, version=1))
     assert (await store.get("ada-dark")) is not None
     store.close()
     assert sorted(path.name for path in folder.iterdir()) == [".locks", "ada-dark.svg"]

@@ -22,6 +22,7 @@ from github_banners.storage import store as store_module
 from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.picture_format import MAX_BYTES
 from github_banners.storage.store import PutResult, Store, StoredPicture
+from tests.unit.storage.requests import store_request
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -111,8 +112,8 @@ async def test_a_wrong_banner_is_refused_alone(
 async def test_an_older_banner_is_superseded_and_an_equal_one_overwrites(
     store: Store, counted: Counter[str]
 ) -> None:
-    await store.put("b-1", picture(0), version=5)
-    await store.put("b-2", picture(0), version=2)
+    await store.put(store_request("b-1", picture(0), version=5))
+    await store.put(store_request("b-2", picture(0), version=2))
     older, equal = await send(store, counted, item(1), item(2))
     assert older == StoreResult(url="/banners/b-1", superseded=True)
     assert equal == StoreResult(url="/banners/b-2")
