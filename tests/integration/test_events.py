@@ -367,7 +367,7 @@ async def test_a_consumer_that_breaks_is_replaced(
     with capture_logs() as lines:
         assert await source.poll(max_records=10, wait_seconds=0.1) == []
     assert sorted(lost) == list(range(PARTITIONS))
-    assert [line["event"] for line in lines] == ["broker.away"]
+    assert [line["event"] for line in lines] == ["broker.down"]
     assert len(await taken_from(source, 10)) == 10
 
 

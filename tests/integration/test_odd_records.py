@@ -16,7 +16,7 @@ from github_banners.messaging.dead_letters import (
     replay_dead_letters,
     send_dead_letter,
 )
-from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
 from github_banners.renderer.worker import Outcome
 from tests.integration.kafka_server import Broker, StandIn, a_broker
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 ODD_NAME = [(b"x-\xff\xfe", b"1")]
-BOMB = b" " * (MAX_UNPACKED_BYTES * 4)
+BOMB = b" " * (MAX_DECOMPRESSED_BYTES * 4)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ async def test_header_name_that_is_no_text_stops_no_partition(side: BrokerSide) 
     assert {record.value for record in await side.dead_letters(topic)} == {b"odd"}
     told = [line for line in lines if line["event"] == "records.undecodable"]
     assert {line["partition"] for line in told} == set(range(PARTITIONS))
-    assert "broker.away" not in [line["event"] for line in lines]
+    assert "broker.down" not in [line["event"] for line in lines]
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -93,7 +93,7 @@ def test_a_plain_wish_is_sent_as_the_other_program_does() -> None:
 def test_languages_come_off_the_wire_in_their_order() -> None:
     update = from_event(BannerEvent.from_json(EVENT), now=NOW)
     assert list(update.snapshot.stats.languages) == ["Ruby", "JavaScript", "Rust", "C", "CSS"]
-    assert update.look == BannerOptions(theme=Theme.DARK)
+    assert update.options == BannerOptions(theme=Theme.DARK)
 
 
 @pytest.mark.parametrize("produced_at", [PRODUCED_AT, None])

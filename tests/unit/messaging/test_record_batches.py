@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from github_banners.errors import MalformedMessage
 from github_banners.messaging.decompression import (
     DECODERS,
-    MAX_UNPACKED_BYTES,
+    MAX_DECOMPRESSED_BYTES,
     limit_decompression,
 )
 from github_banners.messaging.record_batches import ReadResult, read_batches
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
-BLANKS = b" " * (MAX_UNPACKED_BYTES + 1)
+BLANKS = b" " * (MAX_DECOMPRESSED_BYTES + 1)
 THREE = [Message(b"one", headers=[(b"a", b"\xff")]), Message(None, key=None), Message(b"three")]
 _HEADER_BYTES = 61
 
@@ -110,7 +110,7 @@ def test_limit_decompression_refuses_a_bomb_in_aiokafka_itself(codec: int) -> No
     (record,) = MemoryRecords(build_batch([Message(BLANKS[:1000])], codec=codec)).next_batch()
     assert record.value == BLANKS[:1000]
     batch = MemoryRecords(build_batch([Message(BLANKS)], codec=codec)).next_batch()
-    with pytest.raises(Exception, match=r"unpacks to more|whole buffer"):
+    with pytest.raises(Exception, match=r"decompresses to more|whole buffer"):
         list(batch)
 
 
@@ -136,7 +136,7 @@ def test_read_batches_with_a_record_that_is_shorter_than_it_says_keeps_its_bytes
     odd, following = read(checked(batch)).records
     assert (odd.offset, odd.problem) == (
         0,
-        "can't be decoded: ValueError: 50 bytes where 4 are left",
+        "can't be decoded: ValueError: 50 bytes, but only 4 are left",
     )
     assert b"abc" in odd.value
     assert (following.value, following.problem) == (b"next", "")

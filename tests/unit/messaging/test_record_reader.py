@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaError, LeaderNotAvailableError  # type: ignore[
 from structlog.testing import capture_logs
 
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import Record
 from github_banners.messaging.record_reader import RecordReader
 from tests.unit.messaging.fetched import UNKNOWN_TOPIC, LogConsumer
@@ -77,7 +77,7 @@ async def test_read_logs_a_partition_once_an_hour() -> None:
 async def test_read_of_a_bomb_returns_its_place_and_its_packed_bytes() -> None:
     consumer = LogConsumer()
     consumer.put(Message(b"1"))
-    bomb = build_batch([Message(b" " * (MAX_UNPACKED_BYTES + 1)), Message(b"x")], codec=GZIP)
+    bomb = build_batch([Message(b" " * (MAX_DECOMPRESSED_BYTES + 1)), Message(b"x")], codec=GZIP)
     consumer.put_raw(bomb, count=2)
     consumer.put(Message(b"4"))
     records = await read_all(make_reader(consumer), consumer)

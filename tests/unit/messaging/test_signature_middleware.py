@@ -240,7 +240,7 @@ async def test_a_refusal_is_told_to_the_log(house: House) -> None:
         await house.ask(call.with_header("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"))
     assert logs == [
         {
-            "event": "gate.refused",
+            "event": "request.refused",
             "log_level": "warning",
             "reason": "wrong key",
             "method": "P" * 100,

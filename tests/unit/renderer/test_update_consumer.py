@@ -18,9 +18,12 @@ from github_banners.errors import (
 )
 from github_banners.messaging.events import TOPIC, OnRevoked, Record
 from github_banners.messaging.mapping import RenderJob
-from github_banners.renderer.retries import GIVE_UP_AFTER_SECONDS
-from github_banners.renderer.update_consumer import MAX_UNFINISHED
-from github_banners.renderer.worker import MAX_CONCURRENT, Outcome, PartitionState
+from github_banners.renderer.schedule import (
+    GIVE_UP_AFTER_SECONDS,
+    MAX_CONCURRENT,
+    MAX_UNFINISHED,
+)
+from github_banners.renderer.worker import Outcome, PartitionState
 from tests.unit.renderer.staged import Stage, event_body, refuse_with, settle
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -157,7 +160,7 @@ async def test_what_is_called_off_before_it_began_leaves_its_place() -> None:
         for record in records[round_ * MAX_CONCURRENT : (round_ + 1) * MAX_CONCURRENT]:
             attempts.submit(record, part)
         attempts.start_ready()
-        for task in part.working:
+        for task in part.running:
             task.cancel()
         await settle()
     last = PartitionState()
