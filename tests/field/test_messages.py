@@ -40,10 +40,10 @@ from github_banners.renderer.worker import Outcome
 from github_banners.settings import Secret
 from github_banners.storage.picture_format import with_version
 from github_banners.storage.store import Store, path_from_url
-from tests.unit.messaging.captured import EVENT
-from tests.unit.messaging.fetched import LogConsumer
+from tests.unit.messaging.captured_messages import EVENT
+from tests.unit.messaging.log_consumer import LogConsumer
 from tests.unit.messaging.record_batch_samples import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
-from tests.unit.renderer.staged import NOW, Stage, event_body, refuse_with
+from tests.unit.renderer.harness import NOW, UpdateConsumerHarness, event_body, fail_with
 from tests.unit.storage.requests import store_request
 
 NOW_VERSION = to_epoch_microseconds(NOW)
@@ -173,22 +173,22 @@ BAD_RECORDS = [
 
 @pytest.mark.parametrize("bad", BAD_RECORDS, ids=lambda bad: bad.id)
 async def test_bad_record_fails_alone_and_is_logged_once(bad: BadRecord) -> None:
-    stage = Stage()
+    harness = UpdateConsumerHarness()
     if bad.error is not None:
-        stage.answer = refuse_with(bad.error, only={999})
+        harness.store = fail_with(bad.error, only={999})
     for version in range(10):
-        stage.put(f"user{version}", version)
-    stage.broker.append(TOPIC, key=b"bad", value=bad.value, headers=bad.headers)
+        harness.put(f"user{version}", version)
+    harness.broker.append(TOPIC, key=b"bad", value=bad.value, headers=bad.headers)
     for version in range(10, 19):
-        stage.put(f"user{version}", version)
+        harness.put(f"user{version}", version)
     with capture_logs() as lines:
-        async with stage.running():
-            await stage.time.pass_(0.1)
-            assert set(stage.stored) >= set(range(19))
-            await stage.time.pass_(60)
-            assert stage.committed == (20 if bad.is_committed else 10)
-    assert bad.outcome in stage.outcomes
-    assert len(stage.dead_letters) == (bad.outcome is Outcome.DEAD_LETTERED)
+        async with harness.running():
+            await harness.clock.advance(0.1)
+            assert set(harness.stored) >= set(range(19))
+            await harness.clock.advance(60)
+            assert harness.committed == (20 if bad.is_committed else 10)
+    assert bad.outcome in harness.outcomes
+    assert len(harness.dead_letters) == (bad.outcome is Outcome.DEAD_LETTERED)
     warnings = [line for line in lines if line["log_level"] == "warning"]
     assert len(warnings) == (bad.outcome is not Outcome.STORED)
     for warning in warnings:
@@ -208,14 +208,14 @@ async def test_1_an_image_that_cannot_be_drawn_fails_alone() -> None:
     async def accept(ask: StoreRequest) -> None:
         assert ask.banner_info == PICTURE
 
-    stage = Stage()
-    stage.answer = handle
+    harness = UpdateConsumerHarness()
+    harness.store = handle
     for version, user in enumerate(["ada", "bad", "bob"]):
-        stage.put(user, version)
-    async with stage.running():
-        await stage.time.pass_(1)
-        assert (stage.stored, stage.committed) == ([0, 2], 3)
-    assert stage.dead_letters[0].header("reason").startswith("RenderingFailed")
+        harness.put(user, version)
+    async with harness.running():
+        await harness.clock.advance(1)
+        assert (harness.stored, harness.committed) == ([0, 2], 3)
+    assert harness.dead_letters[0].header("reason").startswith("RenderingFailed")
 
 
 class SmallProducer(MemoryProducer):
@@ -245,17 +245,19 @@ TOO_LARGE = {
 async def test_dead_letter_that_is_too_large_holds_up_nobody(
     max_bytes: int, kept: int | None, outcome: Outcome
 ) -> None:
-    stage = Stage()
-    stage.broker.producer = lambda: SmallProducer(stage.broker, max_bytes=max_bytes)  # type: ignore[method-assign]
-    stage.broker.append(TOPIC, key=b"bad", value=b"x" * 5_000_000, headers=())
-    stage.put("ada", 1)
+    harness = UpdateConsumerHarness()
+    harness.broker.producer = lambda: SmallProducer(harness.broker, max_bytes=max_bytes)  # type: ignore[method-assign]
+    harness.broker.append(TOPIC, key=b"bad", value=b"x" * 5_000_000, headers=())
+    harness.put("ada", 1)
     with capture_logs() as lines:
-        async with stage.running():
-            await stage.time.pass_(1)
-            assert (stage.stored, stage.committed) == ([1], 2)
-    assert outcome in stage.outcomes
-    assert [len(letter.value) for letter in stage.dead_letters] == ([] if kept is None else [kept])
-    for letter in stage.dead_letters:
+        async with harness.running():
+            await harness.clock.advance(1)
+            assert (harness.stored, harness.committed) == ([1], 2)
+    assert outcome in harness.outcomes
+    assert [len(letter.value) for letter in harness.dead_letters] == (
+        [] if kept is None else [kept]
+    )
+    for letter in harness.dead_letters:
         assert letter.header("original_size") == "5000000"
         assert letter.header("reason").startswith("MalformedMessage")
         assert letter.header("original_offset") == "0"
@@ -276,33 +278,33 @@ class AwayProducer(MemoryProducer):
 
 
 async def test_f12_dead_letter_that_nobody_takes_is_logged_once() -> None:
-    stage = Stage()
-    producer = AwayProducer(stage.broker)
-    stage.broker.producer = lambda: producer  # type: ignore[method-assign]
-    stage.broker.append(TOPIC, key=b"bad", value=b"no", headers=())
-    stage.put("ada", 1)
+    harness = UpdateConsumerHarness()
+    producer = AwayProducer(harness.broker)
+    harness.broker.producer = lambda: producer  # type: ignore[method-assign]
+    harness.broker.append(TOPIC, key=b"bad", value=b"no", headers=())
+    harness.put("ada", 1)
     with capture_logs() as lines:
-        async with stage.running():
-            await stage.time.pass_(100)
-            assert (stage.stored, stage.committed) == ([1], 0)
+        async with harness.running():
+            await harness.clock.advance(100)
+            assert (harness.stored, harness.committed) == ([1], 0)
             producer.is_back = True
-            await stage.time.pass_(10)
-            assert stage.committed == 2
+            await harness.clock.advance(10)
+            assert harness.committed == 2
     told = [line["event"] for line in lines if line["log_level"] == "warning"]
     assert told == ["update.not_dead_lettered", "update.dead_lettered"]
 
 
 async def test_f12_records_in_hand_are_bounded_in_bytes() -> None:
-    stage, gate = Stage(), asyncio.Event()
+    harness, gate = UpdateConsumerHarness(), asyncio.Event()
 
     async def wait(update: RenderJob) -> None:
         await gate.wait()
 
-    stage.answer = wait
+    harness.store = wait
     for number in range(60):
         body = event_body(f"user{number}", number)
-        stage.broker.append(TOPIC, key=b"%d" % number, value=body + b" " * 900_000, headers=())
-    source = stage.broker.consumer()
+        harness.broker.append(TOPIC, key=b"%d" % number, value=body + b" " * 900_000, headers=())
+    source = harness.broker.consumer()
     take, taken = source.poll, []
 
     async def take_few(*, max_records: int, wait_seconds: float) -> list[object]:
@@ -311,13 +313,13 @@ async def test_f12_records_in_hand_are_bounded_in_bytes() -> None:
         return list(records)
 
     source.poll = take_few  # type: ignore[method-assign, assignment]
-    async with stage.running(source):
-        await stage.time.pass_(20)
+    async with harness.running(source):
+        await harness.clock.advance(20)
         size_bytes = sum(len(record.value) for record in taken)
         assert MAX_UNFINISHED_BYTES < size_bytes < MAX_UNFINISHED_BYTES + 4_000_000
         gate.set()
-        await stage.time.pass_(20)
-        assert len(stage.stored) == 60
+        await harness.clock.advance(20)
+        assert len(harness.stored) == 60
 
 
 @pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])

@@ -27,7 +27,7 @@ from github_banners.renderer.update_consumer import UpdateConsumer
 from github_banners.renderer.worker import Outcome
 from tests.integration.kafka_server import Broker, StandIn, a_broker
 from tests.integration.kafka_sides import AnyProducer, AnySide, AnySource, BrokerSide, TwinSide
-from tests.unit.renderer.staged import event_body
+from tests.unit.renderer.harness import event_body
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

@@ -24,7 +24,7 @@ from tests.integration.kafka_sides import BrokerSide
 from tests.integration.raw_kafka import produce_raw
 from tests.integration.test_events import Seen, consuming, eventually, send
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
-from tests.unit.renderer.staged import event_body
+from tests.unit.renderer.harness import event_body
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

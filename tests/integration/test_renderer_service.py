@@ -34,8 +34,16 @@ from github_banners.stats.deadline import Deadline
 from github_banners.storage.picture_format import check_picture
 from tests.integration.test_storage_service import UNSIGNED, send
 from tests.unit.api.asgi import Answered
-from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
-from tests.unit.messaging.captured import PREVIEW
+from tests.unit.messaging.captured_messages import PREVIEW
+from tests.unit.messaging.handwritten_signatures import (
+    CURRENT,
+    FOREIGN,
+    NOW,
+    PREVIOUS,
+    Call,
+    parameters,
+    signed,
+)
 
 EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
 STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})

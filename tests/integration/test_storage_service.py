@@ -28,8 +28,16 @@ from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
 from tests.unit.api.asgi import Answered
-from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
-from tests.unit.messaging.captured import STORE
+from tests.unit.messaging.captured_messages import STORE
+from tests.unit.messaging.handwritten_signatures import (
+    CURRENT,
+    FOREIGN,
+    NOW,
+    PREVIOUS,
+    Call,
+    parameters,
+    signed,
+)
 from tests.unit.serving.test_metrics import scrape
 
 SETTINGS = Settings(services_secret_key=CURRENT, services_secret_key_previous=PREVIOUS)

@@ -17,7 +17,7 @@ from github_banners.messaging.mapping import (
 from github_banners.messaging.schemas import BannerEvent, Format, PreviewRequest
 from github_banners.models import Owner, Snapshot, Stats, to_epoch_microseconds
 from github_banners.options import BannerOptions, HideableField, NumberFormat, Theme
-from tests.unit.messaging.captured import EVENT, PREVIEW
+from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
 PRODUCED_AT = datetime(2026, 11, 22, 16, 36, 38, 123457, tzinfo=UTC)

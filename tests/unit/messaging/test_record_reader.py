@@ -10,7 +10,7 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import Record
 from github_banners.messaging.record_reader import RecordReader
-from tests.unit.messaging.fetched import UNKNOWN_TOPIC, LogConsumer
+from tests.unit.messaging.log_consumer import UNKNOWN_TOPIC, LogConsumer
 from tests.unit.messaging.record_batch_samples import GZIP, Message, build_batch
 
 ODD = Message(b"odd", headers=[(b"\xff", b"1")])

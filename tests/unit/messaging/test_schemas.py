@@ -22,7 +22,7 @@ from github_banners.messaging.schemas import (
 )
 from github_banners.models import to_epoch_microseconds
 from github_banners.options import BannerOptions, Layout, Theme
-from tests.unit.messaging.captured import EVENT, PREVIEW, STORE
+from tests.unit.messaging.captured_messages import EVENT, PREVIEW, STORE
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
 PRODUCED_AT = datetime(2026, 11, 22, 16, 36, 38, 123457, tzinfo=UTC)

@@ -14,17 +14,8 @@ from github_banners.errors import InvalidSignature
 from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.signature_middleware import Message, SignatureMiddleware
 from github_banners.messaging.signing import RefusalReason, Signer
-from tests.unit.messaging.behind_middleware import (
-    MOST_BODY_BYTES,
-    OPEN,
-    House,
-    Service,
-    Wire,
-    part,
-    scope_of,
-    sized,
-)
-from tests.unit.messaging.by_hand import (
+from tests.unit.messaging.forged_calls import FORGED_HEADS
+from tests.unit.messaging.handwritten_signatures import (
     BODY,
     CURRENT,
     FOREIGN,
@@ -35,7 +26,16 @@ from tests.unit.messaging.by_hand import (
     signed,
     verifier,
 )
-from tests.unit.messaging.forgeries import FORGED_HEADS
+from tests.unit.messaging.middleware_harness import (
+    MOST_BODY_BYTES,
+    OPEN,
+    House,
+    Service,
+    Wire,
+    part,
+    scope_of,
+    sized,
+)
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 REFUSED = b'{"error":"signature refused"}'

@@ -24,7 +24,8 @@ from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.signing import RefusalReason, Signer, Verifier
 from github_banners.models import utc_now
 from github_banners.settings import Secret
-from tests.unit.messaging.by_hand import (
+from tests.unit.messaging.forged_calls import FORGED_HEADS, GARBAGE, NAMES, PIECES
+from tests.unit.messaging.handwritten_signatures import (
     BODY,
     COMPONENTS,
     CURRENT,
@@ -39,7 +40,6 @@ from tests.unit.messaging.by_hand import (
     signed,
     verifier,
 )
-from tests.unit.messaging.forgeries import FORGED_HEADS, GARBAGE, NAMES, PIECES
 
 
 @dataclass

@@ -28,30 +28,21 @@ from github_banners.renderer.schedule import (
     retry_delay_seconds,
     should_pause,
 )
-
-
-class Clock:
-    """Monotonic seconds that a test sets."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.fake_clock import FakeClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def schedule(clock: Clock) -> Schedule[str]:
+def schedule(clock: FakeClock) -> Schedule[str]:
     return Schedule(clock)
 
 
 @pytest.fixture
-def health(clock: Clock) -> StorageHealth:
+def health(clock: FakeClock) -> StorageHealth:
     return StorageHealth(clock)
 
 
@@ -106,7 +97,7 @@ def test_schedule_starts_no_more_than_the_concurrency_limit(schedule: Schedule[s
 
 
 def test_schedule_storage_down_starts_one_probe_a_second(
-    schedule: Schedule[str], clock: Clock
+    schedule: Schedule[str], clock: FakeClock
 ) -> None:
     for item in ("a1", "b1", "c1"):
         schedule.put(item[0], item)
@@ -120,7 +111,9 @@ def test_schedule_storage_down_starts_one_probe_a_second(
     assert start_all(schedule) == ["b1", "c1"]
 
 
-def test_schedule_nothing_to_start_leaves_the_probe(schedule: Schedule[str], clock: Clock) -> None:
+def test_schedule_nothing_to_start_leaves_the_probe(
+    schedule: Schedule[str], clock: FakeClock
+) -> None:
     for _ in range(3):
         schedule.storage_health.record_failure()
     clock.seconds += 1
@@ -131,7 +124,7 @@ def test_schedule_nothing_to_start_leaves_the_probe(schedule: Schedule[str], clo
 
 @given(st.lists(st.sampled_from(["put a", "put b", "put c", "start", "release"]), max_size=60))
 def test_schedule_any_steps_keep_the_order_of_each_key(steps: list[str]) -> None:
-    schedule: Schedule[tuple[str, int]] = Schedule(Clock())
+    schedule: Schedule[tuple[str, int]] = Schedule(FakeClock())
     running: list[str] = []
     put_count = 0
     started: list[tuple[str, int]] = []
@@ -259,7 +252,7 @@ def test_storage_health_two_failures_in_a_row_is_not_down(health: StorageHealth)
 
 
 def test_storage_health_three_failures_in_a_row_allows_one_request_a_second(
-    health: StorageHealth, clock: Clock
+    health: StorageHealth, clock: FakeClock
 ) -> None:
     for _ in range(3):
         health.record_failure()
@@ -274,7 +267,9 @@ def test_storage_health_three_failures_in_a_row_allows_one_request_a_second(
     assert allowed == [False, True, False, False, True]
 
 
-def test_storage_health_success_allows_all_requests(health: StorageHealth, clock: Clock) -> None:
+def test_storage_health_success_allows_all_requests(
+    health: StorageHealth, clock: FakeClock
+) -> None:
     for _ in range(3):
         health.record_failure()
     health.record_success()

@@ -15,7 +15,7 @@ from github_banners.messaging.signature_middleware import (
     Send,
     SignatureMiddleware,
 )
-from tests.unit.messaging.by_hand import Call, verifier
+from tests.unit.messaging.handwritten_signatures import Call, verifier
 
 OPEN = ("/healthz", "/readyz")
 MOST_BODY_BYTES = 100

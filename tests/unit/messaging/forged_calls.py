@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from github_banners.messaging.signing import RefusalReason
 from github_banners.settings import Secret
-from tests.unit.messaging.by_hand import (
+from tests.unit.messaging.handwritten_signatures import (
     BODY,
     COMPONENTS,
     FOREIGN,
