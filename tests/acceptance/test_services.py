@@ -220,8 +220,8 @@ def test_the_key_is_changed_without_a_refusal(estate: Estate, camo: Camo) -> Non
             assert post(estate["api"], never_seen()).status_code == 201
     estate.end("api-2")
     estate.start("api-2")
-    refused = [one for one in estate.events("storage") if one["event"] == "gate.refused"]
-    refused += [one for one in estate.events("renderer") if one["event"] == "gate.refused"]
+    refused = [one for one in estate.events("storage") if one["event"] == "request.refused"]
+    refused += [one for one in estate.events("renderer") if one["event"] == "request.refused"]
     assert refused == []
 
 
