@@ -126,7 +126,7 @@ def test_all_that_can_be_wished_for_is_ranked():
 
 def test_ranked_more_than_most_counts_the_rest():
     counts = {f"L{number}": 9 - number for number in range(8)}
-    few = rank_languages(counts, scheme=LIGHT, other_label="Other", most=4)
+    few = rank_languages(counts, scheme=LIGHT, other_label="Other", max_ranked=4)
     assert len(few.first) == 4
     assert few.top(3) == ranking(counts).top(3)
 
