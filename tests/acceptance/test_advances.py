@@ -127,7 +127,9 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
     }
 
 
-def test_no_character_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
+def test_character_width_in_browser_is_at_most_the_calculated_width(
+    page: "Page", families: list[str]
+) -> None:
     alone, joined = measured(page, families, characters()), inside(page, families)
     if os.environ.get("ADVANCES") == "rewrite":
         _rewrite(alone, joined)
@@ -142,7 +144,9 @@ WORDS = (
 )
 
 
-def test_no_word_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
+def test_word_width_in_browser_is_at_most_the_calculated_width(
+    page: "Page", families: list[str]
+) -> None:
     found = measured(page, families, list(WORDS))
     reckoned = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
     assert [word for word in WORDS if is_wider(found[word], reckoned[word])] == []

@@ -41,7 +41,7 @@ def lines_with(word: str, text: str) -> list[str]:
     return [line for line in text.splitlines() if word in line]
 
 
-def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
+def test_check_reports_every_token(github: Running, data_dir: Path) -> None:
     env = environment(
         PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
     )
@@ -65,7 +65,7 @@ def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
     assert list(data_dir.iterdir()) == []
 
 
-def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None:
+def test_check_aligns_columns(github: Running, data_dir: Path) -> None:
     env = environment(
         PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
     )
@@ -77,7 +77,7 @@ def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None
         assert all(row[start] != " " and row[max(0, start - 1)] in {" ", row[0]} for row in rows)
 
 
-def test_everything_works(github: Running, data_dir: Path) -> None:
+def test_check_with_working_setup_exits_0(github: Running, data_dir: Path) -> None:
     settings = {"PORT": "0", "GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir)}
     for tokens in ({"GITHUB_TOKENS": "ghp_c"}, {}):
         ended = run("check", env=environment(**settings, **tokens))
@@ -86,7 +86,7 @@ def test_everything_works(github: Running, data_dir: Path) -> None:
         assert "not running" in ended.stdout
 
 
-def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
+def test_check_with_invalid_settings_names_them_and_sends_nothing() -> None:
     ended = run("check", env=environment(PORT="http", SOFT_TTL="soon", GITHUB_TOKENS="ghp_one two"))
     assert ended.returncode == 2
     assert all(name in ended.stderr for name in ("PORT", "SOFT_TTL", "GITHUB_TOKENS"))
@@ -101,7 +101,7 @@ def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )
-def test_what_does_not_answer(
+def test_check_with_unreachable_backends_names_them(
     github: Running, data_dir: Path, settings: dict[str, str], words: str
 ) -> None:
     base = {
@@ -135,7 +135,7 @@ class Echo(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("command", [["check"], ["render", "ada"]], ids=lambda one: one[0])
-def test_a_token_that_a_server_quotes_is_not_repeated(command: list[str], data_dir: Path) -> None:
+def test_check_hides_token_quoted_by_server(command: list[str], data_dir: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
@@ -151,7 +151,7 @@ def test_a_token_that_a_server_quotes_is_not_repeated(command: list[str], data_d
 
 
 @pytest.mark.postgres
-def test_the_database_of_a_running_service(github: Running, data_dir: Path) -> None:
+def test_check_reports_database_of_running_service(github: Running, data_dir: Path) -> None:
     env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL=github.url)
     with running("serve", env=env) as served:
         assert served.get("/readyz").status_code == 200
@@ -180,7 +180,7 @@ def exhaust(github: Running, token: str) -> None:
 
 
 @pytest.mark.postgres
-def test_another_account_pays_when_one_is_exhausted(data_dir: Path) -> None:
+def test_exhausted_account_is_replaced_by_another(data_dir: Path) -> None:
     with running(*declared("--initial-budget", str(BUDGET))) as github:
         exhaust(github, "ghp_a")
         env = environment(

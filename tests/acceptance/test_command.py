@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.acceptance.outages import family
+from tests.acceptance.breakable_backends import process_tree
 from tests.acceptance.processes import (
     Running,
     environment,
@@ -40,7 +40,7 @@ def until(is_true: Callable[[], bool], *, seconds: float = 15) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_everything_with_code_0(number: int) -> None:
+def test_signal_ends_all_processes_with_code_0(number: int) -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as served:
@@ -51,7 +51,7 @@ def test_a_signal_ends_everything_with_code_0(number: int) -> None:
         assert not [line for line in served.errors if "Traceback" in line]
 
 
-def test_sigkill_leaves_nothing_running_and_it_starts_again() -> None:
+def test_sigkill_leaves_no_process_and_restart_works() -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as served:
@@ -69,7 +69,7 @@ def _is_kept(served: Running) -> bool:
     return httpx2.post(served.url + "/banners", json=wish).status_code in {200, 201}
 
 
-def test_several_workers_share_the_port_and_a_killed_one_is_replaced() -> None:
+def test_workers_share_port_and_killed_worker_is_replaced() -> None:
     with reachable_dir() as folder:
         metrics_port = free_port()
         env = environment(PORT="0", METRICS_PORT=str(metrics_port), DATA_DIR=str(folder))
@@ -93,7 +93,7 @@ def test_several_workers_share_the_port_and_a_killed_one_is_replaced() -> None:
 def workers_of(served: Running) -> list[int]:
     """The processes that answer for one that watches over them."""
     pids = []
-    for pid in family(served.process.pid)[1:]:
+    for pid in process_tree(served.process.pid)[1:]:
         with suppress(OSError):
             if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 pids.append(pid)
@@ -107,7 +107,7 @@ def is_answering(port: int) -> bool:
         return False
 
 
-def test_a_port_that_is_taken() -> None:
+def test_serve_on_used_port_fails() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = run("serve", env=environment(PORT=port))
@@ -117,7 +117,7 @@ def test_a_port_that_is_taken() -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_second_service_on_the_same_port_or_data_is_refused() -> None:
+def test_second_service_on_same_port_or_data_dir_fails() -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", env=env) as served:
@@ -129,7 +129,7 @@ def test_a_second_service_on_the_same_port_or_data_is_refused() -> None:
             assert len(second.stderr.splitlines()) == 1
 
 
-def test_a_data_directory_that_cannot_be_written() -> None:
+def test_unwritable_data_dir_fails() -> None:
     with reachable_dir() as folder:
         (folder / "file").write_text("not a folder")
         ended = run("serve", env=environment(PORT="0", DATA_DIR=str(folder / "file")))
@@ -138,7 +138,7 @@ def test_a_data_directory_that_cannot_be_written() -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_wrong_settings_are_all_named_at_once() -> None:
+def test_invalid_settings_are_all_reported() -> None:
     env = environment(PORT="http", SOFT_TTL="soon", GITHUB_TOKENS="ghp_one two", LOG_LEVEL="loud")
     ended = run("serve", env=env)
     assert ended.returncode == 2
@@ -148,7 +148,7 @@ def test_wrong_settings_are_all_named_at_once() -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_migrate_needs_a_database_of_its_own() -> None:
+def test_migrate_without_database_settings_fails() -> None:
     alone, away = run("migrate"), run("migrate", env=environment(DB_HOST="127.0.0.1", PGPORT="1"))
     for ended, word in ((alone, "DB_HOST"), (away, "127.0.0.1:1")):
         assert ended.returncode == 2
@@ -156,7 +156,7 @@ def test_migrate_needs_a_database_of_its_own() -> None:
         assert "Traceback" not in ended.stderr
 
 
-def test_no_token_in_any_output_at_any_level() -> None:
+def test_output_at_any_log_level_contains_no_token() -> None:
     secret = "ghp_0123456789abcdefghijABCDEFGHIJ456789"
     with (
         running("sandbox", "--port", "0", "--token", f"{secret}=") as github,
@@ -212,7 +212,7 @@ def _read_until(terminal: int, words: bytes | None) -> bytes:
     return said
 
 
-def test_help_is_written_for_a_person() -> None:
+def test_help_lists_commands_with_descriptions() -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "github_banners", "--help"],
         capture_output=True,
@@ -225,7 +225,7 @@ def test_help_is_written_for_a_person() -> None:
 
 
 @pytest.mark.parametrize("words", ["Making a database", "event="])
-def test_a_signal_before_it_is_ready_ends_it_with_code_0(words: str) -> None:
+def test_signal_before_ready_ends_with_code_0(words: str) -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")
         process = subprocess.Popen(

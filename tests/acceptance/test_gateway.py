@@ -13,9 +13,9 @@ import pytest
 from github_banners.drawing import explain
 from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
-from tests.acceptance.camo import Camo
-from tests.acceptance.drills import PICTURE_SECONDS, never_seen, nobody, seconds_until
-from tests.acceptance.outages import GitHub, frozen
+from tests.acceptance.breakable_backends import GitHub, frozen
+from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
+from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
@@ -100,7 +100,7 @@ def gateway(service: Running) -> Iterator[Gateway]:
         assert "warn" not in tested.stderr
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            seconds_until(lambda: _answers(there), limit=10)
+            wait_until(lambda: _answers(there), limit=10)
             yield there
         finally:
             process.send_signal(signal.SIGQUIT)
@@ -115,8 +115,8 @@ def _answers(gateway: Gateway) -> bool:
 
 
 @pytest.fixture(scope="module")
-def camo() -> Iterator[Camo]:
-    with Camo() as proxy:
+def proxy() -> Iterator[ImageProxy]:
+    with ImageProxy() as proxy:
         yield proxy
 
 
@@ -126,8 +126,8 @@ def served(service: Running) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_a_picture_is_asked_for_once(gateway: Gateway) -> None:
-    login = never_seen()
+def test_gateway_caches_picture(gateway: Gateway) -> None:
+    login = new_login()
     path = f"/banners/preview?username={login}"
     first = gateway.get(path, accept="image/*")
     second = gateway.get(path, accept="image/*")
@@ -138,14 +138,16 @@ def test_a_picture_is_asked_for_once(gateway: Gateway) -> None:
     assert (fresh.status_code, fresh.content) == (304, b"")
 
 
-def test_many_at_once_are_one_question(gateway: Gateway, service: Running, camo: Camo) -> None:
+def test_gateway_merges_concurrent_requests(
+    gateway: Gateway, service: Running, proxy: ImageProxy
+) -> None:
     before = served(service)
-    url = f"{gateway.url}/banners/preview?username={never_seen()}"
-    assert all(one.shows_numbers for one in camo.fetch_all([url] * 30))
+    url = f"{gateway.url}/banners/preview?username={new_login()}"
+    assert all(one.shows_numbers for one in proxy.fetch_all([url] * 30))
     assert served(service) == before + 1
 
 
-def test_plain_and_zipped_are_kept_apart(gateway: Gateway) -> None:
+def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
     zipped = gateway.get(PREVIEW, accept="image/*", accept_encoding="br, gzip;q=0.5")
     plain = gateway.get(PREVIEW, accept="image/*", accept_encoding="identity")
     assert zipped.headers["content-encoding"] == "gzip"
@@ -153,7 +155,7 @@ def test_plain_and_zipped_are_kept_apart(gateway: Gateway) -> None:
     assert zipped.content == plain.content
 
 
-def test_json_is_never_kept(gateway: Gateway) -> None:
+def test_gateway_never_caches_json(gateway: Gateway) -> None:
     path = f"{PREVIEW}&format=json"
     for _ in range(2):
         answer = gateway.get(path)
@@ -169,30 +171,30 @@ def test_json_is_never_kept(gateway: Gateway) -> None:
         "/banners/%23x.json",
     ],
 )
-def test_a_path_is_passed_on_as_it_came(gateway: Gateway, path: str) -> None:
+def test_gateway_forwards_path_unchanged(gateway: Gateway, path: str) -> None:
     answer = gateway.get(f"{path}?format=json")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("application/json")
 
 
-def test_programs_may_wait_longer_than_image_proxies(gateway: Gateway, github: GitHub) -> None:
+def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github: GitHub) -> None:
     with github.slow(3.5):
         for form in ("json", "JSON"):
-            answer = gateway.get(f"/banners/preview?username={never_seen()}&format={form}")
+            answer = gateway.get(f"/banners/preview?username={new_login()}&format={form}")
             assert answer.status_code == 200
             assert answer.json()["stats"]["total_repos"] == 30
         made = gateway.get(f"/banners/{KNOWN}-never-made.json")
     assert (made.status_code, made.json()) == (404, {"error": "banner doesn't exist"})
 
 
-def test_who_refuses_gzip_gets_none(gateway: Gateway) -> None:
+def test_gateway_sends_plain_to_client_without_gzip(gateway: Gateway) -> None:
     for refusal in ("gzip;q=0", "br, gzip; q=0.0, identity"):
         answer = gateway.get(PREVIEW, accept="image/*", accept_encoding=refusal)
         assert "content-encoding" not in answer.headers
 
 
-def test_a_banner_that_is_made_later_is_not_hidden_by_its_explanation(gateway: Gateway) -> None:
-    login = never_seen()
+def test_gateway_shows_banner_created_after_its_explanation(gateway: Gateway) -> None:
+    login = new_login()
     path = f"/banners/{login}-dark"
     assert b"No banner of this name" in gateway.get(path, accept="image/*").content
     wish = {"username": login, "type": "dark"}
@@ -200,8 +202,8 @@ def test_a_banner_that_is_made_later_is_not_hidden_by_its_explanation(gateway: G
     assert b" star" in gateway.get(path, accept="image/*").content
 
 
-def test_an_explanation_is_for_image_clients_only(gateway: Gateway) -> None:
-    path = f"/banners/preview?username={nobody()}"
+def test_gateway_sends_explanation_to_image_clients_only(gateway: Gateway) -> None:
+    path = f"/banners/preview?username={missing_login()}"
     drawn = gateway.get(path, accept="image/*")
     assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
     told = gateway.get(path, accept="*/*")
@@ -211,18 +213,18 @@ def test_an_explanation_is_for_image_clients_only(gateway: Gateway) -> None:
     assert named.headers["content-type"].startswith("image/svg+xml")
 
 
-def test_what_passes_by_itself_is_not_kept(gateway: Gateway, github: GitHub) -> None:
-    path = f"/banners/preview?username={never_seen()}"
+def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub) -> None:
+    path = f"/banners/preview?username={new_login()}"
     with github.failing("502"):
         for _ in range(2):
             drawn = gateway.get(path, accept="image/*")
             assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
             assert b" star" not in drawn.content
-    seconds_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=10)
+    wait_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=10)
 
 
-def test_banners_are_made_through_it(gateway: Gateway) -> None:
-    wish = {"username": never_seen()}
+def test_gateway_forwards_post(gateway: Gateway) -> None:
+    wish = {"username": new_login()}
     made = [
         httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
         for _ in range(2)
@@ -234,18 +236,18 @@ def test_banners_are_made_through_it(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     "path", ["/metrics", "/readyz", "/preview", "/bannersx", "/banner", "/.env", "/nginx.conf"]
 )
-def test_nothing_else_is_let_through(gateway: Gateway, path: str) -> None:
+def test_gateway_blocks_other_paths(gateway: Gateway, path: str) -> None:
     assert gateway.get(path).status_code == 404
 
 
-def test_the_rest_is(gateway: Gateway) -> None:
+def test_gateway_forwards_public_paths(gateway: Gateway) -> None:
     assert gateway.get("/healthz").json() == {"status": "alive"}
     assert gateway.get("/").headers["location"] == "/docs"
     assert gateway.get("/docs").status_code == 200
     assert "paths" in gateway.get("/docs/openapi.json").json()
 
 
-def test_what_is_too_large_is_refused(gateway: Gateway) -> None:
+def test_gateway_refuses_large_request(gateway: Gateway) -> None:
     url = gateway.url + "/banners"
     body = b'{"username":"' + b"x" * (65 << 10) + b'"}'
     assert httpx2.post(url, content=body, timeout=15, trust_env=False).status_code == 413
@@ -253,21 +255,21 @@ def test_what_is_too_large_is_refused(gateway: Gateway) -> None:
     assert gateway.get("/banners/" + "x" * 9000).status_code == 414
 
 
-def test_dead_or_hanging_a_picture_comes_in_time(
-    gateway: Gateway, service: Running, camo: Camo
+def test_gateway_serves_picture_in_time_while_service_is_down(
+    gateway: Gateway, service: Running, proxy: ImageProxy
 ) -> None:
-    cached = camo.fetch(gateway.url + PREVIEW)
+    cached = proxy.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
     away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid):
-        urls = [f"{gateway.url}/banners/preview?username={never_seen()}"] * 5
-        fetches = camo.fetch_all([*urls, gateway.url + PREVIEW])
+        urls = [f"{gateway.url}/banners/preview?username={new_login()}"] * 5
+        fetches = proxy.fetch_all([*urls, gateway.url + PREVIEW])
         assert [one.body for one in fetches] == [away] * 5 + [cached.body]
-        assert max(one.seconds for one in fetches) < PICTURE_SECONDS
+        assert max(one.seconds for one in fetches) < MAX_PICTURE_SECONDS
         assert fetches[-1].seconds < 0.5
-        program = gateway.get(f"/banners/preview?username={never_seen()}", accept="*/*")
+        program = gateway.get(f"/banners/preview?username={new_login()}", accept="*/*")
         assert (program.status_code, program.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
-    fetches = camo.fetch_all([urls[0], gateway.url + PREVIEW])
+    fetches = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
     assert [one.body for one in fetches] == [away, cached.body]
     assert max(one.seconds for one in fetches) < 1.0

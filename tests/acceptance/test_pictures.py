@@ -285,7 +285,7 @@ def _tried() -> list[Row]:
 
 
 @pytest.mark.timeout(300)
-def test_nothing_overflows_or_touches_in_the_whole_space(faults):
+def test_layout_with_any_options_has_no_overlaps(faults):
     rows = _tried()
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
@@ -295,7 +295,7 @@ def test_nothing_overflows_or_touches_in_the_whole_space(faults):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_stays_in_its_room(faults, name, form):
+def test_name_fits_its_area(faults, name, form):
     looks = [replace(FORMS[form], theme=theme) for theme in (Theme.DEFAULT, Theme.DARK)]
     long_login = _snapshot(NAMES[name], login="m" * 39)
     pictures = [draw(one, look) for one in (_snapshot(NAMES[name]), long_login) for look in looks]
@@ -303,7 +303,7 @@ def test_every_name_stays_in_its_room(faults, name, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_number_stays_in_its_room(faults, form):
+def test_number_fits_its_area(faults, form):
     looks = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
     pictures = [draw(_snapshot(number=number), look) for number in NUMBERS for look in looks]
     assert faults(*pictures) == []
@@ -311,7 +311,7 @@ def test_every_number_stays_in_its_room(faults, form):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("locale", Locale)
-def test_every_locale_stays_in_its_room(faults, locale, form):
+def test_locale_fits_its_area(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     long = replace(look, number_format=NumberFormat.LONG)
     ones = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
@@ -326,7 +326,7 @@ def test_every_locale_stays_in_its_room(faults, locale, form):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("languages", LANGUAGES)
-def test_every_legend_stays_in_its_room(faults, languages, form):
+def test_legend_fits_its_area(faults, languages, form):
     one = _snapshot(languages=LANGUAGES[languages])
     looks = [replace(FORMS[form], langs_count=count) for count in (None, 1, 3, 10)]
     pictures = [draw(one, look) for look in looks]
@@ -334,14 +334,14 @@ def test_every_legend_stays_in_its_room(faults, languages, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_longest_names_of_languages_stay_in_their_room(faults, form):
+def test_long_language_names_fit_their_area(faults, form):
     groups = [KNOWN[at : at + 7] for at in range(len(KNOWN) - 70, len(KNOWN), 7)]
     ones = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
     assert faults(*(draw(one, FORMS[form]) for one in ones)) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_remarks_stay_in_their_room(faults, form):
+def test_empty_state_text_fits_its_area(faults, form):
     nothing = _snapshot(None, login="first-commit", number=0, languages={})
     forks = Snapshot(nothing.owner, Stats(23, 0, 23, 0, 0, {}), nothing.fetched_at)
     pictures = [
@@ -354,21 +354,21 @@ def test_remarks_stay_in_their_room(faults, form):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("locale", Locale)
-def test_every_explanation_stays_in_its_room(faults, locale, form):
+def test_explanation_fits_its_area(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     hosts = ("", "banners.example", "h" * 60)
     pictures = [explain(one, options=look, host=host) for one in ERRORS.values() for host in hosts]
     assert faults(*pictures) == []
 
 
-def test_one_file_is_wide_or_narrow(page):
+def test_auto_width_picture_adapts_to_its_width(page):
     shown = "id => getComputedStyle(document.getElementById(id)).display"
     for width, wide, narrow in ((WIDE, "inline", "none"), (NARROW, "none", "inline")):
         _show(page, draw(_snapshot(), BannerOptions()), width)
         assert (page.evaluate(shown, "w"), page.evaluate(shown, "n")) == (wide, narrow)
 
 
-def test_one_file_is_light_or_dark(page):
+def test_auto_theme_picture_follows_colour_scheme(page):
     fill = "getComputedStyle(document.querySelector('.c')).fill"
     for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")):
         page.emulate_media(color_scheme=scheme)
@@ -378,7 +378,7 @@ def test_one_file_is_light_or_dark(page):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_motion_is_short_and_only_for_those_who_want_it(page, form):
+def test_animation_is_short_and_respects_reduced_motion(page, form):
     lasting = """document.getAnimations().map(one => {
       const {delay, duration, iterations} = one.effect.getTiming()
       return (delay + duration) * iterations

@@ -166,7 +166,7 @@ def photograph(page: "Page", svg: bytes) -> bytes:
 @pytest.mark.browser
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", CASES)
-def test_a_browser_draws_the_same(page: "Page", name: str) -> None:
+def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
     pictures = [photograph(page, CASES[name]), to_png(CASES[name])]
     compared: Any = page.evaluate(COMPARE, [base64.b64encode(one).decode() for one in pictures])
     wide, high = (int(ET.fromstring(CASES[name]).attrib[one]) for one in ("width", "height"))
@@ -206,7 +206,7 @@ def workers_of(parent: int) -> list[int]:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("repeat", ["cold", "hot"])
-def test_a_png_has_every_header(service: Running, repeat: str) -> None:
+def test_png_response_has_every_header(service: Running, repeat: str) -> None:
     path = f"/banners/preview?username=mia-maintains&title={repeat}&format=PNG"
     first = service.get(path)
     answer = service.get(path, accept_encoding="gzip") if repeat == "hot" else first
@@ -227,7 +227,7 @@ def test_a_png_has_every_header(service: Running, repeat: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_png_is_drawn_from_the_svg(service: Running) -> None:
+def test_png_is_drawn_from_the_svg(service: Running) -> None:
     """And the SVG and the numbers are answered as if there was no other form."""
     url = made(service, username="mia-maintains", type="dark")
     svg, named, png = (service.get(url + suffix) for suffix in ("", ".svg", ".png"))
@@ -254,7 +254,7 @@ def test_a_png_is_drawn_from_the_svg(service: Running) -> None:
         "/banners/preview?username=-a&format=png",
     ],
 )
-def test_explanation_is_a_png_where_one_was_asked_for(service: Running, path: str) -> None:
+def test_explanation_of_png_request_is_png(service: Running, path: str) -> None:
     for accept in (IMAGE, "*/*"):
         drawn = service.get(path, accept=accept)
         assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/png")
@@ -265,7 +265,7 @@ def test_explanation_is_a_png_where_one_was_asked_for(service: Running, path: st
 
 
 @pytest.mark.postgres
-def test_a_worker_that_is_killed_is_replaced(service: Running) -> None:
+def test_killed_png_worker_is_replaced(service: Running) -> None:
     path = "/banners/preview?username=camelcleo&format=png&title="
     assert service.get(path + "first").headers["content-type"] == "image/png"
     (before,) = workers_of(service.process.pid)
@@ -278,7 +278,7 @@ def test_a_worker_that_is_killed_is_replaced(service: Running) -> None:
 
 
 @pytest.mark.postgres
-def test_more_than_can_be_drawn_gets_the_svg_and_nobody_waits_long(service: Running) -> None:
+def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> None:
     service.get("/banners/preview?username=mia-maintains")
     paths = [f"/banners/preview?username=mia-maintains&format=png&title=n{at}" for at in range(40)]
     with ThreadPoolExecutor(40) as pool:
@@ -299,7 +299,7 @@ def test_more_than_can_be_drawn_gets_the_svg_and_nobody_waits_long(service: Runn
 
 
 @pytest.mark.postgres
-def test_the_stored_drawing_is_a_png_too_when_postgresql_is_away(github: Running) -> None:
+def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> None:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", env=environment(**settings)) as served:
@@ -315,7 +315,7 @@ def test_the_stored_drawing_is_a_png_too_when_postgresql_is_away(github: Running
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_process_takes_its_worker_along(github: Running, number: signal.Signals) -> None:
+def test_png_worker_ends_with_its_parent(github: Running, number: signal.Signals) -> None:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", "--workers", "2", env=environment(**settings)) as served:
@@ -334,7 +334,7 @@ def test_a_process_takes_its_worker_along(github: Running, number: signal.Signal
                 time.sleep(0.01)
 
 
-def test_a_file_that_is_called_png_is_one(github: Running, tmp_path: Path) -> None:
+def test_render_to_png_path_writes_png(github: Running, tmp_path: Path) -> None:
     env = environment(GITHUB_API_URL=github.url)
     files = [tmp_path / name for name in ("me.svg", "me.png", "ME.PNG")]
     ended = [run("render", "mia-maintains", "-o", str(file), env=env) for file in files]

@@ -26,7 +26,7 @@ def env(github: Running) -> dict[str, str]:
     return environment(GITHUB_API_URL=github.url)
 
 
-def test_a_picture_on_standard_output(env: dict[str, str]) -> None:
+def test_render_writes_svg_to_stdout(env: dict[str, str]) -> None:
     plain = run("render", "Mia-Maintains", env=env)
     with_token = run("render", "mia-maintains", env={**env, "GITHUB_TOKENS": "ghp_sandbox"})
     assert plain.returncode == with_token.returncode == 0
@@ -37,7 +37,7 @@ def test_a_picture_on_standard_output(env: dict[str, str]) -> None:
     assert plain.stderr == "Asking GitHub about Mia-Maintains.\n"
 
 
-def test_every_kind_of_wish(env: dict[str, str]) -> None:
+def test_render_accepts_every_option(env: dict[str, str]) -> None:
     wishes = ["--theme", "DARK", "--title", "Hello <there>", "--hide", "stars,forks"]
     wishes += ["--border", "false", "--bg-color", "#123456", "--radius", "3"]
     ended = run("render", "mia-maintains", *wishes, env=env)
@@ -46,7 +46,7 @@ def test_every_kind_of_wish(env: dict[str, str]) -> None:
     assert "#123456" in ended.stdout
 
 
-def test_a_file_is_replaced_when_the_banner_is_drawn(env: dict[str, str], tmp_path: Path) -> None:
+def test_render_replaces_file(env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "banner.svg"
     file.write_bytes(OLD)
     ended = run("render", "mia-maintains", "-o", str(file), env=env)
@@ -64,7 +64,7 @@ def test_a_file_is_replaced_when_the_banner_is_drawn(env: dict[str, str], tmp_pa
         ("mia-maintains", {"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
     ],
 )
-def test_without_an_answer_the_old_file_stays(
+def test_render_without_github_keeps_old_file(
     env: dict[str, str], tmp_path: Path, user: str, settings: dict[str, str], word: str
 ) -> None:
     file = tmp_path / "banner.svg"
@@ -78,7 +78,7 @@ def test_without_an_answer_the_old_file_stays(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
+def test_render_with_slow_github_stops_at_request_timeout() -> None:
     with running("sandbox", "--port", "0", "--latency", "2s") as slow:
         settings = environment(GITHUB_API_URL=slow.url, REQUEST_TIMEOUT="200ms")
         ended = run("render", "mia-maintains", env=settings)
@@ -98,7 +98,7 @@ def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
         (["mia", "-o", "/"], ["/", "folder"]),
     ],
 )
-def test_what_cannot_be_is_one_sentence(
+def test_render_with_invalid_input_prints_one_sentence(
     env: dict[str, str], arguments: list[str], words: list[str]
 ) -> None:
     ended = run("render", *arguments, env=env)
@@ -107,7 +107,7 @@ def test_what_cannot_be_is_one_sentence(
     assert [word for word in words if word not in ended.stderr] == []
 
 
-def test_a_device_is_written_to(env: dict[str, str]) -> None:
+def test_render_writes_to_device(env: dict[str, str]) -> None:
     ended = run("render", "mia-maintains", "-o", "/dev/stdout", env=env)
     assert ended.returncode == 0
     assert ET.fromstring(ended.stdout).tag.endswith("svg")
@@ -115,7 +115,7 @@ def test_a_device_is_written_to(env: dict[str, str]) -> None:
     assert dashed.stdout == ended.stdout
 
 
-def test_on_a_terminal_the_waiting_is_counted_and_wiped_away(tmp_path: Path) -> None:
+def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
     """The terminal is where errors go; what is drawn goes elsewhere."""
     host, guest = pty.openpty()
     with (

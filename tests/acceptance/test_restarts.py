@@ -87,7 +87,7 @@ def ended(served: Running) -> int:
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_serve_end_loses_no_request(workers: int) -> None:
+def test_serve_shutdown_loses_no_request(workers: int) -> None:
     with (
         reachable_dir() as folder,
         running(
@@ -115,7 +115,7 @@ def service(name: str, folder: Path) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize("name", ["api", "renderer", "storage"])
-def test_service_end_loses_no_request(name: str) -> None:
+def test_service_shutdown_loses_no_request(name: str) -> None:
     """Without its neighbours: what is asked for needs none of them."""
     with reachable_dir() as folder, service(name, folder) as served:
         load = asyncio.run(end_under_load(served, "/healthz"))
@@ -145,7 +145,7 @@ async def end_worker_under_load(served: Running, number: signal.Signals) -> Load
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_worker_end_is_noticed_by_no_other_connection(number: signal.Signals) -> None:
+def test_worker_shutdown_disturbs_no_other_connection(number: signal.Signals) -> None:
     with (
         reachable_dir() as folder,
         running(

@@ -25,7 +25,7 @@ def asked_of(github: Running) -> object:
     return github.get("/_sandbox/calls").json()
 
 
-def test_a_preview_is_a_picture_with_every_header(service: Running) -> None:
+def test_preview_has_every_header(service: Running) -> None:
     answer = service.get("/banners/preview?username=mia-maintains&type=dark")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/svg+xml; charset=utf-8"
@@ -43,7 +43,7 @@ def test_a_preview_is_a_picture_with_every_header(service: Running) -> None:
 
 
 @pytest.mark.parametrize("repeat", ["cold", "hot"])
-def test_what_a_client_has_is_not_sent_again(service: Running, repeat: str) -> None:
+def test_matching_etag_returns_304(service: Running, repeat: str) -> None:
     path = f"/banners/preview?username=mia-maintains&radius={len(repeat)}"
     first = service.get(path, accept_encoding="identity")
     if repeat == "hot":
@@ -63,7 +63,7 @@ def test_what_a_client_has_is_not_sent_again(service: Running, repeat: str) -> N
     )
 
 
-def test_head_is_get_without_the_body(service: Running) -> None:
+def test_head_returns_headers_of_get(service: Running) -> None:
     for path in ("/banners/preview?username=mia-maintains", "/banners/preview?username=a.b"):
         got = service.get(path, accept_encoding="identity")
         head = httpx2.head(service.url + path, headers={"accept-encoding": "identity"})
@@ -72,7 +72,7 @@ def test_head_is_get_without_the_body(service: Running) -> None:
             assert head.headers[name] == got.headers[name]
 
 
-def test_a_permanent_banner_is_made_once_and_found_in_any_case(service: Running) -> None:
+def test_post_banner_creates_once_and_url_ignores_case(service: Running) -> None:
     wish = {"username": "CAMELCLEO", "type": "dark"}
     made, again = post(service, wish), post(service, wish)
     assert (made.status_code, again.status_code) == (201, 200)
@@ -87,7 +87,7 @@ def test_a_permanent_banner_is_made_once_and_found_in_any_case(service: Running)
     assert numbers["username"] == "CamelCleo"
 
 
-def test_another_look_has_another_name(service: Running) -> None:
+def test_post_banner_with_other_options_creates_another_name(service: Running) -> None:
     plain = post(service, {"username": "sam-studies"}).json()["url"]
     round_ = post(service, {"username": "sam-studies", "radius": 3, "hide": ["forks"]}).json()[
         "url"
@@ -98,7 +98,7 @@ def test_another_look_has_another_name(service: Running) -> None:
     assert service.get(round_).content != service.get(plain).content
 
 
-def test_numbers_as_json(service: Running) -> None:
+def test_numbers_are_served_as_json(service: Running) -> None:
     answer = service.get("/banners/preview?username=finn-forks&format=json")
     numbers = answer.json()
     assert list(numbers) == ["username", "display_name", "stats", "fetched_at", "stale"]
@@ -110,7 +110,7 @@ def test_numbers_as_json(service: Running) -> None:
 
 
 @pytest.mark.parametrize("login", NO_LOGINS)
-def test_names_that_github_cannot_have(service: Running, github: Running, login: str) -> None:
+def test_invalid_login_returns_400(service: Running, github: Running, login: str) -> None:
     before = asked_of(github)
     answer = service.get(f"/banners/preview?username={login}")
     assert answer.status_code == 400
@@ -140,7 +140,7 @@ def test_names_that_github_cannot_have(service: Running, github: Running, login:
         ("locale=tlh", "invalid inputs"),
     ],
 )
-def test_a_wrong_option_is_named_with_what_it_may_be(
+def test_invalid_option_is_named_with_allowed_values(
     service: Running, github: Running, option: str, sentence: str
 ) -> None:
     before = asked_of(github)
@@ -163,7 +163,9 @@ def test_a_wrong_option_is_named_with_what_it_may_be(
              b"[" * 60_000, b'{"username": ["a"]}', b'{"username": null}', b"{}"],
     ids=lambda body: repr(body[:22]),
 )  # fmt: skip
-def test_a_body_that_is_no_wish(service: Running, github: Running, body: bytes) -> None:
+def test_post_banner_with_invalid_body_is_refused(
+    service: Running, github: Running, body: bytes
+) -> None:
     before = asked_of(github)
     answer = post(service, body)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid inputs")
@@ -171,7 +173,7 @@ def test_a_body_that_is_no_wish(service: Running, github: Running, body: bytes) 
     assert asked_of(github) == before
 
 
-def test_unknown_users_and_banners(service: Running) -> None:
+def test_unknown_user_or_banner_returns_404(service: Running) -> None:
     for path, sentence in (
         ("/banners/preview?username=nobody-of-this-name", "user doesn't exist"),
         ("/banners/nobody-of-this-name-dark", "banner doesn't exist"),
@@ -190,7 +192,7 @@ def test_unknown_users_and_banners(service: Running) -> None:
     assert service.get("/banners/nobody-dark.svg").headers["content-type"].startswith("image/svg")
 
 
-def test_hostile_text_never_becomes_markup(service: Running) -> None:
+def test_hostile_profile_text_is_escaped(service: Running) -> None:
     for login in ("mallory-markup", "bea-bidi"):
         picture = service.get(f"/banners/preview?username={login}").content
         tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(picture).iter()}
@@ -201,7 +203,7 @@ def test_hostile_text_never_becomes_markup(service: Running) -> None:
         assert not any(byte < 32 and byte not in b"\t\n" for byte in picture)
 
 
-def test_the_title_of_an_address_never_becomes_markup(service: Running) -> None:
+def test_hostile_title_is_escaped(service: Running) -> None:
     title = "%3C/text%3E%3Cscript%3Ealert(1)%3C/script%3E%00%08%22'"
     picture = service.get(f"/banners/preview?username=mia-maintains&title={title}").content
     tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(picture).iter()}
@@ -210,7 +212,7 @@ def test_the_title_of_an_address_never_becomes_markup(service: Running) -> None:
     assert "script" not in {e.tag.rpartition("}")[2] for e in ET.fromstring(drawn).iter()}
 
 
-def test_methods_and_addresses_that_are_not_there(service: Running) -> None:
+def test_unknown_method_or_path_is_refused(service: Running) -> None:
     refused = httpx2.request("DELETE", service.url + "/banners")
     assert (refused.status_code, refused.json()) == (405, {"error": "method not allowed"})
     assert "POST" in refused.headers["allow"]
@@ -218,16 +220,16 @@ def test_methods_and_addresses_that_are_not_there(service: Running) -> None:
     assert service.get("/nothing/here").json() == {"error": "not found"}
 
 
-def test_the_bare_address_leads_to_the_docs(service: Running) -> None:
+def test_root_redirects_to_docs(service: Running) -> None:
     answer = service.get("/")
     assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
 
 
-def test_the_docs_name_their_charset_once(service: Running) -> None:
+def test_docs_content_type_has_one_charset(service: Running) -> None:
     assert service.get("/docs").headers["content-type"] == "text/html; charset=utf-8"
 
 
-def test_an_explanation_has_the_theme_that_the_banner_would_have(service: Running) -> None:
+def test_explanation_has_theme_of_the_request(service: Running) -> None:
     path = "/banners/preview?username=nobody-at-all&"
     dark = service.get(path + "type=dark", accept="image/*").content
     light = service.get(path + "type=default", accept="image/*").content
@@ -236,13 +238,13 @@ def test_an_explanation_has_the_theme_that_the_banner_would_have(service: Runnin
         assert service.get(path + wish, accept="image/*").content == dark
 
 
-def test_health(service: Running) -> None:
+def test_health_endpoints_report_state(service: Running) -> None:
     assert service.get("/healthz").status_code == 200
     ready = service.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "degraded": []})
 
 
-def test_browsers_may_read_the_numbers(service: Running) -> None:
+def test_cors_allows_reading_json(service: Running) -> None:
     answer = service.get(
         "/banners/preview?username=mia-maintains&format=json", origin="https://a.example"
     )
@@ -255,7 +257,7 @@ def test_browsers_may_read_the_numbers(service: Running) -> None:
     assert "POST" in preflight.headers["access-control-allow-methods"]
 
 
-def test_gzip_is_made_the_same_every_time(service: Running) -> None:
+def test_gzip_is_deterministic(service: Running) -> None:
     path = "/banners/preview?username=mia-maintains&radius=7"
     with httpx2.Client(trust_env=False) as client:
         raw = []

@@ -33,8 +33,8 @@ from github_banners.models import (
 from github_banners.options import BannerOptions
 from github_banners.stats.aggregation import aggregate
 from github_banners.storage.picture_format import split_version
-from tests.acceptance.drills import seconds_until
-from tests.acceptance.estate import Estate, estate_at, messages_in, send
+from tests.acceptance.deployment import Deployment, count_messages, open_deployment, send
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import reachable_dir
 
 pytestmark = [
@@ -72,15 +72,15 @@ class Row:
 class Soak:
     """Owners with a banner each, whose numbers change."""
 
-    def __init__(self, estate: Estate, rows: list[Row]) -> None:
-        self.estate = estate
+    def __init__(self, deployment: Deployment, rows: list[Row]) -> None:
+        self.deployment = deployment
         self.rows = rows
         self._stars = 0
 
     def settle(self) -> None:
         """Make everybody, and wait until all is drawn for the first time."""
         self.change()
-        seconds_until(lambda: not self.behind(), limit=SETTLED_SECONDS)
+        wait_until(lambda: not self.behind(), limit=SETTLED_SECONDS)
 
     def change(self, *, pause_seconds: float = 0.0) -> None:
         """Give everybody another number of stars, twenty at a time."""
@@ -88,7 +88,7 @@ class Soak:
         asyncio.run(self._change(pause_seconds))
 
     async def _change(self, pause_seconds: float) -> None:
-        async with await psycopg.AsyncConnection.connect(self.estate.postgres.conninfo) as conn:
+        async with await psycopg.AsyncConnection.connect(self.deployment.postgres.conninfo) as conn:
             for first in range(1, BANNERS + 1, BATCH):
                 ids = range(first, min(first + BATCH, BANNERS + 1))
                 answers = [_answer(one, self._stars) for one in ids]
@@ -110,17 +110,17 @@ class Soak:
         begun = time.monotonic()
         asyncio.run(self._save(stars))
         shown = b"<desc>%d star" % stars
-        file = self.estate.files / "soak-1-default.svg"
-        seconds_until(lambda: shown in file.read_bytes(), limit=20)
+        file = self.deployment.files / "soak-1-default.svg"
+        wait_until(lambda: shown in file.read_bytes(), limit=20)
         return time.monotonic() - begun
 
     async def _save(self, stars: int) -> None:
-        async with await psycopg.AsyncConnection.connect(self.estate.postgres.conninfo) as conn:
+        async with await psycopg.AsyncConnection.connect(self.deployment.postgres.conninfo) as conn:
             await users.upsert_owners(conn, [_answer(1, stars)])
 
     def behind(self) -> dict[str, int | None]:
         """The banners whose file is not what PostgreSQL says: its version, None for no file."""
-        with psycopg.connect(self.estate.postgres.conninfo) as conn:
+        with psycopg.connect(self.deployment.postgres.conninfo) as conn:
             found = conn.execute("select name, version from banners").fetchall()
         kept = {name: self._kept(name) for name, _ in found}
         return {name: kept[name] for name, version in found if kept[name] != version}
@@ -128,7 +128,7 @@ class Soak:
     def _kept(self, name: str) -> int | None:
         """The version of a file; below 0 where its picture does not show the present number."""
         try:
-            stored = split_version((self.estate.files / f"{name}.svg").read_bytes())
+            stored = split_version((self.deployment.files / f"{name}.svg").read_bytes())
         except FileNotFoundError:
             return None
         assert stored is not None, f"{name} was written in part"
@@ -137,7 +137,7 @@ class Soak:
 
     def endure(self, fault: str, happen: Callable[[], None]) -> Row:
         """Change everybody while a fault happens; at the end every file is the newest."""
-        before, begun, rounds = messages_in(self.estate, TOPIC), time.monotonic(), 0
+        before, begun, rounds = count_messages(self.deployment, TOPIC), time.monotonic(), 0
         with ThreadPoolExecutor(1) as pool:
             happening = pool.submit(happen)
             while not (happening.done() and rounds):
@@ -149,11 +149,11 @@ class Soak:
             time.sleep(0.1)
         seconds = time.monotonic() - begun
         lost = sum(kept is None for kept in behind.values())
-        events = messages_in(self.estate, TOPIC) - before
+        events = count_messages(self.deployment, TOPIC) - before
         row = Row(fault, rounds * BANNERS, lost, len(behind) - lost, events, seconds)
         self.rows.append(row)
         assert (row.lost, row.stale) == (0, 0), f"{row}\n{sorted(behind.items())[:5]}"
-        assert messages_in(self.estate, DEAD_LETTERS) == 0
+        assert count_messages(self.deployment, DEAD_LETTERS) == 0
         return row
 
 
@@ -174,97 +174,97 @@ def rows() -> Iterator[list[Row]]:
 
 @pytest.fixture(scope="module")
 def soak(rows: list[Row]) -> Iterator[Soak]:
-    with reachable_dir() as folder, estate_at(folder) as estate:
-        estate.start(*EVERYBODY)
-        soak = Soak(estate, rows)
+    with reachable_dir() as folder, open_deployment(folder) as deployment:
+        deployment.start(*EVERYBODY)
+        soak = Soak(deployment, rows)
         soak.settle()
         yield soak
 
 
-def test_nothing_happens(soak: Soak) -> None:
+def test_soak_without_faults_stores_every_change(soak: Soak) -> None:
     """What is measured beside the faults: events a second, and what one costs each process."""
-    estate = soak.estate
-    before = {name: estate.cpu_seconds(name) for name in EVERYBODY}
+    deployment = soak.deployment
+    before = {name: deployment.cpu_seconds(name) for name in EVERYBODY}
     row = soak.endure("none", lambda: None)
-    spent = {name: estate.cpu_seconds(name) - before[name] for name in EVERYBODY}
+    spent = {name: deployment.cpu_seconds(name) - before[name] for name in EVERYBODY}
     for name, seconds in spent.items():
         print(f"{name}: {seconds / row.changes * 1e3:.2f} ms CPU an event")  # noqa: T201
 
 
-def test_the_renderer_is_killed(soak: Soak) -> None:
+def test_soak_with_killed_renderer_stores_every_change(soak: Soak) -> None:
     def happen() -> None:
         for _ in range(2):
             time.sleep(AWAY_SECONDS / 4)
-            with soak.estate.without("renderer"):
+            with soak.deployment.without("renderer"):
                 time.sleep(AWAY_SECONDS / 4)
 
     soak.endure("renderer killed twice, and restarted", happen)
 
 
-def test_the_storage_is_down(soak: Soak) -> None:
+def test_soak_with_storage_down_stores_every_change(soak: Soak) -> None:
     def happen() -> None:
-        with soak.estate.without("storage"):
+        with soak.deployment.without("storage"):
             time.sleep(AWAY_SECONDS)
 
     soak.endure(f"storage down for {AWAY_SECONDS:.0f} s", happen)
-    events = [one["event"] for one in soak.estate.events("renderer")]
+    events = [one["event"] for one in soak.deployment.events("renderer")]
     assert "update.dead_lettered" not in events
 
 
-def test_the_broker_is_killed(soak: Soak) -> None:
+def test_soak_with_killed_broker_stores_every_change(soak: Soak) -> None:
     def happen() -> None:
         time.sleep(AWAY_SECONDS / 5)
-        soak.estate.broker.kill()
+        soak.deployment.broker.kill()
         time.sleep(AWAY_SECONDS / 2)
-        soak.estate.broker.restart()
+        soak.deployment.broker.restart()
 
     soak.endure("broker killed, and restarted", happen)
 
 
-def test_a_second_renderer_joins_and_leaves(soak: Soak) -> None:
+def test_soak_with_second_renderer_stores_every_change(soak: Soak) -> None:
     def happen() -> None:
-        soak.estate.start("renderer-2")
-        seconds_until(does_its_share, limit=60)
-        assert soak.estate.end("renderer-2") == 0
-        soak.estate.start("renderer-2")
+        soak.deployment.start("renderer-2")
+        wait_until(does_its_share, limit=60)
+        assert soak.deployment.end("renderer-2") == 0
+        soak.deployment.start("renderer-2")
         time.sleep(AWAY_SECONDS / 2)
-        soak.estate.kill("renderer-2")
+        soak.deployment.kill("renderer-2")
 
     def does_its_share() -> bool:
-        return any(one["event"] == "updates.stored" for one in soak.estate.events("renderer-2"))
+        return any(one["event"] == "updates.stored" for one in soak.deployment.events("renderer-2"))
 
     soak.endure("a second renderer joins, leaves, is killed", happen)
 
 
-def test_the_api_is_killed_between_commit_and_publish(soak: Soak) -> None:
+def test_soak_with_api_killed_before_publish_stores_every_change(soak: Soak) -> None:
     def happen() -> None:
         for _ in range(3):
             time.sleep(AWAY_SECONDS / 8)
-            with soak.estate.without("api"):
+            with soak.deployment.without("api"):
                 time.sleep(AWAY_SECONDS / 8)
 
-    soak.estate.kill("api")
+    soak.deployment.kill("api")
     soak.change()  # committed, with nobody there to publish it
-    soak.estate.start("api")
+    soak.deployment.start("api")
     soak.endure("api killed before and while it publishes", happen)
 
 
 def test_postgresql_is_killed(soak: Soak) -> None:
     """It is not changed meanwhile: what is committed is what counts."""
     soak.change()
-    with soak.estate.postgres.killed():
+    with soak.deployment.postgres.killed():
         time.sleep(AWAY_SECONDS / 2)
     soak.endure("PostgreSQL killed, and restarted", lambda: None)
 
 
 def superseded(soak: Soak) -> float:
     """How many pictures came when a newer one was there."""
-    return soak.estate.metric("storage", 'banners_stored_total{outcome="superseded"}')
+    return soak.deployment.metric("storage", 'banners_stored_total{outcome="superseded"}')
 
 
-def test_an_older_event_never_overwrites(soak: Soak) -> None:
+def test_older_event_never_overwrites_newer_file(soak: Soak) -> None:
     name = "soak-1-default"
-    before = (soak.estate.files / f"{name}.svg").read_bytes()
+    before = (soak.deployment.files / f"{name}.svg").read_bytes()
 
     def is_above(number: float) -> bool:
         return superseded(soak) > number
@@ -278,12 +278,12 @@ def test_an_older_event_never_overwrites(soak: Soak) -> None:
         version = kept[1] - 1 if age.days == 0 else to_epoch_microseconds(moment)
         update = RenderJob(name, snapshot, BannerOptions(), version)
         before_it = superseded(soak)
-        send(soak.estate, to_event(update, produced_at=moment))
-        seconds_until(partial(is_above, before_it), limit=20)
-        assert (soak.estate.files / f"{name}.svg").read_bytes() == before
+        send(soak.deployment, to_event(update, produced_at=moment))
+        wait_until(partial(is_above, before_it), limit=20)
+        assert (soak.deployment.files / f"{name}.svg").read_bytes() == before
 
 
-def test_a_single_change_is_stored_soon(soak: Soak) -> None:
+def test_single_change_is_stored_soon(soak: Soak) -> None:
     """Printed, not asserted: what a machine can do is for the benchmark to say."""
     waits = sorted(soak.change_one(stars) for stars in range(500, 520))
     median, slowest = waits[len(waits) // 2] * 1e3, waits[-1] * 1e3

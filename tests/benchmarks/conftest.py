@@ -13,8 +13,8 @@ import pytest
 import structlog
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.acceptance.estate import Estate, estate_at
-from tests.acceptance.outages import GitHub
+from tests.acceptance.breakable_backends import GitHub
+from tests.acceptance.deployment import Deployment, open_deployment
 from tests.acceptance.processes import environment
 from tests.acceptance.processes import reachable_dir as make_reachable_dir
 from tests.benchmarks.report import Report
@@ -77,7 +77,7 @@ def serve_environment(github: GitHub, conninfo: str) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="session")
-def estate() -> Iterator[Estate]:
+def deployment() -> Iterator[Deployment]:
     """GitHub, PostgreSQL and Kafka; each test starts the services that it needs, and ends them."""
-    with make_reachable_dir() as folder, estate_at(folder) as estate:
-        yield estate
+    with make_reachable_dir() as folder, open_deployment(folder) as deployment:
+        yield deployment

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from tests.acceptance.outages import family
+from tests.acceptance.breakable_backends import process_tree
 from tests.acceptance.processes import free_port
 from tests.benchmarks.sizes import sized
 
@@ -74,7 +74,7 @@ def client_core() -> int:
 
 def for_each_thread(pid: int, act: Callable[[int], None]) -> None:
     """Do something to every thread of a process and its children."""
-    for process in family(pid):
+    for process in process_tree(pid):
         for thread in Path(f"/proc/{process}/task").iterdir():
             act(int(thread.name))
 

@@ -201,7 +201,7 @@ ONE_ODD_OWNER = {
 
 
 @pytest.mark.parametrize("scene", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
-async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
+async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) -> None:
     answers, wire = await scene.run()
     others = [answer for number, answer in answers.items() if number != ODD]
     assert all(
@@ -226,12 +226,12 @@ async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
     [rest_that_is(404), rest_that_is(500), rest_that_is(403), lambda request: said([])],
     ids=["N7 404", "N7+ 500", "N7+ 403", "N7+ no GraphQL"],
 )
-async def test_fetch_many_graphql_down_rest_answers(answer: Any) -> None:
+async def test_fetch_many_without_graphql_falls_back_to_rest(answer: Any) -> None:
     answers, _ = await Scene(answer).run()
     assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
 
 
-async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> None:
+async def test_fetch_many_with_deeply_nested_response_fails_one_owner_only() -> None:
     """F1: JSON that no parser can follow."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -244,7 +244,7 @@ async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> Non
     assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
 
 
-async def test_fetch_many_cursor_that_repeats_is_followed_once() -> None:
+async def test_fetch_many_with_repeated_cursor_follows_it_once() -> None:
     """F18: the budget of an hour would be gone in seconds."""
     pages = {"hasNextPage": True, "endCursor": "c"}
     page = {"data": {"node": {"repositories": {"pageInfo": pages, "nodes": []}}}}
@@ -276,7 +276,7 @@ ODD_REST: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("record", "headers"), ODD_REST.values(), ids=list(ODD_REST))
-async def test_fetch_one_odd_record_or_header_over_rest_is_left_out(
+async def test_fetch_with_malformed_rest_record_skips_it(
     record: dict[str, Any], headers: dict[str, str]
 ) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -305,7 +305,7 @@ async def test_fetch_one_odd_record_or_header_over_rest_is_left_out(
     [NOW + timedelta(days=3000), datetime(9999, 12, 1, tzinfo=UTC), NOW + 3 * HOUR],
     ids=["F21 years ahead", "F21 year 9999", "F21+ three hours"],
 )
-def test_read_room_reset_far_ahead_is_believed_for_two_hours(reset_at: datetime) -> None:
+def test_parse_rate_limit_with_distant_reset_caps_it_at_two_hours(reset_at: datetime) -> None:
     headers = {
         "x-ratelimit-limit": "5000",
         "x-ratelimit-remaining": "-5",
@@ -324,7 +324,7 @@ def test_read_room_reset_far_ahead_is_believed_for_two_hours(reset_at: datetime)
     assert standing.rate_limits[0].reset_at <= NOW + 2 * HOUR
 
 
-async def test_ask_holder_control_characters_are_gone() -> None:
+async def test_fetch_token_owner_removes_control_characters() -> None:
     """F20: the login of a token's holder is printed by `check`."""
     login = "me\x1b[31mRED\x07\r\nfake: ok\u2028\x9b"
     wire = Wire()
@@ -353,7 +353,7 @@ async def test_ask_holder_control_characters_are_gone() -> None:
         (Priority.KNOWN, 1, True),
     ],
 )
-async def test_fetch_many_leaves_the_last_points_and_rest_to_people(
+async def test_fetch_many_reserves_last_points_for_interactive_requests(
     priority: Priority, left: int, may_ask: bool
 ) -> None:
     """Growth 1: the background spent all of GraphQL and then all of REST."""
@@ -456,12 +456,12 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("handler", TOO_LARGE.values(), ids=list(TOO_LARGE))
-async def test_fetch_too_large_or_broken_a_body_is_unreadable(handler: Handler) -> None:
+async def test_fetch_with_large_or_corrupt_body_fails(handler: Handler) -> None:
     async with served(handler) as port:
         assert await reason(f"http://127.0.0.1:{port}")
 
 
-async def test_fetch_body_of_exactly_the_limit_is_read() -> None:
+async def test_fetch_with_body_of_the_limit_succeeds() -> None:
     owner = b'{"id":1,"login":"Ada","public_repos":1}'
     page = b'[{"id":1,"name":"x"}]'
 
@@ -475,7 +475,7 @@ async def test_fetch_body_of_exactly_the_limit_is_read() -> None:
         assert len((await github.fetch("ada")).repositories) == 1
 
 
-async def test_fetch_many_a_trickle_ends_with_the_time_of_a_request() -> None:
+async def test_fetch_many_with_slow_body_stops_at_request_timeout() -> None:
     """F17: one byte now and then kept a worker of the background for ever."""
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -533,7 +533,7 @@ async def answer_well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + encoded)
 
 
-async def test_fetch_own_authority_is_trusted_by_ssl_cert_file_alone(
+async def test_fetch_trusts_private_ca_only_with_ssl_cert_file(
     tmp_path: Path,
 ) -> None:
     """E3: a proxy that opens TLS, or an Enterprise Server of one's own."""
@@ -568,7 +568,7 @@ async def proxied(status: str = "200 OK") -> AsyncIterator[tuple[str, list[bytes
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("scheme", ["http://", "", "http://me:s3cret@"])
-async def test_fetch_goes_through_the_proxy_of_the_environment(name: str, scheme: str) -> None:
+async def test_fetch_uses_proxy_of_environment(name: str, scheme: str) -> None:
     """E2: the name can't be resolved but by the proxy."""
     async with proxied() as (address, heads):
         environment = {name: f"{scheme}{address}"}
@@ -604,7 +604,7 @@ def test_proxy_from_environment_no_proxy(no_proxy: str, url: str, is_direct: boo
 
 
 @pytest.mark.parametrize("address", ["socks5://u:s3cret@x:1", "http://[s3cret", "ftp://s3cret@x"])
-def test_proxy_from_environment_unfit_address_is_named_without_its_secret(address: str) -> None:
+def test_proxy_from_environment_with_invalid_url_hides_its_password(address: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         proxy_from_environment("https://api.github.com", {"HTTPS_PROXY": address})
     assert "HTTPS_PROXY" in str(caught.value)
@@ -625,7 +625,7 @@ async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.readuntil(b"\r\n\r\n")
 
 
-async def test_fetch_every_failure_is_named_by_its_cause() -> None:
+async def test_fetch_failure_names_its_cause() -> None:
     """E2, E3, N5: `ConnectError` was all that anybody was told."""
     assert "name nobody.invalid can't be resolved" in await reason("http://nobody.invalid")
     assert "connection is refused" in await reason("http://127.0.0.1:1")
@@ -657,7 +657,7 @@ async def test_fetch_every_failure_is_named_by_its_cause() -> None:
         assert "proxy" in (await reason("http://github.test", environment=environment)).lower()
 
 
-def test_read_page_reply_of_any_text_raises_nothing() -> None:
+def test_parse_page_with_any_text_raises_nothing() -> None:
     """F1: whatever a body is, a reader returns."""
     for body in (b"", b"[", b"{}", b"null", b"[null]", b'["\\ud800"]', b"\xff\xfe", b"[" * 100_000):
         assert isinstance(rest.parse_page(GitHubResponse(200, {}, body), number=1), Failure)

@@ -1,7 +1,7 @@
 """
 Every place where foreign bytes are parsed, and a fault case for each.
 
-The places are found in the source; one that no case names fails `test_every_parser_has_a_case`. The
+The places are found in the source; one that no case names fails `test_every_parser_has_a_hostile_case`. The
 inputs are generated (`hostile`); whatever they are, a parser returns or raises an error of our own.
 """
 
@@ -455,7 +455,7 @@ def _parses(call: ast.Call) -> bool:
     return name not in {"int", "float"} or not isinstance(call.args[0], ast.BinOp | ast.Constant)
 
 
-def test_every_parser_has_a_case() -> None:
+def test_every_parser_has_a_hostile_case() -> None:
     registered = {place for case in CASES for place in case.places} | NOT_FOREIGN.keys()
     places = set(find_places())
     assert len(places) > 30
@@ -468,7 +468,7 @@ async def parse(case: Case, given: Any) -> object:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_parser_given_hostile_input_raises_nothing_but_our_own_errors(case: Case) -> None:
+async def test_parser_with_hostile_input_raises_only_own_errors(case: Case) -> None:
     assert not isinstance(await parse(case, case.good), Failure)
     wrong, count = {}, 0
     for name, given in case.inputs(case.good):

@@ -471,7 +471,7 @@ TASKS: dict[str, set[str]] = {
     "outbox": {"publishes", "gives_banners_back"},
     "changes": {"hears_changes"},
     "requests": {"notes_requests"},
-    "holders": {"test_keep_running_any_error_runs_the_task_again"},
+    "holders": {"test_keep_running_after_any_error_restarts_the_task"},
 }
 """Every background task, and the cases that let it fail."""
 
@@ -516,7 +516,7 @@ def test_every_background_task_has_a_fault_case() -> None:
 
 
 @pytest.mark.parametrize(("function", "case"), STATEMENTS.items(), ids=STATEMENTS)
-async def test_failing_statement_fails_alone_and_ends_no_task(
+async def test_failing_statement_ends_no_background_task(
     function: str,
     case: Case,
     database: Database,
@@ -534,7 +534,7 @@ async def test_failing_statement_fails_alone_and_ends_no_task(
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-async def test_keep_running_any_error_runs_the_task_again(
+async def test_keep_running_after_any_error_restarts_the_task(
     make: Callable[[Any], Exception], conninfo: str
 ) -> None:
     slept: list[float] = []

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from github_sandbox import Failure
-from tests.integration.sandbox_server import RECORDINGS, running_sandbox
+from tests.integration.sandbox_process import running_sandbox
+from tests.resources import RECORDINGS, needs_recordings
 
 REPO = """
 fragment Repo on Repository {
@@ -94,10 +95,6 @@ LISTS = {
     "rspec": "exchange.repos.rspec.2014-04.json",
     "juliasilge": "repos.juliasilge.2016-10.complete.json",
 }
-
-needs_recordings = pytest.mark.skipif(
-    not RECORDINGS.is_dir(), reason="the recorded exchanges are not beside this checkout"
-)
 
 
 @pytest.fixture(scope="module")
