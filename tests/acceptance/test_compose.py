@@ -195,6 +195,24 @@ def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
         assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
 
 
+def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
+    """Run the last step of the upgrade; while the gateway is replaced, connections are refused."""
+    (before,) = stack.containers("gateway")
+    load = BackgroundLoad(stack, proxy)
+    with load.running():
+        time.sleep(1)
+        started = time.monotonic()
+        stack.run_documented("Upgrade without a gap", block=2)
+        seconds = time.monotonic() - started
+        time.sleep(2)
+    assert stack.containers("gateway") != [before]
+    broken = [response for response in load.responses if not _is_in_time(response)]
+    assert not [response for response in broken if response.status], broken[:10]
+    assert len(broken) <= GATEWAY_BACK_SECONDS * ASKS_PER_SECOND
+    slowest = max(response.seconds for response in load.responses)
+    return Row("gateway replaced", len(load.responses), len(broken), slowest, seconds)
+
+
 # Runs before `stack` is made: both build the image `github-banners`.
 def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]) -> None:
     with reachable_dir() as folder, open_compose_stack(folder, commit=OLDER_COMMIT) as stack:
@@ -214,6 +232,7 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
             stack.run_documented("Upgrade without a gap")
             seconds = time.monotonic() - began
         rows.append(_to_row("upgrade of an older version", load, seconds))
+        rows.append(_replace_gateway(stack, proxy))
         stack.up()
 
         assert (
