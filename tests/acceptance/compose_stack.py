@@ -59,7 +59,9 @@ class ComposeStack:
 
     def starts(self, service: str) -> list[str]:
         """Return when the containers of a service were last started."""
-        return [self.inspect(one)["State"]["StartedAt"] for one in self.containers(service)]
+        return [
+            self.inspect(container)["State"]["StartedAt"] for container in self.containers(service)
+        ]
 
     def kill(self, service: str) -> None:
         """Send SIGKILL to the main process of a service's first container."""

@@ -42,14 +42,16 @@ SINGLE = (
 )
 MARGIN = 1.1
 FOLLOWERS = "بدهیمن"  # each stands for letters of its shape
-PNG_FONTS = [Font(Path(str(FONTS / f"BannersSans-{one}.ttf"))) for one in ("Regular", "SemiBold")]
+PNG_FONTS = [
+    Font(Path(str(FONTS / f"BannersSans-{character}.ttf"))) for character in ("Regular", "SemiBold")
+]
 # Ideographs and syllables, all as wide as high.
 SQUARE = (range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x17000, 0x18D00))
 MEASURE = """
 ([characters, font]) => {
   const context = document.createElement('canvas').getContext('2d')
   context.font = font
-  return characters.map(one => context.measureText(one).width)
+  return characters.map(character => context.measureText(character).width)
 }
 """
 
@@ -58,21 +60,21 @@ def characters() -> list[str]:
     """All that a name can hold and that has a width, up to the emoji, which have their class."""
     codes = [*range(0xA0, 0xD800), *range(0xE000, 0xFFFE), *range(0x10000, 0x1F000)]
     return [
-        one
-        for one in map(chr, codes)
-        if (unicodedata.category(one)[0] in "LNPS" or is_sign(one))
-        and sanitize(one) == one
-        and not is_in(SQUARE, one)
+        character
+        for character in map(chr, codes)
+        if (unicodedata.category(character)[0] in "LNPS" or is_sign(character))
+        and sanitize(character) == character
+        and not is_in(SQUARE, character)
     ]
 
 
-def is_in(blocks: Sequence[range], one: str) -> bool:
-    return any(ord(one) in block for block in blocks)
+def is_in(blocks: Sequence[range], character: str) -> bool:
+    return any(ord(character) in block for block in blocks)
 
 
-def is_sign(one: str) -> bool:
+def is_sign(character: str) -> bool:
     """Tell a sign that takes room beside its letter; alone it is drawn with a circle."""
-    return unicodedata.category(one) == "Mc" and is_in(SINGLE, one)
+    return unicodedata.category(character) == "Mc" and is_in(SINGLE, character)
 
 
 def letter_before(sign: str) -> str:
@@ -82,13 +84,19 @@ def letter_before(sign: str) -> str:
     return unicodedata.lookup(f"{script} LETTER {ka}")
 
 
-def measured(page: "Page", families: list[str], wanted: list[str]) -> dict[str, tuple[float, ...]]:
+def measured(page: "Page", families: list[str], strings: list[str]) -> dict[str, tuple[float, ...]]:
     """Give the largest advance in hundredths of an em, at weight 400 and 600."""
     weights = []
     for weight in (400, 600):
-        letters = [letter_before(one) if len(one) == 1 and is_sign(one) else "" for one in wanted]
-        joined = [letter + one for letter, one in zip(letters, wanted, strict=True)]
-        names = [one if one == "sans-serif" else f"'{one}', sans-serif" for one in families]
+        letters = [
+            letter_before(character) if len(character) == 1 and is_sign(character) else ""
+            for character in strings
+        ]
+        joined = [letter + character for letter, character in zip(letters, strings, strict=True)]
+        names = [
+            character if character == "sans-serif" else f"'{character}', sans-serif"
+            for character in families
+        ]
         fonts = [f"{weight} 100px {name}" for name in names]
         widths = [
             [
@@ -102,28 +110,33 @@ def measured(page: "Page", families: list[str], wanted: list[str]) -> dict[str, 
             for font in fonts
         ]
         weights.append([max(column) for column in zip(*widths, strict=True)])
-    return dict(zip(wanted, zip(*weights, strict=True), strict=True))
+    return dict(zip(strings, zip(*weights, strict=True), strict=True))
 
 
 def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
-    """Measure Arabic's letters where another one follows that they are joined to."""
+    """Measure Arabic's letters where another character follows that they are joined to."""
     letters = [
-        one for one in characters() if re.match(f"[{text._LETTERS}]", one) and is_in(SINGLE, one)
+        character
+        for character in characters()
+        if re.match(f"[{text._LETTERS}]", character) and is_in(SINGLE, character)
     ]
     alone, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
     )
-    pairs = {end: measured(page, families, [one + end for one in letters]) for end in FOLLOWERS}
+    pairs = {
+        end: measured(page, families, [character + end for character in letters])
+        for end in FOLLOWERS
+    }
     return {
-        one: tuple(
+        character: tuple(
             max(
-                three[one * 3][weight] - two[one * 2][weight],
-                two[one * 2][weight] - alone[one][weight],
-                *(pairs[end][one + end][weight] - alone[end][weight] for end in FOLLOWERS),
+                three[character * 3][weight] - two[character * 2][weight],
+                two[character * 2][weight] - alone[character][weight],
+                *(pairs[end][character + end][weight] - alone[end][weight] for end in FOLLOWERS),
             )
             for weight in (0, 1)
         )
-        for one in letters
+        for character in letters
     }
 
 
@@ -133,9 +146,18 @@ def test_character_width_in_browser_is_at_most_the_calculated_width(
     alone, joined = measured(page, families, characters()), inside(page, families)
     if os.environ.get("ADVANCES") == "rewrite":
         _rewrite(alone, joined)
-    assert [one for one, widths in alone.items() if is_wider(widths, text._advance(one)[:2])] == []
-    reckoned = {one: text._measured_widths(ord(one) + text._JOINED_FORM_OFFSET) for one in joined}
-    assert [one for one, widths in joined.items() if is_wider(widths, reckoned[one])] == []
+    assert [
+        character
+        for character, widths in alone.items()
+        if is_wider(widths, text._advance(character)[:2])
+    ] == []
+    calculated = {
+        character: text._measured_widths(ord(character) + text._JOINED_FORM_OFFSET)
+        for character in joined
+    }
+    assert [
+        character for character, widths in joined.items() if is_wider(widths, calculated[character])
+    ] == []
 
 
 WORDS = (
@@ -147,24 +169,25 @@ WORDS = (
 def test_word_width_in_browser_is_at_most_the_calculated_width(
     page: "Page", families: list[str]
 ) -> None:
-    found = measured(page, families, list(WORDS))
-    reckoned = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
-    assert [word for word in WORDS if is_wider(found[word], reckoned[word])] == []
+    widths = measured(page, families, list(WORDS))
+    calculated = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
+    assert [word for word in WORDS if is_wider(widths[word], calculated[word])] == []
 
 
-def is_wider(widths: Sequence[float], reckoned: Sequence[int]) -> bool:
+def is_wider(widths: Sequence[float], calculated: Sequence[int]) -> bool:
     """Tell whether either weight is; the last digits of a measurement are noise."""
     return any(
-        width > text._SAFETY * have + 0.01 for width, have in zip(widths, reckoned, strict=True)
+        width > text._SAFETY * have + 0.01 for width, have in zip(widths, calculated, strict=True)
     )
 
 
 def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]) -> None:
     """Write what differs from its class; a run may span what no name can hold."""
     _write("")
-    needs = [(ord(one), _both(one, widths)) for one, widths in alone.items()]
+    needs = [(ord(character), _both(character, widths)) for character, widths in alone.items()]
     needs += [
-        (ord(one) + text._JOINED_FORM_OFFSET, _both(one, widths)) for one, widths in joined.items()
+        (ord(character) + text._JOINED_FORM_OFFSET, _both(character, widths))
+        for character, widths in joined.items()
     ]
     runs: list[tuple[int, int, str]] = []
     for code, needed in needs:
@@ -174,22 +197,24 @@ def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float,
     for first, last, needed in runs:
         lines[needed].append(f"{first:x}" if first == last else f"{first:x}-{last:x}")
     del lines["0/0"]
-    _write("".join(f"{needed} {' '.join(found)}\n" for needed, found in sorted(lines.items())))
+    _write("".join(f"{needed} {' '.join(widths)}\n" for needed, widths in sorted(lines.items())))
 
 
-def _both(one: str, widths: Sequence[float]) -> str:
+def _both(character: str, widths: Sequence[float]) -> str:
     return "/".join(
-        str(_needed(one, width, have, font))
-        for width, have, font in zip(widths, text._advance(one)[:2], PNG_FONTS, strict=True)
+        str(_needed(character, width, have, font))
+        for width, have, font in zip(widths, text._advance(character)[:2], PNG_FONTS, strict=True)
     )
 
 
-def _needed(one: str, width: float, have: int, font: Font) -> int:
+def _needed(character: str, width: float, have: int, font: Font) -> int:
     """Round up what a character needs; 0 leaves it to its class."""
-    if is_in((*COMMON, *SINGLE), one):
+    if is_in((*COMMON, *SINGLE), character):
         # PNGs are drawn in a font of ours, which has a box for what it lacks.
-        in_png = 100 * font.advance(one if ord(one) in font.glyphs else REPLACEMENT_CHARACTER)
-        most = max(width * (MARGIN if is_in(SINGLE, one) else 1), in_png)
+        in_png = 100 * font.advance(
+            character if ord(character) in font.glyphs else REPLACEMENT_CHARACTER
+        )
+        most = max(width * (MARGIN if is_in(SINGLE, character) else 1), in_png)
         return math.ceil(most / text._SAFETY / FINE_STEP) * FINE_STEP
     return math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0
 

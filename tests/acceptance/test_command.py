@@ -43,57 +43,57 @@ def until(is_true: Callable[[], bool], *, seconds: float = 15) -> None:
 def test_signal_ends_all_processes_with_code_0(number: int) -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
-        with running("serve", "--demo", env=env) as served:
-            assert served.get("/banners/preview?username=mia-maintains").status_code == 200
+        with running("serve", "--demo", env=env) as service:
+            assert service.get("/banners/preview?username=mia-maintains").status_code == 200
             assert processes_of(folder)
-            assert served.stop(number) == 0
+            assert service.stop(number) == 0
         assert processes_of(folder) == []
-        assert not [line for line in served.errors if "Traceback" in line]
+        assert not [line for line in service.errors if "Traceback" in line]
 
 
 def test_sigkill_leaves_no_process_and_restart_works() -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
-        with running("serve", "--demo", env=env) as served:
-            made = served.get("/banners/preview?username=mia-maintains&format=json").json()
-            until(lambda: _is_kept(served))
-            served.stop(signal.SIGKILL)
+        with running("serve", "--demo", env=env) as service:
+            first = service.get("/banners/preview?username=mia-maintains&format=json").json()
+            until(lambda: _is_kept(service))
+            service.stop(signal.SIGKILL)
         until(lambda: processes_of(folder) == [])
-        with running("serve", "--demo", env=env) as served:
-            again = served.get("/banners/preview?username=mia-maintains&format=json").json()
-            assert again["fetched_at"] == made["fetched_at"]
+        with running("serve", "--demo", env=env) as service:
+            second = service.get("/banners/preview?username=mia-maintains&format=json").json()
+            assert second["fetched_at"] == first["fetched_at"]
 
 
-def _is_kept(served: Running) -> bool:
-    wish = {"username": "mia-maintains"}
-    return httpx2.post(served.url + "/banners", json=wish).status_code in {200, 201}
+def _is_kept(service: Running) -> bool:
+    body = {"username": "mia-maintains"}
+    return httpx2.post(service.url + "/banners", json=body).status_code in {200, 201}
 
 
 def test_workers_share_port_and_killed_worker_is_replaced() -> None:
     with reachable_dir() as folder:
         metrics_port = free_port()
         env = environment(PORT="0", METRICS_PORT=str(metrics_port), DATA_DIR=str(folder))
-        with running("serve", "--demo", "--workers", "2", env=env) as served:
+        with running("serve", "--demo", "--workers", "2", env=env) as service:
             ports = (metrics_port, metrics_port + 1)
             until(lambda: all(map(is_answering, ports)))
-            killed, kept = workers_of(served)
+            killed, other = workers_of(service)
             os.kill(killed, signal.SIGKILL)
-            until(lambda: len({killed, kept, *workers_of(served)}) == 3)
+            until(lambda: len({killed, other, *workers_of(service)}) == 3)
             until(lambda: all(map(is_answering, ports)))
             for _ in range(20):
-                assert served.get("/banners/preview?username=mia-maintains").status_code == 200
-            workers = workers_of(served)
-            assert served.stop() == 0
+                assert service.get("/banners/preview?username=mia-maintains").status_code == 200
+            workers = workers_of(service)
+            assert service.stop() == 0
         assert len(workers) == 2
         assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
         assert processes_of(folder) == []
-        assert not [line for line in served.errors if "Traceback" in line]
+        assert not [line for line in service.errors if "Traceback" in line]
 
 
-def workers_of(served: Running) -> list[int]:
+def workers_of(service: Running) -> list[int]:
     """The processes that answer for one that watches over them."""
     pids = []
-    for pid in process_tree(served.process.pid)[1:]:
+    for pid in process_tree(service.process.pid)[1:]:
         with suppress(OSError):
             if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 pids.append(pid)
@@ -110,18 +110,18 @@ def is_answering(port: int) -> bool:
 def test_serve_on_used_port_fails() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = run("serve", env=environment(PORT=port))
-    assert ended.returncode == 2
-    assert f"127.0.0.1:{port}" in ended.stderr
-    assert "PORT" in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+        result = run("serve", env=environment(PORT=port))
+    assert result.returncode == 2
+    assert f"127.0.0.1:{port}" in result.stderr
+    assert "PORT" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_second_service_on_same_port_or_data_dir_fails() -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
-        with running("serve", env=env) as served:
-            port = served.url.rpartition(":")[2]
+        with running("serve", env=env) as service:
+            port = service.url.rpartition(":")[2]
             assert run("serve", env=environment(PORT=port)).returncode == 2
             second = run("serve", env=env)
             assert second.returncode == 2
@@ -132,28 +132,28 @@ def test_second_service_on_same_port_or_data_dir_fails() -> None:
 def test_unwritable_data_dir_fails() -> None:
     with reachable_dir() as folder:
         (folder / "file").write_text("not a folder")
-        ended = run("serve", env=environment(PORT="0", DATA_DIR=str(folder / "file")))
-    assert ended.returncode == 2
-    assert "DATA_DIR" in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+        result = run("serve", env=environment(PORT="0", DATA_DIR=str(folder / "file")))
+    assert result.returncode == 2
+    assert "DATA_DIR" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_invalid_settings_are_all_reported() -> None:
     env = environment(PORT="http", SOFT_TTL="soon", GITHUB_TOKENS="ghp_one two", LOG_LEVEL="loud")
-    ended = run("serve", env=env)
-    assert ended.returncode == 2
+    result = run("serve", env=env)
+    assert result.returncode == 2
     for name in ("PORT", "SOFT_TTL", "GITHUB_TOKENS", "LOG_LEVEL"):
-        assert re.search(rf"^ +{name} ", ended.stderr, re.MULTILINE)
-    assert "ghp_one" not in ended.stderr
-    assert "Traceback" not in ended.stderr
+        assert re.search(rf"^ +{name} ", result.stderr, re.MULTILINE)
+    assert "ghp_one" not in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_migrate_without_database_settings_fails() -> None:
     alone, away = run("migrate"), run("migrate", env=environment(DB_HOST="127.0.0.1", PGPORT="1"))
-    for ended, word in ((alone, "DB_HOST"), (away, "127.0.0.1:1")):
-        assert ended.returncode == 2
-        assert word in ended.stderr
-        assert "Traceback" not in ended.stderr
+    for result, word in ((alone, "DB_HOST"), (away, "127.0.0.1:1")):
+        assert result.returncode == 2
+        assert word in result.stderr
+        assert "Traceback" not in result.stderr
 
 
 def test_output_at_any_log_level_contains_no_token() -> None:
@@ -169,13 +169,13 @@ def test_output_at_any_log_level_contains_no_token() -> None:
             GITHUB_API_URL=github.url,
             LOG_LEVEL="DEBUG",
         )
-        with running("serve", env=env) as served:
-            answer = served.get("/banners/preview?username=mia-maintains&format=json")
-            served.stop()
-    said = "".join([*served.errors, *github.errors, answer.text])
-    assert "github.account_refused" in said
-    assert secret not in said
-    assert "ghp_" not in said
+        with running("serve", env=env) as service:
+            response = service.get("/banners/preview?username=mia-maintains&format=json")
+            service.stop()
+    output = "".join([*service.errors, *github.errors, response.text])
+    assert "github.account_refused" in output
+    assert secret not in output
+    assert "ghp_" not in output
 
 
 def test_ctrl_c_under_make_ends_with_code_0() -> None:
@@ -187,33 +187,33 @@ def test_ctrl_c_under_make_ends_with_code_0() -> None:
         pid, terminal = pty.fork()
         if pid == 0:  # pragma: no cover - the child is make
             os.execvpe("make", ["make", "-s", "-C", str(folder), "demo"], env)  # noqa: S606
-        said = _read_until(terminal, b"Ctrl-C stops everything")
+        output = _read_until(terminal, b"Ctrl-C stops everything")
         os.write(terminal, b"\x03")
-        said += _read_until(terminal, None)
+        output += _read_until(terminal, None)
         _, status = os.waitpid(pid, 0)
         os.close(terminal)
-        assert os.waitstatus_to_exitcode(status) == 0, said.decode()
-        assert b"Interrupt" not in said
+        assert os.waitstatus_to_exitcode(status) == 0, output.decode()
+        assert b"Interrupt" not in output
         assert processes_of(folder) == []
 
 
 def _read_until(terminal: int, words: bytes | None) -> bytes:
-    said = b""
-    while words is None or words not in said:
+    output = b""
+    while words is None or words not in output:
         ready, _, _ = select.select([terminal], [], [], 20)
-        assert ready, said.decode()
+        assert ready, output.decode()
         try:
             chunk = os.read(terminal, 4096)
         except OSError:
-            return said
-        said += chunk
+            return output
+        output += chunk
         if not chunk:
-            return said
-    return said
+            return output
+    return output
 
 
 def test_help_lists_commands_with_descriptions() -> None:
-    ended = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "github_banners", "--help"],
         capture_output=True,
         text=True,
@@ -221,7 +221,7 @@ def test_help_lists_commands_with_descriptions() -> None:
         env=environment(COLUMNS="90"),
     )
     for command in ("serve", "migrate", "sandbox"):
-        assert command in ended.stdout
+        assert command in result.stdout
 
 
 @pytest.mark.parametrize("words", ["Making a database", "event="])
@@ -237,13 +237,13 @@ def test_signal_before_ready_ends_with_code_0(words: str) -> None:
         )
         with process:
             assert process.stderr is not None
-            said = ""
-            while words not in said:
+            output = ""
+            while words not in output:
                 line = process.stderr.readline()
-                assert line, said
-                said += line
+                assert line, output
+                output += line
             process.send_signal(signal.SIGTERM)
-            said += process.communicate(timeout=20)[1]
-        assert process.returncode == 0, said
-        assert "Traceback" not in said
+            output += process.communicate(timeout=20)[1]
+        assert process.returncode == 0, output
+        assert "Traceback" not in output
         until(lambda: processes_of(folder) == [])

@@ -57,15 +57,15 @@ def rows() -> Iterator[list[Row]]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[ComposeStack]:
-    with reachable_dir() as folder, open_compose_stack(folder) as there:
-        begun = time.monotonic()
-        there.compose("build", minutes=15)
+    with reachable_dir() as folder, open_compose_stack(folder) as stack:
+        started = time.monotonic()
+        stack.compose("build", minutes=15)
         built = time.monotonic()
-        there.up()
+        stack.up()
         up = time.monotonic()
-        print(f"\nbuild {built - begun:.0f} s, up {up - built:.0f} s")  # noqa: T201
-        assert make(there, KNOWN).status_code == 201
-        yield there
+        print(f"\nbuild {built - started:.0f} s, up {up - built:.0f} s")  # noqa: T201
+        assert make(stack, KNOWN).status_code == 201
+        yield stack
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,8 @@ def proxy() -> Iterator[ImageProxy]:
 
 
 def make(stack: ComposeStack, login: str) -> httpx2.Response:
-    wish = {"username": login}
-    return httpx2.post(stack.url + "/banners", json=wish, timeout=25, trust_env=False)
+    body = {"username": login}
+    return httpx2.post(stack.url + "/banners", json=body, timeout=25, trust_env=False)
 
 
 def preview(stack: ComposeStack, login: str) -> str:
@@ -228,9 +228,9 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
         copy_checkout(folder)
         load = BackgroundLoad(stack, proxy)
         with load.running():
-            began = time.monotonic()
+            started = time.monotonic()
             stack.run_documented("Upgrade without a gap")
-            seconds = time.monotonic() - began
+            seconds = time.monotonic() - started
         rows.append(_to_row("upgrade of an older version", load, seconds))
         rows.append(_replace_gateway(stack, proxy))
         stack.up()
@@ -256,20 +256,20 @@ def test_compose_publishes_only_the_gateway(stack: ComposeStack) -> None:
         assert httpx2.get(stack.url + path, trust_env=False).status_code == 404
     for service in SERVICES:
         ports = stack.inspect(stack.containers(service)[0])["NetworkSettings"]["Ports"]
-        assert not [one for one in ports.values() if one], service
+        assert not [port for port in ports.values() if port], service
 
 
 def test_container_has_minimal_rights_and_secrets(stack: ComposeStack) -> None:
     for service in ("api", "renderer", "storage"):
         (container,) = stack.containers(service)
-        found = stack.inspect(container)
-        assert found["HostConfig"]["ReadonlyRootfs"]
-        assert found["HostConfig"]["CapDrop"] == ["ALL"]
+        details = stack.inspect(container)
+        assert details["HostConfig"]["ReadonlyRootfs"]
+        assert details["HostConfig"]["CapDrop"] == ["ALL"]
         assert stack.compose("exec", "-T", service, "id", "-u").strip() == "10001"
-        told = dict(one.partition("=")[::2] for one in found["Config"]["Env"])
+        variables = dict(line.partition("=")[::2] for line in details["Config"]["Env"])
         needs = service == "api"
-        assert bool(told["GITHUB_TOKENS"]) is bool(told["POSTGRES_PASSWORD"]) is needs
-        assert told["SERVICES_SECRET_KEY"]
+        assert bool(variables["GITHUB_TOKENS"]) is bool(variables["POSTGRES_PASSWORD"]) is needs
+        assert variables["SERVICES_SECRET_KEY"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -324,14 +324,14 @@ def test_scaled_services_share_the_load(stack: ComposeStack, proxy: ImageProxy) 
     def share_the_work() -> bool:
         change_all(stack)
         stored = [
-            sum(one["count"] for one in events if one["event"] == "updates.stored")
+            sum(event["count"] for event in events if event["event"] == "updates.stored")
             for events in stack.events("renderer").values()
         ]
-        made = [
-            sum(one["event"] == "banner.made" for one in events)
+        created = [
+            sum(event["event"] == "banner.made" for event in events)
             for events in stack.events("api").values()
         ]
-        return bool(min(stored) and min(made))
+        return bool(min(stored) and min(created))
 
     wait_until(share_the_work, limit=BACK_SECONDS)
     wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
@@ -340,11 +340,11 @@ def test_scaled_services_share_the_load(stack: ComposeStack, proxy: ImageProxy) 
 
 def test_down_and_up_keeps_banners(stack: ComposeStack, proxy: ImageProxy) -> None:
     banners = stack.sql("select count(*) from banners")
-    begun = time.monotonic()
+    started = time.monotonic()
     stack.compose("down")
     down = time.monotonic()
     stack.up()
-    print(f"down {down - begun:.0f} s, up again {time.monotonic() - down:.0f} s")  # noqa: T201
+    print(f"down {down - started:.0f} s, up again {time.monotonic() - down:.0f} s")  # noqa: T201
     assert stack.sql("select count(*) from banners") == banners
     assert proxy.fetch(stack.url + BANNER).shows_numbers
     assert find_outdated(stack) == []
@@ -356,14 +356,14 @@ def test_down_and_up_keeps_banners(stack: ComposeStack, proxy: ImageProxy) -> No
 def test_example_secret_is_refused(stack: ComposeStack) -> None:
     stack.compose("down")
     settings = stack.folder / "api/.env"
-    kept = settings.read_text()
+    original = settings.read_text()
     try:
-        settings.write_text(kept + "\nSERVICES_SECRET_KEY=your_secret_key\n")
+        settings.write_text(original + "\nSERVICES_SECRET_KEY=your_secret_key\n")
         with pytest.raises(AssertionError):
             stack.up()
-        told = stack.compose("logs", "migrate")
-        assert "SERVICES_SECRET_KEY is one that everybody knows" in told
-        assert "make secrets" in told
+        variables = stack.compose("logs", "migrate")
+        assert "SERVICES_SECRET_KEY is one that everybody knows" in variables
+        assert "make secrets" in variables
         assert stack.compose("ps", "--quiet", "--status", "running", "api") == ""
     finally:
-        settings.write_text(kept)
+        settings.write_text(original)

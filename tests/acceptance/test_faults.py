@@ -55,7 +55,7 @@ PAUSE_SECONDS = 70.0
 KNOWN = "mia-maintains"
 BANNER = f"/banners/{KNOWN}-default"
 AGES = {"fresh": ("10m", "24h"), "soft": ("1s", "24h"), "hard": ("1s", "1s")}
-# Those of one line take turns.
+# The failures of a line alternate.
 FAILURES = ("502,503", "html,half,drop", "timeout")
 REFUSALS = ("401", "rate-limited")
 
@@ -81,8 +81,8 @@ class Scene:
         """Everything that memory knows, at every age."""
         return [
             url
-            for one in self.services.values()
-            for url in (preview_url(one, KNOWN), one.url + BANNER)
+            for service in self.services.values()
+            for url in (preview_url(service, KNOWN), service.url + BANNER)
         ]
 
     def kept(self) -> str:
@@ -99,9 +99,9 @@ class Scene:
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
     """The table, shown at the end."""
-    found: list[Row] = []
-    yield found
-    print("\n" + "\n".join([HEADING, *map(str, found)]))  # noqa: T201
+    rows: list[Row] = []
+    yield rows
+    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +114,9 @@ def proxy() -> Iterator[ImageProxy]:
 def scene(proxy: ImageProxy, rows: list[Row]) -> Iterator[Scene]:
     with reachable_dir() as folder, ExitStack() as stack:
         github, postgres = GitHub(), Postgres(folder)
-        for one in (github, postgres):
-            stack.callback(one.close)
-            one.start()
+        for backend in (github, postgres):
+            stack.callback(backend.close)
+            backend.start()
         settings = {
             "PORT": "0",
             "DATA_DIR": str(folder),
@@ -142,9 +142,9 @@ def _fill(scene: Scene, folder: Path) -> None:
     """Let all know one user and one banner, and PostgreSQL some users more."""
     hard = scene.services["hard"]
     assert post_banner(hard, KNOWN).status_code == 201
-    assert all(one.shows_numbers for one in scene.proxy.fetch_all(scene.remembered))
+    assert all(response.shows_numbers for response in scene.proxy.fetch_all(scene.remembered))
     urls = [preview_url(hard, f"dev-{number}") for number in range(1, 25)]
-    assert all(one.shows_numbers for one in scene.proxy.fetch_all(urls))
+    assert all(response.shows_numbers for response in scene.proxy.fetch_all(urls))
     stored = folder / "files" / "banners" / f"{KNOWN}-default.svg"
     wait_until(stored.exists, limit=10)
     with psycopg.connect(scene.postgres.conninfo, autocommit=True) as database:
@@ -230,10 +230,10 @@ def _without_postgres(scene: Scene, fault: str, outage: AbstractContextManager[N
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
 def test_start_without_github_serves_explanations_until_it_is_up(scene: Scene, outage: str) -> None:
-    away = getattr(scene.github, outage)()
+    outage_context = getattr(scene.github, outage)()
     fault_check = FaultCheck(f"started with GitHub {outage}", scene.proxy, seconds=0)
     with ExitStack() as stack:
-        with away:
+        with outage_context:
             late = stack.enter_context(scene.late_service())
             fault_check.expect_numbers(late.url + BANNER, preview_url(late, KNOWN))
             fault_check.fetch_repeatedly(
@@ -249,10 +249,10 @@ def test_start_without_github_serves_explanations_until_it_is_up(scene: Scene, o
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
 def test_start_without_postgresql_works_once_it_is_up(scene: Scene, outage: str) -> None:
-    away = getattr(scene.postgres, outage)()
+    outage_context = getattr(scene.postgres, outage)()
     fault_check = FaultCheck(f"started with PostgreSQL {outage}", scene.proxy, seconds=0)
     with ExitStack() as stack:
-        with away:
+        with outage_context:
             late = stack.enter_context(scene.late_service())
             fault_check.expect_numbers(late.url + BANNER, preview_url(late, KNOWN))
             fault_check.expect_numbers(preview_url(late, new_login()))
@@ -359,12 +359,12 @@ def test_full_disk_of_banners_breaks_no_picture(scene: Scene) -> None:
                 for login in logins:
                     assert post_banner(served, login).status_code == 201
                 fault_check.expect_numbers(
-                    *(f"{served.url}/banners/{one}-default" for one in logins)
+                    *(f"{served.url}/banners/{login}-default" for login in logins)
                 )
                 wait_until(lambda: any("outbox.waiting" in line for line in served.errors), limit=5)
-            files = {f"{one}-default.svg" for one in logins}
+            files = {f"{login}-default.svg" for login in logins}
             recovered_after = wait_until(
-                lambda: {one.name for one in disk.iterdir()} == {".locks", *files}, limit=10
+                lambda: {path.name for path in disk.iterdir()} == {".locks", *files}, limit=10
             )
     scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
@@ -373,10 +373,10 @@ def test_outage_logs_few_lines(scene: Scene) -> None:
     """All of the above: one line for each time that something goes, and no alarm."""
     for service in scene.services.values():
         events = [json.loads(line) for line in service.errors]
-        assert [one for one in events if one["level"] == "error"] == []
-        told = Counter(one["event"] for one in events)
-        assert 0 < told["database.away"] == told["database.back"]
-        assert not [one for one in told if "." not in one or " " in one]
+        assert [event for event in events if event["level"] == "error"] == []
+        counts = Counter(event["event"] for event in events)
+        assert 0 < counts["database.away"] == counts["database.back"]
+        assert not [name for name in counts if "." not in name or " " in name]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)

@@ -39,10 +39,10 @@ class Gateway:
         for name in ("conf.d", "cache", "temporary"):
             (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / name).chmod(0o777)
-        told = {"API_HOST": "127.0.0.1", "API_INTERNAL_SERVER_PORT": str(api_port)}
+        variables = {"API_HOST": "127.0.0.1", "API_INTERNAL_SERVER_PORT": str(api_port)}
         conf = (DEPLOY / "gateway.conf.template").read_text()
         conf = re.sub(
-            r"\$\{(\w+)\}", lambda found: {**told, "RESOLVER": "127.0.0.1"}[found[1]], conf
+            r"\$\{(\w+)\}", lambda match: {**variables, "RESOLVER": "127.0.0.1"}[match[1]], conf
         )
         conf = conf.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
         conf = self._moved(conf, folder).replace("/dev/stdout", str(folder / "access.log"))
@@ -62,16 +62,16 @@ class Gateway:
         return conf.replace("/etc/nginx/conf.d", str(folder / "conf.d"))
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=named, timeout=15, trust_env=False)
+        renamed = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.get(self.url + path, headers=renamed, timeout=15, trust_env=False)
 
 
 @pytest.fixture(scope="module")
 def github() -> Iterator[GitHub]:
-    there = GitHub()
-    there.start()
-    yield there
-    there.close()
+    resource = GitHub()
+    resource.start()
+    yield resource
+    resource.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,23 +85,23 @@ def service(github: GitHub) -> Iterator[Running]:
             TRUSTED_PROXIES="127.0.0.1",
             RATE_LIMIT_RPS="1000",
         )
-        with running("serve", env=env) as served:
-            yield served
+        with running("serve", env=env) as service:
+            yield service
 
 
 @pytest.fixture(scope="module")
 def gateway(service: Running) -> Iterator[Gateway]:
     with reachable_dir() as folder:
         shutil.copytree(DEPLOY, folder / "away")
-        there = Gateway(folder, int(service.url.rpartition(":")[2]))
-        command = ["nginx", "-c", str(there.file), "-g", "daemon off;"]
+        resource = Gateway(folder, int(service.url.rpartition(":")[2]))
+        command = ["nginx", "-c", str(resource.file), "-g", "daemon off;"]
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
         assert tested.returncode == 0, tested.stderr
         assert "warn" not in tested.stderr
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            wait_until(lambda: _answers(there), limit=10)
-            yield there
+            wait_until(lambda: _answers(resource), limit=10)
+            yield resource
         finally:
             process.send_signal(signal.SIGQUIT)
             process.wait(10)
@@ -120,10 +120,10 @@ def proxy() -> Iterator[ImageProxy]:
         yield proxy
 
 
-def served(service: Running) -> float:
-    """How many previews have reached the framework of the service."""
-    found = re.search(rf"^{re.escape(METRICS)} (\S+)$", service.get("/metrics").text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+def count_previews(service: Running) -> float:
+    """Return how many previews have reached the framework of the service."""
+    match = re.search(rf"^{re.escape(METRICS)} (\S+)$", service.get("/metrics").text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
 def test_gateway_caches_picture(gateway: Gateway) -> None:
@@ -131,7 +131,7 @@ def test_gateway_caches_picture(gateway: Gateway) -> None:
     path = f"/banners/preview?username={login}"
     first = gateway.get(path, accept="image/*")
     second = gateway.get(path, accept="image/*")
-    assert [one.headers["x-cache"] for one in (first, second)] == ["MISS", "HIT"]
+    assert [response.headers["x-cache"] for response in (first, second)] == ["MISS", "HIT"]
     assert first.content == second.content
     assert first.headers["content-type"].startswith("image/svg+xml")
     fresh = gateway.get(path, accept="image/*", if_none_match=first.headers["etag"])
@@ -141,10 +141,10 @@ def test_gateway_caches_picture(gateway: Gateway) -> None:
 def test_gateway_merges_concurrent_requests(
     gateway: Gateway, service: Running, proxy: ImageProxy
 ) -> None:
-    before = served(service)
+    before = count_previews(service)
     url = f"{gateway.url}/banners/preview?username={new_login()}"
-    assert all(one.shows_numbers for one in proxy.fetch_all([url] * 30))
-    assert served(service) == before + 1
+    assert all(response.shows_numbers for response in proxy.fetch_all([url] * 30))
+    assert count_previews(service) == before + 1
 
 
 def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
@@ -158,9 +158,9 @@ def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
 def test_gateway_never_caches_json(gateway: Gateway) -> None:
     path = f"{PREVIEW}&format=json"
     for _ in range(2):
-        answer = gateway.get(path)
-        assert answer.headers["x-cache"] == "BYPASS"
-        assert answer.json()["username"] == KNOWN
+        response = gateway.get(path)
+        assert response.headers["x-cache"] == "BYPASS"
+        assert response.json()["username"] == KNOWN
 
 
 @pytest.mark.parametrize(
@@ -172,33 +172,33 @@ def test_gateway_never_caches_json(gateway: Gateway) -> None:
     ],
 )
 def test_gateway_forwards_path_unchanged(gateway: Gateway, path: str) -> None:
-    answer = gateway.get(f"{path}?format=json")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("application/json")
+    response = gateway.get(f"{path}?format=json")
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("application/json")
 
 
 def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github: GitHub) -> None:
     with github.slow(3.5):
         for form in ("json", "JSON"):
-            answer = gateway.get(f"/banners/preview?username={new_login()}&format={form}")
-            assert answer.status_code == 200
-            assert answer.json()["stats"]["total_repos"] == 30
+            response = gateway.get(f"/banners/preview?username={new_login()}&format={form}")
+            assert response.status_code == 200
+            assert response.json()["stats"]["total_repos"] == 30
         made = gateway.get(f"/banners/{KNOWN}-never-made.json")
     assert (made.status_code, made.json()) == (404, {"error": "banner doesn't exist"})
 
 
 def test_gateway_sends_plain_to_client_without_gzip(gateway: Gateway) -> None:
     for refusal in ("gzip;q=0", "br, gzip; q=0.0, identity"):
-        answer = gateway.get(PREVIEW, accept="image/*", accept_encoding=refusal)
-        assert "content-encoding" not in answer.headers
+        response = gateway.get(PREVIEW, accept="image/*", accept_encoding=refusal)
+        assert "content-encoding" not in response.headers
 
 
 def test_gateway_shows_banner_created_after_its_explanation(gateway: Gateway) -> None:
     login = new_login()
     path = f"/banners/{login}-dark"
     assert b"No banner of this name" in gateway.get(path, accept="image/*").content
-    wish = {"username": login, "type": "dark"}
-    httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
+    body = {"username": login, "type": "dark"}
+    httpx2.post(gateway.url + "/banners", json=body, timeout=15, trust_env=False)
     assert b" star" in gateway.get(path, accept="image/*").content
 
 
@@ -206,11 +206,11 @@ def test_gateway_sends_explanation_to_image_clients_only(gateway: Gateway) -> No
     path = f"/banners/preview?username={missing_login()}"
     drawn = gateway.get(path, accept="image/*")
     assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
-    told = gateway.get(path, accept="*/*")
-    assert (told.status_code, told.json()) == (404, {"error": "user doesn't exist"})
+    variables = gateway.get(path, accept="*/*")
+    assert (variables.status_code, variables.json()) == (404, {"error": "user doesn't exist"})
     assert gateway.get(path, accept="image/*").headers["x-cache"] == "HIT"
-    named = gateway.get("/banners/never-made.svg", accept="*/*")
-    assert named.headers["content-type"].startswith("image/svg+xml")
+    renamed = gateway.get("/banners/never-made.svg", accept="*/*")
+    assert renamed.headers["content-type"].startswith("image/svg+xml")
 
 
 def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub) -> None:
@@ -224,13 +224,13 @@ def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub)
 
 
 def test_gateway_forwards_post(gateway: Gateway) -> None:
-    wish = {"username": new_login()}
-    made = [
-        httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
+    body = {"username": new_login()}
+    created = [
+        httpx2.post(gateway.url + "/banners", json=body, timeout=15, trust_env=False)
         for _ in range(2)
     ]
-    assert [one.status_code for one in made] == [201, 200]
-    assert made[0].headers["location"] == made[1].json()["url"]
+    assert [response.status_code for response in created] == [201, 200]
+    assert created[0].headers["location"] == created[1].json()["url"]
 
 
 @pytest.mark.parametrize(
@@ -263,13 +263,13 @@ def test_gateway_serves_picture_in_time_while_service_is_down(
     away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid):
         urls = [f"{gateway.url}/banners/preview?username={new_login()}"] * 5
-        fetches = proxy.fetch_all([*urls, gateway.url + PREVIEW])
-        assert [one.body for one in fetches] == [away] * 5 + [cached.body]
-        assert max(one.seconds for one in fetches) < MAX_PICTURE_SECONDS
-        assert fetches[-1].seconds < 0.5
+        responses = proxy.fetch_all([*urls, gateway.url + PREVIEW])
+        assert [response.body for response in responses] == [away] * 5 + [cached.body]
+        assert max(response.seconds for response in responses) < MAX_PICTURE_SECONDS
+        assert responses[-1].seconds < 0.5
         program = gateway.get(f"/banners/preview?username={new_login()}", accept="*/*")
         assert (program.status_code, program.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
-    fetches = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
-    assert [one.body for one in fetches] == [away, cached.body]
-    assert max(one.seconds for one in fetches) < 1.0
+    responses = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
+    assert [response.body for response in responses] == [away, cached.body]
+    assert max(response.seconds for response in responses) < 1.0

@@ -73,9 +73,11 @@ LANGUAGES = {
     "none": {},
     "one": {"Go": 3},
     "six": {"TypeScript": 34, "Rust": 22, "Go": 15, "Python": 12, "Shell": 7, "Vue": 4},
-    "sixty": {f"{name} {at}": 60 - at for at, name in enumerate(["Language", "C"] * 30)},
-    "longest": {name: 20 - at for at, name in enumerate(KNOWN[-12:])},
-    "short": {name: 20 - at for at, name in enumerate(["C", "D", "R", "Go", "Qt", "V", "J", "Q"])},
+    "sixty": {f"{name} {index}": 60 - index for index, name in enumerate(["Language", "C"] * 30)},
+    "longest": {name: 20 - index for index, name in enumerate(KNOWN[-12:])},
+    "short": {
+        name: 20 - index for index, name in enumerate(["C", "D", "R", "Go", "Qt", "V", "J", "Q"])
+    },
     "one above all": {"Jupyter Notebook": 999_999, "Visual Basic .NET": 1, "C++": 1},
     "Arabic": {"لغة البرمجة": 2, "שפת תכנות": 1, "Go": 1},
 }
@@ -224,12 +226,12 @@ def _show(page: "Page", svg: bytes, width: int) -> None:
 
 def _found(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
     """Find what is wrong with pictures in both widths: the number of the picture, and words."""
-    found = []
+    problems = []
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": 400})
         page.evaluate(SHOW, [svg.decode() for svg in pictures])
-        found += [(at, words) for at, words in page.evaluate(FIND_FAULTS, families)]
-    return found
+        problems += [(index, problem) for index, problem in page.evaluate(FIND_FAULTS, families)]
+    return problems
 
 
 def _drawn(row: Row) -> bytes:
@@ -251,18 +253,18 @@ def _all_pairs(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
     """Make rows until every two values of two factors have met in one."""
     places = {name: range(len(values)) for name, values in factors.items()}
     left = {
-        ((one, a), (other, b))
-        for one, other in combinations(sorted(factors), 2)
-        for a in places[one]
+        ((snapshot, a), (other, b))
+        for snapshot, other in combinations(sorted(factors), 2)
+        for a in places[snapshot]
         for b in places[other]
     }
     dice = random.Random(1)
     while left:
         row = dict(min(left))
         for name in dice.sample(sorted(factors.keys() - row), len(factors) - 2):
-            row[name] = max(places[name], key=lambda at: len(_pairs(row | {name: at}) & left))
+            row[name] = max(places[name], key=lambda index: len(_pairs(row | {name: index}) & left))
         left -= _pairs(row)
-        yield {name: factors[name][at] for name, at in row.items()}
+        yield {name: factors[name][index] for name, index in row.items()}
 
 
 def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
@@ -271,7 +273,9 @@ def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
     while True:
         row = {name: dice.choice(values) for name, values in factors.items()}
         amount = dice.choice([1, 5, 60])
-        row["languages"] = {one: dice.randint(1, 60) for one in dice.sample(KNOWN, amount)}
+        row["languages"] = {
+            snapshot: dice.randint(1, 60) for snapshot in dice.sample(KNOWN, amount)
+        }
         yield row
 
 
@@ -289,8 +293,8 @@ def test_layout_with_any_options_has_no_overlaps(faults):
     rows = _tried()
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        found = faults(*map(_drawn, some))
-        assert [(words, some[at]) for at, words in found] == []
+        problems = faults(*map(_drawn, some))
+        assert [(problem, some[index]) for index, problem in problems] == []
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -298,7 +302,9 @@ def test_layout_with_any_options_has_no_overlaps(faults):
 def test_name_fits_its_area(faults, name, form):
     looks = [replace(FORMS[form], theme=theme) for theme in (Theme.DEFAULT, Theme.DARK)]
     long_login = _snapshot(NAMES[name], login="m" * 39)
-    pictures = [draw(one, look) for one in (_snapshot(NAMES[name]), long_login) for look in looks]
+    pictures = [
+        draw(snapshot, look) for snapshot in (_snapshot(NAMES[name]), long_login) for look in looks
+    ]
     assert faults(*pictures) == []
 
 
@@ -314,30 +320,32 @@ def test_number_fits_its_area(faults, form):
 def test_locale_fits_its_area(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     long = replace(look, number_format=NumberFormat.LONG)
-    ones = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
+    snapshots = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
     longest = _snapshot(NAMES["long"], login="m" * 39, languages=LANGUAGES["longest"])
-    ones += [longest, _snapshot(languages={}, number=0), _snapshot(NAMES["Arabic"])]
+    snapshots += [longest, _snapshot(languages={}, number=0), _snapshot(NAMES["Arabic"])]
     forks = Snapshot(longest.owner, Stats(23, 0, 23, 0, 0, {}), longest.fetched_at)
     pictures = [
-        draw(one, it, as_of=date(2026, 9, 28)) for one in [*ones, forks] for it in (look, long)
+        draw(snapshot, option_set, as_of=date(2026, 9, 28))
+        for snapshot in [*snapshots, forks]
+        for option_set in (look, long)
     ]
-    assert faults(*pictures, *(draw(one, look) for one in (*ones, forks))) == []
+    assert faults(*pictures, *(draw(snapshot, look) for snapshot in (*snapshots, forks))) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("languages", LANGUAGES)
 def test_legend_fits_its_area(faults, languages, form):
-    one = _snapshot(languages=LANGUAGES[languages])
+    snapshot = _snapshot(languages=LANGUAGES[languages])
     looks = [replace(FORMS[form], langs_count=count) for count in (None, 1, 3, 10)]
-    pictures = [draw(one, look) for look in looks]
-    assert faults(*pictures, draw(one, FORMS[form], as_of=date(2026, 11, 28))) == []
+    pictures = [draw(snapshot, look) for look in looks]
+    assert faults(*pictures, draw(snapshot, FORMS[form], as_of=date(2026, 11, 28))) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_long_language_names_fit_their_area(faults, form):
-    groups = [KNOWN[at : at + 7] for at in range(len(KNOWN) - 70, len(KNOWN), 7)]
-    ones = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
-    assert faults(*(draw(one, FORMS[form]) for one in ones)) == []
+    groups = [KNOWN[index : index + 7] for index in range(len(KNOWN) - 70, len(KNOWN), 7)]
+    snapshots = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
+    assert faults(*(draw(snapshot, FORMS[form]) for snapshot in snapshots)) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -345,8 +353,8 @@ def test_empty_state_text_fits_its_area(faults, form):
     nothing = _snapshot(None, login="first-commit", number=0, languages={})
     forks = Snapshot(nothing.owner, Stats(23, 0, 23, 0, 0, {}), nothing.fetched_at)
     pictures = [
-        draw(one, FORMS[form], as_of=as_of)
-        for one in (nothing, forks)
+        draw(snapshot, FORMS[form], as_of=as_of)
+        for snapshot in (nothing, forks)
         for as_of in (None, date(2026, 9, 28))
     ]
     assert faults(*pictures) == []
@@ -357,7 +365,9 @@ def test_empty_state_text_fits_its_area(faults, form):
 def test_explanation_fits_its_area(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     hosts = ("", "banners.example", "h" * 60)
-    pictures = [explain(one, options=look, host=host) for one in ERRORS.values() for host in hosts]
+    pictures = [
+        explain(error, options=look, host=host) for error in ERRORS.values() for host in hosts
+    ]
     assert faults(*pictures) == []
 
 
@@ -383,12 +393,12 @@ def test_animation_is_short_and_respects_reduced_motion(page, form):
       const {delay, duration, iterations} = one.effect.getTiming()
       return (delay + duration) * iterations
     })"""
-    for wish, animate, moves in (
+    for preference, animate, moves in (
         ("no-preference", True, True),
         ("reduce", True, False),
         ("no-preference", False, False),
     ):
-        page.emulate_media(reduced_motion=wish)
+        page.emulate_media(reduced_motion=preference)
         _show(page, draw(_snapshot(), replace(FORMS[form], animate=animate)), WIDE)
         milliseconds = page.evaluate(lasting)
         assert bool(milliseconds) == moves

@@ -90,7 +90,7 @@ def cases() -> dict[str, bytes]:
     drawn: dict[str, bytes] = {}
     for layout in Layout:
         plain = BannerOptions(layout=layout, animate=False)
-        wishes = {
+        option_cases = {
             "plain": draw(snapshot(), plain),
             "dark": draw(snapshot(), BannerOptions(layout=layout, theme=Theme.DARK)),
             "both grounds": draw(snapshot(), BannerOptions(layout=layout, theme=Theme.AUTO)),
@@ -113,7 +113,7 @@ def cases() -> dict[str, bytes]:
                 options=BannerOptions(layout=layout, theme=Theme("ink")),
             ),
         }
-        drawn |= {f"{layout}: {name}": svg for name, svg in wishes.items()}
+        drawn |= {f"{layout}: {name}": svg for name, svg in option_cases.items()}
     donut = BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT, theme=Theme("nord"))
     return {**drawn, "languages: donut": draw(snapshot(), donut)}
 
@@ -168,8 +168,10 @@ def photograph(page: "Page", svg: bytes) -> bytes:
 @pytest.mark.parametrize("name", CASES)
 def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
     pictures = [photograph(page, CASES[name]), to_png(CASES[name])]
-    compared: Any = page.evaluate(COMPARE, [base64.b64encode(one).decode() for one in pictures])
-    wide, high = (int(ET.fromstring(CASES[name]).attrib[one]) for one in ("width", "height"))
+    compared: Any = page.evaluate(
+        COMPARE, [base64.b64encode(picture).decode() for picture in pictures]
+    )
+    wide, high = (int(ET.fromstring(CASES[name]).attrib[side]) for side in ("width", "height"))
     assert compared["sizes"] == [SCALE * wide, SCALE * high] * 2
     assert compared["mean"] < MOST_DIFFERENCE
     assert compared["worst"] < MOST_OF_A_BLOCK
@@ -179,28 +181,28 @@ def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
 def service(github: Running) -> Iterator[Running]:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
-        with running("serve", env=environment(**settings, RATE_LIMIT_RPS="1000")) as served:
-            yield served
+        with running("serve", env=environment(**settings, RATE_LIMIT_RPS="1000")) as service:
+            yield service
 
 
-def made(service: Running, **wish: str) -> str:
+def made(service: Running, **options: str) -> str:
     """Make a permanent banner."""
-    url: str = httpx2.post(f"{service.url}/banners", json=wish, trust_env=False).json()["url"]
+    url: str = httpx2.post(f"{service.url}/banners", json=options, trust_env=False).json()["url"]
     return url
 
 
 def children_of(parent: int) -> list[int]:
     """The processes that a process has started."""
     children = Path("/proc").glob(f"{parent}/task/*/children")
-    return [int(one) for entry in children for one in entry.read_text().split()]
+    return [int(pid) for entry in children for pid in entry.read_text().split()]
 
 
 def workers_of(parent: int) -> list[int]:
     """Those of them that draw PNG."""
     return [
-        one
-        for one in children_of(parent)
-        if b"serving.craftsman" in Path(f"/proc/{one}/cmdline").read_bytes()
+        pid
+        for pid in children_of(parent)
+        if b"serving.worker_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
 
@@ -270,31 +272,36 @@ def test_killed_png_worker_is_replaced(service: Running) -> None:
     assert service.get(path + "first").headers["content-type"] == "image/png"
     (before,) = workers_of(service.process.pid)
     os.kill(before, signal.SIGKILL)
-    types = [service.get(f"{path}{at}").headers["content-type"] for at in ("a", "b")]
+    types = [service.get(f"{path}{number}").headers["content-type"] for number in ("a", "b")]
     (after,) = workers_of(service.process.pid)
     assert after != before
-    # Whoever met the dead one was answered all the same.
+    # Requests that met the killed worker were answered, too.
     assert types[0] in {"image/png", "image/svg+xml; charset=utf-8"}
 
 
 @pytest.mark.postgres
 def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> None:
     service.get("/banners/preview?username=mia-maintains")
-    paths = [f"/banners/preview?username=mia-maintains&format=png&title=n{at}" for at in range(40)]
+    paths = [
+        f"/banners/preview?username=mia-maintains&format=png&title=n{number}"
+        for number in range(40)
+    ]
     with ThreadPoolExecutor(40) as pool:
-        answers = [*pool.map(service.get, paths)]
+        responses = [*pool.map(service.get, paths)]
         meanwhile = service.get("/banners/preview?username=mia-maintains&title=svg")
     assert meanwhile.headers["content-type"].startswith("image/svg+xml")
-    assert {one.status_code for one in answers} == {200}
-    assert max(one.elapsed.total_seconds() for one in answers) < 3.5
-    instead = [one for one in answers if one.headers["content-type"] != "image/png"]
+    assert {response.status_code for response in responses} == {200}
+    assert max(response.elapsed.total_seconds() for response in responses) < 3.5
+    instead = [
+        response for response in responses if response.headers["content-type"] != "image/png"
+    ]
     assert 0 < len(instead) < 40
-    for one in instead:
-        assert one.headers["cache-control"].startswith("public, max-age=30,")
-        assert one.headers["x-accel-expires"] == "0"
-        assert ET.fromstring(one.content).tag.endswith("svg")
+    for response in instead:
+        assert response.headers["cache-control"].startswith("public, max-age=30,")
+        assert response.headers["x-accel-expires"] == "0"
+        assert ET.fromstring(response.content).tag.endswith("svg")
     # None of it is kept: asked again, there is time.
-    later = service.get(paths[answers.index(instead[-1])])
+    later = service.get(paths[responses.index(instead[-1])])
     assert later.headers["content-type"] == "image/png"
 
 
@@ -302,15 +309,15 @@ def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> No
 def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> None:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
-        with running("serve", env=environment(**settings)) as served:
-            url = made(served, username="mia-maintains")
-            pictures = [served.get(url + suffix).content for suffix in (".svg", ".png")]
+        with running("serve", env=environment(**settings)) as service:
+            url = made(service, username="mia-maintains")
+            pictures = [service.get(url + suffix).content for suffix in (".svg", ".png")]
         away = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
-        with running("serve", env=away) as served:
-            answers = [served.get(url + suffix) for suffix in (".svg", ".png")]
-    assert [one.content for one in answers] == pictures
-    assert answers[1].headers["content-type"] == "image/png"
-    assert answers[1].headers["cache-control"].startswith("public, max-age=30,")
+        with running("serve", env=away) as service:
+            responses = [service.get(url + suffix) for suffix in (".svg", ".png")]
+    assert [response.content for response in responses] == pictures
+    assert responses[1].headers["content-type"] == "image/png"
+    assert responses[1].headers["cache-control"].startswith("public, max-age=30,")
 
 
 @pytest.mark.postgres
@@ -318,26 +325,26 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
 def test_png_worker_ends_with_its_parent(github: Running, number: signal.Signals) -> None:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
-        with running("serve", "--workers", "2", env=environment(**settings)) as served:
-            processes = children_of(served.process.pid)
+        with running("serve", "--workers", "2", env=environment(**settings)) as service:
+            processes = children_of(service.process.pid)
             assert not any(map(workers_of, processes))
             path = "/banners/preview?username=mia-maintains&format=png&title="
-            for at in range(8):
-                assert served.get(f"{path}{at}").headers["content-type"] == "image/png"
-            drawing = [one for process in processes for one in workers_of(process)]
+            for index in range(8):
+                assert service.get(f"{path}{index}").headers["content-type"] == "image/png"
+            drawing = [pid for process in processes for pid in workers_of(process)]
             assert drawing
             assert all(len(workers_of(process)) <= 1 for process in processes)
-            begun = time.monotonic()
-            served.stop(number)
-            while any(Path(f"/proc/{one}").exists() for one in drawing):
-                assert time.monotonic() < begun + 10
+            started = time.monotonic()
+            service.stop(number)
+            while any(Path(f"/proc/{pid}").exists() for pid in drawing):
+                assert time.monotonic() < started + 10
                 time.sleep(0.01)
 
 
 def test_render_to_png_path_writes_png(github: Running, tmp_path: Path) -> None:
     env = environment(GITHUB_API_URL=github.url)
     files = [tmp_path / name for name in ("me.svg", "me.png", "ME.PNG")]
-    ended = [run("render", "mia-maintains", "-o", str(file), env=env) for file in files]
-    assert [one.returncode for one in ended] == [0, 0, 0]
+    result = [run("render", "mia-maintains", "-o", str(file), env=env) for file in files]
+    assert [process.returncode for process in result] == [0, 0, 0]
     svg, *pngs = (file.read_bytes() for file in files)
     assert pngs == [to_png(svg)] * 2

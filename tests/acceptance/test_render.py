@@ -38,21 +38,21 @@ def test_render_writes_svg_to_stdout(env: dict[str, str]) -> None:
 
 
 def test_render_accepts_every_option(env: dict[str, str]) -> None:
-    wishes = ["--theme", "DARK", "--title", "Hello <there>", "--hide", "stars,forks"]
-    wishes += ["--border", "false", "--bg-color", "#123456", "--radius", "3"]
-    ended = run("render", "mia-maintains", *wishes, env=env)
-    assert ended.returncode == 0
-    assert "Hello &lt;there&gt;" in ended.stdout
-    assert "#123456" in ended.stdout
+    options = ["--theme", "DARK", "--title", "Hello <there>", "--hide", "stars,forks"]
+    options += ["--border", "false", "--bg-color", "#123456", "--radius", "3"]
+    result = run("render", "mia-maintains", *options, env=env)
+    assert result.returncode == 0
+    assert "Hello &lt;there&gt;" in result.stdout
+    assert "#123456" in result.stdout
 
 
 def test_render_replaces_file(env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "banner.svg"
     file.write_bytes(OLD)
-    ended = run("render", "mia-maintains", "-o", str(file), env=env)
-    assert ended.returncode == 0
-    assert ended.stdout == ""
-    assert str(file) in ended.stderr
+    result = run("render", "mia-maintains", "-o", str(file), env=env)
+    assert result.returncode == 0
+    assert result.stdout == ""
+    assert str(file) in result.stderr
     assert ET.fromstring(file.read_bytes()).tag.endswith("svg")
     assert list(tmp_path.iterdir()) == [file]
 
@@ -69,9 +69,9 @@ def test_render_without_github_keeps_old_file(
 ) -> None:
     file = tmp_path / "banner.svg"
     file.write_bytes(OLD)
-    ended = run("render", user, "-o", str(file), env={**env, **settings})
-    assert ended.returncode == 1
-    asking, sentence = ended.stderr.splitlines()
+    result = run("render", user, "-o", str(file), env={**env, **settings})
+    assert result.returncode == 1
+    asking, sentence = result.stderr.splitlines()
     assert asking == f"Asking GitHub about {user}."
     assert word in sentence
     assert file.read_bytes() == OLD
@@ -81,9 +81,9 @@ def test_render_without_github_keeps_old_file(
 def test_render_with_slow_github_stops_at_request_timeout() -> None:
     with running("sandbox", "--port", "0", "--latency", "2s") as slow:
         settings = environment(GITHUB_API_URL=slow.url, REQUEST_TIMEOUT="200ms")
-        ended = run("render", "mia-maintains", env=settings)
-    assert ended.returncode == 1
-    assert "can't be asked now" in ended.stderr
+        result = run("render", "mia-maintains", env=settings)
+    assert result.returncode == 1
+    assert "can't be asked now" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -101,18 +101,18 @@ def test_render_with_slow_github_stops_at_request_timeout() -> None:
 def test_render_with_invalid_input_prints_one_sentence(
     env: dict[str, str], arguments: list[str], words: list[str]
 ) -> None:
-    ended = run("render", *arguments, env=env)
-    assert ended.returncode == 2
-    assert len(ended.stderr.splitlines()) == 1
-    assert [word for word in words if word not in ended.stderr] == []
+    result = run("render", *arguments, env=env)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert [word for word in words if word not in result.stderr] == []
 
 
 def test_render_writes_to_device(env: dict[str, str]) -> None:
-    ended = run("render", "mia-maintains", "-o", "/dev/stdout", env=env)
-    assert ended.returncode == 0
-    assert ET.fromstring(ended.stdout).tag.endswith("svg")
+    result = run("render", "mia-maintains", "-o", "/dev/stdout", env=env)
+    assert result.returncode == 0
+    assert ET.fromstring(result.stdout).tag.endswith("svg")
     dashed = run("render", "mia-maintains", "-o", "-", env=env)
-    assert dashed.stdout == ended.stdout
+    assert dashed.stdout == result.stdout
 
 
 def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
         running("sandbox", "--port", "0", "--latency", "300ms") as slow,
         (tmp_path / "out.svg").open("wb") as out,
     ):
-        ended = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "github_banners", "render", "mia-maintains"],
             env=environment(GITHUB_API_URL=slow.url),
             stdin=subprocess.DEVNULL,
@@ -132,9 +132,9 @@ def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
             check=False,
         )
     os.close(guest)
-    said = os.read(host, 1 << 16).decode()
+    output = os.read(host, 1 << 16).decode()
     os.close(host)
-    assert ended.returncode == 0
-    assert "Asking GitHub about mia-maintains … 0.0 s" in said
-    assert said.endswith("\r\x1b[K")
-    assert "\n" not in said
+    assert result.returncode == 0
+    assert "Asking GitHub about mia-maintains … 0.0 s" in output
+    assert output.endswith("\r\x1b[K")
+    assert "\n" not in output

@@ -72,18 +72,18 @@ class Load:
             connection[1].close()
 
 
-async def end_under_load(served: Running, path: str) -> Load:
+async def end_under_load(service: Running, path: str) -> Load:
     """Signal a process under load, and return what became of the requests."""
-    load = Load(served.url, path)
+    load = Load(service.url, path)
     loading = asyncio.create_task(load.run_until_refused())
     await asyncio.sleep(1)
-    served.process.send_signal(signal.SIGTERM)
+    service.process.send_signal(signal.SIGTERM)
     await loading
     return load
 
 
-def ended(served: Running) -> int:
-    return served.process.wait(20)
+def ended(service: Running) -> int:
+    return service.process.wait(20)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -93,51 +93,51 @@ def test_serve_shutdown_loses_no_request(workers: int) -> None:
         running(
             *("serve", "--demo", "--workers", str(workers)),
             env=environment(PORT="0", DATA_DIR=str(folder)),
-        ) as served,
+        ) as service,
     ):
-        assert served.get(PICTURE).status_code == 200
-        load = asyncio.run(end_under_load(served, PICTURE))
-        assert ended(served) == 0
+        assert service.get(PICTURE).status_code == 200
+        load = asyncio.run(end_under_load(service, PICTURE))
+        assert ended(service) == 0
     assert load.answered > CLIENTS
     assert load.lost == []
 
 
 @contextmanager
-def service(name: str, folder: Path) -> Iterator[Running]:
-    told = {
+def start_service(name: str, folder: Path) -> Iterator[Running]:
+    settings = {
         "PORT": "0", "DATA_DIR": str(folder), "SERVICES_SECRET_KEY": KEY,
         "KAFKA_BROKERS_ADDRS": "127.0.0.1:1", "DB_HOST": "127.0.0.1", "PGPORT": "1",
         "POSTGRES_PASSWORD": "x", "RENDERER_BASE_URL": "http://127.0.0.1:1",
         "STORAGE_BASE_URL": "http://127.0.0.1:1",
     }  # fmt: skip
-    with running(name, env=environment(**told)) as served:
-        yield served
+    with running(name, env=environment(**settings)) as service:
+        yield service
 
 
 @pytest.mark.parametrize("name", ["api", "renderer", "storage"])
 def test_service_shutdown_loses_no_request(name: str) -> None:
     """Without its neighbours: what is asked for needs none of them."""
-    with reachable_dir() as folder, service(name, folder) as served:
-        load = asyncio.run(end_under_load(served, "/healthz"))
-        assert ended(served) == 0
+    with reachable_dir() as folder, start_service(name, folder) as service:
+        load = asyncio.run(end_under_load(service, "/healthz"))
+        assert ended(service) == 0
     assert load.answered > CLIENTS
     assert load.lost == []
 
 
-def workers_of(served: Running) -> list[int]:
+def workers_of(service: Running) -> list[int]:
     """The processes that serve, by the command that they were started with."""
     children = subprocess.run(
-        ["pgrep", "-f", "-P", str(served.process.pid), "github_banners worker"],
+        ["pgrep", "-f", "-P", str(service.process.pid), "github_banners worker"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return [int(pid) for pid in children.stdout.split()]
 
 
-async def end_worker_under_load(served: Running, number: signal.Signals) -> Load:
-    load = Load(served.url, PICTURE)
+async def end_worker_under_load(service: Running, number: signal.Signals) -> Load:
+    load = Load(service.url, PICTURE)
     loading = asyncio.create_task(load.run_until_refused())
     await asyncio.sleep(1)
-    os.kill(workers_of(served)[0], number)
+    os.kill(workers_of(service)[0], number)
     await asyncio.sleep(3)
     load.is_stopped = True
     await loading
@@ -151,11 +151,11 @@ def test_worker_shutdown_disturbs_no_other_connection(number: signal.Signals) ->
         running(
             *("serve", "--demo", "--workers", "2"),
             env=environment(PORT="0", DATA_DIR=str(folder)),
-        ) as served,
+        ) as service,
     ):
-        assert served.get(PICTURE).status_code == 200
-        load = asyncio.run(end_worker_under_load(served, number))
-        assert len(workers_of(served)) == 2
+        assert service.get(PICTURE).status_code == 200
+        load = asyncio.run(end_worker_under_load(service, number))
+        assert len(workers_of(service)) == 2
     assert load.refused == 0
     assert load.answered > CLIENTS
     # A killed process takes those with it whose connections it had taken, and none besides.

@@ -26,20 +26,20 @@ def asked_of(github: Running) -> object:
 
 
 def test_preview_has_every_header(service: Running) -> None:
-    answer = service.get("/banners/preview?username=mia-maintains&type=dark")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "image/svg+xml; charset=utf-8"
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["vary"] == "Accept-Encoding"
+    response = service.get("/banners/preview?username=mia-maintains&type=dark")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["vary"] == "Accept-Encoding"
     cache = dict(
-        part.strip().partition("=")[::2] for part in answer.headers["cache-control"].split(",")
+        part.strip().partition("=")[::2] for part in response.headers["cache-control"].split(",")
     )
     assert 30 <= int(cache["max-age"]) <= 600
     assert cache["stale-while-revalidate"] == "60"
     assert cache["stale-if-error"] == "86400"
-    assert ET.fromstring(answer.content).tag == "{http://www.w3.org/2000/svg}svg"
+    assert ET.fromstring(response.content).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.parametrize("repeat", ["cold", "hot"])
@@ -53,10 +53,10 @@ def test_matching_etag_returns_304(service: Running, repeat: str) -> None:
     assert zipped.content == first.content
     assert zipped.headers["etag"] != first.headers["etag"]
     assert not first.headers["etag"].startswith("W/")
-    again = service.get(path, accept_encoding="identity", if_none_match=first.headers["etag"])
-    assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["etag"] == first.headers["etag"]
-    assert "cache-control" in again.headers
+    second = service.get(path, accept_encoding="identity", if_none_match=first.headers["etag"])
+    assert (second.status_code, second.content) == (304, b"")
+    assert second.headers["etag"] == first.headers["etag"]
+    assert "cache-control" in second.headers
     assert (
         service.get(path, accept_encoding="gzip", if_none_match=first.headers["etag"]).status_code
         == 200
@@ -73,11 +73,11 @@ def test_head_returns_headers_of_get(service: Running) -> None:
 
 
 def test_post_banner_creates_once_and_url_ignores_case(service: Running) -> None:
-    wish = {"username": "CAMELCLEO", "type": "dark"}
-    made, again = post(service, wish), post(service, wish)
-    assert (made.status_code, again.status_code) == (201, 200)
-    assert made.json() == again.json() == {"url": "/banners/camelcleo-dark"}
-    assert made.headers["location"] == "/banners/camelcleo-dark"
+    body = {"username": "CAMELCLEO", "type": "dark"}
+    first, second = post(service, body), post(service, body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json() == {"url": "/banners/camelcleo-dark"}
+    assert first.headers["location"] == "/banners/camelcleo-dark"
     plain = service.get("/banners/camelcleo-dark")
     for name in ("CamelCleo-Dark", "camelcleo-dark.svg"):
         assert service.get(f"/banners/{name}").content == plain.content
@@ -99,8 +99,8 @@ def test_post_banner_with_other_options_creates_another_name(service: Running) -
 
 
 def test_numbers_are_served_as_json(service: Running) -> None:
-    answer = service.get("/banners/preview?username=finn-forks&format=json")
-    numbers = answer.json()
+    response = service.get("/banners/preview?username=finn-forks&format=json")
+    numbers = response.json()
     assert list(numbers) == ["username", "display_name", "stats", "fetched_at", "stale"]
     assert list(numbers["stats"]) == [
         "total_repos", "original_repos", "forked_repos", "total_stars", "total_forks", "languages",
@@ -112,13 +112,13 @@ def test_numbers_are_served_as_json(service: Running) -> None:
 @pytest.mark.parametrize("login", NO_LOGINS)
 def test_invalid_login_returns_400(service: Running, github: Running, login: str) -> None:
     before = asked_of(github)
-    answer = service.get(f"/banners/preview?username={login}")
-    assert answer.status_code == 400
-    problem = answer.json()
+    response = service.get(f"/banners/preview?username={login}")
+    assert response.status_code == 400
+    problem = response.json()
     assert problem["error"] == "invalid inputs"
     assert problem["field"] == "username"
     assert problem["allowed"]
-    assert answer.headers["vary"] == "Accept"
+    assert response.headers["vary"] == "Accept"
     assert asked_of(github) == before
 
 
@@ -145,10 +145,10 @@ def test_invalid_option_is_named_with_allowed_values(
 ) -> None:
     before = asked_of(github)
     name = option.partition("=")[0].replace("theme", "type")
-    answer = service.get(f"/banners/preview?username=never-asked&{option}")
-    assert (answer.status_code, answer.json()["error"]) == (400, sentence)
-    assert answer.json()["field"] == name
-    assert answer.json()["allowed"]
+    response = service.get(f"/banners/preview?username=never-asked&{option}")
+    assert (response.status_code, response.json()["error"]) == (400, sentence)
+    assert response.json()["field"] == name
+    assert response.json()["allowed"]
     drawn = service.get(f"/banners/preview?username=never-asked&{option}", accept=IMAGE)
     assert (drawn.status_code, drawn.headers["content-type"][:13]) == (200, "image/svg+xml")
     assert ET.fromstring(drawn.content).tag.endswith("svg")
@@ -167,9 +167,9 @@ def test_post_banner_with_invalid_body_is_refused(
     service: Running, github: Running, body: bytes
 ) -> None:
     before = asked_of(github)
-    answer = post(service, body)
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid inputs")
-    assert answer.json()["field"] in {"body", "username"}
+    response = post(service, body)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid inputs")
+    assert response.json()["field"] in {"body", "username"}
     assert asked_of(github) == before
 
 
@@ -221,8 +221,8 @@ def test_unknown_method_or_path_is_refused(service: Running) -> None:
 
 
 def test_root_redirects_to_docs(service: Running) -> None:
-    answer = service.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    response = service.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "/docs")
 
 
 def test_docs_content_type_has_one_charset(service: Running) -> None:
@@ -234,8 +234,8 @@ def test_explanation_has_theme_of_the_request(service: Running) -> None:
     dark = service.get(path + "type=dark", accept="image/*").content
     light = service.get(path + "type=default", accept="image/*").content
     assert dark != light
-    for wish in ("TYPE=DARK", "theme=dark", "type=dark&theme=default", "theme=default&type=dark"):
-        assert service.get(path + wish, accept="image/*").content == dark
+    for body in ("TYPE=DARK", "theme=dark", "type=dark&theme=default", "theme=default&type=dark"):
+        assert service.get(path + body, accept="image/*").content == dark
 
 
 def test_health_endpoints_report_state(service: Running) -> None:
@@ -245,10 +245,10 @@ def test_health_endpoints_report_state(service: Running) -> None:
 
 
 def test_cors_allows_reading_json(service: Running) -> None:
-    answer = service.get(
+    response = service.get(
         "/banners/preview?username=mia-maintains&format=json", origin="https://a.example"
     )
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert response.headers["access-control-allow-origin"] == "*"
     preflight = httpx2.options(
         service.url + "/banners",
         headers={"origin": "https://a.example", "access-control-request-method": "POST"},
@@ -264,7 +264,7 @@ def test_gzip_is_deterministic(service: Running) -> None:
         for _ in range(2):
             with client.stream(
                 "GET", service.url + path, headers={"accept-encoding": "gzip"}
-            ) as one:
-                raw.append(b"".join(one.iter_raw()))
+            ) as response:
+                raw.append(b"".join(response.iter_raw()))
     assert raw[0] == raw[1]
     assert gzip.decompress(raw[0]).startswith(b"<svg")

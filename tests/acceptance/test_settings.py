@@ -15,8 +15,8 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with reachable_dir() as found:
-        yield found
+    with reachable_dir() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,10 @@ def service(folder: Path, github: Running) -> Iterator[Running]:
         LOG_LEVEL="DEBUG",
         LOG_FORMAT="json",
     )
-    with running("serve", env=env) as served:
-        assert served.url.startswith("https://banners.example.com")
-        served.url = f"http://127.0.0.1:{port}"
-        yield served
+    with running("serve", env=env) as service:
+        assert service.url.startswith("https://banners.example.com")
+        service.url = f"http://127.0.0.1:{port}"
+        yield service
 
 
 def ask(service: Running, login: str, *, client: str, **headers: str) -> httpx2.Response:
@@ -67,8 +67,8 @@ def test_enterprise_server_gets_token_from_file(service: Running, github: Runnin
 
 def until_refused(service: Running, client: str) -> httpx2.Response:
     """Ask as one client until it is too much, whatever the machine takes for an answer."""
-    answers = (ask(service, f"dev-{n}", client=client) for n in range(11, 60))
-    return next(one for one in answers if one.status_code != 200)
+    responses = (ask(service, f"dev-{n}", client=client) for n in range(11, 60))
+    return next(response for response in responses if response.status_code != 200)
 
 
 def test_rate_limit_behind_trusted_proxy_is_per_client(service: Running) -> None:
@@ -120,17 +120,17 @@ def test_request_timeout_limits_json_requests(service: Running, github: Running)
 
 
 def test_storage_url_sets_where_drawings_are_stored(service: Running, folder: Path) -> None:
-    made = httpx2.post(
+    response = httpx2.post(
         service.url + "/banners",
         json={"username": "dev-41"},
         headers={"x-forwarded-for": "10.0.0.7"},
     )
-    assert made.status_code == 201
-    kept, deadline = folder / "kept" / "dev-41-default.svg", time.monotonic() + 10
-    while not kept.exists():
+    assert response.status_code == 201
+    stored, deadline = folder / "kept" / "dev-41-default.svg", time.monotonic() + 10
+    while not stored.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert kept.read_bytes().startswith(b"<svg")
+    assert stored.read_bytes().startswith(b"<svg")
 
 
 def test_log_lines_are_json_with_debugging_fields(service: Running) -> None:
