@@ -93,7 +93,7 @@ def missing_login() -> str:
 
 def post_banner(service: Running, login: str) -> httpx2.Response:
     body = {"username": login}
-    return httpx2.post(service.url + "/banners", json=body, timeout=25, trust_env=False)
+    return httpx2.post(service.url + "/banners", json=body, timeout=30, trust_env=False)
 
 
 def wait_until(is_true: Callable[[], bool], *, limit: float) -> float:

@@ -31,11 +31,11 @@ class Running:
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=named, timeout=15, trust_env=False)
+        return httpx2.get(self.url + path, headers=named, timeout=30, trust_env=False)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ def running(
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         reader.join(5)
         for stream in (process.stdout, process.stderr):
             if stream is not None:

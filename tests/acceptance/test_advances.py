@@ -1,9 +1,9 @@
 """
-No character is wider than is reckoned with, in any of the installed fonts.
+No character is wider than the calculated width in any installed font.
 
-What is wider than its class stands in `drawing/character_widths.txt`, and so do all letters of the
-alphabets below, whose class is too coarse. They are measured here:
-`ADVANCES=rewrite pytest tests/acceptance/test_advances.py` writes the file anew.
+Characters that are wider than their class are listed in `drawing/character_widths.txt`, as well as all
+letters of the alphabets below, whose class is too coarse. They are measured here:
+`ADVANCES=rewrite pytest tests/acceptance/test_advances.py` regenerates the file.
 """
 
 import math
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 pytestmark = IN_A_BROWSER
 
 FILE = files("github_banners.drawing") / "character_widths.txt"
-# Widths are rounded up to it, so that neighbours share a line; those of alphabets less.
+# Widths are rounded up to a multiple of it, so that adjacent characters share a line; those of
+# alphabets to a smaller one.
 STEP, FINE_STEP = 20, 5
-# Each letter has its own width: Greek, Cyrillic; and those that one family alone may cover, which
-# get a tenth more than it needs.
+# Alphabets whose letters have a width each: Greek and Cyrillic; and alphabets that only one of the
+# families may cover, whose widths get a margin of a tenth.
 COMMON = (range(0x370, 0x530),)
 SINGLE = (
     *(range(0x531, 0x590), range(0x5D0, 0x5F5)),  # Armenian, Hebrew
@@ -45,7 +46,7 @@ FOLLOWERS = "بدهیمن"  # each stands for letters of its shape
 PNG_FONTS = [
     Font(Path(str(FONTS / f"BannersSans-{character}.ttf"))) for character in ("Regular", "SemiBold")
 ]
-# Ideographs and syllables, all as wide as high.
+# Ideographs and syllables, which are as wide as high.
 SQUARE = (range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x17000, 0x18D00))
 MEASURE = """
 ([characters, font]) => {
@@ -57,7 +58,7 @@ MEASURE = """
 
 
 def characters() -> list[str]:
-    """All that a name can hold and that has a width, up to the emoji, which have their class."""
+    """Return the characters with a width that a name may contain, except emoji."""
     codes = [*range(0xA0, 0xD800), *range(0xE000, 0xFFFE), *range(0x10000, 0x1F000)]
     return [
         character
@@ -73,19 +74,19 @@ def is_in(blocks: Sequence[range], character: str) -> bool:
 
 
 def is_sign(character: str) -> bool:
-    """Tell a sign that takes room beside its letter; alone it is drawn with a circle."""
+    """Return whether this is a spacing mark; without a letter it is drawn with a dotted circle."""
     return unicodedata.category(character) == "Mc" and is_in(SINGLE, character)
 
 
 def letter_before(sign: str) -> str:
-    """Choose a letter of the sign's own script: ka."""
+    """Return the letter ka of the sign's script."""
     script = unicodedata.name(sign).partition(" ")[0]
     ka = "ALPAPRAANA KAYANNA" if script == "SINHALA" else "KA"
     return unicodedata.lookup(f"{script} LETTER {ka}")
 
 
 def measured(page: "Page", families: list[str], strings: list[str]) -> dict[str, tuple[float, ...]]:
-    """Give the largest advance in hundredths of an em, at weight 400 and 600."""
+    """Return the largest advance over all families in hundredths of an em, at weight 400 and 600."""
     weights = []
     for weight in (400, 600):
         letters = [
@@ -114,7 +115,7 @@ def measured(page: "Page", families: list[str], strings: list[str]) -> dict[str,
 
 
 def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
-    """Measure Arabic's letters where another character follows that they are joined to."""
+    """Measure Arabic letters that are joined to the character after them."""
     letters = [
         character
         for character in characters()
@@ -175,14 +176,14 @@ def test_word_width_in_browser_is_at_most_the_calculated_width(
 
 
 def is_wider(widths: Sequence[float], calculated: Sequence[int]) -> bool:
-    """Tell whether either weight is; the last digits of a measurement are noise."""
+    """Return whether either weight is wider; differences below the measuring error do not count."""
     return any(
         width > text._SAFETY * have + 0.01 for width, have in zip(widths, calculated, strict=True)
     )
 
 
 def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]) -> None:
-    """Write what differs from its class; a run may span what no name can hold."""
+    """Write the characters that differ from their class, as runs; unused characters join runs."""
     _write("")
     needs = [(ord(character), _both(character, widths)) for character, widths in alone.items()]
     needs += [
@@ -208,9 +209,9 @@ def _both(character: str, widths: Sequence[float]) -> str:
 
 
 def _needed(character: str, width: float, have: int, font: Font) -> int:
-    """Round up what a character needs; 0 leaves it to its class."""
+    """Return the width that a character needs, rounded up; 0 if the width of its class is enough."""
     if is_in((*COMMON, *SINGLE), character):
-        # PNGs are drawn in a font of ours, which has a box for what it lacks.
+        # PNGs use the bundled font, which has a box for missing glyphs.
         in_png = 100 * font.advance(
             character if ord(character) in font.glyphs else REPLACEMENT_CHARACTER
         )

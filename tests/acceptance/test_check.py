@@ -1,4 +1,4 @@
-"""`check` against a GitHub with declared tokens, and whose budget `serve` spends."""
+"""`check` with a GitHub that knows certain tokens, and how `serve` uses their budgets."""
 
 import hashlib
 import re
@@ -14,7 +14,7 @@ from tests.acceptance.processes import Running, environment, reachable_dir, run,
 
 TOKENS = ("ghp_a=7", "ghp_b=7", "ghp_c=8", "ghp_dead=")
 ALL = "ghp_a,ghp_b,ghp_c,ghp_dead"
-BUDGET = 530  # of 5,000, of which strangers leave a tenth
+BUDGET = 530  # of 5,000, of which a tenth is reserved for known logins
 
 
 def declared(*options: str) -> list[str]:
@@ -119,7 +119,7 @@ def test_check_with_unreachable_backends_names_them(
 
 
 class Echo(BaseHTTPRequestHandler):
-    """A GitHub that quotes what it was asked with, over several lines."""
+    """A GitHub that quotes the Authorization header in its error message."""
 
     def do_GET(self) -> None:
         message = f"bad\\u001b[31m\\n\\r token {self.headers['authorization']}"
@@ -172,7 +172,7 @@ def left(github: Running, token: str) -> int:
 
 
 def exhaust(github: Running, token: str) -> None:
-    """Spend everything that a token's account has."""
+    """Use up the budget of a token's account."""
     headers = {"authorization": f"Bearer {token}"}
     question = {"query": "{ viewer { login } }"}
     with httpx2.Client(base_url=github.url, headers=headers, trust_env=False) as client:

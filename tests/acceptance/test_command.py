@@ -1,4 +1,4 @@
-"""The command's beginnings and ends: what it says, which code it leaves, what it leaves behind."""
+"""Start and end of the command: its output, its exit code, and the processes that remain."""
 
 import os
 import pty
@@ -32,10 +32,11 @@ pytestmark = pytest.mark.postgres
 ROOT = Path(__file__).parents[2]
 
 
-def until(is_true: Callable[[], bool], *, seconds: float = 15) -> None:
+def until(is_true: Callable[[], bool], *, seconds: float = 30) -> None:
+    """Wait for a condition."""
     deadline = time.monotonic() + seconds
     while not is_true():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"still not true after {seconds} s"
         time.sleep(0.02)
 
 
@@ -91,7 +92,7 @@ def test_workers_share_port_and_killed_worker_is_replaced() -> None:
 
 
 def workers_of(service: Running) -> list[int]:
-    """The processes that answer for one that watches over them."""
+    """Return the worker processes of a supervisor."""
     pids = []
     for pid in process_tree(service.process.pid)[1:]:
         with suppress(OSError):
@@ -102,7 +103,7 @@ def workers_of(service: Running) -> list[int]:
 
 def is_answering(port: int) -> bool:
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=15).status_code == 200
+        return httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=30).status_code == 200
     except httpx2.TransportError:
         return False
 
@@ -179,7 +180,7 @@ def test_output_at_any_log_level_contains_no_token() -> None:
 
 
 def test_ctrl_c_under_make_ends_with_code_0() -> None:
-    """As in a terminal: make is in the foreground, Ctrl-C is typed."""
+    """Run make in the foreground of a terminal, and type Ctrl-C."""
     with reachable_dir() as folder:
         makefile = folder / "Makefile"
         makefile.write_text(f"demo:\n\t@exec {sys.executable} -m github_banners serve --demo\n")
@@ -243,7 +244,7 @@ def test_signal_before_ready_ends_with_code_0(words: str) -> None:
                 assert line, output
                 output += line
             process.send_signal(signal.SIGTERM)
-            output += process.communicate(timeout=20)[1]
+            output += process.communicate(timeout=30)[1]
         assert process.returncode == 0, output
         assert "Traceback" not in output
         until(lambda: processes_of(folder) == [])

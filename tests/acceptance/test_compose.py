@@ -37,7 +37,7 @@ ASKS_PER_SECOND = 20
 PAUSE_SECONDS = 20.0
 BACK_SECONDS = 60.0
 GATEWAY_BACK_SECONDS = 5.0
-# Its PostgreSQL starts as root, its tables have version 0002.
+# In this version PostgreSQL starts as root, and the tables have version 0002.
 OLDER_COMMIT = "e3ea68aa315dbd437dd6c7dcd9e45501278821d6"
 TABLES_VERSION = "select version_num from alembic_version"
 COLLATION_OF_NAMES = """
@@ -76,7 +76,7 @@ def proxy() -> Iterator[ImageProxy]:
 
 def make(stack: ComposeStack, login: str) -> httpx2.Response:
     body = {"username": login}
-    return httpx2.post(stack.url + "/banners", json=body, timeout=25, trust_env=False)
+    return httpx2.post(stack.url + "/banners", json=body, timeout=30, trust_env=False)
 
 
 def preview(stack: ComposeStack, login: str) -> str:
@@ -213,7 +213,7 @@ def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
     return Row("gateway replaced", len(load.responses), len(broken), slowest, seconds)
 
 
-# Runs before `stack` is made: both build the image `github-banners`.
+# Runs before the fixture `stack`: both build the image `github-banners`.
 def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]) -> None:
     with reachable_dir() as folder, open_compose_stack(folder, commit=OLDER_COMMIT) as stack:
         stack.compose("build", minutes=15)

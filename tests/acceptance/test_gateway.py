@@ -1,4 +1,4 @@
-"""The gateway's own configuration in a real nginx, in front of a real service."""
+"""The configuration of the gateway in a real nginx, in front of a real service."""
 
 import re
 import shutil
@@ -31,7 +31,7 @@ METRICS = 'banners_requests_total{call="GET /banners/preview",status="200"}'
 
 
 class Gateway:
-    """An nginx of the tests' own; `url` is where it listens."""
+    """An nginx with the gateway's configuration; `url` is its address."""
 
     def __init__(self, folder: Path, api_port: int) -> None:
         self.port = free_port()
@@ -55,7 +55,7 @@ class Gateway:
 
     @staticmethod
     def _moved(conf: str, folder: Path) -> str:
-        """Put what a container has in fixed places into a folder."""
+        """Replace the fixed paths of the container by paths in a folder."""
         conf = conf.replace("/tmp/", f"{folder}/temporary/")
         conf = conf.replace("/var/cache/nginx/", f"{folder}/cache/")
         conf = conf.replace("/usr/share/nginx/banners", str(folder / "away"))
@@ -63,7 +63,7 @@ class Gateway:
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         renamed = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=renamed, timeout=15, trust_env=False)
+        return httpx2.get(self.url + path, headers=renamed, timeout=30, trust_env=False)
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,11 @@ def gateway(service: Running) -> Iterator[Gateway]:
         assert "warn" not in tested.stderr
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            wait_until(lambda: _answers(resource), limit=10)
+            wait_until(lambda: _answers(resource), limit=60)
             yield resource
         finally:
             process.send_signal(signal.SIGQUIT)
-            process.wait(10)
+            process.wait(60)
 
 
 def _answers(gateway: Gateway) -> bool:
@@ -198,7 +198,7 @@ def test_gateway_shows_banner_created_after_its_explanation(gateway: Gateway) ->
     path = f"/banners/{login}-dark"
     assert b"No banner of this name" in gateway.get(path, accept="image/*").content
     body = {"username": login, "type": "dark"}
-    httpx2.post(gateway.url + "/banners", json=body, timeout=15, trust_env=False)
+    httpx2.post(gateway.url + "/banners", json=body, timeout=30, trust_env=False)
     assert b" star" in gateway.get(path, accept="image/*").content
 
 
@@ -220,13 +220,13 @@ def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub)
             drawn = gateway.get(path, accept="image/*")
             assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
             assert b" star" not in drawn.content
-    wait_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=10)
+    wait_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=60)
 
 
 def test_gateway_forwards_post(gateway: Gateway) -> None:
     body = {"username": new_login()}
     created = [
-        httpx2.post(gateway.url + "/banners", json=body, timeout=15, trust_env=False)
+        httpx2.post(gateway.url + "/banners", json=body, timeout=30, trust_env=False)
         for _ in range(2)
     ]
     assert [response.status_code for response in created] == [201, 200]
@@ -250,7 +250,7 @@ def test_gateway_forwards_public_paths(gateway: Gateway) -> None:
 def test_gateway_refuses_large_request(gateway: Gateway) -> None:
     url = gateway.url + "/banners"
     body = b'{"username":"' + b"x" * (65 << 10) + b'"}'
-    assert httpx2.post(url, content=body, timeout=15, trust_env=False).status_code == 413
+    assert httpx2.post(url, content=body, timeout=30, trust_env=False).status_code == 413
     assert gateway.get("/healthz", cookie="x" * 9000).status_code == 400
     assert gateway.get("/banners/" + "x" * 9000).status_code == 414
 

@@ -1,4 +1,4 @@
-"""The six numbers that a running service gives, against a count by hand of GitHub's own answers."""
+"""The six numbers of a running service equal an independent count of GitHub's recorded responses."""
 
 import json
 from collections import Counter

@@ -1,10 +1,10 @@
 """
-The pictures in a real browser, in whatever fonts are installed: nothing overflows, nothing touches.
+In a real browser with any installed font, no part of a picture overflows or touches another.
 
-A picture's media queries see the width it is drawn at: here the viewport's. Many pictures share a
-page, each in a shadow tree of its own, so that no one's style reaches another.
+Media queries of a picture depend on the width at which it is displayed, here that of the viewport.
+Many pictures share a page, each in its own shadow tree, so that styles do not affect other pictures.
 
-`PICTURES=long pytest tests/acceptance/test_pictures.py` tries thousands instead of hundreds.
+`PICTURES=long pytest tests/acceptance/test_pictures.py` tests thousands instead of hundreds.
 """
 
 import json
@@ -108,7 +108,7 @@ FORMS = {
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
 }
 
-# What pictures are made of, each with the values to try.
+# The factors of a picture, each with its values.
 FACTORS: dict[str, Sequence[Any]] = {
     "form": list(FORMS.values()),
     "name": [None, *NAMES.values()],
@@ -148,8 +148,8 @@ pictures => {
 }
 """
 
-# Finds texts that leave the card or meet another text, an icon or a dot, in every font family.
-# Boxes are as wide as the advances, and reach from the height of capitals to the depth of a g.
+# Find texts that leave the card or overlap another text, an icon or a dot, in every font family.
+# A box is as wide as the advance, and reaches from the cap height to the descender of a g.
 FIND_FAULTS = """
 families => {
   const boxesOf = svg => [...svg.querySelectorAll('text')]
@@ -225,7 +225,7 @@ def _show(page: "Page", svg: bytes, width: int) -> None:
 
 
 def _found(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
-    """Find what is wrong with pictures in both widths: the number of the picture, and words."""
+    """Return the problems of pictures in both widths: the index of the picture, and a description."""
     problems = []
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": 400})
@@ -250,7 +250,7 @@ def _pairs(row: Mapping[str, int]) -> set[tuple[tuple[str, int], tuple[str, int]
 
 
 def _all_pairs(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
-    """Make rows until every two values of two factors have met in one."""
+    """Yield rows until every pair of values of two factors is in one of them."""
     places = {name: range(len(values)) for name, values in factors.items()}
     left = {
         ((snapshot, a), (other, b))
@@ -268,7 +268,7 @@ def _all_pairs(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
 
 
 def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
-    """Make rows without end, every time the same."""
+    """Yield an endless sequence of random rows, the same in every run."""
     dice = random.Random(2)
     while True:
         row = {name: dice.choice(values) for name, values in factors.items()}
@@ -280,7 +280,7 @@ def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
 
 
 def _tried() -> list[Row]:
-    """All pairs of the whole space; in the long run those of each form, and many more rows."""
+    """Return rows with all pairs of values; in the long run for each form, and many more rows."""
     if os.environ.get("PICTURES") != "long":
         return [*_all_pairs(FACTORS), *islice(_any_rows(FACTORS), 150)]
     spaces = [FACTORS | {"form": [form]} for form in FORMS.values()]

@@ -1,10 +1,10 @@
 """
-PNG: the same picture as the SVG, as a browser draws that in the same fonts; and as it is served.
+A PNG equals the browser's rendering of the SVG with the same fonts; and how PNGs are served.
 
-Two rasterisers never agree on the edges of letters. Measured with Chromium 156 over all cases: the mean
-difference is 0.5 to 1.4, the worst of all blocks differs by 31. A text moved by one unit makes that
-4.2 and 55 at least, one weight for all 1.0 and 53 (in compact 2.2 and 36), a text or a dot that is
-missing 128 or more.
+Rasterisers differ at the edges of letters. Measured with Chromium 156 over all cases, the mean
+difference is 0.5 to 1.4, and the worst block differs by 31. Moving a text by one unit makes that at
+least 4.2 and 55, using one weight for all texts 1.0 and 53 (in compact 2.2 and 36), and removing a
+text or a dot 128 or more.
 """
 
 import base64
@@ -35,9 +35,9 @@ CHROMIUM = Path("/usr/bin/chromium")
 IMAGE = "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8"
 
 MOST_DIFFERENCE = 1.7
-"""Mean over all channels of all pixels, of 255."""
+"""Largest mean difference over all channels of all pixels, of 255."""
 MOST_OF_A_BLOCK = 42.0
-"""What the mean of 8 x 8 pixels may differ in one channel: edges even out, other geometry does not."""
+"""Largest difference of the mean of 8 x 8 pixels in a channel: antialiasing averages out there."""
 
 LANGUAGES = {"TypeScript": 34, "Rust": 22, "Go": 15, "Python": 12, "Shell": 7, "Vue": 4, "C": 2}
 
@@ -86,7 +86,7 @@ def snapshot(
 
 
 def cases() -> dict[str, bytes]:
-    """A handful for each layout: light, dark, both, long, foreign, old, and an explanation."""
+    """Return pictures of each layout: light, dark, auto, long, foreign, old, and an explanation."""
     drawn: dict[str, bytes] = {}
     for layout in Layout:
         plain = BannerOptions(layout=layout, animate=False)
@@ -140,7 +140,7 @@ def page() -> "Iterator[Page]":
 
 
 def faces() -> str:
-    """Our fonts, in the place of all others."""
+    """Return style rules that replace all fonts by the bundled ones."""
     styles = ((400, "Regular"), (600, "SemiBold"))
     rules = [
         f"@font-face{{font-family:Banners;font-weight:{weight};"
@@ -155,7 +155,7 @@ def _base64(path: Path) -> str:
 
 
 def photograph(page: "Page", svg: bytes) -> bytes:
-    """How the browser draws it in our fonts, with the same boxes for what these do not cover."""
+    """Return the browser's rendering in the bundled fonts, with the same boxes for missing glyphs."""
     body = f'<style>{faces()}svg{{display:block}}</style><body style="margin:0">'
     page.set_content(f"<!doctype html>{body}{_substitute_all(svg.decode())}")
     load = "Promise.all([400, 600].map(weight => document.fonts.load(`${weight} 16px Banners`)))"
@@ -185,20 +185,20 @@ def service(github: Running) -> Iterator[Running]:
             yield service
 
 
-def made(service: Running, **options: str) -> str:
-    """Make a permanent banner."""
+def create_banner(service: Running, **options: str) -> str:
+    """Create a permanent banner, and return its path."""
     url: str = httpx2.post(f"{service.url}/banners", json=options, trust_env=False).json()["url"]
     return url
 
 
 def children_of(parent: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the child processes of a process."""
     children = Path("/proc").glob(f"{parent}/task/*/children")
     return [int(pid) for entry in children for pid in entry.read_text().split()]
 
 
 def workers_of(parent: int) -> list[int]:
-    """Those of them that draw PNG."""
+    """Return the PNG workers of a process."""
     return [
         pid
         for pid in children_of(parent)
@@ -230,8 +230,8 @@ def test_png_response_has_every_header(service: Running, repeat: str) -> None:
 
 @pytest.mark.postgres
 def test_png_is_drawn_from_the_svg(service: Running) -> None:
-    """And the SVG and the numbers are answered as if there was no other form."""
-    url = made(service, username="mia-maintains", type="dark")
+    """The SVG and the JSON responses are the same before and after."""
+    url = create_banner(service, username="mia-maintains", type="dark")
     svg, named, png = (service.get(url + suffix) for suffix in ("", ".svg", ".png"))
     assert svg.content == named.content
     assert svg.headers["content-type"].startswith("image/svg+xml")
@@ -300,7 +300,7 @@ def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> No
         assert response.headers["cache-control"].startswith("public, max-age=30,")
         assert response.headers["x-accel-expires"] == "0"
         assert ET.fromstring(response.content).tag.endswith("svg")
-    # None of it is kept: asked again, there is time.
+    # The fallback is not cached: a later request gets the PNG.
     later = service.get(paths[responses.index(instead[-1])])
     assert later.headers["content-type"] == "image/png"
 
@@ -310,7 +310,7 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", env=environment(**settings)) as service:
-            url = made(service, username="mia-maintains")
+            url = create_banner(service, username="mia-maintains")
             pictures = [service.get(url + suffix).content for suffix in (".svg", ".png")]
         away = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
         with running("serve", env=away) as service:

@@ -1,4 +1,4 @@
-"""`render` as users run it: a picture on standard output or in a file, or one sentence."""
+"""`render` writes a picture to standard output or a file, or prints one sentence."""
 
 import os
 import pty
@@ -116,7 +116,7 @@ def test_render_writes_to_device(env: dict[str, str]) -> None:
 
 
 def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
-    """The terminal is where errors go; what is drawn goes elsewhere."""
+    """Standard error is a terminal, and standard output a file."""
     host, guest = pty.openpty()
     with (
         running("sandbox", "--port", "0", "--latency", "300ms") as slow,
@@ -128,7 +128,7 @@ def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=guest,
-            timeout=20,
+            timeout=30,
             check=False,
         )
     os.close(guest)

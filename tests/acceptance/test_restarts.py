@@ -1,7 +1,7 @@
 """
-Ends of processes under load: who has sent a request gets its whole answer.
+Processes that stop under load complete every request that they have received.
 
-Clients connect anew for every request, or keep their connection; each answer is read to its end. A
+Clients open a connection for every request, or keep one open; each response is read completely. A
 refused connection is no loss: nothing was sent, and a client or a gateway tries the next server.
 """
 
@@ -37,7 +37,7 @@ class Load:
 
     async def run_until_refused(self) -> None:
         """Send requests with all clients, half of which keep their connections."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(self._send(keeps=bool(n % 2)) for n in range(CLIENTS)))
 
     async def _send(self, *, keeps: bool) -> None:
@@ -73,7 +73,7 @@ class Load:
 
 
 async def end_under_load(service: Running, path: str) -> Load:
-    """Signal a process under load, and return what became of the requests."""
+    """Signal a process under load, and return the results of the requests."""
     load = Load(service.url, path)
     loading = asyncio.create_task(load.run_until_refused())
     await asyncio.sleep(1)
@@ -83,7 +83,7 @@ async def end_under_load(service: Running, path: str) -> Load:
 
 
 def ended(service: Running) -> int:
-    return service.process.wait(20)
+    return service.process.wait(60)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -116,7 +116,7 @@ def start_service(name: str, folder: Path) -> Iterator[Running]:
 
 @pytest.mark.parametrize("name", ["api", "renderer", "storage"])
 def test_service_shutdown_loses_no_request(name: str) -> None:
-    """Without its neighbours: what is asked for needs none of them."""
+    """The other services are down, but the requests do not need them."""
     with reachable_dir() as folder, start_service(name, folder) as service:
         load = asyncio.run(end_under_load(service, "/healthz"))
         assert ended(service) == 0
@@ -125,7 +125,7 @@ def test_service_shutdown_loses_no_request(name: str) -> None:
 
 
 def workers_of(service: Running) -> list[int]:
-    """The processes that serve, by the command that they were started with."""
+    """Return the processes that serve, found by their command line."""
     children = subprocess.run(
         ["pgrep", "-f", "-P", str(service.process.pid), "github_banners worker"],
         capture_output=True, text=True, check=True,
@@ -158,5 +158,5 @@ def test_worker_shutdown_disturbs_no_other_connection(number: signal.Signals) ->
         assert len(workers_of(service)) == 2
     assert load.refused == 0
     assert load.answered > CLIENTS
-    # A killed process takes those with it whose connections it had taken, and none besides.
+    # A killed process loses the connections that it had accepted, and no others.
     assert len(load.lost) <= (CLIENTS if number == signal.SIGKILL else 0)

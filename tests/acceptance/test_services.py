@@ -1,4 +1,4 @@
-"""Api, renderer and storage as processes of their own: what a picture and a change go through."""
+"""The api, renderer and storage as separate processes: previews, banners and changes."""
 
 import asyncio
 import signal
@@ -40,7 +40,7 @@ def proxy() -> Iterator[ImageProxy]:
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
-    # Each banner has a line of its own at this level.
+    # The log has a line for each banner at this level only.
     with reachable_dir() as folder, open_deployment(folder, LOG_LEVEL="debug") as deployment:
         deployment.start("storage", "renderer", "api", "api-2")
         assert post_banner(deployment["api"], KNOWN).status_code == 201
@@ -48,7 +48,7 @@ def deployment() -> Iterator[Deployment]:
 
 
 def change(deployment: Deployment, stars: int) -> int:
-    """Commit another number of stars, as a refresh does; gives the new version of the banner."""
+    """Commit a new number of stars as a refresh does, and return the new version of the banner."""
     return asyncio.run(_change(deployment, stars))
 
 
@@ -108,7 +108,7 @@ def test_preview_without_renderer_is_drawn_by_api(
         assert all(response.shows_numbers for response in fetches)
         assert deployment["api"].get("/readyz").json()["degraded"] == ["renderer"]
     assert deployment.metric("api", BY_ITSELF) == before + 3
-    wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=10)
+    wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=60)
 
 
 def test_hanging_renderer_delays_one_preview_by_half_a_second(
@@ -121,7 +121,7 @@ def test_hanging_renderer_delays_one_preview_by_half_a_second(
     assert second.shows_numbers
     assert 0.5 <= first.seconds < 1.5
     assert second.seconds < 0.5
-    wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=10)
+    wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=60)
 
 
 def _drawn_by_renderer(deployment: Deployment, proxy: ImageProxy) -> bool:
@@ -143,29 +143,29 @@ def test_new_banner_without_storage_is_created(deployment: Deployment, proxy: Im
         assert post_banner(deployment["api"], login).status_code == 201
         url = f"{deployment['api'].url}/banners/{login}-default"
         assert proxy.fetch(url).shows_numbers
-    wait_until((deployment.files / f"{login}-default.svg").exists, limit=30)
+    wait_until((deployment.files / f"{login}-default.svg").exists, limit=60)
 
 
 def test_change_reaches_file_with_one_trace_id(deployment: Deployment) -> None:
     version = change(deployment, 432)
-    wait_until(lambda: file_shows(deployment, 432), limit=20)
+    wait_until(lambda: file_shows(deployment, 432), limit=60)
 
-    def output() -> list[str]:
+    def trace_ids() -> list[str]:
         return [
             event["trace_id"]
             for event in deployment.events("api") + deployment.events("api-2")
             if event["event"] == "outbox.handed_on" and event["version"] == version
         ]
 
-    # A line may be read a moment after it was written.
-    wait_until(lambda: len(output()) == 1, limit=5)
-    (trace_id,) = output()
+    # The line may not have been read yet.
+    wait_until(lambda: len(trace_ids()) == 1, limit=60)
+    (trace_id,) = trace_ids()
     wait_until(
         lambda: (
             "update.stored" in with_trace(deployment, "renderer", trace_id)
             and "banner.stored" in with_trace(deployment, "storage", trace_id)
         ),
-        limit=5,
+        limit=60,
     )
 
 
@@ -173,7 +173,7 @@ def test_request_keeps_its_trace_id_in_all_services(deployment: Deployment) -> N
     header = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     body = {"username": new_login()}
     response = httpx2.post(
-        deployment["api"].url + "/banners", json=body, headers=header, timeout=10, trust_env=False
+        deployment["api"].url + "/banners", json=body, headers=header, timeout=30, trust_env=False
     )
     assert response.status_code == 201
     wait_until(
@@ -181,7 +181,7 @@ def test_request_keeps_its_trace_id_in_all_services(deployment: Deployment) -> N
             "banner.made" in with_trace(deployment, "api", TRACE)
             and "banner.stored" in with_trace(deployment, "storage", TRACE)
         ),
-        limit=5,
+        limit=60,
     )
 
 
@@ -200,18 +200,18 @@ def test_stored_drawing_without_postgresql_is_served(
     deployment: Deployment, proxy: ImageProxy
 ) -> None:
     change(deployment, 777)
-    wait_until(lambda: file_shows(deployment, 777), limit=20)
+    wait_until(lambda: file_shows(deployment, 777), limit=60)
     deployment.end("api-2")
     with deployment.postgres.killed():
-        deployment.start("api-2")  # its memory is empty
+        deployment.start("api-2")  # its cache is empty
         shown = proxy.fetch(deployment["api-2"].url + BANNER)
         assert shown.shows_numbers
         assert shown.description.startswith("777 stars")
-    wait_until(lambda: stars_shown(deployment, "api-2") == 777, limit=20)
+    wait_until(lambda: stars_shown(deployment, "api-2") == 777, limit=60)
 
 
 def test_key_rotation_refuses_no_request(deployment: Deployment, proxy: ImageProxy) -> None:
-    """The steps of docs/operations.md, one service after the other."""
+    """Follow the steps of docs/operations.md, one service after the other."""
     settings = dict(deployment.settings)
     steps = [
         {"SERVICES_SECRET_KEY": KEY, "SERVICES_SECRET_KEY_PREVIOUS": "the new key"},
@@ -224,7 +224,7 @@ def test_key_rotation_refuses_no_request(deployment: Deployment, proxy: ImagePro
             deployment.end(name)
             deployment.start(name)
             if name != "api":
-                wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=10)
+                wait_until(lambda: _drawn_by_renderer(deployment, proxy), limit=60)
             assert post_banner(deployment["api"], new_login()).status_code == 201
     deployment.end("api-2")
     deployment.start("api-2")
@@ -268,10 +268,10 @@ def test_permanent_failure_is_dead_lettered_and_can_be_replayed(deployment: Depl
     }
     asyncio.run(_send(deployment, list(invalid.values())))
     change(deployment, 888)
-    wait_until(lambda: file_shows(deployment, 888), limit=30)
+    wait_until(lambda: file_shows(deployment, 888), limit=60)
     env = deployment.environment("renderer")
     wait_until(
-        lambda: len(run("dlq", "list", env=env).stdout.splitlines()) == len(invalid), limit=30
+        lambda: len(run("dlq", "list", env=env).stdout.splitlines()) == len(invalid), limit=60
     )
     output = run("dlq", "list", env=env).stdout
     assert "url_path" in output
@@ -279,9 +279,9 @@ def test_permanent_failure_is_dead_lettered_and_can_be_replayed(deployment: Depl
     assert not list(deployment.folder.rglob("evil*"))
     replayed = run("dlq", "replay", env=env)
     assert replayed.stdout == f"{len(invalid)} sent.\n"
-    # They can work no better now, and come back.
+    # They fail again, and are dead-lettered again.
     wait_until(
-        lambda: run("dlq", "list", env=env).stdout.count("given up") == len(invalid), limit=30
+        lambda: run("dlq", "list", env=env).stdout.count("given up") == len(invalid), limit=60
     )
     assert run("dlq", "list", env=env).stdout.count("re-sent") == len(invalid)
 
@@ -295,8 +295,8 @@ async def _send(deployment: Deployment, values: list[bytes]) -> None:
         await producer.close()
 
 
-def away(deployment: Deployment, name: str) -> set[str]:
-    """Who did not answer a service the last time."""
+def get_degraded(deployment: Deployment, name: str) -> set[str]:
+    """Return the backends that a service reports as degraded."""
     return set(deployment[name].get("/readyz").json()["degraded"])
 
 
@@ -312,27 +312,30 @@ def test_changes_without_broker_are_served_and_published_later(
     login = new_login()
     assert post_banner(deployment["api"], login).status_code == 201
     change(deployment, 999)
-    # Whichever of the two has taken the change.
-    wait_until(lambda: "broker" in (away(deployment, "api") | away(deployment, "api-2")), limit=10)
+    # Either api may have published the change.
+    wait_until(
+        lambda: "broker" in (get_degraded(deployment, "api") | get_degraded(deployment, "api-2")),
+        limit=60,
+    )
     assert not file_shows(deployment, 999)
     deployment.broker.restart()
     wait_until(lambda: file_shows(deployment, 999), limit=60)
-    wait_until(lambda: not away(deployment, "renderer"), limit=20)
+    wait_until(lambda: not get_degraded(deployment, "renderer"), limit=60)
 
 
 @pytest.mark.parametrize("name", ["storage", "renderer", "api"])
 def test_service_starts_alone_and_stops_in_time(name: str, proxy: ImageProxy) -> None:
-    """Nothing of what it is told about is there."""
-    with reachable_dir() as folder, open_deployment(folder, migrate=False) as lonely:
-        lonely.broker.kill()
-        with lonely.postgres.killed(), lonely.github.killed():
-            lonely.start(name)
-            assert lonely[name].get("/healthz").json() == {"status": "alive"}
-            assert lonely[name].get("/readyz").status_code == 200
-            assert "banners_" in lonely[name].get("/metrics").text
+    """All backends are down."""
+    with reachable_dir() as folder, open_deployment(folder, migrate=False) as deployment:
+        deployment.broker.kill()
+        with deployment.postgres.killed(), deployment.github.killed():
+            deployment.start(name)
+            assert deployment[name].get("/healthz").json() == {"status": "alive"}
+            assert deployment[name].get("/readyz").status_code == 200
+            assert "banners_" in deployment[name].get("/metrics").text
             if name == "api":
-                assert proxy.fetch(preview_url(lonely[name], KNOWN)).is_picture
+                assert proxy.fetch(preview_url(deployment[name], KNOWN)).is_picture
             started = time.monotonic()
-            assert lonely.end(name, signal.SIGTERM) == 0
+            assert deployment.end(name, signal.SIGTERM) == 0
             assert time.monotonic() - started < STOP_SECONDS
-            assert [event for event in lonely.events(name) if event["level"] == "error"] == []
+            assert [event for event in deployment.events(name) if event["level"] == "error"] == []

@@ -1,4 +1,4 @@
-"""What a running service answers: pictures, problems, headers, names."""
+"""The HTTP responses of a running service: pictures, errors, headers, names."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ NO_LOGINS = ["a" * 40, "a.b", "..", "%00", "%F0%9F%90%99", "a%20b", "", "%C3%A9"
 
 def post(service: Running, body: object, **headers: str) -> httpx2.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx2.post(service.url + "/banners", content=content, headers=headers, timeout=15)
+    return httpx2.post(service.url + "/banners", content=content, headers=headers, timeout=30)
 
 
 def asked_of(github: Running) -> object:

@@ -1,4 +1,4 @@
-"""What each setting does to a running service, seen from outside."""
+"""The effect of settings on a running service."""
 
 import json
 import time
@@ -66,7 +66,7 @@ def test_enterprise_server_gets_token_from_file(service: Running, github: Runnin
 
 
 def until_refused(service: Running, client: str) -> httpx2.Response:
-    """Ask as one client until it is too much, whatever the machine takes for an answer."""
+    """Send requests as one client until the rate limit refuses one."""
     responses = (ask(service, f"dev-{n}", client=client) for n in range(11, 60))
     return next(response for response in responses if response.status_code != 200)
 
@@ -76,7 +76,7 @@ def test_rate_limit_behind_trusted_proxy_is_per_client(service: Running) -> None
     assert (refused.status_code, refused.json()) == (429, {"error": "too many requests"})
     assert int(refused.headers["retry-after"]) >= 1
     assert ask(service, "dev-16", client="10.0.0.3").status_code == 200
-    # Of what a client says it has come through, the last is what the proxy has seen.
+    # The last address in X-Forwarded-For is the one that the proxy has seen.
     assert until_refused(service, "10.9.9.9, 10.0.0.2").status_code == 429
     assert ask(service, "dev-17", client="10.9.9.9").status_code == 200
 

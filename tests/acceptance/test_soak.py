@@ -111,7 +111,7 @@ class Soak:
         asyncio.run(self._save(stars))
         shown = b"<desc>%d star" % stars
         file = self.deployment.files / "soak-1-default.svg"
-        wait_until(lambda: shown in file.read_bytes(), limit=20)
+        wait_until(lambda: shown in file.read_bytes(), limit=60)
         return time.monotonic() - started
 
     async def _save(self, stars: int) -> None:
@@ -281,7 +281,7 @@ def test_older_event_never_overwrites_newer_file(soak: Soak) -> None:
         update = RenderJob(name, snapshot, BannerOptions(), version)
         count = count_superseded(soak)
         send(soak.deployment, to_event(update, produced_at=moment))
-        wait_until(partial(is_above, count), limit=20)
+        wait_until(partial(is_above, count), limit=60)
         assert (soak.deployment.files / f"{name}.svg").read_bytes() == before
 
 

@@ -1,7 +1,5 @@
 """
-The databases of the integration tests; and silence, as only measurements are to be read here.
-
-What the parts log costs its time all the same.
+Fixtures of the benchmarks. Log lines are formatted, which costs time, but not printed.
 """
 
 import logging
@@ -22,7 +20,7 @@ from tests.integration.conftest import *  # noqa: F403
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let benchmarks that need Kafka come last: its broker would disturb the others."""
+    """Run benchmarks that need Kafka last, because its broker would disturb the others."""
     items.sort(
         key=lambda item: all(item.get_closest_marker(name) for name in ("benchmark", "kafka"))
     )
@@ -41,7 +39,7 @@ def _unread_logs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def report() -> Iterator[Report]:
-    """The figures of this run, which are written at its end to the file that BENCH_REPORT names."""
+    """Collect the figures of this run, and write them to the file that BENCH_REPORT names."""
     report = Report()
     yield report
     path = os.environ.get("BENCH_REPORT")
@@ -51,7 +49,7 @@ def report() -> Iterator[Report]:
 
 @pytest.fixture(scope="session")
 def github() -> Iterator[GitHub]:
-    """The sandbox in GitHub's place; each token has an account and a budget of its own."""
+    """Run the sandbox; each token has its own account and budget."""
     github = GitHub()
     github.start()
     yield github
@@ -60,7 +58,7 @@ def github() -> Iterator[GitHub]:
 
 @pytest.fixture
 def serve_environment(github: GitHub, conninfo: str) -> Iterator[dict[str, str]]:
-    """What `serve` is told: a fresh database of the server that all tests share, and the sandbox."""
+    """Return the environment of `serve`: a new database on the shared server, and the sandbox."""
     database = conninfo_to_dict(conninfo)
     with make_reachable_dir() as data_dir:
         yield environment(
@@ -78,6 +76,6 @@ def serve_environment(github: GitHub, conninfo: str) -> Iterator[dict[str, str]]
 
 @pytest.fixture(scope="session")
 def deployment() -> Iterator[Deployment]:
-    """GitHub, PostgreSQL and Kafka; each test starts the services that it needs, and ends them."""
+    """Run GitHub, PostgreSQL and Kafka; each test starts and stops the services that it needs."""
     with make_reachable_dir() as folder, open_deployment(folder) as deployment:
         yield deployment

@@ -1,7 +1,7 @@
 """
-Load on one core: wrk on another one, and nginx with the same bytes as the reference.
+Load a server on one core with wrk on another; nginx with the same bytes is the reference.
 
-BENCH_REALTIME=1 gives servers and wrk real-time priority on a machine that does other things, too;
+BENCH_REALTIME=1 gives servers and wrk real-time priority on a machine that runs other things;
 it needs root. The kernel then stops them for 50 ms of each second, so latencies mean nothing.
 """
 

@@ -1,4 +1,4 @@
-"""How many banners one core draws, beside the bare template engine in the same run."""
+"""Banners drawn per second on one core, compared with the bare template engine."""
 
 import gzip
 import json
@@ -85,7 +85,7 @@ def measure_draws(name: str, seed: int) -> Row:
 
     draws, bare = [], []
     for _ in range(BATCHES):
-        # Each owner is drawn once, in one look: no cache knows its words.
+        # Each owner is drawn once, so that no cache has its texts.
         owners = [build_owner(dice) for _ in range(BATCH)]
         draws.append(per_second(draw_owner, owners))
         values = classic.compute_layout(owners[0], CLASSIC, None)
@@ -112,7 +112,7 @@ def build_owner(dice: random.Random) -> Snapshot:
 
 
 def per_second(act: Callable[[T], object], things: Sequence[T]) -> float:
-    # Time of this thread: what else the machine does is not counted.
+    # CPU time of this thread, so that other processes do not count.
     begun = time.thread_time()
     for thing in things:
         act(thing)

@@ -1,8 +1,8 @@
 """
-Events to stored banners: Kafka, one renderer and one storage, each a process of its own.
+Throughput from events to stored banners: Kafka, one renderer and one storage as processes.
 
-The reference of the same run is the least that has to be done, in one process: consume the same
-events, render the bare template, write the file.
+The reference is the minimal work in one process: consume the same events, render the bare template,
+write the file.
 """
 
 import asyncio
@@ -181,7 +181,7 @@ def measure_round(services: Deployment, name: str) -> Round:
     wait_until(lambda: len(files_of(services, name)) == EVENTS, limit=120)
     spent = {process: cpu_seconds(pids[process]) - before[process] for process in pids}
     moments = [path.stat().st_mtime for path in files_of(services, name)]
-    # With few events all may be there at the first look.
+    # With few events all may be there when it is checked first.
     counted = max(1, EVENTS - first)
     return Round(
         per_second=EVENTS / (max(moments) - min(moments)),

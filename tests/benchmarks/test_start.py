@@ -73,7 +73,7 @@ def test_seconds_until_ready(report: Report) -> None:
 def seconds_until_ready(data_dir: Path) -> float:
     """Start `serve`; returns the seconds until it says that it can answer."""
     begun = time.perf_counter()
-    # Nobody listens there: no token and no GitHub is needed to become ready.
+    # Nothing listens there: a service becomes ready without GitHub.
     env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL="http://127.0.0.1:9")
     with running("serve", env=env) as service:
         service.get("/readyz").raise_for_status()

@@ -1,7 +1,7 @@
 """
-The README of the program whose contract this is, row by row; docs/deviations.md says what is different.
+The contract in the README of the original Go program; docs/deviations.md lists the differences.
 
-Its tables of settings, samples of `.env`, endpoints, tables, services and ports, and commands.
+Each test checks a part: settings, sample `.env` files, endpoints, tables, services, ports, commands.
 """
 
 import os

@@ -412,7 +412,7 @@ def _raw_get(address: str, path: str) -> bytes:
     host, port = address.removeprefix("http://").split(":")
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n"
     received = b""
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(request.encode())
         while chunk := connection.recv(65_536):
             received += chunk
