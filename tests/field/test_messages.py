@@ -136,7 +136,7 @@ BAD_RECORDS = [
     BadRecord("1 nothing", b"", None, Outcome.DEAD_LETTERED),
     BadRecord("2 nesting", b"[" * 500_000, None, Outcome.DEAD_LETTERED),
     BadRecord(
-        "2 nesting in a field nobody knows",
+        "2 nesting in an unknown field",
         event_with(extra="@").replace(b'"@"', b"[" * 10_000 + b"]" * 10_000),
         None,
         Outcome.DEAD_LETTERED,
@@ -168,9 +168,7 @@ BAD_RECORDS = [
     BadRecord(
         "1 its file can't be saved", event_with(), StorageUnavailable(), Outcome.RETRIED, False
     ),
-    BadRecord(
-        "1 an error nobody expects", event_with(), ZeroDivisionError(), Outcome.RETRIED, False
-    ),
+    BadRecord("1 an unexpected error", event_with(), ZeroDivisionError(), Outcome.RETRIED, False),
     BadRecord("1 too little memory", event_with(), MemoryError(), Outcome.RETRIED, False),
     BadRecord("1 too deep", event_with(), RecursionError(), Outcome.RETRIED, False),
 ]

@@ -205,6 +205,7 @@ class Store:
     def _put(self, name: str, request: StoreRequest) -> PutResult:
         check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
+            # Under the lock, so that no other writer gets between the comparison and the replacement.
             path, now = self._folder / file_name(name), self._clock()
             stored_version = plausible_version(_read_version(path), now=now) or 0
             version = plausible_version(request.version, now=now)
@@ -243,6 +244,7 @@ class Store:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
+        # A file per banner would never be removed; 256 are few, and collisions only cost a wait.
         shard = hashlib.sha256(name.encode()).digest()[0]
         path = self._folder / _LOCKS / f"{shard:02x}"
         try:
