@@ -17,7 +17,7 @@ from github_banners.messaging.schemas import (
     PreviewRequest,
 )
 from github_banners.messaging.version_check import plausible_version
-from github_banners.models import Owner, Snapshot, Stats, to_epoch_microseconds
+from github_banners.models import Owner, Snapshot, Stats, sort_languages, to_epoch_microseconds
 from github_banners.options import BannerOptions
 
 _NO_ID = 0
@@ -100,8 +100,8 @@ def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None)
 
 def _sort_languages(stats: Stats) -> Stats:
     """Sort languages as `Stats` requires; JSON objects have no order."""
-    ordered = sorted(stats.languages.items(), key=lambda item: (-item[1], item[0]))
-    return msgspec.structs.replace(stats, languages=dict(ordered))
+    ordered = {name: stats.languages[name] for name in sort_languages(stats.languages)}
+    return msgspec.structs.replace(stats, languages=ordered)
 
 
 def _to_options(data: BannerData) -> BannerOptions:
