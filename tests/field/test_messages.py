@@ -32,7 +32,7 @@ from github_banners.messaging.record_reader import RecordReader
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.messaging.signing import Signer
 from github_banners.messaging.testing import MemoryBroker, MemoryProducer
-from github_banners.messaging.topics import _to_new_topic
+from github_banners.messaging.topics import to_new_topic
 from github_banners.models import Snapshot, to_epoch_microseconds
 from github_banners.renderer.schedule import MAX_UNFINISHED_BYTES
 from github_banners.renderer.updates import parse_update, render_and_store
@@ -329,7 +329,7 @@ async def test_f12_unfinished_records_are_bounded_in_bytes() -> None:
 
 @pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])
 def test_f12_new_topics_store_uncompressed(name: str) -> None:
-    assert _to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
+    assert to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
 
 
 # The version and dates of an event, and the version with which its picture is stored.
