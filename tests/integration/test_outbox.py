@@ -41,7 +41,7 @@ from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.database.samples import HOUR, NOON, answer
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 from tests.unit.storage.requests import store_request
 
 pytestmark = pytest.mark.postgres
@@ -493,7 +493,7 @@ class Maker:
     asked: list[StoreRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.github = Paper(clock=lambda: self.now)
+        self.github = FakeGitHub(clock=lambda: self.now)
         self.github.gate.set()
         self.github.add("Ada", 7)
         clock = lambda: self.now  # noqa: E731
