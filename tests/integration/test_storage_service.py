@@ -183,10 +183,10 @@ async def test_path_is_case_insensitive(scene: Scene) -> None:
 
 async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
     await scene.client.store(store_request())
-    found = await scene.send(get())
-    assert (found.status, found.body) == (200, SVG)
+    picture = await scene.send(get())
+    assert (picture.status, picture.body) == (200, SVG)
     assert (
-        found.headers.items()
+        picture.headers.items()
         >= {
             "content-type": "image/svg+xml",
             "content-length": str(len(SVG)),
@@ -195,7 +195,7 @@ async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
             VERSION_HEADER: str(VERSION),
         }.items()
     )
-    etag = found.headers["etag"]
+    etag = picture.headers["etag"]
     assert etag[0] == etag[-1] == '"'
     for tags in (etag, f'"other", W/{etag}', "*"):
         same = await scene.send(get(if_none_match=tags))
@@ -233,8 +233,8 @@ async def test_store_body_of_another_implementation_is_accepted(
     # A request without a version keeps the stored one.
     await scene.client.store(store_request())
     assert url_read_by_other_implementation(await scene.send(post(store_body(NEWER)))) == URL
-    found = await scene.send(get())
-    assert (found.body, found.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
+    picture = await scene.send(get())
+    assert (picture.body, picture.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
 
 
 async def test_store_superseded_response_is_compatible(
@@ -282,9 +282,9 @@ async def test_store_many_full_batch_is_one_call(scene: Scene) -> None:
     responses = await scene.client.store_many(batch)
     assert responses == [StoreResponse(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
     assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
-    found = await scrape(scene.service.metrics)
-    assert found["requests_total{POST /banners/batch,200}"] == 1
-    assert found["stored_total{stored}"] == MAX_BATCH_BANNERS
+    metrics = await scrape(scene.service.metrics)
+    assert metrics["requests_total{POST /banners/batch,200}"] == 1
+    assert metrics["stored_total{stored}"] == MAX_BATCH_BANNERS
 
 
 async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
@@ -663,8 +663,8 @@ async def test_metrics_count_all_outcomes(scene: Scene) -> None:
     scene.folder.rename(scene.home / "gone")
     scene.folder.write_text("no folder")
     await scene.send(post(store_body()))
-    found = await scrape(scene.service.metrics)
-    counted = {key: value for key, value in found.items() if "_seconds_" not in key}
+    metrics = await scrape(scene.service.metrics)
+    counted = {key: value for key, value in metrics.items() if "_seconds_" not in key}
     assert counted == {
         "stored_total{stored}": 1,
         "stored_total{superseded}": 1,
