@@ -113,10 +113,10 @@ def build_owner(dice: random.Random) -> Snapshot:
 
 def per_second(act: Callable[[T], object], things: Sequence[T]) -> float:
     # CPU time of this thread, so that other processes do not count.
-    begun = time.thread_time()
+    started = time.thread_time()
     for thing in things:
         act(thing)
-    return len(things) / (time.thread_time() - begun)
+    return len(things) / (time.thread_time() - started)
 
 
 def size_row(what: str, sizes: Sequence[int], *, limit: int) -> Row:
