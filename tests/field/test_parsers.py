@@ -43,7 +43,7 @@ from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.picture_format import check_picture, split_version, with_version
 from github_banners.storage.store import Store
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
-from tests.unit.messaging.captured import EVENT, PREVIEW
+from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
 SOURCE = Path(github_banners.__file__).parent
