@@ -202,7 +202,7 @@ def _without_github(
     scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_postgresql_is_killed(scene: Scene) -> None:
+def test_killed_postgresql_breaks_no_picture(scene: Scene) -> None:
     _without_postgres(scene, "PostgreSQL killed, then restarted", scene.postgres.killed())
 
 
