@@ -298,7 +298,7 @@ def test_it_scales(stack: Stack, camo: Camo) -> None:
             for events in stack.events("renderer").values()
         ]
         made = [
-            sum(one["event"] == "banner.made" for one in events)
+            sum(one["event"] == "banner.created" for one in events)
             for events in stack.events("api").values()
         ]
         return bool(min(stored) and min(made))

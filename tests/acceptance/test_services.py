@@ -27,8 +27,8 @@ KNOWN = "mia-maintains"
 NAME = f"{KNOWN}-default"
 BANNER = f"/banners/{NAME}"
 STOP_SECONDS = 10.0
-BY_RENDERER = 'banners_drawn_total{whom="renderer"}'
-BY_ITSELF = 'banners_drawn_total{whom="self"}'
+BY_RENDERER = 'banners_drawn_total{by="renderer"}'
+BY_ITSELF = 'banners_drawn_total{by="self"}'
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -148,7 +148,7 @@ def test_a_change_reaches_the_file_under_one_id(estate: Estate) -> None:
         return [
             one["trace_id"]
             for one in estate.events("api") + estate.events("api-2")
-            if one["event"] == "outbox.handed_on" and one["version"] == version
+            if one["event"] == "outbox.banner_published" and one["version"] == version
         ]
 
     # A line may be read a moment after it was written.
@@ -172,7 +172,7 @@ def test_a_request_is_followed_under_its_own_id(estate: Estate) -> None:
     assert made.status_code == 201
     seconds_until(
         lambda: (
-            "banner.made" in with_trace(estate, "api", TRACE)
+            "banner.created" in with_trace(estate, "api", TRACE)
             and "banner.stored" in with_trace(estate, "storage", TRACE)
         ),
         limit=5,
@@ -263,15 +263,15 @@ def test_what_can_never_work_is_set_aside_and_can_be_sent_again(estate: Estate) 
     )
     told = run("dlq", "list", env=env).stdout
     assert "url_path" in told
-    assert told.count("given up") == len(hopeless)
+    assert told.count("dead") == len(hopeless)
     assert not list(estate.folder.rglob("evil*"))
     replayed = run("dlq", "replay", env=env)
-    assert replayed.stdout == f"{len(hopeless)} sent.\n"
+    assert replayed.stdout == f"Replayed: {len(hopeless)}.\n"
     # They can work no better now, and come back.
     seconds_until(
-        lambda: run("dlq", "list", env=env).stdout.count("given up") == len(hopeless), limit=30
+        lambda: run("dlq", "list", env=env).stdout.count("dead") == len(hopeless), limit=30
     )
-    assert run("dlq", "list", env=env).stdout.count("re-sent") == len(hopeless)
+    assert run("dlq", "list", env=env).stdout.count("replayed") == len(hopeless)
 
 
 async def _send(estate: Estate, values: list[bytes]) -> None:

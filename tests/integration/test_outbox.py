@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from github_banners.api import outbox
 from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
 from github_banners.api.banner_service import BannerService, CreateResult
-from github_banners.api.outbox import PUBLISH_OUTCOMES, Outbox
+from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.picture_cache import PictureCache
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
@@ -99,7 +99,7 @@ class Scene:
         )
 
     def count(self, outcome: str) -> None:
-        assert outcome in PUBLISH_OUTCOMES
+        assert outcome in [*PublishOutcome]
         self.counted[outcome] += 1
 
     async def publish(self, banner: Banner, snapshot: Snapshot) -> None:

@@ -621,7 +621,7 @@ async def test_a_disk_that_is_away_is_told_and_comes_back(scene: Scene) -> None:
     assert not scene.client.is_available
     ready = await scene.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
-    assert (await scrape(scene.service.metrics))["neighbour_up{store}"] == 0
+    assert (await scrape(scene.service.metrics))["dependency_up{store}"] == 0
     scene.folder.parent.unlink()
     await scene.client.store(ask_of())
     assert json.loads((await scene.send(probe)).body)["degraded"] == []
@@ -646,7 +646,7 @@ async def test_what_happens_is_counted(scene: Scene) -> None:
         "stored_total{superseded}": 1,
         "stored_total{refused}": 2,
         "stored_total{failed}": 1,
-        "neighbour_up{store}": 0,
+        "dependency_up{store}": 0,
         "refused_calls_total{no signature}": 1,
         "refused_calls_total{wrong key}": 1,
         "requests_total{POST /banners,200}": 2,

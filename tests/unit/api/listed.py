@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from github_banners.api.api_service import _make_application
+from github_banners.api.api_service import _build_application
 from github_banners.api.public_routes import BannerRoutes
 from github_banners.serving.health import Health
 from github_banners.serving.metrics import Metrics
@@ -13,5 +13,5 @@ def api_routes() -> list[Route]:
     """List every route; the handlers can't be called, as they have nothing to work with."""
     handlers = object.__new__(BannerRoutes)
     settings = Settings.from_environment({})
-    application = _make_application(handlers, Health(), Metrics(), settings)
+    application = _build_application(handlers, Health(), Metrics(), settings)
     return [route for route in application.routes if isinstance(route, Route)]

@@ -64,7 +64,7 @@ async def test_a_database_that_is_away_is_asked_again(tables: Tables) -> None:
             assert not tables.begun.is_set()
             tables.error = None
             await tables.begun.wait()
-    assert [one["event"] for one in logs] == ["database.away_at_start", "database.migrated"]
+    assert [one["event"] for one in logs] == ["database.down_at_start", "database.migrated"]
     # Who is refused later, by a database that was away, waits on.
     assert tables.were_first[:3] == [True, False, False]
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.api.backends import DRAWERS, Backends, FallbackRenderer, draw_locally
+from github_banners.api.backends import Backends, DrawnBy, FallbackRenderer, draw_locally
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable
@@ -69,9 +69,9 @@ class Scene:
         self.asked += 1
         return await self.act()
 
-    def count(self, whom: str) -> None:
-        assert whom in DRAWERS
-        self.counted[whom] += 1
+    def count(self, drawn_by: str) -> None:
+        assert drawn_by in [*DrawnBy]
+        self.counted[drawn_by] += 1
 
     async def draw(self, *, seconds: float = 3.0) -> bytes:
         """Draw for a request that has so many seconds left, beside those for drawing itself."""
@@ -110,7 +110,7 @@ async def test_a_slow_renderer_is_not_waited_for_and_not_asked_again(scene: Scen
         assert [await scene.draw() for _ in range(10)] == [OURS] * 10
     assert scene.asked == 1
     assert scene.counted == {"self": 11}
-    assert [(line["event"], line["reason"]) for line in logs] == [("renderer.away", "TimeoutError")]
+    assert [(line["event"], line["reason"]) for line in logs] == [("renderer.down", "TimeoutError")]
 
 
 async def test_half_a_second_is_all_that_the_renderer_gets(
@@ -178,7 +178,7 @@ async def test_once_it_is_back_it_draws_again(scene: Scene) -> None:
         scene.time.seconds += PROBE_INTERVAL_SECONDS
         assert [await scene.draw() for _ in range(5)] == [THEIRS] * 5
     assert scene.counted == {"self": 2, "renderer": 5}
-    assert [line["event"] for line in logs] == ["renderer.away", "renderer.back"]
+    assert [line["event"] for line in logs] == ["renderer.down", "renderer.up"]
 
 
 async def test_however_many_wait_all_get_a_picture_and_it_is_news_once(scene: Scene) -> None:
@@ -187,7 +187,7 @@ async def test_however_many_wait_all_get_a_picture_and_it_is_news_once(scene: Sc
         drawn = await asyncio.gather(*(scene.draw(seconds=0.005) for _ in range(30)))
     assert drawn == [OURS] * 30
     assert scene.asked == 30
-    assert [line["event"] for line in logs] == ["renderer.away"]
+    assert [line["event"] for line in logs] == ["renderer.down"]
 
 
 async def test_who_has_left_says_nothing_about_the_renderer(scene: Scene) -> None:

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from github_banners.api.banner_responses import Picture
-from github_banners.api.png_converter import PNG_OUTCOMES, PngConverter
+from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.errors import (
     BannersError,
@@ -137,7 +137,7 @@ async def test_after_a_failure_one_a_second_is_tried(scene: Scene, error: Banner
     assert await scene.draw() == b"png of <svg>1</svg>"
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
-    assert {*scene.counted} == {*PNG_OUTCOMES}
+    assert {*scene.counted} == {*PngOutcome}
 
 
 async def test_overflow_is_no_failure(scene: Scene) -> None:

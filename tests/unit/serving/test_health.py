@@ -56,16 +56,16 @@ async def test_probes_may_ask_for_the_head_alone(path: str) -> None:
 async def test_prometheus_is_told_too() -> None:
     up, metrics = {"database": True}, Metrics()
     Health({"database": lambda: up["database"], "broker": lambda: False}).register_metrics(metrics)
-    assert await scrape(metrics) == {"neighbour_up{database}": 1, "neighbour_up{broker}": 0}
+    assert await scrape(metrics) == {"dependency_up{database}": 1, "dependency_up{broker}": 0}
     up["database"] = False
-    assert (await scrape(metrics))["neighbour_up{database}"] == 0
+    assert (await scrape(metrics))["dependency_up{database}"] == 0
 
 
 async def test_metrics_stand_beside_all_else() -> None:
     metrics, inner = Metrics(), Inner()
-    metrics.counter("drawn_total", "Drawn.", labels="whom", label_values=["self"])
+    metrics.counter("drawn_total", "Drawn.", labels="by", label_values=["self"])
     app = MetricsMiddleware(inner, metrics=metrics.app)
-    assert 'banners_drawn_total{whom="self"} 0.0' in (await get(app)).text
+    assert 'banners_drawn_total{by="self"} 0.0' in (await get(app)).text
     for path in ("/", "/metrics/", "/metricsx", "/banners/metrics", "/Metrics"):
         assert (await ask(app, http_scope(path))).body == b"inner"
     assert len(inner.scopes) == 5

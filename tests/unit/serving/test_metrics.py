@@ -39,9 +39,7 @@ def metrics() -> Metrics:
 
 
 async def test_kinds_stand_there_from_the_start_with_0(metrics: Metrics) -> None:
-    count = metrics.counter(
-        "drawn_total", "Drawn.", labels="whom", label_values=("renderer", "self")
-    )
+    count = metrics.counter("drawn_total", "Drawn.", labels="by", label_values=("renderer", "self"))
     assert await scrape(metrics) == {"drawn_total{renderer}": 0, "drawn_total{self}": 0}
     count("self")
     count("self")
@@ -66,13 +64,13 @@ async def test_a_counter_can_have_two_labels(metrics: Metrics) -> None:
 
 async def test_what_somebody_else_counts_is_read_when_it_is_asked_for(metrics: Metrics) -> None:
     hits = {"picture": 0, "not modified": 2}
-    metrics.external_counter("remembered_total", "Remembered.", label="form", counts=hits)
+    metrics.external_counter("response_cache_hits_total", "Remembered.", label="kind", counts=hits)
     assert await scrape(metrics) == {
-        "remembered_total{picture}": 0,
-        "remembered_total{not modified}": 2,
+        "response_cache_hits_total{picture}": 0,
+        "response_cache_hits_total{not modified}": 2,
     }
     hits["picture"] += 5
-    assert (await scrape(metrics))["remembered_total{picture}"] == 5
+    assert (await scrape(metrics))["response_cache_hits_total{picture}"] == 5
 
 
 async def test_a_gauge_is_read_when_it_is_asked_for(metrics: Metrics) -> None:

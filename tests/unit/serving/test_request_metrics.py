@@ -32,7 +32,9 @@ def name_of(path: str) -> str | None:
 
 
 def measured(app: ASGIApp, metrics: Metrics, time: Time | None = None) -> RequestMetricsMiddleware:
-    return RequestMetricsMiddleware(app, metrics=metrics, name=name_of, monotonic=time or Time())
+    return RequestMetricsMiddleware(
+        app, metrics=metrics, label_path=name_of, monotonic=time or Time()
+    )
 
 
 async def requests(metrics: Metrics) -> dict[str, float]:

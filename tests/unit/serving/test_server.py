@@ -200,7 +200,7 @@ async def test_listening_without_descriptors_tries_again(monkeypatch: pytest.Mon
             reader, writer = await connect(port_number(listener))
             assert await body(reader) == b"hello"
             await close(writer)
-    assert [line["event"] for line in logs] == 2 * ["serving.can_not_accept"]
+    assert [line["event"] for line in logs] == 2 * ["serving.accept_failed"]
 
 
 def test_max_connections_raises_the_soft_limit_of_descriptors() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from github_banners.errors import Overloaded, RenderingFailed, Unavailable
+from github_banners.serving.worker_main import HEADER, MessageKind
 from github_banners.serving.worker_process import WORK_TIMEOUT_SECONDS, WorkerProcess
 from tests.unit.serving.pieces import obey, reverse, tell_pid
 
@@ -208,7 +209,7 @@ def test_when_its_parent_is_gone_it_ends() -> None:
         check=True,
         cwd=CHECKOUT,
     )
-    assert ended.stdout == bytes(5)
+    assert ended.stdout == HEADER.pack(MessageKind.READY, 0)
 
 
 async def test_secrets_stay_outside(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
