@@ -34,7 +34,7 @@ def test_a_picture_on_standard_output(env: dict[str, str]) -> None:
     root = ET.fromstring(plain.stdout)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "@mia-maintains" in plain.stdout
-    assert plain.stderr == "Asking GitHub about Mia-Maintains.\n"
+    assert plain.stderr == "Fetching Mia-Maintains from GitHub.\n"
 
 
 def test_every_kind_of_wish(env: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ def test_without_an_answer_the_old_file_stays(
     ended = run("render", user, "-o", str(file), env={**env, **settings})
     assert ended.returncode == 1
     asking, sentence = ended.stderr.splitlines()
-    assert asking == f"Asking GitHub about {user}."
+    assert asking == f"Fetching {user} from GitHub."
     assert word in sentence
     assert file.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [file]
@@ -83,7 +83,7 @@ def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
         settings = environment(GITHUB_API_URL=slow.url, REQUEST_TIMEOUT="200ms")
         ended = run("render", "mia-maintains", env=settings)
     assert ended.returncode == 1
-    assert "can't be asked now" in ended.stderr
+    assert "did not answer" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,6 @@ def test_on_a_terminal_the_waiting_is_counted_and_wiped_away(tmp_path: Path) -> 
     said = os.read(host, 1 << 16).decode()
     os.close(host)
     assert ended.returncode == 0
-    assert "Asking GitHub about mia-maintains … 0.0 s" in said
+    assert "Fetching mia-maintains from GitHub … 0.0 s" in said
     assert said.endswith("\r\x1b[K")
     assert "\n" not in said
