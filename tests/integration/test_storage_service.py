@@ -27,7 +27,7 @@ from github_banners.settings import Settings, StorageUrl
 from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
-from tests.unit.api.asgi import Answered
+from tests.unit.api.asgi import RecordedResponse
 from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
 from tests.unit.messaging.captured import STORE
 from tests.unit.serving.test_metrics import scrape
@@ -41,11 +41,11 @@ UNSIGNED = (401, b'{"error":"signature refused"}')
 URL = f"/banners/{NAME}"
 
 
-async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> Answered:
+async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> RecordedResponse:
     """Send a call as it is: no client has a chance to tidy up its path."""
     body = [call.body[at : at + chunk_bytes] for at in range(0, len(call.body), chunk_bytes)]
     chunks = iter(body or [b""])
-    answered, left = Answered(), max(1, len(body))
+    answered, left = RecordedResponse(), max(1, len(body))
     scope: Any = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -88,7 +88,7 @@ def store_body(svg: bytes = SVG, **fields: object) -> bytes:
     return json.dumps(message).encode()
 
 
-def as_the_other_program_reads(answered: Answered) -> str:
+def as_the_other_program_reads(answered: RecordedResponse) -> str:
     """Read an answer as its api does: 200 or 201, and a text `url`; all else it throws away."""
     assert answered.status in {200, 201}
     url: str = json.loads(answered.body)["url"]
@@ -115,7 +115,7 @@ class Scene:
     def folder(self) -> Path:
         return self.home / "inner" / "banners"
 
-    async def send(self, call: Call, **more: int) -> Answered:
+    async def send(self, call: Call, **more: int) -> RecordedResponse:
         return await send(self.service.app, call, **more)
 
 

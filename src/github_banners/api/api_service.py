@@ -105,64 +105,27 @@ async def open_api(
             draw=backends.draw,
             invalidations=invalidations,
         )
-        base_path = base_path_from_url(settings.public_url)
-        response_cache = ResponseCache(
-            picture_cache, clock=clock, soft_seconds=ttls.soft.total_seconds(), base_path=base_path
-        )
-        metrics.external_counter(
-            "response_cache_hits_total",
-            "Pictures answered from the response cache.",
-            label="kind",
-            counts=response_cache.hits,
-        )
-        png_converter = PngConverter(
-            worker=WorkerProcess(to_png),
-            memory_bytes=_PNGS_BYTES,
-            count=metrics.counter(
-                "pngs_total",
-                "PNG cache misses by outcome.",
-                labels="outcome",
-                label_values=PngOutcome,
-            ),
-        )
+        response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
+        png_converter = _build_png_converter(metrics)
         stack.push_async_callback(png_converter.close)
-        routes = public_routes.BannerRoutes(
-            banners=BannerService(
-                lookup=lookup,
-                database=database,
-                picture_cache=picture_cache,
-                backends=backends,
-                refresh_interval=settings.refresh_interval,
-                max_banners_per_user=settings.max_banners_per_user,
-                clock=clock,
-            ),
-            cache=response_cache,
-            png_converter=png_converter,
-            rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),
-            trusted_proxies=settings.trusted_proxies,
-            request_timeout_seconds=settings.request_timeout.total_seconds(),
-            base_path=base_path,
+        banner_service = BannerService(
+            lookup=lookup,
+            database=database,
+            picture_cache=picture_cache,
+            backends=backends,
+            refresh_interval=settings.refresh_interval,
+            max_banners_per_user=settings.max_banners_per_user,
+            clock=clock,
         )
+        routes = _build_routes(banner_service, response_cache, png_converter, settings)
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = _build_application(routes, health, metrics, settings)
+        batch_fetcher = BatchFetcher(github, clock=clock)
         refresh = Refresh(
-            database=database,
-            github=BatchFetcher(github, clock=clock),
-            interval=settings.refresh_interval,
-            clock=clock,
+            database=database, github=batch_fetcher, interval=settings.refresh_interval, clock=clock
         )
-        outbox = Outbox(
-            database=database,
-            publish=backends.publish,
-            clock=clock,
-            count=metrics.counter(
-                "published_total",
-                "New versions of banners by publishing outcome.",
-                labels="outcome",
-                label_values=PublishOutcome,
-            ),
-        )
+        outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
             conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
         )
@@ -176,6 +139,60 @@ async def open_api(
         }
         tasks = await stack.enter_async_context(_background_tasks(conninfo, work))
         yield Service(application, metrics, tasks, response_cache)
+
+
+def _build_response_cache(
+    picture_cache: PictureCache, metrics: Metrics, settings: Settings, *, clock: Clock
+) -> ResponseCache:
+    cache = ResponseCache(
+        picture_cache,
+        clock=clock,
+        soft_seconds=settings.soft_ttl.total_seconds(),
+        base_path=base_path_from_url(settings.public_url),
+    )
+    metrics.external_counter(
+        "response_cache_hits_total",
+        "Pictures answered from the response cache.",
+        label="kind",
+        counts=cache.hits,
+    )
+    return cache
+
+
+def _build_png_converter(metrics: Metrics) -> PngConverter:
+    count = metrics.counter(
+        "pngs_total", "PNG cache misses by outcome.", labels="outcome", label_values=PngOutcome
+    )
+    return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+
+
+def _build_outbox(
+    database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
+) -> Outbox:
+    count = metrics.counter(
+        "published_total",
+        "New versions of banners by publishing outcome.",
+        labels="outcome",
+        label_values=PublishOutcome,
+    )
+    return Outbox(database=database, publish=backends.publish, clock=clock, count=count)
+
+
+def _build_routes(
+    banner_service: BannerService,
+    response_cache: ResponseCache,
+    png_converter: PngConverter,
+    settings: Settings,
+) -> public_routes.BannerRoutes:
+    return public_routes.BannerRoutes(
+        banners=banner_service,
+        cache=response_cache,
+        png_converter=png_converter,
+        rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),
+        trusted_proxies=settings.trusted_proxies,
+        request_timeout_seconds=settings.request_timeout.total_seconds(),
+        base_path=base_path_from_url(settings.public_url),
+    )
 
 
 def _build_application(

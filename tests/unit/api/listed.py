@@ -1,4 +1,4 @@
-"""What can be requested of the api, as its application has it."""
+"""The routes of the api."""
 
 from starlette.routing import Route
 
@@ -10,7 +10,7 @@ from github_banners.settings import Settings
 
 
 def api_routes() -> list[Route]:
-    """List every route; the handlers can't be called, as they have nothing to work with."""
+    """Return every route; the handlers have no dependencies and can't be called."""
     handlers = object.__new__(BannerRoutes)
     settings = Settings.from_environment({})
     application = _build_application(handlers, Health(), Metrics(), settings)
