@@ -82,11 +82,11 @@ class Stack:
         told = self.compose("exec", "-T", "api-psgr", "sh", "-c", command)
         return [line.split("|") for line in told.splitlines()]
 
-    def run_documented(self, title: str) -> None:
-        """Run the `docker compose` commands of the first code block below a heading of operations.md."""
+    def run_documented(self, title: str, *, block: int = 1) -> None:
+        """Run the `docker compose` commands of a code block below a heading of operations.md."""
         text = (self.folder / "docs/operations.md").read_text()
-        block = text.partition(f"\n## {title}\n")[2].split("```")[1]
-        for line in block.splitlines():
+        section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+        for line in section.split("```")[2 * block - 1].splitlines():
             words = shlex.split(line, comments=True)
             if words[:2] == ["docker", "compose"]:
                 self.compose(*words[2:], minutes=15)

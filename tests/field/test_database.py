@@ -316,7 +316,7 @@ async def test_n8_variable_of_libpq_changes_nothing_for_the_embedded_server(
 
 
 async def test_e15_duplicates_of_a_damaged_index_are_resolved_by_the_migration(empty: str) -> None:
-    revisions = ("first_tables", "turns_of_banners")
+    revisions = ("initial_tables", "publish_order")
     for revision in revisions:
         module = __import__(
             f"github_banners.database.migrations.versions.{revision}", fromlist=["x"]
