@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -36,10 +36,6 @@ _NO_PROXY_CACHE = {"x-accel-expires": "0"}
 _RAW_SECURITY_HEADERS = [
     (name.encode(), value.encode()) for name, value in _SECURITY_HEADERS.items()
 ]
-
-
-RawHeaderList: TypeAlias = list[tuple[bytes, bytes]]
-"""Raw headers as ASGI expects them: lower-case names and values as bytes."""
 
 
 class Picture(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +67,12 @@ class Picture(msgspec.Struct, frozen=True, gc=False):
     def etag(self) -> str:
         """Return the ETag of the uncompressed bytes."""
         return f'"{self.digest}"'
+
+    def negotiate(self, accept_encoding: str) -> tuple[bytes, str]:
+        """Return the body that suits `Accept-Encoding`, and its ETag: each encoding has its own."""
+        if self.gzipped is not None and accepts_gzip(accept_encoding):
+            return self.gzipped, f'"{self.digest}-gz"'
+        return self.body, self.etag
 
     @property
     def size_bytes(self) -> int:
@@ -112,13 +114,12 @@ def picture_response(
 
 def raw_picture_response(
     picture: Picture, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
-) -> tuple[int, RawHeaderList, bytes]:
-    """Build the response of `picture_response` as status, raw headers and body."""
-    body, etag, headers = picture.body, picture.etag, list(_RAW_SECURITY_HEADERS)
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Build the response of `picture_response` as status, raw ASGI headers and body."""
+    body, etag = picture.negotiate(accept_encoding)
+    headers = list(_RAW_SECURITY_HEADERS)
     if picture.gzipped is not None:
         headers.append((b"vary", b"Accept-Encoding"))
-        if accepts_gzip(accept_encoding):
-            body, etag = picture.gzipped, f'"{picture.digest}-gz"'
     headers += [(b"etag", etag.encode()), (b"cache-control", cache_control(seconds_fresh))]
     if etag_matches(if_none_match, etag):
         return 304, headers, b""

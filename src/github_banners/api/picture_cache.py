@@ -14,6 +14,7 @@ import msgspec
 
 from github_banners.api.backends import Draw, draw_locally
 from github_banners.api.banner_responses import Picture
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import BannerOptions, to_canonical_json
@@ -21,7 +22,6 @@ from github_banners.stats.deadline import Deadline
 from github_banners.stats.freshness import Freshness
 from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
-from github_banners.stats.lru import ByteBoundedLru
 
 PictureKey: TypeAlias = tuple[int, bytes]
 """Owner id and digest of the options; a digest because options can be larger than the picture."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.errors import TooManyRequests
 from github_banners.settings import Network
-from github_banners.stats.lru import ByteBoundedLru
 
 _BUCKETS_BYTES = 8 << 20
 _BURST_SECONDS = 2.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from github_banners.api.banner_responses import Picture, accepts_gzip
+from github_banners.api.banner_responses import Picture
 from github_banners.serving.responses import HttpResponse, etag_matches
 
 PAGE = "index.html"
@@ -63,13 +63,7 @@ def read_document(name: str, *, base_path: str = "") -> Document:
 
 def document_response(document: Document, request_headers: Mapping[str, str]) -> HttpResponse:
     """Build the response with a file, or 304 if `If-None-Match` matches."""
-    content = document.content
-    body, etag = content.body, content.etag
-    is_zipped = content.gzipped is not None and accepts_gzip(
-        request_headers.get("accept-encoding", "")
-    )
-    if content.gzipped is not None and is_zipped:
-        body, etag = content.gzipped, f'"{content.digest}-gz"'
+    body, etag = document.content.negotiate(request_headers.get("accept-encoding", ""))
     headers = {
         **_SECURITY_HEADERS,
         "etag": etag,
@@ -79,6 +73,6 @@ def document_response(document: Document, request_headers: Mapping[str, str]) ->
     if etag_matches(request_headers.get("if-none-match", ""), etag):
         return HttpResponse(304, headers)
     headers["content-type"] = document.media_type
-    if is_zipped:
+    if body is document.content.gzipped:
         headers["content-encoding"] = "gzip"
     return HttpResponse(200, headers, body)
