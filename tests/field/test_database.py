@@ -41,7 +41,7 @@ from github_banners.stats.lookup import Lookup, LookupResult
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 from tests.integration.pgbouncer import PGBOUNCER, pooled
 
 pytestmark = pytest.mark.postgres
@@ -557,7 +557,7 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
     def clock() -> datetime:
         return time[0]
 
-    github = Paper(clock=clock)
+    github = FakeGitHub(clock=clock)
     github.gate.set()
     github.add("ada", 7)
 

@@ -40,7 +40,8 @@ from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.database.samples import HOUR, NOON, answer
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
+from tests.unit.storage.requests import store_request
 
 pytestmark = pytest.mark.postgres
 
@@ -497,7 +498,7 @@ class CreateScene:
     stored_requests: list[StoreRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.github = Paper(clock=lambda: self.now)
+        self.github = FakeGitHub(clock=lambda: self.now)
         self.github.gate.set()
         self.github.add("Ada", 7)
         clock = lambda: self.now  # noqa: E731
@@ -533,7 +534,7 @@ class CreateScene:
 
     async def _store(self, request: StoreRequest) -> object:
         self.stored_requests.append(request)
-        return await (self.store_drawing or self.store.put_request)(request)
+        return await (self.store_drawing or self.store.put)(request)
 
     async def _read_stored(self, name: str) -> bytes | None:
         picture = await self.store.get(name)
@@ -541,7 +542,7 @@ class CreateScene:
 
     async def _publish(self, banner: Banner, snapshot: Snapshot) -> None:
         await self.store.put(
-            banner.storage_path, draw(snapshot, banner.look), version=banner.version
+            store_request(banner.storage_path, draw(snapshot, banner.look), version=banner.version)
         )
 
     async def create(
@@ -687,7 +688,7 @@ async def test_create_database_lost_after_insert_leaves_banner_to_outbox(
     create_scene: CreateScene, conninfo: str
 ) -> None:
     async def store_and_lose_the_database(request: StoreRequest) -> object:
-        stored = await create_scene.store.put_request(request)
+        stored = await create_scene.store.put(request)
         await create_scene.database._pool.close()
         return stored
 
@@ -737,8 +738,10 @@ async def test_create_late_store_keeps_newer_drawing(create_scene: CreateScene) 
     async def be_overtaken(request: StoreRequest) -> object:
         assert request.version is not None
         newer = b'<svg xmlns="http://www.w3.org/2000/svg">newer</svg>'
-        await create_scene.store.put(request.url_path, newer, version=request.version + 1)
-        return await create_scene.store.put_request(request)
+        await create_scene.store.put(
+            store_request(request.url_path, newer, version=request.version + 1)
+        )
+        return await create_scene.store.put(request)
 
     create_scene.store_drawing = be_overtaken
     assert (await create_scene.create()).is_new

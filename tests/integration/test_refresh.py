@@ -27,7 +27,7 @@ from github_banners.settings import Token
 from github_banners.stats.aggregation import aggregate
 from github_banners.stats.invalidations import Invalidations
 from tests.acceptance.processes import Running, running
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
 
@@ -236,7 +236,7 @@ async def test_work_github_down_pauses_grow_until_first_success(
     for n in range(22, 24):
         await tracked.track(f"dev-{n}")
     owners = [await fetch_owner(tracked.batch, f"dev-{n}") for n in range(22, 24)]
-    github = Paper(clock=lambda: tracked.now, people={owner.login: owner for owner in owners})
+    github = FakeGitHub(clock=lambda: tracked.now, people={owner.login: owner for owner in owners})
     github.gate.set()
     github.is_down = True
     pauses: list[float] = []
@@ -270,7 +270,7 @@ async def test_work_database_down_retries_every_two_seconds() -> None:
         if len(pauses) == 3:
             raise StopWorker
 
-    github = Paper(clock=lambda: START)
+    github = FakeGitHub(clock=lambda: START)
     async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
         nowhere._pool.timeout = 0.01
         refresh = Refresh(
@@ -286,7 +286,7 @@ async def test_refresh_batch_one_success_resets_failed_batches(tracked: Tracked)
     for n in range(24, 26):
         await tracked.track(f"dev-{n}")
     owners = [await fetch_owner(tracked.batch, f"dev-{n}") for n in range(24, 26)]
-    github = Paper(clock=lambda: tracked.now, people={owner.login: owner for owner in owners})
+    github = FakeGitHub(clock=lambda: tracked.now, people={owner.login: owner for owner in owners})
     github.gate.set()
     github.fails_next = 1
     refresh = Refresh(
