@@ -5,6 +5,7 @@ The packages in reading order, along the path of a number from GitHub to a READM
 
 - `models`, `errors`, `settings`, `options`: the domain model; they import nothing of ours but `errors`
 - `circuit_breaker`: when to stop calling a service that is down; `log_throttle`: when to log it again
+- `cache`: a map bounded in bytes, behind all in-memory caches
 - `github`: the API client
 - `stats`: aggregation, freshness, and the lookup from cache to GitHub
 - `database`: PostgreSQL

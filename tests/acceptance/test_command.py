@@ -188,7 +188,7 @@ def test_ctrl_c_under_make_ends_with_code_0() -> None:
         pid, terminal = pty.fork()
         if pid == 0:  # pragma: no cover - the child is make
             os.execvpe("make", ["make", "-s", "-C", str(folder), "demo"], env)  # noqa: S606
-        output = _read_until(terminal, b"Ctrl-C stops everything")
+        output = _read_until(terminal, b"Press Ctrl-C to stop")
         os.write(terminal, b"\x03")
         output += _read_until(terminal, None)
         _, status = os.waitpid(pid, 0)

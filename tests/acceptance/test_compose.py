@@ -328,7 +328,7 @@ def test_scaled_services_share_the_load(stack: ComposeStack, proxy: ImageProxy) 
             for events in stack.events("renderer").values()
         ]
         created = [
-            sum(event["event"] == "banner.made" for event in events)
+            sum(event["event"] == "banner.created" for event in events)
             for events in stack.events("api").values()
         ]
         return bool(min(stored) and min(created))

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.models import Clock
-from github_banners.stats.lru import ByteBoundedLru
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _CHANGES_BYTES = 4 << 20

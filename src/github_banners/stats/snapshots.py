@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.errors import BannersError, UnknownUser
 from github_banners.models import Clock, Snapshot, without_implausible_times
 from github_banners.stats.freshness import Freshness, Ttls, classify_freshness, select_newer
 from github_banners.stats.invalidations import Invalidations
-from github_banners.stats.lru import ByteBoundedLru
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MAX_LOGINS_BYTES = 4 << 20
