@@ -332,7 +332,7 @@ def test_a_well_known_secret_is_refused(stack: Stack) -> None:
         with pytest.raises(AssertionError):
             stack.up()
         told = stack.compose("logs", "migrate")
-        assert "SERVICES_SECRET_KEY is one that everybody knows" in told
+        assert "SERVICES_SECRET_KEY is a well-known secret" in told
         assert "make secrets" in told
         assert stack.compose("ps", "--quiet", "--status", "running", "api") == ""
     finally:

@@ -355,7 +355,7 @@ def test_an_outage_is_told_in_a_few_lines(scene: Scene) -> None:
         events = [json.loads(line) for line in service.errors]
         assert [one for one in events if one["level"] == "error"] == []
         told = Counter(one["event"] for one in events)
-        assert 0 < told["database.away"] == told["database.back"]
+        assert 0 < told["database.down"] == told["database.up"]
         assert not [one for one in told if "." not in one or " " in one]
 
 

@@ -140,7 +140,7 @@ async def test_e4_pooler_in_transaction_mode_saves_reads_and_never_hears(
                     await asyncio.sleep(0.02)
             listening.cancel()
             await asyncio.wait({listening})
-    assert [entry["event"] for entry in logs] == ["changes.not_heard"]
+    assert [entry["event"] for entry in logs] == ["changes.not_listening"]
     assert "pooler in transaction mode" in logs[0]["reason"]
     assert not trust.is_unchanged(1, since=datetime.now(UTC))
 
@@ -376,7 +376,7 @@ async def test_n5_refused_login_is_named_while_the_service_runs(conninfo: str) -
                 pytest.raises(DatabaseUnavailable, match="is not permitted to log in"),
             ):
                 await database.run_within(lambda conn: conn.execute("select 1"), timeout_seconds=1)
-    assert [entry["event"] for entry in logs] == ["database.away"]
+    assert [entry["event"] for entry in logs] == ["database.down"]
     assert "is not permitted to log in" in logs[0]["reason"]
 
 

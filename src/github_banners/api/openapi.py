@@ -278,7 +278,10 @@ def _error_response(
     schema = _object(problem)
     schema["properties"]["unknown"] = _UNKNOWN
     if is_input:
-        schema["properties"]["meant"] = {"type": "string", "description": "the nearest of those"}
+        schema["properties"]["suggestion"] = {
+            "type": "string",
+            "description": "the allowed value closest to the given one",
+        }
     return {
         "description": ", or ".join(messages),
         "headers": _headers(header) if header else {},

@@ -55,7 +55,7 @@ def error_response(
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
         if error.suggestion is not None:
-            problem["meant"] = error.suggestion
+            problem["suggestion"] = error.suggestion
     if isinstance(error, MalformedMessage):
         problem["reason"] = str(error)
     if unknown:

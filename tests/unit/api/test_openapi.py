@@ -165,7 +165,7 @@ def test_refusals_are_as_described(error: BannersError) -> None:
         problem = msgspec.json.decode(sent.body)
         assert jsonschema_rs.is_valid(problem_of(operation, error.status), problem)
         described = set(problem_of(operation, error.status)["properties"])
-        assert described - {"meant", "unknown"} == set(problem)
+        assert described - {"suggestion", "unknown"} == set(problem)
         headers = operation["responses"][str(error.status)]["headers"]
         assert {name.lower() for name in headers} <= set(sent.headers)
         assert ("Retry-After" in headers) is ("retry-after" in sent.headers)

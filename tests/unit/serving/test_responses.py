@@ -288,4 +288,4 @@ def test_a_tag_is_found_wherever_it_stands(
 
 def test_a_misspelt_value_is_answered_with_the_nearest() -> None:
     problem = error_response(InvalidType("type", "drak", ["default", "dark"]))
-    assert json.loads(problem.body)["meant"] == "dark"
+    assert json.loads(problem.body)["suggestion"] == "dark"
