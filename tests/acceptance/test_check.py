@@ -57,7 +57,7 @@ def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
             rf"{named(token)} +{holder} +[\d,]+ of 5,000 until \d\d:\d\d +[\d,]+ of 5,000 until .+",
             row,
         )
-    assert f"{named('ghp_dead')} is refused" in ended.stdout
+    assert f"{named('ghp_dead')} is rejected" in ended.stdout
     both = f"{named('ghp_a')} and {named('ghp_b')} belong to one account, token-owner-7"
     assert both in " ".join(ended.stdout.split())
     assert "ghp_" not in ended.stdout + ended.stderr
@@ -97,7 +97,7 @@ def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not answer"),
+        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not respond"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )

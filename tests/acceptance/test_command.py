@@ -224,7 +224,7 @@ def test_help_is_written_for_a_person() -> None:
         assert command in ended.stdout
 
 
-@pytest.mark.parametrize("words", ["Making a database", "event="])
+@pytest.mark.parametrize("words", ["Creating a database", "event="])
 def test_a_signal_before_it_is_ready_ends_it_with_code_0(words: str) -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")

@@ -86,7 +86,7 @@ def test_check_asks_every_neighbour(estate: Estate) -> None:
     asked = run("check", env=estate.environment("api"))
     told = " ".join(asked.stdout.split())
     assert asked.returncode == 0, asked.stdout
-    assert f"renderer {estate.address('renderer')} draws" in told
+    assert f"renderer {estate.address('renderer')} renders" in told
     assert f"storage {estate.address('storage')} can be read" in told
     assert f"Kafka {','.join(estate.broker.addresses)} has {TOPIC}" in told
 
