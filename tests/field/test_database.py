@@ -41,7 +41,7 @@ from github_banners.stats.lookup import Lookup, LookupResult
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 from tests.integration.pgbouncer import PGBOUNCER, pooled
 
 pytestmark = pytest.mark.postgres
@@ -316,7 +316,7 @@ async def test_session_libpq_variables_have_no_effect(
 
 
 async def test_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> None:
-    revisions = ("first_tables", "turns_of_banners")
+    revisions = ("initial_tables", "publish_order")
     for revision in revisions:
         module = __import__(
             f"github_banners.database.migrations.versions.{revision}", fromlist=["x"]
@@ -551,7 +551,7 @@ async def test_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: b
     def clock() -> datetime:
         return time[0]
 
-    github = Paper(clock=clock)
+    github = FakeGitHub(clock=clock)
     github.gate.set()
     github.add("ada", 7)
 

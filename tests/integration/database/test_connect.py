@@ -82,7 +82,8 @@ def server(server_dir: Path) -> Iterator[ManagedServer]:
 
 
 @pytest.fixture
-async def database(server: ManagedServer) -> AsyncIterator[Database]:
+async def server_database(server: ManagedServer) -> AsyncIterator[Database]:
+    """A pool for the server that the test freezes or kills."""
     async with Database(server.conninfo) as database:
         yield database
 
@@ -232,14 +233,14 @@ async def test_database_opens_without_server_and_connects_later(server_dir: Path
 
 @needs_proc
 async def test_run_within_frozen_server_fails_in_time(
-    server: ManagedServer, database: Database
+    server: ManagedServer, server_database: Database
 ) -> None:
-    assert await database.run_within(select_one, timeout_seconds=5) == 1
+    assert await server_database.run_within(select_one, timeout_seconds=5) == 1
     with server.frozen():
-        assert await seconds_refused(database) < LIMIT_SECONDS + SLACK_SECONDS
-        assert await seconds_refused(database) < 0.05
-        assert not database.is_available
-    assert await seconds_until_available(database) < 2.5
+        assert await seconds_refused(server_database) < LIMIT_SECONDS + SLACK_SECONDS
+        assert await seconds_refused(server_database) < 0.05
+        assert not server_database.is_available
+    assert await seconds_until_available(server_database) < 2.5
 
 
 @needs_proc
@@ -266,27 +267,27 @@ async def test_database_closes_in_time_on_frozen_server(server: ManagedServer) -
 
 @needs_proc
 async def test_database_reconnects_to_restarted_server(
-    server: ManagedServer, database: Database
+    server: ManagedServer, server_database: Database
 ) -> None:
-    assert await database.run_within(select_one, timeout_seconds=5) == 1
+    assert await server_database.run_within(select_one, timeout_seconds=5) == 1
     server.kill()
-    assert await seconds_refused(database) < LIMIT_SECONDS + SLACK_SECONDS
-    assert await seconds_refused(database) < 0.05
+    assert await seconds_refused(server_database) < LIMIT_SECONDS + SLACK_SECONDS
+    assert await seconds_refused(server_database) < 0.05
     server.start()
-    assert await seconds_until_available(database) < 2.5
+    assert await seconds_until_available(server_database) < 2.5
 
 
 @needs_proc
 async def test_run_within_server_killed_during_job_is_unavailable(
-    server: ManagedServer, database: Database
+    server: ManagedServer, server_database: Database
 ) -> None:
     async def work(conn: Connection) -> None:
         server.kill()
         await select_one(conn)
 
     with pytest.raises(DatabaseUnavailable):
-        await database.run_within(work, timeout_seconds=5)
+        await server_database.run_within(work, timeout_seconds=5)
     server.start()
-    assert await seconds_until_available(database) < 2.5
+    assert await seconds_until_available(server_database) < 2.5
     with pytest.raises(DatabaseUnavailable):
-        await in_transaction(database, work)
+        await in_transaction(server_database, work)
