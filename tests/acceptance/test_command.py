@@ -225,7 +225,7 @@ def test_help_lists_commands_with_descriptions() -> None:
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("words", ["Making a database", "event="])
+@pytest.mark.parametrize("words", ["Creating a database", "event="])
 def test_signal_before_ready_ends_with_code_0(words: str) -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")

@@ -362,7 +362,7 @@ def test_example_secret_is_refused(stack: ComposeStack) -> None:
         with pytest.raises(AssertionError):
             stack.up()
         variables = stack.compose("logs", "migrate")
-        assert "SERVICES_SECRET_KEY is one that everybody knows" in variables
+        assert "SERVICES_SECRET_KEY is a well-known secret" in variables
         assert "make secrets" in variables
         assert stack.compose("ps", "--quiet", "--status", "running", "api") == ""
     finally:

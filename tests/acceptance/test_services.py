@@ -88,7 +88,7 @@ def test_check_requests_every_service(deployment: Deployment) -> None:
     result = run("check", env=deployment.environment("api"))
     output = " ".join(result.stdout.split())
     assert result.returncode == 0, result.stdout
-    assert f"renderer {deployment.address('renderer')} draws" in output
+    assert f"renderer {deployment.address('renderer')} renders" in output
     assert f"storage {deployment.address('storage')} can be read" in output
     assert f"Kafka {','.join(deployment.broker.addresses)} has {TOPIC}" in output
 
