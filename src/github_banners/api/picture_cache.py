@@ -13,10 +13,9 @@ from github_banners.drawing import draw as draw_dated
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import BannerOptions, to_canonical_json
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Freshness
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.lru import ByteBoundedLru
+from github_banners.stats.snapshots import Freshness, Invalidations
 
 PictureKey: TypeAlias = tuple[int, bytes]
 """Whose banner, and which look: a digest, as a look can be larger than its picture."""
