@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from github_banners.errors import BannersError, UnknownUser
-from github_banners.github.rest import PAGE_SIZE
+from github_banners.github.protocol import PAGE_SIZE
 from github_banners.models import Owner, OwnerRepositories, Snapshot, Stats
 
 
