@@ -1,4 +1,4 @@
-# Everything a developer types. Needs Python 3.11 to 3.14 and nothing else.
+# The commands of development. They need Python 3.11 to 3.14 and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,58 +6,81 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check golden docs help-texts bench soak compose-test secrets lock clean
+.PHONY: help install demo serve test test-fast check golden docs help-texts bench soak compose-test secrets lock clean
 
-help: ## say what can be made
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(RUNTIME) ## build .venv, and in it the command github-banners
+install: $(RUNTIME) ## build .venv with the command github-banners
 
-demo: $(RUNTIME) ## try it: a built-in GitHub, invented users, a database of its own
+demo: $(RUNTIME) ## run the service with a fake GitHub, generated users and its own database
 	@LOG_FORMAT=$${LOG_FORMAT:-text} exec $(BIN)/github-banners serve --demo
 
-serve: $(RUNTIME) ## serve real users: GITHUB_TOKENS=... make serve
+serve: $(RUNTIME) ## run the service for real users: GITHUB_TOKENS=... make serve
 	@exec $(BIN)/github-banners serve
 
-test: check ## format, lint, types, tests, and the benchmarks in a short form
+# Modules without I/O, which unit tests can cover completely. Their floor is 100 %, that of all is 90 %.
+PURE_MODULES := circuit_breaker.py models.py log_throttle.py options/*.py
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+PURE_PATHS := $(subst $(space),$(comma),$(PURE_MODULES:%=src/github_banners/%))
+
+test: check ## run the checks, all tests with coverage, and the benchmarks in their short form
 	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	@$(if $(PYTEST_ARGS),,$(MAKE) --no-print-directory coverage-floors)
 	@$(if $(PYTEST_ARGS),,BENCH=short $(BENCHMARKS) --quiet)
 
-check: $(DEVELOPMENT) ## format, lint, types
+test-fast: $(DEVELOPMENT) ## run the unit tests only; less than 30 seconds
+	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/architecture $(PYTEST_ARGS)
+
+# A part of the tests covers a part of the code, so only `make test` without arguments checks this.
+coverage-floors:
+	@$(BIN)/coverage report --format=total --fail-under=90 >/dev/null || \
+		{ echo "less than 90 % of the code is covered" >&2; exit 2; }
+	@$(BIN)/coverage report --include='$(PURE_PATHS)' --fail-under=100
+
+check: $(DEVELOPMENT) ## format, lint, spelling, types, rules of the architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/codespell $(SPELLED)
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/mypy
+	@$(BIN)/pytest -q -p no:xdist tests/architecture
 
-golden: $(DEVELOPMENT) ## draw the golden pictures anew
+SPELLED := $$(git ls-files '*.py' '*.md' '*.sql' '*.yaml' Makefile pyproject.toml)
+
+golden: $(DEVELOPMENT) ## regenerate the golden pictures
 	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden/test_golden.py
 
-docs: $(DEVELOPMENT) ## draw docs/gallery.md and its pictures anew
+docs: $(DEVELOPMENT) ## regenerate docs/gallery.md and its pictures
 	@GALLERY=rewrite $(BIN)/pytest -q tests/golden/test_gallery.py
 
-help-texts: $(DEVELOPMENT) ## write the help texts in README anew
+help-texts: $(DEVELOPMENT) ## regenerate the help texts in README
 	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
 
 BENCHMARKS := $(BIN)/pytest -m benchmark -p no:xdist tests/benchmarks
 
-# BENCH_ARGS="-k preview" measures a part, BENCH=medium less of all; as root BENCH_REALTIME=1 gives
-# what is measured priority over whatever else the machine does.
-bench: $(DEVELOPMENT) ## measure, each figure beside a reference of the same run; writes docs/performance.md
+# BENCH_ARGS="-k preview" selects benchmarks, BENCH=medium shortens them. BENCH_REALTIME=1 needs root
+# and gives the measured processes real-time priority on a machine that runs other things, too.
+bench: $(DEVELOPMENT) ## run the benchmarks and write docs/performance.md
 	@BENCH_REPORT=docs/performance.md $(BENCHMARKS) --quiet --capture=no $(BENCH_ARGS)
 
-soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed; some ten minutes
+soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed; about 10 minutes
 	@SOAK=long $(BIN)/pytest -q -s -p no:xdist tests/acceptance/test_soak.py
 
-compose-test: $(DEVELOPMENT) ## try docker-compose.yaml on a real Docker engine; some ten minutes
+compose-test: $(DEVELOPMENT) ## test docker-compose.yaml on a Docker engine; about 10 minutes
 	@$(BIN)/pytest -q -s -m docker -p no:xdist tests/acceptance/test_compose.py
 
-secrets: ## write .env and api/.env for docker-compose.yaml, with secrets of their own
+secrets: ## write .env and api/.env for docker-compose.yaml, with new secrets
 	@./deploy/make-secrets
 
-# The extras stay in the names: without them pip looks for newer versions, and finds some without a hash.
+# Extras stay in the package names: without them pip resolves newer versions that have no hash here.
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-strip-extras --extra sandbox
 
-lock: ## pin the packages anew; needs uv
+lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --group build -o requirements.txt
 	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
 	@$(LOCK) --group build -c requirements.txt -o requirements-image.txt
@@ -65,17 +88,17 @@ lock: ## pin the packages anew; needs uv
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
-# The packages are pinned by their hashes; the project itself is built without fetching anything.
+# All packages are pinned by hash; the project itself is built without downloads.
 $(RUNTIME): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
-		{ echo "Python 3.11, 3.12, 3.13 or 3.14 is needed: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
-	@test -x $(BIN)/python || { echo "Making $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "Installing packages (some 60 MB, once)"
+		{ echo "Python 3.11, 3.12, 3.13 or 3.14 is required: make PYTHON=/path/to/python3.13 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || { echo "Creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing packages (about 60 MB, once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
-	@echo "Installing the tools of development"
+	@echo "Installing development tools"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@

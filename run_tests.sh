@@ -1,3 +1,3 @@
 #!/bin/sh
-# Format, lint, types, tests; arguments go to pytest.
+# Run all checks and tests; arguments are passed to pytest.
 cd "$(dirname "$0")" && exec make test PYTEST_ARGS="$*"

@@ -1,17 +1,39 @@
-"""What every run says first."""
+"""Settings of every test run: the Kafka in use, Hypothesis without deadlines, and FAIL_ON_SKIP."""
 
+import os
 import shutil
 
+import pytest
 from hypothesis import settings
 
-from tests.integration.kafka_server import KAFKA_LOCAL
+from tests.resources import KAFKA_LOCAL
 
-# No test depends on how long anything takes.
+# A deadline would fail tests on a busy machine.
 settings.register_profile("without deadline", deadline=None)
 settings.load_profile("without deadline")
 
 
 def pytest_report_header() -> str:
-    """Tell which Kafka the tests of `messages` will meet."""
+    """Say which Kafka the tests of `messaging` use."""
     is_real = KAFKA_LOCAL.is_file() and shutil.which("java") is not None
-    return "kafka: Apache Kafka" if is_real else "kafka: librdkafka's mock, for what it can do"
+    return (
+        "kafka: Apache Kafka" if is_real else "kafka: librdkafka's mock, which lacks some features"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Explain why a run without failures fails, where FAIL_ON_SKIP is set."""
+    if _must_fail_for_skips(terminalreporter):
+        terminalreporter.write_line("FAIL_ON_SKIP is set, and tests were skipped", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped tests, where FAIL_ON_SKIP is set."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.exitstatus == pytest.ExitCode.OK and _must_fail_for_skips(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _must_fail_for_skips(reporter: pytest.TerminalReporter | None) -> bool:
+    return bool(os.environ.get("FAIL_ON_SKIP") and reporter and reporter.stats.get("skipped"))

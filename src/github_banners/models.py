@@ -6,7 +6,7 @@ in memory by the ten thousand has `gc=False`: it refers to nothing that refers b
 collector need not look at it (https://jcristharif.com/msgspec/structs.html#disabling-garbage-collection).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -102,6 +102,14 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     fetched_at: datetime
     version: int = 0
     is_deleted: bool = False
+
+
+def sort_languages(counts: Mapping[str, int]) -> list[str]:
+    """Return the names of languages in the order of `Stats`: by count, then by name."""
+    # Two stable sorts need no tuple per language.
+    names = sorted(counts)
+    names.sort(key=counts.__getitem__, reverse=True)
+    return names
 
 
 def without_implausible_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:

@@ -1,4 +1,4 @@
-"""The browser that pictures are looked at in, and the fonts that are tried where they are there."""
+"""The browser that renders pictures in tests, and the fonts that are tested if installed."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ FAMILIES = ["DejaVu Sans", "Noto Sans", "Noto Sans Display", "Liberation Sans", 
 IN_A_BROWSER = [
     pytest.mark.browser,
     pytest.mark.timeout(120),
-    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no {CHROMIUM}"),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"),
 ]
-"""The marks of a file whose every test needs it."""
+"""Marks of a test file that needs the browser."""

@@ -1,19 +1,17 @@
-"""A GitHub, a service and a browser, each a process of its own, shared by the tests of one file."""
+"""A fake GitHub, a service and a browser, started once per test file."""
 
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.acceptance.chromium import CHROMIUM, FAMILIES
 from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.resources import RECORDINGS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-RECORDINGS = Path(__file__).parents[2].parent / "shared" / "github-recordings"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +23,7 @@ def github() -> Iterator[Running]:
 
 @pytest.fixture(scope="module", params=["rest", "graphql"])
 def service(request: pytest.FixtureRequest, github: Running) -> Iterator[Running]:
-    """The service with and without a token: everything must look the same from outside."""
+    """Run the service with and without a token: tests must pass either way."""
     tokens = {"GITHUB_TOKENS": "ghp_sandbox"} if request.param == "graphql" else {}
     with reachable_dir() as folder:
         env = environment(
@@ -36,8 +34,8 @@ def service(request: pytest.FixtureRequest, github: Running) -> Iterator[Running
             LOG_FORMAT="json",
             **tokens,
         )
-        with running("serve", env=env) as served:
-            yield served
+        with running("serve", env=env) as service:
+            yield service
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +51,8 @@ def page() -> "Iterator[Page]":
 
 @pytest.fixture(scope="module")
 def families() -> list[str]:
-    """Those of the families that are installed: others would all be drawn in the same one."""
+    """Return the installed families; the browser replaces all others by the same font."""
     command = ["fc-list", "--format", "%{family}\n"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    there = {family for line in listed.splitlines() for family in line.split(",")}
-    return ["sans-serif", *(family for family in FAMILIES if family in there)]
+    installed = {family for line in listed.splitlines() for family in line.split(",")}
+    return ["sans-serif", *(family for family in FAMILIES if family in installed)]

@@ -1,4 +1,4 @@
-"""The command as users run it: a process of its own, its words, its end."""
+"""Run the command as users do, as a process."""
 
 import os
 import re
@@ -16,14 +16,14 @@ from pathlib import Path
 
 import httpx2
 
-READY_SECONDS = 30
+READY_SECONDS = 60
 _ADDRESS = re.compile(r"https?://[^\s]+")
-_OURS = {"PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
+_INHERITED = {"PATH", "HOME", "LANG", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"}
 
 
 @dataclass
 class Running:
-    """A process that has said where it listens."""
+    """A process that has printed its URL; `errors` are the lines of its standard error."""
 
     process: subprocess.Popen[str]
     url: str
@@ -31,23 +31,24 @@ class Running:
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=named, timeout=15, trust_env=False)
+        return httpx2.get(self.url + path, headers=named, timeout=30, trust_env=False)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Nothing but what is set here: no setting of the machine's own gets in; logs can be read."""
-    kept = {name: value for name, value in os.environ.items() if name in _OURS}
-    return {**kept, "LOG_FORMAT": "text", **settings}
+    """Return an environment with these settings only, and a readable log format."""
+    inherited = {name: value for name, value in os.environ.items() if name in _INHERITED}
+    return {**inherited, "LOG_FORMAT": "text", **settings}
 
 
 @contextmanager
 def running(
     *arguments: str, env: Mapping[str, str] | None = None, module: str = "github_banners"
 ) -> Iterator[Running]:
+    """Start a command, wait until it prints its URL, and stop it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         env=dict(env or environment()),
@@ -65,7 +66,7 @@ def running(
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
         reader.join(5)
         for stream in (process.stdout, process.stderr):
             if stream is not None:
@@ -73,19 +74,19 @@ def running(
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command, and wait until it ends."""
     return subprocess.run(
         [sys.executable, "-m", "github_banners", *arguments],
         env=dict(env or environment()),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on, and whose number can be told before it is taken."""
+    """Return a port that is not in use."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -93,7 +94,7 @@ def free_port() -> int:
 
 @contextmanager
 def reachable_dir() -> Iterator[Path]:
-    """A folder that the account of the embedded PostgreSQL can reach, also when we are root."""
+    """Create a folder that the embedded PostgreSQL can read even if the tests run as root."""
     folder = Path(tempfile.mkdtemp(prefix="banners-"))
     folder.chmod(0o755)
     try:
@@ -103,16 +104,16 @@ def reachable_dir() -> Iterator[Path]:
 
 
 def processes_of(data_dir: Path) -> list[str]:
-    """The commands that run with a folder's name in their arguments."""
-    found = []
+    """Return the command lines of the processes with a folder in their arguments."""
+    commands = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(data_dir) in command:
-            found.append(command)
-    return found
+            commands.append(command)
+    return commands
 
 
 def _first_address(process: subprocess.Popen[str], errors: list[str]) -> str:
@@ -121,12 +122,12 @@ def _first_address(process: subprocess.Popen[str], errors: list[str]) -> str:
     try:
         assert process.stdout is not None
         for line in process.stdout:
-            found = _ADDRESS.search(line)
-            if found is not None:
-                return found.group()
+            address = _ADDRESS.search(line)
+            if address is not None:
+                return address.group()
     finally:
         timer.cancel()
-    raise AssertionError("it never said where it listens:\n" + "".join(errors))
+    raise AssertionError("the command printed no URL:\n" + "".join(errors))
 
 
 def _collect(stream: Iterator[str] | None, lines: list[str]) -> None:

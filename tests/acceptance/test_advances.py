@@ -1,9 +1,9 @@
 """
-No character is wider than is reckoned with, in any of the installed fonts.
+No character is wider than the calculated width in any installed font.
 
-What is wider than its class stands in `drawing/character_widths.txt`, and so do all letters of the
-alphabets below, whose class is too coarse. They are measured here:
-`ADVANCES=rewrite pytest tests/acceptance/test_advances.py` writes the file anew.
+Characters that are wider than their class are listed in `drawing/character_widths.txt`, as well as all
+letters of the alphabets below, whose class is too coarse. They are measured here:
+`ADVANCES=rewrite pytest tests/acceptance/test_advances.py` regenerates the file.
 """
 
 import math
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 pytestmark = IN_A_BROWSER
 
 FILE = files("github_banners.drawing") / "character_widths.txt"
-# Widths are rounded up to it, so that neighbours share a line; those of alphabets less.
+# Widths are rounded up to a multiple of it, so that adjacent characters share a line; those of
+# alphabets to a smaller one.
 STEP, FINE_STEP = 20, 5
-# Each letter has its own width: Greek, Cyrillic; and those that one family alone may cover, which
-# get a tenth more than it needs.
+# Alphabets whose letters have a width each: Greek and Cyrillic; and alphabets that only one of the
+# families may cover, whose widths get a margin of a tenth.
 COMMON = (range(0x370, 0x530),)
 SINGLE = (
     *(range(0x531, 0x590), range(0x5D0, 0x5F5)),  # Armenian, Hebrew
@@ -42,53 +43,61 @@ SINGLE = (
 )
 MARGIN = 1.1
 FOLLOWERS = "بدهیمن"  # each stands for letters of its shape
-PNG_FONTS = [Font(Path(str(FONTS / f"BannersSans-{one}.ttf"))) for one in ("Regular", "SemiBold")]
-# Ideographs and syllables, all as wide as high.
+PNG_FONTS = [
+    Font(Path(str(FONTS / f"BannersSans-{character}.ttf"))) for character in ("Regular", "SemiBold")
+]
+# Ideographs and syllables, which are as wide as high.
 SQUARE = (range(0x4E00, 0xA000), range(0xAC00, 0xD7A4), range(0x17000, 0x18D00))
 MEASURE = """
 ([characters, font]) => {
   const context = document.createElement('canvas').getContext('2d')
   context.font = font
-  return characters.map(one => context.measureText(one).width)
+  return characters.map(character => context.measureText(character).width)
 }
 """
 
 
 def characters() -> list[str]:
-    """All that a name can hold and that has a width, up to the emoji, which have their class."""
+    """Return the characters with a width that a name may contain, except emoji."""
     codes = [*range(0xA0, 0xD800), *range(0xE000, 0xFFFE), *range(0x10000, 0x1F000)]
     return [
-        one
-        for one in map(chr, codes)
-        if (unicodedata.category(one)[0] in "LNPS" or is_sign(one))
-        and sanitize(one) == one
-        and not is_in(SQUARE, one)
+        character
+        for character in map(chr, codes)
+        if (unicodedata.category(character)[0] in "LNPS" or is_sign(character))
+        and sanitize(character) == character
+        and not is_in(SQUARE, character)
     ]
 
 
-def is_in(blocks: Sequence[range], one: str) -> bool:
-    return any(ord(one) in block for block in blocks)
+def is_in(blocks: Sequence[range], character: str) -> bool:
+    return any(ord(character) in block for block in blocks)
 
 
-def is_sign(one: str) -> bool:
-    """Tell a sign that takes room beside its letter; alone it is drawn with a circle."""
-    return unicodedata.category(one) == "Mc" and is_in(SINGLE, one)
+def is_sign(character: str) -> bool:
+    """Return whether this is a spacing mark; without a letter it is drawn with a dotted circle."""
+    return unicodedata.category(character) == "Mc" and is_in(SINGLE, character)
 
 
 def letter_before(sign: str) -> str:
-    """Choose a letter of the sign's own script: ka."""
+    """Return the letter ka of the sign's script."""
     script = unicodedata.name(sign).partition(" ")[0]
     ka = "ALPAPRAANA KAYANNA" if script == "SINHALA" else "KA"
     return unicodedata.lookup(f"{script} LETTER {ka}")
 
 
-def measured(page: "Page", families: list[str], wanted: list[str]) -> dict[str, tuple[float, ...]]:
-    """Give the largest advance in hundredths of an em, at weight 400 and 600."""
+def measured(page: "Page", families: list[str], strings: list[str]) -> dict[str, tuple[float, ...]]:
+    """Return the largest advance over all families in hundredths of an em, at weight 400 and 600."""
     weights = []
     for weight in (400, 600):
-        letters = [letter_before(one) if len(one) == 1 and is_sign(one) else "" for one in wanted]
-        joined = [letter + one for letter, one in zip(letters, wanted, strict=True)]
-        names = [one if one == "sans-serif" else f"'{one}', sans-serif" for one in families]
+        letters = [
+            letter_before(character) if len(character) == 1 and is_sign(character) else ""
+            for character in strings
+        ]
+        joined = [letter + character for letter, character in zip(letters, strings, strict=True)]
+        names = [
+            character if character == "sans-serif" else f"'{character}', sans-serif"
+            for character in families
+        ]
         fonts = [f"{weight} 100px {name}" for name in names]
         widths = [
             [
@@ -102,38 +111,54 @@ def measured(page: "Page", families: list[str], wanted: list[str]) -> dict[str, 
             for font in fonts
         ]
         weights.append([max(column) for column in zip(*widths, strict=True)])
-    return dict(zip(wanted, zip(*weights, strict=True), strict=True))
+    return dict(zip(strings, zip(*weights, strict=True), strict=True))
 
 
 def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
-    """Measure Arabic's letters where another one follows that they are joined to."""
+    """Measure Arabic letters that are joined to the character after them."""
     letters = [
-        one for one in characters() if re.match(f"[{text._LETTERS}]", one) and is_in(SINGLE, one)
+        character
+        for character in characters()
+        if re.match(f"[{text._LETTERS}]", character) and is_in(SINGLE, character)
     ]
     alone, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
     )
-    pairs = {end: measured(page, families, [one + end for one in letters]) for end in FOLLOWERS}
+    pairs = {
+        end: measured(page, families, [character + end for character in letters])
+        for end in FOLLOWERS
+    }
     return {
-        one: tuple(
+        character: tuple(
             max(
-                three[one * 3][weight] - two[one * 2][weight],
-                two[one * 2][weight] - alone[one][weight],
-                *(pairs[end][one + end][weight] - alone[end][weight] for end in FOLLOWERS),
+                three[character * 3][weight] - two[character * 2][weight],
+                two[character * 2][weight] - alone[character][weight],
+                *(pairs[end][character + end][weight] - alone[end][weight] for end in FOLLOWERS),
             )
             for weight in (0, 1)
         )
-        for one in letters
+        for character in letters
     }
 
 
-def test_no_character_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
+def test_character_width_in_browser_is_at_most_the_calculated_width(
+    page: "Page", families: list[str]
+) -> None:
     alone, joined = measured(page, families, characters()), inside(page, families)
     if os.environ.get("ADVANCES") == "rewrite":
         _rewrite(alone, joined)
-    assert [one for one, widths in alone.items() if is_wider(widths, text._advance(one)[:2])] == []
-    reckoned = {one: text._measured_widths(ord(one) + text._JOINED_FORM_OFFSET) for one in joined}
-    assert [one for one, widths in joined.items() if is_wider(widths, reckoned[one])] == []
+    assert [
+        character
+        for character, widths in alone.items()
+        if is_wider(widths, text._advance(character)[:2])
+    ] == []
+    calculated = {
+        character: text._measured_widths(ord(character) + text._JOINED_FORM_OFFSET)
+        for character in joined
+    }
+    assert [
+        character for character, widths in joined.items() if is_wider(widths, calculated[character])
+    ] == []
 
 
 WORDS = (
@@ -142,25 +167,28 @@ WORDS = (
 )
 
 
-def test_no_word_is_wider_than_is_reckoned(page: "Page", families: list[str]) -> None:
-    found = measured(page, families, list(WORDS))
-    reckoned = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
-    assert [word for word in WORDS if is_wider(found[word], reckoned[word])] == []
+def test_word_width_in_browser_is_at_most_the_calculated_width(
+    page: "Page", families: list[str]
+) -> None:
+    widths = measured(page, families, list(WORDS))
+    calculated = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
+    assert [word for word in WORDS if is_wider(widths[word], calculated[word])] == []
 
 
-def is_wider(widths: Sequence[float], reckoned: Sequence[int]) -> bool:
-    """Tell whether either weight is; the last digits of a measurement are noise."""
+def is_wider(widths: Sequence[float], calculated: Sequence[int]) -> bool:
+    """Return whether either weight is wider; differences below the measuring error do not count."""
     return any(
-        width > text._SAFETY * have + 0.01 for width, have in zip(widths, reckoned, strict=True)
+        width > text._SAFETY * have + 0.01 for width, have in zip(widths, calculated, strict=True)
     )
 
 
 def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]) -> None:
-    """Write what differs from its class; a run may span what no name can hold."""
+    """Write the characters that differ from their class, as runs; unused characters join runs."""
     _write("")
-    needs = [(ord(one), _both(one, widths)) for one, widths in alone.items()]
+    needs = [(ord(character), _both(character, widths)) for character, widths in alone.items()]
     needs += [
-        (ord(one) + text._JOINED_FORM_OFFSET, _both(one, widths)) for one, widths in joined.items()
+        (ord(character) + text._JOINED_FORM_OFFSET, _both(character, widths))
+        for character, widths in joined.items()
     ]
     runs: list[tuple[int, int, str]] = []
     for code, needed in needs:
@@ -170,22 +198,24 @@ def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float,
     for first, last, needed in runs:
         lines[needed].append(f"{first:x}" if first == last else f"{first:x}-{last:x}")
     del lines["0/0"]
-    _write("".join(f"{needed} {' '.join(found)}\n" for needed, found in sorted(lines.items())))
+    _write("".join(f"{needed} {' '.join(widths)}\n" for needed, widths in sorted(lines.items())))
 
 
-def _both(one: str, widths: Sequence[float]) -> str:
+def _both(character: str, widths: Sequence[float]) -> str:
     return "/".join(
-        str(_needed(one, width, have, font))
-        for width, have, font in zip(widths, text._advance(one)[:2], PNG_FONTS, strict=True)
+        str(_needed(character, width, have, font))
+        for width, have, font in zip(widths, text._advance(character)[:2], PNG_FONTS, strict=True)
     )
 
 
-def _needed(one: str, width: float, have: int, font: Font) -> int:
-    """Round up what a character needs; 0 leaves it to its class."""
-    if is_in((*COMMON, *SINGLE), one):
-        # PNGs are drawn in a font of ours, which has a box for what it lacks.
-        in_png = 100 * font.advance(one if ord(one) in font.glyphs else REPLACEMENT_CHARACTER)
-        most = max(width * (MARGIN if is_in(SINGLE, one) else 1), in_png)
+def _needed(character: str, width: float, have: int, font: Font) -> int:
+    """Return the width that a character needs, rounded up; 0 if the width of its class is enough."""
+    if is_in((*COMMON, *SINGLE), character):
+        # PNGs use the bundled font, which has a box for missing glyphs.
+        in_png = 100 * font.advance(
+            character if ord(character) in font.glyphs else REPLACEMENT_CHARACTER
+        )
+        most = max(width * (MARGIN if is_in(SINGLE, character) else 1), in_png)
         return math.ceil(most / text._SAFETY / FINE_STEP) * FINE_STEP
     return math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0
 

@@ -1,4 +1,4 @@
-"""`check` against a GitHub with declared tokens, and whose budget `serve` spends."""
+"""`check` with a GitHub that knows certain tokens, and how `serve` uses their budgets."""
 
 import hashlib
 import re
@@ -14,11 +14,11 @@ from tests.acceptance.processes import Running, environment, reachable_dir, run,
 
 TOKENS = ("ghp_a=7", "ghp_b=7", "ghp_c=8", "ghp_dead=")
 ALL = "ghp_a,ghp_b,ghp_c,ghp_dead"
-BUDGET = 530  # of 5,000, of which strangers leave a tenth
+BUDGET = 530  # of 5,000, of which a tenth is reserved for known logins
 
 
 def declared(*options: str) -> list[str]:
-    return ["sandbox", "--port", "0", *options, *(f"--token={one}" for one in TOKENS)]
+    return ["sandbox", "--port", "0", *options, *(f"--token={token}" for token in TOKENS)]
 
 
 @pytest.fixture(scope="module")
@@ -41,31 +41,31 @@ def lines_with(word: str, text: str) -> list[str]:
     return [line for line in text.splitlines() if word in line]
 
 
-def test_what_is_said_of_every_token(github: Running, data_dir: Path) -> None:
+def test_check_reports_every_token(github: Running, data_dir: Path) -> None:
     env = environment(
         PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
     )
-    ended = run("check", env=env)
-    assert ended.returncode == 1
+    result = run("check", env=env)
+    assert result.returncode == 1
     for token, holder in (
         ("ghp_a", "token-owner-7"),
         ("ghp_b", "token-owner-7"),
         ("ghp_c", "token-owner-8"),
     ):
-        row = lines_with(named(token), ended.stdout)[0]
+        row = lines_with(named(token), result.stdout)[0]
         assert re.fullmatch(
             rf"{named(token)} +{holder} +[\d,]+ of 5,000 until \d\d:\d\d +[\d,]+ of 5,000 until .+",
             row,
         )
-    assert f"{named('ghp_dead')} is refused" in ended.stdout
+    assert f"{named('ghp_dead')} is refused" in result.stdout
     both = f"{named('ghp_a')} and {named('ghp_b')} belong to one account, token-owner-7"
-    assert both in " ".join(ended.stdout.split())
-    assert "ghp_" not in ended.stdout + ended.stderr
-    assert ended.stderr == ""
+    assert both in " ".join(result.stdout.split())
+    assert "ghp_" not in result.stdout + result.stderr
+    assert result.stderr == ""
     assert list(data_dir.iterdir()) == []
 
 
-def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None:
+def test_check_aligns_columns(github: Running, data_dir: Path) -> None:
     env = environment(
         PORT="0", GITHUB_TOKENS=ALL, GITHUB_API_URL=github.url, DATA_DIR=str(data_dir)
     )
@@ -73,25 +73,27 @@ def test_columns_stand_below_each_other(github: Running, data_dir: Path) -> None
     head = next(line for line in lines if line.startswith("token "))
     rows = lines[lines.index(head) + 1 : lines.index("", lines.index(head))]
     assert len(rows) == 3
-    for start in (found.start() for found in re.finditer(r"(?<=   )\S|^\S", head)):
+    for start in (match.start() for match in re.finditer(r"(?<=   )\S|^\S", head)):
         assert all(row[start] != " " and row[max(0, start - 1)] in {" ", row[0]} for row in rows)
 
 
-def test_everything_works(github: Running, data_dir: Path) -> None:
+def test_check_with_working_setup_exits_0(github: Running, data_dir: Path) -> None:
     settings = {"PORT": "0", "GITHUB_API_URL": github.url, "DATA_DIR": str(data_dir)}
     for tokens in ({"GITHUB_TOKENS": "ghp_c"}, {}):
-        ended = run("check", env=environment(**settings, **tokens))
-        assert ended.returncode == 0
-        assert "Everything that is needed works." in ended.stdout
-        assert "not running" in ended.stdout
+        result = run("check", env=environment(**settings, **tokens))
+        assert result.returncode == 0
+        assert "Everything that is needed works." in result.stdout
+        assert "not running" in result.stdout
 
 
-def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
-    ended = run("check", env=environment(PORT="http", SOFT_TTL="soon", GITHUB_TOKENS="ghp_one two"))
-    assert ended.returncode == 2
-    assert all(name in ended.stderr for name in ("PORT", "SOFT_TTL", "GITHUB_TOKENS"))
-    assert "ghp_one" not in ended.stderr
-    assert ended.stdout == ""
+def test_check_with_invalid_settings_names_them_and_sends_nothing() -> None:
+    result = run(
+        "check", env=environment(PORT="http", SOFT_TTL="soon", GITHUB_TOKENS="ghp_one two")
+    )
+    assert result.returncode == 2
+    assert all(name in result.stderr for name in ("PORT", "SOFT_TTL", "GITHUB_TOKENS"))
+    assert "ghp_one" not in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_wrong_settings_are_named_and_nobody_is_asked() -> None:
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )
-def test_what_does_not_answer(
+def test_check_with_unreachable_backends_names_them(
     github: Running, data_dir: Path, settings: dict[str, str], words: str
 ) -> None:
     base = {
@@ -110,18 +112,18 @@ def test_what_does_not_answer(
         "DATA_DIR": str(data_dir),
         "GITHUB_TOKENS": "ghp_c",
     }
-    ended = run("check", env=environment(**{**base, **settings}))
-    assert ended.returncode == 1
-    assert words in ended.stdout
-    assert "Traceback" not in ended.stderr
+    result = run("check", env=environment(**{**base, **settings}))
+    assert result.returncode == 1
+    assert words in result.stdout
+    assert "Traceback" not in result.stderr
 
 
 class Echo(BaseHTTPRequestHandler):
-    """A GitHub that quotes what it was asked with, over several lines."""
+    """A GitHub that quotes the Authorization header in its error message."""
 
     def do_GET(self) -> None:
-        told = f"bad\\u001b[31m\\n\\r token {self.headers['authorization']}"
-        body = f'{{"message": "{told}"}}'.encode()
+        message = f"bad\\u001b[31m\\n\\r token {self.headers['authorization']}"
+        body = f'{{"message": "{message}"}}'.encode()
         self.send_response(422)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
@@ -134,33 +136,33 @@ class Echo(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize("command", [["check"], ["render", "ada"]], ids=lambda one: one[0])
-def test_a_token_that_a_server_quotes_is_not_repeated(command: list[str], data_dir: Path) -> None:
+@pytest.mark.parametrize("command", [["check"], ["render", "ada"]], ids=lambda command: command[0])
+def test_check_hides_token_quoted_by_server(command: list[str], data_dir: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         token = "opaque+enterprise/token9"
         env = environment(PORT="0", GITHUB_TOKENS=token, GITHUB_API_URL=url, DATA_DIR=str(data_dir))
-        ended = run(*command, env=env)
+        result = run(*command, env=env)
         server.shutdown()
-    said = ended.stdout + ended.stderr
-    assert ended.returncode == 1
-    assert "bad[31m token Bearer" in said
-    assert token not in said
-    assert not re.search(r"[\x00-\x09\x0b-\x1f]", said)
+    output = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert "bad[31m token Bearer" in output
+    assert token not in output
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", output)
 
 
 @pytest.mark.postgres
-def test_the_database_of_a_running_service(github: Running, data_dir: Path) -> None:
+def test_check_reports_database_of_running_service(github: Running, data_dir: Path) -> None:
     env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL=github.url)
     with running("serve", env=env) as served:
         assert served.get("/readyz").status_code == 200
-        ended = run("check", env=env)
-        assert re.search(r"database +PostgreSQL \d+.* tables up to date", ended.stdout)
+        result = run("check", env=env)
+        assert re.search(r"database +PostgreSQL \d+.* tables up to date", result.stdout)
         served.stop()
     stopped = run("check", env=env)
     assert "not running" in stopped.stdout
-    assert (ended.returncode, stopped.returncode) == (0, 0)
+    assert (result.returncode, stopped.returncode) == (0, 0)
 
 
 def left(github: Running, token: str) -> int:
@@ -170,7 +172,7 @@ def left(github: Running, token: str) -> int:
 
 
 def exhaust(github: Running, token: str) -> None:
-    """Spend everything that a token's account has."""
+    """Use up the budget of a token's account."""
     headers = {"authorization": f"Bearer {token}"}
     question = {"query": "{ viewer { login } }"}
     with httpx2.Client(base_url=github.url, headers=headers, trust_env=False) as client:
@@ -180,7 +182,7 @@ def exhaust(github: Running, token: str) -> None:
 
 
 @pytest.mark.postgres
-def test_another_account_pays_when_one_is_exhausted(data_dir: Path) -> None:
+def test_exhausted_account_is_replaced_by_another(data_dir: Path) -> None:
     with running(*declared("--initial-budget", str(BUDGET))) as github:
         exhaust(github, "ghp_a")
         env = environment(
@@ -191,17 +193,19 @@ def test_another_account_pays_when_one_is_exhausted(data_dir: Path) -> None:
             LOG_LEVEL="debug",
         )
         with running("serve", env=env) as served:
-            answers = [
+            responses = [
                 served.get(f"/banners/preview?username=dev-{number}&format=json")
                 for number in range(1, 7)
             ]
             served.stop()
-        assert [one.status_code for one in answers] == [200] * len(answers)
+        assert [response.status_code for response in responses] == [200] * len(responses)
         assert left(github, "ghp_b") == 0
-        assert left(github, "ghp_c") <= BUDGET - len(answers)
-        checked = run("check", env=env)
-    assert lines_with("has nothing left (graphql)", checked.stdout)
+        assert left(github, "ghp_c") <= BUDGET - len(responses)
+        report = run("check", env=env)
+    assert lines_with("has nothing left (graphql)", report.stdout)
     logged = "".join(served.errors)
     assert f"account={named('ghp_c')}" in logged
-    said = [logged, checked.stdout, checked.stderr, *github.errors]
-    assert not [text for text in [*said, *(one.text for one in answers)] if "ghp_" in text]
+    output = [logged, report.stdout, report.stderr, *github.errors]
+    assert not [
+        text for text in [*output, *(response.text for response in responses)] if "ghp_" in text
+    ]

@@ -1,9 +1,9 @@
 """
-Whatever is down, an image proxy gets a picture in time; and all is well soon after.
+An image proxy gets a picture in time whatever is down, and the service recovers soon after.
 
-Three services share a database: in `fresh` memory is new, in `soft` and `hard` it is too old after a
-second. `-s` shows the table of what was measured; `FAULTS=long` lets every fault last half a minute,
-and leaves the service's limits as they are.
+Three services share a database: the cache entries of `fresh` stay current, those of `soft` and `hard`
+expire after a second. `-s` shows the table of results. With `FAULTS=long` every fault lasts half a
+minute, and the service has its default timeouts.
 """
 
 import json
@@ -20,19 +20,19 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.acceptance.camo import Camo
-from tests.acceptance.drills import (
+from tests.acceptance.breakable_backends import GitHub, Postgres, filled, small_disk
+from tests.acceptance.fault_checks import (
     HEADING,
-    Drill,
+    FaultCheck,
     Row,
-    is_well,
-    never_seen,
-    nobody,
-    post,
-    preview,
-    seconds_until,
+    is_healthy,
+    missing_login,
+    new_login,
+    post_banner,
+    preview_url,
+    wait_until,
 )
-from tests.acceptance.outages import GitHub, Postgres, full, small_disk
+from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import (
     Running,
     environment,
@@ -50,71 +50,73 @@ pytestmark = [
 IS_LONG = os.environ.get("FAULTS") == "long"
 FAULT_SECONDS = 30 if IS_LONG else 2
 REQUEST_SECONDS = 10 if IS_LONG else 3
-WELL_SECONDS = 6.0
+RECOVERY_SECONDS = 10.0
 PAUSE_SECONDS = 70.0
 KNOWN = "mia-maintains"
 BANNER = f"/banners/{KNOWN}-default"
 AGES = {"fresh": ("10m", "24h"), "soft": ("1s", "24h"), "hard": ("1s", "1s")}
-# Those of one line take turns.
+# The failures of a line alternate.
 FAILURES = ("502,503", "html,half,drop", "timeout")
 REFUSALS = ("401", "rate-limited")
 
 
 @dataclass
 class Scene:
-    """Who can fail, and who must not."""
+    """The backends that fail, and the services that must not."""
 
     github: GitHub
     postgres: Postgres
     services: dict[str, Running]
     settings: dict[str, str]
-    camo: Camo
+    proxy: ImageProxy
     rows: list[Row]
-    _kept: Iterator[int] = field(default_factory=lambda: count(1))
+    _stored: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
     def fresh(self) -> Running:
         return self.services["fresh"]
 
     @property
-    def remembered(self) -> list[str]:
-        """Everything that memory knows, at every age."""
+    def cached_urls(self) -> list[str]:
+        """Return the URLs of all pictures that a service has cached, at every age."""
         return [
-            url for one in self.services.values() for url in (preview(one, KNOWN), one.url + BANNER)
+            url
+            for service in self.services.values()
+            for url in (preview_url(service, KNOWN), service.url + BANNER)
         ]
 
-    def kept(self) -> str:
-        """A user whom PostgreSQL knows, and `fresh` does not."""
-        return f"dev-{next(self._kept)}"
+    def stored_login(self) -> str:
+        """Return a login that is in PostgreSQL, but not in the cache of `fresh`."""
+        return f"dev-{next(self._stored)}"
 
     @contextmanager
     def late_service(self) -> Iterator[Running]:
-        """A service that is started only now: its memory is empty."""
+        """Start another service, whose cache is empty."""
         with running("serve", env=environment(**self.settings)) as served:
             yield served
 
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
-    """The table, shown at the end."""
-    found: list[Row] = []
-    yield found
-    print("\n" + "\n".join([HEADING, *map(str, found)]))  # noqa: T201
+    """Print the results of all faults at the end."""
+    rows: list[Row] = []
+    yield rows
+    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
 
 
 @pytest.fixture(scope="module")
-def camo() -> Iterator[Camo]:
-    with Camo() as proxy:
+def proxy() -> Iterator[ImageProxy]:
+    with ImageProxy() as proxy:
         yield proxy
 
 
 @pytest.fixture(scope="module")
-def scene(camo: Camo, rows: list[Row]) -> Iterator[Scene]:
+def scene(proxy: ImageProxy, rows: list[Row]) -> Iterator[Scene]:
     with reachable_dir() as folder, ExitStack() as stack:
         github, postgres = GitHub(), Postgres(folder)
-        for one in (github, postgres):
-            stack.callback(one.close)
-            one.start()
+        for backend in (github, postgres):
+            stack.callback(backend.close)
+            backend.start()
         settings = {
             "PORT": "0",
             "DATA_DIR": str(folder),
@@ -131,42 +133,44 @@ def scene(camo: Camo, rows: list[Row]) -> Iterator[Scene]:
             )
             for name, (soft, hard) in AGES.items()
         }
-        scene = Scene(github, postgres, services, settings, camo, rows)
+        scene = Scene(github, postgres, services, settings, proxy, rows)
         _fill(scene, folder)
         yield scene
 
 
 def _fill(scene: Scene, folder: Path) -> None:
-    """Let all know one user and one banner, and PostgreSQL some users more."""
+    """Fill all caches with one user and one banner, and PostgreSQL with more users."""
     hard = scene.services["hard"]
-    assert post(hard, KNOWN).status_code == 201
-    assert all(one.shows_numbers for one in scene.camo.fetch_all(scene.remembered))
-    urls = [preview(hard, f"dev-{number}") for number in range(1, 25)]
-    assert all(one.shows_numbers for one in scene.camo.fetch_all(urls))
+    assert post_banner(hard, KNOWN).status_code == 201
+    assert all(response.shows_numbers for response in scene.proxy.fetch_all(scene.cached_urls))
+    urls = [preview_url(hard, f"dev-{number}") for number in range(1, 25)]
+    assert all(response.shows_numbers for response in scene.proxy.fetch_all(urls))
     stored = folder / "files" / "banners" / f"{KNOWN}-default.svg"
-    seconds_until(stored.exists, limit=10)
+    wait_until(stored.exists, limit=60)
     with psycopg.connect(scene.postgres.conninfo, autocommit=True) as database:
 
-        def are_kept() -> bool:
+        def are_stored() -> bool:
             row = database.execute("select count(*) from users").fetchone()
             return row == (1 + len(urls),)
 
-        seconds_until(are_kept, limit=10)
+        wait_until(are_stored, limit=60)
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-def test_github_fails(scene: Scene, failure: str) -> None:
-    # A question that hangs is given up only then, and asked again two seconds later.
-    patience = REQUEST_SECONDS + 2 if failure == "timeout" else 0
+def test_github_error_breaks_no_picture(scene: Scene, failure: str) -> None:
+    # A request that hangs ends with its timeout, and is repeated two seconds later.
+    extra_seconds = REQUEST_SECONDS + 2 if failure == "timeout" else 0
     outage = scene.github.failing(failure)
-    _without_github(scene, f"GitHub: {failure}", outage, well_within=WELL_SECONDS + patience)
+    _without_github(
+        scene, f"GitHub: {failure}", outage, recovers_within=RECOVERY_SECONDS + extra_seconds
+    )
 
 
-def test_github_is_frozen(scene: Scene) -> None:
+def test_frozen_github_breaks_no_picture(scene: Scene) -> None:
     _without_github(scene, "GitHub frozen", scene.github.frozen())
 
 
-def test_github_is_gone(scene: Scene) -> None:
+def test_killed_github_breaks_no_picture(scene: Scene) -> None:
     _without_github(scene, "GitHub refuses connections", scene.github.killed())
 
 
@@ -175,212 +179,240 @@ def _without_github(
     fault: str,
     outage: AbstractContextManager[None],
     *,
-    well_within: float = WELL_SECONDS,
+    recovers_within: float = RECOVERY_SECONDS,
 ) -> None:
-    fresh, stranger = scene.fresh, never_seen()
-    drill = Drill(fault, scene.camo, seconds=FAULT_SECONDS)
+    fresh, unknown_login = scene.fresh, new_login()
+    fault_check = FaultCheck(fault, scene.proxy, seconds=FAULT_SECONDS)
     with outage:
-        drill.expect_numbers(*scene.remembered, preview(fresh, scene.kept()))
-        old = preview(scene.services["hard"], KNOWN)
-        seconds_until(lambda: drill.expect_numbers(old)[0].is_dated, limit=5)
-        drill.ask(preview(fresh, stranger), preview(fresh, nobody()))
-        crowd = [preview(fresh, login) for login in (never_seen(), never_seen(), nobody())]
-        drill.crowd(*scene.remembered, preview(fresh, stranger), *crowd)
-        assert post(fresh, KNOWN).status_code == 200
-        assert post(fresh, stranger).status_code == 503
-    well_after = seconds_until(
+        fault_check.expect_numbers(*scene.cached_urls, preview_url(fresh, scene.stored_login()))
+        old = preview_url(scene.services["hard"], KNOWN)
+        wait_until(lambda: fault_check.expect_numbers(old)[0].is_dated, limit=60)
+        fault_check.fetch(preview_url(fresh, unknown_login), preview_url(fresh, missing_login()))
+        crowd = [preview_url(fresh, login) for login in (new_login(), new_login(), missing_login())]
+        fault_check.fetch_repeatedly(*scene.cached_urls, preview_url(fresh, unknown_login), *crowd)
+        assert post_banner(fresh, KNOWN).status_code == 200
+        assert post_banner(fresh, unknown_login).status_code == 503
+    recovered_after = wait_until(
         lambda: (
-            is_well(fresh, scene.camo, stranger, never_seen())
-            and is_well(scene.services["hard"], scene.camo, KNOWN)
+            is_healthy(fresh, scene.proxy, unknown_login, new_login())
+            and is_healthy(scene.services["hard"], scene.proxy, KNOWN)
         ),
-        limit=well_within,
+        limit=recovers_within,
     )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 def test_postgresql_is_killed(scene: Scene) -> None:
     _without_postgres(scene, "PostgreSQL killed, then restarted", scene.postgres.killed())
 
 
-def test_postgresql_is_frozen(scene: Scene) -> None:
+def test_frozen_postgresql_breaks_no_picture(scene: Scene) -> None:
     _without_postgres(scene, "PostgreSQL frozen", scene.postgres.frozen())
 
 
 def _without_postgres(scene: Scene, fault: str, outage: AbstractContextManager[None]) -> None:
-    fresh, stranger = scene.fresh, never_seen()
-    drill = Drill(fault, scene.camo, seconds=FAULT_SECONDS)
+    fresh, unknown_login = scene.fresh, new_login()
+    fault_check = FaultCheck(fault, scene.proxy, seconds=FAULT_SECONDS)
     with outage:
-        drill.expect_numbers(*scene.remembered)
-        drill.expect_numbers(preview(fresh, scene.kept()), preview(fresh, stranger))
-        [unknown] = drill.ask(preview(fresh, nobody()))
-        assert unknown.words == "user doesn't exist"
-        seen_never = [preview(fresh, never_seen()) for _ in range(5)]
-        drill.crowd(*scene.remembered, *seen_never, preview(fresh, nobody()))
-        assert post(fresh, stranger).status_code == 503
+        fault_check.expect_numbers(*scene.cached_urls)
+        fault_check.expect_numbers(
+            preview_url(fresh, scene.stored_login()), preview_url(fresh, unknown_login)
+        )
+        [unknown] = fault_check.fetch(preview_url(fresh, missing_login()))
+        assert unknown.description == "user doesn't exist"
+        seen_never = [preview_url(fresh, new_login()) for _ in range(5)]
+        fault_check.fetch_repeatedly(
+            *scene.cached_urls, *seen_never, preview_url(fresh, missing_login())
+        )
+        assert post_banner(fresh, unknown_login).status_code == 503
         assert fresh.get("/readyz").json() == {"status": "ready", "degraded": ["database"]}
-    well_after = seconds_until(
-        lambda: is_well(fresh, scene.camo, stranger, never_seen()), limit=WELL_SECONDS
+    recovered_after = wait_until(
+        lambda: is_healthy(fresh, scene.proxy, unknown_login, new_login()), limit=RECOVERY_SECONDS
     )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
-def test_started_without_github(scene: Scene, outage: str) -> None:
-    away = getattr(scene.github, outage)()
-    drill = Drill(f"started with GitHub {outage}", scene.camo, seconds=0)
+def test_start_without_github_serves_explanations_until_it_is_up(scene: Scene, outage: str) -> None:
+    outage_context = getattr(scene.github, outage)()
+    fault_check = FaultCheck(f"started with GitHub {outage}", scene.proxy, seconds=0)
     with ExitStack() as stack:
-        with away:
+        with outage_context:
             late = stack.enter_context(scene.late_service())
-            drill.expect_numbers(late.url + BANNER, preview(late, KNOWN))
-            drill.crowd(preview(late, never_seen()), preview(late, nobody()), late.url + BANNER)
-        well_after = seconds_until(
-            lambda: is_well(late, scene.camo, never_seen(), KNOWN), limit=WELL_SECONDS
+            fault_check.expect_numbers(late.url + BANNER, preview_url(late, KNOWN))
+            fault_check.fetch_repeatedly(
+                preview_url(late, new_login()),
+                preview_url(late, missing_login()),
+                late.url + BANNER,
+            )
+        recovered_after = wait_until(
+            lambda: is_healthy(late, scene.proxy, new_login(), KNOWN), limit=RECOVERY_SECONDS
         )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 @pytest.mark.parametrize("outage", ["killed", "frozen"])
-def test_started_without_postgresql(scene: Scene, outage: str) -> None:
-    away = getattr(scene.postgres, outage)()
-    drill = Drill(f"started with PostgreSQL {outage}", scene.camo, seconds=0)
+def test_start_without_postgresql_works_once_it_is_up(scene: Scene, outage: str) -> None:
+    outage_context = getattr(scene.postgres, outage)()
+    fault_check = FaultCheck(f"started with PostgreSQL {outage}", scene.proxy, seconds=0)
     with ExitStack() as stack:
-        with away:
+        with outage_context:
             late = stack.enter_context(scene.late_service())
-            drill.expect_numbers(late.url + BANNER, preview(late, KNOWN))
-            drill.expect_numbers(preview(late, never_seen()))
-            drill.crowd(preview(late, never_seen()), preview(late, nobody()), late.url + BANNER)
-            assert post(late, KNOWN).status_code == 503
-        well_after = seconds_until(
-            lambda: is_well(late, scene.camo, never_seen(), KNOWN), limit=WELL_SECONDS
+            fault_check.expect_numbers(late.url + BANNER, preview_url(late, KNOWN))
+            fault_check.expect_numbers(preview_url(late, new_login()))
+            fault_check.fetch_repeatedly(
+                preview_url(late, new_login()),
+                preview_url(late, missing_login()),
+                late.url + BANNER,
+            )
+            assert post_banner(late, KNOWN).status_code == 503
+        recovered_after = wait_until(
+            lambda: is_healthy(late, scene.proxy, new_login(), KNOWN), limit=RECOVERY_SECONDS
         )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_everything_is_down(scene: Scene) -> None:
-    drill = Drill("GitHub hangs, PostgreSQL killed; also started", scene.camo, seconds=0)
+def test_all_backends_down_breaks_no_picture(scene: Scene) -> None:
+    fault_check = FaultCheck(
+        "GitHub hangs, PostgreSQL killed; also started", scene.proxy, seconds=0
+    )
     with ExitStack() as stack:
         with scene.github.frozen(), scene.postgres.killed():
-            drill.expect_numbers(*scene.remembered)
+            fault_check.expect_numbers(*scene.cached_urls)
             late = stack.enter_context(scene.late_service())
-            drill.expect_numbers(late.url + BANNER)
-            strangers = [preview(late, login) for login in (KNOWN, never_seen(), nobody())]
-            drill.crowd(*scene.remembered, *strangers, preview(scene.fresh, never_seen()))
-            assert post(late, KNOWN).status_code == 503
+            fault_check.expect_numbers(late.url + BANNER)
+            unknown = [preview_url(late, login) for login in (KNOWN, new_login(), missing_login())]
+            fault_check.fetch_repeatedly(
+                *scene.cached_urls, *unknown, preview_url(scene.fresh, new_login())
+            )
+            assert post_banner(late, KNOWN).status_code == 503
             with scene.late_service() as another:
-                drill.ask(preview(another, never_seen()))
+                fault_check.fetch(preview_url(another, new_login()))
                 assert another.stop() == 0
-        well_after = seconds_until(
+        recovered_after = wait_until(
             lambda: (
-                is_well(late, scene.camo, never_seen(), KNOWN)
-                and is_well(scene.fresh, scene.camo, never_seen(), KNOWN)
+                is_healthy(late, scene.proxy, new_login(), KNOWN)
+                and is_healthy(scene.fresh, scene.proxy, new_login(), KNOWN)
             ),
-            limit=WELL_SECONDS,
+            limit=RECOVERY_SECONDS,
         )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 def _embedded(scene: Scene, data_dir: Path) -> dict[str, str]:
-    """A service with a PostgreSQL of its own."""
+    """Return the settings of a service with an embedded PostgreSQL."""
     own = {name: value for name, value in scene.settings.items() if "PG" not in name}
     own = {name: value for name, value in own.items() if not name.startswith(("DB_", "POSTGRES_"))}
     return {**own, "DATA_DIR": str(data_dir)}
 
 
-def test_the_embedded_postgresql_dies(scene: Scene) -> None:
-    drill = Drill("embedded PostgreSQL dies by itself", scene.camo, seconds=0)
+def test_killed_embedded_postgresql_is_restarted(scene: Scene) -> None:
+    fault_check = FaultCheck("embedded PostgreSQL dies by itself", scene.proxy, seconds=0)
     with reachable_dir() as folder:
         env = environment(**_embedded(scene, folder))
         with running("serve", env=env) as served:
-            assert post(served, KNOWN).status_code == 201
-            urls = [preview(served, KNOWN), served.url + BANNER]
+            assert post_banner(served, KNOWN).status_code == 201
+            urls = [preview_url(served, KNOWN), served.url + BANNER]
             killed = 0
             for _ in range(3):
                 killed = _server_pid(folder, other_than=killed)
                 os.kill(killed, signal.SIGKILL)
-                drill.expect_numbers(*urls, preview(served, never_seen()))
-            drill.crowd(*urls, preview(served, never_seen()), preview(served, nobody()))
-            well_after = seconds_until(
-                lambda: is_well(served, scene.camo, KNOWN, never_seen()), limit=WELL_SECONDS
+                fault_check.expect_numbers(*urls, preview_url(served, new_login()))
+            fault_check.fetch_repeatedly(
+                *urls, preview_url(served, new_login()), preview_url(served, missing_login())
+            )
+            recovered_after = wait_until(
+                lambda: is_healthy(served, scene.proxy, KNOWN, new_login()), limit=RECOVERY_SECONDS
             )
             assert served.stop() == 0
         assert processes_of(folder) == []
         assert not [line for line in served.errors if "Traceback" in line]
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_the_disk_of_the_embedded_postgresql_is_full(scene: Scene) -> None:
-    drill = Drill("disk full under the embedded PostgreSQL", scene.camo, seconds=0)
+def test_full_disk_of_embedded_postgresql_breaks_no_picture(scene: Scene) -> None:
+    fault_check = FaultCheck("disk full under the embedded PostgreSQL", scene.proxy, seconds=0)
     with reachable_dir() as folder, small_disk(folder / "disk", size_bytes=160 << 20) as disk:
         env = environment(**_embedded(scene, disk))
         with running("serve", env=env) as served:
-            assert post(served, KNOWN).status_code == 201
-            urls = [preview(served, KNOWN), served.url + BANNER]
-            with full(disk):
-                drill.expect_numbers(*urls)
-                strangers = [preview(served, never_seen()) for _ in range(40)]
-                drill.expect_numbers(*strangers)
-                # Without room it can't even start again.
+            assert post_banner(served, KNOWN).status_code == 201
+            urls = [preview_url(served, KNOWN), served.url + BANNER]
+            with filled(disk):
+                fault_check.expect_numbers(*urls)
+                unknown = [preview_url(served, new_login()) for _ in range(40)]
+                fault_check.expect_numbers(*unknown)
+                # Without disk space it cannot restart, either.
                 os.kill(_server_pid(disk), signal.SIGKILL)
-                drill.expect_numbers(*urls, *strangers)
-                drill.crowd(*urls, preview(served, nobody()))
-            well_after = seconds_until(
-                lambda: is_well(served, scene.camo, KNOWN, never_seen()), limit=WELL_SECONDS
+                fault_check.expect_numbers(*urls, *unknown)
+                fault_check.fetch_repeatedly(*urls, preview_url(served, missing_login()))
+            recovered_after = wait_until(
+                lambda: is_healthy(served, scene.proxy, KNOWN, new_login()), limit=RECOVERY_SECONDS
             )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_the_disk_of_the_banners_is_full(scene: Scene) -> None:
-    drill = Drill("disk full under the banners", scene.camo, seconds=0)
+def test_full_disk_of_banners_breaks_no_picture(scene: Scene) -> None:
+    fault_check = FaultCheck("disk full under the banners", scene.proxy, seconds=0)
     with reachable_dir() as folder, small_disk(folder / "disk", size_bytes=256 << 10) as disk:
         env = environment(BANNERS_STORAGE_URL=disk.as_uri(), **_embedded(scene, folder))
         with running("serve", env=env) as served:
-            with full(disk):
-                logins = [never_seen() for _ in range(3)]
+            with filled(disk):
+                logins = [new_login() for _ in range(3)]
                 for login in logins:
-                    assert post(served, login).status_code == 201
-                drill.expect_numbers(*(f"{served.url}/banners/{one}-default" for one in logins))
-                seconds_until(
-                    lambda: any("outbox.waiting" in line for line in served.errors), limit=5
+                    assert post_banner(served, login).status_code == 201
+                fault_check.expect_numbers(
+                    *(f"{served.url}/banners/{login}-default" for login in logins)
                 )
-            files = {f"{one}-default.svg" for one in logins}
-            well_after = seconds_until(
-                lambda: {one.name for one in disk.iterdir()} == {".locks", *files}, limit=10
+                wait_until(
+                    lambda: any("outbox.waiting" in line for line in served.errors), limit=60
+                )
+            files = {f"{login}-default.svg" for login in logins}
+            recovered_after = wait_until(
+                lambda: {path.name for path in disk.iterdir()} == {".locks", *files}, limit=60
             )
-    scene.rows.append(drill.row(well_after=well_after))
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_an_outage_is_told_in_a_few_lines(scene: Scene) -> None:
-    """All of the above: one line for each time that something goes, and no alarm."""
+def test_outage_logs_few_lines(scene: Scene) -> None:
+    """The faults above logged one line for each outage, and no error."""
     for service in scene.services.values():
         events = [json.loads(line) for line in service.errors]
-        assert [one for one in events if one["level"] == "error"] == []
-        told = Counter(one["event"] for one in events)
-        assert 0 < told["database.away"] == told["database.back"]
-        assert not [one for one in told if "." not in one or " " in one]
+        assert [event for event in events if event["level"] == "error"] == []
+        counts = Counter(event["event"] for event in events)
+        assert 0 < counts["database.away"] == counts["database.back"]
+        assert not [name for name in counts if "." not in name or " " in name]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_github_refuses_everybody(scene: Scene, refusal: str) -> None:
-    """It is not asked again for half a minute, or as long as it says; only the long run waits."""
-    drill = Drill(f"GitHub: {refusal}", scene.camo, seconds=FAULT_SECONDS if IS_LONG else 0)
+def test_rejected_tokens_are_reported_and_break_no_picture(scene: Scene, refusal: str) -> None:
+    """The account is blocked for half a minute or as long as GitHub says; only the long run waits."""
+    fault_check = FaultCheck(
+        f"GitHub: {refusal}", scene.proxy, seconds=FAULT_SECONDS if IS_LONG else 0
+    )
     with scene.late_service() as late:
-        drill.expect_numbers(preview(late, KNOWN), late.url + BANNER)
+        fault_check.expect_numbers(preview_url(late, KNOWN), late.url + BANNER)
         with scene.github.failing(refusal):
-            drill.expect_numbers(preview(late, KNOWN), late.url + BANNER)
-            drill.expect_numbers(preview(late, scene.kept()))
-            drill.crowd(late.url + BANNER, preview(late, never_seen()), preview(late, nobody()))
-            assert post(late, never_seen()).status_code == 503
-        drill.expect_numbers(preview(late, KNOWN), preview(late, scene.kept()))
-        well_after = None
-        if IS_LONG and refusal == "401":
-            well_after = seconds_until(
-                lambda: is_well(late, scene.camo, never_seen(), KNOWN), limit=PAUSE_SECONDS
+            fault_check.expect_numbers(preview_url(late, KNOWN), late.url + BANNER)
+            fault_check.expect_numbers(preview_url(late, scene.stored_login()))
+            fault_check.fetch_repeatedly(
+                late.url + BANNER,
+                preview_url(late, new_login()),
+                preview_url(late, missing_login()),
             )
-    scene.rows.append(drill.row(well_after=well_after))
+            assert post_banner(late, new_login()).status_code == 503
+        fault_check.expect_numbers(
+            preview_url(late, KNOWN), preview_url(late, scene.stored_login())
+        )
+        recovered_after = None
+        if IS_LONG and refusal == "401":
+            recovered_after = wait_until(
+                lambda: is_healthy(late, scene.proxy, new_login(), KNOWN), limit=PAUSE_SECONDS
+            )
+    scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
 def _server_pid(data_dir: Path, *, other_than: int = 0) -> int:
-    """Wait until the embedded server runs, and find its process."""
+    """Wait until the embedded server is ready, and return its process id."""
     note = data_dir / "postgresql" / "postmaster.pid"
 
     def status() -> list[str]:
@@ -389,5 +421,5 @@ def _server_pid(data_dir: Path, *, other_than: int = 0) -> int:
     def runs() -> bool:
         return status()[-1:] == ["ready"] and status()[0] != str(other_than)
 
-    seconds_until(runs, limit=10)
+    wait_until(runs, limit=60)
     return int(status()[0])

@@ -1,4 +1,4 @@
-"""The gateway's own configuration in a real nginx, in front of a real service."""
+"""The configuration of the gateway in a real nginx, in front of a real service."""
 
 import re
 import shutil
@@ -13,9 +13,9 @@ import pytest
 from github_banners.drawing import explain
 from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
-from tests.acceptance.camo import Camo
-from tests.acceptance.drills import PICTURE_SECONDS, never_seen, nobody, seconds_until
-from tests.acceptance.outages import GitHub, frozen
+from tests.acceptance.breakable_backends import GitHub, frozen
+from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
+from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
@@ -31,7 +31,7 @@ METRICS = 'banners_requests_total{call="GET /banners/preview",status="200"}'
 
 
 class Gateway:
-    """An nginx of the tests' own; `url` is where it listens."""
+    """An nginx with the gateway's configuration; `url` is its address."""
 
     def __init__(self, folder: Path, api_port: int) -> None:
         self.port = free_port()
@@ -39,10 +39,10 @@ class Gateway:
         for name in ("conf.d", "cache", "temporary"):
             (folder / name).mkdir(parents=True, exist_ok=True)
             (folder / name).chmod(0o777)
-        told = {"API_HOST": "127.0.0.1", "API_INTERNAL_SERVER_PORT": str(api_port)}
+        variables = {"API_HOST": "127.0.0.1", "API_INTERNAL_SERVER_PORT": str(api_port)}
         conf = (DEPLOY / "gateway.conf.template").read_text()
         conf = re.sub(
-            r"\$\{(\w+)\}", lambda found: {**told, "RESOLVER": "127.0.0.1"}[found[1]], conf
+            r"\$\{(\w+)\}", lambda match: {**variables, "RESOLVER": "127.0.0.1"}[match[1]], conf
         )
         conf = conf.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
         conf = self._moved(conf, folder).replace("/dev/stdout", str(folder / "access.log"))
@@ -55,23 +55,23 @@ class Gateway:
 
     @staticmethod
     def _moved(conf: str, folder: Path) -> str:
-        """Put what a container has in fixed places into a folder."""
+        """Replace the fixed paths of the container by paths in a folder."""
         conf = conf.replace("/tmp/", f"{folder}/temporary/")
         conf = conf.replace("/var/cache/nginx/", f"{folder}/cache/")
         conf = conf.replace("/usr/share/nginx/banners", str(folder / "away"))
         return conf.replace("/etc/nginx/conf.d", str(folder / "conf.d"))
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=named, timeout=15, trust_env=False)
+        renamed = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.get(self.url + path, headers=renamed, timeout=30, trust_env=False)
 
 
 @pytest.fixture(scope="module")
 def github() -> Iterator[GitHub]:
-    there = GitHub()
-    there.start()
-    yield there
-    there.close()
+    resource = GitHub()
+    resource.start()
+    yield resource
+    resource.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,26 +85,26 @@ def service(github: GitHub) -> Iterator[Running]:
             TRUSTED_PROXIES="127.0.0.1",
             RATE_LIMIT_RPS="1000",
         )
-        with running("serve", env=env) as served:
-            yield served
+        with running("serve", env=env) as service:
+            yield service
 
 
 @pytest.fixture(scope="module")
 def gateway(service: Running) -> Iterator[Gateway]:
     with reachable_dir() as folder:
         shutil.copytree(DEPLOY, folder / "away")
-        there = Gateway(folder, int(service.url.rpartition(":")[2]))
-        command = ["nginx", "-c", str(there.file), "-g", "daemon off;"]
+        resource = Gateway(folder, int(service.url.rpartition(":")[2]))
+        command = ["nginx", "-c", str(resource.file), "-g", "daemon off;"]
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
         assert tested.returncode == 0, tested.stderr
         assert "warn" not in tested.stderr
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            seconds_until(lambda: _answers(there), limit=10)
-            yield there
+            wait_until(lambda: _answers(resource), limit=60)
+            yield resource
         finally:
             process.send_signal(signal.SIGQUIT)
-            process.wait(10)
+            process.wait(60)
 
 
 def _answers(gateway: Gateway) -> bool:
@@ -115,37 +115,39 @@ def _answers(gateway: Gateway) -> bool:
 
 
 @pytest.fixture(scope="module")
-def camo() -> Iterator[Camo]:
-    with Camo() as proxy:
+def proxy() -> Iterator[ImageProxy]:
+    with ImageProxy() as proxy:
         yield proxy
 
 
-def served(service: Running) -> float:
-    """How many previews have reached the framework of the service."""
-    found = re.search(rf"^{re.escape(METRICS)} (\S+)$", service.get("/metrics").text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
+def count_previews(service: Running) -> float:
+    """Return how many previews have reached the framework of the service."""
+    match = re.search(rf"^{re.escape(METRICS)} (\S+)$", service.get("/metrics").text, re.MULTILINE)
+    return float(match[1]) if match else 0.0
 
 
-def test_a_picture_is_asked_for_once(gateway: Gateway) -> None:
-    login = never_seen()
+def test_gateway_caches_picture(gateway: Gateway) -> None:
+    login = new_login()
     path = f"/banners/preview?username={login}"
     first = gateway.get(path, accept="image/*")
     second = gateway.get(path, accept="image/*")
-    assert [one.headers["x-cache"] for one in (first, second)] == ["MISS", "HIT"]
+    assert [response.headers["x-cache"] for response in (first, second)] == ["MISS", "HIT"]
     assert first.content == second.content
     assert first.headers["content-type"].startswith("image/svg+xml")
     fresh = gateway.get(path, accept="image/*", if_none_match=first.headers["etag"])
     assert (fresh.status_code, fresh.content) == (304, b"")
 
 
-def test_many_at_once_are_one_question(gateway: Gateway, service: Running, camo: Camo) -> None:
-    before = served(service)
-    url = f"{gateway.url}/banners/preview?username={never_seen()}"
-    assert all(one.shows_numbers for one in camo.fetch_all([url] * 30))
-    assert served(service) == before + 1
+def test_gateway_merges_concurrent_requests(
+    gateway: Gateway, service: Running, proxy: ImageProxy
+) -> None:
+    before = count_previews(service)
+    url = f"{gateway.url}/banners/preview?username={new_login()}"
+    assert all(response.shows_numbers for response in proxy.fetch_all([url] * 30))
+    assert count_previews(service) == before + 1
 
 
-def test_plain_and_zipped_are_kept_apart(gateway: Gateway) -> None:
+def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
     zipped = gateway.get(PREVIEW, accept="image/*", accept_encoding="br, gzip;q=0.5")
     plain = gateway.get(PREVIEW, accept="image/*", accept_encoding="identity")
     assert zipped.headers["content-encoding"] == "gzip"
@@ -153,12 +155,12 @@ def test_plain_and_zipped_are_kept_apart(gateway: Gateway) -> None:
     assert zipped.content == plain.content
 
 
-def test_json_is_never_kept(gateway: Gateway) -> None:
+def test_gateway_never_caches_json(gateway: Gateway) -> None:
     path = f"{PREVIEW}&format=json"
     for _ in range(2):
-        answer = gateway.get(path)
-        assert answer.headers["x-cache"] == "BYPASS"
-        assert answer.json()["username"] == KNOWN
+        response = gateway.get(path)
+        assert response.headers["x-cache"] == "BYPASS"
+        assert response.json()["username"] == KNOWN
 
 
 @pytest.mark.parametrize(
@@ -169,105 +171,105 @@ def test_json_is_never_kept(gateway: Gateway) -> None:
         "/banners/%23x.json",
     ],
 )
-def test_a_path_is_passed_on_as_it_came(gateway: Gateway, path: str) -> None:
-    answer = gateway.get(f"{path}?format=json")
-    assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("application/json")
+def test_gateway_forwards_path_unchanged(gateway: Gateway, path: str) -> None:
+    response = gateway.get(f"{path}?format=json")
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("application/json")
 
 
-def test_programs_may_wait_longer_than_image_proxies(gateway: Gateway, github: GitHub) -> None:
+def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github: GitHub) -> None:
     with github.slow(3.5):
         for form in ("json", "JSON"):
-            answer = gateway.get(f"/banners/preview?username={never_seen()}&format={form}")
-            assert answer.status_code == 200
-            assert answer.json()["stats"]["total_repos"] == 30
+            response = gateway.get(f"/banners/preview?username={new_login()}&format={form}")
+            assert response.status_code == 200
+            assert response.json()["stats"]["total_repos"] == 30
         made = gateway.get(f"/banners/{KNOWN}-never-made.json")
     assert (made.status_code, made.json()) == (404, {"error": "banner doesn't exist"})
 
 
-def test_who_refuses_gzip_gets_none(gateway: Gateway) -> None:
+def test_gateway_sends_plain_to_client_without_gzip(gateway: Gateway) -> None:
     for refusal in ("gzip;q=0", "br, gzip; q=0.0, identity"):
-        answer = gateway.get(PREVIEW, accept="image/*", accept_encoding=refusal)
-        assert "content-encoding" not in answer.headers
+        response = gateway.get(PREVIEW, accept="image/*", accept_encoding=refusal)
+        assert "content-encoding" not in response.headers
 
 
-def test_a_banner_that_is_made_later_is_not_hidden_by_its_explanation(gateway: Gateway) -> None:
-    login = never_seen()
+def test_gateway_shows_banner_created_after_its_explanation(gateway: Gateway) -> None:
+    login = new_login()
     path = f"/banners/{login}-dark"
     assert b"No banner of this name" in gateway.get(path, accept="image/*").content
-    wish = {"username": login, "type": "dark"}
-    httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
+    body = {"username": login, "type": "dark"}
+    httpx2.post(gateway.url + "/banners", json=body, timeout=30, trust_env=False)
     assert b" star" in gateway.get(path, accept="image/*").content
 
 
-def test_an_explanation_is_for_image_clients_only(gateway: Gateway) -> None:
-    path = f"/banners/preview?username={nobody()}"
+def test_gateway_sends_explanation_to_image_clients_only(gateway: Gateway) -> None:
+    path = f"/banners/preview?username={missing_login()}"
     drawn = gateway.get(path, accept="image/*")
     assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
-    told = gateway.get(path, accept="*/*")
-    assert (told.status_code, told.json()) == (404, {"error": "user doesn't exist"})
+    variables = gateway.get(path, accept="*/*")
+    assert (variables.status_code, variables.json()) == (404, {"error": "user doesn't exist"})
     assert gateway.get(path, accept="image/*").headers["x-cache"] == "HIT"
-    named = gateway.get("/banners/never-made.svg", accept="*/*")
-    assert named.headers["content-type"].startswith("image/svg+xml")
+    renamed = gateway.get("/banners/never-made.svg", accept="*/*")
+    assert renamed.headers["content-type"].startswith("image/svg+xml")
 
 
-def test_what_passes_by_itself_is_not_kept(gateway: Gateway, github: GitHub) -> None:
-    path = f"/banners/preview?username={never_seen()}"
+def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub) -> None:
+    path = f"/banners/preview?username={new_login()}"
     with github.failing("502"):
         for _ in range(2):
             drawn = gateway.get(path, accept="image/*")
             assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
             assert b" star" not in drawn.content
-    seconds_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=10)
+    wait_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=60)
 
 
-def test_banners_are_made_through_it(gateway: Gateway) -> None:
-    wish = {"username": never_seen()}
-    made = [
-        httpx2.post(gateway.url + "/banners", json=wish, timeout=15, trust_env=False)
+def test_gateway_forwards_post(gateway: Gateway) -> None:
+    body = {"username": new_login()}
+    created = [
+        httpx2.post(gateway.url + "/banners", json=body, timeout=30, trust_env=False)
         for _ in range(2)
     ]
-    assert [one.status_code for one in made] == [201, 200]
-    assert made[0].headers["location"] == made[1].json()["url"]
+    assert [response.status_code for response in created] == [201, 200]
+    assert created[0].headers["location"] == created[1].json()["url"]
 
 
 @pytest.mark.parametrize(
     "path", ["/metrics", "/readyz", "/preview", "/bannersx", "/banner", "/.env", "/nginx.conf"]
 )
-def test_nothing_else_is_let_through(gateway: Gateway, path: str) -> None:
+def test_gateway_blocks_other_paths(gateway: Gateway, path: str) -> None:
     assert gateway.get(path).status_code == 404
 
 
-def test_the_rest_is(gateway: Gateway) -> None:
+def test_gateway_forwards_public_paths(gateway: Gateway) -> None:
     assert gateway.get("/healthz").json() == {"status": "alive"}
     assert gateway.get("/").headers["location"] == "/docs"
     assert gateway.get("/docs").status_code == 200
     assert "paths" in gateway.get("/docs/openapi.json").json()
 
 
-def test_what_is_too_large_is_refused(gateway: Gateway) -> None:
+def test_gateway_refuses_large_request(gateway: Gateway) -> None:
     url = gateway.url + "/banners"
     body = b'{"username":"' + b"x" * (65 << 10) + b'"}'
-    assert httpx2.post(url, content=body, timeout=15, trust_env=False).status_code == 413
+    assert httpx2.post(url, content=body, timeout=30, trust_env=False).status_code == 413
     assert gateway.get("/healthz", cookie="x" * 9000).status_code == 400
     assert gateway.get("/banners/" + "x" * 9000).status_code == 414
 
 
-def test_dead_or_hanging_a_picture_comes_in_time(
-    gateway: Gateway, service: Running, camo: Camo
+def test_gateway_serves_picture_in_time_while_service_is_down(
+    gateway: Gateway, service: Running, proxy: ImageProxy
 ) -> None:
-    cached = camo.fetch(gateway.url + PREVIEW)
+    cached = proxy.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
     away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid):
-        urls = [f"{gateway.url}/banners/preview?username={never_seen()}"] * 5
-        fetches = camo.fetch_all([*urls, gateway.url + PREVIEW])
-        assert [one.body for one in fetches] == [away] * 5 + [cached.body]
-        assert max(one.seconds for one in fetches) < PICTURE_SECONDS
-        assert fetches[-1].seconds < 0.5
-        program = gateway.get(f"/banners/preview?username={never_seen()}", accept="*/*")
+        urls = [f"{gateway.url}/banners/preview?username={new_login()}"] * 5
+        responses = proxy.fetch_all([*urls, gateway.url + PREVIEW])
+        assert [response.body for response in responses] == [away] * 5 + [cached.body]
+        assert max(response.seconds for response in responses) < MAX_PICTURE_SECONDS
+        assert responses[-1].seconds < 0.5
+        program = gateway.get(f"/banners/preview?username={new_login()}", accept="*/*")
         assert (program.status_code, program.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
-    fetches = camo.fetch_all([urls[0], gateway.url + PREVIEW])
-    assert [one.body for one in fetches] == [away, cached.body]
-    assert max(one.seconds for one in fetches) < 1.0
+    responses = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
+    assert [response.body for response in responses] == [away, cached.body]
+    assert max(response.seconds for response in responses) < 1.0

@@ -1,4 +1,4 @@
-"""The six numbers that a running service gives, against a count by hand of GitHub's own answers."""
+"""The six numbers of a running service equal an independent count of GitHub's recorded responses."""
 
 import json
 from collections import Counter
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import RECORDINGS
 from tests.acceptance.processes import Running
+from tests.resources import RECORDINGS, needs_recordings
 
 pytestmark = pytest.mark.postgres
 
@@ -25,33 +25,39 @@ def recorded(path: Path) -> list[dict[str, Any]]:
     body = json.loads(path.read_bytes())
     if isinstance(body, list):
         return body
-    return [one for exchange in body["exchanges"] for one in exchange["response"]["body"]]
+    return [
+        repository for exchange in body["exchanges"] for repository in exchange["response"]["body"]
+    ]
 
 
 def count_by_hand(repositories: list[dict[str, Any]]) -> dict[str, Any]:
-    own = [one for one in repositories if not one["fork"]]
+    own = [repository for repository in repositories if not repository["fork"]]
     return {
         "total_repos": len(repositories),
         "original_repos": len(own),
         "forked_repos": len(repositories) - len(own),
-        "total_stars": sum(one.get("stargazers_count", one["watchers_count"]) for one in own),
-        "total_forks": sum(one["forks_count"] for one in own),
-        "languages": dict(Counter(one["language"] for one in own if one["language"])),
+        "total_stars": sum(
+            repository.get("stargazers_count", repository["watchers_count"]) for repository in own
+        ),
+        "total_forks": sum(repository["forks_count"] for repository in own),
+        "languages": dict(
+            Counter(repository["language"] for repository in own if repository["language"])
+        ),
     }
 
 
-@pytest.mark.skipif(not RECORDINGS.is_dir(), reason="GitHub's recorded answers are not here")
+@needs_recordings
 @pytest.mark.parametrize("login", WHOLE)
-def test_served_numbers_equal_those_counted_by_hand(service: Running, login: str) -> None:
+def test_served_numbers_equal_independent_count(service: Running, login: str) -> None:
     by_hand = count_by_hand(recorded(RECORDINGS / "rest" / WHOLE[login]))
-    answer = service.get(f"/banners/preview?username={login}&format=json")
-    assert answer.status_code == 200
-    assert answer.json()["stats"] == by_hand
+    response = service.get(f"/banners/preview?username={login}&format=json")
+    assert response.status_code == 200
+    assert response.json()["stats"] == by_hand
     if login == "wycats":
         shown = [by_hand[name] for name in ("total_repos", "total_stars", "total_forks")]
         assert shown == [150, 11558, 1635]
 
 
-def test_more_than_two_thousand_repositories_are_all_counted(service: Running) -> None:
-    answer = service.get("/banners/preview?username=hana-hoards&format=json")
-    assert answer.json()["stats"]["total_repos"] == 2345
+def test_over_2000_repositories_are_all_counted(service: Running) -> None:
+    response = service.get("/banners/preview?username=hana-hoards&format=json")
+    assert response.json()["stats"]["total_repos"] == 2345

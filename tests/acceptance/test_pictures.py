@@ -1,10 +1,10 @@
 """
-The pictures in a real browser, in whatever fonts are installed: nothing overflows, nothing touches.
+In a real browser with any installed font, no part of a picture overflows or touches another.
 
-A picture's media queries see the width it is drawn at: here the viewport's. Many pictures share a
-page, each in a shadow tree of its own, so that no one's style reaches another.
+Media queries of a picture depend on the width at which it is displayed, here that of the viewport.
+Many pictures share a page, each in its own shadow tree, so that styles do not affect other pictures.
 
-`PICTURES=long pytest tests/acceptance/test_pictures.py` tries thousands instead of hundreds.
+`PICTURES=long pytest tests/acceptance/test_pictures.py` tests thousands instead of hundreds.
 """
 
 import json
@@ -73,9 +73,11 @@ LANGUAGES = {
     "none": {},
     "one": {"Go": 3},
     "six": {"TypeScript": 34, "Rust": 22, "Go": 15, "Python": 12, "Shell": 7, "Vue": 4},
-    "sixty": {f"{name} {at}": 60 - at for at, name in enumerate(["Language", "C"] * 30)},
-    "longest": {name: 20 - at for at, name in enumerate(KNOWN[-12:])},
-    "short": {name: 20 - at for at, name in enumerate(["C", "D", "R", "Go", "Qt", "V", "J", "Q"])},
+    "sixty": {f"{name} {index}": 60 - index for index, name in enumerate(["Language", "C"] * 30)},
+    "longest": {name: 20 - index for index, name in enumerate(KNOWN[-12:])},
+    "short": {
+        name: 20 - index for index, name in enumerate(["C", "D", "R", "Go", "Qt", "V", "J", "Q"])
+    },
     "one above all": {"Jupyter Notebook": 999_999, "Visual Basic .NET": 1, "C++": 1},
     "Arabic": {"لغة البرمجة": 2, "שפת תכנות": 1, "Go": 1},
 }
@@ -106,7 +108,7 @@ FORMS = {
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
 }
 
-# What pictures are made of, each with the values to try.
+# The factors of a picture, each with its values.
 FACTORS: dict[str, Sequence[Any]] = {
     "form": list(FORMS.values()),
     "name": [None, *NAMES.values()],
@@ -146,8 +148,8 @@ pictures => {
 }
 """
 
-# Finds texts that leave the card or meet another text, an icon or a dot, in every font family.
-# Boxes are as wide as the advances, and reach from the height of capitals to the depth of a g.
+# Find texts that leave the card or overlap another text, an icon or a dot, in every font family.
+# A box is as wide as the advance, and reaches from the cap height to the descender of a g.
 FIND_FAULTS = """
 families => {
   const boxesOf = svg => [...svg.querySelectorAll('text')]
@@ -223,13 +225,13 @@ def _show(page: "Page", svg: bytes, width: int) -> None:
 
 
 def _found(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
-    """Find what is wrong with pictures in both widths: the number of the picture, and words."""
-    found = []
+    """Return the problems of pictures in both widths: the index of the picture, and a description."""
+    problems = []
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": 400})
         page.evaluate(SHOW, [svg.decode() for svg in pictures])
-        found += [(at, words) for at, words in page.evaluate(FIND_FAULTS, families)]
-    return found
+        problems += [(index, problem) for index, problem in page.evaluate(FIND_FAULTS, families)]
+    return problems
 
 
 def _drawn(row: Row) -> bytes:
@@ -248,35 +250,37 @@ def _pairs(row: Mapping[str, int]) -> set[tuple[tuple[str, int], tuple[str, int]
 
 
 def _all_pairs(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
-    """Make rows until every two values of two factors have met in one."""
+    """Yield rows until every pair of values of two factors is in one of them."""
     places = {name: range(len(values)) for name, values in factors.items()}
     left = {
-        ((one, a), (other, b))
-        for one, other in combinations(sorted(factors), 2)
-        for a in places[one]
+        ((snapshot, a), (other, b))
+        for snapshot, other in combinations(sorted(factors), 2)
+        for a in places[snapshot]
         for b in places[other]
     }
     dice = random.Random(1)
     while left:
         row = dict(min(left))
         for name in dice.sample(sorted(factors.keys() - row), len(factors) - 2):
-            row[name] = max(places[name], key=lambda at: len(_pairs(row | {name: at}) & left))
+            row[name] = max(places[name], key=lambda index: len(_pairs(row | {name: index}) & left))
         left -= _pairs(row)
-        yield {name: factors[name][at] for name, at in row.items()}
+        yield {name: factors[name][index] for name, index in row.items()}
 
 
 def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
-    """Make rows without end, every time the same."""
+    """Yield an endless sequence of random rows, the same in every run."""
     dice = random.Random(2)
     while True:
         row = {name: dice.choice(values) for name, values in factors.items()}
         amount = dice.choice([1, 5, 60])
-        row["languages"] = {one: dice.randint(1, 60) for one in dice.sample(KNOWN, amount)}
+        row["languages"] = {
+            snapshot: dice.randint(1, 60) for snapshot in dice.sample(KNOWN, amount)
+        }
         yield row
 
 
 def _tried() -> list[Row]:
-    """All pairs of the whole space; in the long run those of each form, and many more rows."""
+    """Return rows with all pairs of values; in the long run for each form, and many more rows."""
     if os.environ.get("PICTURES") != "long":
         return [*_all_pairs(FACTORS), *islice(_any_rows(FACTORS), 150)]
     spaces = [FACTORS | {"form": [form]} for form in FORMS.values()]
@@ -285,25 +289,27 @@ def _tried() -> list[Row]:
 
 
 @pytest.mark.timeout(300)
-def test_nothing_overflows_or_touches_in_the_whole_space(faults):
+def test_layout_with_any_options_has_no_overlaps(faults):
     rows = _tried()
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        found = faults(*map(_drawn, some))
-        assert [(words, some[at]) for at, words in found] == []
+        problems = faults(*map(_drawn, some))
+        assert [(problem, some[index]) for index, problem in problems] == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_name_stays_in_its_room(faults, name, form):
+def test_name_fits_its_area(faults, name, form):
     looks = [replace(FORMS[form], theme=theme) for theme in (Theme.DEFAULT, Theme.DARK)]
     long_login = _snapshot(NAMES[name], login="m" * 39)
-    pictures = [draw(one, look) for one in (_snapshot(NAMES[name]), long_login) for look in looks]
+    pictures = [
+        draw(snapshot, look) for snapshot in (_snapshot(NAMES[name]), long_login) for look in looks
+    ]
     assert faults(*pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_number_stays_in_its_room(faults, form):
+def test_number_fits_its_area(faults, form):
     looks = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
     pictures = [draw(_snapshot(number=number), look) for number in NUMBERS for look in looks]
     assert faults(*pictures) == []
@@ -311,42 +317,44 @@ def test_every_number_stays_in_its_room(faults, form):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("locale", Locale)
-def test_every_locale_stays_in_its_room(faults, locale, form):
+def test_locale_fits_its_area(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     long = replace(look, number_format=NumberFormat.LONG)
-    ones = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
+    snapshots = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
     longest = _snapshot(NAMES["long"], login="m" * 39, languages=LANGUAGES["longest"])
-    ones += [longest, _snapshot(languages={}, number=0), _snapshot(NAMES["Arabic"])]
+    snapshots += [longest, _snapshot(languages={}, number=0), _snapshot(NAMES["Arabic"])]
     forks = Snapshot(longest.owner, Stats(23, 0, 23, 0, 0, {}), longest.fetched_at)
     pictures = [
-        draw(one, it, as_of=date(2026, 9, 28)) for one in [*ones, forks] for it in (look, long)
+        draw(snapshot, option_set, as_of=date(2026, 9, 28))
+        for snapshot in [*snapshots, forks]
+        for option_set in (look, long)
     ]
-    assert faults(*pictures, *(draw(one, look) for one in (*ones, forks))) == []
+    assert faults(*pictures, *(draw(snapshot, look) for snapshot in (*snapshots, forks))) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("languages", LANGUAGES)
-def test_every_legend_stays_in_its_room(faults, languages, form):
-    one = _snapshot(languages=LANGUAGES[languages])
+def test_legend_fits_its_area(faults, languages, form):
+    snapshot = _snapshot(languages=LANGUAGES[languages])
     looks = [replace(FORMS[form], langs_count=count) for count in (None, 1, 3, 10)]
-    pictures = [draw(one, look) for look in looks]
-    assert faults(*pictures, draw(one, FORMS[form], as_of=date(2026, 11, 28))) == []
+    pictures = [draw(snapshot, look) for look in looks]
+    assert faults(*pictures, draw(snapshot, FORMS[form], as_of=date(2026, 11, 28))) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_longest_names_of_languages_stay_in_their_room(faults, form):
-    groups = [KNOWN[at : at + 7] for at in range(len(KNOWN) - 70, len(KNOWN), 7)]
-    ones = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
-    assert faults(*(draw(one, FORMS[form]) for one in ones)) == []
+def test_long_language_names_fit_their_area(faults, form):
+    groups = [KNOWN[index : index + 7] for index in range(len(KNOWN) - 70, len(KNOWN), 7)]
+    snapshots = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
+    assert faults(*(draw(snapshot, FORMS[form]) for snapshot in snapshots)) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_remarks_stay_in_their_room(faults, form):
+def test_empty_state_text_fits_its_area(faults, form):
     nothing = _snapshot(None, login="first-commit", number=0, languages={})
     forks = Snapshot(nothing.owner, Stats(23, 0, 23, 0, 0, {}), nothing.fetched_at)
     pictures = [
-        draw(one, FORMS[form], as_of=as_of)
-        for one in (nothing, forks)
+        draw(snapshot, FORMS[form], as_of=as_of)
+        for snapshot in (nothing, forks)
         for as_of in (None, date(2026, 9, 28))
     ]
     assert faults(*pictures) == []
@@ -354,21 +362,23 @@ def test_remarks_stay_in_their_room(faults, form):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("locale", Locale)
-def test_every_explanation_stays_in_its_room(faults, locale, form):
+def test_explanation_fits_its_area(faults, locale, form):
     look = replace(FORMS[form], locale=locale)
     hosts = ("", "banners.example", "h" * 60)
-    pictures = [explain(one, options=look, host=host) for one in ERRORS.values() for host in hosts]
+    pictures = [
+        explain(error, options=look, host=host) for error in ERRORS.values() for host in hosts
+    ]
     assert faults(*pictures) == []
 
 
-def test_one_file_is_wide_or_narrow(page):
+def test_auto_width_picture_adapts_to_its_width(page):
     shown = "id => getComputedStyle(document.getElementById(id)).display"
     for width, wide, narrow in ((WIDE, "inline", "none"), (NARROW, "none", "inline")):
         _show(page, draw(_snapshot(), BannerOptions()), width)
         assert (page.evaluate(shown, "w"), page.evaluate(shown, "n")) == (wide, narrow)
 
 
-def test_one_file_is_light_or_dark(page):
+def test_auto_theme_picture_follows_colour_scheme(page):
     fill = "getComputedStyle(document.querySelector('.c')).fill"
     for scheme, colour in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")):
         page.emulate_media(color_scheme=scheme)
@@ -378,17 +388,17 @@ def test_one_file_is_light_or_dark(page):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_motion_is_short_and_only_for_those_who_want_it(page, form):
+def test_animation_is_short_and_respects_reduced_motion(page, form):
     lasting = """document.getAnimations().map(one => {
       const {delay, duration, iterations} = one.effect.getTiming()
       return (delay + duration) * iterations
     })"""
-    for wish, animate, moves in (
+    for preference, animate, moves in (
         ("no-preference", True, True),
         ("reduce", True, False),
         ("no-preference", False, False),
     ):
-        page.emulate_media(reduced_motion=wish)
+        page.emulate_media(reduced_motion=preference)
         _show(page, draw(_snapshot(), replace(FORMS[form], animate=animate)), WIDE)
         milliseconds = page.evaluate(lasting)
         assert bool(milliseconds) == moves

@@ -1,10 +1,10 @@
 """
-PNG: the same picture as the SVG, as a browser draws that in the same fonts; and as it is served.
+A PNG equals the browser's rendering of the SVG with the same fonts; and how PNGs are served.
 
-Two rasterisers never agree on the edges of letters. Measured with Chromium 156 over all cases: the mean
-difference is 0.5 to 1.4, the worst of all blocks differs by 31. A text moved by one unit makes that
-4.2 and 55 at least, one weight for all 1.0 and 53 (in compact 2.2 and 36), a text or a dot that is
-missing 128 or more.
+Rasterisers differ at the edges of letters. Measured with Chromium 156 over all cases, the mean
+difference is 0.5 to 1.4, and the worst block differs by 31. Moving a text by one unit makes that at
+least 4.2 and 55, using one weight for all texts 1.0 and 53 (in compact 2.2 and 36), and removing a
+text or a dot 128 or more.
 """
 
 import base64
@@ -35,9 +35,9 @@ CHROMIUM = Path("/usr/bin/chromium")
 IMAGE = "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8"
 
 MOST_DIFFERENCE = 1.7
-"""Mean over all channels of all pixels, of 255."""
+"""Largest mean difference over all channels of all pixels, of 255."""
 MOST_OF_A_BLOCK = 42.0
-"""What the mean of 8 x 8 pixels may differ in one channel: edges even out, other geometry does not."""
+"""Largest difference of the mean of 8 x 8 pixels in a channel: antialiasing averages out there."""
 
 LANGUAGES = {"TypeScript": 34, "Rust": 22, "Go": 15, "Python": 12, "Shell": 7, "Vue": 4, "C": 2}
 
@@ -86,11 +86,11 @@ def snapshot(
 
 
 def cases() -> dict[str, bytes]:
-    """A handful for each layout: light, dark, both, long, foreign, old, and an explanation."""
+    """Return pictures of each layout: light, dark, auto, long, foreign, old, and an explanation."""
     drawn: dict[str, bytes] = {}
     for layout in Layout:
         plain = BannerOptions(layout=layout, animate=False)
-        wishes = {
+        option_cases = {
             "plain": draw(snapshot(), plain),
             "dark": draw(snapshot(), BannerOptions(layout=layout, theme=Theme.DARK)),
             "both grounds": draw(snapshot(), BannerOptions(layout=layout, theme=Theme.AUTO)),
@@ -113,7 +113,7 @@ def cases() -> dict[str, bytes]:
                 options=BannerOptions(layout=layout, theme=Theme("ink")),
             ),
         }
-        drawn |= {f"{layout}: {name}": svg for name, svg in wishes.items()}
+        drawn |= {f"{layout}: {name}": svg for name, svg in option_cases.items()}
     donut = BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT, theme=Theme("nord"))
     return {**drawn, "languages: donut": draw(snapshot(), donut)}
 
@@ -140,7 +140,7 @@ def page() -> "Iterator[Page]":
 
 
 def faces() -> str:
-    """Our fonts, in the place of all others."""
+    """Return style rules that replace all fonts by the bundled ones."""
     styles = ((400, "Regular"), (600, "SemiBold"))
     rules = [
         f"@font-face{{font-family:Banners;font-weight:{weight};"
@@ -155,7 +155,7 @@ def _base64(path: Path) -> str:
 
 
 def photograph(page: "Page", svg: bytes) -> bytes:
-    """How the browser draws it in our fonts, with the same boxes for what these do not cover."""
+    """Return the browser's rendering in the bundled fonts, with the same boxes for missing glyphs."""
     body = f'<style>{faces()}svg{{display:block}}</style><body style="margin:0">'
     page.set_content(f"<!doctype html>{body}{_substitute_all(svg.decode())}")
     load = "Promise.all([400, 600].map(weight => document.fonts.load(`${weight} 16px Banners`)))"
@@ -166,10 +166,12 @@ def photograph(page: "Page", svg: bytes) -> bytes:
 @pytest.mark.browser
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", CASES)
-def test_a_browser_draws_the_same(page: "Page", name: str) -> None:
+def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
     pictures = [photograph(page, CASES[name]), to_png(CASES[name])]
-    compared: Any = page.evaluate(COMPARE, [base64.b64encode(one).decode() for one in pictures])
-    wide, high = (int(ET.fromstring(CASES[name]).attrib[one]) for one in ("width", "height"))
+    compared: Any = page.evaluate(
+        COMPARE, [base64.b64encode(picture).decode() for picture in pictures]
+    )
+    wide, high = (int(ET.fromstring(CASES[name]).attrib[side]) for side in ("width", "height"))
     assert compared["sizes"] == [SCALE * wide, SCALE * high] * 2
     assert compared["mean"] < MOST_DIFFERENCE
     assert compared["worst"] < MOST_OF_A_BLOCK
@@ -179,34 +181,34 @@ def test_a_browser_draws_the_same(page: "Page", name: str) -> None:
 def service(github: Running) -> Iterator[Running]:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
-        with running("serve", env=environment(**settings, RATE_LIMIT_RPS="1000")) as served:
-            yield served
+        with running("serve", env=environment(**settings, RATE_LIMIT_RPS="1000")) as service:
+            yield service
 
 
-def made(service: Running, **wish: str) -> str:
-    """Make a permanent banner."""
-    url: str = httpx2.post(f"{service.url}/banners", json=wish, trust_env=False).json()["url"]
+def create_banner(service: Running, **options: str) -> str:
+    """Create a permanent banner, and return its path."""
+    url: str = httpx2.post(f"{service.url}/banners", json=options, trust_env=False).json()["url"]
     return url
 
 
 def children_of(parent: int) -> list[int]:
-    """The processes that a process has started."""
+    """Return the child processes of a process."""
     children = Path("/proc").glob(f"{parent}/task/*/children")
-    return [int(one) for entry in children for one in entry.read_text().split()]
+    return [int(pid) for entry in children for pid in entry.read_text().split()]
 
 
 def workers_of(parent: int) -> list[int]:
-    """Those of them that draw PNG."""
+    """Return the PNG workers of a process."""
     return [
-        one
-        for one in children_of(parent)
-        if b"serving.craftsman" in Path(f"/proc/{one}/cmdline").read_bytes()
+        pid
+        for pid in children_of(parent)
+        if b"serving.worker_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("repeat", ["cold", "hot"])
-def test_a_png_has_every_header(service: Running, repeat: str) -> None:
+def test_png_response_has_every_header(service: Running, repeat: str) -> None:
     path = f"/banners/preview?username=mia-maintains&title={repeat}&format=PNG"
     first = service.get(path)
     answer = service.get(path, accept_encoding="gzip") if repeat == "hot" else first
@@ -227,9 +229,9 @@ def test_a_png_has_every_header(service: Running, repeat: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_png_is_drawn_from_the_svg(service: Running) -> None:
-    """And the SVG and the numbers are answered as if there was no other form."""
-    url = made(service, username="mia-maintains", type="dark")
+def test_png_is_drawn_from_the_svg(service: Running) -> None:
+    """The SVG and the JSON responses are the same before and after."""
+    url = create_banner(service, username="mia-maintains", type="dark")
     svg, named, png = (service.get(url + suffix) for suffix in ("", ".svg", ".png"))
     assert svg.content == named.content
     assert svg.headers["content-type"].startswith("image/svg+xml")
@@ -254,7 +256,7 @@ def test_a_png_is_drawn_from_the_svg(service: Running) -> None:
         "/banners/preview?username=-a&format=png",
     ],
 )
-def test_explanation_is_a_png_where_one_was_asked_for(service: Running, path: str) -> None:
+def test_explanation_of_png_request_is_png(service: Running, path: str) -> None:
     for accept in (IMAGE, "*/*"):
         drawn = service.get(path, accept=accept)
         assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/png")
@@ -265,79 +267,84 @@ def test_explanation_is_a_png_where_one_was_asked_for(service: Running, path: st
 
 
 @pytest.mark.postgres
-def test_a_worker_that_is_killed_is_replaced(service: Running) -> None:
+def test_killed_png_worker_is_replaced(service: Running) -> None:
     path = "/banners/preview?username=camelcleo&format=png&title="
     assert service.get(path + "first").headers["content-type"] == "image/png"
     (before,) = workers_of(service.process.pid)
     os.kill(before, signal.SIGKILL)
-    types = [service.get(f"{path}{at}").headers["content-type"] for at in ("a", "b")]
+    types = [service.get(f"{path}{number}").headers["content-type"] for number in ("a", "b")]
     (after,) = workers_of(service.process.pid)
     assert after != before
-    # Whoever met the dead one was answered all the same.
+    # Requests that met the killed worker were answered, too.
     assert types[0] in {"image/png", "image/svg+xml; charset=utf-8"}
 
 
 @pytest.mark.postgres
-def test_more_than_can_be_drawn_gets_the_svg_and_nobody_waits_long(service: Running) -> None:
+def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> None:
     service.get("/banners/preview?username=mia-maintains")
-    paths = [f"/banners/preview?username=mia-maintains&format=png&title=n{at}" for at in range(40)]
+    paths = [
+        f"/banners/preview?username=mia-maintains&format=png&title=n{number}"
+        for number in range(40)
+    ]
     with ThreadPoolExecutor(40) as pool:
-        answers = [*pool.map(service.get, paths)]
+        responses = [*pool.map(service.get, paths)]
         meanwhile = service.get("/banners/preview?username=mia-maintains&title=svg")
     assert meanwhile.headers["content-type"].startswith("image/svg+xml")
-    assert {one.status_code for one in answers} == {200}
-    assert max(one.elapsed.total_seconds() for one in answers) < 3.5
-    instead = [one for one in answers if one.headers["content-type"] != "image/png"]
+    assert {response.status_code for response in responses} == {200}
+    assert max(response.elapsed.total_seconds() for response in responses) < 3.5
+    instead = [
+        response for response in responses if response.headers["content-type"] != "image/png"
+    ]
     assert 0 < len(instead) < 40
-    for one in instead:
-        assert one.headers["cache-control"].startswith("public, max-age=30,")
-        assert one.headers["x-accel-expires"] == "0"
-        assert ET.fromstring(one.content).tag.endswith("svg")
-    # None of it is kept: asked again, there is time.
-    later = service.get(paths[answers.index(instead[-1])])
+    for response in instead:
+        assert response.headers["cache-control"].startswith("public, max-age=30,")
+        assert response.headers["x-accel-expires"] == "0"
+        assert ET.fromstring(response.content).tag.endswith("svg")
+    # The fallback is not cached: a later request gets the PNG.
+    later = service.get(paths[responses.index(instead[-1])])
     assert later.headers["content-type"] == "image/png"
 
 
 @pytest.mark.postgres
-def test_the_stored_drawing_is_a_png_too_when_postgresql_is_away(github: Running) -> None:
+def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> None:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
-        with running("serve", env=environment(**settings)) as served:
-            url = made(served, username="mia-maintains")
-            pictures = [served.get(url + suffix).content for suffix in (".svg", ".png")]
+        with running("serve", env=environment(**settings)) as service:
+            url = create_banner(service, username="mia-maintains")
+            pictures = [service.get(url + suffix).content for suffix in (".svg", ".png")]
         away = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
-        with running("serve", env=away) as served:
-            answers = [served.get(url + suffix) for suffix in (".svg", ".png")]
-    assert [one.content for one in answers] == pictures
-    assert answers[1].headers["content-type"] == "image/png"
-    assert answers[1].headers["cache-control"].startswith("public, max-age=30,")
+        with running("serve", env=away) as service:
+            responses = [service.get(url + suffix) for suffix in (".svg", ".png")]
+    assert [response.content for response in responses] == pictures
+    assert responses[1].headers["content-type"] == "image/png"
+    assert responses[1].headers["cache-control"].startswith("public, max-age=30,")
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_process_takes_its_worker_along(github: Running, number: signal.Signals) -> None:
+def test_png_worker_ends_with_its_parent(github: Running, number: signal.Signals) -> None:
     with reachable_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
-        with running("serve", "--workers", "2", env=environment(**settings)) as served:
-            processes = children_of(served.process.pid)
+        with running("serve", "--workers", "2", env=environment(**settings)) as service:
+            processes = children_of(service.process.pid)
             assert not any(map(workers_of, processes))
             path = "/banners/preview?username=mia-maintains&format=png&title="
-            for at in range(8):
-                assert served.get(f"{path}{at}").headers["content-type"] == "image/png"
-            drawing = [one for process in processes for one in workers_of(process)]
+            for index in range(8):
+                assert service.get(f"{path}{index}").headers["content-type"] == "image/png"
+            drawing = [pid for process in processes for pid in workers_of(process)]
             assert drawing
             assert all(len(workers_of(process)) <= 1 for process in processes)
-            begun = time.monotonic()
-            served.stop(number)
-            while any(Path(f"/proc/{one}").exists() for one in drawing):
-                assert time.monotonic() < begun + 10
+            started = time.monotonic()
+            service.stop(number)
+            while any(Path(f"/proc/{pid}").exists() for pid in drawing):
+                assert time.monotonic() < started + 10
                 time.sleep(0.01)
 
 
-def test_a_file_that_is_called_png_is_one(github: Running, tmp_path: Path) -> None:
+def test_render_to_png_path_writes_png(github: Running, tmp_path: Path) -> None:
     env = environment(GITHUB_API_URL=github.url)
     files = [tmp_path / name for name in ("me.svg", "me.png", "ME.PNG")]
-    ended = [run("render", "mia-maintains", "-o", str(file), env=env) for file in files]
-    assert [one.returncode for one in ended] == [0, 0, 0]
+    result = [run("render", "mia-maintains", "-o", str(file), env=env) for file in files]
+    assert [process.returncode for process in result] == [0, 0, 0]
     svg, *pngs = (file.read_bytes() for file in files)
     assert pngs == [to_png(svg)] * 2

@@ -1,4 +1,4 @@
-"""`render` as users run it: a picture on standard output or in a file, or one sentence."""
+"""`render` writes a picture to standard output or a file, or prints one sentence."""
 
 import os
 import pty
@@ -26,7 +26,7 @@ def env(github: Running) -> dict[str, str]:
     return environment(GITHUB_API_URL=github.url)
 
 
-def test_a_picture_on_standard_output(env: dict[str, str]) -> None:
+def test_render_writes_svg_to_stdout(env: dict[str, str]) -> None:
     plain = run("render", "Mia-Maintains", env=env)
     with_token = run("render", "mia-maintains", env={**env, "GITHUB_TOKENS": "ghp_sandbox"})
     assert plain.returncode == with_token.returncode == 0
@@ -37,22 +37,22 @@ def test_a_picture_on_standard_output(env: dict[str, str]) -> None:
     assert plain.stderr == "Asking GitHub about Mia-Maintains.\n"
 
 
-def test_every_kind_of_wish(env: dict[str, str]) -> None:
-    wishes = ["--theme", "DARK", "--title", "Hello <there>", "--hide", "stars,forks"]
-    wishes += ["--border", "false", "--bg-color", "#123456", "--radius", "3"]
-    ended = run("render", "mia-maintains", *wishes, env=env)
-    assert ended.returncode == 0
-    assert "Hello &lt;there&gt;" in ended.stdout
-    assert "#123456" in ended.stdout
+def test_render_accepts_every_option(env: dict[str, str]) -> None:
+    options = ["--theme", "DARK", "--title", "Hello <there>", "--hide", "stars,forks"]
+    options += ["--border", "false", "--bg-color", "#123456", "--radius", "3"]
+    result = run("render", "mia-maintains", *options, env=env)
+    assert result.returncode == 0
+    assert "Hello &lt;there&gt;" in result.stdout
+    assert "#123456" in result.stdout
 
 
-def test_a_file_is_replaced_when_the_banner_is_drawn(env: dict[str, str], tmp_path: Path) -> None:
+def test_render_replaces_file(env: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "banner.svg"
     file.write_bytes(OLD)
-    ended = run("render", "mia-maintains", "-o", str(file), env=env)
-    assert ended.returncode == 0
-    assert ended.stdout == ""
-    assert str(file) in ended.stderr
+    result = run("render", "mia-maintains", "-o", str(file), env=env)
+    assert result.returncode == 0
+    assert result.stdout == ""
+    assert str(file) in result.stderr
     assert ET.fromstring(file.read_bytes()).tag.endswith("svg")
     assert list(tmp_path.iterdir()) == [file]
 
@@ -64,26 +64,26 @@ def test_a_file_is_replaced_when_the_banner_is_drawn(env: dict[str, str], tmp_pa
         ("mia-maintains", {"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1"),
     ],
 )
-def test_without_an_answer_the_old_file_stays(
+def test_render_without_github_keeps_old_file(
     env: dict[str, str], tmp_path: Path, user: str, settings: dict[str, str], word: str
 ) -> None:
     file = tmp_path / "banner.svg"
     file.write_bytes(OLD)
-    ended = run("render", user, "-o", str(file), env={**env, **settings})
-    assert ended.returncode == 1
-    asking, sentence = ended.stderr.splitlines()
+    result = run("render", user, "-o", str(file), env={**env, **settings})
+    assert result.returncode == 1
+    asking, sentence = result.stderr.splitlines()
     assert asking == f"Asking GitHub about {user}."
     assert word in sentence
     assert file.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
+def test_render_with_slow_github_stops_at_request_timeout() -> None:
     with running("sandbox", "--port", "0", "--latency", "2s") as slow:
         settings = environment(GITHUB_API_URL=slow.url, REQUEST_TIMEOUT="200ms")
-        ended = run("render", "mia-maintains", env=settings)
-    assert ended.returncode == 1
-    assert "can't be asked now" in ended.stderr
+        result = run("render", "mia-maintains", env=settings)
+    assert result.returncode == 1
+    assert "can't be asked now" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -98,43 +98,43 @@ def test_a_slow_github_is_waited_for_no_longer_than_wished() -> None:
         (["mia", "-o", "/"], ["/", "folder"]),
     ],
 )
-def test_what_cannot_be_is_one_sentence(
+def test_render_with_invalid_input_prints_one_sentence(
     env: dict[str, str], arguments: list[str], words: list[str]
 ) -> None:
-    ended = run("render", *arguments, env=env)
-    assert ended.returncode == 2
-    assert len(ended.stderr.splitlines()) == 1
-    assert [word for word in words if word not in ended.stderr] == []
+    result = run("render", *arguments, env=env)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert [word for word in words if word not in result.stderr] == []
 
 
-def test_a_device_is_written_to(env: dict[str, str]) -> None:
-    ended = run("render", "mia-maintains", "-o", "/dev/stdout", env=env)
-    assert ended.returncode == 0
-    assert ET.fromstring(ended.stdout).tag.endswith("svg")
+def test_render_writes_to_device(env: dict[str, str]) -> None:
+    result = run("render", "mia-maintains", "-o", "/dev/stdout", env=env)
+    assert result.returncode == 0
+    assert ET.fromstring(result.stdout).tag.endswith("svg")
     dashed = run("render", "mia-maintains", "-o", "-", env=env)
-    assert dashed.stdout == ended.stdout
+    assert dashed.stdout == result.stdout
 
 
-def test_on_a_terminal_the_waiting_is_counted_and_wiped_away(tmp_path: Path) -> None:
-    """The terminal is where errors go; what is drawn goes elsewhere."""
+def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
+    """Standard error is a terminal, and standard output a file."""
     host, guest = pty.openpty()
     with (
         running("sandbox", "--port", "0", "--latency", "300ms") as slow,
         (tmp_path / "out.svg").open("wb") as out,
     ):
-        ended = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "github_banners", "render", "mia-maintains"],
             env=environment(GITHUB_API_URL=slow.url),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=guest,
-            timeout=20,
+            timeout=30,
             check=False,
         )
     os.close(guest)
-    said = os.read(host, 1 << 16).decode()
+    output = os.read(host, 1 << 16).decode()
     os.close(host)
-    assert ended.returncode == 0
-    assert "Asking GitHub about mia-maintains … 0.0 s" in said
-    assert said.endswith("\r\x1b[K")
-    assert "\n" not in said
+    assert result.returncode == 0
+    assert "Asking GitHub about mia-maintains … 0.0 s" in output
+    assert output.endswith("\r\x1b[K")
+    assert "\n" not in output

@@ -1,7 +1,7 @@
 """
-Ends of processes under load: who has sent a request gets its whole answer.
+Processes that stop under load complete every request that they have received.
 
-Clients connect anew for every request, or keep their connection; each answer is read to its end. A
+Clients open a connection for every request, or keep one open; each response is read completely. A
 refused connection is no loss: nothing was sent, and a client or a gateway tries the next server.
 """
 
@@ -37,7 +37,7 @@ class Load:
 
     async def run_until_refused(self) -> None:
         """Send requests with all clients, half of which keep their connections."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(self._send(keeps=bool(n % 2)) for n in range(CLIENTS)))
 
     async def _send(self, *, keeps: bool) -> None:
@@ -72,72 +72,72 @@ class Load:
             connection[1].close()
 
 
-async def end_under_load(served: Running, path: str) -> Load:
-    """Signal a process under load, and return what became of the requests."""
-    load = Load(served.url, path)
+async def end_under_load(service: Running, path: str) -> Load:
+    """Signal a process under load, and return the results of the requests."""
+    load = Load(service.url, path)
     loading = asyncio.create_task(load.run_until_refused())
     await asyncio.sleep(1)
-    served.process.send_signal(signal.SIGTERM)
+    service.process.send_signal(signal.SIGTERM)
     await loading
     return load
 
 
-def ended(served: Running) -> int:
-    return served.process.wait(20)
+def ended(service: Running) -> int:
+    return service.process.wait(60)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_serve_end_loses_no_request(workers: int) -> None:
+def test_serve_shutdown_loses_no_request(workers: int) -> None:
     with (
         reachable_dir() as folder,
         running(
             *("serve", "--demo", "--workers", str(workers)),
             env=environment(PORT="0", DATA_DIR=str(folder)),
-        ) as served,
+        ) as service,
     ):
-        assert served.get(PICTURE).status_code == 200
-        load = asyncio.run(end_under_load(served, PICTURE))
-        assert ended(served) == 0
+        assert service.get(PICTURE).status_code == 200
+        load = asyncio.run(end_under_load(service, PICTURE))
+        assert ended(service) == 0
     assert load.answered > CLIENTS
     assert load.lost == []
 
 
 @contextmanager
-def service(name: str, folder: Path) -> Iterator[Running]:
-    told = {
+def start_service(name: str, folder: Path) -> Iterator[Running]:
+    settings = {
         "PORT": "0", "DATA_DIR": str(folder), "SERVICES_SECRET_KEY": KEY,
         "KAFKA_BROKERS_ADDRS": "127.0.0.1:1", "DB_HOST": "127.0.0.1", "PGPORT": "1",
         "POSTGRES_PASSWORD": "x", "RENDERER_BASE_URL": "http://127.0.0.1:1",
         "STORAGE_BASE_URL": "http://127.0.0.1:1",
     }  # fmt: skip
-    with running(name, env=environment(**told)) as served:
-        yield served
+    with running(name, env=environment(**settings)) as service:
+        yield service
 
 
 @pytest.mark.parametrize("name", ["api", "renderer", "storage"])
-def test_service_end_loses_no_request(name: str) -> None:
-    """Without its neighbours: what is asked for needs none of them."""
-    with reachable_dir() as folder, service(name, folder) as served:
-        load = asyncio.run(end_under_load(served, "/healthz"))
-        assert ended(served) == 0
+def test_service_shutdown_loses_no_request(name: str) -> None:
+    """The other services are down, but the requests do not need them."""
+    with reachable_dir() as folder, start_service(name, folder) as service:
+        load = asyncio.run(end_under_load(service, "/healthz"))
+        assert ended(service) == 0
     assert load.answered > CLIENTS
     assert load.lost == []
 
 
-def workers_of(served: Running) -> list[int]:
-    """The processes that serve, by the command that they were started with."""
+def workers_of(service: Running) -> list[int]:
+    """Return the processes that serve, found by their command line."""
     children = subprocess.run(
-        ["pgrep", "-f", "-P", str(served.process.pid), "github_banners worker"],
+        ["pgrep", "-f", "-P", str(service.process.pid), "github_banners worker"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return [int(pid) for pid in children.stdout.split()]
 
 
-async def end_worker_under_load(served: Running, number: signal.Signals) -> Load:
-    load = Load(served.url, PICTURE)
+async def end_worker_under_load(service: Running, number: signal.Signals) -> Load:
+    load = Load(service.url, PICTURE)
     loading = asyncio.create_task(load.run_until_refused())
     await asyncio.sleep(1)
-    os.kill(workers_of(served)[0], number)
+    os.kill(workers_of(service)[0], number)
     await asyncio.sleep(3)
     load.is_stopped = True
     await loading
@@ -145,18 +145,18 @@ async def end_worker_under_load(served: Running, number: signal.Signals) -> Load
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_worker_end_is_noticed_by_no_other_connection(number: signal.Signals) -> None:
+def test_worker_shutdown_disturbs_no_other_connection(number: signal.Signals) -> None:
     with (
         reachable_dir() as folder,
         running(
             *("serve", "--demo", "--workers", "2"),
             env=environment(PORT="0", DATA_DIR=str(folder)),
-        ) as served,
+        ) as service,
     ):
-        assert served.get(PICTURE).status_code == 200
-        load = asyncio.run(end_worker_under_load(served, number))
-        assert len(workers_of(served)) == 2
+        assert service.get(PICTURE).status_code == 200
+        load = asyncio.run(end_worker_under_load(service, number))
+        assert len(workers_of(service)) == 2
     assert load.refused == 0
     assert load.answered > CLIENTS
-    # A killed process takes those with it whose connections it had taken, and none besides.
+    # A killed process loses the connections that it had accepted, and no others.
     assert len(load.lost) <= (CLIENTS if number == signal.SIGKILL else 0)

@@ -1,4 +1,4 @@
-"""What a running service answers: pictures, problems, headers, names."""
+"""The HTTP responses of a running service: pictures, errors, headers, names."""
 
 import gzip
 import json
@@ -18,32 +18,32 @@ NO_LOGINS = ["a" * 40, "a.b", "..", "%00", "%F0%9F%90%99", "a%20b", "", "%C3%A9"
 
 def post(service: Running, body: object, **headers: str) -> httpx2.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx2.post(service.url + "/banners", content=content, headers=headers, timeout=15)
+    return httpx2.post(service.url + "/banners", content=content, headers=headers, timeout=30)
 
 
 def asked_of(github: Running) -> object:
     return github.get("/_sandbox/calls").json()
 
 
-def test_a_preview_is_a_picture_with_every_header(service: Running) -> None:
-    answer = service.get("/banners/preview?username=mia-maintains&type=dark")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "image/svg+xml; charset=utf-8"
-    assert answer.headers["access-control-allow-origin"] == "*"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert answer.headers["vary"] == "Accept-Encoding"
+def test_preview_has_every_header(service: Running) -> None:
+    response = service.get("/banners/preview?username=mia-maintains&type=dark")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["vary"] == "Accept-Encoding"
     cache = dict(
-        part.strip().partition("=")[::2] for part in answer.headers["cache-control"].split(",")
+        part.strip().partition("=")[::2] for part in response.headers["cache-control"].split(",")
     )
     assert 30 <= int(cache["max-age"]) <= 600
     assert cache["stale-while-revalidate"] == "60"
     assert cache["stale-if-error"] == "86400"
-    assert ET.fromstring(answer.content).tag == "{http://www.w3.org/2000/svg}svg"
+    assert ET.fromstring(response.content).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.parametrize("repeat", ["cold", "hot"])
-def test_what_a_client_has_is_not_sent_again(service: Running, repeat: str) -> None:
+def test_matching_etag_returns_304(service: Running, repeat: str) -> None:
     path = f"/banners/preview?username=mia-maintains&radius={len(repeat)}"
     first = service.get(path, accept_encoding="identity")
     if repeat == "hot":
@@ -53,17 +53,17 @@ def test_what_a_client_has_is_not_sent_again(service: Running, repeat: str) -> N
     assert zipped.content == first.content
     assert zipped.headers["etag"] != first.headers["etag"]
     assert not first.headers["etag"].startswith("W/")
-    again = service.get(path, accept_encoding="identity", if_none_match=first.headers["etag"])
-    assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["etag"] == first.headers["etag"]
-    assert "cache-control" in again.headers
+    second = service.get(path, accept_encoding="identity", if_none_match=first.headers["etag"])
+    assert (second.status_code, second.content) == (304, b"")
+    assert second.headers["etag"] == first.headers["etag"]
+    assert "cache-control" in second.headers
     assert (
         service.get(path, accept_encoding="gzip", if_none_match=first.headers["etag"]).status_code
         == 200
     )
 
 
-def test_head_is_get_without_the_body(service: Running) -> None:
+def test_head_returns_headers_of_get(service: Running) -> None:
     for path in ("/banners/preview?username=mia-maintains", "/banners/preview?username=a.b"):
         got = service.get(path, accept_encoding="identity")
         head = httpx2.head(service.url + path, headers={"accept-encoding": "identity"})
@@ -72,12 +72,12 @@ def test_head_is_get_without_the_body(service: Running) -> None:
             assert head.headers[name] == got.headers[name]
 
 
-def test_a_permanent_banner_is_made_once_and_found_in_any_case(service: Running) -> None:
-    wish = {"username": "CAMELCLEO", "type": "dark"}
-    made, again = post(service, wish), post(service, wish)
-    assert (made.status_code, again.status_code) == (201, 200)
-    assert made.json() == again.json() == {"url": "/banners/camelcleo-dark"}
-    assert made.headers["location"] == "/banners/camelcleo-dark"
+def test_post_banner_creates_once_and_url_ignores_case(service: Running) -> None:
+    body = {"username": "CAMELCLEO", "type": "dark"}
+    first, second = post(service, body), post(service, body)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert first.json() == second.json() == {"url": "/banners/camelcleo-dark"}
+    assert first.headers["location"] == "/banners/camelcleo-dark"
     plain = service.get("/banners/camelcleo-dark")
     for name in ("CamelCleo-Dark", "camelcleo-dark.svg"):
         assert service.get(f"/banners/{name}").content == plain.content
@@ -87,7 +87,7 @@ def test_a_permanent_banner_is_made_once_and_found_in_any_case(service: Running)
     assert numbers["username"] == "CamelCleo"
 
 
-def test_another_look_has_another_name(service: Running) -> None:
+def test_post_banner_with_other_options_creates_another_name(service: Running) -> None:
     plain = post(service, {"username": "sam-studies"}).json()["url"]
     round_ = post(service, {"username": "sam-studies", "radius": 3, "hide": ["forks"]}).json()[
         "url"
@@ -98,9 +98,9 @@ def test_another_look_has_another_name(service: Running) -> None:
     assert service.get(round_).content != service.get(plain).content
 
 
-def test_numbers_as_json(service: Running) -> None:
-    answer = service.get("/banners/preview?username=finn-forks&format=json")
-    numbers = answer.json()
+def test_numbers_are_served_as_json(service: Running) -> None:
+    response = service.get("/banners/preview?username=finn-forks&format=json")
+    numbers = response.json()
     assert list(numbers) == ["username", "display_name", "stats", "fetched_at", "stale"]
     assert list(numbers["stats"]) == [
         "total_repos", "original_repos", "forked_repos", "total_stars", "total_forks", "languages",
@@ -110,15 +110,15 @@ def test_numbers_as_json(service: Running) -> None:
 
 
 @pytest.mark.parametrize("login", NO_LOGINS)
-def test_names_that_github_cannot_have(service: Running, github: Running, login: str) -> None:
+def test_invalid_login_returns_400(service: Running, github: Running, login: str) -> None:
     before = asked_of(github)
-    answer = service.get(f"/banners/preview?username={login}")
-    assert answer.status_code == 400
-    problem = answer.json()
+    response = service.get(f"/banners/preview?username={login}")
+    assert response.status_code == 400
+    problem = response.json()
     assert problem["error"] == "invalid inputs"
     assert problem["field"] == "username"
     assert problem["allowed"]
-    assert answer.headers["vary"] == "Accept"
+    assert response.headers["vary"] == "Accept"
     assert asked_of(github) == before
 
 
@@ -140,15 +140,15 @@ def test_names_that_github_cannot_have(service: Running, github: Running, login:
         ("locale=tlh", "invalid inputs"),
     ],
 )
-def test_a_wrong_option_is_named_with_what_it_may_be(
+def test_invalid_option_is_named_with_allowed_values(
     service: Running, github: Running, option: str, sentence: str
 ) -> None:
     before = asked_of(github)
     name = option.partition("=")[0].replace("theme", "type")
-    answer = service.get(f"/banners/preview?username=never-asked&{option}")
-    assert (answer.status_code, answer.json()["error"]) == (400, sentence)
-    assert answer.json()["field"] == name
-    assert answer.json()["allowed"]
+    response = service.get(f"/banners/preview?username=never-asked&{option}")
+    assert (response.status_code, response.json()["error"]) == (400, sentence)
+    assert response.json()["field"] == name
+    assert response.json()["allowed"]
     drawn = service.get(f"/banners/preview?username=never-asked&{option}", accept=IMAGE)
     assert (drawn.status_code, drawn.headers["content-type"][:13]) == (200, "image/svg+xml")
     assert ET.fromstring(drawn.content).tag.endswith("svg")
@@ -163,15 +163,17 @@ def test_a_wrong_option_is_named_with_what_it_may_be(
              b"[" * 60_000, b'{"username": ["a"]}', b'{"username": null}', b"{}"],
     ids=lambda body: repr(body[:22]),
 )  # fmt: skip
-def test_a_body_that_is_no_wish(service: Running, github: Running, body: bytes) -> None:
+def test_post_banner_with_invalid_body_is_refused(
+    service: Running, github: Running, body: bytes
+) -> None:
     before = asked_of(github)
-    answer = post(service, body)
-    assert (answer.status_code, answer.json()["error"]) == (400, "invalid inputs")
-    assert answer.json()["field"] in {"body", "username"}
+    response = post(service, body)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid inputs")
+    assert response.json()["field"] in {"body", "username"}
     assert asked_of(github) == before
 
 
-def test_unknown_users_and_banners(service: Running) -> None:
+def test_unknown_user_or_banner_returns_404(service: Running) -> None:
     for path, sentence in (
         ("/banners/preview?username=nobody-of-this-name", "user doesn't exist"),
         ("/banners/nobody-of-this-name-dark", "banner doesn't exist"),
@@ -190,7 +192,7 @@ def test_unknown_users_and_banners(service: Running) -> None:
     assert service.get("/banners/nobody-dark.svg").headers["content-type"].startswith("image/svg")
 
 
-def test_hostile_text_never_becomes_markup(service: Running) -> None:
+def test_hostile_profile_text_is_escaped(service: Running) -> None:
     for login in ("mallory-markup", "bea-bidi"):
         picture = service.get(f"/banners/preview?username={login}").content
         tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(picture).iter()}
@@ -201,7 +203,7 @@ def test_hostile_text_never_becomes_markup(service: Running) -> None:
         assert not any(byte < 32 and byte not in b"\t\n" for byte in picture)
 
 
-def test_the_title_of_an_address_never_becomes_markup(service: Running) -> None:
+def test_hostile_title_is_escaped(service: Running) -> None:
     title = "%3C/text%3E%3Cscript%3Ealert(1)%3C/script%3E%00%08%22'"
     picture = service.get(f"/banners/preview?username=mia-maintains&title={title}").content
     tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(picture).iter()}
@@ -210,7 +212,7 @@ def test_the_title_of_an_address_never_becomes_markup(service: Running) -> None:
     assert "script" not in {e.tag.rpartition("}")[2] for e in ET.fromstring(drawn).iter()}
 
 
-def test_methods_and_addresses_that_are_not_there(service: Running) -> None:
+def test_unknown_method_or_path_is_refused(service: Running) -> None:
     refused = httpx2.request("DELETE", service.url + "/banners")
     assert (refused.status_code, refused.json()) == (405, {"error": "method not allowed"})
     assert "POST" in refused.headers["allow"]
@@ -218,35 +220,35 @@ def test_methods_and_addresses_that_are_not_there(service: Running) -> None:
     assert service.get("/nothing/here").json() == {"error": "not found"}
 
 
-def test_the_bare_address_leads_to_the_docs(service: Running) -> None:
-    answer = service.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+def test_root_redirects_to_docs(service: Running) -> None:
+    response = service.get("/")
+    assert (response.status_code, response.headers["location"]) == (307, "/docs")
 
 
-def test_the_docs_name_their_charset_once(service: Running) -> None:
+def test_docs_content_type_has_one_charset(service: Running) -> None:
     assert service.get("/docs").headers["content-type"] == "text/html; charset=utf-8"
 
 
-def test_an_explanation_has_the_theme_that_the_banner_would_have(service: Running) -> None:
+def test_explanation_has_theme_of_the_request(service: Running) -> None:
     path = "/banners/preview?username=nobody-at-all&"
     dark = service.get(path + "type=dark", accept="image/*").content
     light = service.get(path + "type=default", accept="image/*").content
     assert dark != light
-    for wish in ("TYPE=DARK", "theme=dark", "type=dark&theme=default", "theme=default&type=dark"):
-        assert service.get(path + wish, accept="image/*").content == dark
+    for body in ("TYPE=DARK", "theme=dark", "type=dark&theme=default", "theme=default&type=dark"):
+        assert service.get(path + body, accept="image/*").content == dark
 
 
-def test_health(service: Running) -> None:
+def test_health_endpoints_report_state(service: Running) -> None:
     assert service.get("/healthz").status_code == 200
     ready = service.get("/readyz")
     assert (ready.status_code, ready.json()) == (200, {"status": "ready", "degraded": []})
 
 
-def test_browsers_may_read_the_numbers(service: Running) -> None:
-    answer = service.get(
+def test_cors_allows_reading_json(service: Running) -> None:
+    response = service.get(
         "/banners/preview?username=mia-maintains&format=json", origin="https://a.example"
     )
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert response.headers["access-control-allow-origin"] == "*"
     preflight = httpx2.options(
         service.url + "/banners",
         headers={"origin": "https://a.example", "access-control-request-method": "POST"},
@@ -255,14 +257,14 @@ def test_browsers_may_read_the_numbers(service: Running) -> None:
     assert "POST" in preflight.headers["access-control-allow-methods"]
 
 
-def test_gzip_is_made_the_same_every_time(service: Running) -> None:
+def test_gzip_is_deterministic(service: Running) -> None:
     path = "/banners/preview?username=mia-maintains&radius=7"
     with httpx2.Client(trust_env=False) as client:
         raw = []
         for _ in range(2):
             with client.stream(
                 "GET", service.url + path, headers={"accept-encoding": "gzip"}
-            ) as one:
-                raw.append(b"".join(one.iter_raw()))
+            ) as response:
+                raw.append(b"".join(response.iter_raw()))
     assert raw[0] == raw[1]
     assert gzip.decompress(raw[0]).startswith(b"<svg")

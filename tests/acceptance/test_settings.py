@@ -1,4 +1,4 @@
-"""What each setting does to a running service, seen from outside."""
+"""The effect of settings on a running service."""
 
 import json
 import time
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with reachable_dir() as found:
-        yield found
+    with reachable_dir() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,10 @@ def service(folder: Path, github: Running) -> Iterator[Running]:
         LOG_LEVEL="DEBUG",
         LOG_FORMAT="json",
     )
-    with running("serve", env=env) as served:
-        assert served.url.startswith("https://banners.example.com")
-        served.url = f"http://127.0.0.1:{port}"
-        yield served
+    with running("serve", env=env) as service:
+        assert service.url.startswith("https://banners.example.com")
+        service.url = f"http://127.0.0.1:{port}"
+        yield service
 
 
 def ask(service: Running, login: str, *, client: str, **headers: str) -> httpx2.Response:
@@ -60,30 +60,28 @@ def events(service: Running) -> list[dict[str, object]]:
     return [json.loads(line) for line in service.errors if line.startswith("{")]
 
 
-def test_an_enterprise_server_is_asked_with_the_token_of_a_file(
-    service: Running, github: Running
-) -> None:
+def test_enterprise_server_gets_token_from_file(service: Running, github: Running) -> None:
     assert ask(service, "dev-1", client="10.0.0.1").json()["stats"]["total_repos"] == 30
     assert github.get("/_sandbox/calls").json()["graphql"] >= 1
 
 
 def until_refused(service: Running, client: str) -> httpx2.Response:
-    """Ask as one client until it is too much, whatever the machine takes for an answer."""
-    answers = (ask(service, f"dev-{n}", client=client) for n in range(11, 60))
-    return next(one for one in answers if one.status_code != 200)
+    """Send requests as one client until the rate limit refuses one."""
+    responses = (ask(service, f"dev-{n}", client=client) for n in range(11, 60))
+    return next(response for response in responses if response.status_code != 200)
 
 
-def test_each_client_behind_a_trusted_proxy_has_a_share_of_its_own(service: Running) -> None:
+def test_rate_limit_behind_trusted_proxy_is_per_client(service: Running) -> None:
     refused = until_refused(service, "10.0.0.2")
     assert (refused.status_code, refused.json()) == (429, {"error": "too many requests"})
     assert int(refused.headers["retry-after"]) >= 1
     assert ask(service, "dev-16", client="10.0.0.3").status_code == 200
-    # Of what a client says it has come through, the last is what the proxy has seen.
+    # The last address in X-Forwarded-For is the one that the proxy has seen.
     assert until_refused(service, "10.9.9.9, 10.0.0.2").status_code == 429
     assert ask(service, "dev-17", client="10.9.9.9").status_code == 200
 
 
-def test_a_host_without_a_scheme_may_read_over_both(service: Running) -> None:
+def test_cors_host_without_scheme_allows_http_and_https(service: Running) -> None:
     for origin, allowed in (
         ("https://example.com", "https://example.com"),
         ("http://example.com", "http://example.com"),
@@ -95,19 +93,19 @@ def test_a_host_without_a_scheme_may_read_over_both(service: Running) -> None:
     assert picture.headers["access-control-allow-origin"] == "*"
 
 
-def test_explanations_name_the_public_address(service: Running) -> None:
+def test_explanation_names_public_url(service: Running) -> None:
     drawn = service.get("/banners/nobody-dark", accept="image/*")
     assert b"banners.example.com" in drawn.content
 
 
-def test_soft_ttl_decides_when_numbers_are_stale(service: Running) -> None:
+def test_soft_ttl_sets_when_numbers_are_stale(service: Running) -> None:
     ask(service, "dev-21", client="10.0.0.5")
     deadline = time.monotonic() + 5
     while not ask(service, "dev-21", client="10.0.0.5").json()["stale"]:
         assert time.monotonic() < deadline
 
 
-def test_json_clients_wait_as_long_as_they_are_told(service: Running, github: Running) -> None:
+def test_request_timeout_limits_json_requests(service: Running, github: Running) -> None:
     faults = github.url + "/_sandbox/faults"
     httpx2.put(faults, json={"fail": ["timeout"]}).raise_for_status()
     try:
@@ -121,21 +119,21 @@ def test_json_clients_wait_as_long_as_they_are_told(service: Running, github: Ru
     assert 0.5 < seconds < 2
 
 
-def test_drawings_are_kept_where_they_are_told(service: Running, folder: Path) -> None:
-    made = httpx2.post(
+def test_storage_url_sets_where_drawings_are_stored(service: Running, folder: Path) -> None:
+    response = httpx2.post(
         service.url + "/banners",
         json={"username": "dev-41"},
         headers={"x-forwarded-for": "10.0.0.7"},
     )
-    assert made.status_code == 201
-    kept, deadline = folder / "kept" / "dev-41-default.svg", time.monotonic() + 10
-    while not kept.exists():
+    assert response.status_code == 201
+    stored, deadline = folder / "kept" / "dev-41-default.svg", time.monotonic() + 10
+    while not stored.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert kept.read_bytes().startswith(b"<svg")
+    assert stored.read_bytes().startswith(b"<svg")
 
 
-def test_the_log_is_json_and_says_what_debugging_needs(service: Running) -> None:
+def test_log_lines_are_json_with_debugging_fields(service: Running) -> None:
     ask(service, "dev-51", client="10.0.0.8")
     logged = events(service)
     assert any(event["event"] == "github.asked" for event in logged)

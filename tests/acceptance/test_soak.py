@@ -1,9 +1,9 @@
 """
-Changes of many banners while one service after the other is taken away: none is lost.
+No change of a banner is lost while services and backends are stopped in turn.
 
-Every change is committed as a refresh commits it; from there on the real services do the rest, with
-Kafka between them. `-s` shows the table; `SOAK=long` takes 5,000 banners and longer faults, which is
-what `make soak` does.
+Every change is committed to the database as a refresh does it; the real services publish, render and
+store it through Kafka. `-s` shows the table of results. `SOAK=long`, which `make soak` sets, uses
+5,000 banners and longer faults.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ from github_banners.models import (
 from github_banners.options import BannerOptions
 from github_banners.stats.aggregation import aggregate
 from github_banners.storage.picture_format import split_version
-from tests.acceptance.drills import seconds_until
-from tests.acceptance.estate import Estate, estate_at, messages_in, send
+from tests.acceptance.deployment import Deployment, count_messages, open_deployment, send
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import reachable_dir
 
 pytestmark = [
@@ -47,15 +47,15 @@ IS_LONG = os.environ.get("SOAK") == "long"
 BANNERS = 5_000 if IS_LONG else 400
 BATCH = 20
 CHANGES_PER_SECOND = 500 if IS_LONG else 100
-AWAY_SECONDS = 10.0 if IS_LONG else 2.0
+DOWN_SECONDS = 10.0 if IS_LONG else 2.0
 SETTLED_SECONDS = 300.0 if IS_LONG else 90.0
-EVERYBODY = ("storage", "renderer", "api")
+SERVICES = ("storage", "renderer", "api")
 HEADING = f"{'fault':<44} changes   lost  stale  events  seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one fault did: `lost` and `stale` count files that are not there or older at the end."""
+    """The result of a fault: `lost` and `stale` count files that are missing or outdated at the end."""
 
     fault: str
     changes: int
@@ -70,90 +70,90 @@ class Row:
 
 
 class Soak:
-    """Owners with a banner each, whose numbers change."""
+    """Owners with one banner each, whose numbers the tests change."""
 
-    def __init__(self, estate: Estate, rows: list[Row]) -> None:
-        self.estate = estate
+    def __init__(self, deployment: Deployment, rows: list[Row]) -> None:
+        self.deployment = deployment
         self.rows = rows
         self._stars = 0
 
-    def settle(self) -> None:
-        """Make everybody, and wait until all is drawn for the first time."""
+    def create_all(self) -> None:
+        """Create all banners, and wait until each is stored."""
         self.change()
-        seconds_until(lambda: not self.behind(), limit=SETTLED_SECONDS)
+        wait_until(lambda: not self.outdated(), limit=SETTLED_SECONDS)
 
     def change(self, *, pause_seconds: float = 0.0) -> None:
-        """Give everybody another number of stars, twenty at a time."""
+        """Change the number of stars of all owners, 20 per transaction."""
         self._stars += 1
         asyncio.run(self._change(pause_seconds))
 
     async def _change(self, pause_seconds: float) -> None:
-        async with await psycopg.AsyncConnection.connect(self.estate.postgres.conninfo) as conn:
+        async with await psycopg.AsyncConnection.connect(self.deployment.postgres.conninfo) as conn:
             for first in range(1, BANNERS + 1, BATCH):
                 ids = range(first, min(first + BATCH, BANNERS + 1))
-                answers = [_answer(one, self._stars) for one in ids]
+                pages = [_answer(owner_id, self._stars) for owner_id in ids]
                 async with conn.transaction():
-                    await users.upsert_owners(conn, answers)
-                    for one, (portfolio, _) in zip(ids, answers, strict=True):
+                    await users.upsert_owners(conn, pages)
+                    for owner_id, (owner_data, _) in zip(ids, pages, strict=True):
                         if self._stars == 1:
                             await insert_banner(
                                 conn,
-                                owner_id=one,
+                                owner_id=owner_id,
                                 options=BannerOptions(),
-                                names=[f"{portfolio.owner.login}-default"],
-                                now=portfolio.fetched_at,
+                                names=[f"{owner_data.owner.login}-default"],
+                                now=owner_data.fetched_at,
                             )
                 await asyncio.sleep(pause_seconds)
 
     def change_one(self, stars: int) -> float:
-        """Change the first owner only; gives the seconds until the file shows it."""
-        begun = time.monotonic()
+        """Change the first owner only, and return the seconds until the file shows it."""
+        started = time.monotonic()
         asyncio.run(self._save(stars))
         shown = b"<desc>%d star" % stars
-        file = self.estate.files / "soak-1-default.svg"
-        seconds_until(lambda: shown in file.read_bytes(), limit=20)
-        return time.monotonic() - begun
+        file = self.deployment.files / "soak-1-default.svg"
+        wait_until(lambda: shown in file.read_bytes(), limit=60)
+        return time.monotonic() - started
 
     async def _save(self, stars: int) -> None:
-        async with await psycopg.AsyncConnection.connect(self.estate.postgres.conninfo) as conn:
+        async with await psycopg.AsyncConnection.connect(self.deployment.postgres.conninfo) as conn:
             await users.upsert_owners(conn, [_answer(1, stars)])
 
-    def behind(self) -> dict[str, int | None]:
-        """The banners whose file is not what PostgreSQL says: its version, None for no file."""
-        with psycopg.connect(self.estate.postgres.conninfo) as conn:
-            found = conn.execute("select name, version from banners").fetchall()
-        kept = {name: self._kept(name) for name, _ in found}
-        return {name: kept[name] for name, version in found if kept[name] != version}
+    def outdated(self) -> dict[str, int | None]:
+        """Return the banners with outdated files: name -> version of the file, None if there is none."""
+        with psycopg.connect(self.deployment.postgres.conninfo) as conn:
+            banners = conn.execute("select name, version from banners").fetchall()
+        stored = {name: self._stored_version(name) for name, _ in banners}
+        return {name: stored[name] for name, version in banners if stored[name] != version}
 
-    def _kept(self, name: str) -> int | None:
-        """The version of a file; below 0 where its picture does not show the present number."""
+    def _stored_version(self, name: str) -> int | None:
+        """Return the version of a file, negated if its picture does not show the current number."""
         try:
-            stored = split_version((self.estate.files / f"{name}.svg").read_bytes())
+            stored = split_version((self.deployment.files / f"{name}.svg").read_bytes())
         except FileNotFoundError:
             return None
         assert stored is not None, f"{name} was written in part"
         body, version = stored
         return version if b"<desc>%d star" % self._stars in body else -version
 
-    def endure(self, fault: str, happen: Callable[[], None]) -> Row:
-        """Change everybody while a fault happens; at the end every file is the newest."""
-        before, begun, rounds = messages_in(self.estate, TOPIC), time.monotonic(), 0
+    def run_fault(self, fault: str, inject: Callable[[], None]) -> Row:
+        """Change all banners repeatedly during a fault; at the end every file must be up to date."""
+        before, started, rounds = count_messages(self.deployment, TOPIC), time.monotonic(), 0
         with ThreadPoolExecutor(1) as pool:
-            happening = pool.submit(happen)
-            while not (happening.done() and rounds):
+            injection = pool.submit(inject)
+            while not (injection.done() and rounds):
                 self.change(pause_seconds=BATCH / CHANGES_PER_SECOND)
                 rounds += 1
-            happening.result()
-        until = time.monotonic() + SETTLED_SECONDS
-        while (behind := self.behind()) and time.monotonic() < until:
+            injection.result()
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while (outdated := self.outdated()) and time.monotonic() < deadline:
             time.sleep(0.1)
-        seconds = time.monotonic() - begun
-        lost = sum(kept is None for kept in behind.values())
-        events = messages_in(self.estate, TOPIC) - before
-        row = Row(fault, rounds * BANNERS, lost, len(behind) - lost, events, seconds)
+        seconds = time.monotonic() - started
+        lost = sum(version is None for version in outdated.values())
+        events = count_messages(self.deployment, TOPIC) - before
+        row = Row(fault, rounds * BANNERS, lost, len(outdated) - lost, events, seconds)
         self.rows.append(row)
-        assert (row.lost, row.stale) == (0, 0), f"{row}\n{sorted(behind.items())[:5]}"
-        assert messages_in(self.estate, DEAD_LETTERS) == 0
+        assert (row.lost, row.stale) == (0, 0), f"{row}\n{sorted(outdated.items())[:5]}"
+        assert count_messages(self.deployment, DEAD_LETTERS) == 0
         return row
 
 
@@ -166,125 +166,127 @@ def _answer(owner_id: int, stars: int) -> tuple[OwnerRepositories, Stats]:
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
-    """The table, shown at the end."""
-    found: list[Row] = []
-    yield found
-    print("\n" + "\n".join([HEADING, *map(str, found)]))  # noqa: T201
+    """Print the results of all faults at the end."""
+    rows: list[Row] = []
+    yield rows
+    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
 
 
 @pytest.fixture(scope="module")
 def soak(rows: list[Row]) -> Iterator[Soak]:
-    with reachable_dir() as folder, estate_at(folder) as estate:
-        estate.start(*EVERYBODY)
-        soak = Soak(estate, rows)
-        soak.settle()
+    with reachable_dir() as folder, open_deployment(folder) as deployment:
+        deployment.start(*SERVICES)
+        soak = Soak(deployment, rows)
+        soak.create_all()
         yield soak
 
 
-def test_nothing_happens(soak: Soak) -> None:
-    """What is measured beside the faults: events a second, and what one costs each process."""
-    estate = soak.estate
-    before = {name: estate.cpu_seconds(name) for name in EVERYBODY}
-    row = soak.endure("none", lambda: None)
-    spent = {name: estate.cpu_seconds(name) - before[name] for name in EVERYBODY}
+def test_soak_without_faults_stores_every_change(soak: Soak) -> None:
+    """Print the CPU time that each process spends on an event."""
+    deployment = soak.deployment
+    before = {name: deployment.cpu_seconds(name) for name in SERVICES}
+    row = soak.run_fault("none", lambda: None)
+    spent = {name: deployment.cpu_seconds(name) - before[name] for name in SERVICES}
     for name, seconds in spent.items():
         print(f"{name}: {seconds / row.changes * 1e3:.2f} ms CPU an event")  # noqa: T201
 
 
-def test_the_renderer_is_killed(soak: Soak) -> None:
-    def happen() -> None:
+def test_soak_with_killed_renderer_stores_every_change(soak: Soak) -> None:
+    def inject() -> None:
         for _ in range(2):
-            time.sleep(AWAY_SECONDS / 4)
-            with soak.estate.without("renderer"):
-                time.sleep(AWAY_SECONDS / 4)
+            time.sleep(DOWN_SECONDS / 4)
+            with soak.deployment.without("renderer"):
+                time.sleep(DOWN_SECONDS / 4)
 
-    soak.endure("renderer killed twice, and restarted", happen)
+    soak.run_fault("renderer killed twice, and restarted", inject)
 
 
-def test_the_storage_is_down(soak: Soak) -> None:
-    def happen() -> None:
-        with soak.estate.without("storage"):
-            time.sleep(AWAY_SECONDS)
+def test_soak_with_storage_down_stores_every_change(soak: Soak) -> None:
+    def inject() -> None:
+        with soak.deployment.without("storage"):
+            time.sleep(DOWN_SECONDS)
 
-    soak.endure(f"storage down for {AWAY_SECONDS:.0f} s", happen)
-    events = [one["event"] for one in soak.estate.events("renderer")]
+    soak.run_fault(f"storage down for {DOWN_SECONDS:.0f} s", inject)
+    events = [event["event"] for event in soak.deployment.events("renderer")]
     assert "update.dead_lettered" not in events
 
 
-def test_the_broker_is_killed(soak: Soak) -> None:
-    def happen() -> None:
-        time.sleep(AWAY_SECONDS / 5)
-        soak.estate.broker.kill()
-        time.sleep(AWAY_SECONDS / 2)
-        soak.estate.broker.restart()
+def test_soak_with_killed_broker_stores_every_change(soak: Soak) -> None:
+    def inject() -> None:
+        time.sleep(DOWN_SECONDS / 5)
+        soak.deployment.broker.kill()
+        time.sleep(DOWN_SECONDS / 2)
+        soak.deployment.broker.restart()
 
-    soak.endure("broker killed, and restarted", happen)
-
-
-def test_a_second_renderer_joins_and_leaves(soak: Soak) -> None:
-    def happen() -> None:
-        soak.estate.start("renderer-2")
-        seconds_until(does_its_share, limit=60)
-        assert soak.estate.end("renderer-2") == 0
-        soak.estate.start("renderer-2")
-        time.sleep(AWAY_SECONDS / 2)
-        soak.estate.kill("renderer-2")
-
-    def does_its_share() -> bool:
-        return any(one["event"] == "updates.stored" for one in soak.estate.events("renderer-2"))
-
-    soak.endure("a second renderer joins, leaves, is killed", happen)
+    soak.run_fault("broker killed, and restarted", inject)
 
 
-def test_the_api_is_killed_between_commit_and_publish(soak: Soak) -> None:
-    def happen() -> None:
+def test_soak_with_second_renderer_stores_every_change(soak: Soak) -> None:
+    def inject() -> None:
+        soak.deployment.start("renderer-2")
+        wait_until(stores_updates, limit=60)
+        assert soak.deployment.end("renderer-2") == 0
+        soak.deployment.start("renderer-2")
+        time.sleep(DOWN_SECONDS / 2)
+        soak.deployment.kill("renderer-2")
+
+    def stores_updates() -> bool:
+        return any(
+            event["event"] == "updates.stored" for event in soak.deployment.events("renderer-2")
+        )
+
+    soak.run_fault("a second renderer joins, leaves, is killed", inject)
+
+
+def test_soak_with_api_killed_before_publish_stores_every_change(soak: Soak) -> None:
+    def inject() -> None:
         for _ in range(3):
-            time.sleep(AWAY_SECONDS / 8)
-            with soak.estate.without("api"):
-                time.sleep(AWAY_SECONDS / 8)
+            time.sleep(DOWN_SECONDS / 8)
+            with soak.deployment.without("api"):
+                time.sleep(DOWN_SECONDS / 8)
 
-    soak.estate.kill("api")
-    soak.change()  # committed, with nobody there to publish it
-    soak.estate.start("api")
-    soak.endure("api killed before and while it publishes", happen)
+    soak.deployment.kill("api")
+    soak.change()  # committed, but not published
+    soak.deployment.start("api")
+    soak.run_fault("api killed before and while it publishes", inject)
 
 
 def test_postgresql_is_killed(soak: Soak) -> None:
-    """It is not changed meanwhile: what is committed is what counts."""
+    """No change is made while it is down: only committed changes must not be lost."""
     soak.change()
-    with soak.estate.postgres.killed():
-        time.sleep(AWAY_SECONDS / 2)
-    soak.endure("PostgreSQL killed, and restarted", lambda: None)
+    with soak.deployment.postgres.killed():
+        time.sleep(DOWN_SECONDS / 2)
+    soak.run_fault("PostgreSQL killed, and restarted", lambda: None)
 
 
-def superseded(soak: Soak) -> float:
-    """How many pictures came when a newer one was there."""
-    return soak.estate.metric("storage", 'banners_stored_total{outcome="superseded"}')
+def count_superseded(soak: Soak) -> float:
+    """Return how many pictures the storage rejected because it had a newer one."""
+    return soak.deployment.metric("storage", 'banners_stored_total{outcome="superseded"}')
 
 
-def test_an_older_event_never_overwrites(soak: Soak) -> None:
+def test_older_event_never_overwrites_newer_file(soak: Soak) -> None:
     name = "soak-1-default"
-    before = (soak.estate.files / f"{name}.svg").read_bytes()
+    before = (soak.deployment.files / f"{name}.svg").read_bytes()
 
     def is_above(number: float) -> bool:
-        return superseded(soak) > number
+        return count_superseded(soak) > number
 
     for age in (timedelta(seconds=1), timedelta(days=400)):
         moment = datetime.now(UTC) - age
-        kept = split_version(before)
-        assert kept is not None
+        stored = split_version(before)
+        assert stored is not None
         owner = Owner(1, "soak-1", display_name="Old")
         snapshot = Snapshot(owner, Stats(9, 9, 0, 999, 9, {"C": 9}), moment)
-        version = kept[1] - 1 if age.days == 0 else to_epoch_microseconds(moment)
+        version = stored[1] - 1 if age.days == 0 else to_epoch_microseconds(moment)
         update = RenderJob(name, snapshot, BannerOptions(), version)
-        before_it = superseded(soak)
-        send(soak.estate, to_event(update, produced_at=moment))
-        seconds_until(partial(is_above, before_it), limit=20)
-        assert (soak.estate.files / f"{name}.svg").read_bytes() == before
+        count = count_superseded(soak)
+        send(soak.deployment, to_event(update, produced_at=moment))
+        wait_until(partial(is_above, count), limit=60)
+        assert (soak.deployment.files / f"{name}.svg").read_bytes() == before
 
 
-def test_a_single_change_is_stored_soon(soak: Soak) -> None:
-    """Printed, not asserted: what a machine can do is for the benchmark to say."""
+def test_single_change_is_stored_soon(soak: Soak) -> None:
+    """Print the delays; benchmarks measure them."""
     waits = sorted(soak.change_one(stars) for stars in range(500, 520))
     median, slowest = waits[len(waits) // 2] * 1e3, waits[-1] * 1e3
     print(f"a change is stored after {median:.0f} ms, at most {slowest:.0f} ms")  # noqa: T201

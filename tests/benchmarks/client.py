@@ -1,4 +1,4 @@
-"""A client that costs little: plain HTTP/1.1 over a few connections that stay open."""
+"""A client with little overhead: plain HTTP/1.1 over a few persistent connections."""
 
 import asyncio
 import re
@@ -10,7 +10,7 @@ _DESCRIPTION = re.compile(rb"<desc>[^<]* star")
 
 
 class Fetched(NamedTuple):
-    """How many pictures came, and how many of them were explanations and showed no numbers."""
+    """The number of pictures received, and how many of them were explanations without numbers."""
 
     pictures: int
     explanations: int
@@ -19,12 +19,12 @@ class Fetched(NamedTuple):
 async def fetch_all(url: str, targets: Iterable[str], *, connections: int = 16) -> Fetched:
     """Fetch pictures, one at a time on each connection; every response must have status 200."""
     remaining = iter(targets)
-    workers = (_fetch_in_turn(url, remaining) for _ in range(connections))
+    workers = (_fetch_sequentially(url, remaining) for _ in range(connections))
     fetched = await asyncio.gather(*workers)
     return Fetched(*map(sum, zip(*fetched, strict=True)))
 
 
-async def _fetch_in_turn(url: str, targets: Iterator[str]) -> Fetched:
+async def _fetch_sequentially(url: str, targets: Iterator[str]) -> Fetched:
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     pictures = explanations = 0

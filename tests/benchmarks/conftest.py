@@ -1,7 +1,5 @@
 """
-The databases of the integration tests; and silence, as only measurements are to be read here.
-
-What the parts log costs its time all the same.
+Fixtures of the benchmarks. Log lines are formatted, which costs time, but not printed.
 """
 
 import logging
@@ -13,8 +11,8 @@ import pytest
 import structlog
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.acceptance.estate import Estate, estate_at
-from tests.acceptance.outages import GitHub
+from tests.acceptance.breakable_backends import GitHub
+from tests.acceptance.deployment import Deployment, open_deployment
 from tests.acceptance.processes import environment
 from tests.acceptance.processes import reachable_dir as make_reachable_dir
 from tests.benchmarks.report import Report
@@ -22,7 +20,7 @@ from tests.integration.conftest import *  # noqa: F403
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let benchmarks that need Kafka come last: its broker would disturb the others."""
+    """Run benchmarks that need Kafka last, because its broker would disturb the others."""
     items.sort(
         key=lambda item: all(item.get_closest_marker(name) for name in ("benchmark", "kafka"))
     )
@@ -41,7 +39,7 @@ def _unread_logs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def report() -> Iterator[Report]:
-    """The figures of this run, which are written at its end to the file that BENCH_REPORT names."""
+    """Collect the figures of this run, and write them to the file that BENCH_REPORT names."""
     report = Report()
     yield report
     path = os.environ.get("BENCH_REPORT")
@@ -51,7 +49,7 @@ def report() -> Iterator[Report]:
 
 @pytest.fixture(scope="session")
 def github() -> Iterator[GitHub]:
-    """The sandbox in GitHub's place; each token has an account and a budget of its own."""
+    """Run the sandbox; each token has its own account and budget."""
     github = GitHub()
     github.start()
     yield github
@@ -60,7 +58,7 @@ def github() -> Iterator[GitHub]:
 
 @pytest.fixture
 def serve_environment(github: GitHub, conninfo: str) -> Iterator[dict[str, str]]:
-    """What `serve` is told: a fresh database of the server that all tests share, and the sandbox."""
+    """Return the environment of `serve`: a new database on the shared server, and the sandbox."""
     database = conninfo_to_dict(conninfo)
     with make_reachable_dir() as data_dir:
         yield environment(
@@ -77,7 +75,7 @@ def serve_environment(github: GitHub, conninfo: str) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="session")
-def estate() -> Iterator[Estate]:
-    """GitHub, PostgreSQL and Kafka; each test starts the services that it needs, and ends them."""
-    with make_reachable_dir() as folder, estate_at(folder) as estate:
-        yield estate
+def deployment() -> Iterator[Deployment]:
+    """Run GitHub, PostgreSQL and Kafka; each test starts and stops the services that it needs."""
+    with make_reachable_dir() as folder, open_deployment(folder) as deployment:
+        yield deployment

@@ -1,7 +1,7 @@
 """
-Load on one core: wrk on another one, and nginx with the same bytes as the reference.
+Load a server on one core with wrk on another; nginx with the same bytes is the reference.
 
-BENCH_REALTIME=1 gives servers and wrk real-time priority on a machine that does other things, too;
+BENCH_REALTIME=1 gives servers and wrk real-time priority on a machine that runs other things;
 it needs root. The kernel then stops them for 50 ms of each second, so latencies mean nothing.
 """
 
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import httpx2
 import pytest
 
-from tests.acceptance.outages import family
+from tests.acceptance.breakable_backends import process_tree
 from tests.acceptance.processes import free_port
 from tests.benchmarks.sizes import sized
 
@@ -74,7 +74,7 @@ def client_core() -> int:
 
 def for_each_thread(pid: int, act: Callable[[int], None]) -> None:
     """Do something to every thread of a process and its children."""
-    for process in family(pid):
+    for process in process_tree(pid):
         for thread in Path(f"/proc/{process}/task").iterdir():
             act(int(thread.name))
 

@@ -1,4 +1,4 @@
-"""What a process takes: memory, and the time until it ends or answers."""
+"""Measure the memory and the run time of processes."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from tests.acceptance.processes import environment
 
 
 class Memory(NamedTuple):
-    """What a process without its children has in memory, in MB of 2^20 bytes."""
+    """Memory of a process without its children, in MB of 2^20 bytes."""
 
     resident: float
     proportional: float

@@ -1,8 +1,8 @@
 """
-The command under cProfile, for as long as a test wants: `python -m tests.benchmarks.profiled api`.
+Run the command under cProfile, while a test wants it: `python -m tests.benchmarks.profiled api`.
 
-PROFILE_DIR names a folder. While a file `on` is in it the event loop's thread is profiled; when that
-file is gone, what was seen is written beside it under the name of the command.
+PROFILE_DIR names a folder. While it contains a file `on`, the thread of the event loop is profiled.
+When that file is removed, the profile is written to the folder, under the name of the command.
 """
 
 import cProfile
@@ -80,7 +80,7 @@ class Profile(NamedTuple):
 
 @contextmanager
 def profiling(folder: Path) -> Iterator[None]:
-    """Profile every process of a folder for a while; their profiles are written at the end."""
+    """Profile the processes that use a folder; they write their profiles at the end."""
     switch = folder / "on"
     switch.touch()
     time.sleep(2 * _POLL_SECONDS)
@@ -91,7 +91,7 @@ def profiling(folder: Path) -> Iterator[None]:
 
 
 def read_profile(folder: Path, command: str) -> Profile:
-    """Take what the process of a command has written, as soon as it is there."""
+    """Wait for the profile that the process of a command writes, and read it."""
     path = folder / command
     deadline = time.monotonic() + _WRITE_SECONDS
     while not path.exists():
@@ -122,7 +122,7 @@ def _package_seconds(stats: _Stats) -> Mapping[str, float]:
 
 
 def _package(file: str) -> str:
-    """Name the package of a file: one of ours, an installed one, or Python's own library."""
+    """Return the package of a file: one of this project, an installed one, or Python's library."""
     parts = _module(file).split(".")
     if parts[0] == "github_banners":
         return f"our `{parts[1]}`"
@@ -130,7 +130,7 @@ def _package(file: str) -> str:
 
 
 def _module(file: str) -> str:
-    """Name the module of a file; nothing of a path that belongs to this machine."""
+    """Return the module of a file, without the path on this machine."""
     parts = Path(file).with_suffix("").parts
     for root in ("site-packages", "src"):
         if root in parts:

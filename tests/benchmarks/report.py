@@ -1,8 +1,8 @@
 """
-The figures of the benchmarks, and docs/performance.md, which is written from them.
+Collect the figures of the benchmarks, and write docs/performance.md from them.
 
 Each test adds rows to a section. If BENCH_REPORT names a Markdown file, the rows are merged at the
-end into a JSON file beside it, and the Markdown is written from that: what did not run stays.
+end into a JSON file beside it, and the Markdown is written from that: rows of other runs stay.
 """
 
 import os
@@ -47,7 +47,7 @@ class Budget(msgspec.Struct, frozen=True):
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What was measured, once in each round.
+    A measurement with one value for each round.
 
     Values of the reference are in the same unit and of the same rounds, or one for all of them.
     `published` is the figure of the Go program.
@@ -74,7 +74,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_within_budget(self) -> bool | None:
-        """Return whether the budget is kept; None if there is none."""
+        """Return whether the budget is met; None if there is none."""
         if self.budget is None:
             return None
         of = {"ratio": self.ratios, "highest": [max(self.values)]}.get(self.budget.of, self.values)
@@ -127,7 +127,7 @@ COLUMNS = (
 
 
 class Run(msgspec.Struct, frozen=True):
-    """When, in which form and on which machine something was measured."""
+    """The date, size and machine of a measurement."""
 
     date: str
     size: str
@@ -254,5 +254,5 @@ def _join(number: str, unit: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Write three digits at least, and every digit of a whole part."""
+    """Format a number with at least three digits and its whole integer part."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

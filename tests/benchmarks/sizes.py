@@ -1,11 +1,11 @@
-"""How much a run measures: BENCH=short so that nothing rots, BENCH=medium for a look, else all of it."""
+"""Size of a benchmark run: BENCH=short as a test, BENCH=medium for estimates, full by default."""
 
 import os
 from enum import StrEnum
 
 
 class Size(StrEnum):
-    """The forms of a run; only the full one gives figures to be quoted."""
+    """The sizes of a run; only the full one gives figures to be quoted."""
 
     SHORT = "short"
     MEDIUM = "medium"

@@ -1,4 +1,4 @@
-"""How many banners one core draws, beside the bare template engine in the same run."""
+"""Measure how many banners one core draws, compared with the bare template engine."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ BATCHES = sized(short=1, medium=5, full=20)
 BATCH = sized(short=20, medium=250, full=250)
 CLASSIC = BannerOptions()
 LANGUAGES = BannerOptions(layout=Layout.LANGUAGES)
-LOOKS = {
+OPTIONS_BY_NAME = {
     "classic": CLASSIC,
     "classic, dark": BannerOptions(theme=Theme.DARK),
     "classic, auto": BannerOptions(theme=Theme.AUTO),
@@ -52,8 +52,8 @@ KNOWN_LANGUAGES: list[str] = list(
 
 
 def test_draws_per_second(report: Report) -> None:
-    rows = [measure_draws(name, seed) for seed, name in enumerate(LOOKS)]
-    dice = random.Random(len(LOOKS))
+    rows = [measure_draws(name, seed) for seed, name in enumerate(OPTIONS_BY_NAME)]
+    dice = random.Random(len(OPTIONS_BY_NAME))
     pictures = [draw(build_owner(dice), CLASSIC) for _ in range(BATCH)]
     report.add(
         Title.DRAWING,
@@ -67,29 +67,30 @@ def test_draws_per_second(report: Report) -> None:
         text=(
             "One core draws pictures of owners with words and numbers that it has never drawn, in "
             f"batches of {BATCH}, each beside as many of the bare template with the same values, "
-            "by seconds of CPU. A round is a batch; of sizes it is a picture."
+            "per second of CPU time. A round is a batch, or a picture for sizes."
         ),
     )
 
 
 def measure_draws(name: str, seed: int) -> Row:
-    """Draw batches of owners in one look, and as many of the bare template of classic."""
-    dice, look, classic = random.Random(seed), LOOKS[name], LAYOUTS[CLASSIC.layout]
-    draw(build_owner(dice), look)  # reads templates and words
+    """Draw batches of owners with some options, and render as many bare templates of classic."""
+    dice, options, classic = random.Random(seed), OPTIONS_BY_NAME[name], LAYOUTS[CLASSIC.layout]
+    draw(build_owner(dice), options)  # reads templates and catalogs
 
     def draw_owner(owner: Snapshot) -> bytes:
-        return draw(owner, look)
+        return draw(owner, options)
 
-    def print_bare(values: msgspec.Struct) -> bytes:
+    def render_bare(values: msgspec.Struct) -> bytes:
         return render_svg(classic.template, values)
 
     draws, bare = [], []
     for _ in range(BATCHES):
-        # Each owner is drawn once, in one look: no cache knows its words.
+        # Each owner is drawn once, so no cache knows its texts.
         owners = [build_owner(dice) for _ in range(BATCH)]
         draws.append(per_second(draw_owner, owners))
-        values = classic.compute_layout(owners[0], CLASSIC, None)
-        bare.append(per_second(print_bare, [values] * BATCH))
+        # After the draws, since computing the values of classic fills the same caches.
+        values = [classic.compute_layout(owner, CLASSIC, None) for owner in owners]
+        bare.append(per_second(render_bare, values))
     return Row(
         what=name,
         unit="/s",
@@ -111,12 +112,12 @@ def build_owner(dice: random.Random) -> Snapshot:
     return Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC))
 
 
-def per_second(act: Callable[[T], object], things: Sequence[T]) -> float:
-    # Time of this thread: what else the machine does is not counted.
-    begun = time.thread_time()
-    for thing in things:
-        act(thing)
-    return len(things) / (time.thread_time() - begun)
+def per_second(function: Callable[[T], object], items: Sequence[T]) -> float:
+    """Call a function with each item, and return the calls per second of this thread's CPU time."""
+    start = time.thread_time()
+    for item in items:
+        function(item)
+    return len(items) / (time.thread_time() - start)
 
 
 def size_row(what: str, sizes: Sequence[int], *, limit: int) -> Row:

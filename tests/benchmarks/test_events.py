@@ -1,8 +1,8 @@
 """
-Events to stored banners: Kafka, one renderer and one storage, each a process of its own.
+Throughput from events to stored banners: Kafka, one renderer and one storage as processes.
 
-The reference of the same run is the least that has to be done, in one process: consume the same
-events, render the bare template, write the file.
+The reference is the minimal work in one process: consume the same events, render the bare template,
+write the file.
 """
 
 import asyncio
@@ -40,8 +40,8 @@ from github_banners.models import (
 )
 from github_banners.options import BannerOptions
 from github_banners.stats.aggregation import aggregate
-from tests.acceptance.drills import seconds_until
-from tests.acceptance.estate import Estate, cpu_seconds, messages_in
+from tests.acceptance.deployment import Deployment, count_messages, cpu_seconds
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import reachable_dir
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -75,10 +75,10 @@ class Round(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def services(estate: Estate) -> Iterator[Estate]:
-    estate.start("storage", "renderer")
-    yield estate
-    estate.close()
+def services(deployment: Deployment) -> Iterator[Deployment]:
+    deployment.start("storage", "renderer")
+    yield deployment
+    deployment.close()
 
 
 def build_event(name: str, number: int) -> BannerEvent:
@@ -132,16 +132,16 @@ async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: 
     return (time.perf_counter() - begun) / written * events
 
 
-def files_of(estate: Estate, name: str) -> list[Path]:
-    return list(estate.files.glob(f"{name}-*.svg"))
+def files_of(deployment: Deployment, name: str) -> list[Path]:
+    return list(deployment.files.glob(f"{name}-*.svg"))
 
 
-def test_events_per_second(services: Estate, report: Report) -> None:
-    brokers, before = services.broker.addresses, messages_in(services, TOPIC)
+def test_events_per_second(services: Deployment, report: Report) -> None:
+    brokers, before = services.broker.addresses, count_messages(services, TOPIC)
     asyncio.run(send(brokers, [build_event("warm", number) for number in range(BATCH)]))
-    seconds_until(lambda: len(files_of(services, "warm")) == BATCH, limit=60)
+    wait_until(lambda: len(files_of(services, "warm")) == BATCH, limit=60)
     rounds = [measure_round(services, f"bench-{number}") for number in range(ROUNDS)]
-    assert messages_in(services, TOPIC) == before + BATCH + ROUNDS * EVENTS
+    assert count_messages(services, TOPIC) == before + BATCH + ROUNDS * EVENTS
     report.add(
         Title.EVENTS,
         Row(
@@ -165,7 +165,7 @@ def test_events_per_second(services: Estate, report: Report) -> None:
     )
 
 
-def measure_round(services: Estate, name: str) -> Round:
+def measure_round(services: Deployment, name: str) -> Round:
     """Let events lie in the topic, consume them by the reference, then by renderer and storage."""
     brokers = services.broker.addresses
     services.end("renderer")
@@ -176,12 +176,12 @@ def measure_round(services: Estate, name: str) -> Round:
     services.start("renderer")
     pids = {process: services[process].process.pid for process in ("renderer", "storage")}
     pids["broker"] = services.broker.pid
-    seconds_until(lambda: bool(files_of(services, name)), limit=60)
+    wait_until(lambda: bool(files_of(services, name)), limit=60)
     first, before = len(files_of(services, name)), {n: cpu_seconds(pids[n]) for n in pids}
-    seconds_until(lambda: len(files_of(services, name)) == EVENTS, limit=120)
+    wait_until(lambda: len(files_of(services, name)) == EVENTS, limit=120)
     spent = {process: cpu_seconds(pids[process]) - before[process] for process in pids}
     moments = [path.stat().st_mtime for path in files_of(services, name)]
-    # With few events all may be there at the first look.
+    # With few events all may be there when it is checked first.
     counted = max(1, EVENTS - first)
     return Round(
         per_second=EVENTS / (max(moments) - min(moments)),
@@ -190,7 +190,7 @@ def measure_round(services: Estate, name: str) -> Round:
     )
 
 
-async def measure_single_events(services: Estate) -> tuple[list[float], list[float]]:
+async def measure_single_events(services: Deployment) -> tuple[list[float], list[float]]:
     """Send one event at a time; returns the milliseconds to its file, and to the acknowledgement."""
     producer = KafkaProducer(services.broker.addresses)
     stored, acknowledged = [], []
@@ -210,9 +210,9 @@ async def measure_single_events(services: Estate) -> tuple[list[float], list[flo
     return stored, acknowledged
 
 
-def test_latency_of_a_single_event(services: Estate, report: Report) -> None:
+def test_latency_of_a_single_event(services: Deployment, report: Report) -> None:
     asyncio.run(send(services.broker.addresses, [build_event("first", 0)]))
-    seconds_until(lambda: bool(files_of(services, "first")), limit=60)
+    wait_until(lambda: bool(files_of(services, "first")), limit=60)
     stored, acknowledged = asyncio.run(measure_single_events(services))
     assert len(files_of(services, "single")) == SINGLE_EVENTS
     row = Row(
@@ -263,14 +263,14 @@ async def publish_all(conninfo: str, brokers: Sequence[str]) -> tuple[list[float
 
 
 @pytest.mark.postgres
-def test_outbox_events_per_second(services: Estate, report: Report) -> None:
+def test_outbox_events_per_second(services: Deployment, report: Report) -> None:
     """From PostgreSQL to the broker, in this process; the renderer is down."""
     conninfo, brokers = services.postgres.conninfo, services.broker.addresses
-    before = messages_in(services, TOPIC)
+    before = count_messages(services, TOPIC)
     asyncio.run(insert_banners(conninfo))
     with services.without("renderer", signal.SIGTERM):
         rates, cpu_milliseconds = asyncio.run(publish_all(conninfo, brokers))
-        assert messages_in(services, TOPIC) == before + BANNERS
+        assert count_messages(services, TOPIC) == before + BANNERS
         events = [build_event("producer", number) for number in range(BANNERS)]
         begun = time.perf_counter()
         asyncio.run(send(brokers, events))

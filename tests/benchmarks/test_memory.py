@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.postgres, pytest.mark.timeout(1
 
 OWNERS = sized(short=100, medium=2000, full=10_000)
 LOOKS = 10
-# GitHub gives an account 5,000 points an hour, and a service that knows nobody yet leaves a tenth.
+# An account has 5,000 points an hour, of which a tenth is reserved for known logins.
 TOKENS = "ghp_a,ghp_b,ghp_c"
 MAX_PAUSE_SECONDS = 0.05
 

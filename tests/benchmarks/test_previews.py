@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from tests.acceptance.outages import GitHub
+from tests.acceptance.breakable_backends import GitHub
 from tests.acceptance.processes import Running, running
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized

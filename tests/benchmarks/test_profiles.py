@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.drills import seconds_until
-from tests.acceptance.estate import Estate
+from tests.acceptance.deployment import Deployment
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import Running, reachable_dir, running
 from tests.benchmarks import profiled
 from tests.benchmarks.load import (
@@ -85,18 +85,18 @@ def profile_requests(url: str, script: Path, folder: Path) -> str:
 
 
 @pytest.mark.kafka
-def test_profile_of_an_event(estate: Estate, folder: Path, report: Report) -> None:
-    brokers = estate.broker.addresses
+def test_profile_of_an_event(deployment: Deployment, folder: Path, report: Report) -> None:
+    brokers = deployment.broker.addresses
     with ExitStack() as stack:
         for command in ("storage", "renderer"):
-            env = {**estate.environment(command), profiled.VARIABLE: str(folder)}
+            env = {**deployment.environment(command), profiled.VARIABLE: str(folder)}
             stack.enter_context(running(command, env=env, module=profiled.MODULE))
         asyncio.run(send(brokers, [build_event("profile-warm", number) for number in range(50)]))
-        wait_for_files(estate, "profile-warm", 50)
+        wait_for_files(deployment, "profile-warm", 50)
         with profiled.profiling(folder):
             events = [build_event("profile", number) for number in range(EVENTS)]
             asyncio.run(send(brokers, events))
-            wait_for_files(estate, "profile", EVENTS)
+            wait_for_files(deployment, "profile", EVENTS)
         tables = [
             f"In the {command}:\n\n"
             + profiled.read_profile(folder, command).to_markdown(
@@ -112,5 +112,5 @@ def test_profile_of_an_event(estate: Estate, folder: Path, report: Report) -> No
     report.add(Title.EVENT_PROFILE, text="\n\n".join([bound, NOTE, *tables]) + "\n")
 
 
-def wait_for_files(estate: Estate, name: str, count: int) -> None:
-    seconds_until(lambda: len(list(estate.files.glob(f"{name}-[0-9]*.svg"))) >= count, limit=60)
+def wait_for_files(deployment: Deployment, name: str, count: int) -> None:
+    wait_until(lambda: len(list(deployment.files.glob(f"{name}-[0-9]*.svg"))) >= count, limit=60)

@@ -26,7 +26,7 @@ from github_banners.models import Owner, OwnerRepositories
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.aggregation import aggregate
-from tests.acceptance.outages import GitHub as Sandbox
+from tests.acceptance.breakable_backends import GitHub as Sandbox
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
 

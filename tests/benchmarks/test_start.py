@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from github_banners.database import embedded
-from tests.acceptance.estate import Estate
+from tests.acceptance.deployment import Deployment
 from tests.acceptance.processes import environment, reachable_dir, running
 from tests.benchmarks.processes import (
     bare_python_memory,
@@ -73,7 +73,7 @@ def test_seconds_until_ready(report: Report) -> None:
 def seconds_until_ready(data_dir: Path) -> float:
     """Start `serve`; returns the seconds until it says that it can answer."""
     begun = time.perf_counter()
-    # Nobody listens there: no token and no GitHub is needed to become ready.
+    # Nothing listens there: a service becomes ready without GitHub.
     env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL="http://127.0.0.1:9")
     with running("serve", env=env) as service:
         service.get("/readyz").raise_for_status()
@@ -88,15 +88,15 @@ def seconds_of_postgresql(data_dir: Path) -> float:
 
 
 @pytest.mark.kafka
-def test_memory_of_idle_services(estate: Estate, report: Report) -> None:
+def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None:
     with ExitStack() as stack:
         for name in SERVICES:
-            estate.start(name)
-            stack.callback(estate.end, name)
+            deployment.start(name)
+            stack.callback(deployment.end, name)
         time.sleep(IDLE_SECONDS)
         for name in SERVICES:
-            estate[name].get("/readyz").raise_for_status()
-        memories = {name: read_memory(estate[name].process.pid) for name in SERVICES}
+            deployment[name].get("/readyz").raise_for_status()
+        memories = {name: read_memory(deployment[name].process.pid) for name in SERVICES}
     reference = bare_python_memory()
     report.add(
         Title.IDLE,

@@ -1,4 +1,4 @@
-"""Hostile inputs, generated: from nothing, and from a good message by changing each of its parts."""
+"""Generate hostile inputs, some of them by replacing each part of a valid message."""
 
 import json
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ FRAGMENTS: dict[str, bytes] = {
     "1,000 numbers": b"[" + b",".join([b"1"] * 1000) + b"]",
     "1,001 keys": json.dumps(dict.fromkeys(map(str, range(1001)), 1)).encode(),
 }
-"""What can stand in the place of any value of a JSON message, by a name."""
+"""Replacements of a value in a JSON message, by name."""
 
 TEXTS: dict[str, str] = {
     "nothing": "",
@@ -72,11 +72,11 @@ TEXTS: dict[str, str] = {
     "date": "2027-02-30 25:61:00 UTC",
     "far date": "9999-12-31 23:59:59 -2359",
 }
-"""What can stand in a header or another text, by a name."""
+"""Replacements of a header or another string, by name."""
 
 
 def hostile_bytes(good: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield bytes that are no message of this kind, but for a few that are, and what is odd of them."""
+    """Yield a description and bytes that are mostly no valid message."""
     yield from {"nothing": b"", "NUL": b"\0", "BOM": b"\xef\xbb\xbf" + good}.items()
     yield "UTF-16", good.decode().encode("utf-16")
     yield "not UTF-8", b"\xff" * 100
@@ -87,7 +87,7 @@ def hostile_bytes(good: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def hostile_json(good: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield a good JSON message with each of its values replaced, left out, or said twice."""
+    """Yield a valid JSON message with each of its values replaced, removed or duplicated."""
     yield from hostile_bytes(good)
     message = json.loads(good)
     for name, fragment in FRAGMENTS.items():

@@ -40,7 +40,7 @@ from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 from tests.integration.pgbouncer import PGBOUNCER, pooled
 
 pytestmark = pytest.mark.postgres
@@ -315,7 +315,7 @@ async def test_n8_variable_of_libpq_changes_nothing_for_the_embedded_server(
 
 
 async def test_e15_duplicates_of_a_damaged_index_are_resolved_by_the_migration(empty: str) -> None:
-    revisions = ("first_tables", "turns_of_banners")
+    revisions = ("initial_tables", "publish_order")
     for revision in revisions:
         module = __import__(
             f"github_banners.database.migrations.versions.{revision}", fromlist=["x"]
@@ -556,7 +556,7 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
     def clock() -> datetime:
         return time[0]
 
-    github = Paper(clock=clock)
+    github = FakeGitHub(clock=clock)
     github.gate.set()
     github.add("ada", 7)
 

@@ -1,8 +1,8 @@
 """
-GitHub's odd answers and other people's networks: one case for each row of the reports.
+Malformed responses of GitHub and unusual networks: one case for each report from the field.
 
-`E` rows are environments, `F` rows are attacks; `+` marks further inputs of the same kind. Every case
-says what GitHub answers and who must have numbers afterwards.
+`E` cases are environments, `F` cases are attacks; `+` marks further inputs of the same kind. Every case
+names the response of GitHub and the owners that must have numbers afterwards.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from tests.unit.github.wire import Wire, opened, said
 TOKEN, OTHER_TOKEN = "ghp_Token0123456789", "ghp_Other0123456789"
 OWNERS = [Owner(number, f"dev-{number}", f"U_{number}") for number in range(1, 21)]
 ODD = 7
-"""The owner of the batch whom an odd answer is about."""
+"""The owner in the batch whose response is malformed."""
 
 BEFORE = Stats(10, 10, 0, 30, 20, {"Python": 10})
 HOUR = timedelta(hours=1)
@@ -48,7 +48,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def hurried() -> Iterator[None]:
-    """Try again at once."""
+    """Retry without a delay."""
     with stamina.set_testing(True, attempts=3):
         yield
 
@@ -82,7 +82,7 @@ def ids_asked(request: httpx2.Request) -> list[int]:
 
 
 def graphql(node: Any, errors: Callable[[int], list[dict[str, Any]]] | None = None) -> Any:
-    """Answer about many: the odd owner with `node`, and errors by its place."""
+    """Return a response with many owners: the malformed one has `node`, and errors with its path."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         ids = ids_asked(request)
@@ -114,7 +114,7 @@ def rest_that_is(status: int) -> Any:
 
 @dataclass
 class Scene:
-    """A GitHub that answers oddly, and what a batch of twenty brings."""
+    """A malformed response, and the expected results of a batch of twenty owners."""
 
     graphql: Any
     rest: Any = good_rest
@@ -201,7 +201,7 @@ ONE_ODD_OWNER = {
 
 
 @pytest.mark.parametrize("scene", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
-async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
+async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) -> None:
     answers, wire = await scene.run()
     others = [answer for number, answer in answers.items() if number != ODD]
     assert all(
@@ -226,13 +226,13 @@ async def test_fetch_many_one_odd_owner_goes_its_own_way(scene: Scene) -> None:
     [rest_that_is(404), rest_that_is(500), rest_that_is(403), lambda request: said([])],
     ids=["N7 404", "N7+ 500", "N7+ 403", "N7+ no GraphQL"],
 )
-async def test_fetch_many_graphql_down_rest_answers(answer: Any) -> None:
+async def test_fetch_many_without_graphql_falls_back_to_rest(answer: Any) -> None:
     answers, _ = await Scene(answer).run()
     assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
 
 
-async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> None:
-    """F1: JSON that no parser can follow."""
+async def test_fetch_many_with_deeply_nested_response_fails_one_owner_only() -> None:
+    """F1: JSON that is nested too deeply for the parser."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         ids = ids_asked(request)
@@ -244,8 +244,8 @@ async def test_fetch_many_deeply_nested_answer_of_one_costs_nobody_else() -> Non
     assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
 
 
-async def test_fetch_many_cursor_that_repeats_is_followed_once() -> None:
-    """F18: the budget of an hour would be gone in seconds."""
+async def test_fetch_many_with_repeated_cursor_follows_it_once() -> None:
+    """F18: the loop used up the hourly budget in seconds."""
     pages = {"hasNextPage": True, "endCursor": "c"}
     page = {"data": {"node": {"repositories": {"pageInfo": pages, "nodes": []}}}}
     many = graphql(with_list(totalCount=10_000, pageInfo=pages))
@@ -276,7 +276,7 @@ ODD_REST: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("record", "headers"), ODD_REST.values(), ids=list(ODD_REST))
-async def test_fetch_one_odd_record_or_header_over_rest_is_left_out(
+async def test_fetch_with_malformed_rest_record_skips_it(
     record: dict[str, Any], headers: dict[str, str]
 ) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -305,7 +305,7 @@ async def test_fetch_one_odd_record_or_header_over_rest_is_left_out(
     [NOW + timedelta(days=3000), datetime(9999, 12, 1, tzinfo=UTC), NOW + 3 * HOUR],
     ids=["F21 years ahead", "F21 year 9999", "F21+ three hours"],
 )
-def test_read_room_reset_far_ahead_is_believed_for_two_hours(reset_at: datetime) -> None:
+def test_parse_rate_limit_with_distant_reset_caps_it_at_two_hours(reset_at: datetime) -> None:
     headers = {
         "x-ratelimit-limit": "5000",
         "x-ratelimit-remaining": "-5",
@@ -324,8 +324,8 @@ def test_read_room_reset_far_ahead_is_believed_for_two_hours(reset_at: datetime)
     assert standing.rate_limits[0].reset_at <= NOW + 2 * HOUR
 
 
-async def test_ask_holder_control_characters_are_gone() -> None:
-    """F20: the login of a token's holder is printed by `check`."""
+async def test_fetch_token_owner_removes_control_characters() -> None:
+    """F20: `check` prints the login of a token's owner."""
     login = "me\x1b[31mRED\x07\r\nfake: ok\u2028\x9b"
     wire = Wire()
     wire.graphql = lambda request: said({"data": {"viewer": {"login": login, "databaseId": 1}}})
@@ -353,10 +353,10 @@ async def test_ask_holder_control_characters_are_gone() -> None:
         (Priority.KNOWN, 1, True),
     ],
 )
-async def test_fetch_many_leaves_the_last_points_and_rest_to_people(
+async def test_fetch_many_reserves_last_points_for_interactive_requests(
     priority: Priority, left: int, may_ask: bool
 ) -> None:
-    """Growth 1: the background spent all of GraphQL and then all of REST."""
+    """Growth 1: background refreshes used up the GraphQL budget and then the REST budget."""
     wire = Wire()
     wire.graphql, wire.rest = graphql(good_node(ODD)), good_rest
     accounts = create_accounts([Secret(TOKEN)])
@@ -373,7 +373,7 @@ async def test_fetch_many_leaves_the_last_points_and_rest_to_people(
     assert wire.paths() == ["/graphql"] * may_ask
 
 
-# ---------------------------------------------------------------------------------- on a real wire
+# ---------------------------------------------------------------------------------- over a real connection
 
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -381,7 +381,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @asynccontextmanager
 async def served(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Let a handler answer on a port of its own; gives the port."""
+    """Run a server with this handler, and yield its port."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -398,7 +398,7 @@ async def served(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Asyn
 
 
 def with_body(*chunks: bytes, repeat: int = 1, headers: str = "") -> Handler:
-    """Answer with chunks, which together may be endless."""
+    """Return a handler that responds with chunks, which may be endless."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -428,7 +428,7 @@ async def asking(
 
 
 async def reason(url: str, **options: Any) -> str:
-    """Ask about somebody, and say why there is no answer."""
+    """Fetch a user, and return the error."""
     async with asking(url, **options) as github:
         with pytest.raises(GitHubUnavailable) as caught:
             await github.fetch("ada")
@@ -456,12 +456,12 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("handler", TOO_LARGE.values(), ids=list(TOO_LARGE))
-async def test_fetch_too_large_or_broken_a_body_is_unreadable(handler: Handler) -> None:
+async def test_fetch_with_large_or_corrupt_body_fails(handler: Handler) -> None:
     async with served(handler) as port:
         assert await reason(f"http://127.0.0.1:{port}")
 
 
-async def test_fetch_body_of_exactly_the_limit_is_read() -> None:
+async def test_fetch_with_body_of_the_limit_succeeds() -> None:
     owner = b'{"id":1,"login":"Ada","public_repos":1}'
     page = b'[{"id":1,"name":"x"}]'
 
@@ -475,8 +475,8 @@ async def test_fetch_body_of_exactly_the_limit_is_read() -> None:
         assert len((await github.fetch("ada")).repositories) == 1
 
 
-async def test_fetch_many_a_trickle_ends_with_the_time_of_a_request() -> None:
-    """F17: one byte now and then kept a worker of the background for ever."""
+async def test_fetch_many_with_slow_body_stops_at_request_timeout() -> None:
+    """F17: a response of single bytes blocked a background worker forever."""
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -495,7 +495,7 @@ async def test_fetch_many_a_trickle_ends_with_the_time_of_a_request() -> None:
 
 
 def make_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate of one's own for `localhost`; gives its file and a server's context."""
+    """Create a self-signed certificate for `localhost`; return its file and a server context."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "own authority")])
     now = datetime.now(UTC)
@@ -533,10 +533,10 @@ async def answer_well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + encoded)
 
 
-async def test_fetch_own_authority_is_trusted_by_ssl_cert_file_alone(
+async def test_fetch_trusts_private_ca_only_with_ssl_cert_file(
     tmp_path: Path,
 ) -> None:
-    """E3: a proxy that opens TLS, or an Enterprise Server of one's own."""
+    """E3: an intercepting proxy, or an Enterprise Server with a private CA."""
     authority, tls = make_authority(tmp_path)
     async with served(answer_well, tls=tls) as port:
         url = f"https://localhost:{port}"
@@ -552,7 +552,7 @@ async def test_fetch_own_authority_is_trusted_by_ssl_cert_file_alone(
 
 @asynccontextmanager
 async def proxied(status: str = "200 OK") -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Stand in for a proxy that answers for everybody; gives its address and the heads it has seen."""
+    """Run a proxy that responds to every request; yield its URL and the request heads."""
     heads: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -568,8 +568,8 @@ async def proxied(status: str = "200 OK") -> AsyncIterator[tuple[str, list[bytes
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 @pytest.mark.parametrize("scheme", ["http://", "", "http://me:s3cret@"])
-async def test_fetch_goes_through_the_proxy_of_the_environment(name: str, scheme: str) -> None:
-    """E2: the name can't be resolved but by the proxy."""
+async def test_fetch_uses_proxy_of_environment(name: str, scheme: str) -> None:
+    """E2: only the proxy can resolve the host name."""
     async with proxied() as (address, heads):
         environment = {name: f"{scheme}{address}"}
         async with asking("http://github.test", environment=environment) as github:
@@ -604,7 +604,7 @@ def test_proxy_from_environment_no_proxy(no_proxy: str, url: str, is_direct: boo
 
 
 @pytest.mark.parametrize("address", ["socks5://u:s3cret@x:1", "http://[s3cret", "ftp://s3cret@x"])
-def test_proxy_from_environment_unfit_address_is_named_without_its_secret(address: str) -> None:
+def test_proxy_from_environment_with_invalid_url_hides_its_password(address: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         proxy_from_environment("https://api.github.com", {"HTTPS_PROXY": address})
     assert "HTTPS_PROXY" in str(caught.value)
@@ -625,8 +625,8 @@ async def closing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.readuntil(b"\r\n\r\n")
 
 
-async def test_fetch_every_failure_is_named_by_its_cause() -> None:
-    """E2, E3, N5: `ConnectError` was all that anybody was told."""
+async def test_fetch_failure_names_its_cause() -> None:
+    """E2, E3, N5: the message was only `ConnectError`."""
     assert "name nobody.invalid can't be resolved" in await reason("http://nobody.invalid")
     assert "connection is refused" in await reason("http://127.0.0.1:1")
     async with served(plain) as port:
@@ -657,7 +657,7 @@ async def test_fetch_every_failure_is_named_by_its_cause() -> None:
         assert "proxy" in (await reason("http://github.test", environment=environment)).lower()
 
 
-def test_read_page_reply_of_any_text_raises_nothing() -> None:
-    """F1: whatever a body is, a reader returns."""
+def test_parse_page_with_any_text_raises_nothing() -> None:
+    """F1: parsing any body returns a result."""
     for body in (b"", b"[", b"{}", b"null", b"[null]", b'["\\ud800"]', b"\xff\xfe", b"[" * 100_000):
         assert isinstance(rest.parse_page(GitHubResponse(200, {}, body), number=1), Failure)

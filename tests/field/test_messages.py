@@ -1,8 +1,8 @@
 """
-What comes out of Kafka and lies on the disk: a case for each row of the field reports.
+Records from Kafka and files on disk: a test for each row of the field reports.
 
-`E` are rows of the environments, `F` attacks, a plain number a point of what must hold. The rows of
-Kafka meet a real broker in `tests/integration/test_odd_records.py`.
+`E` are rows about environments, `F` about attacks, and plain numbers are requirements. The rows about
+Kafka are tested with a real broker in `tests/integration/test_odd_records.py`.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from github_banners.errors import (
 )
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.clients import StorageClient
-from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import TOPIC, Headers
 from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.record_reader import RecordReader
@@ -34,61 +34,67 @@ from github_banners.messaging.signing import Signer
 from github_banners.messaging.testing import MemoryBroker, MemoryProducer
 from github_banners.messaging.topics import _to_new_topic
 from github_banners.models import Snapshot, to_epoch_microseconds
-from github_banners.renderer.update_consumer import MAX_UNFINISHED_BYTES
+from github_banners.renderer.schedule import MAX_UNFINISHED_BYTES
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.renderer.worker import Outcome
 from github_banners.settings import Secret
 from github_banners.storage.picture_format import with_version
 from github_banners.storage.store import Store, path_from_url
-from tests.unit.messaging.captured import EVENT
-from tests.unit.messaging.fetched import LogConsumer
+from tests.unit.messaging.captured_messages import EVENT
+from tests.unit.messaging.log_consumer import LogConsumer
 from tests.unit.messaging.record_batch_samples import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
-from tests.unit.renderer.staged import NOW, Stage, event_body, refuse_with
+from tests.unit.renderer.harness import NOW, UpdateConsumerHarness, event_body, fail_with
+from tests.unit.storage.requests import store_request
 
 NOW_VERSION = to_epoch_microseconds(NOW)
 AHEAD = to_epoch_microseconds(NOW + timedelta(minutes=10)) + 1
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-GOOD = Message(b"good")
-BOMB = Message(b" " * (MAX_UNPACKED_BYTES + 1))
-KEEP_PLACE = "its place only"
+VALID = Message(b"good")
+TOO_LARGE_DECOMPRESSED = Message(b" " * (MAX_DECOMPRESSED_BYTES + 1))
+ONE_RECORD = "one record with a problem"
 
 
 def damaged(batch: bytes) -> bytes:
     return batch[:-1] + bytes([batch[-1] ^ 1])
 
 
-# What lies between two good records of a partition, how many offsets it takes, and what becomes of it.
+# A batch between two valid records of a partition, and the values or the single record read from it.
 ODD_RECORDS = {
     "F11 a header name that is not UTF-8": (
         build_batch([Message(b"odd", headers=[(b"\xff", b"1")])]),
         [b"odd"],
     ),
     "F11 one of three in a batch": (
-        build_batch([GOOD, Message(b"odd", headers=[(b"\xc3\x28", None)]), GOOD]),
+        build_batch([VALID, Message(b"odd", headers=[(b"\xc3\x28", None)]), VALID]),
         [b"good", b"odd", b"good"],
     ),
     "F11 a header name with half a surrogate": (
         build_batch([Message(b"odd", headers=[(b"\xed\xa0\x80", b"")])], codec=GZIP),
         [b"odd"],
     ),
-    "F11 a checksum that is wrong": (damaged(build_batch([GOOD])), KEEP_PLACE),
+    "F11 a checksum that is wrong": (damaged(build_batch([VALID])), ONE_RECORD),
     "F11 packed bytes that can't be unpacked": (
         build_batch([Message(b"x" * 999)], codec=ZSTD)[:-9] + b"\0" * 9,
-        KEEP_PLACE,
+        ONE_RECORD,
     ),
     **{
-        f"F12 a bomb of codec {codec}": (build_batch([BOMB], codec=codec), KEEP_PLACE)
+        f"F12 a bomb of codec {codec}": (
+            build_batch([TOO_LARGE_DECOMPRESSED], codec=codec),
+            ONE_RECORD,
+        )
         for codec in (GZIP, SNAPPY, LZ4, ZSTD)
     },
 }
 
 
 @pytest.mark.parametrize(("batch", "expected"), ODD_RECORDS.values(), ids=ODD_RECORDS)
-async def test_odd_record_stops_no_partition(batch: bytes, expected: list[bytes] | str) -> None:
+async def test_record_reader_undecodable_record_blocks_no_partition(
+    batch: bytes, expected: list[bytes] | str
+) -> None:
     consumer = LogConsumer(2)
     for partition in range(2):
-        consumer.put(GOOD, partition=partition)
-    consumer.put_raw(batch, count=1 if expected == KEEP_PLACE else len(expected), partition=1)
+        consumer.put(VALID, partition=partition)
+    consumer.put_raw(batch, count=1 if expected == ONE_RECORD else len(expected), partition=1)
     for partition in range(2):
         consumer.put(Message(b"last"), partition=partition)
     reader = RecordReader(consumer, throttle=LogThrottle(lambda: 0.0))
@@ -100,16 +106,16 @@ async def test_odd_record_stops_no_partition(batch: bytes, expected: list[bytes]
     ]
     assert (records[0].value, records[-1].value) == (b"good", b"last")
     odd = records[1:-1]
-    if expected == KEEP_PLACE:
+    if expected == ONE_RECORD:
         assert [(record.offset, bool(record.problem)) for record in odd] == [(1, True)]
-        assert len(odd[0].value) < MAX_UNPACKED_BYTES
+        assert len(odd[0].value) < MAX_DECOMPRESSED_BYTES
     else:
         assert [record.value for record in odd] == expected
     assert consumer.positions[consumer.partitions[0]] == 2
 
 
 class BadRecord(NamedTuple):
-    """One record among 20: its bytes, what the storage does, what becomes of it, committed at the end."""
+    """A record among 20: its value, the error of the storage, the outcome, whether it is committed."""
 
     id: str
     value: bytes
@@ -119,9 +125,9 @@ class BadRecord(NamedTuple):
     headers: Headers = ()
 
 
-def event_with(**more: object) -> bytes:
+def event_with(**extra: object) -> bytes:
     message = json.loads(event_body("bad", 999))
-    message["payload"] |= more
+    message["payload"] |= extra
     return json.dumps(message).encode()
 
 
@@ -131,7 +137,7 @@ BAD_RECORDS = [
     BadRecord("2 nesting", b"[" * 500_000, None, Outcome.DEAD_LETTERED),
     BadRecord(
         "2 nesting in a field nobody knows",
-        event_with(more="@").replace(b'"@"', b"[" * 10_000 + b"]" * 10_000),
+        event_with(extra="@").replace(b'"@"', b"[" * 10_000 + b"]" * 10_000),
         None,
         Outcome.DEAD_LETTERED,
     ),
@@ -171,23 +177,23 @@ BAD_RECORDS = [
 
 
 @pytest.mark.parametrize("bad", BAD_RECORDS, ids=lambda bad: bad.id)
-async def test_bad_record_fails_alone_and_is_logged_once(bad: BadRecord) -> None:
-    stage = Stage()
+async def test_update_consumer_bad_record_fails_alone_and_is_logged_once(bad: BadRecord) -> None:
+    harness = UpdateConsumerHarness()
     if bad.error is not None:
-        stage.answer = refuse_with(bad.error, only={999})
+        harness.store = fail_with(bad.error, only={999})
     for version in range(10):
-        stage.put(f"user{version}", version)
-    stage.broker.append(TOPIC, key=b"bad", value=bad.value, headers=bad.headers)
+        harness.put(f"user{version}", version)
+    harness.broker.append(TOPIC, key=b"bad", value=bad.value, headers=bad.headers)
     for version in range(10, 19):
-        stage.put(f"user{version}", version)
+        harness.put(f"user{version}", version)
     with capture_logs() as lines:
-        async with stage.running():
-            await stage.time.pass_(0.1)
-            assert set(stage.stored) >= set(range(19))
-            await stage.time.pass_(60)
-            assert stage.committed == (20 if bad.is_committed else 10)
-    assert bad.outcome in stage.outcomes
-    assert len(stage.dead_letters) == (bad.outcome is Outcome.DEAD_LETTERED)
+        async with harness.running():
+            await harness.clock.advance(0.1)
+            assert set(harness.stored) >= set(range(19))
+            await harness.clock.advance(60)
+            assert harness.committed == (20 if bad.is_committed else 10)
+    assert bad.outcome in harness.outcomes
+    assert len(harness.dead_letters) == (bad.outcome is Outcome.DEAD_LETTERED)
     warnings = [line for line in lines if line["log_level"] == "warning"]
     assert len(warnings) == (bad.outcome is not Outcome.STORED)
     for warning in warnings:
@@ -195,30 +201,30 @@ async def test_bad_record_fails_alone_and_is_logged_once(bad: BadRecord) -> None
         assert warning["reason"]
 
 
-async def test_1_an_image_that_cannot_be_drawn_fails_alone() -> None:
-    def stumble(snapshot: Snapshot, look: object) -> bytes:
+async def test_1_update_consumer_picture_that_can_not_be_drawn_fails_alone() -> None:
+    def fail(snapshot: Snapshot, options: object) -> bytes:
         if snapshot.owner.login == "bad":
             raise RecursionError("too deep")
         return PICTURE
 
     async def handle(update: RenderJob) -> None:
-        await render_and_store(update, draw=stumble, store=accept)
+        await render_and_store(update, draw=fail, store=accept)
 
-    async def accept(ask: StoreRequest) -> None:
-        assert ask.banner_info == PICTURE
+    async def accept(request: StoreRequest) -> None:
+        assert request.banner_info == PICTURE
 
-    stage = Stage()
-    stage.answer = handle
+    harness = UpdateConsumerHarness()
+    harness.store = handle
     for version, user in enumerate(["ada", "bad", "bob"]):
-        stage.put(user, version)
-    async with stage.running():
-        await stage.time.pass_(1)
-        assert (stage.stored, stage.committed) == ([0, 2], 3)
-    assert stage.dead_letters[0].header("reason").startswith("RenderingFailed")
+        harness.put(user, version)
+    async with harness.running():
+        await harness.clock.advance(1)
+        assert (harness.stored, harness.committed) == ([0, 2], 3)
+    assert harness.dead_letters[0].header("reason").startswith("RenderingFailed")
 
 
 class SmallProducer(MemoryProducer):
-    """A broker that takes only small messages, as one that an operator has limited."""
+    """A producer for a broker whose operator has limited the size of messages."""
 
     def __init__(self, broker: MemoryBroker, *, max_bytes: int) -> None:
         super().__init__(broker)
@@ -240,96 +246,100 @@ TOO_LARGE = {
 }
 
 
-@pytest.mark.parametrize(("max_bytes", "kept", "outcome"), TOO_LARGE.values(), ids=TOO_LARGE)
-async def test_dead_letter_that_is_too_large_holds_up_nobody(
-    max_bytes: int, kept: int | None, outcome: Outcome
+@pytest.mark.parametrize(
+    ("max_bytes", "stored_bytes", "outcome"), TOO_LARGE.values(), ids=TOO_LARGE
+)
+async def test_dead_letter_too_large_blocks_no_record(
+    max_bytes: int, stored_bytes: int | None, outcome: Outcome
 ) -> None:
-    stage = Stage()
-    stage.broker.producer = lambda: SmallProducer(stage.broker, max_bytes=max_bytes)  # type: ignore[method-assign]
-    stage.broker.append(TOPIC, key=b"bad", value=b"x" * 5_000_000, headers=())
-    stage.put("ada", 1)
+    harness = UpdateConsumerHarness()
+    harness.broker.producer = lambda: SmallProducer(harness.broker, max_bytes=max_bytes)  # type: ignore[method-assign]
+    harness.broker.append(TOPIC, key=b"bad", value=b"x" * 5_000_000, headers=())
+    harness.put("ada", 1)
     with capture_logs() as lines:
-        async with stage.running():
-            await stage.time.pass_(1)
-            assert (stage.stored, stage.committed) == ([1], 2)
-    assert outcome in stage.outcomes
-    assert [len(letter.value) for letter in stage.dead_letters] == ([] if kept is None else [kept])
-    for letter in stage.dead_letters:
+        async with harness.running():
+            await harness.clock.advance(1)
+            assert (harness.stored, harness.committed) == ([1], 2)
+    assert outcome in harness.outcomes
+    assert [len(letter.value) for letter in harness.dead_letters] == (
+        [] if stored_bytes is None else [stored_bytes]
+    )
+    for letter in harness.dead_letters:
         assert letter.header("original_size") == "5000000"
         assert letter.header("reason").startswith("MalformedMessage")
         assert letter.header("original_offset") == "0"
-    assert ("update.dropped" in [line["event"] for line in lines]) is (kept is None)
+    assert ("update.dropped" in [line["event"] for line in lines]) is (stored_bytes is None)
 
 
-class AwayProducer(MemoryProducer):
-    """The dead letters' broker is away until it is not."""
+class DownProducer(MemoryProducer):
+    """A producer for a broker that is down until `is_up`."""
 
-    is_back = False
+    is_up = False
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
     ) -> None:
-        if not self.is_back:
+        if not self.is_up:
             raise BrokerUnavailable("not now")
         await super().send(topic, key=key, value=value, headers=headers)
 
 
-async def test_f12_dead_letter_that_nobody_takes_is_logged_once() -> None:
-    stage = Stage()
-    producer = AwayProducer(stage.broker)
-    stage.broker.producer = lambda: producer  # type: ignore[method-assign]
-    stage.broker.append(TOPIC, key=b"bad", value=b"no", headers=())
-    stage.put("ada", 1)
+async def test_f12_dead_letter_broker_down_is_logged_once() -> None:
+    harness = UpdateConsumerHarness()
+    producer = DownProducer(harness.broker)
+    harness.broker.producer = lambda: producer  # type: ignore[method-assign]
+    harness.broker.append(TOPIC, key=b"bad", value=b"no", headers=())
+    harness.put("ada", 1)
     with capture_logs() as lines:
-        async with stage.running():
-            await stage.time.pass_(100)
-            assert (stage.stored, stage.committed) == ([1], 0)
-            producer.is_back = True
-            await stage.time.pass_(10)
-            assert stage.committed == 2
-    told = [line["event"] for line in lines if line["log_level"] == "warning"]
-    assert told == ["update.not_dead_lettered", "update.dead_lettered"]
+        async with harness.running():
+            await harness.clock.advance(100)
+            assert (harness.stored, harness.committed) == ([1], 0)
+            producer.is_up = True
+            await harness.clock.advance(10)
+            assert harness.committed == 2
+    logged = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert logged == ["update.not_dead_lettered", "update.dead_lettered"]
 
 
-async def test_f12_records_in_hand_are_bounded_in_bytes() -> None:
-    stage, gate = Stage(), asyncio.Event()
+async def test_f12_unfinished_records_are_bounded_in_bytes() -> None:
+    harness, may_finish = UpdateConsumerHarness(), asyncio.Event()
 
     async def wait(update: RenderJob) -> None:
-        await gate.wait()
+        await may_finish.wait()
 
-    stage.answer = wait
+    harness.store = wait
     for number in range(60):
         body = event_body(f"user{number}", number)
-        stage.broker.append(TOPIC, key=b"%d" % number, value=body + b" " * 900_000, headers=())
-    source = stage.broker.consumer()
-    take, taken = source.poll, []
+        harness.broker.append(TOPIC, key=b"%d" % number, value=body + b" " * 900_000, headers=())
+    consumer = harness.broker.consumer()
+    poll, polled = consumer.poll, []
 
-    async def take_few(*, max_records: int, wait_seconds: float) -> list[object]:
-        records = await take(max_records=4, wait_seconds=wait_seconds)
-        taken.extend(records)
+    async def poll_few(*, max_records: int, wait_seconds: float) -> list[object]:
+        records = await poll(max_records=4, wait_seconds=wait_seconds)
+        polled.extend(records)
         return list(records)
 
-    source.poll = take_few  # type: ignore[method-assign, assignment]
-    async with stage.running(source):
-        await stage.time.pass_(20)
-        size_bytes = sum(len(record.value) for record in taken)
+    consumer.poll = poll_few  # type: ignore[method-assign, assignment]
+    async with harness.running(consumer):
+        await harness.clock.advance(20)
+        size_bytes = sum(len(record.value) for record in polled)
         assert MAX_UNFINISHED_BYTES < size_bytes < MAX_UNFINISHED_BYTES + 4_000_000
-        gate.set()
-        await stage.time.pass_(20)
-        assert len(stage.stored) == 60
+        may_finish.set()
+        await harness.clock.advance(20)
+        assert len(harness.stored) == 60
 
 
 @pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])
-def test_f12_our_topics_have_brokers_unpack_what_is_sent(name: str) -> None:
+def test_f12_new_topics_store_uncompressed(name: str) -> None:
     assert _to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
 
 
-# A version and the dates of an event, and the version that its picture is stored with.
+# The version and dates of an event, and the version with which its picture is stored.
 FETCHED, PRODUCED = NOW - timedelta(hours=2), NOW - timedelta(hours=1)
 FAR = datetime(2999, 1, 1, tzinfo=UTC)
 EVENT_VERSIONS = {
     "F22 2^63-1": (2**63 - 1, FETCHED, PRODUCED, to_epoch_microseconds(FETCHED)),
-    "F22 ten minutes and more": (AHEAD, FETCHED, PRODUCED, to_epoch_microseconds(FETCHED)),
+    "F22 ten minutes and extra": (AHEAD, FETCHED, PRODUCED, to_epoch_microseconds(FETCHED)),
     "F9 nine minutes": (AHEAD - 60_000_000, FETCHED, PRODUCED, AHEAD - 60_000_000),
     "F9 the numbers are of a wrong clock too": (
         AHEAD,
@@ -348,24 +358,24 @@ EVENT_VERSIONS = {
     EVENT_VERSIONS.values(),
     ids=EVENT_VERSIONS,
 )
-async def test_version_of_an_event(
+async def test_event_implausible_version_is_replaced(
     version: int | None, fetched_at: datetime, produced_at: datetime, expected: int
 ) -> None:
     message = json.loads(EVENT)
     message["produced_at"] = produced_at.isoformat()
     message["payload"] |= {"version": version, "fetched_at": fetched_at.isoformat()}
-    asks: list[StoreRequest] = []
+    requests: list[StoreRequest] = []
 
-    async def store(ask: StoreRequest) -> None:
-        asks.append(ask)
+    async def store(request: StoreRequest) -> None:
+        requests.append(request)
 
     await render_and_store(
         parse_update(json.dumps(message).encode(), now=NOW), draw=draw, store=store
     )
-    assert [ask.version for ask in asks] == [expected]
+    assert [request.version for request in requests] == [expected]
 
 
-# The version of a file (None for no file), of what is put, and which the file then has; None: it stays.
+# The version of a file (None for no file), of a request, and of the file afterwards (None: unchanged).
 STORED_VERSIONS = {
     "an older one stays out": (7, 6, None),
     "an equal one overwrites": (7, 7, 7),
@@ -388,14 +398,14 @@ def store(tmp_path: Path) -> Store:
 @pytest.mark.parametrize(
     ("stored", "version", "expected"), STORED_VERSIONS.values(), ids=STORED_VERSIONS
 )
-async def test_version_of_a_file(
+async def test_put_implausible_version_is_ignored(
     store: Store, tmp_path: Path, stored: int | None, version: int | None, expected: int | None
 ) -> None:
     file = tmp_path / "banners" / "ada-dark.svg"
     file.parent.mkdir()
     if stored is not None:
         file.write_bytes(with_version(PICTURE + b"\n", stored))
-    result = await store.put("ada-dark", PICTURE, version=version)
+    result = await store.put(store_request("ada-dark", PICTURE, version=version))
     picture = await store.get("ada-dark")
     store.close()
     assert picture is not None
@@ -408,13 +418,15 @@ async def test_version_of_a_file(
 async def test_e1_name_of_an_old_login_is_stored_and_found(
     store: Store, tmp_path: Path, name: str
 ) -> None:
-    assert (await store.put(name, PICTURE, version=1)).url == f"/banners/{name.lower()}"
+    assert (
+        await store.put(store_request(name, PICTURE, version=1))
+    ).url == f"/banners/{name.lower()}"
     assert await store.get(name.upper()) is not None
     store.close()
     assert (tmp_path / "banners" / f"{name.lower()}.svg").is_file()
 
 
-LEFTOVERS = {
+LEFTOVER_FILES = {
     "F10 a draft of obstore": ("ada-dark.svg#1", True),
     "F10 a later draft of obstore": ("ada-dark.svg#12", True),
     "F10 a draft": ("ada-dark.svg.draft", True),
@@ -426,14 +438,14 @@ LEFTOVERS = {
 }
 
 
-@pytest.mark.parametrize(("name", "is_swept"), LEFTOVERS.values(), ids=LEFTOVERS)
-async def test_leftover_of_a_killed_process_is_swept_by_the_next_put(
+@pytest.mark.parametrize(("name", "is_swept"), LEFTOVER_FILES.values(), ids=LEFTOVER_FILES)
+async def test_put_removes_leftover_files_of_killed_processes(
     store: Store, tmp_path: Path, name: str, *, is_swept: bool
 ) -> None:
     folder = tmp_path / "banners"
     folder.mkdir()
     (folder / name).write_bytes(b"<svg")
-    await store.put("carl-dark", PICTURE, version=1)
+    await store.put(store_request("carl-dark", PICTURE, version=1))
     store.close()
     assert (folder / name).exists() is not is_swept
     assert (folder / "carl-dark.svg").exists()
@@ -458,7 +470,7 @@ URLS = {
 
 
 @pytest.mark.parametrize(("url", "path"), URLS.items(), ids=[f"E21 {url}" for url in URLS])
-def test_storage_url(url: str, path: str | None) -> None:
+def test_path_from_url_reads_file_urls_only(url: str, path: str | None) -> None:
     if path is None:
         with pytest.raises(InvalidSettings):
             path_from_url(url)
@@ -466,37 +478,37 @@ def test_storage_url(url: str, path: str | None) -> None:
         assert path_from_url(url) == Path(path)
 
 
-async def test_e21_a_folder_of_any_name_is_used_as_it_is(tmp_path: Path) -> None:
+async def test_e21_store_folder_of_any_name_is_used(tmp_path: Path) -> None:
     folder = tmp_path / "a b%20c" / "ünï #1"
     store = Store(path_from_url(folder.as_uri()), clock=lambda: NOW)
-    await store.put("ada-dark", PICTURE, version=1)
+    await store.put(store_request("ada-dark", PICTURE, version=1))
     assert (await store.get("ada-dark")) is not None
     store.close()
     assert sorted(path.name for path in folder.iterdir()) == [".locks", "ada-dark.svg"]
 
 
 ENDLESS: dict[str, Callable[[], httpx2.Response]] = {
-    "2 an answer without an end": lambda: httpx2.Response(200, stream=Endless()),
+    "2 an respond without an end": lambda: httpx2.Response(200, stream=Endless()),
     "2 an error without an end": lambda: httpx2.Response(500, stream=Endless()),
-    "2 an answer that unpacks": lambda: httpx2.Response(
+    "2 an respond that unpacks": lambda: httpx2.Response(
         200, stream=Endless(), headers={"content-encoding": "gzip"}
     ),
 }
 
 
 class Endless(httpx2.AsyncByteStream):
-    """A body that never ends."""
+    """A response body that never ends."""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
             yield b" " * 65536
 
 
-@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
-async def test_answer_of_a_wrong_address_is_bounded(
-    answer: Callable[[], httpx2.Response],
+@pytest.mark.parametrize("respond", ENDLESS.values(), ids=ENDLESS)
+async def test_response_of_a_wrong_address_is_bounded(
+    respond: Callable[[], httpx2.Response],
 ) -> None:
-    transport = httpx2.MockTransport(lambda _: answer())
+    transport = httpx2.MockTransport(lambda _: respond())
     async with httpx2.AsyncClient(transport=transport) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
         storage = StorageClient(http, base_url="http://storage", signer=signer)

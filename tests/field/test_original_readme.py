@@ -1,7 +1,7 @@
 """
-The README of the program whose contract this is, row by row; docs/deviations.md says what is different.
+The contract in the README of the original Go program; docs/deviations.md lists the differences.
 
-Its tables of settings, samples of `.env`, endpoints, tables, services and ports, and commands.
+Each test checks a part: settings, sample `.env` files, endpoints, tables, services, ports, commands.
 """
 
 import os
@@ -70,7 +70,7 @@ COMPOSE_DEFAULTS = read_env((CHECKOUT / "deploy/defaults.env").read_text())
         ("LOG_FORMAT", "json"),
     ],
 )
-def test_setting_has_its_default(name: str, default: str) -> None:
+def test_setting_has_documented_default(name: str, default: str) -> None:
     assert Settings.from_environment({name: default}) == Settings.from_environment({}) == Settings()
 
 
@@ -91,7 +91,7 @@ def test_log_format_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     "service", [ServiceName.API, ServiceName.RENDERER, ServiceName.STORAGE, ServiceName.MIGRATE]
 )
-def test_sample_is_refused_for_its_secret_alone(service: ServiceName, key: str) -> None:
+def test_sample_environment_is_refused_only_for_its_secret(service: ServiceName, key: str) -> None:
     sample = read_env(API_SAMPLE) | {"SERVICES_SECRET_KEY": key, "HOST": "0.0.0.0"}  # noqa: S104
     with pytest.raises(InvalidSettings) as refused:
         Settings.from_environment(COMPOSE_DEFAULTS | sample, service=service)
@@ -102,7 +102,7 @@ def test_sample_is_refused_for_its_secret_alone(service: ServiceName, key: str) 
     )
 
 
-def test_sample_with_a_secret_of_its_own_is_read() -> None:
+def test_sample_environment_with_own_secret_is_accepted() -> None:
     sample = read_env(API_SAMPLE) | {"HOST": "0.0.0.0"}  # noqa: S104
     sample["SERVICES_SECRET_KEY"] = "6f1ed002ab5595859014ebf0951522d9"
     settings = Settings.from_environment(COMPOSE_DEFAULTS | sample, service=ServiceName.API)
@@ -112,7 +112,7 @@ def test_sample_with_a_secret_of_its_own_is_read() -> None:
     assert settings.database_address == "api-psgr:5432"
 
 
-def test_sample_of_the_root_folder_is_what_compose_reads() -> None:
+def test_root_sample_environment_is_used_by_compose() -> None:
     name, port = ROOT_SAMPLE.strip().split("=")
     for service in ("gateway", "api"):
         assert f"${{{name}:-{port}}}" in COMPOSE["services"][service]["environment"].values()
@@ -123,7 +123,7 @@ def test_sample_of_the_root_folder_is_what_compose_reads() -> None:
     ["GITHUB_TOKENS", "SERVICES_SECRET_KEY", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB",
      "DB_HOST", "PGPORT"],
 )  # fmt: skip
-def test_setting_without_a_default_is_read(name: str) -> None:
+def test_setting_without_default_is_read(name: str) -> None:
     assert Settings.from_environment({name: "6543"}) != Settings()
 
 
@@ -131,19 +131,19 @@ def test_setting_without_a_default_is_read(name: str) -> None:
     ("method", "path"),
     [("GET", "/banners/preview"), ("POST", "/banners"), ("GET", "/banners/{name}")],
 )
-def test_endpoint_is_there(method: str, path: str) -> None:
+def test_documented_endpoint_exists(method: str, path: str) -> None:
     assert any(route.path == path and method in (route.methods or ()) for route in api_routes())
 
 
 @pytest.mark.parametrize("table", ["users", "repositories", "banners"])
-def test_table_is_there(table: str) -> None:
+def test_documented_table_exists(table: str) -> None:
     versions = CHECKOUT / "src/github_banners/database/migrations/versions"
     sources = "".join(path.read_text() for path in versions.glob("*.py"))
     assert re.search(rf"create table {table}\b", sources)
 
 
 @pytest.mark.parametrize("service", ["api", "api-psgr", "renderer", "storage", "kafka"])
-def test_service_is_there(service: str) -> None:
+def test_documented_service_exists(service: str) -> None:
     assert service in COMPOSE["services"]
 
 
@@ -157,17 +157,17 @@ def test_gateway_publishes_port_80() -> None:
     assert COMPOSE["services"]["gateway"]["ports"] == ["${GATEWAY_PORT:-80}:8080"]
 
 
-def test_zookeeper_is_an_override() -> None:
+def test_zookeeper_is_a_compose_override() -> None:
     services = yaml.safe_load(ZOOKEEPER)["services"]
     assert services["zookeeper"]["environment"]["ZOOKEEPER_CLIENT_PORT"] == 2181
     assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
 
 
-def test_run_tests_is_a_program() -> None:
+def test_run_tests_is_executable() -> None:
     script = CHECKOUT / "run_tests.sh"
     assert os.access(script, os.X_OK)
     assert b"\r" not in script.read_bytes()
 
 
-def test_soft_and_hard_ttl_are_those_of_the_caching_strategy() -> None:
+def test_ttl_defaults_match_caching_strategy() -> None:
     assert Settings.from_environment({"SOFT_TTL": "10m", "HARD_TTL": "24h"}) == Settings()

@@ -1,8 +1,8 @@
 """
-Every place where foreign bytes are parsed, and a fault case for each.
+Every parser of foreign bytes returns or raises a BannersError, whatever its input is.
 
-The places are found in the source; one that no case names fails `test_every_parser_has_a_case`. The
-inputs are generated (`hostile`); whatever they are, a parser returns or raises an error of our own.
+The parsers are found in the source; one without a case fails `test_every_parser_has_a_hostile_case`.
+The module `hostile` generates the inputs.
 """
 
 import ast
@@ -43,7 +43,7 @@ from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.picture_format import check_picture, split_version, with_version
 from github_banners.storage.store import Store
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
-from tests.unit.messaging.captured import EVENT, PREVIEW
+from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
 SOURCE = Path(github_banners.__file__).parent
@@ -95,7 +95,7 @@ Input = tuple[str, Any]
 
 
 class Case(NamedTuple):
-    """What parses, where that is (`package.module:function`), a good input, and hostile ones."""
+    """A parser, its location (`package.module:function`), a valid input, and hostile inputs."""
 
     name: str
     places: tuple[str, ...]
@@ -145,7 +145,7 @@ def draw_preview(body: bytes) -> None:
 
 
 async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
-    """Ask a storage that answers with these bytes."""
+    """Call a storage that responds with these bytes."""
     transport_ = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body))
     async with httpx2.AsyncClient(transport=transport_) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
@@ -420,7 +420,7 @@ NOT_FOREIGN = {
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",
 }
-"""Places that parse nothing foreign, and what it is instead."""
+"""Calls that parse no foreign input -> the reason."""
 
 
 def find_places() -> Iterator[str]:
@@ -455,7 +455,7 @@ def _parses(call: ast.Call) -> bool:
     return name not in {"int", "float"} or not isinstance(call.args[0], ast.BinOp | ast.Constant)
 
 
-def test_every_parser_has_a_case() -> None:
+def test_every_parser_has_a_hostile_case() -> None:
     registered = {place for case in CASES for place in case.places} | NOT_FOREIGN.keys()
     places = set(find_places())
     assert len(places) > 30
@@ -468,7 +468,7 @@ async def parse(case: Case, given: Any) -> object:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_parser_given_hostile_input_raises_nothing_but_our_own_errors(case: Case) -> None:
+async def test_parser_with_hostile_input_raises_only_own_errors(case: Case) -> None:
     assert not isinstance(await parse(case, case.good), Failure)
     wrong, count = {}, 0
     for name, given in case.inputs(case.good):

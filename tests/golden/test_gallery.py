@@ -1,7 +1,7 @@
 """
-`docs/gallery.md` shows what is drawn: every layout, and every type on one sheet, of an invented user.
+Compare `docs/gallery.md` and its pictures (every layout, every type) with what is drawn.
 
-`GALLERY=rewrite pytest tests/golden/test_gallery.py` writes it anew, as `make docs` does.
+`GALLERY=rewrite pytest tests/golden/test_gallery.py` rewrites them, as `make docs` does.
 """
 
 import os
@@ -42,27 +42,27 @@ COLUMNS = 3
 
 HEAD = """# Gallery
 
-Everything here is drawn of `mia-maintains`, whom the built-in GitHub has invented; `make demo` shows the same. Written by `make docs`.
+All pictures show `mia-maintains`, a generated user of the fake GitHub; `make demo` serves the same pictures. This page is written by `make docs`.
 
-Each picture is `/banners/preview?username=...`, the options above it and `animate=false`; a type can be had in every layout.
+Each picture is `/banners/preview?username=...` with the options above it and `animate=false`. Every theme works with every layout.
 
 ## Layouts
 """
 LANGUAGES = """
 ## Languages
 
-`locale` is the language of words, numbers and dates; what is read from right to left is mirrored, and so is a banner that shows a name in such a script.
+`locale` sets the language of texts, numbers and dates. Banners in right-to-left languages are mirrored, and so are banners that show a name in such a script.
 """
 THEMES = """
-## Types
+## Themes
 
-`type=auto` is `default` and `dark` in one file, after the reader's system; `type=auto-NAME` does the same for any of the pairs.
+`type=auto` puts `default` and `dark` into one file, and the reader's system selects between them. `type=auto-NAME` does the same for each of the other pairs.
 
 """
 
 
 async def fetch() -> Snapshot:
-    """Ask the sandbox, as the service asks GitHub."""
+    """Fetch the sample user from the sandbox with the GitHub client of the service."""
     app: Any = create_app()
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport) as http:
@@ -73,33 +73,39 @@ async def fetch() -> Snapshot:
             timeout=timedelta(seconds=10),
             clock=lambda: NOW,
         )
-        portfolio = await github.fetch(LOGIN)
-    return Snapshot(portfolio.owner, aggregate(portfolio.repositories), portfolio.fetched_at)
+        owner_repositories = await github.fetch(LOGIN)
+    return Snapshot(
+        owner_repositories.owner,
+        aggregate(owner_repositories.repositories),
+        owner_repositories.fetched_at,
+    )
 
 
 def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
-    """Draw all of it, still: dozens that move at once please nobody."""
-    for name, look in (LAYOUTS | LOCALES).items():
+    """Draw all pictures of the gallery without animation."""
+    for name, options in (LAYOUTS | LOCALES).items():
         for theme in (Theme.DEFAULT, Theme.DARK):
-            body = draw(snapshot, _still(look, theme))
+            body = draw(snapshot, _still(options, theme))
             yield f"gallery/{name}-{theme}.svg", body
     for theme in PLAIN:
         yield f"gallery/types/{theme}.svg", draw(snapshot, _still(LAYOUTS["card"], theme))
 
 
-def _still(look: BannerOptions, theme: Theme) -> BannerOptions:
-    return replace(look, theme=theme, animate=False)
+def _still(options: BannerOptions, theme: Theme) -> BannerOptions:
+    return replace(options, theme=theme, animate=False)
 
 
 def page() -> str:
-    """Write the page that shows the pictures."""
-    layouts = "".join(_shown(name, _options(look)) for name, look in LAYOUTS.items())
-    locales = "".join(_shown(name, f"locale={look.locale}") for name, look in LOCALES.items())
+    """Return the Markdown page that shows the pictures."""
+    layouts = "".join(_shown(name, _options(options)) for name, options in LAYOUTS.items())
+    locales = "".join(_shown(name, f"locale={options.locale}") for name, options in LOCALES.items())
     return HEAD + layouts + LANGUAGES + locales + THEMES + _sheet(PLAIN)
 
 
-def _options(look: BannerOptions) -> str:
-    return f"layout={look.layout}" + (f"&shape={look.shape}" if look.shape != ChartType.BAR else "")
+def _options(options: BannerOptions) -> str:
+    return f"layout={options.layout}" + (
+        f"&shape={options.shape}" if options.shape != ChartType.BAR else ""
+    )
 
 
 def _shown(name: str, options: str) -> str:
@@ -119,15 +125,15 @@ def _cell(theme: Theme) -> str:
     return f"<td>{image}<br><code>{theme}</code></td>\n"
 
 
-async def test_the_gallery_shows_what_is_drawn() -> None:
+async def test_gallery_equals_what_is_drawn() -> None:
     drawn = dict(pictures(await fetch()))
     drawn["gallery.md"] = page().encode()
     if os.environ.get("GALLERY") == "rewrite":
         _write(drawn)
-    kept = {name: _read(name) for name in drawn}
-    stale = [name for name, body in drawn.items() if kept[name] != body]
+    stored = {name: _read(name) for name in drawn}
+    stale = [name for name, body in drawn.items() if stored[name] != body]
     assert stale == [], "run `make docs`, and look at the pictures"
-    shown = {str(one.relative_to(DOCS)) for one in (DOCS / "gallery").rglob("*.svg")}
+    shown = {str(path.relative_to(DOCS)) for path in (DOCS / "gallery").rglob("*.svg")}
     assert shown == {name for name in drawn if name.endswith(".svg")}
 
 
@@ -145,7 +151,7 @@ def _read(name: str) -> bytes | None:
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_every_layout_is_in_it(name: str) -> None:
+def test_gallery_has_every_layout(name: str) -> None:
     assert f"gallery/{name}-dark.svg" in page()
-    assert {look.layout for look in LAYOUTS.values()} == set(Layout)
-    assert {look.shape for look in LAYOUTS.values()} == set(ChartType)
+    assert {options.layout for options in LAYOUTS.values()} == set(Layout)
+    assert {options.shape for options in LAYOUTS.values()} == set(ChartType)

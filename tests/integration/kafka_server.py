@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-KAFKA_LOCAL = Path(__file__).parents[2].parent / "shared" / "kafka" / "kafka-local"
+from tests.resources import KAFKA_LOCAL, explain_missing
+
 # KAFKA=zookeeper tries the last Kafka that had one.
 _OPTIONS = ["--zookeeper"] if os.environ.get("KAFKA") == "zookeeper" else []
 _START_SECONDS = 300  # the first start downloads
@@ -105,7 +106,7 @@ def a_broker(folder: Path) -> Iterator[Broker | StandIn]:
 
 def _missing() -> str:
     if not KAFKA_LOCAL.is_file():
-        return f"{KAFKA_LOCAL} is missing"
+        return explain_missing(KAFKA_LOCAL)
     if shutil.which("java") is None:
         return "Java is missing"
     fetched = subprocess.run(

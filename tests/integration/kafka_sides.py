@@ -1,4 +1,4 @@
-"""The twin and a broker, with the same handles: what a case needs to be written once."""
+"""The broker in memory and a real one behind the same interface, so that each test is written once."""
 
 import asyncio
 from itertools import count
@@ -16,14 +16,14 @@ from github_banners.messaging.topics import ensure_topics
 from tests.integration.kafka_server import Broker, StandIn
 
 AnyProducer: TypeAlias = KafkaProducer | MemoryProducer
-AnySource: TypeAlias = KafkaConsumer | MemoryConsumer
+AnyConsumer: TypeAlias = KafkaConsumer | MemoryConsumer
 _numbers = count(1)
 
 
-class TwinSide:
-    """The twin."""
+class MemorySide:
+    """The broker in memory."""
 
-    can_end = True
+    can_restart = True
     has_groups = True
 
     def __init__(self) -> None:
@@ -32,101 +32,104 @@ class TwinSide:
     async def close(self) -> None:
         pass
 
-    async def make_topic(self) -> str:
+    async def create_topic(self) -> str:
         return f"updates-{next(_numbers)}"
 
-    def producer(self) -> MemoryProducer:
+    def create_producer(self) -> MemoryProducer:
         return self.broker.producer()
 
-    def source(self, topic: str) -> MemoryConsumer:
+    def create_consumer(self, topic: str) -> MemoryConsumer:
         return self.broker.consumer(topic=topic, group=topic)
 
     async def committed(self, topic: str) -> dict[int, int]:
         return self.broker.committed(topic=topic, group=topic)
 
     async def dead_letters(self, topic: str) -> list[Record]:
-        found = self.broker.records(DEAD_LETTERS)
-        return [one for one in found if one.header("original_topic") == topic]
+        records = self.broker.records(DEAD_LETTERS)
+        return [record for record in records if record.header("original_topic") == topic]
 
-    async def crash(self, source: AnySource) -> None:
-        """Be gone without a word."""
-        await source.close()
+    async def crash_consumer(self, consumer: AnyConsumer) -> None:
+        """End a consumer."""
+        await consumer.close()
 
-    async def kill(self) -> None:
+    async def kill_broker(self) -> None:
         self.broker.is_down = True
 
-    async def start_again(self) -> None:
+    async def restart_broker(self) -> None:
         self.broker.is_down = False
 
 
 class BrokerSide:
-    """A broker, and our clients of it."""
+    """A real broker, and the clients that a test has created."""
 
     def __init__(self, broker: Broker | StandIn) -> None:
         self.broker = broker
-        self.can_end = self.has_groups = broker.is_real
-        self._opened: list[KafkaProducer | KafkaConsumer] = []
+        self.can_restart = self.has_groups = broker.is_real
+        self._clients: list[KafkaProducer | KafkaConsumer] = []
 
     async def close(self) -> None:
-        """Close what tests have opened, also those that failed."""
-        await asyncio.gather(*(one.close() for one in self._opened))
+        """Close all clients, also those of failed tests."""
+        await asyncio.gather(*(client.close() for client in self._clients))
 
-    async def make_topic(self) -> str:
+    async def create_topic(self) -> str:
         topic = f"updates-{next(_numbers)}"
         while self.broker.is_real:
             try:
                 await ensure_topics(self.broker.addresses, topics=[topic, DEAD_LETTERS])
-            except BrokerUnavailable:  # it was made to hang, and comes to itself
+            except BrokerUnavailable:  # it is resuming after a pause
                 await asyncio.sleep(0.2)
             else:
                 break
         return topic
 
-    def producer(self) -> KafkaProducer:
-        self._opened.append(opened := KafkaProducer(self.broker.addresses))
-        return opened
+    def create_producer(self) -> KafkaProducer:
+        producer = KafkaProducer(self.broker.addresses)
+        self._clients.append(producer)
+        return producer
 
-    def source(self, topic: str) -> KafkaConsumer:
-        self._opened.append(
-            opened := KafkaConsumer(self.broker.addresses, topic=topic, group=topic)
-        )
-        return opened
+    def create_consumer(self, topic: str) -> KafkaConsumer:
+        consumer = KafkaConsumer(self.broker.addresses, topic=topic, group=topic)
+        self._clients.append(consumer)
+        return consumer
 
     async def committed(self, topic: str) -> dict[int, int]:
-        """Ask as somebody who is in no group."""
+        """Return the committed offsets of a group without joining it."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.addresses, group_id=topic)
         await consumer.start()
         try:
-            places = [TopicPartition(topic, n) for n in range(PARTITIONS)]
-            found = {place.partition: await consumer.committed(place) for place in places}
+            offsets = {
+                number: await consumer.committed(TopicPartition(topic, number))
+                for number in range(PARTITIONS)
+            }
         finally:
             await consumer.stop()
-        return {n: offset for n, offset in found.items() if offset is not None}
+        return {number: offset for number, offset in offsets.items() if offset is not None}
 
     async def dead_letters(self, topic: str) -> list[Record]:
-        found = await list_dead_letters(self.broker.addresses, limit=10_000)
-        return [one.record for one in found if one.record.header("original_topic") == topic]
+        letters = await list_dead_letters(self.broker.addresses, limit=10_000)
+        records = [letter.record for letter in letters]
+        return [record for record in records if record.header("original_topic") == topic]
 
-    async def crash(self, source: AnySource) -> None:
-        """Be gone without a word: the group waits until the session has ended."""
-        assert isinstance(source, KafkaConsumer)
-        consumer, source._consumer = source._consumer, None
-        assert consumer is not None
-        consumer._closed = True
-        await _cancel_within(*_internal_tasks(consumer))
-        await consumer._client.close()
+    async def crash_consumer(self, consumer: AnyConsumer) -> None:
+        """End a consumer without leaving the group, which waits until its session times out."""
+        assert isinstance(consumer, KafkaConsumer)
+        client, consumer._consumer = consumer._consumer, None
+        assert client is not None
+        client._closed = True
+        await _cancel_within(*_internal_tasks(client))
+        await client._client.close()
 
-    async def kill(self) -> None:
+    async def kill_broker(self) -> None:
         await asyncio.to_thread(self.process.kill)
 
-    async def start_again(self) -> None:
+    async def restart_broker(self) -> None:
         await asyncio.to_thread(self.process.restart)
 
     @property
     def process(self) -> Broker:
-        """Only of Apache Kafka."""
+        """The process of Apache Kafka; librdkafka's mock has none."""
         assert isinstance(self.broker, Broker)
         return self.broker
 
 
-AnySide: TypeAlias = TwinSide | BrokerSide
+AnySide: TypeAlias = MemorySide | BrokerSide

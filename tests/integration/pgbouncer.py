@@ -1,4 +1,4 @@
-"""PgBouncer before a server of a test's own, as many have it: in transaction mode, with what that takes away."""
+"""Run PgBouncer in transaction mode, which lacks some features of a direct connection."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ _PORT = 6432
 
 @contextmanager
 def pooled(server: str, folder: Path, *, mode: str = "transaction") -> Iterator[str]:
-    """Run PgBouncer before a server; gives the conninfo of the database `postgres` through it."""
+    """Run PgBouncer in front of a server, and yield the conninfo of its database `postgres`."""
     assert PGBOUNCER is not None
     folder.mkdir()
     host = conninfo_to_dict(server)["host"]
@@ -55,4 +55,4 @@ def _wait_until_answering(pgbouncer: subprocess.Popen[bytes], conninfo: str) -> 
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"pgbouncer has ended with code {pgbouncer.returncode}")
+    raise RuntimeError(f"pgbouncer exited with code {pgbouncer.returncode}")

@@ -1,4 +1,4 @@
-"""A client of Kafka that sends batches of bytes as they are."""
+"""A Kafka client that sends raw record batches."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ async def produce_raw(
     addresses: Sequence[str], topic: str, batch: bytes, *, partition: int = 0
 ) -> None:
     """
-    Send a batch and wait until it is taken.
+    Send a batch, and wait until the broker has accepted it.
 
     :raises KafkaError: the broker refuses it
     """
@@ -28,7 +28,7 @@ async def produce_raw(
             ((_, ((_, error_code, *_),)),) = response.topics
             if error_code != NotLeaderForPartitionError.errno:
                 break
-            await asyncio.sleep(0.1)  # the topic has just been made
+            await asyncio.sleep(0.1)  # the topic has just been created
         if error_code:
             raise for_code(error_code)(topic)
     finally:

@@ -1,7 +1,7 @@
 """
-Events from one end to the other: each case on the twin and on a broker.
+Events from producer to update consumer: each test on the broker in memory and on a real one.
 
-On a real broker it is killed, restarted and made to hang; what is promised is that nothing is lost.
+A real broker is killed, restarted and paused meanwhile; no event may be revoked.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from github_banners.messaging.topics import ensure_topics
 from github_banners.renderer.update_consumer import UpdateConsumer
 from github_banners.renderer.worker import Outcome
 from tests.integration.kafka_server import Broker, StandIn, a_broker
-from tests.integration.kafka_sides import AnyProducer, AnySide, AnySource, BrokerSide, TwinSide
-from tests.unit.renderer.staged import event_body
+from tests.integration.kafka_sides import AnyConsumer, AnyProducer, AnySide, BrokerSide, MemorySide
+from tests.unit.renderer.harness import event_body
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
-PATIENCE_SECONDS = 40
+TIMEOUT_SECONDS = 40
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -41,40 +41,40 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | StandI
         yield started
 
 
-@pytest.fixture(params=["twin", "broker"])
+@pytest.fixture(params=["memory", "broker"])
 async def side(request: pytest.FixtureRequest) -> AsyncIterator[AnySide]:
-    is_twin = request.param == "twin"
-    made = TwinSide() if is_twin else BrokerSide(request.getfixturevalue("broker"))
-    yield made
-    await made.close()
+    is_memory = request.param == "memory"
+    side_ = MemorySide() if is_memory else BrokerSide(request.getfixturevalue("broker"))
+    yield side_
+    await side_.close()
 
 
 @pytest.fixture
-def strong_side(side: AnySide) -> AnySide:
-    """One that has groups and can end."""
-    if not side.has_groups or not side.can_end:
-        pytest.skip("librdkafka's stand-in can't")
+def full_side(side: AnySide) -> AnySide:
+    """A broker with consumer groups that can be restarted."""
+    if not side.has_groups or not side.can_restart:
+        pytest.skip("not supported by librdkafka's mock broker")
     return side
 
 
 @pytest.fixture
 async def real_side(broker: Broker | StandIn) -> AsyncIterator[BrokerSide]:
-    """Apache Kafka alone, for what the twin does not play."""
+    """Apache Kafka only, for behaviour that the broker in memory does not have."""
     if not broker.is_real:
-        pytest.skip("librdkafka's stand-in can't")
-    made = BrokerSide(broker)
-    yield made
-    await made.close()
+        pytest.skip("not supported by librdkafka's mock broker")
+    side_ = BrokerSide(broker)
+    yield side_
+    await side_.close()
 
 
 @pytest.fixture
 def producer(side: AnySide) -> AnyProducer:
-    return side.producer()
+    return side.create_producer()
 
 
 @dataclass
-class Seen:
-    """What was handled, in its order, by whom; `fail` may refuse."""
+class UpdateRecorder:
+    """Records the handled updates in order; `fail` may raise for an update."""
 
     events: list[tuple[str, int]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -92,9 +92,9 @@ class Seen:
 
 
 async def send(producer: AnyProducer, topic: str, versions: range, *, users: int = 20) -> None:
-    """Send versions, each as often as it takes."""
+    """Send versions, each until it is acknowledged."""
 
-    async def insist(version: int) -> None:
+    async def send_until_acknowledged(version: int) -> None:
         user = f"user{version % users}"
         while True:
             try:
@@ -103,58 +103,62 @@ async def send(producer: AnyProducer, topic: str, versions: range, *, users: int
             except BrokerUnavailable:
                 await asyncio.sleep(0.2)
 
-    await asyncio.gather(*map(insist, versions))
+    await asyncio.gather(*map(send_until_acknowledged, versions))
 
 
-async def eventually(is_so: Callable[[], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
+async def eventually(condition: Callable[[], bool], *, seconds: float = TIMEOUT_SECONDS) -> None:
     async with asyncio.timeout(seconds):
-        while not is_so():  # noqa: ASYNC110 - it is in other hands
+        while not condition():  # noqa: ASYNC110 - other tasks and processes change it
             await asyncio.sleep(0.02)
 
 
-async def taken_from(source: AnySource, number: int) -> list[Record]:
+async def poll_records(consumer: AnyConsumer, number: int) -> list[Record]:
     records: list[Record] = []
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while len(records) < number:
-            records += await source.poll(max_records=100, wait_seconds=0.2)
+            records += await consumer.poll(max_records=100, wait_seconds=0.2)
     return records
 
 
 @asynccontextmanager
 async def consuming(
-    side: AnySide, topic: str, seen: Seen, *, source: AnySource | None = None
+    side: AnySide, topic: str, recorder: UpdateRecorder, *, consumer: AnyConsumer | None = None
 ) -> AsyncIterator[UpdateConsumer]:
-    """A renderer that runs, and is stopped in the end."""
-    producer, stop = side.producer(), asyncio.Event()
-    consumption = UpdateConsumer(
-        consumer=source or side.source(topic),
+    """Run an update consumer, and stop it in the end."""
+    producer, stop = side.create_producer(), asyncio.Event()
+    update_consumer = UpdateConsumer(
+        consumer=consumer or side.create_consumer(topic),
         producer=producer,
-        handle=seen.handle,
-        on_outcome=seen.outcomes.append,
+        handle=recorder.handle,
+        on_outcome=recorder.outcomes.append,
     )
-    running = asyncio.create_task(consumption.run(stop))
+    running = asyncio.create_task(update_consumer.run(stop))
     try:
-        yield consumption
+        yield update_consumer
     finally:
         stop.set()
         await running
 
 
-async def test_all_come_in_the_order_of_their_keys(side: AnySide, producer: AnyProducer) -> None:
-    topic, seen = await side.make_topic(), Seen()
+async def test_update_consumer_handles_records_in_the_order_of_their_keys(
+    side: AnySide, producer: AnyProducer
+) -> None:
+    topic, recorder = await side.create_topic(), UpdateRecorder()
     await send(producer, topic, range(500))
-    async with consuming(side, topic, seen):
-        await eventually(lambda: len(seen.events) == 500)
-    by_key = defaultdict(list)
-    for user, version in seen.events:
-        by_key[user].append(version)
-    assert all(versions == sorted(versions) for versions in by_key.values())
-    assert seen.versions == set(range(500))
+    async with consuming(side, topic, recorder):
+        await eventually(lambda: len(recorder.events) == 500)
+    versions_by_user = defaultdict(list)
+    for user, version in recorder.events:
+        versions_by_user[user].append(version)
+    assert all(versions == sorted(versions) for versions in versions_by_user.values())
+    assert recorder.versions == set(range(500))
     assert sum((await side.committed(topic)).values()) == 500
 
 
-async def test_what_was_committed_does_not_come_again(side: AnySide, producer: AnyProducer) -> None:
-    topic, first, second = await side.make_topic(), Seen(), Seen()
+async def test_update_consumer_restarted_skips_committed_records(
+    side: AnySide, producer: AnyProducer
+) -> None:
+    topic, first, second = await side.create_topic(), UpdateRecorder(), UpdateRecorder()
     await send(producer, topic, range(50))
     async with consuming(side, topic, first):
         await eventually(lambda: len(first.events) == 50)
@@ -164,118 +168,124 @@ async def test_what_was_committed_does_not_come_again(side: AnySide, producer: A
     assert second.versions == set(range(50, 60))
 
 
-async def test_poison_goes_aside_as_it_came(side: AnySide, producer: AnyProducer) -> None:
-    topic, seen = await side.make_topic(), Seen()
+async def test_update_consumer_malformed_records_are_dead_lettered_unchanged(
+    side: AnySide, producer: AnyProducer
+) -> None:
+    topic, recorder = await side.create_topic(), UpdateRecorder()
     headers = (("traceparent", TRACEPARENT.encode()), ("x", b"\xff"))
     await send(producer, topic, range(20))
     await producer.send(topic, key=b"user1", value=b'{"poison": \xff', headers=headers)
     await producer.send(topic, key=b"user2", value=b"x" * 900_000, headers=())
     await send(producer, topic, range(20, 40))
     with capture_logs() as lines:
-        async with consuming(side, topic, seen):
-            await eventually(lambda: len(seen.outcomes) == 42)
-    assert seen.versions == set(range(40))
-    letter, large = sorted(await side.dead_letters(topic), key=lambda one: len(one.value))
+        async with consuming(side, topic, recorder):
+            await eventually(lambda: len(recorder.outcomes) == 42)
+    assert recorder.versions == set(range(40))
+    letter, large = sorted(await side.dead_letters(topic), key=lambda record: len(record.value))
     assert large.value == b"x" * 900_000
     assert (letter.key, letter.value) == (b"user1", b'{"poison": \xff')
     assert letter.headers[:2] == headers
     assert letter.header("reason").startswith("MalformedMessage")
     assert int(letter.header("original_offset")) >= 0
     assert letter.header("failed_at").startswith("20")
-    assert seen.outcomes.count(Outcome.DEAD_LETTERED) == 2
+    assert recorder.outcomes.count(Outcome.DEAD_LETTERED) == 2
     assert sum((await side.committed(topic)).values()) == 42
     assert [line["event"] for line in lines if line["log_level"] == "warning"] == [
         "update.dead_lettered"
     ] * 2
 
 
-async def test_a_storage_that_is_down_is_waited_for(side: AnySide, producer: AnyProducer) -> None:
-    topic, seen = await side.make_topic(), Seen()
-    attempts: list[float] = []
-
-    async def refuse(update: RenderJob) -> None:
-        attempts.append(time.monotonic())
-        raise StorageUnavailable
-
-    seen.fail = refuse
-    await send(producer, topic, range(300))
-    async with consuming(side, topic, seen):
-        await eventually(lambda: len(attempts) >= 19)
-        # After those who were on their way, one a second.
-        assert attempts[-1] - attempts[0] > 0.9
-        assert not any((await side.committed(topic)).values())
-        seen.fail = None
-        await eventually(lambda: len(seen.events) == 300)
-    assert seen.versions == set(range(300))
-    assert sum((await side.committed(topic)).values()) == 300
-    assert Outcome.DEAD_LETTERED not in seen.outcomes
-
-
-async def test_one_that_fails_holds_up_no_other_and_nothing_is_committed_past_it(
+async def test_update_consumer_storage_down_is_waited_for(
     side: AnySide, producer: AnyProducer
 ) -> None:
-    topic, seen, fails = await side.make_topic(), Seen(), asyncio.Event()
+    topic, recorder = await side.create_topic(), UpdateRecorder()
+    attempt_times: list[float] = []
+
+    async def fail(update: RenderJob) -> None:
+        attempt_times.append(time.monotonic())
+        raise StorageUnavailable
+
+    recorder.fail = fail
+    await send(producer, topic, range(300))
+    async with consuming(side, topic, recorder):
+        await eventually(lambda: len(attempt_times) >= 19)
+        # After the attempt_times that had started, one a second.
+        assert attempt_times[-1] - attempt_times[0] > 0.9
+        assert not any((await side.committed(topic)).values())
+        recorder.fail = None
+        await eventually(lambda: len(recorder.events) == 300)
+    assert recorder.versions == set(range(300))
+    assert sum((await side.committed(topic)).values()) == 300
+    assert Outcome.DEAD_LETTERED not in recorder.outcomes
+
+
+async def test_update_consumer_failing_record_delays_only_the_commit(
+    side: AnySide, producer: AnyProducer
+) -> None:
+    topic, recorder, fails = await side.create_topic(), UpdateRecorder(), asyncio.Event()
     fails.set()
 
-    async def refuse_one(update: RenderJob) -> None:
+    async def fail_version_7(update: RenderJob) -> None:
         if update.version == 7 and fails.is_set():
             raise Unavailable
 
-    seen.fail = refuse_one
+    recorder.fail = fail_version_7
     await send(producer, topic, range(8))
     await send(producer, topic, range(8, 100), users=1)
-    async with consuming(side, topic, seen) as consumption:
-        await eventually(lambda: len(seen.events) == 99)
-        assert consumption.unfinished == 1
+    async with consuming(side, topic, recorder) as update_consumer:
+        await eventually(lambda: len(recorder.events) == 99)
+        assert update_consumer.unfinished == 1
         await asyncio.sleep(1)
         assert sum((await side.committed(topic)).values()) < 100
         fails.clear()
-        await eventually(lambda: len(seen.events) == 100)
+        await eventually(lambda: len(recorder.events) == 100)
     assert sum((await side.committed(topic)).values()) == 100
 
 
-async def test_a_broker_that_is_down_at_the_start_is_waited_for(strong_side: AnySide) -> None:
-    topic, seen = await strong_side.make_topic(), Seen()
-    await strong_side.kill()
-    producer = strong_side.producer()
+async def test_update_consumer_broker_down_at_start_is_waited_for(full_side: AnySide) -> None:
+    topic, recorder = await full_side.create_topic(), UpdateRecorder()
+    await full_side.kill_broker()
+    producer = full_side.create_producer()
     with pytest.raises(BrokerUnavailable):
         await producer.send(topic, key=b"k", value=b"v", headers=())
     was_available = producer.is_available
-    async with consuming(strong_side, topic, seen):
+    async with consuming(full_side, topic, recorder):
         await asyncio.sleep(0.5)
-        await strong_side.start_again()
+        await full_side.restart_broker()
         await send(producer, topic, range(20))
         assert (was_available, producer.is_available) == (False, True)
-        await eventually(lambda: len(seen.events) >= 20)
-    assert seen.versions == set(range(20))
+        await eventually(lambda: len(recorder.events) >= 20)
+    assert recorder.versions == set(range(20))
 
 
-async def test_nothing_is_lost_when_the_broker_dies_and_comes_back(
-    strong_side: AnySide, producer: AnyProducer
+async def test_update_consumer_broker_killed_loses_nothing(
+    full_side: AnySide, producer: AnyProducer
 ) -> None:
-    topic, seen = await strong_side.make_topic(), Seen()
-    async with consuming(strong_side, topic, seen):
+    topic, recorder = await full_side.create_topic(), UpdateRecorder()
+    async with consuming(full_side, topic, recorder):
         await send(producer, topic, range(100))
         sending = asyncio.create_task(send(producer, topic, range(100, 2000)))
-        await eventually(lambda: len(seen.events) > 150)
-        await strong_side.kill()
+        await eventually(lambda: len(recorder.events) > 150)
+        await full_side.kill_broker()
         late = asyncio.create_task(send(producer, topic, range(2000, 2100)))
         await asyncio.sleep(0.5)
-        await strong_side.start_again()
-        began = time.monotonic()
+        await full_side.restart_broker()
+        started_at = time.monotonic()
         await asyncio.gather(sending, late)
-        await eventually(lambda: len(seen.versions) == 2100)
-        assert time.monotonic() - began < 10
-    # What was sent twice, because no acknowledgement came, lies there twice.
-    assert sum((await strong_side.committed(topic)).values()) >= 2100
+        await eventually(lambda: len(recorder.versions) == 2100)
+        assert time.monotonic() - started_at < 10
+    # A message without an acknowledgement was sent twice, and is there twice.
+    assert sum((await full_side.committed(topic)).values()) >= 2100
 
 
-async def test_a_second_member_comes_and_goes(strong_side: AnySide, producer: AnyProducer) -> None:
-    topic, first, second = await strong_side.make_topic(), Seen(), Seen()
-    async with consuming(strong_side, topic, first):
+async def test_update_consumer_second_member_joins_and_leaves(
+    full_side: AnySide, producer: AnyProducer
+) -> None:
+    topic, first, second = await full_side.create_topic(), UpdateRecorder(), UpdateRecorder()
+    async with consuming(full_side, topic, first):
         await send(producer, topic, range(100))
         await eventually(lambda: len(first.versions) == 100)
-        async with consuming(strong_side, topic, second):
+        async with consuming(full_side, topic, second):
             version = 100
             while not second.events:
                 await send(producer, topic, range(version, version + 20))
@@ -285,57 +295,57 @@ async def test_a_second_member_comes_and_goes(strong_side: AnySide, producer: An
         everything = set(range(version + 100))
         await eventually(lambda: first.versions | second.versions == everything)
         assert version + 99 in first.versions
-    assert sum((await strong_side.committed(topic)).values()) == version + 100
+    assert sum((await full_side.committed(topic)).values()) == version + 100
 
 
-async def test_what_a_member_had_in_hand_when_it_died_comes_again(
-    strong_side: AnySide, producer: AnyProducer
+async def test_update_consumer_crashed_member_records_are_handled_again(
+    full_side: AnySide, producer: AnyProducer
 ) -> None:
-    topic, seen = await strong_side.make_topic(), Seen()
-    source = strong_side.source(topic)
+    topic, recorder = await full_side.create_topic(), UpdateRecorder()
+    consumer = full_side.create_consumer(topic)
     await send(producer, topic, range(30))
-    assert len(await taken_from(source, 30)) == 30
-    await strong_side.crash(source)
-    async with consuming(strong_side, topic, seen):
-        await eventually(lambda: len(seen.events) == 30)
-    assert seen.versions == set(range(30))
+    assert len(await poll_records(consumer, 30)) == 30
+    await full_side.crash_consumer(consumer)
+    async with consuming(full_side, topic, recorder):
+        await eventually(lambda: len(recorder.events) == 30)
+    assert recorder.versions == set(range(30))
 
 
-async def test_a_broker_that_hangs_is_told_within_seconds(real_side: BrokerSide) -> None:
-    topic, producer = await real_side.make_topic(), real_side.producer()
-    source = real_side.source(topic)
+async def test_clients_broker_hanging_fail_within_seconds(real_side: BrokerSide) -> None:
+    topic, producer = await real_side.create_topic(), real_side.create_producer()
+    consumer = real_side.create_consumer(topic)
     await producer.send(topic, key=b"k", value=b"1")
-    await taken_from(source, 1)
+    await poll_records(consumer, 1)
     real_side.process.pause()
     try:
-        began = time.monotonic()
+        started_at = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             await producer.send(topic, key=b"k", value=b"2")
-        assert time.monotonic() - began < 6
-        began = time.monotonic()
+        assert time.monotonic() - started_at < 6
+        started_at = time.monotonic()
         with pytest.raises(BrokerUnavailable):
             await producer.send(topic, key=b"k", value=b"3")
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - started_at < 0.1
         with pytest.raises(BrokerUnavailable):
-            await source.commit({0: 1})
-        began = time.monotonic()
-        await asyncio.gather(producer.close(), source.close())
-        assert time.monotonic() - began < 6
+            await consumer.commit({0: 1})
+        started_at = time.monotonic()
+        await asyncio.gather(producer.close(), consumer.close())
+        assert time.monotonic() - started_at < 6
     finally:
         real_side.process.resume()
 
 
-async def test_a_hundred_at_once_are_sent_together(real_side: BrokerSide) -> None:
-    topic, producer = await real_side.make_topic(), real_side.producer()
+async def test_send_a_hundred_messages_are_batched(real_side: BrokerSide) -> None:
+    topic, producer = await real_side.create_topic(), real_side.create_producer()
     await producer.send(topic, key=b"k", value=b"v")
-    began = time.monotonic()
+    started_at = time.monotonic()
     keys = [b"%d" % n for n in range(100)]
     await asyncio.gather(*(producer.send(topic, key=key, value=b"v" * 500) for key in keys))
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - started_at < 0.5
 
 
-async def test_what_is_too_large_is_refused_and_disturbs_nobody(real_side: BrokerSide) -> None:
-    topic, producer = await real_side.make_topic(), real_side.producer()
+async def test_send_too_large_message_is_refused_alone(real_side: BrokerSide) -> None:
+    topic, producer = await real_side.create_topic(), real_side.create_producer()
     for size in (2_000_000, 5_000_000):
         with pytest.raises(RemoteRejected):
             await producer.send(topic, key=b"k", value=b"v" * size)
@@ -344,112 +354,114 @@ async def test_what_is_too_large_is_refused_and_disturbs_nobody(real_side: Broke
     assert producer.is_available
 
 
-async def test_a_consumer_that_breaks_is_replaced(
+async def test_poll_broken_client_is_replaced(
     real_side: BrokerSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost: list[int] = []
-    topic, producer = await real_side.make_topic(), real_side.producer()
-    source = real_side.source(topic)
+    revoked: list[int] = []
+    topic, producer = await real_side.create_topic(), real_side.create_producer()
+    consumer = real_side.create_consumer(topic)
 
-    async def lose(partitions: Collection[int]) -> None:
-        lost.extend(partitions)
-        await source.commit(dict.fromkeys(partitions, 0))
+    async def commit_and_record(partitions: Collection[int]) -> None:
+        revoked.extend(partitions)
+        await consumer.commit(dict.fromkeys(partitions, 0))
 
-    source.on_revoked(lose)
+    consumer.on_revoked(commit_and_record)
     await send(producer, topic, range(10))
-    assert len(await taken_from(source, 10)) == 10
-    assert source.is_available
+    assert len(await poll_records(consumer, 10)) == 10
+    assert consumer.is_available
 
-    async def stumble(**_: object) -> None:
+    async def raise_error(**_: object) -> None:
         raise KafkaError("it is broken")
 
-    monkeypatch.setattr(source._consumer, "getmany", stumble)
+    monkeypatch.setattr(consumer._consumer, "getmany", raise_error)
     with capture_logs() as lines:
-        assert await source.poll(max_records=10, wait_seconds=0.1) == []
-    assert sorted(lost) == list(range(PARTITIONS))
-    assert [line["event"] for line in lines] == ["broker.away"]
-    assert len(await taken_from(source, 10)) == 10
+        assert await consumer.poll(max_records=10, wait_seconds=0.1) == []
+    assert sorted(revoked) == list(range(PARTITIONS))
+    assert [line["event"] for line in lines] == ["broker.down"]
+    assert len(await poll_records(consumer, 10)) == 10
 
 
-async def test_who_no_longer_has_a_partition_can_not_commit_it(real_side: BrokerSide) -> None:
-    source = real_side.source(await real_side.make_topic())
-    await source.poll(max_records=1, wait_seconds=1)
+async def test_commit_partition_not_assigned_is_refused(real_side: BrokerSide) -> None:
+    consumer = real_side.create_consumer(await real_side.create_topic())
+    await consumer.poll(max_records=1, wait_seconds=1)
     with pytest.raises(BrokerUnavailable):
-        await source.commit({PARTITIONS: 1})
+        await consumer.commit({PARTITIONS: 1})
 
 
-async def test_what_is_held_is_not_taken_whoever_else_comes(real_side: BrokerSide) -> None:
-    topic, producer = await real_side.make_topic(), real_side.producer()
-    source, other = real_side.source(topic), real_side.source(topic)
-    source.pause(range(PARTITIONS))
+async def test_pause_lasts_through_a_rebalance(real_side: BrokerSide) -> None:
+    topic, producer = await real_side.create_topic(), real_side.create_producer()
+    consumer, other = real_side.create_consumer(topic), real_side.create_consumer(topic)
+    consumer.pause(range(PARTITIONS))
     await send(producer, topic, range(50))
     for _ in range(5):
-        assert await source.poll(max_records=100, wait_seconds=0.2) == []
+        assert await consumer.poll(max_records=100, wait_seconds=0.2) == []
     joining = asyncio.create_task(other.poll(max_records=1, wait_seconds=1))
     while not joining.done():
-        # Partitions are dealt out anew, and stay held.
-        assert await source.poll(max_records=100, wait_seconds=0.2) == []
+        # The rebalance assigns partitions first_topic, and they stay paused.
+        assert await consumer.poll(max_records=100, wait_seconds=0.2) == []
     await other.close()
-    source.pause([])
-    found: set[tuple[int, int]] = set()
-    while len(found) < 50:
-        found |= {(one.partition, one.offset) for one in await taken_from(source, 1)}
+    consumer.pause([])
+    positions: set[tuple[int, int]] = set()
+    while len(positions) < 50:
+        positions |= {
+            (record.partition, record.offset) for record in await poll_records(consumer, 1)
+        }
 
 
-async def test_topics_are_made_once(real_side: BrokerSide) -> None:
+async def test_ensure_topics_existing_topics_are_kept(real_side: BrokerSide) -> None:
     assert set(await ensure_topics(real_side.broker.addresses)) <= {TOPIC, DEAD_LETTERS}
     assert await ensure_topics(real_side.broker.addresses) == []
 
 
-async def test_a_topic_that_is_missing_is_found_when_it_is_made(real_side: BrokerSide) -> None:
-    producer, source = real_side.producer(), real_side.source("made-later")
-    assert await source.poll(max_records=10, wait_seconds=0.1) == []
+async def test_poll_topic_created_later_is_found(real_side: BrokerSide) -> None:
+    producer, consumer = real_side.create_producer(), real_side.create_consumer("side_-later")
+    assert await consumer.poll(max_records=10, wait_seconds=0.1) == []
     with pytest.raises(BrokerUnavailable):
-        await producer.send("made-later", key=b"k", value=b"v")
-    await ensure_topics(real_side.broker.addresses, topics=["made-later"])
-    await send(producer, "made-later", range(1))
-    assert await taken_from(source, 1)
+        await producer.send("side_-later", key=b"k", value=b"v")
+    await ensure_topics(real_side.broker.addresses, topics=["side_-later"])
+    await send(producer, "side_-later", range(1))
+    assert await poll_records(consumer, 1)
 
 
-async def test_dead_letters_are_listed_and_sent_once_more(real_side: BrokerSide) -> None:
-    seen = Seen()
-    topic, again, elsewhere = [await real_side.make_topic() for _ in range(3)]
-    addresses, producer = real_side.broker.addresses, real_side.producer()
-    await replay_dead_letters(addresses, topic=elsewhere)
+async def test_dead_letters_are_listed_and_replayed_once(real_side: BrokerSide) -> None:
+    recorder = UpdateRecorder()
+    topic, first_topic, other_topic = [await real_side.create_topic() for _ in range(3)]
+    addresses, producer = real_side.broker.addresses, real_side.create_producer()
+    await replay_dead_letters(addresses, topic=other_topic)
     for number in range(5):
         headers = (("n", b"%d" % number),)
         await producer.send(topic, key=b"k", value=b"bad %d" % number, headers=headers)
-    async with consuming(real_side, topic, seen):
-        await eventually(lambda: len(seen.outcomes) >= 5)
+    async with consuming(real_side, topic, recorder):
+        await eventually(lambda: len(recorder.outcomes) >= 5)
     letters = await list_dead_letters(addresses, limit=5)
-    assert [one.record.value for one in letters] == [b"bad %d" % n for n in range(5)]
-    assert not any(one.is_replayed for one in letters)
+    assert [letter.record.value for letter in letters] == [b"bad %d" % n for n in range(5)]
+    assert not any(letter.is_replayed for letter in letters)
     assert letters[0].origin.startswith(f"{topic}/")
-    first = await replay_dead_letters(addresses, topic=again, limit=2)
-    rest = await replay_dead_letters(addresses, topic=again)
-    nothing = await replay_dead_letters(addresses, topic=again)
+    first = await replay_dead_letters(addresses, topic=first_topic, limit=2)
+    rest = await replay_dead_letters(addresses, topic=first_topic)
+    nothing = await replay_dead_letters(addresses, topic=first_topic)
     assert (first.sent, rest.sent, nothing.sent) == (2, 3, 0)
-    assert all(one.is_replayed for one in await list_dead_letters(addresses, limit=5))
-    source = real_side.source(again)
-    records = await taken_from(source, 5)
-    assert [one.value for one in records] == [b"bad %d" % n for n in range(5)]
-    assert [one.headers[0] for one in records] == [("n", b"%d" % n) for n in range(5)]
-    assert [[name for name, _ in one.headers] for one in records] == [["n", "replayed"]] * 5
+    assert all(letter.is_replayed for letter in await list_dead_letters(addresses, limit=5))
+    consumer = real_side.create_consumer(first_topic)
+    records = await poll_records(consumer, 5)
+    assert [record.value for record in records] == [b"bad %d" % n for n in range(5)]
+    assert [record.headers[0] for record in records] == [("n", b"%d" % n) for n in range(5)]
+    assert [[name for name, _ in record.headers] for record in records] == [["n", "replayed"]] * 5
 
 
-async def test_nobody_there(tmp_path: Path) -> None:
-    nowhere = ["127.0.0.1:1"]
-    producer, source = KafkaProducer(nowhere), KafkaConsumer(nowhere)
-    for calling in (
-        ensure_topics(nowhere),
-        list_dead_letters(nowhere, limit=1),
-        replay_dead_letters(nowhere),
+async def test_clients_without_a_broker_are_unavailable(tmp_path: Path) -> None:
+    unreachable = ["127.0.0.1:1"]
+    producer, consumer = KafkaProducer(unreachable), KafkaConsumer(unreachable)
+    for call in (
+        ensure_topics(unreachable),
+        list_dead_letters(unreachable, limit=1),
+        replay_dead_letters(unreachable),
         producer.send(TOPIC, key=None, value=b""),
-        source.commit({0: 1}),
+        consumer.commit({0: 1}),
     ):
         with pytest.raises(BrokerUnavailable):
-            await calling
-    assert await source.poll(max_records=1, wait_seconds=0.1) == []
-    assert not source.is_available
+            await call
+    assert await consumer.poll(max_records=1, wait_seconds=0.1) == []
+    assert not consumer.is_available
     await producer.close()
-    await source.close()
+    await consumer.close()

@@ -1,8 +1,8 @@
 """
-Faults at every SQL statement and in every background task: a new one without a case fails.
+Failures of every SQL statement and every background task; a new one without a case fails a test.
 
-Each statement is made to fail, in every way that a database can fail, while a background task or a request
-uses it: the task goes on, other records are saved meanwhile, and afterwards so is the one that failed.
+Each statement fails in every way that a database can fail, while a background task or a request uses
+it: the task goes on, other records are saved meanwhile, and the failed one is saved afterwards.
 """
 
 import ast
@@ -36,7 +36,7 @@ from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.snapshots import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.postgres
 
 SOURCE = Path(github_banners.__file__).parent
 BAD_OWNER = 2
@@ -60,7 +60,7 @@ KINDS: dict[str, Callable[[Any], Exception]] = {
 
 
 class Fault:
-    """Makes a statement of one function fail: a number of times, or for ever for one record."""
+    """Makes the statements of a function fail: a number of times, or always for one record."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
         self.function = function.rpartition(".")[2]
@@ -113,7 +113,7 @@ def _holds(params: Any, value: int) -> bool:
 
 
 class Scene:
-    """Three owners with a banner each, GitHub's answers, a broker, and a clock that sleeping moves on."""
+    """Three owners with a banner each, a fake GitHub, a broker, and a clock that sleeping advances."""
 
     def __init__(
         self, database: Database, conninfo: str, watching: psycopg.Connection[Any]
@@ -170,7 +170,7 @@ class Scene:
 
     @asynccontextmanager
     async def running(self, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Run a background task as the api does; it must not end."""
+        """Run a background task as the api does, which must not end."""
         task = asyncio.create_task(background.keep_running("task", work, sleep=self.sleep))
         try:
             yield
@@ -180,13 +180,13 @@ class Scene:
             await asyncio.wait({task})
 
     async def until(self, query: str, expected: Sequence[object]) -> None:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while [row[0] for row in self.fetch(query)] != list(expected):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
 async def refreshes_others(scene: Scene, fault: Fault) -> None:
-    """A record that can't be saved fails alone, and is saved when it can be."""
+    """A record that cannot be saved fails alone, and is saved later."""
     await scene.track()
     async with scene.running(scene.refresh().run):
         for kind, make in KINDS.items():
@@ -205,13 +205,13 @@ async def refreshes_others(scene: Scene, fault: Fault) -> None:
 
 
 async def _until_hit(fault: Fault) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while fault.hits == fault.hits_before:  # noqa: ASYNC110 - it is hit where it lies
             await asyncio.sleep(0.01)
 
 
 async def refreshes_later(scene: Scene, fault: Fault) -> None:
-    """What fails for all is done when it can be."""
+    """A failure that affects all records is retried until it succeeds."""
     await scene.track()
     async with scene.running(scene.refresh().run):
         for make in KINDS.values():
@@ -232,8 +232,8 @@ async def finds_deleted(scene: Scene, fault: Fault) -> None:
                 await _until_hit(fault)
                 await scene.until("select id from users where gone_since is not null", [1])
             scene.answers = {}
-            async with asyncio.timeout(15):
-                # Again and again: the clock is so fast that leases end while their holders save.
+            async with asyncio.timeout(60):
+                # Repeated, because the fast clock lets leases expire while their holders save.
                 while scene.fetch("select id from users where gone_since is not null"):
                     async with scene.database.transaction() as conn:
                         await conn.execute("update users set due_at = %s where id = 1", [scene.now])
@@ -331,7 +331,7 @@ async def hears_changes(scene: Scene, fault: Fault) -> None:
     listening = ChangeListener(
         scene.conninfo, database=scene.database, invalidations=trust, sleep=scene.sleep
     )
-    async with scene.running(listening.run), asyncio.timeout(15):
+    async with scene.running(listening.run), asyncio.timeout(60):
         for make in KINDS.values():
             with fault.failing(make, times=1):
                 scene.fetch(
@@ -344,7 +344,7 @@ async def hears_changes(scene: Scene, fault: Fault) -> None:
 
 
 async def migrates(scene: Scene, fault: Fault) -> None:
-    """Once the first attempt was over without an error of ours, later ones are repeated."""
+    """After a first successful attempt, later failures are retried."""
     with psycopg.connect(scene.conninfo, autocommit=True) as conn:
         conn.cursor().execute("drop schema public cascade; create schema public")
     for make in KINDS.values():
@@ -357,7 +357,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
         )
         try:
             with fault.failing(make, times=1):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await ready.wait()
         finally:
             migrating.cancel()
@@ -365,7 +365,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
 
 
 async def inspects(scene: Scene, fault: Fault) -> None:
-    """`check` says what is wrong, or the service tries again; either way in an error of ours."""
+    """`check` reports the error, or the service retries; both as a BannersError."""
     condition = await server_info.fetch_server_info(scene.conninfo)
     for make in KINDS.values():
         with fault.failing(make, times=1):
@@ -383,7 +383,7 @@ async def inspects(scene: Scene, fault: Fault) -> None:
 
 
 async def serves_requests(scene: Scene, fault: Fault) -> None:
-    """A request fails by itself, and the next one is answered."""
+    """Only the request fails, and the next one succeeds."""
     await scene.track()
 
     async def work(conn: Any) -> int:
@@ -400,7 +400,7 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
     for make in KINDS.values():
         with fault.failing(make, times=1), pytest.raises((BannersError, psycopg.Error, TypeError)):
             await scene.database.run_within(work, timeout_seconds=5)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     assert await scene.database.run_within(work, timeout_seconds=5)
@@ -410,13 +410,13 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
 
 
 async def reserves_points(scene: Scene, fault: Fault) -> None:
-    """Without the table of budgets nothing is reserved, and no request fails of it."""
+    """Without the table of budgets nothing is reserved, and no request fails."""
     account = Account([Credential(Token("ghp_fault"))])
     for make in KINDS.values():
         budget = ReservedBudget(scene.database, clock=scene.clock)
         with fault.failing(make, times=1), suppress(TypeError):
             await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN):
                 await scene.sleep(0)
 
@@ -463,7 +463,7 @@ STATEMENTS: dict[str, Case] = {
     "banner_versions.raise_banner_versions": refreshes_others,
     "banner_versions.raise_remaining_banners": raises_remaining,
 }
-"""Every function that executes SQL, and what is done with it while it fails."""
+"""Every function that executes SQL -> the check that runs while it fails."""
 
 TASKS: dict[str, set[str]] = {
     "refresh": {"refreshes_others", "refreshes_later", "finds_deleted", "releases_failed"},
@@ -471,13 +471,13 @@ TASKS: dict[str, set[str]] = {
     "outbox": {"publishes", "gives_banners_back"},
     "changes": {"hears_changes"},
     "requests": {"notes_requests"},
-    "holders": {"test_keep_running_any_error_runs_the_task_again"},
+    "holders": {"test_keep_running_after_any_error_restarts_the_task"},
 }
-"""Every background task, and the cases that let it fail."""
+"""Every background task -> the cases that make it fail."""
 
 
 def functions_that_execute() -> set[str]:
-    """Find the innermost functions of the database package in which SQL is executed."""
+    """Return the innermost functions of the database package that execute SQL."""
     names = set()
     for path in [*(SOURCE / "database").glob("*.py"), SOURCE / "database/migrations/__init__.py"]:
         module = path.parent.name if path.stem == "__init__" else path.stem
@@ -493,7 +493,7 @@ def functions_that_execute() -> set[str]:
 
 
 def background_tasks() -> set[str]:
-    """Find the names under which the api runs its background tasks."""
+    """Return the names of the api's background tasks."""
     tree = ast.parse((SOURCE / "api/app.py").read_text())
     [work] = [
         node.value
@@ -516,7 +516,7 @@ def test_every_background_task_has_a_fault_case() -> None:
 
 
 @pytest.mark.parametrize(("function", "case"), STATEMENTS.items(), ids=STATEMENTS)
-async def test_failing_statement_fails_alone_and_ends_no_task(
+async def test_failing_statement_ends_no_background_task(
     function: str,
     case: Case,
     database: Database,
@@ -534,7 +534,7 @@ async def test_failing_statement_fails_alone_and_ends_no_task(
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-async def test_keep_running_any_error_runs_the_task_again(
+async def test_keep_running_after_any_error_restarts_the_task(
     make: Callable[[Any], Exception], conninfo: str
 ) -> None:
     slept: list[float] = []

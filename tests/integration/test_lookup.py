@@ -22,7 +22,7 @@ from github_banners.errors import (
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
 
@@ -41,7 +41,7 @@ class Scene:
     debt: int = 0
 
     def __post_init__(self) -> None:
-        self.github = Paper(clock=lambda: self.now)
+        self.github = FakeGitHub(clock=lambda: self.now)
         self.github.gate.set()
         self.github.add("ada", 7)
         self.lookup = self.new_lookup()

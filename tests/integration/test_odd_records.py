@@ -1,4 +1,4 @@
-"""Records that a client library can't decode, that are far too large, or that nobody wrote for us."""
+"""Records that aiokafka can't decode, that are too large, or that come from other programs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -16,40 +16,40 @@ from github_banners.messaging.dead_letters import (
     replay_dead_letters,
     send_dead_letter,
 )
-from github_banners.messaging.decompression import MAX_UNPACKED_BYTES
+from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
 from github_banners.renderer.worker import Outcome
 from tests.integration.kafka_server import Broker, StandIn, a_broker
 from tests.integration.kafka_sides import BrokerSide
 from tests.integration.raw_kafka import produce_raw
-from tests.integration.test_events import Seen, consuming, eventually, send
+from tests.integration.test_events import UpdateRecorder, consuming, eventually, send
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
-from tests.unit.renderer.staged import event_body
+from tests.unit.renderer.harness import event_body
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
-ODD_NAME = [(b"x-\xff\xfe", b"1")]
-BOMB = b" " * (MAX_UNPACKED_BYTES * 4)
+UNDECODABLE_HEADER = [(b"x-\xff\xfe", b"1")]
+BOMB = b" " * (MAX_DECOMPRESSED_BYTES * 4)
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | StandIn]:
     with a_broker(tmp_path_factory.mktemp("kafka")) as started:
         if not started.is_real:
-            pytest.skip("librdkafka's stand-in can't")
+            pytest.skip("not supported by librdkafka's mock broker")
         yield started
 
 
 @pytest.fixture
 async def side(broker: Broker) -> AsyncIterator[BrokerSide]:
-    made = BrokerSide(broker)
-    yield made
-    await made.close()
+    side_ = BrokerSide(broker)
+    yield side_
+    await side_.close()
 
 
-async def make_old_topic(side: BrokerSide, name: str) -> str:
-    """Make a topic that keeps what clients have compressed, as a broker does unless told otherwise."""
+async def create_topic_with_broker_defaults(side: BrokerSide, name: str) -> str:
+    """Create a topic with the broker's defaults, which stores batches compressed as sent by clients."""
     admin = AIOKafkaAdminClient(bootstrap_servers=side.broker.addresses)
     await admin.start()
     try:
@@ -59,37 +59,35 @@ async def make_old_topic(side: BrokerSide, name: str) -> str:
     return name
 
 
-async def test_header_name_that_is_no_text_stops_no_partition(side: BrokerSide) -> None:
-    topic, producer, seen = await side.make_topic(), side.producer(), Seen()
+async def test_header_name_not_utf8_blocks_no_partition(side: BrokerSide) -> None:
+    topic, producer, recorder = await side.create_topic(), side.create_producer(), UpdateRecorder()
     await send(producer, topic, range(20))
     for partition in range(PARTITIONS):
         poison = [
-            Message(event_body("odd", 1000 + partition), headers=ODD_NAME),
-            Message(b"odd", headers=ODD_NAME),
+            Message(event_body("odd", 1000 + partition), headers=UNDECODABLE_HEADER),
+            Message(b"odd", headers=UNDECODABLE_HEADER),
             Message(event_body("next", 2000 + partition)),
         ]
         await produce_raw(side.broker.addresses, topic, build_batch(poison), partition=partition)
     await send(producer, topic, range(20, 40))
     with capture_logs() as lines:
-        async with consuming(side, topic, seen):
-            await eventually(lambda: len(seen.outcomes) == 58)
+        async with consuming(side, topic, recorder):
+            await eventually(lambda: len(recorder.outcomes) == 58)
             await send(producer, topic, range(40, 60))
-            await eventually(lambda: len(seen.outcomes) == 78)
+            await eventually(lambda: len(recorder.outcomes) == 78)
     odd = {*range(1000, 1000 + PARTITIONS), *range(2000, 2000 + PARTITIONS)}
-    assert seen.versions == {*range(60), *odd}
-    assert seen.outcomes.count(Outcome.DEAD_LETTERED) == PARTITIONS
+    assert recorder.versions == {*range(60), *odd}
+    assert recorder.outcomes.count(Outcome.DEAD_LETTERED) == PARTITIONS
     assert sum((await side.committed(topic)).values()) == 78
     assert {record.value for record in await side.dead_letters(topic)} == {b"odd"}
-    told = [line for line in lines if line["event"] == "records.undecodable"]
-    assert {line["partition"] for line in told} == set(range(PARTITIONS))
-    assert "broker.away" not in [line["event"] for line in lines]
+    logged = [line for line in lines if line["event"] == "records.undecodable"]
+    assert {line["partition"] for line in logged} == set(range(PARTITIONS))
+    assert "broker.down" not in [line["event"] for line in lines]
 
 
 @pytest.mark.parametrize("codec", CODECS)
-async def test_bomb_is_refused_by_the_broker_where_we_made_the_topic(
-    side: BrokerSide, codec: int
-) -> None:
-    topic = await side.make_topic()
+async def test_decompression_bomb_is_refused_by_our_topics(side: BrokerSide, codec: int) -> None:
+    topic = await side.create_topic()
     small = build_batch([Message(event_body("ada", 1)), Message(b" " * 1000)], codec=codec)
     await produce_raw(side.broker.addresses, topic, small)
     for name in (topic, DEAD_LETTERS):
@@ -99,38 +97,40 @@ async def test_bomb_is_refused_by_the_broker_where_we_made_the_topic(
 
 
 @pytest.mark.parametrize("codec", CODECS)
-async def test_bomb_in_an_older_topic_goes_aside_packed(side: BrokerSide, codec: int) -> None:
-    topic = await make_old_topic(side, f"older-{codec}")
-    producer, seen = side.producer(), Seen()
-    await ensure(side)
+async def test_decompression_bomb_in_an_older_topic_is_dead_lettered_compressed(
+    side: BrokerSide, codec: int
+) -> None:
+    topic = await create_topic_with_broker_defaults(side, f"older-{codec}")
+    producer, recorder = side.create_producer(), UpdateRecorder()
+    await ensure_dead_letter_topic(side)
     await send(producer, topic, range(20))
     bomb = build_batch([Message(BOMB), Message(b"2")], codec=codec)
     await produce_raw(side.broker.addresses, topic, bomb)
     await send(producer, topic, range(20, 40))
-    async with consuming(side, topic, seen):
-        await eventually(lambda: len(seen.outcomes) == 41)
-    assert seen.versions == set(range(40))
+    async with consuming(side, topic, recorder):
+        await eventually(lambda: len(recorder.outcomes) == 41)
+    assert recorder.versions == set(range(40))
     (letter,) = await side.dead_letters(topic)
     assert "a batch of 2 records can't be decoded" in letter.header(REASON)
     assert letter.value in bomb
     assert sum((await side.committed(topic)).values()) == 42
 
 
-async def ensure(side: BrokerSide) -> None:
-    await side.make_topic()  # and that of the dead letters
+async def ensure_dead_letter_topic(side: BrokerSide) -> None:
+    await side.create_topic()  # this also creates the dead letter topic
 
 
-async def test_dead_letter_that_the_broker_refuses_is_cut_and_not_sent_again(
+async def test_dead_letter_too_large_is_truncated_and_not_replayed(
     side: BrokerSide,
 ) -> None:
-    await ensure(side)
-    producer, addresses = side.producer(), side.broker.addresses
-    await replay_dead_letters(addresses, topic=await side.make_topic())
+    await ensure_dead_letter_topic(side)
+    producer, addresses = side.create_producer(), side.broker.addresses
+    await replay_dead_letters(addresses, topic=await side.create_topic())
     value, key = b"x" * 5_000_000, b"k" * 5_000_000
-    many = tuple((f"name-{number}", b"v" * 100) for number in range(50_000))
+    many_headers = tuple((f"name-{number}", b"v" * 100) for number in range(50_000))
     for record in (
         Record("cut", 0, 1, b"k", value),
-        Record("cut", 0, 2, b"k", value, headers=many),
+        Record("cut", 0, 2, b"k", value, headers=many_headers),
         Record("cut", 0, 3, key, value),
         Record("cut", 0, 4, None, value[: 4 << 20]),
     ):
@@ -141,15 +141,15 @@ async def test_dead_letter_that_the_broker_refuses_is_cut_and_not_sent_again(
     assert [len(record.value) for record in records] == [65536, 0, 0, 65536]
     assert [record.header(ORIGINAL_SIZE) for record in records] == ["5000000"] * 3 + ["4194304"]
     assert [len(record.key or b"") for record in records] == [1, 1, 1024, 0]
-    replay = await replay_dead_letters(addresses, topic=await side.make_topic())
+    replay = await replay_dead_letters(addresses, topic=await side.create_topic())
     assert (replay.sent, replay.refused) == (0, 4)
 
 
-async def test_dead_letters_that_others_wrote_are_listed_and_passed_over(side: BrokerSide) -> None:
-    await ensure(side)
-    addresses, topic = side.broker.addresses, await side.make_topic()
+async def test_foreign_dead_letters_are_listed_and_replayed(side: BrokerSide) -> None:
+    await ensure_dead_letter_topic(side)
+    addresses, topic = side.broker.addresses, await side.create_topic()
     await replay_dead_letters(addresses, topic=topic)
-    batch = build_batch([Message(b"1", headers=ODD_NAME), Message(b"2")])
+    batch = build_batch([Message(b"1", headers=UNDECODABLE_HEADER), Message(b"2")])
     await produce_raw(addresses, DEAD_LETTERS, batch, partition=3)
     async with asyncio.timeout(30):
         values = {letter.record.value for letter in await list_dead_letters(addresses, limit=1000)}

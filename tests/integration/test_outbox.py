@@ -41,7 +41,8 @@ from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.database.samples import HOUR, NOON, answer
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
+from tests.unit.storage.requests import store_request
 
 pytestmark = pytest.mark.postgres
 
@@ -492,7 +493,7 @@ class Maker:
     asked: list[StoreRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.github = Paper(clock=lambda: self.now)
+        self.github = FakeGitHub(clock=lambda: self.now)
         self.github.gate.set()
         self.github.add("Ada", 7)
         clock = lambda: self.now  # noqa: E731
@@ -525,7 +526,7 @@ class Maker:
 
     async def _keep(self, ask: StoreRequest) -> object:
         self.asked.append(ask)
-        return await (self.keep or self.store.put_request)(ask)
+        return await (self.keep or self.store.put)(ask)
 
     async def _stored(self, name: str) -> bytes | None:
         found = await self.store.get(name)
@@ -533,7 +534,7 @@ class Maker:
 
     async def _publish(self, banner: Banner, snapshot: Snapshot) -> None:
         await self.store.put(
-            banner.storage_path, draw(snapshot, banner.look), version=banner.version
+            store_request(banner.storage_path, draw(snapshot, banner.look), version=banner.version)
         )
 
     async def make(
@@ -674,7 +675,7 @@ async def test_a_database_that_goes_after_the_insert_leaves_the_row_to_the_outbo
     maker: Maker, conninfo: str
 ) -> None:
     async def keep_and_lose_the_database(ask: StoreRequest) -> object:
-        kept = await maker.store.put_request(ask)
+        kept = await maker.store.put(ask)
         await maker.database._pool.close()
         return kept
 
@@ -722,8 +723,8 @@ async def test_what_is_stored_late_does_not_replace_what_is_newer(maker: Maker) 
     async def be_overtaken(ask: StoreRequest) -> object:
         assert ask.version is not None
         newer = b'<svg xmlns="http://www.w3.org/2000/svg">newer</svg>'
-        await maker.store.put(ask.url_path, newer, version=ask.version + 1)
-        return await maker.store.put_request(ask)
+        await maker.store.put(store_request(ask.url_path, newer, version=ask.version + 1))
+        return await maker.store.put(ask)
 
     maker.keep = be_overtaken
     assert (await maker.make()).is_new

@@ -27,7 +27,7 @@ from github_banners.settings import Token
 from github_banners.stats.aggregation import aggregate
 from github_banners.stats.snapshots import Invalidations
 from tests.acceptance.processes import Running, running
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
 
@@ -226,7 +226,7 @@ async def test_while_github_is_away_the_pauses_grow_and_end_with_the_first_answe
     for n in range(22, 24):
         await tracked.track(f"dev-{n}")
     owners = [await owner_of(tracked.batch, f"dev-{n}") for n in range(22, 24)]
-    github = Paper(clock=lambda: tracked.now, people={one.login: one for one in owners})
+    github = FakeGitHub(clock=lambda: tracked.now, people={one.login: one for one in owners})
     github.gate.set()
     github.is_down = True
     pauses: list[float] = []
@@ -260,7 +260,7 @@ async def test_a_database_that_is_away_is_looked_for_every_two_seconds() -> None
         if len(pauses) == 3:
             raise Enough
 
-    github = Paper(clock=lambda: START)
+    github = FakeGitHub(clock=lambda: START)
     async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
         nowhere._pool.timeout = 0.01
         refresh = Refresh(
@@ -276,7 +276,7 @@ async def test_one_answer_of_a_batch_is_enough_to_go_on(tracked: Tracked) -> Non
     for n in range(24, 26):
         await tracked.track(f"dev-{n}")
     owners = [await owner_of(tracked.batch, f"dev-{n}") for n in range(24, 26)]
-    github = Paper(clock=lambda: tracked.now, people={one.login: one for one in owners})
+    github = FakeGitHub(clock=lambda: tracked.now, people={one.login: one for one in owners})
     github.gate.set()
     github.fails_next = 1
     refresh = Refresh(

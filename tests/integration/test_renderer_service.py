@@ -1,4 +1,4 @@
-"""The renderer as other services meet it: its handlers behind its gate, in process."""
+"""The renderer service: its routes behind the signature middleware, in process."""
 
 import json
 import time
@@ -34,14 +34,22 @@ from github_banners.stats.deadline import Deadline
 from github_banners.storage.picture_format import check_picture
 from tests.integration.test_storage_service import UNSIGNED, send
 from tests.unit.api.asgi import Answered
-from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
-from tests.unit.messaging.captured import PREVIEW
+from tests.unit.messaging.captured_messages import PREVIEW
+from tests.unit.messaging.handwritten_signatures import (
+    CURRENT,
+    FOREIGN,
+    NOW,
+    PREVIOUS,
+    Call,
+    parameters,
+    signed,
+)
 
-EVIL = "\u0008\ufffe<script>\u202e]]>&\"'"
+HOSTILE_NAME = "\u0008\ufffe<script>\u202e]]>&\"'"
 STATS = Stats(150, 93, 57, 11558, 1635, {"Ruby": 51, "JavaScript": 20, "C": 2})
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", "U_4", "Yehuda Katz"), STATS, FETCHED_AT, 7)
-LOOKS = {
+OPTIONS = {
     "plain": BannerOptions(),
     "dark": BannerOptions(theme=Theme.DARK),
     "with options": BannerOptions(
@@ -53,7 +61,7 @@ LOOKS = {
 
 @dataclass
 class Scene:
-    """A renderer, and the client that others have of it."""
+    """A renderer application, and the client of another service."""
 
     app: ASGIApp
     client: RendererClient
@@ -63,20 +71,22 @@ class Scene:
 
 
 @asynccontextmanager
-async def opened(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
-    pngs = WorkerProcess(to_png)
+async def open_renderer_app(keys: Iterable[Secret] = (CURRENT, PREVIOUS)) -> AsyncIterator[ASGIApp]:
+    png_worker = WorkerProcess(to_png)
     try:
         yield SignatureMiddleware(
-            build_app([*preview_route.RendererRoutes(pngs).routes(), *health_routes(Health())]),
+            build_app(
+                [*preview_route.RendererRoutes(png_worker).routes(), *health_routes(Health())]
+            ),
             verifier=Verifier(tuple(keys), callers=["api"], nonces=NonceCache(), clock=lambda: NOW),
             public_paths=PUBLIC_PATHS,
             max_body_bytes=preview_route.MAX_BODY_BYTES,
         )
     finally:
-        await pngs.close()
+        await png_worker.close()
 
 
-def client_of(
+def create_client(
     http: httpx2.AsyncClient, key: Secret = CURRENT, *, service: str = "api"
 ) -> RendererClient:
     signer = Signer(key, service=service, clock=lambda: NOW)
@@ -85,10 +95,10 @@ def client_of(
 
 @pytest.fixture
 async def scene() -> AsyncIterator[Scene]:
-    async with opened() as app:
+    async with open_renderer_app() as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport) as http:
-            yield Scene(app, client_of(http))
+            yield Scene(app, create_client(http))
 
 
 def changed(**fields: object) -> bytes:
@@ -101,57 +111,57 @@ def without(field: str) -> bytes:
     return json.dumps(message).encode()
 
 
-@pytest.mark.parametrize("look", LOOKS.values(), ids=list(LOOKS))
-async def test_what_it_draws_is_what_the_api_would_draw(scene: Scene, look: BannerOptions) -> None:
-    assert await scene.client.draw(SNAPSHOT, look) == draw(SNAPSHOT, look)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
+async def test_draw_equals_drawing_locally(scene: Scene, options: BannerOptions) -> None:
+    assert await scene.client.draw(SNAPSHOT, options) == draw(SNAPSHOT, options)
     assert scene.client.is_available
 
 
-async def test_the_api_has_it_draw(scene: Scene) -> None:
-    counted: list[str] = []
-    drawer = FallbackRenderer(
-        scene.client.draw, circuit=CircuitBreaker(time.monotonic), count=counted.append
+async def test_fallback_renderer_uses_the_renderer(scene: Scene) -> None:
+    counts: list[str] = []
+    fallback_renderer = FallbackRenderer(
+        scene.client.draw, circuit=CircuitBreaker(time.monotonic), count=counts.append
     )
-    picture = await drawer.draw(SNAPSHOT, BannerOptions(), Deadline(3.0, 1.8))
-    assert (picture, counted) == (draw(SNAPSHOT, BannerOptions()), ["renderer"])
+    picture = await fallback_renderer.draw(SNAPSHOT, BannerOptions(), Deadline(3.0, 1.8))
+    assert (picture, counts) == (draw(SNAPSHOT, BannerOptions()), ["renderer"])
 
 
-async def test_a_body_of_the_other_program_is_drawn_as_it_wants_it(scene: Scene) -> None:
-    answered = await scene.send(PREVIEW)
-    assert answered.status == 200
-    assert answered.headers["content-type"].startswith("image/svg+xml")
-    assert answered.headers["x-content-type-options"] == "nosniff"
-    assert answered.headers["content-length"] == str(len(answered.body))
-    assert answered.body == draw(*from_preview_request(PreviewRequest.from_json(PREVIEW)))
-    assert b"wycats" in answered.body
-    check_picture(answered.body)
+async def test_preview_body_of_another_implementation_is_drawn(scene: Scene) -> None:
+    response = await scene.send(PREVIEW)
+    assert response.status == 200
+    assert response.headers["content-type"].startswith("image/svg+xml")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-length"] == str(len(response.body))
+    assert response.body == draw(*from_preview_request(PreviewRequest.from_json(PREVIEW)))
+    assert b"wycats" in response.body
+    check_picture(response.body)
 
 
-async def test_the_other_program_could_draw_what_we_ask_for() -> None:
-    asked: list[Any] = []
+async def test_client_request_is_compatible_with_another_implementation() -> None:
+    requests: list[Any] = []
 
     def other_renderer(request: httpx2.Request) -> httpx2.Response:
-        asked.append(json.loads(request.content))
+        requests.append(json.loads(request.content))
         return httpx2.Response(
             200, headers={"content-type": "image/svg+xml"}, content=b"<svg>theirs</svg>"
         )
 
-    snapshot, look = from_preview_request(PreviewRequest.from_json(PREVIEW))
+    snapshot, options = from_preview_request(PreviewRequest.from_json(PREVIEW))
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_renderer)) as http:
-        assert await client_of(http).draw(snapshot, look) == b"<svg>theirs</svg>"
+        assert await create_client(http).draw(snapshot, options) == b"<svg>theirs</svg>"
     expected = json.loads(PREVIEW) | {"fetched_at": "2026-11-22T16:36:37.586084Z"}
-    assert asked == [expected]
+    assert requests == [expected]
 
 
-@pytest.mark.parametrize("name", [EVIL, "Ünï ©ödé", "名前" * 15, "", "x" * 1024])
-async def test_whatever_a_name_holds_it_is_drawn(scene: Scene, name: str) -> None:
-    answered = await scene.send(changed(display_name=name, look={"title": (name or "x")[:64]}))
-    assert answered.status == 200
-    check_picture(answered.body)
-    assert b"<script" not in answered.body
+@pytest.mark.parametrize("name", [HOSTILE_NAME, "Ünï ©ödé", "名前" * 15, "", "x" * 1024])
+async def test_preview_hostile_name_is_escaped(scene: Scene, name: str) -> None:
+    response = await scene.send(changed(display_name=name, look={"title": (name or "x")[:64]}))
+    assert response.status == 200
+    check_picture(response.body)
+    assert b"<script" not in response.body
 
 
-async def test_the_largest_body_that_is_agreed_fits(scene: Scene) -> None:
+async def test_preview_largest_valid_body_fits_the_limit(scene: Scene) -> None:
     languages = {f"{number:04}".ljust(100, "x"): 10**12 - 1 for number in range(1000)}
     largest = PREVIEW.replace(
         PREVIEW[PREVIEW.index(b'{"C"') : PREVIEW.index(b"}", PREVIEW.index(b'{"C"')) + 1],
@@ -167,17 +177,17 @@ REQUIRED = ("username", "banner_type", "stats", "fetched_at", "total_repos", "la
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-async def test_a_body_without_a_field_is_refused(scene: Scene, field: str) -> None:
-    refused = await scene.send(without(field))
-    assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
+async def test_preview_missing_field_is_refused(scene: Scene, field: str) -> None:
+    response = await scene.send(without(field))
+    assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
 
 
 @pytest.mark.parametrize("field", REQUIRED)
-async def test_a_missing_field_is_named(scene: Scene, field: str) -> None:
+async def test_preview_missing_field_is_named(scene: Scene, field: str) -> None:
     assert field.encode() in (await scene.send(without(field))).body
 
 
-WRONG = {
+MALFORMED = {
     "empty": b"",
     "no json": b"<svg/>",
     "list": b"[]",
@@ -195,55 +205,55 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("body", WRONG.values(), ids=list(WRONG))
-async def test_what_can_not_be_read_is_refused(scene: Scene, body: bytes) -> None:
-    refused = await scene.send(body)
-    assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
-    assert refused.headers["content-type"] == "application/json"
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=list(MALFORMED))
+async def test_preview_malformed_body_is_refused(scene: Scene, body: bytes) -> None:
+    response = await scene.send(body)
+    assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
+    assert response.headers["content-type"] == "application/json"
 
 
-async def test_a_picture_can_be_had_as_png(scene: Scene) -> None:
-    answered = await scene.send(changed(format="png"))
-    assert answered.status == 200
-    assert answered.headers["content-type"] == "image/png"
-    assert answered.headers["x-content-type-options"] == "nosniff"
-    assert answered.body == to_png((await scene.send(changed(format="svg"))).body)
+async def test_preview_format_png_returns_png(scene: Scene) -> None:
+    response = await scene.send(changed(format="png"))
+    assert response.status == 200
+    assert response.headers["content-type"] == "image/png"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.body == to_png((await scene.send(changed(format="svg"))).body)
 
 
-async def test_what_the_worker_can_not_do_now_is_unavailable(
+async def test_preview_png_worker_overloaded_is_unavailable(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def busy(workshop: WorkerProcess, material: bytes) -> bytes:
+    async def busy(worker: WorkerProcess, payload: bytes) -> bytes:
         raise Overloaded
 
     monkeypatch.setattr(WorkerProcess, "run", busy)
-    refused = await scene.send(changed(format="png"))
-    assert (refused.status, json.loads(refused.body)) == (503, {"error": "can't get preview"})
-    assert "retry-after" in refused.headers
+    response = await scene.send(changed(format="png"))
+    assert (response.status, json.loads(response.body)) == (503, {"error": "can't get preview"})
+    assert "retry-after" in response.headers
     assert (await scene.send(PREVIEW)).status == 200
 
 
-async def test_a_wish_that_can_not_be_drawn_is_rejected_for_good(scene: Scene) -> None:
-    nobody = Snapshot(Owner(4, "x" * 40), STATS, FETCHED_AT)
+async def test_draw_invalid_login_is_rejected(scene: Scene) -> None:
+    invalid_login = Snapshot(Owner(4, "x" * 40), STATS, FETCHED_AT)
     with pytest.raises(RemoteRejected, match="400"):
-        await scene.client.draw(nobody, BannerOptions())
+        await scene.client.draw(invalid_login, BannerOptions())
     assert scene.client.is_available
 
 
-async def test_a_body_beyond_the_limit_is_too_large(scene: Scene) -> None:
+async def test_preview_body_above_the_limit_is_too_large(scene: Scene) -> None:
     fits = PREVIEW + b" " * (preview_route.MAX_BODY_BYTES - len(PREVIEW))
     assert (await scene.send(fits)).status == 200
     call = signed(Call("POST", b"/preview", b"", (), fits + b" "))
-    told = call.with_header("content-length", str(len(call.body)))
-    for answered in (
-        await send(scene.app, told),
+    declared = call.with_header("content-length", str(len(call.body)))
+    for response in (
+        await send(scene.app, declared),
         await send(scene.app, call),
         await send(scene.app, call, chunk_bytes=1 << 14),
     ):
-        assert (answered.status, answered.body) == (413, b'{"error":"too large"}')
+        assert (response.status, response.body) == (413, b'{"error":"too large"}')
 
 
-SHUT = [
+SIGNED_ONLY = [
     ("POST", b"/preview"), ("GET", b"/preview"), ("HEAD", b"/preview"), ("OPTIONS", b"/preview"),
     ("PROPFIND", b"/preview"), ("POST", b"/healthz"), ("DELETE", b"/readyz"), ("GET", b"/healthz/"),
     ("GET", b"/"), ("GET", b""), ("GET", b"/docs"), ("GET", b"/preview/../healthz"),
@@ -251,33 +261,33 @@ SHUT = [
 ]  # fmt: skip
 
 
-async def test_all_but_the_probes_needs_a_signature(scene: Scene) -> None:
-    for method, path in SHUT:
-        refused = await send(scene.app, Call(method, path, b"", (), PREVIEW))
-        assert (refused.status, refused.body) == UNSIGNED, (method, path)
+async def test_unsigned_call_other_than_probes_is_refused(scene: Scene) -> None:
+    for method, path in SIGNED_ONLY:
+        response = await send(scene.app, Call(method, path, b"", (), PREVIEW))
+        assert (response.status, response.body) == UNSIGNED, (method, path)
     for path in (b"/healthz", b"/readyz"):
         for method in ("GET", "HEAD"):
             assert (await send(scene.app, Call(method, path, b"", (), b""))).status == 200
 
 
 @pytest.mark.parametrize("caller", ["storage", "renderer", "gateway", "API"])
-async def test_only_the_api_may_ask(scene: Scene, caller: str) -> None:
+async def test_other_callers_than_the_api_are_refused(scene: Scene, caller: str) -> None:
     call = signed(Call(path=b"/preview", body=PREVIEW), params=parameters(keyid=caller))
-    refused = await send(scene.app, call)
-    assert (refused.status, refused.body) == UNSIGNED
+    response = await send(scene.app, call)
+    assert (response.status, response.body) == UNSIGNED
 
 
-async def test_a_websocket_is_not_even_accepted(scene: Scene) -> None:
+async def test_websocket_is_closed(scene: Scene) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    async def note(message: Any) -> None:
+    async def record(message: Any) -> None:
         sent.append(message)
 
     scope: Any = {"type": "websocket", "path": "/preview", "raw_path": b"/preview", "headers": []}
-    await scene.app(scope, receive, note)
+    await scene.app(scope, receive, record)
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
@@ -285,16 +295,16 @@ async def test_a_websocket_is_not_even_accepted(scene: Scene) -> None:
     ("method", "path", "status"),
     [("GET", b"/preview", 405), ("PUT", b"/preview", 405), ("POST", b"/banners", 404)],
 )
-async def test_who_is_one_of_us_learns_what_there_is(
+async def test_signed_call_unknown_route_or_method_is_refused(
     scene: Scene, method: str, path: bytes, status: int
 ) -> None:
-    answered = await scene.send(PREVIEW, path, method)
-    assert answered.status == status
-    assert ("POST" in answered.headers.get("allow", "")) == (status == 405)
+    response = await scene.send(PREVIEW, path, method)
+    assert response.status == status
+    assert ("POST" in response.headers.get("allow", "")) == (status == 405)
 
 
 @pytest.mark.parametrize(
-    ("keys", "key", "is_taken"),
+    ("keys", "key", "is_accepted"),
     [
         ((CURRENT,), CURRENT, True),
         ((FOREIGN, CURRENT), CURRENT, True),
@@ -303,23 +313,23 @@ async def test_who_is_one_of_us_learns_what_there_is(
     ],
     ids=["the same key", "the key before", "another key", "a foreign key"],
 )
-async def test_both_sides_need_one_key(
-    keys: tuple[Secret, ...], key: Secret, is_taken: bool
+async def test_draw_needs_a_common_key(
+    keys: tuple[Secret, ...], key: Secret, is_accepted: bool
 ) -> None:
-    async with opened(keys) as app:
+    async with open_renderer_app(keys) as app:
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport) as http:
-            client = client_of(http, key)
-            if is_taken:
+            client = create_client(http, key)
+            if is_accepted:
                 assert await client.draw(SNAPSHOT, BannerOptions()) == draw(
                     SNAPSHOT, BannerOptions()
                 )
             else:
                 with pytest.raises(RendererUnavailable, match="401"):
                     await client.draw(SNAPSHOT, BannerOptions())
-            assert client.is_available is is_taken
+            assert client.is_available is is_accepted
 
 
-async def test_a_wish_travels_whole(scene: Scene) -> None:
-    body = to_preview_request(SNAPSHOT, LOOKS["with options"]).to_json()
-    assert (await scene.send(body)).body == draw(SNAPSHOT, LOOKS["with options"])
+async def test_preview_request_with_options_draws_them(scene: Scene) -> None:
+    body = to_preview_request(SNAPSHOT, OPTIONS["with options"]).to_json()
+    assert (await scene.send(body)).body == draw(SNAPSHOT, OPTIONS["with options"])

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from github_sandbox import Failure
-from tests.integration.sandbox_server import RECORDINGS, running_sandbox
+from tests.integration.sandbox_process import running_sandbox
+from tests.resources import RECORDINGS, needs_recordings
 
 REPO = """
 fragment Repo on Repository {
@@ -94,10 +95,6 @@ LISTS = {
     "rspec": "exchange.repos.rspec.2014-04.json",
     "juliasilge": "repos.juliasilge.2016-10.complete.json",
 }
-
-needs_recordings = pytest.mark.skipif(
-    not RECORDINGS.is_dir(), reason="the recorded exchanges are not beside this checkout"
-)
 
 
 @pytest.fixture(scope="module")
@@ -415,7 +412,7 @@ def _raw_get(address: str, path: str) -> bytes:
     host, port = address.removeprefix("http://").split(":")
     request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: test\r\n\r\n"
     received = b""
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(request.encode())
         while chunk := connection.recv(65_536):
             received += chunk

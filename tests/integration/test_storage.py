@@ -29,6 +29,7 @@ from github_banners.storage.store import (
     StoredPicture,
     open_store,
 )
+from tests.unit.storage.requests import store_request
 
 URL = "/banners/wycats-dark"
 
@@ -36,15 +37,16 @@ WRITER = """
 import asyncio, sys
 from github_banners.storage.store import open_store
 from tests.integration.test_storage import picture
+from tests.unit.storage.requests import store_request
 
 async def write(url, versions):
     store = open_store(url)
-    puts = [store.put("wycats-dark", picture(one), version=one) for one in versions]
+    puts = [store.put(store_request("wycats-dark", picture(version), version=version)) for version in versions]
     stored = await asyncio.gather(*puts)
-    print(sum(one.is_superseded for one in stored))
+    print(sum(result.is_superseded for result in stored))
 
 sys.stdin.readline()
-asyncio.run(write(sys.argv[1], [int(one) for one in sys.argv[2:]]))
+asyncio.run(write(sys.argv[1], [int(version) for version in sys.argv[2:]]))
 """
 
 FULL_DISK = """
@@ -52,12 +54,13 @@ import asyncio, resource, sys
 from github_banners.errors import StorageUnavailable
 from github_banners.storage.store import open_store
 from tests.integration.test_storage import picture
+from tests.unit.storage.requests import store_request
 
 store = open_store(sys.argv[1])
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
 try:
-    asyncio.run(store.put("wycats-dark", picture(2), version=2))
+    asyncio.run(store.put(store_request("wycats-dark", picture(2), version=2)))
 except StorageUnavailable as error:
     print(error)
 finally:
@@ -66,29 +69,29 @@ finally:
 
 
 def picture(version: int) -> bytes:
-    """A picture that says its version from begin to end, in more than one page of the disk."""
+    """A picture that repeats its version from start to end, over more than one page of the disk."""
     word = b"<text>%d</text>" % version
     return b'<svg xmlns="http://www.w3.org/2000/svg">%b</svg>' % (word * 1000)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store((tmp_path / "a folder" / "banners").as_uri())
-    yield opened
-    opened.close()
+    store = open_store((tmp_path / "a folder" / "banners").as_uri())
+    yield store
+    store.close()
 
 
 def folder(store: Store) -> Path:
     return store._folder
 
 
-def names_in(path: Path, pattern: str = "*") -> list[str]:
-    return [one.name for one in path.glob(pattern)]
+def file_names(path: Path, pattern: str = "*") -> list[str]:
+    return [entry.name for entry in path.glob(pattern)]
 
 
-async def test_what_was_put_is_got(store: Store) -> None:
+async def test_get_returns_what_was_put(store: Store) -> None:
     assert await store.get("wycats-dark") is None
-    assert await store.put("WyCats-Dark", picture(1), version=5) == PutResult(URL)
+    assert await store.put(store_request("WyCats-Dark", picture(1), version=5)) == PutResult(URL)
     expected = StoredPicture(picture(1), 5, "image/svg+xml")
     assert await store.get("wycats-dark") == await store.get("WYCATS-dark") == expected
     file = folder(store) / "wycats-dark.svg"
@@ -96,153 +99,159 @@ async def test_what_was_put_is_got(store: Store) -> None:
     assert b"<!-- version 5 -->" in file.read_bytes()
 
 
-async def test_only_we_can_hold_a_lock(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=5)
+async def test_lock_files_are_private(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=5))
     locks = folder(store) / ".locks"
     assert stat.S_IMODE(locks.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(one.stat().st_mode) for one in locks.iterdir()} == {0o600}
+    assert {stat.S_IMODE(lock.stat().st_mode) for lock in locks.iterdir()} == {0o600}
 
 
-async def test_a_lower_version_is_superseded_and_an_equal_one_overwrites(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=5)
-    assert await store.put("wycats-dark", picture(2), version=4) == PutResult(
+async def test_put_lower_version_is_superseded_and_equal_overwrites(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=5))
+    assert await store.put(store_request("wycats-dark", picture(2), version=4)) == PutResult(
         URL, is_superseded=True
     )
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 5)
-    assert await store.put("wycats-dark", picture(3), version=5) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(3), version=5)) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 5)
 
 
-async def test_versions_from_a_wrong_clock_are_unknown_and_replaced(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=5)
-    assert await store.put("wycats-dark", picture(2), version=2**63 - 1) == PutResult(URL)
+async def test_put_implausible_version_is_ignored(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=5))
+    assert await store.put(
+        store_request("wycats-dark", picture(2), version=2**63 - 1)
+    ) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 5)
     file = folder(store) / "wycats-dark.svg"
     file.write_bytes(with_version(picture(3), 2**63 - 1))
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
-    assert await store.put("wycats-dark", picture(4), version=4) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(4), version=4)) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(4), 4)
 
 
-async def test_a_request_without_a_version_overwrites_and_keeps_the_version(store: Store) -> None:
-    ask = StoreRequest(url_path="WyCats-dark", banner_info=picture(1), banner_format="svg")
-    assert await store.put_request(ask) == PutResult(URL)
+async def test_put_without_a_version_keeps_the_stored_version(store: Store) -> None:
+    request = StoreRequest(url_path="WyCats-dark", banner_info=picture(1), banner_format="svg")
+    assert await store.put(request) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 0)
-    await store.put("wycats-dark", picture(2), version=7)
-    assert await store.put_request(ask) == PutResult(URL)
+    await store.put(store_request("wycats-dark", picture(2), version=7))
+    assert await store.put(request) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 7)
 
 
 @pytest.mark.parametrize("path", ["../evil", "/evil", "a%2f..", ".locks", "a\0", "x" * 300, ""])
-async def test_no_path_leads_out_of_the_folder(store: Store, path: str, tmp_path: Path) -> None:
+async def test_put_and_get_invalid_path_access_nothing(
+    store: Store, path: str, tmp_path: Path
+) -> None:
     with pytest.raises(InvalidOption):
-        await store.put(path, picture(1), version=1)
+        await store.put(store_request(path, picture(1), version=1))
     assert await store.get(path) is None
-    assert names_in(tmp_path) == []
+    assert file_names(tmp_path) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"<svg/>", picture(1) + b" " * MAX_BYTES])
-async def test_what_is_no_picture_is_not_stored(store: Store, body: bytes) -> None:
-    await store.put("wycats-dark", picture(1), version=1)
+async def test_put_invalid_picture_is_refused(store: Store, body: bytes) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
     with pytest.raises(InvalidOption):
-        await store.put("wycats-dark", body, version=2)
+        await store.put(store_request("wycats-dark", body, version=2))
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
 
 
-@pytest.mark.parametrize("left", [b"", picture(9)[:5000], picture(9)])
-async def test_a_file_that_was_not_written_to_the_end_is_not_there(
-    store: Store, left: bytes
-) -> None:
-    await store.put("wycats-dark", picture(1), version=9)
-    (folder(store) / "wycats-dark.svg").write_bytes(left)
+@pytest.mark.parametrize("truncated", [b"", picture(9)[:5000], picture(9)])
+async def test_get_truncated_file_is_none(store: Store, truncated: bytes) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=9))
+    (folder(store) / "wycats-dark.svg").write_bytes(truncated)
     assert await store.get("wycats-dark") is None
-    assert await store.put("wycats-dark", picture(2), version=1) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(2), version=1)) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 1)
 
 
-async def test_a_folder_that_vanishes_is_made_again(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=1)
+async def test_put_deleted_folder_is_created_again(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
     folder(store).rename(folder(store).with_name("gone"))
     assert await store.get("wycats-dark") is None
-    assert await store.put("wycats-dark", picture(1), version=1) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(1), version=1)) == PutResult(URL)
 
 
-async def test_a_place_that_is_no_folder_is_unavailable_until_it_is(store: Store) -> None:
+async def test_put_path_not_a_folder_is_unavailable(store: Store) -> None:
     folder(store).parent.write_text("a file")
     with pytest.raises(StorageUnavailable, match="Not a directory") as caught:
-        await store.put("wycats-dark", picture(1), version=1)
+        await store.put(store_request("wycats-dark", picture(1), version=1))
     assert isinstance(caught.value, Unavailable)
     assert caught.value.status == 503
     with pytest.raises(StorageUnavailable):
         await store.get("wycats-dark")
     folder(store).parent.unlink()
-    assert await store.put("wycats-dark", picture(1), version=1) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(1), version=1)) == PutResult(URL)
 
 
 @contextmanager
-def without_rights() -> Iterator[None]:
-    """Be somebody whom permissions bind: for root that is nobody, for a while."""
-    mine = os.geteuid()
-    if mine == 0:
+def as_unprivileged_user() -> Iterator[None]:
+    """Become a user whom permissions apply to: for root that is `nobody`."""
+    own_uid = os.geteuid()
+    if own_uid == 0:
         os.seteuid(pwd.getpwnam("nobody").pw_uid)
     try:
         yield
     finally:
-        os.seteuid(mine)
+        os.seteuid(own_uid)
 
 
-async def test_a_folder_of_others_is_unavailable(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=1)
+async def test_put_folder_without_permission_is_unavailable(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
     folder(store).chmod(0o500)
-    with without_rights(), pytest.raises(StorageUnavailable, match="denied"):
-        await store.put("wycats-dark", picture(2), version=2)
+    with as_unprivileged_user(), pytest.raises(StorageUnavailable, match="denied"):
+        await store.put(store_request("wycats-dark", picture(2), version=2))
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
     folder(store).chmod(0o700)
 
 
-async def test_a_full_disk_is_unavailable_and_leaves_the_old_picture(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=1)
+async def test_put_full_disk_keeps_the_old_picture(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
     command = [sys.executable, "-c", FULL_DISK, folder(store).as_uri()]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221
     assert "File too large" in finished.stdout
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
-    assert names_in(folder(store), "wycats*") == ["wycats-dark.svg"]
+    assert file_names(folder(store), "wycats*") == ["wycats-dark.svg"]
 
 
-async def test_a_lock_that_another_holds_does_not_hold_up_the_loop(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=1)
+async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
     (lock,) = (folder(store) / ".locks").iterdir()
-    with lock.open("ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = asyncio.create_task(store.put("wycats-dark", picture(2), version=2))
+    with lock.open("ab") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
+        put_task = asyncio.create_task(
+            store.put(store_request("wycats-dark", picture(2), version=2))
+        )
         for _ in range(50):
             assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
-        assert not waiting.done()
-    assert await waiting == PutResult(URL)
+        assert not put_task.done()
+    assert await put_task == PutResult(URL)
 
 
-async def test_a_put_that_is_cancelled_is_finished(store: Store) -> None:
-    await store.put("wycats-dark", picture(1), version=1)
+async def test_put_cancelled_is_finished(store: Store) -> None:
+    await store.put(store_request("wycats-dark", picture(1), version=1))
     (lock,) = (folder(store) / ".locks").iterdir()
-    with lock.open("ab") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        waiting = asyncio.create_task(store.put("wycats-dark", picture(2), version=2))
-        await asyncio.wait({waiting}, timeout=0.05)
-        waiting.cancel()
+    with lock.open("ab") as lock_file:
+        fcntl.flock(lock_file, fcntl.LOCK_EX)
+        put_task = asyncio.create_task(
+            store.put(store_request("wycats-dark", picture(2), version=2))
+        )
+        await asyncio.wait({put_task}, timeout=0.05)
+        put_task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await waiting
+            await put_task
     store.close()
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 2)
 
 
-async def test_the_newest_of_two_processes_wins_and_no_reader_sees_a_torn_file(
+async def test_put_from_two_processes_newest_wins_and_reads_are_atomic(
     store: Store,
 ) -> None:
     versions = list(range(1, 401))
     random.Random(7).shuffle(versions)
-    await store.put("wycats-dark", picture(0), version=0)
-    seen, is_over = [0], threading.Event()
-    reader = threading.Thread(target=read_on, args=(folder(store), seen, is_over))
+    await store.put(store_request("wycats-dark", picture(0), version=0))
+    versions_read, is_over = [0], threading.Event()
+    reader = threading.Thread(target=read_until_over, args=(folder(store), versions_read, is_over))
     reader.start()
     try:
         superseded = await write_from_processes(folder(store), versions[::2], versions[1::2])
@@ -251,12 +260,12 @@ async def test_the_newest_of_two_processes_wins_and_no_reader_sees_a_torn_file(
         reader.join()
     assert await store.get("wycats-dark") == StoredPicture(picture(400), 400)
     assert 0 < superseded < 399
-    assert seen == sorted(seen), "a picture became older"
-    assert names_in(folder(store), "*.svg*") == ["wycats-dark.svg"]
+    assert versions_read == sorted(versions_read), "a picture became older"
+    assert file_names(folder(store), "*.svg*") == ["wycats-dark.svg"]
 
 
 async def write_from_processes(folder: Path, *shares: list[int]) -> int:
-    """Let one process per share put its versions at once; gives how many were superseded."""
+    """Put versions from one process per share at once; return how many were superseded."""
     writers = [
         await asyncio.create_subprocess_exec(
             sys.executable,
@@ -271,12 +280,12 @@ async def write_from_processes(folder: Path, *shares: list[int]) -> int:
     return sum(int(output) for output, _ in outputs)
 
 
-def read_on(folder: Path, seen: list[int], is_over: threading.Event) -> None:
-    """Read until it is over; a torn file is noted as version -1."""
+def read_until_over(folder: Path, versions_read: list[int], is_over: threading.Event) -> None:
+    """Read the picture until the event is set; a partly written file is recorded as version -1."""
     while not is_over.is_set():
-        found = split_version((folder / "wycats-dark.svg").read_bytes())
-        is_whole = found is not None and found[0] == picture(found[1])
-        seen.append(found[1] if found is not None and is_whole else -1)
+        parts = split_version((folder / "wycats-dark.svg").read_bytes())
+        is_complete = parts is not None and parts[0] == picture(parts[1])
+        versions_read.append(parts[1] if parts is not None and is_complete else -1)
 
 
 @pytest.mark.parametrize(
@@ -294,6 +303,6 @@ def read_on(folder: Path, seen: list[int], is_over: threading.Event) -> None:
         "https://example.com/",
     ],
 )
-def test_what_is_no_address_of_a_folder_is_refused(url: str) -> None:
+def test_open_store_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidSettings, match="BANNERS_STORAGE_URL"):
         open_store(url)

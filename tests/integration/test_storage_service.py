@@ -1,4 +1,4 @@
-"""The storage as other services meet it: behind its gate, on a real disk, in process."""
+"""The storage service: behind its signature middleware, on a real disk, in process."""
 
 import asyncio
 import json
@@ -28,8 +28,16 @@ from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
 from tests.unit.api.asgi import Answered
-from tests.unit.messaging.by_hand import CURRENT, FOREIGN, NOW, PREVIOUS, Call, parameters, signed
-from tests.unit.messaging.captured import STORE
+from tests.unit.messaging.captured_messages import STORE
+from tests.unit.messaging.handwritten_signatures import (
+    CURRENT,
+    FOREIGN,
+    NOW,
+    PREVIOUS,
+    Call,
+    parameters,
+    signed,
+)
 from tests.unit.serving.test_metrics import scrape
 
 SETTINGS = Settings(services_secret_key=CURRENT, services_secret_key_previous=PREVIOUS)
@@ -42,10 +50,12 @@ URL = f"/banners/{NAME}"
 
 
 async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> Answered:
-    """Send a call as it is: no client has a chance to tidy up its path."""
-    body = [call.body[at : at + chunk_bytes] for at in range(0, len(call.body), chunk_bytes)]
+    """Send a call unchanged; an HTTP client would normalise its path."""
+    body = [
+        call.body[start : start + chunk_bytes] for start in range(0, len(call.body), chunk_bytes)
+    ]
     chunks = iter(body or [b""])
-    answered, left = Answered(), max(1, len(body))
+    response, chunks_left = Answered(), max(1, len(body))
     scope: Any = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -62,15 +72,15 @@ async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> Answe
     }
 
     async def receive() -> Any:
-        nonlocal left
-        left -= 1
-        return {"type": "http.request", "body": next(chunks), "more_body": left > 0}
+        nonlocal chunks_left
+        chunks_left -= 1
+        return {"type": "http.request", "body": next(chunks), "more_body": chunks_left > 0}
 
-    async def note(message: Any) -> None:
-        answered.messages.append(message)
+    async def record(message: Any) -> None:
+        response.messages.append(message)
 
-    await app(scope, receive, note)
-    return answered
+    await app(scope, receive, record)
+    return response
 
 
 def get(path: bytes = URL.encode(), *, method: str = "GET", **headers: str) -> Call:
@@ -83,29 +93,29 @@ def post(body: bytes) -> Call:
 
 
 def store_body(svg: bytes = SVG, **fields: object) -> bytes:
-    """A request to store, in the form in which the other program sends it."""
+    """A request to store in the form of another implementation of the API."""
     message = json.loads(STORE) | {"banner_info": b64encode(svg).decode()} | fields
     return json.dumps(message).encode()
 
 
-def as_the_other_program_reads(answered: Answered) -> str:
-    """Read an answer as its api does: 200 or 201, and a text `url`; all else it throws away."""
-    assert answered.status in {200, 201}
-    url: str = json.loads(answered.body)["url"]
+def url_read_by_other_implementation(response: Answered) -> str:
+    """Read a response as that implementation does: status 200 or 201 and a string `url`."""
+    assert response.status in {200, 201}
+    url: str = json.loads(response.body)["url"]
     return url
 
 
-def tree(folder: Path) -> Mapping[str, bytes | None]:
-    """All that lies below a folder, with what it holds."""
+def folder_contents(folder: Path) -> Mapping[str, bytes | None]:
+    """All paths below a folder, with the contents of files."""
     return {
-        str(one.relative_to(folder)): one.read_bytes() if one.is_file() else None
-        for one in sorted(folder.rglob("*"))
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
     }
 
 
 @dataclass
 class Scene:
-    """A storage, and the client that others have of it, in a folder where other files lie."""
+    """A storage service, the client of another service, and the folder around the stored files."""
 
     service: Service
     home: Path
@@ -131,41 +141,48 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
             )
 
 
-def ask_of(svg: bytes = SVG, *, version: int | None = VERSION, path: str = NAME) -> StoreRequest:
+def store_request(
+    svg: bytes = SVG, *, version: int | None = VERSION, path: str = NAME
+) -> StoreRequest:
     return StoreRequest(url_path=path, banner_info=svg, banner_format="svg", version=version)
 
 
-async def test_what_one_service_stores_another_reads(scene: Scene) -> None:
+async def test_get_returns_the_stored_picture(scene: Scene) -> None:
     assert await scene.client.get(NAME) is None
-    assert await scene.client.store(ask_of()) == StoreResponse(url=URL)
+    assert await scene.client.store(store_request()) == StoreResponse(url=URL)
     assert await scene.client.get(NAME) == SVG
     assert scene.client.is_available
 
 
-async def test_an_older_picture_is_superseded_and_an_equal_one_overwrites(scene: Scene) -> None:
-    await scene.client.store(ask_of())
-    older = await scene.client.store(ask_of(NEWER, version=VERSION - 1))
+async def test_store_older_version_is_superseded_and_equal_overwrites(scene: Scene) -> None:
+    await scene.client.store(store_request())
+    older = await scene.client.store(store_request(NEWER, version=VERSION - 1))
     assert older == StoreResponse(url=URL, superseded=True)
     assert await scene.client.get(NAME) == SVG
-    assert await scene.client.store(ask_of(NEWER)) == StoreResponse(url=URL)
+    assert await scene.client.store(store_request(NEWER)) == StoreResponse(url=URL)
     assert await scene.client.get(NAME) == NEWER
 
 
-async def test_of_many_at_once_the_newest_stays(scene: Scene) -> None:
-    asks = [ask_of(SVG.replace(b"\xc3\xa9", b"%d" % one), version=one) for one in range(40)]
-    answers = await asyncio.gather(*(scene.client.store(one) for one in asks[::2] + asks[1::2]))
-    assert {one.url for one in answers} == {URL}
-    assert await scene.client.get(NAME) == asks[-1].banner_info
+async def test_store_many_versions_at_once_newest_wins(scene: Scene) -> None:
+    requests = [
+        store_request(SVG.replace(b"\xc3\xa9", b"%d" % version), version=version)
+        for version in range(40)
+    ]
+    responses = await asyncio.gather(
+        *(scene.client.store(request) for request in requests[::2] + requests[1::2])
+    )
+    assert {response.url for response in responses} == {URL}
+    assert await scene.client.get(NAME) == requests[-1].banner_info
     assert (await scene.send(get())).headers[VERSION_HEADER] == "39"
 
 
-async def test_any_case_of_letters_is_the_same_banner(scene: Scene) -> None:
-    assert (await scene.client.store(ask_of(path="WyCats-DARK"))).url == URL
+async def test_path_is_case_insensitive(scene: Scene) -> None:
+    assert (await scene.client.store(store_request(path="WyCats-DARK"))).url == URL
     assert (await scene.send(get(b"/banners/WYCATS-dark"))).body == SVG
 
 
-async def test_a_picture_comes_with_its_type_its_version_and_its_tag(scene: Scene) -> None:
-    await scene.client.store(ask_of())
+async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
+    await scene.client.store(store_request())
     found = await scene.send(get())
     assert (found.status, found.body) == (200, SVG)
     assert (
@@ -188,17 +205,17 @@ async def test_a_picture_comes_with_its_type_its_version_and_its_tag(scene: Scen
     assert (await scene.send(get(if_none_match='"other"'))).status == 200
 
 
-async def test_another_picture_has_another_tag(scene: Scene) -> None:
-    await scene.client.store(ask_of())
+async def test_get_etag_changes_with_the_picture(scene: Scene) -> None:
+    await scene.client.store(store_request())
     etag = (await scene.send(get())).headers["etag"]
-    await scene.client.store(ask_of(version=VERSION + 1))
+    await scene.client.store(store_request(version=VERSION + 1))
     assert (await scene.send(get(if_none_match=etag))).headers[VERSION_HEADER] == str(VERSION + 1)
-    await scene.client.store(ask_of(NEWER, version=VERSION + 2))
+    await scene.client.store(store_request(NEWER, version=VERSION + 2))
     assert (await scene.send(get(if_none_match=etag))).body == NEWER
 
 
-async def test_head_says_what_get_says(scene: Scene) -> None:
-    await scene.client.store(ask_of())
+async def test_head_returns_the_headers_of_get(scene: Scene) -> None:
+    await scene.client.store(store_request())
     head, whole = await scene.send(get(method="HEAD")), await scene.send(get())
     assert (head.status, head.headers) == (200, whole.headers)
     same = await scene.send(get(method="HEAD", if_none_match=whole.headers["etag"]))
@@ -206,30 +223,30 @@ async def test_head_says_what_get_says(scene: Scene) -> None:
     assert (await scene.send(get(b"/banners/nobody", method="HEAD"))).status == 404
 
 
-async def test_a_body_of_the_other_program_is_taken_and_the_answer_is_what_it_reads(
+async def test_store_body_of_another_implementation_is_accepted(
     scene: Scene,
 ) -> None:
-    answered = await scene.send(post(store_body()))
-    assert as_the_other_program_reads(answered) == URL
-    assert json.loads(answered.body) == {"url": URL}
+    response = await scene.send(post(store_body()))
+    assert url_read_by_other_implementation(response) == URL
+    assert json.loads(response.body) == {"url": URL}
     assert await scene.client.get(NAME) == SVG
-    # Without a version it is as new as what is there.
-    await scene.client.store(ask_of())
-    assert as_the_other_program_reads(await scene.send(post(store_body(NEWER)))) == URL
+    # A request without a version keeps the stored one.
+    await scene.client.store(store_request())
+    assert url_read_by_other_implementation(await scene.send(post(store_body(NEWER)))) == URL
     found = await scene.send(get())
     assert (found.body, found.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
 
 
-async def test_an_answer_about_a_newer_picture_can_be_read_by_the_other_program_too(
+async def test_store_superseded_response_is_compatible(
     scene: Scene,
 ) -> None:
-    await scene.client.store(ask_of())
-    answered = await scene.send(post(store_body(version=1)))
-    assert as_the_other_program_reads(answered) == URL
-    assert json.loads(answered.body) == {"url": URL, "superseded": True}
+    await scene.client.store(store_request())
+    response = await scene.send(post(store_body(version=1)))
+    assert url_read_by_other_implementation(response) == URL
+    assert json.loads(response.body) == {"url": URL, "superseded": True}
 
 
-async def test_the_other_program_could_store_what_we_send() -> None:
+async def test_client_request_is_compatible_with_another_implementation() -> None:
     sent: list[Any] = []
 
     def other_storage(request: httpx2.Request) -> httpx2.Response:
@@ -240,17 +257,17 @@ async def test_the_other_program_could_store_what_we_send() -> None:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(other_storage)) as http:
         signer = Signer(CURRENT, service="api", clock=lambda: NOW)
         client = StorageClient(http, base_url="http://storage", signer=signer)
-        answer = await client.store(ask_of(version=None))
+        answer = await client.store(store_request(version=None))
     assert answer == StoreResponse(url="/banners/WyCats-dark")
     (message,) = sent
     assert message.keys() == json.loads(STORE).keys()
     assert b64decode(message["banner_info"], validate=True) == SVG
 
 
-# Several at once
+# Batches
 
 
-def batched(number: int, svg: bytes = SVG, **fields: Any) -> BatchedBanner:
+def batched_banner(number: int, svg: bytes = SVG, **fields: Any) -> BatchedBanner:
     plain = {"url_path": f"b-{number}", "banner_format": "svg", "version": VERSION}
     return BatchedBanner(**{**plain, "banner_info": svg, **fields})
 
@@ -259,81 +276,88 @@ def post_batch(body: bytes) -> Call:
     return signed(Call("POST", b"/banners/batch", b"", (), body))
 
 
-async def test_a_full_batch_is_stored_in_one_call(scene: Scene) -> None:
+async def test_store_many_full_batch_is_one_call(scene: Scene) -> None:
     pictures = [SVG.replace(b"\xc3\xa9", b"%d" % n) for n in range(MAX_BATCH_BANNERS)]
-    batch = [batched(number, svg) for number, svg in enumerate(pictures)]
-    answers = await scene.client.store_many(batch)
-    assert answers == [StoreResponse(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
+    batch = [batched_banner(number, svg) for number, svg in enumerate(pictures)]
+    responses = await scene.client.store_many(batch)
+    assert responses == [StoreResponse(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
     assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
     found = await scrape(scene.service.metrics)
     assert found["requests_total{POST /banners/batch,200}"] == 1
     assert found["stored_total{stored}"] == MAX_BATCH_BANNERS
 
 
-async def test_a_bad_banner_of_a_batch_fails_alone(scene: Scene) -> None:
-    await scene.client.store(ask_of())
+async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
+    await scene.client.store(store_request())
     batch = [
-        batched(1),
-        batched(2, b"<html/>"),
-        batched(3, url_path="../outside"),
-        batched(4, url_path=NAME, version=VERSION - 1),
-        batched(5, SVG + b" " * MAX_BYTES),
-        batched(6),
+        batched_banner(1),
+        batched_banner(2, b"<html/>"),
+        batched_banner(3, url_path="../outside"),
+        batched_banner(4, url_path=NAME, version=VERSION - 1),
+        batched_banner(5, SVG + b" " * MAX_BYTES),
+        batched_banner(6),
     ]
     first, no_picture, outside, older, large, last = await scene.client.store_many(batch)
     assert first == StoreResponse(url="/banners/b-1")
     assert older == StoreResponse(url=URL, superseded=True)
     assert last == StoreResponse(url="/banners/b-6")
-    for refused, field in ((no_picture, "banner_info"), (outside, "url_path"), (large, "banner")):
-        assert isinstance(refused, RemoteRejected)
-        assert field in str(refused)
-    assert names_in(scene.folder) == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
-    assert names_in(scene.home) == {"inner"}
+    for response, field in ((no_picture, "banner_info"), (outside, "url_path"), (large, "banner")):
+        assert isinstance(response, RemoteRejected)
+        assert field in str(response)
+    assert file_names(scene.folder) == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
+    assert file_names(scene.home) == {"inner"}
     counted = await scrape(scene.service.metrics)
     assert counted["stored_total{refused}"] == 3
     assert counted["stored_total{superseded}"] == 1
 
 
-def names_in(folder: Path) -> set[str]:
-    return {one.name for one in folder.iterdir() if one.name != ".locks"}
+def file_names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.name != ".locks"}
 
 
-async def test_a_disk_that_is_away_fails_each_banner_of_a_batch(scene: Scene) -> None:
+async def test_store_many_disk_down_fails_each_banner(scene: Scene) -> None:
     scene.folder.parent.write_text("no folder")
-    answers = await scene.client.store_many([batched(1), batched(2)])
-    assert [type(answer) for answer in answers] == [StorageUnavailable] * 2
+    responses = await scene.client.store_many([batched_banner(1), batched_banner(2)])
+    assert [type(answer) for answer in responses] == [StorageUnavailable] * 2
     assert not scene.client.is_available
     scene.folder.parent.unlink()
-    assert (await scene.client.store_many([batched(1)])) == [StoreResponse(url="/banners/b-1")]
+    assert (await scene.client.store_many([batched_banner(1)])) == [
+        StoreResponse(url="/banners/b-1")
+    ]
     assert scene.client.is_available
 
 
-async def test_what_is_no_batch_is_refused_whole(scene: Scene) -> None:
-    one = store_body()
-    many = b'{"banners":[%b]}' % b",".join([one] * (MAX_BATCH_BANNERS + 1))
-    for body in (b"", b"[]", one, b'{"banners":[]}', b'{"banners":[%b}' % one, many):
-        refused = await scene.send(post_batch(body))
-        assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
-    assert tree(scene.home) == {}
+async def test_batch_malformed_body_is_refused(scene: Scene) -> None:
+    single = store_body()
+    many = b'{"banners":[%b]}' % b",".join([single] * (MAX_BATCH_BANNERS + 1))
+    for body in (b"", b"[]", single, b'{"banners":[]}', b'{"banners":[%b}' % single, many):
+        response = await scene.send(post_batch(body))
+        assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
+    assert folder_contents(scene.home) == {}
 
 
-async def test_a_batch_beyond_the_limit_is_too_large(scene: Scene) -> None:
+async def test_batch_above_the_limit_is_too_large(scene: Scene) -> None:
     body = b'{"banners":[%b]}' % store_body()
     fits = body + b" " * (MAX_BODY_BYTES - len(body))
     assert (await scene.send(post_batch(fits + b" "), chunk_bytes=1 << 16)).status == 413
-    assert tree(scene.home) == {}
+    assert folder_contents(scene.home) == {}
     assert (await scene.send(post_batch(fits), chunk_bytes=1 << 16)).status == 200
 
 
-async def test_a_banner_may_be_called_batch(scene: Scene) -> None:
-    await scene.client.store(ask_of(path="batch"))
+async def test_banner_named_batch_is_stored(scene: Scene) -> None:
+    await scene.client.store(store_request(path="batch"))
     assert await scene.client.get("batch") == SVG
 
 
-# What is asked of the service
+# Signatures and routes
 
-OPEN = [("GET", b"/healthz"), ("HEAD", b"/healthz"), ("GET", b"/readyz"), ("HEAD", b"/readyz")]
-SHUT = [
+UNSIGNED_PROBES = [
+    ("GET", b"/healthz"),
+    ("HEAD", b"/healthz"),
+    ("GET", b"/readyz"),
+    ("HEAD", b"/readyz"),
+]
+SIGNED_ONLY = [
     ("POST", b"/banners"), ("GET", URL.encode()), ("HEAD", URL.encode()), ("GET", b"/banners"),
     ("DELETE", URL.encode()), ("PUT", URL.encode()), ("OPTIONS", b"/banners"),
     ("PROPFIND", b"/banners"), ("POST", b"/healthz"), ("DELETE", b"/readyz"),
@@ -345,22 +369,22 @@ SHUT = [
 ]  # fmt: skip
 
 
-async def test_probes_need_no_signature(scene: Scene) -> None:
-    for method, path in OPEN:
+async def test_probe_unsigned_is_served(scene: Scene) -> None:
+    for method, path in UNSIGNED_PROBES:
         assert (await scene.send(Call(method, path, b"", (), b""))).status == 200
 
 
-async def test_all_else_does(scene: Scene) -> None:
-    await scene.client.store(ask_of())
-    before = tree(scene.home)
-    for method, path in SHUT:
-        refused = await scene.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
-        assert (refused.status, refused.body) == UNSIGNED, (method, path)
-        assert refused.headers.keys() == {"content-type", "content-length"}
-    assert tree(scene.home) == before
+async def test_unsigned_call_is_refused(scene: Scene) -> None:
+    await scene.client.store(store_request())
+    before = folder_contents(scene.home)
+    for method, path in SIGNED_ONLY:
+        response = await scene.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
+        assert (response.status, response.body) == UNSIGNED, (method, path)
+        assert response.headers.keys() == {"content-type", "content-length"}
+    assert folder_contents(scene.home) == before
 
 
-FORGED = {
+FORGED_CALLS = {
     "foreign key": signed(Call(body=store_body()), key=FOREIGN),
     "another service": signed(Call(body=store_body()), params=parameters(keyid="gateway")),
     "storage itself": signed(Call(body=store_body()), params=parameters(keyid="storage")),
@@ -371,44 +395,44 @@ FORGED = {
 }
 
 
-async def test_a_forged_call_stores_nothing(scene: Scene) -> None:
-    for reason, call in FORGED.items():
-        refused = await scene.send(call)
-        assert (refused.status, refused.body) == UNSIGNED, reason
-    assert tree(scene.home) == {}
+async def test_forged_call_stores_nothing(scene: Scene) -> None:
+    for reason, call in FORGED_CALLS.items():
+        response = await scene.send(call)
+        assert (response.status, response.body) == UNSIGNED, reason
+    assert folder_contents(scene.home) == {}
 
 
-async def test_the_same_call_twice_is_taken_once(scene: Scene) -> None:
+async def test_repeated_call_is_refused(scene: Scene) -> None:
     call = post(store_body())
     assert [(await scene.send(call)).status for _ in range(3)] == [200, 401, 401]
 
 
-async def test_the_key_before_is_good_while_it_is_replaced(scene: Scene) -> None:
+async def test_previous_key_is_accepted(scene: Scene) -> None:
     call = signed(Call(path=b"/banners", body=store_body()), key=PREVIOUS)
     assert (await scene.send(call)).status == 200
 
 
 @pytest.mark.parametrize("caller", ["api", "renderer"])
-async def test_two_services_may_call(scene: Scene, caller: str) -> None:
+async def test_api_and_renderer_may_call(scene: Scene, caller: str) -> None:
     call = signed(Call(body=store_body()), params=parameters(keyid=caller))
     assert (await scene.send(call)).status == 200
 
 
-async def test_a_websocket_is_not_even_accepted(scene: Scene) -> None:
+async def test_websocket_is_closed(scene: Scene) -> None:
     sent: list[Any] = []
 
     async def receive() -> Any:
         return {"type": "websocket.connect"}
 
-    async def note(message: Any) -> None:
+    async def record(message: Any) -> None:
         sent.append(message)
 
     scope: Any = {"type": "websocket", "path": "/healthz", "raw_path": b"/healthz", "headers": []}
-    await scene.service.app(scope, receive, note)
+    await scene.service.app(scope, receive, record)
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
-async def test_who_is_one_of_us_learns_what_there_is(scene: Scene) -> None:
+async def test_signed_call_unknown_route_is_not_found(scene: Scene) -> None:
     reads, writes = {"GET", "HEAD"}, {"POST"}
     for method, path, allowed in [
         ("GET", b"/nothing/of/the/kind", None),
@@ -419,23 +443,23 @@ async def test_who_is_one_of_us_learns_what_there_is(scene: Scene) -> None:
         ("DELETE", URL.encode(), reads),
         ("POST", URL.encode(), reads),
     ]:
-        answered = await scene.send(get(path, method=method))
-        assert answered.status == (405 if allowed else 404), (method, path)
-        assert answered.headers["content-type"] == "application/json"
-        told = answered.headers.get("allow")
-        assert (told and {one.strip() for one in told.split(",")}) == allowed
+        response = await scene.send(get(path, method=method))
+        assert response.status == (405 if allowed else 404), (method, path)
+        assert response.headers["content-type"] == "application/json"
+        allow = response.headers.get("allow")
+        assert (allow and {method.strip() for method in allow.split(",")}) == allowed
 
 
-# What tries to get out of the store
+# Paths that try to leave the folder
 
-ESCAPES = [
+ESCAPING_PATHS = [
     "", ".", "..", "../outside", "../../outside", "..\\outside", "a/../../outside",
     "./wycats-dark", "a/b", "/outside", "//outside", "/etc/passwd", "file:///etc/passwd",
     "%2e%2e%2foutside", "%252e%252e%252foutside", "..%2foutside", "%00", "wycats-dark\0",
     "wycats-dark\0.svg", "a\\b", "C:\\outside", ".hidden", ".locks", ".locks/00",
     "wycats-dark\n", "wycats-dark\r\n", "\nwycats-dark", "wycats-dark ", "wycats-dark/",
     "wycats-dark.svg", "~root", "$HOME", "x" * 129, "x" * 300, "x" * 100_000,
-    # What folds to a slash, to dots or to letters of a banner that is there.
+    # Characters that fold to a slash, to dots or to letters of an existing banner.
     "..\u2044outside", "..\uff0foutside", "..\u2215outside", "\u2024\u2024/outside",
     "\uff0e\uff0e\uff0foutside", "\u212a", "wycats-dar\u212a", "wycat\u017f-dark",
     "wycats\u2010dark", "wycats-dark\u200b", "\ufeffwycats-dark", "wycats-dark\u0301", "\u0661",
@@ -443,9 +467,9 @@ ESCAPES = [
 
 
 @pytest.fixture
-async def besieged(scene: Scene) -> Scene:
-    """The same storage, with files within reach that would show what got out."""
-    await scene.client.store(ask_of())
+async def surrounded(scene: Scene) -> Scene:
+    """The storage with secret files around it, which an escaping path would return."""
+    await scene.client.store(store_request())
     stolen = with_version(SECRET_SVG, 1)
     for place in (scene.home, scene.folder.parent):
         (place / "outside.svg").write_bytes(stolen)
@@ -455,24 +479,26 @@ async def besieged(scene: Scene) -> Scene:
     return scene
 
 
-async def test_no_path_that_is_stored_leads_anywhere_else(besieged: Scene) -> None:
-    before = tree(besieged.home)
-    for path in ESCAPES:
-        refused = await besieged.send(post(store_body(NEWER, url_path=path, version=99)))
-        problem = json.loads(refused.body)
-        assert (refused.status, problem.get("field")) == (400, "url_path"), path[:300]
-    assert tree(besieged.home) == before
+async def test_store_escaping_path_is_refused(surrounded: Scene) -> None:
+    before = folder_contents(surrounded.home)
+    for path in ESCAPING_PATHS:
+        response = await surrounded.send(post(store_body(NEWER, url_path=path, version=99)))
+        problem = json.loads(response.body)
+        assert (response.status, problem.get("field")) == (400, "url_path"), path[:300]
+    assert folder_contents(surrounded.home) == before
 
 
-async def test_no_path_that_is_no_text_is_stored(besieged: Scene) -> None:
-    before = tree(besieged.home)
+async def test_store_path_not_a_string_is_refused(surrounded: Scene) -> None:
+    before = folder_contents(surrounded.home)
     for path in ("\ud800", "..\ud800", 5, None, ["a"], {"a": 1}):
-        refused = await besieged.send(post(store_body(NEWER, url_path=path, version=99)))
-        assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs"), path
-    assert tree(besieged.home) == before
+        response = await surrounded.send(post(store_body(NEWER, url_path=path, version=99)))
+        assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs"), (
+            path
+        )
+    assert folder_contents(surrounded.home) == before
 
 
-ESCAPES_ON_THE_WIRE = [
+ESCAPING_URL_PATHS = [
     b".", b"..", b"../outside", b"../../outside", b"%2e%2e%2foutside", b"%2E%2E/outside",
     b"..%2foutside", b"..%5coutside", b"..\\outside", b"%252e%252e%252foutside",
     b"%25252e%25252e%25252foutside", b"a/../../outside", b"wycats-dark/../../outside",
@@ -487,29 +513,29 @@ ESCAPES_ON_THE_WIRE = [
     b"%ef%bc%8e%ef%bc%8e%ef%bc%8foutside", b"%e2%84%aa", b"wycats-dar%e2%84%aa",
     b"wycat%c5%bf-dark",
 ]  # fmt: skip
-REFUSED_EARLIER = {
-    b"": 405,  # the framework takes it for `/banners`
+OTHER_STATUSES = {
+    b"": 405,  # routed to `/banners`
     b"/": 405,
-    "wycats-dar\u212a".encode(): 401,  # nothing beyond ASCII can be signed
+    "wycats-dar\u212a".encode(): 401,  # only ASCII can be signed
 }
-STATUSES = dict.fromkeys(ESCAPES_ON_THE_WIRE, 404) | REFUSED_EARLIER
+STATUSES = dict.fromkeys(ESCAPING_URL_PATHS, 404) | OTHER_STATUSES
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_no_path_that_is_read_leads_anywhere_else(besieged: Scene, method: str) -> None:
-    before = tree(besieged.home)
+async def test_get_escaping_path_is_not_found(surrounded: Scene, method: str) -> None:
+    before = folder_contents(surrounded.home)
     for path, status in STATUSES.items():
-        refused = await besieged.send(get(b"/banners/" + path, method=method))
-        assert refused.status == status, path[:300]
-        assert refused.headers["content-type"] == "application/json"
-        assert b"not for you" not in refused.body
-        assert VERSION_HEADER not in refused.headers
-    assert tree(besieged.home) == before
+        response = await surrounded.send(get(b"/banners/" + path, method=method))
+        assert response.status == status, path[:300]
+        assert response.headers["content-type"] == "application/json"
+        assert b"not for you" not in response.body
+        assert VERSION_HEADER not in response.headers
+    assert folder_contents(surrounded.home) == before
 
 
-# What is no picture
+# Invalid pictures and bodies
 
-NO_PICTURES = {
+INVALID_PICTURES = {
     "empty": b"",
     "text": b"hello",
     "as it was captured, without a namespace": b64decode(json.loads(STORE)["banner_info"]),
@@ -528,28 +554,26 @@ NO_PICTURES = {
 }
 
 
-@pytest.mark.parametrize("svg", NO_PICTURES.values(), ids=list(NO_PICTURES))
-async def test_what_is_no_picture_is_refused_and_the_old_one_stays(
-    scene: Scene, svg: bytes
-) -> None:
-    await scene.client.store(ask_of())
-    before = tree(scene.home)
-    refused = await scene.send(post(store_body(svg, version=99)))
-    problem = json.loads(refused.body)
-    assert (refused.status, problem["field"]) == (400, "banner_info")
-    assert tree(scene.home) == before
+@pytest.mark.parametrize("svg", INVALID_PICTURES.values(), ids=list(INVALID_PICTURES))
+async def test_store_invalid_picture_keeps_the_old_one(scene: Scene, svg: bytes) -> None:
+    await scene.client.store(store_request())
+    before = folder_contents(scene.home)
+    response = await scene.send(post(store_body(svg, version=99)))
+    problem = json.loads(response.body)
+    assert (response.status, problem["field"]) == (400, "banner_info")
+    assert folder_contents(scene.home) == before
     with pytest.raises(RemoteRejected, match="400"):
-        await scene.client.store(ask_of(svg, version=99))
+        await scene.client.store(store_request(svg, version=99))
     assert scene.client.is_available
 
 
-async def test_a_picture_of_1_mb_is_stored(scene: Scene) -> None:
+async def test_store_largest_picture_is_accepted(scene: Scene) -> None:
     largest = SVG + b" " * (MAX_BYTES - len(SVG))
-    assert (await scene.client.store(ask_of(largest))).url == URL
+    assert (await scene.client.store(store_request(largest))).url == URL
     assert await scene.client.get(NAME) == largest
 
 
-UNREADABLE = {
+MALFORMED = {
     "empty": b"",
     "no json": b"<svg/>",
     "list": b"[]",
@@ -561,54 +585,54 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("body", UNREADABLE.values(), ids=list(UNREADABLE))
-async def test_what_can_not_be_read_is_refused(scene: Scene, body: bytes) -> None:
-    refused = await scene.send(post(body))
-    assert (refused.status, json.loads(refused.body)["error"]) == (400, "invalid inputs")
-    assert tree(scene.home) == {}
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=list(MALFORMED))
+async def test_store_malformed_body_is_refused(scene: Scene, body: bytes) -> None:
+    response = await scene.send(post(body))
+    assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
+    assert folder_contents(scene.home) == {}
 
 
 FIELDS = ("url_path", "banner_info", "banner_format")
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_a_body_without_a_field_is_refused(scene: Scene, field: str) -> None:
+async def test_store_missing_field_is_refused(scene: Scene, field: str) -> None:
     message = json.loads(store_body())
     del message[field]
     assert (await scene.send(post(json.dumps(message).encode()))).status == 400
-    assert tree(scene.home) == {}
+    assert folder_contents(scene.home) == {}
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_a_missing_field_is_named(scene: Scene, field: str) -> None:
+async def test_store_missing_field_is_named(scene: Scene, field: str) -> None:
     message = json.loads(store_body())
     del message[field]
     assert field.encode() in (await scene.send(post(json.dumps(message).encode()))).body
 
 
-async def test_a_body_beyond_the_limit_is_too_large_however_it_comes(scene: Scene) -> None:
+async def test_store_body_above_the_limit_is_too_large(scene: Scene) -> None:
     small = store_body()
     fits = small + b" " * (MAX_BODY_BYTES - len(small))
     call = post(fits + b" ")
-    told = call.with_header("content-length", str(len(call.body)))
-    for answered in (
-        await scene.send(told),
+    declared = call.with_header("content-length", str(len(call.body)))
+    for response in (
+        await scene.send(declared),
         await scene.send(call),
         await scene.send(call, chunk_bytes=1 << 16),
         await scene.send(call.with_header("content-length", "9" * 400)),
         await scene.send(call.with_header("content-length", "17"), chunk_bytes=1 << 16),
     ):
-        assert (answered.status, answered.body) == (413, b'{"error":"too large"}')
-    assert tree(scene.home) == {}
+        assert (response.status, response.body) == (413, b'{"error":"too large"}')
+    assert folder_contents(scene.home) == {}
     assert (await scene.send(post(fits), chunk_bytes=1 << 16)).status == 200
     with pytest.raises(RemoteRejected, match="413"):
-        await scene.client.store(ask_of(b"x" * MAX_BODY_BYTES))
+        await scene.client.store(store_request(b"x" * MAX_BODY_BYTES))
 
 
-# How it is
+# Readiness and metrics
 
 
-async def test_a_disk_that_is_away_is_told_and_comes_back(scene: Scene) -> None:
+async def test_disk_down_is_reported_until_it_is_back(scene: Scene) -> None:
     probe = Call("GET", b"/readyz", b"", (), b"")
     assert json.loads((await scene.send(probe)).body) == {"status": "ready", "degraded": []}
     scene.folder.parent.write_text("no folder")
@@ -617,19 +641,19 @@ async def test_a_disk_that_is_away_is_told_and_comes_back(scene: Scene) -> None:
         assert (failed.status, failed.body) == (503, b'{"error":"can\'t store banner"}')
         assert failed.headers["retry-after"] == "30"
     with pytest.raises(StorageUnavailable, match="503"):
-        await scene.client.store(ask_of())
+        await scene.client.store(store_request())
     assert not scene.client.is_available
     ready = await scene.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
     assert (await scrape(scene.service.metrics))["neighbour_up{store}"] == 0
     scene.folder.parent.unlink()
-    await scene.client.store(ask_of())
+    await scene.client.store(store_request())
     assert json.loads((await scene.send(probe)).body)["degraded"] == []
 
 
-async def test_what_happens_is_counted(scene: Scene) -> None:
-    await scene.client.store(ask_of())
-    await scene.client.store(ask_of(version=1))
+async def test_metrics_count_all_outcomes(scene: Scene) -> None:
+    await scene.client.store(store_request())
+    await scene.client.store(store_request(version=1))
     await scene.send(post(store_body(b"no svg")))
     await scene.send(post(b"no json"))
     await scene.send(Call("GET", URL.encode(), b"", (), b""))
@@ -659,11 +683,11 @@ async def test_what_happens_is_counted(scene: Scene) -> None:
     }
 
 
-async def test_a_setting_says_where_pictures_are_kept(tmp_path: Path) -> None:
+async def test_banners_storage_url_sets_the_folder(tmp_path: Path) -> None:
     elsewhere = StorageUrl((tmp_path / "else").as_uri())
     settings = Settings(services_secret_key=CURRENT, banners_storage_url=elsewhere)
     url = (tmp_path / "unused").as_uri()
     async with open_storage(settings, default_url=url, clock=lambda: NOW) as service:
         assert (await send(service.app, post(store_body()))).status == 200
-    assert tree(tmp_path).keys() >= {"else/wycats-dark.svg"}
-    assert "unused" not in tree(tmp_path)
+    assert folder_contents(tmp_path).keys() >= {"else/wycats-dark.svg"}
+    assert "unused" not in folder_contents(tmp_path)

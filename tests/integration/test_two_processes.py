@@ -20,7 +20,7 @@ from github_banners.stats.aggregation import aggregate
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations, Ttls
-from tests.integration.paper import Paper
+from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
 
@@ -37,7 +37,7 @@ class Scene:
     def __init__(self, databases: Sequence[Database]) -> None:
         self.now = START
         self.databases = databases
-        self.github = Paper(clock=lambda: self.now)
+        self.github = FakeGitHub(clock=lambda: self.now)
         self.github.gate.set()
         self.github.add("ada", ADA)
         self.trusts = [Invalidations(clock=lambda: self.now) for _ in databases]
@@ -319,7 +319,9 @@ async def test_while_one_asks_it_hears_what_the_other_has_saved(scene: Scene) ->
 
 async def save(scene: Scene, *, repositories: int) -> Snapshot:
     """Save an answer as a third process."""
-    paper = Paper(clock=lambda: scene.now, people=scene.github.people, repositories=repositories)
+    paper = FakeGitHub(
+        clock=lambda: scene.now, people=scene.github.people, repositories=repositories
+    )
     paper.gate.set()
     portfolio = await paper.fetch("ada")
     async with scene.databases[1].transaction() as conn:
@@ -358,7 +360,7 @@ async def make_due(database: Database, *, at: datetime) -> None:
 class RealTime:
     """Two lookups that hear each other, by the real clock."""
 
-    def __init__(self, databases: Sequence[Database], github: Paper) -> None:
+    def __init__(self, databases: Sequence[Database], github: FakeGitHub) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.databases = databases
         self.trusts = [Invalidations(clock=self.clock) for _ in databases]
@@ -411,7 +413,7 @@ class Workers:
     """Two background workers, each with a pool of its own."""
 
     databases: Sequence[Database]
-    github: Paper
+    github: FakeGitHub
     now: datetime = START
 
     async def work(self, number: int) -> int:

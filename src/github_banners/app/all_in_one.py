@@ -24,7 +24,7 @@ async def open_all_in_one(
     store = open_store(settings.banners_storage_url or banners_dir.as_uri(), clock=clock)
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
-        await render_and_store(to_render_job(banner, snapshot), draw=draw, store=store.put_request)
+        await render_and_store(to_render_job(banner, snapshot), draw=draw, store=store.put)
 
     async def stored(name: str) -> bytes | None:
         found = await store.get(name)
@@ -32,7 +32,7 @@ async def open_all_in_one(
 
     neighbours = Backends(
         draw=draw_locally,
-        store=store.put_request,
+        store=store.put,
         read_stored=stored,
         publish=publish,
         health={"store": lambda: store.is_available},

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 
 from github_banners.api.api_service import open_api
 from github_banners.api.backends import (
@@ -26,10 +25,8 @@ from github_banners.messaging.tracing import TRACEPARENT, make_traceparent
 from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service, background_task
-from github_banners.settings import ServiceName as Of
-from github_banners.settings import Settings
+from github_banners.settings import ServiceName, Settings
 
-_CALL_TIMEOUT = timedelta(seconds=5)
 _PROBE_INTERVAL_SECONDS = 5.0
 
 
@@ -40,8 +37,8 @@ async def open_distributed_api(
     """Open the api among its neighbours, none of which needs to be there; settings name them."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        signer = Signer(settings.signing_keys[0], service=Of.API, clock=clock)
-        http = await stack.enter_async_context(open_http(timeout=_CALL_TIMEOUT))
+        signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
+        http = await stack.enter_async_context(open_http())
         renderer = RendererClient(http, base_url=settings.renderer_base_url or "", signer=signer)
         storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         producer = KafkaProducer(settings.kafka_brokers_addrs)

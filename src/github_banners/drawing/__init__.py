@@ -1,13 +1,12 @@
 """
-Drawing: from numbers and a look to the bytes of an SVG, without asking anybody anything.
+Rendering: turn an owner's numbers and banner options into the bytes of an SVG.
 
-    draw(snapshot, look)    themes ─▶ layouts/ (pure numbers: languages, metrics, figures, legend,
-                              words, text) ─▶ printing with templates/ ─▶ bytes
-    explain(error)          states ─▶ the same frame, the same printing
-    settle(look)            a look without what layout and theme do anyway
+    draw(snapshot, options)          themes -> layouts/ (positions and texts) -> templates/ -> bytes
+    explain(error)                   explanation_cards -> the same frame and templates -> bytes
+    drop_redundant_options(options)  options without those that equal the defaults
 
-Equal input gives equal bytes. Fetches nothing, keeps nothing but bounded caches, and nothing that
-a stranger typed becomes markup.
+Pure: equal input gives equal bytes, nothing is fetched, and the only state is bounded caches.
+Foreign text (names, languages, option values) is sanitized and escaped, so it never becomes markup.
 """
 
 from datetime import date
@@ -20,7 +19,7 @@ from github_banners.errors import BannersError
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 
-__all__ = ["convert", "drop_redundant_options", "to_public_error"]
+__all__ = ["draw", "drop_redundant_options", "explain"]
 
 _DEFAULT_OPTIONS = BannerOptions()
 
@@ -29,17 +28,18 @@ def draw(snapshot: Snapshot, options: BannerOptions, *, as_of: date | None = Non
     """
     Draw a banner as UTF-8 SVG.
 
-    `as_of` is the day that the numbers are from, given only where they are too old to go without it.
+    `as_of` is the day the numbers were fetched; pass it only for stale numbers, since the banner
+    then shows it.
     """
     layout = LAYOUTS[options.layout]
     return render_svg(layout.template, layout.compute_layout(snapshot, options, as_of))
 
 
-def drop_redundant_options(look: BannerOptions) -> BannerOptions:
-    """Drop from a look what its layout and its theme do anyway: the picture stays, to the byte."""
-    layout = LAYOUTS[look.layout]
+def drop_redundant_options(options: BannerOptions) -> BannerOptions:
+    """Drop options that equal the default of their layout or theme; the SVG stays identical."""
+    layout = LAYOUTS[options.layout]
     return drop_defaults(
-        look, radius=layout.canvas.radius, langs_count=layout.default_counts[look.shape]
+        options, radius=layout.canvas.radius, langs_count=layout.default_counts[options.shape]
     )
 
 
@@ -47,9 +47,10 @@ def explain(
     error: BannersError, *, options: BannerOptions = _DEFAULT_OPTIONS, host: str = ""
 ) -> bytes:
     """
-    Draw why there is no banner, in the size of the banner that was asked for.
+    Draw an explanation of an error as UTF-8 SVG, in the size of the requested banner.
 
-    `host` is where this service is reached, for the advice; empty where nobody knows.
+    `host` is the public host of this service, for hints; empty if unknown.
     """
-    ground = LAYOUTS[options.layout].canvas
-    return render_svg("state.svg", build_explanation(error, options, host=host, canvas=ground))
+    canvas = LAYOUTS[options.layout].canvas
+    card = build_explanation(error, options, host=host, canvas=canvas)
+    return render_svg("explanation.svg", card)

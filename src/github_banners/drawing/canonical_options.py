@@ -1,8 +1,8 @@
 """
-Wishes for what is so anyway: dropped, so that a look has one form however much of it is spelled out.
+Drop options that equal a default, so that equal banners have equal options.
 
-What a layout and a theme have of their own is known here; the defaults that every look has, `look`
-drops itself.
+Covers the defaults of layouts and themes; defaults of the options themselves are left out by
+`options.to_canonical_json`.
 """
 
 from msgspec.structs import replace
@@ -11,12 +11,19 @@ from github_banners.drawing.themes import COLOURS, PALETTES
 from github_banners.options import BannerOptions
 
 
-def drop_defaults(look: BannerOptions, *, radius: int, langs_count: int) -> BannerOptions:
-    """Leave to the layout, whose own these two are, and to the theme what they would do."""
-    usual: dict[str, object] = {"radius": radius, "langs_count": langs_count}
-    palettes = [PALETTES[name] for name in look.theme.palettes]
+def drop_defaults(options: BannerOptions, *, radius: int, langs_count: int) -> BannerOptions:
+    """
+    Set options to None where that draws the same banner.
+
+    `radius` and `langs_count` are the layout's defaults. A colour is dropped if all palettes of the
+    theme have it.
+    """
+    defaults: dict[str, object] = {"radius": radius, "langs_count": langs_count}
+    palettes = [PALETTES[name] for name in options.theme.palettes]
     for option, colour in COLOURS.items():
-        ones = {getattr(palette, colour) for palette in palettes}
-        usual[option] = ones.pop() if len(ones) == 1 else None
-    same = {name: None for name, one in usual.items() if getattr(look, name) == one}
-    return replace(look, **same) if same else look
+        values = {getattr(palette, colour) for palette in palettes}
+        defaults[option] = values.pop() if len(values) == 1 else None
+    redundant = {
+        name: None for name, default in defaults.items() if getattr(options, name) == default
+    }
+    return replace(options, **redundant) if redundant else options

@@ -1,8 +1,4 @@
-"""
-What a banner says of whom: its names, its heading, the remark where there are no languages.
-
-How all that fits is decided elsewhere, the words of each locale are in `locales`.
-"""
+"""The texts about an owner: names, the accessible title, the message if there are no languages."""
 
 import msgspec
 
@@ -14,33 +10,35 @@ from github_banners.options import BannerOptions, HideableField
 
 
 class OwnerNames(msgspec.Struct, frozen=True, gc=False):
-    """Whose banner it is; `byline` is the login where a line of its own shall show it."""
+    """The owner's names; `byline` is `@login` if the banner shows it below the name, or empty."""
 
     name: str
     login: str
     byline: str
 
 
-def names_for(owner: Owner, look: BannerOptions) -> OwnerNames:
-    """Choose the names: the wished title or the display name over the login, else the login."""
+def names_for(owner: Owner, options: BannerOptions) -> OwnerNames:
+    """Choose the name: the title option, else the display name, else the login alone."""
     login = sanitize(owner.login)
-    name = (look.title and sanitize(look.title)) or sanitize(owner.display_name or "")
+    name = (options.title and sanitize(options.title)) or sanitize(owner.display_name or "")
+    # A name of combining marks alone has no width: nobody would see it.
     if not name or name == login or not (name.isascii() or width(name, 1)):
         return OwnerNames(login, login, byline="")
-    return OwnerNames(name, login, byline="" if HideableField.LOGIN in look.hide else f"@{login}")
+    return OwnerNames(
+        name, login, byline="" if HideableField.LOGIN in options.hide else f"@{login}"
+    )
 
 
 def heading(names: OwnerNames) -> str:
-    """Name a picture: the full name, and the login where that is another."""
-    is_alone = names.name == names.login
-    return names.login if is_alone else f"{isolate(names.name)} (@{names.login})"
+    """Return the accessible title: the name, and the login unless they are equal."""
+    if names.name == names.login:
+        return names.login
+    return f"{isolate(names.name)} (@{names.login})"
 
 
-def empty_state_text(stats: Stats, look: BannerOptions) -> str:
-    """Say why there are no languages; empty where there are some, or none are wanted."""
-    if HideableField.LANGUAGES in look.hide or stats.original_repos or stats.languages:
+def empty_state_text(stats: Stats, options: BannerOptions) -> str:
+    """Explain why there are no languages; empty if there are some, or if they are hidden."""
+    if HideableField.LANGUAGES in options.hide or stats.original_repos or stats.languages:
         return ""
-    said = load_translations(look.locale).empty_state
-    if stats.total_repos:
-        return said.only_forks
-    return said.no_repositories
+    messages = load_translations(options.locale).empty_state
+    return messages.only_forks if stats.total_repos else messages.no_repositories

@@ -1,7 +1,7 @@
 """
-The arithmetic of colour: contrast, and lightness moved until there is enough of it.
+Colour arithmetic: contrast, and lightness changes that reach a minimum contrast.
 
-Colours are six hex digits without `#`. Pure functions; what is costly is kept in bounded caches.
+Colours are six hex digits without `#`. Pure functions; expensive results are in bounded caches.
 """
 
 import math
@@ -11,18 +11,18 @@ from typing import TypeAlias
 
 _Triple: TypeAlias = tuple[float, float, float]
 
-# White and black have the same contrast to it.
+# White and black have the same contrast with this luminance.
 _MIDDLE_LUMINANCE = 0.179
-_STEP = 0.005
+_LIGHTNESS_STEP = 0.005
 _GAMUT_SLACK = 0.0005
-# A saturated dark colour may have to give up chroma to become lighter; its hue stays.
+# A saturated dark colour must lose chroma to become lighter, or it leaves sRGB. The hue stays.
 _CHROMA_STEP = 0.96
 
 
 @lru_cache(4096)
 def contrast(first: str, second: str) -> float:
     """
-    Compare two colours, 1 for the same to 21 for black on white.
+    Return the contrast ratio of two colours, from 1 (equal) to 21 (black and white).
 
     https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
     """
@@ -33,11 +33,12 @@ def contrast(first: str, second: str) -> float:
 @lru_cache(4096)
 def readable(colour: str, background: str, min_contrast: float) -> str:
     """
-    Move the OKLCH lightness of a colour until its contrast with the ground is at least `least`.
+    Change the OKLCH lightness of a colour until its contrast with the background is sufficient.
 
-    Darker on a light ground, lighter on a dark one. https://bottosson.github.io/posts/oklab/
+    It gets darker on a light background, lighter on a dark one. If the end of the scale comes
+    first, that colour is returned. https://bottosson.github.io/posts/oklab/
     """
-    step = _STEP if is_dark(background) else -_STEP
+    step = _LIGHTNESS_STEP if is_dark(background) else -_LIGHTNESS_STEP
     lightness, a, b = _oklab(colour)
     moved = colour
     while contrast(moved, background) < min_contrast and 0 <= lightness + step <= 1:
@@ -47,19 +48,24 @@ def readable(colour: str, background: str, min_contrast: float) -> str:
 
 
 def readable_on_all(colour: str, backgrounds: Sequence[str], min_contrast: float) -> str:
-    """Move a colour until its contrast with each ground, from the first on, is at least `least`."""
-    for ground in backgrounds:
-        colour = readable(colour, ground, min_contrast)
+    """Apply `readable` for each background in turn."""
+    for background in backgrounds:
+        colour = readable(colour, background, min_contrast)
     return colour
 
 
 def is_dark(colour: str) -> bool:
-    """Tell a dark ground from a light one: white is the better ink on it."""
+    """Return True if white has more contrast with a colour than black has."""
     return _luminance(colour) < _MIDDLE_LUMINANCE
 
 
 def normalise_hex(colour: str) -> str:
-    """Bring a hex colour of 3, 4, 6 or 8 digits to 6, or 8 where it is translucent."""
+    """
+    Expand a hex colour of 3, 4, 6 or 8 digits to 6, or to 8 if it is translucent.
+
+    :raises ValueError: it is not hexadecimal
+    """
+    # Options may have been built without validation, and this goes into a style sheet unescaped.
     int(colour, 16)
     if len(colour) in {3, 4}:
         colour = "".join(digit * 2 for digit in colour)
@@ -67,7 +73,7 @@ def normalise_hex(colour: str) -> str:
 
 
 def _linear(colour: str) -> _Triple:
-    red, green, blue = (_to_linear(int(colour[at : at + 2], 16) / 255) for at in (0, 2, 4))
+    red, green, blue = (_to_linear(int(colour[start : start + 2], 16) / 255) for start in (0, 2, 4))
     return red, green, blue
 
 
@@ -91,11 +97,7 @@ def _oklab(colour: str) -> _Triple:
 
 
 def _oklab_from_linear(red: float, green: float, blue: float) -> _Triple:
-    """
-    Convert linear light.
-
-    https://bottosson.github.io/posts/oklab/
-    """
+    """Convert linear sRGB, 0 to 1, with https://bottosson.github.io/posts/oklab/."""
     long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
     medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
     short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
@@ -121,8 +123,8 @@ def _into_gamut(lightness: float, a: float, b: float) -> str:
     while True:
         channels = _rgb(lightness, a, b)
         if (
-            all(-_GAMUT_SLACK <= one <= 1 + _GAMUT_SLACK for one in channels)
+            all(-_GAMUT_SLACK <= channel <= 1 + _GAMUT_SLACK for channel in channels)
             or abs(a) + abs(b) < 1e-4
         ):
-            return "".join(f"{_to_byte(one):02x}" for one in channels)
+            return "".join(f"{_to_byte(channel):02x}" for channel in channels)
         a, b = a * _CHROMA_STEP, b * _CHROMA_STEP

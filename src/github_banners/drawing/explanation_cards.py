@@ -1,8 +1,8 @@
 """
-The explanations: what a picture says when there is no banner to show.
+Explanation cards: the pictures that replace a banner when there is an error.
 
-Chooses a sign and what is said for each kind of error; the words are in `locales`. The error's own
-sentence goes into the description; details never reach a picture.
+Chooses an icon and three lines of text for each kind of error; the texts are in `locales`. The
+error's public message becomes the description; its details never reach a picture.
 """
 
 from collections.abc import Sequence
@@ -34,21 +34,21 @@ from github_banners.options import BannerOptions, allowed_values
 
 _CENTRED_HEIGHT = 220
 _ROOM = 372
-# Below 15 go long words of other languages, and long names rather than being cut.
+# Sizes below 15 are for locales with long words, and for long names, which would be truncated.
 _HEADLINE_SIZES = (18, 17, 16, 15, 14, 13)
 _WHAT_SIZES, _ADVICE_SIZES = (14, 13, 12), (14, 13, 12)
-# Where a banner is lower than this there is room for the sign and the headline beside it.
+# Lower banners only have room for the icon and the headline beside it.
 _MIN_CENTRED_HEIGHT = 150
 _ONE_ROW_SIZES, _ONE_ROW_ICON_X, _ONE_ROW_X, _ONE_ROW_PADDING = (14.5, 13.5, 12.5), 24, 46, 16
-# Only what is wider than a phone's column has a narrow form: the sign goes and the three lines
-# grow around their own middle.
-_NARROW_FROM, _NARROW_GROWTH = 640, 1.9
+# Only pictures wider than a phone's column have a narrow form: it hides the icon and scales the
+# lines around their middle.
+_MIN_WIDTH_FOR_NARROW, _NARROW_GROWTH = 640, 1.9
 _LINES_MIDDLE_Y = 145.5
-_PLACEHOLDER = "\x00"  # stands for the foreign text until a headline is divided there
+_PLACEHOLDER = "\x00"  # marks the place of the foreign text until a pattern is split there
 
 
 class Icon(msgspec.Struct, frozen=True, gc=False):
-    """What stands in the ring; a broken ring is dashed, `d` is a path around (0, 0)."""
+    """The icon in the ring: `d` is path data around (0, 0); a broken ring is dashed."""
 
     d: str
     is_broken: bool = False
@@ -56,7 +56,7 @@ class Icon(msgspec.Struct, frozen=True, gc=False):
 
 
 class Line(NamedTuple):
-    """A line of text in one of the classes of the template's style."""
+    """A line of text; `style` is a CSS class of the template."""
 
     style: str
     y: int
@@ -65,11 +65,11 @@ class Line(NamedTuple):
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
     """
-    Where sign and lines stand.
+    The positions of the icon and the lines.
 
-    The sign's middle is at (`icon_x`, `icon_y`); `x` is where lines start, or their middle where
-    they are centred. `narrow` is a transform of the lines in the narrow form, empty where there is
-    none.
+    The icon's centre is at (`icon_x`, `icon_y`); `x` is the start of the lines, or their middle if
+    they are centred. `narrow` is the CSS transform of the lines in the narrow form; empty if there
+    is no such form.
     """
 
     icon_x: int
@@ -81,7 +81,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
 
 class Explanation(msgspec.Struct, frozen=True, gc=False):
-    """All that `templates/state.svg` prints."""
+    """The values of `templates/explanation.svg`."""
 
     frame: Frame
     title: str
@@ -91,7 +91,11 @@ class Explanation(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Message(NamedTuple):
-    """Three lines; of headline and advice the middle is foreign, and gives way to a short room."""
+    """
+    The three lines of text.
+
+    `headline` and `advice` are split around a foreign text, which is truncated if there is no room.
+    """
 
     headline: tuple[str, str, str]
     what: str
@@ -120,23 +124,23 @@ _ICONS = {
 
 
 def build_explanation(
-    error: BannersError, look: BannerOptions, *, host: str, canvas: Canvas
+    error: BannersError, options: BannerOptions, *, host: str, canvas: Canvas
 ) -> Explanation:
-    """Put an error into words, on the ground of the banner that was asked for."""
-    told = _message(error, sanitize(host), look.locale)
-    before, foreign_text, after = told.headline
-    turned = is_right_to_left(look.locale)
+    """Build the explanation of an error, on the canvas and in the colours of the banner."""
+    message = _message(error, sanitize(host), options.locale)
+    before, foreign_text, after = message.headline
+    place = _one_row if canvas.height < _MIN_CENTRED_HEIGHT else _centred
     return Explanation(
-        frame=frame(canvas, look, scheme(look), is_mirrored=turned),
+        frame=frame(canvas, options, scheme(options), is_mirrored=is_right_to_left(options.locale)),
         title=f"{before}{isolate(foreign_text)}{after}",
         desc=error.public_message,
         icon=_ICONS[error.explanation_kind],
-        placement=(_one_row if canvas.height < _MIN_CENTRED_HEIGHT else _centred)(told, canvas),
+        placement=place(message, canvas),
     )
 
 
 def _one_row(message: _Message, canvas: Canvas) -> Placement:
-    """Set the sign and the headline in one row."""
+    """Place the icon and the headline in one row."""
     middle = canvas.height // 2
     room = canvas.width - _ONE_ROW_X - _ONE_ROW_PADDING
     headline = fit_between(*message.headline, _ONE_ROW_SIZES, room, bold=True)
@@ -150,7 +154,7 @@ def _one_row(message: _Message, canvas: Canvas) -> Placement:
 
 
 def _centred(message: _Message, canvas: Canvas) -> Placement:
-    """Set the sign and three lines around the middle."""
+    """Place the icon and three lines around the middle."""
     x, dy = canvas.width // 2, (canvas.height - _CENTRED_HEIGHT) // 2
     headline = fit_between(*message.headline, _HEADLINE_SIZES, _ROOM, bold=True)
     return Placement(
@@ -163,11 +167,12 @@ def _centred(message: _Message, canvas: Canvas) -> Placement:
             Line("m", 147 + dy, fit(message.what, _WHAT_SIZES, _ROOM)),
             Line("e", 182 + dy, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
         ),
-        narrow=_narrow(x, canvas.height / 2, dy) if canvas.width > _NARROW_FROM else "",
+        narrow=_narrow(x, canvas.height / 2, dy) if canvas.width > _MIN_WIDTH_FOR_NARROW else "",
     )
 
 
 def _narrow(x: float, y: float, dy: int) -> str:
+    """Return the transform that scales the lines and moves their middle to (x, y)."""
     lines_y = _LINES_MIDDLE_Y + dy
     return (
         f"translate({format_coordinate(x - _NARROW_GROWTH * x)}px,"
@@ -176,20 +181,20 @@ def _narrow(x: float, y: float, dy: int) -> str:
 
 
 def _message(error: BannersError, host: str, locale: str) -> _Message:
-    """Choose what is said and fill it in."""
-    said = load_translations(locale).explanations
+    texts = load_translations(locale).explanations
+    # `query` stands for a query string that can't be parsed at all: no single option is wrong.
     if isinstance(error, InvalidInput) and error.field != "query":
-        return _input_message(error, said, host, locale)
-    saying = said.states[error.explanation_kind]
+        return _input_message(error, texts, host, locale)
+    template = texts.states[error.explanation_kind]
     name = sanitize(error.name) if isinstance(error, NotFound | FirstFetchPending) else ""
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
-    is_nowhere = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
+    lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
     return _Message(
-        headline=_fill(saying.headline, name, locale),
-        what=saying.what,
+        headline=_fill(template.headline, name, locale),
+        what=template.what,
         advice=_fill(
-            said.advice.start_page if is_nowhere else saying.advice,
+            texts.advice.start_page if lacks_host else template.advice,
             host,
             locale,
             option=isolate_foreign("username=", locale),
@@ -202,12 +207,12 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
 def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: str) -> _Message:
     field, value = sanitize(error.field), sanitize(error.value)
     if error.field == "username":
-        saying = texts.impossible_name if value else texts.no_name
+        template = texts.impossible_name if value else texts.no_name
         option = isolate_foreign("username=", locale)
         return _Message(
-            headline=_fill(saying.headline, value, locale),
-            what=saying.what,
-            advice=_fill(saying.advice, "", locale, option=option),
+            headline=_fill(template.headline, value, locale),
+            what=template.what,
+            advice=_fill(template.advice, "", locale, option=option),
         )
     headline = texts.option.no_such_value
     if not value:
@@ -222,14 +227,14 @@ def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: 
 
 
 def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> tuple[str, str, str]:
-    """Offer the nearest value, else say what may stand there or where that is listed."""
+    """Suggest the closest value, or list the allowed values, or say where they are listed."""
     field = sanitize(error.field)
-    if (meant := error.suggestion) is not None:
-        wish = isolate_foreign(f"{field}={sanitize(meant)}", locale)
-        offer = _fill(texts.advice.suggestion, "", locale, suggestion=wish)
-        # Half of an address would be copied as if it were one.
-        if width("".join(offer), _ADVICE_SIZES[-1], bold=True) <= _ROOM:
-            return offer
+    if error.suggestion is not None:
+        suggestion = isolate_foreign(f"{field}={sanitize(error.suggestion)}", locale)
+        hint = _fill(texts.advice.suggestion, "", locale, suggestion=suggestion)
+        # A truncated suggestion would be copied as if it were complete.
+        if width("".join(hint), _ADVICE_SIZES[-1], bold=True) <= _ROOM:
+            return hint
     if error.field == "type" and host:
         return _fill(texts.advice.types, host, locale)
     if not error.allowed:
@@ -241,19 +246,25 @@ def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> t
 
 
 def _as_many_as_fit(allowed: Sequence[str], room: float) -> str:
-    """List as many values as there is room for."""
-    listed = list(map(sanitize, allowed))
-    text = ", ".join(listed)
-    while len(listed) > 1 and width(text, _ADVICE_SIZES[-1], bold=True) > room:
-        listed.pop()
-        text = ", ".join([*listed, "…"])
+    """Join the values that fit, at least one, and an ellipsis if there are more."""
+    values = list(map(sanitize, allowed))
+    text = ", ".join(values)
+    while len(values) > 1 and width(text, _ADVICE_SIZES[-1], bold=True) > room:
+        values.pop()
+        text = ", ".join([*values, "…"])
     return text
 
 
 def _fill(pattern: str, text: str, locale: str, **fields: str) -> tuple[str, str, str]:
-    """Fill in a sentence, and divide it around the text that stands for a name or a value."""
-    marked = dict.fromkeys(
+    """
+    Fill in a pattern, and split it around the foreign text: (before, text, after).
+
+    The text takes the place of `{name}`, `{value}`, `{values}` or `{host}`; it stays separate so
+    that the caller can truncate it.
+    """
+    placeholders = dict.fromkeys(
         ("name", "value", "values", "host"), isolate_foreign(_PLACEHOLDER, locale)
     )
-    before, mark, after = pattern.format_map({**marked, **fields}).partition(_PLACEHOLDER)
-    return before, text if mark else "", after
+    sentence = pattern.format_map({**placeholders, **fields})
+    before, separator, after = sentence.partition(_PLACEHOLDER)
+    return before, text if separator else "", after

@@ -1,7 +1,7 @@
 """
-What every picture has: a ground with its colours, its border and the glow in its corner.
+The frame of every picture: the background with its colours, border, and the glow in a corner.
 
-Turns a look into values for `templates/frame.svg`, which all other templates extend.
+Turns options into values for `templates/frame.svg`, which all other templates extend.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ import msgspec
 from github_banners.drawing.charts import format_coordinate
 from github_banners.drawing.language_shares import Share
 from github_banners.drawing.locales import is_right_to_left
-from github_banners.drawing.sanitize import starts_right_to_left as runs_from_right
+from github_banners.drawing.sanitize import starts_right_to_left
 from github_banners.drawing.themes import Palette, Scheme
 from github_banners.options import BannerOptions
 
-_GLOW_MAX_RADIUS = 360
+_MAX_GLOW_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52
-_LEFT_TO_RIGHT, _RIGHT_TO_LEFT = "\u2066", "\u2067"
+_LEFT_TO_RIGHT_ISOLATE, _RIGHT_TO_LEFT_ISOLATE = "\u2066", "\u2067"
 
 
 def is_mirrored(text: str, options: BannerOptions) -> bool:
-    """Tell whether a picture starts on the right: by its locale, or by the name that it shows."""
-    return is_right_to_left(options.locale) or runs_from_right(text)
+    """Return True if a picture starts at the right: because of its locale, or of the name it shows."""
+    return is_right_to_left(options.locale) or starts_right_to_left(text)
 
 
 class Canvas(NamedTuple):
-    """The size of a picture in user units, and how round its corners are where nobody says."""
+    """The size of a picture in user units, and its default corner radius."""
 
     width: int
     height: int
@@ -36,12 +36,12 @@ class Canvas(NamedTuple):
 
     @property
     def glow_radius(self) -> str:
-        """Say how far the glow in the corner reaches."""
-        return format_coordinate(min(_GLOW_SHARE_OF_WIDTH * self.width, _GLOW_MAX_RADIUS))
+        """The radius of the glow in the corner, as text for the template."""
+        return format_coordinate(min(_GLOW_SHARE_OF_WIDTH * self.width, _MAX_GLOW_RADIUS))
 
 
 class ColourVariant(msgspec.Struct, frozen=True, gc=False):
-    """The colours for one ground; `glow` and `glow_strength` are the corner's."""
+    """The colours for a light or a dark background; `glow` is the colour of the corner."""
 
     palette: Palette
     glow: str
@@ -50,9 +50,11 @@ class ColourVariant(msgspec.Struct, frozen=True, gc=False):
 
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """
-    The ground of a picture; the first ink counts, a second one is for dark surroundings.
+    The values of `templates/frame.svg`.
 
-    `isolate` is what gives a mirrored picture's words their direction, empty where it is not one.
+    The first colour variant is the default; a second one is for `prefers-color-scheme: dark`.
+    `isolate` is the Unicode isolate that sets the direction of texts in a mirrored picture, and is
+    empty in others.
     """
 
     canvas: Canvas
@@ -72,29 +74,27 @@ def frame(
     shares: Sequence[Share] = (),
     is_mirrored: bool = False,
 ) -> Frame:
-    """Lay the ground; the glow is the first language's where the theme is personal."""
+    """Build the frame; in themes that tint the glow it has the colour of the first share."""
     glow = shares[0].colour if shares and scheme.tints_glow else ""
     return _frame(canvas, options, scheme, glow, is_mirrored)
 
 
 @lru_cache(1024)
 def _frame(
-    ground: Canvas, look: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
+    canvas: Canvas, options: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
 ) -> Frame:
-    radius = ground.radius if look.radius is None else look.radius
+    radius = canvas.radius if options.radius is None else options.radius
+    # A picture can be mirrored for its name alone: its own words are left to right then.
+    isolate = _RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else _LEFT_TO_RIGHT_ISOLATE
     return Frame(
-        canvas=ground,
+        canvas=canvas,
         colour_variants=[
-            ColourVariant(palette, glow or palette.accent, scheme.glow_strengths[index])
-            for index, palette in enumerate(scheme.palettes)
+            ColourVariant(palette, glow or palette.accent, glow_strength)
+            for palette, glow_strength in zip(scheme.palettes, scheme.glow_strengths, strict=True)
         ],
-        border=look.border,
+        border=options.border,
         outer_radius=radius,
         inner_radius=max(radius - 1, 0),
-        animate=look.animate,
-        isolate=_isolate(look) if is_mirrored else "",
+        animate=options.animate,
+        isolate=isolate if is_mirrored else "",
     )
-
-
-def _isolate(options: BannerOptions) -> str:
-    return _RIGHT_TO_LEFT if is_right_to_left(options.locale) else _LEFT_TO_RIGHT

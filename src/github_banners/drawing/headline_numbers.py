@@ -1,7 +1,7 @@
 """
-The numbers of a banner: which are shown, how they are written, at which size they fit.
+The headline numbers (stars, forks, repositories): selection, formatting and font size.
 
-Knows no places: where a number stands is up to the layouts.
+Positions are up to the layouts.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ import msgspec
 
 from github_banners.drawing.locales import (
     Noun,
+    format_count,
     format_short_count,
     load_translations,
     numerals,
     plural_after_short,
 )
-from github_banners.drawing.locales import format_count as counted_exactly
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.models import Stats
@@ -24,7 +24,7 @@ from github_banners.options import BannerOptions, HideableField, NumberFormat
 
 
 class NumberKind(msgspec.Struct, frozen=True, gc=False):
-    """What is counted; `icon` names it to `templates/icon.svg`, `short` is its shortest noun."""
+    """A kind of number; `icon` is its id in `templates/icon.svg`, `short` its shortest noun."""
 
     field: HideableField
     icon: str
@@ -33,9 +33,9 @@ class NumberKind(msgspec.Struct, frozen=True, gc=False):
 
 class MeasuredText(msgspec.Struct, frozen=True, gc=False):
     """
-    A number as text, and how wide that is at a font size of 1.
+    A formatted number, and its width at a font size of 1.
 
-    `plural` is the category of a noun that follows it.
+    `plural` is the plural category of a noun after it.
     """
 
     text: str
@@ -44,7 +44,7 @@ class MeasuredText(msgspec.Struct, frozen=True, gc=False):
 
 
 class NumberSlot(msgspec.Struct, frozen=True, gc=False):
-    """A number as it was wished to be written, and the room that it has."""
+    """A number in the requested format, and the width available for it."""
 
     kind: NumberKind
     label: Fitted
@@ -54,14 +54,14 @@ class NumberSlot(msgspec.Struct, frozen=True, gc=False):
 
 
 class FittedNumbers(msgspec.Struct, frozen=True, gc=False):
-    """Numbers as they fit, all of one size."""
+    """Formatted numbers that fit, all in one font size."""
 
     size: float
     values: Sequence[MeasuredText]
 
 
 class HeadlineNumber(msgspec.Struct, frozen=True, gc=False):
-    """A number with its icon and its label, at its place."""
+    """A number with its icon, label and position."""
 
     icon: str
     label: str
@@ -70,7 +70,7 @@ class HeadlineNumber(msgspec.Struct, frozen=True, gc=False):
 
 
 class HeadlineNumbers(msgspec.Struct, frozen=True, gc=False):
-    """The numbers side by side, all of one size, and so are their labels."""
+    """The numbers side by side: one font size for all numbers, one for all labels."""
 
     items: Sequence[HeadlineNumber]
     size: float
@@ -83,17 +83,24 @@ NUMBER_KINDS = (
     NumberKind(HideableField.REPOSITORIES, "p", Noun.REPOS),
 )
 
-_LABEL_SIZES, _BEFORE_LABEL = (13, 12, 11), 21
+_LABEL_SIZES, _ICON_WIDTH = (13, 12, 11), 21
 
 
-def select_numbers(stats: Stats, look: BannerOptions, rooms: tuple[int, ...]) -> list[NumberSlot]:
-    """Choose the numbers to show; `rooms` are the widths for stars, forks and repositories."""
+def select_numbers(
+    stats: Stats, options: BannerOptions, rooms: tuple[int, ...]
+) -> list[NumberSlot]:
+    """
+    Return the numbers that are not hidden.
+
+    `rooms` are the widths available for stars, forks and repositories.
+    """
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
-    written, labels = values(look.locale, look.number_format), _labels(rooms, look.locale)
+    measured = values(options.locale, options.number_format)
+    labels = _labels(rooms, options.locale)
     return [
-        NumberSlot(kind, label, written[number], number, room)
+        NumberSlot(kind, label, measured[number], number, room)
         for kind, label, number, room in zip(NUMBER_KINDS, labels, numbers, rooms, strict=True)
-        if kind.field not in look.hide
+        if kind.field not in options.hide
     ]
 
 
@@ -101,27 +108,28 @@ def fit_numbers(
     numbers: Sequence[NumberSlot], sizes: Sequence[float], locale: str
 ) -> FittedNumbers:
     """
-    Choose one size; a number too long in full is written short, since a cut one would lie.
+    Choose one font size for all numbers; a number that does not fit in full is written short.
 
-    Only what is too long even then, in a locale of long units, goes below the last size.
+    Digits are never cut, since a truncated number would be wrong. Locales with long units can need
+    less than the last size even for short numbers: then the size is what fits, in steps of 0.5.
     """
-    fitted, at, most, last = [], 0, sizes[0], sizes[-1]
+    fitted, index, max_size, last_size = [], 0, sizes[0], sizes[-1]
     for number in numbers:
         value, room = number.full, number.room
-        if value.em_width * last > room:
+        if value.em_width * last_size > room:
             value = values(locale, NumberFormat.SHORT)[number.number]
-            if value.em_width * last > room:
-                most = min(most, int(2 * room / value.em_width) / 2)
-        while value.em_width * sizes[at] > room and at + 1 < len(sizes):
-            at += 1
+            if value.em_width * last_size > room:
+                max_size = min(max_size, int(2 * room / value.em_width) / 2)
+        while value.em_width * sizes[index] > room and index + 1 < len(sizes):
+            index += 1
         fitted.append(value)
-    return FittedNumbers(min(most, sizes[at]), fitted)
+    return FittedNumbers(min(max_size, sizes[index]), fitted)
 
 
 def place_numbers(
     numbers: Sequence[NumberSlot], fitted: FittedNumbers, positions: Sequence[int]
 ) -> HeadlineNumbers:
-    """Set numbers side by side; hidden ones close up, so that places may be left over."""
+    """Place numbers side by side from the first position on; hidden ones leave no gap."""
     items = [
         HeadlineNumber(number.kind.icon, number.label.text, x, value.text)
         for number, value, x in zip(numbers, fitted.values, positions, strict=False)
@@ -131,39 +139,39 @@ def place_numbers(
 
 @lru_cache(64)
 def values(locale: str, number_format: NumberFormat) -> Memo[int, MeasuredText]:
-    """Write numbers and measure them."""
+    """Return a cache of formatted and measured numbers."""
     is_short, numbers = number_format is NumberFormat.SHORT, numerals(locale)
 
-    def write_number(number: int) -> MeasuredText:
+    def measure_number(number: int) -> MeasuredText:
         numeral = numbers[number]
         text = numeral.short if is_short else numeral.full
         plural = plural_after_short(number, numeral, locale) if is_short else numeral.plural
         return MeasuredText(text, width(text, 1, bold=True), plural)
 
-    return Memo(write_number)
+    return Memo(measure_number)
 
 
 @lru_cache(64)
-def countings(
-    kind: Noun, locale: str, number_format: NumberFormat, size: float
+def counts(
+    noun: Noun, locale: str, number_format: NumberFormat, size: float
 ) -> Memo[int, tuple[str, float]]:
-    """Write numbers with what there are so many of, `57 forked`, and tell the widths."""
-    say = counted_exactly if number_format is NumberFormat.LONG else format_short_count
+    """Return a cache of numbers with their noun, such as `57 forked`, and the text's width."""
+    format_number = format_count if number_format is NumberFormat.LONG else format_short_count
 
-    def write_counting(number: int) -> tuple[str, float]:
-        text = say(kind, number, locale)
+    def measure_count(number: int) -> tuple[str, float]:
+        text = format_number(noun, number, locale)
         return text, width(text, size)
 
-    return Memo(write_counting)
+    return Memo(measure_count)
 
 
 @lru_cache(512)
 def _labels(rooms: tuple[int, ...], locale: str) -> list[Fitted]:
-    """Fit the labels of all numbers beside their icons, at one size."""
-    said = load_translations(locale).labels
-    texts = (said.stars, said.forks, said.repositories)
-    lefts = [room - _BEFORE_LABEL for room in rooms]
+    """Fit all labels beside their icons, in one font size."""
+    labels = load_translations(locale).labels
+    texts = (labels.stars, labels.forks, labels.repositories)
+    text_rooms = [room - _ICON_WIDTH for room in rooms]
     for size in _LABEL_SIZES:
-        if all(width(text, size) <= left for text, left in zip(texts, lefts, strict=True)):
+        if all(width(text, size) <= room for text, room in zip(texts, text_rooms, strict=True)):
             break
-    return [fit(text, (size,), left) for text, left in zip(texts, lefts, strict=True)]
+    return [fit(text, (size,), room) for text, room in zip(texts, text_rooms, strict=True)]

@@ -1,8 +1,4 @@
-"""
-What share each language has: order, the rest as `Other`, percentages, colours.
-
-Pure arithmetic over names and counts; where and how wide a share is drawn is decided elsewhere.
-"""
+"""Language shares: ranking, the rest as `Other`, whole percentages, colours."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,15 +11,16 @@ from github_banners.drawing.colours import readable_on_all
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.sanitize import sanitize
 from github_banners.drawing.themes import Scheme
+from github_banners.models import sort_languages
 
 _NAMELESS = "?"
-_MAX_SHOWN = 11  # the most that can be wished for, and one instead of Other
+_MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
-"""Percentages where several share a whole: none has nothing or all of it."""
+"""All percentages of several shares: none of them is 0 % or 100 %."""
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
-    """A language, or Other: how many repositories, and which part of all, 0 to 1."""
+    """A language, or Other: its number of repositories, and that as a fraction of all, 0 to 1."""
 
     name: str
     colour: str
@@ -35,8 +32,8 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     """
     Languages by count, then name.
 
-    `first` are those that may be shown, `number` and `whole` are of all; the rest is `other` in the
-    colour `neutral`.
+    `first` are those that can be shown; `number` and `total` are the number of all languages and
+    the sum of their counts. `other_label` and `neutral` are the name and the colour of Other.
     """
 
     first: tuple[Share, ...]
@@ -46,12 +43,12 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     neutral: str
 
     def top(self, limit: int) -> tuple[Share, ...]:
-        """Show at most so many and the rest as Other, which never stands for a single one."""
+        """Return at most `limit` languages, and the rest as Other if that is more than one."""
         if self.number <= limit + 1:
             return self.first[: self.number]
-        shown = self.first[:limit]
-        rest = self.total - sum([share.amount for share in shown])
-        return (*shown, Share(self.other_label, self.neutral, rest, rest / self.total))
+        shares = self.first[:limit]
+        rest = self.total - sum([share.amount for share in shares])
+        return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total))
 
 
 def rank_languages(
@@ -60,12 +57,13 @@ def rank_languages(
     scheme: Scheme,
     other_label: str,
     excluded: Sequence[str] = (),
-    most: int = _MAX_SHOWN,
+    max_ranked: int = _MAX_RANKED,
 ) -> Ranking:
     """
-    Order languages; `without` are names in lower case to leave out.
+    Rank languages by count, then name.
 
-    Of more than `most` languages no share is computed: they are counted only.
+    `excluded` are names in lower case to leave out. Only the first `max_ranked` get a `Share`; the
+    others are counted only.
     """
     counts = languages
     if excluded or min(languages.values(), default=1) <= 0:
@@ -74,57 +72,55 @@ def rank_languages(
             for name, count in languages.items()
             if count > 0 and name.lower() not in excluded
         }
-    # Two stable sorts need no tuple for each language.
-    names = sorted(counts)
-    names.sort(key=counts.__getitem__, reverse=True)
-    whole = sum(counts.values())
-    known, ladder = _names_and_colours(scheme), scheme.rank_colours
+    names = sort_languages(counts)
+    total = sum(counts.values())
+    names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
-    for name in names[:most]:
-        shown, colour = known[name]
-        if ladder:
-            colour = ladder[len(first) % len(ladder)]
+    for rank, name in enumerate(names[:max_ranked]):
+        clean_name, colour = names_and_colours[name]
+        if rank_colours:
+            colour = rank_colours[rank % len(rank_colours)]
         count = counts[name]
-        first.append(Share(shown, colour, count, count / whole))
-    return Ranking(tuple(first), len(names), whole, other_label, scheme.neutral)
+        first.append(Share(clean_name, colour, count, count / total))
+    return Ranking(tuple(first), len(names), total, other_label, scheme.neutral)
 
 
 def percentages(counts: Sequence[int]) -> list[str]:
     """
-    Write counts as whole percentages that add up to 100.
+    Return whole percentages of positive counts that add up to 100.
 
-    By largest remainder, https://en.wikipedia.org/wiki/Quota_method. What is below 1 is `<1%`, and
-    100 is written only for what is alone.
+    Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Shares below 1 % are
+    `<1%`, and only a single count is `100%`: what would be rounded to that is `>99%`.
     """
     if len(counts) < 2:
         return ["100%"] * len(counts)
-    whole = sum(counts)
-    points = [count * 100 // whole for count in counts]
+    total = sum(counts)
+    points = [count * 100 // total for count in counts]
     if missing := 100 - sum(points):
-        remainders = [count * 100 % whole for count in counts]
+        remainders = [count * 100 % total for count in counts]
         by_remainder = sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)
         for index in by_remainder[:missing]:
-            if points[index]:  # what is below 1 is written so, even if it is rounded up
+            if points[index]:  # shares below 1 % stay `<1%`, even if they would be rounded up
                 points[index] += 1
     return [PERCENTS[point] for point in points]
 
 
 @lru_cache(8)
 def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
-    """Find how languages are written, and their colours moved until every ground shows them."""
+    """Return a cache of clean names, and colours that are readable on every background."""
 
-    def show(name: str) -> tuple[str, str]:
-        own = _known_colours().get(name.lower())
-        if own is None:
+    def name_and_colour(name: str) -> tuple[str, str]:
+        colour = _github_colours().get(name.lower())
+        if colour is None:
             return sanitize(name) or _NAMELESS, scheme.neutral
-        return name, readable_on_all(own, scheme.backgrounds, scheme.min_contrast)
+        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
 
-    return Memo(show)
+    return Memo(name_and_colour)
 
 
 @cache
-def _known_colours() -> dict[str, str]:
+def _github_colours() -> dict[str, str]:
     data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
-    known: dict[str, str] = json.loads(data)
-    # GitHub has changed the case of names before (Vim script), and old ones are still answered.
-    return {name.lower(): colour for name, colour in known.items()}
+    colours: dict[str, str] = json.loads(data)
+    # GitHub has changed the case of names (Vim script), and its API still returns the old ones.
+    return {name.lower(): colour for name, colour in colours.items()}

@@ -1,9 +1,9 @@
 """
-The legend under a bar: names and percentages flowing in rows.
+The legend under a bar: names and percentages that flow in rows.
 
-Positions only, and how many languages there is room for. The flow spaces by less than the estimated
-widths, so that on usual fonts the gaps look even, and wraps by the full ones, so that on the widest
-nothing leaves the card.
+Computes positions, and how many languages fit. Text widths are estimates for the widest font, so
+items are spaced by less than that, which looks even in usual fonts; but rows wrap by the full
+width, so that nothing leaves the banner in any font.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,25 +31,27 @@ from github_banners.models import Stats
 from github_banners.options import BannerOptions, HideableField
 
 MAX_RING_LANGUAGES = 5
-"""How many languages a ring shows, beside Other."""
+"""How many languages a ring shows, besides Other."""
 
-# In font sizes.
+# In multiples of the font size.
 _DOT_RADIUS = 0.37
 _DOT_ABOVE_BASELINE = 0.35
 _DOT_ROOM = 0.77
-_NAME_ROOM = 24  # a longer name than any language has would push all others out
+_NAME_ROOM = 24  # longer than any real name: a made-up one must not push all others out
 _PERCENT_ROOM = 4
+# In user units.
 _DOT_GAP = 7
-_USUAL_WIDTH = 0.88
 _ITEM_GAP = 18
-# What the estimate of a long name can do without on any font.
+# The width of a text in usual fonts, as a fraction of the estimate.
+_USUAL_WIDTH = 0.88
+# The estimate of a long text is too large by at least this much in any font.
 _SLACK = 3
-# On the widest fonts a text from this width on would reach the next dot: its full width is kept.
-_LONG = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
+# From this width on, a text in the widest font would reach the next dot: it gets its full width.
+_LONG_TEXT = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
 
 
 class LegendItem(msgspec.Struct, frozen=True, gc=False):
-    """A dot with its centre, a name, a percentage; templates place the text from the dot."""
+    """A language: the centre of its dot, name and percentage; the text's place follows the dot."""
 
     colour: str
     dot_x: int
@@ -59,34 +61,36 @@ class LegendItem(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Name(msgspec.Struct, frozen=True, gc=False):
-    """A name as it fits; the next item starts `least_step` further at least."""
+    """A name that fits; the next item starts at least `min_step` further right."""
 
     text: str
     width: float
-    least_step: float
+    min_step: float
 
 
 class Legend(msgspec.Struct, frozen=True, gc=False):
-    """The shares that have room, and how they are set."""
+    """The shares that fit, and their items."""
 
     shares: Sequence[Share]
     items: Sequence[LegendItem]
 
 
-def visible_languages(stats: Stats, look: BannerOptions, scheme: Scheme, *, keep: int) -> Ranking:
-    """Order the languages that a look wishes to see; at most `keep` and Other will be shown."""
+def visible_languages(
+    stats: Stats, options: BannerOptions, scheme: Scheme, *, keep: int
+) -> Ranking:
+    """Rank the languages that are not hidden; `keep` is how many a layout shows, besides Other."""
     return rank_languages(
-        {} if HideableField.LANGUAGES in look.hide else stats.languages,
+        {} if HideableField.LANGUAGES in options.hide else stats.languages,
         scheme=scheme,
-        other_label=load_translations(look.locale).labels.other,
-        excluded=look.hide_langs,
-        most=max(keep, MAX_RING_LANGUAGES) + 1,
+        other_label=load_translations(options.locale).labels.other,
+        excluded=options.hide_langs,
+        max_ranked=max(keep, MAX_RING_LANGUAGES) + 1,
     )
 
 
-def ring_shares(ranking: Ranking, look: BannerOptions) -> Sequence[Share]:
-    """Choose what the ring shows: what a smaller one would lose is in Other."""
-    return ranking.top(min(look.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
+def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
+    """Return the shares of the ring: at most `MAX_RING_LANGUAGES` languages and Other."""
+    return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
 
 
 def fit_legend(
@@ -94,11 +98,15 @@ def fit_legend(
     limit: int,
     place_items: Callable[[Sequence[Share]], Sequence[LegendItem] | None],
 ) -> Legend:
-    """Show as many languages as can be laid out, at most `keep` and Other."""
-    while limit >= 0 and (shown := ranking.top(limit)):
-        if (items := place_items(shown)) is not None:
-            return Legend(shown, items)
-        # Other never stands for one: after all that there are come all but two.
+    """
+    Return the longest legend that fits, of at most `limit` languages and Other.
+
+    `place_items` returns None if the shares do not fit.
+    """
+    while limit >= 0 and (shares := ranking.top(limit)):
+        if (items := place_items(shares)) is not None:
+            return Legend(shares, items)
+        # Other never stands for a single language: the next shorter list lacks two of them.
         limit = min(limit, ranking.number - 1) - 1
     return Legend((), ())
 
@@ -112,64 +120,74 @@ def flow_rows(
     size: int,
     locale: str,
 ) -> list[LegendItem] | None:
-    """Set shares into rows; None where the rows don't suffice. `x` and `room` hold for each row."""
+    """
+    Place shares in rows; None if they do not fit.
+
+    `x` and `room` are the start and the width of each row, `baselines` the y of each.
+    """
     lead = _DOT_ROOM * size + _DOT_GAP
-    known = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
-    names = [known[share.name] for share in shares]
-    # Most of what has no room is recognised without its percentages.
-    if sum([name.least_step for name in names]) > len(baselines) * (room + _ITEM_GAP):
+    fitted_names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
+    names = [fitted_names[share.name] for share in shares]
+    # Rejects most lists that do not fit, before any percentage is computed.
+    if sum([name.min_step for name in names]) > len(baselines) * (room + _ITEM_GAP):
         return None
     rows = iter(baselines)
-    y, at, end = next(rows), x, x + room - lead
+    y, item_x, end = next(rows), x, x + room - lead
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
-    percents, parts = _percents(size, locale), percentages([share.amount for share in shares])
+    measured, percents = _percents(size, locale), percentages([share.amount for share in shares])
     items = []
-    for share, name, part in zip(shares, names, parts, strict=True):
-        said, said_width = percents[part]
-        wide = name.width + said_width
-        if at + wide > end:
-            if (following := next(rows, None)) is None:
+    for share, name, percent in zip(shares, names, percents, strict=True):
+        percent_text, percent_width = measured[percent]
+        text_width = name.width + percent_width
+        if item_x + text_width > end:
+            if (next_y := next(rows, None)) is None:
                 return None
-            y, at = following, x
-        items.append(LegendItem(share.colour, round(at + dot_x), y - dot_y, name.text, said))
-        at += lead + (_USUAL_WIDTH * wide + _ITEM_GAP if wide < _LONG else wide - _SLACK)
+            y, item_x = next_y, x
+        items.append(
+            LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
+        )
+        item_x += lead + (
+            _USUAL_WIDTH * text_width + _ITEM_GAP
+            if text_width < _LONG_TEXT
+            else text_width - _SLACK
+        )
     return items
 
 
-def describe_shares(shown: Sequence[Share], locale: str) -> list[str]:
-    """Say the first shares where no legend does."""
-    percents = percentages([share.amount for share in shown])
+def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+    """Return the first languages and percentages for the description, if there is no legend."""
+    percents = percentages([share.amount for share in shares])
     return [
-        f"{isolate(share.name)} {format_percent(part, locale)}"
-        for share, part in zip(shown[:MAX_DESCRIBED_LANGUAGES], percents, strict=False)
+        f"{isolate(share.name)} {format_percent(percent, locale)}"
+        for share, percent in zip(shares[:MAX_DESCRIBED_LANGUAGES], percents, strict=False)
     ]
 
 
 def describe_items(items: Sequence[LegendItem]) -> list[str]:
-    """Say the first languages with their shares."""
+    """Return the first languages and percentages of a legend for the description."""
     return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]
 
 
 @lru_cache(64)
 def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
-    """Fit and measure names."""
-    lead, percents = _DOT_ROOM * size + _DOT_GAP, _percents(size, locale)
-    least_percent = min(percents[percent][1] for percent in PERCENTS)
+    """Return a cache of fitted and measured names."""
+    lead, measured = _DOT_ROOM * size + _DOT_GAP, _percents(size, locale)
+    min_percent_width = min(measured[percent][1] for percent in PERCENTS)
 
     def fit_name(name: str) -> _Name:
         fitted = fit(name, (size,), room)
-        least_step = lead + _USUAL_WIDTH * (fitted.width + least_percent) + _ITEM_GAP
-        return _Name(isolate(fitted.text), fitted.width, least_step)
+        min_step = lead + _USUAL_WIDTH * (fitted.width + min_percent_width) + _ITEM_GAP
+        return _Name(isolate(fitted.text), fitted.width, min_step)
 
     return Memo(fit_name)
 
 
 @lru_cache(64)
 def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
-    """Say percentages, and tell their widths with the space before them."""
+    """Return a cache of localized percentages and their widths, with a space before them."""
 
-    def say(part: str) -> tuple[str, float]:
-        said = format_percent(part, locale)
-        return said, width(f" {said}", size)
+    def measure_percent(percent: str) -> tuple[str, float]:
+        text = format_percent(percent, locale)
+        return text, width(f" {text}", size)
 
-    return Memo(say)
+    return Memo(measure_percent)

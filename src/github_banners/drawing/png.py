@@ -1,10 +1,10 @@
 """
-A drawing of ours as PNG, twice as large: for what shows no SVG. Takes SVG bytes, gives PNG bytes.
+Convert our SVGs to PNGs of twice the size, for clients that do not show SVG.
 
-Draws the wide, light, still picture: media queries mean nothing here, and nothing is animated. All
-text is drawn in the two fonts of `fonts/`, whatever the machine has; what they do not cover (see
-`fonts/README.md`) gets a box for each character that people see. Holds the interpreter's lock for
-some 50 to 150 ms, so services call it in a process of its own.
+The rasterizer ignores media queries and animations, so the PNG shows the wide, light form. Text is
+drawn in the two fonts of `fonts/`, never in fonts of the machine; each grapheme they do not cover
+(see `fonts/README.md`) becomes a box. A conversion holds the GIL for some 50 to 150 ms, so services
+run it in a worker process.
 """
 
 import re
@@ -20,17 +20,17 @@ from github_banners.errors import RenderingFailed
 
 SCALE = 2
 REPLACEMENT_CHARACTER = "\u25a1"
-"""Stands for what the fonts do not cover; theirs is narrower than any that the layouts reckon with."""
+"""Stands for graphemes that the fonts do not cover; never wider than the layouts estimate those."""
 
 FONTS = Path(__file__).parent / "fonts"
 _FAMILY = "Banners Sans"
 _FILES = [str(FONTS / f"BannersSans-{style}.ttf") for style in ("Regular", "SemiBold")]
 
-# resvg asks for the memory of any picture at once, and ends the process when there is not enough.
+# resvg allocates the memory of the whole picture at once and aborts the process if it can't.
 _MAX_WIDTH, _MAX_HEIGHT = 1200, 600
 _MAX_BYTES = 256 << 10
 _ROOT = re.compile(rb'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"')
-# Would be read from the disk; ours have none, and a stored one has been elsewhere meanwhile.
+# resvg would read images from disk. Ours contain none, but a stored file may have been changed.
 _IMAGE_ELEMENT = re.compile(rb"<(?:\w+:)?(?:fe)?image\b", re.IGNORECASE)
 _TEXT = re.compile(r">([^<]*[^\x00-\x7f<][^<]*)<")
 _FORCED_LENGTH = re.compile(r' textLength="[\d.]+" lengthAdjust="spacingAndGlyphs"')
@@ -38,11 +38,11 @@ _FORCED_LENGTH = re.compile(r' textLength="[\d.]+" lengthAdjust="spacingAndGlyph
 
 def to_png(svg: bytes) -> bytes:
     """
-    Draw what `draw` or `explain` has printed as PNG.
+    Convert an SVG made by `draw` or `explain` to PNG.
 
-    :raises RenderingFailed: it is none of ours, or too large
+    :raises RenderingFailed: the SVG is not one of ours, or too large
     """
-    import resvg_py  # noqa: PLC0415 - by the process that converts; others only name this function
+    import resvg_py  # noqa: PLC0415 - only the worker process needs it; others pass this function
 
     _check(svg)
     try:
@@ -58,27 +58,26 @@ def to_png(svg: bytes) -> bytes:
 
 
 def substitute(text: str) -> str:
-    """Write a text with what the fonts cover: accents may go, all else becomes a box."""
+    """Replace what the fonts do not cover: drop accents, turn any other grapheme into a box."""
     return "".join(map(_substitute_grapheme, graphemes(text)))
 
 
 def is_covered(character: str) -> bool:
-    """Tell whether the fonts have a character."""
-    edges = _coverage()
-    return bisect_right(edges, ord(character)) % 2 == 1
+    """Return True if the fonts have a glyph for a character."""
+    return bisect_right(_coverage(), ord(character)) % 2 == 1
 
 
 def _check(svg: bytes) -> None:
-    found = _ROOT.match(svg)
-    if found is None or len(svg) > _MAX_BYTES or _IMAGE_ELEMENT.search(svg):
-        raise RenderingFailed("This is no drawing of ours.")
-    width, height = map(int, found.groups())
+    root = _ROOT.match(svg)
+    if root is None or len(svg) > _MAX_BYTES or _IMAGE_ELEMENT.search(svg):
+        raise RenderingFailed("this is not one of our SVGs")
+    width, height = map(int, root.groups())
     if not (0 < width <= _MAX_WIDTH and 0 < height <= _MAX_HEIGHT):
-        raise RenderingFailed(f"A picture of {width} x {height} is too large.")
+        raise RenderingFailed(f"a picture of {width} x {height} is too large")
 
 
 def _substitute_all(svg: str) -> str:
-    """Spell every text; none keeps a forced length, which is for fonts that nobody knows."""
+    """Apply `substitute` to every text; drop forced lengths, which are for unknown fonts only."""
     if svg.isascii():
         return svg
     return _TEXT.sub(_substitute_match, _FORCED_LENGTH.sub("", svg))
@@ -89,10 +88,10 @@ def _substitute_match(match: "re.Match[str]") -> str:
 
 
 def _substitute_grapheme(grapheme: str) -> str:
-    """Keep what is covered of a character; one whose base is not becomes a box, or loses its accents."""
+    """Keep the covered characters; an uncovered base loses its accents, or becomes a box."""
     base = grapheme[0]
     category = unicodedata.category(base)
-    if is_covered(base) or category == "Cf":  # what steers the reading direction has no shape
+    if is_covered(base) or category == "Cf":  # direction controls need no glyph
         return base + "".join(filter(is_covered, grapheme[1:]))
     if category in {"Mn", "Me"}:
         return ""
@@ -102,7 +101,7 @@ def _substitute_grapheme(grapheme: str) -> str:
 
 @cache
 def _coverage() -> list[int]:
-    """Read where the covered characters begin and end, in turn."""
+    """Read the covered ranges as a flat list: first, last + 1, first, last + 1, ..."""
     lines = (FONTS / "coverage.txt").read_text(encoding="ascii").split()
     ranges = [[int(code, 16) for code in line.split("-")] for line in lines]
-    return [*chain.from_iterable((one[0], one[-1] + 1) for one in ranges)]
+    return [*chain.from_iterable((codes[0], codes[-1] + 1) for codes in ranges)]

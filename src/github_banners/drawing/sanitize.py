@@ -1,8 +1,8 @@
 """
-Foreign text made fit for a picture: names, languages, whatever stands in an address.
+Sanitize foreign text for a picture: names, languages, option values.
 
-Drops what XML refuses, what is invisible and what turns the reading direction; splits into what
-people see as characters. Measures nothing and escapes nothing: the templates do the escaping.
+Removes characters that XML forbids, invisible ones, and direction controls; bounds the length; and
+splits text into graphemes. Escaping is left to the templates.
 """
 
 import unicodedata
@@ -10,64 +10,67 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 MAX_GRAPHEMES = 64
-# One grapheme can hold any number of marks; this bounds the size of a picture.
+# A grapheme can have any number of marks, so a limit in bytes is needed to bound a picture's size.
 MAX_BYTES = 192
-# What is looked at before anything is dropped.
-_MAX_CHARACTERS = 1024
+# Bounds the work on hostile input; applied before anything is dropped.
+_MAX_INPUT_CHARACTERS = 1024
 
 _RIGHT_TO_LEFT = {"R", "AL", "AN"}
+_STRONG = {"L", "R", "AL"}
 _FIRST_STRONG_ISOLATE = "\u2068"
 _POP_ISOLATE = "\u2069"
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = {"\u200c", _ZERO_WIDTH_JOINER}
 _DROPPED_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _MARKS = {"Mn", "Me"}
-# Hindi writes three on one letter.
+# Hindi puts up to three marks on a letter.
 _MAX_MARKS = 3
-# A whole sentence in one character, up to eleven times as wide as high.
+# Ligatures of a whole sentence, up to eleven times as wide as high.
 _OVERWIDE = {"\ufdfa", "\ufdfb", "\ufdfd"}
 
 
 def sanitize(text: str) -> str:
     """
-    Bring text into NFC without control and bidi characters, at most 64 graphemes and 192 bytes.
+    Return text in NFC, without control and direction characters, of at most 64 graphemes.
 
-    White space of any kind becomes one space. The result may be empty.
+    It has at most 192 bytes in UTF-8; a run of white space becomes one space. It can be empty.
     """
+    # Nearly all names are plain ASCII: the shortcuts save the work per character.
     if text.isascii() and text.isprintable() and "  " not in text:
         return text.strip()[:MAX_GRAPHEMES].rstrip()
-    spaced = " ".join(text[:_MAX_CHARACTERS].split())
+    spaced = " ".join(text[:_MAX_INPUT_CHARACTERS].split())
     if spaced.isascii() and spaced.isprintable():
         return spaced[:MAX_GRAPHEMES].rstrip()
-    kept = _limit_marks(unicodedata.normalize("NFC", "".join(filter(_is_allowed, spaced))))
-    return _truncate(" ".join(kept.split())).rstrip()
+    allowed = _limit_marks(unicodedata.normalize("NFC", "".join(filter(_is_allowed, spaced))))
+    # Dropping characters can leave two spaces in a row.
+    return _truncate(" ".join(allowed.split())).rstrip()
 
 
 def graphemes(text: str) -> list[str]:
     """
-    Split text into what people see as characters.
+    Split text into graphemes, that is user-perceived characters.
 
-    The extended grapheme clusters of https://www.unicode.org/reports/tr29/, without the rules for
-    prepended marks and Indic conjuncts, which matter to editors rather than to a cut.
+    Extended grapheme clusters of https://www.unicode.org/reports/tr29/, without the rules for
+    prepended marks and Indic conjuncts, which matter to editors but not for truncation.
     """
     return list(text) if text.isascii() else list(_clusters(text))
 
 
 def initial(name: str) -> str:
-    """Pick the character that stands for a name: its first letter or digit, in upper case."""
+    """Return the initial of a name: its first letter or digit in upper case, else its first grapheme."""
     clusters = name if name.isascii() else graphemes(name)
-    chosen = clusters[0] if clusters else ""
+    first = clusters[0] if clusters else ""
     for cluster in clusters:
         if cluster[0].isalnum():
-            chosen = cluster
+            first = cluster
             break
-    upper = chosen.upper()
-    return upper if len(upper) == len(chosen) else chosen
+    upper = first.upper()
+    return upper if len(upper) == len(first) else first  # not SS for ß
 
 
 def isolate(text: str) -> str:
     """
-    Keep a text that runs from right to left from turning its neighbours.
+    Put right-to-left text into a directional isolate, so that it does not reorder its neighbours.
 
     https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
     """
@@ -78,29 +81,30 @@ def isolate(text: str) -> str:
 
 def starts_right_to_left(text: str) -> bool:
     """
-    Tell whether the first letter that has a direction is one that runs from right to left.
+    Return True if the first character with a strong direction is right-to-left.
 
     https://www.unicode.org/reports/tr9/#P2
     """
     if text.isascii():
         return False
     directions = map(unicodedata.bidirectional, text)
-    return next((one for one in directions if one in {"L", "R", "AL"}), "L") != "L"
+    return next((direction for direction in directions if direction in _STRONG), "L") != "L"
 
 
 def _limit_marks(text: str) -> str:
-    """Drop marks that pile up beyond what any script writes: they would leave their line."""
-    kept, pile = [], 0
+    """Drop stacked marks beyond what any script uses: they would overlap other lines."""
+    characters, mark_count = [], 0
     for character in text:
-        pile = pile + 1 if unicodedata.category(character) in _MARKS else 0
-        # Points of Hebrew and Arabic have places of their own around a letter.
-        if pile <= _MAX_MARKS or 10 <= unicodedata.combining(character) <= 35:
-            kept.append(character)
-    return "".join(kept)
+        mark_count = mark_count + 1 if unicodedata.category(character) in _MARKS else 0
+        # Hebrew and Arabic points have fixed places around a letter: they do not stack.
+        if mark_count <= _MAX_MARKS or 10 <= unicodedata.combining(character) <= 35:
+            characters.append(character)
+    return "".join(characters)
 
 
 @lru_cache(8192)
 def _is_allowed(character: str) -> bool:
+    # Joiners shape Persian and Indic text and emoji; tags spell the flags of regions.
     if character in _JOINERS or "\U000e0020" <= character <= "\U000e007f":
         return True
     return not (
@@ -112,14 +116,14 @@ def _is_allowed(character: str) -> bool:
 
 
 def _truncate(text: str) -> str:
-    kept: list[str] = []
-    left = MAX_BYTES
+    clusters: list[str] = []
+    bytes_left = MAX_BYTES
     for cluster in graphemes(text)[:MAX_GRAPHEMES]:
-        left -= len(cluster.encode())
-        if left < 0:
+        bytes_left -= len(cluster.encode())
+        if bytes_left < 0:
             break
-        kept.append(cluster)
-    return "".join(kept)
+        clusters.append(cluster)
+    return "".join(clusters)
 
 
 def _clusters(text: str) -> Iterator[str]:
@@ -132,7 +136,7 @@ def _clusters(text: str) -> Iterator[str]:
 
 
 def _continues(text: str, start: int, index: int) -> bool:
-    """Tell whether a character belongs to the cluster that began at `start`."""
+    """Return True if the character at `index` belongs to the cluster that begins at `start`."""
     character, previous = text[index], text[index - 1]
     if character.isascii():
         return False

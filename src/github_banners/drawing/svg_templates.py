@@ -1,17 +1,17 @@
 """
-The one way from numbers to bytes: a template of `templates/` filled and encoded.
+Render the SVG templates in `templates/` to bytes.
 
-Everything that is filled in is escaped. What XML can't hold has been dropped before, by `cleaning`.
+Every value is escaped; characters that XML does not allow have been removed before, by `sanitize`.
 
-A template is read once for each size of pictures, as it stands and mirrored for what is read from
-right to left. It marks what differs:
+A template is compiled once per canvas and reading direction: as written, or mirrored for
+right-to-left pictures. These placeholders are resolved when it is compiled:
 
-    @{width-2}      what the ground of the picture has, or what an include is given
-    @[x]            a position, whole unless it is written here; mirrored it is as far from the
-                    right edge
-    @[x;width]      where something starts that is not turned round itself
-    @-[x]           a position seen from another one
-    @<text@>        text, which mirrored has a direction of its own
+    @{width-2}      a field of the canvas, or a parameter of an include
+    @[x]            an x position; a number, or an expression in template syntax. Mirrored, it is
+                    measured from the right edge
+    @[x;width]      the left edge of an element that is not mirrored itself, and its width
+    @-[x]           an x position relative to another one
+    @<text@>        text that gets a direction of its own in mirrored pictures
 """
 
 import re
@@ -25,11 +25,11 @@ from github_banners.drawing.frame import Canvas
 
 _INCLUDE = re.compile(r'\{% include "([a-z.]+)"((?: [a-z]+=[0-9.]+)*) %\}')
 _CANVAS_FIELD = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
-_MARK = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
-# As they stand and mirrored in two ways, for each ground of the layouts.
+_PLACEHOLDER = re.compile(r"@(-?)\[([^];]+)(?:;([0-9.]+))?\]|@([<>])")
+# Each layout's canvas as written, and mirrored with a left-to-right or right-to-left isolate.
 _MAX_ENVIRONMENTS = 16
 _POP_ISOLATE = "\u2069"
-# Anchors are swapped rather than `direction` set, which not every renderer heeds for them.
+# Swap the anchors rather than set `direction`, which not every renderer respects for them.
 _MIRRORED = (
     ('text-anchor="end"', 'text-anchor="start"'),
     ('role="img"', 'role="img" text-anchor="end"'),
@@ -42,7 +42,11 @@ _MIRRORED = (
 
 
 def render_svg(template: str, values: msgspec.Struct) -> bytes:
-    """Fill a template, which sees the fields of the values by their names; one is the frame."""
+    """
+    Render a template; it sees the fields of `values` by name.
+
+    One field must be `frame`, a `Frame`: it chooses the canvas and the direction.
+    """
     fields = msgspec.structs.asdict(values)
     frame = fields["frame"]
     environment = _environment(frame.canvas, frame.isolate)
@@ -51,10 +55,10 @@ def render_svg(template: str, values: msgspec.Struct) -> bytes:
 
 @lru_cache(_MAX_ENVIRONMENTS)
 def _environment(canvas: Canvas, isolate: str) -> Environment:
-    """Read templates for pictures of a size; mirrored if there is an isolate for their texts."""
+    """Create the template environment of a canvas; mirrored if `isolate` is not empty."""
     return Environment(
         loader=partial(_prepare_template, canvas, isolate),
-        auto_escape_callback=_escaping,
+        auto_escape_callback=_escape_html,
         undefined_behavior="strict",
     )
 
@@ -62,11 +66,11 @@ def _environment(canvas: Canvas, isolate: str) -> Environment:
 def _prepare_template(canvas: Canvas, isolate: str, name: str) -> str:
     source = _load_template(name)
     if isolate:
-        for left, right in _MIRRORED:
-            source = source.replace(left, right)
+        for left_to_right, right_to_left in _MIRRORED:
+            source = source.replace(left_to_right, right_to_left)
     source = _CANVAS_FIELD.sub(partial(_canvas_value, canvas), source)
-    turn = partial(_mirror_position, isolate, canvas.width) if isolate else _keep_position
-    return _MARK.sub(turn, source)
+    resolve = partial(_mirror_position, isolate, canvas.width) if isolate else _keep_position
+    return _PLACEHOLDER.sub(resolve, source)
 
 
 def _canvas_value(canvas: Canvas, match: re.Match[str]) -> str:
@@ -76,17 +80,17 @@ def _canvas_value(canvas: Canvas, match: re.Match[str]) -> str:
 
 
 def _keep_position(match: re.Match[str]) -> str:
-    _, position, _, isolate = match.groups()
-    if isolate:
+    _, position, _, text_edge = match.groups()
+    if text_edge:
         return ""
     return position if _is_number(position) else f"{{{{ {position} }}}}"
 
 
 def _mirror_position(isolate: str, width: int, match: re.Match[str]) -> str:
-    is_seen_from_another, position, own_width, text_edge = match.groups()
+    is_relative, position, own_width, text_edge = match.groups()
     if text_edge:
         return isolate if text_edge == "<" else _POP_ISOLATE
-    edge = (0 if is_seen_from_another else width) - float(own_width or 0)
+    edge = (0 if is_relative else width) - float(own_width or 0)
     if _is_number(position):
         return f"{edge - float(position):g}"
     return f"{{{{ {edge:g} - ({position}) }}}}"
@@ -98,9 +102,9 @@ def _is_number(position: str) -> bool:
 
 def _load_template(name: str) -> str:
     """
-    Read a template without line breaks and indentation: they serve its reader, not a picture's.
+    Read a template, without its line breaks and indentation.
 
-    What it includes is pasted in, which draws a banner a tenth sooner than to include it each time.
+    Includes are pasted in, since that renders a banner a tenth faster than including each time.
     """
     source = (files(__package__) / "templates" / name).read_text(encoding="utf-8")
     joined = "".join(line.strip() for line in source.splitlines())
@@ -109,11 +113,11 @@ def _load_template(name: str) -> str:
 
 def _inline_include(match: re.Match[str]) -> str:
     source = _load_template(match[1])
-    for given in match[2].split():
-        name, value = given.split("=")
+    for parameter in match[2].split():
+        name, value = parameter.split("=")
         source = source.replace(f"@{{{name}}}", value)
     return source
 
 
-def _escaping(name: str) -> str:
+def _escape_html(name: str) -> str:
     return "html"

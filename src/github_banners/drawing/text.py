@@ -1,10 +1,9 @@
 """
-How wide text is, whatever font it is drawn in, and how it is made to fit.
+Estimate text widths without knowing the reader's font, and fit text into a width.
 
-Estimates from above: for ASCII the largest advance of DejaVu Sans, Liberation Sans, Noto Sans,
-Inter and Roboto, for living alphabets what was measured, for all else one number per class of
-characters. So nothing overflows, and nobody has to know the reader's fonts. Positions and words are
-the layouts' business.
+Estimates are upper bounds, so that nothing overflows. ASCII has the largest advance of DejaVu Sans,
+Liberation Sans, Noto Sans, Inter and Roboto; characters of living alphabets have measured widths
+(`character_widths.txt`); all others have one width per class of characters.
 """
 
 import re
@@ -26,7 +25,7 @@ _ELLIPSIS = "…"
 
 
 class Fitted(msgspec.Struct, frozen=True, gc=False):
-    """A text at the size that fits; `length` is the width to force it to, empty for its own."""
+    """A text at a font size that fits; `length` is its `textLength` attribute, or empty for none."""
 
     text: str
     size: float
@@ -46,13 +45,14 @@ def _ascii(hundredths: str) -> bytes:
     return bytes(32) + bytes(map(int, hundredths.split())) + bytes(129)
 
 
-# Chinese and Japanese sentences have no spaces.
+# Chinese and Japanese sentences have no spaces: they break after punctuation.
 _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 
-# Arabic's letters, with a mark or without, before another one; but hamza joins nothing.
+# Arabic letters change their shape, and so their width, before another letter. Marks between them
+# do not matter, and hamza does not join.
 _LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
 _POINTS = "\u064b-\u065f\u0670\u06d6-\u06ed\u08d3-\u08ff"
-# Where `character_widths.txt` has them as they are inside of a word, beyond all code points.
+# `character_widths.txt` lists the joined forms at this offset, beyond all code points.
 _JOINED_FORM_OFFSET = 0x200000
 _NON_JOINING_LETTERS = "\u0621\u0674\u08ad"
 _JOINED_LETTER = re.compile(f"[{_LETTERS}](?=[{_POINTS}]*(?![{_NON_JOINING_LETTERS}])[{_LETTERS}])")
@@ -81,43 +81,47 @@ _LOWER = _Advance(80, 90)
 _UPPER = _Advance(100, 110)
 _DEFAULT_ADVANCE = _Advance(95, 95, is_guess=True)
 
-# A mark that makes an emoji of the digit before it.
+# The combining mark that turns the digit before it into an emoji.
 _KEYCAP, _KEYCAP_EXTRA = "\u20e3", _Advance(66, 66)
-# What the classes would get wrong by so much that a short text leaves its room: first and last
-# code point, hundredths of an em (measured with the Noto fonts, the widest that cover these).
+# Ranges whose class is so wrong that even a short text would overflow: first and last code point,
+# and the advance, measured with the Noto fonts (the widest that cover these).
 _EXCEPTIONS = (
-    (0x00A0, 0x00A0, _Advance(32, 35)),  # the no-break space is as wide as the other
-    (0x2190, 0x2BFF, _Advance(140, 140)),  # symbols, which may be drawn as emoji
-    (0x2E3A, 0x2E3B, _Advance(290, 290)),  # dashes of two and three em
+    (0x00A0, 0x00A0, _Advance(32, 35)),  # the no-break space is as wide as a space
+    (0x2190, 0x2BFF, _Advance(140, 140)),  # symbols, which can be drawn as emoji
+    (0x2E3A, 0x2E3B, _Advance(290, 290)),  # two-em and three-em dashes
     (0x12000, 0x1254F, _Advance(400, 400, is_guess=True)),  # cuneiform
 )
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
-    """Estimate a width from above, in user units at a font size in user units."""
+    """Return an upper bound of a text's width; width and font size are in user units."""
     return _SAFETY * size * _hundredths(text, bold) / 100
 
 
 def fit(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:
     """
-    Choose the first size at which a text fits; at the last one cut it and add an ellipsis.
+    Fit a text into a width: use the first size at which it fits, or truncate it at the last size.
 
-    Text of scripts whose widths are guessed is forced to its estimate where room is short.
+    Truncated text ends in an ellipsis. Where the width of a script is only guessed and nearly all
+    of the room is needed, `length` forces the text to its estimated width.
     """
     hundredths = _hundredths(text, bold)
     for size in sizes:
-        wide = _SAFETY * size * hundredths / 100
-        if wide <= room:
-            return Fitted(
-                text, size, wide, "" if text.isascii() else _text_length(text, wide, room)
-            )
-    cut = _cut(text, sizes[-1], room, bold=bold)
-    wide = width(cut, sizes[-1], bold=bold)
-    return Fitted(cut, sizes[-1], wide, _text_length(cut, wide, room))
+        text_width = _SAFETY * size * hundredths / 100
+        if text_width <= room:
+            length = "" if text.isascii() else _text_length(text, text_width, room)
+            return Fitted(text, size, text_width, length)
+    truncated = _truncate(text, sizes[-1], room, bold=bold)
+    text_width = width(truncated, sizes[-1], bold=bold)
+    return Fitted(truncated, sizes[-1], text_width, _text_length(truncated, text_width, room))
 
 
 def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
-    """Fit our own words, over several lines at the first size where one does not hold them."""
+    """
+    Fit a sentence in one line, or break it into several.
+
+    One line uses the first size that fits; several are broken for the first size.
+    """
     if width(text, sizes[-1]) <= room:
         return [fit(text, sizes, room)]
     lines = [""]
@@ -131,7 +135,7 @@ def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
 
 
 def fit_isolated(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:
-    """Fit a foreign text that must not turn its neighbours."""
+    """Fit a foreign text and put it into a directional isolate if it is right-to-left."""
     fitted = fit(text, sizes, room, bold=bold)
     if text.isascii():
         return fitted
@@ -142,10 +146,10 @@ def fit_isolated(text: str, sizes: Sequence[float], room: float, *, bold: bool =
 def fit_between(
     before: str, text: str, after: str, sizes: Sequence[float], room: float, *, bold: bool = False
 ) -> Fitted:
-    """Fit a sentence around a foreign text; what gets cut is the foreign text alone."""
+    """Fit a sentence around a foreign text; only the foreign text is truncated."""
     if width(before + text + after, sizes[-1], bold=bold) > room:
-        left = room - width(before + after, sizes[-1], bold=bold)
-        text = _cut(text, sizes[-1], left, bold=bold)
+        text_room = room - width(before + after, sizes[-1], bold=bold)
+        text = _truncate(text, sizes[-1], text_room, bold=bold)
     return fit(before + isolate(text) + after, sizes, room, bold=bold)
 
 
@@ -156,34 +160,34 @@ def _hundredths(text: str, bold: bool) -> int:
 
 
 def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
-    wide = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    return wide - sum(
+    advances = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
+    return advances - sum(
         [_joining_adjustment(letter, bold) for letter in _JOINED_LETTER.findall(text)]
     )
 
 
-# The words around numbers come again, and most owners' numbers are small.
+# Texts with numbers repeat, since most owners' numbers are small.
 _BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=False), max_size=2048)
 _BOLD_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=True), max_size=2048)
 
 
 @lru_cache(1024)
 def _joining_adjustment(letter: str, bold: bool) -> int:
-    """Find how much narrower a letter is that is joined to the next; a few are wider."""
-    inside = _measured_widths(ord(letter) + _JOINED_FORM_OFFSET)[bold]
-    return _advance(letter)[bold] - inside if inside else 0
+    """Return how much narrower a letter is when joined to the next; negative if it is wider."""
+    joined = _measured_widths(ord(letter) + _JOINED_FORM_OFFSET)[bold]
+    return _advance(letter)[bold] - joined if joined else 0
 
 
-def _cut(text: str, size: float, room: float, *, bold: bool) -> str:
-    left = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold)
+def _truncate(text: str, size: float, room: float, *, bold: bool) -> str:
+    room_hundredths = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold)
     clusters = graphemes(text)
 
-    def needed(count: int) -> int:
-        # As a whole: joined letters are narrower than they are one by one.
+    def prefix_hundredths(count: int) -> int:
+        # Measured as a whole, since joined letters are narrower than separate ones.
         return _hundredths("".join(clusters[:count]), bold)
 
-    most = bisect_right(range(1, len(clusters) + 1), left, key=needed)
-    return "".join(clusters[:most]).rstrip() + _ELLIPSIS
+    count = bisect_right(range(1, len(clusters) + 1), room_hundredths, key=prefix_hundredths)
+    return "".join(clusters[:count]).rstrip() + _ELLIPSIS
 
 
 def _text_length(text: str, text_width: float, room: float) -> str:
@@ -197,41 +201,50 @@ def _advance(character: str) -> _Advance:
     code = ord(character)
     if code < 0x80:
         return _Advance(_REGULAR[code], _BOLD[code])
-    rules = (_by_category, _exception, _by_width, _by_script)
-    found = next(
-        (it for rule in rules if (it := rule(character, code)) is not None), _DEFAULT_ADVANCE
+    rules = (_by_category, _exception, _by_east_asian_width, _by_script)
+    advances = (rule(character, code) for rule in rules)
+    class_advance = next((advance for advance in advances if advance is not None), _DEFAULT_ADVANCE)
+    if class_advance is _ZERO_ADVANCE:
+        return class_advance
+    regular, bold = _measured_widths(code)
+    return _Advance(
+        regular or class_advance.regular, bold or class_advance.bold, class_advance.is_guess
     )
-    regular, bold = _measured_widths(code) if found is not _ZERO_ADVANCE else (0, 0)
-    return _Advance(regular or found.regular, bold or found.bold, found.is_guess)
 
 
-_REGULAR_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).regular, max_size=8192)
-_BOLD_ADVANCES: Memo[str, int] = Memo(lambda char: _advance(char).bold, max_size=8192)
+_REGULAR_ADVANCES: Memo[str, int] = Memo(
+    lambda character: _advance(character).regular, max_size=8192
+)
+_BOLD_ADVANCES: Memo[str, int] = Memo(lambda character: _advance(character).bold, max_size=8192)
 
 
 def _measured_widths(code: int) -> tuple[int, int]:
-    """Find in hundredths of an em what a character has of its own; 0 leaves it to its class."""
-    firsts, runs = _character_widths()
-    at = bisect_right(firsts, code) - 1
-    last, *widths = runs[at] if at >= 0 else (-1, 0, 0)
-    return (widths[0], widths[1]) if code <= last else (0, 0)
+    """Return a character's measured widths, regular and bold; 0 if its class decides."""
+    starts, ranges = _character_widths()
+    index = bisect_right(starts, code) - 1
+    last, regular, bold = ranges[index] if index >= 0 else (-1, 0, 0)
+    return (regular, bold) if code <= last else (0, 0)
 
 
 @cache
 def _character_widths() -> tuple[list[int], list[tuple[int, int, int]]]:
-    """Read lines such as `100/120 1c4-1cc 2031`: two widths, and the code points that have them."""
+    """
+    Read lines such as `100/120 1c4-1cc 2031`: two widths, and the code points that have them.
+
+    Returns the first code point of each range, and (last code point, regular, bold) of each.
+    """
     lines = (files(__package__) / "character_widths.txt").read_text(encoding="ascii").splitlines()
-    found = []
-    for widths, *runs in map(str.split, lines):
+    rows = []
+    for widths, *ranges in map(str.split, lines):
         regular, _, bold = widths.partition("/")
-        for first, _, last in (one.partition("-") for one in runs):
-            found.append((int(first, 16), int(last or first, 16), int(regular), int(bold)))
-    found.sort()
-    return [one[0] for one in found], [one[1:] for one in found]
+        for first, _, last in (code_range.partition("-") for code_range in ranges):
+            rows.append((int(first, 16), int(last or first, 16), int(regular), int(bold)))
+    rows.sort()
+    return [row[0] for row in rows], [row[1:] for row in rows]
 
 
 def _exception(character: str, code: int) -> _Advance | None:
-    return next((it for first, last, it in _EXCEPTIONS if first <= code <= last), None)
+    return next((advance for first, last, advance in _EXCEPTIONS if first <= code <= last), None)
 
 
 def _by_category(character: str, code: int) -> _Advance | None:
@@ -242,9 +255,8 @@ def _by_category(character: str, code: int) -> _Advance | None:
     return _EMOJI if code >= 0x1F000 and not 0x20000 <= code < 0x40000 else None
 
 
-def _by_width(character: str, code: int) -> _Advance | None:
-    kind = unicodedata.east_asian_width(character)
-    if kind not in {"W", "F", "H"}:
+def _by_east_asian_width(character: str, code: int) -> _Advance | None:
+    if unicodedata.east_asian_width(character) not in {"W", "F", "H"}:
         return None
     return _HALF_WIDTH if 0xFF61 <= code <= 0xFF9F else _FULL_WIDTH
 

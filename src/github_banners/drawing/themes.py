@@ -1,8 +1,4 @@
-"""
-The palettes, a row of data each, and what a look makes of them.
-
-Knows colours and nothing of what is painted with them.
-"""
+"""The palettes, one row each, and the colour scheme that a theme and colour options give."""
 
 from functools import lru_cache
 from operator import attrgetter
@@ -14,7 +10,7 @@ from github_banners.options import BannerOptions, Theme
 
 
 class Palette(msgspec.Struct, frozen=True, gc=False):
-    """The colours of a card, as hex without `#`: six digits, or eight where translucent."""
+    """The colours of a banner, as hex without `#`: six digits, or eight if translucent."""
 
     bg: str
     border: str
@@ -27,12 +23,12 @@ class Palette(msgspec.Struct, frozen=True, gc=False):
 
 class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """
-    What a look asks for: one palette, or a light and a dark one in the same file.
+    All colours of a banner: one palette, or a light and a dark one in the same file.
 
-    `grounds` are the opaque colours that contrast is measured against, one for each palette, and
-    `glow_strengths` say how strong the glow in a corner of them is;
-    `neutral` is for Other and for languages without a colour; `ladder` has colours by rank, where
-    languages do not keep their own; `tints_glow` lets the glow follow the languages.
+    `backgrounds` are the opaque colours that contrast is measured against, one per palette, as are
+    `glow_strengths`, the opacities of the glow. `neutral` is for Other and for languages without a
+    colour. `rank_colours` replace the languages' own colours if there are any. `tints_glow` gives
+    the glow the colour of the first language.
     """
 
     palettes: tuple[Palette, ...]
@@ -44,7 +40,7 @@ class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     tints_glow: bool
 
 
-# One grey for both grounds.
+# Visible on both backgrounds.
 _NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
 _TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
 _MIN_CONTRAST = 1.8
@@ -95,25 +91,26 @@ PALETTES = {
 }
 
 
-# Colours by rank, then Other's, in themes for eyes that take some colours for one another.
-# Neighbours are .12 apart in OKLab for each of them, and all have a contrast of 3 on every ground;
-# to do that on two grounds at once, the pair's take turns in being dark and light.
+# Colours by rank, then the colour of Other, in themes for colour-blind people. For each type of
+# colour vision, neighbours are at least .12 apart in OKLab, and all have a contrast of 3 with every
+# background. The pair needs both on two backgrounds, so its colours alternate between dark and
+# light.
 _RANK_COLOURS = {
     "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
     "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
     "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
 }
-# Beyond the fifth rank the same colours again, in an order in which neighbours stay apart.
-_RANKS = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
+# From the sixth rank on the colours repeat, in an order that keeps neighbours apart.
+_RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
 
 
 COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "muted", "accent")}
-"""The options that set a colour of the palette, in its order."""
+"""The colour options and the palette fields they override, in the order of `Palette`."""
 
 
 @lru_cache(1024)
 def scheme(options: BannerOptions) -> Scheme:
-    """Find the colours of a look: its theme's, with the look's own over them."""
+    """Return the colours of a theme, overridden by the colour options."""
     return _scheme(options.theme, _colour_overrides(options))
 
 
@@ -121,53 +118,41 @@ _colour_overrides = attrgetter(*COLOURS)
 
 
 def glow_strength(background: str) -> str:
-    """Say how strong the glow in a card's corner is."""
+    """Return the opacity of the glow in the corner, as text for the template."""
     return ".17" if is_dark(background) else ".12"
 
 
 @lru_cache(1024)
 def _scheme(theme: Theme, overrides: tuple[str | None, ...]) -> Scheme:
-    themes = [PALETTES[name] for name in theme.palettes]
-    palettes = tuple(_apply_overrides(palette, overrides) for palette in themes)
-    grounds = tuple(
-        _opaque_background(one, given) for one, given in zip(palettes, themes, strict=True)
+    theme_palettes = [PALETTES[name] for name in theme.palettes]
+    palettes = tuple(_apply_overrides(palette, overrides) for palette in theme_palettes)
+    # What shows through a translucent background is not known: assume the theme's background.
+    backgrounds = tuple(
+        palette.bg if len(palette.bg) == 6 else theme_palette.bg
+        for palette, theme_palette in zip(palettes, theme_palettes, strict=True)
     )
-    least_contrast = _min_contrast(theme)
-    ladder, neutral = _rank_colours(theme)
+    is_high_contrast = theme.palettes[0].startswith(_HIGH_CONTRAST_PREFIXES)
+    min_contrast = _MIN_HIGH_CONTRAST if is_high_contrast else _MIN_CONTRAST
+    *rank_colours, neutral = _RANK_COLOURS.get(theme, [""])
     return Scheme(
         palettes,
-        grounds,
-        glow_strengths=tuple(map(glow_strength, grounds)),
+        backgrounds,
+        glow_strengths=tuple(map(glow_strength, backgrounds)),
         neutral=neutral
         or (palettes[0].muted if len(palettes) == 1 else _NEUTRAL_FOR_LIGHT_AND_DARK),
-        min_contrast=least_contrast,
-        rank_colours=tuple(readable_on_all(rung, grounds, least_contrast) for rung in ladder),
+        min_contrast=min_contrast,
+        rank_colours=tuple(
+            readable_on_all(rank_colours[index], backgrounds, min_contrast)
+            for index in _RANK_ORDER
+            if rank_colours
+        ),
         tints_glow=theme in _TINTED_GLOW_THEMES,
     )
 
 
-def _rank_colours(theme: Theme) -> tuple[tuple[str, ...], str]:
-    """Give the colours by rank and Other's, where a theme has its own."""
-    *colours, other = _RANK_COLOURS.get(theme, [""])
-    return tuple(colours[at] for at in _RANKS if colours), other
-
-
 def _apply_overrides(palette: Palette, overrides: tuple[str | None, ...]) -> Palette:
+    # The last colour of a palette, the track, has no option.
+    colours = zip((*overrides, None), msgspec.structs.astuple(palette), strict=True)
     return Palette(
-        *(
-            normalise_hex(wish) if wish else given
-            for wish, given in zip(
-                (*overrides, None), msgspec.structs.astuple(palette), strict=True
-            )
-        )
+        *(normalise_hex(override) if override else colour for override, colour in colours)
     )
-
-
-def _opaque_background(palette: Palette, theme: Palette) -> str:
-    """Take the card's colour; what shows through a translucent one is taken for the theme's."""
-    return palette.bg if len(palette.bg) == 6 else theme.bg
-
-
-def _min_contrast(theme: Theme) -> float:
-    promised = theme.palettes[0].startswith(_HIGH_CONTRAST_PREFIXES)
-    return _MIN_HIGH_CONTRAST if promised else _MIN_CONTRAST

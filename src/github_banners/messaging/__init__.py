@@ -1,12 +1,16 @@
 """
-What the services say to each other.
+Communication between the services: signed HTTP calls, and events through Kafka.
 
-`shapes` declares each wire shape once; `translation` turns our nouns into them and back. By HTTP:
-`signing` says what makes a call good and `nonces` that nothing comes twice, `verify` is the gate in
-front of a service, `calls` are the clients. By Kafka: `events` names what goes through it, `producer`
-and `source` are its two ends, `offsets` says what may be committed, `topics` makes the topics,
-`dead_letters` keeps what was given up, `kafka` turns the library's words into ours, `testing` is a
-broker in this process. What the library can't decode, `reading` fetches and `record_batches` parses;
-`decompression` limits what is unpacked, `versions` says which versions can be believed. `tracing`
-follows one id through all of it. Nothing here draws or keeps.
+Wire format: `schemas` declares each message once, `mapping` converts domain models to messages and
+back, `version_check` tells plausible versions from those of a wrong clock.
+
+HTTP: `signing` signs and verifies calls, `nonces` detects repeated ones, `signature_middleware`
+protects a service, `clients` call the other services.
+
+Kafka: `events` names topics and protocols, `producer` and `consumer` implement them, `offsets` tells
+what may be committed, `topics` creates the topics, `dead_letters` stores records that were given up,
+`kafka` converts errors and records of aiokafka. `record_reader` fetches what aiokafka can't decode,
+`record_batches` parses it and `decompression` limits its size. `testing` is a broker in memory.
+
+`tracing` carries one trace id through all calls and events.
 """

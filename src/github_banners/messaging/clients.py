@@ -1,8 +1,8 @@
 """
-The calls from one service to another, signed: one client for each remote.
+HTTP clients of the renderer and the storage; every call is signed.
 
-Foreign errors become ours here: what passes by itself is `Unavailable`, what never works is
-`RemoteRejected`. The deadlines of a request belong to whoever calls; a limit of each call's own stands here.
+Errors of httpx2 and of the remote become `Unavailable` where a retry may help, and `RemoteRejected`
+where it can't. Each call has a timeout of its own; deadlines of a whole request are the caller's.
 """
 
 import asyncio
@@ -42,20 +42,26 @@ from github_banners.options import BannerOptions
 
 _log = structlog.get_logger(__name__)
 
+CALL_TIMEOUT = timedelta(seconds=5)
+"""The timeout of each step of a call: connecting (at most one second), sending, receiving."""
+
 _CONNECT_TIMEOUT_SECONDS = 1.0
 _MAX_CONNECTIONS = 64
 _MAX_SHOWN_CHARACTERS = 200
-_MAX_RESPONSE_BYTES = 4 << 20  # a picture has 1 MB at most
+_MAX_RESPONSE_BYTES = 4 << 20  # a picture is at most 1 MB
 _PERMANENT_STATUSES = {400, 413, 422}
 _UNSUPPORTED_STATUSES = {404, 405}
 _NO_BANNER = UnknownBanner.public_message.encode()
-# A connection that the other side closed while it lay in the pool; the call never arrived.
+# A pooled connection that the remote has closed: the call has not arrived, so it is sent again.
 _STALE_CONNECTION_ERRORS = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
 
 
 @asynccontextmanager
-async def open_http(*, timeout: timedelta) -> AsyncIterator[httpx2.AsyncClient]:  # noqa: ASYNC109 - the wire's, not ours
-    """Open the connections to a neighbour; `timeout` limits each step of a call."""
+async def open_http(
+    *,
+    timeout: timedelta = CALL_TIMEOUT,  # noqa: ASYNC109 - of each network operation, not of this call
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """Open a connection pool; `timeout` limits each step of a call."""
     limits = httpx2.Limits(max_connections=_MAX_CONNECTIONS)
     seconds = timeout.total_seconds()
     limit = httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT_SECONDS))
@@ -64,7 +70,7 @@ async def open_http(*, timeout: timedelta) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 class _SignedClient:
-    """Signs a call, sends it, and reads what the status means."""
+    """Signs and sends calls to one service, and converts error responses to exceptions."""
 
     def __init__(
         self,
@@ -89,40 +95,41 @@ class _SignedClient:
         expected: Collection[int] = (httpx2.codes.NOT_FOUND,),
     ) -> httpx2.Response:
         """
-        Send a call and give back an answer of 2xx or of a status that is `expected` besides.
+        Send a call; return a response with a status of 2xx or in `expected`.
 
-        :raises Unavailable: of the remote's own kind: no answer, or one that will be another later
-        :raises RemoteRejected: the remote will never take this
+        :raises Unavailable: there is no response, or one that a retry may change; the class is the
+            one of this remote
+        :raises RemoteRejected: the remote will never accept this call
         """
         try:
-            answer = await self._send(method, path, body)
+            response = await self._send(method, path, body)
         except BaseException:
-            # Who waits no longer has had no answer either.
+            # A caller that cancelled the call has not got a response either.
             self.is_available = False
             raise
-        is_accepted = answer.is_success or answer.status_code in expected
-        self.is_available = is_accepted or answer.status_code in _PERMANENT_STATUSES
+        is_accepted = response.is_success or response.status_code in expected
+        self.is_available = is_accepted or response.status_code in _PERMANENT_STATUSES
         if is_accepted:
-            return answer
-        kind = RemoteRejected if self.is_available else self._unavailable_error
-        words = answer.text[:_MAX_SHOWN_CHARACTERS]
-        if answer.status_code == httpx2.codes.UNAUTHORIZED:
-            words += "; SERVICES_SECRET_KEY and the clock must be the same there and here"
-        raise kind(f"{method} {path} was answered with {answer.status_code}: {words}")
+            return response
+        error_class = RemoteRejected if self.is_available else self._unavailable_error
+        message = response.text[:_MAX_SHOWN_CHARACTERS]
+        if response.status_code == httpx2.codes.UNAUTHORIZED:
+            message += "; SERVICES_SECRET_KEY and the clock must be the same on both sides"
+        raise error_class(f"{method} {path} returned {response.status_code}: {message}")
 
     async def check_health(self) -> None:
-        """See whether a remote that did not answer the last time does now; raises nothing."""
+        """Check whether a remote that was unavailable is back; raise nothing."""
         if self.is_available:
             return
         try:
-            # Its head says enough.
+            # Streamed, since the status is enough.
             async with self._http.stream("GET", self._base_url + "/healthz") as response:
                 self.is_available = response.is_success
         except httpx2.HTTPError:
             return
 
     def mark_unusable(self, reason: str) -> Unavailable:
-        """Take back that the remote has answered: what came is of no use."""
+        """Mark the remote unavailable after an unusable response; return the error to raise."""
         self.is_available = False
         return self._unavailable_error(reason)
 
@@ -137,7 +144,7 @@ class _SignedClient:
             raise self._unavailable_error(
                 f"{type(error).__name__}: {error}".rstrip(": ")
             ) from error
-        raise AssertionError("retries end with an answer or an error")
+        raise AssertionError("retries end with a response or an error")
 
     async def _attempt(self, method: str, path: str, body: bytes) -> httpx2.Response:
         url = self._base_url + path
@@ -153,7 +160,7 @@ class _SignedClient:
 
 
 class RendererClient:
-    """The renderer, seen from afar."""
+    """Client of the renderer."""
 
     def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
         self._client = _SignedClient(
@@ -162,29 +169,29 @@ class RendererClient:
 
     @property
     def is_available(self) -> bool:
-        """Say whether the last call was answered, for readiness."""
+        """True if the last call got a usable response, for readiness."""
         return self._client.is_available
 
     async def check_health(self) -> None:
-        """See whether it is back, where it did not answer the last time; raises nothing."""
+        """Check whether the service is back if the last call failed; raise nothing."""
         await self._client.check_health()
 
-    async def draw(self, snapshot: Snapshot, look: BannerOptions) -> bytes:
+    async def draw(self, snapshot: Snapshot, options: BannerOptions) -> bytes:
         """
-        Have numbers drawn as SVG.
+        Have a banner drawn as SVG.
 
-        :raises RendererUnavailable: it does not answer, or not with a picture
-        :raises RemoteRejected: it can't draw this
+        :raises RendererUnavailable: there is no response, or it is not a picture
+        :raises RemoteRejected: the renderer can't draw this
         """
-        ask = to_preview_request(snapshot, look)
-        answer = await self._client.send("POST", "/preview", ask.to_json())
-        if not _is_picture(answer):
-            raise self._client.mark_unusable("what came was no picture")
-        return answer.content
+        request = to_preview_request(snapshot, options)
+        response = await self._client.send("POST", "/preview", request.to_json())
+        if not _is_picture(response):
+            raise self._client.mark_unusable("the response is not a picture")
+        return response.content
 
 
 class StorageClient:
-    """The storage, seen from afar."""
+    """Client of the storage."""
 
     def __init__(self, http: httpx2.AsyncClient, *, base_url: str, signer: Signer) -> None:
         self._client = _SignedClient(
@@ -194,52 +201,52 @@ class StorageClient:
 
     @property
     def is_available(self) -> bool:
-        """Say whether the last call was answered, for readiness."""
+        """True if the last call got a usable response, for readiness."""
         return self._client.is_available
 
     async def check_health(self) -> None:
-        """See whether it is back, where it did not answer the last time; raises nothing."""
+        """Check whether the service is back if the last call failed; raise nothing."""
         await self._client.check_health()
 
     async def store(self, request: StoreRequest) -> StoreResponse:
         """
-        Have a picture stored; returns when it lies there, or a newer one does.
+        Have a picture stored; return once it or a newer one is stored.
 
         :raises StorageUnavailable: it can't be stored now
-        :raises RemoteRejected: it will never be stored
+        :raises RemoteRejected: it can never be stored
         """
-        answer = await self._client.send("POST", "/banners", request.to_json())
+        response = await self._client.send("POST", "/banners", request.to_json())
         try:
-            return StoreResponse.from_json(answer.content)
+            return StoreResponse.from_json(response.content)
         except MalformedMessage as error:
-            raise self._client.mark_unusable(f"what came was no answer: {error}") from error
+            raise self._client.mark_unusable(f"the response is malformed: {error}") from error
 
     async def store_many(
         self, banners: Sequence[BatchedBanner]
     ) -> list[StoreResponse | BaseException]:
         """
-        Have pictures stored in one call; returns one result each, an error in place of raising it.
+        Have pictures stored in one call; return one result each, and errors as results.
 
-        A storage that does not take them together (an older version, or a limit on the way) gets
-        each by itself, so that each has a result of its own.
+        If the batch as a whole is refused (by an older storage, or by a proxy with a size limit),
+        each picture is sent in a call of its own.
 
-        :raises StorageUnavailable: none can be stored now
+        :raises StorageUnavailable: no picture can be stored now
         """
         batch = StoreBatch(banners=[msgspec.Raw(banner.to_json()) for banner in banners])
         try:
-            answer = await self._client.send(
+            response = await self._client.send(
                 "POST", "/banners/batch", batch.to_json(), expected=_UNSUPPORTED_STATUSES
             )
         except RemoteRejected as error:
             return await self._store_each(banners, reason=str(error))
-        if answer.status_code in _UNSUPPORTED_STATUSES:
-            return await self._store_each(banners, reason="it knows no batches")
+        if response.status_code in _UNSUPPORTED_STATUSES:
+            return await self._store_each(banners, reason="batches are not supported")
         try:
-            results = StoreResults.from_json(answer.content).results
+            results = StoreResults.from_json(response.content).results
         except MalformedMessage as error:
-            raise self._client.mark_unusable(f"what came was no answer: {error}") from error
+            raise self._client.mark_unusable(f"the response is malformed: {error}") from error
         if len(results) != len(banners):
-            raise self._client.mark_unusable(f"{len(banners)} banners had {len(results)} results")
+            raise self._client.mark_unusable(f"{len(results)} results for {len(banners)} banners")
         outcomes = [_outcome_from_result(result) for result in results]
         if all(isinstance(outcome, StorageUnavailable) for outcome in outcomes):
             self._client.is_available = False
@@ -259,43 +266,44 @@ class StorageClient:
 
     async def get(self, name: str) -> bytes | None:
         """
-        Read a stored picture; None where there is none.
+        Return a stored picture; None if there is none.
 
         :raises StorageUnavailable: it can't be read now
         """
-        answer = await self._client.send("GET", f"/banners/{quote(name, safe='')}")
-        if answer.status_code == httpx2.codes.NOT_FOUND and _NO_BANNER in answer.content:
+        response = await self._client.send("GET", f"/banners/{quote(name, safe='')}")
+        # A 404 with another body may come from a proxy, or from a wrong address.
+        if response.status_code == httpx2.codes.NOT_FOUND and _NO_BANNER in response.content:
             return None
-        if not _is_picture(answer):
-            raise self._client.mark_unusable("what came was no picture")
-        return answer.content
+        if not _is_picture(response):
+            raise self._client.mark_unusable("the response is not a picture")
+        return response.content
 
 
 async def _read_bounded(response: httpx2.Response) -> httpx2.Response:
     """
-    Read a response of any length up to a limit, so that a wrong address can't fill the memory.
+    Read a response up to a size limit, so that a wrong address can't exhaust memory.
 
-    :raises httpx2.DecodingError: it is longer, or not sent as it is
+    :raises httpx2.DecodingError: it is larger, or has a content encoding
     """
     chunks, size_bytes = [], 0
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise httpx2.DecodingError("an answer with an encoding that was not asked for")
+        raise httpx2.DecodingError("a response with a content encoding that was not requested")
     async for chunk in response.aiter_bytes():
         chunks.append(chunk)
         size_bytes += len(chunk)
         if size_bytes > _MAX_RESPONSE_BYTES:
-            raise httpx2.DecodingError(f"an answer of more than {_MAX_RESPONSE_BYTES} bytes")
+            raise httpx2.DecodingError(f"a response of more than {_MAX_RESPONSE_BYTES} bytes")
     headers = response.headers
     return httpx2.Response(response.status_code, headers=headers, content=b"".join(chunks))
 
 
 def _outcome_from_result(result: StoreResult) -> StoreResponse | BaseException:
-    """Read what a storage says of one banner of a batch, as of a single call's response."""
+    """Convert the result of one banner in a batch to what a single call would return or raise."""
     if result.url is not None:
         return StoreResponse(url=result.url, superseded=result.superseded)
-    kind = RemoteRejected if result.status in _PERMANENT_STATUSES else StorageUnavailable
-    words = msgspec.json.encode(result).decode()[:_MAX_SHOWN_CHARACTERS]
-    return kind(f"POST /banners/batch was answered with {result.status} for a banner: {words}")
+    error_class = RemoteRejected if result.status in _PERMANENT_STATUSES else StorageUnavailable
+    details = msgspec.json.encode(result).decode()[:_MAX_SHOWN_CHARACTERS]
+    return error_class(f"POST /banners/batch returned {result.status} for a banner: {details}")
 
 
 def _is_picture(response: httpx2.Response) -> bool:

@@ -1,8 +1,8 @@
 """
-The taking end at Kafka: a member of a group that stays in it.
+Kafka consumer that stays in its group.
 
-aiokafka finds a broker again by itself; whatever it can't do itself ends in a new consumer, which
-begins where was committed. Decides nothing about records.
+aiokafka reconnects to a broker by itself. After any other error, a new consumer is opened, which
+starts at the committed offsets.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ _log = structlog.get_logger(__name__)
 
 _SESSION_TIMEOUT_MS = 10_000
 _HEARTBEAT_INTERVAL_MS = 3000
-# Longer than the session: who joins waits for an answer until all others have joined, or are out.
+# Longer than the session: a join is answered once all members have joined, or have timed out.
 _REQUEST_TIMEOUT_MS = 12_000
 _RETRY_BACKOFF_MS = 250
 _METADATA_MAX_AGE_MS = 5000
-# What a held partition has fetched is thrown away, so it is not to be much.
+# Small, since records that were fetched for a partition are discarded when it is paused.
 _MAX_FETCHED_BYTES = 256 * 1024
 _COMMIT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 2.0
@@ -41,7 +41,7 @@ _MAX_REOPEN_DELAY_SECONDS = 8.0
 
 
 class KafkaConsumer:
-    """Takes one topic's messages for one group; opens when first asked, and waits for a broker."""
+    """Reads one topic as a member of one group; opened by the first `poll`, also while no broker is up."""
 
     def __init__(
         self,
@@ -67,25 +67,25 @@ class KafkaConsumer:
 
     @property
     def is_available(self) -> bool:
-        """Say whether the group's broker is known and was there when it was last needed."""
+        """True if the broker of the group is known, and responded when it was last needed."""
         return self._consumer is not None and self._consumer._coordinator.coordinator_id is not None
 
     def on_revoked(self, handler: OnRevoked) -> None:
-        """Name who is told before partitions are lost, and may still commit them then."""
+        """Set the handler called before partitions are revoked; it can still commit their offsets."""
         self._on_revoked = handler
 
     async def poll(self, *, max_records: int, wait_seconds: float) -> list[Record]:
         """
-        Take what has come since; empty after a wait, which can be long while the group is arranged.
+        Return new records; empty after the wait, which takes longer while the group rebalances.
 
-        A record that can't be decoded comes with its `problem`. There is no await between the
-        reader's answer and the caller, as there is none in it.
+        A record that can't be decoded has a `problem`. There is no await between the reader's return
+        and the caller's, see `RecordReader.read`.
         """
         try:
             reader = self._reader or await self._open()
             _check_fetcher(self._consumer)
             records = await reader.read(max_records=max_records, wait_seconds=wait_seconds)
-        except Exception as error:  # noqa: BLE001 - after any, records may have been skipped
+        except Exception as error:  # noqa: BLE001 - any error may have skipped records
             await self._reopen(error)
             return []
         self._log_state_change(is_available=self.is_available)
@@ -94,32 +94,33 @@ class KafkaConsumer:
         return records
 
     def pause(self, partitions: Collection[int]) -> None:
-        """Take nothing from these partitions, and again from all others."""
+        """Pause these partitions, and resume all others."""
         self._paused = frozenset(partitions)
         self._apply_pause()
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """
-        Keep the next offset to read of partitions.
+        Commit the next offset to read of each partition.
 
-        :raises BrokerUnavailable: nothing was kept: no broker answers, or others own a partition
+        :raises BrokerUnavailable: nothing was committed: no broker responds, or another member owns
+            one of the partitions
         """
         consumer = self._consumer
         if consumer is None:
-            raise BrokerUnavailable("the broker: has not answered yet")
+            raise BrokerUnavailable("the broker: has not responded yet")
         next_offsets = {
             TopicPartition(self._topic, number): OffsetAndMetadata(offset, "")
             for number, offset in offsets.items()
         }
         if not next_offsets.keys() <= consumer.assignment():
-            raise BrokerUnavailable("the broker: has given a partition to another member")
+            raise BrokerUnavailable("the broker: has assigned a partition to another member")
         with broker_errors():
-            # Not `commit()`: it tries for ever, and called off it leaves a task behind.
+            # Not `commit()`: it retries for ever, and leaves a task behind when it is cancelled.
             async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
                 await consumer._coordinator._do_commit_offsets(consumer.assignment(), next_offsets)
 
     async def close(self) -> None:
-        """Leave the group; in a few seconds, also when no broker answers."""
+        """Leave the group; takes a few seconds at most, also when no broker responds."""
         await self._close_consumer()
         if self._closing:
             await asyncio.wait(self._closing)
@@ -142,7 +143,7 @@ class KafkaConsumer:
         except BaseException:
             await force_close(consumer)
             raise
-        # Only now: a start with a topic waits until it is there and its partitions are dealt out.
+        # Not at construction: `start` would wait until the topic exists and partitions are assigned.
         consumer.subscribe(
             [self._topic], listener=_RebalanceListener(self._revoked, self._apply_pause)
         )
@@ -150,7 +151,7 @@ class KafkaConsumer:
         return self._reader
 
     async def _reopen(self, error: Exception) -> None:
-        """Wait for the next attempt; ever longer where there was a consumer: it disturbs others."""
+        """Close after an error, and wait: longer each time, since rejoining disturbs the whole group."""
         self._log_state_change(is_available=False, reason=f"{type(error).__name__}: {error}")
         seconds = _REOPEN_DELAY_SECONDS
         if self._consumer is not None:
@@ -164,7 +165,7 @@ class KafkaConsumer:
         consumer, self._consumer, self._reader = self._consumer, None, None
         if consumer is None:
             return
-        # A task of its own: whoever called may be called off meanwhile.
+        # In a task of its own: the caller may be cancelled meanwhile.
         closing = asyncio.create_task(force_close(consumer), name="broker.leave")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -177,7 +178,7 @@ class KafkaConsumer:
             await self._on_revoked({partition.partition for partition in partitions})
 
     def _apply_pause(self) -> None:
-        """Hold what is ours; a consumer forgets it whenever partitions are dealt out."""
+        """Pause assigned partitions; aiokafka forgets that whenever partitions are assigned."""
         if self._consumer is None:
             return
         assigned = self._consumer.assignment()
@@ -185,17 +186,17 @@ class KafkaConsumer:
         self._consumer.pause(*paused)
         self._consumer.resume(*(assigned - paused))
 
-    def _log_state_change(self, *, is_available: bool, reason: str = "it does not answer") -> None:
+    def _log_state_change(self, *, is_available: bool, reason: str = "no response") -> None:
         if is_available != self._was_available:
             self._was_available = is_available
             if is_available:
                 _log.info("broker.joined", topic=self._topic, group=self._group)
             else:
-                _log.warning("broker.away", topic=self._topic, group=self._group, reason=reason)
+                _log.warning("broker.down", topic=self._topic, group=self._group, reason=reason)
 
 
 class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """What aiokafka tells when the group's partitions are dealt out anew."""
+    """Passes the callbacks of aiokafka for a rebalance on to the consumer."""
 
     def __init__(
         self,
@@ -214,10 +215,10 @@ class _RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def force_close(consumer: AIOKafkaConsumer) -> None:
     """
-    Leave the group and close, by force where `stop()` does not come to its end.
+    Leave the group and close, by force if `stop()` does not end.
 
-    It waits for a broker that hangs, and is cancelled by its own tasks when one was just waiting to
-    try again; either way it leaves tasks and sockets behind, and does nothing when called again.
+    `stop()` waits for a broker that hangs, and is cancelled by its own tasks if one is waiting for a
+    retry. Either way it leaves tasks and sockets behind, and does nothing when it is called again.
     """
     stopping = asyncio.create_task(consumer.stop(), name="broker.stop")
     await asyncio.wait({stopping}, timeout=_CLOSE_TIMEOUT_SECONDS)
@@ -238,7 +239,7 @@ def _internal_tasks(consumer: AIOKafkaConsumer) -> "list[asyncio.Task[Any]]":
 
 
 async def _cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0.0) -> None:
-    """Cancel what does not end in time, and take note of how each ended."""
+    """Cancel the tasks that do not end in time, and retrieve the results of all."""
     await asyncio.wait(tasks, timeout=timeout_seconds)
     for task in tasks:
         task.cancel()
@@ -246,10 +247,10 @@ async def _cancel_within(*tasks: "asyncio.Task[Any]", timeout_seconds: float = 0
 
 
 def _check_fetcher(consumer: Any) -> None:
-    """Raise what has ended the fetching: `getmany` would answer for ever that nothing has come."""
-    fetching = consumer._fetcher.error_future
-    if fetching.done():
-        fetching.result()
+    """Raise the error that has ended the fetcher, after which `getmany` would return nothing for ever."""
+    error_future = consumer._fetcher.error_future
+    if error_future.done():
+        error_future.result()
 
 
 async def _ignore(partitions: Collection[int]) -> None:

@@ -1,8 +1,8 @@
 """
-Messages that were given up: kept as they came with the reason, looked at, and sent once more.
+Dead letters: send records that can't be processed, list them, and replay them.
 
-Which ones were sent again, the broker remembers as the offsets of a group that nobody is a member
-of. Decides nothing about what is given up.
+A dead letter has the bytes of the original record, and the reason in its headers. The replayed ones
+are remembered as the committed offsets of a consumer group without members.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from github_banners.messaging.topics import fetch_partitions
 from github_banners.models import Clock, utc_now
 
 REPLAY_GROUP = "banner-renderers.replays"
-"""The group whose offsets say what was sent again."""
+"""The group whose offsets say which dead letters were replayed."""
 
 REASON, FAILED_AT, REPLAYED = "reason", "failed_at", "replayed"
 ORIGINAL_SIZE = "original_size"
-"""Of the value in bytes; stands on a dead letter that holds only the first part of it."""
+"""Header with the size of the original value in bytes; set on dead letters that truncate it."""
 ORIGIN = ("original_topic", "original_partition", "original_offset")
 _ADDED_HEADERS = {REASON, FAILED_AT, *ORIGIN}
 
@@ -46,9 +46,9 @@ _BATCH_SIZE = 100
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """
-    A message that was given up: `record` as it lies among the dead letters, and what is known.
+    A dead letter: its `record` in the dead letter topic, and the contents of its headers.
 
-    `origin` says where it lay before: topic, partition, offset. `failed_at` is an ISO time.
+    `origin` is topic/partition/offset of the original record. `failed_at` is an ISO 8601 time.
     """
 
     record: Record
@@ -60,7 +60,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """How many messages were sent once more, and how many the broker no longer takes."""
+    """How many records were replayed, and how many can't be, or were refused by the broker."""
 
     sent: int
     refused: int
@@ -70,13 +70,13 @@ async def send_dead_letter(
     producer: Producer, record: Record, *, reason: str, failed_at: datetime
 ) -> None:
     """
-    Give a message up: the same bytes, key and headers, and what happened to it.
+    Send a record to the dead letter topic: value, key and headers, with headers for the reason.
 
-    Of one that the broker refuses as it is, the first part of the value is sent, then only the
-    place: what can't be kept whole must not hold up its partition.
+    If the broker refuses the whole record, only the first part of its value is sent, and then only
+    its position: a record that can't be stored whole must not block its partition.
 
-    :raises BrokerUnavailable: as far as anybody knows, it is not among the dead letters
-    :raises RemoteRejected: not even its place will ever be
+    :raises BrokerUnavailable: it was not acknowledged
+    :raises RemoteRejected: the broker will never accept it, not even the position alone
     """
     origin = zip(ORIGIN, (record.topic, record.partition, record.offset), strict=True)
     values = [
@@ -85,23 +85,23 @@ async def send_dead_letter(
         (FAILED_AT, failed_at.isoformat()),
     ]
     added = tuple((name, str(value).encode(errors="replace")) for name, value in values)
-    refused: Exception | None = None
-    for part in _progressively_truncated(record):
+    last_error: Exception | None = None
+    for version in _progressively_truncated(record):
         try:
             await producer.send(
-                DEAD_LETTERS, key=part.key, value=part.value, headers=part.headers + added
+                DEAD_LETTERS, key=version.key, value=version.value, headers=version.headers + added
             )
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - what stumbles over a foreign record refuses it
-            refused = error
+        except Exception as error:  # noqa: BLE001 - an encoder may raise anything on odd records
+            last_error = error
         else:
             return
-    raise RemoteRejected(f"not even the place of a record: {refused}") from refused
+    raise RemoteRejected(f"not even the position of a record: {last_error}") from last_error
 
 
 def _progressively_truncated(record: Record) -> Iterator[Record]:
-    """Give a record whole, then with the first part of its value, then nothing but a short key."""
+    """Yield the whole record, then one with the first part of its value, then a short key only."""
     yield record
     size = (ORIGINAL_SIZE, b"%d" % len(record.value))
     first_part = record.value[:_MAX_FIRST_PART_BYTES]
@@ -112,9 +112,9 @@ def _progressively_truncated(record: Record) -> Iterator[Record]:
 
 async def list_dead_letters(brokers: Sequence[str], *, limit: int) -> list[DeadLetter]:
     """
-    Read the newest dead letters, oldest first.
+    Return the newest dead letters, oldest first.
 
-    :raises BrokerUnavailable: no broker answers, or there is no such topic
+    :raises BrokerUnavailable: no broker responds, or the topic does not exist
     """
     newest: list[Record] = []
     async with _open_reader(brokers) as reader:
@@ -132,11 +132,11 @@ async def replay_dead_letters(
     clock: Clock = utc_now,
 ) -> ReplayResult:
     """
-    Send once more what was not yet, as far as it is there now, at most `limit` messages.
+    Send the dead letters that were not replayed yet to a topic, at most `limit` of those present now.
 
-    Each goes out with its own bytes, key and headers, and with the time in the header `replayed`.
+    Each has its original value, key and headers, and the time of the replay in the header `replayed`.
 
-    :raises BrokerUnavailable: no broker answers, or no more; what was sent is remembered
+    :raises BrokerUnavailable: no broker responds; the replays until then are remembered
     """
     sent = refused = 0
     producer = KafkaProducer(brokers)
@@ -158,17 +158,19 @@ async def replay_dead_letters(
 async def _replay(producer: KafkaProducer, record: Record, *, topic: str, now: datetime) -> bool:
     if record.problem or record.header(ORIGINAL_SIZE):
         return False
-    own = tuple((name, value) for name, value in record.headers if name not in _ADDED_HEADERS)
+    original = tuple((name, value) for name, value in record.headers if name not in _ADDED_HEADERS)
     replayed = (REPLAYED, now.isoformat().encode())
     try:
-        await producer.send(topic, key=record.key, value=record.value, headers=(*own, replayed))
+        await producer.send(
+            topic, key=record.key, value=record.value, headers=(*original, replayed)
+        )
     except RemoteRejected:
         return False
     return True
 
 
 class _DeadLetterReader:
-    """Reads the dead letters from where the replays are, to where they ended when it began."""
+    """Reads dead letters from the first not replayed one up to the end at the time of opening."""
 
     def __init__(self, consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
         self._consumer = consumer
@@ -176,18 +178,18 @@ class _DeadLetterReader:
         self._ends = ends
 
     async def seek_to_start(self) -> dict[int, int]:
-        """Go to the beginning; tells where the replays are: the next offset of each partition."""
+        """Seek to the first dead letter; return the next offset to replay of each partition."""
         with broker_errors():
             async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
                 next_offsets = {
-                    place.partition: await self._consumer.committed(place) or 0
-                    for place in self._ends
+                    topic_partition.partition: await self._consumer.committed(topic_partition) or 0
+                    for topic_partition in self._ends
                 }
                 await self._consumer.seek_to_beginning(*self._ends)
         return next_offsets
 
     async def read(self, *, limit: int | None = None) -> list[Record]:
-        """Read on; nothing at the end."""
+        """Return the next dead letters; empty at the end."""
         size = _BATCH_SIZE if limit is None else min(limit, _BATCH_SIZE)
         with broker_errors():
             async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
@@ -195,15 +197,15 @@ class _DeadLetterReader:
                     records = await self._reader.read(
                         max_records=size, wait_seconds=_POLL_TIMEOUT_SECONDS
                     )
-                    if old := [
-                        one for one in records if one.offset < self._end_offset(one.partition)
-                    ]:
-                        return old
+                    # Later ones may be dead letters of records that this replay has sent.
+                    records = [r for r in records if r.offset < self._end_offset(r.partition)]
+                    if records:
+                        return records
         return []
 
     @asynccontextmanager
     async def committing(self) -> AsyncIterator[dict[int, int]]:
-        """Remember the next offsets that are put in, whatever happens meanwhile."""
+        """Yield a dict for the next offsets to replay; commit it at the end, also after an error."""
         done: dict[int, int] = {}
         try:
             yield done
@@ -216,8 +218,8 @@ class _DeadLetterReader:
                         )
 
     async def _has_more(self) -> bool:
-        for place, end in self._ends.items():
-            if await self._consumer.position(place) < end:
+        for topic_partition, end in self._ends.items():
+            if await self._consumer.position(topic_partition) < end:
                 return True
         return False
 
@@ -240,7 +242,7 @@ async def _open_reader(brokers: Sequence[str]) -> AsyncIterator[_DeadLetterReade
         with broker_errors():
             async with asyncio.timeout(_STEP_TIMEOUT_SECONDS):
                 await consumer.start()
-                # Named one by one, so that this joins no group and shares with nobody.
+                # Assigned instead of subscribed: the reader joins no group, and gets all partitions.
                 consumer.assign(topic_partitions)
                 ends = await consumer.end_offsets(topic_partitions)
         yield _DeadLetterReader(consumer, ends)

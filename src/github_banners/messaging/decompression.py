@@ -1,8 +1,8 @@
 """
-A limit for what a compressed record batch of Kafka unpacks to.
+Limit the decompressed size of Kafka's record batches.
 
-aiokafka unpacks a batch whole and without a limit: 1 MB of compressed blanks becomes 1 GB before
-anything can look at a record. Its decoders can't be configured, so they are replaced by limited ones.
+aiokafka decompresses a whole batch without a limit: 1 MB of compressed blanks becomes 1 GB before
+the first record is read. Its decoders can't be configured, so they are replaced by limited ones.
 """
 
 import gzip
@@ -17,12 +17,12 @@ from aiokafka.codec import _detect_xerial_stream  # type: ignore[import-untyped]
 
 from github_banners.errors import MalformedMessage
 
-MAX_UNPACKED_BYTES = 4 << 20
-"""Of one batch. Clients collect at most 1 MB in a batch unless they are configured otherwise."""
+MAX_DECOMPRESSED_BYTES = 4 << 20
+"""Limit for one batch; by default, clients put at most 1 MB in a batch."""
 
 Decoder: TypeAlias = Callable[[memoryview | bytes], bytes]
 
-# Each imports the decoders by name; the last two replace the first two where they were compiled.
+# Each imports the decoders by name; the compiled modules, where installed, replace the other two.
 _MODULES = (
     "aiokafka.record.default_records",
     "aiokafka.record.legacy_records",
@@ -33,7 +33,7 @@ _XERIAL_HEADER_BYTES = 16
 
 
 def limit_decompression() -> None:
-    """Replace the decoders of aiokafka by limited ones, for the whole process."""
+    """Replace the decoders of aiokafka by limited ones, in the whole process."""
     for name in _MODULES:
         try:
             module = import_module(name)
@@ -44,47 +44,49 @@ def limit_decompression() -> None:
                 setattr(module, f"{codec}_decode", decode)
 
 
-def _decode_gzip(packed: memoryview | bytes) -> bytes:
-    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
-        unpacked = file.read(MAX_UNPACKED_BYTES + 1)
-    if len(unpacked) > MAX_UNPACKED_BYTES:
-        raise MalformedMessage(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
-    return unpacked
+def _decode_gzip(compressed: memoryview | bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(compressed)) as file:
+        decompressed = file.read(MAX_DECOMPRESSED_BYTES + 1)
+    if len(decompressed) > MAX_DECOMPRESSED_BYTES:
+        raise MalformedMessage(f"decompresses to more than {MAX_DECOMPRESSED_BYTES} bytes")
+    return decompressed
 
 
-def _decode_lz4(packed: memoryview | bytes) -> bytes:
-    return _decode_into(cramjam.lz4.decompress_into, packed)
+def _decode_lz4(compressed: memoryview | bytes) -> bytes:
+    return _decode_into(cramjam.lz4.decompress_into, compressed)
 
 
-def _decode_zstd(packed: memoryview | bytes) -> bytes:
-    return _decode_into(cramjam.zstd.decompress_into, packed)
+def _decode_zstd(compressed: memoryview | bytes) -> bytes:
+    return _decode_into(cramjam.zstd.decompress_into, compressed)
 
 
-def _decode_snappy(packed: memoryview | bytes) -> bytes:
-    blocks = list(_snappy_blocks(memoryview(packed)))
-    if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_UNPACKED_BYTES:
-        raise MalformedMessage(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+def _decode_snappy(compressed: memoryview | bytes) -> bytes:
+    blocks = list(_snappy_blocks(memoryview(compressed)))
+    if sum(cramjam.snappy.decompress_raw_len(block) for block in blocks) > MAX_DECOMPRESSED_BYTES:
+        raise MalformedMessage(f"decompresses to more than {MAX_DECOMPRESSED_BYTES} bytes")
     return b"".join(bytes(cramjam.snappy.decompress_raw(block)) for block in blocks)
 
 
-def _decode_into(decode: Callable[[bytes, bytearray], int], packed: memoryview | bytes) -> bytes:
-    """Unpack into a buffer of the largest size; a decoder that needs more raises an error."""
-    buffer = bytearray(MAX_UNPACKED_BYTES)
-    return bytes(memoryview(buffer)[: decode(bytes(packed), buffer)])
+def _decode_into(
+    decode: Callable[[bytes, bytearray], int], compressed: memoryview | bytes
+) -> bytes:
+    """Decompress into a buffer of the maximum size; the decoder raises if it is too small."""
+    buffer = bytearray(MAX_DECOMPRESSED_BYTES)
+    return bytes(memoryview(buffer)[: decode(bytes(compressed), buffer)])
 
 
-def _snappy_blocks(packed: memoryview) -> Iterator[bytes]:
-    """Split what Java's library writes, blocks with their lengths; others write a single block."""
-    if not _detect_xerial_stream(packed):
-        yield bytes(packed)
+def _snappy_blocks(compressed: memoryview) -> Iterator[bytes]:
+    """Split the format of the Java client, blocks with lengths; others write a single block."""
+    if not _detect_xerial_stream(compressed):
+        yield bytes(compressed)
         return
     position = _XERIAL_HEADER_BYTES
-    while position < len(packed):
-        (size,) = struct.unpack_from("!i", packed, position)
+    while position < len(compressed):
+        (size,) = struct.unpack_from("!i", compressed, position)
         position += 4
-        yield bytes(packed[position : position + size])
+        yield bytes(compressed[position : position + size])
         if size <= 0:
-            raise MalformedMessage("a block of snappy has no size")
+            raise MalformedMessage("a snappy block without a size")
         position += size
 
 
@@ -94,4 +96,4 @@ DECODERS: dict[str, Decoder] = {
     "snappy": _decode_snappy,
     "zstd": _decode_zstd,
 }
-"""The name of a codec and what unpacks it."""
+"""The limited decoders by codec."""

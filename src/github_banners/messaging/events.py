@@ -1,7 +1,7 @@
 """
-What goes through the broker: the names of its topics, a record, who sends and who takes.
+Topics, consumer group, records, and the protocols of producer and consumer.
 
-`producer` and `source` are the two ends at Kafka, `testing` is their twin in this process.
+`producer` and `consumer` implement the protocols for Kafka, `testing` in memory.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -14,18 +14,18 @@ PARTITIONS = 6
 GROUP = "banner-renderers"
 
 Headers: TypeAlias = tuple[tuple[str, bytes], ...]
-"""Names can repeat; of equal ones the last counts."""
+"""Names may repeat; the last of equal names counts."""
 
 OnRevoked: TypeAlias = Callable[[Collection[int]], Awaitable[None]]
-"""Is told which partitions go to another member; until it returns, no other has them."""
+"""Called with the partitions to revoke; until it returns, no other member is assigned them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """
-    A message at its place in a topic.
+    A message and its position in a topic.
 
-    `problem` says why it can't be decoded, empty where it can; its value is then what is there of it.
+    `problem` says why it can't be decoded, and is empty otherwise; `value` is then the raw bytes.
     """
 
     topic: str
@@ -38,40 +38,41 @@ class Record:
     problem: str = ""
 
     def header(self, name: str) -> str:
-        """Read a header; empty where there is none."""
-        found = (value for given, value in reversed(self.headers) if given == name)
-        return next(found, b"").decode(errors="replace")
+        """Return the value of a header; empty if there is none."""
+        values = (value for header, value in reversed(self.headers) if header == name)
+        return next(values, b"").decode(errors="replace")
 
 
 class Producer(Protocol):
-    """Hands messages to the broker."""
+    """Sends messages to the broker."""
 
     async def send(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
         """
-        Send a message; returns when the broker has it for good.
+        Send a message; return once the broker has acknowledged it.
 
-        :raises BrokerUnavailable: no broker says so in time; the message may have arrived
-        :raises RemoteRejected: the broker will never take this message
+        :raises BrokerUnavailable: it was not acknowledged in time, but may have arrived
+        :raises RemoteRejected: the broker will never accept this message
         """
 
 
 class Consumer(Protocol):
-    """Takes the messages of one topic as a member of a group."""
+    """Reads the records of one topic as a member of a group."""
 
     def on_revoked(self, handler: OnRevoked) -> None:
-        """Name who is told before partitions are lost, and may still commit them then."""
+        """Set the handler called before partitions are revoked; it can still commit their offsets."""
 
     async def poll(self, *, max_records: int, wait_seconds: float) -> Sequence[Record]:
-        """Take what has come since; empty after a wait, which a broker that is away prolongs."""
+        """Return new records; empty after the wait, which takes longer while the broker is down."""
 
     def pause(self, partitions: Collection[int]) -> None:
-        """Take nothing from these partitions, and again from all others."""
+        """Pause these partitions, and resume all others."""
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """
-        Keep the next offset to read of partitions.
+        Commit the next offset to read of each partition.
 
-        :raises BrokerUnavailable: nothing was kept: no broker answers, or others own a partition
+        :raises BrokerUnavailable: nothing was committed: no broker responds, or another member owns
+            one of the partitions
         """
 
     async def close(self) -> None:

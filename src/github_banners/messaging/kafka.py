@@ -1,8 +1,4 @@
-"""
-Where aiokafka's words become ours: what every client of the broker shares.
-
-Sends nothing, takes nothing.
-"""
+"""Convert errors and records of aiokafka to those of this project, for all Kafka clients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,18 +16,18 @@ from github_banners.errors import BrokerUnavailable, RemoteRejected
 from github_banners.messaging.events import Record
 
 DRIVER_ERRORS = (KafkaError, ConsumerStoppedError, IllegalOperation, OSError, UnicodeError)
-"""What aiokafka raises; time-outs are an OSError, a host that no name can have a UnicodeError."""
+"""What aiokafka raises: a timeout is an OSError, an invalid host name a UnicodeError."""
 
 MAX_EVENT_BYTES = 1_000_000
-"""Below what a topic takes unless told otherwise (`max.message.bytes`, 1,048,588)."""
+"""Below the default limit of a topic (`max.message.bytes`, 1,048,588)."""
 
 MAX_DEAD_LETTER_BYTES = 4 * 1024 * 1024
-"""A dead letter is a message of any topic, and headers."""
+"""A dead letter is a record of any size with additional headers."""
 
 
 @contextmanager
 def broker_errors() -> Iterator[None]:
-    """Turn aiokafka's errors into BrokerUnavailable, or Rejected where it is the message."""
+    """Convert errors of aiokafka: RemoteRejected for a message that is too large, else BrokerUnavailable."""
     try:
         yield
     except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
@@ -41,7 +37,7 @@ def broker_errors() -> Iterator[None]:
 
 
 def to_record(message: Any) -> Record:
-    """Read what a consumer was given; a value or a header that is nothing becomes empty."""
+    """Convert a record of aiokafka; a null value of the record or of a header becomes empty."""
     return Record(
         topic=message.topic,
         partition=message.partition,

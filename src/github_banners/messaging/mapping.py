@@ -1,7 +1,7 @@
 """
-Our nouns into wire shapes and back: pure.
+Convert domain models to wire messages and back. Pure.
 
-GitHub's numeric id does not travel: an owner who comes from the wire has the id 0.
+GitHub's numeric id is not transmitted: an owner read from a message has the id 0.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from github_banners.messaging.schemas import (
     PreviewRequest,
 )
 from github_banners.messaging.version_check import plausible_version
-from github_banners.models import Owner, Snapshot, Stats, to_epoch_microseconds
+from github_banners.models import Owner, Snapshot, Stats, sort_languages, to_epoch_microseconds
 from github_banners.options import BannerOptions
 
 _NO_ID = 0
@@ -26,24 +26,24 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """A banner that is to be drawn and stored at `path`; of two the higher `version` counts."""
+    """A banner to draw and to store at `path`; the highest `version` of a path wins."""
 
     path: str
     snapshot: Snapshot
-    look: BannerOptions
+    options: BannerOptions
     version: int
 
 
 def to_event(job: RenderJob, *, produced_at: datetime) -> BannerEvent:
-    """Announce an update."""
+    """Build the event that announces a new version of a banner."""
     snapshot = job.snapshot
     payload = Payload(
         username=snapshot.owner.login,
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        banner_type=job.look.theme,
-        look=_non_default(job.look),
+        banner_type=job.options.theme,
+        look=_non_default(job.options),
         storage_path=job.path,
         version=job.version,
     )
@@ -57,39 +57,39 @@ def to_event(job: RenderJob, *, produced_at: datetime) -> BannerEvent:
 
 def from_event(event: BannerEvent, *, now: datetime) -> RenderJob:
     """
-    Read what an event wants drawn; numbers without a date are as old as the event.
+    Convert an event to a render job; numbers without a date have the date of the event.
 
-    Of version, date of the numbers and date of the event, the first that no wrong clock made is the
-    version. Where all are ahead of now, the version stays as it is: nobody will believe it.
+    The version is the first plausible one of: the event's version, the date of the numbers, the date
+    of the event. If all are in the future, the event's version stays, and the storage ignores it.
     """
     dates = (event.payload.fetched_at, event.produced_at)
     versions = [
         event.version,
         *(max(0, to_epoch_microseconds(date)) for date in dates if date is not None),
     ]
-    believed = (version for version in versions if plausible_version(version, now=now) is not None)
-    version = next(believed, event.version)
+    plausible = (version for version in versions if plausible_version(version, now=now) is not None)
+    version = next(plausible, event.version)
     snapshot = _to_snapshot(event.payload, version=version, fetched_at=event.measured_at)
     return RenderJob(event.payload.storage_path, snapshot, _to_options(event.payload), version)
 
 
 def to_preview_request(
-    snapshot: Snapshot, look: BannerOptions, *, image_format: Format = Format.SVG
+    snapshot: Snapshot, options: BannerOptions, *, image_format: Format = Format.SVG
 ) -> PreviewRequest:
-    """Ask for a drawing."""
+    """Build the request to draw a banner."""
     return PreviewRequest(
         username=snapshot.owner.login,
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        banner_type=look.theme,
-        look=_non_default(look),
+        banner_type=options.theme,
+        look=_non_default(options),
         format=image_format,
     )
 
 
 def from_preview_request(request: PreviewRequest) -> tuple[Snapshot, BannerOptions]:
-    """Read what is to be drawn; the snapshot has no version."""
+    """Return what a request wants drawn; the snapshot has the version 0."""
     return _to_snapshot(request, version=0, fetched_at=request.fetched_at), _to_options(request)
 
 
@@ -99,14 +99,14 @@ def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None)
 
 
 def _sort_languages(stats: Stats) -> Stats:
-    """Bring languages into the order that `Stats` promises; on the wire they have none."""
-    ordered = sorted(stats.languages.items(), key=lambda item: (-item[1], item[0]))
-    return msgspec.structs.replace(stats, languages=dict(ordered))
+    """Sort languages as `Stats` requires; JSON objects have no order."""
+    ordered = {name: stats.languages[name] for name in sort_languages(stats.languages)}
+    return msgspec.structs.replace(stats, languages=ordered)
 
 
 def _to_options(data: BannerData) -> BannerOptions:
     return msgspec.structs.replace(data.look or BannerOptions(), theme=data.banner_type)
 
 
-def _non_default(look: BannerOptions) -> BannerOptions | None:
-    return look if look != BannerOptions(theme=look.theme) else None
+def _non_default(options: BannerOptions) -> BannerOptions | None:
+    return options if options != BannerOptions(theme=options.theme) else None

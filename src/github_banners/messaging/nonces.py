@@ -1,8 +1,8 @@
 """
-Which calls this process has already taken: each nonce once.
+Cache of the nonces of accepted calls, to refuse repeated ones.
 
-Bounded in number. It forgets only what is due: when it is full of what is not, calls are refused
-rather than taken twice.
+Its size is bounded, and only expired nonces are removed: when it is full of others, new calls are
+refused rather than accepted twice.
 """
 
 import time
@@ -14,9 +14,10 @@ from github_banners.errors import NonceCacheFull
 
 class NonceCache:
     """
-    The nonces of the last `remembered_seconds`, at most `most`; `monotonic` tells seconds.
+    The nonces of the last `ttl_seconds`, at most `max_size`; `monotonic` returns seconds.
 
-    That is twice as long as a call may be old: one from a clock that is ahead stays good for longest.
+    The TTL is twice the maximum age of a call: a call signed by a clock that is ahead by the maximum
+    stays valid for that long.
     """
 
     def __init__(
@@ -37,9 +38,9 @@ class NonceCache:
 
     def add(self, nonce: str) -> bool:
         """
-        Say whether a nonce is new, and remember it.
+        Add a nonce; return False if it is in the cache already.
 
-        :raises NonceCacheFull: it is new, and there is no room left
+        :raises NonceCacheFull: it is new, and the cache is full
         """
         now = self._monotonic()
         self._evict(before=now - self._ttl_seconds)

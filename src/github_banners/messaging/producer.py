@@ -1,8 +1,8 @@
 """
-The sending end at Kafka: a message is sent when the broker has said so, or the caller is told.
+Kafka producer: a message counts as sent once the broker has acknowledged it.
 
-Opens when first used and heals itself: aiokafka's producer keeps what it could not deliver, for
-ever, and goes wrong for good after some errors, so one that has failed is given up for a new one.
+It opens when first used, and recovers by itself: aiokafka's producer keeps undelivered messages for
+ever, and stays broken after some errors, so after a failure it is closed and a new one is opened.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 _SEND_TIMEOUT_SECONDS = 5.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
 _OPEN_TIMEOUT_SECONDS = 30.0
-# Less than a send may take: a connection that hangs is replaced before the caller is told.
+# Less than the timeout of a send, so that a connection that hangs is replaced within it.
 _REQUEST_TIMEOUT_MS = 3000
 _RETRY_BACKOFF_MS = 100
 _METADATA_MAX_AGE_MS = 30_000
@@ -35,9 +35,9 @@ _BATCH_BYTES = 64 * 1024
 
 class KafkaProducer:
     """
-    Sends to one Kafka, from as many tasks as there are at once; close it when none sends any more.
+    Sends to one Kafka cluster, from any number of tasks; close it once no task sends any more.
 
-    While no broker answers, calls are refused at once, but for one probe a second.
+    While no broker responds, calls fail at once, except for one probe a second.
     """
 
     def __init__(
@@ -55,32 +55,32 @@ class KafkaProducer:
 
     @property
     def is_available(self) -> bool:
-        """Say whether the last message was taken; true before the first."""
+        """True if the last message was acknowledged, and before the first."""
         return not self._circuit.is_open
 
     async def send(
         self, topic: str, *, key: bytes | None, value: bytes, headers: Headers = ()
     ) -> None:
         """
-        Send a message; returns when the broker has it for good.
+        Send a message; return once the broker has acknowledged it.
 
-        :raises BrokerUnavailable: no broker says so in time; the message may have arrived
-        :raises RemoteRejected: the broker will never take this message
+        :raises BrokerUnavailable: it was not acknowledged in time, but may have arrived
+        :raises RemoteRejected: the broker will never accept this message
         """
         _check_size(topic, key, value)
         if not self._circuit.allow_request():
-            raise BrokerUnavailable("the broker: has not answered, and is asked once a second")
+            raise BrokerUnavailable("the broker: does not respond, and is tried once a second")
         try:
             await self._send(topic, key=key, value=value, headers=headers)
         except BrokerUnavailable as error:
             if self._circuit.record_failure():
-                _log.warning("broker.away", reason=str(error))
+                _log.warning("broker.down", reason=str(error))
             raise
         if self._circuit.record_success():
-            _log.info("broker.back")
+            _log.info("broker.up")
 
     async def close(self) -> None:
-        """Close; in a few seconds, also when no broker answers."""
+        """Close; takes a few seconds at most, also when no broker responds."""
         if self._client_task is not None:
             self._abandon(self._client_task)
         if self._closing:
@@ -103,7 +103,7 @@ class KafkaProducer:
                     )
                     await producer.send_and_wait(topic, value, key=key, headers=list(headers))
         except (BrokerUnavailable, RemoteRejected):
-            # One that is still being opened may come to it yet.
+            # A producer that is still being opened may yet connect, for the next message.
             if client_task.done():
                 self._abandon(client_task)
             raise
@@ -128,7 +128,7 @@ class KafkaProducer:
         return producer
 
     def _abandon(self, client_task: "asyncio.Task[AIOKafkaProducer]") -> None:
-        """Let go of a producer, once; the next message opens another."""
+        """Close a producer in the background, once; the next message opens another."""
         if self._client_task is not client_task:
             return
         self._client_task = None
@@ -139,10 +139,10 @@ class KafkaProducer:
 
 async def _force_close(client_task: "asyncio.Task[AIOKafkaProducer]") -> None:
     """
-    Do what `stop()` does, without what it begins with.
+    Close like `stop()`, but without waiting until every message is delivered.
 
-    That is to wait until every message is delivered: for ever, where no broker takes one. Called
-    off there, it leaves a task and sockets behind, and does nothing when it is called again.
+    While no broker accepts messages, `stop()` waits for ever; when it is cancelled, it leaves a task
+    and sockets behind, and does nothing when it is called again.
     """
     client_task.cancel()
     await asyncio.wait({client_task})
@@ -160,4 +160,4 @@ def _check_size(topic: str, key: bytes | None, value: bytes) -> None:
     size = len(value) + len(key or b"")
     max_bytes = MAX_DEAD_LETTER_BYTES if topic == DEAD_LETTERS else MAX_EVENT_BYTES
     if size > max_bytes:
-        raise RemoteRejected(f"the broker: takes no message of {size} bytes in {topic}")
+        raise RemoteRejected(f"the broker: accepts no message of {size} bytes in {topic}")

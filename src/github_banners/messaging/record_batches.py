@@ -1,9 +1,9 @@
 """
-Record batches of Kafka, read leniently: for what aiokafka refuses to decode. Pure.
+Parse Kafka record batches leniently, for those that aiokafka can't decode. Pure.
 
-aiokafka decodes a batch as a whole and header names strictly as UTF-8, so one odd byte hides all
-records of the batch, and a consumer would meet it again for ever. Here each record is parsed alone;
-what can't be parsed keeps its place and raw bytes, and says why.
+aiokafka decodes a batch as a whole and header names strictly as UTF-8, so one invalid byte hides all
+records of the batch, and the consumer would fail on it for ever. Here each record is parsed alone; a
+record that can't be parsed keeps its offset and raw bytes, and has the reason in `problem`.
 https://kafka.apache.org/documentation/#recordbatch
 """
 
@@ -20,7 +20,7 @@ from github_banners.messaging.events import Headers, Record
 # timestamp, producer id and epoch, base sequence, number of records.
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _PREFIX = struct.Struct(">qi")
-_CHECKSUM_START = 21  # all behind the checksum
+_CHECKSUM_START = 21  # it covers everything behind it
 _MAGIC = 2
 _CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _CODEC_MASK, _APPEND_TIME_FLAG, _CONTROL_FLAG = 0x07, 0x08, 0x20
@@ -29,7 +29,7 @@ _MAX_SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """Records in rising order of their offsets, and the next offset to read."""
+    """Records in ascending order of offsets, and the next offset to read."""
 
     records: list[Record]
     next_offset: int
@@ -37,7 +37,7 @@ class ReadResult:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The header of a batch, and the bytes of its records as they came."""
+    """The header of a batch, and the raw bytes of its records."""
 
     topic: str
     partition: int
@@ -51,7 +51,7 @@ class _Batch:
     is_damaged: bool
 
     def to_unreadable_record(self, error: Exception, *, offset: int) -> Record:
-        """Stand for the records of the batch from an offset on, at its last offset."""
+        """Return one record, at the last offset, for all records of the batch from an offset on."""
         problem = f"a batch of {self.count} records can't be decoded from offset {offset} on"
         return Record(
             topic=self.topic,
@@ -68,9 +68,9 @@ def read_batches(
     data: bytes, *, topic: str, partition: int, offset: int, max_records: int
 ) -> ReadResult:
     """
-    Read at most so many records from an offset on out of what a broker sent.
+    Parse at most `max_records` records from an offset on in the response of a broker.
 
-    A batch that can't be unpacked is one record with a `problem` at its last offset.
+    A batch that can't be decompressed becomes one record with a `problem` at its last offset.
     """
     records: list[Record] = []
     next_offset = offset
@@ -90,7 +90,7 @@ def read_batches(
 
 
 def _split(data: bytes, *, topic: str, partition: int) -> Iterator[_Batch]:
-    """Split what a broker sent into batches; the last one may be cut off, and comes again."""
+    """Split a response into batches; an incomplete last one is ignored, and fetched again."""
     position = 0
     while len(data) - position >= _HEADER.size:
         base_offset, length, _, magic, checksum, *fields = _HEADER.unpack_from(data, position)
@@ -98,7 +98,7 @@ def _split(data: bytes, *, topic: str, partition: int) -> Iterator[_Batch]:
         if end > len(data):
             return
         if magic != _MAGIC or end < position + _HEADER.size:
-            # The format before Kafka 0.11, which brokers convert: nothing but its offset is known.
+            # The format before Kafka 0.11, which brokers convert; only its offset is known.
             fields, end = [_CODEC_MASK, 0, 0, 0, 0, 0, 0, 1], max(end, position + _PREFIX.size)
         attributes, last_delta, first_timestamp_ms, max_timestamp_ms, _, _, _, count = fields
         yield _Batch(
@@ -121,7 +121,7 @@ def _parse_records(batch: _Batch) -> Iterator[Record]:
     try:
         payload = batch.payload
         if batch.is_damaged:
-            raise ValueError("its checksum is wrong")  # noqa: TRY301 - as the decoders
+            raise ValueError("wrong checksum")  # noqa: TRY301 - like the decoders
         if codec := batch.attributes & _CODEC_MASK:
             payload = DECODERS[_CODECS[codec]](payload)
         position = 0
@@ -129,20 +129,20 @@ def _parse_records(batch: _Batch) -> Iterator[Record]:
             length, position = _read_varint(payload, position)
             end = position + length
             if not position < end <= len(payload):
-                raise ValueError(f"a record of {length} bytes")  # noqa: TRY301 - as the decoders
+                raise ValueError(f"a record of {length} bytes")  # noqa: TRY301 - like the decoders
             record = _parse_record(batch, payload[position:end])
             if not next_offset <= record.offset <= batch.last_offset:
-                raise ValueError(f"offset {record.offset}")  # noqa: TRY301 - as the decoders
+                raise ValueError(f"offset {record.offset}")  # noqa: TRY301 - like the decoders
             yield record
             position, next_offset = end, record.offset + 1
-    except Exception as error:  # noqa: BLE001 - what decoders raise for odd bytes can be anything
+    except Exception as error:  # noqa: BLE001 - decoders may raise anything on invalid bytes
         if next_offset <= batch.last_offset:
             yield batch.to_unreadable_record(error, offset=next_offset)
 
 
 def _parse_record(batch: _Batch, raw: bytes) -> Record:
-    """Parse a record; where only its place can be told, its value is all of it."""
-    delta_ms, position = _read_varint(raw, 1)  # behind attributes that mean nothing yet
+    """Parse a record; if only its offset can be read, its value is the raw record."""
+    delta_ms, position = _read_varint(raw, 1)  # after the attributes, which are unused so far
     offset_delta, position = _read_varint(raw, position)
     is_append_time = batch.attributes & _APPEND_TIME_FLAG
     timestamp_ms = batch.max_timestamp_ms if is_append_time else batch.first_timestamp_ms + delta_ms
@@ -184,12 +184,12 @@ def _read_bytes(raw: bytes, position: int) -> tuple[bytes | None, int]:
     if length < 0:
         return None, position
     if position + length > len(raw):
-        raise ValueError(f"{length} bytes where {len(raw) - position} are left")
+        raise ValueError(f"{length} bytes, but only {len(raw) - position} are left")
     return raw[position : position + length], position + length
 
 
 def _read_varint(raw: bytes, position: int) -> tuple[int, int]:
-    """Read a signed integer of at most ten bytes; aiokafka's own function reads past the end."""
+    """Read a zigzag-encoded integer of at most ten bytes; aiokafka's function reads past the end."""
     value = 0
     for shift in range(0, 70, 7):
         byte = raw[position]

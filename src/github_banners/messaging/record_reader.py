@@ -1,8 +1,8 @@
 """
-A consumer's records, also those that aiokafka cannot decode.
+Read a consumer's records, including those that aiokafka can't decode.
 
-After aiokafka has failed to decode something, each partition that it may have been is fetched once by
-itself and read leniently, so that one odd record hides nothing behind it and ends nothing.
+After a decoding error in aiokafka, each partition that may have caused it is fetched once by itself
+and parsed leniently, so that one invalid record neither hides others nor ends the consumer.
 """
 
 import asyncio
@@ -37,34 +37,34 @@ _READ_UNCOMMITTED = 0
 
 
 class RecordReader:
-    """Reads what a consumer is assigned to; one per consumer."""
+    """Reads the partitions assigned to a consumer; one reader per consumer."""
 
     def __init__(self, consumer: AIOKafkaConsumer, *, throttle: LogThrottle) -> None:
         limit_decompression()
         self._consumer = consumer
         self._throttle = throttle
-        self._undecodable: dict[TopicPartition, str] = {}  # and why
+        self._undecodable: dict[TopicPartition, str] = {}  # with the reason
         self._revocations = 0
 
     def on_revoked(self) -> None:
-        """Record that partitions are being revoked: what is being fetched of them is no longer ours."""
+        """Discard fetches in flight: their partitions may belong to another member."""
         self._revocations += 1
         self._undecodable.clear()
 
     async def read(self, *, max_records: int, wait_seconds: float) -> list[Record]:
         """
-        Read what has come since, in the order of each partition; empty after a wait.
+        Return new records, in order within each partition; empty after the wait.
 
-        There is no await between aiokafka's answer and the caller: records that waited there could
-        be of a partition that is lost by then, and be committed past what its loss had forgotten.
+        There is no await between aiokafka's return and the caller's: a partition could be revoked
+        while its records wait there, and after its next assignment a commit would skip unfinished ones.
 
-        :raises KafkaError: of the broker, the group or the fetching; records may have been skipped
+        :raises KafkaError: from the broker, the group or the fetcher; records may have been skipped
         """
         if self._undecodable:
             partition, reason = self._undecodable.popitem()
             return await self._read_leniently(partition, reason, max_records=max_records)
         try:
-            # One record at most, so that an error can't take those of another partition with it.
+            # At most one record, so that an error can't discard records of another partition.
             fetched = await self._consumer.getmany(
                 timeout_ms=int(wait_seconds * 1000), max_records=1
             )
@@ -81,13 +81,13 @@ class RecordReader:
         return records
 
     async def _read_buffered(self, partition: TopicPartition, *, max_records: int) -> list[Record]:
-        """Read what has been fetched of a partition already; gives way to no other task."""
+        """Return the records of a partition that are fetched already, without yielding to other tasks."""
         try:
             fetched = await self._consumer.getmany(partition, timeout_ms=0, max_records=max_records)
         except Exception as error:
             if not _is_decoding_error(error):
                 raise
-            # Its position has not moved: nothing of it was skipped.
+            # The position has not moved, so nothing was skipped.
             self._mark_undecodable([partition], error)
             return []
         return _to_records(fetched)
@@ -99,7 +99,7 @@ class RecordReader:
     async def _read_leniently(
         self, partition: TopicPartition, reason: str, *, max_records: int
     ) -> list[Record]:
-        """Fetch a partition by itself, and go on behind what could be read."""
+        """Fetch a partition by itself, and seek behind the records that could be parsed."""
         if partition not in self._consumer.assignment() - self._consumer.paused():
             return []
         revocations = self._revocations
@@ -117,24 +117,29 @@ class RecordReader:
         )
         if result.next_offset > offset:
             self._consumer.seek(partition, result.next_offset)
-            place = {"partition": partition.partition, "offset": offset}
             if self._throttle.allows(partition):
-                _log.warning("records.undecodable", topic=partition.topic, **place, reason=reason)
+                _log.warning(
+                    "records.undecodable",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    offset=offset,
+                    reason=reason,
+                )
         return result.records
 
     async def _fetch(self, partition: TopicPartition, offset: int) -> bytes:
-        """Fetch the bytes of a partition's next batches; nothing at its end."""
+        """Fetch the bytes of the next batches of a partition; empty at its end."""
         client = self._consumer._client
         node = client.cluster.leader_for_partition(partition)
         if node is None or node == -1:
             raise LeaderNotAvailableError(str(partition))
-        place = (partition.partition, offset, _MAX_FETCHED_BYTES)
+        max_wait_ms = min_bytes = 0
         request = FetchRequest(
-            0,  # waits for nothing, and for no least number of bytes
-            0,
+            max_wait_ms,
+            min_bytes,
             _MAX_FETCHED_BYTES,
             _READ_UNCOMMITTED,
-            [(partition.topic, [place])],
+            [(partition.topic, [(partition.partition, offset, _MAX_FETCHED_BYTES)])],
         )
         response = await client.send(node, request)
         ((_, ((_, error_code, _, *fields),)),) = response.topics
@@ -144,7 +149,7 @@ class RecordReader:
 
 
 def _is_decoding_error(error: Exception) -> bool:
-    """Tell what aiokafka raises for bytes that it can't decode, which can be anything, from the rest."""
+    """Return True for errors of decoding: aiokafka may raise anything there, but no other KafkaError."""
     if isinstance(error, CorruptRecordException | UnsupportedCodecError):
         return True
     return not isinstance(error, KafkaError | ConsumerStoppedError | IllegalOperation)

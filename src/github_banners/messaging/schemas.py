@@ -1,8 +1,8 @@
 """
-The wire shapes between the services, each once.
+Schemas of all messages between the services.
 
-Reading tolerates unknown fields and refuses the rest by the name of the field; what stands in a
-shape is fit to be drawn or stored as far as its size and its kind go. Sends nothing.
+Unknown fields are tolerated; any other deviation is an error that names the field. Decoded messages
+have values of the right type and of a size that can be drawn and stored. Paths are not validated.
 """
 
 from collections.abc import Iterator
@@ -18,19 +18,19 @@ from github_banners.errors import MalformedMessage
 from github_banners.models import Stats, to_epoch_microseconds
 from github_banners.options import BannerOptions, Theme
 
-# With a zone; nanoseconds are rounded: https://jcristharif.com/msgspec/supported-types.html#datetime
+# With a time zone; nanoseconds are rounded: https://jcristharif.com/msgspec/supported-types.html#datetime
 Timestamp: TypeAlias = Annotated[datetime, Meta(tz=True)]
 Version: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Username: TypeAlias = Annotated[str, Meta(min_length=1, max_length=39)]
 DisplayName: TypeAlias = Annotated[str, Meta(max_length=1024)]
 
 MAX_BATCH_BANNERS = 64
-"""In one call of `POST /banners/batch`."""
+"""The number of banners in one `POST /banners/batch`."""
 
 MAX_BATCH_BYTES = 8 << 20
-"""Of the body of such a call: 64 usual pictures several times over, or five of the largest."""
+"""The size of its body: several times 64 pictures of usual size, or five of the largest."""
 
-_MAX_COUNT = 10**12 - 1  # far beyond all of GitHub, and still drawn
+_MAX_COUNT = 10**12 - 1  # far above any count on GitHub, and short enough to be drawn
 _MAX_LANGUAGES = 1000
 _MAX_LANGUAGE_CHARACTERS = 100
 _MAX_SHOWN_CHARACTERS = 300
@@ -45,35 +45,35 @@ def _decoding_errors() -> Iterator[None]:
 
 
 class Format(StrEnum):
-    """What a renderer can answer with."""
+    """The image format of a preview."""
 
     SVG = "svg"
     PNG = "png"
 
 
 class WireModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A JSON object on the wire; an optional field without a value is left out."""
+    """A JSON object; optional fields with their default are omitted."""
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """
-        Read a message.
+        Decode a message.
 
-        :raises MalformedMessage: it is no JSON, a field is missing, or holds what it can't hold
+        :raises MalformedMessage: it is not JSON, or a field is missing or has an invalid value
         """
         with _decoding_errors():
             return msgspec.convert(_without_nulls(msgspec.json.decode(body)), cls)
 
     def to_json(self) -> bytes:
-        """Write a message; times have microseconds at most."""
+        """Encode a message; times have microsecond precision."""
         return msgspec.json.encode(self)
 
 
 class BannerData(WireModel, frozen=True, kw_only=True):
     """
-    What a banner says and how it looks.
+    The numbers and options of a banner.
 
-    `banner_type` is the theme, whatever `look` says, which may hold all other options.
+    `banner_type` is the theme and takes precedence over the one in `look`, which holds all options.
     """
 
     username: Username
@@ -91,13 +91,13 @@ class BannerData(WireModel, frozen=True, kw_only=True):
 
 
 class PreviewRequest(BannerData, frozen=True, kw_only=True):
-    """`POST /preview` of the renderer: the answer is the picture."""
+    """Request body of `POST /preview` of the renderer; the response is the picture."""
 
     format: Format = Format.SVG
 
 
 class StoreRequest(WireModel, frozen=True, kw_only=True):
-    """`POST /banners` of the storage; without a version the picture is as new as the stored one."""
+    """Request body of `POST /banners` of the storage; without a version, the stored one is kept."""
 
     url_path: str
     banner_info: bytes
@@ -109,23 +109,24 @@ class StoreRequest(WireModel, frozen=True, kw_only=True):
 
 
 class StoreResponse(WireModel, frozen=True, kw_only=True):
-    """The storage's answer; `superseded` says that a newer picture was there and stays."""
+    """Response to `POST /banners`; `superseded` if a newer picture was stored before and stays."""
 
     url: str
     superseded: bool = False
 
 
 class BatchedBanner(StoreRequest, frozen=True, kw_only=True):
-    """One banner of a batch; `traceparent` is the trace that it is stored for, empty for none."""
+    """A banner of a batch; `traceparent` is the trace of the request or event it belongs to."""
 
     traceparent: str = ""
 
 
 class StoreBatch(WireModel, frozen=True, kw_only=True):
     """
-    `POST /banners/batch` of the storage: several bodies of `POST /banners`, stored independently.
+    Request body of `POST /banners/batch`: several bodies of `POST /banners`, stored independently.
 
-    Each is kept as JSON and decoded on its own as `BatchedBanner`: one that can't be is one result.
+    Each stays raw JSON and is decoded on its own as a `BatchedBanner`, so that a malformed one fails
+    alone.
     """
 
     banners: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH_BANNERS)]
@@ -133,9 +134,9 @@ class StoreBatch(WireModel, frozen=True, kw_only=True):
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """
-        Read the batch, but not its banners.
+        Decode the batch, but not its banners.
 
-        :raises MalformedMessage: the body as a whole is no batch
+        :raises MalformedMessage: the body as a whole is not a batch
         """
         with _decoding_errors():
             return msgspec.json.decode(body, type=cls)
@@ -158,13 +159,13 @@ class StoreResult(WireModel, frozen=True, kw_only=True):
 
 
 class StoreResults(WireModel, frozen=True, kw_only=True):
-    """The storage's response to a batch: one result for each banner, in their order."""
+    """Response to `POST /banners/batch`: one result per banner, in their order."""
 
     results: list[StoreResult]
 
 
 class Payload(BannerData, frozen=True, kw_only=True):
-    """What an event is about: the banner to be drawn anew, and where it belongs."""
+    """The content of an event: the banner to draw, and where to store it."""
 
     storage_path: str
     version: Version | None = None
@@ -175,7 +176,7 @@ class Payload(BannerData, frozen=True, kw_only=True):
 
 
 class BannerEvent(WireModel, frozen=True, kw_only=True):
-    """An event of the topic `banner-update`: a banner has new numbers or a new look."""
+    """An event of the topic `banner-update`: a banner has new numbers or options."""
 
     event_type: Literal["github_banner_info_ready"]
     event_version: Literal[1]
@@ -188,31 +189,31 @@ class BannerEvent(WireModel, frozen=True, kw_only=True):
 
     @property
     def measured_at(self) -> datetime | None:
-        """Tell which moment the numbers are from, as far as the event knows."""
+        """The time at which the numbers were fetched; the time of the event if that is unknown."""
         return self.payload.fetched_at or self.produced_at
 
     @property
     def version(self) -> int:
-        """Tell which drawing is newer: the payload's version, else the event's own time."""
+        """The version of the payload; the time of the numbers in microseconds if it has none."""
         if self.payload.version is not None:
             return self.payload.version
         return max(0, to_epoch_microseconds(self.measured_at)) if self.measured_at else 0
 
     @property
     def key(self) -> bytes:
-        """Name the owner: events of one key stay in order."""
+        """The key in Kafka, the owner's login: events of one key stay in order."""
         return self.payload.username.lower().encode()
 
 
 def _ascii_lower(path: str) -> str:
-    """Write a path in lower case; what is no ASCII could become what it was not, and stays."""
+    """Return an ASCII path in lower case; others stay, since lowering could make them valid."""
     return path.lower() if path.isascii() else path
 
 
 def _without_nulls(message: Any) -> Any:
-    """Read `languages: null`, as Go writes an empty map; changes the message that it is given."""
-    for holder in (message, message.get("payload")) if isinstance(message, dict) else ():
-        stats = holder.get("stats") if isinstance(holder, dict) else None
+    """Replace `languages: null`, Go's encoding of an empty map, in place."""
+    for parent in (message, message.get("payload")) if isinstance(message, dict) else ():
+        stats = parent.get("stats") if isinstance(parent, dict) else None
         if isinstance(stats, dict) and "languages" in stats:
             stats["languages"] = {} if stats["languages"] is None else stats["languages"]
     return message
@@ -221,7 +222,7 @@ def _without_nulls(message: Any) -> Any:
 def _check_languages(counts: dict[str, int], field: str) -> None:
     is_short = all(len(name) <= _MAX_LANGUAGE_CHARACTERS for name in counts)
     if len(counts) > _MAX_LANGUAGES or not is_short:
-        raise ValueError(f"`{field}` has too many or too long names")
+        raise ValueError(f"`{field}` has too many names, or names that are too long")
     _check_counts(counts, field)
 
 

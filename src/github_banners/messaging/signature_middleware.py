@@ -1,8 +1,8 @@
 """
-The gate in front of a service: who is not one of us does not get in.
+ASGI middleware that rejects requests without a valid signature.
 
-An ASGI middleware. A call's head is verified before a byte of its body is read, its body before the
-application sees anything of it. Decides nothing about signatures itself.
+The head of a request is verified before its body is read, and the body before the application gets
+the request. `signing` decides what a valid signature is.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -16,7 +16,7 @@ from github_banners.errors import BannersError, InvalidSignature, NonceCacheFull
 from github_banners.messaging.signing import Verifier
 from github_banners.messaging.tracing import TRACEPARENT, trace_context
 
-# https://asgi.readthedocs.io/en/latest/specs/main.html; every framework has types of its own for it.
+# https://asgi.readthedocs.io/en/latest/specs/main.html; frameworks define their own types.
 Scope: TypeAlias = Any
 Message: TypeAlias = Any
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -35,9 +35,9 @@ _MAX_DIGITS = 15
 
 class SignatureMiddleware:
     """
-    A service that answers signed calls only, but for reading its `open_paths`.
+    Passes signed requests on to the application, and GET and HEAD of `public_paths`.
 
-    `note_refusal` is told why a call was refused, in a few fixed words.
+    `on_refused` is called with the reason for each refusal, one of a small fixed set of strings.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SignatureMiddleware:
         self._on_refused = on_refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or refuse it; websockets have no business here."""
+        """Serve or refuse a request; websockets are always refused."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -84,11 +84,11 @@ class SignatureMiddleware:
 
     async def _verify(self, scope: Scope, receive: Receive) -> bytes | None:
         """
-        Verify a request; gives its body, or None when the client has left meanwhile.
+        Verify a request; return its body, or None if the client has disconnected.
 
-        :raises InvalidSignature: it is not signed as agreed
-        :raises TooLarge: its body is larger than anything that is agreed
-        :raises NonceCacheFull: nobody can tell whether it has come before
+        :raises InvalidSignature: the signature is missing or invalid
+        :raises TooLarge: the body exceeds the limit
+        :raises NonceCacheFull: a repeated request could not be detected
         """
         head = self._verifier.check_head(
             scope["method"], _raw_path(scope), scope["query_string"], scope["headers"]
@@ -104,39 +104,40 @@ class SignatureMiddleware:
         method, path = (
             str(scope.get(key, ""))[:_MAX_SHOWN_CHARACTERS] for key in ("method", "path")
         )
-        _log.warning("gate.refused", reason=reason, method=method, path=path)
+        _log.warning("request.refused", reason=reason, method=method, path=path)
         self._on_refused(reason)
 
 
 def _raw_path(scope: Scope) -> bytes:
-    """Give the path as it came; where a server does not tell, as it most likely came."""
+    """Return the path as sent by the client; encoded again if the server does not provide it."""
     raw_path: bytes | None = scope.get("raw_path")
     return raw_path or quote(scope["path"], safe=_UNQUOTED, errors="replace").encode()
 
 
 def _content_length_exceeds(headers: Iterable[tuple[bytes, bytes]], max_bytes: int) -> bool:
-    """Tell whether a body says of itself that it is too large; it may lie, and is counted too."""
+    """Return True if the declared size of the body exceeds the limit; the real size may differ."""
     lengths = [value for name, value in headers if name == b"content-length" and value.isdigit()]
-    return any(len(one) > _MAX_DIGITS or int(one) > max_bytes for one in lengths)
+    # The number of digits first: converting a very long number to int takes quadratic time.
+    return any(len(length) > _MAX_DIGITS or int(length) > max_bytes for length in lengths)
 
 
 async def _read_body(receive: Receive, *, max_bytes: int) -> bytes | None:
-    """Read to the end, and never beyond the limit; None when the client leaves before."""
+    """Read a body up to the limit; return None if the client disconnects before its end."""
     body = bytearray()
-    is_whole = False
-    while not is_whole:
+    is_complete = False
+    while not is_complete:
         message = await receive()
         if message["type"] != "http.request":
             return None
         body += message.get("body", b"")
-        is_whole = not message.get("more_body", False)
+        is_complete = not message.get("more_body", False)
         if len(body) > max_bytes:
             raise TooLarge
     return bytes(body)
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:
-    """Give a body that has been read once more, as one message; then what comes after it."""
+    """Return a `receive` that yields a body already read as one message, then later messages."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:
@@ -146,7 +147,7 @@ def _replay_body(body: bytes, receive: Receive) -> Receive:
 
 
 async def _send_error(error: BannersError, send: Send) -> None:
-    """Say no, in the public words of the error and none besides."""
+    """Send the public message of an error and no details."""
     body = msgspec.json.encode({"error": error.public_message})
     headers = [
         (b"content-type", b"application/json"),

@@ -1,10 +1,9 @@
 """
-How a call between services is signed, and what makes a signature good.
+Sign calls between services, and verify signatures.
 
-HTTP Message Signatures (RFC 9421) in one fixed form, spoken by the library: HMAC-SHA256 over method,
-path, query and digest of the body, with time, nonce and sender. What the library leaves open is
-decided here: how long a call is good, who may call, that nothing comes twice. Reads no bodies from
-anywhere, sends nothing.
+HTTP Message Signatures (RFC 9421) in one fixed form: HMAC-SHA256 over method, path, query and digest
+of the body, with time, nonce and sender. The library encodes and checks signatures; this module
+decides how long a call is valid, who may call, and refuses repeated calls. No I/O.
 https://www.rfc-editor.org/rfc/rfc9421 https://www.rfc-editor.org/rfc/rfc9530
 """
 
@@ -37,7 +36,7 @@ from github_banners.models import Clock, utc_now
 from github_banners.settings import Secret
 
 MAX_AGE_SECONDS = 60
-"""How far the clock of the sender may be from ours, and how long a call may travel."""
+"""The maximum difference between the sender's clock and ours, and the maximum age of a call."""
 
 _LABEL = "sig1"
 _COMPONENTS = ("@method", "@path", "@query", "content-digest")
@@ -47,8 +46,9 @@ _MAX_HEADER_BYTES = 512  # ours have 150 at most
 _MAX_NONCE_CHARACTERS = 64
 _NONCE_BYTES = 16
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
-# What httpx2 sends as it is: all but what https://url.spec.whatwg.org/#path-percent-encode-set and
-# #query-percent-encode-set encode, and no segments `.` and `..`, which it resolves.
+# URLs that httpx2 sends unchanged: without characters that it would encode, see
+# https://url.spec.whatwg.org/#path-percent-encode-set and #query-percent-encode-set, and without the
+# segments `.` and `..`, which it resolves.
 _URL = re.compile(
     r"[A-Za-z]+://[^/?#\s]+"
     r"(?P<path>(?:/(?!\.\.?(?:[/?#]|\Z))[!$-.0-;=@-_a-z|~]*)*)"
@@ -58,34 +58,34 @@ _URL = re.compile(
 
 
 class RefusalReason(StrEnum):
-    """Why a call is refused, for log and metric; the caller does not learn it."""
+    """Why a call is refused, for log and metric; not sent to the caller."""
 
     NO_SIGNATURE = "no signature"
     SEVERAL_SIGNATURES = "several signatures"
     UNREADABLE = "unreadable"
-    """Not RFC 9421, too long, no ASCII, without a sender, or with what is not agreed."""
+    """Not RFC 9421, too long, not ASCII, without a sender, or with unknown parameters."""
     WRONG_DIGEST = "wrong digest"
-    """Not one `Content-Digest` with one sha-256."""
+    """There is not exactly one `Content-Digest` with one sha-256."""
     UNKNOWN_ALGORITHM = "unknown algorithm"
     UNKNOWN_CALLER = "unknown caller"
     WRONG_KEY = "wrong key"
-    """Or a method, path, query or header other than was signed: a MAC does not tell which."""
+    """Or a changed method, path, query or header: a MAC does not tell which."""
     UNKNOWN_LABEL = "unknown label"
     COMPONENTS_MISSING = "components missing"
     OTHER_COMPONENTS = "other components"
-    """More than was agreed, or in another order."""
+    """Additional components, or another order."""
     NO_TIME = "no time"
     TOO_OLD = "too old"
     TOO_NEW = "too new"
     NO_NONCE = "no nonce"
-    """None, an empty or a very long one."""
+    """The nonce is missing, empty or too long."""
     BODY_CHANGED = "body changed"
     REPEATED = "repeated"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedHead:
-    """A head with a good signature: what `caller` says of a body that is still to come."""
+    """The verified head of a call: its caller, and what it declares about the body."""
 
     caller: str
     nonce: str
@@ -95,7 +95,7 @@ class VerifiedHead:
 
 @dataclass(frozen=True, slots=True)
 class _SignedMessage:
-    """A request as the library reads it; path and query are as they are on the wire."""
+    """A request in the form that the library reads; path and query are as transmitted."""
 
     method: str
     path: str
@@ -105,7 +105,7 @@ class _SignedMessage:
 
 
 class _RawComponents(HTTPSignatureComponentResolver):
-    """Takes path and query as they are sent, to the letter, instead of from a parsed address."""
+    """Takes path and query exactly as transmitted, instead of from a parsed URL."""
 
     derived_component_resolvers: ClassVar[dict[str, Callable[..., str]]] = {
         "@method": lambda resolver: resolver.message.method,
@@ -115,7 +115,7 @@ class _RawComponents(HTTPSignatureComponentResolver):
 
 
 class Signer:
-    """Signs calls in the name of a service."""
+    """Signs the calls of one service."""
 
     def __init__(
         self,
@@ -137,15 +137,17 @@ class Signer:
 
     def sign(self, method: str, url: str, body: bytes = b"") -> dict[str, str]:
         """
-        Make the headers that a call needs, each time new ones.
+        Return the headers that sign a call, with a new nonce each time.
 
         `url` is absolute and encoded as it is sent: `str(request.url)` of an HTTP client's request.
 
-        :raises ValueError: the URL is not absolute, or a client would send another
+        :raises ValueError: the URL is not absolute, or a client would send another one
         """
         parts = _URL.fullmatch(url)
         if parts is None:
-            raise ValueError(f"must be an absolute URL as it is sent, not {url[:64]!r}")
+            raise ValueError(
+                f"must be an absolute URL in the form in which it is sent, not {url[:64]!r}"
+            )
         head = _SignedMessage(method.upper(), parts["path"] or "/", parts["query"] or "", {})
         self._signer.sign(
             head,
@@ -162,9 +164,9 @@ class Signer:
 
 class Verifier:
     """
-    Tells good calls from others: first the head, and only then the body.
+    Verifies calls: first the head, then the body.
 
-    `keys` are tried in their order: the current one, then the one before. `callers` are the services
+    `keys` are tried in order: the current one, then the previous one. `callers` are the services
     that may call this one.
     """
 
@@ -192,7 +194,7 @@ class Verifier:
         headers: Sequence[tuple[bytes, bytes]],
     ) -> VerifiedHead:
         """
-        Check all that is known before the body comes.
+        Verify everything that is known before the body arrives.
 
         :raises InvalidSignature: its message is a `RefusalReason`
         """
@@ -204,12 +206,12 @@ class Verifier:
 
     def check_body(self, head: VerifiedHead, body: bytes) -> None:
         """
-        Check that this body was signed, and that the call has not come before.
+        Verify that this body was signed, and that the call is not repeated.
 
-        The age is looked at once more: a body that dribbles in must not outlive its nonce.
+        The age is checked again: a body that arrives slowly must not outlive its nonce in the cache.
 
         :raises InvalidSignature: its message is a `RefusalReason`
-        :raises NonceCacheFull: it can't be told whether the call has come before
+        :raises NonceCacheFull: a repeated call could not be detected
         """
         with _mapping_errors(RefusalReason.BODY_CHANGED):
             ContentDigest.verify(head.digest, body)
@@ -220,7 +222,7 @@ class Verifier:
 
 
 class _InvalidSignature(LibraryInvalidSignature):
-    """The library's own kind of error, so that it lets it through, with a reason."""
+    """An error with a reason, derived from the library's error so that the library lets it pass."""
 
     def __init__(self, reason: RefusalReason) -> None:
         super().__init__(reason)
@@ -228,7 +230,7 @@ class _InvalidSignature(LibraryInvalidSignature):
 
 
 class _SharedKeys(HTTPSignatureKeyResolver):
-    """Gives every caller the same keys, and nobody else any."""
+    """Returns the same keys for each allowed caller."""
 
     def __init__(self, keys: Sequence[bytes], *, callers: Collection[str]) -> None:
         self._keys = tuple(keys)
@@ -241,7 +243,7 @@ class _SharedKeys(HTTPSignatureKeyResolver):
 
 
 class _MultiKeyHmac(HMAC_SHA256):
-    """HMAC-SHA256 where one of several keys will do; compares in constant time."""
+    """HMAC-SHA256 with any of several keys; compares in constant time."""
 
     def verify(self, signature: bytes, message: bytes) -> None:
         macs = (HMAC_SHA256(key).sign(message) for key in self.shared_secret)  # type: ignore[no-untyped-call]
@@ -250,12 +252,12 @@ class _MultiKeyHmac(HMAC_SHA256):
 
 
 class _StrictVerifier(HTTPMessageVerifier):
-    """The library's verifier, for what is agreed."""
+    """The library's verifier, restricted to the one form of signature used here."""
 
     signature_metadata_parameters = HTTPMessageVerifier.signature_metadata_parameters - {"tag"}
 
     def validate_created_and_expires(self, sig_input: Any, max_age: object = None) -> None:
-        """Look at the form alone; the library would ask the machine's clock for the time."""
+        """Check components and algorithm; times are checked later, with the injected clock."""
         _check_covered([str(component) for component in sig_input])
         if sig_input.params.get("alg", HMAC_SHA256.algorithm_id) != HMAC_SHA256.algorithm_id:
             raise _InvalidSignature(RefusalReason.UNKNOWN_ALGORITHM)
@@ -270,7 +272,7 @@ def _check_covered(components: Sequence[str]) -> None:
 
 @contextmanager
 def _mapping_errors(reason: RefusalReason = RefusalReason.UNREADABLE) -> Iterator[None]:
-    """Turn whatever the library trips over into a refusal: what it reads can be anything."""
+    """Convert any error of the library to a refusal: on arbitrary input it may raise anything."""
     try:
         yield
     except _InvalidSignature as error:
@@ -280,17 +282,17 @@ def _mapping_errors(reason: RefusalReason = RefusalReason.UNREADABLE) -> Iterato
 
 
 def _read_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Pick the three headers that a signature consists of, before anybody parses them."""
-    found: dict[bytes, list[bytes]] = {name: [] for name in _HEADERS}
+    """Return the three headers of a signature, after checks that need no parser."""
+    values: dict[bytes, list[bytes]] = {name: [] for name in _HEADERS}
     for name, value in headers:
-        found.get(name.lower(), []).append(value)
-    signatures, inputs, digests = found.values()
+        values.get(name.lower(), []).append(value)
+    signatures, inputs, digests = values.values()
     if not signatures or not inputs:
         raise InvalidSignature(RefusalReason.NO_SIGNATURE)
     if len(signatures) + len(inputs) > 2:
         raise InvalidSignature(RefusalReason.SEVERAL_SIGNATURES)
     signature, signature_input = _read_header(signatures[0]), _read_header(inputs[0])
-    # Nothing that is agreed holds a comma, and two members of one header do.
+    # A single signature contains no comma, and a header with two members does.
     if "," in signature + signature_input:
         raise InvalidSignature(RefusalReason.SEVERAL_SIGNATURES)
     if len(digests) != 1 or _DIGEST.fullmatch(digest := _read_header(digests[0])) is None:
@@ -305,7 +307,7 @@ def _read_header(value: bytes) -> str:
 
 
 def _to_verified_head(result: VerifyResult, *, now: float) -> VerifiedHead:
-    """Judge what a good signature says: all of this is known to come from a holder of the key."""
+    """Check the parameters of a valid signature, which come from a holder of the key."""
     parameters = result.parameters
     if result.label != _LABEL:
         raise InvalidSignature(RefusalReason.UNKNOWN_LABEL)
@@ -324,13 +326,13 @@ def _read_nonce(nonce: object) -> str:
 
 
 def _expiry(created: object, expires: object, *, now: float) -> int:
-    """Tell until when a call is good, in seconds since 1970; its last second is still good."""
+    """Return the last valid second of a call, in seconds since 1970."""
     if not isinstance(created, int):
         raise InvalidSignature(RefusalReason.NO_TIME)
     if created - now > MAX_AGE_SECONDS:
         raise InvalidSignature(RefusalReason.TOO_NEW)
-    until = created + MAX_AGE_SECONDS
-    until = min(until, expires) if isinstance(expires, int) else until
-    if now > until:
+    expires_at = created + MAX_AGE_SECONDS
+    expires_at = min(expires_at, expires) if isinstance(expires, int) else expires_at
+    if now > expires_at:
         raise InvalidSignature(RefusalReason.TOO_OLD)
-    return until
+    return expires_at

@@ -1,8 +1,8 @@
 """
-Kafka's twin in this process, for tests: topics in memory, producers, members of groups.
+A Kafka broker in memory, for tests, with its producers and consumers.
 
-One member of a group has all partitions: whoever came last. No client is refused anything but by
-`is_down`, which plays an outage.
+The member of a group that joined last is assigned all partitions. Clients are refused only while
+`is_down`, which simulates an outage.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from github_banners.messaging.events import (
 
 
 class MemoryBroker:
-    """A broker; `sleep` is how long nothing happens."""
+    """The broker; consumers wait for messages with `sleep`."""
 
     def __init__(
         self,
@@ -39,29 +39,33 @@ class MemoryBroker:
         self._message_added = asyncio.Event()
 
     def producer(self) -> "MemoryProducer":
-        """Give a client that sends."""
+        """Return a new producer."""
         return MemoryProducer(self)
 
     def consumer(self, *, topic: str = TOPIC, group: str = GROUP) -> "MemoryConsumer":
-        """Give a client that takes; it joins its group when it first does."""
+        """Return a new consumer; it joins its group when it first polls."""
         return MemoryConsumer(self, topic=topic, group=group)
 
     def records(self, topic: str) -> list[Record]:
-        """Show what lies in a topic, partition by partition."""
+        """Return the records of a topic, partition by partition."""
         return [record for n in range(self.partitions) for record in self._logs[topic, n]]
 
     def committed(self, *, topic: str = TOPIC, group: str = GROUP) -> dict[int, int]:
-        """Show the next offsets of a group."""
-        found = {n: self._committed.get((group, topic, n)) for n in range(self.partitions)}
-        return {n: offset for n, offset in found.items() if offset is not None}
+        """Return the committed offsets of a group by partition."""
+        offsets = {n: self._committed.get((group, topic, n)) for n in range(self.partitions)}
+        return {n: offset for n, offset in offsets.items() if offset is not None}
 
     def raise_if_down(self) -> None:
-        """Refuse, during an outage."""
+        """
+        Simulate a call to the broker.
+
+        :raises BrokerUnavailable: during an outage
+        """
         if self.is_down:
             raise BrokerUnavailable
 
     def append(self, topic: str, *, key: bytes | None, value: bytes, headers: Headers) -> None:
-        """Keep a message at the end of its key's partition."""
+        """Append a message to the partition of its key."""
         partition = zlib.crc32(key or b"") % self.partitions
         log = self._logs[topic, partition]
         log.append(Record(topic, partition, len(log), key, value, headers))
@@ -69,19 +73,19 @@ class MemoryBroker:
         self._message_added = asyncio.Event()
 
     def read(self, topic: str, partition: int, offset: int) -> list[Record]:
-        """Show what lies in a partition from an offset on."""
+        """Return the records of a partition from an offset on; none during an outage."""
         return [] if self.is_down else self._logs[topic, partition][offset:]
 
     def commit(self, topic: str, group: str, offsets: Mapping[int, int]) -> None:
-        """Keep the next offsets of a group."""
+        """Store the committed offsets of a group."""
         self._committed |= {(group, topic, n): offset for n, offset in offsets.items()}
 
     def members(self, topic: str, group: str) -> "list[MemoryConsumer]":
-        """Name the members of a group; the last has all partitions."""
+        """Return the members of a group in the order in which they joined."""
         return self._members[topic, group]
 
     async def wait(self, seconds: float) -> None:
-        """Wait until a message has come, at most so long."""
+        """Wait until a message is appended, at most so many seconds."""
         tasks = [
             asyncio.ensure_future(self._message_added.wait()),
             asyncio.ensure_future(self._sleep(seconds)),
@@ -95,14 +99,14 @@ class MemoryBroker:
 
 
 class MemoryProducer:
-    """The twin of `producer.Producer`."""
+    """In-memory counterpart of `KafkaProducer`."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
     @property
     def is_available(self) -> bool:
-        """Say whether a message would be taken."""
+        """True unless there is an outage."""
         return not self._broker.is_down
 
     async def send(
@@ -118,11 +122,11 @@ class MemoryProducer:
         self._broker.append(topic, key=key, value=value, headers=headers)
 
     async def close(self) -> None:
-        """Do nothing more."""
+        """Do nothing; there is no connection."""
 
 
 class MemoryConsumer:
-    """The twin of `source.Source`."""
+    """In-memory counterpart of `KafkaConsumer`."""
 
     def __init__(self, broker: MemoryBroker, *, topic: str, group: str) -> None:
         self._broker = broker
@@ -134,7 +138,7 @@ class MemoryConsumer:
 
     @property
     def is_available(self) -> bool:
-        """Say whether it is in its group."""
+        """True while it is a member of its group and there is no outage."""
         return self._is_member and not self._broker.is_down
 
     @property
@@ -146,26 +150,26 @@ class MemoryConsumer:
         return self in self._members
 
     def on_revoked(self, handler: OnRevoked) -> None:
-        """Name who is told before partitions are lost."""
+        """Set the handler called before partitions are revoked."""
         self._on_revoked = handler
 
     async def poll(self, *, max_records: int, wait_seconds: float) -> list[Record]:
-        """Take what has come since; empty after a wait."""
+        """Return new records; empty after the wait."""
         await self._join()
-        if not (found := self._read(max_records)):
+        if not (records := self._read(max_records)):
             await self._broker.wait(wait_seconds)
-            found = self._read(max_records)
-        return found
+            records = self._read(max_records)
+        return records
 
     def pause(self, partitions: Collection[int]) -> None:
-        """Take nothing from these partitions, and again from all others."""
+        """Pause these partitions, and resume all others."""
         self._paused = frozenset(partitions)
 
     async def commit(self, offsets: Mapping[int, int]) -> None:
         """
-        Keep the next offsets to read.
+        Commit the next offset to read of each partition.
 
-        :raises BrokerUnavailable: during an outage, and when another has the partitions
+        :raises BrokerUnavailable: during an outage, or if another member is assigned the partitions
         """
         await asyncio.sleep(0)
         self._broker.raise_if_down()
@@ -174,7 +178,7 @@ class MemoryConsumer:
         self._broker.commit(self._topic, self._group, offsets)
 
     async def close(self) -> None:
-        """Leave the group; whoever came before has all partitions again."""
+        """Leave the group; the member that joined before it is assigned all partitions again."""
         if self._is_member:
             self._members.remove(self)
 
@@ -190,7 +194,7 @@ class MemoryConsumer:
         self._members.append(self)
 
     async def revoke(self) -> None:
-        """Lose all partitions to another, who asks for them."""
+        """Call the handler, and give up all partitions for another member."""
         if self._next is not None:
             await self._on_revoked(set(range(self._broker.partitions)))
             self._next = None
@@ -200,13 +204,13 @@ class MemoryConsumer:
             return []
         if self._next is None:
             self._next = self._broker.committed(topic=self._topic, group=self._group)
-        found: list[Record] = []
+        polled: list[Record] = []
         for partition in set(range(self._broker.partitions)) - self._paused:
             start = self._next.get(partition, 0)
-            records = self._broker.read(self._topic, partition, start)[: max_records - len(found)]
+            records = self._broker.read(self._topic, partition, start)[: max_records - len(polled)]
             self._next[partition] = start + len(records)
-            found += records
-        return found
+            polled += records
+        return polled
 
 
 async def _ignore(partitions: Collection[int]) -> None:

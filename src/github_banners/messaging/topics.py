@@ -1,7 +1,7 @@
 """
-The topics themselves: made once, by `migrate`; the broker makes none by itself.
+Create the Kafka topics, as `migrate` does once; the broker does not create them automatically.
 
-Changes nothing about a topic that is there.
+Existing topics are not changed.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -26,42 +26,41 @@ async def ensure_topics(
     brokers: Sequence[str], *, topics: Sequence[str] = (TOPIC, DEAD_LETTERS)
 ) -> list[str]:
     """
-    Make the topics that are missing; returns their names.
+    Create the topics that are missing, and return their names.
 
-    :raises BrokerUnavailable: no broker answers, or it refuses
+    :raises BrokerUnavailable: no broker responds, or it refuses
     """
-    wanted = [_to_new_topic(name) for name in topics]
+    new_topics = [_to_new_topic(name) for name in topics]
     with broker_errors():
         async with _open_admin(brokers) as admin:
             try:
-                answer = await admin.create_topics(wanted)
+                response = await admin.create_topics(new_topics)
             except AttributeError as error:
-                # aiokafka asks the controller, also where the brokers have none yet.
+                # aiokafka sends this to the controller, and fails so if there is none yet.
                 raise BrokerUnavailable("the broker: has no controller yet") from error
-    outcomes = {name: for_code(code) for name, code, *_ in answer.topic_errors}
-    for name, outcome in outcomes.items():
-        if outcome not in {NoError, TopicAlreadyExistsError}:
-            raise BrokerUnavailable(f"the broker: does not make {name}: {outcome.__name__}")
-    return [name for name, outcome in outcomes.items() if outcome is NoError]
+    errors = {name: for_code(code) for name, code, *_ in response.topic_errors}
+    for name, error_class in errors.items():
+        if error_class not in {NoError, TopicAlreadyExistsError}:
+            raise BrokerUnavailable(f"the broker: can't create {name}: {error_class.__name__}")
+    return [name for name, error_class in errors.items() if error_class is NoError]
 
 
 async def fetch_partitions(brokers: Sequence[str], topic: str) -> list[int]:
     """
-    Name the partitions of a topic.
+    Return the numbers of a topic's partitions.
 
-    :raises BrokerUnavailable: no broker answers, or there is no such topic
+    :raises BrokerUnavailable: no broker responds, or there is no such topic
     """
     with broker_errors():
         async with _open_admin(brokers) as admin:
-            (found,) = await admin.describe_topics([topic])
-    if found["error_code"]:
-        raise BrokerUnavailable(f"the broker: has no topic {topic}; `migrate` makes it")
-    return sorted(partition["partition"] for partition in found["partitions"])
+            (description,) = await admin.describe_topics([topic])
+    if description["error_code"]:
+        raise BrokerUnavailable(f"the broker: has no topic {topic}; `migrate` creates it")
+    return sorted(partition["partition"] for partition in description["partitions"])
 
 
 @asynccontextmanager
 async def _open_admin(brokers: Sequence[str]) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Open a client that asks about topics and groups."""
     admin = AIOKafkaAdminClient(
         bootstrap_servers=list(brokers), request_timeout_ms=_REQUEST_TIMEOUT_MS
     )
@@ -74,13 +73,13 @@ async def _open_admin(brokers: Sequence[str]) -> AsyncIterator[AIOKafkaAdminClie
 
 def _to_new_topic(name: str) -> NewTopic:
     """
-    Describe a topic; a dead letter is longer than what it is about.
+    Describe a topic to create; the limit for dead letters is higher than for events.
 
-    The broker unpacks what a client has compressed, and so refuses what is too large unpacked. Our
-    own producer compresses nothing.
+    With `compression.type=uncompressed` the broker decompresses what clients send, and refuses what
+    is too large decompressed. Our own producer does not compress.
     """
     options = {"compression.type": "uncompressed"}
     if name == DEAD_LETTERS:
         options["max.message.bytes"] = str(MAX_DEAD_LETTER_BYTES)
-    # Without the empty assignments aiokafka refuses to leave the replicas to the broker.
+    # aiokafka requires the empty assignments to leave the replication factor to the broker.
     return NewTopic(name, PARTITIONS, _BROKER_DEFAULT, {}, topic_configs=options)

@@ -1,8 +1,8 @@
 """
-One id for all that a request sets off, from the first log line to the last file.
+Carry one trace id through all services that a request or an event passes.
 
-It travels as W3C Trace Context, in an HTTP header or a Kafka header of the same name, and stands in
-every log line as `trace_id`. What is not well-formed is not taken over.
+It is transmitted as W3C Trace Context, in the HTTP or Kafka header `traceparent`, and is logged as
+`trace_id` on every line. A malformed header is replaced by a new id.
 https://www.w3.org/TR/trace-context/#traceparent-header
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 TRACEPARENT = "traceparent"
-"""The header's name, in HTTP and in Kafka."""
+"""The name of the header, in HTTP and in Kafka."""
 
 _HEADER = TRACEPARENT.encode()
 _FIELD = "trace_id"
@@ -26,16 +26,16 @@ _TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 
 def parse_trace_id(traceparent: str) -> str | None:
-    """Read the id out of a header; None where it is not as the standard has it."""
-    found = _PATTERN.fullmatch(traceparent.strip())
-    return found[1] if found is not None else None
+    """Return the trace id of a header; None if the header is malformed."""
+    match = _PATTERN.fullmatch(traceparent.strip())
+    return match[1] if match is not None else None
 
 
 @contextmanager
 def trace_context(
     traceparent: str = "", *, random_hex: Callable[[int], str] = secrets.token_hex
 ) -> Iterator[str]:
-    """Do what a header's id stands for, or what begins here under a new one; gives the id."""
+    """Bind the trace id of a header, or a new one, while the context lasts; yield the id."""
     trace_id = parse_trace_id(traceparent) or random_hex(_TRACE_BYTES)
     with structlog.contextvars.bound_contextvars(**{_FIELD: trace_id}):
         yield trace_id
@@ -44,26 +44,27 @@ def trace_context(
 def bind_trace(
     traceparent: str = "", *, random_hex: Callable[[int], str] = secrets.token_hex
 ) -> str:
-    """Do the rest of the current task under a header's id, or under a new one; returns the id."""
+    """Bind the trace id of a header, or a new one, to the rest of the task; return the id."""
     trace_id = parse_trace_id(traceparent) or random_hex(_TRACE_BYTES)
     structlog.contextvars.bind_contextvars(**{_FIELD: trace_id})
     return trace_id
 
 
 class TraceMiddleware:
-    """ASGI middleware: what is done for a request is done under its id."""
+    """ASGI middleware that binds the trace id of each request."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Follow the id of a request's header, or begin one."""
-        given = next((value for name, value in scope.get("headers", ()) if name == _HEADER), b"")
-        with trace_context(given.decode("latin-1")):
+        """Serve a request under the trace id of its header, or under a new one."""
+        headers = scope.get("headers", ())
+        traceparent = next((value for name, value in headers if name == _HEADER), b"")
+        with trace_context(traceparent.decode("latin-1")):
             await self._app(scope, receive, send)
 
 
 def make_traceparent(*, random_hex: Callable[[int], str] = secrets.token_hex) -> str:
-    """Write the header for a call or an event that goes out from here."""
+    """Build the header of an outgoing call or event: the current trace id and a new span id."""
     trace_id = structlog.contextvars.get_contextvars().get(_FIELD) or random_hex(_TRACE_BYTES)
     return f"00-{trace_id}-{random_hex(_SPAN_BYTES)}-01"

@@ -1,7 +1,8 @@
 """
-The renderer: draws what other services ask for.
+The renderer service: draws banners for the API service and for every update event.
 
-`updates` handles one event of a banner that has changed; `consume` takes events from the broker and
-sees each through: `lines` says who is next, `attempts` tries, `retries` decides when to try again.
-`routes` draws for the api, `app` puts it together. Decides nothing about numbers.
+`preview_route` draws one banner per HTTP request. `update_consumer` polls events from Kafka and
+commits their offsets, `worker` processes each record with the handler from `updates`, and `schedule`
+decides what starts next and what follows a failure. `batching` groups drawn banners into calls to the
+storage. `renderer_service` puts the service together. The numbers come with each request and event.
 """

@@ -1,9 +1,9 @@
 """
-Pictures that are ready at about the same time, stored in one call.
+Store pictures that are ready at about the same time in one call.
 
-A picture goes out at once when no call is in flight. While one is, further pictures are collected;
-they go out together when there are 64, when the call ends or after 5 ms, whichever comes first, and
-at most two calls are in flight. Each picture has a result of its own.
+A picture is sent at once if no call is in flight. Otherwise further pictures are collected and sent
+together when there are 64, when a call ends or after 5 ms, whichever comes first. At most two calls
+are in flight. Each picture has a result of its own.
 """
 
 import asyncio
@@ -30,24 +30,24 @@ _log = structlog.get_logger(__name__)
 StoreMany: TypeAlias = Callable[
     [Sequence[BatchedBanner]], Awaitable[Sequence[StoreResponse | BaseException]]
 ]
-"""Stores pictures; one result each, in their order, with an error in place of raising it."""
+"""Stores pictures; returns one result each in their order, and errors as results."""
 
 MAX_CALLS = 2
 MAX_WAIT_SECONDS = 0.005
-# Base64 makes four bytes of three; what is left is for the other fields of 64 banners.
+# Base64 grows pictures by a third; the rest is left to the other fields of 64 banners.
 _MAX_PICTURES_BYTES = MAX_BATCH_BYTES // 2
 
 
 @dataclass(eq=False, slots=True)
 class _Picture:
-    """A picture, and the result that its caller waits for."""
+    """A picture, and the future result that its caller awaits."""
 
     banner: BatchedBanner
     result: "asyncio.Future[StoreResponse]"
 
 
 class Batcher:
-    """Stores the pictures of many tasks; close it when none of them stores any more."""
+    """Stores the pictures of many tasks; close it once no task uses it any more."""
 
     def __init__(
         self, store_many: StoreMany, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -61,25 +61,26 @@ class Batcher:
 
     async def store(self, request: StoreRequest) -> StoreResponse:
         """
-        Store a picture, together with others; raises what a call for it alone would raise.
+        Store a picture together with others; raise the error that a call for it alone would raise.
 
-        If the caller is cancelled, the picture is not sent any more, unless it is in flight.
+        If the caller is cancelled, the picture is not sent, unless its call is already in flight.
         """
         loop = asyncio.get_running_loop()
         banner = BatchedBanner(**msgspec.structs.asdict(request), traceparent=make_traceparent())
         picture = _Picture(banner, loop.create_future())
         self._waiting.append(picture)
         if not self._is_checking:
-            # Not at once: other tasks may add their pictures in this turn of the loop.
+            # Not at once: other tasks may add pictures in the same iteration of the event loop.
             self._is_checking = True
             loop.call_soon(self._check)
         return await picture.result
 
     async def close(self) -> None:
-        """Cancel the calls that are in flight and what waits for one."""
+        """Cancel the calls in flight and the pictures that wait for one."""
         while self._waiting:
             self._waiting.popleft().result.cancel()
-        await cancel_and_wait([*self._calls, *([self._timer] if self._timer is not None else [])])
+        timers = [self._timer] if self._timer is not None else []
+        await cancel_and_wait([*self._calls, *timers])
 
     def _check(self) -> None:
         self._is_checking = False
@@ -95,7 +96,7 @@ class Batcher:
         self._send_due(has_waited=True)
 
     def _send_due(self, *, has_waited: bool = False) -> None:
-        """Begin the calls that are due; what is left over has to wait 5 ms at most."""
+        """Start the calls that are due; remaining pictures wait for 5 ms at most."""
         while self._waiting and len(self._calls) < MAX_CALLS:
             if self._calls and len(self._waiting) < MAX_BATCH_BANNERS and not has_waited:
                 break
@@ -107,7 +108,7 @@ class Batcher:
             self._timer = asyncio.create_task(self._check_later(), name="updates.wait")
 
     def _next_batch(self) -> list[_Picture]:
-        """Take what fits into one call; a picture of any size fits if it is alone."""
+        """Remove and return the pictures of one call; a single picture may have any size."""
         pictures: list[_Picture] = []
         size_bytes = 0
         while self._waiting and len(pictures) < MAX_BATCH_BANNERS:
@@ -115,7 +116,7 @@ class Batcher:
             if pictures and size_bytes > _MAX_PICTURES_BYTES:
                 break
             picture = self._waiting.popleft()
-            if not picture.result.done():
+            if not picture.result.done():  # else its caller was cancelled
                 pictures.append(picture)
         return pictures
 
@@ -125,7 +126,7 @@ class Batcher:
         bind_trace()
         try:
             outcomes = await self._store_many([picture.banner for picture in pictures])
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - each is told
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the result of each picture
             outcomes = [error] * len(pictures)
         if stored := sum(isinstance(outcome, StoreResponse) for outcome in outcomes):
             failed = len(outcomes) - stored
@@ -137,7 +138,7 @@ class Batcher:
 def _set_outcome(
     result: "asyncio.Future[StoreResponse]", outcome: StoreResponse | BaseException
 ) -> None:
-    if result.done():  # its caller was cancelled
+    if result.done():  # the caller was cancelled
         return
     if isinstance(outcome, StoreResponse):
         result.set_result(outcome)

@@ -1,4 +1,4 @@
-"""What other services can ask of the renderer: a picture of numbers that they bring along."""
+"""The HTTP route of the renderer: draw the numbers that a request contains."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from github_banners.serving.responses import HttpResponse, to_starlette_response
 from github_banners.serving.worker_process import WorkerProcess
 
 MAX_BODY_BYTES = 256 << 10
-"""A thousand languages with the longest names, twice."""
+"""Twice the size of a request with 1000 languages that have the longest names."""
 
 _MEDIA_TYPES = {Format.SVG: "image/svg+xml; charset=utf-8", Format.PNG: "image/png"}
 
@@ -23,19 +23,19 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RendererRoutes:
-    """The handler of drawings, and what it works with."""
+    """The request handlers of the renderer, and their dependencies."""
 
     png_worker: WorkerProcess
 
     def routes(self) -> list[Route]:
-        """List what can be requested."""
+        """Return the routes."""
         return [Route("/preview", self.preview, methods=["POST"])]
 
     async def preview(self, request: Request) -> Response:
-        """Draw a banner."""
+        """Draw a banner as SVG or PNG."""
         preview_request = PreviewRequest.from_json(await request.body())
-        snapshot, look = from_preview_request(preview_request)
-        picture = draw(snapshot, look)
+        snapshot, options = from_preview_request(preview_request)
+        picture = draw(snapshot, options)
         if preview_request.format is Format.PNG:
             picture = await self.png_worker.run(picture)
         _log.debug("preview.drawn", username=preview_request.username[:64], size_bytes=len(picture))
@@ -47,7 +47,7 @@ class RendererRoutes:
 
 
 def route_label(path: str) -> str | None:
-    """Name a path in the metrics."""
+    """Return the label of a path in the metrics; None for unknown paths."""
     return path if path in _LABELLED else None
 
 

@@ -1,9 +1,8 @@
-"""The composition root of the renderer: pictures for the api, and every update that comes by Kafka."""
+"""The composition root of the renderer: its HTTP application and the consumer of update events."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from functools import partial
 
 from starlette.middleware import Middleware
@@ -28,22 +27,19 @@ from github_banners.serving.metrics import Metrics
 from github_banners.serving.request_metrics import RequestMetricsMiddleware
 from github_banners.serving.service import Service, background_task
 from github_banners.serving.worker_process import WorkerProcess
-from github_banners.settings import ServiceName as Of
-from github_banners.settings import Settings
+from github_banners.settings import ServiceName, Settings
 
-CALLERS = (Of.API,)
-"""Who may call."""
-
-_CALL_TIMEOUT = timedelta(seconds=5)
+CALLERS = (ServiceName.API,)
+"""The services whose calls are accepted."""
 
 
 @asynccontextmanager
 async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Service]:
-    """Open the renderer; neither broker nor storage need to be there."""
+    """Open the renderer; it starts without the broker and the storage, and waits for them."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(open_http(timeout=_CALL_TIMEOUT))
-        signer = Signer(settings.signing_keys[0], service=Of.RENDERER, clock=clock)
+        http = await stack.enter_async_context(open_http())
+        signer = Signer(settings.signing_keys[0], service=ServiceName.RENDERER, clock=clock)
         storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         batcher = Batcher(storage.store_many)
         stack.push_async_callback(batcher.close)
@@ -58,11 +54,13 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
             }
         )
         health.register_metrics(metrics)
-        pngs = WorkerProcess(to_png)
-        stack.push_async_callback(pngs.close)
-        refused = metrics.counter("refused_calls_total", "Calls refused unread.", labels="reason")
+        png_worker = WorkerProcess(to_png)
+        stack.push_async_callback(png_worker.close)
+        count_refusal = metrics.counter(
+            "refused_calls_total", "Calls refused by signature or size.", labels="reason"
+        )
         application = build_app(
-            [*preview_route.RendererRoutes(pngs).routes(), *health_routes(health)],
+            [*preview_route.RendererRoutes(png_worker).routes(), *health_routes(health)],
             middleware=[
                 Middleware(
                     RequestMetricsMiddleware, metrics=metrics, name=preview_route.route_label
@@ -74,12 +72,13 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
                     ),
                     public_paths=PUBLIC_PATHS,
                     max_body_bytes=preview_route.MAX_BODY_BYTES,
-                    on_refused=refused,
+                    on_refused=count_refusal,
                 ),
             ],
         )
-        updating = background_task(updates.run(asyncio.Event()), name="updates")
-        task = await stack.enter_async_context(updating)
+        task = await stack.enter_async_context(
+            background_task(updates.run(asyncio.Event()), name="updates")
+        )
         yield Service(application, metrics, [task])
 
 
@@ -93,7 +92,7 @@ def _create_update_consumer(
 ) -> UpdateConsumer:
     count = metrics.counter(
         "updates_total",
-        "Updates of banners, by what became of each attempt.",
+        "Attempts to process a banner update, by outcome.",
         labels="outcome",
         label_values=Outcome,
     )
@@ -106,7 +105,7 @@ def _create_update_consumer(
     )
     metrics.unlabelled_gauge(
         "updates_unfinished",
-        "Updates that were taken and are not seen through.",
+        "Updates that were received and are not finished.",
         callback=lambda: updates.unfinished,
     )
     return updates

@@ -1,4 +1,4 @@
-"""Waiting for tasks: not for ever, and leaving none behind."""
+"""Wait for asyncio tasks with a time limit, and end them without leaving any behind."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine
@@ -11,7 +11,8 @@ async def wait_with_timeout(
     *,
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:
-    """Wait for something until it is done or so many seconds have passed."""
+    """Wait until a coroutine ends or the timeout has passed, then cancel it."""
+    # Not `asyncio.timeout`: it reads the event loop's clock, which tests can't move.
     tasks = [asyncio.create_task(coroutine), asyncio.ensure_future(sleep(timeout_seconds))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -20,7 +21,7 @@ async def wait_with_timeout(
 
 
 async def cancel_and_wait(tasks: "Collection[asyncio.Future[Any]]") -> None:
-    """Cancel tasks and wait until they have ended, each as it may."""
+    """Cancel tasks and wait until all have ended; their errors are ignored."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

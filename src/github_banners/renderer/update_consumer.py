@@ -1,8 +1,9 @@
 """
-The loop of the renderer: takes updates from the broker, and commits what was seen through.
+Consume updates from the broker, and commit the offsets of finished ones.
 
-Of a partition the lowest unfinished offset is committed, twice a second, when the partition is lost
-and at the end. What becomes of a record, `attempts` sees to; what may be committed, `OffsetTracker` says.
+Three loops run until the consumer stops: one polls records and passes them to the worker, one commits
+twice a second, one waits for the signal to stop. Of each partition the lowest unfinished offset is
+committed, also when the partition is revoked and at the end, so no unfinished update is ever lost.
 """
 
 import asyncio
@@ -16,24 +17,12 @@ import structlog
 from github_banners.errors import BrokerUnavailable
 from github_banners.messaging.events import Consumer, Producer, Record
 from github_banners.models import Clock, utc_now
+from github_banners.renderer.schedule import MAX_POLLED, should_pause
 from github_banners.renderer.tasks import cancel_and_wait, wait_with_timeout
-from github_banners.renderer.worker import (
-    MAX_CONCURRENT,
-    Outcome,
-    PartitionState,
-    UpdateHandler,
-    Worker,
-)
+from github_banners.renderer.worker import Outcome, PartitionState, UpdateHandler, Worker
 
 _log = structlog.get_logger(__name__)
 
-MAX_UNFINISHED = 1000
-"""Of one partition; then nothing more is taken from it."""
-
-MAX_UNFINISHED_BYTES = 8 << 20
-"""Of one partition; a thousand usual events have half a megabyte."""
-
-_MAX_POLLED = 200
 _POLL_TIMEOUT_SECONDS = 0.2
 _COMMIT_INTERVAL_SECONDS = 0.5
 _REVOKE_TIMEOUT_SECONDS = 2.0
@@ -41,7 +30,7 @@ _STOP_TIMEOUT_SECONDS = 5.0
 
 
 class UpdateConsumer:
-    """Sees every update of a source through; runs once."""
+    """Processes every update of a consumer's topic; runs once."""
 
     def __init__(
         self,
@@ -75,57 +64,58 @@ class UpdateConsumer:
 
     @property
     def unfinished(self) -> int:
-        """Count the records that were taken and are not seen through."""
-        return sum(part.offsets.unfinished for part in self._partitions.values())
+        """The number of records that were polled and are not finished."""
+        return sum(partition.offsets.unfinished for partition in self._partitions.values())
 
     async def run(self, stop: asyncio.Event) -> None:
         """
-        Take and handle records until `stop` is set, or for ever; whatever the broker does.
+        Poll and process records until `stop` is set; an unavailable broker does not end it.
 
-        At the end, and when cancelled, what was taken is finished within five seconds, committed,
-        and the group left. Raises only for a mistake of ours.
+        At the end, and when cancelled, finish what was polled within five seconds, commit it and
+        leave the group. Raises only on a bug in this package.
         """
         self._failure = asyncio.get_running_loop().create_future()
         self._consumer.on_revoked(self._on_revoked)
         loops: list[asyncio.Task[Any]] = [
-            asyncio.create_task(self._poll_forever(), name="updates.take"),
+            asyncio.create_task(self._poll_forever(), name="updates.poll"),
             asyncio.create_task(self._commit_forever(), name="updates.commit"),
             asyncio.create_task(stop.wait(), name="updates.stop"),
         ]
         watched: list[asyncio.Future[Any]] = [*loops, self._failure]
         try:
             ended, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-            for one in ended:
-                one.result()
+            for future in ended:
+                future.result()
         finally:
             await cancel_and_wait(loops)
             await self._finish()
 
     async def _poll_forever(self) -> None:
         while True:
-            self._consumer.pause(self._partitions_to_pause())
+            is_storage_down = self._worker.is_storage_down
+            self._consumer.pause(
+                {
+                    number
+                    for number, partition in self._partitions.items()
+                    if should_pause(
+                        partition.offsets.unfinished,
+                        partition.unfinished_bytes,
+                        is_storage_down=is_storage_down,
+                    )
+                }
+            )
             for record in await self._consumer.poll(
-                max_records=_MAX_POLLED, wait_seconds=_POLL_TIMEOUT_SECONDS
+                max_records=MAX_POLLED, wait_seconds=_POLL_TIMEOUT_SECONDS
             ):
                 self._submit(record)
             self._worker.start_ready()
-            # A source that has something at hand does not wait, and others have work to do.
+            # A consumer with records at hand returns without waiting; let the other tasks run.
             await asyncio.sleep(0)
-
-    def _partitions_to_pause(self) -> set[int]:
-        """Name the partitions to be held; while the storage is down, a few records are enough."""
-        is_down = self._worker.is_storage_down
-        limit = MAX_CONCURRENT if is_down else MAX_UNFINISHED - _MAX_POLLED
-        return {
-            number
-            for number, part in self._partitions.items()
-            if part.offsets.unfinished > limit or part.unfinished_bytes > MAX_UNFINISHED_BYTES
-        }
 
     def _submit(self, record: Record) -> None:
         partition = self._partitions.setdefault(record.partition, PartitionState())
         if not partition.offsets.is_new(record.offset):
-            # The topic was made anew, and counts from nothing again.
+            # The topic was deleted and created again: its offsets start over.
             self._worker.drop([partition])
             partition = self._partitions[record.partition] = PartitionState()
         self._worker.submit(record, partition)
@@ -136,9 +126,13 @@ class UpdateConsumer:
             await self._commit(dict(self._partitions))
 
     async def _commit(self, partitions: Mapping[int, PartitionState]) -> None:
+        # One commit at a time: an older one that overtakes a newer one would move offsets back.
         async with self._commit_lock:
-            found = {n: part.offsets.committable for n, part in partitions.items()}
-            due = {n: offset for n, offset in found.items() if offset is not None}
+            due = {
+                number: offset
+                for number, partition in partitions.items()
+                if (offset := partition.offsets.committable) is not None
+            }
             if not due:
                 return
             try:
@@ -149,11 +143,11 @@ class UpdateConsumer:
         for number, offset in due.items():
             partitions[number].offsets.mark_committed(offset)
 
-    async def _on_revoked(self, partitions: Collection[int]) -> None:
-        """Give partitions back: what runs has a short time, the rest is the next owner's."""
-        parts = {n: self._partitions.pop(n) for n in partitions if n in self._partitions}
+    async def _on_revoked(self, numbers: Collection[int]) -> None:
+        """Let running attempts end within two seconds, and leave the rest to the next owner."""
+        revoked = {n: self._partitions.pop(n) for n in numbers if n in self._partitions}
         try:
-            await self._cancel_and_commit(parts, timeout_seconds=_REVOKE_TIMEOUT_SECONDS)
+            await self._cancel_and_commit(revoked, timeout_seconds=_REVOKE_TIMEOUT_SECONDS)
         except Exception as error:
             self._fail(error)
             raise
@@ -163,8 +157,8 @@ class UpdateConsumer:
             self._idle.clear()
             if self.unfinished:
                 await wait_with_timeout(_STOP_TIMEOUT_SECONDS, self._idle.wait(), sleep=self._sleep)
-            parts, self._partitions = self._partitions, {}
-            await self._cancel_and_commit(parts, timeout_seconds=0.0)
+            partitions, self._partitions = self._partitions, {}
+            await self._cancel_and_commit(partitions, timeout_seconds=0.0)
         finally:
             await self._consumer.close()
 

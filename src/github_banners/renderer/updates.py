@@ -1,8 +1,7 @@
 """
-One update of a banner: draw it, hand the drawing to the storage.
+Process one update of a banner: decode the event, draw the banner, store the drawing.
 
-Knows neither Kafka nor HTTP. An event is decoded here, at the edge to Kafka; inside one process the
-job is handed over as it is.
+Independent of Kafka and HTTP: with all services in one process, render jobs are passed directly.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,35 +15,36 @@ from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 
 DrawSvg: TypeAlias = Callable[[Snapshot, BannerOptions], bytes]
-"""Draws numbers in a look as UTF-8 SVG."""
+"""Draws a snapshot with these options as UTF-8 SVG."""
 
 StorePicture: TypeAlias = Callable[[StoreRequest], Awaitable[object]]
-"""Stores a picture; returns when it lies there or a newer one does, raises when neither."""
+"""Returns once this picture or a newer one is stored; raises if neither is."""
 
 
 def parse_update(message: bytes, *, now: datetime) -> RenderJob:
     """
-    Decode an event; what `now` is, says which versions can be believed.
+    Decode an event; `now` limits which versions are plausible.
 
-    :raises MalformedMessage: it is no event of the agreed shape
+    :raises MalformedMessage: it does not match the schema of an event
     """
     return from_event(BannerEvent.from_json(message), now=now)
 
 
 async def render_and_store(update: RenderJob, *, draw: DrawSvg, store: StorePicture) -> None:
     """
-    Draw an update and store it; other errors are those of `store`.
+    Draw an update and store the picture.
 
-    :raises RenderingFailed: drawing went wrong, and would again, since it depends on nothing else
+    :raises RenderingFailed: drawing raised an unexpected error, as it would on every retry
+    :raises BannersError: as raised by `draw` and `store`
     """
     try:
-        body = draw(update.snapshot, update.look)
+        picture = draw(update.snapshot, update.options)
     except (BannersError, MemoryError):
         raise
     except Exception as error:
-        raise RenderingFailed(f"can't be drawn: {type(error).__name__}: {error}") from error
+        raise RenderingFailed(f"drawing failed: {type(error).__name__}: {error}") from error
     await store(
         StoreRequest(
-            url_path=update.path, banner_info=body, banner_format="svg", version=update.version
+            url_path=update.path, banner_info=picture, banner_format="svg", version=update.version
         )
     )

@@ -1,9 +1,10 @@
 """
-Each record until it is seen through: its banner is stored, or it lies among the dead letters.
+Process each record until its banner is stored or the record is a dead letter.
 
-Up to 128 are at work at once, two batches for the storage, those of one key one after another. Who
-waits to be tried again, or for the broker to take a dead letter, is not at work and holds up nobody. Decides nothing:
-`retries` says when to try again, `lines` who is next. Knows no source and commits nothing.
+`Worker.submit` queues a record and `start_ready` starts what the schedule allows; each start is one
+attempt in a task of its own. A failed attempt ends in a retry after a delay, or in a dead letter.
+Neither occupies one of the concurrent attempts while it waits, so neither delays other records.
+The worker finishes offsets and commits nothing.
 """
 
 import asyncio
@@ -21,16 +22,13 @@ from github_banners.messaging.dead_letters import send_dead_letter
 from github_banners.messaging.events import Producer, Record
 from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.offsets import OffsetTracker
-from github_banners.messaging.schemas import MAX_BATCH_BANNERS
 from github_banners.messaging.tracing import TRACEPARENT, bind_trace
 from github_banners.models import Clock
-from github_banners.renderer.batching import MAX_CALLS
-from github_banners.renderer.keyed_queue import KeyedQueue
-from github_banners.renderer.retries import (
+from github_banners.renderer.schedule import (
     FailureHistory,
-    StorageHealth,
-    delay_seconds,
+    Schedule,
     is_permanent,
+    retry_delay_seconds,
 )
 from github_banners.renderer.tasks import cancel_and_wait, wait_with_timeout
 from github_banners.renderer.updates import parse_update
@@ -38,16 +36,13 @@ from github_banners.renderer.updates import parse_update
 _log = structlog.get_logger(__name__)
 
 UpdateHandler: TypeAlias = Callable[[RenderJob], Awaitable[None]]
-"""Draws and stores one update; raises what `retries` can tell apart."""
+"""Draws and stores one update; raises one of the project's errors if that fails."""
 
-MAX_CONCURRENT = MAX_CALLS * MAX_BATCH_BANNERS
-"""Enough for as many full batches as are in flight."""
-
-_MAX_SHOWN_KEY_BYTES = 64
+_MAX_KEY_BYTES_IN_LOG = 64
 
 
 class Outcome(StrEnum):
-    """What has become of an attempt."""
+    """The outcome of an attempt."""
 
     STORED = "stored"
     RETRIED = "retried"
@@ -57,18 +52,18 @@ class Outcome(StrEnum):
 
 @dataclass(eq=False, slots=True)
 class PartitionState:
-    """A partition from its assignment to its loss: its offsets, and the tasks of its records."""
+    """An assigned partition: its offsets, the tasks that process its records, and its retries."""
 
     offsets: OffsetTracker = field(default_factory=OffsetTracker)
     unfinished_bytes: int = 0
-    working: "set[asyncio.Task[None]]" = field(default_factory=set)
-    waiting: "set[asyncio.Task[None]]" = field(default_factory=set)
+    running: "set[asyncio.Task[None]]" = field(default_factory=set)
+    retries: "set[asyncio.Task[None]]" = field(default_factory=set)
     is_lost: bool = False
 
 
 @dataclass(eq=False, slots=True)
-class _Job:
-    """A record that is to be seen through."""
+class _PendingRecord:
+    """A record that is not finished, and its failures so far."""
 
     record: Record
     partition: PartitionState
@@ -78,13 +73,18 @@ class _Job:
     def key(self) -> Hashable:
         return self.record.key or (self.record.partition, self.record.offset)
 
+    @property
+    def position(self) -> dict[str, int]:
+        return {"partition": self.record.partition, "offset": self.record.offset}
+
 
 class Worker:
     """
-    Tries records until they are seen through, and finishes their offsets.
+    Processes records, and finishes their offsets.
 
-    `finished` is called after each. `broken` is told of a mistake of ours: its record stays
-    unfinished, and would for ever.
+    `on_outcome` is called after each attempt and `on_finished` after each record. `on_bug` gets an
+    unexpected error of the worker itself, after which a record would stay unfinished for ever.
+    `clock` returns monotonic seconds, `now` the time of day.
     """
 
     def __init__(
@@ -110,133 +110,124 @@ class Worker:
         self._sleep = sleep
         self._random = random
         self._throttle = LogThrottle(clock)
-        self._storage_health = StorageHealth(clock)
-        self._queue: KeyedQueue[_Job] = KeyedQueue()
-        self._running = 0
+        self._schedule: Schedule[_PendingRecord] = Schedule(clock)
+        self._storage_health = self._schedule.storage_health
 
     @property
     def is_storage_down(self) -> bool:
-        """Say whether all wait for the storage, but for one attempt a second."""
+        """True while only one attempt a second is made, since the storage is down."""
         return self._storage_health.is_down
 
     def submit(self, record: Record, partition: PartitionState) -> None:
-        """Take a record in hand; `start_ready` begins with it."""
+        """Queue a record; `start_ready` starts it."""
         partition.offsets.begin(record.offset)
         partition.unfinished_bytes += len(record.value)
-        job = _Job(record, partition)
-        self._queue.put(job.key, job)
+        pending = _PendingRecord(record, partition)
+        self._schedule.put(pending.key, pending)
 
     def start_ready(self) -> None:
-        """Begin as much as may be; call it now and then, for a storage that may be asked again."""
-        while (
-            self._running < MAX_CONCURRENT
-            and self._queue.has_ready
-            and self._storage_health.allow_request()
-        ):
-            job = self._queue.pop()
-            self._running += 1
-            task = self._spawn(job.partition.working, self._attempt(job))
-            # Not at the end of the task itself: one that is cancelled at once never begins.
-            task.add_done_callback(partial(self._on_done, job.key))
+        """Start all attempts that are allowed now; call it regularly, to probe a storage that is down."""
+        while (pending := self._schedule.start_next()) is not None:
+            task = self._spawn(pending.partition.running, self._attempt(pending))
+            # Not at the end of the coroutine: a task that is cancelled at once never enters it.
+            task.add_done_callback(partial(self._on_attempt_done, pending.key))
 
     async def cancel(
         self, partitions: Collection[PartitionState], *, timeout_seconds: float
     ) -> None:
-        """Begin nothing of these parts any more; what is at work has so long to end by itself."""
+        """Drop these partitions; cancel attempts that do not end by themselves in time."""
         self.drop(partitions)
-        if working := [task for part in partitions for task in part.working]:
-            await wait_with_timeout(timeout_seconds, asyncio.wait(working), sleep=self._sleep)
+        if running := [task for partition in partitions for task in partition.running]:
+            await wait_with_timeout(timeout_seconds, asyncio.wait(running), sleep=self._sleep)
         await cancel_and_wait(
-            [task for part in partitions for task in (*part.working, *part.waiting)]
+            [task for part in partitions for task in (*part.running, *part.retries)]
         )
 
     def drop(self, partitions: Collection[PartitionState]) -> None:
-        """Begin nothing of these parts any more; what is at work goes on."""
-        for part in partitions:
-            part.is_lost = True
-            for task in part.waiting:
+        """Start and retry nothing more of these partitions; running attempts continue."""
+        for partition in partitions:
+            partition.is_lost = True
+            for task in partition.retries:
                 task.cancel()
-        self._queue.drop(lambda work: work.partition.is_lost)
+        self._schedule.drop(lambda pending: pending.partition.is_lost)
 
-    def _on_done(self, key: Hashable, _: "asyncio.Task[None]") -> None:
-        self._running -= 1
-        self._queue.release(key)
-        self.start_ready()
-
-    async def _attempt(self, job: _Job) -> None:
-        bind_trace(job.record.header(TRACEPARENT))
+    async def _attempt(self, pending: _PendingRecord) -> None:
+        bind_trace(pending.record.header(TRACEPARENT))
         try:
-            if job.record.problem:
-                raise MalformedMessage(job.record.problem)  # noqa: TRY301 - judged as the others
-            update = parse_update(job.record.value, now=self._now())
+            if pending.record.problem:
+                raise MalformedMessage(pending.record.problem)  # noqa: TRY301 - handled like others
+            update = parse_update(pending.record.value, now=self._now())
             await self._handle(update)
         except (Exception, asyncio.CancelledError) as error:
-            if _is_cancelled():
+            # Only something inside may have been cancelled, which is a failure like any other.
+            if _is_task_cancelled():
                 raise
-            self._handle_failure(job, error)
+            self._handle_failure(pending, error)
         else:
             self._storage_health.record_success()
-            self._complete(job, Outcome.STORED)
-            stored = {"banner": update.path, "version": update.version}
-            _log.debug("update.stored", **stored, **_position(job.record))
+            self._complete(pending, Outcome.STORED)
+            _log.debug(
+                "update.stored", banner=update.path, version=update.version, **pending.position
+            )
 
-    def _handle_failure(self, job: _Job, error: BaseException) -> None:
+    def _on_attempt_done(self, key: Hashable, _: "asyncio.Task[None]") -> None:
+        self._schedule.release(key)
+        self.start_ready()
+
+    def _handle_failure(self, pending: _PendingRecord, error: BaseException) -> None:
+        """Start the dead letter or the retry of a record; a lost partition has no retries."""
         if isinstance(error, StorageUnavailable):
             self._storage_health.record_failure()
-        is_given_up = job.history.record_failure(
+        is_given_up = pending.history.record_failure(
             now=self._clock(), last_success_at=self._storage_health.last_success_at
         )
         if is_given_up or is_permanent(error):
-            self._spawn(job.partition.working, self._dead_letter(job, error))
-        elif not job.partition.is_lost:
-            self._retry(job, error)
+            self._spawn(pending.partition.running, self._dead_letter(pending, error))
+        elif not pending.partition.is_lost:
+            self._warn("update.failed", error, pending)
+            self._on_outcome(Outcome.RETRIED)
+            self._spawn(pending.partition.retries, self._retry_later(pending))
 
-    def _retry(self, job: _Job, error: BaseException) -> None:
-        self._warn("update.failed", error, job.record)
-        self._on_outcome(Outcome.RETRIED)
-        self._spawn(job.partition.waiting, self._retry_later(job))
-
-    async def _retry_later(self, job: _Job) -> None:
-        await self._sleep(delay_seconds(job.history.failures, random=self._random))
-        self._queue.put(job.key, job)
+    async def _retry_later(self, pending: _PendingRecord) -> None:
+        await self._sleep(retry_delay_seconds(pending.history.failures, random=self._random))
+        self._schedule.put(pending.key, pending)
         self.start_ready()
 
-    async def _dead_letter(self, job: _Job, error: BaseException) -> None:
-        """Put a record among the dead letters, however long that takes; drop what can't lie there."""
+    async def _dead_letter(self, pending: _PendingRecord, error: BaseException) -> None:
+        """Send a dead letter, for as long as the broker is down; drop the record if it is rejected."""
         reason, failed_at, failures = _describe(error), self._now(), 0
         while True:
             try:
                 await send_dead_letter(
-                    self._producer, job.record, reason=reason, failed_at=failed_at
+                    self._producer, pending.record, reason=reason, failed_at=failed_at
                 )
-            except Unavailable as refused:
-                self._warn("update.not_dead_lettered", refused, job.record)
-            except RemoteRejected as refused:
-                _log.error(
-                    "update.dropped", reason=reason, why=str(refused), **_position(job.record)
-                )
-                self._complete(job, Outcome.DROPPED)
+            except RemoteRejected as rejection:
+                _log.error("update.dropped", reason=reason, why=str(rejection), **pending.position)
+                self._complete(pending, Outcome.DROPPED)
                 return
+            except Unavailable as broker_error:
+                self._warn("update.not_dead_lettered", broker_error, pending)
             else:
-                break
+                self._complete(pending, Outcome.DEAD_LETTERED)
+                self._warn("update.dead_lettered", error, pending)
+                return
             failures += 1
-            await self._sleep(delay_seconds(failures, random=self._random))
-        self._complete(job, Outcome.DEAD_LETTERED)
-        self._warn("update.dead_lettered", error, job.record)
+            await self._sleep(retry_delay_seconds(failures, random=self._random))
 
-    def _warn(self, event: str, error: BaseException, record: Record) -> None:
-        """Log a failure once for its key and kind, then once an hour; what is down concerns no key."""
-        key = None if isinstance(error, Unavailable) else record.key
-        if self._throttle.allows((event, type(error), key)):
-            _log.warning(
-                event, reason=_describe(error), key=_to_text(record.key), **_position(record)
-            )
-
-    def _complete(self, job: _Job, outcome: Outcome) -> None:
+    def _complete(self, pending: _PendingRecord, outcome: Outcome) -> None:
         self._on_outcome(outcome)
-        job.partition.offsets.finish(job.record.offset)
-        job.partition.unfinished_bytes -= len(job.record.value)
+        pending.partition.offsets.finish(pending.record.offset)
+        pending.partition.unfinished_bytes -= len(pending.record.value)
         self._on_finished()
+
+    def _warn(self, event: str, error: BaseException, pending: _PendingRecord) -> None:
+        """Log a failure once per key and error type, then once an hour; an outage once for all keys."""
+        raw_key = pending.record.key
+        if self._throttle.allows(
+            (event, type(error), None if isinstance(error, Unavailable) else raw_key)
+        ):
+            key = (raw_key or b"")[:_MAX_KEY_BYTES_IN_LOG].decode(errors="replace")
+            _log.warning(event, reason=_describe(error), key=key, **pending.position)
 
     def _spawn(
         self, tasks: "set[asyncio.Task[None]]", coroutine: Coroutine[Any, Any, None]
@@ -252,19 +243,10 @@ class Worker:
             self._on_bug(error)
 
 
-def _is_cancelled() -> bool:
-    """Say whether somebody wants this task to end; else something in it was cancelled, and failed."""
+def _is_task_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _to_text(key: bytes | None) -> str:
-    return (key or b"")[:_MAX_SHOWN_KEY_BYTES].decode(errors="replace")
-
-
-def _position(record: Record) -> dict[str, int]:
-    return {"partition": record.partition, "offset": record.offset}

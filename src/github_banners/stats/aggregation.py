@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from github_banners.models import Repository, Stats
+from github_banners.models import Repository, Stats, sort_languages
 
 
 def aggregate(repositories: Iterable[Repository]) -> Stats:
@@ -22,5 +22,5 @@ def aggregate(repositories: Iterable[Repository]) -> Stats:
         forked_repos=len(all_repositories) - len(originals),
         total_stars=sum(repository.stars for repository in originals),
         total_forks=sum(repository.forks for repository in originals),
-        languages=dict(sorted(languages.items(), key=lambda item: (-item[1], item[0]))),
+        languages={name: languages[name] for name in sort_languages(languages)},
     )

@@ -1,6 +1,7 @@
 """
-The drawings on disk: one file for each permanent banner, at the newest version that was put.
+The storage service: banner pictures on disk, one file per permanent banner, the newest version only.
 
-`names` and `pictures` are pure: what a banner's path may be, what a picture may be and how it
-carries its version; `store` reads and writes; `routes` and `app` serve it. Draws nothing and knows no numbers.
+`banner_path` and `picture_format` are pure: they validate paths and pictures, and encode a picture's
+version. `store` reads and writes the files, `banner_batch` stores several pictures per request,
+`banner_routes` and `storage_service` serve it all over HTTP.
 """

@@ -1,8 +1,8 @@
 """
-A batch of banners in one call: each is decoded, stored, counted and logged independently.
+Store a batch of banners: each is decoded, stored, counted and logged independently.
 
-Knows no HTTP. A banner that can't be decoded or stored has an error as its result; the others are
-stored all the same.
+Independent of HTTP. A banner that can't be decoded or stored gets an error as its result, and the
+others are stored all the same.
 """
 
 import structlog
@@ -11,16 +11,18 @@ from github_banners.errors import BannersError, InvalidInput, MalformedMessage
 from github_banners.messaging.schemas import BatchedBanner, StoreBatch, StoreResult, StoreResults
 from github_banners.messaging.tracing import parse_trace_id
 from github_banners.serving.metrics import Count
-from github_banners.storage.store import PutResult, Store
+from github_banners.storage.store import PutResult, Store, outcome_from_error
 
 _log = structlog.get_logger(__name__)
 
 
 async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
     """
-    Store the banners of a `StoreBatch`; returns the body of a `StoreResults`.
+    Store the banners of a `StoreBatch` and return the JSON of a `StoreResults`.
 
-    :raises MalformedMessage: the body as a whole is no batch, and nothing was stored
+    `count` is the metric of store outcomes.
+
+    :raises MalformedMessage: the body as a whole is not a batch, and nothing was stored
     """
     banners: dict[int, BatchedBanner] = {}
     results: dict[int, StoreResult] = {}
@@ -45,7 +47,7 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
 
 
 def _to_result(put_result: PutResult, *, count: Count, **logged: object) -> StoreResult:
-    count("superseded" if put_result.is_superseded else "stored")
+    count(put_result.outcome)
     event = "banner.superseded" if put_result.is_superseded else "banner.stored"
     _log.debug(event, url=put_result.url, **logged)
     return StoreResult(url=put_result.url, superseded=put_result.is_superseded)
@@ -55,20 +57,20 @@ def _to_error_result(
     error: Exception, *, store: Store, count: Count, banner: str, **logged: object
 ) -> StoreResult:
     """
-    Say what a single call would have: our errors' public words, of others only that they were.
+    Return what a single call would have returned: the public message, and no details of a bug.
 
-    A banner is tried again every few seconds: its error is logged once, then once an hour.
+    The renderer retries a banner every few seconds, so its error is logged once, then once an hour.
     """
-    known = error if isinstance(error, BannersError) else BannersError()
-    count("refused" if known.status < 500 else "failed")
+    public_error = error if isinstance(error, BannersError) else BannersError()
+    count(outcome_from_error(public_error))
     if store.throttle.allows((type(error), banner)):
-        if known is error:
+        if public_error is error:
             _log.info("banner.refused", reason=str(error), banner=banner[:64], **logged)
         else:
             _log.error("banner.failed", exc_info=error, banner=banner[:64], **logged)
     return StoreResult(
-        status=known.status,
-        error=known.public_message,
-        field=known.field if isinstance(known, InvalidInput) else None,
-        reason=str(known) if isinstance(known, MalformedMessage) else None,
+        status=public_error.status,
+        error=public_error.public_message,
+        field=public_error.field if isinstance(public_error, InvalidInput) else None,
+        reason=str(public_error) if isinstance(public_error, MalformedMessage) else None,
     )

@@ -1,4 +1,4 @@
-"""What a banner's path may be, and the file, address and media type that follow from it: pure."""
+"""Validate the path of a banner, and derive its file name and URL path. Pure."""
 
 from github_banners.errors import InvalidOption
 from github_banners.options import parse_banner_name
@@ -11,9 +11,9 @@ _SUFFIX = ".svg"
 
 def parse_path(raw: str) -> str:
     """
-    Take a banner's path, in lower case.
+    Return the path of a banner in lower case.
 
-    :raises InvalidOption: no banner can have it
+    :raises InvalidOption: it is not a valid path
     """
     path = parse_banner_name(raw)
     if path is None:
@@ -22,10 +22,10 @@ def parse_path(raw: str) -> str:
 
 
 def file_name(path: str) -> str:
-    """Name the file of a parsed path; its ending tells the media type."""
+    """Return the file name for a parsed path; its suffix stands for the media type."""
     return path + _SUFFIX
 
 
 def url_path(path: str) -> str:
-    """Name a parsed path as READMEs do."""
+    """Return the URL path under which the API serves the banner of a parsed path."""
     return f"/banners/{path}"

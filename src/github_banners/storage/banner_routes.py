@@ -1,4 +1,4 @@
-"""What other services can ask of the storage: to keep a picture, and to give it back."""
+"""The HTTP routes of the storage: store one picture or several, and return a stored one."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from github_banners.serving.responses import (
     to_starlette_response,
 )
 from github_banners.storage.banner_batch import store_batch
-from github_banners.storage.store import Store, StoredPicture
+from github_banners.storage.store import Store, StoredPicture, outcome_from_error
 
 MAX_BODY_BYTES = MAX_BATCH_BYTES
-"""A batch of pictures; a single one of 1 MB is less in Base64, with the rest of the JSON."""
+"""The size of a batch; a single picture is at most 1 MB and smaller in Base64 than this."""
 
 VERSION_HEADER = "banner-version"
 
@@ -30,13 +30,13 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StorageRoutes:
-    """The handlers of stored pictures, and what they work with."""
+    """The request handlers of the storage, and their dependencies."""
 
     store: Store
     count: Count
 
     def routes(self) -> list[Route]:
-        """List what can be requested."""
+        """Return the routes."""
         return [
             Route("/banners", self.put_banner, methods=["POST"]),
             Route("/banners/batch", self.put_banners, methods=["POST"]),
@@ -44,19 +44,16 @@ class StorageRoutes:
         ]
 
     async def put_banner(self, request: Request) -> Response:
-        """Store a picture, unless a newer one is there."""
+        """Store a picture, unless a newer one is stored."""
         try:
             store_request = StoreRequest.from_json(await request.body())
-            put_result = await self.store.put_request(store_request)
+            put_result = await self.store.put(store_request)
         except BannersError as error:
-            self.count("refused" if error.status < 500 else "failed")
+            self.count(outcome_from_error(error))
             raise
-        self.count("superseded" if put_result.is_superseded else "stored")
-        _log.info(
-            "banner.superseded" if put_result.is_superseded else "banner.stored",
-            url=put_result.url,
-            version=store_request.version,
-        )
+        self.count(put_result.outcome)
+        event = "banner.superseded" if put_result.is_superseded else "banner.stored"
+        _log.info(event, url=put_result.url, version=store_request.version)
         response = StoreResponse(url=put_result.url, superseded=put_result.is_superseded)
         return to_starlette_response(json_response(200, response.to_json(), {}))
 
@@ -66,7 +63,7 @@ class StorageRoutes:
         return to_starlette_response(json_response(200, results, {}))
 
     async def get_banner(self, request: Request) -> Response:
-        """Return a stored picture with its version, or 304 to a client that has it."""
+        """Return a stored picture and its version, or 304 if the client has it."""
         name: str = request.path_params["name"]
         picture = await self.store.get(name)
         if picture is None:
@@ -81,15 +78,15 @@ def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpRespons
     headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
     if etag_matches(if_none_match, etag):
         return HttpResponse(304, headers)
-    typed = {"content-type": picture.media_type, "x-content-type-options": "nosniff"}
-    return HttpResponse(200, {**typed, **headers}, picture.body)
+    type_headers = {"content-type": picture.media_type, "x-content-type-options": "nosniff"}
+    return HttpResponse(200, {**type_headers, **headers}, picture.body)
 
 
 def route_label(path: str) -> str | None:
-    """Name a path in the metrics."""
-    return (
-        path if path in _LABELLED else "/banners/{name}" if path.startswith("/banners/") else None
-    )
+    """Return the label of a path in the metrics; None for unknown paths."""
+    if path in _LABELLED:
+        return path
+    return "/banners/{name}" if path.startswith("/banners/") else None
 
 
 _LABELLED = {"/banners", "/banners/batch", "/healthz", "/readyz"}

@@ -1,7 +1,7 @@
 """
-What a stored picture is: well-formed SVG in UTF-8, and its version in a comment behind it. Pure.
+The format of a stored picture: well-formed SVG in UTF-8, followed by its version in a comment. Pure.
 
-A picture can bring no document type, so no entity, and nothing from outside is read to judge it.
+A document type is refused, which rules out entities, so that checking a picture reads nothing else.
 """
 
 import re
@@ -12,7 +12,7 @@ from github_banners.errors import InvalidOption
 MAX_BYTES = 1 << 20
 
 MAX_VERSION_BYTES = 64
-"""At the end of a stored picture: its version is there, or nowhere."""
+"""The version of a stored picture is in its last 64 bytes, or missing."""
 
 _ROOT = "http://www.w3.org/2000/svg svg"
 _ALLOWED = ("well-formed SVG in UTF-8 without a document type, at most 1 MB",)
@@ -21,14 +21,14 @@ _VERSION = re.compile(rb"\n<!-- version (\d{1,19}) -->\n\Z")
 
 def check_picture(body: bytes) -> None:
     """
-    Refuse what is no picture.
+    Check that a picture may be stored.
 
-    :raises InvalidOption: with the reason where the value stands
+    :raises InvalidOption: it may not; `value` is the reason
     """
     if len(body) > MAX_BYTES:
         raise InvalidOption("banner_info", f"{len(body)} bytes", _ALLOWED)
     try:
-        if b"\0" in body:  # else expat would find out for itself that it is UTF-16
+        if b"\0" in body:  # otherwise expat may detect UTF-16 by itself
             raise _NotSvg("NUL")  # noqa: TRY301
         _make_parser().Parse(body, True)
     except (expat.ExpatError, _NotSvg) as error:
@@ -36,19 +36,19 @@ def check_picture(body: bytes) -> None:
 
 
 def with_version(body: bytes, version: int) -> bytes:
-    """Write a version behind a picture, where XML allows only comments."""
+    """Append a version to a picture as a comment: XML allows little else behind the root element."""
     return b"%b\n<!-- version %d -->\n" % (body, version)
 
 
 def split_version(stored: bytes) -> tuple[bytes, int] | None:
-    """Read a picture and its version; None for what `with_version` did not write to the end."""
+    """Split a stored picture from its version; None if its end, the version, was not written."""
     start = max(0, len(stored) - MAX_VERSION_BYTES)
-    found = _VERSION.search(stored, start)
-    return (stored[: found.start()], int(found[1])) if found else None
+    match = _VERSION.search(stored, start)
+    return (stored[: match.start()], int(match[1])) if match else None
 
 
 class _NotSvg(Exception):
-    """XML, but not the XML of a picture."""
+    """The document is XML, but not acceptable SVG."""
 
 
 def _make_parser() -> expat.XMLParserType:

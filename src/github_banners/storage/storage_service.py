@@ -1,4 +1,4 @@
-"""The composition root of the storage: pictures on disk, behind signed calls."""
+"""The composition root of the storage: the store, its routes and the signature check."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,31 +14,32 @@ from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.request_metrics import RequestMetricsMiddleware
 from github_banners.serving.service import Service
-from github_banners.settings import ServiceName as Of
-from github_banners.settings import Settings
+from github_banners.settings import ServiceName, Settings
 from github_banners.storage import banner_routes
-from github_banners.storage.store import open_store
+from github_banners.storage.store import StoreOutcome, open_store
 
-CALLERS = (Of.API, Of.RENDERER)
-"""Who may call."""
+CALLERS = (ServiceName.API, ServiceName.RENDERER)
+"""The services whose calls are accepted."""
 
 
 @asynccontextmanager
 async def open_storage(
     settings: Settings, *, default_url: str, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
-    """Open the storage; pictures are kept at `default_url` unless a setting says otherwise."""
+    """Open the storage; `default_url` is where pictures are stored if no setting says otherwise."""
     store = open_store(settings.banners_storage_url or default_url, clock=clock)
     metrics = Metrics()
     count = metrics.counter(
         "stored_total",
-        "Pictures that were to be stored, by what became of them.",
+        "Requests to store a picture, by outcome.",
         labels="outcome",
-        label_values=("stored", "superseded", "refused", "failed"),
+        label_values=StoreOutcome,
     )
     health = Health({"store": lambda: store.is_available})
     health.register_metrics(metrics)
-    refused = metrics.counter("refused_calls_total", "Calls refused unread.", labels="reason")
+    count_refusal = metrics.counter(
+        "refused_calls_total", "Calls refused by signature or size.", labels="reason"
+    )
     application = build_app(
         [*banner_routes.StorageRoutes(store, count).routes(), *health_routes(health)],
         middleware=[
@@ -50,7 +51,7 @@ async def open_storage(
                 ),
                 public_paths=PUBLIC_PATHS,
                 max_body_bytes=banner_routes.MAX_BODY_BYTES,
-                on_refused=refused,
+                on_refused=count_refusal,
             ),
         ],
     )

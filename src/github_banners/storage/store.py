@@ -1,10 +1,10 @@
 """
-The store: files in a folder, written whole or not at all.
+Store pictures as files in a folder, each written atomically.
 
-The only place that knows obstore. Of two drawings of one banner the higher version stays, whoever
-writes first: a lock file, one of 256 beside the banners, guards read, compare and put across
-threads and processes. Readers take no lock. What is done under a lock is done by plain calls in our
-own thread: obstore hands each one to its own threads, which takes three times as long.
+The highest version of a banner wins, in whatever order versions are written: one of 256 lock files
+beside the pictures guards read, compare and replace across threads and processes. Readers take no
+lock. obstore is used for reading only: it passes each call to its own threads, which makes writing
+under a lock three times slower than plain file operations.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +25,12 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable
+from github_banners.errors import (
+    BannersError,
+    InvalidOption,
+    InvalidSettings,
+    StorageUnavailable,
+)
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.messaging.version_check import plausible_version
@@ -39,45 +45,64 @@ from github_banners.storage.picture_format import (
 
 _log = structlog.get_logger(__name__)
 
-_LOCKS = ".locks"  # no banner's path begins with a dot
+_LOCKS = ".locks"  # no path of a banner begins with a dot
 _TEMPORARY_SUFFIX = ".draft"
-# What a killed process left: a draft of ours, or one of obstore, which earlier releases wrote with.
+# Left by a killed process: a temporary file, or one of obstore, which earlier releases wrote with.
 _LEFTOVER = re.compile(r"(?P<name>[a-z0-9_-]+)\.svg(?:\.draft|#\d+)")
 _WRITER_THREADS = 8
 _MAX_BATCH_SECONDS = 3.0
 
 
+class StoreOutcome(StrEnum):
+    """The outcome of a request to store a picture."""
+
+    STORED = "stored"
+    SUPERSEDED = "superseded"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class PutResult:
-    """Where a picture is; `is_superseded` says that a newer one was there and stays."""
+    """The URL path of a picture; `is_superseded` if a newer one was stored before and stays."""
 
     url: str
     is_superseded: bool = False
 
+    @property
+    def outcome(self) -> StoreOutcome:
+        """The outcome for the metrics."""
+        return StoreOutcome.SUPERSEDED if self.is_superseded else StoreOutcome.STORED
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """A picture as it was put, and its version."""
+    """A picture without its version comment, and the version."""
 
     body: bytes
     version: int
     media_type: str = MEDIA_TYPE
 
 
+def outcome_from_error(error: BannersError) -> StoreOutcome:
+    """Return the outcome for the metrics: refused requests are the caller's fault."""
+    return StoreOutcome.REFUSED if error.status < 500 else StoreOutcome.FAILED
+
+
 def open_store(url: str, *, clock: Clock = utc_now) -> "Store":
     """
-    Open the store that BANNERS_STORAGE_URL names; nothing is touched before the first use.
+    Open the store at the URL of BANNERS_STORAGE_URL; the disk is not accessed before the first use.
 
-    :raises InvalidSettings: it is not the address of a folder
+    :raises InvalidSettings: it is not the URL of a folder
     """
     return Store(path_from_url(url), clock=clock)
 
 
 def path_from_url(url: str) -> Path:
     """
-    Read the address of a folder.
+    Return the folder that a `file:` URL names.
 
-    :raises InvalidSettings: it is none
+    :raises InvalidSettings: it is not the URL of a folder
     """
     parts = urlsplit(url)
     path = unquote(parts.path)
@@ -95,10 +120,10 @@ def path_from_url(url: str) -> Path:
 
 class Store:
     """
-    Pictures by path; close it when nobody puts any more.
+    Stores pictures by path; close it once nothing is stored any more.
 
-    `is_available` says whether the last try reached the disk, for readiness. The first put also
-    removes what killed processes have left behind. `throttle` says which failures are worth a line.
+    `is_available` says whether the last access to the disk succeeded, for readiness. The first put
+    also removes files that killed processes left behind. `throttle` limits logging of failures.
     """
 
     def __init__(
@@ -115,47 +140,43 @@ class Store:
         self._is_swept = False
         self._local_store: LocalStore | None = None
         self.is_available = True
-        # Its own threads: who waits for a lock must not hold up the rest of the program.
+        # Threads of its own: waiting for a lock must not occupy the default pool of the process.
         self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="store")
 
     def close(self) -> None:
-        """Finish what is being written."""
+        """Finish the writes that have started."""
         self._writers.shutdown()
 
-    async def put_request(self, request: StoreRequest) -> PutResult:
-        """Store what another service asks for; errors as `put`."""
-        return await self.put(request.url_path, request.banner_info, version=request.version)
-
-    async def put(self, path: str, body: bytes, *, version: int | None) -> PutResult:
+    async def put(self, request: StoreRequest) -> PutResult:
         """
-        Store a picture, unless a newer one is there; an equal version overwrites.
+        Store a picture, unless a newer one is stored; an equal version overwrites.
 
-        Without a version, or with one that only a wrong clock can have made, a picture is as new as
-        the stored one; any is newer than a stored one with such a version. What has begun is
-        finished, also when the caller is cancelled.
+        A request without a version, or with an implausible one from a wrong clock, gets the version
+        of the stored picture; a stored version that is implausible loses to any other. A write that
+        has started is finished, also when the caller is cancelled.
 
-        :raises InvalidOption: no banner can have this path, or the body is no picture
-        :raises StorageUnavailable: the disk can't take it now
+        :raises InvalidOption: the path or the picture is invalid
+        :raises StorageUnavailable: the disk can't be written
         """
         loop = asyncio.get_running_loop()
-        name = parse_path(path)
-        return await loop.run_in_executor(self._writers, self._put, name, body, version)
+        path = parse_path(request.url_path)
+        return await loop.run_in_executor(self._writers, self._put, path, request)
 
     async def put_many(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
         """
-        Store several pictures, each for itself: one result each, an error in place of raising it.
+        Store several pictures independently; return one result each, and errors as results.
 
-        They are written one after another in one thread, so that no two locks are ever held at once.
-        What has not begun within three seconds is unavailable: the caller waits for five.
+        They are written one after another in one thread, so that no thread ever holds two locks.
+        After three seconds the rest is reported as unavailable: the caller's timeout is five.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writers, self._put_each, banners)
 
     async def get(self, path: str) -> StoredPicture | None:
         """
-        Find a picture; None too for a path that no banner can have.
+        Return a stored picture; None if there is none, or the path is invalid.
 
-        :raises StorageUnavailable: the disk can't be read now
+        :raises StorageUnavailable: the disk can't be read
         """
         try:
             name = parse_path(path)
@@ -163,8 +184,8 @@ class Store:
             return None
         with self._mapping_errors():
             try:
-                found = await self._backend().get_async(file_name(name))
-                return self._parse(bytes(await found.bytes_async()))
+                file = await self._backend().get_async(file_name(name))
+                return self._parse(bytes(await file.bytes_async()))
             except FileNotFoundError:
                 return None
 
@@ -176,45 +197,44 @@ class Store:
                 results.append(StorageUnavailable("the store is too slow for the whole batch"))
                 continue
             try:
-                name = parse_path(banner.url_path)
-                results.append(self._put(name, banner.banner_info, banner.version))
-            except Exception as error:  # noqa: BLE001 - it is this banner's alone
+                results.append(self._put(parse_path(banner.url_path), banner))
+            except Exception as error:  # noqa: BLE001 - the result of this banner alone
                 results.append(error)
         return results
 
-    def _put(self, name: str, body: bytes, version: int | None) -> PutResult:
-        check_picture(body)
+    def _put(self, name: str, request: StoreRequest) -> PutResult:
+        check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
             path, now = self._folder / file_name(name), self._clock()
             stored_version = plausible_version(_read_version(path), now=now) or 0
-            version = plausible_version(version, now=now)
+            version = plausible_version(request.version, now=now)
             newest = stored_version if version is None else version
             if newest < stored_version:
                 return PutResult(url_path(name), is_superseded=True)
-            _write_atomically(path, with_version(body, newest))
+            _write_atomically(path, with_version(request.banner_info, newest))
         self._begin_sweep()
         return PutResult(url_path(name))
 
     def _begin_sweep(self) -> None:
-        """Sweep once, in a thread of its own; not any more when all threads are to end."""
+        """Start the sweep once, unless the store is being closed."""
         if not self._is_swept:
             self._is_swept = True
-            with suppress(RuntimeError):
+            with suppress(RuntimeError):  # raised by an executor that was shut down
                 self._writers.submit(self._sweep)
 
     def _sweep(self) -> None:
-        """Remove what killed processes left; nobody writes a banner's draft without its lock."""
+        """Remove the files that killed processes left; the locks protect files still being written."""
         try:
             with os.scandir(self._folder) as entries:
                 for entry in entries:
                     if (leftover := _LEFTOVER.fullmatch(entry.name)) is not None:
                         with self._locked(leftover["name"]), suppress(FileNotFoundError):
-                            os.unlink(entry.path)  # noqa: PTH108 - of a scan of the folder
+                            os.unlink(entry.path)  # noqa: PTH108 - `entry` comes from scandir
         except OSError as error:
             _log.warning("store.not_swept", reason=str(error))
 
     def _parse(self, stored: bytes) -> StoredPicture | None:
-        """Read a file; one without a version at its end was not written to the end."""
+        """Parse a file; None if it has no version at its end and so was not written completely."""
         parts = split_version(stored)
         if parts is None:
             return None
@@ -255,24 +275,24 @@ class Store:
 
 
 def _open_lock(path: Path) -> int:
-    """Open a lock file, for us alone: whoever may read a file may lock it."""
+    """Open a lock file with mode 0600: a user who may read a file may also lock it."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _read_version(path: Path) -> int:
-    """Read the version of a stored picture; 0 where there is none, or not to its end."""
+    """Return the version of a stored picture; 0 if there is none, or it has no version."""
     try:
         with path.open("rb", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - MAX_VERSION_BYTES))
-            found = split_version(file.read())
+            parts = split_version(file.read())
     except FileNotFoundError:
         return 0
-    return found[1] if found is not None else 0
+    return parts[1] if parts is not None else 0
 
 
 def _write_atomically(path: Path, body: bytes) -> None:
-    """Write a file whole or not at all; the lock is held, so nobody else writes its draft."""
+    """Replace a file atomically; the caller holds its lock, so the temporary name is unique."""
     temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     try:
         temporary.write_bytes(body)

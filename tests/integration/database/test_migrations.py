@@ -25,6 +25,14 @@ _AN_OWNER_WITH_A_BANNER = """
 """
 
 
+def create_first_tables(conninfo: str) -> None:
+    with psycopg.connect(conninfo) as conn:
+        conn.execute(initial_tables._TABLES)
+        conn.execute("create table alembic_version (version_num varchar(32) primary key)")
+        conn.execute("insert into alembic_version values ('0001')")
+        conn.execute(_AN_OWNER_WITH_A_BANNER)
+
+
 def tables(conninfo: str) -> set[str]:
     query = "select tablename from pg_tables where schemaname = 'public'"
     with psycopg.connect(conninfo) as conn:
@@ -47,11 +55,7 @@ async def test_makes_the_tables_and_can_be_repeated(empty_conninfo: str) -> None
 async def test_tables_of_the_first_version_are_brought_on_and_keep_what_they_hold(
     empty_conninfo: str,
 ) -> None:
-    with psycopg.connect(empty_conninfo) as conn:
-        conn.execute(initial_tables._TABLES)
-        conn.execute("create table alembic_version (version_num varchar(32) primary key)")
-        conn.execute("insert into alembic_version values ('0001')")
-        conn.execute(_AN_OWNER_WITH_A_BANNER)
+    create_first_tables(empty_conninfo)
     await migrate(empty_conninfo)
     assert revision(empty_conninfo) == [(HEAD,)]
     with psycopg.connect(empty_conninfo) as conn:
@@ -59,6 +63,24 @@ async def test_tables_of_the_first_version_are_brought_on_and_keep_what_they_hol
         query = "select pg_get_indexdef('banners_unpublished'::regclass)"
         (index,) = conn.execute(query).fetchone() or ("",)
     assert "(publish_leased_until NULLS FIRST, id) WHERE" in index
+
+
+async def test_migrate_from_first_version_ends_sessions_with_prepared_statements(
+    empty_conninfo: str,
+) -> None:
+    create_first_tables(empty_conninfo)
+    with psycopg.connect(empty_conninfo, application_name="github-banners") as session:
+        session.execute("select name from banners", prepare=True)
+        session.commit()
+        await migrate(empty_conninfo)
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            session.execute("select name from banners")
+
+
+async def test_migrate_of_empty_database_keeps_sessions(empty_conninfo: str) -> None:
+    with psycopg.connect(empty_conninfo, application_name="github-banners") as session:
+        await migrate(empty_conninfo)
+        assert session.execute("select name from banners").fetchall() == []
 
 
 async def test_several_at_once_in_one_process(empty_conninfo: str) -> None:

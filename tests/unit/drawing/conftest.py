@@ -1,4 +1,4 @@
-"""What all tests of drawing share: owners to draw, and a strict reader of what was drawn."""
+"""Fixtures for tests of drawing: a factory of snapshots, and an XML parser."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -25,14 +25,14 @@ def snapshot() -> MakeSnapshot:
         forked: int = 57,
         languages: Mapping[str, int] | None = None,
     ) -> Snapshot:
-        known = {"Ruby": 51, "JavaScript": 20, "Rust": 4, "C": 2, "CSS": 1}
+        default_languages = {"Ruby": 51, "JavaScript": 20, "Rust": 4, "C": 2, "CSS": 1}
         stats = Stats(
             total_repos=original + forked,
             original_repos=original,
             forked_repos=forked,
             total_stars=stars,
             total_forks=forks,
-            languages=known if languages is None else dict(languages),
+            languages=default_languages if languages is None else dict(languages),
         )
         return Snapshot(Owner(1, login, None, name), stats, datetime(2026, 11, 20, tzinfo=UTC))
 

@@ -11,44 +11,46 @@ AMOUNTS = st.lists(st.integers(min_value=1, max_value=10**9), min_size=1, max_si
 
 
 def _shares(amounts: list[int]) -> list[Share]:
-    whole = sum(amounts)
-    return [Share("x", f"{at:06x}", amount, amount / whole) for at, amount in enumerate(amounts)]
+    total = sum(amounts)
+    return [
+        Share("x", f"{index:06x}", amount, amount / total) for index, amount in enumerate(amounts)
+    ]
 
 
-def test_one_share_is_the_whole_figure():
-    one = _shares([3])
-    assert bar(one, x=32, y=121, width=782) == [Segment("000000", "M32 121h782")]
-    assert ring(one, radius=25.5) == [Segment("000000", "0 0.0 160.2 160")]
+def test_charts_single_share_fills_bar_and_ring():
+    shares = _shares([3])
+    assert bar(shares, x=32, y=121, width=782) == [Segment("000000", "M32 121h782")]
+    assert ring(shares, radius=25.5) == [Segment("000000", "0 0.0 160.2 160")]
 
 
-def test_neighbours_have_a_gap():
+def test_bar_two_shares_have_a_gap():
     first, second = bar(_shares([1, 1]), x=32, y=121, width=782)
     assert (first.line, second.line) == ("M32 121h390", "M424 121h390")
 
 
 @given(AMOUNTS)
-def test_the_bar_is_full_and_shows_even_the_smallest(amounts):
-    at = 32
+def test_bar_any_shares_fill_it_and_stay_visible(amounts):
+    expected_start = 32
     for segment in bar(_shares(amounts), x=32, y=121, width=782):
-        found = re.fullmatch(r"M(\d+) 121h(\d+)", segment.line)
-        assert found
-        start, length = map(int, found.groups())
-        assert start == pytest.approx(at, abs=1)
+        match = re.fullmatch(r"M(\d+) 121h(\d+)", segment.line)
+        assert match
+        start, length = map(int, match.groups())
+        assert start == pytest.approx(expected_start, abs=1)
         assert length >= 3
-        at = start + length + 2
-    assert at - 2 == 814
+        expected_start = start + length + 2
+    assert expected_start - 2 == 814
 
 
 @given(AMOUNTS)
-def test_the_ring_is_closed(amounts):
+def test_ring_any_shares_close_it(amounts):
     segments = ring(_shares(amounts), radius=25.5)
-    starts = [float(one.line.split()[1]) for one in segments]
-    lengths = [float(one.line.split()[2]) for one in segments]
+    starts = [float(segment.line.split()[1]) for segment in segments]
+    lengths = [float(segment.line.split()[2]) for segment in segments]
     assert min(lengths) >= 2.4
     assert starts == sorted(starts)
     gaps = 2 * len(segments) if len(segments) > 1 else 0
     assert sum(lengths) + gaps == pytest.approx(160.2, abs=1)
 
 
-def test_what_the_smallest_lack_is_taken_from_the_largest():
+def test_distribute_takes_minimum_lengths_from_largest_share():
     assert distribute(_shares([98, 1, 1]), 100, 4) == pytest.approx([92, 4, 4])

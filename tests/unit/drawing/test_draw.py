@@ -23,7 +23,7 @@ from github_banners.options import (
 )
 from tests.unit.drawing.conftest import MakeSnapshot
 
-# Bytes and bytes gzipped, with the longest names; a pair of palettes may need a little more.
+# Maximum size and gzipped size in bytes with the longest names; a pair of palettes adds a little.
 BUDGETS = {
     (Layout.CLASSIC, ChartType.BAR): (6_144, 2_048),
     (Layout.CARD, ChartType.BAR): (4_857, 1_824),
@@ -43,7 +43,7 @@ USUAL_NAMES = {
     Locale.RU: "Константин Щукин",
     Locale.UK: "Олена Шевченко",
 }
-FOR_A_PAIR = (169, 67)
+EXTRA_FOR_A_PAIR = (169, 67)
 LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut"]
 
 LANGUAGES = [
@@ -68,10 +68,10 @@ LONG_NAMES = [
     "👩‍👩‍👧‍👦👨🏽‍💻🏳️‍🌈👩🏿‍🚀" * 16,
 ]
 
-# Any code point at all, lone surrogates too.
+# Every code point, including lone surrogates.
 ANYTHING = st.text(alphabet=st.characters(), max_size=80)
 NUMBERS = st.integers(min_value=0, max_value=2**31 - 1)
-LOOKS = st.builds(
+BANNER_OPTIONS = st.builds(
     BannerOptions,
     theme=st.sampled_from(Theme),
     locale=st.sampled_from(Locale),
@@ -100,15 +100,17 @@ def _style(root: Element) -> str:
 @given(
     names=st.tuples(ANYTHING, st.none() | ANYTHING),
     numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
-    languages_look=st.tuples(st.dictionaries(ANYTHING, NUMBERS, max_size=60), LOOKS),
+    languages_and_options=st.tuples(
+        st.dictionaries(ANYTHING, NUMBERS, max_size=60), BANNER_OPTIONS
+    ),
 )
-def test_whatever_is_drawn_is_xml_and_no_text_became_markup(
-    parse, snapshot, names, numbers, languages_look
+def test_draw_any_text_is_well_formed_xml_without_new_markup(
+    parse, snapshot, names, numbers, languages_and_options
 ):
     login, name = names
-    languages, look = languages_look
+    languages, options = languages_and_options
     stars, forks, original, forked = numbers
-    one = snapshot(
+    owner = snapshot(
         login=login,
         name=name,
         stars=stars,
@@ -117,7 +119,7 @@ def test_whatever_is_drawn_is_xml_and_no_text_became_markup(
         forked=forked,
         languages=languages,
     )
-    svg = draw(one, look, as_of=date(2026, 11, 20) if stars % 2 else None)
+    svg = draw(owner, options, as_of=date(2026, 11, 20) if stars % 2 else None)
     root = parse(svg)
     assert {element.tag.partition("}")[2] for element in root.iter()} <= TAGS
     assert root[1].tag.endswith("desc")
@@ -126,24 +128,24 @@ def test_whatever_is_drawn_is_xml_and_no_text_became_markup(
 
 @settings(max_examples=80, deadline=None)
 @given(name=ANYTHING, value=ANYTHING, host=ANYTHING)
-def test_whatever_is_explained_is_xml(parse, name, value, host):
+def test_explain_any_text_is_well_formed_xml(parse, name, value, host):
     for error in (UnknownUser(name), InvalidOption(name, value, (host, name))):
         root = parse(explain(error, host=host))
-        assert len([one for one in root.iter() if one.tag.endswith("text")]) == 3
+        assert len([element for element in root.iter() if element.tag.endswith("text")]) == 3
 
 
 @pytest.mark.parametrize("hide", [(), (HideableField.LANGUAGES,), tuple(HideableField)])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_every_banner_can_be_read_out(parse, snapshot, layout, shape, hide):
+def test_draw_always_has_title_and_description(parse, snapshot, layout, shape, hide):
     for languages in ({}, {"Go": 3}):
         for hide_langs in ((), ("go",)):
-            look = BannerOptions(layout=layout, shape=shape, hide=hide, hide_langs=hide_langs)
-            title, desc, *_ = parse(draw(snapshot(languages=languages), look))
+            options = BannerOptions(layout=layout, shape=shape, hide=hide, hide_langs=hide_langs)
+            title, desc, *_ = parse(draw(snapshot(languages=languages), options))
             assert title.text
             assert desc.text
 
 
-def test_markup_is_text(parse, snapshot):
+def test_draw_markup_in_names_is_escaped(parse, snapshot):
     evil = "</text><script>alert(1)</script>\"'&"
     root = parse(draw(snapshot(name=evil, languages={evil: 1}), BannerOptions()))
     texts = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
@@ -151,43 +153,45 @@ def test_markup_is_text(parse, snapshot):
     assert not [element for element in root.iter() if "script" in element.tag]
 
 
-def test_equal_input_gives_equal_bytes(snapshot):
+def test_draw_equal_input_gives_equal_bytes(snapshot):
     assert draw(snapshot(), BannerOptions()) == draw(snapshot(), BannerOptions())
 
 
 @pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK, Theme.AUTO])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_small_enough(snapshot, layout, shape, theme):
-    look = BannerOptions(layout=layout, shape=shape, theme=theme)
-    most = _most(layout, shape, theme)
+def test_draw_longest_names_stay_within_size_budget(snapshot, layout, shape, theme):
+    options = BannerOptions(layout=layout, shape=shape, theme=theme)
+    max_bytes, max_gzipped = _size_budget(layout, shape, theme)
     for name in LONG_NAMES:
         for seed in range(20):
-            svg = draw(_large(snapshot, name, seed), look, as_of=date(2026, 11, 28))
-            assert len(svg) <= most[0]
-            assert len(gzip.compress(svg, 9)) <= most[1]
+            svg = draw(_large_owner(snapshot, name, seed), options, as_of=date(2026, 11, 28))
+            assert len(svg) <= max_bytes
+            assert len(gzip.compress(svg, 9)) <= max_gzipped
 
 
 @pytest.mark.parametrize("locale", Locale)
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_small_enough_in_every_locale(snapshot, layout, shape, locale):
-    """With usual names; the longest of other scripts make classic up to a tenth larger."""
+def test_draw_every_locale_stays_within_size_budget(snapshot, layout, shape, locale):
+    """With typical names: the longest of other scripts make classic up to a tenth larger."""
     for name in ("Mia Silverthorne", USUAL_NAMES.get(locale, "Nguyễn Thị Phương")):
         for theme in (Theme.DEFAULT, Theme("auto-nord")):
-            look = BannerOptions(layout=layout, shape=shape, theme=theme, locale=locale)
-            svg = draw(snapshot(login="mia-maintains", name=name), look, as_of=date(2026, 11, 28))
-            most_bytes, most_gzip_bytes = _most(layout, shape, theme)
-            assert len(svg) <= most_bytes
-            assert len(gzip.compress(svg, 9)) <= most_gzip_bytes
+            options = BannerOptions(layout=layout, shape=shape, theme=theme, locale=locale)
+            svg = draw(
+                snapshot(login="mia-maintains", name=name), options, as_of=date(2026, 11, 28)
+            )
+            max_bytes, max_gzipped = _size_budget(layout, shape, theme)
+            assert len(svg) <= max_bytes
+            assert len(gzip.compress(svg, 9)) <= max_gzipped
 
 
-def _most(layout: Layout, shape: ChartType, theme: Theme) -> tuple[int, int]:
+def _size_budget(layout: Layout, shape: ChartType, theme: Theme) -> tuple[int, int]:
     size_bytes, gzip_bytes = BUDGETS[layout, shape]
     if len(theme.palettes) == 1 or layout is Layout.CLASSIC:
         return size_bytes, gzip_bytes
-    return size_bytes + FOR_A_PAIR[0], gzip_bytes + FOR_A_PAIR[1]
+    return size_bytes + EXTRA_FOR_A_PAIR[0], gzip_bytes + EXTRA_FOR_A_PAIR[1]
 
 
-def _large(snapshot: MakeSnapshot, name: str, seed: int) -> Snapshot:
+def _large_owner(snapshot: MakeSnapshot, name: str, seed: int) -> Snapshot:
     dice = random.Random(seed)
     return snapshot(
         login=LONG_LOGIN,
@@ -196,21 +200,21 @@ def _large(snapshot: MakeSnapshot, name: str, seed: int) -> Snapshot:
         forks=dice.randint(1000, 9999),
         original=dice.randint(100, 999),
         forked=dice.randint(100, 999),
-        languages={one: dice.randint(1, 2000) for one in dice.sample(LANGUAGES, 9)},
+        languages={name: dice.randint(1, 2000) for name in dice.sample(LANGUAGES, 9)},
     )
 
 
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_even_marks_without_end_and_a_wide_choice_of_languages_stay_small(snapshot, layout, shape):
+def test_draw_many_marks_and_languages_stay_within_size_budget(snapshot, layout, shape):
     dice = random.Random(7)
     marks = "".join(chr(dice.randint(0x300, 0x36F)) for _ in range(900))
-    name = "".join("aeiou"[at % 5] + marks[at : at + 9] for at in range(0, 900, 9))
-    languages = {chr(65 + at) * 2: 60 - at for at in range(26)}
-    look = BannerOptions(layout=layout, shape=shape, theme=Theme.AUTO, langs_count=10)
-    assert len(draw(snapshot(name=name, languages=languages), look)) <= 6_144
+    name = "".join("aeiou"[index % 5] + marks[index : index + 9] for index in range(0, 900, 9))
+    languages = {chr(65 + index) * 2: 60 - index for index in range(26)}
+    options = BannerOptions(layout=layout, shape=shape, theme=Theme.AUTO, langs_count=10)
+    assert len(draw(snapshot(name=name, languages=languages), options)) <= 6_144
 
 
-def test_plain_css_that_every_renderer_knows(snapshot):
+def test_draw_uses_no_css_variables_or_direction(snapshot):
     svg = draw(snapshot(), BannerOptions(theme=Theme.AUTO)).decode()
     assert "var(" not in svg
     assert "direction=" not in svg
@@ -220,17 +224,19 @@ def test_plain_css_that_every_renderer_knows(snapshot):
 @pytest.mark.parametrize("languages", [None, {}], ids=["with languages", "without languages"])
 @pytest.mark.parametrize("hide", [(), tuple(HideableField)], ids=["nothing hidden", "all hidden"])
 @pytest.mark.parametrize("form", BUDGETS, ids=LAYOUT_IDS)
-def test_only_used_classes_have_rules(parse, snapshot, form, languages, hide):
+def test_draw_only_used_classes_have_rules(parse, snapshot, form, languages, hide):
     layout, shape = form
-    one = snapshot(languages=languages, original=0 if languages == {} else 93)
-    root = parse(draw(one, BannerOptions(layout=layout, shape=shape, theme=Theme.AUTO, hide=hide)))
+    owner = snapshot(languages=languages, original=0 if languages == {} else 93)
+    root = parse(
+        draw(owner, BannerOptions(layout=layout, shape=shape, theme=Theme.AUTO, hide=hide))
+    )
     used = {name for element in root.iter() for name in (element.get("class") or "").split()}
     ruled = set(re.findall(r"\.([a-z])\{[^}]*(?:fill|stroke):#", _style(root)))
     assert ruled - used <= {"m"} if hide else ruled <= used
     assert used - {"k", "g"} <= ruled
 
 
-def test_auto_repeats_colours_for_the_dark(parse, snapshot):
+def test_draw_auto_theme_has_colours_for_light_and_dark(parse, snapshot):
     style = _style(parse(draw(snapshot(), BannerOptions(theme=Theme.AUTO))))
     light, _, dark = style.partition("@media(prefers-color-scheme:dark)")
     assert "#ffffff" in light
@@ -241,10 +247,12 @@ def test_auto_repeats_colours_for_the_dark(parse, snapshot):
 
 
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_motion_can_be_left_out_and_asks_the_reader(parse, snapshot, layout, shape):
+def test_draw_animation_is_optional_and_respects_reduced_motion(parse, snapshot, layout, shape):
     moving = _style(parse(draw(snapshot(), BannerOptions(layout=layout, shape=shape))))
     assert moving.index("prefers-reduced-motion:no-preference") < moving.index("animation:")
-    used, known = (set(re.findall(it, moving)) for it in ("animation:([a-z])", "keyframes ([a-z])"))
+    used, known = (
+        set(re.findall(pattern, moving)) for pattern in ("animation:([a-z])", "keyframes ([a-z])")
+    )
     assert used == known
     assert "to{" not in moving
     still = draw(snapshot(), BannerOptions(layout=layout, shape=shape, animate=False)).decode()
@@ -254,7 +262,7 @@ def test_motion_can_be_left_out_and_asks_the_reader(parse, snapshot, layout, sha
 
 
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_every_layout_is_read_out(parse, snapshot, layout, shape):
+def test_draw_every_layout_has_role_title_and_description(parse, snapshot, layout, shape):
     root = parse(
         draw(snapshot(), BannerOptions(layout=layout, shape=shape), as_of=date(2026, 11, 20))
     )
@@ -266,33 +274,36 @@ def test_every_layout_is_read_out(parse, snapshot, layout, shape):
 
 
 @pytest.mark.parametrize(("layout", "radius"), [("card", "12"), ("compact", "10")])
-def test_the_usual_radius_is_the_layouts(parse, snapshot, layout, radius):
-    for wished, drawn in ((None, radius), (0, "0"), (20, "20")):
-        root = parse(draw(snapshot(), BannerOptions(layout=Layout(layout), radius=wished)))
-        assert next(one.get("rx") for one in root.iter() if one.get("class") == "c") == drawn
+def test_draw_without_radius_uses_that_of_the_layout(parse, snapshot, layout, radius):
+    for radius_option, drawn in ((None, radius), (0, "0"), (20, "20")):
+        root = parse(draw(snapshot(), BannerOptions(layout=Layout(layout), radius=radius_option)))
+        assert (
+            next(element.get("rx") for element in root.iter() if element.get("class") == "c")
+            == drawn
+        )
 
 
-def test_border_and_radius(parse, snapshot):
-    def ground(look: BannerOptions) -> dict[str, str]:
-        root: Element = parse(draw(snapshot(), look))
-        return next(one.attrib for one in root.iter() if "rx" in one.attrib)
+def test_draw_border_and_radius_follow_options(parse, snapshot):
+    def card(options: BannerOptions) -> dict[str, str]:
+        root: Element = parse(draw(snapshot(), options))
+        return next(element.attrib for element in root.iter() if "rx" in element.attrib)
 
-    assert ground(BannerOptions())["rx"] == "12"
-    assert ground(BannerOptions(radius=0))["rx"] == "0"
-    bare = ground(BannerOptions(border=False))
+    assert card(BannerOptions())["rx"] == "12"
+    assert card(BannerOptions(radius=0))["rx"] == "0"
+    bare = card(BannerOptions(border=False))
     assert (bare["x"], bare["width"], bare["height"]) == ("0", "846", "192")
     assert "stroke:#d1d9e0" not in draw(snapshot(), BannerOptions(border=False)).decode()
 
 
-def test_own_colours_are_drawn(parse, snapshot):
-    look = BannerOptions(bg_color="10203040", title_color="aabbcc", accent_color="ddeeff")
-    style = _style(parse(draw(snapshot(), look)))
+def test_draw_colour_options_are_in_the_style(parse, snapshot):
+    options = BannerOptions(bg_color="10203040", title_color="aabbcc", accent_color="ddeeff")
+    style = _style(parse(draw(snapshot(), options)))
     assert ".c{fill:#10203040;" in style
     assert ".t{fill:#aabbcc}" in style
     assert ".i{stroke:#ddeeff}" in style
 
 
-def test_names_from_right_to_left_are_isolated(snapshot):
+def test_draw_right_to_left_names_are_isolated(snapshot):
     svg = draw(snapshot(name="ليلى حدّاد"), BannerOptions()).decode()
     assert ">\u2068ليلى حدّاد\u2069</text>" in svg
     assert "<title>\u2068ليلى حدّاد\u2069 (@wycats)</title>" in svg
@@ -305,45 +316,47 @@ MIRRORED = [
 ]
 
 
-@pytest.mark.parametrize("look", MIRRORED, ids=["by locale", "by name", "both"])
+@pytest.mark.parametrize("options", MIRRORED, ids=["by locale", "by name", "both"])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_what_is_read_from_right_to_left_is_mirrored(parse, snapshot, layout, shape, look):
-    if shape is ChartType.DONUT and look.locale is Locale.EN:
+def test_draw_right_to_left_picture_is_mirrored(parse, snapshot, layout, shape, options):
+    if shape is ChartType.DONUT and options.locale is Locale.EN:
         return  # shows no name
-    form = replace(look, layout=layout, shape=shape)
+    form = replace(options, layout=layout, shape=shape)
     svg = draw(snapshot(), form, as_of=date(2026, 11, 20))
     root = parse(svg)
     width = float(root.get("width") or 0)
     assert root.get("text-anchor") == "end"
-    assert [one.get("cx") for one in root.iter() if "gradientUnits" in one.attrib] == [f"{width:g}"]
-    rings = [one for one in root.iter() if "rotate" in one.get("transform", "")]
-    assert all(one.get("transform", "").endswith("rotate(-90)scale(1 -1)") for one in rings)
+    assert [element.get("cx") for element in root.iter() if "gradientUnits" in element.attrib] == [
+        f"{width:g}"
+    ]
+    rings = [element for element in root.iter() if "rotate" in element.get("transform", "")]
+    assert all(element.get("transform", "").endswith("rotate(-90)scale(1 -1)") for element in rings)
     plain = parse(
         draw(snapshot(), BannerOptions(layout=layout, shape=shape), as_of=date(2026, 11, 20))
     )
-    (turned, straight) = (_named_position(one) for one in (root, plain))
-    assert turned == pytest.approx(width - straight)
+    mirrored_x, x = (_first_text_x(picture) for picture in (root, plain))
+    assert mirrored_x == pytest.approx(width - x)
     assert "direction=" not in svg.decode()
 
 
-def _named_position(root: Element) -> float:
-    """Find where the first text starts that stands at a place of its own."""
-    first = next(one for one in root.iter() if one.tag.endswith("text"))
+def _first_text_x(root: Element) -> float:
+    """Return the x of the first text."""
+    first = next(element for element in root.iter() if element.tag.endswith("text"))
     return float(first.get("x") or 0)
 
 
 @pytest.mark.parametrize("locale", [Locale.EN, Locale.JA, Locale.AR, Locale.FA])
 @pytest.mark.parametrize(("layout", "shape"), BUDGETS, ids=LAYOUT_IDS)
-def test_no_mark_of_a_template_is_printed_and_every_isolate_ends(snapshot, layout, shape, locale):
-    look = BannerOptions(layout=layout, shape=shape, locale=locale)
-    svg = draw(snapshot(), look, as_of=date(2026, 11, 20)).decode()
+def test_draw_resolves_placeholders_and_closes_isolates(snapshot, layout, shape, locale):
+    options = BannerOptions(layout=layout, shape=shape, locale=locale)
+    svg = draw(snapshot(), options, as_of=date(2026, 11, 20)).decode()
     assert not re.search(r"@[-\[<>]", svg)
     assert len(re.findall("[\u2066-\u2068]", svg)) == svg.count("\u2069")
     assert ("\u2067" in svg) == (locale in {Locale.AR, Locale.FA})
 
 
-def test_guessed_widths_are_forced_into_their_room(parse, snapshot):
+def test_draw_guessed_widths_get_a_text_length(parse, snapshot):
     root = parse(draw(snapshot(name="श्रीमान राजेन्द्र प्रसाद श्रीवास्तव चतुर्वेदी"), BannerOptions()))
-    name = next(one for one in root.iter() if one.get("id") == "h")
+    name = next(element for element in root.iter() if element.get("id") == "h")
     assert 0 < float(name.get("textLength") or 0) <= 276
     assert name.get("lengthAdjust") == "spacingAndGlyphs"

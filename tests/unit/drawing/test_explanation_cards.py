@@ -33,14 +33,14 @@ TYPES = ("default", "dark", "dracula")
 
 
 class _OddError(BannersError):
-    """An error that says it is about an option and does not say which."""
+    """An error of the kind "invalid option" that names no option."""
 
     explanation_kind = ExplanationKind.INVALID_OPTION
 
 
 def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
-    words = build_explanation(error, BannerOptions(), host=host, canvas=Canvas(846, 192))
-    return [line.text.text for line in words.placement.lines]
+    card = build_explanation(error, BannerOptions(), host=host, canvas=Canvas(846, 192))
+    return [line.text.text for line in card.placement.lines]
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
         ),
     ],
 )
-def test_every_state_has_its_words(error, headline, what, advice):
+def test_explanation_of_each_error_has_its_lines(error, headline, what, advice):
     assert _lines(error) == [headline, what, advice]
 
 
-def test_every_state_can_be_drawn(parse):
-    for state in ExplanationKind:
-        error = type("E", (BannersError,), {"state": state})()
+def test_explain_every_kind_is_drawn(parse):
+    for kind in ExplanationKind:
+        error = type("E", (BannersError,), {"explanation_kind": kind})()
         assert parse(explain(error)).tag.endswith("svg")
 
 
@@ -116,17 +116,17 @@ def test_every_state_can_be_drawn(parse):
         (InvalidOption("body", "[]"), "There is no body “[]”", "Check body="),
     ],
 )
-def test_an_invalid_option_says_what_it_may_be(error, headline, advice):
+def test_explanation_of_invalid_option_lists_allowed_values(error, headline, advice):
     assert _lines(error)[::2] == [headline, advice]
 
 
 @pytest.mark.parametrize("name", ["radius", "bg_color", "hide_langs", "title", "animate"])
-def test_advice_on_every_option_has_room(name):
+def test_explanation_advice_on_every_option_fits(name):
     advice = _lines(InvalidOption(name, "?", allowed_values(name)))[2]
     assert not advice.endswith("…")
 
 
-def test_a_name_that_github_cannot_have():
+def test_explanation_of_impossible_login_states_the_rule():
     headline, what, advice = _lines(InvalidOption("username", "a b", ("a GitHub login",)))
     assert headline == "GitHub can’t have a user “a b”"
     assert what == "Names are letters, digits and hyphens."
@@ -134,23 +134,23 @@ def test_a_name_that_github_cannot_have():
     assert _lines(InvalidOption("username", " "))[0] == "Nobody’s name was given"
 
 
-def test_an_option_without_a_name_is_still_explained():
+def test_explanation_of_unnamed_option_is_general():
     assert _lines(_OddError())[0] == "Something in the address is wrong"
 
 
-def test_advice_without_a_host():
+def test_explanation_without_host_names_no_host():
     assert _lines(UnknownBanner("x"), host="")[2] == "Make it on the start page of this service"
     assert _lines(InvalidType("type", "qqq", TYPES), host="")[2] == (
         "It can be default, dark, dracula"
     )
 
 
-def test_true_or_false_is_asked_for():
+def test_explanation_of_invalid_boolean_offers_true_and_false():
     headline, _, advice = _lines(InvalidOption("border", "maybe", ("true", "false")))
     assert (headline, advice) == ("border can’t be “maybe”", "It can be true, false")
 
 
-def test_too_long_an_address_names_no_option():
+def test_explanation_of_invalid_query_names_no_option():
     error = InvalidOption("query", "", ("at most 100 options",))
     assert _lines(error)[::2] == ["Something in the address is wrong", "Check the address"]
 
@@ -165,31 +165,31 @@ def test_too_long_an_address_names_no_option():
         (600, "10 minutes"),
     ],
 )
-def test_waiting_is_said_in_round_words(seconds, words):
+def test_explanation_of_rate_limit_rounds_the_wait(seconds, words):
     assert _lines(TooManyRequests(seconds))[2] == f"Back in about {words}"
 
 
-def test_a_long_name_is_cut_and_the_sentence_is_not():
+def test_explanation_long_name_is_truncated_inside_sentence():
     headline = _lines(FirstFetchPending("m" * 60))[0]
     assert headline.startswith("Counting mmm")
     assert headline.endswith("m…’s repositories")
 
 
-def test_the_description_is_the_public_sentence(parse):
+def test_explanation_description_is_the_public_message(parse):
     root = parse(explain(UnknownUser("<b>\x00\u202e"), options=BannerOptions(theme=Theme.AUTO)))
     texts = [element.text for element in root.iter() if element.tag.endswith(("title", "desc"))]
     assert texts == ["No GitHub user “<b>”", "user doesn't exist"]
 
 
 @pytest.mark.parametrize("layout", Layout)
-def test_the_explanation_is_as_large_as_the_banner(parse, layout):
+def test_explanation_has_the_size_of_the_banner(parse, layout):
     root = parse(explain(Overloaded(), options=BannerOptions(layout=layout)))
-    ground = LAYOUTS[layout].canvas
-    assert (root.get("width"), root.get("height")) == (str(ground.width), str(ground.height))
+    canvas = LAYOUTS[layout].canvas
+    assert (root.get("width"), root.get("height")) == (str(canvas.width), str(canvas.height))
     assert root.get("role") == "img"
 
 
-def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
+def test_explanation_only_wide_pictures_have_a_narrow_form():
     wide, card = (
         build_explanation(Overloaded(), BannerOptions(), host="", canvas=Canvas(width, 220))
         for width in (846, 420)
@@ -200,7 +200,7 @@ def test_only_what_is_wider_than_a_phone_has_a_narrow_form():
     assert (card.placement.x, card.placement.icon_x, card.placement.icon_y) == (210, 210, 62)
 
 
-def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
+def test_explanation_low_picture_shows_icon_and_headline_only(parse):
     (line,) = build_explanation(
         UnknownUser("m" * 60), BannerOptions(), host="", canvas=Canvas(420, 44)
     ).placement.lines
@@ -213,7 +213,7 @@ def test_a_strip_has_room_for_the_sign_and_the_headline_alone(parse):
     assert texts[0].get("x") == "46"
 
 
-EVERY = [
+ERRORS = [
     UnknownUser("sindresorhus"),
     GitHubUnavailable(),
     TooManyRequests(40),
@@ -239,22 +239,22 @@ EVERY = [
 
 @pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
 @pytest.mark.parametrize("locale", Locale)
-def test_every_locale_says_all_of_it_in_its_room(locale, layout):
-    ground, look = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)
-    for error in EVERY:
+def test_explanation_fits_in_every_locale(locale, layout):
+    canvas, options = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)
+    for error in ERRORS:
         for host in ("", "banners.example"):
-            told = build_explanation(error, look, host=host, canvas=ground)
-            for line in told.placement.lines:
+            explanation = build_explanation(error, options, host=host, canvas=canvas)
+            for line in explanation.placement.lines:
                 text = line.text.text
                 assert "…" not in text, text
                 assert not set("{}\x00") & set(text), text
-                foreign = [one for one in ("sindresorhus", "drakula", "a--b") if one in text]
+                foreign = [name for name in ("sindresorhus", "drakula", "a--b") if name in text]
                 assert text.count("\u2068") == text.count("\u2069")
                 assert not foreign or ("\u2068" in text) == (locale in {"ar", "fa", "he"})
 
 
 @pytest.mark.parametrize("locale", Locale)
-def test_every_wait_can_be_said(locale):
+def test_explanation_every_wait_fits(locale):
     for seconds in (1, 2, 3, 5, 11, 21, 90, *(60 * minutes for minutes in (2, 3, 5, 22, 60, 999))):
         _, _, advice = build_explanation(
             TooManyRequests(seconds), BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
@@ -263,28 +263,28 @@ def test_every_wait_can_be_said(locale):
 
 
 @pytest.mark.parametrize("locale", Locale)
-def test_every_type_can_be_offered(locale):
+def test_explanation_suggests_every_type(locale):
     for name in allowed_values("type"):
         error = InvalidType("type", f"{name}x", (name, "another"))
-        told = build_explanation(
+        explanation = build_explanation(
             error, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
         )
-        assert f"type={name}" in told.placement.lines[2].text.text
+        assert f"type={name}" in explanation.placement.lines[2].text.text
 
 
 @pytest.mark.parametrize("locale", Locale)
 @pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
-def test_a_short_value_of_every_option_is_whole(locale, layout):
-    ground = LAYOUTS[layout].canvas
+def test_explanation_short_value_is_not_truncated(locale, layout):
+    canvas = LAYOUTS[layout].canvas
     for option in OPTIONS:
         error = InvalidOption(option, "loong", allowed_values(option))
-        told = build_explanation(error, BannerOptions(locale=locale), host="", canvas=ground)
-        assert "loong" in told.placement.lines[0].text.text
+        explanation = build_explanation(error, BannerOptions(locale=locale), host="", canvas=canvas)
+        assert "loong" in explanation.placement.lines[0].text.text
 
 
 @pytest.mark.parametrize("locale", Locale)
-def test_what_gives_way_to_a_short_room_is_foreign(locale):
-    def said(name: str) -> list[str]:
+def test_explanation_truncates_foreign_text_only(locale):
+    def texts(name: str) -> list[str]:
         errors = [
             UnknownUser(name),
             FirstFetchPending(name),
@@ -301,58 +301,58 @@ def test_what_gives_way_to_a_short_room_is_foreign(locale):
         assert all(line.count("\u2068") == line.count("\u2069") for line in lines)
         return [re.sub("m+…?", "M", line) for line in lines]
 
-    assert said("m" * 60) == said("m")
+    assert texts("m" * 60) == texts("m")
 
 
 @pytest.mark.parametrize("locale", Locale)
-def test_an_offer_is_whole_or_none(locale):
-    for given in ("stars,frks", "star,fork,repositorie,language,logi"):
-        with pytest.raises(InvalidOption) as refused:
-            parse_options({"hide": given})
-        told = build_explanation(
-            refused.value, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
+def test_explanation_suggestion_is_never_truncated(locale):
+    for value in ("stars,frks", "star,fork,repositorie,language,logi"):
+        with pytest.raises(InvalidOption) as raised:
+            parse_options({"hide": value})
+        explanation = build_explanation(
+            raised.value, BannerOptions(locale=locale), host="", canvas=Canvas(846, 192)
         )
-        advice = told.placement.lines[2].text.text
-        assert f"hide={refused.value.suggestion}" in advice or "hide=" not in advice
+        advice = explanation.placement.lines[2].text.text
+        assert f"hide={raised.value.suggestion}" in advice or "hide=" not in advice
 
 
 @pytest.mark.parametrize("locale", Locale)
-def test_a_long_list_ends_between_two_values(locale):
-    told = build_explanation(
+def test_explanation_long_list_ends_between_two_values(locale):
+    explanation = build_explanation(
         InvalidType("type", "qqq", allowed_values("type")),
         BannerOptions(locale=locale),
         host="",
         canvas=Canvas(846, 192),
     )
-    advice = told.placement.lines[2].text.text
+    advice = explanation.placement.lines[2].text.text
     assert "auto, default, dark" in advice
     assert ", …" in advice
     assert advice.count("\u2068") == advice.count("\u2069")
 
 
 @pytest.mark.parametrize("locale", sorted(set(Locale) - {Locale.EN}))
-def test_no_locale_says_it_in_english(locale):
+def test_explanation_is_translated_in_every_locale(locale):
     english, other = (
         [
             line.text.text
-            for error in EVERY
+            for error in ERRORS
             for line in build_explanation(
-                error, BannerOptions(locale=one), host="banners.example", canvas=Canvas(846, 192)
+                error, BannerOptions(locale=code), host="banners.example", canvas=Canvas(846, 192)
             ).placement.lines
         ]
-        for one in (Locale.EN, locale)
+        for code in (Locale.EN, locale)
     )
     assert set(english) & set(other) <= {"Types: banners.example"}
 
 
-def test_an_explanation_is_mirrored(parse):
+def test_explain_right_to_left_locale_is_mirrored(parse):
     error = UnknownUser("octocat")
-    strip = parse(explain(error, options=BannerOptions(layout=Layout.COMPACT, locale=Locale.HE)))
-    sign, lines = (one for one in strip if one.tag.endswith("}g"))
-    assert strip.get("text-anchor") == "end"
-    assert str(sign.get("transform")).startswith("translate(396 22)")
+    row = parse(explain(error, options=BannerOptions(layout=Layout.COMPACT, locale=Locale.HE)))
+    icon, lines = (element for element in row if element.tag.endswith("}g"))
+    assert row.get("text-anchor") == "end"
+    assert str(icon.get("transform")).startswith("translate(396 22)")
     assert lines[0].get("x") == "374"
     assert str(lines[0].text).startswith("\u2067")
     wide = parse(explain(error, options=BannerOptions(locale=Locale.HE)))
-    _, lines = (one for one in wide if one.tag.endswith("}g"))
+    _, lines = (element for element in wide if element.tag.endswith("}g"))
     assert (lines.get("text-anchor"), lines[0].get("x")) == ("middle", "423")

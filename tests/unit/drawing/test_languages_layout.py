@@ -10,7 +10,7 @@ BAR, DONUT = BannerOptions(), BannerOptions(shape=ChartType.DONUT)
 AS_OF = date(2026, 11, 20)
 
 
-def test_a_bar_with_its_heading_and_rows(snapshot):
+def test_languages_bar_has_heading_and_rows(snapshot):
     picture = compute_layout(snapshot(), BAR, None)
     assert picture.title == "Yehuda Katz (@wycats): Languages"
     assert picture.desc == (
@@ -32,7 +32,7 @@ def test_a_bar_with_its_heading_and_rows(snapshot):
     ]
 
 
-def test_a_donut_with_its_count(snapshot):
+def test_languages_donut_has_count_in_centre(snapshot):
     picture = compute_layout(snapshot(), DONUT, None)
     assert picture.centre
     assert (picture.centre.count, picture.centre.word.text) == ("5", "languages")
@@ -41,7 +41,7 @@ def test_a_donut_with_its_count(snapshot):
     assert picture.heading is None
 
 
-def test_one_language_is_said_in_the_singular(snapshot):
+def test_languages_one_language_is_singular(snapshot):
     picture = compute_layout(snapshot(languages={"Go": 3}), DONUT, None)
     assert picture.centre
     assert (picture.centre.count, picture.centre.word.text) == ("1", "language")
@@ -59,17 +59,17 @@ def test_one_language_is_said_in_the_singular(snapshot):
         (8, [(x, y) for x in (24, 220) for y in (103, 131, 159, 187)]),
     ],
 )
-def test_rows_fill_one_column_then_two(snapshot, number, places):
-    some = snapshot(languages={chr(65 + at): 9 for at in range(number)})
-    rows = compute_layout(some, BAR, None).rows
+def test_languages_rows_fill_one_column_then_two(snapshot, number, places):
+    owner = snapshot(languages={chr(65 + index): 9 for index in range(number)})
+    rows = compute_layout(owner, BAR, None).rows
     assert rows
     assert [(row.x, row.y) for row in rows.items] == places
     assert rows.end == (372 if number <= 4 else 176)
 
 
-def test_the_donuts_rows_stand_in_one_column(snapshot):
+def test_languages_donut_rows_are_in_one_column(snapshot):
     rows = compute_layout(
-        snapshot(languages={chr(65 + at): 9 for at in range(6)}), DONUT, None
+        snapshot(languages={chr(65 + index): 9 for index in range(6)}), DONUT, None
     ).rows
     assert rows
     assert [(row.x, row.y) for row in rows.items] == [(218, y) for y in range(45, 186, 28)]
@@ -79,8 +79,8 @@ def test_the_donuts_rows_stand_in_one_column(snapshot):
 @pytest.mark.parametrize("shape", ChartType)
 @pytest.mark.parametrize("count", [None, *range(1, 11)])
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 8, 11, 60])
-def test_every_row_has_room_however_many_there_are(snapshot, number, count, shape):
-    many = snapshot(languages={f"Language {at}": 60 - at for at in range(number)})
+def test_languages_any_number_of_rows_fits(snapshot, number, count, shape):
+    many = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
     picture = compute_layout(many, BannerOptions(shape=shape, langs_count=count), AS_OF)
     items = picture.rows.items if picture.rows else ()
     keep = count or (7 if shape is ChartType.BAR else 5)
@@ -92,27 +92,27 @@ def test_every_row_has_room_however_many_there_are(snapshot, number, count, shap
         assert all(after - before >= 16 for before, after in pairwise(ys))
 
 
-def test_names_give_way_to_shares(snapshot):
+def test_languages_long_names_are_truncated_before_percentages(snapshot):
     long = snapshot(languages={"Mathematical Programming System": 5, "m" * 60: 4, "Go": 1})
-    for look in (BAR, DONUT):
-        rows = compute_layout(long, look, None).rows
+    for options in (BAR, DONUT):
+        rows = compute_layout(long, options, None).rows
         assert rows
         first, second, third = rows.items
         assert second.name.text.endswith("…")
         assert third.name.size == 14
-        assert first.name.size < 14 or look is BAR
+        assert first.name.size < 14 or options is BAR
 
 
-def test_hidden_languages_are_not_counted(snapshot):
-    look = BannerOptions(shape=ChartType.DONUT, hide_langs=("css", "ruby"))
-    picture = compute_layout(snapshot(), look, None)
+def test_languages_hidden_ones_are_not_counted(snapshot):
+    options = BannerOptions(shape=ChartType.DONUT, hide_langs=("css", "ruby"))
+    picture = compute_layout(snapshot(), options, None)
     assert picture.centre
     assert picture.centre.count == "3"
     assert "Ruby" not in picture.desc
 
 
 @pytest.mark.parametrize("shape", ChartType)
-def test_without_languages_the_figure_stays_empty(snapshot, shape):
+def test_languages_all_hidden_chart_is_empty(snapshot, shape):
     picture = compute_layout(
         snapshot(), BannerOptions(shape=shape, hide=(HideableField.LANGUAGES,)), None
     )
@@ -121,31 +121,31 @@ def test_without_languages_the_figure_stays_empty(snapshot, shape):
 
 
 @pytest.mark.parametrize(
-    ("look", "forked", "lines"),
+    ("options", "forked", "lines"),
     [
         (BAR, 0, ["No public repositories yet"]),
         (BAR, 3, ["Only forks so far; languages count original repositories"]),
         (DONUT, 3, ["Only forks so far;", "languages count", "original repositories"]),
     ],
 )
-def test_the_note_says_why_there_are_no_languages(snapshot, look, forked, lines):
-    picture = compute_layout(snapshot(original=0, forked=forked, languages={}), look, None)
+def test_languages_without_any_explains_why(snapshot, options, forked, lines):
+    picture = compute_layout(snapshot(original=0, forked=forked, languages={}), options, None)
     assert picture.empty_state
     assert [line.text.text for line in picture.empty_state.lines] == lines
     middle = sum(line.y for line in picture.empty_state.lines) / len(lines)
-    assert middle == (145 if look is BAR else 115)
+    assert middle == (145 if options is BAR else 115)
     assert picture.desc == " ".join(lines) + "."
 
 
-def test_a_title_takes_the_place_of_the_word(snapshot):
+def test_languages_title_replaces_heading(snapshot):
     picture = compute_layout(snapshot(), BannerOptions(title="What I write"), None)
     assert picture.heading
     assert picture.heading.text.text == "What I write"
     assert picture.title == "What I write (@wycats): Languages"
 
 
-def test_old_numbers_carry_their_day(snapshot):
-    bar, donut = (compute_layout(snapshot(), look, AS_OF) for look in (BAR, DONUT))
+def test_languages_stale_numbers_show_day(snapshot):
+    bar, donut = (compute_layout(snapshot(), options, AS_OF) for options in (BAR, DONUT))
     assert bar.heading
     assert bar.heading.caption == "by repositories · as of 20 Nov"
     assert donut.as_of
@@ -153,7 +153,7 @@ def test_old_numbers_carry_their_day(snapshot):
     assert bar.desc.endswith(". As of 20 Nov 2026.")
 
 
-def test_beside_a_long_title_the_day_is_what_stays(snapshot):
+def test_languages_long_title_leaves_only_the_day(snapshot):
     picture = compute_layout(snapshot(), BannerOptions(title="W" * 64), AS_OF)
     assert picture.heading
     assert picture.heading.caption == "as of 20 Nov"

@@ -1,8 +1,9 @@
-"""A layout is one file and its line in the list: nothing else knows one by its name."""
+"""All layouts: the contract that they share, and their isolation from other modules."""
 
 import ast
 from datetime import date
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -15,49 +16,164 @@ from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.themes import scheme
 from github_banners.errors import Overloaded
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType, Layout
+from github_banners.options import BannerOptions, ChartType, HideableField, Layout, NumberFormat
 
-ROOM = Path(github_banners.drawing.__file__).parent
+DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
-# The words of people, and of pictures, that are layouts' names too.
-WORDS = {"languages"}
+# A layout name that is an ordinary word too.
+ORDINARY_WORDS = {"languages"}
+
+
+class HeadlineLayout(NamedTuple):
+    """What differs between the layouts that show stars, forks and repositories."""
+
+    layout: Layout
+    positions: tuple[int, int, int]
+    size: float
+    min_size: float
+
+
+FORMS = [
+    (Layout.CLASSIC, ChartType.BAR),
+    (Layout.CARD, ChartType.BAR),
+    (Layout.COMPACT, ChartType.BAR),
+    (Layout.LANGUAGES, ChartType.BAR),
+    (Layout.LANGUAGES, ChartType.DONUT),
+]
+HEADLINE_LAYOUTS = [
+    HeadlineLayout(Layout.CLASSIC, (408, 526, 644), size=32, min_size=17),
+    HeadlineLayout(Layout.CARD, (24, 140, 256), size=25, min_size=14),
+    HeadlineLayout(Layout.COMPACT, (198, 274, 346), size=14, min_size=11),
+]
+ICONS = {HideableField.STARS: "s", HideableField.FORKS: "f", HideableField.REPOSITORIES: "p"}
+
+any_form = pytest.mark.parametrize(("layout", "shape"), FORMS)
+any_headline_layout = pytest.mark.parametrize(
+    "case", HEADLINE_LAYOUTS, ids=lambda case: case.layout
+)
+
+
+def compute(snapshot: Snapshot, options: BannerOptions, as_of: date | None = None) -> Any:
+    """Compute the values of the layout that the options choose."""
+    return LAYOUTS[options.layout].compute_layout(snapshot, options, as_of)
+
+
+@any_headline_layout
+def test_headline_layout_shows_numbers_ring_and_description(snapshot, case):
+    picture = compute(snapshot(), BannerOptions(layout=case.layout))
+    assert picture.title == "Yehuda Katz (@wycats)"
+    assert picture.desc == (
+        "11,558 stars, 1,635 forks, 150 repositories (93 original, 57 forked). "
+        "Top languages: Ruby 65%, JavaScript 26%, Rust 5%."
+    )
+    values = [(metric.x, metric.value) for metric in picture.metrics.items]
+    assert values == list(zip(case.positions, ("11.5k", "1,635", "150"), strict=True))
+    assert picture.metrics.size == case.size
+    assert len(picture.ring) == 5
+    assert picture.frame.colour_variants[0].glow == "701516"
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        (HideableField.STARS,),
+        (HideableField.FORKS, HideableField.LOGIN),
+        (HideableField.FORKS, HideableField.LOGIN, HideableField.STARS),
+        (HideableField.REPOSITORIES,),
+    ],
+)
+@any_headline_layout
+def test_headline_layout_hidden_numbers_leave_no_gap(snapshot, case, hide):
+    picture = compute(snapshot(), BannerOptions(layout=case.layout, hide=hide))
+    icons = [icon for field, icon in ICONS.items() if field not in hide]
+    assert [(metric.icon, metric.x) for metric in picture.metrics.items] == list(
+        zip(icons, case.positions, strict=False)
+    )
+
+
+@pytest.mark.parametrize("number_format", NumberFormat)
+@pytest.mark.parametrize(
+    "number",
+    [0, 1, 9_999, 10_000, 123_456, 1_234_567, 99_999_999, 999_999_999, 2**31 - 1],
+)
+@any_headline_layout
+def test_headline_layout_every_number_fits(snapshot, case, number, number_format):
+    owner = snapshot(stars=number, forks=number, original=number, forked=0)
+    options = BannerOptions(layout=case.layout, number_format=number_format)
+    metrics = compute(owner, options).metrics
+    assert metrics.size >= case.min_size
+    assert len(metrics.items) == 3
+
+
+@any_form
+def test_layout_with_everything_hidden_is_empty(snapshot, layout, shape):
+    options = BannerOptions(layout=layout, shape=shape, hide=tuple(HideableField))
+    picture = compute(snapshot(), options)
+    assert picture.desc == ""
+    shown = msgspec.structs.asdict(picture)
+    parts = ("bar", "ring", "legend", "rows", "centre", "split", "forked", "empty_state")
+    assert not any(shown.get(part) for part in parts)
+    assert "metrics" not in shown or not picture.metrics.items
+
+
+@pytest.mark.parametrize("count", [None, 1, 3, 5, 10])
+@pytest.mark.parametrize("number", [0, 1, 2, 6, 7, 60])
+@any_form
+def test_layout_bar_legend_and_ring_show_the_same_languages(snapshot, layout, shape, number, count):
+    owner = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
+    picture = compute(owner, BannerOptions(layout=layout, shape=shape, langs_count=count))
+    limit = count or LAYOUTS[layout].default_counts[shape]
+    shown = msgspec.structs.asdict(picture)
+    if layout is Layout.LANGUAGES:
+        items = picture.rows.items if picture.rows else ()
+        assert len(items) == len(picture.bar) + len(picture.ring) == min(number, limit + 1)
+        return
+    # Beside the other parts there is a ring of five languages and Other at most.
+    assert len(picture.ring) == min(number, min(count or 5, 5) + 1)
+    if "legend" in shown:
+        assert len(picture.legend) == len(picture.bar) <= min(number, limit + 1)
+        assert bool(picture.legend) == bool(number)
 
 
 class Bare(msgspec.Struct, frozen=True):
-    """An invented layout: the frame alone."""
+    """The values of a layout that has only a frame."""
 
     frame: Frame
     title: str
     desc: str
 
 
-def _arrange(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Bare:
-    return Bare(frame(Canvas(300, 200, radius=3), look, scheme(look)), snapshot.owner.login, "")
+def _compute_bare(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Bare:
+    return Bare(
+        frame(Canvas(300, 200, radius=3), options, scheme(options)), snapshot.owner.login, ""
+    )
 
 
-def test_every_layout_has_its_file():
+def test_layouts_each_has_module_and_template():
     assert set(LAYOUTS) == set(Layout)
-    files = {path.stem for path in (ROOM / "layouts").glob("*.py")}
+    files = {path.stem for path in (DRAWING / "layouts").glob("*.py")}
     assert files == NAMES | {"__init__", "layout_spec"}
-    assert all((ROOM / "templates" / one.template).exists() for one in LAYOUTS.values())
+    assert all((DRAWING / "templates" / layout.template).exists() for layout in LAYOUTS.values())
 
 
-def test_a_new_layout_is_drawn_and_explained_as_soon_as_it_is_listed(monkeypatch, parse, snapshot):
+def test_layouts_new_entry_is_drawn_and_explained(monkeypatch, parse, snapshot):
     new = LayoutSpec(
         Canvas(300, 200, radius=3),
         "frame.svg",
-        _arrange,
+        _compute_bare,
         default_counts=dict.fromkeys(ChartType, 5),
     )
     monkeypatch.setitem(LAYOUTS, Layout.CLASSIC, new)
     for picture in (draw(snapshot(), BannerOptions()), explain(Overloaded())):
         root = parse(picture)
         assert (root.get("width"), root.get("height")) == ("300", "200")
-        assert next(one.get("rx") for one in root.iter() if one.get("class") == "c") == "3"
+        assert (
+            next(element.get("rx") for element in root.iter() if element.get("class") == "c") == "3"
+        )
 
 
-@pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.name)
-def test_no_other_module_knows_a_layout_by_its_name(path):
+@pytest.mark.parametrize("path", sorted(DRAWING.glob("*.py")), ids=lambda path: path.name)
+def test_layouts_are_not_named_in_other_modules(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     strings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     imported = {
@@ -66,15 +182,17 @@ def test_no_other_module_knows_a_layout_by_its_name(path):
         if isinstance(node, ast.ImportFrom)
         for name in node.names
     }
-    assert not strings & (NAMES - WORDS)
+    assert not strings & (NAMES - ORDINARY_WORDS)
     assert "github_banners.options.Layout" not in imported
-    assert not any(one.startswith("github_banners.drawing.layouts.") for one in imported) or (
+    assert not any(name.startswith("github_banners.drawing.layouts.") for name in imported) or (
         path.name == "__init__.py"
     )
 
 
-@pytest.mark.parametrize("path", sorted((ROOM / "layouts").glob("*.py")), ids=lambda it: it.name)
-def test_no_layout_knows_another(path):
+@pytest.mark.parametrize(
+    "path", sorted((DRAWING / "layouts").glob("*.py")), ids=lambda path: path.name
+)
+def test_layouts_do_not_import_each_other(path):
     if path.stem == "__init__":
         return
     source = path.read_text(encoding="utf-8")

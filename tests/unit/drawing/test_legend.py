@@ -11,42 +11,42 @@ from github_banners.options import BannerOptions
 SHARES = [Share("Ruby", "701516", 3, 0.75), Share("Go", "00add8", 1, 0.25)]
 
 
-def test_items_flow():
+def test_flow_rows_places_items_side_by_side():
     first, second = flow_rows(SHARES, x=32, room=782, baselines=(159,), size=14, locale="en") or []
     assert (first.name, first.percent, first.dot_x, first.dot_y) == ("Ruby", "75%", 37, 154)
     step = 0.77 * 14 + 7 + 0.88 * width("Ruby 75%", 14) + 18
     assert second.dot_x == round(32 + step + 0.37 * 14)
 
 
-def test_items_wrap_by_their_full_width_until_the_rows_are_used_up():
+def test_flow_rows_wraps_by_full_width_until_rows_run_out():
     room = 0.77 * 14 + 7 + width("Ruby 75%", 14) + 1
     rows = flow_rows(SHARES, x=32, room=room, baselines=(178, 199), size=14, locale="en") or []
     assert [(item.dot_x, item.dot_y) for item in rows] == [(37, 173), (37, 194)]
     assert flow_rows(SHARES, x=32, room=room, baselines=(178,), size=14, locale="en") is None
 
 
-def test_fewer_are_shown_until_they_have_room():
+def test_fit_legend_tries_fewer_until_they_fit():
     ranking = rank_languages(
-        {f"L{at}": 1 for at in range(6)}, scheme=scheme(BannerOptions()), other_label="Other"
+        {f"L{index}": 1 for index in range(6)}, scheme=scheme(BannerOptions()), other_label="Other"
     )
     tried: list[int] = []
 
-    def lay(shown: Sequence[Share]) -> None:
-        tried.append(len(shown))
+    def place_items(shares: Sequence[Share]) -> None:
+        tried.append(len(shares))
 
-    assert fit_legend(ranking, 6, lay) == Legend((), ())
+    assert fit_legend(ranking, 6, place_items) == Legend((), ())
     assert tried == [6, 5, 4, 3, 2, 1]
-    lone = rank_languages({"C": 1}, scheme=scheme(BannerOptions()), other_label="Other")
-    assert fit_legend(lone, 6, lay) == Legend((), ())
+    single = rank_languages({"C": 1}, scheme=scheme(BannerOptions()), other_label="Other")
+    assert fit_legend(single, 6, place_items) == Legend((), ())
 
 
-def test_an_endless_name_is_cut():
+def test_flow_rows_long_name_is_truncated():
     share = Share("m" * 60, "000000", 1, 1.0)
     (item,) = flow_rows([share], x=32, room=782, baselines=(159,), size=14, locale="en") or []
     assert item.name.endswith("m…")
 
 
-def test_a_name_that_turns_direction_is_isolated():
+def test_flow_rows_right_to_left_name_is_isolated():
     (item,) = (
         flow_rows(
             [Share("عربي", "000000", 1, 1.0)],
@@ -61,7 +61,7 @@ def test_a_name_that_turns_direction_is_isolated():
     assert item.name == "\u2068عربي\u2069"
 
 
-def test_after_a_long_name_the_next_item_starts_where_the_widest_font_ends():
+def test_flow_rows_long_name_keeps_its_full_width():
     long = Share("Mathematical Programming System", "000000", 1, 0.5)
     first, second = (
         flow_rows([long, SHARES[1]], x=0, room=782, baselines=(159,), size=14, locale="en") or []
@@ -71,11 +71,11 @@ def test_after_a_long_name_the_next_item_starts_where_the_widest_font_ends():
 
 
 @pytest.mark.parametrize("locale", ["en", "tr", "hi"])
-def test_flow_exactly_enough_room_is_not_rejected_early(locale):
+def test_flow_rows_exact_room_is_enough(locale):
     shares = [Share(f"Language {number}", "000000", 1, 0.25) for number in range(4)]
-    wide = flow_rows(shares, x=0, room=2000, baselines=(159,), size=14, locale=locale)
-    assert wide
-    last = wide[-1].dot_x - 0.37 * 14
-    room = last + 0.77 * 14 + 7 + width(f"{wide[-1].name} {wide[-1].percent}", 14)
-    assert flow_rows(shares, x=0, room=room + 1, baselines=(159,), size=14, locale=locale) == wide
+    items = flow_rows(shares, x=0, room=2000, baselines=(159,), size=14, locale=locale)
+    assert items
+    last = items[-1].dot_x - 0.37 * 14
+    room = last + 0.77 * 14 + 7 + width(f"{items[-1].name} {items[-1].percent}", 14)
+    assert flow_rows(shares, x=0, room=room + 1, baselines=(159,), size=14, locale=locale) == items
     assert flow_rows(shares, x=0, room=room - 2, baselines=(159,), size=14, locale=locale) is None

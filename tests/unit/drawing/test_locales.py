@@ -53,7 +53,7 @@ def texts(value: object) -> list[str]:
         return [value]
     parts = value.values() if isinstance(value, dict) else value
     assert isinstance(parts, Iterable)
-    return [text for one in parts for text in texts(one)]
+    return [text for part in parts for text in texts(part)]
 
 
 def stats(stars: int = 11_558, forks: int = 1_635, original: int = 93, forked: int = 57) -> Stats:
@@ -67,44 +67,50 @@ def stats(stars: int = 11_558, forks: int = 1_635, original: int = 93, forked: i
     )
 
 
-def value_of(text: str) -> int:
-    """Read a number back, whoever wrote it, as far as it has digits."""
-    return int("".join(str(unicodedata.digit(one)) for one in text if one.isdigit()))
+def parse_digits(text: str) -> int:
+    """Parse the digits of a number in any script."""
+    return int(
+        "".join(str(unicodedata.digit(character)) for character in text if character.isdigit())
+    )
 
 
-def least_and_unit(text: str, number: int, code: str) -> tuple[int, int]:
+def tenths_and_unit(text: str, number: int, code: str) -> tuple[int, int]:
     """Read a short number back as whole tenths of its unit."""
     unit = number_format.unit_size(number, code)
     symbol = Locale.parse(code, sep="-").number_symbols["arabext" if code == "fa" else "latn"]
     written, _, decimals = text.partition(symbol["decimal"])
-    has_decimal = unit > 1 and bool(decimals) and decimals[0].isdigit() and value_of(written) < 100
+    has_decimal = (
+        unit > 1 and bool(decimals) and decimals[0].isdigit() and parse_digits(written) < 100
+    )
     if not has_decimal:
-        return value_of(text) * 10, unit
-    return value_of(written) * 10 + value_of(decimals[0]), unit
+        return parse_digits(text) * 10, unit
+    return parse_digits(written) * 10 + parse_digits(decimals[0]), unit
 
 
-def lacking(kind: Any, said: dict[str, Any], at: str = "") -> list[str]:
-    """Name every place of a file, as deep as it goes, that has no words."""
+def missing_texts(kind: Any, table: dict[str, Any], place: str = "") -> list[str]:
+    """Return the path of every text that a catalog lacks."""
     if not isinstance(kind, type) or not issubclass(kind, msgspec.Struct):
-        return [] if said else [at]
+        return [] if table else [place]
     return [
-        place
+        path
         for field in msgspec.structs.fields(kind)
         if field.required
-        for place in lacking(field.type, said.get(field.name, {}), f"{at}.{field.name}".lstrip("."))
+        for path in missing_texts(
+            field.type, table.get(field.name, {}), f"{place}.{field.name}".lstrip(".")
+        )
     ]
 
 
-class TestWords:
-    def test_every_locale_has_its_file(self):
-        assert {one.name for one in FILES.iterdir()} == {f"{code}.toml" for code in LOCALES}
+class TestCatalogs:
+    def test_catalogs_every_locale_has_one(self):
+        assert {path.name for path in FILES.iterdir()} == {f"{code}.toml" for code in LOCALES}
         assert len(LOCALES) == 19
 
-    def test_no_word_is_missing(self):
+    def test_catalogs_lack_no_text(self):
         missing = [
             f"{code}: {place}"
             for code in LOCALES
-            for place in lacking(translations.Translations, raw(code))
+            for place in missing_texts(translations.Translations, raw(code))
         ]
         missing += [
             f"{code}: nouns.{kind}.{category}"
@@ -116,14 +122,14 @@ class TestWords:
         assert missing == []
 
     @pytest.mark.parametrize("code", LOCALES)
-    def test_no_word_is_too_many(self, code):
+    def test_catalogs_have_no_unknown_plural_category(self, code):
         categories = number_format.plural_categories(code)
         assert all(set(forms) == categories for forms in load_translations(code).nouns.values())
         assert all(set(forms) <= categories for forms in load_translations(code).counted.values())
         assert set(load_translations(code).after_units) <= categories
 
     @pytest.mark.parametrize("code", LOCALES)
-    def test_texts_are_clean(self, code):
+    def test_catalogs_texts_are_normalized(self, code):
         for text in texts(raw(code)):
             assert text == unicodedata.normalize("NFC", text)
             assert text.isspace() or text == "" or text.rstrip() == text or text in {", ", "، "}
@@ -131,27 +137,27 @@ class TestWords:
             assert "'" not in text
 
     @pytest.mark.parametrize("code", sorted(set(LOCALES) - LATIN - {"zh-cn", "zh-tw"}))
-    def test_no_letter_is_of_another_script(self, code):
-        said = {table: one for table, one in raw(code).items() if table != "after_units"}
-        for text in texts(said):
-            words_alone = re.sub(r"\{\w+\}|\b(?:GitHub|IP|URL|type|hex|a–z)(?![a-z])", "", text)
-            letters = [one for one in words_alone if one.isalpha()]
-            assert not any(unicodedata.name(one).startswith("LATIN") for one in letters), text
+    def test_catalogs_letters_are_of_one_script(self, code):
+        tables = {name: table for name, table in raw(code).items() if name != "after_units"}
+        for text in texts(tables):
+            own_words = re.sub(r"\{\w+\}|\b(?:GitHub|IP|URL|type|hex|a–z)(?![a-z])", "", text)
+            letters = [character for character in own_words if character.isalpha()]
+            assert not any(unicodedata.name(letter).startswith("LATIN") for letter in letters), text
 
     @pytest.mark.parametrize("code", LOCALES)
-    def test_words_have_their_room(self, code):
-        said = load_translations(code)
-        for label in (said.labels.stars, said.labels.forks):
+    def test_catalogs_labels_fit(self, code):
+        catalog = load_translations(code)
+        for label in (catalog.labels.stars, catalog.labels.forks):
             assert width(label, 13) <= 108 - 13 - 9
-        assert width(said.labels.repositories, 13) <= 170
-        assert width(said.labels.by_repositories, 13) <= 200
-        assert width(said.empty_state.only_forks, 14) <= 782
+        assert width(catalog.labels.repositories, 13) <= 170
+        assert width(catalog.labels.by_repositories, 13) <= 200
+        assert width(catalog.empty_state.only_forks, 14) <= 782
 
     @pytest.mark.parametrize("code", LOCALES)
-    def test_notes_are_whole_wherever_they_stand(self, code):
-        for remark in msgspec.structs.astuple(load_translations(code).empty_state):
+    def test_catalogs_empty_states_fit_in_every_layout(self, code):
+        for text in msgspec.structs.astuple(load_translations(code).empty_state):
             on_card, in_languages, beside_donut = (
-                wrap(remark, sizes, room)
+                wrap(text, sizes, room)
                 for sizes, room in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
             )
             assert len(on_card) <= 2
@@ -159,19 +165,23 @@ class TestWords:
                 assert not line.text.endswith("…")
 
     @pytest.mark.parametrize("code", sorted(set(LOCALES) - {"en"}))
-    def test_what_an_option_may_be_is_said_in_every_locale(self, code):
+    def test_catalogs_translate_every_phrase_of_allowed_values(self, code):
         described = {allowed for name in OPTIONS for allowed in [allowed_values(name)]}
         phrases = {phrase for phrase, *more in described if not more and " " in phrase}
         assert set(load_translations(code).explanations.phrases) == phrases
 
     @pytest.mark.parametrize("code", ["", "xx", "../en", "EN", "pt", "pt_br"])
-    def test_there_are_no_other_locales(self, code):
-        for ask in (load_translations, is_right_to_left, lambda code: format_short_number(1, code)):
-            with pytest.raises(ValueError, match="none of our locales"):
-                ask(code)
+    def test_unknown_locale_raises(self, code):
+        for function in (
+            load_translations,
+            is_right_to_left,
+            lambda code: format_short_number(1, code),
+        ):
+            with pytest.raises(ValueError, match="not one of the locales"):
+                function(code)
 
 
-def test_a_look_has_all_of_them():
+def test_options_have_every_locale():
     assert tuple(map(str, options.Locale)) == LOCALES
 
 
@@ -194,15 +204,15 @@ class TestEnglish:
             (2_147_483_647, "2.1B"),
         ],
     )
-    def test_short_is_cut_never_rounded_up(self, number, text):
+    def test_format_short_number_is_rounded_down(self, number, text):
         assert format_short_number(number, "en") == text
 
-    def test_dates(self):
+    def test_format_day_in_english(self):
         assert format_day(NOVEMBER, "en") == "20 Nov"
         assert format_day(date(2026, 1, 5), "en") == "5 Jan"
         assert stale_label(NOVEMBER, "en") == "as of 20 Nov"
 
-    def test_descriptions(self):
+    def test_description_in_english(self):
         assert description(stats(), ["Ruby 65%"], NOVEMBER, locale="en") == (
             "11,558 stars, 1,635 forks, 150 repositories (93 original, 57 forked). "
             "Top languages: Ruby 65%. As of 20 Nov 2026."
@@ -211,8 +221,8 @@ class TestEnglish:
             "1 language by repositories: Ruby 1."
         )
 
-    def test_percentages_are_as_given(self):
-        assert [format_percent(one, "en") for one in ("65%", "<1%", ">99%")] == [
+    def test_format_percent_in_english_is_unchanged(self):
+        assert [format_percent(percent, "en") for percent in ("65%", "<1%", ">99%")] == [
             "65%",
             "<1%",
             ">99%",
@@ -232,25 +242,26 @@ class TestNumbers:
             ("hi", "2,14,74,83,647"),
         ],
     )
-    def test_grouped(self, code, text):
+    def test_format_number_in_locale(self, code, text):
         assert format_number(2_147_483_647, code) == text
 
-    def test_spanish_italian_and_polish_group_from_ten_thousand_on(self):
+    def test_format_number_spanish_italian_polish_group_from_ten_thousand(self):
         assert [format_number(9_412, code) for code in ("es", "it", "pl", "de")] == [
             *("9412", "9412", "9412", "9.412")
         ]
         assert format_number(10_000, "pl") == "10\xa0000"
 
     @given(number=NUMBERS, code=CODES)
-    def test_grouped_can_be_read_back(self, number, code):
-        assert value_of(format_number(number, code)) == number
+    def test_format_number_can_be_parsed_back(self, number, code):
+        assert parse_digits(format_number(number, code)) == number
 
     @given(number=st.integers(10_000, 2**31), code=CODES)
-    def test_grouped_is_as_babel_has_it(self, number, code):
+    def test_format_number_groups_like_babel(self, number, code):
         locale = Locale.parse(code, sep="-")
         theirs = locale.decimal_formats[None].apply(number, locale, numbering_system="default")
         ours = "".join(
-            str(int(one)) if one.isdigit() else one for one in format_number(number, code)
+            str(int(character)) if character.isdigit() else character
+            for character in format_number(number, code)
         )
         assert ours == theirs.replace("\u202f", "\xa0")
 
@@ -277,39 +288,41 @@ class TestNumbers:
             ("hi", ["9,412", "12.4 हज़ार", "9.9 लाख", "12.9 लाख", "2.1 अ॰"]),
         ],
     )
-    def test_short(self, code, texts):
-        given = (9_412, 12_480, 999_950, 1_299_999, 2_147_483_647)
-        assert [format_short_number(number, code).replace("\xa0", " ") for number in given] == texts
+    def test_format_short_number_in_locale(self, code, texts):
+        numbers = (9_412, 12_480, 999_950, 1_299_999, 2_147_483_647)
+        assert [
+            format_short_number(number, code).replace("\xa0", " ") for number in numbers
+        ] == texts
 
-    def test_four_digits_of_a_unit_stand_together(self):
+    def test_format_short_number_four_digits_of_a_unit_are_ungrouped(self):
         assert format_short_number(12_345_678, "ja") == "1234万"
 
     @given(number=NUMBERS, code=CODES)
-    def test_short_is_cut_never_rounded_up(self, number, code):
-        tenths, unit = least_and_unit(format_short_number(number, code), number, code)
+    def test_format_short_number_is_rounded_down(self, number, code):
+        tenths, unit = tenths_and_unit(format_short_number(number, code), number, code)
         assert tenths * unit <= number * 10
-        least = 1 if unit > 1 and number < 100 * unit else 10
-        assert number * 10 < (tenths + least) * unit
+        step = 1 if unit > 1 and number < 100 * unit else 10
+        assert number * 10 < (tenths + step) * unit
 
     @given(number=NUMBERS, other=NUMBERS, code=CODES)
-    def test_short_grows_with_the_number(self, number, other, code):
-        texts = [format_short_number(one, code) for one in sorted((number, other))]
-        less, more = (
+    def test_format_short_number_is_monotonic(self, number, other, code):
+        texts = [format_short_number(value, code) for value in sorted((number, other))]
+        smaller, larger = (
             tenths * unit
             for tenths, unit in (
-                least_and_unit(text, one, code)
-                for text, one in zip(texts, sorted((number, other)), strict=True)
+                tenths_and_unit(text, value, code)
+                for text, value in zip(texts, sorted((number, other)), strict=True)
             )
         )
-        assert less <= more
+        assert smaller <= larger
 
     @given(number=st.integers(0, 2**31), code=CODES)
-    def test_short_is_short(self, number, code):
+    def test_format_short_number_is_short(self, number, code):
         assert len(format_short_number(number, code)) <= 13
         assert width(format_short_number(number, code), 21, bold=True) <= 240
 
     @pytest.mark.parametrize("code", LOCALES)
-    def test_units_from_ten_thousand_on_have_no_plural(self, code):
+    def test_babel_units_from_ten_thousand_have_no_plural(self, code):
         patterns = Locale.parse(code, sep="-").compact_decimal_formats["short"]
         units = {
             (start, pattern.pattern)
@@ -330,10 +343,10 @@ class TestNumbers:
             ("fa", ["۶۵٪", "<۱٪", ">۹۹٪"]),
         ],
     )
-    def test_percent(self, code, texts):
-        assert [format_percent(one, code) for one in ("65%", "<1%", ">99%")] == texts
+    def test_format_percent_in_locale(self, code, texts):
+        assert [format_percent(percent, code) for percent in ("65%", "<1%", ">99%")] == texts
 
-    def test_caches_are_bounded(self):
+    def test_format_functions_have_bounded_caches(self):
         for cached in (format_percent, format_day, format_full_date):
             assert cached.cache_info().maxsize is not None
 
@@ -347,9 +360,9 @@ class TestTimes:
             ("es", "1 ene / 1 de enero de 2026", "10 ene / 10 de enero de 2026"),
         ],
     )
-    def test_the_first_of_a_month(self, code, first, tenth):
-        moments = date(2026, 1, 1), date(2026, 1, 10)
-        assert [f"{format_day(one, code)} / {format_full_date(one, code)}" for one in moments] == [
+    def test_format_day_first_of_month_is_ordinal(self, code, first, tenth):
+        days = date(2026, 1, 1), date(2026, 1, 10)
+        assert [f"{format_day(day, code)} / {format_full_date(day, code)}" for day in days] == [
             first,
             tenth,
         ]
@@ -363,7 +376,7 @@ class TestTimes:
             ("fa", "۴۰ ثانیه", "۴۰ ثانیه بعد"),
         ],
     )
-    def test_wait(self, code, length, coming):
+    def test_format_wait_in_locale(self, code, length, coming):
         assert format_wait(40, code) == (length, coming)
 
     @pytest.mark.parametrize(
@@ -376,28 +389,28 @@ class TestTimes:
             (86_400, "1440 Minuten"),
         ],
     )
-    def test_minutes_are_rounded_up(self, seconds, length):
+    def test_format_wait_rounds_minutes_up(self, seconds, length):
         assert format_wait(seconds, "de") == (length, f"in {length}")
 
 
 class TestPlurals:
     @given(number=NUMBERS, code=CODES)
-    def test_plural_is_cldrs(self, number, code):
+    def test_plural_category_equals_cldr(self, number, code):
         assert plural_category(number, code) == Locale.parse(code, sep="-").plural_form(number)
 
-    def test_plural_of_millions(self):
+    def test_plural_category_of_millions_equals_cldr(self):
         for code in LOCALES:
             for number in (10**6, 10**6 + 1, 3 * 10**6, 10**9):
                 assert plural_category(number, code) == Locale.parse(code, sep="-").plural_form(
                     number
                 )
 
-    @given(number=NUMBERS, code=CODES, kind=st.sampled_from(Noun))
-    def test_the_exact_number_is_said(self, number, code, kind):
-        text = format_count(kind, number, code)
+    @given(number=NUMBERS, code=CODES, noun=st.sampled_from(Noun))
+    def test_format_count_has_exact_number(self, number, code, noun):
+        text = format_count(noun, number, code)
         is_word = code in {"ar", "he"} and number in {1, 2}
         assert is_word or format_number(number, code) in text
-        assert plural_noun(kind, number, code)
+        assert plural_noun(noun, number, code)
 
     @pytest.mark.parametrize(
         ("code", "texts"),
@@ -411,19 +424,19 @@ class TestPlurals:
             ("he", ["0 שפות", "שפה אחת", "5 שפות"]),
         ],
     )
-    def test_counted(self, code, texts):
+    def test_format_count_in_locale(self, code, texts):
         assert [format_count(Noun.LANGUAGES, number, code) for number in (0, 1, 5)] == texts
 
-    def test_slavic_plurals(self):
-        said = [
+    def test_plural_noun_in_russian(self):
+        nouns = [
             plural_noun(Noun.STARS, number, "ru") for number in (1, 2, 5, 11, 21, 22, 111, 12_401)
         ]
-        assert said == [
+        assert nouns == [
             *("звезда", "звезды", "звёзд", "звёзд"),
             *("звезда", "звезды", "звёзд", "звезда"),
         ]
 
-    def test_nouns_after_units(self):
+    def test_plural_noun_after_unit(self):
         assert plural_noun(Noun.STARS, 12_401, "ru", is_short=True) == "звёзд"
         assert plural_noun(Noun.STARS, 12_401, "es", is_short=True) == "estrellas"
         assert plural_noun(Noun.STARS, 1_200_001, "es", is_short=True) == "de estrellas"
@@ -465,32 +478,32 @@ class TestSentences:
             ),
         ],
     )
-    def test_description(self, code, text):
+    def test_description_in_locale(self, code, text):
         languages = [f"Ruby {format_percent('65%', code)}"]
         assert description(stats(), languages, NOVEMBER, locale=code) == text
 
     @pytest.mark.parametrize("code", LOCALES)
-    def test_every_sentence_can_be_said(self, code):
-        said = load_translations(code)
-        full = description(stats(), ["C 1%"], NOVEMBER, locale=code, empty_state="{remark}")
+    def test_descriptions_fill_every_placeholder(self, code):
+        catalog = load_translations(code)
+        full = description(stats(), ["C 1%"], NOVEMBER, locale=code, empty_state="{empty_state}")
         shares = language_description(
             5, ["C 1%"], NOVEMBER, locale=code, count_by=CountBy("repositories")
         )
         for text in (full, shares):
             assert "C 1%" in text
             assert format_full_date(NOVEMBER, code) in text
-            assert text.endswith(said.sentences.stop)
-            assert said.sentences.stop * 2 not in text
-            assert "{" not in text.replace("{remark}", "")
+            assert text.endswith(catalog.sentences.stop)
+            assert catalog.sentences.stop * 2 not in text
+            assert "{" not in text.replace("{empty_state}", "")
         assert format_day(NOVEMBER, code) in stale_label(NOVEMBER, code)
         assert stale_label(None, code) == ""
 
-    def test_marks(self):
+    def test_stale_label_in_locale(self):
         assert stale_label(NOVEMBER, "de") == "Stand: 20. Nov."
         assert stale_label(NOVEMBER, "zh-cn") == "截至11月20日"
         assert stale_label(NOVEMBER, "fa") == "تا ۲۰ نوامبر"
 
-    def test_no_date_turns_its_neighbours(self):
+    def test_format_day_has_no_direction_marks(self):
         for code in LOCALES:
             for month in range(1, 13):
                 text = format_day(date(2026, month, 1), code) + format_full_date(
@@ -498,5 +511,5 @@ class TestSentences:
                 )
                 assert not set(text) & set("\u200e\u200f\u061c\u202f")
 
-    def test_what_is_read_from_right_to_left(self):
+    def test_is_right_to_left_for_arabic_hebrew_persian(self):
         assert {code for code in LOCALES if is_right_to_left(code)} == {"ar", "he", "fa"}

@@ -1,4 +1,4 @@
-"""PNG from our own drawings: size, fonts, what they do not cover, and what is refused."""
+"""PNGs from our SVGs: size, fonts, uncovered characters, rejected input."""
 
 import struct
 import unicodedata
@@ -19,7 +19,7 @@ FILES = {weight: Path(file) for weight, file in zip((400, 600), png._FILES, stri
 LICENCE = (png.FONTS / "OFL.txt").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module", params=FILES.items(), ids=lambda it: str(it[0]))
+@pytest.fixture(scope="module", params=FILES.items(), ids=lambda item: str(item[0]))
 def font(request: pytest.FixtureRequest) -> Font:
     weight, path = request.param
     font = Font(path)
@@ -34,24 +34,24 @@ def size_of(picture: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("layout", Layout)
-def test_a_banner_is_twice_as_large(snapshot, layout):
-    ground = LAYOUTS[layout].canvas
-    look = BannerOptions(layout=layout)
-    picture = to_png(draw(snapshot(), look))
-    for one in (picture, to_png(explain(UnknownUser("x"), options=look))):
-        assert size_of(one) == (SCALE * ground.width, SCALE * ground.height)
-    assert to_png(draw(snapshot(), look)) == picture
+def test_to_png_is_twice_as_large(snapshot, layout):
+    canvas = LAYOUTS[layout].canvas
+    options = BannerOptions(layout=layout)
+    picture = to_png(draw(snapshot(), options))
+    for png_bytes in (picture, to_png(explain(UnknownUser("x"), options=options))):
+        assert size_of(png_bytes) == (SCALE * canvas.width, SCALE * canvas.height)
+    assert to_png(draw(snapshot(), options)) == picture
 
 
 @pytest.mark.parametrize("layout", Layout)
-def test_motion_leaves_no_trace(snapshot, layout):
+def test_to_png_ignores_animation(snapshot, layout):
     moving, still = (BannerOptions(layout=layout, animate=animate) for animate in (True, False))
     assert to_png(draw(snapshot(), moving)) == to_png(draw(snapshot(), still))
 
 
 @pytest.mark.parametrize("layout", Layout)
-def test_of_two_grounds_the_light_one_is_drawn(snapshot, layout):
-    """Without media queries, as if there were no dark one; what differs is no text and no ground."""
+def test_to_png_of_two_palettes_uses_light_one(snapshot, layout):
+    """Media queries do not apply. Without languages the pictures differ in palette colours only."""
     bare = snapshot(languages={})
     pictures = [
         to_png(draw(bare, BannerOptions(layout=layout, theme=theme))) for theme in _LIGHT_AND_DARK
@@ -64,30 +64,30 @@ _LIGHT_AND_DARK = (Theme.DEFAULT, Theme.AUTO, Theme.DARK)
 
 
 @pytest.mark.parametrize("theme", Theme)
-def test_no_colour_hides_in_a_variable(snapshot, theme):
-    """A variable would be black here: https://github.com/linebender/resvg has none."""
+def test_draw_uses_no_css_variable_that_png_would_lose(snapshot, theme):
+    """A CSS variable would be black: https://github.com/linebender/resvg does not support them."""
     assert b"var(" not in draw(snapshot(), BannerOptions(theme=theme))
 
 
 @pytest.mark.parametrize("theme", Theme)
-def test_every_theme_has_its_own_picture(snapshot, theme):
-    look = BannerOptions(theme=theme, layout=Layout.COMPACT)
-    assert size_of(to_png(draw(snapshot(), look)))[0] > 0
+def test_to_png_every_theme_is_drawn(snapshot, theme):
+    options = BannerOptions(theme=theme, layout=Layout.COMPACT)
+    assert size_of(to_png(draw(snapshot(), options)))[0] > 0
 
 
-def test_text_is_drawn(snapshot):
-    """Without a font of the right name text would vanish without a word."""
+def test_to_png_draws_text(snapshot):
+    """With a wrong font name text would vanish silently."""
     named, nameless = (snapshot(name=name) for name in ("Yehuda Katz", "Yehuda Kat"))
     assert to_png(draw(named, BannerOptions())) != to_png(draw(nameless, BannerOptions()))
 
 
-def test_both_weights_are_there(snapshot):
+def test_to_png_has_both_font_weights(snapshot):
     svg = draw(snapshot(), BannerOptions())
     assert to_png(svg) != to_png(svg.replace(b"font-weight:600", b"font-weight:400"))
 
 
 @pytest.mark.parametrize(
-    ("text", "spelled"),
+    ("text", "substituted"),
     [
         ("Yehuda Katz", "Yehuda Katz"),
         ("Nguyễn Thị Phương Thảo", "Nguyễn Thị Phương Thảo"),
@@ -108,11 +108,11 @@ def test_both_weights_are_there(snapshot):
         ("", ""),
     ],
 )
-def test_what_the_fonts_lack_becomes_a_box(text, spelled):
-    assert substitute(text) == spelled
+def test_substitute_uncovered_graphemes_become_boxes(text, substituted):
+    assert substitute(text) == substituted
 
 
-def test_a_box_stands_in_the_picture(snapshot):
+def test_to_png_uncovered_graphemes_become_boxes(snapshot):
     names = ("佐藤", REPLACEMENT_CHARACTER * 2, "東京", "佐", "&佐")
     first, boxes, other, shorter, escaped = (
         # The initial and the ring's colours are the same.
@@ -123,25 +123,27 @@ def test_a_box_stands_in_the_picture(snapshot):
     assert len({first, shorter, escaped}) == 3
 
 
-def test_what_is_markup_in_a_text_stays_text(snapshot):
+def test_to_png_escaped_markup_stays_text(snapshot):
     svg = draw(snapshot(), BannerOptions(title="<b>&amp;'\" 佐 </text>"))
     covered = png._substitute_all(svg.decode())
     assert "&lt;b&gt;&amp;amp;&#x27;&quot; □ &lt;/text&gt;" in covered
     to_png(svg)
 
 
-def test_a_length_is_forced_on_no_font_that_is_known(snapshot):
+def test_to_png_drops_forced_text_lengths(snapshot):
     svg = draw(snapshot(name="สมชาย ศรีสุวรรณ ณ อยุธยา เกียรติศักดิ์ประเสริฐ"), BannerOptions()).decode()
     assert "textLength" in svg
     assert "textLength" not in png._substitute_all(svg)
 
 
-def test_everything_at_once_can_be_drawn(snapshot):
-    many = snapshot(languages={f"язык 語 {at}": 60 - at for at in range(60)}, name="W" * 64)
+def test_to_png_largest_pictures_are_drawn(snapshot):
+    many = snapshot(
+        languages={f"язык 語 {index}": 60 - index for index in range(60)}, name="W" * 64
+    )
     for layout in Layout:
         for hide in ((), tuple(HideableField)):
-            look = BannerOptions(layout=layout, hide=hide, langs_count=10)
-            to_png(draw(many, look, as_of=date(2026, 11, 28)))
+            options = BannerOptions(layout=layout, hide=hide, langs_count=10)
+            to_png(draw(many, options, as_of=date(2026, 11, 28)))
 
 
 @pytest.mark.parametrize(
@@ -162,26 +164,26 @@ def test_everything_at_once_can_be_drawn(snapshot):
         b'<!DOCTYPE svg [<!ENTITY a "a">]><svg xmlns="x" width="10" height="10"/>',
     ],
 )
-def test_what_is_none_of_ours_is_refused(svg):
+def test_to_png_foreign_svg_raises(svg):
     with pytest.raises(RenderingFailed):
         to_png(svg)
 
 
-def test_the_list_of_covered_characters_is_the_fonts_own(font):
+def test_coverage_equals_that_of_the_fonts(font):
     listed = {code for code in range(0x30000) if is_covered(chr(code))}
     assert listed == font.glyphs.keys() - {0xFFFF}
 
 
-def test_nothing_is_wider_than_the_layouts_reckon(font):
-    """Each ASCII character by itself; of others the class reckons, and a narrow one makes up for it."""
+def test_fonts_no_glyph_is_wider_than_estimated(font):
+    """Exact for ASCII; other estimates are per class, and narrow characters make up for wide ones."""
     is_bold = font.weight == 600
     for code in font.glyphs.keys() - {0xFFFF}:
-        reckoned = width(chr(code), 1, bold=is_bold)
+        estimated = width(chr(code), 1, bold=is_bold)
         slack = 1.0 if chr(code).isascii() and chr(code) != "'" else 1.2
-        assert font.advance(chr(code)) <= slack * reckoned + 1e-9, hex(code)
+        assert font.advance(chr(code)) <= slack * estimated + 1e-9, hex(code)
 
 
-def test_the_box_is_narrower_than_all_that_it_stands_for(font):
+def test_fonts_box_is_narrower_than_what_it_replaces(font):
     is_bold = font.weight == 600
     for code in range(0x80, 0x30000):
         character = chr(code)
@@ -194,8 +196,8 @@ def test_the_box_is_narrower_than_all_that_it_stands_for(font):
             )
 
 
-def test_the_licence_lies_beside_the_fonts(font):
+def test_fonts_have_licence_and_own_name(font):
     assert "SIL OPEN FONT LICENSE Version 1.1" in LICENCE
-    # The name of the original is left to the original.
+    # "Inter" is a trademark: the modified fonts must not use it.
     assert "Banners Sans".encode("utf-16-be") in font.data
     assert len(font.data) < 170_000

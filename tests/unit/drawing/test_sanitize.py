@@ -17,7 +17,7 @@ FAMILY = "👩‍👩‍👧‍👦"
 
 
 @pytest.mark.parametrize(
-    ("given_text", "cleaned"),
+    ("text", "sanitized"),
     [
         ("Yehuda Katz", "Yehuda Katz"),
         ("  two\tkinds\n\nof   space\u2028", "two kinds of space"),
@@ -32,29 +32,34 @@ FAMILY = "👩‍👩‍👧‍👦"
         ("﷽x", "x"),
     ],
 )
-def test_clean_keeps_what_people_see(given_text, cleaned):
-    assert sanitize(given_text) == cleaned
+def test_sanitize_keeps_visible_characters(text, sanitized):
+    assert sanitize(text) == sanitized
 
 
-def test_clean_cuts_by_grapheme():
+def test_sanitize_truncates_by_grapheme():
     assert sanitize("x" * 70) == "x" * 64
     assert sanitize("é" * 70) == "é" * 64
     assert sanitize(FAMILY * 70) == FAMILY * (MAX_BYTES // len(FAMILY.encode()))
 
 
-def test_one_grapheme_of_endless_marks_is_dropped_whole():
-    # Points have places of their own and are not counted, so only the bytes bound them.
+def test_sanitize_oversized_grapheme_is_dropped():
+    # Hebrew points are not counted as stacked marks, so only the limit in bytes applies.
     assert sanitize("e" + "\u05b0" * 500) == ""
     assert sanitize("a e" + "\u05b0" * 500) == "a"
 
 
 @given(st.text(alphabet=st.characters(), max_size=300))
-def test_clean_is_idempotent_and_bounded(text):
-    cleaned = sanitize(text)
-    assert sanitize(cleaned) == cleaned
-    assert len(cleaned.encode()) <= MAX_BYTES
-    assert len(graphemes(cleaned)) <= 64
-    assert not {unicodedata.category(one) for one in cleaned} & {"Cc", "Cs", "Zl", "Zp"}
+def test_sanitize_any_text_is_idempotent_and_bounded(text):
+    sanitized = sanitize(text)
+    assert sanitize(sanitized) == sanitized
+    assert len(sanitized.encode()) <= MAX_BYTES
+    assert len(graphemes(sanitized)) <= 64
+    assert not {unicodedata.category(character) for character in sanitized} & {
+        "Cc",
+        "Cs",
+        "Zl",
+        "Zp",
+    }
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_clean_is_idempotent_and_bounded(text):
         ("नमस्ते", ["न", "म", "स्", "ते"]),
     ],
 )
-def test_graphemes(text, clusters):
+def test_graphemes_are_user_perceived_characters(text, clusters):
     assert graphemes(text) == clusters
 
 
@@ -87,30 +92,30 @@ def test_graphemes(text, clusters):
         ("", ""),
     ],
 )
-def test_initial(name, letter):
+def test_initial_is_first_letter_or_digit(name, letter):
     assert initial(name) == letter
 
 
-def test_only_what_runs_from_right_to_left_is_isolated():
+def test_isolate_only_right_to_left_text():
     assert isolate("Layla") == "Layla"
     assert isolate("Zoë 佐藤…") == "Zoë 佐藤…"
     assert isolate("ليلى") == "\u2068ليلى\u2069"
 
 
 @pytest.mark.parametrize("name", ["ज़ें", "ที่นี่", "שָּׁלוֹם", "لَّا", "Nguyễn"])
-def test_marks_that_a_script_writes_stay(name: str) -> None:
+def test_sanitize_keeps_marks_of_scripts(name: str) -> None:
     assert sanitize(name) == unicodedata.normalize("NFC", name)
 
 
-def test_marks_do_not_pile_up() -> None:
-    piled = sanitize("Z" + "\u0335\u0321\u0301" * 12 + "algo")
-    assert [unicodedata.category(one) for one in piled].count("Mn") == 3
-    assert unicodedata.normalize("NFD", piled).startswith("Z")
-    assert piled.endswith("algo")
+def test_sanitize_limits_stacked_marks() -> None:
+    sanitized = sanitize("Z" + "\u0335\u0321\u0301" * 12 + "algo")
+    assert [unicodedata.category(character) for character in sanitized].count("Mn") == 3
+    assert unicodedata.normalize("NFD", sanitized).startswith("Z")
+    assert sanitized.endswith("algo")
 
 
 @pytest.mark.parametrize(
-    ("text", "is_from_right"),
+    ("text", "expected"),
     [
         ("", False),
         ("Yehuda", False),
@@ -120,5 +125,5 @@ def test_marks_do_not_pile_up() -> None:
         ("٤٢", False),
     ],
 )
-def test_the_first_letter_tells_the_direction(text, is_from_right):
-    assert starts_right_to_left(text) == is_from_right
+def test_starts_right_to_left_by_first_strong_character(text, expected):
+    assert starts_right_to_left(text) == expected

@@ -39,19 +39,19 @@ from github_banners.drawing.text import fit, fit_between, width, wrap
         ("𒐫", 460, 460),
     ],
 )
-def test_width_by_class(text, regular, bold):
+def test_width_of_each_class(text, regular, bold):
     assert width(text, 100) == pytest.approx(1.03 * regular)
     assert width(text, 100, bold=True) == pytest.approx(1.03 * bold)
 
 
-def test_an_arabic_letter_is_narrower_before_another():
+def test_width_joined_arabic_letter_is_narrower():
     assert width("س", 100) == pytest.approx(1.03 * 135)
     assert width("سس", 100) == pytest.approx(1.03 * (100 + 135))
     assert width("س\u064eس", 100) == pytest.approx(1.03 * (100 + 135))
     assert width("س س", 100) == pytest.approx(1.03 * (135 + 32 + 135))
 
 
-def test_joined_letters_are_cut_by_the_room_that_they_take_together():
+def test_fit_truncates_joined_letters_by_joined_width():
     text = "بيت" * 20
     cut = fit(text, (10,), 100)
     assert cut.text.endswith("…")
@@ -60,24 +60,24 @@ def test_joined_letters_are_cut_by_the_room_that_they_take_together():
     assert width(longer, 10) > 100
 
 
-def test_what_joins_nothing_leaves_the_letter_before_it_as_wide_as_alone():
+def test_width_letter_before_non_joining_one_is_full():
     for last in ("ء", "\u0670", "\u0674"):
         assert width(f"س{last}", 100) == pytest.approx(width("س", 100) + width(last, 100))
 
 
-def test_fit_takes_the_first_size_with_room():
+def test_fit_uses_first_size_that_fits():
     assert fit("mm", (20, 10), 1000).size == 20
     assert fit("mm", (20, 10), 21).size == 10
 
 
-def test_fit_cuts_at_the_last_size():
+def test_fit_truncates_at_last_size():
     fitted = fit("m" * 50, (20, 10), 100)
     assert fitted.text == "m" * 8 + "…"
     assert fitted.size == 10
     assert fitted.width <= 100
 
 
-def test_fit_cuts_between_graphemes_and_not_after_a_space():
+def test_fit_truncates_between_graphemes_and_not_after_a_space():
     assert fit("🏳️‍🌈🏳️‍🌈🏳️‍🌈", (10,), 45).text == "🏳️‍🌈…"
     assert fit("ab cd", (10,), 28).text == "ab…"
 
@@ -85,18 +85,18 @@ def test_fit_cuts_between_graphemes_and_not_after_a_space():
 @pytest.mark.parametrize(
     ("text", "is_forced"), [("m" * 9, False), ("佐" * 9, False), ("क" * 11, True), ("क" * 5, False)]
 )
-def test_only_guessed_widths_near_the_room_are_forced(text, is_forced):
+def test_fit_forces_only_guessed_widths_near_the_room(text, is_forced):
     assert bool(fit(text, (10,), 96).length) == is_forced
 
 
 @given(st.text(max_size=80), st.floats(min_value=30, max_value=400))
-def test_fit_never_exceeds_its_room(text, room):
+def test_fit_any_text_stays_in_its_room(text, room):
     fitted = fit(sanitize(text), (26, 20, 16), room, bold=True)
     assert fitted.width <= room
     assert width(fitted.text, fitted.size, bold=True) == pytest.approx(fitted.width)
 
 
-def test_fit_between_cuts_the_foreign_text_alone():
+def test_fit_between_truncates_foreign_text_only():
     fitted = fit_between("No user “", "m" * 60, "”", (20, 15), 300)
     assert fitted.text.startswith("No user “m")
     assert fitted.text.endswith("m…”")
@@ -104,13 +104,13 @@ def test_fit_between_cuts_the_foreign_text_alone():
     assert fit_between("No user “", "bo", "”", (20, 15), 300).text == "No user “bo”"
 
 
-def test_a_cut_text_from_right_to_left_stays_isolated():
+def test_fit_between_truncated_right_to_left_text_stays_isolated():
     fitted = fit_between("“", "ש" * 60, "”", (20, 15), 300)
     assert fitted.text.startswith("“\u2068ש")
     assert fitted.text.endswith("…\u2069”")
 
 
-def test_our_own_words_wrap_where_one_line_does_not_hold_them():
+def test_wrap_breaks_what_does_not_fit_in_one_line():
     assert [line.text for line in wrap("one two", (20, 10), 200)] == ["one two"]
     assert [(line.text, line.size) for line in wrap("one two three", (20, 19), 100)] == [
         ("one two", 20),
@@ -119,6 +119,6 @@ def test_our_own_words_wrap_where_one_line_does_not_hold_them():
     assert [line.text for line in wrap("mmmmmmmmm i", (20,), 100)] == ["mmm…", "i"]
 
 
-def test_lines_break_after_marks_that_no_space_follows():
+def test_wrap_breaks_after_chinese_punctuation():
     lines = wrap("只有 Fork；语言", (20,), 130)
     assert [line.text for line in lines] == ["只有 Fork；", "语言"]

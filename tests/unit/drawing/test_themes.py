@@ -45,67 +45,71 @@ one-light            l one-dark             10.9 10.9 5.0 4.7
 ROWS = [row.split() for row in DESIGNED.strip().splitlines()]
 
 
-def inks(name: str) -> tuple[str, str, str, str]:
+def text_colours(name: str) -> tuple[str, str, str, str]:
     palette = PALETTES[name]
     return palette.title, palette.text, palette.muted, palette.accent
 
 
-def test_options_and_palettes_have_the_same_names():
+def test_palettes_have_the_names_of_the_options():
     plain = [name for name in allowed_values("type") if not name.startswith("auto")]
     assert sorted(plain) == sorted(PALETTES)
     assert sorted(name for name, *_ in ROWS) == sorted(PALETTES)
 
 
 @pytest.mark.parametrize("theme", Theme)
-def test_every_theme_has_the_palettes_that_it_names(theme):
+def test_scheme_has_palettes_of_its_theme(theme):
     assert scheme(BannerOptions(theme=theme)).palettes == tuple(
-        PALETTES[one] for one in theme.palettes
+        PALETTES[name] for name in theme.palettes
     )
-    kinds = [is_dark(ground) for ground in scheme(BannerOptions(theme=theme)).backgrounds]
-    assert len(kinds) == 1 or kinds == [False, True]
+    are_dark = [
+        is_dark(background) for background in scheme(BannerOptions(theme=theme)).backgrounds
+    ]
+    assert len(are_dark) == 1 or are_dark == [False, True]
 
 
 @pytest.mark.parametrize(("name", "kind", "partner"), [row[:3] for row in ROWS])
-def test_pairs_are_as_designed(name, kind, partner):
+def test_theme_pairs_equal_the_design(name, kind, partner):
     assert is_dark(PALETTES[name].bg) is (kind == "d")
     pair = (name, partner) if kind == "l" else (partner, name)
     assert Theme(f"auto-{name}").palettes == pair
 
 
 @pytest.mark.parametrize("name", PALETTES)
-def test_every_palette_can_be_read(name):
-    least = 7 if name.startswith("contrast-") else 4.5
-    assert min(contrast(ink, PALETTES[name].bg) for ink in inks(name)) >= least
+def test_palettes_have_readable_contrast(name):
+    min_contrast = 7 if name.startswith("contrast-") else 4.5
+    assert min(contrast(colour, PALETTES[name].bg) for colour in text_colours(name)) >= min_contrast
 
 
 @pytest.mark.parametrize(("name", "designed"), [(row[0], row[3:]) for row in ROWS])
-def test_contrasts_are_as_designed(name, designed):
-    assert [f"{contrast(ink, PALETTES[name].bg):.1f}" for ink in inks(name)] == designed
+def test_palettes_contrasts_equal_the_design(name, designed):
+    assert [
+        f"{contrast(colour, PALETTES[name].bg):.1f}" for colour in text_colours(name)
+    ] == designed
 
 
 @pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palettes) == 2])
-def test_of_a_pair_each_palette_can_be_read(theme):
-    least = 7 if "contrast-" in theme else 4.5
-    one = scheme(BannerOptions(theme=theme))
-    for palette, ground in zip(one.palettes, one.backgrounds, strict=True):
-        for ink in (palette.title, palette.text, palette.muted, palette.accent):
-            assert contrast(ink, ground) >= least
+def test_scheme_pairs_have_readable_contrast(theme):
+    min_contrast = 7 if "contrast-" in theme else 4.5
+    colours = scheme(BannerOptions(theme=theme))
+    for palette, background in zip(colours.palettes, colours.backgrounds, strict=True):
+        for colour in (palette.title, palette.text, palette.muted, palette.accent):
+            assert contrast(colour, background) >= min_contrast
 
 
-def test_the_glow_is_personal_in_githubs_own_themes_only():
-    personal = {theme.value for theme in Theme if scheme(BannerOptions(theme=theme)).tints_glow}
-    assert personal == {"default", "dark", "dimmed", "auto"}
+def test_scheme_tints_glow_in_github_themes_only():
+    tinted = {theme.value for theme in Theme if scheme(BannerOptions(theme=theme)).tints_glow}
+    assert tinted == {"default", "dark", "dimmed", "auto"}
 
 
-def test_auto_is_default_and_dark_in_one():
+def test_scheme_auto_is_default_and_dark():
     auto = scheme(BannerOptions(theme=Theme.AUTO))
     assert auto.palettes == (PALETTES["default"], PALETTES["dark"])
     assert auto.backgrounds == ("ffffff", "0d1117")
     assert auto.neutral == "7d8590"
 
 
-def test_own_colours_lie_over_the_themes():
-    look = BannerOptions(
+def test_scheme_colour_options_override_theme():
+    options = BannerOptions(
         theme=Theme.AUTO,
         bg_color="102030",
         border_color="111",
@@ -114,19 +118,19 @@ def test_own_colours_lie_over_the_themes():
         muted_color="444444",
         accent_color="555555",
     )
-    light, dark = scheme(look).palettes
+    light, dark = scheme(options).palettes
     assert (light.bg, light.border, light.title) == ("102030", "111111", "222222")
     assert (light.text, light.muted, light.accent) == ("333333", "444444", "555555")
     assert (dark.bg, dark.track) == ("102030", PALETTES["dark"].track)
-    assert scheme(look).backgrounds == ("102030", "102030")
+    assert scheme(options).backgrounds == ("102030", "102030")
 
 
-def test_through_a_translucent_ground_shows_the_themes():
-    one = scheme(BannerOptions(bg_color="10203040"))
-    assert one.palettes[0].bg == "10203040"
-    assert one.backgrounds == ("ffffff",)
+def test_scheme_translucent_background_uses_that_of_theme():
+    colours = scheme(BannerOptions(bg_color="10203040"))
+    assert colours.palettes[0].bg == "10203040"
+    assert colours.backgrounds == ("ffffff",)
 
 
-def test_the_glow_is_stronger_in_the_dark():
+def test_glow_strength_dark_background_is_stronger():
     assert (glow_strength("ffffff"), glow_strength("0d1117")) == (".12", ".17")
     assert is_dark(PALETTES["dimmed"].bg)

@@ -1,4 +1,4 @@
-"""Reading a font file without a library."""
+"""Read TrueType fonts without a library."""
 
 import struct
 from collections.abc import Iterator
@@ -6,25 +6,25 @@ from pathlib import Path
 
 
 class Font:
-    """As much of a TrueType file as is asked here: https://learn.microsoft.com/typography/opentype"""
+    """The parts of a TrueType file that the tests need: https://learn.microsoft.com/typography/opentype"""
 
     def __init__(self, path: Path) -> None:
         self.data = path.read_bytes()
         count = struct.unpack_from(">H", self.data, 4)[0]
-        rows = (struct.unpack_from(">4sIII", self.data, 12 + 16 * at) for at in range(count))
+        rows = (struct.unpack_from(">4sIII", self.data, 12 + 16 * index) for index in range(count))
         self.offsets = {tag.decode(): offset for tag, _, offset, _ in rows}
         self.units = self._numbers("head", ">H", 18)[0]
         self.weight = self._numbers("OS/2", ">H", 4)[0]
         self.glyphs = dict(self._glyphs())
 
-    def _numbers(self, table: str, layout: str, at: int) -> tuple[int, ...]:
-        return struct.unpack_from(layout, self.data, self.offsets[table] + at)
+    def _numbers(self, table: str, layout: str, offset: int) -> tuple[int, ...]:
+        return struct.unpack_from(layout, self.data, self.offsets[table] + offset)
 
     def _glyphs(self) -> Iterator[tuple[int, int]]:
-        """Read the map from characters to glyphs: format 12, else format 4."""
+        """Read the map from characters to glyphs (format 4)."""
         count = self._numbers("cmap", ">H", 2)[0]
-        tables = [self._numbers("cmap", ">HHI", 4 + 8 * at)[2] for at in range(count)]
-        formats = {self._numbers("cmap", ">H", at)[0]: at for at in tables}
+        tables = [self._numbers("cmap", ">HHI", 4 + 8 * index)[2] for index in range(count)]
+        formats = {self._numbers("cmap", ">H", offset)[0]: offset for offset in tables}
         base = formats[4]
         segments = self._numbers("cmap", ">H", base + 6)[0] // 2
         row = f">{segments}H"
@@ -32,16 +32,18 @@ class Font:
         starts = self._numbers("cmap", row, base + 16 + 2 * segments)
         deltas = self._numbers("cmap", row, base + 16 + 4 * segments)
         ranges = self._numbers("cmap", row, base + 16 + 6 * segments)
-        for at, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
             for code in range(start, min(end, 0xFFFE) + 1):
                 glyph = code
-                if ranges[at]:
-                    place = base + 16 + 6 * segments + 2 * at + ranges[at] + 2 * (code - start)
+                if ranges[index]:
+                    place = (
+                        base + 16 + 6 * segments + 2 * index + ranges[index] + 2 * (code - start)
+                    )
                     glyph = self._numbers("cmap", ">H", place)[0]
-                yield code, (glyph + deltas[at]) & 0xFFFF
+                yield code, (glyph + deltas[index]) & 0xFFFF
 
     def advance(self, character: str) -> float:
-        """How wide a character is, in em."""
+        """Return the advance of a character in em."""
         count = self._numbers("hhea", ">H", 34)[0]
-        at = min(self.glyphs[ord(character)], count - 1)
-        return self._numbers("hmtx", ">H", 4 * at)[0] / self.units
+        glyph = min(self.glyphs[ord(character)], count - 1)
+        return self._numbers("hmtx", ">H", 4 * glyph)[0] / self.units

@@ -1,4 +1,4 @@
-"""Answers of GitHub for tests: made up, or recorded where the recordings are beside the checkout."""
+"""Responses of GitHub for tests: built from parts, or read from recordings."""
 
 import json
 from collections.abc import Mapping
@@ -6,17 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from github_banners.github.protocol import GitHubResponse
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SHARED = Path(__file__).parents[4] / "shared"
-RECORDINGS = SHARED / "github-recordings"
-
-needs_recordings = pytest.mark.skipif(
-    not RECORDINGS.is_dir(), reason="GitHub's recorded answers are not beside this checkout"
-)
 
 
 def reply(

@@ -10,13 +10,9 @@ from github_banners.github.graphql import (
     build_page_query,
     build_viewer_query,
 )
-from tests.unit.github.samples import SHARED
+from tests.resources import GRAPHQL_SCHEMA, needs_graphql_schema
 
-SCHEMA = SHARED / "github" / "schema.graphql"
-
-pytestmark = pytest.mark.skipif(
-    not SCHEMA.is_file(), reason="GitHub's published schema is not beside this checkout"
-)
+pytestmark = needs_graphql_schema
 
 QUESTIONS = {
     "one login": build_login_query(["ada"]),
@@ -31,7 +27,7 @@ QUESTIONS = {
 @pytest.fixture(scope="module")
 def schema() -> GraphQLSchema:
     # What is published does not pass the checks of schemas themselves.
-    text = SCHEMA.read_text(encoding="utf-8")
+    text = GRAPHQL_SCHEMA.read_text(encoding="utf-8")
     return build_schema(text, assume_valid=True, assume_valid_sdl=True)
 
 

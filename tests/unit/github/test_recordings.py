@@ -19,13 +19,8 @@ from github_banners.github.protocol import (
 )
 from github_banners.models import Stats
 from github_banners.stats.aggregation import aggregate
-from tests.unit.github.samples import (
-    NOW,
-    RECORDINGS,
-    needs_recordings,
-    recorded_replies,
-    reply,
-)
+from tests.resources import RECORDINGS, needs_recordings
+from tests.unit.github.samples import NOW, recorded_replies, reply
 
 pytestmark = needs_recordings
 

@@ -13,7 +13,7 @@ CODECS = (GZIP, SNAPPY, LZ4, ZSTD)
 
 @dataclass(frozen=True)
 class Message:
-    """A record that is to be written; header names are bytes, so that they can be anything."""
+    """A record to write; header names are bytes, so that they may be invalid UTF-8."""
 
     value: bytes | None
     key: bytes | None = b"k"
@@ -21,7 +21,7 @@ class Message:
 
 
 class _Name(str):
-    """A header name for a builder that encodes it: any bytes."""
+    """A header name of any bytes, for a builder that encodes it."""
 
     __slots__ = ("raw",)
     raw: bytes
@@ -31,6 +31,7 @@ class _Name(str):
 
 
 def build_batch(messages: Sequence[Message], *, codec: int = 0, base_offset: int = 0) -> bytes:
+    """Build a record batch with ascending offsets and timestamps."""
     builder = _DefaultRecordBatchBuilderPy(
         magic=2,
         compression_type=codec,
@@ -44,7 +45,7 @@ def build_batch(messages: Sequence[Message], *, codec: int = 0, base_offset: int
         headers = [(_name(name), value) for name, value in message.headers]
         builder.append(number, 1000 + number, message.key, message.value, headers)
     batch = bytearray(builder.build())
-    batch[:8] = base_offset.to_bytes(8, "big")  # a broker's to say, and in no checksum
+    batch[:8] = base_offset.to_bytes(8, "big")  # set by the broker, and not part of the checksum
     return bytes(batch)
 
 

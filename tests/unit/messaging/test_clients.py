@@ -1,4 +1,4 @@
-"""The clients of renderer and storage: what they send, and what they make of every answer."""
+"""The clients of renderer and storage: what they send, and how they handle each response."""
 
 import asyncio
 import inspect
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import httpx2
 import msgspec
@@ -42,9 +42,9 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 KEY = Secret("a secret that never travels")
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
-LOOK = BannerOptions(theme=Theme.DARK, radius=3)
+OPTIONS = BannerOptions(theme=Theme.DARK, radius=3)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-ASK = StoreRequest(url_path="wycats-dark", banner_info=SVG, banner_format="svg", version=7)
+REQUEST = StoreRequest(url_path="wycats-dark", banner_info=SVG, banner_format="svg", version=7)
 URL = b'{"url":"/banners/wycats-dark"}'
 BATCH = [
     BatchedBanner(url_path=f"b-{number}", banner_info=SVG, banner_format="svg", version=number)
@@ -52,54 +52,58 @@ BATCH = [
 ]
 PICTURE_TYPE = {"content-type": "image/svg+xml; charset=utf-8"}
 
-Answer: TypeAlias = Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]]
+Handler: TypeAlias = Callable[[httpx2.Request], httpx2.Response | Awaitable[httpx2.Response]]
 
 
-def said(
+def build_response(
     body: bytes = b"", *, status: int = 200, headers: dict[str, str] | None = None
 ) -> httpx2.Response:
-    # As a stream: what is made of bytes is decoded, and fails, before it is sent.
+    # A stream, since httpx2 decodes a body of bytes, and may fail, before the client gets it.
     return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(body))
 
 
-def drawn(request: httpx2.Request) -> httpx2.Response:
-    return said(SVG, headers=PICTURE_TYPE)
+def respond_with_picture(request: httpx2.Request) -> httpx2.Response:
+    return build_response(SVG, headers=PICTURE_TYPE)
 
 
-def stored_many(request: httpx2.Request) -> httpx2.Response:
+def respond_to_batch(request: httpx2.Request) -> httpx2.Response:
     banners = StoreBatch.from_json(request.content).banners
     paths = [BatchedBanner.from_json(bytes(banner)).url_path for banner in banners]
     results = [StoreResult(url=f"/banners/{path}") for path in paths]
-    return said(StoreResults(results=results).to_json())
+    return build_response(StoreResults(results=results).to_json())
 
 
-def stored(request: httpx2.Request) -> httpx2.Response:
-    return said(URL) if request.method == "POST" else said(SVG, headers=PICTURE_TYPE)
+def respond_as_storage(request: httpx2.Request) -> httpx2.Response:
+    return (
+        build_response(URL)
+        if request.method == "POST"
+        else build_response(SVG, headers=PICTURE_TYPE)
+    )
 
 
-def saying(
+def responding(
     body: bytes = b"", *, status: int = 200, headers: dict[str, str] | None = None
-) -> Answer:
-    return lambda request: said(body, status=status, headers=headers)
+) -> Handler:
+    return lambda request: build_response(body, status=status, headers=headers)
 
 
-def status_of(status: int) -> Answer:
-    return saying(b'{"error": "a reason"}', status=status)
+def responding_with_status(status: int) -> Handler:
+    return responding(b'{"error": "a reason"}', status=status)
 
 
-def failing(error: Exception) -> Answer:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+def failing(error: Exception) -> Handler:
+    def fail(request: httpx2.Request) -> httpx2.Response:
         raise error
 
-    return answer
+    return fail
 
 
 @dataclass
 class Remote:
-    """Stands where a service would: gives its answers in turn, the last one for ever."""
+    """A fake service that uses its handlers in turn, and the last one for ever."""
 
-    answers: list[Answer]
-    asked: list[httpx2.Request] = field(default_factory=list)
+    handlers: list[Handler]
+    requests: list[httpx2.Request] = field(default_factory=list)
     verifier: Verifier = field(
         default_factory=lambda: Verifier(
             [KEY], callers=["api"], nonces=NonceCache(), clock=lambda: NOW
@@ -107,17 +111,17 @@ class Remote:
     )
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        made = answer(request)
-        return await made if isinstance(made, Awaitable) else made
+        self.requests.append(request)
+        handler = self.handlers.pop(0) if len(self.handlers) > 1 else self.handlers[0]
+        response = handler(request)
+        return await response if isinstance(response, Awaitable) else response
 
     def verify(self, request: httpx2.Request) -> VerifiedHead:
-        """Judge a request as a service does, which takes each nonce once."""
+        """Verify a request like a service, which accepts each nonce once."""
         path, _, query = request.url.raw_path.partition(b"?")
-        claim = self.verifier.check_head(request.method, path, query, request.headers.raw)
-        self.verifier.check_body(claim, request.content)
-        return claim
+        head = self.verifier.check_head(request.method, path, query, request.headers.raw)
+        self.verifier.check_body(head, request.content)
+        return head
 
 
 @asynccontextmanager
@@ -125,102 +129,114 @@ async def renderer(
     remote: Remote, base_url: str = "http://renderer"
 ) -> AsyncIterator[RendererClient]:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(remote)) as http:
-        yield RendererClient(http, base_url=base_url, signer=signer())
+        yield RendererClient(http, base_url=base_url, signer=make_signer())
 
 
 @asynccontextmanager
 async def storage(remote: Remote, base_url: str = "http://storage") -> AsyncIterator[StorageClient]:
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(remote)) as http:
-        yield StorageClient(http, base_url=base_url, signer=signer())
+        yield StorageClient(http, base_url=base_url, signer=make_signer())
 
 
-def signer() -> Signer:
+def make_signer() -> Signer:
     return Signer(KEY, service="api", clock=lambda: NOW)
 
 
 @dataclass(frozen=True)
 class Call:
-    """One of the four calls that there are."""
+    """One of the four calls of the clients."""
 
     open: Callable[[Remote], Any]
     make: Callable[[Any], Awaitable[object]]
-    good: Answer
-    away: type[Unavailable]
+    good: Handler
+    error: type[Unavailable]
 
 
 CALLS = {
-    "draw": Call(renderer, lambda one: one.draw(SNAPSHOT, LOOK), drawn, RendererUnavailable),
-    "keep": Call(storage, lambda one: one.keep(ASK), stored, StorageUnavailable),
-    "store_many": Call(storage, lambda one: one.store_many(BATCH), stored_many, StorageUnavailable),
-    "get": Call(storage, lambda one: one.get("wycats-dark"), stored, StorageUnavailable),
+    "draw": Call(
+        renderer,
+        lambda client: client.draw(SNAPSHOT, OPTIONS),
+        respond_with_picture,
+        RendererUnavailable,
+    ),
+    "store": Call(
+        storage, lambda client: client.store(REQUEST), respond_as_storage, StorageUnavailable
+    ),
+    "store_many": Call(
+        storage, lambda client: client.store_many(BATCH), respond_to_batch, StorageUnavailable
+    ),
+    "get": Call(
+        storage, lambda client: client.get("wycats-dark"), respond_as_storage, StorageUnavailable
+    ),
 }
 
 
 @pytest.fixture(params=CALLS.values(), ids=list(CALLS))
 def call(request: pytest.FixtureRequest) -> Call:
-    made: Call = request.param
-    return made
+    return cast("Call", request.param)
 
 
 SINGLE_CALLS = {name: call for name, call in CALLS.items() if name != "store_many"}
 
 
 @pytest.fixture(autouse=True)
-def hurried() -> Iterator[None]:
-    """Try again at once."""
+def fast_retries() -> Iterator[None]:
+    """Let stamina retry without delays."""
     with stamina.set_testing(True, attempts=2, cap=True):
         yield
 
 
-async def test_a_drawing_is_asked_for_as_agreed() -> None:
-    remote = Remote([drawn])
+async def test_draw_sends_the_signed_request_of_the_schema() -> None:
+    remote = Remote([respond_with_picture])
     async with renderer(remote) as client:
-        assert await client.draw(SNAPSHOT, LOOK) == SVG
-    (request,) = remote.asked
+        assert await client.draw(SNAPSHOT, OPTIONS) == SVG
+    (request,) = remote.requests
     assert (request.method, str(request.url)) == ("POST", "http://renderer/preview")
     assert request.headers["content-type"] == "application/json"
-    assert PreviewRequest.from_json(request.content) == to_preview_request(SNAPSHOT, LOOK)
+    assert PreviewRequest.from_json(request.content) == to_preview_request(SNAPSHOT, OPTIONS)
     assert remote.verify(request).caller == "api"
 
 
-async def test_a_picture_is_stored_as_agreed() -> None:
-    remote = Remote([stored])
+async def test_store_sends_the_signed_request_of_the_schema() -> None:
+    remote = Remote([respond_as_storage])
     async with storage(remote) as client:
-        assert await client.store(ASK) == StoreResponse(url="/banners/wycats-dark")
-    (request,) = remote.asked
+        assert await client.store(REQUEST) == StoreResponse(url="/banners/wycats-dark")
+    (request,) = remote.requests
     assert (request.method, str(request.url)) == ("POST", "http://storage/banners")
-    assert StoreRequest.from_json(request.content) == ASK
+    assert StoreRequest.from_json(request.content) == REQUEST
     assert remote.verify(request).caller == "api"
 
 
-async def test_a_newer_picture_that_stays_is_no_failure() -> None:
-    answer = saying(URL.replace(b"}", b',"superseded":true,"new":[]}'))
+async def test_store_superseded_returns_the_response() -> None:
+    answer = responding(URL.replace(b"}", b',"superseded":true,"new":[]}'))
     async with storage(Remote([answer])) as client:
-        assert await client.store(ASK) == StoreResponse(url="/banners/wycats-dark", superseded=True)
+        assert await client.store(REQUEST) == StoreResponse(
+            url="/banners/wycats-dark", superseded=True
+        )
         assert client.is_available
 
 
-async def test_pictures_are_stored_together_as_agreed() -> None:
-    remote = Remote([stored_many])
+async def test_store_many_sends_one_signed_request() -> None:
+    remote = Remote([respond_to_batch])
     async with storage(remote) as client:
-        answers = await client.store_many(BATCH)
+        handlers = await client.store_many(BATCH)
         assert client.is_available
-    assert answers == [StoreResponse(url=f"/banners/b-{number}") for number in range(3)]
-    (request,) = remote.asked
+    assert handlers == [StoreResponse(url=f"/banners/b-{number}") for number in range(3)]
+    (request,) = remote.requests
     assert (request.method, str(request.url)) == ("POST", "http://storage/banners/batch")
     sent = [bytes(raw) for raw in StoreBatch.from_json(request.content).banners]
     assert [BatchedBanner.from_json(body) for body in sent] == BATCH
-    # Each is also what a single call would have sent.
+    # Each is also the body of a single call.
     assert [StoreRequest.from_json(body).version for body in sent] == [0, 1, 2]
     assert remote.verify(request).caller == "api"
 
 
-def results(*fields: Mapping[str, object]) -> Answer:
-    return saying(msgspec.json.encode({"results": fields, "new": 1}))
+def responding_with_results(*fields: Mapping[str, object]) -> Handler:
+    return responding(msgspec.json.encode({"results": fields, "new": 1}))
 
 
-async def test_each_picture_of_a_batch_has_its_own_result() -> None:
-    mixed = results(
+async def test_store_many_mixed_results_returns_one_per_picture() -> None:
+    mixed = responding_with_results(
         {"url": "/banners/b-0", "superseded": True, "new": 1},
         {"status": 400, "error": "invalid inputs", "field": "banner_info"},
         {"status": 503, "error": "can't store banner"},
@@ -237,30 +253,30 @@ async def test_each_picture_of_a_batch_has_its_own_result() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404, 408, 429, 500, 503, 507])
-async def test_a_status_for_a_picture_that_may_change_is_unavailable(status: int) -> None:
-    async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
+async def test_store_many_transient_status_is_unavailable(status: int) -> None:
+    async with storage(Remote([responding_with_results(*[{"status": status}] * 3)])) as client:
         outcomes = await client.store_many(BATCH)
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
         assert not client.is_available
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_a_status_for_a_picture_that_stays_is_a_rejection(status: int) -> None:
-    async with storage(Remote([results(*[{"status": status}] * 3)])) as client:
+async def test_store_many_permanent_status_is_rejected(status: int) -> None:
+    async with storage(Remote([responding_with_results(*[{"status": status}] * 3)])) as client:
         outcomes = await client.store_many(BATCH)
         assert [type(outcome) for outcome in outcomes] == [RemoteRejected] * 3
         assert client.is_available
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 422])
-async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status: int) -> None:
+async def test_store_many_batch_refused_stores_each_picture_alone(status: int) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         path = StoreRequest.from_json(request.content).url_path
         if path == "b-1":
-            return said(b'{"error":"invalid inputs"}', status=400)
-        return said(b'{"url":"/banners/%b"}' % path.encode())
+            return build_response(b'{"error":"invalid inputs"}', status=400)
+        return build_response(b'{"url":"/banners/%b"}' % path.encode())
 
-    remote = Remote([status_of(status), answer])
+    remote = Remote([responding_with_status(status), answer])
     banners = [
         msgspec.structs.replace(banner, traceparent=f"00-{banner.version:032x}-{1:016x}-01")
         for banner in [BATCH[0], BATCH[1], BATCH[2]]
@@ -271,17 +287,19 @@ async def test_a_storage_that_takes_no_batch_gets_each_picture_by_itself(status:
         assert client.is_available
     assert [first, last] == [StoreResponse(url=f"/banners/b-{number}") for number in (0, 2)]
     assert isinstance(refused, RemoteRejected)
-    assert [request.url.path for request in remote.asked] == ["/banners/batch"] + ["/banners"] * 3
-    for request in remote.asked:
+    assert [request.url.path for request in remote.requests] == ["/banners/batch"] + [
+        "/banners"
+    ] * 3
+    for request in remote.requests:
         remote.verify(request)
-    traces = [parse_trace_id(request.headers["traceparent"]) for request in remote.asked[2:]]
+    traces = [parse_trace_id(request.headers["traceparent"]) for request in remote.requests[2:]]
     assert traces == [f"{number:032x}" for number in (1, 2)]
     assert [line["event"] for line in lines] == ["storage.batch_refused"]
 
 
-async def test_a_storage_that_takes_no_batch_is_logged_once() -> None:
-    answers = [status_of(405), *[saying(URL)] * 3] * 2
-    async with storage(Remote([*answers])) as client:
+async def test_store_many_batch_refused_twice_is_logged_once() -> None:
+    handlers = [responding_with_status(405), *[responding(URL)] * 3] * 2
+    async with storage(Remote([*handlers])) as client:
         with capture_logs() as lines:
             for _ in range(2):
                 assert (
@@ -291,116 +309,116 @@ async def test_a_storage_that_takes_no_batch_is_logged_once() -> None:
     assert [line["event"] for line in lines] == ["storage.batch_refused"]
 
 
-async def test_a_storage_of_an_older_version_that_goes_away_fails_each_picture() -> None:
-    remote = Remote([status_of(405), failing(httpx2.ConnectError("away"))])
+async def test_store_many_batch_refused_then_down_fails_each_picture() -> None:
+    remote = Remote([responding_with_status(405), failing(httpx2.ConnectError("down"))])
     async with storage(remote) as client:
         outcomes = await client.store_many(BATCH)
         assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 3
         assert not client.is_available
 
 
-NO_RESULTS = {
-    "empty": saying(b""),
-    "page": saying(b"<html/>"),
-    "a single answer": saying(URL),
-    "too few": results({"url": "/banners/b-0"}),
-    "too many": results(*[{"url": "/banners/b-0"}] * 4),
-    "wrong": results(*[{"url": 5}] * 3),
+MALFORMED_RESULTS = {
+    "empty": responding(b""),
+    "page": responding(b"<html/>"),
+    "a single response": responding(URL),
+    "too few": responding_with_results({"url": "/banners/b-0"}),
+    "too many": responding_with_results(*[{"url": "/banners/b-0"}] * 4),
+    "wrong": responding_with_results(*[{"url": 5}] * 3),
 }
 
 
-@pytest.mark.parametrize("answer", NO_RESULTS.values(), ids=NO_RESULTS)
-async def test_what_are_no_results_of_a_storage_has_not_stored(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", MALFORMED_RESULTS.values(), ids=MALFORMED_RESULTS)
+async def test_store_many_malformed_response_is_unavailable(answer: Handler) -> None:
     async with storage(Remote([answer])) as client:
         with pytest.raises(StorageUnavailable):
             await client.store_many(BATCH)
         assert not client.is_available
 
 
-async def test_201_is_an_answer_too() -> None:
-    async with storage(Remote([saying(URL, status=201)])) as client:
-        assert (await client.store(ASK)).url == "/banners/wycats-dark"
+async def test_store_status_201_is_success() -> None:
+    async with storage(Remote([responding(URL, status=201)])) as client:
+        assert (await client.store(REQUEST)).url == "/banners/wycats-dark"
 
 
-async def test_a_stored_picture_is_read_and_one_that_is_none_is_none() -> None:
-    none = saying(b'{"error":"banner doesn\'t exist"}', status=404)
-    remote = Remote([stored, none])
+async def test_get_returns_the_picture_or_none() -> None:
+    none = responding(b'{"error":"banner doesn\'t exist"}', status=404)
+    remote = Remote([respond_as_storage, none])
     async with storage(remote) as client:
         assert await client.get("wycats-dark") == SVG
         assert client.is_available
         assert await client.get("wycats-dark") is None
         assert client.is_available
-    for request in remote.asked:
+    for request in remote.requests:
         assert (request.method, str(request.url)) == ("GET", "http://storage/banners/wycats-dark")
         assert request.content == b""
         remote.verify(request)
 
 
-async def test_the_id_of_what_is_being_done_goes_along(call: Call) -> None:
+async def test_call_sends_the_current_trace_id(call: Call) -> None:
     remote = Remote([call.good])
     async with call.open(remote) as client:
         with trace_context(f"00-{TRACE}-00f067aa0ba902b7-01"):
             await call.make(client)
         await call.make(client)
-    traces = [parse_trace_id(request.headers["traceparent"]) for request in remote.asked]
+    traces = [parse_trace_id(request.headers["traceparent"]) for request in remote.requests]
     assert traces[0] == TRACE
     assert traces[1] not in {None, TRACE}
 
 
-async def test_the_key_does_not_travel(call: Call) -> None:
+async def test_call_does_not_contain_the_key(call: Call) -> None:
     remote = Remote([call.good])
     async with call.open(remote) as client:
         await call.make(client)
         assert KEY.reveal() not in repr(client)
-    (request,) = remote.asked
+    (request,) = remote.requests
     sent = request.content + b"".join(map(b": ".join, request.headers.raw)) + request.url.raw_path
     assert KEY.reveal().encode() not in sent
 
 
 @pytest.mark.parametrize("error", [httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError])
-async def test_what_met_a_closed_connection_is_signed_anew(
+async def test_call_stale_connection_is_sent_again_with_a_new_nonce(
     call: Call, error: type[httpx2.TransportError]
 ) -> None:
     remote = Remote([failing(error("closed")), call.good])
     async with call.open(remote) as client:
         await call.make(client)
         assert client.is_available
-    first, second = remote.asked
+    first, second = remote.requests
     assert (first.method, first.url, first.content) == (second.method, second.url, second.content)
-    # A service that did see the first one takes the second one too.
+    # A service that has received the first one accepts the second one too.
     assert remote.verify(first).nonce != remote.verify(second).nonce
 
 
-async def test_a_connection_that_closes_twice_is_enough(call: Call) -> None:
+async def test_call_connection_closed_twice_is_unavailable(call: Call) -> None:
     remote = Remote([failing(httpx2.RemoteProtocolError("closed"))])
     async with call.open(remote) as client:
-        with pytest.raises(call.away, match="RemoteProtocolError: closed"):
+        with pytest.raises(call.error, match="RemoteProtocolError: closed"):
             await call.make(client)
         assert not client.is_available
-    assert len(remote.asked) == 2
+    assert len(remote.requests) == 2
 
 
-async def test_two_calls_never_have_the_same_signature(call: Call) -> None:
+async def test_call_repeated_has_another_signature(call: Call) -> None:
     remote = Remote([call.good])
     async with call.open(remote) as client:
         await asyncio.gather(*(call.make(client) for _ in range(20)))
-    assert len({request.headers["signature"] for request in remote.asked}) == 20
-    assert len({remote.verify(request).nonce for request in remote.asked}) == 20
+    assert len({request.headers["signature"] for request in remote.requests}) == 20
+    assert len({remote.verify(request).nonce for request in remote.requests}) == 20
 
 
 @pytest.mark.parametrize("call", SINGLE_CALLS.values(), ids=list(SINGLE_CALLS))
 @pytest.mark.parametrize("status", [400, 413, 422])
-async def test_what_will_never_be_taken_is_rejected(call: Call, status: int) -> None:
-    async with call.open(Remote([status_of(status)])) as client:
+async def test_call_permanent_status_is_rejected(call: Call, status: int) -> None:
+    async with call.open(Remote([responding_with_status(status)])) as client:
         with pytest.raises(RemoteRejected, match=str(status)):
             await call.make(client)
         assert client.is_available
 
 
 @pytest.mark.parametrize("call", SINGLE_CALLS.values(), ids=list(SINGLE_CALLS))
-async def test_a_call_that_is_not_known_is_unavailable(call: Call) -> None:
-    async with call.open(Remote([status_of(405), call.good])) as client:
-        with pytest.raises(call.away, match="405"):
+async def test_call_method_not_allowed_is_unavailable(call: Call) -> None:
+    async with call.open(Remote([responding_with_status(405), call.good])) as client:
+        with pytest.raises(call.error, match="405"):
             await call.make(client)
         assert not client.is_available
 
@@ -408,39 +426,39 @@ async def test_a_call_that_is_not_known_is_unavailable(call: Call) -> None:
 @pytest.mark.parametrize(
     "status", [301, 307, 401, 403, 408, 409, 429, 500, 502, 503, 504, 507, 599]
 )
-async def test_what_may_be_taken_later_is_unavailable(call: Call, status: int) -> None:
-    remote = Remote([status_of(status), call.good])
+async def test_call_transient_status_is_unavailable_until_success(call: Call, status: int) -> None:
+    remote = Remote([responding_with_status(status), call.good])
     async with call.open(remote) as client:
-        with pytest.raises(call.away, match=str(status)):
+        with pytest.raises(call.error, match=str(status)):
             await call.make(client)
         assert not client.is_available
-        assert len(remote.asked) == 1, "an answer is not asked for again"
+        assert len(remote.requests) == 1, "a response is not retried"
         await call.make(client)
         assert client.is_available
 
 
-def _errors_of_the_client() -> list[type[Exception]]:
-    found = [one for name in httpx2.__all__ if inspect.isclass(one := getattr(httpx2, name))]
-    return [one for one in found if issubclass(one, Exception)]
+def httpx2_errors() -> list[type[Exception]]:
+    classes = [getattr(httpx2, name) for name in httpx2.__all__]
+    return [cls for cls in classes if inspect.isclass(cls) and issubclass(cls, Exception)]
 
 
-OUR_MISTAKES = (httpx2.StreamError, httpx2.CookieConflict)
-"""What no answer and no network can cause."""
+USAGE_ERRORS = (httpx2.StreamError, httpx2.CookieConflict)
+"""Errors that neither a response nor the network can cause."""
 
 
-async def test_no_error_of_the_client_gets_out_as_itself(call: Call) -> None:
-    errors = [one for one in _errors_of_the_client() if not issubclass(one, OUR_MISTAKES)]
+async def test_call_any_error_of_httpx2_becomes_unavailable(call: Call) -> None:
+    errors = [cls for cls in httpx2_errors() if not issubclass(cls, USAGE_ERRORS)]
     assert {httpx2.ReadTimeout, httpx2.ConnectError, httpx2.InvalidURL} <= set(errors)
     for error in errors:
-        made: Any = error
+        error_class: Any = error
         request = httpx2.Request("GET", "http://remote/")
         is_status = issubclass(error, httpx2.HTTPStatusError)
         more = {"request": request, "response": httpx2.Response(500)} if is_status else {}
-        remote = Remote([failing(made("words", **more)), call.good])
-        # What is tried a second time has to fail there as well.
-        remote.answers.insert(0, remote.answers[0])
+        remote = Remote([failing(error_class("words", **more)), call.good])
+        # A retry must fail as well.
+        remote.handlers.insert(0, remote.handlers[0])
         async with call.open(remote) as client:
-            with pytest.raises(call.away, match=f"{error.__name__}: words") as caught:
+            with pytest.raises(call.error, match=f"{error.__name__}: words") as caught:
                 await call.make(client)
             assert isinstance(caught.value.__cause__, error)
             assert not client.is_available
@@ -450,103 +468,101 @@ async def test_no_error_of_the_client_gets_out_as_itself(call: Call) -> None:
     "error",
     [httpx2.ConnectTimeout, httpx2.ReadTimeout, httpx2.PoolTimeout, httpx2.ConnectError],
 )
-async def test_who_does_not_answer_is_asked_once(
-    call: Call, error: type[httpx2.TransportError]
-) -> None:
+async def test_call_timeout_is_not_retried(call: Call, error: type[httpx2.TransportError]) -> None:
     remote = Remote([failing(error(""))])
     async with call.open(remote) as client:
-        with pytest.raises(call.away) as caught:
+        with pytest.raises(call.error) as caught:
             await call.make(client)
     assert str(caught.value) == error.__name__
-    assert len(remote.asked) == 1
+    assert len(remote.requests) == 1
 
 
-async def test_an_answer_that_can_not_be_unpacked_is_unavailable(call: Call) -> None:
-    answer = saying(b"no gzip", headers={"content-encoding": "gzip"})
+async def test_call_encoded_response_is_unavailable(call: Call) -> None:
+    answer = responding(b"no gzip", headers={"content-encoding": "gzip"})
     async with call.open(Remote([answer])) as client:
-        with pytest.raises(call.away, match="DecodingError"):
+        with pytest.raises(call.error, match="DecodingError"):
             await call.make(client)
         assert not client.is_available
 
 
-NO_PICTURES = {
-    "page": saying(b"<html/>", headers={"content-type": "text/html"}),
-    "json": saying(b"{}", headers={"content-type": "application/json"}),
-    "png": saying(b"\x89PNG", headers={"content-type": "image/png"}),
-    "without a type": saying(SVG),
-    "nothing": saying(b"", status=204, headers=PICTURE_TYPE),
-    "created": saying(SVG, status=201, headers=PICTURE_TYPE),
-    "another address": saying(b'{"error":"not found"}', status=404),
-    "drawn not found": saying(SVG, status=404, headers=PICTURE_TYPE),
+NOT_PICTURES = {
+    "page": responding(b"<html/>", headers={"content-type": "text/html"}),
+    "json": responding(b"{}", headers={"content-type": "application/json"}),
+    "png": responding(b"\x89PNG", headers={"content-type": "image/png"}),
+    "without a type": responding(SVG),
+    "nothing": responding(b"", status=204, headers=PICTURE_TYPE),
+    "created": responding(SVG, status=201, headers=PICTURE_TYPE),
+    "another service": responding(b'{"error":"not found"}', status=404),
+    "picture with 404": responding(SVG, status=404, headers=PICTURE_TYPE),
 }
 
 
-@pytest.mark.parametrize("answer", NO_PICTURES.values(), ids=NO_PICTURES)
-async def test_what_is_no_picture_is_as_good_as_no_answer(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", NOT_PICTURES.values(), ids=NOT_PICTURES)
+async def test_draw_response_not_a_picture_is_unavailable(answer: Handler) -> None:
     async with renderer(Remote([answer])) as client:
-        with pytest.raises(RendererUnavailable, match="no picture"):
-            await client.draw(SNAPSHOT, LOOK)
+        with pytest.raises(RendererUnavailable, match="not a picture"):
+            await client.draw(SNAPSHOT, OPTIONS)
 
 
-NO_ANSWERS = {
-    "empty": saying(b""),
-    "page": saying(b"<html/>"),
-    "other json": saying(b"[]"),
-    "without an address": saying(b'{"superseded":true}'),
-    "wrong address": saying(b'{"url":5}'),
-    "another service": saying(b'{"error":"not found"}', status=404),
-    "cut short": saying(URL[:-1]),
+MALFORMED_RESPONSES = {
+    "empty": responding(b""),
+    "page": responding(b"<html/>"),
+    "other json": responding(b"[]"),
+    "without a URL": responding(b'{"superseded":true}'),
+    "wrong URL": responding(b'{"url":5}'),
+    "another service": responding(b'{"error":"not found"}', status=404),
+    "cut short": responding(URL[:-1]),
 }
 
 
-@pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS)
-async def test_what_is_no_answer_of_a_storage_has_not_stored(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", MALFORMED_RESPONSES.values(), ids=MALFORMED_RESPONSES)
+async def test_store_malformed_response_is_unavailable(answer: Handler) -> None:
     async with storage(Remote([answer])) as client:
-        with pytest.raises(StorageUnavailable, match="no answer"):
-            await client.store(ASK)
+        with pytest.raises(StorageUnavailable, match="malformed"):
+            await client.store(REQUEST)
 
 
-@pytest.mark.parametrize("answer", NO_PICTURES.values(), ids=NO_PICTURES)
-async def test_what_is_no_storage_says_of_no_picture_that_it_is_none(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", NOT_PICTURES.values(), ids=NOT_PICTURES)
+async def test_get_response_not_a_picture_is_unavailable(answer: Handler) -> None:
     async with storage(Remote([answer])) as client:
         with pytest.raises(StorageUnavailable):
             await client.get("wycats-dark")
 
 
-@pytest.mark.parametrize("name", ["draw", "keep", "store_many"])
-async def test_who_answers_garbage_is_away(name: str) -> None:
+@pytest.mark.parametrize("name", ["draw", "store", "store_many"])
+async def test_call_malformed_response_marks_the_remote_unavailable(name: str) -> None:
     call = CALLS[name]
-    async with call.open(Remote([NO_PICTURES["page"]])) as client:
-        with pytest.raises(call.away):
+    async with call.open(Remote([NOT_PICTURES["page"]])) as client:
+        with pytest.raises(call.error):
             await call.make(client)
         assert not client.is_available
 
 
-async def test_who_waits_no_longer_has_had_no_answer(call: Call) -> None:
-    was_asked = asyncio.Event()
+async def test_call_cancelled_marks_the_remote_unavailable(call: Call) -> None:
+    was_requested = asyncio.Event()
 
     async def hang(request: httpx2.Request) -> httpx2.Response:
-        was_asked.set()
+        was_requested.set()
         await asyncio.Event().wait()
-        raise AssertionError("nobody waits for this")
+        raise AssertionError("unreachable")
 
     remote = Remote([hang, call.good])
     async with call.open(remote) as client:
         assert client.is_available
         waiting = asyncio.ensure_future(call.make(client))
-        await was_asked.wait()
+        await was_requested.wait()
         assert client.is_available
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert not client.is_available
-        assert len(remote.asked) == 1
+        assert len(remote.requests) == 1
         await call.make(client)
         assert client.is_available
 
 
 @pytest.mark.parametrize(
-    ("base_url", "address"),
+    ("base_url", "url"),
     [
         ("http://renderer:8081", "http://renderer:8081/preview"),
         ("http://renderer:8081/", "http://renderer:8081/preview"),
@@ -556,20 +572,20 @@ async def test_who_waits_no_longer_has_had_no_answer(call: Call) -> None:
         ("https://[::1]:8081", "https://[::1]:8081/preview"),
     ],
 )
-async def test_a_service_may_lie_below_a_path(base_url: str, address: str) -> None:
-    remote = Remote([drawn])
+async def test_base_url_with_a_path_is_kept(base_url: str, url: str) -> None:
+    remote = Remote([respond_with_picture])
     async with renderer(remote, base_url) as client:
-        assert await client.draw(SNAPSHOT, LOOK) == SVG
-    (request,) = remote.asked
-    assert str(request.url) == address
-    # What is signed is what goes over the wire.
+        assert await client.draw(SNAPSHOT, OPTIONS) == SVG
+    (request,) = remote.requests
+    assert str(request.url) == url
+    # The signature is valid for the URL that was sent.
     remote.verify(request)
 
 
-async def test_on_a_real_connection_that_closes_the_call_is_made_again() -> None:
+async def test_call_real_connection_closed_is_sent_again() -> None:
     heads: list[bytes] = []
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         heads.append(head)
         if len(heads) > 1:
@@ -578,26 +594,26 @@ async def test_on_a_real_connection_that_closes_the_call_is_made_again() -> None
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, open_http(timeout=timedelta(seconds=5)) as http:
-        client = StorageClient(http, base_url=f"http://127.0.0.1:{port}", signer=signer())
+        client = StorageClient(http, base_url=f"http://127.0.0.1:{port}", signer=make_signer())
         assert await client.get("wycats-dark") == SVG
     nonces = {head.partition(b";nonce=")[2].partition(b"\r\n")[0] for head in heads}
     assert len(nonces) == len(heads) == 2
 
 
-async def test_a_remote_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:
+async def test_call_nobody_listening_is_unavailable(unused_tcp_port: int) -> None:
     async with open_http(timeout=timedelta(seconds=5)) as http:
         client = RendererClient(
-            http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=signer()
+            http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=make_signer()
         )
         with pytest.raises(RendererUnavailable, match="ConnectError"):
-            await client.draw(SNAPSHOT, LOOK)
+            await client.draw(SNAPSHOT, OPTIONS)
         assert not client.is_available
 
 
-async def test_no_connection_is_waited_for_longer_than_a_second() -> None:
+async def test_open_http_limits_connecting_to_one_second() -> None:
     for seconds, connect_seconds in [(5.0, 1.0), (0.5, 0.5)]:
         async with open_http(timeout=timedelta(seconds=seconds)) as http:
             assert http.timeout.connect == connect_seconds
@@ -606,16 +622,18 @@ async def test_no_connection_is_waited_for_longer_than_a_second() -> None:
 
 
 @pytest.mark.parametrize("make", [renderer, storage])
-async def test_who_did_not_answer_is_knocked_at(make: Any) -> None:
-    remote = Remote([status_of(503), failing(httpx2.ConnectError("away")), saying(b"{}")])
+async def test_check_health_after_a_failure_requests_healthz(make: Any) -> None:
+    remote = Remote(
+        [responding_with_status(503), failing(httpx2.ConnectError("down")), responding(b"{}")]
+    )
     async with make(remote, "http://somewhere/base") as client:
-        await client.knock()
-        assert remote.asked == []
+        await client.check_health()
+        assert remote.requests == []
         with pytest.raises(Unavailable):
-            await (client.draw(SNAPSHOT, LOOK) if make is renderer else client.keep(ASK))
-        await client.knock()
+            await (client.draw(SNAPSHOT, OPTIONS) if make is renderer else client.store(REQUEST))
+        await client.check_health()
         assert not client.is_available
-        await client.knock()
+        await client.check_health()
         assert client.is_available
-        await client.knock()
-    assert [one.url.path for one in remote.asked[1:]] == ["/base/healthz"] * 2
+        await client.check_health()
+    assert [request.url.path for request in remote.requests[1:]] == ["/base/healthz"] * 2

@@ -1,4 +1,4 @@
-"""Each nonce once, in bounded memory, by a clock that the test moves."""
+"""The nonce cache: each nonce once, in bounded memory."""
 
 import pytest
 from hypothesis import given
@@ -6,21 +6,15 @@ from hypothesis import strategies as st
 
 from github_banners.errors import NonceCacheFull
 from github_banners.messaging.nonces import NonceCache
-
-
-class Watch:
-    seconds = 1000.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.fake_clock import FakeClock
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
-def test_a_nonce_is_new_once() -> None:
+def test_add_repeated_nonce_is_false() -> None:
     nonces = NonceCache()
     assert nonces.add("a")
     assert not nonces.add("a")
@@ -31,53 +25,55 @@ def test_a_nonce_is_new_once() -> None:
 @pytest.mark.parametrize(
     ("later", "is_new"), [(0, False), (119.9, False), (120, False), (120.1, True)]
 )
-def test_a_nonce_is_remembered_for_two_minutes(later: float, is_new: bool, watch: Watch) -> None:
-    nonces = NonceCache(monotonic=watch)
+def test_add_repeated_nonce_after_the_ttl_is_true(
+    later: float, is_new: bool, clock: FakeClock
+) -> None:
+    nonces = NonceCache(monotonic=clock)
     nonces.add("a")
-    watch.seconds += later
+    clock.seconds += later
     assert nonces.add("a") is is_new
 
 
-def test_a_repeated_nonce_is_not_remembered_for_longer(watch: Watch) -> None:
-    nonces = NonceCache(ttl_seconds=10, monotonic=watch)
+def test_add_repeated_nonce_does_not_extend_the_ttl(clock: FakeClock) -> None:
+    nonces = NonceCache(ttl_seconds=10, monotonic=clock)
     nonces.add("a")
-    watch.seconds += 9
+    clock.seconds += 9
     assert not nonces.add("a")
-    watch.seconds += 2
+    clock.seconds += 2
     assert nonces.add("a")
 
 
-def test_what_is_due_makes_room(watch: Watch) -> None:
-    nonces = NonceCache(max_size=2, ttl_seconds=10, monotonic=watch)
+def test_add_expired_nonces_make_room(clock: FakeClock) -> None:
+    nonces = NonceCache(max_size=2, ttl_seconds=10, monotonic=clock)
     nonces.add("a")
-    watch.seconds += 6
+    clock.seconds += 6
     nonces.add("b")
-    watch.seconds += 5
+    clock.seconds += 5
     assert nonces.add("c")
     assert not nonces.add("b")
     assert len(nonces) == 2
 
 
-def test_a_full_memory_takes_nothing_and_forgets_nothing(watch: Watch) -> None:
-    nonces = NonceCache(max_size=2, monotonic=watch)
+def test_add_full_cache_is_refused_and_keeps_all(clock: FakeClock) -> None:
+    nonces = NonceCache(max_size=2, monotonic=clock)
     nonces.add("a")
     nonces.add("b")
     with pytest.raises(NonceCacheFull):
         nonces.add("c")
     assert not nonces.add("a")
-    watch.seconds += 121
+    clock.seconds += 121
     assert nonces.add("c")
     assert len(nonces) == 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from("abcdefg")), max_size=60))
-def test_it_agrees_with_a_memory_that_forgets_nothing(steps: list[tuple[float, str]]) -> None:
-    watch = Watch()
-    nonces = NonceCache(max_size=7, ttl_seconds=120, monotonic=watch)
-    taken_at: dict[str, float] = {}
+def test_add_any_steps_agree_with_an_unbounded_cache(steps: list[tuple[float, str]]) -> None:
+    clock = FakeClock()
+    nonces = NonceCache(max_size=7, ttl_seconds=120, monotonic=clock)
+    added_at: dict[str, float] = {}
     for pause, nonce in steps:
-        watch.seconds += pause
-        is_new = watch.seconds - 120 > taken_at.get(nonce, 0)
+        clock.seconds += pause
+        is_new = clock.seconds - 120 > added_at.get(nonce, 0)
         assert nonces.add(nonce) is is_new
-        taken_at[nonce] = watch.seconds if is_new else taken_at[nonce]
+        added_at[nonce] = clock.seconds if is_new else added_at[nonce]
         assert len(nonces) <= 7

@@ -1,4 +1,4 @@
-"""What may be committed, whatever is finished first."""
+"""Which offset may be committed, in whatever order records are finished."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,18 +6,18 @@ from hypothesis import strategies as st
 from github_banners.messaging.offsets import OffsetTracker
 
 
-def test_nothing_to_commit_at_first() -> None:
+def test_committable_no_records_is_none() -> None:
     offsets = OffsetTracker()
     assert (offsets.committable, offsets.unfinished) == (None, 0)
 
 
-def test_what_is_begun_is_no_news() -> None:
+def test_committable_first_record_unfinished_is_none() -> None:
     offsets = OffsetTracker()
     offsets.begin(10)
     assert (offsets.committable, offsets.unfinished) == (None, 1)
 
 
-def test_an_unfinished_one_holds_back_all_behind_it() -> None:
+def test_committable_waits_for_the_lowest_unfinished() -> None:
     offsets = OffsetTracker()
     for offset in (10, 11, 12):
         offsets.begin(offset)
@@ -28,7 +28,7 @@ def test_an_unfinished_one_holds_back_all_behind_it() -> None:
     assert (offsets.committable, offsets.unfinished) == (13, 0)
 
 
-def test_what_was_committed_is_no_news() -> None:
+def test_committable_already_committed_is_none() -> None:
     offsets = OffsetTracker()
     offsets.begin(0)
     offsets.begin(1)
@@ -39,7 +39,7 @@ def test_what_was_committed_is_no_news() -> None:
     assert (before, offsets.committable) == (None, 2)
 
 
-def test_gaps_are_stepped_over() -> None:
+def test_committable_gaps_are_skipped() -> None:
     offsets = OffsetTracker()
     for offset in (5, 900, 10**12):
         offsets.begin(offset)
@@ -50,7 +50,7 @@ def test_gaps_are_stepped_over() -> None:
     assert offsets.committable == 10**12 + 1
 
 
-def test_finished_twice_is_finished_once() -> None:
+def test_finish_twice_counts_once() -> None:
     offsets = OffsetTracker()
     offsets.begin(0)
     offsets.begin(1)
@@ -59,7 +59,7 @@ def test_finished_twice_is_finished_once() -> None:
     assert offsets.unfinished == 1
 
 
-def test_an_old_commit_takes_nothing_back() -> None:
+def test_mark_committed_lower_offset_changes_nothing() -> None:
     offsets = OffsetTracker()
     for offset in range(3):
         offsets.begin(offset)
@@ -69,7 +69,7 @@ def test_an_old_commit_takes_nothing_back() -> None:
     assert offsets.committable is None
 
 
-def test_offsets_that_begin_anew_are_known() -> None:
+def test_is_new_offset_below_the_highest_is_false() -> None:
     offsets = OffsetTracker()
     assert offsets.is_new(0)
     offsets.begin(7)
@@ -77,12 +77,14 @@ def test_offsets_that_begin_anew_are_known() -> None:
 
 
 @given(st.sets(st.integers(0, 10**15), min_size=1, max_size=60), st.data())
-def test_never_past_an_unfinished_one(chosen: set[int], data: st.DataObject) -> None:
+def test_committable_any_steps_never_pass_an_unfinished_offset(
+    chosen: set[int], data: st.DataObject
+) -> None:
     offsets, to_begin = OffsetTracker(), sorted(chosen)
     unfinished: set[int] = set()
     committed = to_begin[0]
     while to_begin or unfinished:
-        choices = [name for name, some in (("begin", to_begin), ("finish", unfinished)) if some]
+        choices = [name for name, items in (("begin", to_begin), ("finish", unfinished)) if items]
         step = data.draw(st.sampled_from([*choices, "commit"]))
         if step == "begin":
             unfinished.add(to_begin[0])

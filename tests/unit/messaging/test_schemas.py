@@ -1,4 +1,4 @@
-"""The wire shapes, against captured bodies and against everything that is none."""
+"""The wire schemas, with captured messages and with malformed ones."""
 
 import json
 from collections.abc import Callable
@@ -22,15 +22,15 @@ from github_banners.messaging.schemas import (
 )
 from github_banners.models import to_epoch_microseconds
 from github_banners.options import BannerOptions, Layout, Theme
-from tests.unit.messaging.captured import EVENT, PREVIEW, STORE
+from tests.unit.messaging.captured_messages import EVENT, PREVIEW, STORE
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
 PRODUCED_AT = datetime(2026, 11, 22, 16, 36, 38, 123457, tzinfo=UTC)
 
-Change = Callable[[dict[str, Any]], object]
+MessageChange = Callable[[dict[str, Any]], object]
 
 
-def changed(body: bytes, change: Change) -> bytes:
+def changed(body: bytes, change: MessageChange) -> bytes:
     message = json.loads(body)
     change(message)
     return json.dumps(message).encode()
@@ -44,19 +44,27 @@ def in_stats(**fields: object) -> bytes:
     return changed(EVENT, lambda event: event["payload"]["stats"].update(fields))
 
 
-def test_a_captured_preview_is_read() -> None:
-    ask = PreviewRequest.from_json(PREVIEW)
-    assert (ask.username, ask.banner_type, ask.fetched_at) == ("wycats", Theme.DARK, FETCHED_AT)
-    assert (ask.stats.total_stars, ask.stats.languages["Ruby"]) == (11558, 51)
-    assert (ask.display_name, ask.look, ask.format) == (None, None, Format.SVG)
+def test_preview_request_captured_body_is_decoded() -> None:
+    request = PreviewRequest.from_json(PREVIEW)
+    assert (request.username, request.banner_type, request.fetched_at) == (
+        "wycats",
+        Theme.DARK,
+        FETCHED_AT,
+    )
+    assert (request.stats.total_stars, request.stats.languages["Ruby"]) == (11558, 51)
+    assert (request.display_name, request.look, request.format) == (None, None, Format.SVG)
 
 
-def test_a_captured_store_request_is_read() -> None:
-    ask = StoreRequest.from_json(STORE)
-    assert (ask.url_path, ask.banner_info, ask.version) == ("wycats-dark", b"<svg/>", None)
+def test_store_request_captured_body_is_decoded() -> None:
+    request = StoreRequest.from_json(STORE)
+    assert (request.url_path, request.banner_info, request.version) == (
+        "wycats-dark",
+        b"<svg/>",
+        None,
+    )
 
 
-def test_a_captured_event_is_read() -> None:
+def test_event_captured_body_is_decoded() -> None:
     event = BannerEvent.from_json(EVENT)
     assert event.produced_at == PRODUCED_AT
     assert event.payload.storage_path == "wycats-dark"
@@ -65,59 +73,57 @@ def test_a_captured_event_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "body"), [(PreviewRequest, PREVIEW), (StoreRequest, STORE), (BannerEvent, EVENT)]
+    ("model", "body"), [(PreviewRequest, PREVIEW), (StoreRequest, STORE), (BannerEvent, EVENT)]
 )
-def test_what_was_captured_is_written_again_with_no_other_field(
-    shape: type[WireModel], body: bytes
-) -> None:
+def test_to_json_captured_body_has_the_same_fields(model: type[WireModel], body: bytes) -> None:
     expected = (
         body.replace(b".58608449Z", b".586084Z")
         .replace(b".123456789Z", b".123457Z")
         .replace(b"WyCats-dark", b"wycats-dark")
     )
-    written = shape.from_json(body).to_json()
+    written = model.from_json(body).to_json()
     assert json.loads(written) == json.loads(expected)
-    assert shape.from_json(written) == shape.from_json(body)
+    assert model.from_json(written) == model.from_json(body)
 
 
-def test_optional_fields_are_read_and_written() -> None:
-    more = {
+def test_event_optional_fields_are_decoded_and_encoded() -> None:
+    extra = {
         "display_name": "Yehuda Katz",
         "look": {"hide": ["stars"], "type": "dark"},
         "language_bytes": {"Ruby": 10**9},
         "version": 2**63 - 1,
     }
-    body = in_payload(**more)
+    body = in_payload(**extra)
     event = BannerEvent.from_json(body)
     assert event.payload.look == BannerOptions(theme=Theme.DARK, hide=event.payload.look.hide)  # type: ignore[union-attr]
     assert event.version == 2**63 - 1
     payload = json.loads(event.to_json())["payload"]
-    assert {name: payload[name] for name in more} == more
+    assert {name: payload[name] for name in extra} == extra
 
 
-@pytest.mark.parametrize("shape_and_body", [(PreviewRequest, PREVIEW), (BannerEvent, EVENT)])
-def test_unknown_fields_are_tolerated_everywhere(
-    shape_and_body: tuple[type[WireModel], bytes],
+@pytest.mark.parametrize("model_and_body", [(PreviewRequest, PREVIEW), (BannerEvent, EVENT)])
+def test_from_json_unknown_fields_are_ignored(
+    model_and_body: tuple[type[WireModel], bytes],
 ) -> None:
-    shape, body = shape_and_body
-    more = body.replace(b'"total_repos"', b'"new":[{}],"total_repos"').replace(
+    model, body = model_and_body
+    extra = body.replace(b'"total_repos"', b'"new":[{}],"total_repos"').replace(
         b'"username"', b'"newer":{"stats":null},"username"'
     )
-    assert shape.from_json(more) == shape.from_json(body)
+    assert model.from_json(extra) == model.from_json(body)
 
 
 @pytest.mark.parametrize("body", [PREVIEW, EVENT])
-def test_null_languages_are_no_languages(body: bytes) -> None:
-    shape: type[BannerEvent | PreviewRequest] = BannerEvent if body is EVENT else PreviewRequest
+def test_from_json_null_languages_are_empty(body: bytes) -> None:
+    model: type[BannerEvent | PreviewRequest] = BannerEvent if body is EVENT else PreviewRequest
     start, end = body.index(b'{"C"'), body.index(b"}", body.index(b'{"C"')) + 1
-    read = shape.from_json(body[:start] + b"null" + body[end:])
+    read = model.from_json(body[:start] + b"null" + body[end:])
     numbers = read.payload if isinstance(read, BannerEvent) else read
     assert numbers.stats.languages == {}
 
 
-def test_a_look_is_read_with_its_options() -> None:
+def test_preview_request_look_is_decoded_to_options() -> None:
     look = PreviewRequest.from_json(
-        changed(PREVIEW, lambda ask: ask.update(look={"layout": "classic", "radius": 3}))
+        changed(PREVIEW, lambda request: request.update(look={"layout": "classic", "radius": 3}))
     ).look
     assert look == BannerOptions(layout=Layout.CLASSIC, radius=3)
 
@@ -131,7 +137,7 @@ def test_a_look_is_read_with_its_options() -> None:
         (None, "0001-01-01T00:00:00Z", None, 0),
     ],
 )
-def test_an_event_without_a_version_has_its_time(
+def test_event_without_a_version_has_its_time_as_version(
     payload_version: int | None, fetched_at: str | None, produced_at: str | None, version: int
 ) -> None:
     body = in_payload(version=payload_version, fetched_at=fetched_at)
@@ -139,24 +145,24 @@ def test_an_event_without_a_version_has_its_time(
     assert BannerEvent.from_json(body).version == version
 
 
-def test_letters_beyond_ascii_are_not_folded_into_ascii() -> None:
-    kelvin = changed(STORE, lambda ask: ask.update(url_path="\u212a"))
+def test_store_request_non_ascii_path_is_not_lowered() -> None:
+    kelvin = changed(STORE, lambda request: request.update(url_path="\u212a"))
     assert StoreRequest.from_json(kelvin).url_path == "\u212a"
 
 
 def without(body: bytes, field: str) -> bytes:
     def drop(message: dict[str, Any]) -> None:
-        for holder in (message, message.get("payload", {}), message.get("stats", {})):
-            holder.pop(field, None)
+        for parent in (message, message.get("payload", {}), message.get("stats", {})):
+            parent.pop(field, None)
         message.get("payload", {}).get("stats", {}).pop(field, None)
 
     return changed(body, drop)
 
 
-NUMBERS = ["username", "banner_type", "stats", "fetched_at", "total_repos", "languages"]
+DATA_FIELDS = ["username", "banner_type", "stats", "fetched_at", "total_repos", "languages"]
 REQUIRED = [
-    *((PreviewRequest, PREVIEW, field) for field in NUMBERS),
-    *((BannerEvent, EVENT, field) for field in NUMBERS),
+    *((PreviewRequest, PREVIEW, field) for field in DATA_FIELDS),
+    *((BannerEvent, EVENT, field) for field in DATA_FIELDS),
     *((StoreRequest, STORE, field) for field in ("url_path", "banner_info", "banner_format")),
     *(
         (BannerEvent, EVENT, field)
@@ -165,13 +171,13 @@ REQUIRED = [
 ]
 
 
-@pytest.mark.parametrize(("shape", "body", "field"), REQUIRED)
-def test_a_missing_field_is_named(shape: type[WireModel], body: bytes, field: str) -> None:
+@pytest.mark.parametrize(("model", "body", "field"), REQUIRED)
+def test_from_json_missing_field_is_named(model: type[WireModel], body: bytes, field: str) -> None:
     with pytest.raises(MalformedMessage, match=f"`{field}`"):
-        shape.from_json(without(body, field))
+        model.from_json(without(body, field))
 
 
-WRONG_EVENTS = {
+INVALID_EVENTS = {
     "event_type": changed(EVENT, lambda event: event.update(event_type="banner_gone")),
     "event_version": changed(EVENT, lambda event: event.update(event_version=2)),
     "produced_at": changed(EVENT, lambda event: event.update(produced_at="2026-11-22T16:36:38")),
@@ -194,8 +200,8 @@ WRONG_EVENTS = {
 }
 
 
-@pytest.mark.parametrize(("field", "body"), WRONG_EVENTS.items())
-def test_a_wrong_field_is_named(field: str, body: bytes) -> None:
+@pytest.mark.parametrize(("field", "body"), INVALID_EVENTS.items())
+def test_event_invalid_field_is_named(field: str, body: bytes) -> None:
     with pytest.raises(MalformedMessage) as caught:
         BannerEvent.from_json(body)
     assert field in str(caught.value)
@@ -206,25 +212,25 @@ def test_a_wrong_field_is_named(field: str, body: bytes) -> None:
     "fields",
     [{"banner_format": "png"}, {"banner_info": "no base64"}, {"version": 2**63}, {"url_path": 5}],
 )
-def test_a_wrong_store_request_is_refused(fields: dict[str, object]) -> None:
+def test_store_request_invalid_field_is_named(fields: dict[str, object]) -> None:
     (field,) = fields
     with pytest.raises(MalformedMessage, match=field):
-        StoreRequest.from_json(changed(STORE, lambda ask: ask.update(fields)))
+        StoreRequest.from_json(changed(STORE, lambda request: request.update(fields)))
 
 
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b"[]", b"{}", b'"x"', b"\xff", b'{"username":"\xff"}', b'{"a":"\\ud800"}'],
 )
-def test_what_is_no_message_is_unreadable(body: bytes) -> None:
-    for shape in (PreviewRequest, StoreRequest, BannerEvent):
+def test_from_json_not_a_message_is_malformed(body: bytes) -> None:
+    for model in (PreviewRequest, StoreRequest, BannerEvent):
         with pytest.raises(MalformedMessage) as caught:
-            shape.from_json(body)
+            model.from_json(body)
         assert isinstance(caught.value, BannersError)
         assert caught.value.status == 400
 
 
-def test_the_banners_of_a_batch_are_read_one_by_one() -> None:
+def test_store_batch_banners_are_decoded_one_by_one() -> None:
     whole = b'{"banners":[%b,{"url_path":5},{"a":"\xff"}],"new":{}}' % STORE
     first, wrong, no_text = [bytes(banner) for banner in StoreBatch.from_json(whole).banners]
     assert BatchedBanner.from_json(first) == BatchedBanner(
@@ -248,12 +254,12 @@ def test_the_banners_of_a_batch_are_read_one_by_one() -> None:
         b'{"banners":' + b"[" * 200_000,
     ],
 )
-def test_what_is_no_batch_is_unreadable(body: bytes) -> None:
+def test_store_batch_malformed_body_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedMessage):
         StoreBatch.from_json(body)
 
 
-def test_a_batch_of_usual_banners_fits() -> None:
+def test_store_batch_of_usual_banners_fits_the_limit() -> None:
     usual = BatchedBanner(
         url_path="x" * 128, banner_info=b"x" * 20_000, banner_format="svg", version=2**63 - 1
     )
@@ -261,6 +267,6 @@ def test_a_batch_of_usual_banners_fits() -> None:
     assert len(StoreBatch(banners=[raw] * MAX_BATCH_BANNERS).to_json()) <= MAX_BATCH_BYTES
 
 
-def test_deep_nesting_is_unreadable() -> None:
+def test_from_json_deep_nesting_is_malformed() -> None:
     with pytest.raises(MalformedMessage):
         PreviewRequest.from_json(b'{"x":' + b"[" * 200_000)

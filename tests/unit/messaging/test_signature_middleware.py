@@ -1,4 +1,4 @@
-"""The gate: who gets in, who does not and with which answer, and how much is read of whom."""
+"""The signature middleware: which calls it passes on, how it refuses others, and how much it reads."""
 
 import json
 from collections.abc import AsyncGenerator, Callable
@@ -14,17 +14,8 @@ from github_banners.errors import InvalidSignature
 from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.signature_middleware import Message, SignatureMiddleware
 from github_banners.messaging.signing import RefusalReason, Signer
-from tests.unit.messaging.behind_middleware import (
-    MOST_BODY_BYTES,
-    OPEN,
-    House,
-    Service,
-    Wire,
-    part,
-    scope_of,
-    sized,
-)
-from tests.unit.messaging.by_hand import (
+from tests.unit.messaging.forged_calls import FORGED_HEADS
+from tests.unit.messaging.handwritten_signatures import (
     BODY,
     CURRENT,
     FOREIGN,
@@ -35,27 +26,38 @@ from tests.unit.messaging.by_hand import (
     signed,
     verifier,
 )
-from tests.unit.messaging.forgeries import FORGED_HEADS
+from tests.unit.messaging.middleware_harness import (
+    MAX_BODY_BYTES,
+    PUBLIC_PATHS,
+    Connection,
+    FakeApplication,
+    MiddlewareHarness,
+    part,
+    to_scope,
+    with_content_length,
+)
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 REFUSED = b'{"error":"signature refused"}'
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> MiddlewareHarness:
+    return MiddlewareHarness()
 
 
-# ── who gets in
+# Accepted calls
 
 
-async def test_a_signed_call_gets_in_with_its_body(house: House) -> None:
+async def test_signed_call_reaches_the_application_with_its_body(
+    harness: MiddlewareHarness,
+) -> None:
     call = signed()
-    wire = await house.ask(call)
-    assert (wire.status, wire.body) == (200, b"done")
-    assert house.service.received == [part(BODY), {"type": "http.disconnect"}]
-    assert house.service.scopes == [scope_of(call)]
-    assert house.reasons == []
+    connection = await harness.send_call(call)
+    assert (connection.status, connection.body) == (200, b"done")
+    assert harness.application.received == [part(BODY), {"type": "http.disconnect"}]
+    assert harness.application.scopes == [to_scope(call)]
+    assert harness.reasons == []
 
 
 @pytest.mark.parametrize(
@@ -67,18 +69,22 @@ async def test_a_signed_call_gets_in_with_its_body(house: House) -> None:
         [{"type": "http.request", "body": BODY}],
     ],
 )
-async def test_a_body_in_parts_arrives_as_one(house: House, parts: list[Message]) -> None:
-    wire = await house.ask(signed(), parts=parts)
-    assert wire.status == 200
-    assert house.service.received[0] == part(BODY)
+async def test_signed_call_with_a_body_in_parts_arrives_as_one_message(
+    harness: MiddlewareHarness, parts: list[Message]
+) -> None:
+    connection = await harness.send_call(signed(), parts=parts)
+    assert connection.status == 200
+    assert harness.application.received[0] == part(BODY)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("path", OPEN)
-async def test_an_open_path_can_be_read_by_anybody(house: House, method: str, path: str) -> None:
-    wire = await house.ask(Call(method=method, path=path.encode(), body=b""))
-    assert wire.status == 200
-    assert house.reasons == []
+@pytest.mark.parametrize("path", PUBLIC_PATHS)
+async def test_unsigned_get_of_a_public_path_is_served(
+    harness: MiddlewareHarness, method: str, path: str
+) -> None:
+    connection = await harness.send_call(Call(method=method, path=path.encode(), body=b""))
+    assert connection.status == 200
+    assert harness.reasons == []
 
 
 @pytest.mark.parametrize(
@@ -96,47 +102,49 @@ async def test_an_open_path_can_be_read_by_anybody(house: House, method: str, pa
         ("GET", "/banners"),
     ],
 )
-async def test_all_else_must_be_signed(house: House, method: str, path: str) -> None:
-    wire = await house.ask(Call(), method=method, path=path, raw_path=path.encode())
-    assert wire.status == 401
-    assert house.service.scopes == []
+async def test_unsigned_call_of_any_other_path_is_refused(
+    harness: MiddlewareHarness, method: str, path: str
+) -> None:
+    connection = await harness.send_call(Call(), method=method, path=path, raw_path=path.encode())
+    assert connection.status == 401
+    assert harness.application.scopes == []
 
 
-async def test_an_open_path_can_be_called_signed_too(house: House) -> None:
-    assert (await house.ask(signed(Call(path=b"/healthz")))).status == 200
+async def test_signed_call_of_a_public_path_is_served(harness: MiddlewareHarness) -> None:
+    assert (await harness.send_call(signed(Call(path=b"/healthz")))).status == 200
 
 
 @pytest.mark.parametrize("path", [b"/banners/a%20b", b"/banners/a:b@c,d;e=f"])
 @pytest.mark.parametrize("raw_path", [{"raw_path": None}, {"raw_path": b""}, {}])
-async def test_a_server_may_keep_the_raw_path(
-    house: House, path: bytes, raw_path: dict[str, Any]
+async def test_signed_call_without_raw_path_is_served(
+    harness: MiddlewareHarness, path: bytes, raw_path: dict[str, Any]
 ) -> None:
     call = signed(Call(path=path))
-    scope = {key: value for key, value in scope_of(call).items() if key != "raw_path"} | raw_path
-    wire = Wire([part(BODY)])
-    await house.gate(scope, wire.receive, wire.send)
-    assert wire.status == 200
+    scope = {key: value for key, value in to_scope(call).items() if key != "raw_path"} | raw_path
+    connection = Connection([part(BODY)])
+    await harness.middleware(scope, connection.receive, connection.send)
+    assert connection.status == 200
 
 
-async def test_a_path_that_no_bytes_make_is_refused(house: House) -> None:
-    assert (await house.ask(signed(), raw_path=None, path="/\udcff")).status == 401
+async def test_path_that_can_not_be_encoded_is_refused(harness: MiddlewareHarness) -> None:
+    assert (await harness.send_call(signed(), raw_path=None, path="/\udcff")).status == 401
 
 
-async def test_lifespan_passes(house: House) -> None:
-    wire = Wire([])
-    await house.gate({"type": "lifespan"}, wire.receive, wire.send)
-    assert house.service.scopes == [{"type": "lifespan"}]
+async def test_lifespan_reaches_the_application(harness: MiddlewareHarness) -> None:
+    connection = Connection([])
+    await harness.middleware({"type": "lifespan"}, connection.receive, connection.send)
+    assert harness.application.scopes == [{"type": "lifespan"}]
 
 
-# ── who does not
+# Refused calls
 
 
-async def test_a_websocket_is_closed(house: House) -> None:
-    wire = Wire([])
+async def test_websocket_is_closed(harness: MiddlewareHarness) -> None:
+    connection = Connection([])
     scope = {"type": "websocket", "path": "/healthz", "headers": []}
-    await house.gate(scope, wire.receive, wire.send)
-    assert wire.sent == [{"type": "websocket.close", "code": 1008}]
-    assert (house.service.scopes, house.reasons) == ([], ["websocket"])
+    await harness.middleware(scope, connection.receive, connection.send)
+    assert connection.sent == [{"type": "websocket.close", "code": 1008}]
+    assert (harness.application.scopes, harness.reasons) == ([], ["websocket"])
 
 
 @pytest.mark.parametrize(
@@ -144,103 +152,118 @@ async def test_a_websocket_is_closed(house: House) -> None:
     [(forge, reason) for _, forge, reason in FORGED_HEADS],
     ids=[name for name, _, _ in FORGED_HEADS],
 )
-async def test_a_forged_head_is_answered_unread(
-    house: House, forge: Callable[[], Call], reason: RefusalReason
+async def test_forged_head_is_refused_without_reading_the_body(
+    harness: MiddlewareHarness, forge: Callable[[], Call], reason: RefusalReason
 ) -> None:
-    wire = await house.ask(forge())
-    assert (wire.status, wire.body, wire.reads) == (401, REFUSED, 0)
-    assert wire.headers == {"content-type": "application/json", "content-length": str(len(REFUSED))}
-    assert house.reasons == [reason]
-    assert house.service.scopes == []
+    connection = await harness.send_call(forge())
+    assert (connection.status, connection.body, connection.reads) == (401, REFUSED, 0)
+    assert connection.headers == {
+        "content-type": "application/json",
+        "content-length": str(len(REFUSED)),
+    }
+    assert harness.reasons == [reason]
+    assert harness.application.scopes == []
 
 
-async def test_a_forged_body_is_refused_and_burns_no_nonce(house: House) -> None:
+async def test_forged_body_is_refused_and_uses_no_nonce(harness: MiddlewareHarness) -> None:
     call = signed()
-    wire = await house.ask(replace(call, body=b"{}"))
-    assert (wire.status, wire.body) == (401, REFUSED)
-    assert house.reasons == [RefusalReason.BODY_CHANGED]
-    assert house.service.scopes == []
-    assert (await house.ask(call)).status == 200
+    connection = await harness.send_call(replace(call, body=b"{}"))
+    assert (connection.status, connection.body) == (401, REFUSED)
+    assert harness.reasons == [RefusalReason.BODY_CHANGED]
+    assert harness.application.scopes == []
+    assert (await harness.send_call(call)).status == 200
 
 
-async def test_a_repeated_call_is_refused(house: House) -> None:
+async def test_repeated_call_is_refused(harness: MiddlewareHarness) -> None:
     call = signed()
-    assert (await house.ask(call)).status == 200
-    wire = await house.ask(call)
-    assert (wire.status, wire.body, house.reasons) == (401, REFUSED, [RefusalReason.REPEATED])
-    assert len(house.service.scopes) == 1
+    assert (await harness.send_call(call)).status == 200
+    connection = await harness.send_call(call)
+    assert (connection.status, connection.body, harness.reasons) == (
+        401,
+        REFUSED,
+        [RefusalReason.REPEATED],
+    )
+    assert len(harness.application.scopes) == 1
 
 
-async def test_more_calls_than_can_be_remembered_are_put_off() -> None:
-    house = House(nonces=NonceCache(max_size=1))
-    assert (await house.ask(signed())).status == 200
-    wire = await house.ask(signed())
-    assert (wire.status, wire.body) == (503, b'{"error":"too many calls"}')
-    assert wire.headers["retry-after"] == "30"
-    assert house.reasons == ["too many calls"]
-    assert len(house.service.scopes) == 1
+async def test_call_with_a_full_nonce_cache_is_unavailable() -> None:
+    harness = MiddlewareHarness(nonces=NonceCache(max_size=1))
+    assert (await harness.send_call(signed())).status == 200
+    connection = await harness.send_call(signed())
+    assert (connection.status, connection.body) == (503, b'{"error":"too many calls"}')
+    assert connection.headers["retry-after"] == "30"
+    assert harness.reasons == ["too many calls"]
+    assert len(harness.application.scopes) == 1
 
 
-# ── how much is read
+# How much of a body is read
 
 
 @pytest.mark.parametrize("length", ["101", "99999999999999", "9" * 5000, "0" * 20 + "1"])
-async def test_a_body_that_says_it_is_too_large_is_not_read(house: House, length: str) -> None:
-    wire = await house.ask(sized(signed(), length))
-    assert (wire.status, wire.body, wire.reads) == (413, b'{"error":"too large"}', 0)
-    assert wire.headers["content-type"] == "application/json"
-    assert house.reasons == ["too large"]
-    assert (house.service.scopes, len(house.nonces)) == ([], 0)
+async def test_declared_length_too_large_is_refused_without_reading(
+    harness: MiddlewareHarness, length: str
+) -> None:
+    connection = await harness.send_call(with_content_length(signed(), length))
+    assert (connection.status, connection.body, connection.reads) == (
+        413,
+        b'{"error":"too large"}',
+        0,
+    )
+    assert connection.headers["content-type"] == "application/json"
+    assert harness.reasons == ["too large"]
+    assert (harness.application.scopes, len(harness.nonces)) == ([], 0)
 
 
-async def test_of_two_lengths_the_larger_counts(house: House) -> None:
-    call = sized(signed(), "101").with_another("content-length", "26")
-    assert (await house.ask(call)).status == 413
+async def test_two_declared_lengths_the_larger_counts(harness: MiddlewareHarness) -> None:
+    call = with_content_length(signed(), "101").with_another("content-length", "26")
+    assert (await harness.send_call(call)).status == 413
 
 
 @pytest.mark.parametrize("length", ["26", "0", None, "", "-1", "x", "26, 26", "²"])
-async def test_a_body_that_is_too_large_is_not_read_further(
-    house: House, length: str | None
+async def test_body_too_large_is_not_read_to_its_end(
+    harness: MiddlewareHarness, length: str | None
 ) -> None:
     call = signed().with_header("content-length", length)
-    wire = await house.ask(call, parts=[part(b"x" * 60, more=True)] * 9)
-    assert (wire.status, wire.reads) == (413, 2)
-    assert (house.service.scopes, house.reasons) == ([], ["too large"])
+    connection = await harness.send_call(call, parts=[part(b"x" * 60, more=True)] * 9)
+    assert (connection.status, connection.reads) == (413, 2)
+    assert (harness.application.scopes, harness.reasons) == ([], ["too large"])
 
 
-async def test_a_body_that_is_just_not_too_large_gets_in(house: House) -> None:
-    call = signed(Call(body=b"x" * MOST_BODY_BYTES))
-    assert (await house.ask(sized(call, "100"))).status == 200
+async def test_body_of_the_maximum_size_is_served(harness: MiddlewareHarness) -> None:
+    call = signed(Call(body=b"x" * MAX_BODY_BYTES))
+    assert (await harness.send_call(with_content_length(call, "100"))).status == 200
 
 
-async def test_a_length_that_lies_is_left_to_the_digest(house: House) -> None:
-    assert (await house.ask(sized(signed(), "5"))).status == 200
-    assert (await house.ask(sized(signed(), "99"))).status == 200
-    wire = await house.ask(sized(signed(), "26"), parts=[part(BODY[:5])])
-    assert (wire.status, house.reasons) == (401, [RefusalReason.BODY_CHANGED])
+async def test_wrong_declared_length_is_left_to_the_digest(harness: MiddlewareHarness) -> None:
+    assert (await harness.send_call(with_content_length(signed(), "5"))).status == 200
+    assert (await harness.send_call(with_content_length(signed(), "99"))).status == 200
+    connection = await harness.send_call(
+        with_content_length(signed(), "26"), parts=[part(BODY[:5])]
+    )
+    assert (connection.status, harness.reasons) == (401, [RefusalReason.BODY_CHANGED])
 
 
-async def test_who_is_unsigned_does_not_learn_what_is_too_large(house: House) -> None:
-    assert (await house.ask(sized(Call(), "101"))).status == 401
+async def test_unsigned_call_that_is_too_large_is_unauthorized(harness: MiddlewareHarness) -> None:
+    assert (await harness.send_call(with_content_length(Call(), "101"))).status == 401
 
 
-async def test_a_client_that_leaves_gets_no_answer(house: House) -> None:
+async def test_client_disconnect_gets_no_response(harness: MiddlewareHarness) -> None:
     call = signed()
-    wire = await house.ask(call, parts=[part(BODY[:3], more=True)])
-    assert (wire.sent, house.service.scopes, house.reasons) == ([], [], [])
-    assert (await house.ask(call)).status == 200
+    connection = await harness.send_call(call, parts=[part(BODY[:3], more=True)])
+    assert (connection.sent, harness.application.scopes, harness.reasons) == ([], [], [])
+    assert (await harness.send_call(call)).status == 200
 
 
-# ── what is told of it
+# Logging and tracing
 
 
-async def test_a_refusal_is_told_to_the_log(house: House) -> None:
+async def test_refusal_is_logged(harness: MiddlewareHarness) -> None:
     with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         call = signed(Call("P" * 500, path=b"/banners/" + b"x" * 500), key=FOREIGN)
-        await house.ask(call.with_header("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"))
+        await harness.send_call(call.with_header("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"))
     assert logs == [
         {
-            "event": "gate.refused",
+            "event": "request.refused",
             "log_level": "warning",
             "reason": "wrong key",
             "method": "P" * 100,
@@ -250,35 +273,41 @@ async def test_a_refusal_is_told_to_the_log(house: House) -> None:
     ]
 
 
-async def test_refusals_need_no_listener() -> None:
-    gate = SignatureMiddleware(Service(), verifier=verifier(), public_paths=(), max_body_bytes=0)
-    wire = Wire([])
-    await gate(scope_of(Call()), wire.receive, wire.send)
-    assert wire.status == 401
+async def test_refusal_without_a_callback_is_answered() -> None:
+    middleware = SignatureMiddleware(
+        FakeApplication(), verifier=verifier(), public_paths=(), max_body_bytes=0
+    )
+    connection = Connection([])
+    await middleware(to_scope(Call()), connection.receive, connection.send)
+    assert connection.status == 401
 
 
 @pytest.mark.parametrize("call", [signed(), Call(method="GET", path=b"/healthz")])
-async def test_what_happens_inside_carries_the_id_of_the_caller(house: House, call: Call) -> None:
-    await house.ask(call.with_header("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"))
-    await house.ask(Call(method="GET", path=b"/healthz").with_header("traceparent", b"\xff\n"))
-    first, second = house.service.traces
+async def test_application_runs_under_the_trace_id_of_the_caller(
+    harness: MiddlewareHarness, call: Call
+) -> None:
+    await harness.send_call(call.with_header("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"))
+    await harness.send_call(
+        Call(method="GET", path=b"/healthz").with_header("traceparent", b"\xff\n")
+    )
+    first, second = harness.application.traces
     assert first == TRACE
     assert len(second) == 32
     assert "trace_id" not in structlog.contextvars.get_contextvars()
 
 
-async def test_errors_of_the_service_are_its_own() -> None:
-    house = House(service=Service(error=InvalidSignature("elsewhere")))
+async def test_error_of_the_application_is_raised() -> None:
+    harness = MiddlewareHarness(application=FakeApplication(error=InvalidSignature("elsewhere")))
     with pytest.raises(InvalidSignature, match="elsewhere"):
-        await house.ask(signed())
-    assert house.reasons == []
+        await harness.send_call(signed())
+    assert harness.reasons == []
 
 
-# ── with the client that the services use
+# With httpx2, which the services use
 
 
-class Signing(httpx2.Auth):
-    """Signs what the client is about to send."""
+class SigningAuth(httpx2.Auth):
+    """Signs each request of the client."""
 
     requires_request_body = True
 
@@ -292,12 +321,12 @@ class Signing(httpx2.Auth):
         yield request
 
 
-def client_of(house: House, signer: Signer | None = None) -> httpx2.AsyncClient:
+def create_client(harness: MiddlewareHarness, signer: Signer | None = None) -> httpx2.AsyncClient:
     signer = signer or Signer(CURRENT, service="api", clock=lambda: NOW)
     return httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(house.gate),
+        transport=httpx2.ASGITransport(harness.middleware),
         base_url="http://storage:8082",
-        auth=Signing(signer),
+        auth=SigningAuth(signer),
     )
 
 
@@ -319,17 +348,17 @@ def client_of(house: House, signer: Signer | None = None) -> httpx2.AsyncClient:
         "/banners#part",
     ],
 )
-async def test_what_httpx2_sends_is_what_is_signed(house: House, target: str) -> None:
-    async with client_of(house) as http:
-        posted = await http.post(target, content=BODY)
-        read = await http.get(target)
-    assert (posted.status_code, read.status_code) == (200, 200), house.reasons
+async def test_httpx2_target_is_signed_as_sent(harness: MiddlewareHarness, target: str) -> None:
+    async with create_client(harness) as http:
+        post_response = await http.post(target, content=BODY)
+        get_response = await http.get(target)
+    assert (post_response.status_code, get_response.status_code) == (200, 200), harness.reasons
 
 
-async def test_httpx2_is_refused_as_anybody(house: House) -> None:
+async def test_httpx2_invalid_calls_are_refused(harness: MiddlewareHarness) -> None:
     nonces = iter(["once", "once", "twice"])
     signer = Signer(CURRENT, service="api", clock=lambda: NOW, make_nonce=lambda: next(nonces))
-    async with client_of(house, signer) as http:
+    async with create_client(harness, signer) as http:
         assert (await http.post("/banners", content=b"x" * 100)).status_code == 200
         repeated = await http.post("/banners", content=BODY)
         large = await http.post("/banners", content=b"x" * 101)
@@ -338,9 +367,9 @@ async def test_httpx2_is_refused_as_anybody(house: House) -> None:
     assert (repeated.status_code, json.loads(repeated.content)) == (401, json.loads(REFUSED))
     assert (large.status_code, large.json()) == (413, {"error": "too large"})
     assert (unsigned.status_code, unsigned.json()) == (401, {"error": "signature refused"})
-    assert house.reasons == ["repeated", "too large", "no signature"]
+    assert harness.reasons == ["repeated", "too large", "no signature"]
 
 
-async def test_an_old_call_is_refused(house: House) -> None:
-    wire = await house.ask(signed(params=parameters(created=SECONDS - 61)))
-    assert (wire.status, house.reasons) == (401, ["too old"])
+async def test_old_call_is_refused(harness: MiddlewareHarness) -> None:
+    connection = await harness.send_call(signed(params=parameters(created=SECONDS - 61)))
+    assert (connection.status, harness.reasons) == (401, ["too old"])

@@ -1,4 +1,4 @@
-"""What is signed by us is good, and all else is refused, each forgery for its own reason."""
+"""Our signatures are valid; every forged call is refused for its own reason."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,8 @@ from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.signing import RefusalReason, Signer, Verifier
 from github_banners.models import utc_now
 from github_banners.settings import Secret
-from tests.unit.messaging.by_hand import (
+from tests.unit.messaging.forged_calls import FORGED_HEADS, GARBAGE, NAMES, PIECES
+from tests.unit.messaging.handwritten_signatures import (
     BODY,
     COMPONENTS,
     CURRENT,
@@ -33,33 +34,32 @@ from tests.unit.messaging.by_hand import (
     PREVIOUS,
     SECONDS,
     Call,
-    check,
     check_head,
     parameters,
     signed,
     verifier,
+    verify,
 )
-from tests.unit.messaging.forgeries import FORGED_HEADS, GARBAGE, NAMES, PIECES
 
 
 @dataclass
-class Sent:
-    """A message as the library wants it, with an address that it can parse."""
+class LibraryMessage:
+    """A message in the form that the library expects, with a URL that it can parse."""
 
     method: str
     url: str
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def our_signer(key: Secret = CURRENT, nonce: str = "n-1") -> Signer:
+def create_signer(key: Secret = CURRENT, nonce: str = "n-1") -> Signer:
     return Signer(key, service="api", clock=lambda: NOW, make_nonce=lambda: nonce)
 
 
-def our_call(
+def signed_by_us(
     url: str = "http://storage:8082/banners?v=1", method: str = "POST", body: bytes = BODY
 ) -> Call:
-    """A call signed by us; path and query are those that an HTTP client sends."""
-    headers = our_signer().sign(method, url, body)
+    """Sign a call with `Signer`; path and query are those that an HTTP client sends."""
+    headers = create_signer().sign(method, url, body)
     path, _, query = httpx2.URL(url).raw_path.partition(b"?")
     raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
     return Call(method.upper(), path, query, raw, body)
@@ -77,12 +77,12 @@ def refused(reason: RefusalReason) -> Iterator[None]:
     assert str(caught.value) == reason
 
 
-# ── what is good
+# Valid signatures
 
 
-def test_a_call_is_signed_in_the_agreed_form() -> None:
+def test_sign_returns_the_expected_headers() -> None:
     # Digest and signature were made with `openssl dgst`.
-    assert our_signer().sign("POST", "http://storage:8082/banners?v=1", BODY) == {
+    assert create_signer().sign("POST", "http://storage:8082/banners?v=1", BODY) == {
         "content-digest": "sha-256=:1rGDl7hzJ8h0hgog2Bi3TdIXOYGJnNL0EnV7KQwt2VA=:",
         "signature-input": 'sig1=("@method" "@path" "@query" "content-digest")'
         ';created=1795365397;keyid="api";nonce="n-1"',
@@ -90,9 +90,9 @@ def test_a_call_is_signed_in_the_agreed_form() -> None:
     }
 
 
-def test_our_signature_is_the_one_written_by_hand() -> None:
-    by_hand = signed(params=parameters(nonce="n-1"))
-    assert dict(our_call().headers) == dict(by_hand.headers)
+def test_sign_equals_the_handwritten_signature() -> None:
+    handwritten = signed(params=parameters(nonce="n-1"))
+    assert dict(signed_by_us().headers) == dict(handwritten.headers)
 
 
 URLS = [
@@ -110,15 +110,15 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("body", [b"", BODY, b"\x00" * 100_000], ids=["empty", "short", "long"])
-def test_what_we_sign_is_good(url: str, body: bytes) -> None:
-    claim = check(our_call(url, body=body))
-    assert claim.caller == "api"
-    assert claim.nonce == "n-1"
+def test_verify_our_signature_is_valid(url: str, body: bytes) -> None:
+    head = verify(signed_by_us(url, body=body))
+    assert head.caller == "api"
+    assert head.nonce == "n-1"
 
 
 @pytest.mark.parametrize("method", ["GET", "get", "DELETE"])
-def test_any_method_can_be_signed(method: str) -> None:
-    assert check(our_call(method=method, body=b"")).caller == "api"
+def test_verify_any_method_is_valid(method: str) -> None:
+    assert verify(signed_by_us(method=method, body=b"")).caller == "api"
 
 
 @pytest.mark.parametrize(
@@ -137,21 +137,21 @@ def test_any_method_can_be_signed(method: str) -> None:
         "http://storage/./banners?v=1",
     ],
 )
-def test_what_a_client_would_send_otherwise_is_not_signed(url: str) -> None:
+def test_sign_url_that_a_client_would_change_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must be an absolute URL"):
-        our_signer().sign("GET", url)
+        create_signer().sign("GET", url)
 
 
 @given(st.text(max_size=40), st.text(max_size=20))
-def test_what_a_client_sends_is_what_is_signed(path: str, query: str) -> None:
+def test_sign_any_url_of_httpx2_is_valid(path: str, query: str) -> None:
     try:
         request = httpx2.Request("GET", f"http://storage:8082/{path}?{query}")
     except httpx2.InvalidURL:
         return
-    assert check(our_call(str(request.url), body=b"")).caller == "api"
+    assert verify(signed_by_us(str(request.url), body=b"")).caller == "api"
 
 
-def test_every_signature_is_another_one() -> None:
+def test_sign_twice_differs() -> None:
     signer = Signer(CURRENT, service="api")
     first, second = (signer.sign("GET", "http://storage/banners") for _ in range(2))
     assert first["content-digest"] == second["content-digest"]
@@ -159,61 +159,65 @@ def test_every_signature_is_another_one() -> None:
     assert first["signature"] != second["signature"]
 
 
-def test_the_key_before_is_good_too() -> None:
+def test_verify_previous_key_is_valid() -> None:
     call = signed(key=PREVIOUS)
-    check(call, verifier(CURRENT, PREVIOUS))
+    verify(call, verifier(CURRENT, PREVIOUS))
     with refused(RefusalReason.WRONG_KEY):
-        check(call, verifier(CURRENT))
+        verify(call, verifier(CURRENT))
 
 
 @pytest.mark.parametrize("seconds_later", [-60, -59, 0, 59, 60])
-def test_a_call_is_good_for_a_minute_before_and_after(seconds_later: float) -> None:
-    check(signed(), verifier(seconds_later=seconds_later))
+def test_verify_clock_difference_up_to_a_minute_is_valid(seconds_later: float) -> None:
+    verify(signed(), verifier(seconds_later=seconds_later))
 
 
 @pytest.mark.parametrize(
     ("seconds_later", "reason"), [(60.001, RefusalReason.TOO_OLD), (-60.001, RefusalReason.TOO_NEW)]
 )
-def test_a_minute_is_no_longer(seconds_later: float, reason: RefusalReason) -> None:
+def test_verify_clock_difference_above_a_minute_is_refused(
+    seconds_later: float, reason: RefusalReason
+) -> None:
     with refused(reason):
         check_head(signed(), verifier(seconds_later=seconds_later))
 
 
 @pytest.mark.parametrize(
-    "more", [';alg="hmac-sha256"', f";expires={SECONDS}", f";expires={SECONDS + 9999}"]
+    "extra", [';alg="hmac-sha256"', f";expires={SECONDS}", f";expires={SECONDS + 9999}"]
 )
-def test_what_may_stand_in_a_signature_besides(more: str) -> None:
-    check(signed(params=parameters(more=more)))
+def test_verify_optional_parameters_are_valid(extra: str) -> None:
+    verify(signed(params=parameters(extra=extra)))
 
 
-def test_header_names_may_be_written_in_capitals() -> None:
+def test_verify_capitalised_header_names_are_valid() -> None:
     call = signed()
-    check(replace(call, headers=tuple((name.title(), value) for name, value in call.headers)))
+    verify(replace(call, headers=tuple((name.title(), value) for name, value in call.headers)))
 
 
-def test_other_headers_do_not_matter() -> None:
-    check(signed().with_header("x-signature", "old").with_header("cookie", b"\xff" * 9999))
+def test_verify_other_headers_are_ignored() -> None:
+    verify(signed().with_header("x-signature", "old").with_header("cookie", b"\xff" * 9999))
 
 
-# ── we and the library, both ways
+# Compatibility with the library
 
 
 @pytest.mark.parametrize("url", [url for url in URLS if "|" not in url])
-def test_the_library_takes_our_signature(url: str) -> None:
+def test_library_verifies_our_signature(url: str) -> None:
     headers = Signer(CURRENT, service="api", clock=utc_now).sign("POST", url, BODY)
     library = HTTPMessageVerifier(signature_algorithm=HMAC_SHA256, key_resolver=library_keys())
-    (result,) = library.verify(Sent("POST", url, headers), body=BODY, require_components=COMPONENTS)
+    (result,) = library.verify(
+        LibraryMessage("POST", url, headers), body=BODY, require_components=COMPONENTS
+    )
     assert (result.label, result.body) == ("sig1", BODY)
     with pytest.raises(LibraryInvalidSignature):
-        library.verify(Sent("GET", url, headers), body=BODY)
+        library.verify(LibraryMessage("GET", url, headers), body=BODY)
 
 
 @pytest.mark.parametrize("include_alg", [True, False])
 @pytest.mark.parametrize("body", [b"", BODY], ids=["empty", "short"])
-def test_we_take_the_signature_of_the_library(include_alg: bool, body: bytes) -> None:
-    sent = Sent("POST", "http://storage/banners?v=1")
+def test_verify_signature_of_the_library_is_valid(include_alg: bool, body: bytes) -> None:
+    message = LibraryMessage("POST", "http://storage/banners?v=1")
     HTTPMessageSigner(signature_algorithm=HMAC_SHA256, key_resolver=library_keys()).sign(
-        sent,
+        message,
         key_id="api",
         created=NOW,
         nonce="n-1",
@@ -222,11 +226,11 @@ def test_we_take_the_signature_of_the_library(include_alg: bool, body: bytes) ->
         covered_component_ids=COMPONENTS,
         body=body,
     )
-    raw = tuple((name.lower().encode(), value.encode()) for name, value in sent.headers.items())
-    assert check(Call(headers=raw, body=body)).nonce == "n-1"
+    raw = tuple((name.lower().encode(), value.encode()) for name, value in message.headers.items())
+    assert verify(Call(headers=raw, body=body)).nonce == "n-1"
 
 
-# ── what is refused
+# Refused calls
 
 
 @pytest.mark.parametrize(
@@ -234,7 +238,7 @@ def test_we_take_the_signature_of_the_library(include_alg: bool, body: bytes) ->
     [(forge, reason) for _, forge, reason in FORGED_HEADS],
     ids=[name for name, _, _ in FORGED_HEADS],
 )
-def test_a_forged_head_is_refused_before_the_body(
+def test_check_head_forged_head_is_refused(
     forge: Callable[[], Call], reason: RefusalReason
 ) -> None:
     nonces = NonceCache()
@@ -243,107 +247,110 @@ def test_a_forged_head_is_refused_before_the_body(
     assert len(nonces) == 0
 
 
-def test_every_reason_has_a_forgery() -> None:
+def test_every_refusal_reason_has_a_forged_call() -> None:
     of_bodies = {RefusalReason.BODY_CHANGED, RefusalReason.REPEATED}
     assert {reason for _, _, reason in FORGED_HEADS} | of_bodies == set(RefusalReason)
 
 
 @pytest.mark.parametrize("body", [b"", BODY + b" ", BODY[:-1]], ids=["none", "longer", "shorter"])
-def test_a_changed_body_is_refused_and_burns_no_nonce(body: bytes) -> None:
-    by = verifier()
+def test_verify_changed_body_is_refused_and_uses_no_nonce(body: bytes) -> None:
+    call_verifier = verifier()
     call = signed()
     with refused(RefusalReason.BODY_CHANGED):
-        check(replace(call, body=body), by)
-    check(call, by)
+        verify(replace(call, body=body), call_verifier)
+    verify(call, call_verifier)
 
 
-def test_a_call_is_good_once() -> None:
-    by = verifier()
+def test_verify_repeated_call_is_refused() -> None:
+    call_verifier = verifier()
     call = signed()
-    check(call, by)
+    verify(call, call_verifier)
     with refused(RefusalReason.REPEATED):
-        check(call, by)
-    check(signed(), by)
+        verify(call, call_verifier)
+    verify(signed(), call_verifier)
 
 
-def test_of_two_calls_at_once_the_first_is_good() -> None:
-    by = verifier()
+def test_check_body_concurrent_repetition_is_refused() -> None:
+    call_verifier = verifier()
     call = signed()
-    claims = [check_head(call, by), check_head(call, by)]
-    by.check_body(claims[1], call.body)
+    heads = [check_head(call, call_verifier), check_head(call, call_verifier)]
+    call_verifier.check_body(heads[1], call.body)
     with refused(RefusalReason.REPEATED):
-        by.check_body(claims[0], call.body)
+        call_verifier.check_body(heads[0], call.body)
 
 
-def test_a_nonce_counts_under_another_signature_too() -> None:
-    by = verifier()
-    check(signed(params=parameters(nonce="n-1")), by)
+def test_verify_nonce_of_another_call_is_refused() -> None:
+    call_verifier = verifier()
+    verify(signed(params=parameters(nonce="n-1")), call_verifier)
     with refused(RefusalReason.REPEATED):
-        check(signed(Call(path=b"/other"), params=parameters(nonce="n-1"), key=PREVIOUS), by)
+        verify(
+            signed(Call(path=b"/other"), params=parameters(nonce="n-1"), key=PREVIOUS),
+            call_verifier,
+        )
 
 
 @pytest.mark.parametrize("created", [SECONDS - 60, SECONDS, SECONDS + 60])
-def test_a_body_that_comes_late_does_not_outlive_its_nonce(created: int) -> None:
+def test_check_body_late_body_is_refused(created: int) -> None:
     nonces = NonceCache()
     call = signed(params=parameters(created=created))
-    claim = check_head(call, verifier(nonces=nonces))
-    until = created + 60 - SECONDS
+    head = check_head(call, verifier(nonces=nonces))
+    seconds_left = created + 60 - SECONDS
     with refused(RefusalReason.TOO_OLD):
-        verifier(nonces=nonces, seconds_later=until + 0.001).check_body(claim, call.body)
+        verifier(nonces=nonces, seconds_later=seconds_left + 0.001).check_body(head, call.body)
     assert len(nonces) == 0
-    verifier(nonces=nonces, seconds_later=until).check_body(claim, call.body)
+    verifier(nonces=nonces, seconds_later=seconds_left).check_body(head, call.body)
 
 
-def test_a_body_that_comes_after_it_expires_is_refused() -> None:
-    call = signed(params=parameters(more=f";expires={SECONDS + 5}"))
-    claim = check_head(call, verifier())
+def test_check_body_expired_call_is_refused() -> None:
+    call = signed(params=parameters(extra=f";expires={SECONDS + 5}"))
+    head = check_head(call, verifier())
     with refused(RefusalReason.TOO_OLD):
-        verifier(seconds_later=6).check_body(claim, call.body)
+        verifier(seconds_later=6).check_body(head, call.body)
 
 
-def test_a_full_memory_takes_no_call_twice() -> None:
+def test_verify_full_nonce_cache_accepts_no_call() -> None:
     nonces = NonceCache(max_size=1)
-    by = verifier(nonces=nonces)
+    call_verifier = verifier(nonces=nonces)
     first = signed()
-    check(first, by)
+    verify(first, call_verifier)
     with pytest.raises(NonceCacheFull):
-        check(signed(), by)
+        verify(signed(), call_verifier)
     with refused(RefusalReason.REPEATED):
-        check(first, by)
+        verify(first, call_verifier)
 
 
-def test_who_has_no_key_takes_no_call() -> None:
+def test_verify_without_keys_refuses_all_calls() -> None:
     keyless = Verifier([], callers=["api"], nonces=NonceCache(), clock=lambda: NOW)
     with refused(RefusalReason.WRONG_KEY):
-        check(signed(), keyless)
+        verify(signed(), keyless)
 
 
-def test_no_secret_is_in_what_is_shown() -> None:
+def test_repr_and_errors_contain_no_secret() -> None:
     with pytest.raises(InvalidSignature) as caught:
-        check(signed(key=FOREIGN))
+        verify(signed(key=FOREIGN))
     shown = (
-        repr(caught.value) + repr(caught.value.__cause__) + repr(verifier()) + repr(our_signer())
+        repr(caught.value) + repr(caught.value.__cause__) + repr(verifier()) + repr(create_signer())
     )
     assert not any(secret.reveal() in shown for secret in (CURRENT, PREVIOUS, FOREIGN))
 
 
-# ── what nobody thought of
+# Random input
 
 
-def judged(call: Call) -> str:
-    """Who called, or why it was refused."""
+def verify_or_reason(call: Call) -> str:
+    """Return the caller, or the reason of the refusal."""
     try:
-        return check(call).caller
+        return verify(call).caller
     except InvalidSignature as error:
         return str(error)
 
 
 @given(st.dictionaries(NAMES, GARBAGE, min_size=1))
-def test_garbage_in_a_good_call_is_refused(garbage: dict[str, bytes]) -> None:
+def test_verify_garbage_in_a_header_is_refused(garbage: dict[str, bytes]) -> None:
     call = signed()
     for name, value in garbage.items():
         call = call.with_header(name, value)
-    assert judged(call) in set(RefusalReason)
+    assert verify_or_reason(call) in set(RefusalReason)
 
 
 @given(
@@ -352,7 +359,7 @@ def test_garbage_in_a_good_call_is_refused(garbage: dict[str, bytes]) -> None:
     st.binary(),
     st.binary(),
 )
-def test_garbage_all_over_is_refused(
+def test_check_head_garbage_everywhere_is_refused(
     headers: list[tuple[bytes, bytes]], method: str, path: bytes, query: bytes
 ) -> None:
     with pytest.raises(InvalidSignature):
@@ -362,35 +369,35 @@ def test_garbage_all_over_is_refused(
 
 
 @given(st.lists(PIECES, max_size=8))
-def test_garbage_that_is_signed_is_read_or_refused(pieces: list[str]) -> None:
-    params = parameters(more="".join(pieces))
+def test_verify_signed_garbage_is_valid_or_refused(pieces: list[str]) -> None:
+    params = parameters(extra="".join(pieces))
     call = signed(params=params)
-    assert judged(call) in {"api", *RefusalReason}
+    assert verify_or_reason(call) in {"api", *RefusalReason}
 
 
 @pytest.mark.parametrize("bit", range(8))
 @pytest.mark.parametrize("name", ["signature", "signature-input", "content-digest"])
-def test_a_bit_that_flips_anywhere_is_refused(name: str, bit: int) -> None:
-    good = our_call()
+def test_verify_any_flipped_bit_is_refused(name: str, bit: int) -> None:
+    good = signed_by_us()
     value = good.header(name)
-    for at, byte in enumerate(value):
-        flipped = value[:at] + bytes([byte ^ 1 << bit]) + value[at + 1 :]
-        assert judged(good.with_header(name, flipped)) in set(RefusalReason)
+    for index, byte in enumerate(value):
+        flipped = value[:index] + bytes([byte ^ 1 << bit]) + value[index + 1 :]
+        assert verify_or_reason(good.with_header(name, flipped)) in set(RefusalReason)
 
 
-def test_another_spelling_of_a_signature_is_no_other_call() -> None:
-    by = verifier()
-    call = our_call()
-    check(call, by)
-    # The last digit of 32 bytes in base64 has two bits that mean nothing.
+def test_verify_other_encoding_of_a_signature_is_a_repetition() -> None:
+    call_verifier = verifier()
+    call = signed_by_us()
+    verify(call, call_verifier)
+    # The last digit of 32 bytes in base64 has two unused bits.
     respelled = call.header("signature").replace(b"fek=:", b"fel=:")
     with refused(RefusalReason.REPEATED):
-        check(call.with_header("signature", respelled), by)
+        verify(call.with_header("signature", respelled), call_verifier)
 
 
-def test_time_runs_by_our_clock_alone() -> None:
+def test_verify_uses_the_injected_clock_only() -> None:
     long_ago = NOW - timedelta(days=9999)
     signer = Signer(CURRENT, service="api", clock=lambda: long_ago)
     headers = signer.sign("POST", "http://storage/banners?v=1", BODY)
     raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
-    check(Call(headers=raw), verifier(seconds_later=-9999 * 86400))
+    verify(Call(headers=raw), verifier(seconds_later=-9999 * 86400))

@@ -1,4 +1,4 @@
-"""One id through all services, in the form of W3C Trace Context."""
+"""Trace ids in the format of W3C Trace Context."""
 
 import asyncio
 
@@ -16,7 +16,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADER = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def test_a_header_is_read() -> None:
+def test_parse_trace_id_valid_header_returns_the_id() -> None:
     assert parse_trace_id(HEADER) == parse_trace_id(f" {HEADER} ") == TRACE
     assert parse_trace_id(f"cc-{TRACE}-00f067aa0ba902b7-01-what-will-be") == TRACE
 
@@ -35,13 +35,13 @@ def test_a_header_is_read() -> None:
         HEADER.replace(TRACE, TRACE + "\nlevel=error"),
     ],
 )
-def test_what_is_malformed_is_not_taken_over(header: str) -> None:
+def test_trace_context_malformed_header_starts_a_new_trace(header: str) -> None:
     assert parse_trace_id(header) is None
     with trace_context(header, random_hex=lambda size: "ab" * size) as trace_id:
         assert trace_id == "ab" * 16
 
 
-def test_an_id_is_in_the_log_and_goes_on_while_it_is_followed() -> None:
+def test_trace_context_binds_the_id_while_it_lasts() -> None:
     with trace_context(HEADER) as trace_id:
         assert trace_id == TRACE
         assert structlog.contextvars.get_contextvars()["trace_id"] == TRACE
@@ -52,7 +52,7 @@ def test_an_id_is_in_the_log_and_goes_on_while_it_is_followed() -> None:
     assert parse_trace_id(make_traceparent()) != TRACE
 
 
-async def test_a_bound_id_lasts_for_the_task_and_no_longer() -> None:
+async def test_bind_trace_lasts_for_the_task_only() -> None:
     async def work(header: str) -> str:
         trace_id = bind_trace(header, random_hex=lambda size: "ab" * size)
         await asyncio.sleep(0)

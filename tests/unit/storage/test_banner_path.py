@@ -1,4 +1,4 @@
-"""Paths of banners, and everything that is none."""
+"""Valid and invalid paths of banners."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from github_banners.storage.banner_path import file_name, parse_path, url_path
 
 
 @pytest.mark.parametrize(
-    ("given", "path"),
+    ("raw", "path"),
     [
         ("torvalds-dark", "torvalds-dark"),
         ("WyCats-Dark", "wycats-dark"),
@@ -20,11 +20,11 @@ from github_banners.storage.banner_path import file_name, parse_path, url_path
         ("_a-dark", "_a-dark"),
     ],
 )
-def test_a_path_is_taken_in_lower_case(given: str, path: str) -> None:
-    assert parse_path(given) == path
+def test_parse_path_valid_path_is_lowered(raw: str, path: str) -> None:
+    assert parse_path(raw) == path
 
 
-REFUSED = [
+INVALID_PATHS = [
     "",
     ".",
     "..",
@@ -55,15 +55,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("given", REFUSED, ids=ascii)
-def test_what_is_no_path_is_refused(given: str) -> None:
+@pytest.mark.parametrize("raw", INVALID_PATHS, ids=ascii)
+def test_parse_path_invalid_path_is_refused(raw: str) -> None:
     with pytest.raises(InvalidOption) as caught:
-        parse_path(given)
+        parse_path(raw)
     assert (caught.value.field, caught.value.status) == ("url_path", 400)
 
 
 @given(text=st.text(max_size=140))
-def test_a_path_is_plain_or_refused(text: str) -> None:
+def test_parse_path_any_text_is_plain_or_refused(text: str) -> None:
     try:
         path = parse_path(text)
     except InvalidOption:
@@ -73,6 +73,6 @@ def test_a_path_is_plain_or_refused(text: str) -> None:
     assert 0 < len(path) <= 128
 
 
-def test_file_and_address_follow_from_the_path() -> None:
+def test_file_name_and_url_path_follow_from_the_path() -> None:
     assert file_name("torvalds-dark") == "torvalds-dark.svg"
     assert url_path("torvalds-dark") == "/banners/torvalds-dark"

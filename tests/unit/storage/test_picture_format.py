@@ -1,4 +1,4 @@
-"""What may be stored, and the version behind it."""
+"""Which pictures may be stored, and the version at their end."""
 
 import pytest
 from hypothesis import given
@@ -30,13 +30,13 @@ def padded(size_bytes: int) -> bytes:
         padded(MAX_BYTES),
     ],
 )
-def test_a_picture_is_taken_with_and_without_its_version(body: bytes) -> None:
+def test_check_picture_valid_svg_passes_with_and_without_version(body: bytes) -> None:
     check_picture(body)
     if len(body) < MAX_BYTES:
         check_picture(with_version(body, 1))
 
 
-REFUSED = {
+INVALID_PICTURES = {
     "empty": b"",
     "text": b"no svg",
     "json": b'{"error": "x"}',
@@ -66,24 +66,24 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
-def test_what_is_no_picture_is_refused(body: bytes) -> None:
+@pytest.mark.parametrize("body", INVALID_PICTURES.values(), ids=INVALID_PICTURES)
+def test_check_picture_invalid_svg_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidOption) as caught:
         check_picture(body)
     assert (caught.value.field, caught.value.status) == ("banner_info", 400)
 
 
 @given(version=st.integers(0, 2**63 - 1), tail=st.binary(max_size=40))
-def test_a_version_is_read_as_it_was_written(version: int, tail: bytes) -> None:
+def test_split_version_returns_what_with_version_wrote(version: int, tail: bytes) -> None:
     assert split_version(with_version(SVG + tail, version)) == (SVG + tail, version)
 
 
-def test_only_the_last_version_counts() -> None:
+def test_split_version_two_versions_returns_the_last() -> None:
     inner = with_version(SVG, 1)
     check_picture(with_version(inner, 2))
     assert split_version(with_version(inner, 2)) == (inner, 2)
 
 
 @pytest.mark.parametrize("cut_bytes", range(1, len(with_version(SVG, 123))))
-def test_what_was_not_written_to_the_end_has_no_version(cut_bytes: int) -> None:
+def test_split_version_truncated_is_none(cut_bytes: int) -> None:
     assert split_version(with_version(SVG, 123)[:-cut_bytes]) is None

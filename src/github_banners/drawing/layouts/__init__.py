@@ -1,8 +1,8 @@
 """
-Every layout by its name.
+All layouts by name.
 
-A layout is one file of pure numbers, from a snapshot and a look to values for its template. To add
-one, write its file and name it here.
+A layout is a module that computes positions and texts for its template, from a snapshot and banner
+options. To add one, write the module and its template, and list it here and in `options.Layout`.
 """
 
 from github_banners.drawing.layouts import card, classic, compact, languages

@@ -1,8 +1,8 @@
 """
 The layout `card`, 420 x 220: ring and name, three numbers, the bar and a legend of two rows.
 
-Two fit side by side in a README. Positions here and in `templates/card.svg` are in user units, y of
-text is its baseline.
+Two of them fit side by side in a README. Positions here and in `templates/card.svg` are in user
+units; the y of text is its baseline.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline_numbers import (
     FittedNumbers,
     HeadlineNumbers,
-    countings,
+    counts,
     fit_numbers,
     place_numbers,
     select_numbers,
@@ -50,7 +50,7 @@ _NAME_SIZES, _BYLINE_SIZES = (19, 18, 17, 16, 15), (13.5, 12.5, 11.5)
 _STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
 
 _METRIC_X, _METRIC_ROOMS = (24, 140, 256), (108, 108, 140)
-# Only numbers written in full go below 17.
+# Sizes below 17 are for numbers in full.
 _VALUE_SIZES = (25, 21, 17, 15, 14)
 _FORKED_SIZE, _FORKED_END = 12.5, 136
 _SPACE = width(" ", 1, bold=True)
@@ -58,17 +58,17 @@ _SPACE = width(" ", 1, bold=True)
 _BAR_X, _BAR_Y, _BAR_WIDTH = 24, 150, 372
 _ROW, _ROWS = (186,), (178, 199)
 _LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 13, 5
-_NOTE_SIZES = (13, 12)
+_EMPTY_STATE_SIZES = (13, 12)
 
 
 class StaleMark(msgspec.Struct, frozen=True, gc=False):
-    """The mark of old numbers: a clock, and the day where that has room beside the name."""
+    """The mark of stale numbers: a clock, and the day if there is room beside the name."""
 
     text: str
 
 
 class Card(msgspec.Struct, frozen=True, gc=False):
-    """All that `templates/card.svg` prints; empty texts and tuples are left out."""
+    """The values of `templates/card.svg`; empty texts and sequences are left out."""
 
     frame: Frame
     title: str
@@ -85,36 +85,38 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     stale: StaleMark | None
 
 
-def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Card:
-    """Compute every position and every string of the layout."""
-    stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    whose, remark = names_for(snapshot.owner, look), empty_state_text(stats, look)
-    keep = look.langs_count or _DEFAULT_LANGUAGE_COUNT
-    ranking = visible_languages(stats, look, colours, keep=keep)
-    around = ring_shares(ranking, look)
-    legend = fit_legend(
-        ranking,
-        limit=keep,
-        place_items=lambda shown: _rows(shown, locale),
-    )
-    numbers = select_numbers(stats, look, _METRIC_ROOMS)
-    values = fit_numbers(numbers, _VALUE_SIZES, locale)
-    name = fit_isolated(whose.name, _NAME_SIZES, _NAME_ROOM, bold=True)
+def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Card:
+    """Compute all positions and texts of the layout."""
+    stats, colours, locale = snapshot.stats, scheme(options), options.locale
+    names, empty_state = names_for(snapshot.owner, options), empty_state_text(stats, options)
+    keep = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    ranking = visible_languages(stats, options, colours, keep=keep)
+    on_ring = ring_shares(ranking, options)
+    legend = fit_legend(ranking, keep, partial(_rows, locale=locale))
+    numbers = select_numbers(stats, options, _METRIC_ROOMS)
+    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    name = fit_isolated(names.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(
-            _CANVAS, look, colours, shares=legend.shares, is_mirrored=is_mirrored(whose.name, look)
+            _CANVAS,
+            options,
+            colours,
+            shares=legend.shares,
+            is_mirrored=is_mirrored(names.name, options),
         ),
-        title=heading(whose),
-        desc=description(stats, describe_items(legend.items), as_of, locale=locale, hide=look.hide),
-        ring=ring(around, radius=_RING_RADIUS) if around else (),
-        initial=_initial(initial(whose.name)),
+        title=heading(names),
+        desc=description(
+            stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
+        ),
+        ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
+        initial=_initial(initial(names.name)),
         name=name,
-        byline=fit(whose.byline, _BYLINE_SIZES, _NAME_ROOM) if whose.byline else None,
-        metrics=place_numbers(numbers, values, _METRIC_X),
-        forked=_forked(values, stats, look),
+        byline=fit(names.byline, _BYLINE_SIZES, _NAME_ROOM) if names.byline else None,
+        metrics=place_numbers(numbers, fitted, _METRIC_X),
+        forked=_forked(fitted, stats, options),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
-        empty_state=_empty_state(remark) if remark else (),
+        empty_state=_empty_state(empty_state) if empty_state else (),
         stale=_stale(stale_label(as_of, locale), name) if as_of else None,
     )
 
@@ -124,9 +126,9 @@ def _initial(letter: str) -> Fitted:
     return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
-def _rows(shown: Sequence[Share], locale: str) -> list[LegendItem] | None:
-    """Set the legend into two rows, or into one in the middle if that is all it needs."""
-    rows = partial(flow_rows, shown, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
+def _rows(shares: Sequence[Share], locale: str) -> list[LegendItem] | None:
+    """Place the legend in two rows, or in a single one between them if one is enough."""
+    rows = partial(flow_rows, shares, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
     items = rows(baselines=_ROWS)
     if items and items[0].dot_y == items[-1].dot_y:
         return rows(baselines=_ROW)
@@ -134,18 +136,19 @@ def _rows(shown: Sequence[Share], locale: str) -> list[LegendItem] | None:
 
 
 def _empty_state(text: str) -> list[tuple[int, Fitted]]:
-    """Set a remark where the legend would be."""
-    lines = wrap(text, _NOTE_SIZES, _BAR_WIDTH)
+    """Place the text in the rows of the legend."""
+    lines = wrap(text, _EMPTY_STATE_SIZES, _BAR_WIDTH)
     return list(zip(_ROW if len(lines) == 1 else _ROWS, lines, strict=False))
 
 
-def _forked(values: FittedNumbers, stats: Stats, options: BannerOptions) -> str:
-    """Say how many are forks, where that has room after the total."""
+def _forked(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> str:
+    """Return the number of forks, if there is room for it after the total."""
     if not stats.forked_repos or HideableField.REPOSITORIES in options.hide:
         return ""
-    countings_of_forks = countings(Noun.FORKED, options.locale, options.number_format, _FORKED_SIZE)
-    forked, forked_width = countings_of_forks[stats.forked_repos]
-    end = values.size * (values.values[-1].em_width + _SPACE) + forked_width
+    forked_counts = counts(Noun.FORKED, options.locale, options.number_format, _FORKED_SIZE)
+    forked, forked_width = forked_counts[stats.forked_repos]
+    total = fitted.values[-1]
+    end = fitted.size * (total.em_width + _SPACE) + forked_width
     return forked if end <= _FORKED_END else ""
 
 

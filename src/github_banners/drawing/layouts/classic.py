@@ -1,14 +1,14 @@
 """
 The layout `classic`, 846 x 192: ring and name, three numbers, the bar and its legend.
 
-In the same file a narrow form, which a media query shows where the picture is drawn at a width of
-640 px or less. Positions here and in `templates/classic.svg` are in user units, y of text is its
-baseline.
+The same file has a narrow form, which a media query shows if the picture is displayed at a width of
+640 px or less. Positions here and in `templates/classic.svg` are in user units; the y of text is
+its baseline.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 
 import msgspec
 
@@ -22,13 +22,12 @@ from github_banners.drawing.headline_numbers import (
     HeadlineNumbers,
     MeasuredText,
     NumberSlot,
-    countings,
+    counts,
     fit_numbers,
     place_numbers,
     select_numbers,
     values,
 )
-from github_banners.drawing.language_shares import Share
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.legend import (
     LegendItem,
@@ -56,9 +55,10 @@ _NAME_Y, _LONE_NAME_Y = 57, 69
 _NARROW_NAME_X, _NARROW_NAME_SIZE, _NARROW_NAME_GROWTH = 112, 40, 2.3
 
 _METRIC_X, _METRIC_ROOMS = (408, 526, 644), (108, 108, 170)
-# Only numbers written in full go below 24.
+# Sizes below 24 are for numbers in full.
 _VALUE_SIZES = (32, 28, 24, 21, 19, 17)
 _SPLIT_SIZE, _SPLIT_GAP, _SPLIT_END = 12.5, 10, 822
+# The width of a number in usual fonts, as a fraction of the estimate.
 _USUAL_WIDTH = 0.88
 
 _NARROW_METRIC_X = (34, 304, 572)
@@ -68,11 +68,11 @@ _NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
 _LEGEND_Y, _LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 159, 14, 6
 _STALE_SIZE, _STALE_GAP = 12.5, 40
-_NOTE_SIZES = (14, 13, 12)
+_EMPTY_STATE_SIZES = (14, 13, 12)
 
 
 class Name(msgspec.Struct, frozen=True, gc=False):
-    """Who it is; `narrow` moves and enlarges the text for the narrow form."""
+    """The name; `narrow` is the CSS transform that moves and scales it in the narrow form."""
 
     text: Fitted
     y: int
@@ -81,7 +81,7 @@ class Name(msgspec.Struct, frozen=True, gc=False):
 
 
 class Split(msgspec.Struct, frozen=True, gc=False):
-    """What the total consists of, in two lines beside it."""
+    """The parts of the total number of repositories, in two lines beside it."""
 
     x: int
     original: str
@@ -89,7 +89,7 @@ class Split(msgspec.Struct, frozen=True, gc=False):
 
 
 class Narrow(msgspec.Struct, frozen=True, gc=False):
-    """The numbers of the narrow form: labels all or none."""
+    """The numbers of the narrow form; either all of them have labels or none."""
 
     items: Sequence[HeadlineNumber]
     size: float
@@ -97,7 +97,7 @@ class Narrow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Classic(msgspec.Struct, frozen=True, gc=False):
-    """All that `templates/classic.svg` prints; empty texts and tuples are left out."""
+    """The values of `templates/classic.svg`; empty texts and sequences are left out."""
 
     frame: Frame
     title: str
@@ -114,46 +114,47 @@ class Classic(msgspec.Struct, frozen=True, gc=False):
     as_of: str
 
 
-def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Classic:
-    """Compute every position and every string of the layout."""
-    stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    whose, stale, remark = (
-        names_for(snapshot.owner, look),
-        stale_label(as_of, locale),
-        empty_state_text(stats, look),
-    )
+def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Classic:
+    """Compute all positions and texts of the layout."""
+    stats, colours, locale = snapshot.stats, scheme(options), options.locale
+    names = names_for(snapshot.owner, options)
+    mirrored = is_mirrored(names.name, options)
+    stale, empty_state = stale_label(as_of, locale), empty_state_text(stats, options)
+    # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    keep = look.langs_count or _DEFAULT_LANGUAGE_COUNT
-    ranking = visible_languages(stats, look, colours, keep=keep)
-    around = ring_shares(ranking, look)
+    keep = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    ranking = visible_languages(stats, options, colours, keep=keep)
+    on_ring = ring_shares(ranking, options)
     legend = fit_legend(
         ranking,
-        limit=keep,
-        place_items=_row(room, locale),
+        keep,
+        partial(
+            flow_rows,
+            x=_BAR_X,
+            room=room,
+            baselines=(_LEGEND_Y,),
+            size=_LEGEND_SIZE,
+            locale=locale,
+        ),
     )
-    numbers, turned = select_numbers(stats, look, _METRIC_ROOMS), is_mirrored(whose.name, look)
-    wide = fit_numbers(numbers, _VALUE_SIZES, locale)
+    numbers = select_numbers(stats, options, _METRIC_ROOMS)
+    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
     return Classic(
-        frame=frame(_CANVAS, look, colours, shares=legend.shares, is_mirrored=turned),
-        title=heading(whose),
-        desc=description(stats, describe_items(legend.items), as_of, locale=locale, hide=look.hide),
-        ring=ring(around, radius=_RING_RADIUS) if around else (),
-        initial=_initial(initial(whose.name)),
-        name=_name(whose, mirrored=turned),
-        metrics=place_numbers(numbers, wide, _METRIC_X),
-        split=_split(wide, stats, look),
-        narrow=_narrow(numbers, look),
+        frame=frame(_CANVAS, options, colours, shares=legend.shares, is_mirrored=mirrored),
+        title=heading(names),
+        desc=description(
+            stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
+        ),
+        ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
+        initial=_initial(initial(names.name)),
+        name=_name(names, mirrored=mirrored),
+        metrics=place_numbers(numbers, fitted, _METRIC_X),
+        split=_split(fitted, stats, options),
+        narrow=_narrow(numbers, options),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
-        empty_state=fit(remark, _NOTE_SIZES, room) if remark else None,
+        empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,
         as_of=stale,
-    )
-
-
-def _row(room: float, locale: str) -> Callable[[Sequence[Share]], list[LegendItem] | None]:
-    """Set the legend into one row, which the mark of old numbers shortens."""
-    return lambda shown: flow_rows(
-        shown, x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale
     )
 
 
@@ -175,40 +176,45 @@ def _name(names: OwnerNames, *, mirrored: bool) -> Name:
 
 @cache
 def _narrow_name(size: float, y: int, *, mirrored: bool) -> str:
-    """Scale rather than choose a font size, which would not reach a text with a `textLength`."""
+    """
+    Return the CSS transform of the name in the narrow form.
+
+    It scales, since a larger font size has no effect on the width of a text with a `textLength`.
+    """
     growth = min(_NARROW_NAME_SIZE / size, _NARROW_NAME_GROWTH)
     narrow_y = y + (13 if y == _NAME_Y else 1)
     x = _NARROW_NAME_X - growth * _NAME_X
     if mirrored:
         x = _CANVAS.width - x - growth * _CANVAS.width
-    return f"translate({format_coordinate(x)}px,{format_coordinate(narrow_y - growth * y)}px)scale({growth:.3g})"
+    dy = narrow_y - growth * y
+    return f"translate({format_coordinate(x)}px,{format_coordinate(dy)}px)scale({growth:.3g})"
 
 
 def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split | None:
-    """Say what the total consists of, where that has room after it."""
+    """Return the parts of the total, if there is room for them after it."""
     if not stats.total_repos or HideableField.REPOSITORIES in options.hide:
         return None
     locale, number_format = options.locale, options.number_format
-    originals = countings(Noun.ORIGINAL, locale, number_format, _SPLIT_SIZE)
-    forks = countings(Noun.FORKED, locale, number_format, _SPLIT_SIZE)
-    original, original_width = originals[stats.original_repos]
-    forked, forked_width = forks[stats.forked_repos]
-    # The total is the last number; hidden ones before it have closed up.
-    total, left = fitted.values[-1], _METRIC_X[len(fitted.values) - 1]
-    length = total.em_width * fitted.size
-    # On the widest fonts a long total would reach the split: its full width is kept.
-    x = left + max(_USUAL_WIDTH * length + _SPLIT_GAP, length)
+    original_counts = counts(Noun.ORIGINAL, locale, number_format, _SPLIT_SIZE)
+    forked_counts = counts(Noun.FORKED, locale, number_format, _SPLIT_SIZE)
+    original, original_width = original_counts[stats.original_repos]
+    forked, forked_width = forked_counts[stats.forked_repos]
+    # The total is the last number; hidden ones before it leave no gap.
+    total, total_x = fitted.values[-1], _METRIC_X[len(fitted.values) - 1]
+    total_width = total.em_width * fitted.size
+    # In the widest font a long total would reach the split: keep its full width free.
+    x = total_x + max(_USUAL_WIDTH * total_width + _SPLIT_GAP, total_width)
     end = x + max(original_width, forked_width)
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
 def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
-    """Choose one size, of few for numbers as wished, of more for short ones."""
+    """Use the requested number format if a large font size fits, else short numbers."""
     fitted = [number.full for number in numbers]
     size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
-        written = values(options.locale, NumberFormat.SHORT)
-        fitted = [written[number.number] for number in numbers]
+        short = values(options.locale, NumberFormat.SHORT)
+        fitted = [short[number.number] for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
     items, has_labels, labels = [], True, _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
@@ -221,7 +227,7 @@ def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
 
 @cache
 def _narrow_labels(locale: str) -> dict[Noun, dict[str, tuple[str, float]]]:
-    """Return the nouns by plural category, and their widths with the space before them."""
+    """Return the nouns by plural category, and their widths with a space before them."""
     return {
         kind.short: {
             category: (noun, width(f" {noun}", _NARROW_LABEL_SIZE))
@@ -232,9 +238,10 @@ def _narrow_labels(locale: str) -> dict[Noun, dict[str, tuple[str, float]]]:
 
 
 def _narrow_size(values: Sequence[MeasuredText], sizes: Sequence[float]) -> float | None:
-    widest = max([value.em_width for value in values]) if values else 0
+    """Return the first font size at which all numbers fit; None if there is none."""
+    max_em_width = max([value.em_width for value in values]) if values else 0
     for size in sizes:
-        if widest * size <= _NARROW_VALUE_ROOM:
+        if max_em_width * size <= _NARROW_VALUE_ROOM:
             return size
     return None
 

@@ -1,8 +1,8 @@
 """
 The layout `compact`, 420 x 44: a small ring, the login, three numbers.
 
-What has no room here, why there are no languages and how old the numbers are, stands in the
-description. Positions here and in `templates/compact.svg` are in user units.
+There is no room for the reason why there are no languages, nor for the age of the numbers: both are
+in the description only. Positions here and in `templates/compact.svg` are in user units.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.captions import OwnerNames, empty_state_text, heading, names_for
+from github_banners.drawing.captions import empty_state_text, heading, names_for
 from github_banners.drawing.charts import Segment, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline_numbers import (
@@ -40,15 +40,15 @@ _RING_RADIUS = 10
 _NAME_SIZES, _NAME_ROOM = (14.5, 13.5, 12.5), 146
 
 _METRIC_X, _METRIC_ROOMS = (198, 274, 346), (52, 48, 46)
-# Only numbers written in full and hundreds of units go below 14.
+# Sizes below 14 are for numbers in full, and for hundreds of a unit.
 _VALUE_SIZES = (14, 13, 12, 11)
-# Long units take what they need from the name.
-_NAME_X, _MIN_NAME_ROOM, _END, _GAP, _BEFORE_VALUE = 44, 70, 412, 8, 20
+# For locales with long units, whose numbers take room from the name.
+_NAME_X, _MIN_NAME_ROOM, _END, _GAP, _ICON_WIDTH = 44, 70, 412, 8, 20
 _LONG_VALUE_SIZES = (13, 12, 11, 10, 9, 8, 7)
 
 
 class Compact(msgspec.Struct, frozen=True, gc=False):
-    """All that `templates/compact.svg` prints."""
+    """The values of `templates/compact.svg`."""
 
     frame: Frame
     title: str
@@ -58,54 +58,57 @@ class Compact(msgspec.Struct, frozen=True, gc=False):
     metrics: HeadlineNumbers
 
 
-def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Compact:
-    """Compute every position and every string of the layout."""
-    stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    whose = names_for(snapshot.owner, look)
-    name = _name(whose, look)
-    around = ring_shares(visible_languages(stats, look, colours, keep=MAX_RING_LANGUAGES), look)
-    metrics, name_room = _metrics(select_numbers(stats, look, _METRIC_ROOMS), locale)
+def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Compact:
+    """Compute all positions and texts of the layout."""
+    stats, colours, locale = snapshot.stats, scheme(options), options.locale
+    names = names_for(snapshot.owner, options)
+    # The login is shorter than most names; another name appears only on request.
+    shows_name = options.title or HideableField.LOGIN in options.hide
+    name = names.name if shows_name else names.login
+    ranking = visible_languages(stats, options, colours, keep=MAX_RING_LANGUAGES)
+    shares = ring_shares(ranking, options)
+    metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS), locale)
     return Compact(
-        frame=frame(_CANVAS, look, colours, shares=around, is_mirrored=is_mirrored(name, look)),
-        title=heading(whose),
+        frame=frame(
+            _CANVAS, options, colours, shares=shares, is_mirrored=is_mirrored(name, options)
+        ),
+        title=heading(names),
         desc=description(
             stats,
-            describe_shares(around, locale),
+            describe_shares(shares, locale),
             as_of,
             locale=locale,
-            hide=look.hide,
-            empty_state=empty_state_text(stats, look),
+            hide=options.hide,
+            empty_state=empty_state_text(stats, options),
         ),
-        ring=ring(around, radius=_RING_RADIUS) if around else (),
+        ring=ring(shares, radius=_RING_RADIUS) if shares else (),
         name=fit_isolated(name, _NAME_SIZES, name_room, bold=True),
         metrics=metrics,
     )
 
 
 def _metrics(numbers: Sequence[NumberSlot], locale: str) -> tuple[HeadlineNumbers, float]:
-    """Set the numbers at their places, else as close as they must be; tell the room of the name."""
-    values = fit_numbers(numbers, _VALUE_SIZES, locale)
-    if values.size >= _VALUE_SIZES[-1]:
-        return place_numbers(numbers, values, _METRIC_X), _NAME_ROOM
-    units = sum(value.em_width for value in values.values)
-    around = len(numbers) * (_BEFORE_VALUE + _GAP)
-    left = _END - _NAME_X - around
+    """
+    Place the numbers, and return them with the width that is left for the name.
+
+    They have fixed positions if they fit there; else they are packed against the right edge.
+    """
+    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    if fitted.size >= _VALUE_SIZES[-1]:
+        return place_numbers(numbers, fitted, _METRIC_X), _NAME_ROOM
+    em_width = sum(value.em_width for value in fitted.values)
+    icons_and_gaps = len(numbers) * (_ICON_WIDTH + _GAP)
+    text_room = _END - _NAME_X - icons_and_gaps
     size = next(
-        (size for size in _LONG_VALUE_SIZES if units * size <= left - _MIN_NAME_ROOM),
+        (size for size in _LONG_VALUE_SIZES if em_width * size <= text_room - _MIN_NAME_ROOM),
         _LONG_VALUE_SIZES[-1],
     )
-    places = [_END + _GAP - around - units * size]
-    for value in values.values:
-        places.append(places[-1] + _BEFORE_VALUE + value.em_width * size + _GAP)
-    room = min(_NAME_ROOM, left - units * size)
-    return place_numbers(
-        numbers, FittedNumbers(size, values.values), list(map(round, places))
-    ), room
-
-
-def _name(names: OwnerNames, options: BannerOptions) -> str:
-    """Choose the login, unless another name is wished for or the login is not."""
-    return names.name if options.title or HideableField.LOGIN in options.hide else names.login
+    positions = [_END + _GAP - icons_and_gaps - em_width * size]
+    for value in fitted.values:
+        positions.append(positions[-1] + _ICON_WIDTH + value.em_width * size + _GAP)
+    name_room = min(_NAME_ROOM, text_room - em_width * size)
+    packed = FittedNumbers(size, fitted.values)
+    return place_numbers(numbers, packed, list(map(round, positions))), name_room
 
 
 LAYOUT_SPEC = LayoutSpec(

@@ -1,7 +1,7 @@
 """
-The layout `languages`, 420 x 220: what share each language has, as a bar or as a donut.
+The layout `languages`, 420 x 220: the share of each language, as a bar or as a donut.
 
-Positions here and in `templates/languages.svg` are in user units, y of text is its baseline.
+Positions here and in `templates/languages.svg` are in user units; the y of text is its baseline.
 """
 
 from collections.abc import Sequence
@@ -45,16 +45,16 @@ _DEFAULT_COUNTS = {ChartType.BAR: 7, ChartType.DONUT: 5}
 _MAX_IN_ONE_COLUMN, _MAX_SPACED_IN_TWO = 4, 8
 _PITCH, _MIN_SPACED_PITCH = 28, 20
 _NAME_SIZES, _DENSE_NAME_SIZES = (14, 13, 12), (12,)
-_NAME_PADDING = 23  # the dot before it, a gap after it
-_NOTE_SIZES, _NOTE_PITCH = (14, 13, 12), 20
+_NAME_PADDING = 23  # the dot before a name, and the gap after it
+_EMPTY_STATE_SIZES, _EMPTY_STATE_PITCH = (14, 13, 12), 20
 
 
 class Grid(NamedTuple):
     """
-    Where rows stand: the x of each column, how wide it is, and how high.
+    The positions of rows: the x of each column, and the width of a column.
 
-    `middle` is the baseline of a single row; rows spread around it, `extent` from the first to the
-    last at most.
+    `middle` is the baseline of a single row; several are centred around it. `extent` is the largest
+    distance from the first to the last baseline.
     """
 
     columns: tuple[int, ...]
@@ -70,21 +70,21 @@ _BESIDE_DONUT = Grid((218,), 178, 115, 160)
 
 
 class Heading(msgspec.Struct, frozen=True, gc=False):
-    """What stands over the bar: a title, and what the shares are shares of, and since when."""
+    """The texts above the bar: the title, and what is counted, with the day of stale numbers."""
 
     text: Fitted
     caption: str
 
 
 class Centre(msgspec.Struct, frozen=True, gc=False):
-    """What stands in the donut: how many languages there are."""
+    """The text in the donut: the number of languages."""
 
     count: str
     word: Fitted
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """A language with its share; (x, y) is where its dot starts and its baseline."""
+    """A language with its share; (x, y) is the left edge of its dot, and its baseline."""
 
     x: int
     y: int
@@ -94,7 +94,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rows(msgspec.Struct, frozen=True, gc=False):
-    """The languages below each other; `end` is where percentages end, seen from a row's x."""
+    """The rows of languages; percentages end at `end`, relative to the x of their row."""
 
     items: Sequence[Row]
     end: int
@@ -102,14 +102,14 @@ class Rows(msgspec.Struct, frozen=True, gc=False):
 
 
 class EmptyStateLine(msgspec.Struct, frozen=True, gc=False):
-    """A line of what stands in place of the languages."""
+    """A line of the empty state."""
 
     y: int
     text: Fitted
 
 
 class EmptyState(msgspec.Struct, frozen=True, gc=False):
-    """What stands in place of the languages."""
+    """The explanation that replaces the languages if there are none."""
 
     x: int
     lines: Sequence[EmptyStateLine]
@@ -117,7 +117,7 @@ class EmptyState(msgspec.Struct, frozen=True, gc=False):
 
 class Languages(msgspec.Struct, frozen=True, gc=False):
     """
-    All that `templates/languages.svg` prints; empty texts and tuples are left out.
+    The values of `templates/languages.svg`; empty texts and sequences are left out.
 
     Only a bar has a heading; only a donut has a centre, and `as_of` below it.
     """
@@ -134,49 +134,43 @@ class Languages(msgspec.Struct, frozen=True, gc=False):
     as_of: Fitted | None
 
 
-def compute_layout(snapshot: Snapshot, look: BannerOptions, as_of: date | None) -> Languages:
-    """Compute every position and every string of the layout."""
-    stats, colours, locale = snapshot.stats, scheme(look), look.locale
-    is_donut, remark = look.shape is ChartType.DONUT, empty_state_text(stats, look)
-    keep, is_hidden = (
-        look.langs_count or _DEFAULT_COUNTS[look.shape],
-        HideableField.LANGUAGES in look.hide,
-    )
-    ranking = visible_languages(stats, look, colours, keep=keep)
-    shown = ranking.top(keep)
-    grid = _grid(len(shown), is_donut=is_donut)
+def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Languages:
+    """Compute all positions and texts of the layout."""
+    stats, colours, locale = snapshot.stats, scheme(options), options.locale
+    is_donut, empty_state = options.shape is ChartType.DONUT, empty_state_text(stats, options)
+    keep = options.langs_count or _DEFAULT_COUNTS[options.shape]
+    is_hidden = HideableField.LANGUAGES in options.hide
+    ranking = visible_languages(stats, options, colours, keep=keep)
+    shares = ranking.top(keep)
+    grid = _grid(len(shares), is_donut=is_donut)
     stale = stale_label(as_of, locale)
-    over = None if is_donut else _heading(look, stale)
+    title = heading(names_for(snapshot.owner, options))
+    # A donut shows no title, so only the locale can mirror it.
+    mirrored = is_mirrored("" if is_donut else options.title or "", options)
     return Languages(
-        frame=frame(
-            _CANVAS,
-            look,
-            colours,
-            shares=shown,
-            is_mirrored=is_mirrored("" if is_donut else look.title or "", look),
-        ),
-        title=f"{heading(names_for(snapshot.owner, look))}: {load_translations(locale).labels.languages}",
+        frame=frame(_CANVAS, options, colours, shares=shares, is_mirrored=mirrored),
+        title=f"{title}: {load_translations(locale).labels.languages}",
         desc=""
         if is_hidden
         else language_description(
             ranking.number,
-            _describe_shares(shown, locale),
+            _describe_shares(shares, locale),
             as_of,
             locale=locale,
-            empty_state=remark,
+            empty_state=empty_state,
         ),
-        heading=over,
-        bar=bar(shown, x=_X, y=_BAR_Y, width=_WIDTH) if shown and over else (),
-        ring=ring(shown, radius=_RING_RADIUS, gap=_RING_GAP) if shown and is_donut else (),
+        heading=None if is_donut else _heading(options, stale),
+        bar=bar(shares, x=_X, y=_BAR_Y, width=_WIDTH) if shares and not is_donut else (),
+        ring=ring(shares, radius=_RING_RADIUS, gap=_RING_GAP) if shares and is_donut else (),
         centre=_centre(ranking.number, locale) if is_donut and not is_hidden else None,
-        rows=_rows(shown, grid, locale) if shown else None,
-        empty_state=_empty_state(remark, grid) if remark else None,
+        rows=_rows(shares, grid, locale) if shares else None,
+        empty_state=_empty_state(empty_state, grid) if empty_state else None,
         as_of=fit(stale, _STALE_SIZES, _STALE_ROOM) if stale and is_donut else None,
     )
 
 
 def _heading(options: BannerOptions, stale: str) -> Heading:
-    """Set a title and a caption side by side; on old numbers their day is what stays."""
+    """Fit the title beside the caption; if both don't fit, only the day of stale numbers stays."""
     labels = load_translations(options.locale).labels
     title = sanitize(options.title or "") or labels.languages
     caption = f"{labels.by_repositories} · {stale}" if stale else labels.by_repositories
@@ -195,8 +189,8 @@ def _centre(number: int, locale: str) -> Centre:
     return Centre(format_number(number, locale), fit(word, _WORD_SIZES, _WORD_ROOM))
 
 
-def _describe_shares(shown: Sequence[Share], locale: str) -> list[str]:
-    return [f"{isolate(share.name)} {format_number(share.amount, locale)}" for share in shown]
+def _describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+    return [f"{isolate(share.name)} {format_number(share.amount, locale)}" for share in shares]
 
 
 def _grid(number: int, *, is_donut: bool) -> Grid:
@@ -207,23 +201,25 @@ def _grid(number: int, *, is_donut: bool) -> Grid:
     return _TWO_COLUMNS if number <= _MAX_SPACED_IN_TWO else _TWO_DENSE_COLUMNS
 
 
-def _rows(shown: Sequence[Share], grid: Grid, locale: str) -> Rows:
-    """Fill a grid column by column; what would be too high moves closer together."""
-    height = -(-len(shown) // len(grid.columns))
+def _rows(shares: Sequence[Share], grid: Grid, locale: str) -> Rows:
+    """Fill a grid column by column, with smaller distances if there are many rows."""
+    height = -(-len(shares) // len(grid.columns))
     pitch = min(_PITCH, grid.extent // max(height - 1, 1))
     sizes = _NAME_SIZES if pitch >= _MIN_SPACED_PITCH else _DENSE_NAME_SIZES
     top = grid.middle - pitch * (height - 1) // 2
-    parts = percentages([share.amount for share in shown])
-    percents = [format_percent(part, locale) for part in parts]
+    percents = [
+        format_percent(percent, locale)
+        for percent in percentages([share.amount for share in shares])
+    ]
     items = [
         Row(
-            x=grid.columns[at // height],
-            y=top + pitch * (at % height),
+            x=grid.columns[index // height],
+            y=top + pitch * (index % height),
             colour=share.colour,
-            name=_name(share.name, sizes, grid.width - _percent_width(said, sizes[0])),
-            percent=said,
+            name=_name(share.name, sizes, grid.width - _percent_width(percent, sizes[0])),
+            percent=percent,
         )
-        for at, (share, said) in enumerate(zip(shown, percents, strict=True))
+        for index, (share, percent) in enumerate(zip(shares, percents, strict=True))
     ]
     return Rows(items, grid.width, sizes[0])
 
@@ -239,11 +235,14 @@ def _percent_width(percent: str, size: float) -> float:
 
 
 def _empty_state(text: str, grid: Grid) -> EmptyState:
-    lines = wrap(text, _NOTE_SIZES, grid.width)
-    top = grid.middle - _NOTE_PITCH * (len(lines) - 1) // 2
+    lines = wrap(text, _EMPTY_STATE_SIZES, grid.width)
+    top = grid.middle - _EMPTY_STATE_PITCH * (len(lines) - 1) // 2
     return EmptyState(
         grid.columns[0],
-        [EmptyStateLine(top + _NOTE_PITCH * at, line) for at, line in enumerate(lines)],
+        [
+            EmptyStateLine(top + _EMPTY_STATE_PITCH * index, line)
+            for index, line in enumerate(lines)
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""The form of a layout: its ground, its template, and the function that fills it."""
+"""The interface of a layout: its canvas, its template and the function that computes its values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,11 @@ from github_banners.options import BannerOptions, ChartType
 @dataclass(frozen=True, slots=True)
 class LayoutSpec:
     """
-    A way to arrange a banner.
+    A layout of a banner.
 
-    `arrange` gets the numbers, the look, and the day the numbers are from where that shall be said;
-    `keeps` is how many languages are shown where nobody says, at most.
+    `compute_layout` takes the numbers, the options, and the day of the numbers if they are stale;
+    it returns the values of the template. `default_counts` is the number of languages that are
+    shown without the option `langs_count`, by chart type.
     """
 
     canvas: Canvas

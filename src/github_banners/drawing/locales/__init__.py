@@ -1,11 +1,12 @@
 """
-How a banner is written in each of its languages.
+Localization: everything a banner says or writes differently in each locale.
 
-    writing     numbers, percentages, dates, direction: CLDR's facts, our rounding
-    wording     labels, counts in the right plural, whole sentences
-    words/      what they say, a TOML file for each locale; a new language is a new file
+    number_format   numbers, percentages, dates, direction: data of the CLDR, our own rounding
+    translations    labels, counts with plurals, whole sentences
+    catalogs/       the translated texts, one TOML file per locale
 
-A locale is given as its code, `pt-br`. Measures nothing and knows no layout.
+A locale is passed as its code, such as `pt-br`. To add one, write its catalog, and add its code to
+`LOCALES` and to `options.Locale`.
 """
 
 from github_banners.drawing.locales.number_format import (

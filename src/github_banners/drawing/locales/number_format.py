@@ -1,8 +1,8 @@
 """
-Numbers, percentages and dates as each locale writes them, and which way it is read.
+Numbers, percentages, dates, plural categories and reading direction of each locale.
 
-The facts are CLDR's, read from Babel once per locale. The rounding is ours: always cut, never
-rounded up. What is said about a number is `wording`'s business.
+The data is the CLDR's, read from Babel once per locale. The rounding is ours: numbers are rounded
+down, so that a banner never claims more than there is.
 """
 
 import math
@@ -21,25 +21,25 @@ LOCALES = (
     *("en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "ru", "uk", "tr"),
     *("ja", "ko", "zh-cn", "zh-tw", "ar", "he", "fa", "hi"),
 )
-"""The codes of every locale; BCP 47 in lower case."""
+"""The codes of all locales: BCP 47 in lower case."""
 
 _CACHE_SIZE = 4096
-_MAX_NUMERALS = 1024  # for each locale
+_MAX_NUMERALS = 1024  # per locale
 _SHORT_FROM = 10_000
-# Beyond what GitHub can count; English goes on with B as it always did.
-_NO_UNITS_FROM = 10**12
+# More than GitHub can count, so larger units (trillions) are never used.
+_MAX_UNIT = 10**12
 _PLURALS_REPEAT_AFTER = 100
 _MILLION = 1_000_000
 
-# Babel lacks CLDR's minimumGroupingDigits, which is 2 here and 1 in our other locales: 9412.
+# Babel lacks CLDR's minimumGroupingDigits, which is 2 in these locales and 1 in the others: 9412.
 # https://www.unicode.org/reports/tr35/tr35-numbers.html#Examples_of_minimumGroupingDigits
 _GROUPED_FROM_10_000 = {"es", "it", "pl"}
-# Our English is British in its dates and has GitHub's lower-case k.
+# Our English has British dates, and GitHub's lower-case k.
 _DAYS, _FULL_DAYS, _THOUSANDS = {"en": "d MMM"}, {"en": "d MMM y"}, {("en", "K"): "k"}
-# CLDR writes 1 there.
+# CLDR writes the first of a month as 1 in these locales.
 _FIRST_DAYS = {"fr": "1er", "pt-br": "1º"}
 _MAX_SECONDS = 90
-# The narrow no-break space is missing in fonts, ours among them; direction is for layouts to set.
+# Many fonts, ours included, lack the narrow no-break space; direction marks are up to layouts.
 _NORMALISED_CHARACTERS = str.maketrans(
     {"\u202f": "\xa0", "\u200e": None, "\u200f": None, "\u061c": None}
 )
@@ -48,10 +48,10 @@ _DIGIT_ZEROS = {"latn": "0", "arabext": "\u06f0"}
 
 class Numeral(msgspec.Struct, frozen=True, gc=False):
     """
-    A number as a locale writes it, in full and short.
+    A number in full and short.
 
-    `unit_size` is how much the unit of `short` is, 1 where it has none; `plural` is the category of
-    the number itself.
+    `unit_size` is the value of the unit in `short`, 1 without a unit; `plural` is the plural
+    category of the number in full.
     """
 
     full: str
@@ -61,20 +61,21 @@ class Numeral(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Unit(msgspec.Struct, frozen=True, gc=False):
-    """From which number on a unit is used, how much it is, what stands around the number."""
+    """A unit of short numbers: used from `start` on, worth `size`, with texts around the number."""
 
     start: int
     size: int
     before: str
     after: str
-    is_plain: bool  # no grouping up to 9999: 1234万
+    is_ungrouped: bool  # up to 9999: 1234万
 
 
 class _Conventions(msgspec.Struct, frozen=True, gc=False):
     """
-    What numbers need to know of a locale.
+    The number format of a locale.
 
-    The largest unit comes first; numbers below `units_from` have none.
+    The largest unit comes first; numbers below `units_from` have no unit. `plurals` are the plural
+    categories of 0 to 199.
     """
 
     separator: str
@@ -91,28 +92,28 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
 
 
 def format_number(number: int, locale: str) -> str:
-    """Write a number in full, with the locale's own digits: 2.147.483.647."""
+    """Format a number in full, with the locale's digits and grouping: 2.147.483.647."""
     return numerals(locale)[number].full
 
 
 def format_short_number(number: int, locale: str) -> str:
     """
-    Write a number in full below 10,000, else with the locale's unit: 12,4 тыс.
+    Format a number in full below 10,000, else with the locale's unit: 12,4 тыс.
 
-    One decimal below 100 units, none from there on. Where CLDR has no unit, as German has none
-    for thousands, the number stays in full.
+    Below 100 units it has one decimal. If CLDR has no unit, such as for thousands in German, the
+    number stays in full.
     """
     return numerals(locale)[number].short
 
 
 def unit_size(number: int, locale: str) -> int:
-    """Tell in units of how much `short` writes a number; 1 if in full."""
+    """Return the value of the unit that `format_short_number` uses; 1 if in full."""
     return numerals(locale)[number].unit_size
 
 
 @lru_cache(_CACHE_SIZE)
 def format_percent(text: str, locale: str) -> str:
-    """Turn a percentage as English writes it, `65%` or `<1%`, into the locale's: 65 %, %65, ۶۵٪."""
+    """Localize an English percentage such as `65%` or `<1%`: 65 %, %65, ۶۵٪."""
     rules = _conventions(locale)
     number = text.removesuffix("%").lstrip("<>")
     sign = text[: len(text) - len(number) - 1]
@@ -122,7 +123,7 @@ def format_percent(text: str, locale: str) -> str:
 
 @lru_cache(_CACHE_SIZE)
 def format_day(moment: date, locale: str) -> str:
-    """Write a date without its year: 20. Nov."""
+    """Format a date without its year: 20. Nov."""
     if pattern := _DAYS.get(locale):
         return format_date(moment, pattern, locale=_babel_locale(locale))
     text = format_skeleton("MMMd", moment, locale=_babel_locale(locale))
@@ -131,7 +132,7 @@ def format_day(moment: date, locale: str) -> str:
 
 @lru_cache(_CACHE_SIZE)
 def format_full_date(moment: date, locale: str) -> str:
-    """Write a date as it is read out: 20. November 2026; of the Gregorian calendar everywhere."""
+    """Format a date with its year, in the Gregorian calendar: 20. November 2026."""
     pattern = _FULL_DAYS.get(locale, "long")
     text = format_date(moment, pattern, locale=_babel_locale(locale))
     return _with_first(_normalise(text, locale), moment, locale)
@@ -140,28 +141,28 @@ def format_full_date(moment: date, locale: str) -> str:
 @lru_cache(_CACHE_SIZE)
 def format_wait(seconds: int, locale: str) -> tuple[str, str]:
     """
-    Say how long something takes, and when it is over: 40 Sekunden, in 40 Sekunden.
+    Format a duration, and the moment when it is over: 40 Sekunden, in 40 Sekunden.
 
-    In seconds up to 90, from there on in minutes, rounded up.
+    Up to 90 in seconds, beyond that in minutes, rounded up.
     """
-    is_short = seconds <= _MAX_SECONDS
-    span = timedelta(seconds=seconds) if is_short else timedelta(minutes=-(-seconds // 60))
-    length, coming = (
+    in_seconds = seconds <= _MAX_SECONDS
+    wait = timedelta(seconds=seconds) if in_seconds else timedelta(minutes=-(-seconds // 60))
+    duration, moment = (
         format_timedelta(
-            span,
-            granularity="second" if is_short else "minute",
+            wait,
+            granularity="second" if in_seconds else "minute",
             threshold=math.inf,
-            add_direction=is_coming,
+            add_direction=has_direction,
             locale=_babel_locale(locale),
         )
-        for is_coming in (False, True)
+        for has_direction in (False, True)
     )
-    return _normalise(length, locale), _normalise(coming, locale)
+    return _normalise(duration, locale), _normalise(moment, locale)
 
 
 def plural_category(number: int, locale: str) -> str:
     """
-    Name the plural category of a whole number: zero, one, two, few, many or other.
+    Return the plural category of an integer: zero, one, two, few, many or other.
 
     https://www.unicode.org/cldr/charts/47/supplemental/language_plural_rules.html
     """
@@ -169,24 +170,26 @@ def plural_category(number: int, locale: str) -> str:
 
 
 def plural_categories(locale: str) -> set[str]:
-    """Name all the plural categories that a locale has."""
+    """Return all plural categories of a locale."""
     return {*_babel_locale(locale).plural_form.tags, "other"}
 
 
 @cache
 def is_right_to_left(locale: str) -> bool:
-    """Tell whether a banner in this locale is mirrored."""
+    """Return True if a locale is written from right to left."""
     return _conventions(locale).is_right_to_left
 
 
 @cache
 def numerals(locale: str) -> Memo[int, Numeral]:
-    """Write numbers; a banner has the same one in up to four places."""
+    """Return a cache of formatted numbers; a banner uses the same number up to four times."""
     return Memo(partial(_numeral, _conventions(locale)), max_size=_MAX_NUMERALS)
 
 
 def _numeral(rules: _Conventions, number: int) -> Numeral:
     full = _group_digits(number, rules)
+    # In all of our locales the plural category depends on the last two digits, and on whether the
+    # number is a multiple of a million.
     if number < _PLURALS_REPEAT_AFTER:
         category = rules.plurals[number]
     elif number % _MILLION:
@@ -203,7 +206,8 @@ def _numeral(rules: _Conventions, number: int) -> Numeral:
 
 def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
     whole, rest = divmod(number, unit.size)
-    text = str(whole) if unit.is_plain and whole < _SHORT_FROM else _group_digits(whole, rules)
+    is_ungrouped = unit.is_ungrouped and whole < _SHORT_FROM
+    text = str(whole) if is_ungrouped else _group_digits(whole, rules)
     if whole < 100 and (tenths := rest * 10 // unit.size):
         text = f"{text}{rules.decimal}{str(tenths).translate(rules.digits)}"
     return f"{unit.before}{text}{unit.after}"
@@ -220,7 +224,7 @@ def _group_digits(number: int, rules: _Conventions) -> str:
 
 
 def _group_indian(number: int) -> str:
-    """Group by twos above the last three digits: 2,14,74,83,647."""
+    """Group digits in pairs above the last three: 2,14,74,83,647."""
     lakhs, rest = divmod(number, 100_000)
     if not lakhs:
         return f"{number:,}"
@@ -232,31 +236,31 @@ def _group_indian(number: int) -> str:
 @cache
 def _babel_locale(locale: str) -> Locale:
     if locale not in LOCALES:
-        raise ValueError(f"{locale} is none of our locales")
+        raise ValueError(f"{locale!r} is not one of the locales")
     return Locale.parse(locale, sep="-")
 
 
 @cache
 def _conventions(locale: str) -> _Conventions:
-    facts = _babel_locale(locale)
-    system = facts.default_numbering_system
-    symbols = facts.number_symbols[system]
-    before, _, after = facts.percent_formats[None].pattern.partition("#")
+    data = _babel_locale(locale)
+    system = data.default_numbering_system
+    symbols = data.number_symbols[system]
+    before, _, after = data.percent_formats[None].pattern.partition("#")
     sign = symbols["percentSign"].translate(_NORMALISED_CHARACTERS)
-    units = _units(facts.compact_decimal_formats["short"]["other"], locale)
+    units = _units(data.compact_decimal_formats["short"]["other"], locale)
     before, after = before.replace("%", sign), after.lstrip("#,0").replace("%", sign)
     return _Conventions(
         separator=symbols["group"].translate(_NORMALISED_CHARACTERS),
         decimal=symbols["decimal"],
         percent=(before.translate(_NORMALISED_CHARACTERS), after.translate(_NORMALISED_CHARACTERS)),
         grouped_from=_SHORT_FROM if locale in _GROUPED_FROM_10_000 else 1000,
-        is_indian=facts.decimal_formats[None].grouping == (3, 2),
-        is_right_to_left=facts.text_direction == "rtl",
+        is_indian=data.decimal_formats[None].grouping == (3, 2),
+        is_right_to_left=data.text_direction == "rtl",
         digits=_digits(system),
         units=units,
         units_from=max(units[-1].start, _SHORT_FROM),
-        plurals=tuple(map(facts.plural_form, range(2 * _PLURALS_REPEAT_AFTER))),
-        plural_of_millions=facts.plural_form(_MILLION),
+        plurals=tuple(map(data.plural_form, range(2 * _PLURALS_REPEAT_AFTER))),
+        plural_of_millions=data.plural_form(_MILLION),
     )
 
 
@@ -267,36 +271,36 @@ def _digits(system: str) -> dict[int, str]:
 
 def _units(patterns: Mapping[str, Any], locale: str) -> tuple[_Unit, ...]:
     """
-    Read compact patterns, `00 тыс'.'`, of which from 10,000 on no plural differs from `other`.
+    Parse compact patterns such as `00 тыс'.'`, by the number they apply from.
 
+    From 10,000 on no plural category differs from `other`.
     https://www.unicode.org/reports/tr35/tr35-numbers.html#Compact_Number_Formats
     """
-    found: list[_Unit] = []
+    units: list[_Unit] = []
     for start in sorted(map(int, patterns)):
-        if start >= _NO_UNITS_FROM:
+        if start >= _MAX_UNIT:
             break
         unit = _parse_unit(start, patterns[str(start)].pattern, locale)
-        if unit and not (found and _is_same(unit, found[-1])):
-            found.append(unit)
-    return tuple(reversed(found))
-
-
-def _is_same(unit: _Unit, smaller: _Unit) -> bool:
-    """Tell whether a unit is written just as the one that is used from a lower number on."""
-    return msgspec.structs.replace(unit, start=smaller.start) == smaller
+        if unit is None:
+            continue
+        # CLDR has a pattern for each power of ten: skip those that repeat the unit before.
+        if not units or msgspec.structs.replace(unit, start=units[-1].start) != units[-1]:
+            units.append(unit)
+    return tuple(reversed(units))
 
 
 def _parse_unit(start: int, pattern: str, locale: str) -> _Unit | None:
+    """Parse one pattern; None if it has no unit. Its zeros are the digits before the decimal."""
     zeros = pattern.count("0")
     before, after = pattern.replace("'", "").translate(_NORMALISED_CHARACTERS).split("0" * zeros)
     if not before and not after:
         return None
     after = _THOUSANDS.get((locale, after), after)
-    return _Unit(start, start // 10 ** (zeros - 1), before, after, is_plain=zeros > 3)
+    return _Unit(start, start // 10 ** (zeros - 1), before, after, is_ungrouped=zeros > 3)
 
 
 def _with_first(text: str, moment: date, locale: str) -> str:
-    """Write the first of a month as an ordinal, where that is the custom: 1er janvier."""
+    """Write the first of a month as an ordinal in locales that do so: 1er janvier."""
     first = _FIRST_DAYS.get(locale)
     return f"{first}{text.removeprefix('1')}" if first and moment.day == 1 else text
 

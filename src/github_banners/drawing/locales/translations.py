@@ -1,8 +1,8 @@
 """
-What a banner says in each locale: labels, counts in the right plural, whole sentences.
+The texts of each locale: labels, counts with plurals, whole sentences.
 
-The words are in the TOML files beside this module and are read once; which plural a number takes
-and how it is written is `writing`'s business.
+They are in the TOML files of `catalogs/`, each read once. Plural categories and the format of
+numbers come from `number_format`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,13 +28,13 @@ from github_banners.options import CountBy, HideableField
 
 _MILLION = 1_000_000
 MAX_DESCRIBED_LANGUAGES = 3
-"""How many languages a description names, at most."""
+"""The most languages that a description names."""
 
 
 class Noun(StrEnum):
-    """What is counted; `repos` is short for `repositories`."""
+    """The nouns that follow a number; `repos` is short for `repositories`."""
 
-    __hash__ = str.__hash__  # an enum's own is several times slower
+    __hash__ = str.__hash__  # the hash of an enum is several times slower
 
     STARS = "stars"
     FORKS = "forks"
@@ -46,11 +46,11 @@ class Noun(StrEnum):
 
 
 class _Strict(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What is read from a file: nothing missing, nothing unknown."""
+    """A table of a catalog: missing and unknown keys are errors."""
 
 
 class Labels(_Strict, frozen=True, gc=False):
-    """What stands alone on a picture, without a number."""
+    """Texts that stand alone on a picture, without a number."""
 
     stars: str
     forks: str
@@ -62,14 +62,14 @@ class Labels(_Strict, frozen=True, gc=False):
 
 
 class EmptyStateMessages(_Strict, frozen=True, gc=False):
-    """Why there are no languages."""
+    """The reasons why there are no languages."""
 
     no_repositories: str
     only_forks: str
 
 
 class Sentences(_Strict, frozen=True, gc=False):
-    """How words and numbers are joined; what is in braces is filled in."""
+    """Sentence patterns with placeholders in braces, and the punctuation between sentences."""
 
     stale_label: str
     as_of: str
@@ -83,7 +83,7 @@ class Sentences(_Strict, frozen=True, gc=False):
 
 
 class MessageTemplate(_Strict, frozen=True, gc=False):
-    """What an explanation says in three lines; what is in braces is filled in."""
+    """The three lines of an explanation, with placeholders in braces."""
 
     headline: str
     what: str
@@ -91,7 +91,7 @@ class MessageTemplate(_Strict, frozen=True, gc=False):
 
 
 class OptionMessages(_Strict, frozen=True, gc=False):
-    """The headlines about an option that is wrong, and what can be said of all of them."""
+    """The headlines for an invalid option, and the second line that all of them share."""
 
     no_such_value: str
     impossible_value: str
@@ -100,7 +100,11 @@ class OptionMessages(_Strict, frozen=True, gc=False):
 
 
 class HintTemplates(_Strict, frozen=True, gc=False):
-    """What there is to do about an option; or about a banner, where nobody knows our host."""
+    """
+    The hints for an invalid option.
+
+    `start_page` is the hint for an unknown banner if the host of the service is not known.
+    """
 
     suggestion: str
     values: str
@@ -111,9 +115,9 @@ class HintTemplates(_Strict, frozen=True, gc=False):
 
 class Explanations(_Strict, frozen=True, gc=False):
     """
-    What is said where there is no banner.
+    All texts of explanation cards.
 
-    `phrases` are those that describe what an option may be, by their English.
+    `phrases` translate the descriptions of an option's allowed values; the keys are English.
     """
 
     states: Mapping[ExplanationKind, MessageTemplate]
@@ -126,11 +130,11 @@ class Explanations(_Strict, frozen=True, gc=False):
 
 class Translations(_Strict, frozen=True, gc=False):
     """
-    All words of a locale.
+    All texts of a locale.
 
-    `nouns` are said after a number, by plural category; `counted` are whole phrases where number
-    and noun don't just stand side by side. `after_units` are the categories of nouns after a
-    number with a unit, below a million and from there on: "1,2 M de estrellas".
+    `nouns` follow a number, by plural category. `counted` are whole phrases by plural category,
+    where a number and a noun side by side would be wrong. `after_units` are the plural categories
+    of a noun after a number with a unit, below a million and from there on: "1,2 M de estrellas".
     """
 
     labels: Labels
@@ -144,15 +148,22 @@ class Translations(_Strict, frozen=True, gc=False):
 
 @cache
 def load_translations(locale: str) -> Translations:
-    """Give all words of a locale."""
-    return msgspec.toml.decode(_read_file(locale), type=Translations)
+    """
+    Return all texts of a locale.
+
+    :raises ValueError: there is no such locale
+    """
+    if locale not in LOCALES:
+        raise ValueError(f"{locale!r} is not one of the locales")
+    catalog = files(__package__) / "catalogs" / f"{locale}.toml"
+    return msgspec.toml.decode(catalog.read_bytes(), type=Translations)
 
 
 def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False) -> str:
     """
-    Say what there are so many of, to stand after the number: star, stars, звёзд.
+    Return the noun that follows a number, in the right plural: star, stars, звёзд.
 
-    `is_short` is for numbers written by `short`.
+    `is_short` is for numbers written by `format_short_number`.
     """
     numeral = numerals(locale)[number]
     category = plural_after_short(number, numeral, locale) if is_short else numeral.plural
@@ -160,24 +171,23 @@ def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False)
 
 
 def format_count(noun: Noun, number: int, locale: str) -> str:
-    """Say how many there are, exactly: 11,558 stars."""
-    return _exactly(_phrases(locale)[noun], numerals(locale)[number])
+    """Return the number in full with its noun: 11,558 stars."""
+    return _fill_phrase(_phrases(locale)[noun], numerals(locale)[number])
 
 
 def format_short_count(noun: Noun, number: int, locale: str) -> str:
-    """Say how many there are with the number as `short` writes it: 11.5k stars."""
+    """Return the short number with its noun: 11.5k stars."""
     numeral = numerals(locale)[number]
     before, after = _phrases(locale)[noun][plural_after_short(number, numeral, locale)]
     return before if after is None else f"{before}{numeral.short}{after}"
 
 
 def stale_label(as_of: date | None, locale: str) -> str:
-    """Say which day the numbers are from; empty where that need not be said."""
-    return (
-        load_translations(locale).sentences.stale_label.format(day=format_day(as_of, locale))
-        if as_of
-        else ""
-    )
+    """Return the label of stale numbers, such as `as of 20 Nov`; empty without a day."""
+    if as_of is None:
+        return ""
+    pattern = load_translations(locale).sentences.stale_label
+    return pattern.format(day=format_day(as_of, locale))
 
 
 def description(
@@ -189,14 +199,18 @@ def description(
     hide: Collection[HideableField] = (),
     empty_state: str = "",
 ) -> str:
-    """Read a banner out: the exact numbers, the first languages, a remark, how old all that is."""
-    how = load_translations(locale).sentences
-    sentences = [how.comma.join(_counts(stats, hide, locale)), empty_state]
+    """
+    Return the accessible description of a banner.
+
+    It has the exact numbers, the reason if there are no languages, or else the first ones, and the
+    day of stale numbers. `languages` are names with percentages.
+    """
+    patterns = load_translations(locale).sentences
+    sentences = [patterns.comma.join(_counts(stats, hide, locale)), empty_state]
     if languages:
         top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
-        sentences.append(how.top.replace("{languages}", top))
-    if as_of:
-        sentences.append(_as_of_sentence(as_of, locale))
+        sentences.append(patterns.top.replace("{languages}", top))
+    sentences.append(_as_of_sentence(as_of, locale))
     return _join_sentences(sentences, locale)
 
 
@@ -209,22 +223,28 @@ def language_description(
     count_by: CountBy = CountBy.REPOSITORIES,
     empty_state: str = "",
 ) -> str:
-    """Read shares out: how many languages there are, those that are shown, how old all that is."""
-    said = load_translations(locale)
-    if not languages:
-        empty_state = empty_state or format_count(Noun.LANGUAGES, number, locale)
-    else:
-        is_plain = count_by == CountBy.REPOSITORIES
-        empty_state = said.sentences.shares.format(
+    """
+    Return the accessible description of language shares.
+
+    It has the number of languages and those that are shown, or the reason if there are none, and
+    the day of stale numbers. `languages` are names with counts.
+    """
+    translations = load_translations(locale)
+    labels = translations.labels
+    if languages:
+        by_repositories = count_by == CountBy.REPOSITORIES
+        sentence = translations.sentences.shares.format(
             count=format_count(Noun.LANGUAGES, number, locale),
-            by=said.labels.by_repositories if is_plain else said.labels.by_size,
+            by=labels.by_repositories if by_repositories else labels.by_size,
             languages=_join_languages(languages, locale),
         )
-    return _join_sentences([empty_state, _as_of_sentence(as_of, locale)], locale)
+    else:
+        sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
+    return _join_sentences([sentence, _as_of_sentence(as_of, locale)], locale)
 
 
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
-    """Name the plural that follows a number as `short` writes it, which may end in a unit."""
+    """Return the plural category of a noun after a short number, which can end in a unit."""
     if numeral.unit_size > 1:
         return load_translations(locale).after_units[number >= _MILLION]
     return numeral.plural
@@ -233,28 +253,28 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
 def _counts(stats: Stats, hidden: Collection[HideableField], locale: str) -> list[str]:
     phrases, numbers, counts = _phrases(locale), numerals(locale), []
     if HideableField.STARS not in hidden:
-        counts.append(_exactly(phrases[Noun.STARS], numbers[stats.total_stars]))
+        counts.append(_fill_phrase(phrases[Noun.STARS], numbers[stats.total_stars]))
     if HideableField.FORKS not in hidden:
-        counts.append(_exactly(phrases[Noun.FORKS], numbers[stats.total_forks]))
+        counts.append(_fill_phrase(phrases[Noun.FORKS], numbers[stats.total_forks]))
     if HideableField.REPOSITORIES not in hidden:
-        total = _exactly(phrases[Noun.REPOSITORIES], numbers[stats.total_repos])
+        total = _fill_phrase(phrases[Noun.REPOSITORIES], numbers[stats.total_repos])
         if stats.total_repos:
-            how = load_translations(locale).sentences
-            original = _exactly(phrases[Noun.ORIGINAL], numbers[stats.original_repos])
-            forked = _exactly(phrases[Noun.FORKED], numbers[stats.forked_repos])
-            parts = f"{original}{how.comma}{forked}"
-            total = how.repositories.replace("{total}", total).replace("{parts}", parts)
+            patterns = load_translations(locale).sentences
+            original = _fill_phrase(phrases[Noun.ORIGINAL], numbers[stats.original_repos])
+            forked = _fill_phrase(phrases[Noun.FORKED], numbers[stats.forked_repos])
+            parts = f"{original}{patterns.comma}{forked}"
+            total = patterns.repositories.replace("{total}", total).replace("{parts}", parts)
         counts.append(total)
     return counts
 
 
-def _exactly(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+def _fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
     before, after = phrases[numeral.plural]
     return before if after is None else f"{before}{numeral.full}{after}"
 
 
 def isolate_foreign(text: str, locale: str) -> str:
-    """Give what is no word of the locale a direction of its own among words from right to left."""
+    """Put text that is not translated into a directional isolate, in right-to-left locales."""
     return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
 
 
@@ -265,11 +285,12 @@ def _join_languages(languages: Sequence[str], locale: str) -> str:
 
 
 def _join_sentences(sentences: Sequence[str], locale: str) -> str:
-    """Join sentences; one that ends in an abbreviation has its stop already."""
-    how = load_translations(locale).sentences
-    return how.gap.join(
+    """Join the sentences that are not empty, and end each with a full stop."""
+    patterns = load_translations(locale).sentences
+    return patterns.gap.join(
         [
-            sentence if sentence.endswith(how.stop) else f"{sentence}{how.stop}"
+            # A sentence that ends in an abbreviation has its stop already.
+            sentence if sentence.endswith(patterns.stop) else f"{sentence}{patterns.stop}"
             for sentence in sentences
             if sentence
         ]
@@ -277,37 +298,28 @@ def _join_sentences(sentences: Sequence[str], locale: str) -> str:
 
 
 def _as_of_sentence(as_of: date | None, locale: str) -> str:
-    return (
-        load_translations(locale).sentences.as_of.format(day=format_full_date(as_of, locale))
-        if as_of
-        else ""
-    )
+    if as_of is None:
+        return ""
+    pattern = load_translations(locale).sentences.as_of
+    return pattern.format(day=format_full_date(as_of, locale))
 
 
 @cache
 def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
-    """Divide what is said of a count into before and after the number, None where it has none."""
-    said = load_translations(locale)
-    return {
-        kind: {
-            category: _split_at_number(said, kind, category, said.nouns[kind][category])
-            for category in plural_categories(locale)
-        }
-        for kind in Noun
-    }
+    """
+    Return the phrase of each noun and plural category, split at the number: (before, after).
 
-
-def _split_at_number(
-    translations: Translations, kind: Noun, category: str, noun: str
-) -> tuple[str, str | None]:
-    phrase = translations.counted.get(kind, {}).get(category)
-    if phrase is None:
-        phrase = translations.sentences.count.replace("{noun}", noun)
-    before, number, after = phrase.partition("{n}")
-    return before, after if number else None
-
-
-def _read_file(locale: str) -> bytes:
-    if locale not in LOCALES:
-        raise ValueError(f"{locale} is none of our locales")
-    return (files(__package__) / "catalogs" / f"{locale}.toml").read_bytes()
+    `after` is None if the phrase has no number, since Arabic and Hebrew say "one" in words.
+    """
+    translations = load_translations(locale)
+    phrases: dict[Noun, dict[str, tuple[str, str | None]]] = {}
+    for noun in Noun:
+        phrases[noun] = {}
+        for category in plural_categories(locale):
+            phrase = translations.counted.get(noun, {}).get(category)
+            if phrase is None:
+                text = translations.nouns[noun][category]
+                phrase = translations.sentences.count.replace("{noun}", text)
+            before, number, after = phrase.partition("{n}")
+            phrases[noun][category] = before, after if number else None
+    return phrases

@@ -1,4 +1,4 @@
-"""A service behind its gate, and the connections to it: no server and no framework."""
+"""An application behind the signature middleware, and connections to it, without a server."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ from github_banners.messaging.signature_middleware import (
     Send,
     SignatureMiddleware,
 )
-from tests.unit.messaging.by_hand import Call, verifier
+from tests.unit.messaging.handwritten_signatures import Call, verifier
 
-OPEN = ("/healthz", "/readyz")
-MOST_BODY_BYTES = 100
+PUBLIC_PATHS = ("/healthz", "/readyz")
+MAX_BODY_BYTES = 100
 
 
 @dataclass
-class Service:
-    """The application behind the gate: reads all that comes, and answers."""
+class FakeApplication:
+    """The application behind the middleware: records requests, and responds."""
 
     scopes: list[Scope] = field(default_factory=list)
     received: list[Message] = field(default_factory=list)
@@ -48,8 +48,8 @@ class Service:
 
 
 @dataclass
-class Wire:
-    """One connection: sends a body in parts, then leaves; counts what was read of it."""
+class Connection:
+    """A connection that sends a body in parts and then disconnects; counts the reads."""
 
     parts: list[Message]
     sent: list[Message] = field(default_factory=list)
@@ -76,30 +76,32 @@ class Wire:
 
 
 @dataclass
-class House:
-    """A service, its gate, and what the gate says of whom it refuses."""
+class MiddlewareHarness:
+    """An application, its signature middleware, and the reasons of refusals."""
 
-    service: Service = field(default_factory=Service)
+    application: FakeApplication = field(default_factory=FakeApplication)
     nonces: NonceCache = field(default_factory=NonceCache)
     reasons: list[str] = field(default_factory=list)
 
     @property
-    def gate(self) -> SignatureMiddleware:
+    def middleware(self) -> SignatureMiddleware:
         return SignatureMiddleware(
-            self.service,
+            self.application,
             verifier=verifier(nonces=self.nonces),
-            public_paths=OPEN,
-            max_body_bytes=MOST_BODY_BYTES,
+            public_paths=PUBLIC_PATHS,
+            max_body_bytes=MAX_BODY_BYTES,
             on_refused=self.reasons.append,
         )
 
-    async def ask(self, call: Call, *, parts: Iterable[Message] | None = None, **more: Any) -> Wire:
-        wire = Wire(list(parts) if parts is not None else [part(call.body)])
-        await self.gate(scope_of(call) | more, wire.receive, wire.send)
-        return wire
+    async def send_call(
+        self, call: Call, *, parts: Iterable[Message] | None = None, **scope_changes: Any
+    ) -> Connection:
+        connection = Connection(list(parts) if parts is not None else [part(call.body)])
+        await self.middleware(to_scope(call) | scope_changes, connection.receive, connection.send)
+        return connection
 
 
-def scope_of(call: Call) -> dict[str, Any]:
+def to_scope(call: Call) -> dict[str, Any]:
     return {
         "type": "http",
         "method": call.method,
@@ -114,5 +116,5 @@ def part(body: bytes, *, more: bool = False) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def sized(call: Call, length: str) -> Call:
+def with_content_length(call: Call, length: str) -> Call:
     return call.with_header("content-length", length)

@@ -1,4 +1,4 @@
-"""docker-compose.yaml as a new user has it: the files of this checkout, a fresh folder, real containers."""
+"""Run docker-compose.yaml in real containers, from a copy of this checkout."""
 
 import json
 import os
@@ -24,51 +24,52 @@ _MINUTES = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
-    """What runs; `url` is the gateway's."""
+class ComposeStack:
+    """The running containers; `url` is the address of the gateway."""
 
     folder: Path
     url: str
 
     def compose(self, *arguments: str, minutes: float = 5) -> str:
-        """Run `docker compose` in the folder of the project; gives what it prints."""
+        """Run `docker compose` in the folder of the project, and return its output."""
         return _run(
             ["docker", "compose", "-p", PROJECT, *arguments], folder=self.folder, minutes=minutes
         )
 
     def up(self, *options: str) -> None:
-        """Start whatever does not run, and wait until all of it is well."""
+        """Start all services, and wait until they are healthy."""
         self.compose("up", "--detach", "--wait", "--quiet-pull", *options, minutes=15)
 
     def containers(self, service: str) -> list[str]:
-        """The ids of a service's containers, those that have ended included."""
+        """Return the ids of a service's containers, including stopped ones."""
         return self.compose("ps", "--all", "--quiet", service).split()
 
     def inspect(self, container: str) -> dict[str, Any]:
-        found: list[dict[str, Any]] = json.loads(_run(["docker", "inspect", container]))
-        return found[0]
+        """Return what `docker inspect` says about a container."""
+        containers: list[dict[str, Any]] = json.loads(_run(["docker", "inspect", container]))
+        return containers[0]
 
-    def is_well(self, service: str) -> bool:
-        """Tell whether all containers of a service run and say that they are well."""
-        states = [self.inspect(one)["ExplanationKind"] for one in self.containers(service)]
+    def is_healthy(self, service: str) -> bool:
+        """Return whether all containers of a service run and are healthy."""
+        states = [self.inspect(container)["State"] for container in self.containers(service)]
         return bool(states) and all(
-            one["Running"] and not one["Paused"] and one["Health"]["Status"] == "healthy"
-            for one in states
+            state["Running"] and not state["Paused"] and state["Health"]["Status"] == "healthy"
+            for state in states
         )
 
     def starts(self, service: str) -> list[str]:
-        """When the containers of a service were last started."""
+        """Return when the containers of a service were last started."""
         return [
-            self.inspect(one)["ExplanationKind"]["StartedAt"] for one in self.containers(service)
+            self.inspect(container)["State"]["StartedAt"] for container in self.containers(service)
         ]
 
     def kill(self, service: str) -> None:
-        """Kill the main process of a service's first container, as the kernel would."""
-        os.kill(self.inspect(self.containers(service)[0])["ExplanationKind"]["Pid"], signal.SIGKILL)
+        """Send SIGKILL to the main process of a service's first container."""
+        os.kill(self.inspect(self.containers(service)[0])["State"]["Pid"], signal.SIGKILL)
 
     @contextmanager
     def paused(self, service: str) -> Iterator[None]:
-        """Freeze a service's first container."""
+        """Pause a service's first container."""
         container = self.containers(service)[0]
         _run(["docker", "pause", container])
         try:
@@ -77,40 +78,41 @@ class Stack:
             _run(["docker", "unpause", container])
 
     def sql(self, query: str) -> list[list[str]]:
-        """Ask PostgreSQL; gives rows of texts."""
+        """Run a query in PostgreSQL, and return the rows as strings."""
         command = f'psql -At -F "|" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "{query}"'
-        told = self.compose("exec", "-T", "api-psgr", "sh", "-c", command)
-        return [line.split("|") for line in told.splitlines()]
+        output = self.compose("exec", "-T", "api-psgr", "sh", "-c", command)
+        return [line.split("|") for line in output.splitlines()]
 
-    def run_documented(self, title: str) -> None:
-        """Run the `docker compose` commands of the first code block below a heading of operations.md."""
+    def run_documented(self, title: str, *, block: int = 1) -> None:
+        """Run the `docker compose` commands of a code block below a heading of operations.md."""
         text = (self.folder / "docs/operations.md").read_text()
-        block = text.partition(f"\n## {title}\n")[2].split("```")[1]
-        for line in block.splitlines():
+        section = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+        for line in section.split("```")[2 * block - 1].splitlines():
             words = shlex.split(line, comments=True)
             if words[:2] == ["docker", "compose"]:
                 self.compose(*words[2:], minutes=15)
 
     def events(self, service: str) -> dict[str, list[dict[str, Any]]]:
-        """What each container of a service has logged."""
-        lines: dict[str, list[dict[str, Any]]] = {}
-        for one in self.containers(service):
-            done = subprocess.run(
-                ["docker", "logs", one], capture_output=True, text=True, check=True
+        """Return the log events of each container of a service."""
+        events: dict[str, list[dict[str, Any]]] = {}
+        for container in self.containers(service):
+            logs = subprocess.run(
+                ["docker", "logs", container], capture_output=True, text=True, check=True
             )
-            told = [line for line in done.stderr.splitlines() if line.startswith("{")]
-            lines[one] = [json.loads(line) for line in told]
-        return lines
+            events[container] = [
+                json.loads(line) for line in logs.stderr.splitlines() if line.startswith("{")
+            ]
+        return events
 
 
 @contextmanager
-def stack_at(folder: Path, *, commit: str | None = None) -> Iterator[Stack]:
+def open_compose_stack(folder: Path, *, commit: str | None = None) -> Iterator[ComposeStack]:
     """
-    Put the files there, with secrets of their own and the sandbox in GitHub's place.
+    Copy this checkout or an older commit to a folder, and stop its containers at the end.
 
-    The files are those of this checkout, or those of `commit`.
+    The copy has new secrets, and uses the sandbox as GitHub. The test starts the containers.
     """
-    require_engine()
+    require_docker()
     _tag_local_images()
     if commit is None:
         copy_checkout(folder)
@@ -121,13 +123,13 @@ def stack_at(folder: Path, *, commit: str | None = None) -> Iterator[Stack]:
     with (folder / ".env").open("a") as settings:
         settings.write(f"\nGATEWAY_PORT=127.0.0.1:{port}\n")
         settings.write("COMPOSE_PROFILES=demo\n")
-        # Beside a stack that may run here already.
+        # Other networks than those of a stack that may already run here.
         settings.write("FRONT_SUBNET=172.31.241.0/24\nFRONT_RANGE=172.31.241.128/25\n")
         settings.write("GATEWAY_ADDRESS=172.31.241.2\n")
     with (folder / "api/.env").open("a") as settings:
         settings.write("\nGITHUB_TOKENS=ghp_sandbox\nRATE_LIMIT_RPS=1000\n")
         settings.write("GITHUB_API_URL=http://sandbox:8090\n")
-    stack = Stack(folder, f"http://127.0.0.1:{port}")
+    stack = ComposeStack(folder, f"http://127.0.0.1:{port}")
     try:
         yield stack
     finally:
@@ -135,7 +137,7 @@ def stack_at(folder: Path, *, commit: str | None = None) -> Iterator[Stack]:
 
 
 def copy_checkout(folder: Path) -> None:
-    """Take what would be committed, as it is now."""
+    """Copy all files of this checkout that git does not ignore."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in _run(command, folder=CHECKOUT).splitlines():
         source, target = CHECKOUT / name, folder / name
@@ -155,17 +157,17 @@ def _export_commit(commit: str, folder: Path) -> None:
         files.extractall(folder, filter="data")
 
 
-def require_engine() -> None:
-    """Skip the test where no Docker engine answers."""
+def require_docker() -> None:
+    """Skip the test if there is no Docker engine."""
     if shutil.which("docker") is None:
         pytest.skip("docker is not installed")
-    asked = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
-    if asked.returncode:
-        pytest.skip(f"no Docker engine answers: {asked.stderr.strip()[-200:]}")
+    info = subprocess.run(["docker", "info"], capture_output=True, text=True, check=False)
+    if info.returncode:
+        pytest.skip(f"no Docker engine: {info.stderr.strip()[-200:]}")
 
 
 def _tag_local_images() -> None:
-    """Let images of this machine that do not name their system stand for those that do."""
+    """Use local images without the name of the distribution in their tag, if only those exist."""
     for name in ("python:3.13-slim", "nginx:stable", "postgres:15"):
         named = f"{name}-bookworm"
         if not _has_image(named) and _has_image(name):
@@ -178,8 +180,8 @@ def _has_image(name: str) -> bool:
 
 
 def _run(command: Sequence[str], *, folder: Path | None = None, minutes: float = 5) -> str:
-    done = subprocess.run(
+    completed = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=minutes * _MINUTES
     )
-    assert done.returncode == 0, f"{' '.join(command)}: {done.stderr[-2000:]}"
-    return done.stdout
+    assert completed.returncode == 0, f"{' '.join(command)}: {completed.stderr[-2000:]}"
+    return completed.stdout

@@ -1,7 +1,7 @@
 """
-Signed calls, written from RFC 9421 by hand: good ones, and such as are wrong in one place.
+Calls signed according to RFC 9421, independently of `signing` and of the library it uses.
 
-Knows nothing of our signing nor of the library, so that both are measured against it.
+Each part can be changed, to build calls that are invalid in one place.
 """
 
 import hashlib
@@ -33,13 +33,13 @@ class Call:
     body: bytes = BODY
 
     def with_header(self, name: str, value: str | bytes | None) -> "Call":
-        """The same call with another value of a header, or without it."""
+        """Return the call with another value of a header, or without it."""
         raw = value.encode() if isinstance(value, str) else value
-        kept = tuple(one for one in self.headers if one[0] != name.encode())
-        return replace(self, headers=kept if raw is None else (*kept, (name.encode(), raw)))
+        others = tuple(header for header in self.headers if header[0] != name.encode())
+        return replace(self, headers=others if raw is None else (*others, (name.encode(), raw)))
 
     def with_another(self, name: str, value: str | None = None) -> "Call":
-        """The same call with one header more of a name: the same once more, if no value is given."""
+        """Return the call with an additional header; with the same value if none is given."""
         raw = self.header(name) if value is None else value.encode()
         return replace(self, headers=(*self.headers, (name.encode(), raw)))
 
@@ -47,7 +47,7 @@ class Call:
         return dict(self.headers)[name.encode()]
 
 
-def digest_of(body: bytes, algorithm: str = "sha256") -> str:
+def content_digest(body: bytes, algorithm: str = "sha256") -> str:
     name = {"sha256": "sha-256", "sha512": "sha-512"}.get(algorithm, algorithm)
     return f"{name}=:{b64encode(hashlib.new(algorithm, body).digest()).decode()}:"
 
@@ -57,13 +57,13 @@ def parameters(
     created: object = SECONDS,
     keyid: str | None = "api",
     nonce: str | None = "",
-    more: str = "",
+    extra: str = "",
 ) -> str:
-    """Signature parameters; None leaves one out, and every call gets a nonce of its own."""
-    written = "" if created is None else f";created={created}"
-    written += "" if keyid is None else f';keyid="{keyid}"'
-    written += "" if nonce is None else f';nonce="{nonce or next(NONCES)}"'
-    return written + more
+    """Build signature parameters; None omits one, and by default each call has a new nonce."""
+    parameters_text = "" if created is None else f";created={created}"
+    parameters_text += "" if keyid is None else f';keyid="{keyid}"'
+    parameters_text += "" if nonce is None else f';nonce="{nonce or next(NONCES)}"'
+    return parameters_text + extra
 
 
 def signed(
@@ -76,10 +76,10 @@ def signed(
     digest: str | None = None,
     values: Mapping[str, str] | None = None,
 ) -> Call:
-    """Sign a call as https://www.rfc-editor.org/rfc/rfc9421#section-2.5 says."""
+    """Sign a call according to https://www.rfc-editor.org/rfc/rfc9421#section-2.5."""
     call = call or Call()
-    digest = digest_of(call.body) if digest is None else digest
-    known = {
+    digest = content_digest(call.body) if digest is None else digest
+    component_values = {
         "@method": call.method,
         "@path": call.path.decode(),
         "@query": f"?{call.query.decode()}",
@@ -87,13 +87,13 @@ def signed(
         **(values or {}),
     }
     params = parameters() if params is None else params
-    listed = "({})".format(" ".join(f'"{name}"' for name in components)) + params
-    lines = [f'"{name}": {known[name]}' for name in components]
-    base = "\n".join([*lines, f'"@signature-params": {listed}'])
+    signature_params = "({})".format(" ".join(f'"{name}"' for name in components)) + params
+    lines = [f'"{name}": {component_values[name]}' for name in components]
+    base = "\n".join([*lines, f'"@signature-params": {signature_params}'])
     mac = hmac.digest(key.reveal().encode(), base.encode(), "sha256")
     headers = {
         "content-digest": digest,
-        "signature-input": f"{label}={listed}",
+        "signature-input": f"{label}={signature_params}",
         "signature": f"{label}=:{b64encode(mac).decode()}:",
     }
     raw = tuple((name.encode(), value.encode()) for name, value in headers.items())
@@ -103,7 +103,7 @@ def signed(
 def verifier(
     *keys: Secret, nonces: NonceCache | None = None, seconds_later: float = 0, callers: str = "api"
 ) -> Verifier:
-    """A verifier whose clock stands still."""
+    """Create a verifier whose clock stands still."""
     now = NOW + timedelta(seconds=seconds_later)
     return Verifier(
         keys or (CURRENT, PREVIOUS),
@@ -113,13 +113,13 @@ def verifier(
     )
 
 
-def check_head(call: Call, by: Verifier) -> VerifiedHead:
-    return by.check_head(call.method, call.path, call.query, call.headers)
+def check_head(call: Call, call_verifier: Verifier) -> VerifiedHead:
+    return call_verifier.check_head(call.method, call.path, call.query, call.headers)
 
 
-def check(call: Call, by: Verifier | None = None) -> VerifiedHead:
-    """Have a whole call verified."""
-    by = by or verifier()
-    claim = check_head(call, by)
-    by.check_body(claim, call.body)
-    return claim
+def verify(call: Call, call_verifier: Verifier | None = None) -> VerifiedHead:
+    """Verify a whole call: head and body."""
+    call_verifier = call_verifier or verifier()
+    head = check_head(call, call_verifier)
+    call_verifier.check_body(head, call.body)
+    return head

@@ -1,4 +1,4 @@
-"""A client like GitHub's image proxy: it wants a picture within 4 seconds, or shows a broken one."""
+"""A client like GitHub's image proxy (camo), which shows a broken image after 4 seconds."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -16,8 +16,8 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """One answer as the proxy sees it; `status` is 0 where none came in time."""
+class ProxyResponse:
+    """A response as the proxy sees it; `status` is 0 if none came in time."""
 
     url: str
     status: int
@@ -27,24 +27,24 @@ class Fetch:
 
     @property
     def is_picture(self) -> bool:
-        """Tell whether a README shows something."""
+        """Return whether a README shows a picture."""
         is_svg = self.media_type.partition(";")[0] == "image/svg+xml"
         return self.status == 200 and is_svg and self._root is not None
 
     @property
-    def words(self) -> str:
-        """The description that the picture carries."""
+    def description(self) -> str:
+        """Return the text of the SVG's `<desc>`."""
         return "" if self._root is None else self._root.findtext(f"{_SVG}desc") or ""
 
     @property
     def shows_numbers(self) -> bool:
-        """Tell a banner from an explanation."""
-        return self.is_picture and " star" in self.words
+        """Return whether the picture is a banner and not an explanation."""
+        return self.is_picture and " star" in self.description
 
     @property
     def is_dated(self) -> bool:
-        """Tell whether the picture says how old its numbers are."""
-        return "As of " in self.words
+        """Return whether the picture says how old its numbers are."""
+        return "As of " in self.description
 
     @property
     def _root(self) -> ET.Element | None:
@@ -55,12 +55,12 @@ class Fetch:
         return root if root.tag == f"{_SVG}svg" else None
 
     def __str__(self) -> str:
-        found = self.words if self.is_picture else self.body[:80]
-        return f"{self.url}: {self.status} in {self.seconds:.2f} s, {self.media_type}: {found!r}"
+        content = self.description if self.is_picture else self.body[:80]
+        return f"{self.url}: {self.status} in {self.seconds:.2f} s, {self.media_type}: {content!r}"
 
 
-class Camo:
-    """Fetches pictures, many at once, each on a connection of its own."""
+class ImageProxy:
+    """Fetches pictures in parallel, each on its own connection."""
 
     def __init__(self, *, parallel: int = 32) -> None:
         limits = httpx2.Limits(max_keepalive_connections=0)
@@ -79,16 +79,16 @@ class Camo:
         self._pool.shutdown()
         self._http.close()
 
-    def fetch(self, url: str) -> Fetch:
-        begun = time.monotonic()
+    def fetch(self, url: str) -> ProxyResponse:
+        started = time.monotonic()
         try:
-            answer = self._http.get(url, headers={"accept": _ACCEPT})
-            status, body = answer.status_code, answer.content
-            media_type = answer.headers.get("content-type", "")
+            response = self._http.get(url, headers={"accept": _ACCEPT})
+            status, body = response.status_code, response.content
+            media_type = response.headers.get("content-type", "")
         except httpx2.HTTPError as error:
             status, body, media_type = 0, b"", type(error).__name__
-        return Fetch(url, status, media_type, body, time.monotonic() - begun)
+        return ProxyResponse(url, status, media_type, body, time.monotonic() - started)
 
-    def fetch_all(self, urls: Iterable[str]) -> Sequence[Fetch]:
-        """Fetch pictures at the same time; answers in the order of the addresses."""
+    def fetch_all(self, urls: Iterable[str]) -> Sequence[ProxyResponse]:
+        """Fetch pictures in parallel; return the responses in the order of the URLs."""
         return list(self._pool.map(self.fetch, urls))

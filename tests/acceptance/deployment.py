@@ -1,4 +1,4 @@
-"""The three services as processes of their own, with all that they need; each can be taken away."""
+"""The three services as processes, with GitHub, PostgreSQL and Kafka; each can be stopped."""
 
 import asyncio
 import json
@@ -17,20 +17,20 @@ from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-unt
 from github_banners.messaging.events import PARTITIONS, TOPIC
 from github_banners.messaging.producer import KafkaProducer
 from github_banners.messaging.schemas import BannerEvent
-from tests.acceptance.outages import GitHub, Postgres
+from tests.acceptance.breakable_backends import GitHub, Postgres
 from tests.acceptance.processes import Running, environment, free_port, run, running
 from tests.integration.kafka_server import Broker, a_broker
 
-KEY = "a key of the tests alone"
+KEY = "a key for tests only"
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
-class Estate:
+class Deployment:
     """
-    Who serves, draws, keeps and carries.
+    The services and their backends.
 
-    A service has the same port whenever it is started; `renderer-2` is a second one beside the first.
+    A service keeps its port across restarts; `renderer-2` is a second renderer.
     """
 
     folder: Path
@@ -42,21 +42,21 @@ class Estate:
         default_factory=dict
     )
     _ports: dict[str, int] = field(default_factory=dict)
-    _told: dict[str, list[str]] = field(default_factory=dict)
+    _earlier_lines: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def files(self) -> Path:
-        """Where the storage keeps its files."""
-        return self.folder / "kept"
+        """Return the folder where the storage writes its files."""
+        return self.folder / "stored"
 
     def address(self, name: str) -> str:
-        """Where a service listens, now or later."""
+        """Return the URL of a service, which may not run yet."""
         port = self._ports.setdefault(name, free_port())
         return f"http://127.0.0.1:{port}"
 
     def environment(self, name: str) -> dict[str, str]:
-        """Everything that the services are told; all get the same, as in a Compose file."""
-        told = {
+        """Return the environment of a service; only the port differs, as in the Compose file."""
+        settings = {
             "PORT": self.address(name).rpartition(":")[2],
             "SERVICES_SECRET_KEY": KEY,
             "KAFKA_BROKERS_ADDRS": ",".join(self.broker.addresses),
@@ -69,32 +69,32 @@ class Estate:
             "RATE_LIMIT_RPS": "1000",
             "LOG_FORMAT": "json",
         }
-        return environment(**{**told, **self.postgres.settings, **self.settings})
+        return environment(**{**settings, **self.postgres.settings, **self.settings})
 
     def start(self, *names: str) -> None:
-        """Start services that do not run."""
+        """Start services that are not running."""
         for name in names:
             command = name.partition("-")[0]
-            opened = running(command, env=self.environment(name))
-            served = opened.__enter__()
-            served.url = self.address(name)
-            self._running[name] = (served, opened)
+            context = running(command, env=self.environment(name))
+            service = context.__enter__()
+            service.url = self.address(name)
+            self._running[name] = (service, context)
 
     def end(self, name: str, number: int = signal.SIGTERM) -> int:
-        """End a service with a signal; gives its exit code."""
-        served, opened = self._running.pop(name)
-        code = served.stop(number)
-        opened.__exit__(None, None, None)
-        self._told.setdefault(name, []).extend(served.errors)
+        """Stop a service with a signal, and return its exit code."""
+        service, context = self._running.pop(name)
+        code = service.stop(number)
+        context.__exit__(None, None, None)
+        self._earlier_lines.setdefault(name, []).extend(service.errors)
         return code
 
     def kill(self, name: str) -> None:
-        """Take a service away without a word."""
+        """Stop a service with SIGKILL."""
         self.end(name, signal.SIGKILL)
 
     @contextmanager
     def without(self, name: str, number: int = signal.SIGKILL) -> Iterator[None]:
-        """Do without a service for a while."""
+        """Stop a service, and start it again at the end."""
         self.end(name, number)
         try:
             yield
@@ -102,7 +102,7 @@ class Estate:
             self.start(name)
 
     def close(self) -> None:
-        """End whatever runs."""
+        """Stop all running services."""
         for name in list(self._running):
             self.end(name)
 
@@ -110,70 +110,70 @@ class Estate:
         return self._running[name][0]
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Everything that a service has logged, before and after it was last started."""
-        now = self._running[name][0].errors if name in self._running else []
-        lines = [*self._told.get(name, ()), *now]
+        """Return the log events of a service, including those before its last start."""
+        current = self._running[name][0].errors if name in self._running else []
+        lines = [*self._earlier_lines.get(name, ()), *current]
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def metric(self, name: str, series: str) -> float:
-        """Read one number that a running service tells Prometheus."""
-        told = self[name].get("/metrics").text
-        found = re.search(rf"^{re.escape(series)} (\S+)$", told, re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        """Return a value from a running service's /metrics, 0 if it is not there."""
+        text = self[name].get("/metrics").text
+        match = re.search(rf"^{re.escape(series)} (\S+)$", text, re.MULTILINE)
+        return float(match[1]) if match else 0.0
 
     def cpu_seconds(self, name: str) -> float:
-        """How long a service has computed so far."""
+        """Return the CPU time that a service has used so far."""
         return cpu_seconds(self[name].process.pid)
 
 
 def cpu_seconds(pid: int) -> float:
-    """How long a process has computed so far."""
+    """Return the CPU time that a process has used so far."""
     stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(stat[11]) + int(stat[12])) / _CLOCK_TICKS
 
 
 @contextmanager
-def estate_at(folder: Path, *, migrate: bool = True, **settings: str) -> Iterator[Estate]:
-    """Put GitHub, PostgreSQL and a broker there; the services are the test's to start."""
+def open_deployment(folder: Path, *, migrate: bool = True, **settings: str) -> Iterator[Deployment]:
+    """Start GitHub, PostgreSQL and a broker; the test starts the services."""
     with ExitStack() as stack:
         broker = stack.enter_context(a_broker(folder / "kafka"))
         if not isinstance(broker, Broker):
             pytest.skip("Java and Kafka's jars are missing, and librdkafka's mock can't be killed")
         github, postgres = GitHub(), Postgres(folder)
-        for one in (github, postgres):
-            stack.callback(one.close)
-            one.start()
-        estate = Estate(folder, github, postgres, broker, settings)
-        stack.callback(estate.close)
+        for backend in (github, postgres):
+            stack.callback(backend.close)
+            backend.start()
+        deployment = Deployment(folder, github, postgres, broker, settings)
+        stack.callback(deployment.close)
         if migrate:
-            migrated = run("migrate", env=estate.environment("api"))
+            migrated = run("migrate", env=deployment.environment("api"))
             assert migrated.returncode == 0, migrated.stderr
-        yield estate
+        yield deployment
 
 
-def messages_in(estate: Estate, topic: str) -> int:
-    """How many messages a topic holds."""
-    return asyncio.run(_messages_in(estate.broker.addresses, topic))
+def count_messages(deployment: Deployment, topic: str) -> int:
+    """Return the number of messages in a topic."""
+    return asyncio.run(_count_messages(deployment.broker.addresses, topic))
 
 
-async def _messages_in(brokers: list[str], topic: str) -> int:
+async def _count_messages(brokers: list[str], topic: str) -> int:
     consumer = AIOKafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
     await consumer.start()
     try:
-        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        return sum((await consumer.end_offsets(places)).values())
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        return sum((await consumer.end_offsets(partitions)).values())
     finally:
         await consumer.stop()
 
 
-def send(estate: Estate, event: BannerEvent) -> None:
-    """Put an event into the topic, as any program may that reaches the broker."""
+def send(deployment: Deployment, event: BannerEvent) -> None:
+    """Publish an event to the update topic."""
 
-    async def sending() -> None:
-        producer = KafkaProducer(estate.broker.addresses)
+    async def publish() -> None:
+        producer = KafkaProducer(deployment.broker.addresses)
         try:
             await producer.send(TOPIC, key=event.key, value=event.to_json())
         finally:
             await producer.close()
 
-    asyncio.run(sending())
+    asyncio.run(publish())

@@ -1,4 +1,4 @@
-"""A GitHub made of paper: who is on it, and what it is asked."""
+"""A fake of the GitHub client, which records its calls."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -10,8 +10,8 @@ from github_banners.models import Owner, OwnerRepositories, Repository, Stats
 
 
 @dataclass
-class Paper:
-    """A GitHub whose people are written down; answers wait while `gate` is shut."""
+class FakeGitHub:
+    """Returns the owners in `people`; calls wait until `gate` is set."""
 
     clock: Callable[[], datetime]
     people: dict[str, Owner] = field(default_factory=dict)
@@ -35,24 +35,24 @@ class Paper:
     async def fetch_by_id(
         self, owner: Owner, *, previous: Stats | None = None
     ) -> OwnerRepositories:
-        same = (one for one in self.people.values() if one.id == owner.id)
-        return await self._answer(f"#{owner.id}", next(same, None))
+        current = (person for person in self.people.values() if person.id == owner.id)
+        return await self._answer(f"#{owner.id}", next(current, None))
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[OwnerRepositories | BannersError]:
         self.batches.append(len(owners))
-        answers: list[OwnerRepositories | BannersError] = []
+        results: list[OwnerRepositories | BannersError] = []
         for owner in owners:
             try:
-                answers.append(await self.fetch_by_id(owner))
+                results.append(await self.fetch_by_id(owner))
             except BannersError as error:
-                answers.append(error)
-        return answers
+                results.append(error)
+        return results
 
-    async def _answer(self, question: str, owner: Owner | None) -> OwnerRepositories:
-        asked_at = self.clock()
-        self.asked.append(question)
+    async def _answer(self, request: str, owner: Owner | None) -> OwnerRepositories:
+        requested_at = self.clock()
+        self.asked.append(request)
         self.was_asked.set()
         self.under_way += 1
         try:
@@ -63,9 +63,9 @@ class Paper:
             self.fails_next = max(0, self.fails_next - 1)
             raise GitHubUnavailable
         if owner is None:
-            raise UnknownUser(question)
-        found = tuple(
+            raise UnknownUser(request)
+        repositories = tuple(
             Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
             for n in range(self.repositories)
         )
-        return OwnerRepositories(owner, found, asked_at, len(found))
+        return OwnerRepositories(owner, repositories, requested_at, len(repositories))

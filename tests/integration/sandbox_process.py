@@ -16,7 +16,6 @@ import uvicorn
 from github_sandbox import create_app
 
 _ROOT = Path(__file__).parents[2]
-RECORDINGS = _ROOT.parent / "shared" / "github-recordings"
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def running_sandbox(*, recordings: Path | None = None) -> Iterator[str]:
     """Start a sandbox, yield its URL, and stop it afterwards."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "tests.integration.sandbox_server", str(port)]
+    command = [sys.executable, "-m", "tests.integration.sandbox_process", str(port)]
     with subprocess.Popen(
         [*command, str(recordings or "")], cwd=_ROOT, stdout=subprocess.PIPE, text=True
     ) as child:
@@ -33,7 +32,7 @@ def running_sandbox(*, recordings: Path | None = None) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             child.send_signal(signal.SIGTERM)
-            child.communicate(timeout=10)
+            child.communicate(timeout=30)
 
 
 def _wait_until_open(child: subprocess.Popen[str], port: int) -> None:

@@ -1,4 +1,4 @@
-"""Bodies and events as the other program of the same contract sends them."""
+"""Request bodies and an event captured from another implementation of the same API."""
 
 STATS = (
     b'{"total_repos":150,"original_repos":93,"forked_repos":57,"total_stars":11558,'

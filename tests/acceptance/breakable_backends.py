@@ -1,4 +1,4 @@
-"""What can be taken away from a service, and given back: GitHub, PostgreSQL, room on a disk."""
+"""Backends of a service that tests can break and repair: GitHub, PostgreSQL, disk space."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ import pytest
 from github_banners.database import embedded, embedded_binaries, embedded_process
 from tests.acceptance.processes import Running, free_port, running
 
-_FIFTEEN = Path("/usr/lib/postgresql/15/bin")
+_POSTGRESQL_15 = Path("/usr/lib/postgresql/15/bin")
 
 
 class GitHub:
-    """A stand-in for GitHub on a port of its own, to be broken, frozen and taken away."""
+    """The sandbox on its own port; it can fail, be slow, be frozen or be killed."""
 
     def __init__(self) -> None:
         self._port = free_port()
@@ -37,7 +37,7 @@ class GitHub:
 
     @contextmanager
     def failing(self, failures: str) -> Iterator[None]:
-        """Fail every question in one way, or in several that take turns."""
+        """Fail every request, with the given failures in turn."""
         self._break(fail=failures.split(","))
         try:
             yield
@@ -46,7 +46,7 @@ class GitHub:
 
     @contextmanager
     def slow(self, seconds: float) -> Iterator[None]:
-        """Let every answer wait."""
+        """Delay every response."""
         self._break(latency_seconds=seconds)
         try:
             yield
@@ -55,14 +55,14 @@ class GitHub:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Take connections and say nothing."""
+        """Accept connections without responding."""
         assert self._process is not None
         with frozen(self._process.process.pid):
             yield
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """Take no connections."""
+        """Refuse connections."""
         assert self._process is not None
         self._process.stop(signal.SIGKILL)
         self.close()
@@ -76,13 +76,13 @@ class GitHub:
 
 
 class Postgres:
-    """A PostgreSQL on a port of its own, to be started, killed and frozen."""
+    """A PostgreSQL on its own port, which can be killed or frozen."""
 
     def __init__(self, folder: Path) -> None:
-        self.data_dir = folder / "foreign"
+        self.data_dir = folder / "postgresql"
         self._port = free_port()
         account = embedded_binaries.choose_server_account(self.data_dir)
-        programs = _FIFTEEN
+        programs = _POSTGRESQL_15
         if not programs.exists():
             programs = embedded_binaries.find_programs(
                 self.data_dir, account=account, on_progress=print
@@ -98,9 +98,9 @@ class Postgres:
 
     @property
     def settings(self) -> dict[str, str]:
-        """How a service finds it."""
-        where = {"DB_HOST": "127.0.0.1", "PGPORT": str(self._port)}
-        return {**where, "POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres"}
+        """Return the environment variables that point a service to this server."""
+        address = {"DB_HOST": "127.0.0.1", "PGPORT": str(self._port)}
+        return {**address, "POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres"}
 
     def start(self) -> None:
         settings = {
@@ -122,9 +122,9 @@ class Postgres:
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """Be away: the server is killed, and started again at the end."""
+        """Kill the server, and start it again at the end."""
         assert self._server is not None
-        for pid in family(self._server.pid):
+        for pid in process_tree(self._server.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.close()
@@ -135,7 +135,7 @@ class Postgres:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Be there and say nothing, those who connect meanwhile included."""
+        """Stop responding, to existing and to new connections."""
         assert self._server is not None
         with frozen(self._server.pid):
             yield
@@ -143,34 +143,34 @@ class Postgres:
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
-    """Stop a process and its children; a frozen parent has no new ones."""
+    """Freeze a process and its children; the parent first, so that it starts no more of them."""
     os.kill(pid, signal.SIGSTOP)
-    stopped = family(pid)
-    for one in stopped:
+    stopped = process_tree(pid)
+    for child in stopped:
         with suppress(ProcessLookupError):
-            os.kill(one, signal.SIGSTOP)
+            os.kill(child, signal.SIGSTOP)
     try:
         yield
     finally:
-        for one in stopped:
+        for child in stopped:
             with suppress(ProcessLookupError):
-                os.kill(one, signal.SIGCONT)
+                os.kill(child, signal.SIGCONT)
 
 
-def family(pid: int) -> list[int]:
-    """A process and its children."""
+def process_tree(pid: int) -> list[int]:
+    """Return a process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *map(int, children)]
 
 
 @contextmanager
 def small_disk(folder: Path, *, size_bytes: int) -> Iterator[Path]:
-    """A disk of its own, small enough to be filled."""
+    """Mount a file system of a few megabytes, which tests can fill."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "tmpfs", str(folder)]
     may_mount = os.geteuid() == 0 and shutil.which("mount") is not None
     if not may_mount or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk, and not everywhere")
+        pytest.skip("a tmpfs cannot be mounted here")
     try:
         yield folder
     finally:
@@ -178,8 +178,8 @@ def small_disk(folder: Path, *, size_bytes: int) -> Iterator[Path]:
 
 
 @contextmanager
-def full(disk: Path) -> Iterator[None]:
-    """Fill a disk to the last byte."""
+def filled(disk: Path) -> Iterator[None]:
+    """Fill a disk completely, and free the space at the end."""
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:

@@ -1,4 +1,4 @@
-"""Forged heads, each wrong in one place, with the reason of its refusal; and garbage."""
+"""Forged heads, each invalid in one place, with the reason of its refusal; and random garbage."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from github_banners.messaging.signing import RefusalReason
 from github_banners.settings import Secret
-from tests.unit.messaging.by_hand import (
+from tests.unit.messaging.handwritten_signatures import (
     BODY,
     COMPONENTS,
     FOREIGN,
     SECONDS,
     Call,
-    digest_of,
+    content_digest,
     parameters,
     signed,
 )
@@ -29,19 +29,19 @@ def with_params(params: str) -> Call:
     return with_input(INPUT + params)
 
 
-def with_more(call: Call, name: str, more: bytes) -> Call:
-    return call.with_header(name, call.header(name) + more)
+def append_to_header(call: Call, name: str, suffix: bytes) -> Call:
+    return call.with_header(name, call.header(name) + suffix)
 
 
-def relabelled() -> Call:
+def with_other_label() -> Call:
     call = signed()
     return call.with_header("signature", call.header("signature").replace(b"sig1", b"sig2"))
 
 
-def twice_labelled() -> Call:
+def with_two_labels() -> Call:
     first, second = signed(), signed(label="sig2")
     for name in ("signature", "signature-input"):
-        first = with_more(first, name, b", " + second.header(name))
+        first = append_to_header(first, name, b", " + second.header(name))
     return first
 
 
@@ -75,31 +75,39 @@ FORGED_HEADS: list[tuple[str, Callable[[], Call], RefusalReason]] = [
         lambda: signed().with_another("Signature", "sig2=:AAAA:"),
         RefusalReason.SEVERAL_SIGNATURES,
     ),
-    ("two labels in one header", twice_labelled, RefusalReason.SEVERAL_SIGNATURES),
+    ("two labels in one header", with_two_labels, RefusalReason.SEVERAL_SIGNATURES),
     (
         "a label without its input",
-        lambda: with_more(signed(), "signature", b", sig2=:AAAA:"),
+        lambda: append_to_header(signed(), "signature", b", sig2=:AAAA:"),
         RefusalReason.SEVERAL_SIGNATURES,
     ),
     (
         "an input without its label",
-        lambda: with_more(signed(), "signature-input", b', sig2=("@method")'),
+        lambda: append_to_header(signed(), "signature-input", b', sig2=("@method")'),
         RefusalReason.SEVERAL_SIGNATURES,
     ),
     ("another label", lambda: signed(label="sig2"), RefusalReason.UNKNOWN_LABEL),
-    ("labels that differ", relabelled, RefusalReason.UNREADABLE),
+    ("labels that differ", with_other_label, RefusalReason.UNREADABLE),
     ("no digest", lambda: signed().with_header("content-digest", None), RefusalReason.WRONG_DIGEST),
     ("digest twice", lambda: signed().with_another("content-digest"), RefusalReason.WRONG_DIGEST),
     ("empty digest", lambda: signed(digest=""), RefusalReason.WRONG_DIGEST),
     ("malformed digest", lambda: signed(digest="sha-256=:Zm9v"), RefusalReason.WRONG_DIGEST),
     ("short digest", lambda: signed(digest="sha-256=:Zm9v:"), RefusalReason.WRONG_DIGEST),
     ("digest as text", lambda: signed(digest='sha-256="Zm9v"'), RefusalReason.WRONG_DIGEST),
-    ("weaker digest", lambda: signed(digest=digest_of(BODY, "md5")), RefusalReason.WRONG_DIGEST),
+    (
+        "weaker digest",
+        lambda: signed(digest=content_digest(BODY, "md5")),
+        RefusalReason.WRONG_DIGEST,
+    ),
     ("unknown digest", lambda: signed(digest="sha-257=:Zm9v:"), RefusalReason.WRONG_DIGEST),
-    ("other digest", lambda: signed(digest=digest_of(BODY, "sha512")), RefusalReason.WRONG_DIGEST),
+    (
+        "other digest",
+        lambda: signed(digest=content_digest(BODY, "sha512")),
+        RefusalReason.WRONG_DIGEST,
+    ),
     (
         "weaker digest besides",
-        lambda: signed(digest=f"{digest_of(BODY)}, {digest_of(BODY, 'md5')}"),
+        lambda: signed(digest=f"{content_digest(BODY)}, {content_digest(BODY, 'md5')}"),
         RefusalReason.WRONG_DIGEST,
     ),
     ("foreign key", lambda: signed(key=FOREIGN), RefusalReason.WRONG_KEY),
@@ -107,7 +115,7 @@ FORGED_HEADS: list[tuple[str, Callable[[], Call], RefusalReason]] = [
     ("changed method", lambda: replace(signed(), method="PUT"), RefusalReason.WRONG_KEY),
     ("changed path", lambda: replace(signed(), path=b"/banners2"), RefusalReason.WRONG_KEY),
     (
-        "path with a slash more",
+        "path with an extra slash",
         lambda: replace(signed(), path=b"/banners/"),
         RefusalReason.WRONG_KEY,
     ),
@@ -145,7 +153,7 @@ FORGED_HEADS: list[tuple[str, Callable[[], Call], RefusalReason]] = [
     ),
     (
         "changed digest",
-        lambda: signed().with_header("content-digest", digest_of(b"other")),
+        lambda: signed().with_header("content-digest", content_digest(b"other")),
         RefusalReason.WRONG_KEY,
     ),
     ("changed nonce", lambda: with_params(parameters(nonce="x")), RefusalReason.WRONG_KEY),
@@ -176,12 +184,12 @@ FORGED_HEADS: list[tuple[str, Callable[[], Call], RefusalReason]] = [
     ),
     (
         "expired",
-        lambda: signed(params=parameters(more=f";expires={SECONDS - 1}")),
+        lambda: signed(params=parameters(extra=f";expires={SECONDS - 1}")),
         RefusalReason.TOO_OLD,
     ),
     (
         "expires at no time",
-        lambda: signed(params=parameters(more=';expires="never"')),
+        lambda: signed(params=parameters(extra=';expires="never"')),
         RefusalReason.UNREADABLE,
     ),
     ("no time", lambda: signed(params=parameters(created=None)), RefusalReason.NO_TIME),
@@ -216,13 +224,13 @@ FORGED_HEADS: list[tuple[str, Callable[[], Call], RefusalReason]] = [
     ("no nonce", lambda: signed(params=parameters(nonce=None)), RefusalReason.NO_NONCE),
     (
         "empty nonce",
-        lambda: signed(params=parameters(nonce=None, more=';nonce=""')),
+        lambda: signed(params=parameters(nonce=None, extra=';nonce=""')),
         RefusalReason.NO_NONCE,
     ),
     ("long nonce", lambda: signed(params=parameters(nonce="x" * 65)), RefusalReason.NO_NONCE),
     (
         "nonce as a number",
-        lambda: signed(params=parameters(nonce=None, more=";nonce=1")),
+        lambda: signed(params=parameters(nonce=None, extra=";nonce=1")),
         RefusalReason.UNREADABLE,
     ),
     (
@@ -278,25 +286,29 @@ FORGED_HEADS: list[tuple[str, Callable[[], Call], RefusalReason]] = [
     ),
     (
         "other algorithm",
-        lambda: signed(params=parameters(more=';alg="hmac-sha512"')),
+        lambda: signed(params=parameters(extra=';alg="hmac-sha512"')),
         RefusalReason.UNKNOWN_ALGORITHM,
     ),
     (
         "no algorithm at all",
-        lambda: signed(params=parameters(more=';alg="none"')),
+        lambda: signed(params=parameters(extra=';alg="none"')),
         RefusalReason.UNKNOWN_ALGORITHM,
     ),
     (
         "algorithm as a token",
-        lambda: signed(params=parameters(more=";alg=none")),
+        lambda: signed(params=parameters(extra=";alg=none")),
         RefusalReason.UNREADABLE,
     ),
     (
         "a tag",
-        lambda: signed(params=parameters(more=';tag="web-bot-auth"')),
+        lambda: signed(params=parameters(extra=';tag="web-bot-auth"')),
         RefusalReason.UNREADABLE,
     ),
-    ("unknown parameter", lambda: signed(params=parameters(more=";x=1")), RefusalReason.UNREADABLE),
+    (
+        "unknown parameter",
+        lambda: signed(params=parameters(extra=";x=1")),
+        RefusalReason.UNREADABLE,
+    ),
     (
         "empty headers",
         lambda: with_input("").with_header("signature", ""),
@@ -378,6 +390,8 @@ PIECES = st.sampled_from(
 GARBAGE = st.one_of(
     st.binary(max_size=600),
     st.lists(PIECES, max_size=14).map(lambda pieces: "".join(pieces).encode()),
-    st.lists(PIECES, max_size=8).map(lambda p: (INPUT + ';keyid="api"' + "".join(p)).encode()),
+    st.lists(PIECES, max_size=8).map(
+        lambda pieces: (INPUT + ';keyid="api"' + "".join(pieces)).encode()
+    ),
 )
 NAMES = st.sampled_from(["signature", "signature-input", "content-digest"])

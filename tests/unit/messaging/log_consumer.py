@@ -1,4 +1,4 @@
-"""A consumer of aiokafka without a broker: it decodes with aiokafka's own code what a log holds."""
+"""A fake of aiokafka's consumer without a broker, which decodes a log with aiokafka's own code."""
 
 from collections import defaultdict
 from typing import Any
@@ -15,32 +15,34 @@ TOPIC = "t"
 
 
 class LogConsumer:
-    """Has some partitions; `positions` says where it is in each, `fetches` what was asked for."""
+    """Consumes some partitions; `positions` are its offsets, `fetches` the fetch requests it got."""
 
     def __init__(self, partitions: int = 1) -> None:
         self.partitions = [TopicPartition(TOPIC, number) for number in range(partitions)]
         self.positions = dict.fromkeys(self.partitions, 0)
-        self.held: set[TopicPartition] = set()
+        self.paused_partitions: set[TopicPartition] = set()
         self.fetches: list[tuple[int, int]] = []
         self.error_code = 0
-        self._log: dict[TopicPartition, list[tuple[int, bytes]]] = defaultdict(list)  # with ends
+        self._log: dict[TopicPartition, list[tuple[int, bytes]]] = defaultdict(
+            list
+        )  # with end offsets
         self._ends = dict.fromkeys(self.partitions, 0)
         self._client = self
         self.cluster = self
 
     def put(self, *messages: Message, partition: int = 0, codec: int = 0) -> None:
-        """Append a batch, as a broker does."""
-        place = self.partitions[partition]
-        batch = build_batch(messages, codec=codec, base_offset=self._ends[place])
-        self._ends[place] += len(messages)
-        self._log[place].append((self._ends[place], batch))
+        """Append a batch like a broker."""
+        topic_partition = self.partitions[partition]
+        batch = build_batch(messages, codec=codec, base_offset=self._ends[topic_partition])
+        self._ends[topic_partition] += len(messages)
+        self._log[topic_partition].append((self._ends[topic_partition], batch))
 
     def put_raw(self, batch: bytes, *, count: int, partition: int = 0) -> None:
-        """Append bytes that take so many offsets."""
-        place = self.partitions[partition]
-        batch = self._ends[place].to_bytes(8, "big") + batch[8:]
-        self._ends[place] += count
-        self._log[place].append((self._ends[place], batch))
+        """Append raw bytes that occupy `count` offsets."""
+        topic_partition = self.partitions[partition]
+        batch = self._ends[topic_partition].to_bytes(8, "big") + batch[8:]
+        self._ends[topic_partition] += count
+        self._log[topic_partition].append((self._ends[topic_partition], batch))
 
     def end(self, partition: int = 0) -> int:
         return self._ends[self.partitions[partition]]
@@ -49,7 +51,7 @@ class LogConsumer:
         return set(self.partitions)
 
     def paused(self) -> set[TopicPartition]:
-        return self.held
+        return self.paused_partitions
 
     async def position(self, partition: TopicPartition) -> int:
         return self.positions[partition]
@@ -63,10 +65,10 @@ class LogConsumer:
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int, max_records: int
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """As aiokafka: an error loses what was read before it, but moves no position."""
+        """Like aiokafka: an error discards records read before it, but moves no position."""
         fetched = {}
         for partition in partitions or self.partitions:
-            if max_records <= 0 or partition in self.held:
+            if max_records <= 0 or partition in self.paused_partitions:
                 continue
             records, position = self._decode(partition, max_records)
             self.positions[partition] = position
@@ -76,16 +78,16 @@ class LogConsumer:
         return fetched
 
     async def send(self, _: int, request: Any) -> Any:
-        """Answer a fetch request with the bytes of the batches from an offset on."""
+        """Respond to a fetch request with the batches from an offset on."""
         ((topic, ((number, offset, _),)),) = request.topics
         self.fetches.append((number, offset))
         data = self._fetch(TopicPartition(topic, number), offset)
-        answer = type("Answer", (), {})()
-        answer.topics = [(topic, [(number, self.error_code, 0, None, data)])]
-        return answer
+        response = type("Response", (), {})()
+        response.topics = [(topic, [(number, self.error_code, 0, None, data)])]
+        return response
 
     def _fetch(self, partition: TopicPartition, offset: int) -> bytes:
-        """Give whole batches, from the one on that holds an offset, as a broker does."""
+        """Return whole batches from the one that contains an offset, like a broker."""
         return b"".join(batch for end, batch in self._log[partition] if end > offset)
 
     def _decode(

@@ -1,0 +1,201 @@
+"""
+Rules for the source files that import-linter's contracts in pyproject.toml cannot express.
+
+Each rule is a pure function: a module -> one line of text for each violation. The rules are which
+files may import a third-party package, how long modules and functions may be, that a module has a
+docstring, and which names are forbidden.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+PACKAGE = "github_banners"
+MAX_MODULE_LINES = 400
+MAX_FUNCTION_LINES = 60
+MEANINGLESS_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "manager", "managers"}
+
+_SERVICES = {"api", "renderer", "storage"}
+
+# Third-party package -> the packages and files that may import it.
+THIRD_PARTIES: Mapping[str, set[str]] = {
+    "aiokafka": {"messaging"},
+    "alembic": {"database/migrations"},
+    "babel": {"drawing"},
+    "cramjam": {"messaging/decompression.py"},
+    "durationpy": {"settings", "cli"},
+    "github_sandbox": {"cli"},
+    "http_message_signatures": {"messaging"},
+    "httptools": {"serving/http_protocol.py"},
+    "httpx2": {
+        "github/client.py",
+        "github/sender.py",
+        "github/transport.py",
+        "messaging/clients.py",
+    },
+    "minijinja": {"drawing"},
+    "msgspec": {""},
+    "obstore": {"storage"},
+    "opentelemetry": {"serving"},
+    "prometheus_client": {"serving"},
+    "psycopg": {"database"},
+    "psycopg_pool": {"database"},
+    "resvg_py": {"drawing"},
+    "sqlalchemy": {"database/migrations"},
+    "starlette": {*_SERVICES, "serving"},
+    "stamina": {
+        "github/sender.py",
+        "github/transport.py",
+        "messaging",
+        "api/api_service.py",
+        "renderer/renderer_service.py",
+        "storage/storage_service.py",
+    },
+    "structlog": {
+        *_SERVICES,
+        "github",
+        "database",
+        "stats",
+        "cli/base.py",
+        "messaging",
+        "serving",
+    },
+    "typer": {"cli"},
+    "uvicorn": {"serving/http_protocol.py", "serving/server.py"},
+    "uvloop": {"serving/event_loop.py"},
+}
+
+# Names that say nothing to a reader who does not know the project's history. FORBIDDEN_WORDS may
+# not be part of any name, FORBIDDEN_VARIABLES may not be the whole name of a variable or parameter.
+FORBIDDEN_WORDS = frozenset(
+    {
+        *("bury", "buried", "craftsman", "desk", "door", "doors", "entrance", "errand", "hopeless"),
+        *("knock", "neighbour", "neighbours", "stranger", "strangers", "undrawable", "whom"),
+        *("whose", "wish", "wishes", "workshop"),
+    }
+)
+FORBIDDEN_CLASSES = frozenset(
+    {
+        *("Attempts", "Claim", "Door", "Gate", "Hot", "HotPath", "Kept", "Known", "Lines"),
+        *("Meaning", "Of", "Room", "Saving", "Shares", "Trouble", "Trust", "Turn", "Turns"),
+    }
+)
+FORBIDDEN_VARIABLES = frozenset(
+    {"one", "it", "at", "found", "given", "told", "said", "kept", "asked"}
+)
+FORBIDDEN_PREFIXES = re.compile(r"_?(MOST|LEAST|LONGEST|DEAREST|ENOUGH)_")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file; `path` is relative to its root package."""
+
+    path: PurePosixPath
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    @property
+    def package(self) -> str:
+        """Return the name of the top-level package or module that the file belongs to."""
+        return self.path.parts[0].removesuffix(".py")
+
+    def imports(self) -> Iterator[tuple[str, int]]:
+        """Yield the full name of every import, at any depth, and its line."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((alias.name, node.lineno) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                yield from ((f"{base}.{alias.name}", node.lineno) for alias in node.names)
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        folders = (PACKAGE, *self.path.parts[:-1])
+        parent = folders[: len(folders) - node.level + 1]
+        return ".".join([*parent, *([node.module] if node.module else [])])
+
+
+def find_third_party_violations(module: Module) -> list[str]:
+    """Report imports of third-party packages outside the files that may use them."""
+    return [
+        f"{module.path}:{line}: must not import {name}"
+        for full_name, line in module.imports()
+        if (name := full_name.partition(".")[0]) not in sys.stdlib_module_names | {PACKAGE}
+        and not any(module.path.is_relative_to(place) for place in THIRD_PARTIES.get(name, ()))
+    ]
+
+
+def find_size_violations(module: Module) -> list[str]:
+    """Report long modules and functions; signatures and docstrings of functions do not count."""
+    lines = module.source.count("\n")
+    violations = [f"{module.path}: {lines} lines"] if lines > MAX_MODULE_LINES else []
+    return violations + [
+        f"{module.path}:{node.lineno}: {node.name} has {length} lines"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := _count_body_lines(node)) > MAX_FUNCTION_LINES
+    ]
+
+
+def _count_body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def find_missing_docstring(module: Module) -> list[str]:
+    """Report a module without a docstring."""
+    return [] if ast.get_docstring(module.tree) else [f"{module.path}: no docstring"]
+
+
+def find_meaningless_names(module: Module) -> list[str]:
+    """Report files and folders whose name could stand for anything."""
+    parts = {part.removesuffix(".py") for part in module.path.parts}
+    return [f"{module.path}: `{part}` is too general" for part in sorted(parts & MEANINGLESS_NAMES)]
+
+
+def find_forbidden_names(module: Module) -> list[str]:
+    """Report modules, classes, functions, variables, parameters and aliases with forbidden names."""
+    parts = [(part.removesuffix(".py"), 1) for part in module.path.parts]
+    violations = [(name, line) for name, line in parts if _has_forbidden_word(name)]
+    for name, line, is_variable in _defined_names(module.tree):
+        is_forbidden_variable = is_variable and (
+            name in FORBIDDEN_VARIABLES or FORBIDDEN_PREFIXES.match(name)
+        )
+        if is_forbidden_variable or name in FORBIDDEN_CLASSES or _has_forbidden_word(name):
+            violations.append((name, line))
+    return [f"{module.path}:{line}: `{name}`" for name, line in violations]
+
+
+def _has_forbidden_word(name: str) -> bool:
+    return not FORBIDDEN_WORDS.isdisjoint(word.lower() for word in _WORD.findall(name))
+
+
+def _defined_names(tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
+    """Yield every name that a module binds, its line, and whether it is a variable."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node.lineno, False
+            case ast.arg():
+                yield node.arg, node.lineno, True
+            case ast.Name(ctx=ast.Store()):
+                yield node.id, node.lineno, True
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.attr, node.lineno, True
+            case ast.Import() | ast.ImportFrom():
+                for alias in node.names:
+                    if alias.asname:
+                        yield alias.asname, node.lineno, True
+            case ast.ExceptHandler(name=str(name)):
+                yield name, node.lineno, True
+            case _:
+                pass
