@@ -35,9 +35,8 @@ from github_banners.models import (
 )
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Ttls
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer

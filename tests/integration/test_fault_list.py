@@ -33,7 +33,7 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.budget import ReservedBudget
-from github_banners.stats.invalidations import Invalidations
+from github_banners.stats.snapshots import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
 
 pytestmark = pytest.mark.postgres

@@ -36,8 +36,8 @@ from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Ttls
 from github_banners.stats.lookup import Lookup
+from github_banners.stats.snapshots import Ttls
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.database.samples import HOUR, NOON, answer
 from tests.integration.fake_github import FakeGitHub

@@ -25,7 +25,7 @@ from github_banners.models import Owner, OwnerRepositories, Snapshot
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.aggregation import aggregate
-from github_banners.stats.invalidations import Invalidations
+from github_banners.stats.snapshots import Invalidations
 from tests.acceptance.processes import Running, running
 from tests.integration.fake_github import FakeGitHub
 

@@ -52,9 +52,8 @@ from github_banners.serving.service import Service
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
-from github_banners.stats.freshness import Ttls
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup
+from github_banners.stats.snapshots import Invalidations, Ttls
 
 _log = structlog.get_logger(__name__)
 

@@ -19,9 +19,8 @@ from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import BannerOptions, to_canonical_json
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Freshness
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
+from github_banners.stats.snapshots import Freshness, Invalidations
 
 PictureKey: TypeAlias = tuple[int, bytes]
 """Owner id and digest of the options; a digest because options can be larger than the picture."""

@@ -42,7 +42,7 @@ from github_banners.serving.responses import (
 )
 from github_banners.settings import Network
 from github_banners.stats.deadline import Deadline, picture_deadline
-from github_banners.stats.freshness import Freshness
+from github_banners.stats.snapshots import Freshness
 
 _MAX_BODY_BYTES = 64 << 10
 _MAX_DRAINED_BYTES = 16 << 20

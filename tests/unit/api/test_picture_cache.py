@@ -10,8 +10,8 @@ from github_banners.api.picture_cache import CachedPicture, PictureCache, to_pic
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.deadline import Deadline, picture_deadline
-from github_banners.stats.freshness import Freshness
 from github_banners.stats.lookup import LookupResult
+from github_banners.stats.snapshots import Freshness
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=5)

@@ -14,9 +14,8 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
 from github_banners.stats.deadline import picture_deadline
-from github_banners.stats.freshness import Freshness
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
+from github_banners.stats.snapshots import Freshness, Invalidations
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOFT = timedelta(minutes=10)
