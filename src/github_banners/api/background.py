@@ -1,8 +1,8 @@
 """
 Retries with backoff for background tasks, which no error may end.
 
-`Failures` counts consecutive failures of a task, an owner or a banner; `keep_running` restarts a task
-that failed.
+`Failures` counts consecutive failures of a task, an owner or a banner; `keep_running` restarts a
+task that failed.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class Failures:
     def record(
         self, key: Hashable, error: BaseException, *, event: str, **fields: Any
     ) -> timedelta:
-        """Log a failure, at most once an hour by key and reason; return the delay before a retry."""
+        """Log a failure, at most once an hour per key and reason; return the delay of a retry."""
         count = self._counts.get(key, 0) + 1
         self._counts[key] = count
         self._counts.move_to_end(key)

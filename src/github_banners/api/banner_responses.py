@@ -192,8 +192,8 @@ def explanation_response(
     """
     Build the response to an image client: a drawn explanation with status 200.
 
-    The status is 200 because image clients drop the body of an error. `is_replacement` is True if the
-    drawing is an SVG in place of the requested PNG; then a retry may get the PNG.
+    The status is 200 because image clients drop the body of an error. `is_replacement` is True if
+    the drawing is an SVG in place of the requested PNG; then a retry may get the PNG.
     """
     headers = {**_SECURITY_HEADERS, "content-type": media_type, "vary": vary}
     age_seconds = _MIN_AGE_SECONDS if is_replacement else _EXPLANATION_AGE_SECONDS

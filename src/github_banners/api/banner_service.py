@@ -1,7 +1,8 @@
 """
 The banner service: a login or a banner name -> owner and options -> numbers -> picture.
 
-It knows no HTTP. Previews and permanent banners differ only in how the owner and the options are found.
+It knows no HTTP. Previews and permanent banners differ only in how the owner and the options are
+found.
 """
 
 import asyncio

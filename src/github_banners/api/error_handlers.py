@@ -69,7 +69,7 @@ class ErrorHandler:
     async def _explanation_response(
         self, request: Request, error: BannersError, *, vary: str
     ) -> Response:
-        """Draw an explanation card with the theme and locale of the request, as PNG if requested."""
+        """Draw an explanation card in the theme and locale of the request, as PNG if requested."""
         query = _query(request)
         drawing = explain(error, options=parse_options_leniently(query), host=self._host)
         if _requested_format(request, query) != "png":
@@ -88,7 +88,8 @@ def _explanation_vary(request: Request) -> str | None:
     """
     Return the `Vary` header of an explanation card for image clients, None for other clients.
 
-    It names the headers by which the client was recognised. JSON errors need none: they are not cached.
+    It names the headers by which the client was recognised. JSON errors need none: they are not
+    cached.
     """
     path, headers = _path(request), request.headers
     if request.method not in {"GET", "HEAD"} or not path.startswith(_BANNERS_PREFIX):

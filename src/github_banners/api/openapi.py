@@ -42,7 +42,7 @@ Live banners with a developer's GitHub statistics.
   ending in `.svg` or `.png` or with such a `format`, and GitHub's image proxy.
 - Types accept the names of other services' themes, and locales accept `pt_BR` or `de-AT`.
 - PNG has twice the width and height, no animation, and the light variant of types that follow the
-  reader's colour scheme. Its fonts cover Latin, Greek and Cyrillic; other characters appear as boxes.
+  reader's colour scheme. Its fonts cover Latin, Greek and Cyrillic; others are drawn as boxes.
   If it can't be drawn in time the response is SVG: check the `Content-Type`.
 """
 _CREATE_DESCRIPTION = """\

@@ -1,9 +1,9 @@
 """
 Publishes every new version of a permanent banner to the broker, or to a function in its place.
 
-There is no outbox table: a banner is due if its published version is older than its version. Delivery
-is at least once: a version that was not acknowledged is published again. Duplicates do no harm, since
-consumers compare versions.
+There is no outbox table: a banner is due if its published version is older than its version.
+Delivery is at least once: a version that was not acknowledged is published again. Duplicates do no
+harm, since consumers compare versions.
 """
 
 import asyncio
@@ -155,7 +155,7 @@ class Outbox:
         return trace_id
 
     async def _record_results(self, tasks: Mapping[Banner, asyncio.Task[str | timedelta]]) -> None:
-        """Record acknowledged versions; release the leases of the others, each with a retry time."""
+        """Record acknowledged versions; release the other leases, each with a retry time."""
         # The delay puts them behind others, so that one failing banner can't hold up the queue.
         retry_at = self._clock() + _RETRY_DELAY
         acknowledged: dict[int, int] = {}
@@ -180,7 +180,7 @@ class Outbox:
         values: Mapping[int, T],
         save: Callable[[Connection, Mapping[int, T]], Awaitable[None]],
     ) -> None:
-        """Save values by banner id; a banner that can't be saved keeps its lease until it expires."""
+        """Save values by banner id; a banner that can't be saved keeps its lease."""
 
         async def save_part(connection: Connection, part: Sequence[tuple[int, T]]) -> None:
             await save(connection, dict(part))

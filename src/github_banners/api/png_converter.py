@@ -1,8 +1,8 @@
 """
 Converts drawn SVGs to PNG in a worker process, and caches the results.
 
-PNGs are cached by the digest of their SVG, so that they can't be older than it. If a conversion fails or
-takes too long the result is None, and the caller sends the SVG.
+PNGs are cached by the digest of their SVG, so that they can't be older than it. If a conversion
+fails or takes too long the result is None, and the caller sends the SVG.
 """
 
 import asyncio
@@ -42,8 +42,8 @@ class PngConverter:
     """
     Converts pictures with `worker` and caches them, within `memory_bytes`.
 
-    Concurrent requests for one picture share a conversion. After a failure the circuit breaker admits
-    few attempts. `count` is called with the `PngOutcome` of every cache miss.
+    Concurrent requests for one picture share a conversion. After a failure the circuit breaker
+    admits few attempts. `count` is called with the `PngOutcome` of every cache miss.
     """
 
     def __init__(

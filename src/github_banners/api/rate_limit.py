@@ -1,7 +1,8 @@
 """
 The rate limiter of the public API.
 
-Clients are told apart by address, behind trusted proxies by `X-Forwarded-For`; each has a token bucket.
+Clients are told apart by address, behind trusted proxies by `X-Forwarded-For`; each has a token
+bucket.
 """
 
 import ipaddress
@@ -26,8 +27,9 @@ def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network])
     """
     Return the client's address: the last one in `X-Forwarded-For` that is no trusted proxy.
 
-    For IPv6 its /64 network is returned, which is what one household gets. Addresses may have ports,
-    brackets and quotes: Azure's gateways and IIS write `203.0.113.9:4711`, others `"[2001:db8::1]"`.
+    For IPv6 its /64 network is returned, which is what one household gets. Addresses may have
+    ports, brackets and quotes: Azure's gateways and IIS write `203.0.113.9:4711`, others
+    `"[2001:db8::1]"`.
     """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     address = peer

@@ -1,9 +1,9 @@
 """
 The background refresh: fetches owners that are due from GitHub and saves their numbers.
 
-Several processes may run it: each leases a batch of owners. Interactive requests go through `Lookup`
-and do not wait for it. While GitHub is down, the pauses between batches grow. An owner that can't be
-saved is retried with growing delays and does not hold up the rest of its batch.
+Several processes may run it: each leases a batch of owners. Interactive requests go through
+`Lookup` and do not wait for it. While GitHub is down, the pauses between batches grow. An owner
+that can't be saved is retried with growing delays and does not hold up the rest of its batch.
 """
 
 import asyncio

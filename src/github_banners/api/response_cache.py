@@ -1,10 +1,10 @@
 """
 The response cache: answers repeated requests before the framework runs, without locks or awaits.
 
-It has three levels. `targets` maps a normalised request target to the key of a cached picture; these
-entries have a memory limit of their own, so that invented targets push out only each other. Whole
-responses are cached for the second in which their `Date` stays the same, by target and relevant
-headers and by the raw bytes of the request.
+It has three levels. `targets` maps a normalised request target to the key of a cached picture;
+these entries have a memory limit of their own, so that invented targets push out only each other.
+Whole responses are cached for the second in which their `Date` stays the same, by target and
+relevant headers and by the raw bytes of the request.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,8 @@ Variant: TypeAlias = Callable[[Picture], Picture | None]
 
 _BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
-# `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the framework.
+# `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the
+# framework.
 _ESCAPED_AMPERSAND = b"amp;"
 
 _TARGETS_BYTES = 16 << 20
@@ -50,8 +51,8 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
     """
     The picture that a target refers to.
 
-    It expires, because a login can pass to another owner. `banner` is the name of a permanent banner,
-    whose access time is recorded.
+    It expires, because a login can pass to another owner. `banner` is the name of a permanent
+    banner, whose access time is recorded.
     """
 
     key: PictureKey
@@ -244,6 +245,7 @@ def normalize_target(target: bytes) -> bytes | None:
             options.append((name, value))
         elif b"%" in name or b"+" in name:
             return None
-    # Sorted by name only: the order of values of one name matters (the last one counts, lists join).
+    # Sorted by name only: the order of values of one name matters (the last one counts, lists
+    # join).
     options.sort(key=itemgetter(0))
     return b"&".join([path, *[b"%b=%b" % option for option in options]])

@@ -1,4 +1,4 @@
-"""The composition root of everything in one process: functions replace renderer, storage and broker."""
+"""The composition root of all services in one process: functions replace Kafka and signed HTTP."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The composition root of the api with other services: signed HTTP for requests, Kafka for updates."""
+"""The composition root of the api with separate services: signed HTTP, and Kafka for updates."""
 
 import asyncio
 import time

@@ -2,9 +2,9 @@
 The command-line interface `github-banners`.
 
 `services` has the commands that run until stopped, `standalone` those that end by themselves, `dlq`
-those for dead letters; `banner_options` builds the options of `render`. Services log to standard error
-and print their address to standard output. Commands import what they need inside their functions, so
-that `--help` is fast and a service loads only what it uses.
+those for dead letters; `banner_options` builds the options of `render`. Services log to standard
+error and print their address to standard output. Commands import what they need inside their
+functions, so that `--help` is fast and a service loads only what it uses.
 """
 
 import io
@@ -17,9 +17,9 @@ from github_banners.errors import BannersError
 
 __all__ = ["app", "dlq", "main", "services", "standalone"]
 
-# structlog imports these if they are installed, which takes some 5 MB: rich for coloured tracebacks,
-# greenlet for a deprecated kind of context. rich is a dependency of Typer, which needs it only for
-# `rich_markup_mode`; greenlet is installed for tests with a browser.
+# structlog imports these if they are installed, which takes some 5 MB: rich for coloured
+# tracebacks, greenlet for a deprecated kind of context. rich is a dependency of Typer, which needs
+# it only for `rich_markup_mode`; greenlet is installed for tests with a browser.
 _UNUSED = ("greenlet", "rich")
 
 

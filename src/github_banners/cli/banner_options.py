@@ -1,8 +1,8 @@
 """
 Command-line options for banner options.
 
-They are generated from the schema in `options`, which also parses their values, so that query, body and
-command line behave alike.
+They are generated from the schema in `options`, which also parses their values, so that query, body
+and command line behave alike.
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""The Typer application, and what its commands share: settings, logs, default paths, error messages."""
+"""The Typer application, and what its commands share: settings, logs, paths, error messages."""
 
 import os
 import sys
@@ -15,8 +15,8 @@ from github_banners.errors import BannersError, ConfigurationError, InvalidSetti
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
 
-# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and 0.1 s.
-# Commands with other options need pydantic anyway.
+# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and
+# 0.1 s. Commands with other options need pydantic anyway.
 _NO_HELP = {"help": False}
 _WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "migrate", "check")
 
@@ -43,8 +43,8 @@ def read_settings(
     """
     Read the settings from the environment, configure logging and log warnings about the settings.
 
-    With `errors_only`, log errors only unless LOG_LEVEL is set. With `is_worker`, log no warnings: the
-    parent process has logged them.
+    With `errors_only`, log errors only unless LOG_LEVEL is set. With `is_worker`, log no warnings:
+    the parent process has logged them.
     """
     settings = Settings.from_environment(os.environ, service=service)
     is_silent = errors_only and not os.environ.get("LOG_LEVEL")

@@ -52,8 +52,8 @@ def serve(
     """
     Serve banners with all services in one process, until Ctrl-C.
 
-    Prints the URL when it is ready. Unless DB_HOST is set, it runs an embedded PostgreSQL server with
-    its files in DATA_DIR.
+    Prints the URL when it is ready. Unless DB_HOST is set, it runs an embedded PostgreSQL server
+    with its files in DATA_DIR.
     """
     require_unix()
     from github_banners.supervisor import WorkerConfig
@@ -143,8 +143,8 @@ def api() -> None:
     """
     Run the api service: serve banners, fetch from GitHub and publish updates, until Ctrl-C.
 
-    Requires DB_HOST, KAFKA_BROKERS_ADDRS, RENDERER_BASE_URL and STORAGE_BASE_URL. These services may be
-    down when it starts.
+    Requires DB_HOST, KAFKA_BROKERS_ADDRS, RENDERER_BASE_URL and STORAGE_BASE_URL. These services
+    may be down when it starts.
     """
     require_unix()
     from github_banners.app.distributed import open_distributed_api

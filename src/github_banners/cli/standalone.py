@@ -50,8 +50,8 @@ def render(
     Fetch a user from GitHub, draw one banner as SVG and write it to standard output.
 
     The options are those of the HTTP API. It needs no database and stores nothing; GITHUB_TOKENS,
-    GITHUB_API_URL and REQUEST_TIMEOUT apply as for `serve`. Exit codes: 1 if the user does not exist or
-    GitHub does not answer, 2 if an option is invalid.
+    GITHUB_API_URL and REQUEST_TIMEOUT apply as for `serve`. Exit codes: 1 if the user does not
+    exist or GitHub does not answer, 2 if an option is invalid.
     """
     from github_banners import render_once
     from github_banners.serving.event_loop import run
@@ -92,10 +92,10 @@ def check() -> None:
     """
     Check settings, ports, folders, database, services and tokens before serving.
 
-    Starts no service and leaves no data. Reports every invalid setting, and for each token its owner and
-    remaining rate limit. Checks the configuration of `api` if RENDERER_BASE_URL is set, that of
-    `renderer` if KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL are, else that of `serve`. Exit codes: 0 if
-    everything required works, 1 if a check fails, 2 if settings are invalid.
+    Starts no service and leaves no data. Reports every invalid setting, and for each token its
+    owner and remaining rate limit. Checks the configuration of `api` if RENDERER_BASE_URL is set,
+    that of `renderer` if KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL are, else that of `serve`. Exit
+    codes: 0 if everything required works, 1 if a check fails, 2 if settings are invalid.
     """
     require_unix()
     from github_banners.diagnostics import run_checks

@@ -12,8 +12,8 @@ def build_startup_message(
     """
     Build a message with the URL of the service, a sample banner and Markdown for a README.
 
-    `port` is the port it listens on. `samples` are logins of the fake GitHub with descriptions; if empty,
-    the sample is a real user.
+    `port` is the port it listens on. `samples` are logins of the fake GitHub with descriptions; if
+    empty, the sample is a real user.
     """
     base = settings.public_url or f"http://{to_netloc(_reachable(settings.host), port)}"
     banner = f"{base}/banners/preview?username="

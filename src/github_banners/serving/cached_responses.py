@@ -12,7 +12,8 @@ class CachedResponse(NamedTuple):
     """
     A whole response as bytes.
 
-    `kind` is a metric label; `is_reusable` is True if it stays valid until the common headers change.
+    `kind` is a metric label; `is_reusable` is True if it stays valid until the common headers
+    change.
     """
 
     payload: bytes
@@ -41,8 +42,9 @@ class CachedResponses(Protocol):
         """
         Return the response to a request, or None if the application has to build it.
 
-        `target` is the path and query, still encoded; `is_closing` is True if the connection ends with
-        this response; `common_headers` belong to every response and are replaced once a second.
+        `target` is the path and query, still encoded; `is_closing` is True if the connection ends
+        with this response; `common_headers` belong to every response and are replaced once a
+        second.
         """
 
 

@@ -1,9 +1,9 @@
 """
 Runs the event loop of a process, and handles the signals that stop it.
 
-SIGINT (Ctrl-C) and SIGTERM are treated alike. The first one starts a clean shutdown, a second one exits
-at once. Tasks and threads that do not end after they were cancelled (such as a library's task, or a
-thread waiting for a lock) are abandoned after a timeout.
+SIGINT (Ctrl-C) and SIGTERM are treated alike. The first one starts a clean shutdown, a second one
+exits at once. Tasks and threads that do not end after they were cancelled (such as a library's
+task, or a thread waiting for a lock) are abandoned after a timeout.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# systemd signals the whole control group and `timeout` signals its child twice: one request to stop.
+# systemd signals the whole control group and `timeout` signals its child twice: one request to
+# stop.
 _SAME_REQUEST_SECONDS = 0.3
 _CANCEL_TIMEOUT_SECONDS = 2.0
 _THREADS_TIMEOUT_SECONDS = 1.0
@@ -54,7 +55,7 @@ def on_first_signal(action: Callable[[], object]) -> None:
 
 
 def _handle_signal(number: int, frame: FrameType | None) -> None:
-    """Run the action at the first signal, exit at a second one that is not part of the same request."""
+    """Run the action at the first signal; exit at a second one that is a request of its own."""
     now = time.monotonic()
     if _SignalState.first_at is None:
         _SignalState.first_at = now
@@ -91,8 +92,8 @@ def run(
     """
     Run a coroutine until it ends; a signal cancels it.
 
-    Unlike `asyncio.run`, it waits only some seconds for remaining tasks and threads. Exit the process
-    with `exit_without_waiting` afterwards.
+    Unlike `asyncio.run`, it waits only some seconds for remaining tasks and threads. Exit the
+    process with `exit_without_waiting` afterwards.
 
     :raises KeyboardInterrupt: a signal cancelled the coroutine
     """
@@ -142,7 +143,7 @@ def _exit_at_once(code: int) -> None:
 
 
 def make_event_loop() -> asyncio.AbstractEventLoop:
-    """Create an event loop of uvloop, or the standard one on Windows, which uvloop does not support."""
+    """Create an event loop of uvloop, or the standard one on Windows, where uvloop is missing."""
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop  # noqa: PLC0415 - not on Windows

@@ -1,8 +1,8 @@
 """
 Health and metrics endpoints of every service: `/healthz`, `/readyz`, `/metrics`.
 
-A service is ready as soon as it can answer. A dependency that is down makes it degraded, not unready,
-so that an orchestrator does not remove it.
+A service is ready as soon as it can answer. A dependency that is down makes it degraded, not
+unready, so that an orchestrator does not remove it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

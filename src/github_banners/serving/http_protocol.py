@@ -1,9 +1,10 @@
 """
 The HTTP/1.1 protocol of every service: uvicorn's, with cached responses and with limits.
 
-A request whose response is cached is answered by a single write as soon as its head is parsed, without
-an ASGI scope, a task or the application. Any other request takes uvicorn's path. Everything a client
-can send or leave unread is bounded: heads, pipelined requests, unread responses, and their time.
+A request whose response is cached is answered by a single write as soon as its head is parsed,
+without an ASGI scope, a task or the application. Any other request takes uvicorn's path. Everything
+a client can send or leave unread is bounded: heads, pipelined requests, unread responses, and their
+time.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ class Limits:
 
 @dataclass(eq=False, slots=True)
 class Connections:
-    """The open connections of one server and their shared state; `now` is the time of the last sweep."""
+    """The open connections of one server; `now` is the time of the last sweep."""
 
     limits: Limits
     cached: CachedResponses | None
@@ -195,7 +196,8 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         answered = self._parse_segment(data)
-        # Cached only if the segment held exactly one whole request: then equal bytes are equal requests.
+        # Cached only if the segment held exactly one whole request: then equal bytes are equal
+        # requests.
         is_whole = is_boundary and self._message_count == 1 and not self._in_message
         if is_whole and self._cached is not None and answered is not None:
             self._cached.put_by_raw_request(data, answered)
@@ -383,8 +385,8 @@ def _encode_request_line(data: bytes) -> bytes:
     """
     Percent-encode raw UTF-8 in the request line.
 
-    Programs such as curl send a URL as it was typed, and the parser rejects bytes above 127. Data that
-    is not UTF-8 is returned unchanged and rejected.
+    Programs such as curl send a URL as it was typed, and the parser rejects bytes above 127. Data
+    that is not UTF-8 is returned unchanged and rejected.
     """
     line, end, rest = data.partition(b"\r\n")
     try:

@@ -1,8 +1,8 @@
 """
 Logging: one event per line on standard error, with secrets redacted.
 
-After tracebacks are formatted, every text is searched for the configured secrets and for anything that
-looks like a GitHub token.
+After tracebacks are formatted, every text is searched for the configured secrets and for anything
+that looks like a GitHub token.
 """
 
 import json
@@ -114,7 +114,7 @@ class _OneLineHandler(logging.StreamHandler[Any]):
     """Writes one line per event, also for an event that can't be formatted."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Log the name of the logger only: the default prints arguments, which may hold a secret."""
+        """Log the name of the logger only: the default prints arguments, which may be secret."""
         text = f"log.line_lost from {record.name}"
         lost = logging.LogRecord(record.name, logging.ERROR, "", 0, text, None, None)
         with suppress(OSError, ValueError):

@@ -1,8 +1,8 @@
 """
 Prometheus metrics of one process.
 
-Other packages get plain functions to count with, so that they need not know Prometheus. Names follow
-https://prometheus.io/docs/practices/naming/
+Other packages get plain functions to count with, so that they need not know Prometheus. Names
+follow https://prometheus.io/docs/practices/naming/
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -68,7 +68,8 @@ class Metrics:
         """Register a counter; `label_values` of a single label are exported as 0 from the start."""
         label_names = (labels,) if isinstance(labels, str) else labels
         counter = Counter(_PREFIX + name, description, label_names, registry=self._registry)
-        # `Counter.labels` validates its arguments and takes a lock; this is on the path of requests.
+        # `Counter.labels` validates its arguments and takes a lock; this is on the path of
+        # requests.
         increments: dict[tuple[str, ...], Callable[[], None]] = {}
 
         def count(*values: str) -> None:

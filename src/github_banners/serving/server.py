@@ -1,10 +1,10 @@
 """
 Listening sockets and the HTTP server; with `http_protocol`, the only module that knows uvicorn.
 
-The listening socket is opened first and passed on, so that a port is reserved from the start and can be
-shared by several processes. Connections are accepted here and not by the event loop: one at a time,
-so that processes share them evenly; up to a limit, so that open connections can be served; and at
-shutdown all in the backlog, so that none is reset.
+The listening socket is opened first and passed on, so that a port is reserved from the start and
+can be shared by several processes. Connections are accepted here and not by the event loop: one at
+a time, so that processes share them evenly; up to a limit, so that open connections can be served;
+and at shutdown all in the backlog, so that none is reset.
 """
 
 import asyncio
@@ -92,8 +92,8 @@ def reject_new_connections(listener: socket.socket) -> None:
     """
     Drop new connections to a listening socket; those in its backlog can still be accepted.
 
-    Clients that connect between the last `accept` and `close` would be reset. With a filter that drops
-    every packet they retry after a second, and reach the next server. Linux only.
+    Clients that connect between the last `accept` and `close` would be reset. With a filter that
+    drops every packet they retry after a second, and reach the next server. Linux only.
     https://docs.kernel.org/networking/filter.html
     """
     if not sys.platform.startswith("linux"):
@@ -116,8 +116,8 @@ async def serve_app(
     """
     Serve an application on a listening socket while the context lasts, then close the socket.
 
-    `is_shared` is True if other processes accept connections on the same socket. The yielded task ends
-    only if the server fails. On exit, running requests have some seconds to finish.
+    `is_shared` is True if other processes accept connections on the same socket. The yielded task
+    ends only if the server fails. On exit, running requests have some seconds to finish.
     """
     config = uvicorn.Config(
         app,
@@ -219,8 +219,9 @@ class _Acceptor:
     """
     Accepts connections on a listening socket while fewer than `limit` are open.
 
-    If several processes share the socket (`is_shared`), one with open connections pauses after every
-    few it accepts, so that the others get as many: the kernel decides which process runs first.
+    If several processes share the socket (`is_shared`), one with open connections pauses after
+    every few it accepts, so that the others get as many: the kernel decides which process runs
+    first.
     """
 
     def __init__(

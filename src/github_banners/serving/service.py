@@ -59,8 +59,8 @@ def tune_garbage_collection() -> None:
     """
     Exclude all current objects from garbage collection, and collect rarely.
 
-    A full collection stops the process while it visits every tracked object. The caches hold untracked
-    objects (`gc=False`), so that only the leftovers of requests are visited.
+    A full collection stops the process while it visits every tracked object. The caches hold
+    untracked objects (`gc=False`), so that only the leftovers of requests are visited.
     """
     gc.collect()
     gc.freeze()

@@ -1,9 +1,9 @@
 """
 Terminal handling: escaping of control characters, and process groups for a clean Ctrl-C.
 
-Ctrl-C signals every process in the foreground process group of the terminal, and `make` then reports a
-failure however cleanly we exit. So a process started by such a tool moves to a group of its own in the
-foreground, and restores the old one at the end.
+Ctrl-C signals every process in the foreground process group of the terminal, and `make` then
+reports a failure however cleanly we exit. So a process started by such a tool moves to a group of
+its own in the foreground, and restores the old one at the end.
 """
 
 import os

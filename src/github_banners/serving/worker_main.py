@@ -3,8 +3,8 @@ The main program of a `WorkerProcess`: calls a function from bytes to bytes for 
 
     python -m github_banners.serving.worker_main MODULE:FUNCTION
 
-It writes READY, then reads requests from standard input and writes a response to each, until its input
-ends. Every message is a header, with its kind and length, and the content.
+It writes READY, then reads requests from standard input and writes a response to each, until its
+input ends. Every message is a header, with its kind and length, and the content.
 """
 
 import importlib

@@ -2,8 +2,8 @@
 Runs a function in a process of its own: because it holds the GIL, or because it may crash.
 
 The worker handles one request at a time. It is started at first use, and killed and restarted if it
-takes too long or dies. If this process ends, even by a signal, the worker reads the end of its input
-and exits.
+takes too long or dies. If this process ends, even by a signal, the worker reads the end of its
+input and exits.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """
 Runs several worker processes of one service, which share a port.
 
-The parent restarts a worker that dies. It holds the other end of each worker's standard input: if the
-parent ends, even by SIGKILL, the workers read the end of their input and stop.
+The parent restarts a worker that dies. It holds the other end of each worker's standard input: if
+the parent ends, even by SIGKILL, the workers read the end of their input and stop.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ async def supervise(
     """
     Run a worker for each of `first_lines` until cancelled, then stop them.
 
-    A worker is this program with `arguments`; it reads its line from standard input and inherits the
-    file descriptors `pass_fds`.
+    A worker is this program with `arguments`; it reads its line from standard input and inherits
+    the file descriptors `pass_fds`.
 
     :raises ConfigurationError: a worker reports invalid settings
     """
@@ -88,8 +88,8 @@ async def _send_first_line(worker: Process, first_line: bytes) -> None:
 async def _stop(worker: Process) -> None:
     if worker.returncode is not None:
         return
-    # Closing the input replaces a signal: the worker may have received one already, and a second one
-    # would make it exit at once.
+    # Closing the input replaces a signal: the worker may have received one already, and a second
+    # one would make it exit at once.
     if worker.stdin is not None:
         worker.stdin.close()
     try:

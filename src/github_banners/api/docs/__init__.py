@@ -1,8 +1,8 @@
 """
 The API documentation page, served without any external resource.
 
-`index.html` and `page.js` are ours; the bundle is RapiDoc (https://rapidocweb.com, MIT), unmodified.
-Its file name holds its version, so that browsers may cache it for ever.
+`index.html` and `page.js` are ours; the bundle is RapiDoc (https://rapidocweb.com, MIT),
+unmodified. Its file name holds its version, so that browsers may cache it for ever.
 """
 
 from collections.abc import Mapping
