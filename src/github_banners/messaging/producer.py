@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
 from aiokafka import AIOKafkaProducer  # type: ignore[import-untyped]
 
 from github_banners.circuit_breaker import CircuitBreaker
@@ -20,8 +19,6 @@ from github_banners.messaging.kafka import (
     MAX_EVENT_BYTES,
     broker_errors,
 )
-
-_log = structlog.get_logger(__name__)
 
 _SEND_TIMEOUT_SECONDS = 5.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
@@ -48,7 +45,7 @@ class KafkaProducer:
         timeout_seconds: float = _SEND_TIMEOUT_SECONDS,
     ) -> None:
         self._brokers = list(brokers)
-        self._circuit = CircuitBreaker(clock)
+        self._circuit = CircuitBreaker(clock, name="broker")
         self._timeout_seconds = timeout_seconds
         self._client_task: asyncio.Task[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -73,11 +70,9 @@ class KafkaProducer:
         try:
             await self._send(topic, key=key, value=value, headers=headers)
         except BrokerUnavailable as error:
-            if self._circuit.record_failure():
-                _log.warning("broker.down", reason=str(error))
+            self._circuit.record_failure(str(error))
             raise
-        if self._circuit.record_success():
-            _log.info("broker.up")
+        self._circuit.record_success()
 
     async def close(self) -> None:
         """Close; takes a few seconds at most, also when no broker responds."""
