@@ -30,7 +30,7 @@ def put_by_hand(entries: OrderedDict[int, bytes], key: int, entry: bytes) -> Non
 
 @settings(deadline=None, max_examples=300)
 @given(operations=OPERATIONS)
-def test_it_is_a_bounded_map_that_forgets_what_was_used_longest_ago(
+def test_lru_under_any_operations_equals_a_bounded_map(
     operations: list[tuple[str, int, bytes]],
 ) -> None:
     memory: ByteBoundedLru[int, bytes] = ByteBoundedLru(
@@ -55,7 +55,7 @@ def test_it_is_a_bounded_map_that_forgets_what_was_used_longest_ago(
     }
 
 
-def test_what_was_looked_up_lately_stays() -> None:
+def test_get_marks_entry_as_recently_used() -> None:
     memory: ByteBoundedLru[str, bytes] = ByteBoundedLru(
         3 * ENTRY_BYTES, entry_bytes=lambda _, one: len(one)
     )
@@ -66,7 +66,7 @@ def test_what_was_looked_up_lately_stays() -> None:
     assert [key for key in "abcd" if memory.get(key) is not None] == ["a", "c", "d"]
 
 
-def test_what_is_too_large_is_not_kept_and_pushes_nothing_out() -> None:
+def test_put_above_the_limit_stores_and_evicts_nothing() -> None:
     memory: ByteBoundedLru[str, bytes] = ByteBoundedLru(
         2 * ENTRY_BYTES, entry_bytes=lambda _, one: len(one)
     )
@@ -78,7 +78,7 @@ def test_what_is_too_large_is_not_kept_and_pushes_nothing_out() -> None:
     assert memory.used_bytes == 0
 
 
-def test_an_entry_is_replaced_not_counted_twice() -> None:
+def test_put_twice_counts_entry_once() -> None:
     memory: ByteBoundedLru[str, bytes] = ByteBoundedLru(1_000, entry_bytes=lambda _, one: len(one))
     for length in (500, 100, 700):
         memory.put("a", b"x" * length)
@@ -88,7 +88,7 @@ def test_an_entry_is_replaced_not_counted_twice() -> None:
     assert (len(memory), memory.used_bytes) == (0, 0)
 
 
-def test_falsy_entries_are_entries() -> None:
+def test_get_falsy_entry_returns_it() -> None:
     memory: ByteBoundedLru[str, int] = ByteBoundedLru(1_000, entry_bytes=lambda *_: 0)
     memory.put("a", 0)
     assert memory.get("a") == 0
