@@ -12,9 +12,9 @@ from enum import StrEnum
 
 import msgspec
 
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.errors import BannersError, UnknownUser
 from github_banners.models import Clock, Snapshot, without_implausible_times
-from github_banners.stats.lru import ByteBoundedLru
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MAX_LOGINS_BYTES = 4 << 20
