@@ -35,13 +35,13 @@ def count_by_hand(repositories: list[Repository]) -> Stats:
 
 @settings(deadline=None)
 @given(repositories=REPOSITORIES)
-def test_numbers_equal_those_counted_by_hand(repositories: list[Repository]) -> None:
+def test_aggregate_equals_naive_count(repositories: list[Repository]) -> None:
     assert aggregate(iter(repositories)) == count_by_hand(repositories)
 
 
 @settings(deadline=None)
 @given(repositories=REPOSITORIES, data=st.data())
-def test_the_order_of_repositories_makes_no_difference(
+def test_aggregate_in_any_order_is_equal(
     repositories: list[Repository], data: st.DataObject
 ) -> None:
     one, other = aggregate(repositories), aggregate(data.draw(st.permutations(repositories)))
@@ -51,12 +51,12 @@ def test_the_order_of_repositories_makes_no_difference(
 
 @settings(deadline=None)
 @given(repositories=REPOSITORIES)
-def test_languages_stand_by_count_then_name(repositories: list[Repository]) -> None:
+def test_aggregate_sorts_languages_by_count_then_name(repositories: list[Repository]) -> None:
     languages = list(aggregate(repositories).languages.items())
     assert languages == sorted(languages, key=lambda item: (-item[1], item[0]))
 
 
-def test_equal_counts_stand_by_name() -> None:
+def test_aggregate_equal_counts_sorts_by_name() -> None:
     names = ["Zig", "C", "Go", "C", "Zig", "Ada"]
     repositories = [Repository(number, "x", language=name) for number, name in enumerate(names)]
     assert list(aggregate(repositories).languages.items()) == [
@@ -67,7 +67,7 @@ def test_equal_counts_stand_by_name() -> None:
     ]
 
 
-def test_forks_count_as_repositories_only() -> None:
+def test_aggregate_counts_forks_as_repositories_only() -> None:
     fork = Repository(1, "x", stars=9, forks=9, is_fork=True, language="C")
     assert aggregate([fork]) == Stats(1, 0, 1, 0, 0, {})
     assert aggregate([]) == Stats(0, 0, 0, 0, 0, {})

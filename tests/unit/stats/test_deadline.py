@@ -1,4 +1,4 @@
-"""One request's time, shared out."""
+"""Time limits of the steps of a request."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from github_banners.stats.deadline import Deadline, picture_deadline
 
 
 class Time:
-    """Monotonic seconds that move when they are told to."""
+    """Monotonic clock that is moved by hand."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -15,7 +15,7 @@ class Time:
         return self.seconds
 
 
-def test_a_step_gets_its_limit_or_what_is_left() -> None:
+def test_timeout_seconds_returns_limit_or_remaining_time() -> None:
     now = Time()
     deadline = Deadline(3.0, 1.8, now)
     assert deadline.timeout_seconds(0.5) == 0.5
@@ -28,7 +28,7 @@ def test_a_step_gets_its_limit_or_what_is_left() -> None:
     assert deadline.timeout_seconds(0.5) == 0.0
 
 
-def test_github_and_the_database_have_shares_of_their_own() -> None:
+def test_timeouts_of_github_and_database_are_capped() -> None:
     now = Time()
     deadline = Deadline(3.0, 1.8, now)
     assert (deadline.database_timeout_seconds(), deadline.github_timeout_seconds()) == (0.3, 1.8)
@@ -40,7 +40,7 @@ def test_github_and_the_database_have_shares_of_their_own() -> None:
     )
 
 
-def test_a_picture_ends_before_image_proxies_give_up() -> None:
+def test_picture_deadline_ends_before_image_proxies_give_up() -> None:
     deadline = picture_deadline()
     assert deadline.total_seconds == 3.0
     assert 2.7 < deadline.timeout_seconds(100) <= 2.8

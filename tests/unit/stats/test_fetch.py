@@ -1,4 +1,4 @@
-"""Whom a name means, after renames and takeovers."""
+"""Resolving a login to its owner after renames and takeovers."""
 
 from datetime import UTC, datetime
 
@@ -12,34 +12,34 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class FakeGitHub:
-    """Knows who holds which login, and notes what it is asked."""
+    """Fake GitHub that knows the holder of each login, and records requests."""
 
     def __init__(self, **ids_by_login: int) -> None:
         self._logins = {owner_id: login for login, owner_id in ids_by_login.items()}
-        self.asked: list[str | int] = []
-        self.is_away_for_names = False
-        self.asked_for_strangers: list[str] = []
+        self.requested: list[str | int] = []
+        self.fails_by_login = False
+        self.unknown_logins: list[str] = []
 
     async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
-        self.asked.append(login)
+        self.requested.append(login)
         if not is_known:
-            self.asked_for_strangers.append(login)
-        if self.is_away_for_names:
+            self.unknown_logins.append(login)
+        if self.fails_by_login:
             raise GitHubUnavailable
         for owner_id, held in self._logins.items():
             if held.lower() == login.lower():
-                return self._portfolio(owner_id)
+                return self._repositories(owner_id)
         raise UnknownUser(login)
 
     async def fetch_by_id(
         self, owner: Owner, *, previous: Stats | None = None
     ) -> OwnerRepositories:
-        self.asked.append(owner.id)
+        self.requested.append(owner.id)
         if owner.id not in self._logins:
             raise UnknownUser(owner.login)
-        return self._portfolio(owner.id)
+        return self._repositories(owner.id)
 
-    def _portfolio(self, owner_id: int) -> OwnerRepositories:
+    def _repositories(self, owner_id: int) -> OwnerRepositories:
         return OwnerRepositories(Owner(owner_id, self._logins[owner_id]), (), NOW)
 
 
@@ -47,78 +47,78 @@ def last_seen(owner_id: int, login: str) -> Snapshot:
     return Snapshot(Owner(owner_id, login), Stats(0, 0, 0, 0, 0, {}), NOW)
 
 
-async def who(github: FakeGitHub, login: str, known: Snapshot | None) -> list[tuple[int, str]]:
-    learnt = await resolve_login(github, login, known)
-    return [(portfolio.owner.id, portfolio.owner.login) for portfolio in learnt]
+async def resolve(github: FakeGitHub, login: str, known: Snapshot | None) -> list[tuple[int, str]]:
+    owners = await resolve_login(github, login, known)
+    return [(owner.owner.id, owner.owner.login) for owner in owners]
 
 
-async def test_somebody_new_is_asked_for_by_name() -> None:
+async def test_resolve_login_of_unknown_owner_fetches_by_login() -> None:
     github = FakeGitHub(Alice=1)
-    assert await who(github, "alice", None) == [(1, "Alice")]
-    assert github.asked == ["alice"]
+    assert await resolve(github, "alice", None) == [(1, "Alice")]
+    assert github.requested == ["alice"]
 
 
-async def test_nobody_is_nobody() -> None:
+async def test_resolve_login_that_does_not_exist_raises() -> None:
     with pytest.raises(UnknownUser):
         await resolve_login(FakeGitHub(), "alice", None)
 
 
-async def test_the_same_holder_costs_one_question() -> None:
+async def test_resolve_login_of_same_holder_sends_one_request() -> None:
     github = FakeGitHub(Alice=1)
-    assert await who(github, "ALICE", last_seen(1, "alice")) == [(1, "Alice")]
-    assert github.asked == [1]
+    assert await resolve(github, "ALICE", last_seen(1, "alice")) == [(1, "Alice")]
+    assert github.requested == [1]
 
 
-async def test_a_renamed_owner_is_followed() -> None:
+async def test_resolve_login_of_renamed_owner_returns_it() -> None:
     github = FakeGitHub(alicia=1)
-    assert await who(github, "alice", last_seen(1, "alice")) == [(1, "alicia")]
-    assert github.asked == [1, "alice"]
+    assert await resolve(github, "alice", last_seen(1, "alice")) == [(1, "alicia")]
+    assert github.requested == [1, "alice"]
 
 
-async def test_a_name_taken_over_means_its_new_holder() -> None:
+async def test_resolve_login_taken_over_returns_both_owners() -> None:
     github = FakeGitHub(alicia=1, alice=2)
-    learnt = await who(github, "alice", last_seen(1, "alice"))
-    assert learnt == [(1, "alicia"), (2, "alice")]
+    owners = await resolve(github, "alice", last_seen(1, "alice"))
+    assert owners == [(1, "alicia"), (2, "alice")]
 
 
-async def test_a_former_name_leads_to_its_last_holder() -> None:
+async def test_resolve_login_former_login_returns_last_holder() -> None:
     github = FakeGitHub(alicia=1)
-    assert await who(github, "alice", last_seen(1, "alicia")) == [(1, "alicia")]
-    assert github.asked == ["alice", 1]
+    assert await resolve(github, "alice", last_seen(1, "alicia")) == [(1, "alicia")]
+    assert github.requested == ["alice", 1]
 
 
-async def test_a_former_name_that_somebody_took_is_theirs() -> None:
+async def test_resolve_login_former_login_taken_returns_new_holder() -> None:
     github = FakeGitHub(alicia=1, alice=2)
-    assert await who(github, "alice", last_seen(1, "alicia")) == [(2, "alice")]
-    assert github.asked == ["alice"]
+    assert await resolve(github, "alice", last_seen(1, "alicia")) == [(2, "alice")]
+    assert github.requested == ["alice"]
 
 
-async def test_the_name_of_somebody_gone_can_be_held_anew() -> None:
+async def test_resolve_login_of_deleted_owner_returns_new_holder() -> None:
     github = FakeGitHub(alice=2)
-    assert await who(github, "alice", last_seen(1, "alice")) == [(2, "alice")]
-    assert github.asked == [1, "alice"]
+    assert await resolve(github, "alice", last_seen(1, "alice")) == [(2, "alice")]
+    assert github.requested == [1, "alice"]
 
 
 @pytest.mark.parametrize("login", ["alice", "a-former-name"])
-async def test_somebody_gone_is_gone(login: str) -> None:
+async def test_resolve_login_of_deleted_owner_raises(login: str) -> None:
     with pytest.raises(UnknownUser):
         await resolve_login(FakeGitHub(bob=3), login, last_seen(1, "alice"))
 
 
-async def test_only_a_name_that_nobody_has_or_had_is_a_stranger_s() -> None:
+async def test_resolve_login_with_known_holder_fetches_as_known() -> None:
     for known in (last_seen(1, "alice"), last_seen(1, "alicia"), last_seen(9, "alice")):
         github = FakeGitHub(alicia=1, alice=2)
-        await who(github, "alice", known)
-        assert "alice" in github.asked
-        assert github.asked_for_strangers == []
+        await resolve(github, "alice", known)
+        assert "alice" in github.requested
+        assert github.unknown_logins == []
     github = FakeGitHub(alice=2)
-    await who(github, "alice", None)
-    assert github.asked_for_strangers == ["alice"]
+    await resolve(github, "alice", None)
+    assert github.unknown_logins == ["alice"]
 
 
-async def test_an_outage_is_not_taken_for_an_unknown_name() -> None:
+async def test_resolve_login_during_outage_raises_unavailable() -> None:
     github = FakeGitHub(alicia=1)
-    github.is_away_for_names = True
+    github.fails_by_login = True
     for known in (None, last_seen(1, "alice"), last_seen(1, "alicia")):
         with pytest.raises(GitHubUnavailable):
             await resolve_login(github, "alice", known)

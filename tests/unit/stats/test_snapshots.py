@@ -105,7 +105,9 @@ async def measure_bytes_per_name(error: Callable[[str], BannersError], *, names:
 
 
 @pytest.mark.parametrize("error", [UnknownUser, GitHubUnavailable], ids=["unknown", "unavailable"])
-async def test_memory_of_invented_names_is_small(error: Callable[[str], BannersError]) -> None:
+async def test_cache_error_of_unknown_logins_uses_little_memory(
+    error: Callable[[str], BannersError],
+) -> None:
     assert await measure_bytes_per_name(error, names=2_000) < MAX_BYTES_PER_NAME
 
 
@@ -115,7 +117,7 @@ def make_known(clock: Clock) -> SnapshotCache:
     )
 
 
-def test_refusal_is_a_fresh_copy_each_time() -> None:
+def test_cached_error_returns_a_new_copy() -> None:
     known = make_known(Clock())
     error = raised(UnknownUser("nobody"))
     known.cache_error("nobody", error, ttl=timedelta(seconds=60))
@@ -130,7 +132,7 @@ def test_refusal_is_a_fresh_copy_each_time() -> None:
     assert (again.__traceback__, again.__cause__, again.__context__) == (None, None, None)
 
 
-def test_refusal_expires() -> None:
+def test_cached_error_after_ttl_returns_none() -> None:
     clock = Clock()
     known = make_known(clock)
     known.cache_error("nobody", UnknownUser("nobody"), ttl=timedelta(seconds=60))
@@ -139,7 +141,7 @@ def test_refusal_expires() -> None:
     assert len(known._errors) == 0
 
 
-def test_expired_refusals_make_room_for_new_ones() -> None:
+def test_cache_error_evicts_expired_errors() -> None:
     clock = Clock()
     known = make_known(clock)
     for number in range(100):
@@ -150,7 +152,7 @@ def test_expired_refusals_make_room_for_new_ones() -> None:
     assert len(known._errors) == 50
 
 
-def test_refusals_are_bounded() -> None:
+def test_cache_error_stays_within_memory_limit() -> None:
     known = make_known(Clock())
     for number in range(20_000):
         known.cache_error(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
