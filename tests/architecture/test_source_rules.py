@@ -20,11 +20,17 @@ from tests.architecture.source_rules import (
 )
 
 SANDBOX_DEPENDENCIES = {"github_sandbox", "graphql", "msgspec", "starlette"}
-# Forbidden names that the source still has. This list only ever gets shorter.
+# Forbidden names that some packages still have. These lists only ever get shorter.
+PENDING_PACKAGES = frozenset(
+    {
+        *("api", "app", "cli", "database", "diagnostics", "errors", "github", "options"),
+        *("serving", "settings", "stats"),
+    }
+)
 PENDING_NAMES = frozenset(
     {
-        *("Of", "asked", "at", "errand", "found", "given", "is_hopeless", "it", "kept"),
-        *("neighbour", "neighbours", "one", "said", "told", "whose", "wish", "wishes"),
+        *("asked", "errand", "found", "given", "is_hopeless", "kept", "neighbour", "neighbours"),
+        *("one", "said", "told", "wish", "wishes"),
     }
 )
 RULES = [
@@ -66,8 +72,12 @@ def test_source_has_no_violations(
 
 @pytest.mark.parametrize("modules", [MODULES, SANDBOX_MODULES], ids=["banners", "sandbox"])
 def test_source_has_no_forbidden_names(modules: list[Module]) -> None:
-    violations = [text for module in modules for text in find_forbidden_names(module)]
-    assert [text for text in violations if text.split("`")[1] not in PENDING_NAMES] == []
+    assert [
+        text
+        for module in modules
+        for text in find_forbidden_names(module)
+        if module.package not in PENDING_PACKAGES or text.split("`")[1] not in PENDING_NAMES
+    ] == []
 
 
 def test_banners_import_third_parties_only_where_allowed() -> None:
