@@ -10,7 +10,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip install --quiet --no-deps --no-build-isolation . \
-    # What was needed to install, and what Litestar brings along for tests of handlers.
+    # Build tools are not needed at run time.
     && pip uninstall --quiet --yes hatchling editables pathspec trove-classifiers pluggy \
     && rm -rf /venv/lib/python3.13/site-packages/pip /venv/lib/python3.13/site-packages/pip-*
 

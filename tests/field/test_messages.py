@@ -32,7 +32,7 @@ from github_banners.messaging.record_reader import RecordReader
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.messaging.signing import Signer
 from github_banners.messaging.testing import MemoryBroker, MemoryProducer
-from github_banners.messaging.topics import _to_new_topic
+from github_banners.messaging.topics import to_new_topic
 from github_banners.models import Snapshot, to_epoch_microseconds
 from github_banners.renderer.schedule import MAX_UNFINISHED_BYTES
 from github_banners.renderer.updates import parse_update, render_and_store
@@ -136,7 +136,7 @@ BAD_RECORDS = [
     BadRecord("1 nothing", b"", None, Outcome.DEAD_LETTERED),
     BadRecord("2 nesting", b"[" * 500_000, None, Outcome.DEAD_LETTERED),
     BadRecord(
-        "2 nesting in a field nobody knows",
+        "2 nesting in an unknown field",
         event_with(extra="@").replace(b'"@"', b"[" * 10_000 + b"]" * 10_000),
         None,
         Outcome.DEAD_LETTERED,
@@ -168,9 +168,7 @@ BAD_RECORDS = [
     BadRecord(
         "1 its file can't be saved", event_with(), StorageUnavailable(), Outcome.RETRIED, False
     ),
-    BadRecord(
-        "1 an error nobody expects", event_with(), ZeroDivisionError(), Outcome.RETRIED, False
-    ),
+    BadRecord("1 an unexpected error", event_with(), ZeroDivisionError(), Outcome.RETRIED, False),
     BadRecord("1 too little memory", event_with(), MemoryError(), Outcome.RETRIED, False),
     BadRecord("1 too deep", event_with(), RecursionError(), Outcome.RETRIED, False),
 ]
@@ -331,7 +329,7 @@ async def test_f12_unfinished_records_are_bounded_in_bytes() -> None:
 
 @pytest.mark.parametrize("name", ["banner-update", "banner-update.dlq"])
 def test_f12_new_topics_store_uncompressed(name: str) -> None:
-    assert _to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
+    assert to_new_topic(name).topic_configs["compression.type"] == "uncompressed"
 
 
 # The version and dates of an event, and the version with which its picture is stored.

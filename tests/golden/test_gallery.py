@@ -42,21 +42,21 @@ COLUMNS = 3
 
 HEAD = """# Gallery
 
-Everything here is drawn of `mia-maintains`, whom the built-in GitHub has invented; `make demo` shows the same. Written by `make docs`.
+All pictures show `mia-maintains`, a generated user of the fake GitHub; `make demo` serves the same pictures. This page is written by `make docs`.
 
-Each picture is `/banners/preview?username=...`, the options above it and `animate=false`; a type can be had in every layout.
+Each picture is `/banners/preview?username=...` with the options above it and `animate=false`. Every theme works with every layout.
 
 ## Layouts
 """
 LANGUAGES = """
 ## Languages
 
-`locale` is the language of words, numbers and dates; what is read from right to left is mirrored, and so is a banner that shows a name in such a script.
+`locale` sets the language of texts, numbers and dates. Banners in right-to-left languages are mirrored, and so are banners that show a name in such a script.
 """
 THEMES = """
-## Types
+## Themes
 
-`type=auto` is `default` and `dark` in one file, after the reader's system; `type=auto-NAME` does the same for any of the pairs.
+`type=auto` puts `default` and `dark` into one file, and the reader's system selects between them. `type=auto-NAME` does the same for each of the other pairs.
 
 """
 

@@ -209,7 +209,7 @@ async def test_update_consumer_storage_down_is_waited_for(
     await send(producer, topic, range(300))
     async with consuming(side, topic, recorder):
         await eventually(lambda: len(attempt_times) >= 19)
-        # After the attempt_times that had started, one a second.
+        # After the attempts that had started, one a second.
         assert attempt_times[-1] - attempt_times[0] > 0.9
         assert not any((await side.committed(topic)).values())
         recorder.fail = None

@@ -81,10 +81,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def folder(store: Store) -> Path:
-    return store._folder
-
-
 def file_names(path: Path, pattern: str = "*") -> list[str]:
     return [entry.name for entry in path.glob(pattern)]
 
@@ -94,14 +90,14 @@ async def test_get_returns_what_was_put(store: Store) -> None:
     assert await store.put(store_request("WyCats-Dark", picture(1), version=5)) == PutResult(URL)
     expected = StoredPicture(picture(1), 5, "image/svg+xml")
     assert await store.get("wycats-dark") == await store.get("WYCATS-dark") == expected
-    file = folder(store) / "wycats-dark.svg"
+    file = store.folder / "wycats-dark.svg"
     check_picture(file.read_bytes())
     assert b"<!-- version 5 -->" in file.read_bytes()
 
 
 async def test_lock_files_are_private(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=5))
-    locks = folder(store) / ".locks"
+    locks = store.folder / ".locks"
     assert stat.S_IMODE(locks.stat().st_mode) == 0o700
     assert {stat.S_IMODE(lock.stat().st_mode) for lock in locks.iterdir()} == {0o600}
 
@@ -122,7 +118,7 @@ async def test_put_implausible_version_is_ignored(store: Store) -> None:
         store_request("wycats-dark", picture(2), version=2**63 - 1)
     ) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 5)
-    file = folder(store) / "wycats-dark.svg"
+    file = store.folder / "wycats-dark.svg"
     file.write_bytes(with_version(picture(3), 2**63 - 1))
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
     assert await store.put(store_request("wycats-dark", picture(4), version=4)) == PutResult(URL)
@@ -159,7 +155,7 @@ async def test_put_invalid_picture_is_refused(store: Store, body: bytes) -> None
 @pytest.mark.parametrize("truncated", [b"", picture(9)[:5000], picture(9)])
 async def test_get_truncated_file_is_none(store: Store, truncated: bytes) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=9))
-    (folder(store) / "wycats-dark.svg").write_bytes(truncated)
+    (store.folder / "wycats-dark.svg").write_bytes(truncated)
     assert await store.get("wycats-dark") is None
     assert await store.put(store_request("wycats-dark", picture(2), version=1)) == PutResult(URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 1)
@@ -167,20 +163,20 @@ async def test_get_truncated_file_is_none(store: Store, truncated: bytes) -> Non
 
 async def test_put_deleted_folder_is_created_again(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
-    folder(store).rename(folder(store).with_name("gone"))
+    store.folder.rename(store.folder.with_name("gone"))
     assert await store.get("wycats-dark") is None
     assert await store.put(store_request("wycats-dark", picture(1), version=1)) == PutResult(URL)
 
 
 async def test_put_path_not_a_folder_is_unavailable(store: Store) -> None:
-    folder(store).parent.write_text("a file")
+    store.folder.parent.write_text("a file")
     with pytest.raises(StorageUnavailable, match="Not a directory") as caught:
         await store.put(store_request("wycats-dark", picture(1), version=1))
     assert isinstance(caught.value, Unavailable)
     assert caught.value.status == 503
     with pytest.raises(StorageUnavailable):
         await store.get("wycats-dark")
-    folder(store).parent.unlink()
+    store.folder.parent.unlink()
     assert await store.put(store_request("wycats-dark", picture(1), version=1)) == PutResult(URL)
 
 
@@ -198,25 +194,25 @@ def as_unprivileged_user() -> Iterator[None]:
 
 async def test_put_folder_without_permission_is_unavailable(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
-    folder(store).chmod(0o500)
+    store.folder.chmod(0o500)
     with as_unprivileged_user(), pytest.raises(StorageUnavailable, match="denied"):
         await store.put(store_request("wycats-dark", picture(2), version=2))
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
-    folder(store).chmod(0o700)
+    store.folder.chmod(0o700)
 
 
 async def test_put_full_disk_keeps_the_old_picture(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
-    command = [sys.executable, "-c", FULL_DISK, folder(store).as_uri()]
+    command = [sys.executable, "-c", FULL_DISK, store.folder.as_uri()]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221
     assert "File too large" in finished.stdout
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
-    assert file_names(folder(store), "wycats*") == ["wycats-dark.svg"]
+    assert file_names(store.folder, "wycats*") == ["wycats-dark.svg"]
 
 
 async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
-    (lock,) = (folder(store) / ".locks").iterdir()
+    (lock,) = (store.folder / ".locks").iterdir()
     with lock.open("ab") as lock_file:
         fcntl.flock(lock_file, fcntl.LOCK_EX)
         put_task = asyncio.create_task(
@@ -230,7 +226,7 @@ async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Store
 
 async def test_put_cancelled_is_finished(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
-    (lock,) = (folder(store) / ".locks").iterdir()
+    (lock,) = (store.folder / ".locks").iterdir()
     with lock.open("ab") as lock_file:
         fcntl.flock(lock_file, fcntl.LOCK_EX)
         put_task = asyncio.create_task(
@@ -251,17 +247,17 @@ async def test_put_from_two_processes_newest_wins_and_reads_are_atomic(
     random.Random(7).shuffle(versions)
     await store.put(store_request("wycats-dark", picture(0), version=0))
     versions_read, is_over = [0], threading.Event()
-    reader = threading.Thread(target=read_until_over, args=(folder(store), versions_read, is_over))
+    reader = threading.Thread(target=read_until_over, args=(store.folder, versions_read, is_over))
     reader.start()
     try:
-        superseded = await write_from_processes(folder(store), versions[::2], versions[1::2])
+        superseded = await write_from_processes(store.folder, versions[::2], versions[1::2])
     finally:
         is_over.set()
         reader.join()
     assert await store.get("wycats-dark") == StoredPicture(picture(400), 400)
     assert 0 < superseded < 399
     assert versions_read == sorted(versions_read), "a picture became older"
-    assert file_names(folder(store), "*.svg*") == ["wycats-dark.svg"]
+    assert file_names(store.folder, "*.svg*") == ["wycats-dark.svg"]
 
 
 async def write_from_processes(folder: Path, *shares: list[int]) -> int:

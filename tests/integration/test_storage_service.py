@@ -27,7 +27,7 @@ from github_banners.settings import Settings, StorageUrl
 from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
-from tests.unit.api.asgi import Answered
+from tests.unit.api.asgi import RecordedResponse
 from tests.unit.messaging.captured_messages import STORE
 from tests.unit.messaging.handwritten_signatures import (
     CURRENT,
@@ -49,13 +49,13 @@ UNSIGNED = (401, b'{"error":"signature refused"}')
 URL = f"/banners/{NAME}"
 
 
-async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> Answered:
+async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> RecordedResponse:
     """Send a call unchanged; an HTTP client would normalise its path."""
     body = [
         call.body[start : start + chunk_bytes] for start in range(0, len(call.body), chunk_bytes)
     ]
     chunks = iter(body or [b""])
-    response, chunks_left = Answered(), max(1, len(body))
+    response, chunks_left = RecordedResponse(), max(1, len(body))
     scope: Any = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -98,7 +98,7 @@ def store_body(svg: bytes = SVG, **fields: object) -> bytes:
     return json.dumps(message).encode()
 
 
-def url_read_by_other_implementation(response: Answered) -> str:
+def url_read_by_other_implementation(response: RecordedResponse) -> str:
     """Read a response as that implementation does: status 200 or 201 and a string `url`."""
     assert response.status in {200, 201}
     url: str = json.loads(response.body)["url"]
@@ -125,7 +125,7 @@ class Scene:
     def folder(self) -> Path:
         return self.home / "inner" / "banners"
 
-    async def send(self, call: Call, **more: int) -> Answered:
+    async def send(self, call: Call, **more: int) -> RecordedResponse:
         return await send(self.service.app, call, **more)
 
 
@@ -183,10 +183,10 @@ async def test_path_is_case_insensitive(scene: Scene) -> None:
 
 async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
     await scene.client.store(store_request())
-    found = await scene.send(get())
-    assert (found.status, found.body) == (200, SVG)
+    picture = await scene.send(get())
+    assert (picture.status, picture.body) == (200, SVG)
     assert (
-        found.headers.items()
+        picture.headers.items()
         >= {
             "content-type": "image/svg+xml",
             "content-length": str(len(SVG)),
@@ -195,7 +195,7 @@ async def test_get_returns_type_version_and_etag(scene: Scene) -> None:
             VERSION_HEADER: str(VERSION),
         }.items()
     )
-    etag = found.headers["etag"]
+    etag = picture.headers["etag"]
     assert etag[0] == etag[-1] == '"'
     for tags in (etag, f'"other", W/{etag}', "*"):
         same = await scene.send(get(if_none_match=tags))
@@ -233,8 +233,8 @@ async def test_store_body_of_another_implementation_is_accepted(
     # A request without a version keeps the stored one.
     await scene.client.store(store_request())
     assert url_read_by_other_implementation(await scene.send(post(store_body(NEWER)))) == URL
-    found = await scene.send(get())
-    assert (found.body, found.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
+    picture = await scene.send(get())
+    assert (picture.body, picture.headers[VERSION_HEADER]) == (NEWER, str(VERSION))
 
 
 async def test_store_superseded_response_is_compatible(
@@ -282,9 +282,9 @@ async def test_store_many_full_batch_is_one_call(scene: Scene) -> None:
     responses = await scene.client.store_many(batch)
     assert responses == [StoreResponse(url=f"/banners/b-{n}") for n in range(MAX_BATCH_BANNERS)]
     assert [await scene.client.get(f"b-{n}") for n in range(MAX_BATCH_BANNERS)] == pictures
-    found = await scrape(scene.service.metrics)
-    assert found["requests_total{POST /banners/batch,200}"] == 1
-    assert found["stored_total{stored}"] == MAX_BATCH_BANNERS
+    metrics = await scrape(scene.service.metrics)
+    assert metrics["requests_total{POST /banners/batch,200}"] == 1
+    assert metrics["stored_total{stored}"] == MAX_BATCH_BANNERS
 
 
 async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
@@ -645,7 +645,7 @@ async def test_disk_down_is_reported_until_it_is_back(scene: Scene) -> None:
     assert not scene.client.is_available
     ready = await scene.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
-    assert (await scrape(scene.service.metrics))["neighbour_up{store}"] == 0
+    assert (await scrape(scene.service.metrics))["dependency_up{store}"] == 0
     scene.folder.parent.unlink()
     await scene.client.store(store_request())
     assert json.loads((await scene.send(probe)).body)["degraded"] == []
@@ -663,14 +663,14 @@ async def test_metrics_count_all_outcomes(scene: Scene) -> None:
     scene.folder.rename(scene.home / "gone")
     scene.folder.write_text("no folder")
     await scene.send(post(store_body()))
-    found = await scrape(scene.service.metrics)
-    counted = {key: value for key, value in found.items() if "_seconds_" not in key}
+    metrics = await scrape(scene.service.metrics)
+    counted = {key: value for key, value in metrics.items() if "_seconds_" not in key}
     assert counted == {
         "stored_total{stored}": 1,
         "stored_total{superseded}": 1,
         "stored_total{refused}": 2,
         "stored_total{failed}": 1,
-        "neighbour_up{store}": 0,
+        "dependency_up{store}": 0,
         "refused_calls_total{no signature}": 1,
         "refused_calls_total{wrong key}": 1,
         "requests_total{POST /banners,200}": 2,

@@ -134,5 +134,5 @@ def test_the_image_pins_everything_and_brings_no_database() -> None:
 
 def test_what_the_gateway_shows_by_itself_is_what_we_draw() -> None:
     drawn = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
-    file = CHECKOUT / "deploy/nginx/away.svg"
+    file = CHECKOUT / "deploy/nginx/unavailable.svg"
     assert file.read_bytes() == drawn, "draw it anew: this test says how"

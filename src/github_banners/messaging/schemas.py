@@ -82,12 +82,15 @@ class BannerData(WireModel, frozen=True, kw_only=True):
     fetched_at: Timestamp | None
     display_name: DisplayName | None = None
     look: BannerOptions | None = None
-    language_bytes: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
         _check_counts(msgspec.structs.asdict(self.stats) | {"languages": 0}, "stats")
-        _check_languages(self.stats.languages, "stats.languages")
-        _check_languages(self.language_bytes or {}, "language_bytes")
+        languages = self.stats.languages
+        if len(languages) > _MAX_LANGUAGES or any(
+            len(name) > _MAX_LANGUAGE_CHARACTERS for name in languages
+        ):
+            raise ValueError("`stats.languages` has too many names, or names that are too long")
+        _check_counts(languages, "stats.languages")
 
 
 class PreviewRequest(BannerData, frozen=True, kw_only=True):
@@ -217,13 +220,6 @@ def _without_nulls(message: Any) -> Any:
         if isinstance(stats, dict) and "languages" in stats:
             stats["languages"] = {} if stats["languages"] is None else stats["languages"]
     return message
-
-
-def _check_languages(counts: dict[str, int], field: str) -> None:
-    is_short = all(len(name) <= _MAX_LANGUAGE_CHARACTERS for name in counts)
-    if len(counts) > _MAX_LANGUAGES or not is_short:
-        raise ValueError(f"`{field}` has too many names, or names that are too long")
-    _check_counts(counts, field)
 
 
 def _check_counts(counts: dict[str, int], field: str) -> None:

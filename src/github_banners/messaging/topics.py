@@ -30,7 +30,7 @@ async def ensure_topics(
 
     :raises BrokerUnavailable: no broker responds, or it refuses
     """
-    new_topics = [_to_new_topic(name) for name in topics]
+    new_topics = [to_new_topic(name) for name in topics]
     with broker_errors():
         async with _open_admin(brokers) as admin:
             try:
@@ -71,7 +71,7 @@ async def _open_admin(brokers: Sequence[str]) -> AsyncIterator[AIOKafkaAdminClie
         await admin.close()
 
 
-def _to_new_topic(name: str) -> NewTopic:
+def to_new_topic(name: str) -> NewTopic:
     """
     Describe a topic to create; the limit for dead letters is higher than for events.
 

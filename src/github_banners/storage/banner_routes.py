@@ -74,6 +74,7 @@ class StorageRoutes:
 
 
 def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpResponse:
+    # A client must revalidate each time: a banner changes at any time under the same URL.
     etag = f'"{hashlib.sha256(picture.body).hexdigest()[:32]}"'
     headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
     if etag_matches(if_none_match, etag):

@@ -123,7 +123,7 @@ class Store:
     Stores pictures by path; close it once nothing is stored any more.
 
     `is_available` says whether the last access to the disk succeeded, for readiness. The first put
-    also removes files that killed processes left behind. `throttle` limits logging of failures.
+    also removes files that killed processes left behind in `folder`. `throttle` limits logging of failures.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Store:
         clock: Clock = utc_now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._clock = clock
         self._monotonic = monotonic
         self.throttle = LogThrottle(monotonic)
@@ -205,7 +205,8 @@ class Store:
     def _put(self, name: str, request: StoreRequest) -> PutResult:
         check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
-            path, now = self._folder / file_name(name), self._clock()
+            # Under the lock, so that no other writer gets between the comparison and the replacement.
+            path, now = self.folder / file_name(name), self._clock()
             stored_version = plausible_version(_read_version(path), now=now) or 0
             version = plausible_version(request.version, now=now)
             newest = stored_version if version is None else version
@@ -225,7 +226,7 @@ class Store:
     def _sweep(self) -> None:
         """Remove the files that killed processes left; the locks protect files still being written."""
         try:
-            with os.scandir(self._folder) as entries:
+            with os.scandir(self.folder) as entries:
                 for entry in entries:
                     if (leftover := _LEFTOVER.fullmatch(entry.name)) is not None:
                         with self._locked(leftover["name"]), suppress(FileNotFoundError):
@@ -243,12 +244,13 @@ class Store:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
+        # A file per banner would never be removed; 256 are few, and collisions only cost a wait.
         shard = hashlib.sha256(name.encode()).digest()[0]
-        path = self._folder / _LOCKS / f"{shard:02x}"
+        path = self.folder / _LOCKS / f"{shard:02x}"
         try:
             lock = _open_lock(path)
         except FileNotFoundError:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(exist_ok=True, mode=0o700)
             lock = _open_lock(path)
         try:
@@ -270,7 +272,7 @@ class Store:
 
     def _backend(self) -> LocalStore:
         if self._local_store is None:
-            self._local_store = LocalStore(self._folder, mkdir=True)
+            self._local_store = LocalStore(self.folder, mkdir=True)
         return self._local_store
 
 

@@ -10,7 +10,7 @@ from github_banners.messaging.events import DEAD_LETTERS, TOPIC, Consumer, Heade
 from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.testing import MemoryBroker
 from github_banners.renderer.update_consumer import UpdateConsumer
-from github_banners.renderer.worker import Outcome
+from github_banners.renderer.worker import Outcome, Worker
 from tests.fake_clock import FakeClock, drain_loop
 from tests.unit.messaging.captured_messages import EVENT
 
@@ -65,6 +65,22 @@ class UpdateConsumerHarness:
             producer=self.broker.producer(),
             handle=self.handle,
             on_outcome=self.outcomes.append,
+            clock=self.clock,
+            now=lambda: NOW,
+            sleep=self.clock.sleep,
+            random=lambda: 1.0,
+        )
+
+    def create_worker(self) -> Worker:
+        def raise_bug(error: BaseException) -> None:
+            raise error
+
+        return Worker(
+            handle=self.handle,
+            producer=self.broker.producer(),
+            on_outcome=self.outcomes.append,
+            on_finished=lambda: None,
+            on_bug=raise_bug,
             clock=self.clock,
             now=lambda: NOW,
             sleep=self.clock.sleep,

@@ -54,7 +54,7 @@ def start_all(schedule: Schedule[str]) -> list[str]:
     return started
 
 
-# Which one starts
+# Which item starts
 
 
 def test_schedule_starts_keys_in_turn_and_one_item_per_key(schedule: Schedule[str]) -> None:
@@ -167,7 +167,7 @@ def test_should_pause_unfinished_above_a_limit_is_true(
     assert should_pause(unfinished, unfinished_bytes, is_storage_down=is_storage_down) is expected
 
 
-# When a failed one is retried
+# When a failed update is retried
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_retry_delay_doubles_up_to_a_limit_with_jitter() -> None:
     assert retry_delay_seconds(10**6, random=lambda: 1.0) == MAX_DELAY_SECONDS
 
 
-# When it is given up
+# When an update is given up
 
 
 def test_failure_history_others_accepted_for_ten_minutes_gives_up() -> None:

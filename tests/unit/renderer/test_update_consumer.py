@@ -156,7 +156,7 @@ async def test_task_cancelled_before_its_start_frees_its_slot() -> None:
     harness = UpdateConsumerHarness()
     for version in range(5 * MAX_CONCURRENT):
         harness.put(f"user{version}", version)
-    worker = harness.create_update_consumer()._worker
+    worker = harness.create_worker()
     records = await harness.broker.consumer().poll(max_records=5 * MAX_CONCURRENT, wait_seconds=0)
     for round_ in range(4):
         partition = PartitionState()
@@ -220,7 +220,7 @@ async def test_permanent_failure_is_dead_lettered_at_once(error: Exception) -> N
 async def test_undecodable_record_is_dead_lettered_with_its_problem() -> None:
     harness = UpdateConsumerHarness()
     record = Record(TOPIC, 0, 9, None, b"packed", problem="a batch can't be decoded")
-    worker, partition = harness.create_update_consumer()._worker, PartitionState()
+    worker, partition = harness.create_worker(), PartitionState()
     worker.submit(record, partition)
     worker.start_ready()
     await drain_loop()
