@@ -20,23 +20,11 @@ from tests.architecture.source_rules import (
 )
 
 SANDBOX_DEPENDENCIES = {"github_sandbox", "graphql", "msgspec", "starlette"}
-# Forbidden names that some packages still have. These lists only ever get shorter.
-PENDING_PACKAGES = frozenset(
-    {
-        *("api", "app", "cli", "database", "diagnostics", "errors", "github", "options"),
-        *("serving", "settings", "stats"),
-    }
-)
-PENDING_NAMES = frozenset(
-    {
-        *("asked", "errand", "found", "given", "is_hopeless", "kept", "neighbour", "neighbours"),
-        *("one", "said", "told", "wish", "wishes"),
-    }
-)
 RULES = [
     find_size_violations,
     find_missing_docstring,
     find_meaningless_names,
+    find_forbidden_names,
 ]
 
 
@@ -68,16 +56,6 @@ def test_source_has_no_violations(
     modules: list[Module], rule: Callable[[Module], list[str]]
 ) -> None:
     assert [violation for module in modules for violation in rule(module)] == []
-
-
-@pytest.mark.parametrize("modules", [MODULES, SANDBOX_MODULES], ids=["banners", "sandbox"])
-def test_source_has_no_forbidden_names(modules: list[Module]) -> None:
-    assert [
-        text
-        for module in modules
-        for text in find_forbidden_names(module)
-        if module.package not in PENDING_PACKAGES or text.split("`")[1] not in PENDING_NAMES
-    ] == []
 
 
 def test_banners_import_third_parties_only_where_allowed() -> None:
