@@ -60,6 +60,7 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "github",
         "database",
         "stats",
+        "circuit_breaker.py",
         "cli/base.py",
         "messaging",
         "serving",
