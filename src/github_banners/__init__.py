@@ -1,10 +1,11 @@
 """
-Live banners of a developer's GitHub work.
+Serve live SVG and PNG banners with the public GitHub numbers of a user or organisation.
 
-The packages in reading order, along the path of a number from GitHub to a README:
+The packages in reading order, along the path of the data from GitHub to a README:
 
-- `models`, `errors`, `settings`, `options`: the domain model; they import nothing of ours but `errors`
-- `circuit_breaker`: when to stop calling a service that is down; `log_throttle`: when to log it again
+- `models`, `errors`, `settings`, `options`: the domain model; of this project they import only `errors` and each other
+- `circuit_breaker`: stop calling a service that is down; `log_throttle`: limit repeated log lines
+- `cache`: a map bounded in bytes, behind all in-memory caches
 - `github`: the API client
 - `stats`: aggregation, freshness, and the lookup from cache to GitHub
 - `database`: PostgreSQL
@@ -12,9 +13,9 @@ The packages in reading order, along the path of a number from GitHub to a READM
 - `messaging`: Kafka and signed HTTP between the services
 - `api`, `renderer`, `storage`: the three services
 - `serving`: the HTTP server, health, logs and metrics of a service
-- `app`: everything in one process, or the api beside other services; `supervisor`: its worker processes
-- `render_once`: one banner without a database; `diagnostics`: the report of `check`
-- `cli`: the command
+- `app`: compose all services in one process, or the api alone; `supervisor`: run it, in several workers
+- `render_once`: render one banner without a database; `diagnostics`: the report of `check`
+- `cli`: the command `github-banners`
 """
 
 __version__ = "0.1.0"

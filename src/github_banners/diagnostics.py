@@ -1,8 +1,8 @@
 """
-A look at the whole set-up before it serves: settings, database, banners, neighbours, GitHub, tokens.
+Check the whole installation: settings, ports, database, storage, services, GitHub and its tokens.
 
-Does what the service does, as far as it can be undone: listens on the ports, writes a file and removes
-it, writes a row and takes it back. Starts nothing, leaves nothing, and shows of a token no more than the beginning of its SHA-256.
+The checks do what the service does and undo it: listen on the ports, write and remove a file, insert
+a row and roll back. Nothing is started. Of a token only the beginning of its SHA-256 is shown.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from github_banners.database.embedded_status import find_embedded_conninfo
+from github_banners.database.embedded import find_embedded_conninfo
 from github_banners.database.server_info import (
     ServerInfo,
     count_rows_ahead,
@@ -54,14 +54,14 @@ _MIN_FREE_MIB = 64
 _PORT_TIMEOUT_SECONDS = 2.0
 _PROBE = bytes(4096)
 _REFUSALS = {
-    FailureKind.BAD_TOKEN: "is refused: revoked, expired or mistyped",
-    FailureKind.SUSPENDED: "is refused: its account is suspended",
+    FailureKind.BAD_TOKEN: "is rejected: revoked, expired or mistyped",
+    FailureKind.SUSPENDED: "is rejected: its account is suspended",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A part of the set-up in a few words; `is_broken` where it does not work."""
+    """Result of one check, in a few words."""
 
     component: str
     text: str
@@ -70,7 +70,7 @@ class CheckResult:
 
 @dataclass(slots=True)
 class TokenCheckResult:
-    """What GitHub says of a token; `failure` is why it does not say more."""
+    """Result of checking a token; `failure` is the first error, after which checking stopped."""
 
     credential: Credential
     status: rest.TokenInfo | None = None
@@ -79,13 +79,13 @@ class TokenCheckResult:
 
     @property
     def is_broken(self) -> bool:
-        """Tell whether nothing can be asked with this token."""
+        """True if the token can't be used at all."""
         return self.status is None and self.failure is not None
 
 
 @dataclass(frozen=True, slots=True)
 class DiagnosticsReport:
-    """All that was found, at one moment."""
+    """The results of all checks."""
 
     checks: Sequence[CheckResult]
     tokens: Sequence[TokenCheckResult]
@@ -94,20 +94,22 @@ class DiagnosticsReport:
 
     @property
     def is_healthy(self) -> bool:
-        """Tell whether everything that is needed works."""
-        are_broken = [one.is_broken for one in self.checks] + [one.is_broken for one in self.tokens]
-        return not any(are_broken)
+        """True if everything that is needed works."""
+        broken = [check.is_broken for check in self.checks]
+        broken += [token.is_broken for token in self.tokens]
+        return not any(broken)
 
     def to_text(self) -> str:
-        """Write it down for a person; notes in lines of 80 columns where names allow it."""
-        lines = [*_align_columns([(one.component, one.text) for one in self.checks]), ""]
-        if rows := [_token_row(one) for one in self.tokens if not one.is_broken]:
+        """Format the report as text: aligned columns, then warnings wrapped at 80 columns."""
+        lines = [*_align_columns([(check.component, check.text) for check in self.checks]), ""]
+        if rows := [_token_row(token) for token in self.tokens if not token.is_broken]:
             head = ("token", "account", "left for REST", "left for GraphQL")
             lines += [*_align_columns([head, *rows]), ""]
-        notes = [f"Warning: {warning}." for warning in self.warnings]
-        notes += [note for one in self.tokens for note in _token_warnings(one, now=self.checked_at)]
-        notes += _shared_account_warnings(self.tokens)
-        lines += [*map(_wrap, notes), *[""] * bool(notes)]
+        warnings = [f"Warning: {warning}." for warning in self.warnings]
+        for token in self.tokens:
+            warnings += _token_warnings(token, now=self.checked_at)
+        warnings += _shared_account_warnings(self.tokens)
+        lines += [*map(_wrap, warnings), *[""] * bool(warnings)]
         verdict = "Everything that is needed works." if self.is_healthy else "Not everything works."
         return "\n".join([*lines, f"{verdict} Times are UTC."])
 
@@ -122,14 +124,14 @@ async def run_checks(
     clock: Clock,
 ) -> DiagnosticsReport:
     """
-    Ask everything that the service would ask.
+    Run all checks.
 
-    `chosen` names the variables that are set, `warnings` are sentences about them; the folders are
-    those of the embedded database and of drawn banners where settings name no other.
+    `set_variables` are the names of variables that are set, `warnings` are sentences about them. The
+    folders are the defaults of the embedded database and of the storage.
     """
-    words = f"fine; set: {', '.join(set_variables)}" if set_variables else "fine; none is set"
-    parts = [
-        CheckResult("settings", words),
+    text = f"fine; set: {', '.join(set_variables)}" if set_variables else "fine; none is set"
+    checks = [
+        CheckResult("settings", text),
         *(await _check_ports(settings)),
         await _check_database(settings, database_dir, clock=clock),
         *(await _check_services(settings, clock=clock)),
@@ -137,14 +139,14 @@ async def run_checks(
     if settings.storage_base_url is None:
         name = "BANNERS_STORAGE_URL" if settings.banners_storage_url else "DATA_DIR"
         folder = path_from_url(settings.banners_storage_url or banners_dir.as_uri())
-        parts.append(_check_folder("banners", folder, name=name))
+        checks.append(_check_folder("banners", folder, name=name))
     tokens = await _check_tokens(settings, clock=clock)
-    return DiagnosticsReport([*parts, _github_result(settings, tokens)], tokens, clock(), warnings)
+    return DiagnosticsReport([*checks, _github_result(settings, tokens)], tokens, clock(), warnings)
 
 
 async def _check_ports(settings: Settings) -> list[CheckResult]:
-    """Listen for a moment where the service will, or find that it listens there already."""
-    found = []
+    """Check that each port is free, or that a running service of ours uses it."""
+    results = []
     ports = {"PORT": settings.port, "METRICS_PORT": settings.metrics_port}
     for name, port in ports.items():
         if not port:
@@ -152,17 +154,17 @@ async def _check_ports(settings: Settings) -> list[CheckResult]:
         netloc = to_netloc(settings.host, port)
         try:
             open_listener(settings.host, port, name=name).close()
-            found.append(CheckResult(name, f"{netloc} is free"))
+            results.append(CheckResult(name, f"{netloc} is free"))
         except ConfigurationError as error:
             if await _is_own_service(settings.host, port):
-                found.append(CheckResult(name, f"{netloc} is used by a github-banners that runs"))
+                results.append(CheckResult(name, f"{netloc} is used by a running github-banners"))
             else:
-                found.append(CheckResult(name, str(error), is_broken=True))
-    return found
+                results.append(CheckResult(name, str(error), is_broken=True))
+    return results
 
 
 async def _is_own_service(host: str, port: int) -> bool:
-    """Return whether a service of ours answers on a port; METRICS_PORT has only its metrics."""
+    """Return True if a github-banners service responds on a port; METRICS_PORT has only `/metrics`."""
     try:
         async with asyncio.timeout(_PORT_TIMEOUT_SECONDS):
             health = await request_path(host, port, "/healthz")
@@ -173,26 +175,27 @@ async def _is_own_service(host: str, port: int) -> bool:
 
 
 async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -> CheckResult:
-    place = f"at {settings.database_address}"
+    location = f"at {settings.database_address}"
     try:
         conninfo = settings.conninfo
         if conninfo is None:
-            place = f"embedded, in {data_dir}"
+            location = f"embedded, in {data_dir}"
             conninfo = find_embedded_conninfo(data_dir)
         if conninfo is None:
-            folder = _check_folder("database", data_dir)
-            words = f"{place}: not running, `serve` starts it"
-            return folder if folder.is_broken else CheckResult("database", words)
-        condition = await fetch_server_info(conninfo)
-        if condition.problem is None and not condition.needs_migration:
-            await try_writing(conninfo, condition)
-            rows_ahead = await count_rows_ahead(conninfo, condition, now=clock())
-            return _describe_database(condition, place, rows_ahead=rows_ahead)
-        return _describe_database(condition, place)
+            folder_result = _check_folder("database", data_dir)
+            if folder_result.is_broken:
+                return folder_result
+            return CheckResult("database", f"{location}: not running, `serve` starts it")
+        server_info = await fetch_server_info(conninfo)
+        rows_ahead = 0
+        if server_info.problem is None and not server_info.needs_migration:
+            await try_writing(conninfo, server_info)
+            rows_ahead = await count_rows_ahead(conninfo, server_info, now=clock())
+        return _describe_database(server_info, location, rows_ahead=rows_ahead)
     except ConfigurationError as error:
         return CheckResult("database", f"does not work: {error}", is_broken=True)
     except DatabaseUnavailable as error:
-        return CheckResult("database", f"{place}, does not answer: {error}", is_broken=True)
+        return CheckResult("database", f"{location}, does not respond: {error}", is_broken=True)
 
 
 def _describe_database(
@@ -206,51 +209,54 @@ def _describe_database(
     if server_info.needs_migration:
         state = "no tables yet" if server_info.revision is None else "older tables"
         return CheckResult(
-            "database", f"{text}: {state}, `serve` and `migrate` bring them up to date"
+            "database", f"{text}: {state}, `serve` and `migrate` create or update them"
         )
     text += ": tables up to date"
     if rows_ahead:
-        text += f"; {rows_ahead:,} rows have times of a clock that was ahead, saves will mend them"
+        text += f"; {rows_ahead:,} rows have times in the future, which the next saves correct"
     return CheckResult("database", text)
 
 
 def _check_folder(component: str, folder: Path, *, name: str = "DATA_DIR") -> CheckResult:
-    """Write a file to a folder, or to the one it will be made in, and remove it; `name` has set it."""
+    """
+    Check that a folder, or the nearest existing parent, is writable and has free space.
+
+    `name` is the variable that sets the folder.
+    """
     ancestors = (folder, *folder.parents)
     try:
-        there = next(path for path in ancestors if path.exists() or path.is_symlink())
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".github-banners-check-") as file:
+        existing = next(path for path in ancestors if path.exists() or path.is_symlink())
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".github-banners-check-") as file:
             file.write(_PROBE)
             file.flush()
             os.fsync(file.fileno())
-        free_mib = shutil.disk_usage(there).free >> 20
+        free_mib = shutil.disk_usage(existing).free >> 20
     except OSError as error:
-        words = (
-            f"{folder} can't be used: {error.strerror}: set {name} to a folder that can be written"
-        )
-        return CheckResult(component, words, is_broken=True)
-    words = f"kept in {folder}, {free_mib:,} MiB free"
+        text = f"{folder} can't be used: {error.strerror}: set {name} to a writable folder"
+        return CheckResult(component, text, is_broken=True)
+    text = f"stored in {folder}, {free_mib:,} MiB free"
     if free_mib < _MIN_FREE_MIB:
-        return CheckResult(component, f"{words}: that is too little", is_broken=True)
-    return CheckResult(component, words)
+        return CheckResult(component, f"{text}: that is too little", is_broken=True)
+    return CheckResult(component, text)
 
 
 async def _check_services(settings: Settings, *, clock: Clock) -> list[CheckResult]:
-    """Call, as the api does, every service that the settings name."""
-    found = []
+    """Call every configured service as the api does."""
+    results = []
     signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
     async with clients.open_http(timeout=_SERVICE_TIMEOUT) as http:
         if url := settings.renderer_base_url:
             renderer = clients.RendererClient(http, base_url=url, signer=signer)
-            drawing = renderer.draw(_example_snapshot(clock), BannerOptions())
-            found.append(await _check_call("renderer", f"{url} draws", drawing))
+            rendering = renderer.draw(_example_snapshot(clock), BannerOptions())
+            results.append(await _check_call("renderer", f"{url} renders", rendering))
         if url := settings.storage_base_url:
             storage = clients.StorageClient(http, base_url=url, signer=signer)
-            found.append(await _check_call("storage", f"{url} can be read", storage.get("check")))
+            reading = storage.get("check")
+            results.append(await _check_call("storage", f"{url} can be read", reading))
     if brokers := settings.kafka_brokers_addrs:
-        words = f"{', '.join(brokers)} has {TOPIC}"
-        found.append(await _check_call("Kafka", words, fetch_partitions(brokers, TOPIC)))
-    return found
+        text = f"{', '.join(brokers)} has {TOPIC}"
+        results.append(await _check_call("Kafka", text, fetch_partitions(brokers, TOPIC)))
+    return results
 
 
 async def _check_call(component: str, success_text: str, call: Awaitable[object]) -> CheckResult:
@@ -266,46 +272,47 @@ def _example_snapshot(clock: Clock) -> Snapshot:
 
 
 async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenCheckResult]:
-    """Ask about every token, one after another; without any, about the address's own ration."""
+    """Check every token, one after another; without tokens, unauthenticated access."""
     accounts = create_accounts(settings.github_tokens)
-    keys = [key for account in accounts for key in account.credentials]
-    found: list[TokenCheckResult] = []
+    credentials = [credential for account in accounts for credential in account.credentials]
+    results: list[TokenCheckResult] = []
     async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
-        for key in keys[:-1] or keys:
-            found.append(await _check_token(sender, key, clock=clock))
-            # Who does not answer one question keeps us waiting for all of them.
-            if _is_unreachable(found[-1]):
+        # The last credential is the unauthenticated one, used only if there are no tokens.
+        for credential in credentials[:-1] or credentials:
+            results.append(await _check_token(sender, credential, clock=clock))
+            # Every further token would wait for the same timeout.
+            if _is_unreachable(results[-1]):
                 break
-    return found
+    return results
 
 
 async def _check_token(sender: Sender, credential: Credential, *, clock: Clock) -> TokenCheckResult:
-    found = TokenCheckResult(credential)
+    result = TokenCheckResult(credential)
     try:
-        found.status = await _fetch_token_status(sender, credential, clock=clock)
-        for room in found.status.rate_limits:
-            credential.account.update_rate_limit(room)
+        result.status = await _fetch_token_status(sender, credential, clock=clock)
+        for rate_limit in result.status.rate_limits:
+            credential.account.update_rate_limit(rate_limit)
         if credential.token is not None:
-            found.owner = await fetch_token_owner(sender, credential, clock=clock)
-            assign_user(sender.accounts, credential, user_id=found.owner.id)
-    except RequestFailed as refused:
-        found.failure = refused.failure
-        # Neither a limit nor a holder is told: that was no GitHub.
-        if found.status is not None and not found.status.rate_limits:
-            found.status = None
-    return found
+            result.owner = await fetch_token_owner(sender, credential, clock=clock)
+            assign_user(sender.accounts, credential, user_id=result.owner.id)
+    except RequestFailed as error:
+        result.failure = error.failure
+        # Neither rate limits nor an owner: the server is not GitHub.
+        if result.status is not None and not result.status.rate_limits:
+            result.status = None
+    return result
 
 
 async def _fetch_token_status(
     sender: Sender, credential: Credential, *, clock: Clock
 ) -> rest.TokenInfo:
-    read = partial(rest.parse_token_info, now=clock())
+    parse = partial(rest.parse_token_info, now=clock())
     try:
-        return await sender.send_as(credential, sender.rest_request("/rate_limit"), read)
-    except RequestFailed as refused:
-        # An Enterprise Server need not limit anybody, and then has no such page.
-        if refused.failure.kind is FailureKind.NOT_FOUND and credential.token is not None:
+        return await sender.send_as(credential, sender.rest_request("/rate_limit"), parse)
+    except RequestFailed as error:
+        # An Enterprise Server without rate limits has no such resource.
+        if error.failure.kind is FailureKind.NOT_FOUND and credential.token is not None:
             return rest.TokenInfo(())
         raise
 
@@ -315,75 +322,78 @@ def _is_unreachable(token: TokenCheckResult) -> bool:
 
 
 def _github_result(settings: Settings, tokens: Sequence[TokenCheckResult]) -> CheckResult:
-    address = settings.github_api_url
-    for one in tokens:
-        if _is_unreachable(one) and one.failure is not None:
-            words = f"{address} can't be reached: {one.failure.message}"
-            return CheckResult("GitHub", words, is_broken=True)
-    if not any(one.status or (one.failure and one.failure.kind in _REFUSALS) for one in tokens):
-        return CheckResult("GitHub", f"{address} does not answer as GitHub does", is_broken=True)
-    little = "" if settings.github_tokens else ", little without GITHUB_TOKENS"
-    return CheckResult("GitHub", f"{address} answers{little}")
+    url = settings.github_api_url
+    for token in tokens:
+        if token.failure is not None and _is_unreachable(token):
+            text = f"{url} can't be reached: {token.failure.message}"
+            return CheckResult("GitHub", text, is_broken=True)
+    if not any(
+        token.status or (token.failure and token.failure.kind in _REFUSALS) for token in tokens
+    ):
+        return CheckResult("GitHub", f"{url} does not respond as GitHub does", is_broken=True)
+    limit_note = "" if settings.github_tokens else ", with a low rate limit without GITHUB_TOKENS"
+    return CheckResult("GitHub", f"{url} responds{limit_note}")
 
 
 def _token_row(token: TokenCheckResult) -> tuple[str, ...]:
-    name, holder = token.credential.name, "not known"
+    name, login = token.credential.name, "unknown"
     if token.credential.token is None:
-        name, holder = "none", "nobody's"
+        name, login = "none", "none"
     elif token.owner is not None:
-        holder = token.owner.login
-    rooms = token.credential.account.rate_limits
-    return (
-        name,
-        holder,
-        *(_format_remaining(rooms.get(one)) for one in (Resource.CORE, Resource.GRAPHQL)),
-    )
+        login = token.owner.login
+    rate_limits = token.credential.account.rate_limits
+    remaining = [
+        _format_remaining(rate_limits.get(resource))
+        for resource in (Resource.CORE, Resource.GRAPHQL)
+    ]
+    return (name, login, *remaining)
 
 
 def _format_remaining(rate_limit: RateLimit | None) -> str:
     if rate_limit is None:
-        return "no limit told"
+        return "no limit reported"
     if not rate_limit.limit:
         return "nothing"
     return f"{rate_limit.remaining:,} of {rate_limit.limit:,} until {rate_limit.reset_at:%H:%M}"
 
 
 def _token_warnings(token: TokenCheckResult, *, now: datetime) -> Iterator[str]:
-    """Say what should be done about a token."""
+    """Yield a sentence for each problem of a token."""
     name = token.credential.name
     if token.failure is not None and not _is_unreachable(token):
         kind = token.failure.kind
-        why = _REFUSALS.get(kind, f"could not be asked about ({token.failure.message or kind})")
-        yield f"{'Failed' if token.is_broken else 'Warning'}: {name} {why}."
+        reason = _REFUSALS.get(kind, f"could not be checked ({token.failure.message or kind})")
+        yield f"{'Failed' if token.is_broken else 'Warning'}: {name} {reason}."
     if token.status is None:
         return
     if token.status.scopes:
         scopes = ", ".join(token.status.scopes)
-        yield f"Warning: {name} may do more than it needs ({scopes}): give it no scopes."
-    ends = token.status.expires_at
-    if ends is not None and ends - now < _EXPIRY_WARNING:
-        days = max(0, (ends - now).days)
-        yield f"Warning: {name} expires in {days} days, on {ends:%Y-%m-%d}."
-    for room in token.credential.account.rate_limits.values():
-        if not room.remaining and room.limit:
-            yield f"Warning: {name} has nothing left ({room.resource}) until {room.reset_at:%H:%M}."
+        yield f"Warning: {name} has scopes that are not needed ({scopes}): use a token without scopes."
+    expires_at = token.status.expires_at
+    if expires_at is not None and expires_at - now < _EXPIRY_WARNING:
+        days = max(0, (expires_at - now).days)
+        yield f"Warning: {name} expires in {days} days, on {expires_at:%Y-%m-%d}."
+    for rate_limit in token.credential.account.rate_limits.values():
+        if not rate_limit.remaining and rate_limit.limit:
+            resource, reset_at = rate_limit.resource, rate_limit.reset_at
+            yield f"Warning: {name} has nothing left ({resource}) until {reset_at:%H:%M}."
 
 
 def _shared_account_warnings(tokens: Sequence[TokenCheckResult]) -> list[str]:
-    """Say which tokens belong to one account, and so have one budget."""
+    """Return a sentence for each account with several tokens, which share one rate limit."""
     names: dict[str, list[str]] = {}
-    for one in tokens:
-        if one.owner is not None:
-            names.setdefault(one.owner.login, []).append(one.credential.name)
+    for token in tokens:
+        if token.owner is not None:
+            names.setdefault(token.owner.login, []).append(token.credential.name)
     return [
-        f"Warning: {' and '.join(shared)} belong to one account, {login}, and share its budget."
+        f"Warning: {' and '.join(shared)} belong to one account, {login}, and share its rate limit."
         for login, shared in names.items()
         if len(shared) > 1
     ]
 
 
 def _align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns; what others have said can neither break a line nor steer a terminal."""
+    """Align rows in columns; control characters in texts of other servers are escaped."""
     rows = [list(map(escape_controls, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -1,8 +1,9 @@
 """
-Everything that can go wrong, as one tree.
+All exceptions of the project, as one tree.
 
-A leaf carries what the outside may know: `status` (HTTP), `sentence` (the public words) and `state`
-(which explanation is drawn for an image client). Details go to the log, never out.
+A leaf class carries what clients may see: `status` (the HTTP status), `public_message` and
+`explanation_kind` (the explanation card drawn for image clients). The exception's own message is
+for the log; clients never see it, except for that of `MalformedMessage`.
 
     BannersError
     ├── InvalidInput                 400
@@ -14,22 +15,22 @@ A leaf carries what the outside may know: `status` (HTTP), `sentence` (the publi
     ├── TooManyBanners               409 too many banners
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
-    │   ├── StillCounting                the first answer is awaited
-    │   ├── Busy                         too much is being drawn
-    │   ├── GitHubUnavailable            GitHub can't be asked
-    │   ├── DatabaseUnavailable          PostgreSQL can't be asked
-    │   ├── RendererUnavailable          the renderer can't be asked
+    │   ├── FirstFetchPending            the first fetch of a user is still running
+    │   ├── Overloaded                   too much work is queued
+    │   ├── GitHubUnavailable            GitHub is unavailable
+    │   ├── DatabaseUnavailable          PostgreSQL is unavailable
+    │   ├── RendererUnavailable          the renderer is unavailable
     │   ├── StorageUnavailable           can't store banner
-    │   ├── BrokerUnavailable            Kafka can't be asked
-    │   └── NoncesFull                   too many calls
-    ├── Unsigned                     401 not signed as agreed
+    │   ├── BrokerUnavailable            Kafka is unavailable
+    │   └── NonceCacheFull               too many calls
+    ├── InvalidSignature             401 signature refused
     ├── TooLarge                     413 too large
-    ├── Hopeless                     never works, however often it is tried
-    │   ├── MalformedMessage        400 another service's words, not the agreed ones
-    │   ├── Undrawable               numbers that can't be drawn
-    │   └── Rejected                 another service will never take it
-    └── Misconfigured                exit code 2, before anything is served
-        └── InvalidSettings              every wrong variable at once
+    ├── PermanentFailure             retrying does not help
+    │   ├── MalformedMessage             400 a message that breaks the wire format
+    │   ├── RenderingFailed              data that can't be rendered
+    │   └── RemoteRejected               another service rejected it for good
+    └── ConfigurationError           exit code 2, before anything is served
+        └── InvalidSettings              every invalid variable at once
 """
 
 import difflib
@@ -40,7 +41,7 @@ from typing import ClassVar, Self
 
 
 class ExplanationKind(StrEnum):
-    """What a drawn explanation explains."""
+    """Kinds of explanation cards; the values are keys of the translations."""
 
     UNKNOWN_USER = "unknown-user"
     GITHUB_UNAVAILABLE = "github-unavailable"
@@ -53,7 +54,11 @@ class ExplanationKind(StrEnum):
 
 
 class BannersError(Exception):
-    """Something went wrong."""
+    """
+    Base class of the project's exceptions.
+
+    Without a message, the first line of the class's docstring is the message.
+    """
 
     status: ClassVar[int] = 500
     public_message: ClassVar[str] = "something went wrong"
@@ -64,9 +69,9 @@ class BannersError(Exception):
 
     def copy(self) -> Self:
         """
-        Copy an error without its traceback, cause and context.
+        Return a copy without traceback, cause and context.
 
-        Those hold the frames of everybody who raised it: to remember an error, remember a copy.
+        To cache an error, cache a copy: a traceback keeps the frames of every caller alive.
         """
         copy = type(self).__new__(type(self))
         copy.args = self.args
@@ -76,10 +81,11 @@ class BannersError(Exception):
 
 class InvalidInput(BannersError):
     """
-    A wish that nobody can fulfil.
+    An input value is not allowed.
 
-    `field` names the input, `value` is what was given, `allowed` what it may be: the values, or one
-    phrase that describes them.
+    `field` names the input, `value` is the invalid value as text, `allowed` lists the allowed values
+    or holds one phrase that describes them. `find_suggestion` replaces the default search for the
+    closest allowed value; it is called only when `suggestion` is read.
     """
 
     status = 400
@@ -102,33 +108,35 @@ class InvalidInput(BannersError):
 
     @cached_property
     def suggestion(self) -> str | None:
-        """Find the allowed value that a misspelt one was probably meant to be."""
+        """Return the allowed value closest to a misspelt one, None if none is close."""
         if self._find_suggestion is not None:
             return self._find_suggestion()
         return closest_match(self.value.lower(), self.allowed) if len(self.allowed) > 1 else None
 
 
 def closest_match(word: str, allowed: Sequence[str]) -> str | None:
-    """Find what a word was meant to be: what is spelled nearly the same, or begins the same."""
-    alike = difflib.get_close_matches(word, allowed, n=1)
-    begun = (
-        one for one in allowed if len(word) > 1 and (one.startswith(word) or word.startswith(one))
+    """Return the allowed value that is spelled almost like a word, or shares its beginning."""
+    if similar := difflib.get_close_matches(word, allowed, n=1):
+        return similar[0]
+    if len(word) <= 1:
+        return None
+    return next(
+        (value for value in allowed if value.startswith(word) or word.startswith(value)), None
     )
-    return alike[0] if alike else next(begun, None)
 
 
 class InvalidType(InvalidInput):
-    """There is no such banner type."""
+    """The banner type does not exist."""
 
     public_message = "invalid banner type"
 
 
 class InvalidOption(InvalidInput):
-    """An option, or the body that carries them, has no such value."""
+    """An option, or the request body, has an invalid value."""
 
 
 class NotFound(BannersError):
-    """What was asked for is not there; `name` is what it was called."""
+    """The requested resource does not exist; `name` is the requested name."""
 
     status = 404
 
@@ -138,28 +146,28 @@ class NotFound(BannersError):
 
 
 class UnknownUser(NotFound):
-    """GitHub has no such user or organisation."""
+    """GitHub has no user or organisation of this name."""
 
     public_message = "user doesn't exist"
     explanation_kind = ExplanationKind.UNKNOWN_USER
 
 
 class UnknownBanner(NotFound):
-    """No banner was ever made under this name."""
+    """No permanent banner has this name."""
 
     public_message = "banner doesn't exist"
     explanation_kind = ExplanationKind.UNKNOWN_BANNER
 
 
 class TooManyBanners(BannersError):
-    """A user has as many permanent banners as one may have here."""
+    """The user has reached the limit of permanent banners."""
 
     status = 409
     public_message = "too many banners"
 
 
 class TooManyRequests(BannersError):
-    """One client asked for more than its share."""
+    """The client exceeded its rate limit."""
 
     status = 429
     public_message = "too many requests"
@@ -171,7 +179,7 @@ class TooManyRequests(BannersError):
 
 
 class Unavailable(BannersError):
-    """An answer can't be had now, and will be later."""
+    """The request can't be answered now; a later retry can succeed."""
 
     status = 503
     public_message = "can't get preview"
@@ -179,7 +187,7 @@ class Unavailable(BannersError):
 
 
 class FirstFetchPending(Unavailable):
-    """GitHub has been asked about this user for the first time; `name` is the user's."""
+    """The first fetch of this user is still running; `name` is the login."""
 
     explanation_kind = ExplanationKind.COUNTING
     retry_after_seconds = 2
@@ -190,82 +198,86 @@ class FirstFetchPending(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """More is being asked for than can be done at once."""
+    """Too much work is queued."""
 
     explanation_kind = ExplanationKind.BUSY
 
 
 class GitHubUnavailable(Unavailable):
-    """GitHub can't be asked now."""
+    """GitHub is unavailable."""
 
     explanation_kind = ExplanationKind.GITHUB_UNAVAILABLE
 
 
 class DatabaseUnavailable(Unavailable):
-    """PostgreSQL can't be asked now."""
+    """PostgreSQL is unavailable."""
 
     explanation_kind = ExplanationKind.NUMBERS_UNAVAILABLE
 
 
 class RendererUnavailable(Unavailable):
-    """The renderer can't be asked now."""
+    """The renderer is unavailable."""
 
 
 class StorageUnavailable(Unavailable):
-    """Banners can't be stored or read now: the disk is full, away or not ours."""
+    """Banners can't be stored or read: the disk is full, missing or not writable."""
 
     public_message = "can't store banner"
 
 
 class BrokerUnavailable(Unavailable):
-    """Kafka can't be asked now."""
+    """Kafka is unavailable."""
 
 
 class NonceCacheFull(Unavailable):
-    """More calls came in than can be remembered, so that none could be told from a repeated one."""
+    """The nonce cache is full; replayed calls could not be detected."""
 
     public_message = "too many calls"
 
 
 class InvalidSignature(BannersError):
-    """A call between services is not signed as agreed; the message says why, the sentence does not."""
+    """A call between services has no valid signature; only the log says why."""
 
     status = 401
     public_message = "signature refused"
 
 
 class TooLarge(BannersError):
-    """A body is larger than anything that is agreed."""
+    """The body exceeds the size limit."""
 
     status = 413
     public_message = "too large"
 
 
 class PermanentFailure(BannersError):
-    """What will never work, however often it is tried."""
+    """The operation will fail on every retry."""
 
 
 class MalformedMessage(PermanentFailure):
-    """What another service sent has not the agreed shape; the message names the field."""
+    """
+    A message of another service breaks the wire format.
+
+    The message names the field, and is sent to the calling service.
+    """
 
     status = 400
     public_message = "invalid inputs"
 
 
 class RenderingFailed(PermanentFailure):
-    """Numbers or a look that can't be drawn: a mistake of ours."""
+    """These numbers and options can't be rendered, which is a bug."""
 
 
 class RemoteRejected(PermanentFailure):
-    """Another service has refused this for good; the message says with which status."""
+    """Another service rejected the request for good; the message holds its status."""
 
 
 class ConfigurationError(BannersError):
-    """The program can't start as it is set up; the message says what to do."""
+    """The program can't start with this configuration; the message says what to change."""
 
 
 class InvalidSettings(ConfigurationError):
-    """Environment variables that can't be used; `problems` holds one sentence for each."""
+    """Environment variables are invalid; `problems` holds one sentence per problem."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))

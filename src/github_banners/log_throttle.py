@@ -1,7 +1,8 @@
 """
-Whether a failure is worth another line in the log: the first time, then at most once an hour.
+Throttle repeated log lines: the first one is logged, then at most one an hour per key.
 
-Pure: the time comes in. Bounded: of more keys than it can remember, the oldest may be logged again.
+The number of keys is bounded. If there are more, the least recently logged key is forgotten and may
+be logged again early.
 """
 
 from collections import OrderedDict
@@ -12,7 +13,7 @@ _MAX_KEYS = 1000
 
 
 class LogThrottle:
-    """Remembers when something was last logged; `monotonic` tells seconds."""
+    """Record when each key was last logged; `monotonic` returns seconds."""
 
     def __init__(
         self, monotonic: Callable[[], float], *, interval_seconds: float = INTERVAL_SECONDS
@@ -22,7 +23,7 @@ class LogThrottle:
         self._logged_at: OrderedDict[Hashable, float] = OrderedDict()
 
     def allows(self, key: Hashable) -> bool:
-        """Return whether to log about a key now; True counts as logged."""
+        """Return True if a line with this key may be logged now, and record it as logged."""
         now = self._monotonic()
         logged_at = self._logged_at.get(key)
         if logged_at is not None and now - logged_at < self._interval_seconds:

@@ -1,9 +1,9 @@
 """
-The nouns that every room speaks of: owners, repositories, their numbers.
+The domain model: owners, repositories and their numbers.
 
-Frozen and without behaviour beyond reading themselves; nothing here asks, keeps or draws. What lies
-in memory by the ten thousand has `gc=False`: it refers to nothing that refers back, and the garbage
-collector need not look at it (https://jcristharif.com/msgspec/structs.html#disabling-garbage-collection).
+All classes are frozen. Classes with ten thousands of instances have `gc=False`: they can't be part
+of a reference cycle, so the garbage collector need not traverse them
+(https://jcristharif.com/msgspec/structs.html#disabling-garbage-collection).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,28 +16,28 @@ import msgspec
 Clock: TypeAlias = Callable[[], datetime]
 
 MAX_CLOCK_SKEW = timedelta(minutes=10)
-"""A time further ahead than this was written by a wrong clock, and counts as unknown."""
+"""A time further in the future was written by a wrong clock, and is treated as unknown."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Stands for a time that is not known."""
+"""Stands for an unknown time."""
 
 
 def utc_now() -> datetime:
-    """Tell the time, with its zone: the clock of every running service."""
+    """Return the current time in UTC; the default clock of every service."""
     return datetime.now(UTC)
 
 
-def to_epoch_microseconds(moment: datetime) -> int:
-    """Count microseconds from 1970 to a moment: the floor of every version number."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+def to_epoch_microseconds(time: datetime) -> int:
+    """Return the microseconds since 1970, which are the lower bound of every version number."""
+    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False):
     """
     A GitHub user or organisation.
 
-    `id` is GitHub's number and the identity; a login can change hands. `login` is spelled as GitHub
-    spells it. `node_id` is None where GitHub did not say it.
+    `id` is GitHub's number and the identity, since a login can pass to another owner. `login` has
+    the case that GitHub returned. `node_id` is None if the response did not contain it.
     """
 
     id: int
@@ -48,7 +48,7 @@ class Owner(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A public repository; `language` is GitHub's guess of the main one, None for none."""
+    """A public repository; `language` is the main language that GitHub detected, if any."""
 
     id: int
     name: str
@@ -61,10 +61,10 @@ class Repository:
 @dataclass(frozen=True, slots=True)
 class OwnerRepositories:
     """
-    GitHub's whole answer about one owner: every public repository.
+    One owner with every public repository, as fetched from GitHub.
 
-    `fetched_at` is when GitHub was asked, not when it answered. `expected` is the number of
-    repositories that GitHub says there are, None where it did not say.
+    `fetched_at` is when the request was sent, not when the response arrived. `reported_count` is the
+    number of repositories that GitHub reported, None if it reported none.
     """
 
     owner: Owner
@@ -75,10 +75,10 @@ class OwnerRepositories:
 
 class Stats(msgspec.Struct, frozen=True, gc=False):
     """
-    The six numbers of an owner, in their shape on every wire.
+    The six numbers of an owner, as they are serialised in every message.
 
-    `total_stars`, `total_forks` and `languages` look at original repositories only. `languages` maps
-    a name to the number of repositories, most first, equal counts by name.
+    `total_stars`, `total_forks` and `languages` cover original repositories only, not forks.
+    `languages` maps a name to its number of repositories, sorted by count and then by name.
     """
 
     total_repos: int
@@ -91,10 +91,10 @@ class Stats(msgspec.Struct, frozen=True, gc=False):
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """
-    The numbers of one owner as they were when GitHub was asked.
+    The numbers of one owner at `fetched_at`.
 
-    `version` rises whenever numbers, login or display name change; 0 means not kept yet. `is_deleted`
-    says that GitHub no longer knows the owner: the numbers are the last ones.
+    `version` rises whenever numbers, login or display name change; 0 means not stored yet. If
+    `is_deleted`, the owner no longer exists on GitHub and the numbers are the last known ones.
     """
 
     owner: Owner
@@ -113,7 +113,7 @@ def sort_languages(counts: Mapping[str, int]) -> list[str]:
 
 
 def without_implausible_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:
-    """Return a snapshot whose time and version are unknown if only a wrong clock can have made them."""
+    """Return the snapshot, with time and version reset if they lie too far in the future."""
     latest = now + MAX_CLOCK_SKEW
     if snapshot.fetched_at <= latest and snapshot.version <= to_epoch_microseconds(latest):
         return snapshot

@@ -1,7 +1,7 @@
 """
-One banner, straight from GitHub: nothing is remembered, no database is asked.
+Render one banner directly from GitHub, without a database or a cache.
 
-Its file is written only when it was drawn, and whole: until then the old one stays.
+The output file is replaced atomically, and only after the banner was rendered.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 async def render_banner(
-    settings: Settings, login: str, look: BannerOptions, *, clock: Clock = utc_now
+    settings: Settings, login: str, options: BannerOptions, *, clock: Clock = utc_now
 ) -> bytes:
     """
-    Draw the banner of a login as UTF-8 SVG.
+    Fetch a user from GitHub and render the banner as SVG, encoded in UTF-8.
 
-    :raises UnknownUser: GitHub knows nobody of this name
-    :raises GitHubUnavailable: GitHub can't be asked now
+    :raises UnknownUser: GitHub has no user or organisation with this login
+    :raises GitHubUnavailable: GitHub is unavailable
     """
     async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
         github = GitHubClient(
@@ -45,30 +45,32 @@ async def render_banner(
             timeout=settings.request_timeout,
             clock=clock,
         )
-        portfolio = await github.fetch(login)
-    stats = aggregate(portfolio.repositories)
-    return draw(Snapshot(portfolio.owner, stats, portfolio.fetched_at), look)
+        owner_repositories = await github.fetch(login)
+    stats = aggregate(owner_repositories.repositories)
+    snapshot = Snapshot(owner_repositories.owner, stats, owner_repositories.fetched_at)
+    return draw(snapshot, options)
 
 
 def encode_for_path(path: Path, svg: bytes) -> bytes:
     """
-    Bring a drawing into the form that a file's name asks for: PNG for `.png`, else as it is.
+    Convert an SVG to PNG if the file name ends in `.png`; otherwise return it unchanged.
 
-    :raises RenderingFailed: it can't be drawn as PNG
+    :raises RenderingFailed: the conversion failed
     """
     return to_png(svg) if path.suffix.lower() == ".png" else svg
 
 
 def ensure_writable(path: Path) -> None:
     """
-    See before anybody is asked whether a file could be written.
+    Check that a file can be written, before GitHub is requested.
 
-    :raises ConfigurationError: it could not
+    :raises ConfigurationError: the file can't be written
     """
     if path.is_dir():
         raise ConfigurationError(f"Can't write {path}: it is a folder.")
-    is_plain = path.is_file() or not path.exists()
-    target = path.resolve().parent if is_plain else path
+    # A regular file is replaced, which needs permission for its folder; a device is written to.
+    is_regular = path.is_file() or not path.exists()
+    target = path.resolve().parent if is_regular else path
     if not target.exists():
         raise ConfigurationError(f"Can't write {path}: there is no folder {target}.")
     if not os.access(target, os.W_OK):
@@ -77,9 +79,9 @@ def ensure_writable(path: Path) -> None:
 
 def write_atomically(path: Path, content: bytes) -> None:
     """
-    Put a whole file in the place of an old one; a pipe or a device is written to instead.
+    Replace a file in one step; pipes and devices are written to directly.
 
-    :raises ConfigurationError: it can't be written; the old one stays
+    :raises ConfigurationError: the file can't be written; the old one is unchanged
     """
     try:
         if path.exists() and not path.is_file():
@@ -91,38 +93,38 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _write_and_rename(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with draft.open("xb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        temporary.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @asynccontextmanager
 async def show_progress(message: str, *, stream: TextIO) -> AsyncIterator[None]:
-    """Say what is waited for: on a terminal in a line that counts and goes away, else in a plain one."""
+    """Show a message while the context runs: on a terminal with a timer, else as one plain line."""
     if not stream.isatty():
         stream.write(f"{message}.\n")
         stream.flush()
         yield
         return
-    counting = asyncio.create_task(_count_seconds(message, stream), name="progress")
+    progress = asyncio.create_task(_count_seconds(message, stream), name="progress")
     try:
         yield
     finally:
-        counting.cancel()
-        await asyncio.wait({counting})
+        progress.cancel()
+        await asyncio.wait({progress})
         stream.write(_CLEAR_LINE)
         stream.flush()
 
 
 async def _count_seconds(message: str, stream: TextIO) -> None:
-    begun = time.monotonic()
+    started_at = time.monotonic()
     while True:
-        stream.write(f"{_CLEAR_LINE}{message} … {time.monotonic() - begun:.1f} s")
+        stream.write(f"{_CLEAR_LINE}{message} … {time.monotonic() - started_at:.1f} s")
         stream.flush()
         await asyncio.sleep(_PROGRESS_INTERVAL_SECONDS)

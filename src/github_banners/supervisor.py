@@ -1,4 +1,8 @@
-"""What `serve` starts: the service in this process, or in several that this one watches over."""
+"""
+Run `serve`: the service in this process, or in several worker processes that it supervises.
+
+The workers share one listening socket, which they inherit from the parent.
+"""
 
 import asyncio
 import socket
@@ -23,14 +27,14 @@ from github_banners.settings import Settings, Url
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """What the parent of several processes has decided for them."""
+    """Configuration that a worker process receives from its parent, as JSON."""
 
     conninfo: str
     banners_dir: str
     listener: int | None = None
-    """The descriptor of the socket that several processes share."""
+    """Descriptor of the shared listening socket."""
     metrics_listener: int | None = None
-    """The descriptor of the socket for one process's metrics."""
+    """Descriptor of the worker's own socket for metrics."""
     github_api_url: str | None = None
 
 
@@ -45,39 +49,39 @@ async def serve_all_in_one(
     github_app: Any = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
-    Serve while the context lasts, from when requests are answered; none of the tasks ends.
+    Serve while the context lasts; yield the server tasks once requests are answered.
 
-    `metrics` are sockets for metrics alone, one for each process, or none. `github` is an application
-    to be requested in GitHub's place, which is served as well.
+    The tasks do not end by themselves. `metrics_listeners` are sockets for metrics, one per process, or
+    empty. `github_app` is an ASGI application to serve and use instead of GitHub.
     """
     async with AsyncExitStack() as stack:
-        owned = []
+        tasks = []
         if github_app is not None:
             github_listener = open_listener("127.0.0.1", 0)
             url = f"http://127.0.0.1:{port_number(github_listener)}"
-            owned.append(await stack.enter_async_context(serve_app(github_app, github_listener)))
+            tasks.append(await stack.enter_async_context(serve_app(github_app, github_listener)))
             config = msgspec.structs.replace(config, github_api_url=url)
         if workers == 1:
             metrics_listener = metrics_listeners[0] if metrics_listeners else None
             opened = _serve_in_process(
                 settings, config, listener, metrics_listener=metrics_listener
             )
-            owned += await stack.enter_async_context(opened)
+            tasks += await stack.enter_async_context(opened)
         else:
-            plans = [
+            worker_configs = [
                 msgspec.json.encode(_worker_config(config, listener, metrics_listeners, index))
                 for index in range(workers)
             ]
-            inherited = [shared.fileno() for shared in (listener, *metrics_listeners)]
-            supervising = supervise(["worker"], first_lines=plans, pass_fds=inherited)
-            owned.append(
+            inherited = [sock.fileno() for sock in (listener, *metrics_listeners)]
+            supervising = supervise(["worker"], first_lines=worker_configs, pass_fds=inherited)
+            tasks.append(
                 await stack.enter_async_context(background_task(supervising, name="workers"))
             )
-            # First of all at the end: what the backlog holds then, the workers empty.
+            # On exit this runs first: no new connections, while the workers empty the backlog.
             stack.callback(listener.close)
             stack.callback(reject_new_connections, listener)
-            await wait_until_answering(listener, *owned)
-        yield owned
+            await wait_until_answering(listener, *tasks)
+        yield tasks
 
 
 def _worker_config(
@@ -86,7 +90,7 @@ def _worker_config(
     metrics_listeners: Sequence[socket.socket],
     index: int,
 ) -> WorkerConfig:
-    """Give each its own socket for metrics: their numbers are each one's own."""
+    """Return the configuration of one worker, with its own metrics socket, since metrics differ."""
     metrics_listener = metrics_listeners[index].fileno() if metrics_listeners else None
     return msgspec.structs.replace(
         config, listener=listener.fileno(), metrics_listener=metrics_listener
@@ -94,9 +98,9 @@ def _worker_config(
 
 
 async def run_worker(settings: Settings, config: WorkerConfig) -> None:
-    """Be one of several processes, until a signal comes or the parent is gone."""
+    """Run as a worker process until a signal arrives or the parent exits."""
     listener = _socket_from_descriptor(config.listener)
-    metrics = (
+    metrics_listener = (
         None
         if config.metrics_listener is None
         else _socket_from_descriptor(config.metrics_listener)
@@ -104,10 +108,10 @@ async def run_worker(settings: Settings, config: WorkerConfig) -> None:
     async with (
         background_task(wait_for_parent_exit(), name="parent") as parent,
         _serve_in_process(
-            settings, config, listener, is_shared=True, metrics_listener=metrics
-        ) as owned,
+            settings, config, listener, is_shared=True, metrics_listener=metrics_listener
+        ) as tasks,
     ):
-        await wait_for_shutdown(*owned, stop_task=parent)
+        await wait_for_shutdown(*tasks, stop_task=parent)
 
 
 def _socket_from_descriptor(descriptor: int | None) -> socket.socket:
@@ -123,13 +127,13 @@ async def run_single_service(
     metrics_listener: socket.socket | None,
     on_ready: Callable[[], None],
 ) -> None:
-    """Be one service of several, until a signal comes; `on_ready` is called when it listens."""
+    """Run a single service until a signal arrives; `on_ready` is called once it listens."""
     async with (
         service_context as service,
-        serve_service(service, listener, metrics_listener=metrics_listener) as owned,
+        serve_service(service, listener, metrics_listener=metrics_listener) as tasks,
     ):
         on_ready()
-        await wait_for_shutdown(*owned)
+        await wait_for_shutdown(*tasks)
 
 
 @asynccontextmanager
@@ -141,7 +145,7 @@ async def _serve_in_process(
     is_shared: bool = False,
     metrics_listener: socket.socket | None = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
-    # The parent of several processes has no use for it.
+    # Imported here because the parent of worker processes does not need it.
     from github_banners.app.all_in_one import open_all_in_one  # noqa: PLC0415
 
     if config.github_api_url is not None:
@@ -153,6 +157,6 @@ async def _serve_in_process(
         opened as service,
         serve_service(
             service, listener, is_shared=is_shared, metrics_listener=metrics_listener
-        ) as servers,
+        ) as tasks,
     ):
-        yield servers
+        yield tasks

@@ -57,7 +57,7 @@ def test_check_reports_every_token(github: Running, data_dir: Path) -> None:
             rf"{named(token)} +{holder} +[\d,]+ of 5,000 until \d\d:\d\d +[\d,]+ of 5,000 until .+",
             row,
         )
-    assert f"{named('ghp_dead')} is refused" in result.stdout
+    assert f"{named('ghp_dead')} is rejected" in result.stdout
     both = f"{named('ghp_a')} and {named('ghp_b')} belong to one account, token-owner-7"
     assert both in " ".join(result.stdout.split())
     assert "ghp_" not in result.stdout + result.stderr
@@ -99,7 +99,7 @@ def test_check_with_invalid_settings_names_them_and_sends_nothing() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not answer"),
+        ({"DB_HOST": "127.0.0.1", "PGPORT": "1"}, "127.0.0.1:1, does not respond"),
         ({"GITHUB_API_URL": "http://127.0.0.1:1"}, "http://127.0.0.1:1 can't be reached"),
     ],
 )

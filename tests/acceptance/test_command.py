@@ -188,7 +188,7 @@ def test_ctrl_c_under_make_ends_with_code_0() -> None:
         pid, terminal = pty.fork()
         if pid == 0:  # pragma: no cover - the child is make
             os.execvpe("make", ["make", "-s", "-C", str(folder), "demo"], env)  # noqa: S606
-        output = _read_until(terminal, b"Ctrl-C stops everything")
+        output = _read_until(terminal, b"Press Ctrl-C to stop")
         os.write(terminal, b"\x03")
         output += _read_until(terminal, None)
         _, status = os.waitpid(pid, 0)
@@ -225,7 +225,7 @@ def test_help_lists_commands_with_descriptions() -> None:
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("words", ["Making a database", "event="])
+@pytest.mark.parametrize("words", ["Creating a database", "event="])
 def test_signal_before_ready_ends_with_code_0(words: str) -> None:
     with reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")

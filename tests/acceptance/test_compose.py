@@ -328,7 +328,7 @@ def test_scaled_services_share_the_load(stack: ComposeStack, proxy: ImageProxy) 
             for events in stack.events("renderer").values()
         ]
         created = [
-            sum(event["event"] == "banner.made" for event in events)
+            sum(event["event"] == "banner.created" for event in events)
             for events in stack.events("api").values()
         ]
         return bool(min(stored) and min(created))
@@ -362,7 +362,7 @@ def test_example_secret_is_refused(stack: ComposeStack) -> None:
         with pytest.raises(AssertionError):
             stack.up()
         variables = stack.compose("logs", "migrate")
-        assert "SERVICES_SECRET_KEY is one that everybody knows" in variables
+        assert "SERVICES_SECRET_KEY is a well-known secret" in variables
         assert "make secrets" in variables
         assert stack.compose("ps", "--quiet", "--status", "running", "api") == ""
     finally:

@@ -202,7 +202,7 @@ def _without_github(
     scene.rows.append(fault_check.row(recovered_after=recovered_after))
 
 
-def test_postgresql_is_killed(scene: Scene) -> None:
+def test_killed_postgresql_breaks_no_picture(scene: Scene) -> None:
     _without_postgres(scene, "PostgreSQL killed, then restarted", scene.postgres.killed())
 
 
@@ -379,7 +379,7 @@ def test_outage_logs_few_lines(scene: Scene) -> None:
         events = [json.loads(line) for line in service.errors]
         assert [event for event in events if event["level"] == "error"] == []
         counts = Counter(event["event"] for event in events)
-        assert 0 < counts["database.away"] == counts["database.back"]
+        assert 0 < counts["database.down"] == counts["database.up"]
         assert not [name for name in counts if "." not in name or " " in name]
 
 

@@ -204,7 +204,7 @@ families => {
 
 @pytest.fixture
 def faults(page: "Page", families: list[str]) -> "Faults":
-    return partial(_found, page, families)
+    return partial(_find_faults, page, families)
 
 
 def _snapshot(
@@ -224,7 +224,7 @@ def _show(page: "Page", svg: bytes, width: int) -> None:
     page.set_content(f'<!doctype html><body style="margin:0">{svg.decode()}')
 
 
-def _found(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
+def _find_faults(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
     """Return the problems of pictures in both widths: the index of the picture, and a description."""
     problems = []
     for width in (WIDE, NARROW):
@@ -234,7 +234,7 @@ def _found(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tupl
     return problems
 
 
-def _drawn(row: Row) -> bytes:
+def _draw_row(row: Row) -> bytes:
     original, forked = row["original"], row["forked"]
     total = min(original + forked, 2**31 - 1)
     stats = Stats(total, original, forked, row["stars"], row["forks"], row["languages"])
@@ -267,7 +267,7 @@ def _all_pairs(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
         yield {name: factors[name][index] for name, index in row.items()}
 
 
-def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
+def _random_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
     """Yield an endless sequence of random rows, the same in every run."""
     dice = random.Random(2)
     while True:
@@ -279,21 +279,21 @@ def _any_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
         yield row
 
 
-def _tried() -> list[Row]:
+def _cases() -> list[Row]:
     """Return rows with all pairs of values; in the long run for each form, and many more rows."""
     if os.environ.get("PICTURES") != "long":
-        return [*_all_pairs(FACTORS), *islice(_any_rows(FACTORS), 150)]
+        return [*_all_pairs(FACTORS), *islice(_random_rows(FACTORS), 150)]
     spaces = [FACTORS | {"form": [form]} for form in FORMS.values()]
     paired = [row for space in spaces for row in _all_pairs(space)]
-    return [*paired, *islice(_any_rows(FACTORS), 3_000)]
+    return [*paired, *islice(_random_rows(FACTORS), 3_000)]
 
 
 @pytest.mark.timeout(300)
 def test_layout_with_any_options_has_no_overlaps(faults):
-    rows = _tried()
+    rows = _cases()
     for start in range(0, len(rows), BATCH):
         some = rows[start : start + BATCH]
-        problems = faults(*map(_drawn, some))
+        problems = faults(*map(_draw_row, some))
         assert [(problem, some[index]) for index, problem in problems] == []
 
 

@@ -22,7 +22,7 @@ import httpx2
 import pytest
 
 from github_banners.drawing import draw, explain
-from github_banners.drawing.png import FONTS, SCALE, _substitute_all, to_png
+from github_banners.drawing.png import FONTS, SCALE, substitute_texts, to_png
 from github_banners.errors import FirstFetchPending, GitHubUnavailable
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, NumberFormat, Theme
@@ -157,7 +157,7 @@ def _base64(path: Path) -> str:
 def photograph(page: "Page", svg: bytes) -> bytes:
     """Return the browser's rendering in the bundled fonts, with the same boxes for missing glyphs."""
     body = f'<style>{faces()}svg{{display:block}}</style><body style="margin:0">'
-    page.set_content(f"<!doctype html>{body}{_substitute_all(svg.decode())}")
+    page.set_content(f"<!doctype html>{body}{substitute_texts(svg.decode())}")
     load = "Promise.all([400, 600].map(weight => document.fonts.load(`${weight} 16px Banners`)))"
     page.evaluate(load)
     return page.locator("svg").screenshot(omit_background=True)

@@ -34,7 +34,7 @@ def test_render_writes_svg_to_stdout(env: dict[str, str]) -> None:
     root = ET.fromstring(plain.stdout)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert "@mia-maintains" in plain.stdout
-    assert plain.stderr == "Asking GitHub about Mia-Maintains.\n"
+    assert plain.stderr == "Fetching Mia-Maintains from GitHub.\n"
 
 
 def test_render_accepts_every_option(env: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ def test_render_without_github_keeps_old_file(
     result = run("render", user, "-o", str(file), env={**env, **settings})
     assert result.returncode == 1
     asking, sentence = result.stderr.splitlines()
-    assert asking == f"Asking GitHub about {user}."
+    assert asking == f"Fetching {user} from GitHub."
     assert word in sentence
     assert file.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [file]
@@ -83,7 +83,7 @@ def test_render_with_slow_github_stops_at_request_timeout() -> None:
         settings = environment(GITHUB_API_URL=slow.url, REQUEST_TIMEOUT="200ms")
         result = run("render", "mia-maintains", env=settings)
     assert result.returncode == 1
-    assert "can't be asked now" in result.stderr
+    assert "did not answer" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,6 @@ def test_render_on_terminal_shows_and_clears_progress(tmp_path: Path) -> None:
     output = os.read(host, 1 << 16).decode()
     os.close(host)
     assert result.returncode == 0
-    assert "Asking GitHub about mia-maintains … 0.0 s" in output
+    assert "Fetching mia-maintains from GitHub … 0.0 s" in output
     assert output.endswith("\r\x1b[K")
     assert "\n" not in output

@@ -27,8 +27,8 @@ KNOWN = "mia-maintains"
 NAME = f"{KNOWN}-default"
 BANNER = f"/banners/{NAME}"
 STOP_SECONDS = 10.0
-BY_RENDERER = 'banners_drawn_total{whom="renderer"}'
-BY_ITSELF = 'banners_drawn_total{whom="self"}'
+BY_RENDERER = 'banners_drawn_total{by="renderer"}'
+BY_ITSELF = 'banners_drawn_total{by="self"}'
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
@@ -88,7 +88,7 @@ def test_check_requests_every_service(deployment: Deployment) -> None:
     result = run("check", env=deployment.environment("api"))
     output = " ".join(result.stdout.split())
     assert result.returncode == 0, result.stdout
-    assert f"renderer {deployment.address('renderer')} draws" in output
+    assert f"renderer {deployment.address('renderer')} renders" in output
     assert f"storage {deployment.address('storage')} can be read" in output
     assert f"Kafka {','.join(deployment.broker.addresses)} has {TOPIC}" in output
 
@@ -154,7 +154,7 @@ def test_change_reaches_file_with_one_trace_id(deployment: Deployment) -> None:
         return [
             event["trace_id"]
             for event in deployment.events("api") + deployment.events("api-2")
-            if event["event"] == "outbox.handed_on" and event["version"] == version
+            if event["event"] == "outbox.banner_published" and event["version"] == version
         ]
 
     # The line may not have been read yet.
@@ -178,7 +178,7 @@ def test_request_keeps_its_trace_id_in_all_services(deployment: Deployment) -> N
     assert response.status_code == 201
     wait_until(
         lambda: (
-            "banner.made" in with_trace(deployment, "api", TRACE)
+            "banner.created" in with_trace(deployment, "api", TRACE)
             and "banner.stored" in with_trace(deployment, "storage", TRACE)
         ),
         limit=60,
@@ -229,10 +229,10 @@ def test_key_rotation_refuses_no_request(deployment: Deployment, proxy: ImagePro
     deployment.end("api-2")
     deployment.start("api-2")
     refused = [
-        event for event in deployment.events("storage") if event["event"].endswith(".refused")
+        event for event in deployment.events("storage") if event["event"] == "request.refused"
     ]
     refused += [
-        event for event in deployment.events("renderer") if event["event"].endswith(".refused")
+        event for event in deployment.events("renderer") if event["event"] == "request.refused"
     ]
     assert refused == []
 
@@ -275,15 +275,13 @@ def test_permanent_failure_is_dead_lettered_and_can_be_replayed(deployment: Depl
     )
     output = run("dlq", "list", env=env).stdout
     assert "url_path" in output
-    assert output.count("given up") == len(invalid)
+    assert output.count("dead") == len(invalid)
     assert not list(deployment.folder.rglob("evil*"))
     replayed = run("dlq", "replay", env=env)
-    assert replayed.stdout == f"{len(invalid)} sent.\n"
+    assert replayed.stdout == f"Replayed: {len(invalid)}.\n"
     # They fail again, and are dead-lettered again.
-    wait_until(
-        lambda: run("dlq", "list", env=env).stdout.count("given up") == len(invalid), limit=60
-    )
-    assert run("dlq", "list", env=env).stdout.count("re-sent") == len(invalid)
+    wait_until(lambda: run("dlq", "list", env=env).stdout.count("dead") == len(invalid), limit=60)
+    assert run("dlq", "list", env=env).stdout.count("replayed") == len(invalid)
 
 
 async def _send(deployment: Deployment, values: list[bytes]) -> None:

@@ -21,7 +21,7 @@ def post(service: Running, body: object, **headers: str) -> httpx2.Response:
     return httpx2.post(service.url + "/banners", content=content, headers=headers, timeout=30)
 
 
-def asked_of(github: Running) -> object:
+def github_calls(github: Running) -> object:
     return github.get("/_sandbox/calls").json()
 
 
@@ -111,7 +111,7 @@ def test_numbers_are_served_as_json(service: Running) -> None:
 
 @pytest.mark.parametrize("login", NO_LOGINS)
 def test_invalid_login_returns_400(service: Running, github: Running, login: str) -> None:
-    before = asked_of(github)
+    before = github_calls(github)
     response = service.get(f"/banners/preview?username={login}")
     assert response.status_code == 400
     problem = response.json()
@@ -119,7 +119,7 @@ def test_invalid_login_returns_400(service: Running, github: Running, login: str
     assert problem["field"] == "username"
     assert problem["allowed"]
     assert response.headers["vary"] == "Accept"
-    assert asked_of(github) == before
+    assert github_calls(github) == before
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_invalid_login_returns_400(service: Running, github: Running, login: str
 def test_invalid_option_is_named_with_allowed_values(
     service: Running, github: Running, option: str, sentence: str
 ) -> None:
-    before = asked_of(github)
+    before = github_calls(github)
     name = option.partition("=")[0].replace("theme", "type")
     response = service.get(f"/banners/preview?username=never-asked&{option}")
     assert (response.status_code, response.json()["error"]) == (400, sentence)
@@ -155,7 +155,7 @@ def test_invalid_option_is_named_with_allowed_values(
     if name not in {"format"}:
         key, _, value = option.partition("=")
         assert post(service, {"username": "never-asked", key: value}).status_code == 400
-    assert asked_of(github) == before
+    assert github_calls(github) == before
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def test_invalid_option_is_named_with_allowed_values(
 def test_post_banner_with_invalid_body_is_refused(
     service: Running, github: Running, body: bytes
 ) -> None:
-    before = asked_of(github)
+    before = github_calls(github)
     response = post(service, body)
     assert (response.status_code, response.json()["error"]) == (400, "invalid inputs")
     assert response.json()["field"] in {"body", "username"}
-    assert asked_of(github) == before
+    assert github_calls(github) == before
 
 
 def test_unknown_user_or_banner_returns_404(service: Running) -> None:

@@ -251,7 +251,7 @@ def test_soak_with_api_killed_before_publish_stores_every_change(soak: Soak) -> 
     soak.run_fault("api killed before and while it publishes", inject)
 
 
-def test_postgresql_is_killed(soak: Soak) -> None:
+def test_soak_with_killed_postgresql_stores_every_change(soak: Soak) -> None:
     """No change is made while it is down: only committed changes must not be lost."""
     soak.change()
     with soak.deployment.postgres.killed():

@@ -28,9 +28,9 @@ def read_memory(pid: int) -> Memory:
 
 def run_seconds(command: Sequence[str]) -> float:
     """Run a command to its end; returns the seconds that it took."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, env=environment(), check=True, capture_output=True)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def bare_python_seconds() -> float:

@@ -145,17 +145,17 @@ def _number(value: float) -> str:
 def _watch(loop: uvloop.Loop, folder: Path, command: str) -> None:
     switch = folder / "on"
     profile: cProfile.Profile | None = None
-    begun = 0.0
+    started = 0.0
 
     def poll() -> None:
-        nonlocal profile, begun
+        nonlocal profile, started
         loop.call_later(_POLL_SECONDS, poll)
         if switch.exists() and profile is None:
-            profile, begun = cProfile.Profile(), time.thread_time()
+            profile, started = cProfile.Profile(), time.thread_time()
             profile.enable()
         elif profile is not None and not switch.exists():
             profile.disable()
-            (folder / f"{command}.seconds").write_text(f"{time.thread_time() - begun}")
+            (folder / f"{command}.seconds").write_text(f"{time.thread_time() - started}")
             profile.dump_stats(folder / f"{command}.part")
             (folder / f"{command}.part").rename(folder / command)
             profile = None

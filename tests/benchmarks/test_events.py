@@ -115,11 +115,11 @@ async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: 
         TOPIC, bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False
     )
     await consumer.start()
-    begun, written = 0.0, 0
+    started, written = 0.0, 0
     try:
         while written < events:
             batches = await consumer.getmany(timeout_ms=200, max_records=BATCH)
-            begun = begun or time.perf_counter()
+            started = started or time.perf_counter()
             for message in (message for batch in batches.values() for message in batch):
                 payload = msgspec.json.decode(message.value)["payload"]
                 target = folder / f"{payload['storage_path']}.svg"
@@ -129,7 +129,7 @@ async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: 
                 written += 1
     finally:
         await consumer.stop()
-    return (time.perf_counter() - begun) / written * events
+    return (time.perf_counter() - started) / written * events
 
 
 def files_of(deployment: Deployment, name: str) -> list[Path]:
@@ -198,12 +198,12 @@ async def measure_single_events(services: Deployment) -> tuple[list[float], list
         for number in range(SINGLE_EVENTS):
             event = build_event("single", number)
             path = services.files / f"{event.payload.storage_path}.svg"
-            begun = time.perf_counter()
+            started = time.perf_counter()
             await producer.send(TOPIC, key=event.key, value=event.to_json())
-            acknowledged.append((time.perf_counter() - begun) * 1e3)
+            acknowledged.append((time.perf_counter() - started) * 1e3)
             while not path.exists():  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.0005)
-            stored.append((time.perf_counter() - begun) * 1e3)
+            stored.append((time.perf_counter() - started) * 1e3)
             await asyncio.sleep(0.05)
     finally:
         await producer.close()
@@ -252,11 +252,11 @@ async def publish_all(conninfo: str, brokers: Sequence[str]) -> tuple[list[float
             outbox = Outbox(
                 database=database, publish=publish_to(producer, clock=utc_now), clock=utc_now
             )
-            computed, begun = time.process_time(), time.perf_counter()
+            computed, started = time.process_time(), time.perf_counter()
             while published := await outbox.publish_batch():
                 now = time.perf_counter()
-                rates.append(published / (now - begun))
-                begun = now
+                rates.append(published / (now - started))
+                started = now
             return rates, (time.process_time() - computed) / BANNERS * 1e3
     finally:
         await producer.close()
@@ -272,9 +272,9 @@ def test_outbox_events_per_second(services: Deployment, report: Report) -> None:
         rates, cpu_milliseconds = asyncio.run(publish_all(conninfo, brokers))
         assert count_messages(services, TOPIC) == before + BANNERS
         events = [build_event("producer", number) for number in range(BANNERS)]
-        begun = time.perf_counter()
+        started = time.perf_counter()
         asyncio.run(send(brokers, events))
-        producer_rate = BANNERS / (time.perf_counter() - begun)
+        producer_rate = BANNERS / (time.perf_counter() - started)
     report.add(
         Title.EVENTS,
         Row(

@@ -72,6 +72,6 @@ def preview_milliseconds(client: httpx2.Client, service: Running, login: str) ->
 
 def milliseconds(client: httpx2.Client, url: str) -> tuple[float, bytes]:
     """Return how long a request takes, and the body of its response."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     body = client.get(url).raise_for_status().content
-    return (time.perf_counter() - begun) * 1e3, body
+    return (time.perf_counter() - started) * 1e3, body

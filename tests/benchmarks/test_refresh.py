@@ -88,9 +88,9 @@ async def measure_round(
     """Refresh every owner once."""
     query_seconds = await seconds_of_queries(client, owners)
     points, wal_bytes = read_points(sandbox), begin_wal(conninfo)
-    begun = time.perf_counter()
+    started = time.perf_counter()
     refreshed = await asyncio.gather(*(refresh_all(refresh) for _ in range(PARALLEL_BATCHES)))
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - started
     assert sum(refreshed) == OWNERS
     return Round(
         per_second=OWNERS / seconds,
@@ -175,9 +175,9 @@ async def seconds_of_queries(client: GitHubClient, owners: list[Owner]) -> float
                 client.sender.graphql_request(query.to_json()), lambda reply: reply
             )
 
-    begun = time.perf_counter()
+    started = time.perf_counter()
     await asyncio.gather(*map(send, batches))
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 async def track(database: Database, client: GitHubClient, now: datetime) -> list[Owner]:

@@ -98,8 +98,8 @@ def test_cached_picture_beside_nginx(service: Running, report: Report) -> None:
         urls = {PLAIN: plain, OPEN_FILE_CACHE: cached}
         cases = build_cases(service, folders[PLAIN], nginx_urls=urls)
         for target in (TARGET, *CACHE_BUSTERS.values()):
-            answer = service.get(target.format(n=1), **CAMO_HEADERS)
-            assert answer.content == body, target
+            response = service.get(target.format(n=1), **CAMO_HEADERS)
+            assert response.content == body, target
         latencies = measure_latencies(cases)
         for pid in (service.process.pid, plain_pid, cached_pid):
             prioritize(pid)

@@ -72,19 +72,19 @@ def test_seconds_until_ready(report: Report) -> None:
 
 def seconds_until_ready(data_dir: Path) -> float:
     """Start `serve`; returns the seconds until it says that it can answer."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     # Nothing listens there: a service becomes ready without GitHub.
     env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL="http://127.0.0.1:9")
     with running("serve", env=env) as service:
         service.get("/readyz").raise_for_status()
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
 
 def seconds_of_postgresql(data_dir: Path) -> float:
     """Start the server that `serve` brings along; returns the seconds until it answers."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with embedded.run_embedded_server(data_dir, on_progress=lambda _: None):
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
 
 @pytest.mark.kafka

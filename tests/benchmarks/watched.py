@@ -33,14 +33,14 @@ def read_pauses(path: Path) -> dict[str, list[float]]:
 
 
 def _watch_collector(record: Callable[[str, float], None]) -> None:
-    begun = 0.0
+    started = 0.0
 
     def on_collection(phase: str, _: dict[str, Any]) -> None:
-        nonlocal begun
+        nonlocal started
         if phase == "start":
-            begun = time.perf_counter()
+            started = time.perf_counter()
         else:
-            record("gc", time.perf_counter() - begun)
+            record("gc", time.perf_counter() - started)
 
     gc.callbacks.append(on_collection)
 

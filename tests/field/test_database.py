@@ -35,9 +35,8 @@ from github_banners.models import (
 )
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Ttls
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
 from tests.integration.conftest import TEMPLATE, fresh_database, make_template, reachable_dir
 from tests.integration.database.samples import DAY, HOUR, NOON, answer
@@ -121,7 +120,7 @@ def pooler(server: str, reachable_dir: Path) -> Iterator[str]:
         yield conninfo
 
 
-async def test_e4_pooler_in_transaction_mode_saves_reads_and_never_hears(
+async def test_pooler_in_transaction_mode_works_without_notifications(
     pooler: str, conninfo: str
 ) -> None:
     through_pooler = make_conninfo(pooler, dbname=str(conninfo_to_dict(conninfo)["dbname"]))
@@ -140,7 +139,7 @@ async def test_e4_pooler_in_transaction_mode_saves_reads_and_never_hears(
                     await asyncio.sleep(0.02)
             listening.cancel()
             await asyncio.wait({listening})
-    assert [entry["event"] for entry in logs] == ["changes.not_heard"]
+    assert [entry["event"] for entry in logs] == ["changes.not_listening"]
     assert "pooler in transaction mode" in logs[0]["reason"]
     assert not trust.is_unchanged(1, since=datetime.now(UTC))
 
@@ -173,7 +172,7 @@ FOREIGN_TABLES = {
 
 
 @pytest.mark.parametrize("statements", FOREIGN_TABLES.values(), ids=FOREIGN_TABLES)
-async def test_database_of_another_program_is_refused_in_one_sentence(
+async def test_fetch_server_info_tables_of_other_program_are_rejected(
     empty: str, statements: Sequence[str]
 ) -> None:
     execute(empty, *statements)
@@ -184,7 +183,7 @@ async def test_database_of_another_program_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
-async def test_e6_other_encoding_is_refused_by_name(server: str, encoding: str) -> None:
+async def test_fetch_server_info_other_encoding_is_rejected(server: str, encoding: str) -> None:
     name = f"encoded_{encoding.lower()}"
     execute(server, f"create database {name} encoding '{encoding}' template template0 locale 'C'")
     with pytest.raises(ConfigurationError, match=f"encoded in {encoding}"):
@@ -192,7 +191,7 @@ async def test_e6_other_encoding_is_refused_by_name(server: str, encoding: str) 
 
 
 RIGHTS = {
-    "E5 no right to make tables": (False, (), "may not make tables"),
+    "E5 no right to create tables": (False, (), "may not create tables"),
     "E5 no right on tables": (True, (), "may not read and write alembic_version, banners"),
     "N3 may only read": (
         True,
@@ -211,7 +210,7 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize(("has_tables", "statements", "sentence"), RIGHTS.values(), ids=RIGHTS)
-async def test_missing_right_is_named_in_one_sentence(
+async def test_fetch_server_info_missing_privilege_is_named(
     server: str, has_tables: bool, statements: Sequence[str], sentence: str
 ) -> None:
     with fresh_database(server, template=TEMPLATE if has_tables else "template0") as conninfo:
@@ -224,7 +223,7 @@ async def test_missing_right_is_named_in_one_sentence(
             execute(conninfo, "drop owned by b", "drop role b")
 
 
-async def test_e5_own_schema_is_used_where_public_is_closed(empty: str) -> None:
+async def test_migrate_uses_own_schema_if_public_is_closed(empty: str) -> None:
     execute(empty, "create role c login", "create schema c authorization c")
     try:
         own = make_conninfo(empty, user="c")
@@ -235,7 +234,7 @@ async def test_e5_own_schema_is_used_where_public_is_closed(empty: str) -> None:
         execute(empty, "drop owned by c", "drop role c")
 
 
-def test_e5_migrate_ends_with_code_2_and_one_sentence(empty: str) -> None:
+def test_migrate_command_unusable_database_exits_with_2(empty: str) -> None:
     execute(empty, *FOREIGN_TABLES["N6 users of another program"])
     where = conninfo_to_dict(empty)
     ended = run(
@@ -267,7 +266,7 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items(), ids=DEFAULTS)
-async def test_n8_default_of_a_role_changes_nothing(conninfo: str, name: str, value: str) -> None:
+async def test_session_role_defaults_have_no_effect(conninfo: str, name: str, value: str) -> None:
     setting = f"alter role odd set {name} to {value if name == 'datestyle' else repr(value)}"
     with role(conninfo, "odd", setting) as odd:
         await save_and_read(odd)
@@ -302,7 +301,7 @@ VARIABLES = {
 
 
 @pytest.mark.parametrize(("name", "value"), VARIABLES.items(), ids=VARIABLES)
-async def test_n8_variable_of_libpq_changes_nothing_for_the_embedded_server(
+async def test_session_libpq_variables_have_no_effect(
     server: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -315,7 +314,7 @@ async def test_n8_variable_of_libpq_changes_nothing_for_the_embedded_server(
 # E15: keys that an upgrade of the operating system has damaged
 
 
-async def test_e15_duplicates_of_a_damaged_index_are_resolved_by_the_migration(empty: str) -> None:
+async def test_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> None:
     revisions = ("initial_tables", "publish_order")
     for revision in revisions:
         module = __import__(
@@ -363,7 +362,7 @@ async def test_e15_duplicates_of_a_damaged_index_are_resolved_by_the_migration(e
 # N5, N16: the cause is named, and a database that is not ready is one that is down
 
 
-async def test_n5_refused_login_is_named_while_the_service_runs(conninfo: str) -> None:
+async def test_run_within_refused_login_is_logged(conninfo: str) -> None:
     with role(conninfo, "rr") as own:
         async with Database(own, max_connections=2) as database:
             execute(conninfo, "alter role rr nologin")
@@ -376,11 +375,11 @@ async def test_n5_refused_login_is_named_while_the_service_runs(conninfo: str) -
                 pytest.raises(DatabaseUnavailable, match="is not permitted to log in"),
             ):
                 await database.run_within(lambda conn: conn.execute("select 1"), timeout_seconds=1)
-    assert [entry["event"] for entry in logs] == ["database.away"]
+    assert [entry["event"] for entry in logs] == ["database.down"]
     assert "is not permitted to log in" in logs[0]["reason"]
 
 
-async def test_n16_missing_tables_are_unavailable_and_no_error_of_ours(empty: str) -> None:
+async def test_lookup_missing_tables_are_unavailable(empty: str) -> None:
     async with Database(empty) as database:
         with pytest.raises(DatabaseUnavailable, match="does not exist"):
             await database.run_within(
@@ -440,9 +439,7 @@ BAD_RECORDS = {
 
 
 @pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS)
-async def test_f1_record_that_cannot_be_saved_fails_alone(
-    conninfo: str, bad: OwnerRepositories
-) -> None:
+async def test_save_bad_record_fails_alone(conninfo: str, bad: OwnerRepositories) -> None:
     async with refreshing(conninfo, bad) as (refresh, _):
         with capture_logs() as logs:
             assert await refresh.refresh_batch() == 20
@@ -466,15 +463,13 @@ GOOD_RECORDS = {
 
 
 @pytest.mark.parametrize("good", GOOD_RECORDS.values(), ids=GOOD_RECORDS)
-async def test_odd_record_that_can_be_saved_is_saved(
-    conninfo: str, good: OwnerRepositories
-) -> None:
+async def test_save_odd_record_is_saved(conninfo: str, good: OwnerRepositories) -> None:
     async with refreshing(conninfo, good) as (refresh, _):
         await refresh.refresh_batch()
     assert fetch(conninfo, "select login from users where id = 7") == [("x",)]
 
 
-async def test_f5_versions_of_many_banners_are_raised_in_parts(
+async def test_raise_versions_many_banners_in_parts(
     conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 4)
@@ -509,7 +504,7 @@ def _count_raised(conninfo: str) -> int:
 # F9: a clock that was ahead for a while
 
 
-async def test_f9_times_of_a_wrong_clock_are_unknown_and_replaced(conninfo: str) -> None:
+async def test_wrong_clock_times_are_replaced(conninfo: str) -> None:
     ahead = NOON + YEAR
     async with Database(conninfo) as database:
         async with database.transaction() as conn:
@@ -538,7 +533,7 @@ async def test_f9_times_of_a_wrong_clock_are_unknown_and_replaced(conninfo: str)
     assert due == [(True, None)]
 
 
-async def test_f9_released_owner_with_a_turn_of_a_wrong_clock_is_due_again(conninfo: str) -> None:
+async def test_wrong_clock_released_owner_is_due_again(conninfo: str) -> None:
     async with Database(conninfo) as database, database.transaction() as conn:
         await users.upsert_owners(conn, [answer(at=NOON + YEAR)], now=NOON + YEAR)
         await insert_banner(conn, owner_id=1, options=BannerOptions(), names=["a"], now=NOON)
@@ -549,9 +544,7 @@ async def test_f9_released_owner_with_a_turn_of_a_wrong_clock_is_due_again(conni
 
 
 @pytest.mark.parametrize("is_restarted", [False, True], ids=["goes on", "restarted"])
-async def test_f9_service_asks_once_when_the_clock_is_right_again(
-    conninfo: str, is_restarted: bool
-) -> None:
+async def test_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: bool) -> None:
     time = [NOON + YEAR]
 
     def clock() -> datetime:
@@ -587,7 +580,7 @@ async def test_f9_service_asks_once_when_the_clock_is_right_again(
     ]
 
 
-async def test_f9_budget_of_a_wrong_clock_ends_at_once(conninfo: str) -> None:
+async def test_wrong_clock_budget_expires_at_once(conninfo: str) -> None:
     async def report(conn: Connection, now: datetime, remaining: int) -> tuple[int, bool]:
         said = account_budgets.BudgetReport(remaining, now + HOUR, now)
         budget = await account_budgets.update_budget(
@@ -612,7 +605,7 @@ async def test_f9_budget_of_a_wrong_clock_ends_at_once(conninfo: str) -> None:
 # F19: a signal in the first second
 
 
-async def test_f19_cancelled_while_the_pool_opens_leaves_no_task(conninfo: str) -> None:
+async def test_database_cancelled_open_leaves_no_task(conninfo: str) -> None:
     nowhere = make_conninfo(host="127.0.0.1", port=1)
     for where, turns in itertools.product((conninfo, nowhere), (0, 1, 2, 3, 5, 8, 13, 30)):
         opening = asyncio.create_task(Database(where).__aenter__(), name="opening")

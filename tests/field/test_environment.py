@@ -33,7 +33,7 @@ from github_banners.settings import ListenHost, ServiceName, Settings, find_warn
 from github_banners.settings.addresses import find_listen_address, to_netloc
 from tests.acceptance.processes import environment, free_port, reachable_dir, run
 from tests.acceptance.test_gateway import DEPLOY, Gateway
-from tests.unit.test_diagnostics import FINE, NOW, found
+from tests.unit.test_diagnostics import NOW, PASSED, token_result
 
 CHECKOUT = Path(__file__).parents[2]
 TOKEN, BOM = "ghp_abcdef", "\ufeff"
@@ -71,7 +71,7 @@ def listed(*cases: tuple[Any, ...]) -> list[Any]:
         ("P no-break space", "PORT", "\u00a09000", 9000),
     ),
 )
-def test_setting_is_read_as_it_is_meant(name: str, text: str, value: Any) -> None:
+def test_settings_common_spelling_is_parsed(name: str, text: str, value: Any) -> None:
     settings = Settings.from_environment({name: text})
     read = getattr(settings, {"GITHUB_TOKEN": "github_tokens"}.get(name, name.lower()))
     if isinstance(read, tuple):
@@ -89,7 +89,7 @@ def test_setting_is_read_as_it_is_meant(name: str, text: str, value: Any) -> Non
         ("P letters beyond ASCII", "pässwörd".encode(), "pässwörd"),
     ),
 )
-def test_file_with_a_password_is_read(content: bytes, value: str, tmp_path: Path) -> None:
+def test_settings_password_file_is_read(content: bytes, value: str, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_bytes(content)
     settings = Settings.from_environment({"POSTGRES_PASSWORD_FILE": f'"{file}"\r'})
@@ -112,30 +112,30 @@ def test_file_with_a_password_is_read(content: bytes, value: str, tmp_path: Path
         ("N12 angle brackets", "GITHUB_TOKENS", "<abc>", "no token can have"),
         ("P a list of JSON", "GITHUB_TOKENS", '["a"]', "no token can have"),
         ("P a variable that nobody filled in", "GITHUB_TOKENS", "${TOKEN}", "no token can have"),
-        ("P the singular is named", "GITHUB_TOKEN", "a b", "GITHUB_TOKEN holds a character"),
-        ("P a port in HOST", "HOST", "0.0.0.0:80", "the port stands in PORT"),
+        ("P the singular is named", "GITHUB_TOKEN", "a b", "GITHUB_TOKEN contains a character"),
+        ("P a port in HOST", "HOST", "0.0.0.0:80", "set the port in PORT"),
         ("P a URL in HOST", "HOST", "http://localhost", "must be an address to listen on"),
         ("P a URL in DB_HOST", "DB_HOST", "postgres://me:pw@db/x", "must be a host such as"),
         ("P a port in DB_HOST", "DB_HOST", "db:5433", "set PGPORT"),
         ("P IPv6 and a port in DB_HOST", "DB_HOST", "[::1]:5433", "set PGPORT"),
         ("P two lines of password", "POSTGRES_PASSWORD", "one\ntwo", "must be one line"),
         ("P a terminal's colour", "POSTGRES_USER", "\x1b[31mme", "must be one line"),
-        ("P a fragment in a folder", "BANNERS_STORAGE_URL", "file:///a#b", "must be an address"),
+        ("P a fragment in a folder", "BANNERS_STORAGE_URL", "file:///a#b", "must be a URL"),
     ),
 )
-def test_setting_is_refused_in_one_sentence(name: str, text: str, words: str) -> None:
-    with pytest.raises(InvalidSettings) as refused:
+def test_settings_invalid_value_gives_one_sentence(name: str, text: str, words: str) -> None:
+    with pytest.raises(InvalidSettings) as error_info:
         Settings.from_environment({name: text})
-    (problem,) = refused.value.problems
+    (problem,) = error_info.value.problems
     assert words in problem
     assert escape_controls(problem) == problem
 
 
 @pytest.mark.parametrize("name", ["PORT", "RATE_LIMIT_RPS", "CACHE_TTL", "LOG_LEVEL", "PUBLIC_URL"])
-def test_p_token_in_the_wrong_variable_is_not_repeated(name: str) -> None:
-    with pytest.raises(InvalidSettings) as refused:
+def test_settings_token_in_wrong_variable_is_not_shown(name: str) -> None:
+    with pytest.raises(InvalidSettings) as error_info:
         Settings.from_environment({name: TOKEN})
-    assert TOKEN not in str(refused.value)
+    assert TOKEN not in str(error_info.value)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,9 @@ def test_p_token_in_the_wrong_variable_is_not_repeated(name: str) -> None:
     ),
 )
 @pytest.mark.parametrize("name", ["SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS"])
-def test_secret_is_judged(name: str, secret: str, is_refused: bool, is_warned: bool) -> None:
+def test_settings_secret_strength_is_checked(
+    name: str, secret: str, is_refused: bool, is_warned: bool
+) -> None:
     known = {"SERVICES_SECRET_KEY": 2 * "6f1ed002ab559585" + "x", name: secret}
     reachable, local = {**known, "HOST": "::"}, {**known, "HOST": "127.0.0.1"}
     Settings.from_environment(local, service=ServiceName.STORAGE)
@@ -174,11 +176,13 @@ def test_secret_is_judged(name: str, secret: str, is_refused: bool, is_warned: b
 @pytest.mark.parametrize(
     ("environment", "words"),
     listed(
-        ("N12 both names", {"GITHUB_TOKEN": "a", "GITHUB_TOKENS": "b"}, "GITHUB_TOKEN is not used"),
-        ("E10 quotes in a password", {"POSTGRES_PASSWORD": "'x'"}, "count as part of it"),
+        ("N12 both names", {"GITHUB_TOKEN": "a", "GITHUB_TOKENS": "b"}, "GITHUB_TOKEN is ignored"),
+        ("E10 quotes in a password", {"POSTGRES_PASSWORD": "'x'"}, "are part of the password"),
     ),
 )
-def test_what_is_probably_not_meant_is_warned_of(environment: dict[str, str], words: str) -> None:
+def test_find_warnings_probable_mistake_is_reported(
+    environment: dict[str, str], words: str
+) -> None:
     settings = Settings.from_environment(environment)
     (warning,) = find_warnings(environment, settings, service=ServiceName.ALL_IN_ONE)
     assert words in warning
@@ -198,7 +202,7 @@ def test_what_is_probably_not_meant_is_warned_of(environment: dict[str, str], wo
         ("P IPv6 as it is", "::", [], "::"),
     ),
 )
-def test_host_is_never_more_than_it_says(
+def test_find_listen_address_name_is_loopback_only(
     host: str, resolved: Sequence[str], address: str | None
 ) -> None:
     def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
@@ -223,11 +227,11 @@ def test_host_is_never_more_than_it_says(
         ("P socket", "/run/postgresql", 5432, "/run/postgresql (port 5432)"),
     ),
 )
-def test_addresses_are_written_so_that_they_can_be_read(host: str, port: int, netloc: str) -> None:
+def test_to_netloc_formats_addresses(host: str, port: int, netloc: str) -> None:
     assert to_netloc(host, port) == netloc
 
 
-def test_e_ipv6_address_that_is_not_ours_is_named_in_brackets() -> None:
+def test_open_listener_foreign_ipv6_address_is_named_in_brackets() -> None:
     with pytest.raises(
         ConfigurationError, match=r"Can't listen on \[2001:db8::1\]:8080: .*Set HOST"
     ):
@@ -244,7 +248,7 @@ def test_e_ipv6_address_that_is_not_ours_is_named_in_brackets() -> None:
         ("P PORT just above them", 8080, 8078, 2, [8078, 8079]),
     ),
 )
-def test_metrics_never_share_a_port(
+def test_metrics_ports_never_contain_port(
     port: int, metrics_port: int | None, workers: int, ports: list[int] | None
 ) -> None:
     settings = Settings(port=port, metrics_port=metrics_port)
@@ -256,7 +260,7 @@ def test_metrics_never_share_a_port(
 
 
 @pytest.mark.parametrize("command", [["serve"], ["serve", "--workers", "2"], ["storage"]])
-def test_n2_metrics_port_of_another_program_is_one_sentence(command: list[str]) -> None:
+def test_serve_used_metrics_port_gives_one_sentence(command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = run(*command, env=environment(PORT="0", METRICS_PORT=port))
@@ -291,25 +295,23 @@ NO_MEMORY = """\
         ("N4 small /dev/shm", NO_MEMORY, "could not resize shared memory segment"),
         ("N4 initdb itself", "initdb: error: could not access directory\n", "could not access"),
         ("P no error named", "Killed\n", "Killed"),
-        ("P nothing", "", "it wrote nothing to"),
+        ("P nothing", "", "its log "),
     ),
 )
-def test_database_server_that_fails_is_told_by_its_error(
-    log: str, reason: str, tmp_path: Path
-) -> None:
+def test_find_reason_returns_last_error(log: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "postgresql.log"
     path.write_text(log)
     assert embedded_process.find_reason(path).startswith(reason)
     assert str(path) in embedded_process.find_reason(path)
 
 
-def test_n14_account_without_an_entry_is_told_what_to_do() -> None:
+def test_require_account_name_missing_entry_gives_advice() -> None:
     nobody_at_all = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
     with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
         embedded_binaries.require_account_name(nobody_at_all)
 
 
-def test_n14_no_home_directory_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -326,7 +328,7 @@ WITHOUT_FCNTL = (
 
 
 @pytest.mark.parametrize("command", ["serve", "storage", "check"])
-def test_e16_without_fcntl_it_is_one_sentence(command: str) -> None:
+def test_serve_without_fcntl_gives_one_sentence(command: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, command],
         env=environment(), capture_output=True, text=True, check=False, timeout=30,
@@ -336,7 +338,7 @@ def test_e16_without_fcntl_it_is_one_sentence(command: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_e16_without_fcntl_render_goes_on() -> None:
+def test_render_without_fcntl_works() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, "render", "no/login"],
         env=environment(), capture_output=True, text=True, check=False, timeout=30,
@@ -347,7 +349,7 @@ def test_e16_without_fcntl_render_goes_on() -> None:
 
 
 @pytest.mark.parametrize("name", ["run_tests.sh", "deploy/make-secrets", "Makefile"])
-def test_e11_scripts_keep_their_line_ends_everywhere(name: str) -> None:
+def test_scripts_keep_line_ends(name: str) -> None:
     attributes = CHECKOUT / ".gitattributes"
     assert re.search(r"^\* text=auto eol=lf$", attributes.read_text(), re.MULTILINE)
     assert b"\r" not in (CHECKOUT / name).read_bytes()
@@ -356,11 +358,11 @@ def test_e11_scripts_keep_their_line_ends_everywhere(name: str) -> None:
 @pytest.mark.parametrize(
     "word", ["Python 3.11, 3.12, 3.13, 3.14", "Alpine", "arm64", "WSL", "macOS"]
 )
-def test_e24_readme_names_what_works(word: str) -> None:
+def test_readme_names_supported_systems(word: str) -> None:
     assert word in (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
-def test_f8_soft_limit_of_descriptors_bounds_connections() -> None:
+def test_descriptor_limit_bounds_connections() -> None:
     program = (
         "import resource as r; from github_banners.serving.server import max_connections;"
         "r.setrlimit(r.RLIMIT_NOFILE, (1024, 1024)); print(max_connections())"
@@ -371,9 +373,7 @@ def test_f8_soft_limit_of_descriptors_bounds_connections() -> None:
 
 @pytest.mark.parametrize("delay_seconds", [0.4, 0.7, 1.1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_f19_signal_in_the_first_second_ends_it(
-    number: signal.Signals, delay_seconds: float
-) -> None:
+def test_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
     """With a database that is away, so that the pool of connections is opening all the time."""
     env = environment(
         PORT="0", DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x",
@@ -423,16 +423,16 @@ def has_signal(status: str, name: str, number: signal.Signals) -> bool:
 HOSTILE = "me\x1b[31mRED\x07\r\nfake: ok\u202egnp\x9b2J"
 
 
-def test_f20_login_of_a_token_steers_no_terminal() -> None:
+def test_report_login_control_characters_are_escaped() -> None:
     text = DiagnosticsReport(
-        [FINE], [found(login=HOSTILE), found("b", login=HOSTILE)], NOW
+        [PASSED], [token_result(login=HOSTILE), token_result("b", login=HOSTILE)], NOW
     ).to_text()
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
     assert "\nfake: ok" not in text
 
 
-def test_f20_warnings_and_errors_steer_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    text = DiagnosticsReport([FINE], [], NOW, [HOSTILE]).to_text()
+def test_report_warnings_control_characters_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    text = DiagnosticsReport([PASSED], [], NOW, [HOSTILE]).to_text()
     with pytest.raises(SystemExit):
         base.exit_with(HOSTILE)
     for written in (text, capsys.readouterr().err):
@@ -441,7 +441,7 @@ def test_f20_warnings_and_errors_steer_no_terminal(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "deploy/compose.zookeeper.yaml"])
-def test_f22_containers_are_confined_and_their_systems_named(file: str) -> None:
+def test_compose_containers_are_confined(file: str) -> None:
     text = (CHECKOUT / file).read_text().replace("!override", "")
     # What an override leaves out, the file below it says.
     services = {
@@ -455,7 +455,7 @@ def test_f22_containers_are_confined_and_their_systems_named(file: str) -> None:
         assert not service["image"].endswith((":latest", ":stable", ":15"))
 
 
-async def test_n9_check_listens_where_the_service_will(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("github_banners.diagnostics._PORT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
@@ -467,7 +467,7 @@ async def test_n9_check_listens_where_the_service_will(monkeypatch: pytest.Monke
     assert elsewhere.is_broken
 
 
-def test_n9_check_writes_a_file_and_removes_it(
+def test_check_folder_writes_and_removes_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Path] = []
@@ -483,9 +483,7 @@ def test_n9_check_writes_a_file_and_removes_it(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_n9_check_finds_a_disk_that_takes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_check_folder_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -538,7 +536,7 @@ def gateway() -> Iterator[Gateway]:
         ("P path that can't be read", "GET", "/%zz", 0, 400),
     ),
 )
-def test_gateway_has_no_page_of_its_own(
+def test_gateway_has_no_default_page(
     gateway: Gateway, method: str, path: str, size_bytes: int, status: int
 ) -> None:
     answer = httpx2.request(method, gateway.url + path, content=bytes(size_bytes), trust_env=False)
@@ -558,7 +556,7 @@ def test_gateway_has_no_page_of_its_own(
         ("P none", "", "search example.com\n", None),
     ),
 )
-def test_gateway_finds_its_name_server(
+def test_gateway_uses_container_name_server(
     given: str, resolv_conf: str, resolver: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / "resolv.conf").write_text(resolv_conf)

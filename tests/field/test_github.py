@@ -84,7 +84,7 @@ def ids_asked(request: httpx2.Request) -> list[int]:
 def graphql(node: Any, errors: Callable[[int], list[dict[str, Any]]] | None = None) -> Any:
     """Return a response with many owners: the malformed one has `node`, and errors with its path."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         ids = ids_asked(request)
         nodes = [node if number == ODD else good_node(number) for number in ids]
         body: dict[str, Any] = {"data": {"nodes": nodes}}
@@ -92,7 +92,7 @@ def graphql(node: Any, errors: Callable[[int], list[dict[str, Any]]] | None = No
             body["errors"] = errors(ids.index(ODD))
         return said(body)
 
-    return answer
+    return respond
 
 
 def good_rest(request: httpx2.Request) -> httpx2.Response:
@@ -128,8 +128,8 @@ class Scene:
         async with opened(wire, *self.tokens) as github:
             batch = BatchFetcher(github, clock=lambda: NOW)
             previous = {owner.id: BEFORE for owner in OWNERS}
-            answers = await batch.fetch_many(OWNERS, previous=previous)
-        return {owner.id: answer for owner, answer in zip(OWNERS, answers, strict=True)}, wire
+            results = await batch.fetch_many(OWNERS, previous=previous)
+        return {owner.id: result for owner, result in zip(OWNERS, results, strict=True)}, wire
 
 
 NESTED: Any = []
@@ -202,13 +202,13 @@ ONE_ODD_OWNER = {
 
 @pytest.mark.parametrize("scene", ONE_ODD_OWNER.values(), ids=list(ONE_ODD_OWNER))
 async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) -> None:
-    answers, wire = await scene.run()
-    others = [answer for number, answer in answers.items() if number != ODD]
+    results, wire = await scene.run()
+    others = [result for number, result in results.items() if number != ODD]
     assert all(
-        isinstance(answer, OwnerRepositories) and len(answer.repositories) == 10
-        for answer in others
+        isinstance(result, OwnerRepositories) and len(result.repositories) == 10
+        for result in others
     )
-    odd = answers[ODD]
+    odd = results[ODD]
     if scene.saved:
         assert isinstance(odd, OwnerRepositories)
         assert (odd.owner.id, len(odd.owner.node_id or "")) == (ODD, len("U_7"))
@@ -222,26 +222,26 @@ async def test_fetch_many_with_malformed_owner_returns_the_others(scene: Scene) 
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "respond",
     [rest_that_is(404), rest_that_is(500), rest_that_is(403), lambda request: said([])],
     ids=["N7 404", "N7+ 500", "N7+ 403", "N7+ no GraphQL"],
 )
-async def test_fetch_many_without_graphql_falls_back_to_rest(answer: Any) -> None:
-    answers, _ = await Scene(answer).run()
-    assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
+async def test_fetch_many_without_graphql_falls_back_to_rest(respond: Any) -> None:
+    results, _ = await Scene(respond).run()
+    assert all(isinstance(result, OwnerRepositories) for result in results.values())
 
 
 async def test_fetch_many_with_deeply_nested_response_fails_one_owner_only() -> None:
     """F1: JSON that is nested too deeply for the parser."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         ids = ids_asked(request)
         if ODD in ids:
             return httpx2.Response(200, stream=httpx2.ByteStream(b'{"data":' + b"[" * 100_000))
         return said({"data": {"nodes": [good_node(number) for number in ids]}})
 
-    answers, _ = await Scene(answer).run()
-    assert all(isinstance(portfolio, OwnerRepositories) for portfolio in answers.values())
+    results, _ = await Scene(respond).run()
+    assert all(isinstance(result, OwnerRepositories) for result in results.values())
 
 
 async def test_fetch_many_with_repeated_cursor_follows_it_once() -> None:
@@ -279,7 +279,7 @@ ODD_REST: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 async def test_fetch_with_malformed_rest_record_skips_it(
     record: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         if not request.url.path.endswith("/repos"):
             return said({"id": 1, "login": "Ada", "public_repos": 2})
         if request.url.params["page"] != "1":
@@ -290,7 +290,7 @@ async def test_fetch_with_malformed_rest_record_skips_it(
         return httpx2.Response(200, headers=raw, stream=httpx2.ByteStream(encoded))
 
     wire = Wire()
-    wire.rest = answer
+    wire.rest = respond
     async with opened(wire) as github:
         with capture_logs() as events:
             portfolio = await github.fetch("Ada")
@@ -366,10 +366,10 @@ async def test_fetch_many_reserves_last_points_for_interactive_requests(
         assert room is not None
         accounts[0].update_rate_limit(room)
     async with opened(wire, accounts=accounts) as github:
-        answers = await BatchFetcher(github, clock=lambda: NOW, priority=priority).fetch_many(
+        results = await BatchFetcher(github, clock=lambda: NOW, priority=priority).fetch_many(
             OWNERS
         )
-    assert [isinstance(answer, OwnerRepositories) for answer in answers] == [may_ask] * 20
+    assert [isinstance(result, OwnerRepositories) for result in results] == [may_ask] * 20
     assert wire.paths() == ["/graphql"] * may_ask
 
 
@@ -490,8 +490,8 @@ async def test_fetch_many_with_slow_body_stops_at_request_timeout() -> None:
         served(trickle) as port,
         asking(f"http://127.0.0.1:{port}", seconds=0.2, tokens=(TOKEN,)) as github,
     ):
-        answers = await BatchFetcher(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
-    assert all(isinstance(answer, GitHubUnavailable) for answer in answers)
+        results = await BatchFetcher(github, clock=lambda: NOW).fetch_many(OWNERS[:4])
+    assert all(isinstance(result, GitHubUnavailable) for result in results)
 
 
 def make_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:

@@ -97,7 +97,7 @@ def test_sample_environment_is_refused_only_for_its_secret(service: ServiceName,
         Settings.from_environment(COMPOSE_DEFAULTS | sample, service=service)
     (problem,) = refused.value.problems
     assert problem == (
-        "SERVICES_SECRET_KEY is one that everybody knows, and 0.0.0.0 can be reached from elsewhere:"
+        "SERVICES_SECRET_KEY is a well-known secret, and other machines can reach 0.0.0.0:"
         " make one with `openssl rand -hex 32` or `make secrets`"
     )
 

@@ -112,7 +112,7 @@ def texts(_: str) -> Iterable[Input]:
     return TEXTS.items()
 
 
-def answer(body: bytes = b"", **headers: str) -> GitHubResponse:
+def make_response(body: bytes = b"", **headers: str) -> GitHubResponse:
     return GitHubResponse(
         200, {name.replace("_", "-"): value for name, value in headers.items()}, body
     )
@@ -292,7 +292,7 @@ CASES = [
         "github: owners by login",
         ("github.graphql:_decode_envelope", "github.graphql:_decode_owner"),
         lambda body: graphql.parse_owners_by_login(
-            answer(body), graphql.build_login_query(["ada"]), now=NOW
+            make_response(body), graphql.build_login_query(["ada"]), now=NOW
         ),
         dump(data({"u0": OWNER})),
     ),
@@ -303,25 +303,25 @@ CASES = [
             "github.graphql:_decode_repositories",
             "github.graphql:_decode_repository",
         ),
-        lambda body: graphql.parse_owners_by_id(answer(body), now=NOW),
+        lambda body: graphql.parse_owners_by_id(make_response(body), now=NOW),
         dump(data({"nodes": [OWNER, None]})),
     ),
     Case(
         "github: a further page",
         ("github.graphql:_decode_node",),
-        lambda body: graphql.parse_repository_page(answer(body), now=NOW),
+        lambda body: graphql.parse_repository_page(make_response(body), now=NOW),
         dump(data({"node": {"repositories": LIST}})),
     ),
     Case(
         "github: the holder of a token",
         ("github.graphql:_decode_viewer",),
-        lambda body: graphql.parse_viewer(answer(body), now=NOW),
+        lambda body: graphql.parse_viewer(make_response(body), now=NOW),
         dump(data({"viewer": {"login": "ada", "databaseId": 4}})),
     ),
     Case(
         "github: an owner over REST",
         ("github.rest:_decode_owner",),
-        lambda body: rest.parse_owner(answer(body)),
+        lambda body: rest.parse_owner(make_response(body)),
         dump({"id": 4, "login": "ada", "node_id": "U", "name": "Ada", "public_repos": 1}),
     ),
     Case(
@@ -331,20 +331,20 @@ CASES = [
             "github.rest:_decode_records",
             "github.rest:_decode_repository",
         ),
-        lambda body: rest.parse_page(answer(body), number=1),
+        lambda body: rest.parse_page(make_response(body), number=1),
         dump([REST_REPOSITORY, REST_REPOSITORY]),
     ),
     Case(
         "github: what is left of a budget",
         ("github.rest:_decode_rate_limit", "github.rest:_BudgetBody.to_rate_limit"),
-        lambda body: rest.parse_token_info(answer(body), now=NOW),
+        lambda body: rest.parse_token_info(make_response(body), now=NOW),
         dump({"resources": {"core": BUDGET, "graphql": BUDGET}}),
     ),
     Case(
         "github: when a token ends",
         ("github.rest:_parse_expiry",),
         lambda text: rest.parse_token_info(
-            answer(b'{"resources":{}}', github_authentication_token_expiration=text), now=NOW
+            make_response(b'{"resources":{}}', github_authentication_token_expiration=text), now=NOW
         ),
         "1796000000",
         texts,
@@ -353,7 +353,8 @@ CASES = [
         "github: where the last page is",
         (),
         lambda text: rest.parse_page(
-            answer(b"[]", link=f'<https://api.github.com/x?page={text}>; rel="last"'), number=1
+            make_response(b"[]", link=f'<https://api.github.com/x?page={text}>; rel="last"'),
+            number=1,
         ),
         "1796000000",
         texts,
@@ -367,7 +368,7 @@ CASES = [
         ),
         lambda text: [
             protocol.parse_rate_limit(
-                answer(
+                make_response(
                     x_ratelimit_limit=limit, x_ratelimit_remaining=left, x_ratelimit_reset=reset
                 ),
                 resource=Resource.CORE,

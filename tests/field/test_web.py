@@ -1,8 +1,8 @@
 """
-What READMEs, proxies and attackers send: a case for each row of the field reports on HTTP.
+Requests of READMEs, proxies and attackers: one case for each row of the field reports on HTTP.
 
-A row is a request to one real server, and what has to come back. `E` are rows of the environments,
-`N` what was found beside them, `F` attacks.
+A row is a request to a real server and its expected response. Ids with `E` come from reports on
+environments, `N` from later findings, `F` from attacks.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ MAX_BANNERS = 4
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    """The whole service, hosted below a path, behind a proxy."""
+    """The whole service, with a base path and behind a proxy."""
     port = free_port()
     with reachable_dir() as folder:
         env = environment(
@@ -47,7 +47,7 @@ def service() -> Iterator[Running]:
             GITHUB_TOKENS="ghp_sandbox",
         )
         with running("serve", "--demo", env=env) as served:
-            # Its own words name the public address, which leads nowhere here.
+            # Its output names the public URL, which does not exist.
             yield Running(served.process, f"http://127.0.0.1:{port}", served.errors)
 
 
@@ -59,7 +59,7 @@ def http(service: Running) -> Iterator[httpx2.Client]:
 
 
 class Row(NamedTuple):
-    """A GET, and what has to come back."""
+    """A GET request and its expected response."""
 
     id: str
     target: str
@@ -69,17 +69,17 @@ class Row(NamedTuple):
     check: Callable[[httpx2.Response], bool] = lambda _: True
 
 
-def says(**fields: Any) -> Callable[[httpx2.Response], bool]:
-    """A check that a JSON answer has these fields."""
-    return lambda answer: fields.items() <= answer.json().items()
+def has_fields(**fields: Any) -> Callable[[httpx2.Response], bool]:
+    """Return a check that a JSON response has these fields."""
+    return lambda response: fields.items() <= response.json().items()
 
 
-def holds(text: str) -> Callable[[httpx2.Response], bool]:
-    return lambda answer: text in answer.text
+def contains(text: str) -> Callable[[httpx2.Response], bool]:
+    return lambda response: text in response.text
 
 
 CAMO = {"user-agent": "github-camo (876de43e)"}
-NO_USER = says(error="user doesn't exist")
+NO_USER = has_fields(error="user doesn't exist")
 ROWS = [
     *(
         Row(f"E1 GitHub decides about the login {login}", f"/banners/preview?username={login}", 404,
@@ -87,7 +87,7 @@ ROWS = [
         for login in ("gil--", "p-", "a--b", "-a", "_a", "a__b", "-")
     ),
     Row("E1 a name with a hyphen first is a name", "/banners/-p--dark", 404, JSON, None,
-        says(error="banner doesn't exist")),
+        has_fields(error="banner doesn't exist")),
     Row("E14 the bare path", "/gh", 307, "", None, lambda r: r.headers["location"] == "/gh/docs"),
     Row("E14 the bare path, stripped", "/", 307, "", None,
         lambda r: r.headers["location"] == "/gh/docs"),
@@ -95,20 +95,20 @@ ROWS = [
         Row(f"E14 {name}", name, 200, media_type, None, check)
         for prefix in ("", "/gh")
         for name, media_type, check in (
-            (f"{prefix}/docs", "text/html; charset=utf-8", holds('src="/gh/docs/page.js"')),
-            (f"{prefix}/docs/", "text/html; charset=utf-8", holds('spec-url="/gh/docs/openapi')),
-            (f"{prefix}/docs/page.js", "text/javascript; charset=utf-8", holds("THEMES")),
-            (f"{prefix}/docs/openapi.json", JSON, says(servers=[{"url": "/gh"}])),
-            (f"{prefix}{MIA}", SVG, holds("<svg")),
-            (f"{prefix}/healthz", JSON, says(status="alive")),
+            (f"{prefix}/docs", "text/html; charset=utf-8", contains('src="/gh/docs/page.js"')),
+            (f"{prefix}/docs/", "text/html; charset=utf-8", contains('spec-url="/gh/docs/openapi')),
+            (f"{prefix}/docs/page.js", "text/javascript; charset=utf-8", contains("THEMES")),
+            (f"{prefix}/docs/openapi.json", JSON, has_fields(servers=[{"url": "/gh"}])),
+            (f"{prefix}{MIA}", SVG, contains("<svg")),
+            (f"{prefix}/healthz", JSON, has_fields(status="alive")),
         )
     ),
     Row("E14 an explanation names the path", "/gh/banners/nobody-dark.svg", 200, SVG, None,
-        holds("example.org&#x2f;gh")),
+        contains("example.org&#x2f;gh")),
     Row("E17 an empty value is the default", f"{MIA}&theme=&layout=&radius=&bg_color=&format=", 200,
         SVG),
     Row("E17 a theme that nobody has", f"{MIA}&theme=klingon", 400, JSON, None,
-        says(error="invalid banner type", field="type")),
+        has_fields(error="invalid banner type", field="type")),
     *(
         Row(f"images: {name}", f"/banners/preview?username=no-such{query}", 200, SVG, headers)
         for name, query, headers in (
@@ -124,9 +124,9 @@ ROWS = [
     Row("N11 a wrong option as PNG", f"{MIA}&radius=99&format=png", 200, PNG),
     Row("N11 an odd path as PNG", "/banners/a/b.png", 200, PNG),
     Row("N15 misspelt options in numbers", f"{MIA}&format=json&typ=dark&layuot=card&v=1", 200, JSON,
-        None, says(unknown={"typ": "type", "layuot": "layout"})),
+        None, has_fields(unknown={"typ": "type", "layuot": "layout"})),
     Row("N15 misspelt options in an error", f"{MIA}&hide_border=true&radius=99&format=json", 400,
-        JSON, None, says(field="radius", unknown={"hide_border": "border"})),
+        JSON, None, has_fields(field="radius", unknown={"hide_border": "border"})),
     Row("N15 options that are strange to us", f"{MIA}&format=json&utm_source=x&ref=y", 200, JSON,
         None, lambda r: "unknown" not in r.json()),
 ]  # fmt: skip
@@ -134,16 +134,16 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_request(http: httpx2.Client, row: Row) -> None:
-    answer = http.get(
+    response = http.get(
         row.target, headers={"accept": "*/*", "user-agent": "", **(row.headers or {})}
     )
-    assert (answer.status_code, answer.headers.get("content-type", "")) == (
+    assert (response.status_code, response.headers.get("content-type", "")) == (
         row.status,
         row.media_type,
     )
-    assert row.check(answer), answer.text
+    assert row.check(response), response.text
     if row.media_type == PNG:
-        assert answer.content.startswith(b"\x89PNG")
+        assert response.content.startswith(b"\x89PNG")
 
 
 SAME = [
@@ -164,18 +164,20 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize(("spelled", "plain"), [row[1:] for row in SAME], ids=[r[0] for r in SAME])
-def test_spelling_is_read_as_it_was_meant(http: httpx2.Client, spelled: str, plain: str) -> None:
+@pytest.mark.parametrize(("variant", "plain"), [row[1:] for row in SAME], ids=[r[0] for r in SAME])
+def test_option_spellings_draw_the_same_banner(
+    http: httpx2.Client, variant: str, plain: str
+) -> None:
     default, same, other = [
-        http.get(f"{POLLY}&{query}").headers["etag"] for query in ("", plain, spelled)
+        http.get(f"{POLLY}&{query}").headers["etag"] for query in ("", plain, variant)
     ]
     assert same == other != default
-    # And again, now that memory knows both.
-    assert http.get(f"{POLLY}&{spelled}").headers["etag"] == same
+    # And again, now that both are cached.
+    assert http.get(f"{POLLY}&{variant}").headers["etag"] == same
 
 
 def exchange(service: Running, request: bytes) -> bytes:
-    """Send bytes as they are, and read until the server closes."""
+    """Send raw bytes, and read until the server closes the connection."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(request)
@@ -204,7 +206,9 @@ TARGETS = {
 
 @pytest.mark.parametrize("accept", ["image/*", "*/*"])
 @pytest.mark.parametrize("target", TARGETS.values(), ids=[f"E8, F3 {name}" for name in TARGETS])
-def test_host_that_is_none_does_no_harm(service: Running, target: str, accept: str) -> None:
+def test_invalid_host_header_gets_no_server_error(
+    service: Running, target: str, accept: str
+) -> None:
     for number, host in enumerate(HOSTS):
         line = target.replace("%s", str(number))
         head = f"{line} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
@@ -217,13 +221,13 @@ CHUNKS += [b"5;" + b"x" * 100_000 + b"\r\nhello\r\n0\r\n\r\n"]
 
 
 @pytest.mark.parametrize("chunk", CHUNKS, ids=lambda chunk: f"F4 {chunk[:12]!r}")
-def test_body_that_cannot_be_read_is_the_clients_fault(service: Running, chunk: bytes) -> None:
+def test_malformed_body_gets_client_error(service: Running, chunk: bytes) -> None:
     head = b"POST /banners HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-    answer = exchange(service, head + chunk)
-    assert answer.split()[1:2] in ([b"400"], [b"431"])
+    response = exchange(service, head + chunk)
+    assert response.split()[1:2] in ([b"400"], [b"431"])
 
 
-def test_f4_client_that_leaves_in_its_body_is_no_failure_of_ours(
+def test_f4_disconnect_in_body_counts_no_server_error(
     service: Running, http: httpx2.Client
 ) -> None:
     host, _, port = service.url.removeprefix("http://").partition(":")
@@ -244,69 +248,69 @@ def post(http: httpx2.Client, body: bytes) -> httpx2.Response:
     return http.post("/banners", content=body, headers={"content-type": JSON})
 
 
-def test_f5_banners_beyond_the_limit_are_refused_and_all_else_goes_on(http: httpx2.Client) -> None:
+def test_f5_banners_beyond_the_limit_get_409(http: httpx2.Client) -> None:
     bodies = [
         json.dumps({"username": "sam-studies", "radius": radius}).encode()
         for radius in range(MAX_BANNERS + 3)
     ]
     with ThreadPoolExecutor(len(bodies)) as pool:
-        answers = list(pool.map(lambda body: post(http, body), bodies))
-    made = [
-        (body, answer)
-        for body, answer in zip(bodies, answers, strict=True)
-        if answer.status_code == 201
+        responses = list(pool.map(lambda body: post(http, body), bodies))
+    created = [
+        (body, response)
+        for body, response in zip(bodies, responses, strict=True)
+        if response.status_code == 201
     ]
-    refused = [answer for answer in answers if answer.status_code == 409]
-    assert (len(made), len(refused)) == (MAX_BANNERS, 3)
-    assert all(answer.json() == {"error": "too many banners"} for answer in refused)
-    for body, answer in made:
+    refused = [response for response in responses if response.status_code == 409]
+    assert (len(created), len(refused)) == (MAX_BANNERS, 3)
+    assert all(response.json() == {"error": "too many banners"} for response in refused)
+    for body, response in created:
         again = post(http, body)
-        assert (again.status_code, again.json()) == (200, answer.json())
-        assert http.get(answer.json()["url"] + ".svg").headers["content-type"] == SVG
+        assert (again.status_code, again.json()) == (200, response.json())
+        assert http.get(response.json()["url"] + ".svg").headers["content-type"] == SVG
     assert http.get("/banners/preview?username=sam-studies&radius=19").status_code == 200
 
 
-async def test_f6_invented_names_take_little_memory() -> None:
+async def test_f6_unknown_names_memory_is_bounded() -> None:
     assert await measure_bytes_per_name(UnknownUser, names=300) < MAX_BYTES_PER_NAME
 
 
-async def test_f13_one_client_cannot_take_png_from_another() -> None:
+async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
     scene = Scene()
-    scene.bench.may_end.clear()
+    scene.worker.may_finish.clear()
     pictures = [Picture.svg(b"<svg>%d</svg>" % number) for number in range(48)]
     flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures[4:]]
     await asyncio.sleep(0)
     others = [asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures[:4]]
     await asyncio.sleep(0)
-    scene.bench.may_end.set()
+    scene.worker.may_finish.set()
     assert all(await asyncio.gather(*others))
     assert sum(png is not None for png in await asyncio.gather(*flood)) <= MAX_QUEUE // 2
 
 
-def test_n10_clients_are_told_apart_by_addresses_with_ports() -> None:
-    """See tests/unit/api/test_clients.py for all spellings."""
+def test_n10_client_addresses_with_ports_are_distinct() -> None:
+    """See tests/unit/api/test_rate_limit.py for all spellings."""
     trusted = [ipaddress.ip_network("10.0.0.0/8")]
-    spelled = ["1.2.3.4:4711", "1.2.3.5:4711", "[2001:db8::1]:443", '"[2001:db8:0:1::1]"']
-    assert len({client_address("10.0.0.1", address, trusted=trusted) for address in spelled}) == 4
+    variant = ["1.2.3.4:4711", "1.2.3.5:4711", "[2001:db8::1]:443", '"[2001:db8:0:1::1]"']
+    assert len({client_address("10.0.0.1", address, trusted=trusted) for address in variant}) == 4
 
 
-def test_n13_byte_order_mark_before_a_body(http: httpx2.Client) -> None:
+def test_n13_body_with_byte_order_mark_is_accepted(http: httpx2.Client) -> None:
     body = b'\xef\xbb\xbf{"username": "mia-maintains", "layuot": "card"}'
-    answer = post(http, body)
-    assert answer.status_code == 201
-    assert answer.json() == {
+    response = post(http, body)
+    assert response.status_code == 201
+    assert response.json() == {
         "url": "/gh/banners/mia-maintains-default",
         "unknown": {"layuot": "layout"},
     }
-    assert answer.headers["location"] == "/gh/banners/mia-maintains-default"
+    assert response.headers["location"] == "/gh/banners/mia-maintains-default"
     for path in ("/gh/banners/Mia-Maintains-Default", "/banners/MIA-maintains-default.svg"):
         assert http.get(path).headers["content-type"] == SVG
 
 
-def test_f23_one_address_has_one_share() -> None:
-    shares = RateLimiter(per_second=10, monotonic=lambda: 0.0)
+def test_f23_rate_limit_applies_per_address() -> None:
+    rate_limiter = RateLimiter(per_second=10, monotonic=lambda: 0.0)
     for _ in range(20):
-        shares.acquire("203.0.113.9")
+        rate_limiter.acquire("203.0.113.9")
     with pytest.raises(TooManyRequests):
-        shares.acquire("203.0.113.9")
-    shares.acquire("203.0.113.10")
+        rate_limiter.acquire("203.0.113.9")
+    rate_limiter.acquire("203.0.113.10")

@@ -1,4 +1,4 @@
-"""The page that shows the API: from our address alone, light and dark."""
+"""The API documentation page, in a browser and over HTTP."""
 
 import gzip
 import re
@@ -51,19 +51,19 @@ def browser() -> "Iterator[Browser]":
 @pytest.mark.parametrize(
     ("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(13, 17, 23)")]
 )
-def test_the_page_shows_every_operation_without_another_host(
+def test_docs_page_shows_every_operation_from_own_host(
     service: Running, browser: "Browser", scheme: Literal["light", "dark"], background: str
 ) -> None:
     page = browser.new_page(color_scheme=scheme)
-    complaints: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    errors: list[str] = []
+    requested_urls: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: requested_urls.append(request.url))
     page.goto(service.url + "/docs")
     for path, item in DOCUMENT["paths"].items():
         for method, operation in item.items():
-            # RapiDoc's own names of its sections have no braces.
+            # RapiDoc replaces braces in the ids of its sections.
             section = page.locator(f'[id="{method}-{re.sub("[{}]", "-", path)}"]')
             section.get_by_text(operation["summary"]).wait_for()
     fields = page.locator('[id="get-/banners/preview"] [data-pname]')
@@ -71,16 +71,16 @@ def test_the_page_shows_every_operation_without_another_host(
     assert {"username", *OPTIONS, "format"} <= named
     shown = page.locator("rapi-doc").evaluate("page => getComputedStyle(page).backgroundColor")
     assert shown == background
-    assert sorted(asked) == sorted(service.url + path for path in FILES)
-    assert complaints == []
+    assert sorted(requested_urls) == sorted(service.url + path for path in FILES)
+    assert errors == []
     page.close()
 
 
 @pytest.mark.browser
-def test_a_banner_can_be_tried_on_the_page(service: Running, browser: "Browser") -> None:
+def test_docs_page_try_button_shows_banner(service: Running, browser: "Browser") -> None:
     page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text))
     page.goto(service.url + "/docs")
     section = page.locator('[id="get-/banners/preview"]')
     section.locator('[data-pname="username"]').first.fill("mia-maintains")
@@ -89,12 +89,12 @@ def test_a_banner_can_be_tried_on_the_page(service: Running, browser: "Browser")
     picture = section.locator("img")
     picture.wait_for()
     assert picture.evaluate("async picture => (await picture.decode(), picture.naturalWidth)") > 0
-    assert complaints == []
+    assert errors == []
     page.close()
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_a_file_is_sent_once(service: Running, path: str) -> None:
+def test_docs_file_has_etags_and_gzip(service: Running, path: str) -> None:
     plain = service.get(path, accept_encoding="identity")
     zipped = service.get(path, accept_encoding="gzip")
     assert zipped.headers["content-encoding"] == "gzip"
@@ -108,7 +108,7 @@ def test_a_file_is_sent_once(service: Running, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_a_file_may_do_nothing_elsewhere(service: Running, path: str) -> None:
+def test_docs_file_security_headers_forbid_other_origins(service: Running, path: str) -> None:
     headers = service.get(path).headers
     policy = headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
@@ -118,29 +118,31 @@ def test_a_file_may_do_nothing_elsewhere(service: Running, path: str) -> None:
     assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_only_what_has_its_version_in_its_name_is_kept_for_ever(service: Running) -> None:
+def test_docs_file_only_versioned_bundle_is_immutable(service: Running) -> None:
     ages = {path: service.get(path).headers["cache-control"] for path in FILES}
     assert ages.pop(BUNDLE) == "public, max-age=31536000, immutable"
     assert set(ages.values()) == {"no-cache"}
 
 
-def test_the_document_is_served(service: Running) -> None:
-    answer = service.get("/docs/openapi.json")
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == DOCUMENT
+def test_docs_openapi_returns_document(service: Running) -> None:
+    response = service.get("/docs/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == DOCUMENT
 
 
 @pytest.mark.parametrize(
     "name", ["nothing.js", "__init__.py", "..%2Fapp.py", "rapidoc-LICENSE.txt", "", "."]
 )
-def test_no_other_file_is_sent(service: Running, name: str) -> None:
-    answer = service.get(f"/docs/{name}")
-    is_page = answer.content == service.get("/docs").content
-    assert answer.status_code == 404 or (name in {"", "."} and is_page)
+def test_docs_unknown_file_gets_404(service: Running, name: str) -> None:
+    response = service.get(f"/docs/{name}")
+    is_page = response.content == service.get("/docs").content
+    assert response.status_code == 404 or (name in {"", "."} and is_page)
 
 
-def test_the_bundle_is_small_on_the_wire(service: Running) -> None:
-    with httpx2.stream("GET", service.url + BUNDLE, headers={"accept-encoding": "gzip"}) as one:
-        raw = b"".join(one.iter_raw())
+def test_docs_bundle_compressed_is_small(service: Running) -> None:
+    with httpx2.stream(
+        "GET", service.url + BUNDLE, headers={"accept-encoding": "gzip"}
+    ) as response:
+        raw = b"".join(response.iter_raw())
     assert len(raw) < 250_000
     assert b"RapiDoc 9.3.8" in gzip.decompress(raw)[:200]

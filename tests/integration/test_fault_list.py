@@ -33,7 +33,7 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
 from github_banners.stats.budget import ReservedBudget
-from github_banners.stats.invalidations import Invalidations
+from github_banners.stats.snapshots import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
 
 pytestmark = pytest.mark.postgres
@@ -471,7 +471,7 @@ TASKS: dict[str, set[str]] = {
     "outbox": {"publishes", "gives_banners_back"},
     "changes": {"hears_changes"},
     "requests": {"notes_requests"},
-    "holders": {"test_keep_running_after_any_error_restarts_the_task"},
+    "token owners": {"test_keep_running_after_any_error_restarts_the_task"},
 }
 """Every background task -> the cases that make it fail."""
 
@@ -549,6 +549,6 @@ async def test_keep_running_after_any_error_restarts_the_task(
                 raise make(conn)
         done.set()
 
-    await background.keep_running("holders", work, sleep=sleep)
+    await background.keep_running("token owners", work, sleep=sleep)
     assert done.is_set()
     assert slept == [1, 2, 4, 8, 16, 32, 60, 60]

@@ -20,8 +20,8 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Freshness, Ttls
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.snapshots import Freshness, Ttls
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -158,7 +158,9 @@ async def test_by_login_one_soft_stale_owner_of_a_batch_cannot_be_saved_the_othe
     async with scene.database.transaction() as connection:
         saved = await users.select_snapshots(connection, [100, 101, 102])
     assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
-    assert [event["owners"] for event in events if event["event"] == "saving.broken"] == [[101]]
+    assert [
+        event["owners"] for event in events if event["event"] == "background_writer.save_broken"
+    ] == [[101]]
 
 
 async def test_hard_stale_numbers_wait_for_github(scene: Scene) -> None:

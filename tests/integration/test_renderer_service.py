@@ -33,7 +33,7 @@ from github_banners.settings import Secret
 from github_banners.stats.deadline import Deadline
 from github_banners.storage.picture_format import check_picture
 from tests.integration.test_storage_service import UNSIGNED, send
-from tests.unit.api.asgi import Answered
+from tests.unit.api.asgi import RecordedResponse
 from tests.unit.messaging.captured_messages import PREVIEW
 from tests.unit.messaging.handwritten_signatures import (
     CURRENT,
@@ -66,7 +66,9 @@ class Scene:
     app: ASGIApp
     client: RendererClient
 
-    async def send(self, body: bytes, path: bytes = b"/preview", method: str = "POST") -> Answered:
+    async def send(
+        self, body: bytes, path: bytes = b"/preview", method: str = "POST"
+    ) -> RecordedResponse:
         return await send(self.app, signed(Call(method, path, b"", (), body)))
 
 

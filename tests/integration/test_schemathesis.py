@@ -1,4 +1,4 @@
-"""The running service keeps to its OpenAPI document, whatever it is asked."""
+"""The running service conforms to its OpenAPI document."""
 
 import json
 from collections.abc import Iterator
@@ -23,20 +23,22 @@ PEOPLE = ["mia-maintains", "NELL-newcomer", "nobody-of-this-name"]
 NAMES = ["mia-maintains-default", "MIA-maintains-default.svg", "mia-maintains-default.json"]
 
 
-def asking_about(document: dict[str, Any]) -> dict[str, Any]:
-    """The document, for a world where hardly any name that can be invented is somebody's."""
+def with_known_names(document: dict[str, Any]) -> dict[str, Any]:
+    """Restrict names in the document to a few: hardly any generated name would exist."""
     preview = document["paths"]["/banners/preview"]["get"]["parameters"][0]
     permanent = document["paths"]["/banners/{name}"]["get"]["parameters"][0]
-    made = document["paths"]["/banners"]["post"]["requestBody"]["content"]["application/json"]
-    for known, described in ((PEOPLE, preview), (NAMES, permanent)):
-        described["schema"] = {"type": "string", "enum": known}
-        described["example"] = known[0]
-    made["schema"]["properties"]["username"] = preview["schema"]
+    create_body = document["paths"]["/banners"]["post"]["requestBody"]["content"][
+        "application/json"
+    ]
+    for values, parameter in ((PEOPLE, preview), (NAMES, permanent)):
+        parameter["schema"] = {"type": "string", "enum": values}
+        parameter["example"] = values[0]
+    create_body["schema"]["properties"]["username"] = preview["schema"]
     return document
 
 
 schema = schemathesis.openapi.from_dict(
-    asking_about(build_document(formats=FORMATS, version=__version__))
+    with_known_names(build_document(formats=FORMATS, version=__version__))
 )
 
 
@@ -46,26 +48,26 @@ def service() -> Iterator[Running]:
         env = environment(
             PORT="0",
             DATA_DIR=str(folder),
-            # Enough for every invented name: neither our share nor GitHub's ration is the question.
+            # High limits: rate limiting is not under test.
             RATE_LIMIT_RPS="100000",
             GITHUB_TOKENS="ghp_sandbox",
         )
         with running("serve", "--demo", env=env) as served:
-            wish = {"username": PEOPLE[0]}
-            assert httpx2.post(served.url + "/banners", json=wish, timeout=15).status_code == 201
+            body = {"username": PEOPLE[0]}
+            assert httpx2.post(served.url + "/banners", json=body, timeout=15).status_code == 201
             yield served
 
 
-def asks_for_picture(case: Any) -> bool:
-    """Whether an error is drawn, with status 200."""
+def requests_picture(case: Any) -> bool:
+    """Return whether the response to an error is a picture with status 200."""
     return str((case.query or {}).get("format")).strip().lower() in {"svg", "png"}
 
 
-def is_understood(case: Any) -> bool:
-    """Whether the parser takes what the document does not promise: `0` for `false`, other cases."""
-    wishes = case.body if isinstance(case.body, dict) else case.query
+def is_accepted_by_parser(case: Any) -> bool:
+    """Return whether the parser accepts more than the document: `0` for `false`, other cases."""
+    options = case.body if isinstance(case.body, dict) else case.query
     try:
-        parse_options(json.loads(json.dumps(wishes)))
+        parse_options(json.loads(json.dumps(options)))
     except InvalidInput:
         return False
     return True
@@ -73,13 +75,13 @@ def is_understood(case: Any) -> bool:
 
 @schema.parametrize()
 @settings(derandomize=True, deadline=None, max_examples=100)
-def test_the_service_keeps_to_its_document(case, service):
-    is_excused = asks_for_picture(case) or is_understood(case)
-    too_strict = [negative_data_rejection] if is_excused else []
-    case.call_and_validate(base_url=service.url, excluded_checks=too_strict)
+def test_service_conforms_to_openapi_document(case, service):
+    is_excused = requests_picture(case) or is_accepted_by_parser(case)
+    excluded_checks = [negative_data_rejection] if is_excused else []
+    case.call_and_validate(base_url=service.url, excluded_checks=excluded_checks)
 
 
-def test_a_whole_number_may_have_a_point(service: Running) -> None:
+def test_create_banner_integral_float_equals_integer(service: Running) -> None:
     urls = {
         httpx2.post(
             service.url + "/banners", json={"username": PEOPLE[0], "radius": radius}, timeout=15
@@ -90,6 +92,6 @@ def test_a_whole_number_may_have_a_point(service: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/docs", "/banners/" + NAMES[0]])
-def test_head_works_wherever_get_does(service: Running, path: str) -> None:
-    answer = httpx2.head(service.url + path, timeout=15)
-    assert (answer.status_code, answer.content) == (200, b"")
+def test_head_returns_200_without_body(service: Running, path: str) -> None:
+    response = httpx2.head(service.url + path, timeout=15)
+    assert (response.status_code, response.content) == (200, b"")

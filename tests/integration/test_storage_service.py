@@ -27,7 +27,7 @@ from github_banners.settings import Settings, StorageUrl
 from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
-from tests.unit.api.asgi import Answered
+from tests.unit.api.asgi import RecordedResponse
 from tests.unit.messaging.captured_messages import STORE
 from tests.unit.messaging.handwritten_signatures import (
     CURRENT,
@@ -49,13 +49,13 @@ UNSIGNED = (401, b'{"error":"signature refused"}')
 URL = f"/banners/{NAME}"
 
 
-async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> Answered:
+async def send(app: ASGIApp, call: Call, *, chunk_bytes: int = 1 << 30) -> RecordedResponse:
     """Send a call unchanged; an HTTP client would normalise its path."""
     body = [
         call.body[start : start + chunk_bytes] for start in range(0, len(call.body), chunk_bytes)
     ]
     chunks = iter(body or [b""])
-    response, chunks_left = Answered(), max(1, len(body))
+    response, chunks_left = RecordedResponse(), max(1, len(body))
     scope: Any = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -98,7 +98,7 @@ def store_body(svg: bytes = SVG, **fields: object) -> bytes:
     return json.dumps(message).encode()
 
 
-def url_read_by_other_implementation(response: Answered) -> str:
+def url_read_by_other_implementation(response: RecordedResponse) -> str:
     """Read a response as that implementation does: status 200 or 201 and a string `url`."""
     assert response.status in {200, 201}
     url: str = json.loads(response.body)["url"]
@@ -125,7 +125,7 @@ class Scene:
     def folder(self) -> Path:
         return self.home / "inner" / "banners"
 
-    async def send(self, call: Call, **more: int) -> Answered:
+    async def send(self, call: Call, **more: int) -> RecordedResponse:
         return await send(self.service.app, call, **more)
 
 
@@ -645,7 +645,7 @@ async def test_disk_down_is_reported_until_it_is_back(scene: Scene) -> None:
     assert not scene.client.is_available
     ready = await scene.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
-    assert (await scrape(scene.service.metrics))["neighbour_up{store}"] == 0
+    assert (await scrape(scene.service.metrics))["dependency_up{store}"] == 0
     scene.folder.parent.unlink()
     await scene.client.store(store_request())
     assert json.loads((await scene.send(probe)).body)["degraded"] == []
@@ -670,7 +670,7 @@ async def test_metrics_count_all_outcomes(scene: Scene) -> None:
         "stored_total{superseded}": 1,
         "stored_total{refused}": 2,
         "stored_total{failed}": 1,
-        "neighbour_up{store}": 0,
+        "dependency_up{store}": 0,
         "refused_calls_total{no signature}": 1,
         "refused_calls_total{wrong key}": 1,
         "requests_total{POST /banners,200}": 2,

@@ -18,9 +18,8 @@ from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 from github_banners.stats.aggregation import aggregate
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Freshness, Ttls
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.snapshots import Freshness, Invalidations, Ttls
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres

@@ -1,8 +1,12 @@
+"""Circuit breaker: state, probes and log lines."""
+
+from structlog.testing import capture_logs
+
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
 
 
-class Time:
-    """Monotonic seconds that move when they are told to."""
+class Clock:
+    """Monotonic seconds that a test sets."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -11,55 +15,77 @@ class Time:
         return self.seconds
 
 
-def test_a_closed_circuit_lets_all_through() -> None:
-    circuit = CircuitBreaker(Time())
+def test_circuit_closed_allows_all_requests() -> None:
+    circuit = CircuitBreaker(Clock())
     assert not circuit.is_open
     assert all(circuit.allow_request() for _ in range(3))
 
 
-def test_after_a_failure_calls_are_refused_until_the_probe() -> None:
-    time = Time()
-    circuit = CircuitBreaker(time)
+def test_circuit_open_refuses_requests_until_probe() -> None:
+    clock = Clock()
+    circuit = CircuitBreaker(clock)
     circuit.record_failure()
     assert circuit.is_open
     assert not circuit.allow_request()
-    time.seconds += PROBE_INTERVAL_SECONDS
+    clock.seconds += PROBE_INTERVAL_SECONDS
     assert circuit.allow_request()
     assert circuit.is_open
 
 
-def test_one_probe_at_a_time() -> None:
-    time = Time()
-    circuit = CircuitBreaker(time)
+def test_circuit_open_allows_one_probe_per_interval() -> None:
+    clock = Clock()
+    circuit = CircuitBreaker(clock)
     circuit.record_failure()
-    time.seconds += 5 * PROBE_INTERVAL_SECONDS
+    clock.seconds += 5 * PROBE_INTERVAL_SECONDS
     assert [circuit.allow_request() for _ in range(3)] == [True, False, False]
-    time.seconds += PROBE_INTERVAL_SECONDS
+    clock.seconds += PROBE_INTERVAL_SECONDS
     assert [circuit.allow_request() for _ in range(2)] == [True, False]
 
 
-def test_a_probe_that_fails_puts_the_next_one_off() -> None:
-    time = Time()
-    circuit = CircuitBreaker(time)
+def test_circuit_failed_probe_delays_next_probe() -> None:
+    clock = Clock()
+    circuit = CircuitBreaker(clock)
     circuit.record_failure()
-    time.seconds += PROBE_INTERVAL_SECONDS
+    clock.seconds += PROBE_INTERVAL_SECONDS
     assert circuit.allow_request()
-    time.seconds += PROBE_INTERVAL_SECONDS / 2
+    clock.seconds += PROBE_INTERVAL_SECONDS / 2
     circuit.record_failure()
-    time.seconds += PROBE_INTERVAL_SECONDS * 0.75
+    clock.seconds += PROBE_INTERVAL_SECONDS * 0.75
     assert not circuit.allow_request()
 
 
-def test_only_the_first_failure_and_the_first_success_are_news() -> None:
-    circuit = CircuitBreaker(Time())
+def test_circuit_returns_whether_state_changed() -> None:
+    circuit = CircuitBreaker(Clock())
     assert not circuit.record_success()
     assert [circuit.record_failure() for _ in range(2)] == [True, False]
     assert [circuit.record_success() for _ in range(2)] == [True, False]
 
 
-def test_a_success_closes_it() -> None:
-    circuit = CircuitBreaker(Time())
+def test_circuit_success_closes() -> None:
+    circuit = CircuitBreaker(Clock())
     circuit.record_failure()
     circuit.record_success()
     assert not circuit.is_open
     assert circuit.allow_request()
+
+
+def test_circuit_with_name_logs_changes_of_state() -> None:
+    circuit = CircuitBreaker(Clock(), name="database")
+    with capture_logs() as logs:
+        circuit.record_success()
+        circuit.record_failure("connection refused")
+        circuit.record_failure("timeout")
+        circuit.record_success()
+        circuit.record_success()
+    assert logs == [
+        {"event": "database.down", "reason": "connection refused", "log_level": "warning"},
+        {"event": "database.up", "log_level": "info"},
+    ]
+
+
+def test_circuit_without_name_logs_nothing() -> None:
+    circuit = CircuitBreaker(Clock())
+    with capture_logs() as logs:
+        circuit.record_failure("timeout")
+        circuit.record_success()
+    assert logs == []

@@ -1,4 +1,4 @@
-"""The tree of errors: each leaf carries what the outside may know."""
+"""The exception tree and what its classes carry."""
 
 import inspect
 
@@ -19,38 +19,42 @@ from github_banners.errors import (
 )
 
 TREE = [
-    one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, BannersError)
+    member
+    for _, member in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(member, BannersError)
 ]
 
 
-@pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)
-def test_every_error_stands_in_the_tree_and_has_public_words(kind: type[BannersError]) -> None:
-    assert kind.__name__ in (errors.__doc__ or "")
-    assert kind.public_message
-    assert kind.status in {400, 401, 404, 409, 413, 429, 500, 503}
-    assert isinstance(kind.explanation_kind, ExplanationKind)
+@pytest.mark.parametrize("error_class", TREE, ids=lambda error_class: error_class.__name__)
+def test_error_class_is_in_docstring_tree_and_has_public_message(
+    error_class: type[BannersError],
+) -> None:
+    assert error_class.__name__ in (errors.__doc__ or "")
+    assert error_class.public_message
+    assert error_class.status in {400, 401, 404, 409, 413, 429, 500, 503}
+    assert isinstance(error_class.explanation_kind, ExplanationKind)
 
 
-def test_a_leaf_says_what_its_docstring_says() -> None:
-    assert str(Overloaded()) == "More is being asked for than can be done at once."
+def test_error_default_message_is_docstring() -> None:
+    assert str(Overloaded()) == "Too much work is queued."
     assert str(Overloaded("other words")) == "other words"
-    assert str(FirstFetchPending("alice")).startswith("GitHub has been asked about this user")
+    assert str(FirstFetchPending("alice")).startswith("The first fetch of this user")
 
 
-def test_errors_carry_what_an_answer_needs() -> None:
-    wrong = InvalidOption("radius", "21", ["0 to 20"])
-    assert (wrong.field, wrong.value, wrong.allowed) == ("radius", "21", ("0 to 20",))
-    assert str(wrong) == "radius can't be '21'"
+def test_errors_hold_attributes_for_responses() -> None:
+    error = InvalidOption("radius", "21", ["0 to 20"])
+    assert (error.field, error.value, error.allowed) == ("radius", "21", ("0 to 20",))
+    assert str(error) == "radius can't be '21'"
     assert (InvalidType("type").value, InvalidType("type").allowed) == ("", ())
     assert UnknownUser("alice").name == FirstFetchPending("alice").name == "alice"
     assert str(UnknownBanner("x")) == "UnknownBanner: 'x'"
     assert TooManyRequests(3).retry_after_seconds == 3
-    assert InvalidSettings(["PORT is wrong", "HOST too"]).problems == ("PORT is wrong", "HOST too")
-    assert str(InvalidSettings(["PORT is wrong", "HOST too"])) == "PORT is wrong\nHOST too"
+    assert InvalidSettings(["PORT is error", "HOST too"]).problems == ("PORT is error", "HOST too")
+    assert str(InvalidSettings(["PORT is error", "HOST too"])) == "PORT is error\nHOST too"
 
 
 @pytest.mark.parametrize(
-    ("value", "allowed", "meant"),
+    ("value", "allowed", "suggestion"),
     [
         ("DRAK", ("default", "dark"), "dark"),
         ("zzz", ("default", "dark"), None),
@@ -58,7 +62,7 @@ def test_errors_carry_what_an_answer_needs() -> None:
         ("", (), None),
     ],
 )
-def test_a_misspelt_value_finds_its_neighbour(
-    value: str, allowed: tuple[str, ...], meant: str | None
+def test_suggestion_misspelt_value_gives_closest(
+    value: str, allowed: tuple[str, ...], suggestion: str | None
 ) -> None:
-    assert InvalidOption("type", value, allowed).suggestion == meant
+    assert InvalidOption("type", value, allowed).suggestion == suggestion

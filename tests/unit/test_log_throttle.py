@@ -1,4 +1,4 @@
-"""How often a failure is logged."""
+"""Throttling of repeated log lines."""
 
 from github_banners.log_throttle import LogThrottle
 
@@ -11,7 +11,7 @@ class Clock:
         return self.now
 
 
-def test_allows_the_first_time_and_then_once_an_hour() -> None:
+def test_log_throttle_allows_first_line_and_then_one_per_hour() -> None:
     clock = Clock()
     throttle = LogThrottle(clock)
     assert throttle.allows("alice")
@@ -23,7 +23,7 @@ def test_allows_the_first_time_and_then_once_an_hour() -> None:
     assert not throttle.allows("alice")
 
 
-def test_allows_forgets_the_oldest_of_many_keys() -> None:
+def test_log_throttle_many_keys_forgets_oldest() -> None:
     throttle = LogThrottle(Clock())
     assert all(throttle.allows(number) for number in range(1001))
     assert not throttle.allows(1)

@@ -1,4 +1,4 @@
-"""The options of a banner: one meaning, however a wish is spelled."""
+"""Banner options: every spelling of the same options is parsed alike."""
 
 import base64
 import hashlib
@@ -45,7 +45,7 @@ SPELLED_DEFAULTS = {
     "border": "true",
     "animate": "true",
 }
-# Two names each for the same palettes.
+# Pairs of names with the same palettes.
 SAME_TYPES = [
     ("auto", "auto-dark"),
     ("auto", "auto-default"),
@@ -54,7 +54,7 @@ SAME_TYPES = [
     ("auto-catppuccin-mocha", "auto-catppuccin-latte"),
 ]
 LATTE = [f"catppuccin-{name}" for name in ("latte", "mocha", "frappe", "macchiato")]
-OTHER_NAMES = {one: other for pair in SAME_TYPES for one, other in (pair, pair[::-1])}
+OTHER_TYPE_NAMES = {first: second for pair in SAME_TYPES for first, second in (pair, pair[::-1])}
 COLOURS = [name for name in OPTIONS if name.endswith("_color")]
 LANGUAGES = ["css", "c++", "jupyter notebook", "objective-c", "html", "教育"]
 HEX = st.text("0123456789abcdef", min_size=6, max_size=6)
@@ -62,7 +62,7 @@ HEX |= st.text("0123456789abcdef", min_size=3, max_size=3).map(
     lambda digits: "".join(digit * 2 for digit in digits)
 )
 
-WISHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+RAW_OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "type": st.sampled_from(allowed_values("type")),
@@ -87,78 +87,81 @@ JSON_VALUES = st.recursive(
 )
 
 
-def parsed_or_refused(wish: dict[str, Any]) -> BannerOptions | InvalidInput:
+def parse_or_error(raw_options: dict[str, Any]) -> BannerOptions | InvalidInput:
     try:
-        return parse_options(wish)
-    except InvalidInput as refusal:
-        return refusal
+        return parse_options(raw_options)
+    except InvalidInput as error:
+        return error
 
 
-def any_case(data: st.DataObject, text: str) -> str:
+def random_case(data: st.DataObject, text: str) -> str:
     upper = data.draw(st.lists(st.booleans(), min_size=len(text), max_size=len(text)))
-    # Only where it can be undone: the upper case of `ß` is `SS`.
+    # Only where lower() restores the character: the upper case of `ß` is `SS`.
     return "".join(
-        one.upper() if is_upper and one.upper().lower() == one else one
-        for one, is_upper in zip(text, upper, strict=True)
+        character.upper() if is_upper and character.upper().lower() == character else character
+        for character, is_upper in zip(text, upper, strict=True)
     )
 
 
-def respell(data: st.DataObject, wish: dict[str, Any]) -> dict[str, Any]:
-    """Write the same wish in another order, in other cases and with defaults spelled out."""
-    fuller = SPELLED_DEFAULTS | wish
+def respell_options(data: st.DataObject, raw_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the same options in another order, in other cases and with explicit defaults."""
+    explicit = SPELLED_DEFAULTS | raw_options
     if data.draw(st.booleans()):
-        fuller["theme"] = fuller.pop("type")
-    names = data.draw(st.permutations(list(fuller)))
-    return {any_case(data, name): respell_value(data, name, fuller[name]) for name in names}
+        explicit["theme"] = explicit.pop("type")
+    names = data.draw(st.permutations(list(explicit)))
+    return {random_case(data, name): respell_value(data, name, explicit[name]) for name in names}
 
 
 def respell_value(data: st.DataObject, name: str, value: str) -> Any:
     if name == "title":
         return data.draw(st.sampled_from([value, f" {value}\n"]))
     if name in {"hide", "hide_langs"}:
-        words = [any_case(data, one) for one in value.split(",")]
+        words = [random_case(data, word) for word in value.split(",")]
         words = data.draw(st.permutations([*words, words[0]]))
         return data.draw(st.sampled_from([list(words), " , ".join(words)]))
     if name in {"langs_count", "radius"}:
         return data.draw(st.sampled_from([value, f" {value} ", int(value)]))
     if name in {"border", "animate"}:
-        return data.draw(st.sampled_from([value == "true", any_case(data, value)]))
+        return data.draw(st.sampled_from([value == "true", random_case(data, value)]))
     if name == "type":
-        value = data.draw(st.sampled_from([value, OTHER_NAMES.get(value, value)]))
-    flat = any_case(data, value)
+        value = data.draw(st.sampled_from([value, OTHER_TYPE_NAMES.get(value, value)]))
     if name in COLOURS:
-        digits = any_case(data, data.draw(st.sampled_from(spellings_of_colour(value))))
+        digits = random_case(data, data.draw(st.sampled_from(colour_spellings(value))))
         return data.draw(st.sampled_from([digits, f"#{digits}", f" #{digits} "]))
-    return f" {flat} "
+    return f" {random_case(data, value)} "
 
 
-def spellings_of_colour(digits: str) -> list[str]:
-    """Write a colour of 6 or 8 digits with the others that say the same."""
+def colour_spellings(digits: str) -> list[str]:
+    """Return all spellings of a colour of 6 or 8 digits."""
     longest = digits if len(digits) == 8 else f"{digits}ff"
     is_short = longest[::2] == longest[1::2]
     spellings = [longest, longest[::2]] if is_short else [longest]
-    return spellings + [one[: len(one) * 3 // 4] for one in spellings if longest.endswith("ff")]
+    return spellings + [
+        digits[: len(digits) * 3 // 4] for digits in spellings if longest.endswith("ff")
+    ]
 
 
 @settings(deadline=None, max_examples=200)
-@given(wish=WISHES, data=st.data())
-def test_the_same_wish_is_the_same_look_and_name(wish: dict[str, Any], data: st.DataObject) -> None:
-    other_spelling = respell(data, wish)
-    look, same = parse_options(wish), parse_options(other_spelling)
-    assert look == same
-    assert to_canonical_json(look) == to_canonical_json(same)
-    assert candidate_banner_names("WyCats", look, owner_id=4) == candidate_banner_names(
+@given(raw_options=RAW_OPTIONS, data=st.data())
+def test_parse_options_other_spelling_gives_same_options_and_name(
+    raw_options: dict[str, Any], data: st.DataObject
+) -> None:
+    other_spelling = respell_options(data, raw_options)
+    options, same = parse_options(raw_options), parse_options(other_spelling)
+    assert options == same
+    assert to_canonical_json(options) == to_canonical_json(same)
+    assert candidate_banner_names("WyCats", options, owner_id=4) == candidate_banner_names(
         "wycats", same, owner_id=4
     )
 
 
 @settings(deadline=None, max_examples=200)
-@given(wish=WISHES)
-def test_the_canonical_form_is_read_back(wish: dict[str, Any]) -> None:
-    look = parse_options(wish)
-    written = to_canonical_json(look)
-    assert parse_options(msgspec.json.decode(written)) == look
-    assert msgspec.json.decode(written, type=BannerOptions) == look
+@given(raw_options=RAW_OPTIONS)
+def test_canonical_json_is_parsed_back(raw_options: dict[str, Any]) -> None:
+    options = parse_options(raw_options)
+    written = to_canonical_json(options)
+    assert parse_options(msgspec.json.decode(written)) == options
+    assert msgspec.json.decode(written, type=BannerOptions) == options
     assert list(msgspec.json.decode(written)) == sorted(msgspec.json.decode(written))
 
 
@@ -166,8 +169,8 @@ def test_the_canonical_form_is_read_back(wish: dict[str, Any]) -> None:
 @given(name=st.sampled_from(list(OPTIONS)), value=JSON_VALUES)
 @example(name="hide_langs", value="İ\u0327")
 @example(name="title", value="\u200d")
-def test_any_value_parses_for_good_or_is_named(name: str, value: object) -> None:
-    outcome = parsed_or_refused({name: value})
+def test_parse_options_any_value_is_stable_or_rejected(name: str, value: object) -> None:
+    outcome = parse_or_error({name: value})
     if isinstance(outcome, BannerOptions):
         assert parse_options(msgspec.json.decode(to_canonical_json(outcome))) == outcome
     else:
@@ -176,22 +179,23 @@ def test_any_value_parses_for_good_or_is_named(name: str, value: object) -> None
 
 
 @settings(deadline=None, max_examples=300)
-@given(wish=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
-def test_what_is_right_of_a_wish_can_be_salvaged(wish: dict[str, Any]) -> None:
-    found = parse_options_leniently(wish)
-    whole = parsed_or_refused(wish)
-    assert whole == found if isinstance(whole, BannerOptions) else isinstance(found, BannerOptions)
+@given(raw_options=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
+def test_parse_leniently_never_raises(raw_options: dict[str, Any]) -> None:
+    lenient = parse_options_leniently(raw_options)
+    strict = parse_or_error(raw_options)
+    assert isinstance(lenient, BannerOptions)
+    assert lenient == strict or isinstance(strict, InvalidInput)
 
 
-def test_what_is_wrong_is_left_as_it_is() -> None:
-    wish = {"TYPE": "Dark", "layout": "none", "radius": "99", "locale": "ar"}
-    assert parse_options_leniently(wish) == BannerOptions(theme=Theme.DARK, locale=Locale.AR)
+def test_parse_leniently_invalid_values_become_defaults() -> None:
+    raw_options = {"TYPE": "Dark", "layout": "none", "radius": "99", "locale": "ar"}
+    assert parse_options_leniently(raw_options) == BannerOptions(theme=Theme.DARK, locale=Locale.AR)
 
 
 @settings(deadline=None, max_examples=300)
-@given(wish=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
-def test_nothing_else_goes_wrong(wish: dict[str, Any]) -> None:
-    outcome = parsed_or_refused(wish)
+@given(raw_options=st.dictionaries(st.sampled_from([*OPTIONS, "theme"]) | ANY_TEXT, JSON_VALUES))
+def test_parse_options_raises_only_invalid_input(raw_options: dict[str, Any]) -> None:
+    outcome = parse_or_error(raw_options)
     assert type(outcome) in {BannerOptions, InvalidType, InvalidOption}
     if not isinstance(outcome, BannerOptions):
         assert outcome.field in OPTIONS
@@ -206,7 +210,7 @@ HOSTILE: dict[str, Any] = {
     "huge text": "x" * 1_000_000,
     "huge entries": ["x" * 100_000] * 50,
     "many entries": ["y"] * 100_000,
-    "marks that take seconds to bring into order": "a" + "\u0323\u0301" * 500_000,
+    "marks that are slow to normalise": "a" + "\u0323\u0301" * 500_000,
     "the same in a list": ["a" + "\u0323\u0301" * 500_000],
     "control characters": "\x00\x01",
     "half a character": "\ud800",
@@ -220,15 +224,15 @@ HOSTILE: dict[str, Any] = {
     "nested list": [["a"]],
     "list of numbers": [1],
     "deep": DEEP,
-    "the word for nothing": "null",
+    "null as text": "null",
 }
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", HOSTILE)
-def test_hostile_values_are_refused_or_cleaned_at_once(name: str, value: str) -> None:
+def test_parse_options_hostile_value_is_handled_fast(name: str, value: str) -> None:
     started = time.process_time()
-    outcome = parsed_or_refused({name: HOSTILE[value]})
+    outcome = parse_or_error({name: HOSTILE[value]})
     if isinstance(outcome, BannerOptions):
         assert len(to_canonical_json(outcome)) < 300
     else:
@@ -237,18 +241,18 @@ def test_hostile_values_are_refused_or_cleaned_at_once(name: str, value: str) ->
     assert time.process_time() - started < 0.5
 
 
-def test_a_plain_look_has_an_empty_canonical_form() -> None:
+def test_canonical_json_of_defaults_is_empty() -> None:
     assert to_canonical_json(parse_options({})) == b"{}"
     assert to_canonical_json(parse_options(SPELLED_DEFAULTS)) == b"{}"
     assert parse_options({"utm_source": "x", "username": "y"}) == BannerOptions()
 
 
-def test_type_wins_over_its_alias() -> None:
+def test_parse_options_type_wins_over_theme() -> None:
     assert parse_options({"theme": "auto", "type": "dark"}).theme is Theme.DARK
     assert parse_options({"Theme": "AUTO"}).theme is Theme.AUTO
 
 
-def test_lists_in_an_address_may_be_repeated_and_of_all_else_the_last_counts() -> None:
+def test_parse_query_repeated_lists_are_joined_and_last_other_wins() -> None:
     query = parse_query("hide=stars&HIDE=forks&type=dark&Type=nord&hide_langs=Go&hide_langs=C++")
     assert parse_options(query) == BannerOptions(
         theme=Theme("nord"),
@@ -256,7 +260,7 @@ def test_lists_in_an_address_may_be_repeated_and_of_all_else_the_last_counts() -
         hide_langs=("c++", "go"),
     )
     with pytest.raises(ValueError, match="at most 100 options"):
-        parse_query("&".join(f"a{at}=1" for at in range(101)))
+        parse_query("&".join(f"a{number}=1" for number in range(101)))
 
 
 AMPERSANDS = [
@@ -274,31 +278,31 @@ AMPERSANDS = [
 
 
 @pytest.mark.parametrize("ampersand", AMPERSANDS)
-def test_query_with_escaped_ampersands_is_read_as_it_was_meant(ampersand: str) -> None:
+def test_parse_query_escaped_ampersand_separates_options(ampersand: str) -> None:
     parts = ["username=ada", "type=dark", "hide=stars", "hide=forks", "Layout=card"]
     query = parse_query(ampersand.join(parts))
     assert query == {"username": "ada", "type": "dark", "hide": "stars,forks", "layout": "card"}
     assert parse_query("amp;username=ada") == {"username": "ada"}
 
 
-def test_of_options_with_and_without_escape_the_last_counts() -> None:
+def test_parse_query_escaped_and_plain_option_last_wins() -> None:
     assert parse_query("type=dark&amp;type=nord") == {"type": "nord"}
     assert parse_query("amp;type=nord&type=dark") == {"type": "dark"}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", ["", " ", "\t "])
-def test_empty_value_is_the_default(name: str, value: str) -> None:
+def test_parse_options_empty_value_is_default(name: str, value: str) -> None:
     assert parse_options({name: value}) == BannerOptions()
 
 
-def test_empty_type_leaves_its_alias_in_place() -> None:
+def test_parse_options_empty_type_uses_theme() -> None:
     assert parse_options({"type": "", "theme": "dark"}).theme is Theme.DARK
     assert parse_options({"type": "dark", "theme": ""}).theme is Theme.DARK
 
 
 @pytest.mark.parametrize(
-    ("given", "locale"),
+    ("value", "locale"),
     [
         ("pt_BR", "pt-br"), ("PT-br", "pt-br"), ("pt", "pt-br"), ("pt-PT", "pt-br"),
         ("de-DE", "de"), ("de_AT.UTF-8", "de"), ("de_DE@euro", "de"), ("de-DE-1996", "de"),
@@ -307,21 +311,21 @@ def test_empty_type_leaves_its_alias_in_place() -> None:
         ("cn", "zh-cn"), ("kr", "ko"), ("jp", "ja"), ("iw", "he"), ("uk-UA", "uk"), ("fa-IR", "fa"),
     ],
 )  # fmt: skip
-def test_locale_is_read_as_programs_write_it(given: str, locale: str) -> None:
-    assert parse_options({"locale": given}) == parse_options({"locale": locale})
-    assert parse_options({"locale": given}).locale == locale
+def test_parse_options_locale_tag_is_matched(value: str, locale: str) -> None:
+    assert parse_options({"locale": value}) == parse_options({"locale": locale})
+    assert parse_options({"locale": value}).locale == locale
 
 
 @pytest.mark.parametrize(
-    "given", ["sv", "sv-SE", "klingon", "english", "de;en", "d", "null", "-de"]
+    "value", ["sv", "sv-SE", "klingon", "english", "de;en", "d", "null", "-de"]
 )
-def test_locale_that_is_not_shipped_is_refused(given: str) -> None:
+def test_parse_options_unknown_locale_is_rejected(value: str) -> None:
     with pytest.raises(InvalidOption):
-        parse_options({"locale": given})
+        parse_options({"locale": value})
 
 
 @pytest.mark.parametrize(
-    ("given", "theme"),
+    ("value", "theme"),
     [
         ("rose_pine", "rose-pine"), ("tokyonight", "tokyo-night"), ("one_dark", "one-dark"),
         ("OneDark", "one-dark"), ("githubdark", "dark"), ("github_dark", "dark"),
@@ -331,17 +335,17 @@ def test_locale_that_is_not_shipped_is_refused(given: str) -> None:
         ("transparent", "auto"), ("vue-dark", "nord"), ("merko", "moss-night"),
     ],
 )  # fmt: skip
-def test_theme_alias_is_the_same_banner_as_its_target(given: str, theme: str) -> None:
-    look, same = parse_options({"theme": given}), parse_options({"type": theme})
-    assert look == same
-    assert to_canonical_json(look) == to_canonical_json(same)
-    assert candidate_banner_names("a", look, owner_id=1) == candidate_banner_names(
+def test_parse_options_theme_alias_equals_target(value: str, theme: str) -> None:
+    options, same = parse_options({"theme": value}), parse_options({"type": theme})
+    assert options == same
+    assert to_canonical_json(options) == to_canonical_json(same)
+    assert candidate_banner_names("a", options, owner_id=1) == candidate_banner_names(
         "a", same, owner_id=1
     )
 
 
 @pytest.mark.parametrize(
-    ("names", "meant"),
+    ("names", "suggestion"),
     [
         (["layuot", "typ"], {"layuot": "layout", "typ": "type"}),
         (["TITEL"], {"titel": "title"}),
@@ -354,39 +358,39 @@ def test_theme_alias_is_the_same_banner_as_its_target(given: str, theme: str) ->
     ],
     ids=lambda value: None,
 )  # fmt: skip
-def test_misspelt_option_is_named_with_what_was_meant(
-    names: list[str], meant: dict[str, str]
+def test_find_misspelt_options_suggests_known_names(
+    names: list[str], suggestion: dict[str, str]
 ) -> None:
-    assert find_misspelt_options(dict.fromkeys(names, "x")) == meant
+    assert find_misspelt_options(dict.fromkeys(names, "x")) == suggestion
 
 
-def test_list_in_an_address_may_be_written_as_programs_do() -> None:
-    look = parse_options({"hide_langs": '["PHP", "C++"]', "hide": "['stars','forks']"})
-    assert look.hide_langs == ("c++", "php")
-    assert look.hide == (HideableField.FORKS, HideableField.STARS)
+def test_parse_options_json_list_is_parsed() -> None:
+    options = parse_options({"hide_langs": '["PHP", "C++"]', "hide": "['stars','forks']"})
+    assert options.hide_langs == ("c++", "php")
+    assert options.hide == (HideableField.FORKS, HideableField.STARS)
     assert parse_options({"hide_langs": '"Jupyter Notebook",php'}).hide_langs == (
         "jupyter notebook",
         "php",
     )
 
 
-def test_languages_are_hidden_by_names_in_any_case_and_order() -> None:
-    look = parse_options({"hide_langs": " Jupyter Notebook,CSS, css ,"})
-    assert look.hide_langs == ("css", "jupyter notebook")
-    assert to_canonical_json(look) == b'{"hide_langs":["css","jupyter notebook"]}'
+def test_hide_langs_case_and_order_are_normalised() -> None:
+    options = parse_options({"hide_langs": " Jupyter Notebook,CSS, css ,"})
+    assert options.hide_langs == ("css", "jupyter notebook")
+    assert to_canonical_json(options) == b'{"hide_langs":["css","jupyter notebook"]}'
     assert parse_options({"hide_langs": ["a,b"]}).hide_langs == ("a,b",)
 
 
-def test_too_many_languages_are_refused() -> None:
+def test_hide_langs_too_many_are_rejected() -> None:
     parse_options({"hide_langs": [f"lang{number}" for number in range(50)]})
     for too_much in ([f"lang{number}" for number in range(51)], ["x" * 600, "y" * 600]):
-        with pytest.raises(InvalidOption) as refused:
+        with pytest.raises(InvalidOption) as error_info:
             parse_options({"hide_langs": too_much})
-        assert refused.value.allowed == ("names separated by commas, at most 50",)
+        assert error_info.value.allowed == ("names separated by commas, at most 50",)
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("value", "normalised"),
     [
         ("0A0", "00aa00"),
         ("#0a08", "00aa0088"),
@@ -396,19 +400,19 @@ def test_too_many_languages_are_refused() -> None:
         ("00aa00fe", "00aa00fe"),
     ],
 )
-def test_a_colour_has_one_spelling(given: str, kept: str) -> None:
-    assert parse_options({"bg_color": given}).bg_color == kept
+def test_colour_is_normalised(value: str, normalised: str) -> None:
+    assert parse_options({"bg_color": value}).bg_color == normalised
 
 
-@pytest.mark.parametrize("given", ["#", "0a", "0a0a0", "0a0a0a0", "ggg", "##000", "٠٠٠"])
-def test_what_is_no_colour_is_refused(given: str) -> None:
-    with pytest.raises(InvalidOption) as refused:
-        parse_options({"accent_color": given})
-    assert refused.value.allowed == ("a hex colour of 3, 4, 6 or 8 digits",)
+@pytest.mark.parametrize("value", ["#", "0a", "0a0a0", "0a0a0a0", "ggg", "##000", "٠٠٠"])
+def test_colour_invalid_is_rejected(value: str) -> None:
+    with pytest.raises(InvalidOption) as error_info:
+        parse_options({"accent_color": value})
+    assert error_info.value.allowed == ("a hex colour of 3, 4, 6 or 8 digits",)
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("value", "normalised"),
     [
         ("  My work  ", "My work"),
         ("null", "null"),
@@ -417,19 +421,19 @@ def test_what_is_no_colour_is_refused(given: str) -> None:
         ("e\u0301", "\u00e9"),
         ("\x00 \x00", None),
         ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
-        # Not assigned in any Unicode yet: a newer one must not give the banner another name.
+        # Not assigned yet: a newer Unicode version must not change the banner's name.
         ("\U0001fbff", "\U0001fbff"),
     ],
 )
-def test_a_title_holds_what_can_be_seen(given: str, kept: str | None) -> None:
-    assert parse_options({"title": given}).title == kept
+def test_title_invisible_characters_are_removed(value: str, normalised: str | None) -> None:
+    assert parse_options({"title": value}).title == normalised
 
 
-def test_a_title_ends_at_64_characters() -> None:
+def test_title_longer_than_64_characters_is_rejected() -> None:
     assert parse_options({"title": "é" * 64}).title == "é" * 64
-    with pytest.raises(InvalidOption) as refused:
+    with pytest.raises(InvalidOption) as error_info:
         parse_options({"title": "é" * 65})
-    assert refused.value.allowed == ("at most 64 characters",)
+    assert error_info.value.allowed == ("at most 64 characters",)
 
 
 @pytest.mark.parametrize(
@@ -447,24 +451,24 @@ def test_a_title_ends_at_64_characters() -> None:
         ("border", "maybe", ("true", "false")),
     ],
 )
-def test_a_wrong_value_is_named_with_what_it_may_be(
+def test_parse_options_error_lists_allowed_values(
     name: str, value: object, allowed: tuple[str, ...]
 ) -> None:
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as error_info:
         parse_options({name: value})
-    assert (refused.value.field, refused.value.allowed) == (name, allowed)
-    assert refused.value.value == str(value)
-    assert refused.value.public_message == (
+    assert (error_info.value.field, error_info.value.allowed) == (name, allowed)
+    assert error_info.value.value == str(value)
+    assert error_info.value.public_message == (
         "invalid banner type" if name == "type" else "invalid inputs"
     )
 
 
-def test_every_option_says_what_it_may_be() -> None:
+def test_allowed_values_exist_for_every_option() -> None:
     assert all(all(allowed_values(name)) for name in OPTIONS)
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "meant"),
+    ("name", "value", "suggestion"),
     [
         ("type", "DRAK", "dark"),
         ("type", "drakula", "dracula"),
@@ -498,16 +502,18 @@ def test_every_option_says_what_it_may_be() -> None:
         ("bg_color", "blue", None),
     ],
 )
-def test_what_was_probably_meant(name: str, given: object, meant: str | None) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        parse_options({name: given})
-    assert refused.value.suggestion == meant
-    if meant is not None:
-        parse_options({name: meant})
+def test_suggestion_is_closest_valid_value(
+    name: str, value: object, suggestion: str | None
+) -> None:
+    with pytest.raises(InvalidInput) as error_info:
+        parse_options({name: value})
+    assert error_info.value.suggestion == suggestion
+    if suggestion is not None:
+        parse_options({name: suggestion})
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("value", "shown"),
     [
         ("stars,frks", "frks"),
         ("stars;forks", "stars;forks"),
@@ -515,36 +521,36 @@ def test_what_was_probably_meant(name: str, given: object, meant: str | None) ->
         (["stars", "frks"], "frks"),
     ],
 )
-def test_of_a_list_the_wrong_value_is_named(given: object, shown: str) -> None:
-    with pytest.raises(InvalidOption) as refused:
-        parse_options({"hide": given})
-    assert refused.value.value == shown
+def test_parse_options_error_names_invalid_list_member(value: object, shown: str) -> None:
+    with pytest.raises(InvalidOption) as error_info:
+        parse_options({"hide": value})
+    assert error_info.value.value == shown
 
 
-def test_what_is_cut_shows_that_it_is() -> None:
-    with pytest.raises(InvalidOption) as refused:
+def test_parse_options_error_truncates_long_value() -> None:
+    with pytest.raises(InvalidOption) as error_info:
         parse_options({"title": "w" * 65})
-    assert refused.value.value == "w" * 63 + "…"
+    assert error_info.value.value == "w" * 63 + "…"
 
 
-@pytest.mark.parametrize("given", ["C++", "C%2B%2B", "c%2b%2b,", "C%2B%2B , C%2B%2B"])
-def test_two_plus_signs_in_an_address_need_no_escape(given: str) -> None:
-    ((_, value),) = parse_qsl(f"hide_langs={given}")
-    assert parse_options({"hide_langs": value}).hide_langs == ("c++",)
+@pytest.mark.parametrize("value", ["C++", "C%2B%2B", "c%2b%2b,", "C%2B%2B , C%2B%2B"])
+def test_hide_langs_unescaped_plus_signs_are_restored(value: str) -> None:
+    ((_, unquoted),) = parse_qsl(f"hide_langs={value}")
+    assert parse_options({"hide_langs": unquoted}).hide_langs == ("c++",)
 
 
-@pytest.mark.parametrize("given", ["5", "05", " 5 ", "0000000000005"])
-def test_a_number_has_one_spelling(given: object) -> None:
-    assert parse_options({"radius": given}) == BannerOptions(radius=5)
+@pytest.mark.parametrize("value", ["5", "05", " 5 ", "0000000000005"])
+def test_number_is_normalised(value: object) -> None:
+    assert parse_options({"radius": value}) == BannerOptions(radius=5)
 
 
-@pytest.mark.parametrize("given", ["5.0", "-5", "+5", "5x", "٥", "9" * 30])
-def test_what_is_no_whole_number_is_refused(given: str) -> None:
+@pytest.mark.parametrize("value", ["5.0", "-5", "+5", "5x", "٥", "9" * 30])
+def test_number_not_whole_is_rejected(value: str) -> None:
     with pytest.raises(InvalidOption):
-        parse_options({"radius": given})
+        parse_options({"radius": value})
 
 
-def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:
+def test_themes_are_35_palettes_and_their_pairs() -> None:
     names = allowed_values("type")
     plain = [name for name in names if not name.startswith("auto")]
     assert len(plain) == 35
@@ -552,33 +558,33 @@ def test_there_are_35_palettes_and_as_many_names_of_pairs() -> None:
     assert all(parse_options({"type": name}).theme.value == name for name in plain)
 
 
-@pytest.mark.parametrize(("one", "other"), SAME_TYPES)
-def test_two_names_of_a_pair_are_one_wish(one: str, other: str) -> None:
-    look, same = parse_options({"type": one}), parse_options({"theme": other.upper()})
-    assert look.theme.value == one
-    assert look.theme is same.theme
-    assert to_canonical_json(look) == to_canonical_json(same)
-    assert candidate_banner_names("x", look, owner_id=1) == candidate_banner_names(
+@pytest.mark.parametrize(("canonical", "alias"), SAME_TYPES)
+def test_theme_pair_names_give_same_options(canonical: str, alias: str) -> None:
+    options, same = parse_options({"type": canonical}), parse_options({"theme": alias.upper()})
+    assert options.theme.value == canonical
+    assert options.theme is same.theme
+    assert to_canonical_json(options) == to_canonical_json(same)
+    assert candidate_banner_names("x", options, owner_id=1) == candidate_banner_names(
         "x", same, owner_id=1
     )
 
 
-@pytest.mark.parametrize(("one", "other"), SAME_TYPES)
-def test_messages_fold_names_of_a_pair_too(one: str, other: str) -> None:
-    written = msgspec.json.encode({"type": other})
-    assert msgspec.json.decode(written, type=BannerOptions) == parse_options({"type": one})
-    assert msgspec.convert(other, Theme) is Theme(one)
+@pytest.mark.parametrize(("canonical", "alias"), SAME_TYPES)
+def test_theme_pair_names_are_folded_in_messages(canonical: str, alias: str) -> None:
+    written = msgspec.json.encode({"type": alias})
+    assert msgspec.json.decode(written, type=BannerOptions) == parse_options({"type": canonical})
+    assert msgspec.convert(alias, Theme) is Theme(canonical)
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert(f"{other}-", Theme)
+        msgspec.convert(f"{alias}-", Theme)
 
 
 @pytest.mark.parametrize("value", ["AUTO", "auto-", "auto-auto", 1, None, ["auto-nord-light"]])
-def test_what_is_no_theme_becomes_none(value: Any) -> None:
+def test_theme_invalid_raises(value: Any) -> None:
     with pytest.raises(ValueError, match="not a valid Theme"):
         Theme(value)
 
 
-def test_pairs_that_share_a_light_palette_stay_apart() -> None:
+def test_theme_pairs_with_shared_light_palette_differ() -> None:
     pairs = [parse_options({"type": f"auto-{name}"}).theme.palettes for name in LATTE]
     assert pairs == [("catppuccin-latte", name) for name in [LATTE[1], *LATTE[1:]]]
     assert parse_options({"type": "auto-dimmed"}).theme.palettes == ("default", "dimmed")
@@ -592,7 +598,7 @@ LEGAL_LOGINS += ["-a", "a-", "a--b", "-", "--", "_a", "a_", "a__b", "a-_b", "gil
 
 
 @pytest.mark.parametrize("login", LEGAL_LOGINS)
-def test_logins_are_taken_as_they_are_spelled(login: str) -> None:
+def test_parse_login_valid_is_unchanged(login: str) -> None:
     assert parse_login(login) == login
 
 
@@ -604,43 +610,45 @@ def test_logins_are_taken_as_they_are_spelled(login: str) -> None:
     ],
     ids=ascii,
 )  # fmt: skip
-def test_names_that_github_cannot_have_are_refused(login: str) -> None:
-    with pytest.raises(InvalidOption) as refused:
+def test_parse_login_invalid_is_rejected(login: str) -> None:
+    with pytest.raises(InvalidOption) as error_info:
         parse_login(login)
-    assert (refused.value.field, refused.value.value) == ("username", login)
-    assert refused.value.allowed == (
+    assert (error_info.value.field, error_info.value.value) == ("username", login)
+    assert error_info.value.allowed == (
         "a GitHub login: up to 39 letters, digits, hyphens and underscores",
     )
 
 
-@pytest.mark.parametrize("login", [one for one in HOSTILE if one != "the word for nothing"])
-def test_what_is_no_name_at_all_is_refused(login: str) -> None:
-    with pytest.raises(InvalidOption) as refused:
+@pytest.mark.parametrize("login", [name for name in HOSTILE if name != "null as text"])
+def test_parse_login_hostile_value_is_rejected(login: str) -> None:
+    with pytest.raises(InvalidOption) as error_info:
         parse_login(HOSTILE[login])
-    assert len(refused.value.value) <= 64
+    assert len(error_info.value.value) <= 64
 
 
-def test_a_name_that_was_not_given_is_shown_as_nothing() -> None:
-    with pytest.raises(InvalidOption) as refused:
+def test_parse_login_missing_is_shown_as_empty() -> None:
+    with pytest.raises(InvalidOption) as error_info:
         parse_login(None, field="login")
-    assert (refused.value.field, refused.value.value) == ("login", "")
+    assert (error_info.value.field, error_info.value.value) == ("login", "")
 
 
-def test_released_names_never_change() -> None:
-    wish = parse_options({"type": "dark", "radius": 0, "hide": "stars,forks", "hide_langs": "CSS"})
+def test_banner_names_released_names_are_unchanged() -> None:
+    options = parse_options(
+        {"type": "dark", "radius": 0, "hide": "stars,forks", "hide_langs": "CSS"}
+    )
     names = [
         candidate_banner_names("torvalds", BannerOptions(), owner_id=1024025),
         candidate_banner_names("WyCats", BannerOptions(theme=Theme.DARK), owner_id=4),
-        candidate_banner_names("torvalds", wish, owner_id=1024025),
+        candidate_banner_names("torvalds", options, owner_id=1024025),
     ]
     assert names == PINNED
 
 
-def test_names_are_digests_of_the_canonical_look() -> None:
-    look = parse_options({"border": "false"})
+def test_banner_names_end_with_digest_of_canonical_json() -> None:
+    options = parse_options({"border": "false"})
     digest = base64.b32encode(hashlib.sha256(b'{"border":false}').digest()).decode().lower()[:8]
     owned = base64.b32encode(hashlib.sha256(b'{"border":false}#7').digest()).decode().lower()[:8]
-    assert candidate_banner_names("A", look, owner_id=7) == (
+    assert candidate_banner_names("A", options, owner_id=7) == (
         f"a-default-{digest}",
         f"a-default-{owned}",
     )
@@ -649,27 +657,29 @@ def test_names_are_digests_of_the_canonical_look() -> None:
 @settings(deadline=None)
 @given(
     login=st.from_regex(r"[A-Za-z0-9_-]{1,39}", fullmatch=True),
-    wish=WISHES,
+    raw_options=RAW_OPTIONS,
     owner_id=st.integers(1, 2**40),
 )
-def test_names_have_one_shape(login: str, wish: dict[str, Any], owner_id: int) -> None:
-    look = parse_options(wish)
-    first, second = candidate_banner_names(login, look, owner_id=owner_id)
-    stem = f"{login}-{look.theme}".lower()
+def test_banner_names_have_one_format(
+    login: str, raw_options: dict[str, Any], owner_id: int
+) -> None:
+    options = parse_options(raw_options)
+    first, second = candidate_banner_names(login, options, owner_id=owner_id)
+    prefix = f"{login}-{options.theme}".lower()
     assert parse_login(login) == login
-    assert first.startswith(stem)
-    is_plain = look == BannerOptions(theme=look.theme)
-    assert len(first) in ({len(stem), len(stem) + 9} if is_plain else {len(stem) + 9})
+    assert first.startswith(prefix)
+    is_plain = options == BannerOptions(theme=options.theme)
+    assert len(first) in ({len(prefix), len(prefix) + 9} if is_plain else {len(prefix) + 9})
     assert parse_banner_name(first) == first
     assert parse_banner_name(second) == second
-    assert second.startswith(f"{stem}-")
+    assert second.startswith(f"{prefix}-")
     assert set(second[-8:]) <= set("abcdefghijklmnopqrstuvwxyz234567")
-    assert second != candidate_banner_names(login, look, owner_id=owner_id + 1)[1]
+    assert second != candidate_banner_names(login, options, owner_id=owner_id + 1)[1]
 
 
 AMBIGUOUS = [
     ("torvalds-auto", "nord"),
-    ("torvalds-auto", "nord-light"),  # the second name of a pair reads as one, too
+    ("torvalds-auto", "nord-light"),  # the second name of a pair is ambiguous too
     ("Torvalds-Auto", "iris"),
     ("torvalds-solarized", "dark"),
     ("a-b-auto-one", "dark"),
@@ -678,12 +688,10 @@ AMBIGUOUS = [
 
 
 @pytest.mark.parametrize(("login", "theme"), AMBIGUOUS)
-def test_permanent_name_that_a_shorter_login_could_have_gets_a_digest(
-    login: str, theme: str
-) -> None:
+def test_banner_names_ambiguous_name_gets_digest(login: str, theme: str) -> None:
     first, second = candidate_banner_names(login, parse_options({"type": theme}), owner_id=7)
-    stem = f"{login}-{theme}".lower()
-    assert re.fullmatch(re.escape(stem) + "-[a-z2-7]{8}", first)
+    prefix = f"{login}-{theme}".lower()
+    assert re.fullmatch(re.escape(prefix) + "-[a-z2-7]{8}", first)
     assert first != second
 
 
@@ -692,13 +700,13 @@ def test_permanent_name_that_a_shorter_login_could_have_gets_a_digest(
     [
         ("torvalds", "auto-nord"),
         ("torvalds-tokyo", "dark"),
-        ("torvalds-auto", "auto"),  # reads as nothing else: there is no type `auto-auto`
+        ("torvalds-auto", "auto"),  # not ambiguous: there is no type `auto-auto`
         ("torvalds-", "dark"),
-        ("-auto", "nord"),  # no login is empty
+        ("-auto", "nord"),  # logins are not empty
         ("a--b", "nord"),
     ],
 )
-def test_permanent_name_that_reads_one_way_stays_plain(login: str, theme: str) -> None:
+def test_banner_names_unambiguous_name_stays_plain(login: str, theme: str) -> None:
     first, _ = candidate_banner_names(login, parse_options({"type": theme}), owner_id=7)
     assert first == f"{login}-{theme}"
 
@@ -708,15 +716,15 @@ def test_permanent_name_that_reads_one_way_stays_plain(login: str, theme: str) -
     logins=st.tuples(*[st.from_regex("a(-auto|-one|-tokyo|-dark|-x){0,3}", fullmatch=True)] * 2),
     themes=st.tuples(*[st.sampled_from(allowed_values("type"))] * 2),
 )
-def test_plain_names_of_two_logins_are_never_one(
+def test_banner_names_of_two_logins_differ(
     logins: tuple[str, str], themes: tuple[str, str]
 ) -> None:
-    looks = [parse_options({"type": theme}) for theme in themes]
+    options_list = [parse_options({"type": theme}) for theme in themes]
     names = [
-        candidate_banner_names(login, look, owner_id=7)[0]
-        for login, look in zip(logins, looks, strict=True)
+        candidate_banner_names(login, options, owner_id=7)[0]
+        for login, options in zip(logins, options_list, strict=True)
     ]
-    is_same = logins[0] == logins[1] and looks[0] == looks[1]
+    is_same = logins[0] == logins[1] and options_list[0] == options_list[1]
     assert (names[0] == names[1]) is is_same
 
 

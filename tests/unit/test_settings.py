@@ -1,4 +1,4 @@
-"""Environment -> settings: every variable is read, every wrong one is named."""
+"""Settings: parsing of every variable, and reports of invalid ones."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from github_banners.settings.parsers import strip, unquote
 
 SECRET = "s3cret-'value'"
 
-READ: dict[str, tuple[str, Any]] = {
+VALID: dict[str, tuple[str, Any]] = {
     "HOST": ("0.0.0.0", "0.0.0.0"),  # noqa: S104
     "PORT": (" 9000 ", 9000),
     "METRICS_PORT": ("9100", 9100),
@@ -64,7 +64,7 @@ READ: dict[str, tuple[str, Any]] = {
     "STORAGE_BASE_URL": ("http://storage:8082", "http://storage:8082"),
     "DATA_DIR": ("~/banners", Path("~/banners").expanduser()),
 }
-WRONG = {
+INVALID = {
     "PORT": ["65536", "-1", "http", "80.5", "0x50", "1_000"],
     "PUBLIC_URL": [
         "example.com", "ftp://example.com", "http://", "http://[::1", "http://h:99999", "http://h:x",
@@ -102,51 +102,51 @@ WRONG = {
 }  # fmt: skip
 
 
-def problems_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    with pytest.raises(InvalidSettings) as refused:
+def find_problems(environment: Mapping[str, str]) -> tuple[str, ...]:
+    with pytest.raises(InvalidSettings) as error_info:
         Settings.from_environment(environment)
-    return refused.value.problems
+    return error_info.value.problems
 
 
-def test_every_variable_has_its_cases() -> None:
-    assert READ.keys() == VARIABLES.keys()
-    named = {name.removesuffix("_FILE") for name in WRONG}
-    assert named == VARIABLES.keys()
+def test_settings_every_variable_has_test_cases() -> None:
+    assert VALID.keys() == VARIABLES.keys()
+    reported = {name.removesuffix("_FILE") for name in INVALID}
+    assert reported == VARIABLES.keys()
 
 
-@pytest.mark.parametrize("name", READ)
-def test_a_variable_is_read(name: str) -> None:
-    text, value = READ[name]
+@pytest.mark.parametrize("name", VALID)
+def test_settings_valid_value_is_parsed(name: str) -> None:
+    text, value = VALID[name]
     settings = Settings.from_environment({name: text})
     assert getattr(settings, name.lower()) == value
     assert value != getattr(Settings(), name.lower())
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [(name, text) for name, texts in WRONG.items() for text in texts],
+    ("name", "text"), [(name, text) for name, texts in INVALID.items() for text in texts],
     ids=lambda text: ascii(text)[:30],
 )  # fmt: skip
-def test_a_wrong_variable_is_named(name: str, text: str) -> None:
-    (problem,) = problems_of({name: text})
+def test_settings_invalid_value_is_reported(name: str, text: str) -> None:
+    (problem,) = find_problems({name: text})
     assert name in problem
     assert len(problem) < 200
 
 
-def test_all_wrong_variables_are_named_at_once() -> None:
-    environment = {name: texts[0] for name, texts in WRONG.items()}
-    problems = problems_of(environment)
-    assert len(problems) == len(WRONG)
-    assert all(any(name in problem for problem in problems) for name in WRONG)
+def test_settings_all_problems_are_reported_at_once() -> None:
+    environment = {name: texts[0] for name, texts in INVALID.items()}
+    problems = find_problems(environment)
+    assert len(problems) == len(INVALID)
+    assert all(any(name in problem for problem in problems) for name in INVALID)
 
 
-def test_nothing_set_gives_the_defaults() -> None:
+def test_settings_empty_environment_gives_defaults() -> None:
     empty = dict.fromkeys([*VARIABLES, "POSTGRES_PASSWORD_FILE"], " ")
     assert Settings.from_environment({}) == Settings.from_environment(empty) == Settings()
     assert Settings.from_environment({"UNKNOWN": "x", "port": "1"}) == Settings()
 
 
-def test_soft_and_hard_ttl_must_agree() -> None:
-    assert problems_of({"SOFT_TTL": "2h", "HARD_TTL": "1h"}) == (
+def test_settings_soft_ttl_above_hard_ttl_is_reported() -> None:
+    assert find_problems({"SOFT_TTL": "2h", "HARD_TTL": "1h"}) == (
         "SOFT_TTL must not be longer than HARD_TTL",
     )
     equal = Settings.from_environment({"SOFT_TTL": "2h", "HARD_TTL": "2h"})
@@ -154,14 +154,14 @@ def test_soft_and_hard_ttl_must_agree() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, hint in VARIABLES.items() if is_secret(hint)])
-def test_a_secret_may_come_as_a_file(name: str, tmp_path: Path) -> None:
+def test_settings_secret_is_read_from_file(name: str, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("s3cret\n")
     from_file = Settings.from_environment({f"{name}_FILE": str(file), name: " "})
     assert from_file == Settings.from_environment({name: "s3cret"}) != Settings()
 
 
-def test_secrets_are_tokens_password_and_keys() -> None:
+def test_is_secret_selects_tokens_password_and_keys() -> None:
     assert {name for name, hint in VARIABLES.items() if is_secret(hint)} == {
         "GITHUB_TOKENS",
         "POSTGRES_PASSWORD",
@@ -170,45 +170,45 @@ def test_secrets_are_tokens_password_and_keys() -> None:
     }
 
 
-def test_what_is_no_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
+def test_settings_file_of_other_variable_is_ignored(tmp_path: Path) -> None:
     file = tmp_path / "port"
     file.write_text("9000")
     assert Settings.from_environment({"PORT_FILE": str(file)}).port == 8080
 
 
-def test_a_secret_and_its_file_may_not_both_be_set(tmp_path: Path) -> None:
+def test_settings_secret_and_its_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("s3cret-in-file")
-    (problem,) = problems_of({"POSTGRES_PASSWORD": "s3cret", "POSTGRES_PASSWORD_FILE": str(file)})
+    (problem,) = find_problems({"POSTGRES_PASSWORD": "s3cret", "POSTGRES_PASSWORD_FILE": str(file)})
     assert problem == "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set: keep one"
 
 
-def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_settings_binary_secret_file_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b"\xff\xfe\x00s3cret")
-    (problem,) = problems_of({"GITHUB_TOKENS_FILE": str(file)})
+    (problem,) = find_problems({"GITHUB_TOKENS_FILE": str(file)})
     assert problem == (
         "GITHUB_TOKENS can't be read: GITHUB_TOKENS_FILE must name a readable text file"
     )
 
 
 @pytest.mark.parametrize("text", ["s3cret token", "s3cret\x00", "s3crét,fine", "s3\u2028cret"])
-def test_no_error_repeats_a_token(text: str, tmp_path: Path) -> None:
+def test_settings_errors_do_not_contain_tokens(text: str, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(text, encoding="utf-8")
     for environment in ({"GITHUB_TOKENS": text}, {"GITHUB_TOKENS_FILE": str(file)}):
-        with pytest.raises(InvalidSettings) as refused:
+        with pytest.raises(InvalidSettings) as error_info:
             Settings.from_environment(environment)
-        assert "s3" not in f"{refused.value!r} {refused.value} {refused.value.problems}"
-        assert "holds a character that no token can have" in refused.value.problems[0]
+        assert "s3" not in f"{error_info.value!r} {error_info.value} {error_info.value.problems}"
+        assert "contains a character that no token can have" in error_info.value.problems[0]
 
 
-def test_a_password_in_an_address_is_not_repeated() -> None:
-    (problem,) = problems_of({"PUBLIC_URL": "http://me:s3cret@example.com"})
-    assert problem == "PUBLIC_URL must not hold a user or a password"
+def test_settings_errors_do_not_contain_url_password() -> None:
+    (problem,) = find_problems({"PUBLIC_URL": "http://me:s3cret@example.com"})
+    assert problem == "PUBLIC_URL must not contain a user or a password"
 
 
-def test_secrets_are_masked_wherever_they_are_written() -> None:
+def test_secret_is_masked_in_repr_and_str() -> None:
     settings = Settings.from_environment({"GITHUB_TOKENS": "s3cret", "POSTGRES_PASSWORD": SECRET})
     for text in (repr(settings), str(settings), f"{settings}", f"{settings.postgres_password}"):
         assert "s3cret" not in text
@@ -216,17 +216,17 @@ def test_secrets_are_masked_wherever_they_are_written() -> None:
     assert settings.github_tokens[0].reveal() == "s3cret"
 
 
-def test_secrets_are_compared_by_their_text() -> None:
+def test_secret_equality_compares_text() -> None:
     assert Secret("a") == Secret("a") != Secret("b")
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
 
 
-def test_without_a_host_there_is_no_conninfo() -> None:
+def test_conninfo_without_host_is_none() -> None:
     assert Settings.from_environment({"POSTGRES_PASSWORD": "x"}).conninfo is None
 
 
-def test_without_a_password_none_is_sent() -> None:
+def test_conninfo_without_password_has_none() -> None:
     conninfo = Settings.from_environment({"DB_HOST": "db"}).conninfo
     assert conninfo is not None
     assert conninfo_to_dict(conninfo) == {
@@ -246,7 +246,7 @@ HOSTS = NAMES.filter(lambda text: not set("@:[]") & set(text))
 @given(
     host=HOSTS, user=NAMES, password=TEXTS | st.just("it's a \\ 'test' sslmode=disable"), name=NAMES
 )
-def test_conninfo_is_read_by_libpq_as_it_was_meant(
+def test_conninfo_any_values_survive_libpq_parsing(
     host: str, user: str, password: str, name: str
 ) -> None:
     settings = Settings.from_environment(
@@ -270,7 +270,7 @@ def test_conninfo_is_read_by_libpq_as_it_was_meant(
 
 @options(deadline=None, max_examples=300)
 @given(name=st.sampled_from(list(VARIABLES)), text=st.text(st.characters(), max_size=50))
-def test_any_text_is_read_or_named(name: str, text: str) -> None:
+def test_settings_any_text_is_parsed_or_reported(name: str, text: str) -> None:
     problems: tuple[str, ...] = (name,)
     try:
         Settings.from_environment({name: text})
@@ -287,7 +287,7 @@ API = {
 }
 
 
-def test_each_service_has_a_port_of_its_own() -> None:
+def test_settings_each_service_has_own_default_port() -> None:
     ports = [
         Settings.from_environment(API, service=service).port
         for service in (ServiceName.API, ServiceName.RENDERER, ServiceName.STORAGE)
@@ -296,21 +296,21 @@ def test_each_service_has_a_port_of_its_own() -> None:
     assert Settings.from_environment({"PORT": "99"}, service=ServiceName.STORAGE).port == 99
 
 
-def test_what_a_service_needs_is_named_beside_what_is_wrong() -> None:
-    with pytest.raises(InvalidSettings) as refused:
+def test_settings_missing_and_invalid_variables_are_reported_together() -> None:
+    with pytest.raises(InvalidSettings) as error_info:
         Settings.from_environment(
             {"STORAGE_BASE_URL": "x", "PORT": "y"}, service=ServiceName.RENDERER
         )
-    told = [problem.partition(" ")[0] for problem in refused.value.problems]
-    assert sorted(told) == ["KAFKA_BROKERS_ADDRS", "PORT", "STORAGE_BASE_URL"]
-    with pytest.raises(InvalidSettings) as refused:
+    reported = [problem.partition(" ")[0] for problem in error_info.value.problems]
+    assert sorted(reported) == ["KAFKA_BROKERS_ADDRS", "PORT", "STORAGE_BASE_URL"]
+    with pytest.raises(InvalidSettings) as error_info:
         Settings.from_environment({}, service=ServiceName.API)
-    told = [problem.partition(" ")[0] for problem in refused.value.problems]
-    assert told == list(API)
+    reported = [problem.partition(" ")[0] for problem in error_info.value.problems]
+    assert reported == list(API)
 
 
 @pytest.mark.parametrize(
-    "service", [one for one in ServiceName if one is not ServiceName.ALL_IN_ONE]
+    "service", [service for service in ServiceName if service is not ServiceName.ALL_IN_ONE]
 )
 @pytest.mark.parametrize(
     "secrets",
@@ -324,19 +324,19 @@ def test_what_a_service_needs_is_named_beside_what_is_wrong() -> None:
         {"SERVICES_SECRET_KEY": "K7#fjq0"},
     ],
 )
-def test_beyond_this_machine_a_service_needs_a_secret(
+def test_settings_reachable_service_requires_strong_secret(
     service: ServiceName, secrets: dict[str, str]
 ) -> None:
     for host in ("0.0.0.0", "::", "[::]", "10.1.2.3", "2001:db8::1"):  # noqa: S104
         with pytest.raises(InvalidSettings, match=r"^SERVICES_SECRET_KEY\w* .*rand -hex 32"):
             Settings.from_environment({**API, **secrets, "HOST": host}, service=service)
-    # A name is listened on only where it means this machine alone.
+    # A host name is used only if it resolves to loopback.
     for host in ("127.0.0.1", "::1", "localhost", "banners.example.com"):
         Settings.from_environment({**API, **secrets, "HOST": host}, service=service)
     Settings.from_environment({**secrets, "HOST": "0.0.0.0"})  # noqa: S104
 
 
-def test_the_current_key_signs_and_the_one_before_is_known() -> None:
+def test_signing_keys_are_current_then_previous() -> None:
     both = {"SERVICES_SECRET_KEY": "new", "SERVICES_SECRET_KEY_PREVIOUS": "old"}
     assert Settings.from_environment(both).signing_keys == (Secret("new"), Secret("old"))
     assert len(Settings().signing_keys) == 1

@@ -1,8 +1,8 @@
 """
-The public door: pictures, numbers and permanent banners.
+The public service: previews, permanent banners and their numbers.
 
-`delivery` is pure: what goes over the wire and with which headers. `banners` finds the numbers and
-draws, with the help of its `neighbours`; `routes` and `problems` speak HTTP; `hot` answers from
-memory before any of them is asked; `refresh` and `outbox` work in the background; `app` puts it
-together.
+`banner_responses` is pure: it builds bodies and headers. `banner_service` finds the numbers and
+draws, with the help of the `backends`; `public_routes` and `error_handlers` speak HTTP.
+`response_cache` answers repeated requests before any of them runs. `refresh` and `outbox` work in
+the background. `api_service` is the composition root.
 """

@@ -1,4 +1,9 @@
-"""The composition root of the public service: opens what it needs in order, closes in reverse."""
+"""
+The composition root of the api service.
+
+`open_api` opens the database, the GitHub client, the caches and the background tasks in order, and
+closes them in reverse.
+"""
 
 import asyncio
 import time
@@ -20,9 +25,9 @@ from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.cors import CorsMiddleware
 from github_banners.api.error_handlers import ErrorHandler
-from github_banners.api.outbox import PUBLISH_OUTCOMES, Outbox
+from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.picture_cache import PictureCache
-from github_banners.api.png_converter import PNG_OUTCOMES, PngConverter
+from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
 from github_banners.api.response_cache import ResponseCache
@@ -47,13 +52,13 @@ from github_banners.serving.service import Service
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
-from github_banners.stats.freshness import Ttls
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup
+from github_banners.stats.snapshots import Invalidations, Ttls
 
 _log = structlog.get_logger(__name__)
 
-# Ten thousand pictures, and their owners; a quarter more than is counted is spent in fact.
+# Room for ten thousand pictures and their owners. The process uses about a quarter more than is
+# counted here, since the overhead of Python objects is estimated.
 _PICTURES_BYTES = 80 << 20
 _SNAPSHOTS_BYTES = 24 << 20
 _PNGS_BYTES = 16 << 20
@@ -73,15 +78,15 @@ async def open_api(
     clock: Clock = utc_now,
 ) -> AsyncIterator[Service]:
     """
-    Open the api: an ASGI application without a lifespan of its own, and its background work.
+    Open the api: an ASGI application without a lifespan of its own, and its background tasks.
 
-    `neighbours` draw, store and hand on what is new.
+    `backends` draw, store and publish banners. `clock` returns the current time in UTC.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(Database(conninfo))
         budget = ReservedBudget(database, clock=clock)
         github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
-        trust = Invalidations(clock=clock)
+        invalidations = Invalidations(clock=clock)
         ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
         lookup = Lookup(
             database=database,
@@ -89,70 +94,98 @@ async def open_api(
             batch_fetcher=BatchFetcher(github, clock=clock, priority=Priority.STALE),
             ttls=ttls,
             clock=clock,
-            invalidations=trust,
+            invalidations=invalidations,
             memory_bytes=_SNAPSHOTS_BYTES,
         )
         stack.push_async_callback(lookup.close)
-        pictures = PictureCache(
-            clock=clock, memory_bytes=_PICTURES_BYTES, draw=backends.draw, invalidations=trust
+        picture_cache = PictureCache(
+            clock=clock,
+            memory_bytes=_PICTURES_BYTES,
+            draw=backends.draw,
+            invalidations=invalidations,
         )
-        base_path = base_path_from_url(settings.public_url)
-        cache = _make_cache(pictures, metrics, ttls, base_path=base_path, clock=clock)
-        interval = settings.refresh_interval
-        banners = BannerService(
+        response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
+        png_converter = _build_png_converter(metrics)
+        stack.push_async_callback(png_converter.close)
+        banner_service = BannerService(
             lookup=lookup,
             database=database,
-            picture_cache=pictures,
+            picture_cache=picture_cache,
             backends=backends,
-            refresh_interval=interval,
+            refresh_interval=settings.refresh_interval,
             max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
-        pngs = _make_png_converter(metrics)
-        stack.push_async_callback(pngs.close)
-        handlers = _make_handlers(banners, cache, pngs, settings)
+        routes = _build_routes(banner_service, response_cache, png_converter, settings)
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
-        application = _make_application(handlers, health, metrics, settings)
-        batch = BatchFetcher(github, clock=clock)
-        refresh = Refresh(database=database, github=batch, interval=interval, clock=clock)
-        outbox = _make_outbox(database, backends, metrics, clock=clock)
-        changes = ChangeListener(
-            conninfo, database=database, invalidations=trust, on_change=outbox.wake
+        application = _build_application(routes, health, metrics, settings)
+        batch_fetcher = BatchFetcher(github, clock=clock)
+        refresh = Refresh(
+            database=database, github=batch_fetcher, interval=settings.refresh_interval, clock=clock
+        )
+        outbox = _build_outbox(database, backends, metrics, clock=clock)
+        change_listener = ChangeListener(
+            conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
         )
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "refresh": refresh.run,
             "versions": refresh.raise_versions,
             "outbox": outbox.run,
-            "changes": changes.run,
-            "requests": partial(_record_requests, cache, refresh),
-            "holders": partial(_group_tokens, github, clock=clock),
+            "changes": change_listener.run,
+            "requests": partial(_record_requests, response_cache, refresh),
+            "token owners": partial(group_by_account, github.sender, clock=clock),
         }
         tasks = await stack.enter_async_context(_background_tasks(conninfo, work))
-        yield Service(application, metrics, tasks, cache)
+        yield Service(application, metrics, tasks, response_cache)
 
 
-def _make_cache(
-    picture_cache: PictureCache, metrics: Metrics, ttls: Ttls, *, base_path: str, clock: Clock
+def _build_response_cache(
+    picture_cache: PictureCache, metrics: Metrics, settings: Settings, *, clock: Clock
 ) -> ResponseCache:
     cache = ResponseCache(
-        picture_cache, clock=clock, soft_seconds=ttls.soft.total_seconds(), base_path=base_path
+        picture_cache,
+        clock=clock,
+        soft_seconds=settings.soft_ttl.total_seconds(),
+        base_path=base_path_from_url(settings.public_url),
     )
     metrics.external_counter(
-        "remembered_total", "Pictures answered from memory.", label="form", counts=cache.hits
+        "response_cache_hits_total",
+        "Pictures answered from the response cache.",
+        label="kind",
+        counts=cache.hits,
     )
     return cache
 
 
-def _make_handlers(
+def _build_png_converter(metrics: Metrics) -> PngConverter:
+    count = metrics.counter(
+        "pngs_total", "PNG cache misses by outcome.", labels="outcome", label_values=PngOutcome
+    )
+    return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
+
+
+def _build_outbox(
+    database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
+) -> Outbox:
+    count = metrics.counter(
+        "published_total",
+        "New versions of banners by publishing outcome.",
+        labels="outcome",
+        label_values=PublishOutcome,
+    )
+    return Outbox(database=database, publish=backends.publish, clock=clock, count=count)
+
+
+def _build_routes(
     banner_service: BannerService,
-    cache: ResponseCache,
+    response_cache: ResponseCache,
     png_converter: PngConverter,
     settings: Settings,
 ) -> public_routes.BannerRoutes:
     return public_routes.BannerRoutes(
         banners=banner_service,
-        cache=cache,
+        cache=response_cache,
         png_converter=png_converter,
         rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),
         trusted_proxies=settings.trusted_proxies,
@@ -161,44 +194,26 @@ def _make_handlers(
     )
 
 
-def _make_png_converter(metrics: Metrics) -> PngConverter:
-    count = metrics.counter(
-        "pngs_total",
-        "PNG pictures that were not in memory, by what became of the wish.",
-        labels="outcome",
-        label_values=PNG_OUTCOMES,
-    )
-    return PngConverter(worker=WorkerProcess(to_png), memory_bytes=_PNGS_BYTES, count=count)
-
-
-def _make_outbox(
-    database: Database, backends: Backends, metrics: Metrics, *, clock: Clock
-) -> Outbox:
-    count = metrics.counter(
-        "published_total",
-        "New versions of banners, by whether they were handed on.",
-        labels="outcome",
-        label_values=PUBLISH_OUTCOMES,
-    )
-    return Outbox(database=database, publish=backends.publish, clock=clock, count=count)
-
-
-def _make_application(
-    handlers: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
+def _build_application(
+    routes: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
-    explain = ErrorHandler(host=host, draw_png=handlers.draw_png)
-    below_path = [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
+    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png)
+    strip_base_path = (
+        [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
+    )
     return build_app(
-        [*handlers.routes(), *health_routes(health), *public_routes.page_routes(base_path)],
+        [*routes.routes(), *health_routes(health), *public_routes.page_routes(base_path)],
         middleware=[
-            *below_path,
+            *strip_base_path,
             Middleware(CorsMiddleware, origins=expand_origins(settings.cors_origins)),
-            Middleware(RequestMetricsMiddleware, metrics=metrics, name=public_routes.route_label),
+            Middleware(
+                RequestMetricsMiddleware, metrics=metrics, label_path=public_routes.route_label
+            ),
             Middleware(TraceMiddleware),
         ],
-        on_error={Exception: explain, HTTPException: explain.handle_http_error},
+        on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
     )
 
 
@@ -222,9 +237,9 @@ async def _background_tasks(
     conninfo: str, work: Mapping[str, Callable[[], Awaitable[None]]]
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
-    Bring the tables up to date, and then begin; a database that is down is waited for.
+    Migrate the database, then run `work` as tasks; while the database is down they wait.
 
-    None of the tasks ends by an error of data, of the database or of GitHub.
+    Errors in data, of the database or of GitHub end none of these tasks.
     """
     attempted, ready = asyncio.Event(), asyncio.Event()
     migrating = _migrate(conninfo, attempted=attempted, ready=ready)
@@ -248,21 +263,31 @@ async def _run_after(ready: asyncio.Event, name: str, work: Callable[[], Awaitab
 
 
 async def _wait_for_first_attempt(migrating: asyncio.Task[None], attempted: asyncio.Event) -> None:
-    """Wait for what the first attempt brings; a server that says nothing is not waited for."""
-    waiting = asyncio.create_task(attempted.wait(), name="first attempt")
-    ends = {migrating, waiting}
+    """
+    Wait until the first migration has succeeded or failed, but not for a server that is silent.
+
+    Raises the error of a migration that ended for good.
+    """
+    first_attempt = asyncio.create_task(attempted.wait(), name="first attempt")
     try:
         await asyncio.wait(
-            ends, timeout=_FIRST_ATTEMPT_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            {migrating, first_attempt},
+            timeout=_FIRST_ATTEMPT_TIMEOUT_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
         )
     finally:
-        waiting.cancel()
+        first_attempt.cancel()
     if migrating.done():
         migrating.result()
 
 
 async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event) -> None:
-    """Migrate; the first attempt may end the process, later ones wait for somebody to mend it."""
+    """
+    Migrate, then wait until cancelled.
+
+    The first attempt raises errors that an operator must fix; later ones are logged and retried,
+    because the service already answers by then.
+    """
     throttle = LogThrottle(time.monotonic)
     while not ready.is_set():
         try:
@@ -270,7 +295,7 @@ async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Ev
             ready.set()
         except DatabaseUnavailable as error:
             if not attempted.is_set():
-                _log.warning("database.away_at_start", reason=str(error))
+                _log.warning("database.down_at_start", reason=str(error))
             attempted.set()
             await asyncio.sleep(_MIGRATE_RETRY_SECONDS)
         except Exception as error:
@@ -285,7 +310,7 @@ async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Ev
 
 
 async def _record_requests(cache: ResponseCache, refresh: Refresh) -> None:
-    """Save once a minute which permanent banners were requested, in chunks."""
+    """Save once a minute when permanent banners were last requested, in chunks."""
     while True:
         await asyncio.sleep(_RECORD_REQUESTS_INTERVAL_SECONDS)
         requested_at = list(cache.drain_access_times().items())
@@ -297,8 +322,3 @@ async def _record_requests(cache: ResponseCache, refresh: Refresh) -> None:
             except DatabaseUnavailable:
                 cache.restore_access_times(dict(requested_at[start:]))
                 break
-
-
-async def _group_tokens(github: GitHubClient, *, clock: Clock) -> None:
-    """Find out which tokens share a budget."""
-    await group_by_account(github.sender, clock=clock)

@@ -1,12 +1,15 @@
 """
-What the api needs of others: drawing, storing, and handing on. In one process these are functions.
+The api's dependencies: functions that draw, store, read and publish banners.
 
-Whoever else is down, a picture is drawn: by the renderer while it answers in time, else here.
+In one process they are local functions; between services they call the renderer, the storage and
+Kafka. A picture is drawn even if all of them are down: by the renderer if it answers in time, else
+in this process.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 import structlog
@@ -25,20 +28,24 @@ _log = structlog.get_logger(__name__)
 
 _RENDERER_TIMEOUT_SECONDS = 0.5
 
-DRAWERS = (_RENDERER, _SELF) = ("renderer", "self")
-"""Who can have drawn a banner, for counting."""
-
 Draw: TypeAlias = Callable[[Snapshot, BannerOptions, Deadline], Awaitable[bytes]]
-"""Draws numbers in a look as UTF-8 SVG; it always can, and in time."""
+"""Draws a snapshot as UTF-8 SVG within the deadline; does not fail."""
 
 StoreDrawing: TypeAlias = Callable[[StoreRequest], Awaitable[object]]
-"""Stores a drawing; returns when it or a newer one lies there, raises BannersError when neither."""
+"""Stores a drawing; returns once it or a newer version is stored, else raises BannersError."""
 
 ReadStored: TypeAlias = Callable[[str], Awaitable[bytes | None]]
-"""Reads the drawing that was stored last under a permanent name."""
+"""Reads the newest stored drawing of a permanent banner by its name; None if there is none."""
 
 Publish: TypeAlias = Callable[[Banner, Snapshot], Awaitable[None]]
-"""Hands one new version on; returns when it is acknowledged, raises BannersError when it is not."""
+"""Publishes a new version; returns once it is acknowledged, else raises BannersError."""
+
+
+class DrawnBy(StrEnum):
+    """The process that drew a banner (metric label)."""
+
+    RENDERER = "renderer"
+    SELF = "self"
 
 
 async def draw_locally(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
@@ -48,7 +55,11 @@ async def draw_locally(snapshot: Snapshot, look: BannerOptions, deadline: Deadli
 
 @dataclass(frozen=True, slots=True)
 class Backends:
-    """Who is asked; `health` tells by name whether somebody answered the last time."""
+    """
+    The dependencies of the api.
+
+    `health` maps each dependency's name to a function that returns whether its last call succeeded.
+    """
 
     draw: Draw
     store: StoreDrawing
@@ -58,7 +69,12 @@ class Backends:
 
 
 class FallbackRenderer:
-    """Has pictures drawn by the renderer, and draws them itself when that takes too long."""
+    """
+    Draws with the remote renderer, and in this process if that fails or takes too long.
+
+    While the circuit breaker is open the renderer is not called, so that pictures do not wait for
+    a service that is down. `count` is called with the `DrawnBy` of every picture.
+    """
 
     def __init__(
         self,
@@ -72,30 +88,31 @@ class FallbackRenderer:
         self._count = count
 
     async def draw(self, snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
-        """Draw, one way or the other."""
+        """Draw a snapshot as SVG."""
         seconds = deadline.timeout_seconds(_RENDERER_TIMEOUT_SECONDS)
         if seconds > 0 and self._circuit.allow_request():
             try:
                 async with asyncio.timeout(seconds):
                     picture = await self._remote(snapshot, look)
             except RemoteRejected as error:
+                # A renderer that refuses one picture is up.
                 self._circuit.record_success()
                 _log.warning("renderer.refused", reason=str(error))
             except (BannersError, TimeoutError) as error:
                 self._record_failure(error)
             else:
                 if self._circuit.record_success():
-                    _log.info("renderer.back")
-                self._count(_RENDERER)
+                    _log.info("renderer.up")
+                self._count(DrawnBy.RENDERER)
                 return picture
-        self._count(_SELF)
+        self._count(DrawnBy.SELF)
         return draw(snapshot, look)
 
     def _record_failure(self, error: Exception) -> None:
         if self._circuit.record_failure():
-            _log.warning("renderer.away", reason=str(error) or type(error).__name__)
+            _log.warning("renderer.down", reason=str(error) or type(error).__name__)
 
 
 def to_render_job(banner: Banner, snapshot: Snapshot) -> RenderJob:
-    """Build what is drawn and stored of a new version."""
+    """Build the job that draws and stores a new version of a banner."""
     return RenderJob(banner.storage_path, snapshot, banner.look, banner.version)

@@ -1,7 +1,8 @@
 """
-Background tasks go on whatever fails in them: what failed is logged, retried with backoff, and ends nothing.
+Retries with backoff for background tasks, which no error may end.
 
-`Failures` counts failures in a row of one task, owner or banner; `keep_running` runs a task for ever.
+`Failures` counts consecutive failures of a task, an owner or a banner; `keep_running` restarts a
+task that failed.
 """
 
 import asyncio
@@ -27,9 +28,9 @@ STABLE_AFTER_SECONDS = 60.0
 
 class Failures:
     """
-    Counts failures in a row by key; each doubles the delay before the next attempt.
+    Counts consecutive failures by key; each doubles the delay before the next attempt.
 
-    Bounded: of more keys than it can remember, the oldest begins anew. `monotonic` tells seconds.
+    The number of keys is bounded: the least recently failed key is dropped and starts over.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Failures:
     def record(
         self, key: Hashable, error: BaseException, *, event: str, **fields: Any
     ) -> timedelta:
-        """Log a failure, at most once an hour by key and reason; return the delay before a retry."""
+        """Log a failure, at most once an hour per key and reason; return the delay of a retry."""
         count = self._counts.get(key, 0) + 1
         self._counts[key] = count
         self._counts.move_to_end(key)
@@ -62,7 +63,7 @@ class Failures:
         return min(self._first_delay * factor, self._max_delay)
 
     def clear(self, key: Hashable) -> None:
-        """Forget the failures of a key: it succeeded."""
+        """Reset the count of a key after a success."""
         self._counts.pop(key, None)
 
 
@@ -73,7 +74,7 @@ async def keep_running(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run a background task; what ends it with an error is logged, and it is run again."""
+    """Run `work` until it returns; if it raises, log the error and run it again after a delay."""
     failures = Failures(
         first_delay=_FIRST_RETRY_DELAY, max_delay=_MAX_RETRY_DELAY, monotonic=monotonic
     )

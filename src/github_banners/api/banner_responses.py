@@ -1,8 +1,8 @@
 """
-What goes over the wire, with which headers: pure.
+Responses of the public API: bodies and headers, without I/O.
 
-A picture's bytes are tagged and compressed once; explanations are never kept for longer than a
-minute by anybody.
+A picture is hashed for its ETag and compressed once, when it is drawn. Explanation cards are cached
+for at most a minute, since most of their causes pass.
 """
 
 import gzip
@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -30,49 +30,53 @@ _SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "x-content-type-options": "nosniff",
 }
-# A gateway must not put what passes by itself in the place of a picture.
+# nginx must not cache a temporary explanation in place of the picture:
+# https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
 _NO_PROXY_CACHE = {"x-accel-expires": "0"}
 _RAW_SECURITY_HEADERS = [
     (name.encode(), value.encode()) for name, value in _SECURITY_HEADERS.items()
 ]
 
 
-RawHeaderList: TypeAlias = list[tuple[bytes, bytes]]
-"""Headers as ASGI takes them."""
-
-
 class Picture(msgspec.Struct, frozen=True, gc=False):
     """
-    A drawn banner, tagged and compressed once.
+    The bytes of a drawn banner with their digest, compressed in advance.
 
-    Tens of thousands lie in memory: the garbage collector has nothing to look at in them.
+    `gzipped` is None for formats that are compressed themselves.
     """
+
+    # gc=False: tens of thousands are cached, and the garbage collector need not visit them.
 
     body: bytes
     media_type: str
     digest: str
     gzipped: bytes | None
-    """The same with gzip; None where a format is compressed already."""
 
     @classmethod
     def svg(cls, body: bytes, media_type: str = SVG) -> "Picture":
-        """Tag and compress an SVG, or another text."""
-        # No time in gzip's header: equal pictures have equal bytes.
+        """Build a picture from SVG or other text."""
+        # mtime=0 keeps the time out of the gzip header: equal pictures have equal bytes.
         return cls(body, media_type, _digest(body), gzip.compress(body, _GZIP_LEVEL, mtime=0))
 
     @classmethod
     def png(cls, body: bytes) -> "Picture":
-        """Take bytes for PNG."""
+        """Build a picture from PNG bytes."""
         return cls(body, PNG, _digest(body), None)
 
     @property
     def etag(self) -> str:
-        """Return the tag of the uncompressed bytes."""
+        """Return the ETag of the uncompressed bytes."""
         return f'"{self.digest}"'
+
+    def negotiate(self, accept_encoding: str) -> tuple[bytes, str]:
+        """Return the body that suits `Accept-Encoding`, and its ETag: each encoding has its own."""
+        if self.gzipped is not None and accepts_gzip(accept_encoding):
+            return self.gzipped, f'"{self.digest}-gz"'
+        return self.body, self.etag
 
     @property
     def size_bytes(self) -> int:
-        """Return what it takes in memory, but for the objects themselves."""
+        """Return the size of both bodies, without the overhead of Python objects."""
         return len(self.body) + len(self.gzipped or b"")
 
 
@@ -81,21 +85,25 @@ def _digest(body: bytes) -> str:
 
 
 def requests_picture(accept: str, *, suffix: str, response_format: str) -> bool:
-    """Return whether a request wants a picture and nothing else, by what it says itself."""
-    flat = accept.lower()
-    accepts_images = "image/" in flat and "text/html" not in flat
+    """Return whether a request asks for a picture: by `Accept`, path suffix or `format`."""
+    lowered = accept.lower()
+    accepts_images = "image/" in lowered and "text/html" not in lowered
     return accepts_images or suffix.lower() in {".svg", ".png"} or response_format in {"svg", "png"}
 
 
 def is_image_loader(user_agent: str, fetch_dest: str) -> bool:
-    """Return whether a client shows pictures only, whatever it accepts: GitHub's proxy, an `<img>`."""
+    """Return whether a client only displays images: GitHub's proxy (camo) or an `<img>` element."""
     return "camo" in user_agent.lower() or fetch_dest.strip().lower() == "image"
 
 
 def picture_response(
     picture: Picture, request_headers: Mapping[str, str], *, seconds_fresh: int
 ) -> HttpResponse:
-    """Answer with a picture, or with 304 to who has it; `seconds_fresh` until numbers are refreshed."""
+    """
+    Build the response with a picture, or 304 if `If-None-Match` matches.
+
+    `seconds_fresh` is the time until the numbers are refreshed; it sets `max-age`, within limits.
+    """
     accept_encoding = request_headers.get("accept-encoding", "")
     if_none_match = request_headers.get("if-none-match", "")
     status, headers, body = raw_picture_response(
@@ -106,13 +114,12 @@ def picture_response(
 
 def raw_picture_response(
     picture: Picture, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
-) -> tuple[int, RawHeaderList, bytes]:
-    """Do what `deliver` does, for headers as they come and go: status, headers, body."""
-    body, etag, headers = picture.body, picture.etag, list(_RAW_SECURITY_HEADERS)
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Build the response of `picture_response` as status, raw ASGI headers and body."""
+    body, etag = picture.negotiate(accept_encoding)
+    headers = list(_RAW_SECURITY_HEADERS)
     if picture.gzipped is not None:
         headers.append((b"vary", b"Accept-Encoding"))
-        if accepts_gzip(accept_encoding):
-            body, etag = picture.gzipped, f'"{picture.digest}-gz"'
     headers += [(b"etag", etag.encode()), (b"cache-control", cache_control(seconds_fresh))]
     if etag_matches(if_none_match, etag):
         return 304, headers, b""
@@ -126,21 +133,25 @@ def raw_picture_response(
 
 
 def svg_fallback_response(picture: Picture, request_headers: Mapping[str, str]) -> HttpResponse:
-    """Answer with an SVG where a PNG can't be had now: for as short as may be, and by no gateway."""
-    outgoing = picture_response(picture, request_headers, seconds_fresh=0)
-    return replace(outgoing, headers={**outgoing.headers, **_NO_PROXY_CACHE})
+    """
+    Build the response with an SVG in place of a PNG that could not be converted in time.
+
+    It has the shortest `max-age` and is not cached by proxies, so that the PNG replaces it soon.
+    """
+    response = picture_response(picture, request_headers, seconds_fresh=0)
+    return replace(response, headers={**response.headers, **_NO_PROXY_CACHE})
 
 
 @lru_cache(_MAX_AGE_SECONDS)
 def cache_control(seconds_fresh: int) -> bytes:
-    """Say how long a picture may be kept: while its numbers are fresh, within limits."""
+    """Build `Cache-Control` of a picture: `max-age` while its numbers are fresh, within limits."""
     age_seconds = min(max(seconds_fresh, _MIN_AGE_SECONDS), _MAX_AGE_SECONDS)
     return b"public, max-age=%d, stale-while-revalidate=60, stale-if-error=86400" % age_seconds
 
 
 @lru_cache(256)
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Read `Accept-Encoding`: gzip, else anything, that `q=0` does not refuse (RFC 9110, 12.5.3)."""
+    """Return whether `Accept-Encoding` allows gzip, by name or `*` (RFC 9110, 12.5.3)."""
     weights = {}
     for offer in accept_encoding.lower().split(","):
         coding, _, weight = offer.partition(";")
@@ -152,7 +163,11 @@ def accepts_gzip(accept_encoding: str) -> bool:
 def numbers_response(
     snapshot: Snapshot, *, is_stale: bool, unknown: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    """Answer with an owner's numbers as JSON; `unknown` are options that were probably misspelt."""
+    """
+    Build the response with an owner's numbers as JSON.
+
+    `unknown` maps misspelt option names to the likely intended ones.
+    """
     numbers: dict[str, Any] = {
         "username": snapshot.owner.login,
         "display_name": snapshot.owner.display_name,
@@ -175,27 +190,26 @@ def explanation_response(
     is_replacement: bool = False,
 ) -> HttpResponse:
     """
-    Answer an image client: the explanation with status 200, kept for a minute at most.
+    Build the response to an image client: a drawn explanation with status 200.
 
-    `is_replacement` says that another format was asked for, which may be had the next time.
+    The status is 200 because image clients drop the body of an error. `is_replacement` is True if
+    the drawing is an SVG in place of the requested PNG; then a retry may get the PNG.
     """
     headers = {**_SECURITY_HEADERS, "content-type": media_type, "vary": vary}
     age_seconds = _MIN_AGE_SECONDS if is_replacement else _EXPLANATION_AGE_SECONDS
     if isinstance(error, TooManyRequests | Unavailable):
         age_seconds = min(error.retry_after_seconds, age_seconds)
-    is_passing = isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500
-    if is_passing or is_replacement:
+    is_temporary = isinstance(error, TooManyRequests | UnknownBanner) or error.status >= 500
+    if is_temporary or is_replacement:
         headers |= _NO_PROXY_CACHE
     headers["cache-control"] = f"public, max-age={age_seconds}"
     return HttpResponse(200, headers, drawing)
 
 
 def expand_origins(origins: Sequence[str]) -> frozenset[str]:
-    """Write out CORS origins; a host without a scheme means both."""
-    return frozenset(
-        origin
-        for given in origins
-        for origin in (
-            [given] if given == "*" or "://" in given else [f"http://{given}", f"https://{given}"]
-        )
-    )
+    """Expand CORS origins: a host without a scheme stands for http and https."""
+    expanded: set[str] = set()
+    for raw in origins:
+        is_complete = raw == "*" or "://" in raw
+        expanded.update([raw] if is_complete else [f"http://{raw}", f"https://{raw}"])
+    return frozenset(expanded)

@@ -1,7 +1,8 @@
 """
-From a wish to a banner: name or query -> owner and look -> numbers by freshness -> picture.
+The banner service: a login or a banner name -> owner and options -> numbers -> picture.
 
-Knows no HTTP. Preview and permanent banner end in the same place.
+It knows no HTTP. Previews and permanent banners differ only in how the owner and the options are
+found.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ import structlog
 
 from github_banners.api.backends import Backends
 from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey, to_picture_key
-from github_banners.database.banners import Banner as Row
-from github_banners.database.banners import insert_banner, select_banner_with_snapshot
+from github_banners.cache.lru import ByteBoundedLru
+from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
 from github_banners.database.leases import mark_published, schedule_users
 from github_banners.database.users import select_snapshots
@@ -27,43 +28,43 @@ from github_banners.options import (
     parse_banner_name,
     to_canonical_json,
 )
-from github_banners.stats.charge import Charge
 from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Charge
 from github_banners.stats.lookup import Lookup, LookupResult
-from github_banners.stats.lru import ByteBoundedLru
 
 _log = structlog.get_logger(__name__)
 
 _READ_STORED_TIMEOUT_SECONDS = 0.3
 _STORE_TIMEOUT_SECONDS = 2.0
 _NAMES_BYTES = 16 << 20
-_LOOK_BYTES, _BYTES_PER_LOOK_CHARACTER = 600, 4
+# Measured: what an entry takes besides its options, and per character of their canonical JSON.
+_ENTRY_OVERHEAD_BYTES, _BYTES_PER_OPTION_CHARACTER = 600, 4
 _INSERT_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
-    """Numbers and the look that they are to be drawn in."""
+    """An owner's numbers, and the options to draw them with."""
 
     result: LookupResult
     look: BannerOptions
 
     @property
     def key(self) -> PictureKey:
-        """Name the picture in memory."""
+        """Return the key of the picture in the picture cache."""
         return to_picture_key(self.result.snapshot.owner.id, self.look)
 
 
 @dataclass(frozen=True, slots=True)
 class CreateResult:
-    """A permanent banner's name, and whether it is new."""
+    """The name of a permanent banner, and whether it was created now."""
 
     name: str
     is_new: bool
 
 
 class BannerService:
-    """Finds what to draw."""
+    """Finds the numbers of previews and permanent banners, draws them and creates new banners."""
 
     def __init__(
         self,
@@ -88,43 +89,44 @@ class BannerService:
         )
 
     async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
-        """Draw a banner, unless it lies in memory."""
+        """Draw a banner, or return its cached picture."""
         return await self._picture_cache.draw(request.result, request.look, deadline=deadline)
 
     async def preview(
         self, login: str, look: BannerOptions, *, deadline: Deadline, charge: Charge
     ) -> RenderRequest:
-        """Find the numbers for a banner that nobody made; errors as `Lookup.find_by_login`."""
-        answer = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        return RenderRequest(answer, look)
+        """Find the numbers of a login; raises the errors of `Lookup.find_by_login`."""
+        result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
+        return RenderRequest(result, look)
 
     async def get_by_name(self, name: str, *, deadline: Deadline, charge: Charge) -> RenderRequest:
         """
-        Find the numbers for a banner by its name, in any case.
+        Find the numbers of a permanent banner by its name, ignoring case.
 
-        :raises UnknownBanner: none was ever made under this name
-        :raises DatabaseUnavailable: PostgreSQL can't be asked, and memory does not know it
+        :raises UnknownBanner: there is no banner of this name
+        :raises DatabaseUnavailable: PostgreSQL is down and the banner is not cached
         """
-        folded = parse_banner_name(name)
-        if folded is None:
+        canonical_name = parse_banner_name(name)
+        if canonical_name is None:
             raise UnknownBanner(name)
-        known, look = await self._find(folded, deadline)
-        answer = await self._lookup.refresh_owner(known, deadline=deadline, charge=charge)
-        return RenderRequest(answer, look)
+        snapshot, look = await self._find(canonical_name, deadline)
+        result = await self._lookup.refresh_owner(snapshot, deadline=deadline, charge=charge)
+        return RenderRequest(result, look)
 
     async def create(
         self, login: str, look: BannerOptions, *, deadline: Deadline, charge: Charge
     ) -> CreateResult:
         """
-        Give a banner a permanent name; the same wish gets the same name again.
+        Create a permanent banner, or return the existing one with the same owner and options.
 
-        :raises TooManyBanners: the user may have no more of them
-        :raises DatabaseUnavailable: nothing can be kept now
+        :raises TooManyBanners: the owner has the maximum number of banners
+        :raises DatabaseUnavailable: PostgreSQL is down
         """
         charge()
-        answer = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        owner = answer.snapshot.owner
-        await self._lookup.ensure_persisted(answer.snapshot, deadline=deadline)
+        result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
+        owner = result.snapshot.owner
+        # The row of a banner refers to the row of its owner.
+        await self._lookup.ensure_persisted(result.snapshot, deadline=deadline)
         banner, snapshot, is_new = await self._database.run_within(
             partial(self._insert, owner=owner, look=look),
             timeout_seconds=deadline.timeout_seconds(_INSERT_TIMEOUT_SECONDS),
@@ -132,27 +134,25 @@ class BannerService:
         self._names.put(banner.name, (owner.id, look))
         if is_new:
             await self._store(banner, snapshot, deadline)
-            _log.info("banner.made", banner=banner.name, version=banner.version)
+            _log.info("banner.created", banner=banner.name, version=banner.version)
         return CreateResult(banner.name, is_new)
 
     async def read_stored_drawing(self, name: str, *, deadline: Deadline) -> bytes | None:
-        """Read the drawing that was stored last, for when nothing else can be read."""
-        reading = asyncio.ensure_future(self._backends.read_stored(name.lower()))
-        await asyncio.wait(
-            {reading}, timeout=deadline.timeout_seconds(_READ_STORED_TIMEOUT_SECONDS)
-        )
-        if not reading.done():
-            reading.cancel()
+        """Read the newest stored drawing of a banner; None if there is none or it can't be read."""
+        task = asyncio.ensure_future(self._backends.read_stored(name.lower()))
+        await asyncio.wait({task}, timeout=deadline.timeout_seconds(_READ_STORED_TIMEOUT_SECONDS))
+        if not task.done():
+            task.cancel()
             return None
-        return None if reading.exception() is not None else reading.result()
+        return None if task.exception() is not None else task.result()
 
     async def _insert(
         self, connection: Connection, owner: Owner, look: BannerOptions
-    ) -> tuple[Row, Snapshot, bool]:
-        """Insert a banner; the numbers are those that its version stands for."""
+    ) -> tuple[Banner, Snapshot, bool]:
+        """Insert a banner; return it, the snapshot that its version refers to, and if it is new."""
         names = candidate_banner_names(owner.login, look, owner_id=owner.id)
         now = self._clock()
-        row, is_new = await insert_banner(
+        banner, is_new = await insert_banner(
             connection,
             owner_id=owner.id,
             options=look,
@@ -163,12 +163,12 @@ class BannerService:
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
         (snapshot,) = await select_snapshots(connection, [owner.id], now=now)
-        return row, snapshot, is_new
+        return banner, snapshot, is_new
 
-    async def _store(self, banner: Row, snapshot: Snapshot, deadline: Deadline) -> None:
-        """Draw and store a new banner at once; what fails here the outbox does later."""
+    async def _store(self, banner: Banner, snapshot: Snapshot, deadline: Deadline) -> None:
+        """Draw and store a new banner; on failure the outbox does it later."""
         body = await self._backends.draw(snapshot, banner.look, deadline)
-        ask = StoreRequest(
+        request = StoreRequest(
             url_path=banner.storage_path,
             banner_info=body,
             banner_format="svg",
@@ -176,7 +176,7 @@ class BannerService:
         )
         try:
             async with asyncio.timeout(deadline.timeout_seconds(_STORE_TIMEOUT_SECONDS)):
-                await self._backends.store(ask)
+                await self._backends.store(request)
             await self._database.run_within(
                 partial(mark_published, versions={banner.id: banner.version}),
                 timeout_seconds=deadline.database_timeout_seconds(),
@@ -185,33 +185,36 @@ class BannerService:
             _log.info("banner.stored_later", banner=banner.name, reason=str(error))
 
     async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, BannerOptions]:
-        key = self._names.get(name)
-        known = self._lookup.get_cached(key[0]) if key is not None else None
-        if key is not None and known is not None:
-            return known, key[1]
+        """Find a banner's snapshot and options: current cache, database, outdated cache."""
+        entry = self._names.get(name)
+        if entry is not None:
+            snapshot = self._lookup.get_cached(entry[0])
+            if snapshot is not None:
+                return snapshot, entry[1]
+        read_at = self._clock()
         try:
-            return await self._read(name, deadline)
-        except DatabaseUnavailable:
-            known = (
-                self._lookup.get_cached(key[0], must_be_current=False) if key is not None else None
+            row = await self._database.run_within(
+                partial(select_banner_with_snapshot, name=name, now=read_at),
+                timeout_seconds=deadline.database_timeout_seconds(),
             )
-            if key is None or known is None:
+        except DatabaseUnavailable:
+            # Without the database an outdated snapshot is better than an error.
+            snapshot = (
+                self._lookup.get_cached(entry[0], must_be_current=False)
+                if entry is not None
+                else None
+            )
+            if entry is None or snapshot is None:
                 raise
-            return known, key[1]
-
-    async def _read(self, name: str, deadline: Deadline) -> tuple[Snapshot, BannerOptions]:
-        asked_at = self._clock()
-        read = partial(select_banner_with_snapshot, name=name, now=asked_at)
-        found = await self._database.run_within(
-            read, timeout_seconds=deadline.database_timeout_seconds()
-        )
-        if found is None:
+            return snapshot, entry[1]
+        if row is None:
             raise UnknownBanner(name)
-        banner, snapshot = found
+        banner, snapshot = row
         self._names.put(name, (banner.owner_id, banner.look))
-        self._lookup.put_cached(snapshot, read_at=asked_at)
+        self._lookup.put_cached(snapshot, read_at=read_at)
         return snapshot, banner.look
 
 
 def _name_bytes(_: str, entry: tuple[int, BannerOptions]) -> int:
-    return _LOOK_BYTES + _BYTES_PER_LOOK_CHARACTER * len(to_canonical_json(entry[1]))
+    characters = len(to_canonical_json(entry[1]))
+    return _ENTRY_OVERHEAD_BYTES + _BYTES_PER_OPTION_CHARACTER * characters

@@ -1,8 +1,8 @@
 """
-Hosting below a path: https://example.org/gh instead of a host of its own.
+Support for a base path: the service at https://example.org/gh in place of a host of its own.
 
-The service answers below the path of PUBLIC_URL and at its root as well, so that it works behind
-proxies that take the path off and behind those that leave it.
+The service answers below the path of PUBLIC_URL and at the root, so that it works behind proxies
+that strip the path and behind those that keep it.
 """
 
 from urllib.parse import unquote, urlsplit
@@ -13,12 +13,12 @@ _OWN_PATHS = ("/banners", "/docs", "/healthz", "/readyz")
 
 
 def base_path_from_url(public_url: str | None) -> str:
-    """Return the path of an address as it stands there, without a slash at its end."""
+    """Return the path of a URL, still percent-encoded, without a trailing slash; "" for None."""
     return urlsplit(public_url).path.rstrip("/") if public_url else ""
 
 
 class StripBasePathMiddleware:
-    """Middleware that takes the base path off a request, if it is there."""
+    """Middleware that strips the base path from the path of a request, if it is present."""
 
     def __init__(self, app: ASGIApp, *, base_path: str) -> None:
         self._app = app
@@ -26,7 +26,7 @@ class StripBasePathMiddleware:
         self._path = unquote(base_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on by its path below the base path."""
+        """Call the application with the path below the base path."""
         if scope["type"] == "http" and self._is_below(scope["path"]):
             path, raw_path = scope["path"], scope["raw_path"]
             is_literal = raw_path[: len(self._raw)] == self._raw
@@ -35,10 +35,14 @@ class StripBasePathMiddleware:
         await self._app(scope, receive, send)
 
     def _is_below(self, path: str) -> bool:
-        """Tell a path that has the base path before it, even if that itself is called `/banners`."""
+        """
+        Return whether a path starts with the base path.
+
+        A base path may be called like a path of ours, as `/banners`: then the rest decides.
+        """
         if not path.startswith(self._path):
             return False
         rest = path[len(self._path) :]
         if rest in {"", "/"}:
             return self._path not in _OWN_PATHS
-        return any(rest == own or rest.startswith(f"{own}/") for own in _OWN_PATHS)
+        return any(rest == path or rest.startswith(f"{path}/") for path in _OWN_PATHS)

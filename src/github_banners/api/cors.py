@@ -1,7 +1,8 @@
 """
-Who may read our JSON from a browser: https://fetch.spec.whatwg.org/#http-cors-protocol.
+CORS: allow configured origins to read JSON from a browser.
 
-Pictures name their own `Access-Control-Allow-Origin`; every other answer gets it here.
+Pictures set `Access-Control-Allow-Origin` themselves; every other response gets it here.
+https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 from collections.abc import Collection
@@ -17,7 +18,7 @@ _PREFLIGHT_HEADERS = [
 
 
 class CorsMiddleware:
-    """Middleware that answers preflights, and marks answers that an origin may read."""
+    """Middleware that answers preflight requests and adds CORS headers to responses."""
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
         self._app = app
@@ -25,7 +26,7 @@ class CorsMiddleware:
         self._allows_any_origin = "*" in origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with the header that its origin is entitled to."""
+        """Answer a preflight request, or call the application and add headers to its response."""
         headers = dict(scope["headers"]) if scope["type"] == "http" else {}
         origin = headers.get(b"origin")
         is_preflight = origin is not None and b"access-control-request-method" in headers
@@ -39,21 +40,19 @@ class CorsMiddleware:
             await self._app(scope, receive, self._adding_headers(send, origin))
 
     def _adding_headers(self, send: Send, origin: bytes | None) -> Send:
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._add_headers(message, origin)
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start" and not any(
+                name == _ALLOW_ORIGIN for name, _ in message["headers"]
+            ):
+                message["headers"] = [*message["headers"], *self._cors_headers(origin)]
             await send(message)
 
-        return marked
-
-    def _add_headers(self, start: Message, origin: bytes | None) -> None:
-        if not any(name == _ALLOW_ORIGIN for name, _ in start["headers"]):
-            start["headers"] = [*start["headers"], *self._cors_headers(origin)]
+        return send_with_headers
 
     def _cors_headers(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
-        """Choose the headers; `Vary` goes to those without an origin too, as caches share answers."""
         if self._allows_any_origin:
             return [(_ALLOW_ORIGIN, b"*")]
+        # `Vary` also where no origin was sent: a shared cache may answer another origin with this.
         if origin is None or origin.decode("latin-1") not in self._origins:
             return [(b"vary", b"Origin")]
         return [(_ALLOW_ORIGIN, origin), (b"vary", b"Origin")]

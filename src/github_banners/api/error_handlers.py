@@ -1,7 +1,7 @@
 """
-Errors -> answers, in one place: JSON for programs, a drawn explanation for image clients.
+Exception handlers of the api: JSON for programs, a drawn explanation card for image clients.
 
-Public words come from the error's class; everything else goes to the log.
+The public message comes from the class of the error; details go to the log.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,27 +33,31 @@ _BANNERS_PREFIX, _PREVIEW_PATH = "/banners/", "/banners/preview"
 
 
 DrawPng: TypeAlias = Callable[[Request, Picture], Awaitable[Picture | None]]
-"""Draws the PNG of a drawing for whoever sends a request; None where it can't be had in time."""
+"""Converts an SVG to PNG on behalf of a request's client; None if that fails or takes too long."""
 
 
 class ErrorHandler:
-    """Turns our errors into answers; `host` is what a drawn explanation may call this service."""
+    """
+    Turns exceptions into responses.
+
+    `host` is the name of this service on explanation cards, "" if it is not known.
+    """
 
     def __init__(self, *, host: str, draw_png: DrawPng) -> None:
         self._host = host
         self._draw_png = draw_png
 
     async def __call__(self, request: Request, error: Exception) -> Response:
-        """Answer one of our own errors, or hide one that is not."""
-        known = as_public_error(request, error)
+        """Build the response to an error; an error that is not ours becomes a plain 500."""
+        public_error = as_public_error(request, error)
         vary = _explanation_vary(request)
         if vary is not None:
-            return await self._explanation_response(request, known, vary=vary)
+            return await self._explanation_response(request, public_error, vary=vary)
         unknown = find_misspelt_options(getattr(request.state, "options", {}))
-        return to_starlette_response(error_response(known, unknown=unknown))
+        return to_starlette_response(error_response(public_error, unknown=unknown))
 
     async def handle_http_error(self, request: Request, error: Exception) -> Response:
-        """Answer what the framework refuses: no such address, wrong method."""
+        """Build the response to an error of the framework: unknown path or wrong method."""
         assert isinstance(error, HTTPException)
         vary = _explanation_vary(request)
         if vary is not None and error.status_code == HTTPStatus.NOT_FOUND:
@@ -65,7 +69,7 @@ class ErrorHandler:
     async def _explanation_response(
         self, request: Request, error: BannersError, *, vary: str
     ) -> Response:
-        """Draw an explanation that suits the page it stands on, as PNG where one was asked for."""
+        """Draw an explanation card in the theme and locale of the request, as PNG if requested."""
         query = _query(request)
         drawing = explain(error, options=parse_options_leniently(query), host=self._host)
         if _requested_format(request, query) != "png":
@@ -82,16 +86,19 @@ class ErrorHandler:
 
 def _explanation_vary(request: Request) -> str | None:
     """
-    Tell an image client, which gets its errors drawn, by the headers that tell it; None for others.
+    Return the `Vary` header of an explanation card for image clients, None for other clients.
 
-    JSON is never cached, so that only the explanation says what it depends on.
+    It names the headers by which the client was recognised. JSON errors need none: they are not
+    cached.
     """
     path, headers = _path(request), request.headers
     if request.method not in {"GET", "HEAD"} or not path.startswith(_BANNERS_PREFIX):
         return None
-    form = _query(request).get("format", "").strip().lower()
+    response_format = _query(request).get("format", "").strip().lower()
     if requests_picture(
-        headers.get("accept", ""), suffix=PurePosixPath(path).suffix, response_format=form
+        headers.get("accept", ""),
+        suffix=PurePosixPath(path).suffix,
+        response_format=response_format,
     ):
         return "Accept"
     if is_image_loader(headers.get("user-agent", ""), headers.get("sec-fetch-dest", "")):
@@ -100,7 +107,7 @@ def _explanation_vary(request: Request) -> str | None:
 
 
 def _requested_format(request: Request, query: Mapping[str, str]) -> str:
-    """Return the format that was asked for: a permanent name's query means nothing."""
+    """Return the requested format: `format` of a preview, the suffix of a permanent banner."""
     path = _path(request)
     if path == _PREVIEW_PATH:
         return query.get("format", "").strip().lower()
@@ -108,7 +115,7 @@ def _requested_format(request: Request, query: Mapping[str, str]) -> str:
 
 
 def _query(request: Request) -> Mapping[str, str]:
-    """Read the query as far as it can be read."""
+    """Parse the query; empty if it is malformed."""
     try:
         return parse_query(request.scope["query_string"].decode(errors="replace"))
     except ValueError:
@@ -116,6 +123,6 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _path(request: Request) -> str:
-    """Return the path, without a look at the `Host` header that `GitHubRequest.url` takes."""
+    # `Request.url` would be built from the client's `Host` header.
     path: str = request.scope["path"]
     return path

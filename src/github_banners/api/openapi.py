@@ -1,10 +1,9 @@
 """
-What can be asked, as an OpenAPI 3.1 document: pure data.
+Builds the OpenAPI 3.1 document of the public API, as plain data.
 
-The framework would write it from the signatures of handlers. Ours read the raw request, so that one
-parser serves query, body and command line; every option would have to be named again for it, and it
-knows only one media type and no headers for each status. So the options come from `look.OPTIONS`,
-the words of a refusal from its error, and the paths are compared with the routes by a test.
+It is not generated from the signatures of handlers: those read the raw request, so that one parser
+serves query, body and command line. The options come from `options.OPTIONS` and the messages of
+errors from their classes; a test compares the paths with the routes.
 https://spec.openapis.org/oas/v3.1.1.html
 """
 
@@ -30,51 +29,51 @@ from github_banners.models import Stats
 from github_banners.options import LOGIN_PATTERN, OPTIONS, BannerOptions, allowed_values
 
 JsonSchema: TypeAlias = dict[str, Any]
-"""A part of the document."""
+"""A part of the document: a JSON Schema or another OpenAPI object."""
 
 _DESCRIPTION = """\
-Live banners of a developer's GitHub work.
+Live banners with a developer's GitHub statistics.
 
 - `HEAD` works wherever `GET` does.
-- Names and values of options may be written in any case, and an empty value is the default. Names
-  that do not exist are ignored; one that is close to an option is named in JSON as `unknown`.
-- A client that shows pictures only (its `Accept` has `image/` and not `text/html`, the address ends
-  in `.svg` or `.png` or has such a `format`, it sends `Sec-Fetch-Dest: image`, or is GitHub's image
-  proxy) gets every error as a drawn explanation, with status 200.
-- Types may be written as other services' themes, and locales as `pt_BR` or `de-AT`.
-- PNG is twice as large, light where an SVG is both, and still. Its fonts cover Latin, Greek and
-  Cyrillic; a box stands for each other character. Where it can't be drawn in time the answer is
-  SVG: the `Content-Type` counts.
+- Names and values of options are case-insensitive, and an empty value selects the default. Unknown
+  names are ignored; JSON responses list those that resemble an option as `unknown`.
+- Image clients get every error as a drawn explanation with status 200. These are clients whose
+  `Accept` has `image/` but not `text/html`, that send `Sec-Fetch-Dest: image`, that request a URL
+  ending in `.svg` or `.png` or with such a `format`, and GitHub's image proxy.
+- Types accept the names of other services' themes, and locales accept `pt_BR` or `de-AT`.
+- PNG has twice the width and height, no animation, and the light variant of types that follow the
+  reader's colour scheme. Its fonts cover Latin, Greek and Cyrillic; others are drawn as boxes.
+  If it can't be drawn in time the response is SVG: check the `Content-Type`.
 """
 _CREATE_DESCRIPTION = """\
-The same wish gets the same address again. Options may be written as in an address, too: lists with
-commas between, numbers and truth as text.
+The same user and options always return the same URL. Options may also be written as in a query:
+lists separated by commas, numbers and booleans as text.
 """
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
 _REF = "#/components/schemas/{name}"
 _USERNAME: JsonSchema = {
     "type": "string",
     "pattern": f"^{LOGIN_PATTERN}$",
-    "description": "a GitHub login, in any case",
+    "description": "a GitHub login, case-insensitive",
     "examples": ["torvalds"],
 }
 _NAME: JsonSchema = {
     "type": "string",
-    "description": "the name of a permanent banner, in any case",
+    "description": "the name of a permanent banner, case-insensitive",
     "examples": ["torvalds-dark"],
 }
 _UNKNOWN: JsonSchema = {
     "type": "object",
     "additionalProperties": {"type": "string"},
-    "description": "options that do not exist, each with the one that was probably meant",
+    "description": "unknown options, each with the option that was probably intended",
 }
 _RETRYABLE_ERRORS = (TooManyRequests, Unavailable)
 _HEADERS = {
-    "Allow": "the methods that there are",
-    "Cache-Control": "how long the answer may be kept",
-    "ETag": "the tag of these bytes, for `If-None-Match`",
-    "Location": "the permanent address",
-    "Retry-After": "seconds to wait",
+    "Allow": "the allowed methods",
+    "Cache-Control": "how long the response may be cached",
+    "ETag": "the entity tag of the response, for `If-None-Match`",
+    "Location": "the URL of the permanent banner",
+    "Retry-After": "seconds to wait before a retry",
 }
 _DEFAULTS = {
     field.encode_name: msgspec.json.decode(msgspec.json.encode(field.default))
@@ -88,7 +87,7 @@ _ALIASES = {
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An owner's numbers; `stale` ones are older than the soft TTL, `unknown` are misspelt options."""
+    """An owner's numbers; `stale` if older than the soft TTL, `unknown` lists misspelt options."""
 
     username: str
     display_name: str | None
@@ -100,9 +99,9 @@ class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def build_document(*, formats: Sequence[str], version: str, base_path: str = "") -> JsonSchema:
     """
-    Write the whole document; `formats` are those that a banner can be had in.
+    Build the whole document; `formats` are the formats of banners, the default first.
 
-    `base_path` is where the service is found on its host, if that is not the root.
+    `base_path` is the path of the service on its host, "" for the root.
     """
     servers = {"servers": [{"url": base_path}]} if base_path else {}
     _, schemas = msgspec.json.schema_components([Numbers], ref_template=_REF)
@@ -114,52 +113,48 @@ def build_document(*, formats: Sequence[str], version: str, base_path: str = "")
             "description": _DESCRIPTION,
         },
         **servers,
-        "tags": [{"name": "BannerService"}, {"name": "Health"}],
+        "tags": [{"name": "Banners"}, {"name": "Health"}],
         "paths": {
             "/banners/preview": {"get": _preview_operation(formats)},
             "/banners": {"post": _create_banner_operation()},
             "/banners/{name}": {"get": _get_banner_operation(formats)},
             "/healthz": {"get": _health_operation("alive", "Is the process alive?")},
-            "/readyz": {"get": _health_operation("ready", "Can it answer with a picture?")},
+            "/readyz": {"get": _health_operation("ready", "Can the service serve banners?")},
         },
         "components": {"schemas": schemas},
     }
 
 
 def option_schema(name: str) -> JsonSchema:
-    """Say what an option may be, as JSON Schema; a default of None is somebody else's to choose."""
+    """Build the JSON Schema of an option; no `default` if the layout or theme chooses it."""
     schema = msgspec.json.schema(OPTIONS[name])
     definitions = schema.pop("$defs", {})
-    kinds = schema.get("anyOf", [schema])
-    schema = next(kind for kind in kinds if kind.get("type") != "null")
+    variants = schema.get("anyOf", [schema])
+    schema = next(variant for variant in variants if variant.get("type") != "null")
     values: JsonSchema = {"type": "string", "enum": [*allowed_values(name)]}
     if "$ref" in schema:
-        described = definitions[schema["$ref"].rpartition("/")[2]]
-        schema = {"description": described["description"], **values}
+        definition = definitions[schema["$ref"].rpartition("/")[2]]
+        schema = {"description": definition["description"], **values}
     if "$ref" in schema.get("items", {}):
         schema["items"] = values
     if "pattern" in schema:
-        schema["pattern"] = _any_case(schema["pattern"])
+        # The pattern of a canonical colour; requests may also use capitals and a leading `#`.
+        schema["pattern"] = schema["pattern"].replace("^", "^#?").replace("a-f", "a-fA-F")
     default = _DEFAULTS[name]
     return schema if default is None else {**schema, "default": default}
 
 
-def _any_case(pattern: str) -> str:
-    """Widen a colour's pattern to what is folded into it: capitals, and a `#` before."""
-    return pattern.replace("^", "^#?").replace("a-f", "a-fA-F")
-
-
 def _preview_operation(formats: Sequence[str]) -> JsonSchema:
-    form = {"type": "string", "enum": [*formats], "default": formats[0]}
+    format_schema = {"type": "string", "enum": [*formats], "default": formats[0]}
     return {
         "operationId": "preview",
-        "tags": ["BannerService"],
+        "tags": ["Banners"],
         "summary": "Draw a banner",
-        "description": "Nothing is kept: everything that the banner shall be stands in the address.",
+        "description": "Nothing is stored: the query holds all options of the banner.",
         "parameters": [
             _parameter("username", _USERNAME, required=True),
             *(_parameter(name, option_schema(name)) for name in OPTIONS),
-            _parameter("format", form),
+            _parameter("format", format_schema),
         ],
         "responses": _banner_responses(formats)
         | _error_responses(InvalidType, InvalidOption, UnknownUser, *_RETRYABLE_ERRORS),
@@ -167,13 +162,13 @@ def _preview_operation(formats: Sequence[str]) -> JsonSchema:
 
 
 def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
-    suffixes = ", ".join(f"`.{form}`" for form in formats)
-    about = f"{suffixes} may follow the name; without one it is `.{formats[0]}`."
+    suffixes = ", ".join(f"`.{response_format}`" for response_format in formats)
+    description = f"The name may end in {suffixes}; the default is `.{formats[0]}`."
     return {
         "operationId": "permanent",
-        "tags": ["BannerService"],
+        "tags": ["Banners"],
         "summary": "Draw a permanent banner",
-        "description": about,
+        "description": description,
         "parameters": [_parameter("name", _NAME, location="path", required=True)],
         "responses": _banner_responses(formats)
         | _error_responses(InvalidOption, UnknownBanner, *_RETRYABLE_ERRORS),
@@ -184,21 +179,21 @@ def _create_banner_operation() -> JsonSchema:
     url: JsonSchema = {"type": "string", "examples": ["/banners/torvalds-dark"]}
     schema = _object({"url": url})
     schema["properties"]["unknown"] = _UNKNOWN
-    made = {"application/json": {"schema": schema}}
-    wish = _object({"username": _USERNAME}) | {"title": "Wish"}
-    wish["properties"] |= {name: option_schema(name) for name in OPTIONS}
+    created = {"application/json": {"schema": schema}}
+    request = _object({"username": _USERNAME}) | {"title": "Banner request"}
+    request["properties"] |= {name: option_schema(name) for name in OPTIONS}
     return {
         "operationId": "make",
-        "tags": ["BannerService"],
-        "summary": "Make a permanent banner",
+        "tags": ["Banners"],
+        "summary": "Create a permanent banner",
         "description": _CREATE_DESCRIPTION,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": wish}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
         "responses": {
-            "200": {"description": "it exists already", "content": made},
+            "200": {"description": "the banner exists already", "content": created},
             "201": {
-                "description": "it is made",
+                "description": "the banner was created",
                 "headers": _headers("Location"),
-                "content": made,
+                "content": created,
             },
         }
         | _error_responses(
@@ -208,16 +203,20 @@ def _create_banner_operation() -> JsonSchema:
 
 
 def _health_operation(status: str, summary: str) -> JsonSchema:
-    said = _object({"status": {"type": "string", "enum": [status]}})
+    body = _object({"status": {"type": "string", "enum": [status]}})
     if status == "ready":
-        away = {"type": "array", "items": {"type": "string"}, "description": "what is away"}
-        said = _object({**said["properties"], "degraded": away})
+        degraded = {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "dependencies that are down",
+        }
+        body = _object({**body["properties"], "degraded": degraded})
     return {
         "operationId": status,
         "tags": ["Health"],
         "summary": summary,
         "responses": {
-            "200": {"description": "yes", "content": {"application/json": {"schema": said}}}
+            "200": {"description": "yes", "content": {"application/json": {"schema": body}}}
         }
         | _error_responses(),
     }
@@ -226,45 +225,47 @@ def _health_operation(status: str, summary: str) -> JsonSchema:
 def _parameter(
     name: str, schema: JsonSchema, *, location: str = "query", required: bool = False
 ) -> JsonSchema:
-    """Describe a parameter; lists are written with commas."""
+    """Build a parameter object; lists are comma-separated (`style: form`, no `explode`)."""
     plain = {key: value for key, value in schema.items() if key not in {"description", "examples"}}
-    words = [schema.get("description"), name in _ALIASES and f"also written `{_ALIASES[name]}`"]
-    described: JsonSchema = {"name": name, "in": location, "required": required, "schema": plain}
-    if any(words):
-        described["description"] = "; ".join(word.rstrip(".") for word in words if word)
+    notes = [schema.get("description"), name in _ALIASES and f"also written `{_ALIASES[name]}`"]
+    parameter: JsonSchema = {"name": name, "in": location, "required": required, "schema": plain}
+    if any(notes):
+        parameter["description"] = "; ".join(note.rstrip(".") for note in notes if note)
     if "examples" in schema:
-        described["example"] = schema["examples"][0]
+        parameter["example"] = schema["examples"][0]
     if schema["type"] == "array":
-        described |= {"style": "form", "explode": False}
-    return described
+        parameter |= {"style": "form", "explode": False}
+    return parameter
 
 
 def _banner_responses(formats: Sequence[str]) -> JsonSchema:
     numbers = {"$ref": _REF.format(name=Numbers.__name__)}
     content = {
-        _MEDIA_TYPES[form]: {"schema": numbers if form == "json" else {"type": "string"}}
-        for form in formats
+        _MEDIA_TYPES[response_format]: {
+            "schema": numbers if response_format == "json" else {"type": "string"}
+        }
+        for response_format in formats
     }
     headers = _headers("Cache-Control") | _headers("ETag", required=False)
     return {
         "200": {"description": "the banner", "headers": headers, "content": content},
-        "304": {"description": "it is the one that you have", "headers": headers},
+        "304": {"description": "the client's copy is current", "headers": headers},
     }
 
 
 def _error_responses(*errors: type[BannersError]) -> JsonSchema:
-    """Describe refusals by status; a method that does not exist is refused everywhere."""
+    """Build the responses of errors by status, and of 405, which every path can return."""
     by_status: dict[int, list[type[BannersError]]] = {}
     for error in errors:
         by_status.setdefault(error.status, []).append(error)
     wrong_method = HTTPStatus.METHOD_NOT_ALLOWED.phrase.lower()
-    described = {"405": _error_response([wrong_method], header="Allow")}
+    responses = {"405": _error_response([wrong_method], header="Allow")}
     for status, group in by_status.items():
-        sentences = [*dict.fromkeys(error.public_message for error in group)]
+        messages = [*dict.fromkeys(error.public_message for error in group)]
         header = "Retry-After" if issubclass(group[0], _RETRYABLE_ERRORS) else None
         is_input = issubclass(group[0], InvalidInput)
-        described[str(status)] = _error_response(sentences, header=header, is_input=is_input)
-    return dict(sorted(described.items()))
+        responses[str(status)] = _error_response(messages, header=header, is_input=is_input)
+    return dict(sorted(responses.items()))
 
 
 def _error_response(
@@ -272,13 +273,16 @@ def _error_response(
 ) -> JsonSchema:
     problem: JsonSchema = {"error": {"type": "string", "enum": [*messages]}}
     if is_input:
-        allowed = {"type": "array", "items": {"type": "string"}, "description": "what it may be"}
-        field = {"type": "string", "description": "which input is wrong"}
+        allowed = {"type": "array", "items": {"type": "string"}, "description": "allowed values"}
+        field = {"type": "string", "description": "the name of the invalid input"}
         problem |= {"field": field, "allowed": allowed}
     schema = _object(problem)
     schema["properties"]["unknown"] = _UNKNOWN
     if is_input:
-        schema["properties"]["meant"] = {"type": "string", "description": "the nearest of those"}
+        schema["properties"]["suggestion"] = {
+            "type": "string",
+            "description": "the allowed value closest to the input",
+        }
     return {
         "description": ", or ".join(messages),
         "headers": _headers(header) if header else {},
@@ -287,10 +291,10 @@ def _error_response(
 
 
 def _headers(name: str, *, required: bool = True) -> JsonSchema:
-    kind = {"type": "integer", "minimum": 1} if name == "Retry-After" else {"type": "string"}
-    return {name: {"description": _HEADERS[name], "required": required, "schema": kind}}
+    schema = {"type": "integer", "minimum": 1} if name == "Retry-After" else {"type": "string"}
+    return {name: {"description": _HEADERS[name], "required": required, "schema": schema}}
 
 
 def _object(properties: JsonSchema) -> JsonSchema:
-    """Describe an object that has all of these, and may have more."""
+    """Build the schema of an object with these required properties; it may have others."""
     return {"type": "object", "required": [*properties], "properties": {**properties}}

@@ -1,14 +1,16 @@
 """
-Hands on every new version of a permanent banner: PostgreSQL -> broker, or a function in its place.
+Publishes every new version of a permanent banner to the broker, or to a function in its place.
 
-There is no outbox table: a banner whose published version is behind is due. What is handed on twice
-does no harm, since the version decides; what was not acknowledged is handed on again.
+There is no outbox table: a banner is due if its published version is older than its version.
+Delivery is at least once: a version that was not acknowledged is published again. Duplicates do no
+harm, since consumers compare versions.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import TypeVar
 
 import structlog
@@ -27,8 +29,6 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-PUBLISH_OUTCOMES = (_PUBLISHED, _WAITING, _REFUSED) = ("handed on", "waiting", "refused")
-"""What can become of a new version."""
 
 _BATCH_SIZE = 100
 _IDLE_SECONDS = 0.5
@@ -39,8 +39,21 @@ _FIRST_PAUSE = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(minutes=1)
 
 
+class PublishOutcome(StrEnum):
+    """Outcome of publishing a version (metric label)."""
+
+    PUBLISHED = "handed on"
+    WAITING = "waiting"
+    REFUSED = "refused"
+
+
 class Outbox:
-    """Publishes what is due."""
+    """
+    Leases banners that are due, publishes them and records the results.
+
+    Several processes may run one: a leased banner is skipped by the others. `count` is called with
+    the `PublishOutcome` of every version.
+    """
 
     def __init__(
         self,
@@ -61,11 +74,11 @@ class Outbox:
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     def wake(self) -> None:
-        """Look at once: something has changed."""
+        """End the pause between batches: there may be new versions."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Publish for ever; a broker or a database that is away is waited out."""
+        """Publish batches for ever; wait while the broker or the database is down."""
         is_waiting = False
         while True:
             try:
@@ -93,78 +106,81 @@ class Outbox:
 
     async def publish_batch(self) -> int:
         """
-        Hand on one batch, of which what failed before is the last choice; returns how many it was.
+        Publish one batch, previously failed banners last; return its size.
 
-        A banner that nobody can take is retried less and less, and no other waits for it.
+        A banner that is refused is retried with growing delays and does not hold up others.
 
-        :raises Unavailable: nothing can be handed on now; what was acknowledged is noted, and the
-            rest given back
+        :raises Unavailable: the broker or the database is down; acknowledged versions are recorded,
+            the leases of the others released
         """
         async with self._database.transaction() as connection:
             due = await leases.lease_unpublished_banners(
                 connection, now=self._clock(), limit=_BATCH_SIZE
             )
-        handing = [asyncio.create_task(self._publish_one(*one), name="hand on") for one in due]
-        taken = dict(zip((banner for banner, _ in due), handing, strict=True))
+        tasks = {
+            banner: asyncio.create_task(self._publish_one(banner, snapshot), name="publish")
+            for banner, snapshot in due
+        }
         try:
-            if handing:
-                await asyncio.wait(handing)
+            if tasks:
+                await asyncio.wait(tasks.values())
         except asyncio.CancelledError:
-            for task in handing:
+            for task in tasks.values():
                 task.cancel()
-            # A lease ends by itself; that somebody wants to stop must not be lost.
+            # Leases expire by themselves; a database error must not replace the cancellation.
             with suppress(DatabaseUnavailable):
-                await self._record_results(taken)
+                await self._record_results(tasks)
             raise
-        await self._record_results(taken)
-        for task in handing:
+        await self._record_results(tasks)
+        for task in tasks.values():
             task.result()
         return len(due)
 
     async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
-        """Hand one on under a trace of its own, and return its id; a delay if it was refused."""
+        """Publish one version in a trace of its own; return the trace id, or a delay if refused."""
         trace_id = bind_trace()
         try:
             await self._publish(banner, snapshot)
         except Unavailable:
-            self._count(_WAITING)
+            self._count(PublishOutcome.WAITING)
             raise
-        except Exception as error:  # noqa: BLE001 - what it can't be handed on for is about it alone
-            self._count(_REFUSED)
+        except Exception as error:  # noqa: BLE001 - any other error concerns this banner alone
+            self._count(PublishOutcome.REFUSED)
             return self._publish_failures.record(
                 banner.id, error, event="outbox.refused", banner=banner.name
             )
-        self._count(_PUBLISHED)
+        self._count(PublishOutcome.PUBLISHED)
         self._publish_failures.clear(banner.id)
-        _log.debug("outbox.handed_on", banner=banner.name, version=banner.version)
+        _log.debug("outbox.banner_published", banner=banner.name, version=banner.version)
         return trace_id
 
     async def _record_results(self, tasks: Mapping[Banner, asyncio.Task[str | timedelta]]) -> None:
-        # Last in the next round: a file that only this banner fails on holds up no others.
-        later = self._clock() + _RETRY_DELAY
+        """Record acknowledged versions; release the other leases, each with a retry time."""
+        # The delay puts them behind others, so that one failing banner can't hold up the queue.
+        retry_at = self._clock() + _RETRY_DELAY
         acknowledged: dict[int, int] = {}
-        left: dict[int, datetime] = {}
+        unsent: dict[int, datetime] = {}
         trace_ids: list[str] = []
         for banner, task in tasks.items():
             if not task.done() or task.cancelled() or task.exception() is not None:
-                left[banner.id] = later
+                unsent[banner.id] = retry_at
             elif isinstance(result := task.result(), timedelta):
-                left[banner.id] = self._clock() + result
+                unsent[banner.id] = self._clock() + result
             else:
                 acknowledged[banner.id] = banner.version
                 trace_ids.append(result)
         if tasks:
             _log.info("outbox.published", count=len(acknowledged), trace_ids=trace_ids)
-        # One transaction each: within one, rows are locked in the order of ids.
+        # Separate transactions: each locks its rows in the order of ids, which prevents deadlocks.
         await self._save(acknowledged, leases.mark_published)
-        await self._save(left, leases.release_banners)
+        await self._save(unsent, leases.release_banners)
 
     async def _save(
         self,
         values: Mapping[int, T],
         save: Callable[[Connection, Mapping[int, T]], Awaitable[None]],
     ) -> None:
-        """Save what became of banners, by their ids; one that can't be saved keeps its lease."""
+        """Save values by banner id; a banner that can't be saved keeps its lease."""
 
         async def save_part(connection: Connection, part: Sequence[tuple[int, T]]) -> None:
             await save(connection, dict(part))
@@ -173,5 +189,5 @@ class Outbox:
             self._database, list(values.items()), save_part
         ):
             self._batch_failures.record(
-                banner_id, error, event="outbox.not_saved", banner_id=banner_id
+                banner_id, error, event="outbox.save_failed", banner_id=banner_id
             )

@@ -1,4 +1,9 @@
-"""The drawn pictures in memory: the bytes of the newest version of each banner that was asked for."""
+"""
+In-memory cache of drawn pictures: the newest version of each requested banner.
+
+A picture is served from it until its numbers must be validated again, or until its owner is
+invalidated by a change in the database.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -9,23 +14,22 @@ import msgspec
 
 from github_banners.api.backends import Draw, draw_locally
 from github_banners.api.banner_responses import Picture
-from github_banners.drawing import draw as draw_dated
+from github_banners.cache.lru import ByteBoundedLru
+from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import BannerOptions, to_canonical_json
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Freshness
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
-from github_banners.stats.lru import ByteBoundedLru
+from github_banners.stats.snapshots import Freshness, Invalidations
 
 PictureKey: TypeAlias = tuple[int, bytes]
-"""Whose banner, and which look: a digest, as a look can be larger than its picture."""
+"""Owner id and digest of the options; a digest because options can be larger than the picture."""
 
 _ENTRY_OVERHEAD_BYTES = 700
 
 
 class CachedPicture(msgspec.Struct, frozen=True, gc=False):
-    """A picture of one version, which needs no second look until `good_until`."""
+    """A picture of one version; it is served without validation until `expires_at`."""
 
     picture: Picture
     version: int
@@ -34,17 +38,17 @@ class CachedPicture(msgspec.Struct, frozen=True, gc=False):
     expires_at: datetime
 
     def with_picture(self, picture: Picture) -> "CachedPicture":
-        """Return the same with another form of the picture."""
+        """Return a copy with the picture in another format."""
         return msgspec.structs.replace(self, picture=picture)
 
 
 def to_picture_key(owner_id: int, look: BannerOptions) -> PictureKey:
-    """Name a picture in memory."""
+    """Build the cache key of a banner's picture."""
     return owner_id, hashlib.blake2b(to_canonical_json(look), digest_size=16).digest()
 
 
 class PictureCache:
-    """Draws an answer, or finds the drawing."""
+    """Draws pictures and caches them, within `memory_bytes`."""
 
     def __init__(
         self,
@@ -63,42 +67,45 @@ class PictureCache:
         self._on_change: Callable[[], None] = lambda: None
 
     def watch(self, on_change: Callable[[], None]) -> None:
-        """Have a function called after everything but time that can change what `get` returns."""
+        """Set a callback for every event, except the passing of time, that may change `get`."""
         self._on_change = on_change
         self._invalidations.on_change = on_change
 
     def get(self, key: PictureKey) -> CachedPicture | None:
-        """Find a picture that may be served as it is."""
-        kept = self._cached.get(key)
+        """Return a picture that may be served without validation, or None."""
+        cached = self._cached.get(key)
         now = self._clock()
-        if kept is None or now >= kept.expires_at or kept.drawn_at > now + MAX_CLOCK_SKEW:
+        # A picture from the future means that the clock was set back.
+        if cached is None or now >= cached.expires_at or cached.drawn_at > now + MAX_CLOCK_SKEW:
             return None
-        return kept if self._invalidations.is_unchanged(key[0], since=kept.drawn_at) else None
+        return cached if self._invalidations.is_unchanged(key[0], since=cached.drawn_at) else None
 
     async def draw(
         self, result: LookupResult, look: BannerOptions, *, deadline: Deadline
     ) -> CachedPicture:
-        """Draw the numbers; above the hard TTL with their date, which is never kept."""
+        """
+        Draw a snapshot, unless this version is cached, and cache the picture.
+
+        Numbers older than the hard TTL are drawn with their date; such a picture is not cached.
+        """
         snapshot, now = result.snapshot, self._clock()
         if result.freshness is Freshness.HARD_STALE:
             is_dated = snapshot.fetched_at > EPOCH
-            body = draw_dated(
-                snapshot, look, as_of=snapshot.fetched_at.date() if is_dated else None
-            )
+            body = draw(snapshot, look, as_of=snapshot.fetched_at.date() if is_dated else None)
             return CachedPicture(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
         key = to_picture_key(snapshot.owner.id, look)
-        kept = self._cached.get(key)
-        if kept is not None and kept.version == snapshot.version:
-            picture = kept.picture
+        cached = self._cached.get(key)
+        if cached is not None and cached.version == snapshot.version:
+            picture = cached.picture
         else:
             picture = Picture.svg(await self._draw(snapshot, look, deadline))
-            # Meanwhile a newer version may have been drawn; it stays.
-            kept = self._cached.get(key)
+            # While this one was drawn, another request may have cached a newer version.
+            cached = self._cached.get(key)
         fresh = CachedPicture(
             picture, snapshot.version, snapshot.fetched_at, now, result.fresh_until
         )
-        is_wrong = kept is not None and kept.drawn_at > now + MAX_CLOCK_SKEW
-        if kept is None or is_wrong or kept.version <= snapshot.version:
+        is_from_future = cached is not None and cached.drawn_at > now + MAX_CLOCK_SKEW
+        if cached is None or is_from_future or cached.version <= snapshot.version:
             self._cached.put(key, fresh)
             self._on_change()
         return fresh

@@ -1,38 +1,50 @@
 """
-Pictures as PNG: another form of an SVG that was drawn already, made in a process of its own.
+Converts drawn SVGs to PNG in a worker process, and caches the results.
 
-Each is remembered by the SVG's tag, so that it is as new as that, whatever version it is of. Where
-none can be had in time there is None, and the SVG is answered instead.
+PNGs are cached by the digest of their SVG, so that they can't be older than it. If a conversion
+fails or takes too long the result is None, and the caller sends the SVG.
 """
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from enum import StrEnum
 from functools import partial
 
 import structlog
 
 from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import ClientCharge
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, TooManyRequests
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
 from github_banners.stats.deadline import PICTURE_TIMEOUT_SECONDS, Deadline
-from github_banners.stats.lru import ByteBoundedLru
 
 _log = structlog.get_logger(__name__)
 
-PNG_OUTCOMES = (_DRAWN, _BUSY, _FAILED) = ("drawn", "busy", "failed")
-"""What can have become of a wish for a PNG that lay not in memory, for counting."""
 
 _ENTRY_OVERHEAD_BYTES = 700
-# Of the pieces that are at work or wait: one client leaves as much of the queue to all others.
+# One client may fill half of the worker's queue; the rest is for all others.
 _MAX_PER_CLIENT = MAX_QUEUE // 2
 
 
+class PngOutcome(StrEnum):
+    """Outcome of a PNG cache miss (metric label)."""
+
+    DRAWN = "drawn"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
 class PngConverter:
-    """Finds PNG pictures, or has them made; after a failure one a second is tried."""
+    """
+    Converts pictures with `worker` and caches them, within `memory_bytes`.
+
+    Concurrent requests for one picture share a conversion. After a failure the circuit breaker
+    admits few attempts. `count` is called with the `PngOutcome` of every cache miss.
+    """
 
     def __init__(
         self,
@@ -52,35 +64,35 @@ class PngConverter:
         self._clients: Counter[str] = Counter()
 
     def get_cached(self, svg: Picture) -> Picture | None:
-        """Find the PNG of a drawing in memory."""
+        """Return the cached PNG of an SVG, or None."""
         return self._cached.get(svg.digest)
 
     async def to_png(
         self, svg: Picture, *, charge: ClientCharge, deadline: Deadline, is_cacheable: bool = True
     ) -> Picture | None:
         """
-        Draw the PNG of a drawing, unless it lies in memory; None where that can't be done in time.
+        Convert an SVG to PNG, unless it is cached; None if that fails or takes too long.
 
-        Drawing is charged to the client, who can have a part of the queue only. What misses the
-        deadline is finished all the same, for whoever asks next.
+        A conversion is charged to the client, who may use only a part of the queue. One that misses
+        the deadline is completed and cached, for the next request.
         """
-        found = self.get_cached(svg)
-        if found is not None:
-            return found
-        making = self._in_flight.get(svg.digest)
-        if making is None and not self._is_admitted(charge):
-            self._count(_BUSY)
+        cached = self.get_cached(svg)
+        if cached is not None:
+            return cached
+        task = self._in_flight.get(svg.digest)
+        if task is None and not self._is_admitted(charge):
+            self._count(PngOutcome.BUSY)
             return None
-        making = making or self._start(svg, charge.client, is_cacheable=is_cacheable)
-        await asyncio.wait({making}, timeout=deadline.timeout_seconds(PICTURE_TIMEOUT_SECONDS))
-        return making.result() if making.done() and not making.cancelled() else None
+        task = task or self._start(svg, charge.client, is_cacheable=is_cacheable)
+        await asyncio.wait({task}, timeout=deadline.timeout_seconds(PICTURE_TIMEOUT_SECONDS))
+        return task.result() if task.done() and not task.cancelled() else None
 
     async def close(self) -> None:
-        """End what is being drawn, and the process that draws."""
-        making = [*self._in_flight.values()]
-        for task in making:
+        """Cancel running conversions and end the worker process."""
+        tasks = [*self._in_flight.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*making, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._worker.close()
 
     def _is_admitted(self, charge: ClientCharge) -> bool:
@@ -109,26 +121,23 @@ class PngConverter:
 
     async def _convert(self, svg: Picture, *, is_cacheable: bool) -> Picture | None:
         if not self._circuit.allow_request():
-            self._count(_BUSY)
+            self._count(PngOutcome.BUSY)
             return None
         try:
             picture = Picture.png(await self._worker.run(svg.body))
+        except Overloaded:
+            self._count(PngOutcome.BUSY)
+            return None
         except BannersError as error:
-            self._record_failure(error)
+            self._count(PngOutcome.FAILED)
+            if self._circuit.record_failure():
+                _log.warning("png.failed", reason=str(error))
             return None
         self._circuit.record_success()
-        self._count(_DRAWN)
+        self._count(PngOutcome.DRAWN)
         if is_cacheable:
             self._cached.put(svg.digest, picture)
         return picture
-
-    def _record_failure(self, error: BannersError) -> None:
-        if isinstance(error, Overloaded):
-            self._count(_BUSY)
-            return
-        self._count(_FAILED)
-        if self._circuit.record_failure():
-            _log.warning("png.failed", reason=str(error))
 
 
 def _entry_bytes(_: str, picture: Picture) -> int:

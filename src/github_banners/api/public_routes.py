@@ -1,4 +1,8 @@
-"""What can be asked over HTTP: reads a request, hands it to `BannerService`, sends what comes back."""
+"""
+The routes of the api: parse a request, call `BannerService`, build the response.
+
+`BannerRoutes` serves banners, `page_routes` the documentation page.
+"""
 
 import asyncio
 import codecs
@@ -38,18 +42,19 @@ from github_banners.serving.responses import (
 )
 from github_banners.settings import Network
 from github_banners.stats.deadline import Deadline, picture_deadline
-from github_banners.stats.freshness import Freshness
+from github_banners.stats.snapshots import Freshness
 
 _MAX_BODY_BYTES = 64 << 10
 _MAX_DRAINED_BYTES = 16 << 20
 _BODY_TIMEOUT_SECONDS = 5.0
 FORMATS = ("svg", "png", "json")
-_SUFFIXES = {f".{form}": form for form in FORMATS}
+_SUFFIXES = {f".{response_format}": response_format for response_format in FORMATS}
+_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz"}
 
 
 @dataclass(frozen=True, slots=True)
 class BannerRoutes:
-    """The handlers of pictures and permanent banners, and what they work with."""
+    """The handlers of previews and permanent banners, with their dependencies."""
 
     banners: BannerService
     cache: ResponseCache
@@ -60,7 +65,7 @@ class BannerRoutes:
     base_path: str = ""
 
     def routes(self) -> list[Route]:
-        """List what can be requested; `preview` comes before the names that it could be one of."""
+        """Build the routes; `preview` comes first, since it would match as a banner name."""
         return [
             Route("/banners/preview", self.preview),
             Route("/banners/{name}", self.get_banner),
@@ -68,48 +73,52 @@ class BannerRoutes:
         ]
 
     async def preview(self, request: Request) -> Response:
-        """Draw the banner that a query describes."""
+        """Draw the banner that the query describes."""
         query = _query(request)
         request.state.options = query
         login = parse_login(query.get("username"))
         look = drop_redundant_options(parse_options(query))
-        form = _parse_format(query.get("format", ""))
-        deadline = self._start_deadline(request, form)
+        response_format = _parse_format(query.get("format", ""))
+        deadline = self._start_deadline(request, response_format)
         banner = await self.banners.preview(
             login, look, deadline=deadline, charge=self._charge(request)
         )
-        return await self._respond(request, banner, form)
+        return await self._respond(request, banner, response_format)
 
     async def get_banner(self, request: Request) -> Response:
-        """Draw the banner that was made under a name."""
+        """
+        Draw a permanent banner.
+
+        While the database is down, the newest drawing in the storage is sent if there is one.
+        """
         name: str = request.path_params["name"]
         suffix = PurePosixPath(name).suffix.lower()
-        form = _SUFFIXES.get(suffix, "svg")
+        response_format = _SUFFIXES.get(suffix, "svg")
         stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
-        deadline = self._start_deadline(request, form)
+        deadline = self._start_deadline(request, response_format)
         try:
             banner = await self.banners.get_by_name(
                 stem, deadline=deadline, charge=self._charge(request)
             )
         except DatabaseUnavailable:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
-            if drawing is None or form == "json":
+            if drawing is None or response_format == "json":
                 raise
-            return await self._respond_stored(request, Picture.svg(drawing), form)
-        return await self._respond(request, banner, form, name=stem.lower())
+            return await self._respond_stored(request, Picture.svg(drawing), response_format)
+        return await self._respond(request, banner, response_format, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
-        """Make a permanent banner, or name the one that exists."""
+        """Create a permanent banner (201), or return the URL of the existing one (200)."""
         body = await _body(request)
         request.state.options = body
         login = parse_login(body.get("username"))
         look = drop_redundant_options(parse_options(body))
         deadline = self._start_deadline(request, "json")
-        made = await self.banners.create(
+        created = await self.banners.create(
             login, look, deadline=deadline, charge=self._charge(request)
         )
-        url = f"{self.base_path}/banners/{made.name}"
-        status, headers = (201, {"location": url}) if made.is_new else (200, {})
+        url = f"{self.base_path}/banners/{created.name}"
+        status, headers = (201, {"location": url}) if created.is_new else (200, {})
         unknown = find_misspelt_options(body)
         content = {"url": url, "unknown": unknown} if unknown else {"url": url}
         return to_starlette_response(json_response(status, msgspec.json.encode(content), headers))
@@ -117,7 +126,7 @@ class BannerRoutes:
     async def draw_png(
         self, request: Request, drawing: Picture, *, is_cacheable: bool = True
     ) -> Picture | None:
-        """Draw a drawing as PNG at the expense of the client; None where it can't be had in time."""
+        """Convert an SVG to PNG, charged to the client; None if it fails or takes too long."""
         deadline = getattr(request.state, "deadline", None) or picture_deadline()
         charge = self._charge(request)
         return await self.png_converter.to_png(
@@ -125,14 +134,14 @@ class BannerRoutes:
         )
 
     def _charge(self, request: Request) -> ClientCharge:
-        """Build the charge of whoever sends this request."""
+        """Build the charge against the client of a request."""
         peer = request.client.host if request.client is not None else ""
         forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
         address = client_address(peer, forwarded_for, trusted=self.trusted_proxies)
         return ClientCharge(address, self.rate_limiter)
 
     def _start_deadline(self, request: Request, response_format: str) -> Deadline:
-        """Start a request's deadline: short for pictures, the configured one for JSON."""
+        """Set the deadline of a request: short for pictures, REQUEST_TIMEOUT for JSON."""
         is_json = response_format == "json"
         deadline = (
             Deadline(self.request_timeout_seconds, self.request_timeout_seconds)
@@ -155,16 +164,17 @@ class BannerRoutes:
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
             numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
             return to_starlette_response(numbers)
-        kept = await self.banners.draw(banner, deadline=request.state.deadline)
-        picture: Picture | None = kept.picture
+        cached = await self.banners.draw(banner, deadline=request.state.deadline)
+        picture: Picture | None = cached.picture
         if response_format == "png":
-            is_kept = banner.result.freshness is not Freshness.HARD_STALE
-            picture = await self.draw_png(request, kept.picture, is_cacheable=is_kept)
+            # Dated pictures are not cached as SVG either.
+            is_cacheable = banner.result.freshness is not Freshness.HARD_STALE
+            picture = await self.draw_png(request, cached.picture, is_cacheable=is_cacheable)
         variant = self.png_converter.get_cached if response_format == "png" else None
         self.cache.put(_target(request), banner.key, banner=name, variant=variant)
         if picture is None:
-            return to_starlette_response(svg_fallback_response(kept.picture, request.headers))
-        seconds_fresh = self.cache.seconds_fresh(kept.fetched_at)
+            return to_starlette_response(svg_fallback_response(cached.picture, request.headers))
+        seconds_fresh = self.cache.seconds_fresh(cached.fetched_at)
         return to_starlette_response(
             picture_response(picture, request.headers, seconds_fresh=seconds_fresh)
         )
@@ -172,7 +182,7 @@ class BannerRoutes:
     async def _respond_stored(
         self, request: Request, drawing: Picture, response_format: str
     ) -> Response:
-        """Send what was stored last, in the form that was asked for if that can be had."""
+        """Send a stored drawing, as PNG if that is requested and possible."""
         picture: Picture | None = drawing
         if response_format == "png":
             picture = await self.draw_png(request, drawing)
@@ -182,21 +192,21 @@ class BannerRoutes:
 
 
 PAGES = ("/", "/docs", "/docs/openapi.json", "/docs/{name}")
-"""The paths of what is no part of the API."""
+"""The paths of the documentation page, which are no part of the API."""
 
 
 def page_routes(base_path: str = "") -> list[Route]:
-    """Build the routes of the page that shows the API; links on it begin with `base_path`."""
+    """Build the routes of the documentation page; its links start with `base_path`."""
 
     async def index(request: Request) -> Response:
-        """Redirect the bare address to the page that explains it."""
+        """Redirect `/` to `/docs`."""
         location = f"{base_path}/docs"
         return to_starlette_response(
             HttpResponse(307, {"location": location, "cache-control": "no-store"})
         )
 
     async def docs_page(request: Request) -> Response:
-        """Send the page that shows the API, or a file of it."""
+        """Send the documentation page or one of its files."""
         name = request.path_params.get("name", docs.PAGE)
         try:
             document = await asyncio.to_thread(docs.read_document, name, base_path=base_path)
@@ -205,7 +215,7 @@ def page_routes(base_path: str = "") -> list[Route]:
         return to_starlette_response(docs.document_response(document, request.headers))
 
     async def docs_openapi(request: Request) -> Response:
-        """Send the description of the API for programs."""
+        """Send the OpenAPI document."""
         return to_starlette_response(docs.document_response(_openapi(base_path), request.headers))
 
     handlers = (index, docs_page, docs_openapi, docs_page)
@@ -214,12 +224,12 @@ def page_routes(base_path: str = "") -> list[Route]:
 
 @cache
 def _openapi(base_path: str) -> docs.Document:
-    described = build_document(formats=FORMATS, version=__version__, base_path=base_path)
-    return docs.Document(Picture.svg(msgspec.json.encode(described)), JSON)
+    document = build_document(formats=FORMATS, version=__version__, base_path=base_path)
+    return docs.Document(Picture.svg(msgspec.json.encode(document)), JSON)
 
 
 def _target(request: Request) -> bytes:
-    """Return the path and query of a request as they came."""
+    """Return the path and query of a request, still percent-encoded."""
     path: bytes = request.scope["raw_path"]
     query: bytes = request.scope["query_string"]
     return path + b"?" + query if query else path
@@ -233,21 +243,27 @@ def _query(request: Request) -> Mapping[str, str]:
 
 
 def _parse_format(raw: str) -> str:
-    form = raw.strip().lower() or FORMATS[0]
-    if form in FORMATS:
-        return form
+    response_format = raw.strip().lower() or FORMATS[0]
+    if response_format in FORMATS:
+        return response_format
     raise InvalidOption("format", raw, FORMATS)
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
-    """Read a JSON object of bounded size in bounded time; more is taken off the wire, unread."""
-    wrong = InvalidOption("body", "", (f"a JSON object of at most {_MAX_BODY_BYTES >> 10} KB",))
+    """
+    Read a JSON object from the body, bounded in size and time.
+
+    :raises InvalidOption: it is too large, too slow or no JSON object
+    """
+    error = InvalidOption("body", "", (f"a JSON object of at most {_MAX_BODY_BYTES >> 10} KB",))
     chunks, size_bytes = [], 0
     try:
-        # Connections are few: who does not go on sending must not keep one.
+        # The number of connections is limited: a stalled client must not hold one.
         async with asyncio.timeout(_BODY_TIMEOUT_SECONDS):
             async for chunk in request.stream():
                 size_bytes += len(chunk)
+                # The rest of a larger body is read and dropped: many clients read no response
+                # before they have sent everything.
                 if size_bytes <= _MAX_BODY_BYTES:
                     chunks.append(chunk)
                 elif size_bytes > _MAX_DRAINED_BYTES:
@@ -257,30 +273,23 @@ async def _body(request: Request) -> Mapping[str, Any]:
             "body", "", (f"sent within {_BODY_TIMEOUT_SECONDS:g} seconds",)
         ) from None
     if size_bytes > _MAX_BODY_BYTES:
-        raise wrong
+        raise error
     try:
-        # Some editors put a byte order mark before what they save.
+        # Some editors save files with a byte order mark.
         body = b"".join(chunks).removeprefix(codecs.BOM_UTF8)
-        wishes = msgspec.json.decode(body, type=dict[str, Any])
+        options = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise wrong from None
-    return {name.lower(): _int_if_whole(value) for name, value in wishes.items()}
+        raise error from None
+    return {name.lower(): _int_if_whole(value) for name, value in options.items()}
 
 
 def _int_if_whole(value: Any) -> Any:
-    """Read 17.0 as 17: JSON has one kind of number (RFC 8259, 6)."""
+    """Return 17 for 17.0: JSON has one number type (RFC 8259, 6)."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def route_label(path: str) -> str | None:
-    """Name a path in the metrics: few names, whatever is asked for."""
-    return (
-        path
-        if path in _LABELLED_PATHS
-        else "/banners/{name}"
-        if path.startswith("/banners/")
-        else None
-    )
-
-
-_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz"}
+    """Return the metric label of a path, None for unknown paths; the set of labels is small."""
+    if path in _LABELLED_PATHS:
+        return path
+    return "/banners/{name}" if path.startswith("/banners/") else None

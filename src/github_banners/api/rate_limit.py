@@ -1,4 +1,9 @@
-"""Who asks, and how often: addresses behind proxies, and a fair share for each."""
+"""
+The rate limiter of the public API.
+
+Clients are told apart by address, behind trusted proxies by `X-Forwarded-For`; each has a token
+bucket.
+"""
 
 import ipaddress
 import math
@@ -6,13 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.errors import TooManyRequests
 from github_banners.settings import Network
-from github_banners.stats.lru import ByteBoundedLru
 
 _BUCKETS_BYTES = 8 << 20
 _BURST_SECONDS = 2.0
-# A banner of somebody new costs two: the POST, or its PNG, and the request to GitHub.
+# A banner of an unknown user costs 2: the POST or the PNG, and the fetch from GitHub.
 _MAX_COST = 2
 _MAX_DEBT_SECONDS = 60.0
 _IPV6_PREFIX_BITS = 64
@@ -20,10 +25,11 @@ _IPV6_PREFIX_BITS = 64
 
 def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network]) -> str:
     """
-    Find the client behind proxies: the last address in `X-Forwarded-For` that no proxy of ours has.
+    Return the client's address: the last one in `X-Forwarded-For` that is no trusted proxy.
 
-    An IPv6 client is counted by its /64, which is what one household gets. Addresses may have ports,
-    brackets and quotes: Azure's gateways and IIS write `203.0.113.9:4711`, others `"[2001:db8::1]"`.
+    For IPv6 its /64 network is returned, which is what one household gets. Addresses may have
+    ports, brackets and quotes: Azure's gateways and IIS write `203.0.113.9:4711`, others
+    `"[2001:db8::1]"`.
     """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     address = peer
@@ -45,13 +51,13 @@ def _client_network(address: str) -> str:
 
 
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    bare = address.strip().strip('"')
-    if bare.startswith("["):
-        bare = bare[1:].partition("]")[0]
-    elif bare.count(":") == 1:  # an IPv6 address without brackets has two at least
-        bare = bare.partition(":")[0]
+    host = address.strip().strip('"')
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:  # an IPv6 address without brackets has at least two
+        host = host.partition(":")[0]
     try:
-        parsed = ipaddress.ip_address(bare)
+        parsed = ipaddress.ip_address(host)
     except ValueError:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
@@ -66,9 +72,9 @@ class _Bucket:
 
 class RateLimiter:
     """
-    A token bucket per client: `per_second` on average, two seconds' worth at once.
+    Token buckets by client: `per_second` on average, bursts of two seconds' worth.
 
-    However slowly a bucket fills, it holds what the dearest wish costs.
+    However small `per_second` is, a full bucket covers the most expensive request.
     """
 
     def __init__(
@@ -83,33 +89,34 @@ class RateLimiter:
 
     def acquire(self, client: str, *, debt: int = 0) -> None:
         """
-        Count one charge of a client, of those that a wish costs; or charges that it owes already.
+        Take one token of a client, or subtract `debt` tokens after the fact.
 
-        :raises TooManyRequests: the share is used up; who comes back when told can pay any wish
+        :raises TooManyRequests: no token is left; after its delay any request can be paid
         """
         now = self._monotonic()
         bucket = self._buckets.get(client) or _Bucket(self._capacity, now)
         self._buckets.put(client, bucket)
-        gained = (now - bucket.filled_at) * self._per_second
-        bucket.tokens = min(self._capacity, bucket.tokens + gained)
+        refill = (now - bucket.filled_at) * self._per_second
+        bucket.tokens = min(self._capacity, bucket.tokens + refill)
         bucket.filled_at = now
         if debt:
-            least = -_MAX_DEBT_SECONDS * self._per_second
-            bucket.tokens = max(bucket.tokens - debt, least)
+            # Bounded: one owner of very many repositories must not block a client for hours.
+            min_tokens = -_MAX_DEBT_SECONDS * self._per_second
+            bucket.tokens = max(bucket.tokens - debt, min_tokens)
             return
         if bucket.tokens < 1:
-            missing = _MAX_COST - bucket.tokens
-            raise TooManyRequests(math.ceil(missing / self._per_second))
+            missing_tokens = _MAX_COST - bucket.tokens
+            raise TooManyRequests(math.ceil(missing_tokens / self._per_second))
         bucket.tokens -= 1
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCharge:
-    """The charges against one client; `client` is its address, or its network's."""
+    """Charges one client of a rate limiter; `client` is its address or IPv6 network."""
 
     client: str
     rate_limiter: RateLimiter
 
     def __call__(self, *, debt: int = 0) -> None:
-        """Count one charge, or charges that are owed already; see `RateLimiter.acquire`."""
+        """Take one token, or subtract `debt` tokens; see `RateLimiter.acquire`."""
         self.rate_limiter.acquire(self.client, debt=debt)

@@ -1,9 +1,9 @@
 """
-Keeps tracked owners fresh in the background: who is due, GitHub, PostgreSQL.
+The background refresh: fetches owners that are due from GitHub and saves their numbers.
 
-Several processes may do it at once: a turn is leased, never locked. People come first, since what
-they wait for is asked by `Lookup` and not here. While GitHub is away it is asked less and less. An
-owner who can't be saved fails alone, and is retried less and less.
+Several processes may run it: each leases a batch of owners. Interactive requests go through
+`Lookup` and do not wait for it. While GitHub is down, the pauses between batches grow. An owner
+that can't be saved is retried with growing delays and does not hold up the rest of its batch.
 """
 
 import asyncio
@@ -35,13 +35,13 @@ _FIRST_PAUSE = timedelta(seconds=1)
 _MAX_PAUSE = timedelta(minutes=1)
 _RAISE_SECONDS = 2.0
 MAX_RECORDED_REQUESTS = 1000
-"""In one transaction."""
+"""The most banners whose access times are saved in one transaction."""
 
 _FetchResult: TypeAlias = tuple[Owner, OwnerRepositories | Exception]
 
 
 class Refresh:
-    """Refreshes owners in turn; `interval` is the shortest distance of two turns."""
+    """Refreshes tracked owners; each at most once per `interval`."""
 
     def __init__(
         self,
@@ -62,46 +62,50 @@ class Refresh:
         self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
     async def run(self) -> None:
-        """Refresh for ever; nobody due, no database or no GitHub is waited out."""
+        """Refresh owners for ever; pause while none is due, or the database or GitHub is down."""
         async with asyncio.TaskGroup() as group:
             for number in range(PARALLEL_BATCHES):
                 group.create_task(self._work(), name=f"refresh {number}")
 
     async def refresh_batch(self) -> int:
         """
-        Ask about those who are due longest, and save what comes back; returns how many they were.
+        Fetch and save the owners that are due longest; return how many were leased.
 
-        :raises DatabaseUnavailable: nothing could be leased or saved
+        :raises DatabaseUnavailable: owners could not be leased or saved
         """
         async with self._database.transaction() as connection:
             due = await leases.lease_due_users(
                 connection, now=self._clock(), limit=BATCH_SIZE, interval=self._interval
             )
         if due:
-            asked_at = self._clock()
-            answers = await self._fetch(due, await self._read_previous(due))
-            await self._save(list(zip(due, answers, strict=True)), asked_at)
+            requested_at = self._clock()
+            results = await self._fetch(due, await self._read_previous(due))
+            await self._save(list(zip(due, results, strict=True)), requested_at)
         return len(due)
 
     async def _read_previous(self, owners: Sequence[Owner]) -> dict[int, Stats]:
-        """Read owners' last numbers, with which answers are compared; who can't be read has none."""
-        known: dict[int, Stats] = {}
+        """Read owners' stored numbers by id, for comparison; leave out unreadable ones."""
+        previous: dict[int, Stats] = {}
 
         async def read(connection: Connection, part: Sequence[Owner]) -> None:
             owner_ids = [owner.id for owner in part]
             for snapshot in await users.select_snapshots(connection, owner_ids, now=self._clock()):
-                known[snapshot.owner.id] = snapshot.stats
+                previous[snapshot.owner.id] = snapshot.stats
 
         for owner, error in await save_separately(self._database, owners, read):
             self._batch_failures.record(
-                owner.id, error, event="refresh.not_read", owner=owner.login, owner_id=owner.id
+                owner.id, error, event="refresh.read_failed", owner=owner.login, owner_id=owner.id
             )
-        return known
+        return previous
 
     async def _fetch(
         self, owners: Sequence[Owner], previous: Mapping[int, Stats]
     ) -> Sequence[OwnerRepositories | Exception]:
-        """Ask about owners; where that fails unexpectedly, about each alone: one of them is odd."""
+        """
+        Fetch owners in one batch; after an unexpected error fetch each alone.
+
+        Then only the owner whose data causes the error fails.
+        """
         try:
             return await self._github.fetch_many(owners, previous=previous)
         except BannersError as error:
@@ -109,13 +113,13 @@ class Refresh:
         except Exception as error:  # noqa: BLE001 - no data may end a task
             if len(owners) == 1:
                 return [error]
-        return [answer for owner in owners for answer in await self._fetch([owner], previous)]
+        return [result for owner in owners for result in await self._fetch([owner], previous)]
 
     async def record_requests(self, requested_at: Mapping[str, datetime]) -> None:
         """
-        Save when banners were last requested, and move their owners' turns accordingly.
+        Save when banners were last requested, by name, and reschedule their owners.
 
-        :raises DatabaseUnavailable: not all could be saved; those that were are not to be saved again
+        :raises DatabaseUnavailable: the database is down; some may have been saved
         """
         owner_ids: set[int] = set()
 
@@ -124,7 +128,7 @@ class Refresh:
             owner_ids.update(touched)
 
         for name, error in await save_separately(self._database, list(requested_at.items()), touch):
-            self._batch_failures.record(name, error, event="requests.not_noted", banner=name[0])
+            self._batch_failures.record(name, error, event="requests.not_recorded", banner=name[0])
         for owner_id, error in await save_separately(
             self._database, sorted(owner_ids), self._schedule
         ):
@@ -133,9 +137,9 @@ class Refresh:
             )
 
     async def raise_versions(self) -> None:
-        """Raise, for ever and little by little, the versions that a save has left to be raised."""
+        """Raise the versions of remaining banners for ever, in small transactions."""
         while True:
-            # A server that is down is logged by the database.
+            # `Database` logs that the server is down.
             with suppress(DatabaseUnavailable):
                 async with self._database.transaction() as connection:
                     await raise_remaining_banners(connection, now=self._clock())
@@ -152,50 +156,50 @@ class Refresh:
                 refreshed = 0
                 pause = self._batch_failures.record("refresh", error, event="refresh.failed")
                 await self._sleep(pause.total_seconds())
-            # A short batch means that nobody else is due yet.
+            # A batch that is not full means that no other owner is due.
             if self._failed_batches or refreshed < BATCH_SIZE:
                 await self._sleep(pause_seconds(self._failed_batches))
 
     async def _save(self, results: Sequence[_FetchResult], requested_at: datetime) -> None:
-        """Save what GitHub has answered; an owner who fails, here or there, is retried later."""
-        known = [
-            answer for answer in results if isinstance(answer[1], OwnerRepositories | UnknownUser)
-        ]
-        failed = {
-            owner: answer
-            for owner, answer in results
-            if isinstance(answer, Exception) and not isinstance(answer, UnknownUser)
-        }
-        self._failed_batches = 0 if known else self._failed_batches + 1
+        """Save fetched and deleted owners; release the leases of failed ones with a retry time."""
+        completed: list[_FetchResult] = []
+        failed: dict[Owner, Exception] = {}
+        for owner, result in results:
+            if isinstance(result, OwnerRepositories | UnknownUser):
+                completed.append((owner, result))
+            else:
+                failed[owner] = result
+        self._failed_batches = 0 if completed else self._failed_batches + 1
 
         async def save(connection: Connection, part: Sequence[_FetchResult]) -> None:
             await self._save_in_transaction(connection, part, requested_at)
 
-        unsaved = await save_separately(self._database, known, save)
-        retry_at = {owner.id: self._retry_at(owner, error) for owner, error in failed.items()}
+        unsaved = await save_separately(self._database, completed, save)
+        retry_at: dict[int, datetime] = {}
+        for owner, error in failed.items():
+            # An outage of GitHub says nothing about the owner: its delay does not grow.
+            is_outage = isinstance(error, Unavailable)
+            retry_at[owner.id] = (
+                self._clock() + _RETRY_AFTER if is_outage else self._retry_later(owner, error)
+            )
         for (owner, _), error in unsaved:
             failed[owner] = error
             retry_at[owner.id] = self._retry_later(owner, error)
-        for owner, _ in known:
+        for owner, _ in completed:
             if owner not in failed:
                 self._owner_failures.clear(owner.id)
         if retry_at:
             async with self._database.transaction() as connection:
                 await leases.release_users(connection, retry_at)
-        gone = sum(
-            isinstance(answer, UnknownUser) and owner not in failed for owner, answer in known
+        deleted = sum(
+            isinstance(result, UnknownUser) and owner not in failed for owner, result in completed
         )
         reason = {"reason": str(next(iter(failed.values())))} if failed else {}
-        saved = len(results) - len(failed) - gone
-        _log.info("refresh.saved", saved=saved, gone=gone, failed=len(failed), **reason)
-
-    def _retry_at(self, owner: Owner, error: Exception) -> datetime:
-        """Decide when to request an owner again: soon if GitHub is down, else later every time."""
-        if isinstance(error, Unavailable):
-            return self._clock() + _RETRY_AFTER
-        return self._retry_later(owner, error)
+        saved = len(results) - len(failed) - deleted
+        _log.info("refresh.saved", saved=saved, deleted=deleted, failed=len(failed), **reason)
 
     def _retry_later(self, owner: Owner, error: Exception) -> datetime:
+        """Record a failure of an owner and return when to try again."""
         delay = self._owner_failures.record(
             owner.id, error, event="refresh.owner_failed", owner=owner.login, owner_id=owner.id
         )
@@ -204,11 +208,14 @@ class Refresh:
     async def _save_in_transaction(
         self, connection: Connection, results: Sequence[_FetchResult], requested_at: datetime
     ) -> None:
-        portfolios = [answer for _, answer in results if isinstance(answer, OwnerRepositories)]
-        counted = [(portfolio, aggregate(portfolio.repositories)) for portfolio in portfolios]
-        await users.upsert_owners(connection, counted, now=self._clock())
-        await self._schedule(connection, [portfolio.owner.id for portfolio in portfolios])
-        for owner_id in sorted(owner.id for owner, one in results if isinstance(one, UnknownUser)):
+        fetched = [result for _, result in results if isinstance(result, OwnerRepositories)]
+        owner_stats = [(owner_data, aggregate(owner_data.repositories)) for owner_data in fetched]
+        await users.upsert_owners(connection, owner_stats, now=self._clock())
+        await self._schedule(connection, [owner_data.owner.id for owner_data in fetched])
+        # Sorted: every transaction locks rows in the order of ids, which prevents deadlocks.
+        for owner_id in sorted(
+            owner.id for owner, result in results if isinstance(result, UnknownUser)
+        ):
             await users.mark_user_deleted(
                 connection, owner_id, requested_at=requested_at, now=self._clock()
             )
@@ -220,5 +227,5 @@ class Refresh:
 
 
 def pause_seconds(failed_batches: int) -> float:
-    """Tell how long to wait after so many batches in a row without one answer."""
+    """Return the pause after a number of consecutive batches in which every owner failed."""
     return min(_IDLE_SECONDS * 2.0 ** min(failed_batches, 10), _MAX_PAUSE_SECONDS)

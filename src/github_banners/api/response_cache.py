@@ -1,13 +1,15 @@
 """
-Responses from memory, before the framework is asked: no lock, no await.
+The response cache: answers repeated requests before the framework runs, without locks or awaits.
 
-Remembers which picture a request target meant last time. Targets have a memory of their own, so that
-invented ones can push out nothing but each other; what makes no difference (unknown options, their
-order) is taken out first. Whole responses are kept for the second in which they stay the same.
+It has three levels. `targets` maps a normalised request target to the key of a cached picture;
+these entries have a memory limit of their own, so that invented targets push out only each other.
+Whole responses are cached for the second in which their `Date` stays the same, by target and
+relevant headers and by the raw bytes of the request.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from operator import itemgetter
 from typing import TypeAlias
 
@@ -15,19 +17,19 @@ import msgspec
 
 from github_banners.api.banner_responses import Picture, raw_picture_response
 from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.models import Clock
 from github_banners.options import OPTION_NAMES
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
-from github_banners.stats.lru import ByteBoundedLru
 
 Variant: TypeAlias = Callable[[Picture], Picture | None]
-"""Finds another form of a drawing, if it lies in memory."""
+"""Returns a cached picture in another format, or None."""
 
 _BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
-# Of the ways to write it the others hold a `#`, which the framework reads: see `fold_name`.
+# `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the
+# framework.
 _ESCAPED_AMPERSAND = b"amp;"
-_PICTURE, _NOT_MODIFIED = "picture", "not modified"
 
 _TARGETS_BYTES = 16 << 20
 _ENTRY_BYTES = 350
@@ -38,8 +40,20 @@ _MAX_RAW_REQUESTS = 1024
 _MIN_REMAINING = timedelta(seconds=5)
 
 
+class CacheHit(StrEnum):
+    """Kind of a response from the cache (metric label)."""
+
+    PICTURE = "picture"
+    NOT_MODIFIED = "not modified"
+
+
 class CacheEntry(msgspec.Struct, frozen=True, gc=False):
-    """Which picture a target means; not for ever, as a login can change hands."""
+    """
+    The picture that a target refers to.
+
+    It expires, because a login can pass to another owner. `banner` is the name of a permanent
+    banner, whose access time is recorded.
+    """
 
     key: PictureKey
     expires_at: datetime
@@ -48,7 +62,11 @@ class CacheEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseCache:
-    """What targets mean, and the responses to them."""
+    """
+    Caches targets and responses, see the module.
+
+    `soft_seconds` is the age at which numbers are refreshed; `hits` counts responses by `CacheHit`.
+    """
 
     def __init__(
         self, picture_cache: PictureCache, *, clock: Clock, soft_seconds: float, base_path: str = ""
@@ -58,7 +76,7 @@ class ResponseCache:
         self.targets: ByteBoundedLru[bytes, CacheEntry] = ByteBoundedLru(
             _TARGETS_BYTES, entry_bytes=lambda target, _: _ENTRY_BYTES + len(target)
         )
-        self.hits = {_PICTURE: 0, _NOT_MODIFIED: 0}
+        self.hits: dict[str, int] = dict.fromkeys(CacheHit, 0)
         self._clock = clock
         self._soft_seconds = soft_seconds
         self._requested_at: dict[str, datetime] = {}
@@ -76,17 +94,17 @@ class ResponseCache:
         variant: Variant | None = None,
     ) -> None:
         """
-        Remember which picture a target means; `banner` is its permanent name, if it has one.
+        Cache which picture a target refers to; `banner` is the name of a permanent banner.
 
-        `variant` finds the form that the target asks for, where that is not the drawing itself.
+        `variant` finds the picture in the format of the target, if that is not SVG.
         """
         self._record_request(banner)
-        normalized, kept = normalize_target(target), self.picture_cache.get(key)
-        if kept is not None and normalized is not None:
-            self.targets.put(normalized, CacheEntry(key, kept.expires_at, banner, variant))
+        normalized, cached = normalize_target(target), self.picture_cache.get(key)
+        if cached is not None and normalized is not None:
+            self.targets.put(normalized, CacheEntry(key, cached.expires_at, banner, variant))
 
     def get(self, target: bytes) -> CachedPicture | None:
-        """Return the picture that a target meant last time, if it needs no second look."""
+        """Return the cached picture of a target, if it may be served without validation."""
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
         normalized = normalize_target(target)
@@ -94,14 +112,14 @@ class ResponseCache:
         if entry is None or entry.expires_at <= self._clock():
             return None
         self._record_request(entry.banner)
-        kept = self.picture_cache.get(entry.key)
-        if kept is None or entry.variant is None:
-            return kept
-        variant = entry.variant(kept.picture)
-        return kept.with_picture(variant) if variant is not None else None
+        cached = self.picture_cache.get(entry.key)
+        if cached is None or entry.variant is None:
+            return cached
+        variant = entry.variant(cached.picture)
+        return cached.with_picture(variant) if variant is not None else None
 
     def get_by_raw_request(self, request: bytes, *, common_headers: RawHeaders) -> bytes | None:
-        """Return the response to a request that was remembered, if it is still the same."""
+        """Return the response to the same request bytes, if it is cached and unchanged."""
         if common_headers is not self._common_headers:
             self._expire_responses(common_headers)
         response = self._raw_requests.get(request)
@@ -111,7 +129,7 @@ class ResponseCache:
         return response.payload
 
     def put_by_raw_request(self, request: bytes, response: CachedResponse) -> None:
-        """Remember the bytes of a request for as long as its response stays the same."""
+        """Cache a response by the bytes of its whole request."""
         if response.is_reusable and len(self._raw_requests) < _MAX_RAW_REQUESTS:
             self._raw_requests[request] = response
 
@@ -124,7 +142,7 @@ class ResponseCache:
         is_closing: bool,
         common_headers: RawHeaders,
     ) -> CachedResponse | None:
-        """Return the whole response to a request, or None if the framework has to be asked."""
+        """Return the whole response to a request, or None if the application has to build it."""
         if common_headers is not self._common_headers:
             self._expire_responses(common_headers)
         accept_encoding = headers.get(b"accept-encoding", b"")
@@ -141,26 +159,26 @@ class ResponseCache:
         return response
 
     def seconds_fresh(self, fetched_at: datetime) -> int:
-        """Count the seconds until numbers of this age are refreshed."""
+        """Return the seconds until numbers fetched at this time are refreshed."""
         return int(self._soft_seconds - (self._clock() - fetched_at).total_seconds())
 
     def drain_access_times(self) -> dict[str, datetime]:
-        """Return which permanent banners were requested, and when, since the last time."""
-        taken = dict(self._requested_at)
+        """Return and clear the time of the last request of each permanent banner, by name."""
+        access_times = dict(self._requested_at)
         self._requested_at.clear()
-        return taken
+        return access_times
 
     def restore_access_times(self, requested_at: Mapping[str, datetime]) -> None:
-        """Take back what could not be saved; what was requested meanwhile is later."""
-        for banner, time in requested_at.items():
-            self._requested_at.setdefault(banner, time)
+        """Put back access times that could not be saved, unless a banner has a later one."""
+        for banner, access_time in requested_at.items():
+            self._requested_at.setdefault(banner, access_time)
 
     def _record_request(self, banner: str | None) -> None:
         if banner is not None:
             self._requested_at[banner] = self._clock()
 
     def _expire_responses(self, common_headers: RawHeaders) -> None:
-        """Forget whole responses: the headers that they have in common hold the date."""
+        """Drop whole responses, because their common headers, which hold the date, have changed."""
         self._common_headers = common_headers
         self._clear_responses()
 
@@ -176,34 +194,35 @@ class ResponseCache:
         accept_encoding: bytes,
         if_none_match: bytes,
     ) -> CachedResponse | None:
-        kept = self.get(target)
-        if kept is None:
+        cached = self.get(target)
+        if cached is None:
             return None
         status, headers, body = raw_picture_response(
-            kept.picture,
+            cached.picture,
             accept_encoding.decode("latin-1"),
             if_none_match.decode("latin-1"),
-            seconds_fresh=self.seconds_fresh(kept.fetched_at),
+            seconds_fresh=self.seconds_fresh(cached.fetched_at),
         )
         if is_closing:
             headers.append((b"connection", b"close"))
         payload = encode_response(
             status, [*self._common_headers, *headers], b"" if is_head else body
         )
-        # The next second may begin late, when the event loop is busy.
-        is_good = kept.expires_at - self._clock() > _MIN_REMAINING
+        # The common headers change once a second, but later if the event loop is busy: a response
+        # that expires soon must not be reused until then.
+        is_fresh = cached.expires_at - self._clock() > _MIN_REMAINING
         return CachedResponse(
             payload,
-            kind=_NOT_MODIFIED if status == 304 else _PICTURE,
-            is_reusable=is_good and len(payload) <= _MAX_RESPONSE_BYTES,
+            kind=CacheHit.NOT_MODIFIED if status == 304 else CacheHit.PICTURE,
+            is_reusable=is_fresh and len(payload) <= _MAX_RESPONSE_BYTES,
         )
 
 
 def normalize_target(target: bytes) -> bytes | None:
     """
-    Leave out of a target what makes no difference: unknown options, their order, case of names.
+    Return the canonical form of a request target: known options only, names sorted and lowered.
 
-    None for a target that only the framework can read.
+    None for a target that only the framework can parse.
     """
     path, _, query = target.partition(b"?")
     if len(target) > _MAX_TARGET_BYTES or not path.startswith(_BANNERS):
@@ -211,21 +230,22 @@ def normalize_target(target: bytes) -> bytes | None:
     if b"%" in path or path.endswith(b"/"):
         return None
     if path != _PREVIEW:
-        # The query of a permanent name means nothing.
+        # Permanent banners ignore their query.
         return path.lower() if path.lower() != _PREVIEW else None
     parts = query.split(b"&")
     if len(parts) > _MAX_OPTIONS or b"#" in query:
         return None
     options = []
     for part in parts:
-        spelled, _, value = part.partition(b"=")
-        name = spelled.lower()
+        raw_name, _, value = part.partition(b"=")
+        name = raw_name.lower()
         while name.startswith(_ESCAPED_AMPERSAND):
             name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
         elif b"%" in name or b"+" in name:
             return None
-    # Of one name the order counts: the last value is taken, or all are joined.
+    # Sorted by name only: the order of values of one name matters (the last one counts, lists
+    # join).
     options.sort(key=itemgetter(0))
     return b"&".join([path, *[b"%b=%b" % option for option in options]])

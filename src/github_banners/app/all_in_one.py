@@ -1,4 +1,4 @@
-"""Everything in one process: the api, and functions in the places of renderer, storage and broker."""
+"""The composition root of all services in one process: functions replace Kafka and signed HTTP."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,26 +20,26 @@ from github_banners.storage.store import open_store
 async def open_all_in_one(
     settings: Settings, *, conninfo: str, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
-    """Open everything; drawn banners are kept in `banners_dir` unless a setting says otherwise."""
+    """Open the service; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
     store = open_store(settings.banners_storage_url or banners_dir.as_uri(), clock=clock)
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         await render_and_store(to_render_job(banner, snapshot), draw=draw, store=store.put)
 
-    async def stored(name: str) -> bytes | None:
-        found = await store.get(name)
-        return found.body if found is not None else None
+    async def read_stored(name: str) -> bytes | None:
+        picture = await store.get(name)
+        return picture.body if picture is not None else None
 
-    neighbours = Backends(
+    backends = Backends(
         draw=draw_locally,
         store=store.put,
-        read_stored=stored,
+        read_stored=read_stored,
         publish=publish,
         health={"store": lambda: store.is_available},
     )
     try:
         async with open_api(
-            settings, conninfo=conninfo, backends=neighbours, metrics=Metrics(), clock=clock
+            settings, conninfo=conninfo, backends=backends, metrics=Metrics(), clock=clock
         ) as service:
             yield service
     finally:

@@ -1,4 +1,4 @@
-"""The api among other services: renderer and storage by signed HTTP, updates by Kafka."""
+"""The composition root of the api with separate services: signed HTTP, and Kafka for updates."""
 
 import asyncio
 import time
@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from github_banners.api.api_service import open_api
 from github_banners.api.backends import (
-    DRAWERS,
     Backends,
+    DrawnBy,
     FallbackRenderer,
     Publish,
     to_render_job,
@@ -34,7 +34,7 @@ _PROBE_INTERVAL_SECONDS = 5.0
 async def open_distributed_api(
     settings: Settings, *, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
-    """Open the api among its neighbours, none of which needs to be there; settings name them."""
+    """Open the api; renderer, storage and broker may be down when it starts."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
@@ -43,8 +43,17 @@ async def open_distributed_api(
         storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         producer = KafkaProducer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)
-        neighbours = Backends(
-            draw=_fallback_renderer(renderer, metrics).draw,
+        count_drawn = metrics.counter(
+            "drawn_total",
+            "Banners drawn, by the renderer or by the api itself.",
+            labels="by",
+            label_values=DrawnBy,
+        )
+        fallback_renderer = FallbackRenderer(
+            renderer.draw, circuit=CircuitBreaker(time.monotonic), count=count_drawn
+        )
+        backends = Backends(
+            draw=fallback_renderer.draw,
             store=storage.store,
             read_stored=storage.get,
             publish=publish_to(producer, clock=clock),
@@ -54,21 +63,21 @@ async def open_distributed_api(
                 "broker": lambda: producer.is_available,
             },
         )
-        opened = open_api(
+        api = open_api(
             settings,
             conninfo=settings.conninfo or "",
-            backends=neighbours,
+            backends=backends,
             metrics=metrics,
             clock=clock,
         )
-        service = await stack.enter_async_context(opened)
-        knocking = background_task(_probe_health(renderer, storage), name="neighbours")
-        task = await stack.enter_async_context(knocking)
+        service = await stack.enter_async_context(api)
+        probing = background_task(_probe_health(renderer, storage), name="health probes")
+        task = await stack.enter_async_context(probing)
         yield replace(service, tasks=[*service.tasks, task])
 
 
 def publish_to(producer: KafkaProducer, *, clock: Clock) -> Publish:
-    """Return a function that hands a new version on as an event."""
+    """Return a function that publishes a new version as an event in Kafka."""
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         event = to_event(to_render_job(banner, snapshot), produced_at=clock())
@@ -79,15 +88,8 @@ def publish_to(producer: KafkaProducer, *, clock: Clock) -> Publish:
 
 
 async def _probe_health(*clients: RendererClient | StorageClient) -> None:
-    """Find out that a neighbour is back which nobody has a reason to call."""
+    """Poll services that were down, so that recovery is noticed without traffic."""
     while True:
         await asyncio.sleep(_PROBE_INTERVAL_SECONDS)
-        for neighbour in clients:
-            await neighbour.check_health()
-
-
-def _fallback_renderer(renderer: RendererClient, metrics: Metrics) -> FallbackRenderer:
-    count = metrics.counter(
-        "drawn_total", "Banners drawn, by whom.", labels="whom", label_values=DRAWERS
-    )
-    return FallbackRenderer(renderer.draw, circuit=CircuitBreaker(time.monotonic), count=count)
+        for client in clients:
+            await client.check_health()

@@ -1,10 +1,10 @@
 """
-The command: reads the settings, starts what is asked for, and says what went wrong.
+The command-line interface `github-banners`.
 
-Everything that is served writes its log to standard error and its address to standard output.
-`services` run until stopped, `standalone` commands end by themselves, `dlq` handles dead letters; `banner_options` are the options of
-a banner, `startup_message` is what `serve` prints when it is ready. What only some commands need is imported
-inside of them, so that `--help` answers at once and a service holds no more than it uses.
+`services` has the commands that run until stopped, `standalone` those that end by themselves, `dlq`
+those for dead letters; `banner_options` builds the options of `render`. Services log to standard
+error and print their address to standard output. Commands import what they need inside their
+functions, so that `--help` is fast and a service loads only what it uses.
 """
 
 import io
@@ -17,28 +17,28 @@ from github_banners.errors import BannersError
 
 __all__ = ["app", "dlq", "main", "services", "standalone"]
 
-# structlog imports them where they are installed, and with them some 5 MB: rich to print tracebacks
-# in colour, greenlet for a deprecated kind of context. Typer brings rich, which it needs only for a
-# `rich_markup_mode`; greenlet is there for tests with a browser.
+# structlog imports these if they are installed, which takes some 5 MB: rich for coloured
+# tracebacks, greenlet for a deprecated kind of context. rich is a dependency of Typer, which needs
+# it only for `rich_markup_mode`; greenlet is installed for tests with a browser.
 _UNUSED = ("greenlet", "rich")
 
 
 def main() -> None:
-    """Run one command; what is misconfigured ends it with code 2 and a sentence."""
+    """Run one command; a configuration error exits with code 2 and one message."""
     for name in _UNUSED:
         # `import name` raises ModuleNotFoundError:
         # https://docs.python.org/3/reference/import.html#the-module-cache
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-    # A name that the terminal's encoding lacks is escaped, and ends nothing.
+    # Characters that the terminal's encoding lacks are escaped in place of an exception.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         _run_command()
-    except SystemExit as end:
+    except SystemExit as system_exit:
         if "asyncio" in sys.modules:
             from github_banners.serving.event_loop import exit_without_waiting
 
-            exit_without_waiting(end.code if isinstance(end.code, int) else 0)
+            exit_without_waiting(system_exit.code if isinstance(system_exit.code, int) else 0)
         raise
 
 

@@ -1,7 +1,8 @@
 """
-What can be wished of a banner, on the command line: one option for each of `look`'s.
+Command-line options for banner options.
 
-`look` declares them and reads what is given, so that an address, a body and a command are one.
+They are generated from the schema in `options`, which also parses their values, so that query, body
+and command line behave alike.
 """
 
 import inspect
@@ -19,31 +20,35 @@ _MAX_LISTED, _FIRST_LISTED = 20, 3
 
 
 def add_banner_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Put an option for everything that can be wished in the place of a command's `**wishes`."""
+    """Replace the `**options` of a Typer command by one option for each banner option."""
     parameters = inspect.signature(command).parameters.values()
-    own = [one for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    wishes = [
+    own_parameters = [
+        parameter for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    options = [
         _option(field.encode_name, names=dict.fromkeys((field.encode_name, field.name)))
         for field in msgspec.structs.fields(BannerOptions)
     ]
-    command.__signature__ = inspect.Signature([*own, *wishes])  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*own_parameters, *options]
+    )
     return command
 
 
 def format_input_error(error: InvalidInput) -> str:
-    """Say in one sentence what can't be, and what could; upper-case fields are arguments."""
+    """Build the message for an invalid option or, if the field is in upper case, argument."""
     name = error.field if error.field.isupper() else _flag(error.field)
     end = f"; did you mean {error.suggestion}?" if error.suggestion else "."
     return f"{name} can't be {error.value!r}: it takes {_enumerate(error.allowed)}{end}"
 
 
 def to_raw_options(arguments: Mapping[str, str | list[str] | None]) -> dict[str, str]:
-    """Take the options that were given; those that may be repeated as one list."""
-    found = {}
-    for name, one in arguments.items():
-        if one is not None and one != []:
-            found[name] = ",".join(one) if isinstance(one, list) else one
-    return found
+    """Return the options that were given; values of repeated ones are joined by commas."""
+    raw_options = {}
+    for name, value in arguments.items():
+        if value is not None and value != []:
+            raw_options[name] = ",".join(value) if isinstance(value, list) else value
+    return raw_options
 
 
 def _option(name: str, *, names: Iterable[str]) -> inspect.Parameter:
@@ -57,12 +62,12 @@ def _option(name: str, *, names: Iterable[str]) -> inspect.Parameter:
 
 
 def _help_text(name: str) -> str:
-    """Say what may be wished for; a closed set has words of its own where it is declared."""
+    """List the allowed values; for an enum its docstring comes first."""
     hint, allowed = OPTIONS[name], _enumerate(allowed_values(name))
-    for kind in (hint, *get_args(hint)):
-        if isinstance(kind, type) and issubclass(kind, StrEnum):
-            words = (kind.__doc__ or "").strip().removesuffix(".")
-            return f"{words} ({allowed})."
+    for variant in (hint, *get_args(hint)):
+        if isinstance(variant, type) and issubclass(variant, StrEnum):
+            description = (variant.__doc__ or "").strip().removesuffix(".")
+            return f"{description} ({allowed})."
     return f"{allowed[0].upper()}{allowed[1:]}."
 
 
@@ -73,5 +78,5 @@ def _flag(name: str) -> str:
 def _enumerate(items: Sequence[str]) -> str:
     if len(items) > _MAX_LISTED:
         rest = len(items) - _FIRST_LISTED
-        items = [*items[:_FIRST_LISTED], f"one of {rest} more that README lists"]
+        items = [*items[:_FIRST_LISTED], f"one of {rest} more listed in README"]
     return " or ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

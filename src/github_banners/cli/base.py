@@ -1,4 +1,4 @@
-"""What every command needs: the command itself, settings, logs, and an end that says what it was."""
+"""The Typer application, and what its commands share: settings, logs, paths, error messages."""
 
 import os
 import sys
@@ -15,8 +15,8 @@ from github_banners.errors import BannersError, ConfigurationError, InvalidSetti
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
 
-# Typer converts a `--help` that is not there by pydantic, which takes 5 MB and a tenth of a second,
-# unless it has a default. Commands with other options need pydantic anyway.
+# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and
+# 0.1 s. Commands with other options need pydantic anyway.
 _NO_HELP = {"help": False}
 _WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "migrate", "check")
 
@@ -27,9 +27,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="""
-    Live banners of a developer's GitHub work.
+    Live banners with a developer's GitHub statistics.
 
-    Settings come from the environment; README lists them, `check` tries them.
+    Settings are read from environment variables: see README. `check` validates them.
     """,
 )
 
@@ -41,10 +41,10 @@ def read_settings(
     service: ServiceName = ServiceName.ALL_IN_ONE,
 ) -> Settings:
     """
-    Read the environment and start the logs.
+    Read the settings from the environment, configure logging and log warnings about the settings.
 
-    With `is_quiet` only errors are logged, unless LOG_LEVEL is set. For `is_worker` the parent has
-    warned already.
+    With `errors_only`, log errors only unless LOG_LEVEL is set. With `is_worker`, log no warnings:
+    the parent process has logged them.
     """
     settings = Settings.from_environment(os.environ, service=service)
     is_silent = errors_only and not os.environ.get("LOG_LEVEL")
@@ -57,7 +57,7 @@ def read_settings(
 
 
 def with_listen_address(settings: Settings) -> Settings:
-    """Replace HOST by the address to listen on, with a warning where it says something else."""
+    """Replace HOST by the address to listen on; log a warning if it differs from the setting."""
     address, warning = find_listen_address(settings.host)
     if warning is not None:
         _warn(warning)
@@ -71,7 +71,7 @@ def _warn(reason: str) -> None:
 
 
 def start_logs(settings: Settings) -> None:
-    """Log as settings say, and none of their secrets."""
+    """Configure logging from settings, whose secrets are redacted."""
     from github_banners.serving.logs import configure_logs
 
     configure_logs(
@@ -81,7 +81,11 @@ def start_logs(settings: Settings) -> None:
 
 @contextmanager
 def service_process() -> Iterator[None]:
-    """Own the terminal, and end in one sentence what our own errors end."""
+    """
+    Run the block as a service in the foreground of the terminal.
+
+    Ctrl-C ends it without a traceback; our own errors exit with their message.
+    """
     from github_banners.serving.event_loop import interrupt, on_first_signal
     from github_banners.serving.terminal import foreground_process_group
 
@@ -96,14 +100,19 @@ def service_process() -> Iterator[None]:
 
 
 def run_until_signal(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a service until its end or a signal, which raises KeyboardInterrupt."""
+    """Run a coroutine until it ends; a signal cancels it and raises KeyboardInterrupt."""
     from github_banners.serving.event_loop import make_event_loop, run
 
     run(coroutine, loop_factory=make_event_loop)
 
 
 def default_data_dir() -> Path:
-    """Choose a folder that lasts; root's own home is closed to the account PostgreSQL runs as."""
+    """
+    Return the default of DATA_DIR.
+
+    :raises ConfigurationError: the user has no home directory
+    """
+    # The account that PostgreSQL runs as can't read root's home directory.
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/var/lib/github-banners")
     base = os.environ.get("XDG_DATA_HOME")
@@ -111,14 +120,14 @@ def default_data_dir() -> Path:
         share = Path(base).absolute() if base else Path.home() / ".local" / "share"
     except RuntimeError:
         raise ConfigurationError(
-            "This user has no home directory: set DATA_DIR to a folder that it can write to."
+            "This user has no home directory: set DATA_DIR to a writable folder."
         ) from None
     return share / "github-banners"
 
 
 def require_unix() -> None:
     """
-    Refuse to go on where what serving needs is missing: locks of files, signals, Unix sockets.
+    Check that file locks, signals and Unix sockets are available, which serving needs.
 
     :raises ConfigurationError: on Windows
     """
@@ -132,12 +141,16 @@ def require_unix() -> None:
 
 
 def default_banners_dir(data_dir: Path, *, demo: bool = False) -> Path:
-    """Choose where drawn banners are kept unless BANNERS_STORAGE_URL says otherwise."""
+    """Return the folder of drawn banners if BANNERS_STORAGE_URL is not set."""
     return data_dir / ("demo-files" if demo else "files") / "banners"
 
 
 def import_sandbox() -> ModuleType:
-    """Import the fake GitHub, whose dependencies are an extra."""
+    """
+    Import the fake GitHub.
+
+    :raises ConfigurationError: the extra `sandbox` with its dependencies is not installed
+    """
     try:
         import github_sandbox
     except ModuleNotFoundError as error:
@@ -148,14 +161,14 @@ def import_sandbox() -> ModuleType:
 
 
 def exit_with_error(error: BannersError) -> NoReturn:
-    """End with what an error says, all of its problems if it has several."""
+    """Exit with the message of an error, or with all problems of invalid settings."""
     if isinstance(error, InvalidSettings):
         exit_with("These settings can't be used:", *(f"  {problem}" for problem in error.problems))
     exit_with(str(error))
 
 
 def exit_with(*lines: str, code: int = 2) -> NoReturn:
-    """End with sentences, a line each, and a code."""
+    """Print lines to standard error and exit with a code."""
     from github_banners.serving.terminal import escape_controls
 
     typer.echo("\n".join(map(escape_controls, lines)), err=True)

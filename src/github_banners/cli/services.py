@@ -1,4 +1,4 @@
-"""The commands that serve: all in one, or one service of several; and what prepares for them."""
+"""The commands that serve, as one process or as a single service, and `migrate`."""
 
 import os
 import socket
@@ -33,40 +33,43 @@ from github_banners.settings import MAX_PORT, ServiceName, Settings
 from github_banners.settings.addresses import to_netloc
 
 
-@app.command(short_help="Serve banners, everything in one.")
+@app.command(short_help="Serve banners: all services in one.")
 def serve(
     *,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Ask a built-in GitHub with invented users instead.")
+        bool, typer.Option("--demo", help="Use a built-in fake GitHub with generated users.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, max=64, metavar="NUMBER", help="How many processes answer.")
+        int, typer.Option(min=1, max=64, metavar="NUMBER", help="Number of worker processes.")
     ] = 1,
     host: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, in place of HOST.")
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides HOST.")
     ] = None,
     port: Annotated[
-        str | None, typer.Option(metavar="PORT", help="Port to listen on, in place of PORT.")
+        str | None, typer.Option(metavar="PORT", help="Port to listen on; overrides PORT.")
     ] = None,
 ) -> None:
     """
-    Serve banners, everything in one: says where they are, and goes on until Ctrl-C.
+    Serve banners with all services in one process, until Ctrl-C.
 
-    Unless DB_HOST is set it brings a PostgreSQL of its own, whose files lie in DATA_DIR.
+    Prints the URL when it is ready. Unless DB_HOST is set, it runs an embedded PostgreSQL server
+    with its files in DATA_DIR.
     """
     require_unix()
     from github_banners.supervisor import WorkerConfig
 
     for name, text in (("HOST", host), ("PORT", port)):
         if text is not None:
-            os.environ[name] = text  # the workers read it too
+            os.environ[name] = text  # also for the worker processes, which inherit it
     settings = with_listen_address(read_settings())
     with service_process(), _open_listeners(settings, workers=workers) as (listener, metrics):
         data_dir = settings.data_dir or default_data_dir()
         with _conninfo(settings, data_dir, demo=demo) as conninfo:
             banners_dir = str(default_banners_dir(data_dir, demo=demo))
-            plan = WorkerConfig(conninfo, banners_dir)
-            run_until_signal(_serve(settings, plan, listener, metrics, demo=demo, workers=workers))
+            config = WorkerConfig(conninfo, banners_dir)
+            run_until_signal(
+                _serve(settings, config, listener, metrics, demo=demo, workers=workers)
+            )
 
 
 @contextmanager
@@ -74,9 +77,11 @@ def _open_listeners(
     settings: Settings, *, workers: int = 1
 ) -> Iterator[tuple[socket.socket, list[socket.socket]]]:
     """
-    Listen on all ports from the start: PORT, and METRICS_PORT and those above it, one for a worker.
+    Listen on PORT, and for metrics on one port per worker from METRICS_PORT upwards.
 
-    :raises ConfigurationError: one is taken, not ours to take, or beyond 65535
+    All ports are opened first, so that a conflict is reported before anything else starts.
+
+    :raises ConfigurationError: a port is in use, may not be used, or exceeds 65535
     """
     from github_banners.serving.server import open_listener
 
@@ -91,9 +96,9 @@ def _open_listeners(
 
 def metrics_ports(settings: Settings, *, workers: int) -> range:
     """
-    Return the ports for metrics, one for each worker; none if they are not apart.
+    Return the ports for metrics, one for each worker; empty if METRICS_PORT is not set.
 
-    :raises InvalidSettings: PORT is among them, or there are not so many
+    :raises InvalidSettings: PORT is one of them, or the last one exceeds 65535
     """
     first = settings.metrics_port
     if first is None:
@@ -101,12 +106,12 @@ def metrics_ports(settings: Settings, *, workers: int) -> range:
     ports = range(first, first + workers)
     if settings.port in ports:
         raise InvalidSettings(
-            [
-                f"METRICS_PORT must leave PORT, {settings.port}, out of the ports of {workers} workers"
-            ]
+            [f"METRICS_PORT and the ports of {workers} workers above it must not include PORT"]
         )
     if ports[-1] > MAX_PORT:
-        raise InvalidSettings([f"METRICS_PORT must leave room for the ports of {workers} workers"])
+        raise InvalidSettings(
+            [f"METRICS_PORT is too large: {workers} workers need {workers} ports up to {MAX_PORT}"]
+        )
     return ports
 
 
@@ -133,13 +138,13 @@ async def _serve(
         typer.echo("Stopping.", err=True)
 
 
-@app.command(short_help="Serve banners; others draw and keep them.")
+@app.command(short_help="Run the api service.")
 def api() -> None:
     """
-    Be the api of several services: answers requests, asks GitHub, hands on what is new.
+    Run the api service: serve banners, fetch from GitHub and publish updates, until Ctrl-C.
 
-    Needs DB_HOST, KAFKA_BROKERS_ADDRS, RENDERER_BASE_URL and STORAGE_BASE_URL, and starts while
-    they are away. Goes on until Ctrl-C.
+    Requires DB_HOST, KAFKA_BROKERS_ADDRS, RENDERER_BASE_URL and STORAGE_BASE_URL. These services
+    may be down when it starts.
     """
     require_unix()
     from github_banners.app.distributed import open_distributed_api
@@ -147,13 +152,12 @@ def api() -> None:
     _serve_single(ServiceName.API, open_distributed_api)
 
 
-@app.command(short_help="Draw what is new, and have it stored.")
+@app.command(short_help="Run the renderer service.")
 def renderer() -> None:
     """
-    Be the renderer of several services: draws for the api, and what comes through Kafka.
+    Run the renderer service: draw previews for the api and updates from Kafka, until Ctrl-C.
 
-    Needs KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL, and starts while they are away. Goes on until
-    Ctrl-C.
+    Requires KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL. These services may be down when it starts.
     """
     require_unix()
     from github_banners.renderer.renderer_service import open_renderer
@@ -161,21 +165,21 @@ def renderer() -> None:
     _serve_single(ServiceName.RENDERER, open_renderer)
 
 
-@app.command(short_help="Keep drawn banners.")
+@app.command(short_help="Run the storage service.")
 def storage() -> None:
     """
-    Be the storage of several services: keeps drawn banners, the newest version of each.
+    Run the storage service: store the newest version of each drawn banner, until Ctrl-C.
 
-    They lie where BANNERS_STORAGE_URL says, else in DATA_DIR. Goes on until Ctrl-C.
+    Banners are stored at BANNERS_STORAGE_URL, or in DATA_DIR if it is not set.
     """
     require_unix()
     from github_banners.storage.storage_service import open_storage
 
-    def opened(settings: Settings) -> Any:
+    def open_configured_storage(settings: Settings) -> Any:
         folder = default_banners_dir(settings.data_dir or default_data_dir())
         return open_storage(settings, default_url=folder.as_uri())
 
-    _serve_single(ServiceName.STORAGE, opened)
+    _serve_single(ServiceName.STORAGE, open_configured_storage)
 
 
 def _serve_single(service: ServiceName, open_service: Callable[[Settings], Any]) -> None:
@@ -187,36 +191,39 @@ def _serve_single(service: ServiceName, open_service: Callable[[Settings], Any])
 
         def on_ready() -> None:
             address = to_netloc(settings.host, port_number(listener))
-            typer.echo(f"The {service} listens on http://{address}")
+            typer.echo(f"The {service} service listens on http://{address}")
 
-        opened = open_service(settings)
+        service_context = open_service(settings)
         run_until_signal(
             run_single_service(
-                opened, listener, metrics_listener=next(iter(metrics), None), on_ready=on_ready
+                service_context,
+                listener,
+                metrics_listener=next(iter(metrics), None),
+                on_ready=on_ready,
             )
         )
 
 
 @app.command(hidden=True)
 def worker() -> None:
-    """Be one process of `serve --workers`; the plan comes on standard input, whose end is ours."""
+    """Run a worker process of `serve --workers`; it stops when its standard input ends."""
     from github_banners.supervisor import WorkerConfig, run_worker
 
     settings = read_settings(is_worker=True)
-    plan = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
+    config = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerConfig)
     with service_process():
-        run_until_signal(run_worker(settings, plan))
+        run_until_signal(run_worker(settings, config))
 
 
-@app.command(short_help="Make tables and topics, or bring them up to date.")
+@app.command(short_help="Migrate the database and create Kafka topics.")
 def migrate() -> None:
     """
-    Bring the database of DB_HOST to the tables of this version, and make the topics in Kafka.
+    Migrate the database of DB_HOST and create the topics on KAFKA_BROKERS_ADDRS.
 
-    What is not set is left alone. `serve` and `api` see to the tables by themselves when they
-    start; this is for whoever wants it done before, and for KAFKA_BROKERS_ADDRS.
+    Skips whichever is not set. `serve` and `api` migrate the database themselves when they start;
+    use this command to do it in advance, and to create the topics.
     """
-    # Where services can be reached, it is the first to run, and refuses for all of them.
+    # It runs before the services, so it validates the secret for all of them.
     settings = read_settings(service=ServiceName.MIGRATE)
     if settings.conninfo is None and not settings.kafka_brokers_addrs:
         raise ConfigurationError(
@@ -226,19 +233,19 @@ def migrate() -> None:
         _migrate_database(settings, settings.conninfo)
         typer.echo("The database is up to date.")
     if settings.kafka_brokers_addrs:
-        made = _create_topics(settings.kafka_brokers_addrs)
-        typer.echo(f"Topics made: {', '.join(made)}." if made else "The topics are there.")
+        created = _create_topics(settings.kafka_brokers_addrs)
+        typer.echo(f"Created topics: {', '.join(created)}." if created else "All topics exist.")
 
 
 def _migrate_database(settings: Settings, conninfo: str) -> None:
-    from github_banners.database.migrations import migrate as bring_up_to_date
+    from github_banners.database import migrations
     from github_banners.serving.event_loop import run
 
     try:
-        run(bring_up_to_date(conninfo))
+        run(migrations.migrate(conninfo))
     except DatabaseUnavailable as error:
         raise ConfigurationError(
-            f"PostgreSQL at {settings.database_address} can't be asked: {error}"
+            f"PostgreSQL at {settings.database_address} can't be reached: {error}"
         ) from error
 
 
@@ -250,13 +257,13 @@ def _create_topics(brokers: Sequence[str]) -> list[str]:
         return run(ensure_topics(brokers))
     except BrokerUnavailable as error:
         raise ConfigurationError(
-            f"Kafka at {', '.join(brokers)} can't be asked: {error}"
+            f"Kafka at {', '.join(brokers)} can't be reached: {error}"
         ) from error
 
 
 @contextmanager
 def _conninfo(settings: Settings, data_dir: Path, *, demo: bool) -> Iterator[str]:
-    """Find the configured database, or run one of our own in DATA_DIR."""
+    """Yield the connection string of the configured database, or of an embedded server."""
     if settings.conninfo is not None:
         yield settings.conninfo
         return

@@ -1,4 +1,4 @@
-"""The commands that end: draw a banner, try the set-up; and a GitHub to try all of it on."""
+"""The commands `render`, `check` and `sandbox`, which need no running service."""
 
 import os
 import socket
@@ -29,10 +29,10 @@ from github_banners.settings.addresses import find_listen_address, to_netloc
 from github_banners.settings.environment import SYNONYMS, is_set
 
 
-@app.command(short_help="Draw one banner, without a database.")
+@app.command(short_help="Draw one banner without a database.")
 @add_banner_options
 def render(
-    user: Annotated[str, typer.Argument(metavar="USER", help="A login on GitHub.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="A GitHub login.")],
     *,
     output: Annotated[
         Path | None,
@@ -41,17 +41,17 @@ def render(
             "-o",
             metavar="FILE",
             allow_dash=True,
-            help="Write it to a file, once it is drawn; as PNG where its name ends in .png.",
+            help="Write to this file, as PNG if its name ends in .png.",
         ),
     ] = None,
     **options: str | list[str] | None,
 ) -> None:
     """
-    Draw one banner straight from GitHub, as SVG, to standard output.
+    Fetch a user from GitHub, draw one banner as SVG and write it to standard output.
 
-    The options are those of a banner's address. No database is asked and nothing is kept;
-    GITHUB_TOKENS, GITHUB_API_URL and REQUEST_TIMEOUT count as they do for `serve`. The exit code
-    is 1 when there is no such user or no answer, 2 when an option can't be.
+    The options are those of the HTTP API. It needs no database and stores nothing; GITHUB_TOKENS,
+    GITHUB_API_URL and REQUEST_TIMEOUT apply as for `serve`. Exit codes: 1 if the user does not
+    exist or GitHub does not answer, 2 if an option is invalid.
     """
     from github_banners import render_once
     from github_banners.serving.event_loop import run
@@ -69,10 +69,10 @@ def render(
     try:
         svg = run(_draw(settings, login, look))
     except NotFound:
-        exit_with(f"GitHub knows no user and no organisation called {login}.", code=1)
+        exit_with(f"GitHub has no user or organisation called {login}.", code=1)
     except Unavailable as error:
         reason = Redactor(settings.secrets).redact_text(error)
-        exit_with(f"GitHub at {settings.github_api_url} can't be asked now: {reason}", code=1)
+        exit_with(f"GitHub at {settings.github_api_url} did not answer: {reason}", code=1)
     if output is None:
         sys.stdout.buffer.write(svg)
     else:
@@ -83,20 +83,19 @@ def render(
 async def _draw(settings: Settings, login: str, look: BannerOptions) -> bytes:
     from github_banners.render_once import render_banner, show_progress
 
-    async with show_progress(f"Asking GitHub about {login}", stream=sys.stderr):
+    async with show_progress(f"Fetching {login} from GitHub", stream=sys.stderr):
         return await render_banner(settings, login, look)
 
 
-@app.command(short_help="Try settings, database and tokens.")
+@app.command(short_help="Check settings, database and tokens.")
 def check() -> None:
     """
-    Look whether everything works before it serves; starts nothing and leaves nothing.
+    Check settings, ports, folders, database, services and tokens before serving.
 
-    Names every setting that can't be used, listens on the ports, writes to folders and database and
-    takes it back, asks GitHub and the services that settings name, and tells of each token whose it is
-    and what it has left. Checks the api or the renderer of several services where RENDERER_BASE_URL or
-    KAFKA_BROKERS_ADDRS is set, else `serve`. The exit code is 0 when everything needed works, 1 when
-    something does not answer as it should, 2 when settings are wrong.
+    Starts no service and leaves no data. Reports every invalid setting, and for each token its
+    owner and remaining rate limit. Checks the configuration of `api` if RENDERER_BASE_URL is set,
+    that of `renderer` if KAFKA_BROKERS_ADDRS and STORAGE_BASE_URL are, else that of `serve`. Exit
+    codes: 0 if everything required works, 1 if a check fails, 2 if settings are invalid.
     """
     require_unix()
     from github_banners.diagnostics import run_checks
@@ -110,23 +109,23 @@ def check() -> None:
     address, warning = find_listen_address(settings.host)
     settings = msgspec.structs.replace(settings, host=ListenHost(address))
     names = [*VARIABLES, *SYNONYMS.values()]
-    chosen = [name for name in names if is_set(os.environ, name)]
     data_dir = settings.data_dir or default_data_dir()
-    checking = run_checks(
-        settings,
-        set_variables=chosen,
-        warnings=[*warnings, *([warning] if warning else [])],
-        database_dir=data_dir / "postgresql",
-        banners_dir=default_banners_dir(data_dir),
-        clock=utc_now,
+    report = run(
+        run_checks(
+            settings,
+            set_variables=[name for name in names if is_set(os.environ, name)],
+            warnings=[*warnings, *([warning] if warning else [])],
+            database_dir=data_dir / "postgresql",
+            banners_dir=default_banners_dir(data_dir),
+            clock=utc_now,
+        )
     )
-    found = run(checking)
-    typer.echo(Redactor(settings.secrets).redact_text(found.to_text()))
-    sys.exit(0 if found.is_healthy else 1)
+    typer.echo(Redactor(settings.secrets).redact_text(report.to_text()))
+    sys.exit(0 if report.is_healthy else 1)
 
 
 def _checked_service() -> ServiceName:
-    """Find out which service the environment is for."""
+    """Return the service that the environment variables configure."""
     if is_set(os.environ, "RENDERER_BASE_URL"):
         return ServiceName.API
     if is_set(os.environ, "KAFKA_BROKERS_ADDRS") and is_set(os.environ, "STORAGE_BASE_URL"):
@@ -159,7 +158,7 @@ def sandbox(
     ] = "",
     fail_rate: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="RATE", help="Fraction of requests that exit_with."),
+        typer.Option(min=0, max=1, metavar="RATE", help="Fraction of requests that fail."),
     ] = 1.0,
     token: Annotated[
         list[str] | None,
@@ -193,7 +192,7 @@ def sandbox(
             latency_seconds=_parse_seconds(latency, option="--latency"),
             failures=_parse_failures(fail),
             fail_rate=fail_rate,
-            tokens=dict(_parse_token(one) for one in token or []) or None,
+            tokens=dict(_parse_token(text) for text in token or []) or None,
             initial_budget=initial_budget,
         )
     except package.RecordingsError as error:
@@ -230,7 +229,7 @@ def _parse_seconds(text: str, *, option: str) -> float:
 def _parse_failures(text: str) -> list[Any]:
     Failure = import_sandbox().Failure  # noqa: N806
     try:
-        return [Failure(one.strip()) for one in text.split(",") if one.strip()]
+        return [Failure(name.strip()) for name in text.split(",") if name.strip()]
     except ValueError:
         raise typer.BadParameter(
             f"one or more of {', '.join(Failure)}", param_hint="--fail"

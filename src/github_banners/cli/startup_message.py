@@ -1,4 +1,4 @@
-"""What `serve` says when it is ready: where to look first, and what to paste into a README."""
+"""The message that `serve` prints when it is ready."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,20 @@ def build_startup_message(
     settings: Settings, *, port: int, samples: Sequence[tuple[str, str]] = ()
 ) -> str:
     """
-    Say where the service is; `port` is the one that it listens on.
+    Build a message with the URL of the service, a sample banner and Markdown for a README.
 
-    `samples` are users of a built-in GitHub, each with some words; without any a real one is named.
+    `port` is the port it listens on. `samples` are logins of the fake GitHub with descriptions; if
+    empty, the sample is a real user.
     """
     base = settings.public_url or f"http://{to_netloc(_reachable(settings.host), port)}"
     banner = f"{base}/banners/preview?username="
     example, hints = "torvalds", []
     if samples:
         example = max(samples, key=lambda sample: "30 repositories" in sample[1])[0]
-        hints = ["or with another name of this GitHub:", ""]
-        hints += [f"  {login:<40} {about}" for login, about in samples]
+        hints = ["or of another user of the fake GitHub:", ""]
+        hints += [f"  {login:<40} {description}" for login, description in samples]
     elif not settings.github_tokens:
-        hints = ["Without GITHUB_TOKENS GitHub answers for about 30 new users an hour."]
+        hints = ["Without GITHUB_TOKENS, GitHub's limit allows about 30 new users an hour."]
     return "\n".join(
         [
             f"GitHub Banners is ready: {base}",
@@ -36,7 +37,7 @@ def build_startup_message(
             "",
             f"  ![GitHub stats]({banner}{example})",
             "",
-            "Ctrl-C stops everything.",
+            "Press Ctrl-C to stop.",
         ]
     )
 

@@ -1,8 +1,10 @@
 """
-Keep: what PostgreSQL remembers of owners, their numbers and their banners.
+PostgreSQL: owners, their numbers and their permanent banners.
 
-In reading order: `connect` reaches the server, `migrations` makes the tables, `users`
-and `banners` read and write them, `queue` says whose turn it is, `embedded` runs a server of our own.
-The SQL is written as SQL, in functions on a connection; the caller owns the transaction. Rows are
-locked in one order everywhere: users by id, then logins by name, then banners by id.
+In reading order: `session` and `connect` open connections and transactions, `migrations` creates the
+tables, `users` and `banners` read and write them, `leases` assigns background work, `change_listener`
+receives notifications, and `embedded` runs a server as a child process.
+
+SQL is written as SQL, in functions on a connection; the caller owns the transaction. To avoid
+deadlocks, rows are locked in one order everywhere: users by id, logins by name, banners by id.
 """

@@ -1,9 +1,9 @@
 """
-What is left of GitHub's rate limits, shared by all processes.
+Remaining GitHub rate limits, shared by all processes.
 
-A row is a budget: `graphql` is what GitHub has last said of an account, `graphql/<process>` the part of it that a
-process holds until `reset_at`, to spend without asking anybody. What a process has not used is free again when
-its row has ended. How much may be held is decided elsewhere.
+A row is a budget: `graphql` is what GitHub last reported for an account, `graphql/PROCESS` the part
+that a process has leased until `reset_at` and may spend without coordination. The unused part of a
+lease is free again when it expires. `stats` decides how much may be leased.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from github_banners.models import MAX_CLOCK_SKEW
 _WINDOW_TOLERANCE = timedelta(seconds=60)
 _MAX_IN_FLIGHT = timedelta(seconds=10)
 _EXPIRED_LEASE_GRACE = timedelta(minutes=1)
-# GitHub's are an hour long; what ends later was noted by a wrong clock.
+# GitHub's windows last an hour; a later end was written by a wrong clock.
 _MAX_WINDOW = timedelta(hours=2) + MAX_CLOCK_SKEW
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetReport:
-    """What GitHub has said of a budget: `remaining` points until `reset_at`, said at `observed_at`."""
+    """A budget as GitHub reported it at `observed_at`: `remaining` points until `reset_at`."""
 
     remaining: int
     reset_at: datetime
@@ -39,14 +39,14 @@ async def update_budget(
     now: datetime,
 ) -> tuple[int, bool]:
     """
-    Note what GitHub has said last, and lock the budget until the end of the transaction.
+    Record GitHub's last report, and lock the budget until the end of the transaction.
 
-    In one window `remaining` only falls, so that reports may come in any order. `unreported` points
-    were spent without an answer that tells what is left. Returns what is left, and whether GitHub has
-    said so of the present window.
+    Within one window `remaining` only falls, so reports may arrive in any order. `unreported` points
+    were spent by requests whose responses reported no budget. Return the remaining points, and True
+    if GitHub reported on the current window.
     """
     query = """
-        insert into accounts as kept (
+        insert into accounts as stored (
             account, resource, remaining, points_limit, reset_at, updated_at
         ) values (
             %(account)s, %(resource)s, coalesce(%(reported)s, %(limit)s), %(limit)s,
@@ -54,18 +54,18 @@ async def update_budget(
         )
         on conflict (account, resource) do update set
             remaining = case
-                when %(reset_at)s::timestamptz > kept.reset_at + %(same)s
-                    or kept.reset_at > %(latest)s and %(reset_at)s::timestamptz > %(now)s
+                when %(reset_at)s::timestamptz > stored.reset_at + %(same)s
+                    or stored.reset_at > %(latest)s and %(reset_at)s::timestamptz > %(now)s
                     then %(reported)s
-                when %(reset_at)s::timestamptz >= greatest(kept.reset_at - %(same)s, %(now)s)
-                    then least(kept.remaining - %(unreported)s, %(reported)s)
-                -- a window that has ended, or that a wrong clock has noted
-                when kept.reset_at <= %(now)s or kept.reset_at > %(latest)s then %(limit)s
-                else kept.remaining - %(unreported)s
+                when %(reset_at)s::timestamptz >= greatest(stored.reset_at - %(same)s, %(now)s)
+                    then least(stored.remaining - %(unreported)s, %(reported)s)
+                -- a window that has ended, or was written by a wrong clock
+                when stored.reset_at <= %(now)s or stored.reset_at > %(latest)s then %(limit)s
+                else stored.remaining - %(unreported)s
             end,
             points_limit = %(limit)s,
             reset_at = greatest(
-                case when kept.reset_at > %(latest)s then %(now)s else kept.reset_at end,
+                case when stored.reset_at > %(latest)s then %(now)s else stored.reset_at end,
                 %(reset_at)s::timestamptz
             ),
             updated_at = %(now)s
@@ -91,24 +91,25 @@ async def delete_expired_leases(
     conn: Connection, account: str, resource: str, *, observed_at: datetime | None, now: datetime
 ) -> None:
     """
-    Free what dead processes held.
+    Delete the expired leases of other processes, which may have crashed.
 
-    What such a process has spent without telling is known once GitHub has said, after the end of its
-    lease, what is left; or else it is not waited for long.
+    A crashed process may have spent points without reporting them. Its lease counts until GitHub has
+    reported the budget after the lease's end, or until a grace period is over.
     """
     query = """
         delete from accounts
         where account = %s and starts_with(resource, %s)
             and (reset_at < greatest(%s, %s) or reset_at > %s)
     """
-    seen = observed_at - _MAX_IN_FLIGHT if observed_at is not None else None
-    values = [account, f"{resource}/", seen, now - _EXPIRED_LEASE_GRACE, now + _MAX_WINDOW]
+    reported_until = observed_at - _MAX_IN_FLIGHT if observed_at is not None else None
+    oldest = now - _EXPIRED_LEASE_GRACE
+    values = [account, f"{resource}/", reported_until, oldest, now + _MAX_WINDOW]
     await conn.execute(query, values)
 
 
 @dataclass(frozen=True, slots=True)
 class OtherLeases:
-    """`points` are held by other processes, of which there are `processes`; some since `newest_at`."""
+    """Leases of other processes: total points, number of processes, and time of the newest lease."""
 
     points: int
     processes: int
@@ -118,7 +119,7 @@ class OtherLeases:
 async def select_leases(
     conn: Connection, account: str, resource: str, *, process: str
 ) -> OtherLeases:
-    """Sum up what other processes hold of a budget."""
+    """Sum up the leases that other processes have on a budget."""
     query = """
         select coalesce(sum(remaining), 0)::bigint, count(*),
             max(updated_at) filter (where remaining > 0)
@@ -140,7 +141,7 @@ async def upsert_lease(
     expires_at: datetime,
     now: datetime,
 ) -> None:
-    """Let a process hold so many points until a time."""
+    """Lease points of a budget to a process until `expires_at`."""
     query = """
         insert into accounts (account, resource, remaining, points_limit, reset_at, updated_at)
         values (%s, %s, %s, %s, %s, %s)

@@ -1,7 +1,7 @@
 """
-Versions of banners: raised with their owner's numbers, and mended where a wrong clock has made them.
+Versions of banners: raised when their owner's numbers change, repaired after a wrong clock.
 
-An owner can have more banners than one transaction should lock: the rest is raised in further ones.
+An owner may have more banners than one transaction should lock; the rest is raised in later ones.
 """
 
 from collections import Counter
@@ -12,19 +12,18 @@ from github_banners.database.session import Connection
 from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
 
 MAX_RAISED_BANNERS = 1000
-"""Of one owner in one transaction, which locks them all."""
-
+"""Maximum number of one owner's banners that a transaction locks and raises."""
 
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def latest_time(now: datetime | None) -> datetime:
-    """Return the time after which only a wrong clock can have written one; None believes any."""
+    """Return the latest plausible time of a row; any time is plausible if `now` is None."""
     return now + MAX_CLOCK_SKEW if now is not None else _NEVER
 
 
 def latest_version(now: datetime | None) -> int:
-    """Return the version above which only a wrong clock can have made one; None believes any."""
+    """Return the highest plausible version of a row; any is plausible if `now` is None."""
     return to_epoch_microseconds(latest_time(now)) if now is not None else 2**63 - 1
 
 
@@ -32,9 +31,10 @@ async def raise_banner_versions(
     conn: Connection, owner_ids: Sequence[int], *, now: datetime | None, after: bytes = b""
 ) -> int:
     """
-    Raise the versions of owners' banners, in the order of look digests and from `after` on.
+    Raise the versions of owners' banners, sorted by look digest and starting after `after`.
 
-    What is more than one transaction should lock is noted in `users.raise_banners_after`.
+    If an owner has more than MAX_RAISED_BANNERS, the last raised digest is saved in
+    `users.raise_banners_after` for `raise_remaining_banners`. Return the number of raised banners.
     """
     query = """
         with picked as (
@@ -65,24 +65,26 @@ async def raise_banner_versions(
         "latest": latest_version(now),
     }
     rows = await (await conn.execute(query, parameters)).fetchall()
-    counted = Counter(owner_id for owner_id, _ in rows)
-    last: dict[int, bytes] = dict(sorted(rows))
-    unfinished = [owner for owner in owner_ids if counted[owner] == MAX_RAISED_BANNERS]
+    counts = Counter(owner_id for owner_id, _ in rows)
+    last_digests: dict[int, bytes] = dict(sorted(rows))
+    unfinished = [owner_id for owner_id in owner_ids if counts[owner_id] == MAX_RAISED_BANNERS]
     if unfinished or after:
         query = """
-            update users set raise_banners_after = noted.after
-            from unnest(%s::bigint[], %s::bytea[]) as noted (id, after)
-            where noted.id = users.id
+            update users set raise_banners_after = progress.after
+            from unnest(%s::bigint[], %s::bytea[]) as progress (id, after)
+            where progress.id = users.id
         """
-        notes = [last[owner] if owner in unfinished else None for owner in owner_ids]
-        await conn.execute(query, [list(owner_ids), notes])
+        progress = [
+            last_digests[owner_id] if owner_id in unfinished else None for owner_id in owner_ids
+        ]
+        await conn.execute(query, [list(owner_ids), progress])
     return len(rows)
 
 
 async def repair_banner_versions(
     conn: Connection, owner_ids: Sequence[int], *, now: datetime
 ) -> None:
-    """Replace versions that a wrong clock has made, and hand those banners on again."""
+    """Replace implausible versions of owners' banners, and publish these banners again."""
     query = """
         with locked as (
             select banners.id, users.version
@@ -108,9 +110,9 @@ async def repair_banner_versions(
 
 async def raise_remaining_banners(conn: Connection, *, now: datetime) -> int:
     """
-    Raise versions of further banners of an owner who has more than one transaction raises.
+    Raise the next banners of an owner with more than MAX_RAISED_BANNERS.
 
-    Return how many they were; 0 if nothing is left to do.
+    Return their number, at least 1; 0 if nothing is left to do.
     """
     query = """
         select id, raise_banners_after from users where raise_banners_after is not null

@@ -1,7 +1,7 @@
 """
-Permanent banners: an owner, a look, and a name for ever.
+Store permanent banners: an owner, options, and a name that never changes.
 
-A banner's row is the banner; its drawings are made from it. Nothing here draws or publishes.
+The row is the banner; pictures are rendered from it and can be rendered again.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ COLUMNS = SQL(
     " banners.published_version, banners.storage_path, banners.is_active, banners.created_at,"
     " banners.updated_at, banners.last_requested_at"
 )
-"""What `banner_from_row` reads, in its order."""
+"""The columns of a row for `banner_from_row`, in order."""
 
 _COLUMN_COUNT = 11
 
@@ -33,10 +33,10 @@ _COLUMN_COUNT = 11
 @dataclass(frozen=True, slots=True)
 class Banner:
     """
-    A banner under its permanent name.
+    A permanent banner.
 
-    `version` says which drawing is newer, `published_version` which one has been handed on.
-    `storage_path` is where the drawing is stored.
+    `look` holds its options. `version` orders its pictures, `published_version` is the version that
+    was published last, `storage_path` is where the picture is stored.
     """
 
     id: int
@@ -53,7 +53,7 @@ class Banner:
 
 
 def banner_from_row(row: Sequence[Any]) -> Banner:
-    """Read a banner out of a row of COLUMNS."""
+    """Build a banner from a row of COLUMNS."""
     banner_id, owner_id, name, look, *rest = row
     return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=BannerOptions), *rest)
 
@@ -61,7 +61,7 @@ def banner_from_row(row: Sequence[Any]) -> Banner:
 def banner_with_snapshot_from_row(
     row: Sequence[Any], *, now: datetime | None = None
 ) -> tuple[Banner, Snapshot]:
-    """Read a row of COLUMNS and then `users.COLUMNS`."""
+    """Build a banner and its owner's snapshot from a row of COLUMNS and `users.COLUMNS`."""
     return banner_from_row(row[:_COLUMN_COUNT]), users.snapshot_from_row(
         row[_COLUMN_COUNT:], now=now
     )
@@ -70,7 +70,7 @@ def banner_with_snapshot_from_row(
 async def select_banner_with_snapshot(
     conn: Connection, name: str, *, now: datetime | None = None
 ) -> tuple[Banner, Snapshot] | None:
-    """Find an active banner and its owner's numbers, in any case of letters."""
+    """Select an active banner and its owner's numbers by name; case-insensitive."""
     query = SQL(
         "select {}, {} from banners join users on users.id = banners.owner_id"
         " where banners.name = %s and banners.is_active"
@@ -89,39 +89,38 @@ async def insert_banner(
     max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     """
-    Give an owner's look a name for ever; True says that it had none yet.
+    Insert a banner under the first free name of `names`; return it, and True if it is new.
 
-    The first of `names` that nobody has is taken. The owner is due for a refresh from then on.
+    If the owner has a banner with these options, that is returned. From then on the owner is
+    refreshed in the background.
 
-    :raises LookupError: the owner is not kept, or other banners have all the names
-    :raises TooManyBanners: the owner has `max_banners` already, and this look is none of them
+    :raises LookupError: the owner is not stored, or all names belong to other banners
+    :raises TooManyBanners: the owner already has `max_banners` banners
     """
-    if found := await _select_by_look(conn, owner_id, options):
-        return found, False
-    # The owner's row holds back other inserts, and a save that would raise the versions just now.
+    if existing := await _select_by_options(conn, owner_id, options):
+        return existing, False
+    # Locks the owner's row: no concurrent insert, and no save that raises banner versions.
     version = await _mark_due(conn, owner_id, now)
-    if found := await _select_by_look(conn, owner_id, options):
-        return found, False
-    # Exact, since the owner is locked.
-    if (
-        max_banners is not None
-        and await count_banners(conn, owner_id, limit=max_banners) >= max_banners
-    ):
-        raise TooManyBanners
+    if existing := await _select_by_options(conn, owner_id, options):
+        return existing, False
+    if max_banners is not None:
+        count = await count_banners(conn, owner_id, limit=max_banners)
+        if count >= max_banners:
+            raise TooManyBanners
     for name in names:
         banner = await _insert(
             conn, owner_id=owner_id, options=options, name=name.lower(), version=version, now=now
         )
         if banner is not None:
             return banner, True
-    raise LookupError(f"owner {owner_id} can have none of the names {', '.join(names)}")
+    raise LookupError(f"all names are taken for owner {owner_id}: {', '.join(names)}")
 
 
 async def count_banners(conn: Connection, owner_id: int, *, limit: int) -> int:
     """
-    Count an owner's permanent banners, but no further than `limit`.
+    Count an owner's permanent banners, up to `limit`.
 
-    Exact within the transaction of `insert_banner`, which locks the owner's row.
+    The count is exact within the transaction of `insert_banner`, which locks the owner's row.
     """
     query = "select count(*) from (select from banners where owner_id = %s limit %s) as counted"
     row = await (await conn.execute(query, [owner_id, limit])).fetchone()
@@ -132,24 +131,26 @@ async def touch_banners(
     conn: Connection, requested_at: Mapping[str, datetime], *, now: datetime
 ) -> list[int]:
     """
-    Record when banners were last requested, by name; return their owners' ids, to be scheduled anew.
+    Record when banners were last requested, by name; return the ids of their owners.
 
-    A later time stays, unless it lies ahead of `now`: then a clock was wrong.
+    A later stored time stays, unless it is implausible at `now` and so from a wrong clock.
 
-    Schedule them in a transaction of its own: owners are locked before banners, never after.
+    Call `schedule_users` with the returned ids in a separate transaction: owners must be locked
+    before banners, never after.
     """
     query = """
-        with asked as (
-            select banners.id, asked.at
-            from unnest(%s::text[], %s::timestamptz[]) as asked (name, at)
-            join banners on banners.name = asked.name and (
-                banners.last_requested_at < asked.at or banners.last_requested_at > %s
+        with locked as (
+            select banners.id, requests.requested_at
+            from unnest(%s::text[], %s::timestamptz[]) as requests (name, requested_at)
+            join banners on banners.name = requests.name and (
+                banners.last_requested_at < requests.requested_at
+                or banners.last_requested_at > %s
             )
             order by banners.id
             for update of banners
         )
-        update banners set last_requested_at = asked.at
-        from asked where asked.id = banners.id
+        update banners set last_requested_at = locked.requested_at
+        from locked where locked.id = banners.id
         returning banners.owner_id
     """
     parameters = [list(requested_at), list(requested_at.values()), now + MAX_CLOCK_SKEW]
@@ -157,7 +158,9 @@ async def touch_banners(
     return sorted({owner_id for (owner_id,) in await cursor.fetchall()})
 
 
-async def _select_by_look(conn: Connection, owner_id: int, options: BannerOptions) -> Banner | None:
+async def _select_by_options(
+    conn: Connection, owner_id: int, options: BannerOptions
+) -> Banner | None:
     query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
     row = await (await conn.execute(query, [owner_id, _digest(options)])).fetchone()
     return banner_from_row(row) if row else None
@@ -167,8 +170,9 @@ async def _mark_due(conn: Connection, owner_id: int, now: datetime) -> int:
     query = "update users set due_at = coalesce(due_at, %s) where id = %s returning version"
     row = await (await conn.execute(query, [now, owner_id])).fetchone()
     if row is None:
-        raise LookupError(f"no owner {owner_id} is kept")
+        raise LookupError(f"owner {owner_id} is not stored")
     version = int(row[0])
+    # A version from a wrong clock must not become the banner's version.
     return version if version <= latest_version(now) else 0
 
 
@@ -181,7 +185,7 @@ async def _insert(
     version: int,
     now: datetime,
 ) -> Banner | None:
-    """Insert a banner; None if the name belongs to another one."""
+    """Insert a banner; return None if the name is taken."""
     query = SQL("""
         insert into banners (
             owner_id, name, look, look_digest, version, storage_path,
@@ -189,7 +193,7 @@ async def _insert(
         )
         values (
             %(owner_id)s, %(name)s, %(look)s::jsonb, %(digest)s, %(version)s, %(name)s,
-            %(at)s, %(at)s, %(at)s
+            %(now)s, %(now)s, %(now)s
         )
         on conflict do nothing returning {}
     """).format(COLUMNS)
@@ -198,9 +202,10 @@ async def _insert(
         "name": name,
         "look": to_canonical_json(options).decode(),
         "digest": _digest(options),
-        # Not below what a store may have kept from before this database was restored.
+        # If this database was restored from a backup, the storage may have pictures with higher
+        # versions of a banner of this name; a version from the clock exceeds them.
         "version": max(version, to_epoch_microseconds(now)),
-        "at": now,
+        "now": now,
     }
     row = await (await conn.execute(query, values)).fetchone()
     return banner_from_row(row) if row else None

@@ -1,4 +1,4 @@
-"""Saves many records in one transaction, and where that fails in smaller ones, so that a bad one fails alone."""
+"""Save many records in one transaction; if that fails, in smaller ones, to isolate bad records."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,12 +20,12 @@ async def save_separately(
     save: Callable[[Connection, Sequence[T]], Awaitable[object]],
 ) -> list[tuple[T, Exception]]:
     """
-    Save all records but the bad ones; return those, and why.
+    Save all records that can be saved; return the others with their errors.
 
-    `save` is called again for a part of the records after it has failed for more.
+    After a failure `save` is called again with parts of the same records.
 
-    :raises DatabaseUnavailable: the server is down, or refuses whatever it is given; what was saved
-        before stays saved
+    :raises DatabaseUnavailable: the server is down, or rejects every record; records of earlier
+        transactions stay saved
     """
     pending = deque([records] if records else [])
     failed: list[tuple[T, Exception]] = []
@@ -39,11 +39,11 @@ async def save_separately(
             continue
         except DatabaseUnavailable as error:
             refusals += len(part) == 1
-            # A missing table or right is not the fault of one record.
+            # A missing table or privilege makes every record fail.
             if is_connection_loss(error.__cause__) or refusals == _MAX_REFUSALS:
                 raise
             failure: Exception = error
-        except Exception as error:  # noqa: BLE001 - whatever a record can do wrong
+        except Exception as error:  # noqa: BLE001 - a bad record can raise anything
             failure = error
         if len(part) == 1:
             failed.append((part[0], failure))

@@ -1,9 +1,9 @@
 """
-Hears of changes that other processes commit, on a connection of its own.
+Receive notifications of changes that other processes commit, on a separate connection.
 
-Once a second a notification is sent over another connection, and must arrive here: one that is dead, or a
-pooler that gives the connection's session to others, looks like one on which nothing happens. While none
-arrives every cached number counts as changed, and is compared with the database.
+Once a second a probe notification is sent over another connection and must arrive here: on a dead
+connection, or behind a pooler that gives the session to other clients, nothing would ever arrive.
+While probes are lost, caches must check every entry against the database.
 """
 
 import asyncio
@@ -31,24 +31,25 @@ _MAX_PAUSE_SECONDS = 30.0
 
 
 class Invalidatable(Protocol):
-    """Who is told: ids of changed owners, None for all; `is_listening` while notifications arrive."""
+    """Receiver of changes: ids of changed owners, None for all."""
 
     is_listening: bool
+    """True while notifications arrive."""
 
     def invalidate(self, owner_ids: Collection[int] | None) -> None:
-        """Hear of a change."""
+        """Invalidate these owners, or all if None."""
 
 
 class _ProbeLost(Exception):
-    """A notification of our own did not arrive."""
+    """A probe notification did not arrive."""
 
 
 class ChangeListener:
     """
-    Tells `trust` who has changed, and whether that can be heard at all.
+    Pass changed owners to `invalidations`, and whether notifications arrive at all.
 
-    `wake` is called for every change, so that whoever waits for one need not look so often.
-    `database` sends the notifications that must arrive.
+    `on_change` is called for every change, to wake up waiting tasks early. `database` sends the probe
+    notifications.
     """
 
     def __init__(
@@ -70,36 +71,36 @@ class ChangeListener:
         self._probe_arrived = asyncio.Event()
 
     async def run(self) -> None:
-        """Listen for ever; a lost connection is opened again, and all counts as changed then."""
+        """Listen until cancelled; after a reconnect everything counts as changed."""
         self._invalidations.is_listening = False
         pause_seconds = _PROBE_SECONDS
         while True:
-            was_heard = False
+            was_listening = False
             try:
                 await self._listen()
             except* _ProbeLost:
-                was_heard = self._invalidations.is_listening
-                self._log_not_listening(was_listening=was_heard)
+                was_listening = self._invalidations.is_listening
+                self._log_not_listening(was_listening=was_listening)
             except* _CONNECTION_ERRORS as errors:
-                was_heard = self._invalidations.is_listening
-                if was_heard:
-                    _log.warning("changes.line_lost", reason=error_text(errors.exceptions[0]))
+                was_listening = self._invalidations.is_listening
+                if was_listening:
+                    _log.warning("changes.connection_lost", reason=error_text(errors.exceptions[0]))
             finally:
                 self._invalidations.is_listening = False
-            # Where a pooler is in between it stays there.
+            # Retry soon after a lost connection, but ever more slowly behind a pooler, which stays.
             pause_seconds = (
-                _PROBE_SECONDS if was_heard else min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
+                _PROBE_SECONDS if was_listening else min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
             )
             await self._sleep(pause_seconds)
 
     def _log_not_listening(self, *, was_listening: bool) -> None:
         if was_listening:
-            _log.warning("changes.line_lost", reason="a notification did not arrive")
-        elif self._throttle.allows("unheard"):
+            _log.warning("changes.connection_lost", reason="a notification did not arrive")
+        elif self._throttle.allows("not listening"):
             _log.warning(
-                "changes.not_heard",
-                reason="notifications of PostgreSQL do not arrive, as through a pooler in transaction"
-                " mode: every picture is compared with the database instead",
+                "changes.not_listening",
+                reason="PostgreSQL notifications do not arrive, as behind a pooler in transaction mode:"
+                " every cached picture is checked against the database",
             )
 
     async def _listen(self) -> None:
@@ -111,23 +112,25 @@ class ChangeListener:
                 group.create_task(self._read(connection), name="read notifications")
                 group.create_task(self._probe(), name="probe notifications")
         finally:
-            # Closing politely would wait for a frozen server.
+            # A regular close would wait for a frozen server.
             connection.pgconn.finish()
 
     async def _read(self, connection: Connection) -> None:
-        async for notice in connection.notifies():
-            if notice.channel == self._probe_channel:
+        async for notification in connection.notifies():
+            if notification.channel == self._probe_channel:
                 self._probe_arrived.set()
             else:
-                self._invalidations.invalidate(_parse_ids(notice.payload))
+                self._invalidations.invalidate(_parse_ids(notification.payload))
                 self._on_change()
 
     async def _probe(self) -> None:
         """
-        Send a notification every second, and wait for it.
+        Send a notification every second, and wait until it arrives.
 
-        It is sent over another connection: a pooler in transaction mode can deliver one to whoever
-        sends it, and to nobody else.
+        It is sent over another connection: behind a pooler in transaction mode, a notification may
+        reach the connection that sent it and no other.
+
+        :raises _ProbeLost: a notification did not arrive in time
         """
         while True:
             self._probe_arrived.clear()
@@ -135,7 +138,7 @@ class ChangeListener:
             await self._database.run_within(send, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
             arriving = asyncio.create_task(self._probe_arrived.wait(), name="await notification")
             try:
-                # In steps, so that a pause of this process is not taken for silence.
+                # In steps, so that a pause of this process does not count as a lost probe.
                 for _ in range(5):
                     await asyncio.wait({arriving}, timeout=_PROBE_TIMEOUT_SECONDS / 5)
             finally:
@@ -149,13 +152,13 @@ class ChangeListener:
 
 
 async def _notify(connection: Connection, *, channel: str) -> None:
-    # It need not outlive a crash, and so need not wait for the disk.
+    # A probe need not survive a crash, so its commit need not wait for the disk.
     await connection.execute("set local synchronous_commit to off")
     await connection.execute("select pg_notify(%s, '')", [channel])
 
 
 def _parse_ids(payload: str) -> list[int] | None:
-    """Read whose numbers have changed; None, which is anybody's, if that can't be read."""
+    """Return the ids of changed owners; None, which means any owner, if the payload has no ids."""
     try:
         return [int(owner_id) for owner_id in payload.split(",") if owner_id]
     except ValueError:

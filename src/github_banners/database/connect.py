@@ -1,8 +1,8 @@
 """
-The way to PostgreSQL, for requests that can't wait and for background work that can.
+Connection pool for PostgreSQL: `run_within` for requests with a deadline, `transaction` for others.
 
-Starts and goes on without a server. A psycopg error never leaves as itself where it means that the
-server can't do it now: it becomes `DatabaseUnavailable`. Holds no SQL and no rule about banners.
+It works while the server is down, and reconnects. A psycopg error that may pass is raised as
+`DatabaseUnavailable`; errors of our own SQL keep their type in background work.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-# The server is there and can't do it now, or can't be reached. What is wrong with our SQL or our
-# data (other ProgrammingErrors, IntegrityError, DataError, NotSupportedError) stays loud.
+# The server is down, or refuses for now. Errors in our SQL or data (other ProgrammingErrors,
+# IntegrityError, DataError, NotSupportedError) are bugs and keep their type.
 TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
-    # Tables or rights are missing: until somebody brings them.
+    # Tables or privileges are missing until an operator adds them.
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
     psycopg.errors.InvalidSchemaName,
@@ -54,14 +54,14 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     TooManyRequests,
 )
 
-# Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html that mean a lost server;
-# with any other code it has answered.
+# Codes of https://www.postgresql.org/docs/current/errcodes-appendix.html that mean a lost connection;
+# any other code is a response of the server.
 _CONNECTION_LOSS_SQLSTATES = ("08", "57P01", "57P02", "57P03")
 
 _FIRST_CONNECTION_TIMEOUT_SECONDS = 1.0
 _POOL_TIMEOUT_SECONDS = 3.0
-# The pool doubles its pauses between attempts; giving up early and being asked anew keeps them
-# near a second, so that a server that comes back after an hour is found as fast as after a blink.
+# The pool doubles its delay after each failed attempt. A short limit resets the delay, so that the
+# pool reconnects within about a second even after an outage of an hour.
 _RECONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
 _CANCEL_ATTEMPTS = 5
@@ -71,9 +71,9 @@ _WAIT_STEPS = 5
 @contextmanager
 def mapping_driver_errors() -> Iterator[None]:
     """
-    Turn a driver's passing errors into ours.
+    Translate transient driver errors.
 
-    :raises DatabaseUnavailable: PostgreSQL can't be asked now
+    :raises DatabaseUnavailable: PostgreSQL is down or refuses for now
     """
     try:
         yield
@@ -82,16 +82,16 @@ def mapping_driver_errors() -> Iterator[None]:
 
 
 def error_text(error: BaseException) -> str:
-    """Return what an error says, in one line and without the data that it concerns."""
+    """Return an error's message in one line, without the details that quote stored data."""
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return f"{type(error).__name__}: {' '.join((primary or str(error)).split())}".removesuffix(": ")
 
 
 class Database:
     """
-    A pool of connections, opened by `async with`, that never fails to open.
+    Connection pool as an async context manager, which can be entered while the server is down.
 
-    `clock` tells monotonic seconds. At most `max_connections` are open at a time.
+    `clock` returns monotonic seconds. At most `max_connections` connections are open.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Database:
         max_connections: int = 8,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._circuit = CircuitBreaker(clock)
+        self._circuit = CircuitBreaker(clock, name="database")
         self._log_throttle = LogThrottle(clock)
         self._connect_error: str | None = None
         self._schema: str | None = None
@@ -128,11 +128,11 @@ class Database:
     async def __aenter__(self) -> Self:
         try:
             await self._pool.open()
-            # Not the pool's wait(): it closes the pool for good where no server is there.
+            # Not the pool's wait(): if no server responds, it closes the pool for good.
             with suppress(DatabaseUnavailable):
                 await self.run_within(_ping, timeout_seconds=_FIRST_CONNECTION_TIMEOUT_SECONDS)
         except BaseException:
-            # The workers of an open pool ignore cancellation, and the event loop waits for them.
+            # The worker tasks of an open pool ignore cancellation, and the event loop would hang.
             await self._close(grace_seconds=0)
             raise
         return self
@@ -147,59 +147,61 @@ class Database:
 
     async def _close(self, *, grace_seconds: float) -> None:
         await self._drain(grace_seconds)
-        # A cancelled psycopg call waits up to 10 s for a frozen server, unless its line is cut.
+        # A cancelled psycopg call waits up to 10 s for a frozen server, unless its socket is closed.
         for conn in self._connections:
             conn.pgconn.finish()
         for _ in range(_CANCEL_ATTEMPTS):
-            # Python 3.11's wait_for, which psycopg waits with, can lose a cancellation.
-            for errand in self._jobs:
-                errand.cancel()
+            # psycopg uses wait_for, which can lose a cancellation in Python 3.11: cancel repeatedly.
+            for job in self._jobs:
+                job.cancel()
             await self._drain(_CLOSE_TIMEOUT_SECONDS / _CANCEL_ATTEMPTS)
         await self._pool.close(timeout=_CLOSE_TIMEOUT_SECONDS)
 
     @property
     def is_available(self) -> bool:
-        """Say whether the last call reached the server, for readiness."""
+        """True if the last call reached the server; used by the readiness check."""
         return not self._circuit.is_open
 
     async def run_within(
         self, work: Callable[[Connection], Awaitable[T]], *, timeout_seconds: float
     ) -> T:
         """
-        Do a request's work in one transaction, and wait for it so long and no longer.
+        Run work in one transaction as a separate job, and wait for it up to a time limit.
 
-        Work that is late goes on by itself and commits what it does; its connection is then thrown
-        away. What is late before it has a connection is not begun. After a failure calls are
-        refused at once, but for one probe per second.
+        A job that exceeds the limit continues in the background and commits; its connection is then
+        closed. It does not start if it has no connection by then. After a failure, calls fail at once
+        except for one probe per second.
 
-        :raises DatabaseUnavailable: no server, no answer in time, an error, or the last calls failed
+        :raises DatabaseUnavailable: no server, no response in time, an error, or the circuit is open
         """
         if timeout_seconds <= 0 or not self._circuit.allow_request():
             raise DatabaseUnavailable
-        errand = asyncio.create_task(self._run(work), name="database-errand")
-        self._jobs.add(errand)
-        errand.add_done_callback(self._on_done)
+        job = asyncio.create_task(self._run(work), name="database-job")
+        self._jobs.add(job)
+        job.add_done_callback(self._on_done)
         try:
-            await _wait_in_steps(errand, timeout_seconds)
+            await _wait_in_steps(job, timeout_seconds)
         finally:
-            if not errand.done():
-                self._timed_out.add(errand)
-        if not errand.done():
-            reason = self._connect_error or f"no answer within {timeout_seconds:g} s"
+            # Also when the request was cancelled.
+            if not job.done():
+                self._timed_out.add(job)
+        if not job.done():
+            reason = self._connect_error or f"no response within {timeout_seconds:g} s"
             raise self._record_failure(DatabaseUnavailable(reason))
         with self._tracking_availability():
             try:
-                return errand.result()
+                return job.result()
             except psycopg.Error as exc:
-                # Even a mistake of ours in a statement costs a request no more than the database.
+                # For a request, even a bug in our SQL counts as an unavailable database: it can
+                # often be answered from the cache.
                 raise DatabaseUnavailable(error_text(exc)) from exc
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """
-        Lend a connection in a transaction to background work; waits up to 3 s for one.
+        Yield a connection in a transaction, for background work; wait up to 3 s for a free one.
 
-        :raises DatabaseUnavailable: no server, or it was lost on the way
+        :raises DatabaseUnavailable: no server, or the connection was lost
         """
         with self._tracking_availability():
             async with self._pool.connection() as conn, self._transaction(conn):
@@ -213,6 +215,7 @@ class Database:
                 async with self._transaction(conn):
                     return await work(conn)
             finally:
+                # After a long query the connection may be stuck; the pool opens a new one.
                 if asyncio.current_task() in self._timed_out:
                     await conn.close()
 
@@ -235,27 +238,23 @@ class Database:
             if isinstance(exc.__cause__, PoolTimeout) and self._connect_error is not None:
                 exc = DatabaseUnavailable(self._connect_error)
             raise self._record_failure(exc) from exc.__cause__
-        if self._circuit.record_success():
-            _log.info("database.back")
+        self._circuit.record_success()
 
     def _record_failure(self, error: DatabaseUnavailable) -> DatabaseUnavailable:
         reason = str(error)
-        is_unexplained = self._log_throttle.allows(("away", reason))
-        if self._circuit.record_failure():
-            _log.warning("database.away", reason=reason)
-        elif is_unexplained:
-            # It is down for another reason than the one that was logged.
-            _log.warning("database.still_away", reason=reason)
+        is_new_reason = self._log_throttle.allows(("down", reason))
+        if not self._circuit.record_failure(reason) and is_new_reason:
+            _log.warning("database.still_down", reason=reason)
         return error
 
     def _log_refusal(self, error: DatabaseUnavailable) -> None:
-        """Log what the server refuses, once an hour: it may be the same for every request."""
+        """Log an error response of the server, once an hour: each request may cause it."""
         reason = str(error)
         if self._log_throttle.allows(("refused", reason)):
             _log.warning("database.refused", reason=reason)
 
     def _recording_connection(self) -> type[Connection]:
-        """Make a class of connections that tell why they can't be opened, which the pool does not."""
+        """Return a connection class that records why connecting failed; the pool only logs it."""
         database = self
 
         class RecordingConnection(AsyncConnection[Any]):
@@ -276,7 +275,7 @@ class Database:
         exc = None if job.cancelled() else job.exception()
         is_expected = isinstance(exc, (DatabaseUnavailable, *TRANSIENT_ERRORS))
         if exc is not None and job in self._timed_out and not is_expected:
-            _log.warning("late_database_work_failed", exc_info=exc)
+            _log.warning("database.late_job_failed", exc_info=exc)
 
     async def _track(self, conn: Connection) -> None:
         self._connections.add(conn)
@@ -288,29 +287,29 @@ class Database:
 
 async def _wait_in_steps(task: asyncio.Task[Any], timeout_seconds: float) -> None:
     """
-    Wait for a task, in steps, so that a pause of this process is not taken for a silent server.
+    Wait for a task in steps, so that a pause of this process does not count as a silent server.
 
-    However long the event loop stood still, it costs one step; in the others answers can arrive.
+    A pause of the event loop uses up at most one step; responses can arrive during the others.
     """
     for _ in range(_WAIT_STEPS):
-        # Not timeout() or wait_for(): they would wait for the cancelled call.
+        # Not timeout() or wait_for(): they cancel the call, and wait until it has ended.
         done, _ = await asyncio.wait({task}, timeout=timeout_seconds / _WAIT_STEPS)
         if done:
             return
 
 
 async def _ping(conn: Connection) -> None:
-    """Do nothing in a transaction."""
+    """Run an empty transaction."""
 
 
 def is_database_error(error: BaseException) -> bool:
-    """Tell whether the driver has raised an error, which then says all there is to say."""
+    """Return True if the driver raised the error; its message then needs no traceback."""
     return isinstance(error, psycopg.Error)
 
 
 def is_connection_loss(cause: BaseException | None) -> bool:
-    """Tell a server that can't be reached from one that has answered with an error."""
+    """Return True if the server can't be reached, False if it responded with an error."""
     if isinstance(cause, psycopg.Error) and not isinstance(cause, TRANSIENT_ERRORS):
         return False
-    state = getattr(cause, "sqlstate", None)
-    return state is None or state.startswith(_CONNECTION_LOSS_SQLSTATES)
+    sqlstate = getattr(cause, "sqlstate", None)
+    return sqlstate is None or sqlstate.startswith(_CONNECTION_LOSS_SQLSTATES)

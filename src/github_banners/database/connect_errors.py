@@ -1,8 +1,8 @@
 """
-Why a server does not let us in: in one sentence, for whoever has set us up.
+Explain a failed PostgreSQL login to the operator, in one sentence.
 
-libpq keeps the code of a refused connection to itself, and what the server says about it depends on
-the server's language. The code stands in libpq's trace, so the attempt is made once more and traced.
+libpq does not expose the SQLSTATE of a refused connection, and the server's message depends on its
+language. libpq's trace contains the code, so the connection is tried once more with a trace.
 https://www.postgresql.org/docs/current/libpq-control.html#LIBPQ-PQTRACE
 """
 
@@ -18,14 +18,14 @@ from psycopg import pq
 
 _TIMEOUT_SECONDS = 3.0
 _MESSAGES = {
-    "28P01": "PostgreSQL refuses the password of {user!r}: check POSTGRES_USER, POSTGRES_PASSWORD",
-    "28000": "PostgreSQL does not let {user!r} in: check POSTGRES_USER, and the server's pg_hba.conf",
+    "28P01": "PostgreSQL rejects the password of {user!r}: check POSTGRES_USER, POSTGRES_PASSWORD",
+    "28000": "PostgreSQL rejects the user {user!r}: check POSTGRES_USER, and the server's pg_hba.conf",
     "3D000": "PostgreSQL has no database {database!r}: check POSTGRES_DB, or create it",
-    "42501": "PostgreSQL keeps {user!r} out of database {database!r}: check both, or grant it connect",
+    "42501": "PostgreSQL user {user!r} may not connect to database {database!r}: check both, or grant it",
 }
-"""By the codes of https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""Message by SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
-_NO_PASSWORD = "PostgreSQL wants a password of {user!r}: set POSTGRES_PASSWORD"  # noqa: S105
+_NO_PASSWORD = "PostgreSQL requires a password for {user!r}: set POSTGRES_PASSWORD"  # noqa: S105
 _SQLSTATE = re.compile(rb'ErrorResponse\t S "\w+" V "\w+" C "(\w{5})"')
 _POLL_EVENTS = {
     pq.PollingStatus.READING: selectors.EVENT_READ,
@@ -34,24 +34,24 @@ _POLL_EVENTS = {
 
 
 async def explain_login_error(conninfo: str, error: psycopg.OperationalError) -> str | None:
-    """Say what is wrong with what we connect with; None where that is not why it failed."""
-    attempt = error.pgconn
-    if attempt is None:
+    """Explain which setting made a login fail; return None if it failed for another reason."""
+    connection = error.pgconn
+    if connection is None:
         return None
-    sentence: str | None = _NO_PASSWORD
-    if not attempt.needs_password:
-        code = await asyncio.to_thread(_fetch_sqlstate, conninfo)
-        sentence = _MESSAGES.get(code or "")
-    if sentence is None:
+    message: str | None = _NO_PASSWORD
+    if not connection.needs_password:
+        sqlstate = await asyncio.to_thread(_fetch_sqlstate, conninfo)
+        message = _MESSAGES.get(sqlstate or "")
+    if message is None:
         return None
-    return sentence.format(user=attempt.user.decode(), database=attempt.db.decode())
+    return message.format(user=connection.user.decode(), database=connection.db.decode())
 
 
 def _fetch_sqlstate(conninfo: str) -> str | None:
-    """Try to connect; gives the code of the refusal, None for none."""
+    """Try to connect; return the SQLSTATE of the refusal, None if there is none."""
     if sys.platform != "linux":
         return None
-    # The trace may hold a password: it stays in memory, and is not kept.
+    # The trace may contain a password: it is written to memory only, and discarded.
     with os.fdopen(os.memfd_create("trace"), "rb") as trace:
         conn = pq.PGconn.connect_start(conninfo.encode())
         try:
@@ -66,10 +66,10 @@ def _fetch_sqlstate(conninfo: str) -> str | None:
 
 
 def _connect(conn: pq.abc.PGconn) -> None:
-    """Drive an attempt to its end, or to the end of its time."""
-    ends_at = time.monotonic() + _TIMEOUT_SECONDS
-    while (waits_for := _POLL_EVENTS.get(pq.PollingStatus(conn.connect_poll()))) is not None:
+    """Poll a connection until it is established or refused, or the time limit is reached."""
+    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    while (events := _POLL_EVENTS.get(pq.PollingStatus(conn.connect_poll()))) is not None:
         with selectors.DefaultSelector() as selector:
-            selector.register(conn.socket, waits_for)
-            if not selector.select(timeout=max(0.0, ends_at - time.monotonic())):
+            selector.register(conn.socket, events)
+            if not selector.select(timeout=max(0.0, deadline - time.monotonic())):
                 return

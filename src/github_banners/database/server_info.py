@@ -1,7 +1,8 @@
 """
-Whether a database can be used: the one place that decides it, for `serve`, `api`, `migrate` and `check`.
+Check whether a database can be used, for `serve`, `api`, `migrate` and `check`.
 
-Looks, and changes nothing. What is wrong is one sentence that says what to do.
+The checks are read-only, except for `try_writing`, which rolls back. A problem is one sentence that
+tells the operator what to do.
 """
 
 from collections.abc import Sequence
@@ -24,12 +25,12 @@ from github_banners.errors import ConfigurationError, DatabaseUnavailable
 from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
 
 HEAD = "0003"
-"""The newest revision of our tables."""
+"""The newest migration revision."""
 
 MIN_MAJOR_VERSION = 15
-"""The oldest PostgreSQL that will do."""
+"""The oldest supported PostgreSQL version."""
 
-# Columns that the first revision has made; a table of another program lacks one of them.
+# Some columns of the first revision; a table of another program will lack one of them.
 _REQUIRED_COLUMNS = {
     "users": {"id", "login", "version", "fetched_at", "due_at", "leased_until"},
     "logins": {"login", "owner_id", "held_since"},
@@ -91,9 +92,9 @@ _COUNT_ROWS_AHEAD = """
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
     """
-    What a server says: its version, the schema and the revision of our tables, None for no tables.
+    A server's version, and schema and revision of our tables; the revision is None without tables.
 
-    `problem` is why it can't be used, and what to do.
+    `problem` says why the database can't be used, and what to do.
     """
 
     version: str
@@ -104,7 +105,7 @@ class ServerInfo:
 
     @property
     def needs_migration(self) -> bool:
-        """True if the tables are to be made or brought up to date."""
+        """True if the tables must be created or upgraded."""
         return self.revision is None or self.revision < HEAD
 
 
@@ -119,18 +120,18 @@ class _Table:
 
 async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True) -> ServerInfo:
     """
-    Ask a server how it is.
+    Connect to a server and check whether the database can be used.
 
-    :raises DatabaseUnavailable: it is down
-    :raises ConfigurationError: it does not let us in, because of the user, the password or the name of
-        the database; only where `explain_login_errors`
+    :raises DatabaseUnavailable: the server is down
+    :raises ConfigurationError: user, password or database name are wrong; only with
+        `explain_login_errors`
     """
     try:
         conn = await connect(conninfo, application_name="github-banners-check")
     except psycopg.OperationalError as exc:
-        sentence = await explain_login_error(conninfo, exc) if explain_login_errors else None
-        if sentence is not None:
-            raise ConfigurationError(sentence) from exc
+        message = await explain_login_error(conninfo, exc) if explain_login_errors else None
+        if message is not None:
+            raise ConfigurationError(message) from exc
         raise DatabaseUnavailable(error_text(exc)) from exc
     try:
         async with conn:
@@ -141,9 +142,9 @@ async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True)
 
 async def try_writing(conninfo: str, server_info: ServerInfo) -> None:
     """
-    Write a row as the service does, and roll it back.
+    Insert a row as the service does, and roll back.
 
-    :raises DatabaseUnavailable: nothing can be written: a read-only server, a full disk
+    :raises DatabaseUnavailable: rows can't be written: a read-only server, a full disk
     """
     query = """
         insert into users (
@@ -165,9 +166,9 @@ async def try_writing(conninfo: str, server_info: ServerInfo) -> None:
 
 async def count_rows_ahead(conninfo: str, server_info: ServerInfo, *, now: datetime) -> int:
     """
-    Count owners and banners with times from a clock that was ahead; each is mended when it is saved.
+    Count owners and banners with times in the future; each is repaired when it is saved.
 
-    :raises DatabaseUnavailable: nothing can be read
+    :raises DatabaseUnavailable: rows can't be read
     """
     time = now + MAX_CLOCK_SKEW
     try:
@@ -185,34 +186,34 @@ async def count_rows_ahead(conninfo: str, server_info: ServerInfo, *, now: datet
 async def _fetch_server_info(conn: Connection) -> ServerInfo:
     row = await (await conn.execute(_SELECT_SERVER)).fetchone()
     database, role, encoding, version, number = row or ("", "", "", "", 0)
-    condition = ServerInfo(version.partition(" ")[0], number // 10_000)
-    if condition.major < MIN_MAJOR_VERSION:
-        problem = f"PostgreSQL {condition.version} is too old: {MIN_MAJOR_VERSION} is needed"
-        return replace(condition, problem=problem)
+    server_info = ServerInfo(version.partition(" ")[0], number // 10_000)
+    if server_info.major < MIN_MAJOR_VERSION:
+        problem = f"PostgreSQL {server_info.version} is too old: {MIN_MAJOR_VERSION} is needed"
+        return replace(server_info, problem=problem)
     if encoding != "UTF8":
         problem = (
-            f"the database {database!r} is encoded in {encoding}, which can't hold every name:"
-            " make one with `create database NAME encoding 'UTF8' template template0`,"
+            f"the database {database!r} is encoded in {encoding}, which can't store every name:"
+            " create one with `create database NAME encoding 'UTF8' template template0`,"
             " and set POSTGRES_DB to it"
         )
-        return replace(condition, problem=problem)
+        return replace(server_info, problem=problem)
     schema, may_create = await find_schema(conn), True
     if schema is None:
         schema, may_create = await _select_schema_for_new_tables(conn)
-    condition = replace(condition, schema=schema)
+    server_info = replace(server_info, schema=schema)
     tables = await _select_tables(conn, schema)
     if foreign := _foreign_tables(tables):
-        return replace(condition, problem=_describe_foreign(foreign, schema, database))
+        return replace(server_info, problem=_describe_foreign(foreign, schema, database))
     if not tables and not may_create:
         problem = (
-            f"the role {role!r} may not make tables in the database {database!r}: run"
+            f"the role {role!r} may not create tables in the database {database!r}: run"
             f' `grant usage, create on schema {schema} to "{role}"` there as its owner,'
             " or set POSTGRES_USER to its owner"
         )
-        return replace(condition, problem=problem)
+        return replace(server_info, problem=problem)
     if tables:
-        return await _check_tables(conn, condition, tables, database=database, role=role)
-    return condition
+        return await _check_tables(conn, server_info, tables, database=database, role=role)
+    return server_info
 
 
 async def _check_tables(
@@ -240,7 +241,7 @@ async def _check_tables(
         foreign = _describe_foreign(["alembic_version"], schema, database)
         return replace(server_info, problem=foreign)
     if revision > HEAD:
-        problem = "the database was changed by a newer version of github-banners: run that one"
+        problem = "the database was migrated by a newer version of github-banners: run that version"
         return replace(server_info, problem=problem)
     if revision < HEAD and not all(table.is_alterable for table in tables):
         problem = (
@@ -253,7 +254,7 @@ async def _check_tables(
 
 
 async def _select_schema_for_new_tables(conn: Connection) -> tuple[str, bool]:
-    """Return where tables would be made, and whether they may."""
+    """Return the schema for new tables, and True if the role may create them there."""
     cursor = await conn.execute(_SELECT_SCHEMA_FOR_NEW_TABLES, {"default": DEFAULT_SCHEMA})
     row = await cursor.fetchone()
     return (str(row[0]), bool(row[1])) if row else (DEFAULT_SCHEMA, False)
@@ -266,7 +267,8 @@ async def _select_tables(conn: Connection, schema: str) -> list[_Table]:
 
 
 def _foreign_tables(tables: Sequence[_Table]) -> list[str]:
-    """Return the tables that have a name of ours and are not ours; ours are there all together."""
+    """Return the tables of other programs that have one of our table names."""
+    # Our tables are created in one transaction, so they are all there or none is.
     if 0 < len(tables) < len(TABLES):
         return [table.name for table in tables]
     return [
@@ -278,7 +280,7 @@ def _foreign_tables(tables: Sequence[_Table]) -> list[str]:
 
 def _describe_foreign(names: Sequence[str], schema: str, database: str) -> str:
     return (
-        f"another program has tables in the database {database!r} that are called as ours"
+        f"another program has tables with our names in the database {database!r}"
         f" ({', '.join(names)} in the schema {schema}): give github-banners a database of its own,"
         " and set POSTGRES_DB to it"
     )

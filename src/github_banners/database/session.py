@@ -1,8 +1,9 @@
 """
-What holds in every connection and transaction, whatever a role, a pooler or a shell sets by default.
+Connections and transactions with fixed settings, independent of role, pooler and environment.
 
-libpq's environment variables are dropped, and what is relied on is set by `set local` at the beginning of each
-transaction: a pooler in transaction mode refuses start-up options, and gives each transaction another session.
+libpq's environment variables are removed. Session settings are made by `set local` at the start of
+each transaction, because a pooler in transaction mode rejects start-up options and may run each
+transaction in another session.
 """
 
 import os
@@ -20,12 +21,12 @@ Connection: TypeAlias = AsyncConnection[TupleRow]
 
 DEFAULT_SCHEMA = "public"
 TABLES = ("alembic_version", "users", "logins", "repositories", "banners")
-"""Tables that only together are taken for ours."""
+"""Our tables; a schema must have all of them to be recognised as ours."""
 
 CONNECT_TIMEOUT_SECONDS = 3
 
-# https://www.postgresql.org/docs/current/libpq-envars.html without PGPORT, which is a setting of
-# ours, and without those about TLS and authentication, by which an operator secures a connection.
+# https://www.postgresql.org/docs/current/libpq-envars.html without PGPORT, which is one of our
+# settings, and without those for TLS and authentication, with which operators secure connections.
 _IGNORED_VARIABLES = (
     *("PGHOST", "PGHOSTADDR", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGREQUIREPEER"),
     *("PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGOPTIONS", "PGAPPNAME", "PGCONNECT_TIMEOUT"),
@@ -35,17 +36,17 @@ _IGNORED_VARIABLES = (
 _IGNORED_ON_SOCKETS = ("PGREQUIREAUTH",)
 
 _ARGUMENTS: dict[str, Any] = {
-    # Text arrives as text whatever the encoding of the server.
+    # Makes psycopg decode text whatever the encoding of the server.
     "client_encoding": "UTF8",
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 5000,
-    # The next transaction may get another session, which has not prepared anything.
+    # Behind a pooler the next transaction may run in a session without our prepared statements.
     "prepare_threshold": None,
 }
-# Nothing of this applies to a socket of this machine, but an unfit value would be refused.
+# Not used on Unix sockets, but libpq would reject unsuitable values from the environment.
 _SOCKET_ARGUMENTS = {
     "sslmode": "disable",
     "gssencmode": "disable",
@@ -81,7 +82,7 @@ _FIND_SCHEMA = """
 
 
 def connection_arguments(conninfo: str, *, application_name: str) -> dict[str, Any]:
-    """Return what a connection is opened with besides `conninfo`."""
+    """Return the keyword arguments for opening a connection, and remove libpq's variables."""
     host = str(conninfo_to_dict(conninfo).get("host") or "")
     is_socket = host.startswith(("/", "@"))
     for variable in (*_IGNORED_VARIABLES, *(_IGNORED_ON_SOCKETS if is_socket else ())):
@@ -97,32 +98,32 @@ async def connect(conninfo: str, *, application_name: str = "github-banners") ->
     """
     Open a connection without a transaction.
 
-    :raises psycopg.OperationalError: the server is down or refuses
+    :raises psycopg.OperationalError: the server is down or refuses the connection
     """
     arguments = connection_arguments(conninfo, application_name=application_name)
     return await AsyncConnection.connect(conninfo, autocommit=True, **arguments)
 
 
 async def find_schema(conn: Connection) -> str | None:
-    """Return the schema of our tables: of the role's search path or `public`; None for no tables."""
+    """Return the schema with our tables, of the search path or `public`; None if there is none."""
     parameters = {"tables": list(TABLES), "count": len(TABLES), "default": DEFAULT_SCHEMA}
     row = await (await conn.execute(_FIND_SCHEMA, parameters)).fetchone()
     return str(row[0]) if row else None
 
 
 def begin_settings(schema: str, *, statement_timeout: str = "10s") -> Composed:
-    """Return the statements that every transaction begins with; they are sent in one message."""
+    """Return the settings at the start of every transaction, to be sent in one message."""
     return SQL(_SETTINGS).format(schema=Identifier(schema), statement_timeout=statement_timeout)
 
 
 @asynccontextmanager
 async def transaction(conn: Connection, *, schema: str) -> AsyncIterator[None]:
-    """Commit what is done on an autocommit connection, or roll it back where that raises."""
+    """Run a transaction on an autocommit connection; roll back if the block raises."""
     try:
         await conn.execute(_BEGIN + begin_settings(schema))
         yield
     except BaseException:
-        # Why the work failed matters more than that the connection is gone as well.
+        # Keep the original error if the connection is lost too.
         with suppress(psycopg.Error):
             await conn.rollback()
         raise

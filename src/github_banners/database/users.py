@@ -1,8 +1,8 @@
 """
-Owners and their numbers, as GitHub last told them.
+Store owners, their repositories and their numbers as last fetched from GitHub.
 
-The identity is GitHub's number. A save is set-based, however many owners it has, and the caller owns
-its transaction. Nothing here counts, or decides when to ask again.
+Owners are identified by GitHub's id. A save uses a constant number of statements, however many
+owners it has; the caller owns the transaction.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from github_banners.models import (
 )
 
 CHANGED_CHANNEL = "users_changed"
-"""Where every committed change of numbers is told: user ids with commas between them, or `*`."""
+"""Channel that is notified of committed changes: user ids separated by commas, or `*` for any."""
 
 _MAX_NOTIFIED_IDS = 100
 
@@ -41,10 +41,10 @@ COLUMNS = SQL(
     " users.original_repos, users.forked_repos, users.total_stars, users.total_forks,"
     " users.languages, users.fetched_at, users.version, users.gone_since is not null"
 )
-"""What `snapshot_from_row` reads, in its order."""
+"""The columns of a row for `snapshot_from_row`, in order."""
 
 _UPSERT_USERS = """
-    insert into users as kept (
+    insert into users as stored (
         id, node_id, login, display_name, total_repos, original_repos, forked_repos,
         total_stars, total_forks, languages, fetched_at, version, content_digest
     )
@@ -54,7 +54,7 @@ _UPSERT_USERS = """
     ) as fresh (id)
     order by fresh.id
     on conflict (id) do update set
-        node_id = coalesce(excluded.node_id, kept.node_id),
+        node_id = coalesce(excluded.node_id, stored.node_id),
         login = excluded.login,
         display_name = excluded.display_name,
         total_repos = excluded.total_repos,
@@ -64,36 +64,35 @@ _UPSERT_USERS = """
         total_forks = excluded.total_forks,
         languages = excluded.languages,
         fetched_at = excluded.fetched_at,
-        version = case when kept.version > %s then excluded.version when (
-            kept.login, kept.display_name, kept.total_repos, kept.original_repos,
-            kept.forked_repos, kept.total_stars, kept.total_forks, kept.languages::text
+        version = case when stored.version > %s then excluded.version when (
+            stored.login, stored.display_name, stored.total_repos, stored.original_repos,
+            stored.forked_repos, stored.total_stars, stored.total_forks, stored.languages::text
         ) is distinct from (
             excluded.login, excluded.display_name, excluded.total_repos,
             excluded.original_repos, excluded.forked_repos, excluded.total_stars,
             excluded.total_forks, excluded.languages::text
-        ) then greatest(kept.version + 1, excluded.version) else kept.version end,
+        ) then greatest(stored.version + 1, excluded.version) else stored.version end,
         content_digest = excluded.content_digest,
         gone_since = null,
-        due_at = coalesce(excluded.fetched_at + kept.refresh_every, kept.due_at),
+        due_at = coalesce(excluded.fetched_at + stored.refresh_every, stored.due_at),
         leased_until = null
-    where kept.fetched_at <= excluded.fetched_at or kept.fetched_at > %s
-    returning kept.id, kept.version
+    where stored.fetched_at <= excluded.fetched_at or stored.fetched_at > %s
+    returning stored.id, stored.version
 """
 
 
 def snapshot_from_row(row: Sequence[Any], *, now: datetime | None = None) -> Snapshot:
-    """Read a snapshot out of a row of COLUMNS; a time or version from a wrong clock is unknown."""
-    owner_id, node_id, login, display_name, *numbers, fetched_at, version, is_gone = row
-    snapshot = Snapshot(
-        Owner(owner_id, login, node_id, display_name), Stats(*numbers), fetched_at, version, is_gone
-    )
+    """Build a snapshot from a row of COLUMNS; with `now`, implausible times are reset."""
+    owner_id, node_id, login, display_name, *numbers, fetched_at, version, is_deleted = row
+    owner = Owner(owner_id, login, node_id, display_name)
+    snapshot = Snapshot(owner, Stats(*numbers), fetched_at, version, is_deleted)
     return snapshot if now is None else without_implausible_times(snapshot, now=now)
 
 
 async def select_snapshot(
     conn: Connection, login: str, *, now: datetime | None = None
 ) -> Snapshot | None:
-    """Find whoever holds a name now, or held it last; in any case of letters."""
+    """Select the owner who has a login, or had it last; case-insensitive."""
     query = SQL(
         "select {} from logins join users on users.id = logins.owner_id where logins.login = %s"
     )
@@ -105,7 +104,7 @@ async def select_snapshot(
 async def select_snapshot_by_id(
     conn: Connection, owner_id: int, *, now: datetime | None = None
 ) -> Snapshot | None:
-    """Find an owner by GitHub's number."""
+    """Select an owner by GitHub's id."""
     snapshots = await select_snapshots(conn, [owner_id], now=now)
     return snapshots[0] if snapshots else None
 
@@ -113,7 +112,7 @@ async def select_snapshot_by_id(
 async def select_snapshots(
     conn: Connection, owner_ids: Sequence[int], *, now: datetime | None = None
 ) -> list[Snapshot]:
-    """Find owners by GitHub's numbers, in their order; unknown ones are left out."""
+    """Select owners by GitHub's ids, sorted by id; unknown ones are left out."""
     query = SQL("select {} from users where id = any(%s) order by id").format(COLUMNS)
     cursor = await conn.execute(query, [list(owner_ids)])
     return [snapshot_from_row(row, now=now) for row in await cursor.fetchall()]
@@ -126,27 +125,34 @@ async def upsert_owners(
     now: datetime | None = None,
 ) -> list[Snapshot]:
     """
-    Save GitHub's answers, and return what stands then, in the order of the owners' ids.
+    Save fetched owners; return the stored snapshots afterwards, sorted by id.
 
-    An answer older than the row changes nothing, unless the row's time is ahead of `now` and so from
-    a wrong clock (None believes every time). A version, and that of each of the owner's banners,
-    changes only with numbers, login or display name; then `CHANGED_CHANNEL` is notified at commit.
-    A deleted owner is back. Login and repositories are written only where they differ.
+    Data older than the row changes nothing, unless the row's time is so far ahead of `now` that a
+    wrong clock must have written it (with None, every time is trusted). Version and banner versions
+    rise only if numbers, login or display name change; then `CHANGED_CHANNEL` is notified at commit.
+    An owner marked as deleted is restored. Login and repositories are written only if they differ.
     """
     if not owners:
         return []
-    answers = _latest_per_owner(owners)
-    ids = [answer.owner_id for answer in answers]
-    before = await _lock_users(conn, answers)
-    after = await _upsert_users(conn, answers, now=now)
+    fetched_owners = _latest_per_owner(owners)
+    ids = [fetched_owner.owner_id for fetched_owner in fetched_owners]
+    before = await _lock_users(conn, fetched_owners)
+    after = await _upsert_users(conn, fetched_owners, now=now)
+    # The digest saves the comparison of all repositories, which rarely change.
     differing = [
-        answer
-        for answer in answers
-        if before.get(answer.owner_id, _NOT_STORED).digest != answer.digest
+        fetched_owner
+        for fetched_owner in fetched_owners
+        if before.get(fetched_owner.owner_id, _NOT_STORED).digest != fetched_owner.digest
     ]
     if differing:
-        await _upsert_logins(conn, [answer.owner_repositories for answer in differing], now=now)
-        saved = [answer.owner_repositories for answer in differing if answer.owner_id in after]
+        await _upsert_logins(
+            conn, [fetched_owner.owner_repositories for fetched_owner in differing], now=now
+        )
+        saved = [
+            fetched_owner.owner_repositories
+            for fetched_owner in differing
+            if fetched_owner.owner_id in after
+        ]
         await _replace_repositories(conn, saved)
     changed = [
         owner_id
@@ -163,7 +169,7 @@ async def upsert_owners(
 
 @dataclass(frozen=True, slots=True)
 class _FetchedOwner:
-    """An answer of GitHub, and the digest of what it makes of rows besides that in `users`."""
+    """A fetched owner, with the digest of its rows in `logins` and `repositories`."""
 
     owner_repositories: OwnerRepositories
     stats: Stats
@@ -176,7 +182,7 @@ class _FetchedOwner:
 
 @dataclass(frozen=True, slots=True)
 class _StoredUser:
-    """What `users` has of an owner; no digest where the name has another holder."""
+    """Stored version and digest of an owner; the digest is None if another owner has the login."""
 
     version: int
     digest: bytes | None
@@ -189,9 +195,9 @@ async def mark_user_deleted(
     conn: Connection, owner_id: int, *, requested_at: datetime, now: datetime | None = None
 ) -> None:
     """
-    Note that GitHub no longer knows an owner: all is kept, and it is asked again in a week.
+    Mark an owner as deleted on GitHub; all rows stay, and the owner is checked weekly.
 
-    An answer from before the last save changes nothing, unless that has a time ahead of `now`.
+    A request sent before the last save changes nothing, unless the save's time is implausible at `now`.
     """
     query = """
         update users set
@@ -214,12 +220,15 @@ async def mark_user_deleted(
 def _latest_per_owner(
     owners: Iterable[tuple[OwnerRepositories, Stats]],
 ) -> list[_FetchedOwner]:
-    """Keep each owner's latest answer, in the order of ids: the order of all row locks."""
-    by_age = sorted(owners, key=lambda answer: answer[0].fetched_at)
-    latest = {portfolio.owner.id: (portfolio, stats) for portfolio, stats in by_age}
+    """Return the latest data of each owner, sorted by id, which is the order of row locks."""
+    by_age = sorted(owners, key=lambda item: item[0].fetched_at)
+    latest = {
+        owner_repositories.owner.id: (owner_repositories, stats)
+        for owner_repositories, stats in by_age
+    }
     return [
-        _FetchedOwner(portfolio, stats, _content_digest(portfolio))
-        for _, (portfolio, stats) in sorted(latest.items())
+        _FetchedOwner(owner_repositories, stats, _content_digest(owner_repositories))
+        for _, (owner_repositories, stats) in sorted(latest.items())
     ]
 
 
@@ -245,19 +254,21 @@ async def _lock_users(
         left join logins on logins.login = fresh.login
         order by users.id for no key update of users
     """
+    ids = [fetched_owner.owner_id for fetched_owner in fetched_owners]
     logins = [
-        _strip_unstorable(answer.owner_repositories.owner.login.lower())
-        for answer in fetched_owners
+        _strip_unstorable(fetched_owner.owner_repositories.owner.login.lower())
+        for fetched_owner in fetched_owners
     ]
-    cursor = await conn.execute(query, [[answer.owner_id for answer in fetched_owners], logins])
+    cursor = await conn.execute(query, [ids, logins])
     return {owner_id: _StoredUser(*row) for owner_id, *row in await cursor.fetchall()}
 
 
 async def _upsert_users(
     conn: Connection, fetched_owners: Sequence[_FetchedOwner], *, now: datetime | None
 ) -> dict[int, int]:
-    """Save what is not late; return the new versions of those saved."""
-    columns = _to_columns((_user_row(answer) for answer in fetched_owners), column_count=13)
+    """Upsert owners, except those with a newer row; return the new versions by owner id."""
+    rows = (_user_row(fetched_owner) for fetched_owner in fetched_owners)
+    columns = _to_columns(rows, column_count=13)
     parameters = [*columns, latest_version(now), latest_time(now)]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
@@ -265,27 +276,31 @@ async def _upsert_users(
 async def _upsert_logins(
     conn: Connection, owners: list[OwnerRepositories], *, now: datetime | None
 ) -> None:
-    """Point names to their holders; whoever was seen under one later has it."""
-    by_age = sorted(owners, key=lambda portfolio: portfolio.fetched_at)
+    """Assign logins to their owners; a login belongs to the owner seen with it last."""
+    by_age = sorted(owners, key=lambda owner_repositories: owner_repositories.fetched_at)
     holders = {
-        portfolio.owner.login.lower(): (portfolio.owner.id, portfolio.fetched_at)
-        for portfolio in by_age
+        owner_repositories.owner.login.lower(): (
+            owner_repositories.owner.id,
+            owner_repositories.fetched_at,
+        )
+        for owner_repositories in by_age
     }
     query = """
-        insert into logins as kept (login, owner_id, held_since)
-        select seen.*
+        insert into logins as stored (login, owner_id, held_since)
+        select fresh.*
         from unnest(%(logins)s::text[], %(owner_ids)s::bigint[], %(times)s::timestamptz[])
-            as seen (login, owner_id, held_since)
+            as fresh (login, owner_id, held_since)
+        -- before the conflict, which locks the stored row and so writes it to the WAL
         where not exists (
-            select from logins as stored
-            where stored.login = seen.login and stored.owner_id = seen.owner_id
-                and stored.held_since <= %(latest)s
+            select from logins as same
+            where same.login = fresh.login and same.owner_id = fresh.owner_id
+                and same.held_since <= %(latest)s
         )
-        order by seen.login
+        order by fresh.login
         on conflict (login) do update
         set owner_id = excluded.owner_id, held_since = excluded.held_since
-        where kept.owner_id <> excluded.owner_id and kept.held_since <= excluded.held_since
-            or kept.held_since > %(latest)s
+        where stored.owner_id <> excluded.owner_id and stored.held_since <= excluded.held_since
+            or stored.held_since > %(latest)s
     """
     rows = ((_strip_unstorable(login), *holder) for login, holder in holders.items())
     logins, owner_ids, times = _to_columns(rows, column_count=3)
@@ -299,11 +314,13 @@ async def _upsert_logins(
 
 
 async def _replace_repositories(conn: Connection, owners: list[OwnerRepositories]) -> None:
-    """Make the repositories what the answers say, touching no row that is right already."""
+    """Replace the repositories of owners without writing unchanged rows."""
     rows = {
-        (portfolio.owner.id, repository.id): _repository_row(portfolio.owner.id, repository)
-        for portfolio in owners
-        for repository in portfolio.repositories
+        (owner_repositories.owner.id, repository.id): _repository_row(
+            owner_repositories.owner.id, repository
+        )
+        for owner_repositories in owners
+        for repository in owner_repositories.repositories
     }
     columns = _to_columns((rows[key] for key in sorted(rows)), column_count=7)
     remove = """
@@ -312,7 +329,7 @@ async def _replace_repositories(conn: Connection, owners: list[OwnerRepositories
             where fresh.owner_id = repositories.owner_id and fresh.id = repositories.id
         )
     """
-    owner_ids = [portfolio.owner.id for portfolio in owners]
+    owner_ids = [owner_repositories.owner.id for owner_repositories in owners]
     await conn.execute(remove, [owner_ids, *columns[:2]])
     upsert = """
         insert into repositories (owner_id, id, name, stars, forks, is_fork, language)
@@ -339,12 +356,10 @@ async def _notify(conn: Connection, owner_ids: list[int]) -> None:
 
 
 def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
-    owner, fetched_at, stats = (
-        fetched_owner.owner_repositories.owner,
-        fetched_owner.owner_repositories.fetched_at,
-        fetched_owner.stats,
-    )
-    languages = {_strip_unstorable(name): number for name, number in stats.languages.items()}
+    owner = fetched_owner.owner_repositories.owner
+    fetched_at = fetched_owner.owner_repositories.fetched_at
+    stats = fetched_owner.stats
+    languages = {_strip_unstorable(name): count for name, count in stats.languages.items()}
     return (
         owner.id,
         _strip_unstorable(owner.node_id),
@@ -375,13 +390,13 @@ def _repository_row(owner_id: int, repository: Repository) -> tuple[Any, ...]:
 
 
 def _to_columns(rows: Iterable[tuple[Any, ...]], *, column_count: int) -> list[list[Any]]:
-    """Turn rows into the arrays that `unnest` takes; no rows are so many empty arrays."""
+    """Transpose rows to the arrays that `unnest` takes; no rows give empty arrays."""
     columns = [list(column) for column in zip(*rows, strict=True)]
     return columns or [[] for _ in range(column_count)]
 
 
 def _strip_unstorable(text: str | None) -> str | None:
-    """Take out what PostgreSQL's text can't hold: NUL, and halves of surrogate pairs."""
+    """Remove NUL and replace lone surrogates, which PostgreSQL's text type can't hold."""
     if not text or text.isascii():
         return text.replace("\0", "") if text else text
     return text.replace("\0", "").encode("utf-8", "replace").decode()

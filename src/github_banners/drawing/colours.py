@@ -72,7 +72,8 @@ def normalise_hex(colour: str) -> str:
     return colour[:6] if colour[6:] == "ff" else colour
 
 
-def _linear(colour: str) -> _Triple:
+def linear_rgb(colour: str) -> _Triple:
+    """Convert to linear sRGB, 0 to 1."""
     red, green, blue = (_to_linear(int(colour[start : start + 2], 16) / 255) for start in (0, 2, 4))
     return red, green, blue
 
@@ -88,15 +89,15 @@ def _to_byte(channel: float) -> int:
 
 @lru_cache(4096)
 def _luminance(colour: str) -> float:
-    red, green, blue = _linear(colour)
+    red, green, blue = linear_rgb(colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _oklab(colour: str) -> _Triple:
-    return _oklab_from_linear(*_linear(colour))
+    return oklab_from_linear(*linear_rgb(colour))
 
 
-def _oklab_from_linear(red: float, green: float, blue: float) -> _Triple:
+def oklab_from_linear(red: float, green: float, blue: float) -> _Triple:
     """Convert linear sRGB, 0 to 1, with https://bottosson.github.io/posts/oklab/."""
     long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
     medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)

@@ -76,15 +76,15 @@ class Legend(msgspec.Struct, frozen=True, gc=False):
 
 
 def visible_languages(
-    stats: Stats, options: BannerOptions, scheme: Scheme, *, keep: int
+    stats: Stats, options: BannerOptions, scheme: Scheme, *, limit: int
 ) -> Ranking:
-    """Rank the languages that are not hidden; `keep` is how many a layout shows, besides Other."""
+    """Rank the languages that are not hidden; `limit` is how many a layout shows, besides Other."""
     return rank_languages(
         {} if HideableField.LANGUAGES in options.hide else stats.languages,
         scheme=scheme,
         other_label=load_translations(options.locale).labels.other,
         excluded=options.hide_langs,
-        max_ranked=max(keep, MAX_RING_LANGUAGES) + 1,
+        max_ranked=max(limit, MAX_RING_LANGUAGES) + 1,
     )
 
 

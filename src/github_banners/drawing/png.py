@@ -24,7 +24,7 @@ REPLACEMENT_CHARACTER = "\u25a1"
 
 FONTS = Path(__file__).parent / "fonts"
 _FAMILY = "Banners Sans"
-_FILES = [str(FONTS / f"BannersSans-{style}.ttf") for style in ("Regular", "SemiBold")]
+FONT_FILES = [str(FONTS / f"BannersSans-{style}.ttf") for style in ("Regular", "SemiBold")]
 
 # resvg allocates the memory of the whole picture at once and aborts the process if it can't.
 _MAX_WIDTH, _MAX_HEIGHT = 1200, 600
@@ -47,10 +47,10 @@ def to_png(svg: bytes) -> bytes:
     _check(svg)
     try:
         return resvg_py.svg_to_bytes(
-            svg_string=_substitute_all(svg.decode()),
+            svg_string=substitute_texts(svg.decode()),
             zoom=SCALE,
             skip_system_fonts=True,
-            font_files=_FILES,
+            font_files=FONT_FILES,
             sans_serif_family=_FAMILY,
         )
     except ValueError as error:
@@ -76,7 +76,7 @@ def _check(svg: bytes) -> None:
         raise RenderingFailed(f"a picture of {width} x {height} is too large")
 
 
-def _substitute_all(svg: str) -> str:
+def substitute_texts(svg: str) -> str:
     """Apply `substitute` to every text; drop forced lengths, which are for unknown fonts only."""
     if svg.isascii():
         return svg

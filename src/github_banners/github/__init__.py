@@ -1,6 +1,8 @@
 """
-Ask GitHub: one owner in, every public repository out.
+Client of GitHub's API: fetches an owner with all public repositories.
 
-`protocol`, `rest` and `graphql` are pure: bytes in, nouns or a classified `Failure` out. `accounts`
-knows which token may pay. `client` is the only one that sends.
+Pure modules, in reading order: `protocol` (classifies responses), `rest` and `graphql` (build queries, parse
+responses), `pace` and `credentials` (choose the token for a request). `transport` opens the HTTP client;
+`sender` is the only module that sends requests. `client` fetches one owner, `batch` many, and
+`token_owners` finds out which tokens belong to one account.
 """

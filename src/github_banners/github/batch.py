@@ -1,11 +1,11 @@
 """
-Many owners in one question, for whom nobody waits: twenty cost one point.
+Fetches many owners in one GraphQL request, for background work: twenty owners cost one point.
 
-A question that is too heavy is halved until the owner it fails on is alone. An owner that GraphQL fails
-for goes the way of a single request: another account, REST, no token. Nothing is halved any more once
-both halves fail, and after three owners in a row that REST can't tell of either, GitHub is down: it
-must not be asked the more for it. Further pages are walked by cursor, one after another: REST's budget
-stays with those who wait.
+A request that is too heavy is split in halves until the owner that it fails on is alone. An owner that
+GraphQL fails for is fetched like a single one: other accounts, REST, no token. Batches are not split
+further once a whole half has failed, and after three consecutive owners that REST fails for as well,
+GitHub counts as down: an outage must not multiply requests. Further pages are fetched by cursor, one after
+another, so that the REST limit is left to interactive requests.
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
@@ -22,8 +22,14 @@ from github_banners.errors import BannersError, GitHubUnavailable
 from github_banners.github import graphql
 from github_banners.github.client import GitHubClient, ensure_owner, has_fallen
 from github_banners.github.credentials import Priority
-from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, GitHubResponse, Resource
-from github_banners.github.rest import PAGE_SIZE
+from github_banners.github.protocol import (
+    MAX_PAGES,
+    PAGE_SIZE,
+    Failure,
+    FailureKind,
+    GitHubResponse,
+    Resource,
+)
 from github_banners.github.sender import RequestFailed
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, Owner, OwnerRepositories, Stats
@@ -31,16 +37,16 @@ from github_banners.models import Clock, Owner, OwnerRepositories, Stats
 _log = structlog.get_logger(__name__)
 
 _SPLIT_ON = {FailureKind.TOO_HEAVY, FailureKind.TOO_LARGE, FailureKind.UNREADABLE}
-# GraphQL alone may be down. Where an account is limited or refused REST would not be let in either,
-# and what is left of its budget is for those who wait.
+# GraphQL alone may be down: REST is worth a try. With other failures REST would fail as well, or its
+# limit is left to interactive requests.
 _GRAPHQL_IS_DOWN = {FailureKind.SERVER, FailureKind.FORBIDDEN, FailureKind.UNREACHABLE}
-# So many in a row that can't be asked alone: it is not them.
+# After so many consecutive failures of single owners, GitHub is the cause and not the owners.
 _MAX_CONSECUTIVE_FAILURES = 3
 _PAGES_TIMEOUT_SECONDS = 60.0
 
 
 class BatchFetcher:
-    """Asks about owners seen before, on what `priority` leaves of the budgets."""
+    """Fetches owners seen before, within the rate limits that are left for `priority`."""
 
     def __init__(
         self, github: GitHubClient, *, clock: Clock, priority: Priority = Priority.BACKGROUND
@@ -55,59 +61,64 @@ class BatchFetcher:
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[OwnerRepositories | BannersError]:
         """
-        Ask about owners; each gets an answer or its own error, in their order.
+        Fetch owners; return a result or an error for each, in their order.
 
-        Numbers that fall far below the `previous` ones, by owner's id, are confirmed over REST.
+        Numbers far below the `previous` ones (by owner id) are confirmed over REST.
         """
         previous = previous or {}
         if self._sender.remaining(Resource.GRAPHQL, priority=self._priority) <= 0:
             if self._sender.has_token():
-                return [GitHubUnavailable("the rest of the hour is for those who wait")] * len(
-                    owners
-                )
+                return [
+                    GitHubUnavailable(
+                        "the remaining rate limit is reserved for interactive requests"
+                    )
+                ] * len(owners)
             return await self._fetch_individually(owners, previous)
-        named = [owner for owner in owners if owner.node_id]
-        found = dict(
-            zip(named, await self._fetch_batch(named, previous) if named else [], strict=True)
+        # GraphQL needs the node id, which old rows may lack.
+        batch = [owner for owner in owners if owner.node_id]
+        results = dict(
+            zip(batch, await self._fetch_batch(batch, previous) if batch else [], strict=True)
         )
-        unnamed = [owner for owner in owners if owner not in found]
-        found |= zip(unnamed, await self._fetch_individually(unnamed, previous), strict=True)
-        return [found[owner] for owner in owners]
+        singles = [owner for owner in owners if owner not in results]
+        results |= zip(singles, await self._fetch_individually(singles, previous), strict=True)
+        return [results[owner] for owner in owners]
 
     async def _fetch_batch(
         self, owners: Sequence[Owner], previous: Mapping[int, Stats], *, may_split: bool = True
     ) -> list[OwnerRepositories | BannersError]:
-        asked_at = self._clock()
-        question = graphql.build_id_query([owner.node_id or "" for owner in owners])
-        read = partial(_parse_all, number=len(owners), now=asked_at)
+        requested_at = self._clock()
+        query = graphql.build_id_query([owner.node_id or "" for owner in owners])
+        parse = partial(_parse_all, number=len(owners), now=requested_at)
         try:
-            answers = await self._sender.send_with_failover(
-                self._sender.graphql_request(question.to_json()), read, priority=self._priority
+            pages = await self._sender.send_with_failover(
+                self._sender.graphql_request(query.to_json()), parse, priority=self._priority
             )
-        except RequestFailed as refused:
-            failure = refused.failure
+        except RequestFailed as error:
+            failure = error.failure
             if self._throttle.allows(failure.kind):
-                _log.warning("github.batch_refused", owners=len(owners), reason=str(refused))
+                _log.warning("github.batch_refused", owners=len(owners), reason=str(error))
             if may_split and failure.kind in _SPLIT_ON:
                 return await self._fetch_halves(owners, previous, failure)
             if failure.kind in _GRAPHQL_IS_DOWN:
                 failures = dict.fromkeys([owner.id for owner in owners], failure)
                 return await self._fetch_individually(owners, previous, failures)
-            return [refused.to_public_error(owner.login) for owner in owners]
-        finishing = (
-            self._complete_owner(ensure_owner(answer, owner.id), previous.get(owner.id), asked_at)
-            for owner, answer in zip(owners, answers, strict=True)
+            return [error.to_public_error(owner.login) for owner in owners]
+        completing = (
+            self._complete_owner(ensure_owner(page, owner.id), previous.get(owner.id), requested_at)
+            for owner, page in zip(owners, pages, strict=True)
         )
-        finished = dict(zip(owners, await asyncio.gather(*finishing), strict=True))
-        failures = {o.id: answer for o, answer in finished.items() if isinstance(answer, Failure)}
-        alone = [owner for owner in owners if owner.id in failures]
-        single = await self._fetch_individually(
-            alone, previous, failures, may_be_down=len(alone) == len(owners)
+        completed = dict(zip(owners, await asyncio.gather(*completing), strict=True))
+        failures = {
+            owner.id: result for owner, result in completed.items() if isinstance(result, Failure)
+        }
+        failed = [owner for owner in owners if owner.id in failures]
+        retried = await self._fetch_individually(
+            failed, previous, failures, may_be_down=len(failed) == len(owners)
         )
-        answered = dict(zip(alone, single, strict=True))
+        retried_by_owner = dict(zip(failed, retried, strict=True))
         return [
-            answered[owner] if isinstance(answer, Failure) else answer
-            for owner, answer in finished.items()
+            retried_by_owner[owner] if isinstance(result, Failure) else result
+            for owner, result in completed.items()
         ]
 
     async def _fetch_halves(
@@ -116,9 +127,12 @@ class BatchFetcher:
         if len(owners) == 1:
             return await self._fetch_individually(owners, previous, {owners[0].id: failure})
         middle = len(owners) // 2
-        first = await self._fetch_batch(owners[:middle], previous)
-        may_halve = not _all_unavailable(first)
-        return [*first, *await self._fetch_batch(owners[middle:], previous, may_split=may_halve)]
+        first_half = await self._fetch_batch(owners[:middle], previous)
+        may_split = not _all_unavailable(first_half)
+        return [
+            *first_half,
+            *await self._fetch_batch(owners[middle:], previous, may_split=may_split),
+        ]
 
     async def _complete_owner(
         self,
@@ -126,46 +140,46 @@ class BatchFetcher:
         previous: Stats | None,
         requested_at: datetime,
     ) -> OwnerRepositories | Failure:
-        """Complete one owner's list; a failure is what REST has to be asked for."""
+        """Fetch the remaining pages of an owner; on a failure the owner has to be fetched over REST."""
         if isinstance(first_page, Failure):
             return first_page
         try:
             async with asyncio.timeout(_PAGES_TIMEOUT_SECONDS):
-                portfolio = await self._fetch_remaining_pages(first_page, requested_at)
-        except RequestFailed as refused:
-            return refused.failure
+                result = await self._fetch_remaining_pages(first_page, requested_at)
+        except RequestFailed as error:
+            return error.failure
         except TimeoutError:
-            return Failure(FailureKind.TOO_HEAVY, "the pages take too long")
-        if len(portfolio.repositories) != portfolio.reported_count:
-            return Failure(FailureKind.UNCONFIRMED, "the list is not as long as it should be")
-        if has_fallen(portfolio, previous):
+            return Failure(FailureKind.TOO_HEAVY, "the pages took too long")
+        if len(result.repositories) != result.reported_count:
+            return Failure(FailureKind.UNCONFIRMED, "the list is not as long as reported")
+        if has_fallen(result, previous):
             return Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
-        return portfolio
+        return result
 
     async def _fetch_remaining_pages(
         self, first_page: graphql.OwnerPage, requested_at: datetime
     ) -> OwnerRepositories:
         """
-        Follow the cursor to the end; a repository that comes twice counts once.
+        Follow the cursor to the end; a repository that appears twice counts once.
 
-        There are no more pages than the length of the list says, and no cursor comes twice.
+        Stops after as many pages as the total count fills, and at a repeated cursor.
         """
-        found = {repository.id: repository for repository in first_page.repositories}
-        cursor, seen = first_page.next_cursor, set[str]()
+        by_id = {repository.id: repository for repository in first_page.repositories}
+        cursor, seen_cursors = first_page.next_cursor, set[str]()
         for _ in range(min(math.ceil(first_page.total / PAGE_SIZE), MAX_PAGES)):
-            if cursor is None or cursor in seen:
+            if cursor is None or cursor in seen_cursors:
                 break
-            seen.add(cursor)
-            question = graphql.build_page_query(first_page.owner.node_id or "", after=cursor)
+            seen_cursors.add(cursor)
+            query = graphql.build_page_query(first_page.owner.node_id or "", after=cursor)
             page = await self._sender.send_with_failover(
-                self._sender.graphql_request(question.to_json()),
+                self._sender.graphql_request(query.to_json()),
                 partial(graphql.parse_repository_page, now=self._clock()),
                 priority=self._priority,
             )
-            found |= {repository.id: repository for repository in page.repositories}
+            by_id |= {repository.id: repository for repository in page.repositories}
             cursor = page.next_cursor
         return OwnerRepositories(
-            first_page.owner, tuple(found.values()), requested_at, reported_count=first_page.total
+            first_page.owner, tuple(by_id.values()), requested_at, reported_count=first_page.total
         )
 
     async def _fetch_individually(
@@ -177,24 +191,28 @@ class BatchFetcher:
         may_be_down: bool = True,
     ) -> list[OwnerRepositories | BannersError]:
         """
-        Ask about each owner as a single request would; `failures` are GraphQL's, by owner's id.
+        Fetch each owner like an interactive request; `failures` are those of GraphQL, by owner id.
 
-        Where GitHub `may_be_down`, a few failures in a row spare the others.
+        If GitHub `may_be_down`, the rest is skipped after a few consecutive failures.
         """
-        answers: dict[int, OwnerRepositories | BannersError] = {}
+        results: dict[int, OwnerRepositories | BannersError] = {}
         for owner in self._rotate(owners):
-            last = list(answers.values())[-_MAX_CONSECUTIVE_FAILURES:]
-            if may_be_down and len(last) == _MAX_CONSECUTIVE_FAILURES and _all_unavailable(last):
-                answers[owner.id] = GitHubUnavailable("the others could not be asked either")
+            latest = list(results.values())[-_MAX_CONSECUTIVE_FAILURES:]
+            if (
+                may_be_down
+                and len(latest) == _MAX_CONSECUTIVE_FAILURES
+                and _all_unavailable(latest)
+            ):
+                results[owner.id] = GitHubUnavailable("other owners could not be fetched either")
             else:
                 failure = (failures or {}).get(owner.id)
-                answers[owner.id] = await self._fetch_single(owner, previous.get(owner.id), failure)
-        return [answers[owner.id] for owner in owners]
+                results[owner.id] = await self._fetch_single(owner, previous.get(owner.id), failure)
+        return [results[owner.id] for owner in owners]
 
     async def _fetch_single(
         self, owner: Owner, previous: Stats | None, failure: Failure | None
     ) -> OwnerRepositories | BannersError:
-        # Another account may be allowed to see what this one is not.
+        # Another account may be allowed to see this owner: try GraphQL again with all accounts.
         is_forbidden = failure is not None and failure.kind is FailureKind.FORBIDDEN
         if is_forbidden and not self._sender.has_single_token():
             failure = None
@@ -206,7 +224,7 @@ class BatchFetcher:
             return error
 
     def _rotate(self, owners: Sequence[Owner]) -> list[Owner]:
-        """Begin with another owner each second, so that the same few don't always spare the rest."""
+        """Start with another owner each second, so that failing owners don't always skip the same ones."""
         start = int(self._clock().timestamp()) % max(1, len(owners))
         return [*owners[start:], *owners[:start]]
 
@@ -214,12 +232,12 @@ class BatchFetcher:
 def _parse_all(
     response: GitHubResponse, *, number: int, now: datetime
 ) -> list[graphql.OwnerPage | Failure] | Failure:
-    answers = graphql.parse_owners_by_id(response, now=now)
-    if not isinstance(answers, Failure) and len(answers) != number:
-        return Failure(FailureKind.UNREADABLE, f"{len(answers)} answers about {number} owners")
-    return answers
+    results = graphql.parse_owners_by_id(response, now=now)
+    if not isinstance(results, Failure) and len(results) != number:
+        return Failure(FailureKind.UNREADABLE, f"{len(results)} results for {number} owners")
+    return results
 
 
 def _all_unavailable(results: Iterable[OwnerRepositories | BannersError]) -> bool:
-    """Tell whether GitHub could be asked about none of them."""
-    return all(isinstance(answer, GitHubUnavailable) for answer in results)
+    """Return whether GitHub was unavailable for all owners."""
+    return all(isinstance(result, GitHubUnavailable) for result in results)

@@ -1,8 +1,8 @@
 """
-One owner in, every public repository out, for somebody who waits.
+Fetches one owner with all public repositories, for interactive requests.
 
-GraphQL where an account can pay for it, else REST; both give the same numbers. More than a hundred
-repositories come from REST, whose pages can be asked for at once.
+GraphQL is used while an account has points for it, else REST; both give the same numbers. Lists of more
+than a hundred repositories come from REST, whose pages can be requested in parallel.
 """
 
 import asyncio
@@ -22,7 +22,14 @@ import structlog
 from github_banners.errors import GitHubUnavailable
 from github_banners.github import graphql, rest
 from github_banners.github.credentials import Account, Budget, Priority
-from github_banners.github.protocol import MAX_PAGES, Failure, FailureKind, GitHubResponse, Resource
+from github_banners.github.protocol import (
+    MAX_PAGES,
+    PAGE_SIZE,
+    Failure,
+    FailureKind,
+    GitHubResponse,
+    Resource,
+)
 from github_banners.github.sender import RETRYABLE, TRY_ANOTHER_ACCOUNT, RequestFailed, Sender
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, Owner, OwnerRepositories, Repository, Stats
@@ -36,13 +43,13 @@ OwnerPageResults: TypeAlias = list[graphql.OwnerPage | Failure] | Failure
 _log = structlog.get_logger(__name__)
 
 _MAX_PARALLEL_PAGES = 8
-# A list can grow while it is read.
+# A list can grow while its pages are fetched.
 _MAX_EXTRA_PAGES = 3
 _FALL_BACK_TO_REST = TRY_ANOTHER_ACCOUNT | RETRYABLE | {FailureKind.TOO_LARGE}
 
 
 class GitHubClient:
-    """Asks one GitHub about owners; `timeout` bounds a whole answer, all its pages included."""
+    """Fetches owners; `timeout` limits the whole fetch of an owner, including all pages."""
 
     def __init__(
         self,
@@ -68,19 +75,19 @@ class GitHubClient:
 
     async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
         """
-        Ask about the present holder of a login; `is_known` if it has, or had, a holder here.
+        Fetch the current holder of a login; `is_known` if the login has, or had, a holder here.
 
-        :raises UnknownUser: GitHub knows nobody of this name
-        :raises GitHubUnavailable: no whole answer can be had now
+        :raises UnknownUser: GitHub knows no account with this login
+        :raises GitHubUnavailable: the owner can't be fetched completely
         """
-        question = graphql.build_login_query([login])
+        query = graphql.build_login_query([login])
 
-        def read(reply: GitHubResponse) -> OwnerPageResults:
-            return graphql.parse_owners_by_login(reply, question, now=self._clock())
+        def parse(response: GitHubResponse) -> OwnerPageResults:
+            return graphql.parse_owners_by_login(response, query, now=self._clock())
 
-        subject = _OwnerRequest(f"/users/{quote(login, safe='')}", question, read)
+        owner_request = _OwnerRequest(f"/users/{quote(login, safe='')}", query, parse)
         priority = Priority.KNOWN if is_known else Priority.UNKNOWN
-        return await self._with_public_errors(login, self._fetch(subject, priority))
+        return await self._with_public_errors(login, self._fetch(owner_request, priority))
 
     async def fetch_by_id(
         self,
@@ -91,21 +98,21 @@ class GitHubClient:
         failure: Failure | None = None,
     ) -> OwnerRepositories:
         """
-        Ask about an owner seen before, whatever the login is now.
+        Fetch an owner seen before, whatever the login is now.
 
-        Numbers that fall far below the `previous` ones, and an owner who is gone, are believed when
-        both APIs say so. `failure` is what GraphQL has just said of the owner, where it was asked.
+        Numbers far below the `previous` ones, and a deleted owner, have to be confirmed by both APIs.
+        `failure` is GraphQL's result for this owner, if it has just been requested.
 
-        :raises UnknownUser: the owner is gone
-        :raises GitHubUnavailable: no whole answer can be had now
+        :raises UnknownUser: the owner is deleted
+        :raises GitHubUnavailable: the owner can't be fetched completely
         """
-        question = graphql.build_id_query([owner.node_id]) if owner.node_id else None
+        query = graphql.build_id_query([owner.node_id]) if owner.node_id else None
 
-        def read(reply: GitHubResponse) -> OwnerPageResults:
-            return graphql.parse_owners_by_id(reply, now=self._clock())
+        def parse(response: GitHubResponse) -> OwnerPageResults:
+            return graphql.parse_owners_by_id(response, now=self._clock())
 
-        subject = _OwnerRequest(f"/user/{owner.id}", question, read, owner_id=owner.id)
-        fetching = self._fetch(subject, priority, previous=previous, failure=failure)
+        owner_request = _OwnerRequest(f"/user/{owner.id}", query, parse, owner_id=owner.id)
+        fetching = self._fetch(owner_request, priority, previous=previous, failure=failure)
         return await self._with_public_errors(owner.login, fetching)
 
     async def _with_public_errors(
@@ -114,15 +121,15 @@ class GitHubClient:
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 return await fetching
-        except RequestFailed as refused:
-            kind = refused.failure.kind
+        except RequestFailed as error:
+            kind = error.failure.kind
             if kind is not FailureKind.NOT_FOUND and self._throttle.allows((name, kind)):
-                _log.warning("github.refused", owner=name, reason=str(refused))
-            raise refused.to_public_error(name) from refused
-        except TimeoutError as late:
+                _log.warning("github.refused", owner=name, reason=str(error))
+            raise error.to_public_error(name) from error
+        except TimeoutError as error:
             if self._throttle.allows((name, "timeout")):
                 _log.warning("github.refused", owner=name, reason="timeout")
-            raise GitHubUnavailable("GitHub did not respond in time") from late
+            raise GitHubUnavailable("GitHub did not respond in time") from error
 
     async def _fetch(
         self,
@@ -132,93 +139,93 @@ class GitHubClient:
         previous: Stats | None = None,
         failure: Failure | None = None,
     ) -> OwnerRepositories:
-        """Ask GraphQL where an account can pay for it, else or then REST."""
-        may_pay = self.sender.remaining(Resource.GRAPHQL, priority=priority) > 0
-        if failure is None and may_pay and owner_request.query is not None:
+        """Fetch over GraphQL if an account has points for it; else, or if that fails, over REST."""
+        has_points = self.sender.remaining(Resource.GRAPHQL, priority=priority) > 0
+        if failure is None and has_points and owner_request.query is not None:
             try:
-                portfolio = await self._by_graphql(owner_request, priority)
-                if not has_fallen(portfolio, previous):
-                    return portfolio
+                result = await self._by_graphql(owner_request, priority)
+                if not has_fallen(result, previous):
+                    return result
                 failure = Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
-            except RequestFailed as refused:
-                failure = refused.failure
+            except RequestFailed as error:
+                failure = error.failure
                 if not _should_fall_back(failure, is_known=owner_request.owner_id is not None):
                     raise
         try:
-            portfolio = await self._by_rest(owner_request, priority)
-        except RequestFailed as refused:
-            if refused.failure.kind is FailureKind.NOT_FOUND and not self._is_deletion_confirmed(
+            result = await self._by_rest(owner_request, priority)
+        except RequestFailed as error:
+            if error.failure.kind is FailureKind.NOT_FOUND and not self._is_deletion_confirmed(
                 owner_request, failure
             ):
-                words = "REST alone says that the owner is gone"
-                raise RequestFailed(Failure(FailureKind.UNCONFIRMED, words)) from refused
+                message = "only REST reports that the owner is deleted"
+                raise RequestFailed(Failure(FailureKind.UNCONFIRMED, message)) from error
             raise
         is_confirmed = failure is not None and failure.kind is FailureKind.UNCONFIRMED
-        # Where GraphQL had no say, REST is asked twice.
-        if not is_confirmed and has_fallen(portfolio, previous):
-            portfolio = await self._by_rest(owner_request, priority)
-        return portfolio
+        # Without GraphQL, a second response of REST has to confirm the fall.
+        if not is_confirmed and has_fallen(result, previous):
+            result = await self._by_rest(owner_request, priority)
+        return result
 
     def _is_deletion_confirmed(
         self, owner_request: "_OwnerRequest", failure: Failure | None
     ) -> bool:
-        """Return whether REST's 404 is to be believed: GraphQL says the same, or has no say."""
+        """Return whether a 404 of REST is final: GraphQL reports the same, or is not available."""
         if failure is not None:
             return failure.kind is FailureKind.NOT_FOUND
-        has_no_say = owner_request.query is None or not self.sender.has_token()
-        return owner_request.owner_id is None or has_no_say
+        is_unavailable = owner_request.query is None or not self.sender.has_token()
+        return owner_request.owner_id is None or is_unavailable
 
     async def _by_graphql(
         self, owner_request: "_OwnerRequest", priority: Priority
     ) -> OwnerRepositories:
-        asked_at = self._clock()
+        requested_at = self._clock()
         body = owner_request.query.to_json() if owner_request.query is not None else b""
 
-        async def ask_once() -> OwnerRepositories:
+        async def fetch_once() -> OwnerRepositories:
             request = self.sender.graphql_request(body)
-            answer = await self.sender.send_with_failover(
+            page = await self.sender.send_with_failover(
                 request, owner_request.parse_page, priority=priority
             )
-            repositories = answer.repositories
-            if answer.next_cursor is not None:
-                path = f"/users/{quote(answer.owner.login, safe='')}"
+            repositories = page.repositories
+            if page.next_cursor is not None:
+                path = f"/users/{quote(page.owner.login, safe='')}"
                 repositories = await self._fetch_pages(
-                    path, [], priority, reported_count=answer.total
+                    path, [], priority, reported_count=page.total
                 )
             return OwnerRepositories(
-                answer.owner, repositories, asked_at, reported_count=answer.total
+                page.owner, repositories, requested_at, reported_count=page.total
             )
 
-        # GraphQL leaves out what it may not resolve: REST has the rest of a list.
+        # GraphQL omits repositories that it can't resolve: REST has the complete list.
         return await self._refetch_if_incomplete(
-            ask_once, partial(self._by_rest, owner_request, priority)
+            fetch_once, partial(self._by_rest, owner_request, priority)
         )
 
     async def _by_rest(
         self, owner_request: "_OwnerRequest", priority: Priority
     ) -> OwnerRepositories:
-        asked_at = self._clock()
+        requested_at = self._clock()
 
-        async def ask_once() -> OwnerRepositories:
+        async def fetch_once() -> OwnerRepositories:
             self._require_budget(1, priority)
             request = self.sender.rest_request(owner_request.path)
-            answer, first = await _gather_or_cancel(
+            profile, first_page = await _gather_or_cancel(
                 self.sender.send_with_failover(
                     request, owner_request.parse_profile, priority=priority
                 ),
                 self._fetch_page(owner_request.path, 1, priority),
             )
             repositories = await self._fetch_pages(
-                owner_request.path, [first], priority, reported_count=answer.public_repos
+                owner_request.path, [first_page], priority, reported_count=profile.public_repos
             )
             return OwnerRepositories(
-                answer.owner, repositories, asked_at, reported_count=answer.public_repos
+                profile.owner, repositories, requested_at, reported_count=profile.public_repos
             )
 
-        return await self._refetch_if_incomplete(ask_once, ask_once)
+        return await self._refetch_if_incomplete(fetch_once, fetch_once)
 
     async def _fetch_page(self, path: str, number: int, priority: Priority) -> rest.Page:
-        query = f"type=owner&sort=full_name&per_page={rest.PAGE_SIZE}&page={number}"
+        query = f"type=owner&sort=full_name&per_page={PAGE_SIZE}&page={number}"
         request = self.sender.rest_request(f"{path}/repos?{query}")
         return await self.sender.send_with_failover(
             request, partial(rest.parse_page, number=number), priority=priority
@@ -228,22 +235,28 @@ class GitHubClient:
         self, path: str, pages: list[rest.Page], priority: Priority, *, reported_count: int | None
     ) -> tuple[Repository, ...]:
         """
-        Get the pages of a list that are missing, eight at a time.
+        Fetch the missing pages of a list, eight at a time, and return its repositories.
 
-        `expected` repositories are said to be there: a `Link` header is not believed far beyond that.
+        The `Link` header may name only a few pages more than `reported_count` repositories fill.
         """
-        wanted = 1 if reported_count is None else max(1, math.ceil(reported_count / rest.PAGE_SIZE))
-        most = MAX_PAGES if reported_count is None else min(wanted + _MAX_EXTRA_PAGES, MAX_PAGES)
-        last = wanted if not pages else pages[0].last
-        while (last := min(last, most)) > len(pages):
+        expected_pages = (
+            1 if reported_count is None else max(1, math.ceil(reported_count / PAGE_SIZE))
+        )
+        max_pages = (
+            MAX_PAGES
+            if reported_count is None
+            else min(expected_pages + _MAX_EXTRA_PAGES, MAX_PAGES)
+        )
+        last = expected_pages if not pages else pages[0].last
+        while (last := min(last, max_pages)) > len(pages):
             self._require_budget(last - len(pages), priority)
             numbers = range(len(pages) + 1, min(last, len(pages) + _MAX_PARALLEL_PAGES) + 1)
-            new = await _gather_or_cancel(
+            new_pages = await _gather_or_cancel(
                 *(self._fetch_page(path, number, priority) for number in numbers)
             )
-            pages = [*pages, *new]
-            last = max(last, *(page.last for page in new))
-            if not any(page.repositories or page.unreadable for page in new):
+            pages = [*pages, *new_pages]
+            last = max(last, *(page.last for page in new_pages))
+            if not any(page.repositories or page.unreadable for page in new_pages):
                 break
         self._log_unreadable(path, [page for page in pages if page.unreadable])
         return rest.merge_pages(pages)
@@ -253,21 +266,21 @@ class GitHubClient:
         fetch: Callable[[], Awaitable[OwnerRepositories]],
         refetch: Callable[[], Awaitable[OwnerRepositories]],
     ) -> OwnerRepositories:
-        """Ask once more for a list that is not as long as GitHub says; then take it."""
-        portfolio = await fetch()
-        if _is_complete(portfolio):
-            return portfolio
-        # Nearly the whole list is worth more than none.
+        """Fetch again if a list is not as long as GitHub reports; accept the second result."""
+        result = await fetch()
+        if _is_complete(result):
+            return result
+        # An almost complete list is better than an error.
         with suppress(RequestFailed):
-            portfolio = await refetch()
-        if not _is_complete(portfolio) and self._throttle.allows(portfolio.owner.id):
+            result = await refetch()
+        if not _is_complete(result) and self._throttle.allows(result.owner.id):
             _log.warning(
                 "github.length_differs",
-                owner=portfolio.owner.login,
-                listed=len(portfolio.repositories),
-                expected=portfolio.reported_count,
+                owner=result.owner.login,
+                listed=len(result.repositories),
+                expected=result.reported_count,
             )
-        return portfolio
+        return result
 
     def _log_unreadable(self, path: str, pages: Sequence[rest.Page]) -> None:
         if pages and self._throttle.allows(path):
@@ -279,20 +292,20 @@ class GitHubClient:
             )
 
     def _require_budget(self, request_count: int, priority: Priority) -> None:
-        """Begin no walk that can't be ended: it would spend what is left for others on nothing."""
+        """Refuse to fetch pages if the rate limit does not cover all of them: the points would be wasted."""
         if request_count > self.sender.remaining(Resource.CORE, priority=priority):
-            words = f"not enough left for {request_count} questions"
+            message = f"not enough points left for {request_count} requests"
             if priority.reserved_share:
-                words += ": strangers leave a part to those who are known"
-            raise RequestFailed(Failure(FailureKind.PRIMARY_LIMIT, words))
+                message += ": the rest is reserved for known users"
+            raise RequestFailed(Failure(FailureKind.PRIMARY_LIMIT, message))
 
 
 @dataclass(frozen=True, slots=True)
 class _OwnerRequest:
     """
-    Whom to ask about: REST's path, and GraphQL's question with its reader, where there is one.
+    The requests for one owner: REST path, and GraphQL query with its parser, if there is one.
 
-    `owner_id` is the number that the answer must have, where it is known.
+    `owner_id` is the id that the response must have, if it is known.
     """
 
     path: str
@@ -301,54 +314,54 @@ class _OwnerRequest:
     owner_id: int | None = None
 
     def parse_page(self, response: GitHubResponse) -> graphql.OwnerPage | Failure:
-        answers = self.parse(response)
-        if isinstance(answers, Failure):
-            return answers
-        answer = answers[0] if answers else Failure(FailureKind.UNREADABLE, "an empty answer")
-        return ensure_owner(answer, self.owner_id)
+        results = self.parse(response)
+        if isinstance(results, Failure):
+            return results
+        result = results[0] if results else Failure(FailureKind.UNREADABLE, "an empty response")
+        return ensure_owner(result, self.owner_id)
 
     def parse_profile(self, response: GitHubResponse) -> rest.OwnerProfile | Failure:
         return ensure_owner(rest.parse_owner(response), self.owner_id)
 
 
 def ensure_owner(result: A | Failure, owner_id: int | None) -> A | Failure:
-    """Turn an answer about somebody else into a failure."""
+    """Return the result, or a failure if it is about another owner."""
     if isinstance(result, Failure) or owner_id in {None, result.owner.id}:
         return result
-    return Failure(FailureKind.UNREADABLE, f"an answer about {result.owner.id}, not {owner_id}")
+    return Failure(FailureKind.UNREADABLE, f"a response about {result.owner.id}, not {owner_id}")
 
 
-def has_fallen(portfolio: OwnerRepositories, previous: Stats | None) -> bool:
-    """Return whether a number has fallen to zero or by more than half."""
+def has_fallen(result: OwnerRepositories, previous: Stats | None) -> bool:
+    """Return whether a number has fallen by more than half of its previous value."""
     if previous is None:
         return False
-    originals = [one for one in portfolio.repositories if not one.is_fork]
+    originals = [repository for repository in result.repositories if not repository.is_fork]
     pairs = (
-        (previous.total_repos, len(portfolio.repositories)),
+        (previous.total_repos, len(result.repositories)),
         (previous.original_repos, len(originals)),
-        (previous.total_stars, sum(one.stars for one in originals)),
-        (previous.total_forks, sum(one.forks for one in originals)),
+        (previous.total_stars, sum(repository.stars for repository in originals)),
+        (previous.total_forks, sum(repository.forks for repository in originals)),
     )
     return any(new * 2 < old for old, new in pairs)
 
 
 def _should_fall_back(failure: Failure, *, is_known: bool) -> bool:
-    # Nobody misses a stranger; an owner who vanishes must be gone from both APIs.
+    # For an unknown login one 404 is enough; a known owner must be missing from both APIs.
     is_missing = failure.kind is FailureKind.NOT_FOUND
     return (is_missing and is_known) or failure.kind in _FALL_BACK_TO_REST
 
 
-def _is_complete(portfolio: OwnerRepositories) -> bool:
-    return portfolio.reported_count in {None, len(portfolio.repositories)}
+def _is_complete(result: OwnerRepositories) -> bool:
+    return result.reported_count in {None, len(result.repositories)}
 
 
 @overload
 async def _gather_or_cancel(first: Awaitable[T], second: Awaitable[U], /) -> tuple[T, U]: ...
 @overload
-async def _gather_or_cancel(*questions: Awaitable[T]) -> Sequence[T]: ...
-async def _gather_or_cancel(*questions: Awaitable[Any]) -> Sequence[Any]:
-    """Wait for all answers; the first failure ends the other questions, before it is raised."""
-    tasks = [asyncio.ensure_future(question) for question in questions]
+async def _gather_or_cancel(*awaitables: Awaitable[T]) -> Sequence[T]: ...
+async def _gather_or_cancel(*awaitables: Awaitable[Any]) -> Sequence[Any]:
+    """Await all results; the first failure cancels the others before it is raised."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         return await asyncio.gather(*tasks)
     finally:

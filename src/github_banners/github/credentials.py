@@ -1,8 +1,8 @@
 """
-Which account may pay for a question, and with which key: pure bookkeeping, no I/O.
+Selects the account and the token for a request, by rate limits and recent failures; no I/O.
 
-GitHub's budget belongs to the account, not to the token, and REST and GraphQL are counted apart. A
-limit concerns the whole account, a refused token only itself.
+GitHub's rate limits belong to the account, not to the token, and REST and GraphQL have one each. A rate
+limit blocks the whole account, a rejected token only itself.
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
@@ -31,20 +31,20 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Priority(StrEnum):
-    """Who needs an answer; those who need it less leave a share of every account's hour to others."""
+    """Importance of a request; less important ones leave a share of every hourly limit unused."""
 
     KNOWN = "known"
-    """Somebody waits for an owner who has, or had, a banner here."""
+    """A client waits for an owner that was seen before."""
     UNKNOWN = "unknown"
-    """Somebody waits for a name never seen: invented ones must not spend what others need."""
+    """A client waits for an unknown login: invented logins must not use up the limit."""
     STALE = "stale"
-    """Somebody has looked at old numbers and does not wait for newer ones."""
+    """A client was served stale numbers and does not wait for new ones."""
     BACKGROUND = "background"
-    """Nobody has looked."""
+    """Scheduled refresh; no client is involved."""
 
     @property
     def reserved_share(self) -> float:
-        """Tell which share of an account's hour is left to those who come first, 0 to 1."""
+        """Return the share of an hourly limit, 0 to 1, that is reserved for higher priorities."""
         return _RESERVED_SHARES[self]
 
 
@@ -54,43 +54,44 @@ _RESERVED_SHARES = {
     Priority.STALE: 0.1,
     Priority.BACKGROUND: 0.3,
 }
-# Sixty an hour are few: people get half of them.
+# The unauthenticated limit is only 60 an hour: half of it is reserved for clients.
 _ANONYMOUS_RESERVED_SHARES = {Priority.BACKGROUND: 0.5}
 
 
 class Budget(Protocol):
-    """Who says whether an account may be spent, where several processes spend it."""
+    """Decides whether a point of an account may be spent that several processes share."""
 
     async def reserve(self, account: "Account", resource: Resource, priority: Priority) -> bool:
-        """Take one point, if there is one for this priority."""
+        """Reserve one point, if one is left for this priority."""
 
     def mark_spent(self, account: "Account", resource: Resource) -> None:
-        """Note that a reserved point is spent."""
+        """Record that a reserved point is spent."""
 
     def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
-        """Note what GitHub says is left after a request; None where it does not say."""
+        """Record the rate limit of a response; None if it had no such headers."""
 
 
 class LocalBudget:
-    """The budget of a process that is alone: GitHub's headers are all that counts."""
+    """Budget of a single process: `Account` knows GitHub's headers, and nothing else counts."""
 
     async def reserve(self, account: "Account", resource: Resource, priority: Priority) -> bool:
-        """Agree: what is left was looked at when the account was chosen."""
+        """Return True: the remaining points were checked when the account was selected."""
         return True
 
     def mark_spent(self, account: "Account", resource: Resource) -> None:
-        """Note nothing: the account counts what is under way."""
+        """Do nothing: the account counts requests in flight."""
 
     def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
-        """Note nothing: the account does."""
+        """Do nothing: the account records rate limits."""
 
 
 @dataclass(slots=True, eq=False)
 class Credential:
     """
-    Who asks: a token, or None for the address's own small ration.
+    A token, or None for unauthenticated requests, which GitHub limits by IP address.
 
-    `strikes` counts refusals in a row; a refused key is left alone until `cooldown_until`.
+    `consecutive_failures` counts rejections in a row; a rejected token is not used until
+    `cooldown_until`.
     """
 
     token: Secret | None
@@ -101,18 +102,18 @@ class Credential:
 
     @property
     def name(self) -> str:
-        """Name the key in logs, where it is safe: the beginning of the token's SHA-256."""
+        """The name in logs: the beginning of the token's SHA-256, which does not reveal it."""
         if self.token is None:
             return "anonymous"
         return hashlib.sha256(self.token.reveal().encode()).hexdigest()[:8]
 
     def is_cooling_down(self, *, now: datetime) -> bool:
-        """Tell whether the key was refused and is left alone."""
+        """Return whether the token was rejected and is not used for now."""
         return self.cooldown_until > now
 
     @contextmanager
     def track_in_flight(self, resource: Resource) -> Iterator[None]:
-        """Count a question while it is on its way, so that parallel ones don't spend the same room."""
+        """Count a request in flight, so that parallel requests don't spend the same points."""
         self.in_flight[resource] += 1
         try:
             yield
@@ -123,10 +124,10 @@ class Credential:
 @dataclass(slots=True, eq=False)
 class Account:
     """
-    One payer with its keys: what is left, and when it may pay again.
+    A GitHub account with its credentials, rate limits and pauses.
 
-    `user_id` is GitHub's number of whoever the keys belong to, None while that is not known;
-    `sharers` counts the processes that spend it, this one included.
+    `user_id` is GitHub's id of the account, None while it is unknown; `process_count` is the number of
+    processes that use the account, including this one.
     """
 
     credentials: list[Credential]
@@ -138,62 +139,64 @@ class Account:
     process_count: int = 1
 
     def __post_init__(self) -> None:
-        for key in self.credentials:
-            key.account = self
+        for credential in self.credentials:
+            credential.account = self
 
     def remaining(self, resource: Resource, *, now: datetime) -> int:
-        """Count what this account can still pay for; a reset that has passed fills it up."""
-        under_way = sum(key.in_flight[resource] for key in self.credentials)
-        room = self.rate_limits.get(resource)
-        if room is not None and room.reset_at > now:
-            return room.remaining - under_way
-        return self.limit(resource) - under_way
+        """Return the remaining points; the full limit if the reset time has passed."""
+        in_flight = sum(credential.in_flight[resource] for credential in self.credentials)
+        rate_limit = self.rate_limits.get(resource)
+        if rate_limit is not None and rate_limit.reset_at > now:
+            return rate_limit.remaining - in_flight
+        return self.limit(resource) - in_flight
 
     @property
     def name(self) -> str:
-        """Name the account where processes share what is known of it; never by a token."""
-        key = self.credentials[0]
-        return key.name if self.user_id is None else f"user-{self.user_id}"
+        """The name under which processes share the rate limit; never a token."""
+        credential = self.credentials[0]
+        return credential.name if self.user_id is None else f"user-{self.user_id}"
 
     @property
     def is_anonymous(self) -> bool:
-        """Tell whether these are the requests that an address has without a token."""
-        return all(key.token is None for key in self.credentials)
+        """Return whether requests of this account carry no token."""
+        return all(credential.token is None for credential in self.credentials)
 
     def reserved_points(self, resource: Resource, priority: Priority) -> int:
-        """Count the points that a priority has to leave to others."""
+        """Return the number of points that are reserved for higher priorities."""
         share = priority.reserved_share
         if self.is_anonymous:
             share = _ANONYMOUS_RESERVED_SHARES.get(priority, share)
         return math.ceil(share * self.limit(resource))
 
     def limit(self, resource: Resource) -> int:
-        """Count what this account can pay for in an hour."""
-        room = self.rate_limits.get(resource)
-        usual = _ANONYMOUS_LIMITS[resource] if self.is_anonymous else _TOKEN_LIMIT
-        # A limit of zero is told to whom GitHub did not recognise: not for good.
-        return room.limit or usual if room is not None else usual
+        """Return the hourly limit."""
+        rate_limit = self.rate_limits.get(resource)
+        default = _ANONYMOUS_LIMITS[resource] if self.is_anonymous else _TOKEN_LIMIT
+        # GitHub reports a limit of 0 to a client that it did not recognise: that is temporary.
+        return rate_limit.limit or default if rate_limit is not None else default
 
     def is_usable(
         self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN
     ) -> bool:
-        """Tell whether to ask with this account now."""
-        is_awake = not all(key.is_cooling_down(now=now) for key in self.credentials)
-        is_parked = self._is_blocked(resource, now=now)
+        """Return whether a request of this priority may be sent with this account now."""
+        has_credential = not all(
+            credential.is_cooling_down(now=now) for credential in self.credentials
+        )
+        is_blocked = self._is_blocked(resource, now=now)
         spare = self.remaining(resource, now=now) - self.reserved_points(resource, priority)
-        return is_awake and not is_parked and spare > 0
+        return has_credential and not is_blocked and spare > 0
 
     def update_rate_limit(self, rate_limit: RateLimit) -> None:
-        """Take what an answer says is left; answers can overtake each other, so the least counts."""
+        """Record the rate limit of a response; responses can overtake each other, so the least counts."""
         known = self.rate_limits.get(rate_limit.resource)
         if known is not None and known.reset_at > rate_limit.reset_at:
             return
         if known is not None and known.reset_at == rate_limit.reset_at:
-            rate_limit = min(known, rate_limit, key=lambda one: one.remaining)
+            rate_limit = min(known, rate_limit, key=lambda limit: limit.remaining)
         self.rate_limits[rate_limit.resource] = rate_limit
 
     def block(self, until: datetime | None, resources: Iterable[Resource]) -> None:
-        """Leave budgets alone until a time; a shorter pause does not end a longer one."""
+        """Block rate limits until a time; a shorter block does not end a longer one."""
         if until is not None:
             for resource in resources:
                 self.blocked_until[resource] = max(until, self.blocked_until.get(resource, until))
@@ -201,25 +204,25 @@ class Account:
     def apply_secondary_limit(
         self, until: datetime | None, resource: Resource, *, now: datetime
     ) -> None:
-        """Heed a secondary limit, which speaks of the account as a whole, with or without advice."""
-        # What was already on its way when the first limit came says nothing new.
+        """Block the whole account after a secondary limit, until a time or with exponential backoff."""
+        # Requests that were in flight when the first limit was hit must not lengthen the pause.
         if until is None and not self._is_blocked(resource, now=now):
             self.secondary_hits += 1
             until = now + _backoff(self.secondary_hits, first=_SECONDARY_PAUSE)
         self.block(until, Resource)
 
     def reset_backoff(self, resource: Resource, *, now: datetime) -> None:
-        """Forget earlier secondary limits, once one of them is over and a question went well."""
+        """Reset the backoff after a successful request, unless the account is still blocked."""
         if not self._is_blocked(resource, now=now):
             self.secondary_hits = 0
 
     def merge(self, other: "Account") -> None:
-        """Take the keys of what turned out to be the same account, and all that is known of it."""
-        for key in other.credentials:
-            key.account = self
+        """Take over the credentials and limits of another object for the same account."""
+        for credential in other.credentials:
+            credential.account = self
         self.credentials += other.credentials
-        for room in other.rate_limits.values():
-            self.update_rate_limit(room)
+        for rate_limit in other.rate_limits.values():
+            self.update_rate_limit(rate_limit)
         for resource, until in other.blocked_until.items():
             self.block(until, [resource])
         self.secondary_hits = max(self.secondary_hits, other.secondary_hits)
@@ -229,7 +232,7 @@ class Account:
 
 
 def create_accounts(tokens: Sequence[Secret]) -> list[Account]:
-    """Make an account of every token given, and the anonymous one for when none can pay."""
+    """Create an account for each token, and one for unauthenticated requests."""
     return [Account([Credential(token)]) for token in (*dict.fromkeys(tokens), None)]
 
 
@@ -241,35 +244,38 @@ def select_credential(
     priority: Priority = Priority.KNOWN,
     without: Collection[Credential] = (),
 ) -> Credential | None:
-    """Pick a key of the account with the most room; None when nobody can pay."""
-    keys = [
-        key
+    """Select a credential of the account with most points left; None if no account is usable."""
+    credentials = [
+        credential
         for account in accounts
         if account.is_usable(resource, now=now, priority=priority)
-        for key in account.credentials
-        if key not in without and not key.is_cooling_down(now=now)
+        for credential in account.credentials
+        if credential not in without and not credential.is_cooling_down(now=now)
     ]
-    # The anonymous ration is the last resort however much of it is left.
+    # Unauthenticated requests are the last resort, however many are left.
     return max(
-        keys,
-        key=lambda one: (one.token is not None, one.account.remaining(resource, now=now)),
+        credentials,
+        key=lambda credential: (
+            credential.token is not None,
+            credential.account.remaining(resource, now=now),
+        ),
         default=None,
     )
 
 
 def assign_user(accounts: list[Account], credential: Credential, *, user_id: int) -> None:
-    """Note whose a key is: what was taken for two accounts of one holder becomes one."""
+    """Record which GitHub account a token belongs to, and merge it with an existing `Account`."""
     account = credential.account
     account.user_id = user_id
-    for twin in accounts:
-        if twin is not account and twin.user_id == user_id:
-            twin.merge(account)
+    for existing in accounts:
+        if existing is not account and existing.user_id == user_id:
+            existing.merge(account)
             accounts.remove(account)
             return
 
 
 def record_success(credential: Credential, resource: Resource, *, now: datetime) -> None:
-    """Forget earlier refusals."""
+    """Reset the failure counters of a credential and its account."""
     credential.consecutive_failures = 0
     credential.account.reset_backoff(resource, now=now)
 
@@ -282,7 +288,7 @@ def record_failure(
     *,
     now: datetime,
 ) -> None:
-    """Leave alone whom a refusal speaks of, as long as it asks for; others concern nobody."""
+    """Block the credential or account that a failure applies to; ignore other failures."""
     if failure.kind is FailureKind.PRIMARY_LIMIT:
         credential.account.block(failure.retry_at, [resource])
     elif failure.kind is FailureKind.SECONDARY_LIMIT:
@@ -294,7 +300,7 @@ def record_failure(
 
 
 def affected_credentials(credential: Credential, failure: Failure) -> list[Credential]:
-    """Say which keys need not be tried with the same question."""
+    """Return the credentials that would fail in the same way with the same request."""
     is_about_the_token = failure.kind in {FailureKind.BAD_TOKEN, FailureKind.FORBIDDEN}
     return [credential] if is_about_the_token else list(credential.account.credentials)
 
@@ -303,27 +309,29 @@ def _record_bad_token(
     accounts: Sequence[Account], credential: Credential, *, now: datetime
 ) -> None:
     """
-    Let a refused key rest, so that strikes are at least 30 s apart.
+    Pause a rejected token for at least 30 seconds.
 
-    GitHub has been seen to refuse good tokens for a while. So a key is given up after three in a row,
-    and only while another token is in good standing: when all are refused it is not the tokens.
-    Given up means one try an hour.
+    GitHub sometimes rejects valid tokens for a while. So a token counts as invalid after three
+    rejections in a row, and only while another token works: if all are rejected, the tokens are not
+    the cause. An invalid token is tried once an hour.
     """
     if credential.is_cooling_down(now=now):
         return
     credential.consecutive_failures += 1
-    others = [one for account in accounts for one in account.credentials if one is not credential]
-    is_hopeless = credential.consecutive_failures >= _MAX_CONSECUTIVE_FAILURES and any(
-        one.token is not None and not one.consecutive_failures for one in others
+    others = [
+        other for account in accounts for other in account.credentials if other is not credential
+    ]
+    is_invalid = credential.consecutive_failures >= _MAX_CONSECUTIVE_FAILURES and any(
+        other.token is not None and not other.consecutive_failures for other in others
     )
     pause = (
         _PERMANENT_FAILURE_PAUSE
-        if is_hopeless
+        if is_invalid
         else _backoff(credential.consecutive_failures, first=_BAD_TOKEN_PAUSE)
     )
     credential.cooldown_until = now + pause
 
 
 def _backoff(times: int, *, first: timedelta) -> timedelta:
-    """Double a pause with every time in a row, up to a quarter of an hour."""
+    """Double the `first` pause with each consecutive failure, up to 15 minutes."""
     return min(first * (1 << min(times - 1, 10)), _MAX_PAUSE)

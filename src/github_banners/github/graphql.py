@@ -1,8 +1,8 @@
 """
-GitHub's GraphQL: the queries, and their answers as nouns. Pure.
+Builds queries for GitHub's GraphQL API, and parses the responses; pure.
 
-Logins travel in variables, never in the text. `ownerAffiliations` and `privacy` are always given:
-their defaults would count the repositories of others and the token's own private ones.
+Logins are passed in variables, never in the query text. `ownerAffiliations` and `privacy` are always given:
+the defaults would include repositories of others and private ones of the token's account.
 https://docs.github.com/en/graphql/reference/objects#repositoryowner
 """
 
@@ -20,6 +20,7 @@ from github_banners.github.protocol import (
     DECODE_ERRORS,
     MAX_COUNT,
     MAX_ID,
+    PAGE_SIZE,
     Failure,
     FailureKind,
     GitHubResponse,
@@ -47,7 +48,8 @@ fragment Owner on RepositoryOwner {
   __typename id login
   ... on User { databaseId name }
   ... on Organization { databaseId name }
-  repositories(first: 100, """
+  repositories(first: """
+    f"{PAGE_SIZE}, "
     + _LIST_ARGUMENTS
     + """) {
     totalCount pageInfo { hasNextPage endCursor } nodes { ...Repo }
@@ -68,20 +70,20 @@ _RATE_LIMIT_FIELDS = "rateLimit { cost remaining limit resetAt }"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query with its variables; `aliases` names the owners asked for, in order."""
+    """A query with its variables; `aliases` are those of the requested owners, in order."""
 
     text: str
     variables: Mapping[str, Any]
     aliases: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
-        """Write the body of `POST /graphql`."""
+        """Return the body of `POST /graphql`."""
         return msgspec.json.encode({"query": self.text, "variables": self.variables})
 
 
 @dataclass(frozen=True, slots=True)
 class OwnerPage:
-    """An owner, the first hundred repositories, and how many there are in all."""
+    """An owner, the first page of repositories, and their total number."""
 
     owner: Owner
     repositories: tuple[Repository, ...]
@@ -91,7 +93,7 @@ class OwnerPage:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who asks: whose token was sent."""
+    """The account that a token belongs to."""
 
     id: int
     login: str
@@ -99,7 +101,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPage:
-    """A further hundred repositories."""
+    """A further page of repositories."""
 
     repositories: tuple[Repository, ...]
     next_cursor: str | None
@@ -139,7 +141,7 @@ class _Repositories(msgspec.Struct, rename="camel"):
     total_count: _Count = 0
 
     def to_repositories(self) -> tuple[Repository, ...]:
-        """Read every record that can be read; the length of the list then tells of the others."""
+        """Return the valid records; `total_count` reveals that others are missing."""
         return tuple(
             node.to_repository(node.database_id)
             for node in _parse_nodes(self.nodes)
@@ -167,7 +169,7 @@ class _Envelope(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class _ParsedData:
-    """The data by alias, and the errors by the path of the owner that they concern."""
+    """Data by alias, and errors by the path of the owner that they concern."""
 
     data: Mapping[str, msgspec.Raw]
     errors: Mapping[ErrorPath, GraphQLError]
@@ -192,29 +194,29 @@ _decode_node = msgspec.json.Decoder(_Node | None).decode
 
 
 def build_login_query(logins: Sequence[str]) -> Query:
-    """Ask for many owners at once; a login that GitHub does not know is answered with null."""
+    """Build a query for many owners by login; an unknown login gives null."""
     aliases = tuple(f"u{index}" for index in range(len(logins)))
-    declared = ", ".join(f"$l{index}: String!" for index in range(len(logins)))
-    asked = "\n".join(
+    variables = ", ".join(f"$l{index}: String!" for index in range(len(logins)))
+    fields = "\n".join(
         f"  {alias}: repositoryOwner(login: $l{index}) {{ ...Owner }}"
         for index, alias in enumerate(aliases)
     )
-    text = f"query Batch({declared}) {{\n{asked}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
+    text = f"query Batch({variables}) {{\n{fields}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
     return Query(text, {f"l{index}": login for index, login in enumerate(logins)}, aliases)
 
 
 def build_id_query(node_ids: Sequence[str]) -> Query:
-    """Ask for owners seen before, at most 100; a rename does not change the id."""
+    """Build a query for at most 100 owners by node id, which survives a rename."""
     text = f"query ByIds($ids: [ID!]!) {{\n  nodes(ids: $ids) {{ ...Owner }}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
     return Query(text, {"ids": list(node_ids)})
 
 
 def build_page_query(node_id: str, *, after: str) -> Query:
-    """Ask for the hundred repositories that follow a cursor."""
+    """Build a query for the page of repositories after a cursor."""
     text = (
         "query RepoPage($id: ID!, $after: String!) {\n  node(id: $id) {\n"
         "    ... on RepositoryOwner {\n"
-        f"      repositories(first: 100, after: $after, {_LIST_ARGUMENTS}) {{\n"
+        f"      repositories(first: {PAGE_SIZE}, after: $after, {_LIST_ARGUMENTS}) {{\n"
         "        pageInfo { hasNextPage endCursor } nodes { ...Repo }\n"
         f"      }}\n    }}\n  }}\n  {_RATE_LIMIT_FIELDS}\n}}{_REPOSITORY_FRAGMENT}"
     )
@@ -222,27 +224,27 @@ def build_page_query(node_id: str, *, after: str) -> Query:
 
 
 def build_viewer_query() -> Query:
-    """Ask whose token is sent, and what is left of the budget."""
+    """Build a query for the account of the token, and its rate limit."""
     return Query(f"query Who {{\n  viewer {{ login databaseId }}\n  {_RATE_LIMIT_FIELDS}\n}}", {})
 
 
 def parse_owners_by_login(
     response: GitHubResponse, query: Query, *, now: datetime
 ) -> list[OwnerPage | Failure] | Failure:
-    """Read the owners in the order they were asked for; `NOT_FOUND` for a login nobody has."""
+    """Parse owners in the order of the query; `NOT_FOUND` for an unknown login."""
     envelope = _parse_data(response, now=now, owner_depth=1)
     if isinstance(envelope, Failure):
         return envelope
     missing = [alias for alias in query.aliases if alias not in envelope.data]
     if missing:
-        return Failure(FailureKind.UNREADABLE, f"an answer without {', '.join(missing)}")
+        return Failure(FailureKind.UNREADABLE, f"a response without {', '.join(missing)}")
     return [_to_owner_page(envelope.data[alias], envelope, (alias,)) for alias in query.aliases]
 
 
 def parse_owners_by_id(
     response: GitHubResponse, *, now: datetime
 ) -> list[OwnerPage | Failure] | Failure:
-    """Read the owners in the order of their ids; `NOT_FOUND` for one that is gone."""
+    """Parse owners in the order of the requested ids; `NOT_FOUND` for a deleted one."""
     envelope = _parse_data(response, now=now, owner_depth=2)
     if isinstance(envelope, Failure):
         return envelope
@@ -250,11 +252,11 @@ def parse_owners_by_id(
         owners = _decode_list(envelope.data["nodes"])
     except (KeyError, *DECODE_ERRORS) as error:
         return Failure(FailureKind.UNREADABLE, shorten(f"nodes: {error}"))
-    return [_to_owner_page(owner, envelope, ("nodes", i)) for i, owner in enumerate(owners)]
+    return [_to_owner_page(owner, envelope, ("nodes", index)) for index, owner in enumerate(owners)]
 
 
 def parse_repository_page(response: GitHubResponse, *, now: datetime) -> RepositoryPage | Failure:
-    """Read a further page of repositories."""
+    """Parse a further page of repositories."""
     envelope = _parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
@@ -269,7 +271,7 @@ def parse_repository_page(response: GitHubResponse, *, now: datetime) -> Reposit
 
 
 def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure:
-    """Read whose token was sent."""
+    """Parse the account of the token."""
     envelope = _parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
@@ -277,7 +279,7 @@ def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure
         viewer = _decode_viewer(envelope.data["viewer"])
     except (KeyError, *DECODE_ERRORS) as error:
         return Failure(FailureKind.UNREADABLE, shorten(f"viewer: {error}"))
-    # Nobody is asked for by it: it is only shown, so that any name will do once it is harmless.
+    # Not checked by `parse_login`: this login is only displayed, never requested.
     return Viewer(viewer.database_id, clean_text(viewer.login))
 
 
@@ -285,9 +287,9 @@ def _parse_data(
     response: GitHubResponse, *, now: datetime, owner_depth: int = 0
 ) -> _ParsedData | Failure:
     """
-    Read the envelope; an error whose path names an owner, `owner_depth` steps long, is that owner's.
+    Parse data and errors; an error whose path has `owner_depth` steps or more concerns one owner.
 
-    With a depth of 0 every error is about the whole answer.
+    With a depth of 0 every error concerns the whole response.
     """
     try:
         envelope = _decode_envelope(response.body)
@@ -299,8 +301,8 @@ def _parse_data(
     if failure is not None:
         return failure
     if envelope.data is None:
-        return Failure(FailureKind.UNREADABLE, "an answer without data")
-    # Of several errors about one owner that counts which is no mere absence.
+        return Failure(FailureKind.UNREADABLE, "a response without data")
+    # Of several errors about one owner, the last one in this order counts: no mere absence.
     ranked = sorted(errors, key=lambda error: error.type not in ABSENT_TYPES)
     return _ParsedData(envelope.data, {error.path[:owner_depth]: error for error in ranked})
 
@@ -311,7 +313,7 @@ def _to_owner_page(raw: msgspec.Raw, envelope: _ParsedData, path: ErrorPath) -> 
         return Failure(FailureKind.UNREADABLE, shorten(f"{error.type}: {error.message}"))
     try:
         owner = _decode_owner(raw)
-        # A refused field can null its owner.
+        # A forbidden field can make its owner null.
         if owner is None and error is not None and error.type == "FORBIDDEN":
             return Failure(FailureKind.FORBIDDEN, shorten(error.message or ""))
         if owner is None:
@@ -329,9 +331,9 @@ def _to_owner_page(raw: msgspec.Raw, envelope: _ParsedData, path: ErrorPath) -> 
 
 def _parse_nodes(nodes: msgspec.Raw) -> Sequence[_Repository | None]:
     """
-    Read a list of repositories, without those that can't be read.
+    Parse a list of repositories, skipping invalid ones.
 
-    :raises ValueError: it is no list, far longer than asked for, or nothing of it can be read
+    :raises ValueError: it is no list, far longer than requested, or has no valid record
     """
     try:
         repositories: Sequence[_Repository | None] = _decode_repositories(nodes) or ()

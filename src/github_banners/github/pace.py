@@ -1,8 +1,8 @@
 """
-How long GitHub has worked for one account in the last minute: pure, times come with each call.
+Measures GitHub's response time per account and minute, and paces background requests by it; pure.
 
-GitHub allows about sixty seconds of GraphQL responses in sixty seconds. What nobody waits for keeps below
-that, so that there is always room for those who do.
+GitHub allows about sixty seconds of GraphQL response time per minute. Background requests stay below
+that, so that interactive ones are not throttled.
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api#secondary-rate-limits
 """
 
@@ -15,7 +15,7 @@ from typing import Protocol
 
 WINDOW_SECONDS = 60.0
 MAX_RESPONSE_SECONDS = 45.0
-"""Of GitHub's time in each window that what nobody waits for may bring an account to."""
+"""Response time per window up to which background requests are sent."""
 
 _INITIAL_AVERAGE_SECONDS = 1.0
 _MIN_PAUSE_SECONDS = 0.05
@@ -27,7 +27,7 @@ class _Monotonic(Protocol):
 
 @dataclass(slots=True)
 class Pace:
-    """The response times of one account, in this process; `average_seconds` is of the latest ones."""
+    """Response times of one account in this process; `average_seconds` is a moving average."""
 
     average_seconds: float = _INITIAL_AVERAGE_SECONDS
     _completed: deque[tuple[float, float]] = field(default_factory=deque)
@@ -36,27 +36,29 @@ class Pace:
 
     @contextmanager
     def measure(self, monotonic: _Monotonic) -> Iterator[None]:
-        """Count the time of a request, while it is under way and for a minute afterwards."""
-        number, begun_at = next(self._request_ids), monotonic()
-        self._in_flight[number] = begun_at
+        """Count the response time of a request, while it is in flight and for a minute afterwards."""
+        request_id, started_at = next(self._request_ids), monotonic()
+        self._in_flight[request_id] = started_at
         try:
             yield
         finally:
-            del self._in_flight[number]
-            seconds = monotonic() - begun_at
-            self._completed.append((begun_at + seconds, seconds))
+            del self._in_flight[request_id]
+            seconds = monotonic() - started_at
+            self._completed.append((started_at + seconds, seconds))
             self.average_seconds += (seconds - self.average_seconds) / 4
 
     def pause_seconds(self, now: float, *, process_count: int = 1) -> float:
         """
-        Tell how long to wait before one more request; 0 for not at all.
+        Return how long to wait before another background request; 0 to send it now.
 
-        An account that several processes share has its time divided among them.
+        Processes that share an account each get an equal part of its time.
         """
         while self._completed and self._completed[0][0] <= now - WINDOW_SECONDS:
             self._completed.popleft()
         spent = sum(seconds for _, seconds in self._completed)
-        expected = sum(max(now - begun, self.average_seconds) for begun in self._in_flight.values())
+        expected = sum(
+            max(now - started_at, self.average_seconds) for started_at in self._in_flight.values()
+        )
         is_idle = not self._completed and not self._in_flight
         if (
             is_idle

@@ -1,7 +1,7 @@
 """
-What GitHub's answers mean, whichever way they were asked for: pure, bytes in, a verdict out.
+Classifies GitHub's responses, for REST and GraphQL: failures, rate limits, names. Pure.
 
-Nothing here sends, waits or looks at a clock. Rules:
+No I/O, and the time is a parameter. Rules:
 https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
@@ -16,19 +16,22 @@ import msgspec
 
 API_VERSION = "2026-03-10"
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
-"""What reading a body raises that is not what it should be: wrong JSON, text, numbers or nesting."""
+"""Errors of parsing an invalid body: bad JSON, encoding, numbers or nesting."""
 
 MAX_ID = (1 << 53) - 1
-"""GitHub's numbers are exact in JavaScript, and so are all that it sends."""
+"""Largest id: an integer that is exact in JavaScript, as all of GitHub's are."""
 
 MAX_COUNT = (1 << 31) - 1
-"""Stars, forks or repositories: what an `integer` of PostgreSQL can hold."""
+"""Largest number of stars, forks or repositories: the `integer` of PostgreSQL."""
 
 MAX_VALUES = 200_000
-"""Values in one response, by its commas: a hundred repositories over REST have 10,000."""
+"""Limit of values in a response, counted by commas; a hundred REST repositories have 10,000."""
 
 MAX_PAGES = 1000
-"""Pages of one owner's list, a hundred repositories each."""
+"""Limit of pages of one owner's list, `PAGE_SIZE` repositories each."""
+
+PAGE_SIZE = 100
+"""Repositories on one page, for both APIs; GitHub's maximum."""
 
 _PRIMARY_PAUSE = timedelta(seconds=60)
 _MAX_PAUSE = timedelta(hours=2)
@@ -41,14 +44,14 @@ _LOGIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 
 
 class Resource(StrEnum):
-    """The budgets that GitHub counts apart."""
+    """The APIs, each of which has a rate limit of its own."""
 
     CORE = "core"
     GRAPHQL = "graphql"
 
 
 class FailureKind(StrEnum):
-    """Why an answer is no answer."""
+    """Why a request failed."""
 
     NOT_FOUND = "not-found"
     PRIMARY_LIMIT = "primary-limit"
@@ -62,12 +65,12 @@ class FailureKind(StrEnum):
     TOO_LARGE = "too-large"
     UNREACHABLE = "unreachable"
     UNCONFIRMED = "unconfirmed"
-    """GraphQL has answered, but what it says is to be confirmed over REST."""
+    """GraphQL responded, but the result has to be confirmed over REST."""
 
 
 @dataclass(frozen=True, slots=True)
 class GitHubResponse:
-    """GitHub's answer: `headers` by lower-case name, `body` unpacked."""
+    """GitHub's response: `headers` by lower-case name, `body` decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -77,9 +80,9 @@ class GitHubResponse:
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    A classified refusal.
+    A classified failure.
 
-    `until` is when the same account may ask again; None where GitHub gives no advice.
+    `retry_at` is when the same account may send again; None if GitHub does not say.
     """
 
     kind: FailureKind
@@ -89,7 +92,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """What is left of one budget until it is filled up at `reset_at`."""
+    """Remaining points of a rate limit until `reset_at`."""
 
     resource: Resource
     limit: int
@@ -109,7 +112,7 @@ _KIND_BY_STATUS = {
 
 
 ABSENT_TYPES = {"NOT_FOUND", "FORBIDDEN"}
-"""GraphQL errors that say why something is null; the rest of the answer is good."""
+"""GraphQL error types that explain a null; the rest of the response is valid."""
 
 
 class _ErrorBody(msgspec.Struct):
@@ -117,7 +120,7 @@ class _ErrorBody(msgspec.Struct):
 
 
 class GraphQLError(msgspec.Struct):
-    """One entry of `errors`; `path` starts with the alias that it is about."""
+    """One entry of `errors`; `path` starts with the alias that the error concerns."""
 
     message: str | None = None
     type: str | None = None
@@ -128,11 +131,11 @@ def parse_rate_limit(
     response: GitHubResponse, *, resource: Resource, now: datetime
 ) -> RateLimit | None:
     """
-    Read what is left of the budget that paid; None where the headers do not say.
+    Parse the rate-limit headers; None if they are missing or invalid.
 
-    `resource` is what was asked of: older servers do not name it.
+    `resource` is the API that was requested: older servers do not name it in the headers.
     """
-    # A token that is refused is told the ration of the address it came from.
+    # With a rejected token the headers show the rate limit of the IP address.
     if response.status == 401:
         return None
     headers = response.headers
@@ -152,11 +155,11 @@ def build_rate_limit(
     resource: Resource, *, limit: int, remaining: int, reset_at: datetime, now: datetime
 ) -> RateLimit:
     """
-    Make a budget of what GitHub says, believing no more than can be.
+    Build a rate limit from GitHub's numbers, clamped to plausible values.
 
-    A window lasts an hour: a time further ahead counts as two hours from now.
+    A window lasts an hour: a reset later than in two hours counts as in two hours.
 
-    :raises ValueError: it is no budget at all
+    :raises ValueError: the limit is out of range
     """
     if not 0 <= limit <= _MAX_POINTS:
         raise ValueError(f"a limit of {limit}")
@@ -169,8 +172,8 @@ def build_rate_limit(
 
 
 def classify(response: GitHubResponse, *, resource: Resource, now: datetime) -> Failure | None:
-    """Judge an answer by its status, headers and extent; None for a good one."""
-    # Before anything is read: so many values take a second and hundreds of megabytes.
+    """Classify a response by status, headers and size; None if it is a success."""
+    # Checked before parsing: so many values would take a second and hundreds of megabytes.
     if response.body.count(b",") > MAX_VALUES:
         return Failure(FailureKind.TOO_LARGE, f"more than {MAX_VALUES:,} values")
     if response.status in {200, 304}:
@@ -180,11 +183,11 @@ def classify(response: GitHubResponse, *, resource: Resource, now: datetime) -> 
         return _classify_forbidden(response, message, now=now)
     default = FailureKind.SERVER if response.status >= 500 else FailureKind.UNREADABLE
     kind = _KIND_BY_STATUS.get(response.status, default)
-    # GraphQL says of whom it does not know in the body: what is missing is GraphQL itself.
+    # GraphQL reports an unknown owner in the body: a 404 means that there is no GraphQL.
     if kind is FailureKind.NOT_FOUND and resource is Resource.GRAPHQL:
         kind = FailureKind.SERVER
     if response.status == 407:
-        message = "proxy: it asks for a name and a password (status 407)"
+        message = "proxy: authentication required (status 407)"
     return Failure(kind, message or f"status {response.status}")
 
 
@@ -196,20 +199,20 @@ def classify_graphql(
     owner_depth: int = 0,
 ) -> Failure | None:
     """
-    Judge the `errors` of a GraphQL answer with status 200.
+    Classify the `errors` of a GraphQL response with status 200.
 
-    None where they speak of single owners only, by a path of at least `owner_depth` steps, or of
-    what is absent or may not be seen: the rest is good.
+    None if they only concern single owners (their path has at least `owner_depth` steps), or fields that
+    are missing or not visible: the rest of the response is valid.
     """
     for error in errors:
         message = error.message or ""
         summary = shorten(message)
-        # Both spellings are seen, and `remaining` need not be zero.
+        # GitHub uses both spellings, and `remaining` need not be zero.
         if error.type in {"RATE_LIMITED", "RATE_LIMIT"}:
             return Failure(FailureKind.PRIMARY_LIMIT, summary, _reset_at(headers, now=now))
         if _is_secondary_limit(message):
             return Failure(FailureKind.SECONDARY_LIMIT, summary, _retry_at(headers, now=now))
-        # Fields that GitHub gave up on may read as zero anywhere in the answer.
+        # After these errors, fields anywhere in the response may wrongly be zero.
         if error.type == "RESOURCE_LIMITS_EXCEEDED" or _is_overload(message):
             return Failure(FailureKind.TOO_HEAVY, summary)
         is_about_owner = 0 < owner_depth <= len(error.path)
@@ -219,35 +222,36 @@ def classify_graphql(
 
 
 def shorten(message: str) -> str:
-    """Cut what GitHub says to one short line: an error can quote the whole question."""
+    """Shorten a message to one line of 200 characters: an error may quote the whole query."""
     return clean_text(message[: 4 * _MAX_MESSAGE_CHARACTERS])[:_MAX_MESSAGE_CHARACTERS]
 
 
 def clean_text(text: str) -> str:
-    """Make a text one line without control characters, which could steer a terminal or end a line."""
+    """Return a text as one line without control characters, which could manipulate a terminal."""
     line = " ".join(text.split())
     return line if line.isprintable() else "".join(filter(str.isprintable, line))
 
 
 def clean_name(name: str | None) -> str | None:
     """
-    Take control characters out of a name or a language, and cut what is too long; None for nothing.
+    Return a name or language without control characters, shortened; None if nothing remains.
 
-    Joiners and marks of direction stay: they belong to emoji and to other scripts.
+    Joiners and direction marks stay: emoji and some scripts need them.
     """
     return _CONTROLS.sub(" ", name or "")[:_MAX_NAME_CHARACTERS].strip() or None
 
 
 def parse_login(login: str) -> str:
     """
-    Check a login, which becomes part of addresses, file names and log lines.
+    Return a login of a response, which becomes part of URLs, file names and log lines.
 
-    GitHub's own rules are stricter, but have changed more than once.
+    More is allowed than in `options.names`, which checks input: GitHub's rules have changed more than
+    once, and bots have brackets in their logins.
 
-    :raises ValueError: no account can be called so
+    :raises ValueError: it contains other characters, or is too long
     """
     if not _LOGIN.fullmatch(login):
-        raise ValueError(f"no login: {shorten(login)!r}")
+        raise ValueError(f"invalid login: {shorten(login)!r}")
     return login
 
 

@@ -1,7 +1,7 @@
 """
-GitHub's REST answers as nouns: pure.
+Parses responses of GitHub's REST API; pure.
 
-Only what every version of the API has had is required; old bodies lack the rest.
+Only fields that every version of the API has are required; old servers lack the others.
 https://docs.github.com/en/rest/users/users, https://docs.github.com/en/rest/repos/repos
 """
 
@@ -20,6 +20,7 @@ from github_banners.github.protocol import (
     MAX_COUNT,
     MAX_ID,
     MAX_PAGES,
+    PAGE_SIZE,
     Failure,
     FailureKind,
     GitHubResponse,
@@ -33,16 +34,13 @@ from github_banners.github.protocol import (
 )
 from github_banners.models import Owner, Repository
 
-PAGE_SIZE = 100
-"""Repositories on one page; GitHub gives no more."""
-
 _MAX_SCOPES = 50
 _MAX_LINK_CHARACTERS = 8192
-# No two parts of it can match the same text, so that it takes time in proportion to the header.
+# The parts match disjoint characters, so that matching takes linear time.
 _LINK = re.compile(r"<([^<>]*)>([^<>]*)")
 _RELATION = re.compile(r'\brel="?(?:last|next)\b')
 _PAGE_NUMBER = re.compile(r"[?&]page=([0-9]{1,6})(?![0-9])")
-# What one page was asked to hold, and room for servers that allow more.
+# More than requested: some servers may return larger pages.
 _MAX_PAGE_RECORDS = 10 * PAGE_SIZE
 
 _Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
@@ -99,7 +97,7 @@ class _RateLimitBody(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class OwnerProfile:
-    """An owner, and how many public repositories GitHub says there are."""
+    """An owner, and the number of public repositories that GitHub reports."""
 
     owner: Owner
     public_repos: int | None
@@ -110,8 +108,8 @@ class Page:
     """
     One page of a list of repositories, and the number of the last page.
 
-    `unreadable` counts the records that were left out, because they can't be what they say;
-    `problem` is what is wrong with the first of them.
+    `unreadable` counts the records that were skipped as invalid; `problem` describes the first of
+    them.
     """
 
     repositories: tuple[Repository, ...]
@@ -123,9 +121,9 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
     """
-    What a token is good for: what is left of each budget, its scopes, and when it ends.
+    Rate limits, scopes and expiry of a token.
 
-    A fine-grained token has no scopes, and neither has a classic one that may only read what is public.
+    Fine-grained tokens have no scopes, nor have classic tokens that may only read public data.
     """
 
     rate_limits: tuple[RateLimit, ...]
@@ -141,7 +139,7 @@ _decode_repository = msgspec.json.Decoder(_RepositoryBody).decode
 
 
 def parse_owner(response: GitHubResponse) -> OwnerProfile | Failure:
-    """Read `GET /users/{login}` or `GET /user/{id}`."""
+    """Parse `GET /users/{login}` or `GET /user/{id}`."""
     try:
         body = _decode_owner(response.body)
         login = parse_login(body.login)
@@ -153,22 +151,24 @@ def parse_owner(response: GitHubResponse) -> OwnerProfile | Failure:
 
 def parse_token_info(response: GitHubResponse, *, now: datetime) -> TokenInfo | Failure:
     """
-    Read `GET /rate_limit`, which costs nothing, and what its headers tell of the token.
+    Parse `GET /rate_limit`, which costs no points, and its headers about the token.
 
     https://docs.github.com/en/rest/rate-limit/rate-limit
     """
     try:
-        budgets = _decode_rate_limit(response.body).resources
-        rooms = tuple(
-            budgets[one].to_rate_limit(one, now=now) for one in Resource if one in budgets
+        bodies = _decode_rate_limit(response.body).resources
+        rate_limits = tuple(
+            bodies[resource].to_rate_limit(resource, now=now)
+            for resource in Resource
+            if resource in bodies
         )
     except (*DECODE_ERRORS, OSError) as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
-    return TokenInfo(rooms, _parse_scopes(response.headers), _parse_expiry(response.headers))
+    return TokenInfo(rate_limits, _parse_scopes(response.headers), _parse_expiry(response.headers))
 
 
 def parse_page(response: GitHubResponse, *, number: int) -> Page | Failure:
-    """Read page `number` of `GET /users/{login}/repos`; a record that can't be read is left out."""
+    """Parse page `number` of `GET /users/{login}/repos`; skip invalid records."""
     unreadable, problem = 0, ""
     try:
         bodies = _decode_repositories(response.body)
@@ -190,9 +190,9 @@ def parse_page(response: GitHubResponse, *, number: int) -> Page | Failure:
 
 def _parse_records(body: bytes) -> tuple[tuple[_RepositoryBody, ...], int]:
     """
-    Read a page record by record; returns what can be read, and how many can't.
+    Parse a page record by record; return the valid ones, and the number of the others.
 
-    :raises ValueError: none of them can be
+    :raises ValueError: no record is valid
     """
     records = _decode_records(body)
     readable = []
@@ -205,14 +205,14 @@ def _parse_records(body: bytes) -> tuple[tuple[_RepositoryBody, ...], int]:
 
 
 def merge_pages(pages: Iterable[Page]) -> tuple[Repository, ...]:
-    """Join pages to one list; a repository that moved between two of them counts once."""
-    found = {one.id: one for page in pages for one in page.repositories}
-    return tuple(found.values())
+    """Join pages to one list; a repository that moved from page to page counts once."""
+    by_id = {repository.id: repository for page in pages for repository in page.repositories}
+    return tuple(by_id.values())
 
 
 def _parse_scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Read what a classic token may do beyond reading public data.
+    Parse the scopes of a classic token.
 
     https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps
     """
@@ -221,16 +221,16 @@ def _parse_scopes(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _parse_expiry(headers: Mapping[str, str]) -> datetime | None:
-    """Read `2027-10-12 09:00:00 UTC`, or with an offset; None where GitHub does not say."""
-    said = headers.get("github-authentication-token-expiration", "")
+    """Parse `2027-10-12 09:00:00 UTC`, or with an offset; None if the header is missing."""
+    expiry = headers.get("github-authentication-token-expiration", "")
     try:
-        return datetime.strptime(said.replace("UTC", "+0000"), "%Y-%m-%d %H:%M:%S %z")
+        return datetime.strptime(expiry.replace("UTC", "+0000"), "%Y-%m-%d %H:%M:%S %z")
     except ValueError:
         return None
 
 
 def _parse_last_page(link: str, *, number: int) -> int:
-    """Read the number of the last page out of a `Link` header (RFC 8288), at most `MAX_PAGES`."""
+    """Parse the number of the last page from a `Link` header (RFC 8288), at most `MAX_PAGES`."""
     numbers = [number]
     for address, parameters in _LINK.findall(link[:_MAX_LINK_CHARACTERS]):
         if _RELATION.search(parameters):

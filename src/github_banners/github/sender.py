@@ -1,7 +1,8 @@
 """
-The only sender: puts a question on the wire, with a key whose account may pay, until it is answered.
+Sends requests to GitHub: selects a credential, fails over to other accounts, retries, follows redirects.
 
-It knows no owner and no repository: what a good answer is, the caller's reader says.
+This is the only module that sends. It knows nothing of owners and repositories: callers pass a `parse`
+function, which returns the parsed response or a `Failure`.
 """
 
 import asyncio
@@ -60,7 +61,7 @@ _HEADERS = {
     "accept-encoding": "gzip",
     "user-agent": f"github-banners/{__version__}",
 }
-# An organisation may forbid a kind of token, and show the same in public to whoever has none.
+# FORBIDDEN: an organisation may forbid a kind of token, and show the same data without one.
 TRY_ANOTHER_ACCOUNT = {
     FailureKind.PRIMARY_LIMIT,
     FailureKind.SECONDARY_LIMIT,
@@ -77,14 +78,14 @@ RETRYABLE = {
 
 
 class RequestFailed(Exception):
-    """GitHub's answer was no answer."""
+    """GitHub refused a request or could not be reached; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
 
     def to_public_error(self, login: str) -> UnknownUser | GitHubUnavailable:
-        """Say in our own words what it means for whoever was asked about."""
+        """Convert the failure to the public error about an owner."""
         if self.failure.kind is FailureKind.NOT_FOUND:
             return UnknownUser(login)
         return GitHubUnavailable(str(self))
@@ -92,7 +93,7 @@ class RequestFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GitHubRequest:
-    """A question on the wire; `resource` is the budget that pays for it."""
+    """A request to GitHub; `resource` is the rate limit that it counts against."""
 
     method: str
     url: str
@@ -101,7 +102,7 @@ class GitHubRequest:
 
 
 class Sender:
-    """Sends questions to one GitHub; the accounts take turns. `timeout` bounds a whole response."""
+    """Sends requests to one GitHub with several accounts; `timeout` limits a whole response."""
 
     def __init__(
         self,
@@ -128,39 +129,44 @@ class Sender:
 
     @property
     def accounts(self) -> list[Account]:
-        """Give those who pay; the list changes when two turn out to be one."""
+        """The accounts; the list shrinks when two of them turn out to be the same."""
         return self._accounts
 
     def remaining(self, resource: Resource, *, priority: Priority = Priority.KNOWN) -> int:
         """
-        Count what the account that would pay next has left for a priority.
+        Return the points that the account used next has left for a priority.
 
-        0 or less when nobody can pay, or when the rest is for others.
+        0 or less if no account is usable, or if the rest is reserved for higher priorities.
         """
         now = self._clock()
-        key = select_credential(self._accounts, resource, now=now, priority=priority)
-        if key is None:
+        credential = select_credential(self._accounts, resource, now=now, priority=priority)
+        if credential is None:
             return 0
-        return key.account.remaining(resource, now=now) - key.account.reserved_points(
+        return credential.account.remaining(resource, now=now) - credential.account.reserved_points(
             resource, priority
         )
 
     def has_token(self) -> bool:
-        """Return whether there is a token that GitHub does not refuse."""
+        """Return whether there is a token that GitHub has not rejected."""
         now = self._clock()
-        keys = (key for account in self._accounts for key in account.credentials)
-        return any(key.token is not None and not key.is_cooling_down(now=now) for key in keys)
+        credentials = (
+            credential for account in self._accounts for credential in account.credentials
+        )
+        return any(
+            credential.token is not None and not credential.is_cooling_down(now=now)
+            for credential in credentials
+        )
 
     def has_single_token(self) -> bool:
         """Return whether all tokens belong to one account."""
         return sum(not account.is_anonymous for account in self._accounts) == 1
 
     def rest_request(self, path: str) -> GitHubRequest:
-        """Make a question to REST."""
+        """Build a request to the REST API."""
         return GitHubRequest("GET", self._api_url + path, Resource.CORE)
 
     def graphql_request(self, body: bytes) -> GitHubRequest:
-        """Make a question to GraphQL, which an Enterprise Server has beside `/api/v3`."""
+        """Build a request to GraphQL; an Enterprise Server has it at `/api/graphql`."""
         url = self._api_url.removesuffix("/v3") + "/graphql"
         return GitHubRequest("POST", url, Resource.GRAPHQL, body)
 
@@ -172,12 +178,13 @@ class Sender:
         priority: Priority = Priority.KNOWN,
     ) -> T:
         """
-        Ask until an account is let in; what passes by itself is tried again.
+        Try accounts until one succeeds; retry transient failures.
 
-        :raises RequestFailed: nobody was let in, or it did not pass
+        :raises RequestFailed: no account succeeded, or the last retry failed
         """
         if request.resource is Resource.GRAPHQL:
-            # REST takes over at once: a query that was too heavy costs extra points.
+            # GraphQL is not retried: callers fall back to REST, and a query that was too heavy costs
+            # extra points.
             return await self._try_accounts(request, parse, priority)
         async for attempt in stamina.retry_context(
             on=_is_retryable, attempts=_MAX_ATTEMPTS, wait_initial=0.1, wait_max=0.5, timeout=None
@@ -193,14 +200,14 @@ class Sender:
         parse: Callable[[GitHubResponse], T | Failure],
     ) -> T:
         """
-        Ask once with this key, whoever else could pay.
+        Send a request once with this credential.
 
-        :raises RequestFailed: it was not let in, or there was no answer
+        :raises RequestFailed: it was refused, or GitHub could not be reached
         """
-        answer = await self._send_and_classify(request, credential, parse)
-        if isinstance(answer, Failure):
-            raise RequestFailed(answer)
-        return answer
+        result = await self._send_and_classify(request, credential, parse)
+        if isinstance(result, Failure):
+            raise RequestFailed(result)
+        return result
 
     async def _try_accounts(
         self,
@@ -208,41 +215,41 @@ class Sender:
         parse: Callable[[GitHubResponse], T | Failure],
         priority: Priority,
     ) -> T:
-        failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has anything left")
+        failure = Failure(FailureKind.PRIMARY_LIMIT, "no account has points left")
         resource, tried = request.resource, list[Credential]()
-        while key := await self._select_credential(resource, priority, tried):
-            account = key.account
+        while credential := await self._select_credential(resource, priority, tried):
+            account = credential.account
             if not await self._budget.reserve(account, resource, priority):
                 tried += account.credentials
                 continue
             try:
-                answer = await self._send_and_classify(request, key, parse)
+                result = await self._send_and_classify(request, credential, parse)
             finally:
                 self._budget.mark_spent(account, resource)
-            if not isinstance(answer, Failure):
-                return answer
-            failure = answer
+            if not isinstance(result, Failure):
+                return result
+            failure = result
             if failure.kind not in TRY_ANOTHER_ACCOUNT:
                 break
-            tried += affected_credentials(key, failure)
+            tried += affected_credentials(credential, failure)
         raise RequestFailed(failure)
 
     async def _select_credential(
         self, resource: Resource, priority: Priority, tried: Sequence[Credential]
     ) -> Credential | None:
-        """Choose who pays; what nobody waits for waits until GitHub has worked less for an account."""
+        """Select a credential; background GraphQL requests wait until an account's pace allows one."""
         is_paced = priority is Priority.BACKGROUND and resource is Resource.GRAPHQL
         while True:
             now, pauses = self._monotonic(), dict[Credential, float]()
             for account in self._accounts if is_paced else ():
                 if pause := account.pace.pause_seconds(now, process_count=account.process_count):
                     pauses |= dict.fromkeys(account.credentials, pause)
-            choose_from = partial(
+            select = partial(
                 select_credential, self._accounts, resource, now=self._clock(), priority=priority
             )
-            key = choose_from(without=[*tried, *pauses])
-            if key is not None or choose_from(without=tried) is None:
-                return key
+            credential = select(without=[*tried, *pauses])
+            if credential is not None or select(without=tried) is None:
+                return credential
             await self._sleep(min(pauses.values()))
 
     async def _send_and_classify(
@@ -251,52 +258,52 @@ class Sender:
         credential: Credential,
         parse: Callable[[GitHubResponse], T | Failure],
     ) -> T | Failure:
-        reply = await self._send(request, credential)
+        response = await self._send(request, credential)
         resource, now = request.resource, self._clock()
-        failure = classify(reply, resource=resource, now=now)
-        answer = failure if failure is not None else self._parse(reply, parse)
-        if not isinstance(answer, Failure):
+        failure = classify(response, resource=resource, now=now)
+        result = failure if failure is not None else self._parse(response, parse)
+        if not isinstance(result, Failure):
             record_success(credential, resource, now=now)
-            return answer
-        record_failure(self._accounts, credential, answer, resource, now=now)
-        if answer.kind in TRY_ANOTHER_ACCOUNT:
-            _log.warning("github.account_refused", account=credential.name, reason=answer.kind)
-        return answer
+            return result
+        record_failure(self._accounts, credential, result, resource, now=now)
+        if result.kind in TRY_ANOTHER_ACCOUNT:
+            _log.warning("github.account_refused", account=credential.name, reason=result.kind)
+        return result
 
     async def _send(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
-        """Send a question, and send it anew to where the answer has moved."""
-        reply = await self._send_once(request, credential)
+        """Send a request and follow redirects."""
+        response = await self._send_once(request, credential)
         for _ in range(_MAX_REDIRECTS):
-            url = redirect_target(request, reply)
+            url = redirect_target(request, response)
             if url is None:
                 break
             request = replace(request, url=url)
-            reply = await self._send_once(request, credential)
-        return reply
+            response = await self._send_once(request, credential)
+        return response
 
     def _parse(
         self, response: GitHubResponse, parse: Callable[[GitHubResponse], T | Failure]
     ) -> T | Failure:
-        """Read a response; whatever a reader raises, it concerns this response alone."""
+        """Parse a response; an exception of the parser becomes a failure of this response alone."""
         try:
             return parse(response)
-        except Exception as error:  # noqa: BLE001 - no data may end what reads it
+        except Exception as error:  # noqa: BLE001 - no response may crash the service
             reason = type(error).__name__
-            if self._throttle.allows(("reader", reason)):
-                _log.exception("github.reader_failed")
-            return Failure(FailureKind.UNREADABLE, f"the reader failed: {reason}")
+            if self._throttle.allows(("parser", reason)):
+                _log.exception("github.parser_failed")
+            return Failure(FailureKind.UNREADABLE, f"the parser failed: {reason}")
 
     async def _send_once(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
-        begun_at, room = self._monotonic(), None
+        started_at, rate_limit = self._monotonic(), None
         try:
             with (
                 credential.track_in_flight(request.resource),
                 credential.account.pace.measure(self._monotonic),
             ):
-                # The client's own time-out is for each piece: a trickle would never end.
+                # httpx2's time-out is for each read: a slow response could take forever.
                 async with asyncio.timeout(self._timeout.total_seconds()):
-                    reply = await self._exchange(request, credential)
-            room = parse_rate_limit(reply, resource=request.resource, now=self._clock())
+                    response = await self._exchange(request, credential)
+            rate_limit = parse_rate_limit(response, resource=request.resource, now=self._clock())
         except TooLargeBody as error:
             raise RequestFailed(Failure(FailureKind.TOO_LARGE, str(error))) from error
         except UnreadableBody as error:
@@ -306,17 +313,17 @@ class Sender:
             reason = describe_error(error, host=host)
             raise RequestFailed(Failure(FailureKind.UNREACHABLE, reason)) from error
         finally:
-            if room is not None:
-                credential.account.update_rate_limit(room)
-            self._budget.observe(credential.account, request.resource, room)
+            if rate_limit is not None:
+                credential.account.update_rate_limit(rate_limit)
+            self._budget.observe(credential.account, request.resource, rate_limit)
         _log.debug(
-            "github.asked",
+            "github.requested",
             resource=request.resource,
             account=credential.name,
-            status=reply.status,
-            milliseconds=round((self._monotonic() - begun_at) * 1000),
+            status=response.status,
+            milliseconds=round((self._monotonic() - started_at) * 1000),
         )
-        return reply
+        return response
 
     async def _exchange(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
         async with self._http.stream(
@@ -330,7 +337,7 @@ class Sender:
 
     def _headers(self, request: GitHubRequest, credential: Credential) -> dict[str, str]:
         headers = dict(_HEADERS)
-        # An older Enterprise Server refuses a version that it does not know.
+        # An older Enterprise Server rejects a version that it does not know.
         if not self._api_url.endswith("/v3"):
             headers["x-github-api-version"] = API_VERSION
         if request.content is not None:
@@ -342,9 +349,9 @@ class Sender:
 
 def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | None:
     """
-    Read where the answer to a question to REST has moved.
+    Return the target of a redirect of the REST API.
 
-    None if nowhere, or out of the origin that was asked: no other may see a token.
+    None if there is none, or if it leads to another origin, which must not receive the token.
     https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
     """
     if (
@@ -353,16 +360,16 @@ def redirect_target(request: GitHubRequest, response: GitHubResponse) -> str | N
         or "location" not in response.headers
     ):
         return None
-    asked = httpx2.URL(request.url)
+    source = httpx2.URL(request.url)
     try:
-        # Read by whoever will send it, so that both mean the same host.
-        target = asked.join(response.headers["location"])
+        # Parsed by the library that sends it, so that both agree on the host.
+        target = source.join(response.headers["location"])
     except httpx2.InvalidURL:
         return None
     is_same_origin = (target.scheme, target.host, target.port) == (
-        asked.scheme,
-        asked.host,
-        asked.port,
+        source.scheme,
+        source.host,
+        source.port,
     )
     return str(target) if is_same_origin and not target.userinfo else None
 

@@ -1,7 +1,7 @@
 """
-Whose the tokens are: GitHub is asked once about each, and those of one account share its budget.
+Resolves the GitHub account of each token, so that tokens of one account share its rate limit.
 
-Until that is known each token counts as an account of its own, so nobody waits for it.
+Each token is looked up once, in the background: until then it counts as an account of its own.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from github_banners.models import Clock
 _log = structlog.get_logger(__name__)
 
 _RETRY_SECONDS = 60.0
-# What says nothing of GraphQL alone, REST would say too.
+# Failures that may concern GraphQL only; with any other, REST would fail as well.
 _FALL_BACK_TO_REST = {
     FailureKind.FORBIDDEN,
     FailureKind.PRIMARY_LIMIT,
@@ -28,23 +28,21 @@ _FALL_BACK_TO_REST = {
     FailureKind.TOO_HEAVY,
     FailureKind.UNREADABLE,
 }
-# An app's installation is nobody, and stays so.
+# The token of an app installation belongs to no user: looking it up again would not help.
 _PERMANENT = {FailureKind.FORBIDDEN, FailureKind.NOT_FOUND, FailureKind.UNREADABLE}
 
 
 async def fetch_token_owner(sender: Sender, credential: Credential, *, clock: Clock) -> Viewer:
     """
-    Ask whose a key is; REST tells it where there is no GraphQL.
+    Fetch the account that a token belongs to, over REST if GraphQL fails.
 
-    :raises RequestFailed: the token is refused, or GitHub can't say now
+    :raises RequestFailed: the token is rejected, or GitHub can't be reached
     """
-    question = sender.graphql_request(graphql.build_viewer_query().to_json())
+    request = sender.graphql_request(graphql.build_viewer_query().to_json())
     try:
-        return await sender.send_as(
-            credential, question, partial(graphql.parse_viewer, now=clock())
-        )
-    except RequestFailed as refused:
-        if refused.failure.kind not in _FALL_BACK_TO_REST:
+        return await sender.send_as(credential, request, partial(graphql.parse_viewer, now=clock()))
+    except RequestFailed as error:
+        if error.failure.kind not in _FALL_BACK_TO_REST:
             raise
     return await sender.send_as(credential, sender.rest_request("/user"), _parse_user)
 
@@ -56,39 +54,46 @@ async def group_by_account(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
     """
-    Find out whose every token is, and let those of one account share its budget.
+    Resolve the accounts of all tokens, and merge those of one account.
 
-    A token that is refused, or not answered for, is asked about again when its time has come.
+    A lookup that failed is repeated every minute, unless its failure is permanent.
     """
     unknown = [
-        key for account in sender.accounts for key in account.credentials if key.token is not None
+        credential
+        for account in sender.accounts
+        for credential in account.credentials
+        if credential.token is not None
     ]
     while True:
-        unknown = [key for key in unknown if not await _resolve(sender, key, clock=clock)]
+        unknown = [
+            credential
+            for credential in unknown
+            if not await _resolve(sender, credential, clock=clock)
+        ]
         if not unknown:
             return
         await sleep(_RETRY_SECONDS)
 
 
 async def _resolve(sender: Sender, credential: Credential, *, clock: Clock) -> bool:
-    may_pay = any(credential.account.is_usable(one, now=clock()) for one in Resource)
-    if credential.is_cooling_down(now=clock()) or not may_pay:
+    is_usable = any(credential.account.is_usable(resource, now=clock()) for resource in Resource)
+    if credential.is_cooling_down(now=clock()) or not is_usable:
         return False
     try:
-        holder = await fetch_token_owner(sender, credential, clock=clock)
-    except RequestFailed as refused:
-        _log.info("github.holder_unknown", account=credential.name, reason=refused.failure.kind)
-        return refused.failure.kind in _PERMANENT
-    assign_user(sender.accounts, credential, user_id=holder.id)
-    shared = [one.name for one in credential.account.credentials]
-    _log.info("github.holder_known", account=credential.name, holder=holder.login)
+        owner = await fetch_token_owner(sender, credential, clock=clock)
+    except RequestFailed as error:
+        _log.info("github.token_owner_unknown", account=credential.name, reason=error.failure.kind)
+        return error.failure.kind in _PERMANENT
+    assign_user(sender.accounts, credential, user_id=owner.id)
+    shared = [sharing.name for sharing in credential.account.credentials]
+    _log.info("github.token_owner_found", account=credential.name, owner=owner.login)
     if len(shared) > 1:
-        _log.warning("github.budget_shared", holder=holder.login, accounts=shared)
+        _log.warning("github.rate_limit_shared", owner=owner.login, accounts=shared)
     return True
 
 
 def _parse_user(response: GitHubResponse) -> Viewer | Failure:
-    answer = rest.parse_owner(response)
-    if isinstance(answer, Failure):
-        return answer
-    return Viewer(answer.owner.id, answer.owner.login)
+    profile = rest.parse_owner(response)
+    if isinstance(profile, Failure):
+        return profile
+    return Viewer(profile.owner.id, profile.owner.login)

@@ -1,9 +1,9 @@
 """
-The connection to GitHub: proxy, certificates, the size of a response, and the cause of a failure.
+HTTP client for GitHub: proxy, certificates, bounded response bodies, causes of connection errors.
 
-`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` count here and nowhere else: our
-own services and the database are always reached directly. A client with `trust_env=True` would read
-them too, but netrc besides, whose passwords would replace our tokens.
+`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` are read here only: our own
+services and the database are always reached directly. A client with `trust_env=True` would read them as
+well, but also netrc, whose passwords would replace our tokens.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from github_banners.errors import ConfigurationError
 from github_banners.github.protocol import shorten
 
 MAX_RESPONSE_BYTES = 16 << 20
-"""Size of a response, on the wire and unpacked; a hundred repositories are half a megabyte."""
+"""Limit of a response, compressed and decompressed; a hundred repositories are half a megabyte."""
 
 _CONNECT_TIMEOUT_SECONDS = 2.0
 _LARGE_RESPONSE_BYTES = 1 << 20
@@ -36,24 +36,24 @@ _ANY_WINDOW = zlib.MAX_WBITS | 32
 
 
 class UnreadableBody(Exception):
-    """The body of a response is cut off, or packed in an unknown way."""
+    """The body of a response is truncated, or has an unsupported encoding."""
 
 
 class TooLargeBody(Exception):
-    """The body of a response is larger than anything that GitHub sends."""
+    """The body of a response exceeds `MAX_RESPONSE_BYTES`."""
 
 
 @asynccontextmanager
 async def open_http(
     *,
-    timeout: timedelta,  # noqa: ASYNC109 - bounds each wait on the wire
+    timeout: timedelta,  # noqa: ASYNC109 - a limit for each read and write
     api_url: str,
     environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """
-    Open the client that every request to `api_url` shares; `timeout` bounds each wait on the wire.
+    Open the HTTP client for all requests to `api_url`; `timeout` limits each single read and write.
 
-    :raises ConfigurationError: the proxy or the certificates that the environment names can't be used
+    :raises ConfigurationError: the proxy or the certificates of the environment can't be used
     """
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
     proxy = proxy_from_environment(api_url, environment)
@@ -71,13 +71,13 @@ async def open_http(
 
 def proxy_from_environment(url: str, environment: Mapping[str, str]) -> httpx2.Proxy | None:
     """
-    Find the proxy for an address, by the rules of Go's `ProxyFromEnvironment` and `ALL_PROXY`.
+    Return the proxy for a URL, by the rules of Go's `ProxyFromEnvironment` and `ALL_PROXY`.
 
-    Loopback is always reached directly. Lower-case names win, as in curl.
+    Loopback addresses are always reached directly. Lower-case variables win, as in curl.
     https://pkg.go.dev/golang.org/x/net/http/httpproxy
 
-    :raises ConfigurationError: the proxy's address can't be used; its text, which may hold a password,
-        is not repeated
+    :raises ConfigurationError: the proxy's URL is invalid; the message does not quote it, since it may
+        contain a password
     """
     target = httpx2.URL(url)
     if _is_direct(target, _read_variable(environment, "NO_PROXY")[1]):
@@ -91,13 +91,13 @@ def proxy_from_environment(url: str, environment: Mapping[str, str]) -> httpx2.P
 
 async def read_body(response: httpx2.Response, *, large_responses: asyncio.Semaphore) -> bytes:
     """
-    Read and unpack a streamed body, never holding more than `MAX_RESPONSE_BYTES` of it.
+    Read and decompress a streamed body of at most `MAX_RESPONSE_BYTES`.
 
-    httpx2 would unpack each chunk whole, and 64 KB of gzip can become 64 MB. Only a few responses at
-    a time, by `large_responses`, may grow beyond a megabyte.
+    httpx2 would decompress each chunk as a whole, and 64 KB of gzip can become 64 MB. `large_responses`
+    limits how many responses may exceed a megabyte at the same time.
 
-    :raises UnreadableBody: it is cut off or not packed as asked for
-    :raises TooLargeBody: it is larger
+    :raises UnreadableBody: the body is truncated, or has an unsupported encoding
+    :raises TooLargeBody: the body is larger
     """
     body, is_large = bytearray(), False
     try:
@@ -111,12 +111,12 @@ async def read_body(response: httpx2.Response, *, large_responses: asyncio.Semap
                     await stack.enter_async_context(large_responses)
             return bytes(body)
     finally:
-        # An error would keep it alive with its traceback.
+        # The traceback of an error would keep the whole body alive.
         body.clear()
 
 
 async def _unpack(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """Yield the body in pieces; others get their turn between those that are unpacked."""
+    """Yield the decompressed body in pieces; other tasks may run between them."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip", "x-gzip"}:
         raise UnreadableBody("unknown content encoding")
@@ -137,16 +137,16 @@ async def _unpack(response: httpx2.Response) -> AsyncIterator[bytes]:
             if rest:
                 await asyncio.sleep(0)
     if not is_empty and not unpacker.eof:
-        raise UnreadableBody("the packed body is cut off")
+        raise UnreadableBody("the compressed body is truncated")
 
 
 def make_large_response_slots() -> asyncio.Semaphore:
-    """Make what `read_body` takes; one for each process is enough."""
+    """Create the semaphore for `read_body`; one per process is enough."""
     return asyncio.Semaphore(_MAX_LARGE_RESPONSES)
 
 
 def describe_error(error: BaseException, *, host: str = "") -> str:
-    """Name the cause of a failed request: name, refused, certificate, proxy, time-out."""
+    """Describe the cause of a failed request: DNS, refused, certificate, proxy, time-out."""
     if isinstance(error, httpx2.ProxyError):
         return f"proxy: {shorten(str(error))}"
     reasons = (_describe_cause(cause, host) for cause in _causes(error))
@@ -173,13 +173,13 @@ def _describe_cause(cause: BaseException, host: str) -> str | None:
             reason = "the connection is refused"
         case ConnectionError() | httpx2.RemoteProtocolError():
             reason = f"the connection broke ({shorten(str(cause)) or type(cause).__name__})"
-        case OSError(strerror=str(words)):
-            reason = shorten(words)
+        case OSError(strerror=str(message)):
+            reason = shorten(message)
     return reason
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
-    """Tells a proxy that can't be reached from a GitHub that can't."""
+    """HTTP transport that reports an unreachable proxy as `ProxyError`."""
 
     def __init__(self, *, proxy: httpx2.Proxy | None, verify: ssl.SSLContext, **options: object):
         if proxy is not None and proxy.url.scheme == "https":
@@ -192,19 +192,19 @@ class _Transport(httpx2.AsyncHTTPTransport):
         try:
             return await super().handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            # With a proxy only the handshake within the tunnel concerns GitHub itself.
+            # With a proxy, only the TLS handshake within the tunnel is with GitHub itself.
             if not self._proxy_address or any(isinstance(e, ssl.SSLError) for e in _causes(error)):
                 raise
             reason = describe_error(error, host=self._proxy_address)
             raise httpx2.ProxyError(f"{self._proxy_address}: {reason}") from error
 
 
-# Trusts nobody: what is reached without TLS needs no certificates, which take time to load.
+# Without TLS no certificates are needed; loading them takes time.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _create_tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
-    """Trust what the system trusts, and the authorities that the environment names."""
+    """Create a context that trusts the system's certificates and those of the environment."""
     context = httpx2.create_ssl_context(trust_env=False)
     named = {name: environment.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     if not any(named.values()):
@@ -213,8 +213,8 @@ def _create_tls_context(environment: Mapping[str, str]) -> ssl.SSLContext:
         context.load_verify_locations(named["SSL_CERT_FILE"] or None, named["SSL_CERT_DIR"] or None)
     except OSError as error:
         names = " or ".join(name for name, value in named.items() if value)
-        is_unfit = isinstance(error, ssl.SSLError)
-        reason = "no certificates in PEM format" if is_unfit else error.strerror
+        is_tls_error = isinstance(error, ssl.SSLError)
+        reason = "no certificates in PEM format" if is_tls_error else error.strerror
         raise ConfigurationError(f"{names} can't be used: {reason}.") from error
     return context
 
@@ -236,7 +236,7 @@ def _parse_proxy(name: str, address: str) -> httpx2.Proxy:
             raise ConfigurationError(advice)
         return httpx2.Proxy(url)
     except (httpx2.InvalidURL, ValueError):
-        # Without its cause, which quotes the address.
+        # `from None`: the cause quotes the address.
         raise ConfigurationError(advice) from None
 
 
@@ -277,7 +277,7 @@ def _parse_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error was raised for, the first cause first."""
+    """Return the chain of causes of an error, the root cause first."""
     chain: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in chain:

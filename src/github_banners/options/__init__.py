@@ -1,12 +1,10 @@
 """
-How a banner shall look.
+Banner options: what they are called, what values they take, and how requests are parsed.
 
-    options    every option, declared once, and the canonical form of a look
-    names      logins and permanent names
-    aliases    other spellings of values and names
-    wishes     what a query, a body or a command says, read: a look, or what is wrong with it
-
-Nothing here draws.
+    schema     every option, declared once, and the canonical JSON form
+    names      logins and names of permanent banners
+    aliases    alternative spellings of values and option names
+    parsing    parse queries, request bodies and command lines into `BannerOptions`
 """
 
 from github_banners.options.names import (

@@ -1,8 +1,8 @@
 """
-Other spellings of values and names: what people bring along from other services and programs.
+Alternative spellings of values and option names that other services and programs use.
 
-An alias is read as its target, so that both make the same banner. Once released it never changes its
-meaning: banners in READMEs would change theirs.
+An alias is parsed as its target, so that both produce the same banner. A released alias never
+changes its target, because banners embedded in READMEs would change.
 """
 
 import difflib
@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-# The themes of github-readme-stats and github-readme-streak-stats, each beside the nearest of ours:
-# by its background first, then by its strongest colour. What is transparent there, and so is read
-# on light and dark pages, follows the reader's system here.
+# Each row: one of our themes, then the themes of github-readme-stats and github-readme-streak-stats
+# that are closest to it, by background first and by the strongest colour second. Their transparent
+# themes are used on light and dark pages, so they become a theme that follows the reader's system.
 _THEME_ALIAS_ROWS = """
 auto                 transparent
 auto-gruvbox         gruvbox-duo
@@ -52,7 +52,8 @@ rose-pine-dawn       rose
 one-dark             one-dark-pro react blueberry discord-old-blurple
 one-light            bluerizch
 """
-# Tags of languages: https://www.rfc-editor.org/rfc/rfc5646; `cn`, `jp`, `kr` stand in many READMEs.
+# Language tags: https://www.rfc-editor.org/rfc/rfc5646. `cn`, `jp` and `kr` are country codes, but
+# common in READMEs.
 _LOCALE_ALIASES = {
     **dict.fromkeys(("zh", "zh-hans", "zh-sg", "cn"), "zh-cn"),
     **dict.fromkeys(("zh-hant", "zh-hk", "zh-mo", "tw"), "zh-tw"),
@@ -62,7 +63,7 @@ _LOCALE_ALIASES = {
     "kr": "ko",
 }
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.ASCII)
-# What other services call an option that we have, where that is not spelled alike.
+# Option names of other services that are not spelled like ours, with our name.
 _OPTION_ALIASES = {
     "background": "bg_color",
     "border_radius": "radius",
@@ -91,7 +92,7 @@ def _parse_theme_aliases() -> dict[str, str]:
 
 
 THEME_ALIASES = _parse_theme_aliases()
-"""Our theme for each of the peers' themes, whose name is in lower case without `-` and `_`."""
+"""Our theme by the folded name of another service's theme: lower case, without `-` and `_`."""
 
 
 @cache
@@ -100,38 +101,39 @@ def _by_folded_name(themes: tuple[str, ...]) -> dict[str, str]:
 
 
 def theme_from_alias(name: str, themes: tuple[str, ...]) -> str:
-    """Return the one of `themes` that a name in lower case means, else the name itself."""
-    is_whole = name.strip("-_") == name  # `auto-` is half a name
+    """Return the theme that a lower-case name or alias stands for, else the name itself."""
+    is_whole = name.strip("-_") == name  # `auto-` is an incomplete name
     return _by_folded_name(themes).get(_fold(name), name) if is_whole else name
 
 
 def locale_from_tag(tag: str, locales: Sequence[str]) -> str:
     """
-    Return the one of `locales` that a tag in lower case means, else the tag itself.
+    Return the locale that a lower-case language tag stands for, else the tag itself.
 
-    `pt_BR`, `de_DE.UTF-8` and `zh-Hant-HK` are read from the right until something is known, which
-    is how RFC 4647 (3.4) looks up languages.
+    `pt_br`, `de_de.utf-8` and `zh-hant-hk` are shortened from the right until a locale matches, which
+    is the lookup of RFC 4647, section 3.4.
     """
-    known = re.split("[.@]", tag.replace("_", "-"), maxsplit=1)[0]
-    if not _LANGUAGE_TAG.fullmatch(known):
+    prefix = re.split("[.@]", tag.replace("_", "-"), maxsplit=1)[0]
+    if not _LANGUAGE_TAG.fullmatch(prefix):
         return tag
-    while known:
-        if known in locales or known in _LOCALE_ALIASES:
-            return _LOCALE_ALIASES.get(known, known)
-        known = known.rpartition("-")[0]
+    while prefix:
+        if prefix in locales or prefix in _LOCALE_ALIASES:
+            return _LOCALE_ALIASES.get(prefix, prefix)
+        prefix = prefix.rpartition("-")[0]
     return tag
 
 
 def suggest_option_names(names: Iterable[str], known_names: Sequence[str]) -> dict[str, str]:
-    """Return the unknown among `names`, as far as one of the `known` was probably meant, with that."""
+    """Map unknown names to the closest of `known_names`; names without a close one are left out."""
     unknown = [
         name
         for name in dict.fromkeys(names)
         if name not in known_names and _MIN_CHARACTERS <= len(name) <= _MAX_CHARACTERS
     ]
-    meant = {}
+    suggestions = {}
+    # Names come from the request, and each comparison is slow: bound their number.
     for name in unknown[:_MAX_COMPARED_NAMES]:
-        alike = difflib.get_close_matches(name, known_names, n=1, cutoff=_MIN_SIMILARITY)
-        if name in _OPTION_ALIASES or alike:
-            meant[name] = _OPTION_ALIASES.get(name) or alike[0]
-    return dict(list(meant.items())[:_MAX_SUGGESTIONS])
+        matches = difflib.get_close_matches(name, known_names, n=1, cutoff=_MIN_SIMILARITY)
+        if name in _OPTION_ALIASES or matches:
+            suggestions[name] = _OPTION_ALIASES.get(name) or matches[0]
+    return dict(list(suggestions.items())[:_MAX_SUGGESTIONS])

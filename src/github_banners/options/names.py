@@ -1,8 +1,8 @@
 """
-Logins, and the permanent names of banners that begin with them: what both may be, in one place.
+Rules for logins and for the names of permanent banners, which begin with a login.
 
-GitHub decides which logins exist. Accounts from before 2013 begin or end with a hyphen or have two
-in a row, and managed accounts have an underscore, so that a stricter rule would shut people out.
+GitHub decides which logins exist. Accounts from before 2013 may begin or end with a hyphen or have
+two in a row, and managed accounts contain an underscore, so a stricter rule would reject real users.
 """
 
 import base64
@@ -17,7 +17,7 @@ _MAX_LOGIN_CHARACTERS, _MAX_NAME_CHARACTERS = 39, 128
 _MAX_QUOTED_CHARACTERS = 64
 
 LOGIN_PATTERN = f"[{_CHARACTERS}]{{1,{_MAX_LOGIN_CHARACTERS}}}"
-"""What can be a login, as a regular expression that has to match all of it."""
+"""Regular expression that a whole login must match."""
 
 _LOGIN = re.compile(LOGIN_PATTERN)
 _NAME = re.compile(f"[{_CHARACTERS}]{{1,{_MAX_NAME_CHARACTERS}}}")
@@ -26,9 +26,9 @@ _ALLOWED_LOGIN = ("a GitHub login: up to 39 letters, digits, hyphens and undersc
 
 def parse_login(value: object, *, field: str = "username") -> str:
     """
-    Return a login in the case it was given in.
+    Validate a login and return it unchanged, upper and lower case included.
 
-    :raises InvalidOption: GitHub can't have such a login
+    :raises InvalidOption: GitHub can have no such login
     """
     if isinstance(value, str) and _LOGIN.fullmatch(value):
         return value
@@ -36,32 +36,34 @@ def parse_login(value: object, *, field: str = "username") -> str:
 
 
 def parse_banner_name(text: str) -> str | None:
-    """Return the name of a permanent banner in lower case; None if no banner can have it."""
+    """Return the name of a permanent banner in lower case, None if it is not a valid name."""
     return text.lower() if _NAME.fullmatch(text) else None
 
 
-def candidate_banner_names(login: str, look: BannerOptions, *, owner_id: int) -> tuple[str, str]:
+def candidate_banner_names(login: str, options: BannerOptions, *, owner_id: int) -> tuple[str, str]:
     """
-    Name a banner for ever: the name to try first, and the one to take if that belongs to another.
+    Return two names for a new permanent banner: the preferred one, and one for when it is taken.
 
-    A plain look has the plain name `LOGIN-TYPE`, unless a shorter login may have that one, too:
-    `torvalds-auto` with `nord` reads as `torvalds` with `auto-nord`. Every other look has a digest
-    in its name. The second name has the owner's GitHub id in its digest, so no two owners share it.
+    A banner with no option but its type is called `LOGIN-TYPE`, unless that could also be the name
+    of a shorter login's banner: `torvalds-auto` with `nord` equals `torvalds` with `auto-nord`. All
+    other names end with a digest of the options. The digest of the second name covers the owner's
+    GitHub id too, so no two owners share it.
     """
-    stem = f"{login}-{look.theme}".lower()
-    options = to_canonical_json(look)
-    is_plain = look == BannerOptions(theme=look.theme) and not _is_name_of_shorter_login(
-        stem, login
-    )
-    first = stem if is_plain else f"{stem}-{_digest(options)}"
-    return first, f"{stem}-{_digest(options + b'#%d' % owner_id)}"
+    prefix = f"{login}-{options.theme}".lower()
+    canonical_json = to_canonical_json(options)
+    has_type_only = options == BannerOptions(theme=options.theme)
+    if has_type_only and not _is_name_of_shorter_login(prefix, login):
+        preferred = prefix
+    else:
+        preferred = f"{prefix}-{_digest(canonical_json)}"
+    return preferred, f"{prefix}-{_digest(canonical_json + b'#%d' % owner_id)}"
 
 
 def to_display_text(value: object) -> str:
-    """Return what was given as text that can be shown; what is cut shows that it is."""
+    """Return a value as text for a message, truncated with an ellipsis if it is long."""
     try:
         text = "" if value is None else str(value)
-    except (ValueError, RecursionError):  # thousands of digits or of nested lists
+    except (ValueError, RecursionError):  # thousands of digits, or of nested lists
         return type(value).__name__
     is_short = len(text) <= _MAX_QUOTED_CHARACTERS
     return text if is_short else f"{text[: _MAX_QUOTED_CHARACTERS - 1]}…"
@@ -72,5 +74,5 @@ def _is_name_of_shorter_login(name: str, login: str) -> bool:
     return any(name[index + 1 :] in allowed_values("type") for index in hyphens)
 
 
-def _digest(options: bytes) -> str:
-    return base64.b32encode(hashlib.sha256(options).digest())[:8].decode().lower()
+def _digest(canonical_json: bytes) -> str:
+    return base64.b32encode(hashlib.sha256(canonical_json).digest())[:8].decode().lower()

@@ -1,7 +1,8 @@
 """
-Reading wishes: what a query, a body or a command says becomes a `BannerOptions`, or an error that helps.
+Parse raw option values from queries, request bodies and command lines into `BannerOptions`.
 
-A value is brought into its one spelling before it is looked at.
+Values are normalised first (case, order, aliases) and then converted and validated by msgspec.
+Errors name the option, the invalid value and the allowed ones.
 """
 
 import re
@@ -30,83 +31,84 @@ from github_banners.options.schema import (
 
 _ALIASES = {"theme": "type"}
 OPTION_NAMES = (*OPTIONS, *_ALIASES)
-"""Every name of an option, in lower case."""
+"""All option names and their aliases, in lower case."""
 
 _REQUEST_NAMES = (*OPTION_NAMES, "username", "format")
 
 _INVISIBLE_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _MAX_FIELDS, _MAX_CHARACTERS, _MAX_COMPARED = 100, 1024, 64
 
-# An address writes a space as a plus sign, and C++ is often written as it is.
+# In a query a plus sign stands for a space, but `C++` is often left unescaped: restore its signs.
 _PLUS_PLUS = re.compile(r"(?<=\S)  $")
-# What is left of an ampersand that was written as HTML wants it, once the address is divided at `&`:
+# What remains of an HTML-escaped ampersand after the query has been split at `&`:
 # `&amp;type=dark`, `&#38;type=dark`, `&#x26;type=dark`, or escaped twice.
 _ESCAPED_AMPERSANDS = re.compile(r"^(?:amp;|#0*38;|#x0*26;)+", re.IGNORECASE)
-# What people write that is far from what they mean.
+# Common values that are spelled too differently from the right one for a suggestion.
 _SYNONYMS = {"type": {"light": "default", "white": "default", "black": "dark"}}
 _TRUE, _FALSE = {"yes", "on", "y", "t", "enabled"}, {"no", "off", "n", "f", "none", "disabled"}
 
 
 def parse_query(query: str) -> dict[str, str]:
     """
-    Read the query of an address; of a name given twice the last one counts, lists are joined.
+    Parse a URL query into options by folded name; the last of repeated ones wins, lists are joined.
 
-    :raises ValueError: there are more options than anybody needs; says how many there may be
+    :raises ValueError: the query has too many options; the message holds the limit
     """
-    given: dict[str, str] = {}
+    raw_options: dict[str, str] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
     except ValueError:
         raise ValueError(f"at most {_MAX_FIELDS} options") from None
-    for spelled, value in pairs:
-        name = fold_name(spelled)
-        given[name] = f"{given[name]},{value}" if name in LIST_OPTIONS and name in given else value
-    return given
+    for raw_name, value in pairs:
+        name = fold_name(raw_name)
+        is_repeated_list = name in LIST_OPTIONS and name in raw_options
+        raw_options[name] = f"{raw_options[name]},{value}" if is_repeated_list else value
+    return raw_options
 
 
-def fold_name(spelled: str) -> str:
-    """Fold the name of an option in an address: its case, and an ampersand that was escaped."""
-    return _ESCAPED_AMPERSANDS.sub("", spelled.strip()).lower()
+def fold_name(raw_name: str) -> str:
+    """Return an option name of a URL query in lower case, without an escaped ampersand before it."""
+    return _ESCAPED_AMPERSANDS.sub("", raw_name.strip()).lower()
 
 
 def find_misspelt_options(raw_options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the names that are no option's but close to one, with the option that was meant."""
+    """Map unknown option names to the known name that each was probably meant to be."""
     return suggest_option_names(map(str.lower, raw_options), _REQUEST_NAMES)
 
 
 def parse_options(raw_options: Mapping[str, Any]) -> BannerOptions:
     """
-    Read every option out of a query or a body; names in any case, unknown ones ignored.
+    Parse the options of a query or a request body; names in any case, unknown names ignored.
 
-    :raises InvalidType: there is no such type
-    :raises InvalidOption: another option can't be what it is said to be
+    :raises InvalidType: the banner type does not exist
+    :raises InvalidOption: another option has an invalid value
     """
-    chosen = {
+    values = {
         name: _parse_option(name, value) for name, value in _select_options(raw_options).items()
     }
-    return msgspec.convert(chosen, BannerOptions)
+    return msgspec.convert(values, BannerOptions)
 
 
 def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
-    """Read what is right of a wish, and leave the rest as it is where nobody wishes."""
-    chosen = {}
+    """Parse the valid options and use the defaults for the invalid ones."""
+    values = {}
     for name, value in _select_options(raw_options).items():
         with suppress(InvalidOption, InvalidType):
-            chosen[name] = _parse_option(name, value)
-    return msgspec.convert(chosen, BannerOptions)
+            values[name] = _parse_option(name, value)
+    return msgspec.convert(values, BannerOptions)
 
 
 def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose what are options, by their names in lower case; an empty value leaves the default."""
-    given = {name.lower(): value for name, value in raw_options.items() if not _is_empty(value)}
+    """Return the known options by lower-case name; an empty value means the default."""
+    non_empty = {
+        name.lower(): value
+        for name, value in raw_options.items()
+        if not (isinstance(value, str) and not value.strip())
+    }
     for alias, name in _ALIASES.items():
-        if alias in given:
-            given.setdefault(name, given[alias])
-    return {name: given[name] for name in OPTIONS if name in given}
-
-
-def _is_empty(value: object) -> bool:
-    return isinstance(value, str) and not value.strip()
+        if alias in non_empty:
+            non_empty.setdefault(name, non_empty[alias])
+    return {name: non_empty[name] for name in OPTIONS if name in non_empty}
 
 
 def _parse_option(name: str, raw: object) -> Any:
@@ -115,46 +117,50 @@ def _parse_option(name: str, raw: object) -> Any:
         return msgspec.convert(_normalise(hint, raw), hint, strict=False)
     except (msgspec.ValidationError, TypeError, UnicodeError):
         error = InvalidType if name == "type" else InvalidOption
-        meant = partial(_suggestion, name, raw)
+        # A lazy suggestion: comparing with 70 types takes time, and most callers never show it.
+        find_suggestion = partial(_suggestion, name, raw)
         raise error(
-            name, _offending_value(name, raw), allowed_values(name), find_suggestion=meant
+            name, _offending_value(name, raw), allowed_values(name), find_suggestion=find_suggestion
         ) from None
 
 
 def _offending_value(name: str, raw: object) -> str:
-    """Name what is wrong: of a list the first value that can't be."""
+    """Return the invalid value as text; for a list the first invalid member."""
     raw = _as_csv(raw)
     if _is_closed_list(name) and isinstance(raw, str):
-        wrong = (one for one in _split_list(raw) if one not in allowed_values(name))
-        return to_display_text(next(wrong, raw))
+        invalid = (value for value in _split_list(raw) if value not in allowed_values(name))
+        return to_display_text(next(invalid, raw))
     return to_display_text(raw)
 
 
 def _suggestion(name: str, raw: object) -> str | None:
-    """Find what was probably meant; of a list all of it."""
+    """Return a valid value close to an invalid one, None if there is none; for a list, a whole list."""
     raw = _as_csv(raw)
     if not isinstance(raw, str | int):
         return None
     if _is_closed_list(name):
-        wanted = sorted(set(_split_list(str(raw)[:_MAX_CHARACTERS])))[:_MAX_COMPARED]
-        words = {closest_match(one[:_MAX_COMPARED], allowed_values(name)) for one in wanted}
-        return None if None in words else ",".join(sorted(one for one in words if one)) or None
-    flat = str(raw)[:_MAX_COMPARED].strip().lower()
+        values = sorted(set(_split_list(str(raw)[:_MAX_CHARACTERS])))[:_MAX_COMPARED]
+        matches = {closest_match(value[:_MAX_COMPARED], allowed_values(name)) for value in values}
+        known = sorted(match for match in matches if match is not None)
+        return ",".join(known) or None if None not in matches else None
+    normalised = str(raw)[:_MAX_COMPARED].strip().lower()
     if "minimum" in option_json_schema(name):
         bounds = option_json_schema(name)["minimum"], option_json_schema(name)["maximum"]
-        is_whole = re.fullmatch(r"-?[0-9]+", flat) is not None
-        return str(min(max(int(flat), bounds[0]), bounds[1])) if is_whole else None
-    if OPTIONS[name] is bool and flat in _TRUE | _FALSE:
-        return "true" if flat in _TRUE else "false"
+        is_whole = re.fullmatch(r"-?[0-9]+", normalised) is not None
+        return str(min(max(int(normalised), bounds[0]), bounds[1])) if is_whole else None
+    if OPTIONS[name] is bool and normalised in _TRUE | _FALSE:
+        return "true" if normalised in _TRUE else "false"
     if not isinstance(OPTIONS[name], type):
-        return None  # what is described by a phrase
-    flat = flat.replace("_", "-")
-    return _SYNONYMS.get(name, {}).get(flat) or closest_match(flat, allowed_values(name))
+        return None  # an open set, described by a phrase
+    normalised = normalised.replace("_", "-")
+    return _SYNONYMS.get(name, {}).get(normalised) or closest_match(
+        normalised, allowed_values(name)
+    )
 
 
 def _as_csv(raw: object) -> object:
-    """Take a list of texts for the text that it would be in an address."""
-    is_list = isinstance(raw, list) and all(isinstance(one, str) for one in raw)
+    """Join a list of texts with commas, as it would be written in a URL."""
+    is_list = isinstance(raw, list) and all(isinstance(member, str) for member in raw)
     return ",".join(raw) if is_list else raw  # type: ignore[arg-type]
 
 
@@ -164,12 +170,16 @@ def _is_closed_list(name: str) -> bool:
 
 
 def _split_list(text: str) -> list[str]:
-    """Divide a list wherever somebody may have thought that it is divided."""
-    return [one for one in re.split(r"[\s,;+|\[\]\"']+", text.lower()) if one]
+    """Split a list at every separator that people use by mistake."""
+    return [value for value in re.split(r"[\s,;+|\[\]\"']+", text.lower()) if value]
 
 
 def _normalise(hint: object, raw: object) -> object:
-    """Bring a value into its one spelling: case, order, repetition, digits of a colour."""
+    """
+    Return the canonical spelling of a value: case, order and duplicates of lists, colour digits.
+
+    :raises TypeError: the value has the wrong type or is too long
+    """
     if hint in map(OPTIONS.get, LIST_OPTIONS):
         return _normalise_list(raw)
     if not isinstance(raw, str):
@@ -177,16 +187,17 @@ def _normalise(hint: object, raw: object) -> object:
     _check_length(len(raw))
     if hint == OPTIONS["title"]:
         return _strip_invisible(raw) or None
-    flat = raw.strip().lower()
+    normalised = raw.strip().lower()
     if hint == OPTIONS["bg_color"]:
-        return _expand_colour(flat.removeprefix("#"))
+        return _expand_colour(normalised.removeprefix("#"))
     if hint in {OPTIONS["radius"], OPTIONS["langs_count"]}:
-        return _parse_digits(flat)
-    if hint in {Theme, Locale}:
-        from_alias = theme_from_alias if hint is Theme else locale_from_tag
-        flat = from_alias(flat, allowed_values("type" if hint is Theme else "locale"))
-    # The word "null" must not become the option's own None.
-    return flat if flat != "null" else "?"
+        return _parse_digits(normalised)
+    if hint is Theme:
+        normalised = theme_from_alias(normalised, allowed_values("type"))
+    if hint is Locale:
+        normalised = locale_from_tag(normalised, allowed_values("locale"))
+    # msgspec's lax mode would convert the text "null" to None.
+    return normalised if normalised != "null" else "?"
 
 
 def _parse_digits(digits: str) -> int:
@@ -197,25 +208,25 @@ def _parse_digits(digits: str) -> int:
 
 def _normalise_list(raw: object) -> list[str]:
     if isinstance(raw, str):
-        raw = [_PLUS_PLUS.sub("++", word.strip("\"'")) for word in _split_at_commas(raw)]
-    if not isinstance(raw, list) or not all(isinstance(one, str) for one in raw):
+        raw = [_PLUS_PLUS.sub("++", value.strip("\"'")) for value in _split_at_commas(raw)]
+    if not isinstance(raw, list) or not all(isinstance(value, str) for value in raw):
         raise TypeError
     _check_length(sum(map(len, raw)))
-    # Lower case can undo the composition of letters and marks.
-    words = {unicodedata.normalize("NFC", _strip_invisible(one).lower()) for one in raw}
-    return sorted(words - {""})
+    # Normalised again after lower(), which can decompose a letter and its mark.
+    values = {unicodedata.normalize("NFC", _strip_invisible(value).lower()) for value in raw}
+    return sorted(values - {""})
 
 
 def _split_at_commas(text: str) -> list[str]:
-    """Divide a list at its commas; `["a", "b"]` as well, which is how programs write it."""
-    flat = text.strip()
-    if flat.startswith("[") and flat.endswith("]"):
-        return [word.strip() for word in flat[1:-1].split(",")]
+    """Split a list at its commas; also one written as JSON or Python does, `["a", "b"]`."""
+    stripped = text.strip()
+    if stripped.startswith("[") and stripped.endswith("]"):
+        return [value.strip() for value in stripped[1:-1].split(",")]
     return text.split(",")
 
 
 def _check_length(length: int) -> None:
-    """Refuse long texts first: to bring 60,000 combining marks into order takes seconds."""
+    """Reject long texts before normalisation: NFC of 60,000 combining marks takes seconds."""
     if length > _MAX_CHARACTERS:
         raise TypeError
 
@@ -232,9 +243,10 @@ def _strip_invisible(text: str) -> str:
 
 def _is_visible(character: str) -> bool:
     """
-    Tell what may stand in a text.
+    Return True if a character may appear in a text.
 
-    What Unicode has not assigned yet may, so that a newer Python gives no banner another name.
+    Unassigned code points are allowed: a newer Python with a newer Unicode version would otherwise
+    change the digest in a banner's name.
     """
     code = ord(character)
     is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
@@ -242,7 +254,7 @@ def _is_visible(character: str) -> bool:
 
 
 def _expand_colour(digits: str) -> str:
-    """Write a hex colour with 6 digits, or 8 where it is translucent."""
+    """Expand a hex colour to 6 digits, or 8 if it is translucent; others stay unchanged."""
     if len(digits) in {3, 4}:
         digits = "".join(digit * 2 for digit in digits)
     return digits[:6] if len(digits) == 8 and digits.endswith("ff") else digits

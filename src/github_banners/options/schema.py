@@ -1,4 +1,4 @@
-"""Every option, declared once: its name, what it may be, its default; and the canonical form."""
+"""All banner options, declared once with type, limits and default, and their canonical JSON form."""
 
 from enum import StrEnum
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-# A light theme and the dark ones that go with it; the light one itself means the first of them.
+# Each row: a light theme and its dark variants. `auto-LIGHT` is paired with the first of these.
 _THEME_FAMILIES = """
 default dark dimmed
 contrast-light contrast-dark
@@ -29,7 +29,7 @@ one-light one-dark
 
 
 def _build_palettes() -> dict[str, tuple[str, ...]]:
-    """Name every type, with its one palette or its light and its dark one."""
+    """Map every type to its palette, or to its light and its dark palette."""
     families = [row.split() for row in _THEME_FAMILIES.strip().splitlines()]
     single = {name: (name,) for family in families for name in family}
     pairs = {
@@ -44,39 +44,43 @@ _PALETTES = _build_palettes()
 
 
 def _canonical_theme_names() -> dict[str, str]:
-    """Fold the names of the same palettes into the first: the dark theme's, for a pair."""
+    """Map every type to the first type with the same palettes; for a pair that of the dark theme."""
     first: dict[tuple[str, ...], str] = {}
     return {name: first.setdefault(palettes, name) for name, palettes in _PALETTES.items()}
 
 
 class _Choice(StrEnum):
-    """The values of an option; hashed as text, since the hash of an enum is slow Python."""
+    """
+    Base class of option values; the docstrings of its subclasses are help texts of the command.
+
+    Values are hashed as text, because `Enum.__hash__` is slow.
+    """
 
     __hash__ = str.__hash__
 
 
 class Theme(_Choice):
-    """The banner types: a palette each, or a light and a dark one as `auto-NAME`."""
+    """Type of the banner: one palette, or a light and a dark one for `auto-NAME`."""
 
     DEFAULT = "default"
     DARK = "dark"
     AUTO = "auto"
-    # All others come from the rows: https://docs.python.org/3/howto/enum.html#timeperiod
+    # The other members are generated: https://docs.python.org/3/howto/enum.html#timeperiod
     vars().update(_canonical_theme_names())
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        """Know the second name of a pair, wherever a theme is read: in a wish or in a message."""
+        """Accept the second name of a pair, in requests and in messages."""
         return cls[value] if isinstance(value, str) and value in _PALETTES else None
 
     @property
     def palettes(self) -> tuple[str, ...]:
-        """Name the palette, or the light and the dark one of a pair."""
+        """The name of the palette, or of the light and the dark palette."""
         return _PALETTES[self]
 
 
 class Layout(_Choice):
-    """The arrangements of a banner."""
+    """Layout of the banner."""
 
     CLASSIC = "classic"
     CARD = "card"
@@ -85,27 +89,27 @@ class Layout(_Choice):
 
 
 class ChartType(_Choice):
-    """How the layout `languages` shows shares."""
+    """Chart of the language shares in the layout `languages`."""
 
     BAR = "bar"
     DONUT = "donut"
 
 
 class CountBy(_Choice):
-    """What a language's share is a share of."""
+    """Unit in which language shares are counted."""
 
     REPOSITORIES = "repositories"
 
 
 class NumberFormat(_Choice):
-    """How large numbers are written."""
+    """Format of large numbers."""
 
     SHORT = "short"
     LONG = "long"
 
 
 class Locale(_Choice):
-    """The languages that the banner's own words are written in."""
+    """Language of the captions."""
 
     EN = "en"
     DE = "de"
@@ -129,7 +133,7 @@ class Locale(_Choice):
 
 
 class HideableField(_Choice):
-    """The parts of a banner that can be hidden."""
+    """Parts of the banner to hide."""
 
     FORKS = "forks"
     LANGUAGES = "languages"
@@ -150,7 +154,7 @@ Colour = Annotated[
 class BannerOptions(
     msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}, cache_hash=True
 ):
-    """Every wish about a banner's look; a value of None leaves it to the layout or the theme."""
+    """The options of a banner; None means that the layout or the theme decides."""
 
     theme: Theme = Theme.DEFAULT
     layout: Layout = Layout.CLASSIC
@@ -173,45 +177,45 @@ class BannerOptions(
     border_color: Colour | None = None
 
 
-def to_canonical_json(look: BannerOptions) -> bytes:
-    """Write a look as JSON that holds only what differs from the defaults, sorted by name."""
-    return msgspec.json.encode(look, order="sorted")
+def to_canonical_json(options: BannerOptions) -> bytes:
+    """Encode the options that differ from the defaults as JSON, sorted by name."""
+    return msgspec.json.encode(options, order="sorted")
 
 
 @cache
 def option_json_schema(name: str) -> dict[str, Any]:
-    """Describe an option as JSON Schema does."""
-    description = msgspec.json.schema(OPTIONS[name])
-    if "anyOf" in description:
-        description = next(one for one in description["anyOf"] if one.get("type") != "null")
-    return description
+    """Return the JSON Schema of an option, without the null of an optional one."""
+    schema = msgspec.json.schema(OPTIONS[name])
+    if "anyOf" in schema:
+        schema = next(variant for variant in schema["anyOf"] if variant.get("type") != "null")
+    return schema
 
 
 @cache
 def allowed_values(name: str) -> tuple[str, ...]:
-    """Say what an option may be: its values, or one phrase for an open set."""
+    """Return the allowed values of an option, or one phrase that describes an open set."""
     hint = OPTIONS[name]
     member = get_args(hint)[0] if get_origin(hint) is tuple else hint
     if isinstance(member, type) and issubclass(member, StrEnum):
         return tuple(_PALETTES if member is Theme else (value.value for value in member))
     if hint is bool:
         return ("true", "false")
-    description = option_json_schema(name)
-    if "minimum" in description:
-        return (f"{description['minimum']} to {description['maximum']}",)
-    if "maxLength" in description:
-        return (f"at most {description['maxLength']} characters",)
-    if "maxItems" in description:
-        return (f"names separated by commas, at most {description['maxItems']}",)
-    return (description["description"],)
+    schema = option_json_schema(name)
+    if "minimum" in schema:
+        return (f"{schema['minimum']} to {schema['maximum']}",)
+    if "maxLength" in schema:
+        return (f"at most {schema['maxLength']} characters",)
+    if "maxItems" in schema:
+        return (f"names separated by commas, at most {schema['maxItems']}",)
+    return (schema["description"],)
 
 
 OPTIONS: dict[str, Any] = {
     field.encode_name: field.type for field in msgspec.structs.fields(BannerOptions)
 }
-"""The name and the type of every option, as the outside writes them."""
+"""The type of every option, by its public name."""
 
 LIST_OPTIONS = {
     field.encode_name for field in msgspec.structs.fields(BannerOptions) if field.default == ()
 }
-"""The options that may have several values."""
+"""Names of the options that take several values."""

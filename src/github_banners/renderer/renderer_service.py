@@ -63,7 +63,7 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
             [*preview_route.RendererRoutes(png_worker).routes(), *health_routes(health)],
             middleware=[
                 Middleware(
-                    RequestMetricsMiddleware, metrics=metrics, name=preview_route.route_label
+                    RequestMetricsMiddleware, metrics=metrics, label_path=preview_route.route_label
                 ),
                 Middleware(
                     SignatureMiddleware,

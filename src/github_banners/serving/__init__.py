@@ -1,6 +1,8 @@
 """
-Run a service: the server, the logs, health and metrics. Knows `settings` and `errors`, and no banner.
+HTTP server, logs, health, metrics and worker processes of a service.
 
-`run` knows the server, `service` what is served; `framework` and `answers` are what all doors share;
-`workshop` has work done in a process of its own.
+`server` and `http_protocol` wrap uvicorn; `service` describes what is served. `framework` and
+`responses` are shared by the routes of all services. `worker_process` runs a function in a process
+of its own, whose main program is `worker_main`; `workers` runs several processes of one service.
+The package knows nothing of banners.
 """

@@ -1,15 +1,20 @@
-"""What the protocol asks of a cache of responses: whole ones, as bytes for the wire."""
+"""The interface between the HTTP protocol and a cache of whole responses."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple, Protocol, TypeAlias
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
-"""Headers as they stand on the wire."""
+"""Pairs of name and value, as bytes; names are in lower case."""
 
 
 class CachedResponse(NamedTuple):
-    """A whole response, the kind that it is counted as, and whether it stays for this second."""
+    """
+    A whole response as bytes.
+
+    `kind` is a metric label; `is_reusable` is True if it stays valid until the common headers
+    change.
+    """
 
     payload: bytes
     kind: str
@@ -17,13 +22,13 @@ class CachedResponse(NamedTuple):
 
 
 class CachedResponses(Protocol):
-    """Responses that are known before an application is asked."""
+    """A cache that answers requests before the application is called."""
 
     def get_by_raw_request(self, request: bytes, *, common_headers: RawHeaders) -> bytes | None:
-        """Return the response to a request that was remembered; None if it may be another now."""
+        """Return the cached response to the bytes of a whole request, None if it is not current."""
 
     def put_by_raw_request(self, request: bytes, response: CachedResponse) -> None:
-        """Remember the bytes of a whole request, for as long as its response stays what it is."""
+        """Cache the response to the bytes of a whole request, if it is reusable."""
 
     def respond(
         self,
@@ -35,15 +40,16 @@ class CachedResponses(Protocol):
         common_headers: RawHeaders,
     ) -> CachedResponse | None:
         """
-        Return a whole response, or None.
+        Return the response to a request, or None if the application has to build it.
 
-        `target` is the path and query as they came; `closing` says that the connection ends with the
-        response; `common` are headers of every response, renewed once a second.
+        `target` is the path and query, still encoded; `is_closing` is True if the connection ends
+        with this response; `common_headers` belong to every response and are replaced once a
+        second.
         """
 
 
 def encode_response(status: int, headers: RawHeaders, body: bytes) -> bytes:
-    """Write a whole response."""
+    """Encode a whole HTTP/1.1 response."""
     lines = [b"%b: %b\r\n" % header for header in headers]
     return b"".join([_STATUS_LINES[status], *lines, b"\r\n", body])
 

@@ -1,9 +1,9 @@
 """
-The event loop of a process, from its first task to its end, and the signals that end it.
+Runs the event loop of a process, and handles the signals that stop it.
 
-SIGINT (Ctrl-C) and SIGTERM are the same. The first one lets the process finish, whenever it comes; a
-second one ends it at once. What does not end although it was cancelled (a library's task, a thread
-that waits for a lock) is abandoned.
+SIGINT (Ctrl-C) and SIGTERM are treated alike. The first one starts a clean shutdown, a second one
+exits at once. Tasks and threads that do not end after they were cancelled (such as a library's
+task, or a thread waiting for a lock) are abandoned after a timeout.
 """
 
 import asyncio
@@ -25,16 +25,17 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# systemd signals a whole control group and `timeout` its child twice: that is one request to stop.
+# systemd signals the whole control group and `timeout` signals its child twice: one request to
+# stop.
 _SAME_REQUEST_SECONDS = 0.3
 _CANCEL_TIMEOUT_SECONDS = 2.0
 _THREADS_TIMEOUT_SECONDS = 1.0
-# Held until the process ends: a task that is collected earlier would use its closed event loop.
+# References kept until the process ends: a garbage-collected task would use its closed event loop.
 _abandoned_tasks: list[asyncio.Task[Any]] = []
 
 
 class _SignalState:
-    """What a signal does, and when the first one came."""
+    """The action of the first signal, and the monotonic time when it came."""
 
     action: Callable[[], object] | None = None
     first_at: float | None = None
@@ -42,19 +43,19 @@ class _SignalState:
 
 def on_first_signal(action: Callable[[], object]) -> None:
     """
-    Do `action` in the main thread at the first signal, at once if one has come; a second one exits.
+    Run `action` in the main thread at the first signal, or now if there was one; a second exits.
 
-    Replaces the action that was set before. A signal that comes meanwhile may run both.
+    Replaces the previous action. A signal that arrives during this call may run both.
     """
     _SignalState.action = action
-    for each in _SIGNALS:
-        signal.signal(each, _handle_signal)
+    for signal_number in _SIGNALS:
+        signal.signal(signal_number, _handle_signal)
     if _is_signalled():
         action()
 
 
 def _handle_signal(number: int, frame: FrameType | None) -> None:
-    """End the process at once, unless this is the first signal or belongs to it."""
+    """Run the action at the first signal; exit at a second one that is a request of its own."""
     now = time.monotonic()
     if _SignalState.first_at is None:
         _SignalState.first_at = now
@@ -70,9 +71,9 @@ def _is_signalled() -> bool:
 
 def interrupt() -> NoReturn:
     """
-    Unwind what runs, as Ctrl-C does by default.
+    Raise KeyboardInterrupt, as Python does by default at Ctrl-C.
 
-    Python drops what is raised in a finalizer, and reports it; `run` still finds that a signal came.
+    Raised in a finalizer it is lost and only reported; `run` still knows that a signal came.
     """
     sys.unraisablehook = _report_unraisable
     raise KeyboardInterrupt
@@ -89,13 +90,12 @@ def run(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
 ) -> T:
     """
-    Run a coroutine to its end; a signal cancels it.
+    Run a coroutine until it ends; a signal cancels it.
 
-    Unlike `asyncio.run` it waits for tasks and threads that are left only for some seconds.
+    Unlike `asyncio.run`, it waits only some seconds for remaining tasks and threads. Exit the
+    process with `exit_without_waiting` afterwards.
 
-    End the process with `exit_without_waiting` then.
-
-    :raises KeyboardInterrupt: a signal came
+    :raises KeyboardInterrupt: a signal cancelled the coroutine
     """
     loop = loop_factory()
     try:
@@ -114,11 +114,11 @@ def run(
 
 
 async def _cancel_remaining(loop: asyncio.AbstractEventLoop) -> None:
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
+    remaining = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in remaining:
         task.cancel()
-    if left:
-        _, stuck = await asyncio.wait(left, timeout=_CANCEL_TIMEOUT_SECONDS)
+    if remaining:
+        _, stuck = await asyncio.wait(remaining, timeout=_CANCEL_TIMEOUT_SECONDS)
         for task in stuck:
             _log.warning("shutdown.task_abandoned", task=task.get_name())
         _abandoned_tasks.extend(stuck)
@@ -128,7 +128,7 @@ async def _cancel_remaining(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def exit_without_waiting(code: int) -> None:
-    """Exit at once if threads or tasks are left that the interpreter would wait for; else return."""
+    """Exit at once if threads or tasks remain that the interpreter would wait for, else return."""
     main = threading.main_thread()
     threads = [thread for thread in threading.enumerate() if not thread.daemon and thread != main]
     if threads or _abandoned_tasks:
@@ -143,7 +143,7 @@ def _exit_at_once(code: int) -> None:
 
 
 def make_event_loop() -> asyncio.AbstractEventLoop:
-    """Make uvloop's event loop, which has no build for Windows, or the standard one there."""
+    """Create an event loop of uvloop, or the standard one on Windows, where uvloop is missing."""
     if sys.platform == "win32":
         return asyncio.new_event_loop()
     import uvloop  # noqa: PLC0415 - not on Windows

@@ -1,4 +1,4 @@
-"""The framework as every service uses it: routes, our middleware, our errors."""
+"""Builds the Starlette application of every service: routes, middleware, exception handlers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,10 +23,10 @@ def build_app(
     on_error: Mapping[Any, Any] = ON_ERROR,
 ) -> Starlette:
     """
-    Build an application; `middleware` comes outermost first, `on_error` maps errors to handlers.
+    Build an application; `middleware` is outermost first, `on_error` maps exceptions to handlers.
 
-    Every error is answered and logged by its handler. Starlette's own handling of `Exception` would
-    raise it again for the server to log.
+    A handler logs the error and builds the response. Starlette's own handler of `Exception` would
+    raise it again, and the server would log it a second time.
     """
     handlers = {**on_error, ClientDisconnect: handle_disconnect}
     application = Starlette(
@@ -44,16 +44,16 @@ def build_app(
 
 class IgnoreTrailingSlashMiddleware:
     """
-    Middleware that answers `/docs/` as `/docs`.
+    Middleware that treats `/docs/` like `/docs`.
 
-    A redirect would lead to whatever the request's Host says, and image proxies need not follow it.
+    A redirect would use the `Host` header of the request, and image proxies may not follow it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on without the slashes at the end of its path."""
+        """Call the application with the path without trailing slashes."""
         if scope["type"] == "http" and scope["path"].endswith("/"):
             scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
         await self._app(scope, receive, send)

@@ -1,7 +1,8 @@
 """
-What every service tells of itself: alive, ready and what is away, and its metrics.
+Health and metrics endpoints of every service: `/healthz`, `/readyz`, `/metrics`.
 
-A service is ready once it can answer; whatever else is away makes it degraded, not unready.
+A service is ready as soon as it can answer. A dependency that is down makes it degraded, not
+unready, so that an orchestrator does not remove it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,38 +18,38 @@ from github_banners.serving.metrics import Metrics
 from github_banners.serving.responses import JSON
 
 PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
-"""What is answered to everybody."""
+"""Paths that need no signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How a service is: for each neighbour a function that says whether it answers."""
+    """The dependencies of a service: for each name, a function that returns whether it is up."""
 
     dependencies: Mapping[str, Callable[[], bool]] = field(default_factory=dict)
 
     def degraded(self) -> Sequence[str]:
-        """Name who is away."""
+        """Return the names of dependencies that are down."""
         return [name for name, is_available in self.dependencies.items() if not is_available()]
 
     def register_metrics(self, metrics: Metrics) -> None:
-        """Tell Prometheus too."""
+        """Register a gauge for each dependency."""
         metrics.gauge(
-            "neighbour_up",
-            "Whether a neighbour answered the last call: 1 or 0.",
-            label="neighbour",
+            "dependency_up",
+            "1 if the last call of the dependency succeeded, else 0.",
+            label="dependency",
             callbacks=self.dependencies,
         )
 
 
 def health_routes(health: Health) -> list[Route]:
-    """Build the routes for whoever watches over the process."""
+    """Build the routes for orchestrators and monitoring."""
 
     async def healthz(request: Request) -> Response:
-        """Say that the process is alive."""
+        """Respond while the process is alive."""
         return _json({"status": "alive"})
 
     async def readyz(request: Request) -> Response:
-        """Say that an answer can be given, and what is away meanwhile."""
+        """Respond that the service is ready, with the dependencies that are down."""
         return _json({"status": "ready", "degraded": health.degraded()})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
@@ -59,13 +60,13 @@ def _json(value: object) -> Response:
 
 
 class MetricsMiddleware:
-    """Middleware that answers `/metrics` itself."""
+    """Middleware that sends `/metrics` to the application `metrics`."""
 
     def __init__(self, app: ASGIApp, *, metrics: ASGIApp) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer the one path, pass on all others."""
-        is_asked = scope["type"] == "http" and scope["path"] == "/metrics"
-        await (self._metrics if is_asked else self._app)(scope, receive, send)
+        """Call the metrics application for `/metrics`, else the wrapped one."""
+        is_metrics_path = scope["type"] == "http" and scope["path"] == "/metrics"
+        await (self._metrics if is_metrics_path else self._app)(scope, receive, send)

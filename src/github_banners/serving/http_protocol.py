@@ -1,10 +1,10 @@
 """
-HTTP/1.1 as every service speaks it: uvicorn's protocol, with cached responses and with limits.
+The HTTP/1.1 protocol of every service: uvicorn's, with cached responses and with limits.
 
-A request whose response is cached is answered as soon as its head is parsed, by one write, before a
-scope, a task or an application is involved. Everything else takes uvicorn's way. Nothing that a
-client sends or leaves unread grows without bound here: heads, pipelined requests, unread answers,
-and the time that each may take.
+A request whose response is cached is answered by a single write as soon as its head is parsed,
+without an ASGI scope, a task or the application. Any other request takes uvicorn's path. Everything
+a client can send or leave unread is bounded: heads, pipelined requests, unread responses, and their
+time.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ from github_banners.serving.cached_responses import (
 _ERRORS = {400: "bad request", 431: "request header fields too large"}
 _MAX_HEADERS = 256
 _MAX_PIPELINED = 8
-# Heads are parsed in slices, so that one segment full of tiny requests can be left unparsed.
+# Data is parsed in slices, so that parsing can pause within a segment full of tiny requests.
 _SLICE_BYTES, _BODY_SLICE_BYTES = 1 << 10, 16 << 10
 _MAX_UNPARSED_BYTES = 512 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one connection may take."""
+    """Limits of one connection."""
 
     head_bytes: int = 64 << 10
     head_seconds: float = 15
     body_pause_seconds: float = 15
-    idle_seconds: float = 75  # longer than gateways keep theirs
+    idle_seconds: float = 75  # longer than proxies keep idle connections, so that they close first
     unread_seconds: float = 30
     shutdown_seconds: float = 1.0
 
 
 @dataclass(eq=False, slots=True)
 class Connections:
-    """The open connections of one server, and what they share; `now` is as of the last sweep."""
+    """The open connections of one server; `now` is the time of the last sweep."""
 
     limits: Limits
     cached: CachedResponses | None
@@ -58,14 +58,14 @@ class Connections:
     on_closed: Callable[[], None] = lambda: None
 
     def sweep(self, now: float) -> None:
-        """Close every connection whose time is over."""
+        """Close every connection that has exceeded a time limit."""
         self.now = now
         for connection in tuple(self.open):
             connection.close_if_overdue()
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """The state of one connection."""
 
     def __init__(
         self,
@@ -80,16 +80,16 @@ class HttpProtocol(HttpToolsProtocol):
         self._shared = shared
         self._limits = shared.limits
         self._cached = shared.cached
-        self._active_at = shared.now  # when something was last received, or a response finished
+        self._active_at = shared.now  # when data was last received or a response finished
         self._in_head = False
         self._head_bytes = 0
         self._in_message = False
-        self._message_count = 0  # begun in what is being parsed
-        self._is_answered = False  # the request that is being parsed, from the cache
-        self._from_cache: CachedResponse | None = None  # the last answer to what was just parsed
+        self._message_count = 0  # requests that started in the segment being parsed
+        self._is_answered = False  # whether the request being parsed was answered from the cache
+        self._from_cache: CachedResponse | None = None  # the last response in this segment
         self._is_draining = False
-        self._is_finished = False  # nothing more is parsed
-        self._pending_requests = 0  # requests that the application has, or that wait for it
+        self._is_finished = False  # whether further data is ignored
+        self._pending_requests = 0  # requests running in the application or queued for it
         self._rejection: int | None = None
         self._unparsed = bytearray()
         self._unread_bytes = 0
@@ -97,15 +97,15 @@ class HttpProtocol(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; at the end of a server, too."""
+        """Register the connection."""
         super().connection_made(transport)
-        # What the client's socket does not take stops all further answers; and above this limit
-        # uvloop writes at once instead of at the end of a round.
+        # With a limit of 0, data that the socket does not accept pauses all further responses, and
+        # uvloop writes at once instead of at the end of a loop iteration.
         transport.set_write_buffer_limits(high=0)
         self._shared.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End, and let another connection in."""
+        """Unregister the connection, so that another one can be accepted."""
         super().connection_lost(exc)
         self._is_finished = True
         self._unparsed.clear()
@@ -114,9 +114,9 @@ class HttpProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """
-        End with the next response; without a request in sight, after a moment.
+        Close the connection after the next response, or after a moment if it is idle.
 
-        A request may be on its way already, on a new connection as on one that was kept alive.
+        The moment is for a request that is on its way already, on a new or a kept-alive connection.
         """
         self._is_draining = True
         if self._is_idle:
@@ -125,11 +125,11 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def close_if_overdue(self) -> None:
-        """Close a connection that has taken longer than the limits allow."""
+        """Close the connection if it has exceeded a time limit."""
         limits, quiet_seconds = self._limits, self._shared.now - self._active_at
         unread_bytes = self.transport.get_write_buffer_size()
         if unread_bytes:
-            # As long as a slow client reads something, it has not been forgotten.
+            # A slow client that reads something is active.
             if unread_bytes != self._unread_bytes:
                 self._active_at = self._shared.now
             elif quiet_seconds > limits.unread_seconds:
@@ -156,13 +156,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_finished = True
         self.transport.close()
 
-    # What is received
+    # Receiving
 
     def data_received(self, data: bytes) -> None:
         """
-        Answer a request that has come before, to the byte, without parsing it; parse all else.
+        Answer a request whose exact bytes are cached without parsing it; parse any other data.
 
-        Proxies send the same head again and again.
+        This pays off because proxies send identical heads again and again.
         """
         is_boundary = not (self._in_message or self._pending_requests or self._unparsed)
         is_ending = self._is_draining or self._is_finished
@@ -182,7 +182,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._receive(data, is_boundary=is_boundary)
 
     def _receive(self, data: bytes, *, is_boundary: bool) -> None:
-        """Parse what has come, unless earlier requests have to be answered first."""
+        """Parse data, or buffer it while earlier requests are being answered."""
         if self._is_finished or self._rejection is not None:
             return
         if not self._in_head:
@@ -196,13 +196,14 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         answered = self._parse_segment(data)
-        # One segment held one whole request and nothing else: the same bytes have the same answer.
+        # Cached only if the segment held exactly one whole request: then equal bytes are equal
+        # requests.
         is_whole = is_boundary and self._message_count == 1 and not self._in_message
         if is_whole and self._cached is not None and answered is not None:
             self._cached.put_by_raw_request(data, answered)
 
     def _parse_segment(self, data: bytes) -> CachedResponse | None:
-        """Parse, and return the last response that was sent out of the cache, if there was one."""
+        """Parse a segment and return the last response that was sent from the cache, if any."""
         self._from_cache, self._message_count = None, 0
         self._parse(data)
         return self._from_cache
@@ -223,7 +224,7 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # No other protocol is spoken here: the request is answered as it stands.
+            # Upgrades are not supported: the request is answered as plain HTTP.
             if not self._is_idle:
                 self.cycle.keep_alive = False
         except httptools.HttpParserError:
@@ -235,7 +236,11 @@ class HttpProtocol(HttpToolsProtocol):
                 self._reject(431)
 
     def on_message_begin(self) -> None:
-        """Begin a request; what it takes to run it is made when it is needed."""
+        """
+        Reset the state for a new request.
+
+        uvicorn's own method, which builds an ASGI scope, is called only if the application runs.
+        """
         self.url = b""
         self.headers = []
         self._in_head = self._in_message = True
@@ -249,7 +254,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Answer a request out of the cache, or run the application."""
+        """Answer the request from the cache, or run the application."""
         self._in_head = False
         if self._is_finished or self._respond_from_cache():
             self._is_answered = True
@@ -257,7 +262,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._run_application()
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a part of a body."""
+        """Pass a part of the body to the application."""
         if not self._is_answered:
             super().on_body(body)
 
@@ -267,10 +272,10 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_answered:
             super().on_message_complete()
 
-    # What is answered
+    # Responding
 
     def _respond_from_cache(self) -> bool:
-        """Answer a plain GET or HEAD whose turn it is, if its response is known."""
+        """Send the cached response of a plain GET or HEAD; return False if there is none."""
         cached, parser = self._cached, self.parser
         if cached is None or not self._is_idle:
             return False
@@ -279,7 +284,7 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         headers = dict(self.headers)
         is_plain = (
-            len(headers) == len(self.headers)  # of two equal ones, neither can be ignored
+            len(headers) == len(self.headers)  # no header is repeated
             and b"host" in headers
             and b"content-length" not in headers
             and b"transfer-encoding" not in headers
@@ -323,7 +328,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, of those that have come already."""
+        """Continue with the next request that was received already."""
         self._pending_requests -= 1
         self._active_at = self._shared.now
         super().on_response_complete()
@@ -339,7 +344,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.loop.call_later(self._limits.shutdown_seconds, self._close_if_idle)
 
     def _reject(self, status: int) -> None:
-        """Refuse what can't be understood, after all that came before is answered."""
+        """Send an error for a malformed request, after all earlier requests are answered."""
         self._in_head = False
         self._unparsed.clear()
         if not self._is_idle and self.cycle.more_body:
@@ -359,7 +364,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._finish()
 
     def _drop_last_request(self) -> None:
-        """Give up the request whose body can't be understood, unless it is being answered already."""
+        """Drop a request with a malformed body, unless its response has started."""
         cycle = self.cycle
         if cycle.response_started:
             cycle.keep_alive = False
@@ -372,15 +377,16 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 def _has_one_host(headers: RawHeaders) -> bool:
-    """Tell whether a request names its host as HTTP/1.1 wants it (RFC 9112, 3.2)."""
+    """Return whether a request has exactly one `Host`, as HTTP/1.1 requires (RFC 9112, 3.2)."""
     return sum(name == b"host" for name, _ in headers) == 1
 
 
 def _encode_request_line(data: bytes) -> bytes:
     """
-    Write a request line with raw UTF-8 as it should have come, percent-encoded.
+    Percent-encode raw UTF-8 in the request line.
 
-    Programs such as curl send what was typed. The parser refuses it, as it does what is no UTF-8.
+    Programs such as curl send a URL as it was typed, and the parser rejects bytes above 127. Data
+    that is not UTF-8 is returned unchanged and rejected.
     """
     line, end, rest = data.partition(b"\r\n")
     try:

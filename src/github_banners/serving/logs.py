@@ -1,8 +1,8 @@
 """
-One event per line, on standard error; no secret in any of them.
+Logging: one event per line on standard error, with secrets redacted.
 
-The text of every line is searched for the configured secrets and for what looks like a GitHub token,
-after tracebacks have been written out.
+After tracebacks are formatted, every text is searched for the configured secrets and for anything
+that looks like a GitHub token.
 """
 
 import json
@@ -20,19 +20,19 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from github_banners.serving.terminal import escape_controls
 from github_banners.settings import LogFormat, LogLevel, Secret
 
-# Without a word boundary in front: in an escaped text a token can follow a letter, as in `\\nghp_`.
+# No word boundary in front: in escaped text a token can follow a letter, as in `\\nghp_`.
 _TOKEN = re.compile(r"gh[pousr]_[A-Za-z0-9_.]{4,}|github_pat_[A-Za-z0-9_]{4,}")
 _MASK = "***"
 _MIN_SECRET_LENGTH = 4
-# Wire-level chatter says nothing that our own events do not. The pool warns of every attempt to
-# connect, the retries of every question, Kafka's client of both: an outage is one event of ours.
+# Our own events report an outage once. The libraries would log every attempt to connect (the pool),
+# every retry (stamina) or both (aiokafka), and the details of every request.
 _LIBRARY_LEVELS = {
     **dict.fromkeys(
         ("alembic", "httpcore2", "httpx2", "httpcore", "httpx", "asyncio"), logging.WARNING
     ),
     **dict.fromkeys(("psycopg", "stamina"), logging.ERROR),
     "aiokafka": logging.CRITICAL,
-    # Says once more what `request.failed` and our protocol say.
+    # It would repeat `request.failed` and the errors of our protocol.
     "uvicorn": logging.ERROR,
 }
 
@@ -40,7 +40,7 @@ _LIBRARY_LEVELS = {
 def configure_logs(
     *, level: LogLevel, log_format: LogFormat, secrets: Iterable[Secret] = ()
 ) -> None:
-    """Send our own events and those of every library to standard error, one per line."""
+    """Configure structlog and logging: all events go to standard error, one per line."""
     redact = Redactor(secrets)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -69,48 +69,52 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _LIBRARY_LEVELS.items():
-        logging.getLogger(name).setLevel(least)
+    for name, library_level in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(library_level)
 
 
 class Redactor:
-    """A processor that replaces every secret in an event, however deep; objects become text."""
+    """A structlog processor that masks secrets in an event at any depth; objects become text."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         texts = {secret.reveal() for secret in secrets}
-        known = {
-            one for text in texts if len(text) >= _MIN_SECRET_LENGTH for one in _encodings(text)
+        encoded = {
+            encoding
+            for text in texts
+            if len(text) >= _MIN_SECRET_LENGTH
+            for encoding in _encodings(text)
         }
-        parts = [re.escape(text) for text in sorted(known, key=len, reverse=True)]
+        # The longest first: a secret may contain another one.
+        parts = [re.escape(text) for text in sorted(encoded, key=len, reverse=True)]
         self._pattern = re.compile("|".join([*parts, _TOKEN.pattern]))
 
     def __call__(self, logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-        """Clean one event."""
-        # What begins with an underline is structlog's own, and never written.
+        """Return the event with masked values."""
+        # Keys with a leading underscore belong to structlog and are never written.
         return {
             key: value if key.startswith("_") else self._redact(value)
             for key, value in event.items()
         }
 
     def redact_text(self, text: object) -> str:
-        """Clean a text; an object becomes one."""
+        """Return the text of an object with secrets masked."""
         return self._pattern.sub(_MASK, str(text))
 
     def _redact(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, dict):
-            return {self.redact_text(key): self._redact(one) for key, one in value.items()}
+            return {self.redact_text(key): self._redact(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self._redact(one) for one in value]
+            return [self._redact(item) for item in value]
         return self.redact_text(value)
 
 
 class _OneLineHandler(logging.StreamHandler[Any]):
-    """Writes one line per event, even for one that can't be written."""
+    """Writes one line per event, also for an event that can't be formatted."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Name the logger only: the arguments, which the default prints, can hold a secret."""
+        """Log the name of the logger only: the default prints arguments, which may be secret."""
         text = f"log.line_lost from {record.name}"
         lost = logging.LogRecord(record.name, logging.ERROR, "", 0, text, None, None)
         with suppress(OSError, ValueError):
@@ -118,7 +122,7 @@ class _OneLineHandler(logging.StreamHandler[Any]):
 
 
 def _encodings(secret: str) -> set[str]:
-    """Write a secret in the ways that `repr`, JSON and addresses do."""
+    """Return the forms of a secret in plain text, `repr`, JSON and URLs."""
     return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], quote(secret, safe="")}
 
 
@@ -132,12 +136,12 @@ def _renderers(log_format: LogFormat) -> list[Processor]:
 
 
 def _escape_line(logger: WrappedLogger, name: str, line: Any) -> str:
-    """Escape what would break a line, or steer a terminal."""
+    """Escape control characters, which could break the line or control a terminal."""
     return escape_controls(line)
 
 
 def _escape_delete(logger: WrappedLogger, name: str, line: Any) -> str:
-    """Escape the one control character that JSON may hold as it is."""
+    """Escape DEL, the only control character that JSON does not escape itself."""
     return str(line).replace("\x7f", "\\u007f")
 
 

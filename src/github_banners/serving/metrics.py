@@ -1,7 +1,8 @@
 """
-What Prometheus may ask for: numbers of one process, each declared where it is counted.
+Prometheus metrics of one process.
 
-Rooms get plain functions to count with and know no Prometheus. https://prometheus.io/docs/practices/naming/
+Other packages get plain functions to count with, so that they need not know Prometheus. Names
+follow https://prometheus.io/docs/practices/naming/
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,12 +26,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Count: TypeAlias = Callable[..., None]
-"""Counts one more of a kind, given as the values of the labels."""
+"""Increments a counter; the arguments are the values of its labels."""
 
 Observe: TypeAlias = Callable[[str, float], None]
-"""Notes how many seconds one of a kind has taken."""
+"""Records a duration in seconds for a label value."""
 
-# When a counter began is one more series for each, and Prometheus finds out without it.
+# `_created` doubles the number of series; Prometheus detects resets of counters without it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _PREFIX = "banners_"
@@ -38,7 +39,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 
 
 
 class Metrics:
-    """A registry of its own for each service, so that several can live in one process."""
+    """A registry of metrics; each service has its own, so that several can share a process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -48,7 +49,7 @@ class Metrics:
 
     @property
     def app(self) -> ASGIApp:
-        """Return the application that answers with all of it, whatever the path."""
+        """Return an ASGI application that sends all metrics, whatever the path."""
         return self._respond
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,33 +65,35 @@ class Metrics:
         labels: str | tuple[str, ...],
         label_values: Iterable[str] = (),
     ) -> Count:
-        """Declare a counter; `kinds` of a single label stand there from the start, with 0."""
-        labels = (labels,) if isinstance(labels, str) else labels
-        counter = Counter(_PREFIX + name, description, labels, registry=self._registry)
-        children: dict[tuple[str, ...], Callable[[], None]] = {}
+        """Register a counter; `label_values` of a single label are exported as 0 from the start."""
+        label_names = (labels,) if isinstance(labels, str) else labels
+        counter = Counter(_PREFIX + name, description, label_names, registry=self._registry)
+        # `Counter.labels` validates its arguments and takes a lock; this is on the path of
+        # requests.
+        increments: dict[tuple[str, ...], Callable[[], None]] = {}
 
-        def count(*kind: str) -> None:
-            increase = children.get(kind)
-            if increase is None:
-                increase = children[kind] = counter.labels(*kind).inc
-            increase()
+        def count(*values: str) -> None:
+            increment = increments.get(values)
+            if increment is None:
+                increment = increments[values] = counter.labels(*values).inc
+            increment()
 
-        for kind in label_values:
-            counter.labels(kind)
+        for label_value in label_values:
+            counter.labels(label_value)
         return count
 
     def external_counter(
         self, name: str, description: str, *, label: str, counts: Mapping[str, int]
     ) -> None:
-        """Declare counters that somebody else counts, and which are read when they are asked for."""
+        """Register a counter by label whose values are read from `counts` at every scrape."""
         self._registry.register(_ExternalCounter(_PREFIX + name, description, label, counts))
 
     def histogram(self, name: str, description: str, *, label: str) -> Observe:
-        """Declare a histogram of durations with one label."""
+        """Register a histogram of durations in seconds with one label."""
         histogram = Histogram(
             _PREFIX + name, description, [label], registry=self._registry, buckets=_BUCKETS
         )
-        return lambda kind, seconds: histogram.labels(kind).observe(seconds)
+        return lambda label_value, seconds: histogram.labels(label_value).observe(seconds)
 
     def gauge(
         self,
@@ -100,20 +103,20 @@ class Metrics:
         label: str,
         callbacks: Mapping[str, Callable[[], float]],
     ) -> None:
-        """Declare numbers that are read when they are asked for."""
+        """Register a gauge by label whose values are read from `callbacks` at every scrape."""
         gauge = Gauge(_PREFIX + name, description, [label], registry=self._registry)
-        for kind, tell in callbacks.items():
-            gauge.labels(kind).set_function(tell)
+        for label_value, callback in callbacks.items():
+            gauge.labels(label_value).set_function(callback)
 
     def unlabelled_gauge(
         self, name: str, description: str, *, callback: Callable[[], float]
     ) -> None:
-        """Declare a single number that is read when it is asked for."""
+        """Register a gauge whose value is read from `callback` at every scrape."""
         Gauge(_PREFIX + name, description, registry=self._registry).set_function(callback)
 
 
 class _ExternalCounter(Collector):
-    """Counters that are plain numbers: where even a lock is too slow."""
+    """A counter over plain integers, for places where the lock of `Counter` is too slow."""
 
     def __init__(self, name: str, description: str, label: str, counts: Mapping[str, int]) -> None:
         self._name = name
@@ -122,8 +125,8 @@ class _ExternalCounter(Collector):
         self._counts = counts
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        """Read them."""
+        """Return the current values."""
         family = CounterMetricFamily(self._name, self._description, labels=[self._label])
-        for kind, count in self._counts.items():
-            family.add_metric([kind], count)
+        for label_value, count in self._counts.items():
+            family.add_metric([label_value], count)
         return [family]

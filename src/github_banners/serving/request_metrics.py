@@ -1,4 +1,4 @@
-"""How many requests came, how they were answered, and how long that took."""
+"""Middleware that counts requests and measures their duration."""
 
 import time
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from github_banners.serving.metrics import Metrics
 
 _OTHER = "other"
-# Whatever a client invents, the series in Prometheus stay few.
+# Unknown methods share one label, so that clients can't create series in Prometheus.
 _METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
 
 class RequestMetricsMiddleware:
     """
-    Middleware that counts requests by method, path and status.
+    Middleware that counts requests by method, path label and status, and records their duration.
 
-    `name` says what a path is called in the metrics: few names, whatever is asked for.
+    `label_path` returns the label of a path, None for unknown ones; it must have few values.
     """
 
     def __init__(
@@ -24,37 +24,35 @@ class RequestMetricsMiddleware:
         app: ASGIApp,
         *,
         metrics: Metrics,
-        name: Callable[[str], str | None],
+        label_path: Callable[[str], str | None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._name = name
+        self._label_path = label_path
         self._monotonic = monotonic
         self._count = metrics.counter(
-            "requests_total", "Requests by what they asked for.", labels=("call", "status")
+            "requests_total", "Requests by method, path and status.", labels=("call", "status")
         )
-        self._observe = metrics.histogram(
-            "request_seconds", "How long it took to answer.", label="call"
-        )
+        self._observe = metrics.histogram("request_seconds", "Duration of requests.", label="call")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and note how it went."""
+        """Call the application and record status and duration."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = "aborted"
 
-        async def noting(message: Message) -> None:
+        async def record_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
             await send(message)
 
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
-        call = f"{method} {self._name(scope['path']) or _OTHER}"
-        begun = self._monotonic()
+        call = f"{method} {self._label_path(scope['path']) or _OTHER}"
+        started_at = self._monotonic()
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, record_status)
         finally:
             self._count(call, status)
-            self._observe(call, self._monotonic() - begun)
+            self._observe(call, self._monotonic() - started_at)

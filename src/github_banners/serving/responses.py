@@ -1,7 +1,7 @@
 """
-Responses as every service sends them: JSON, and our errors as JSON.
+JSON responses and exception handlers that all services share.
 
-Public words come from the error's class; everything else goes to the log.
+The public message comes from the class of the error; details go to the log.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole response; header names are in lower case."""
+    """A response, independent of the framework; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -38,24 +38,24 @@ class HttpResponse:
 
 
 def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
-    """Wrap JSON."""
-    fixed = {"content-type": JSON, "x-content-type-options": "nosniff"}
-    return HttpResponse(status, {**fixed, **headers}, body)
+    """Build a response with a JSON body."""
+    defaults = {"content-type": JSON, "x-content-type-options": "nosniff"}
+    return HttpResponse(status, {**defaults, **headers}, body)
 
 
 def error_response(
     error: BannersError, *, unknown: Mapping[str, str] | None = None
 ) -> HttpResponse:
     """
-    Build the response to a program: status, public sentence, and what a wrong input may be.
+    Build the JSON response of an error: public message, and the allowed values of an invalid input.
 
-    `unknown` are inputs that were probably misspelt, each with the one that was meant.
+    `unknown` maps misspelt input names to the likely intended ones.
     """
     problem: dict[str, Any] = {"error": error.public_message}
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
         if error.suggestion is not None:
-            problem["meant"] = error.suggestion
+            problem["suggestion"] = error.suggestion
     if isinstance(error, MalformedMessage):
         problem["reason"] = str(error)
     if unknown:
@@ -67,7 +67,7 @@ def error_response(
 
 
 def etag_matches(if_none_match: str, etag: str) -> bool:
-    """Compare tags weakly, as `If-None-Match` asks (RFC 9110, 13.1.2)."""
+    """Return whether `If-None-Match` lists an ETag, by weak comparison (RFC 9110, 13.1.2)."""
     if not if_none_match:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
@@ -75,7 +75,7 @@ def etag_matches(if_none_match: str, etag: str) -> bool:
 
 
 def as_public_error(request: Request, error: Exception) -> BannersError:
-    """Return one of our own errors, or hide one that is not behind the root of the tree."""
+    """Return our own errors as they are; log any other and return a plain `BannersError`."""
     if isinstance(error, BannersError):
         return error
     _log.error("request.failed", path=request.scope["path"], exc_info=error)
@@ -83,26 +83,26 @@ def as_public_error(request: Request, error: Exception) -> BannersError:
 
 
 def handle_error(request: Request, error: Exception) -> Response:
-    """Answer an error to another service."""
-    known = as_public_error(request, error)
-    if known is error:
-        _log.info("request.refused", path=request.scope["path"][:128], reason=str(known))
-    return to_starlette_response(error_response(known))
+    """Build the response to an error for another service, and log the error."""
+    public_error = as_public_error(request, error)
+    if public_error is error:
+        _log.info("request.refused", path=request.scope["path"][:128], reason=str(public_error))
+    return to_starlette_response(error_response(public_error))
 
 
 def handle_http_error(request: Request, error: Exception) -> Response:
-    """Answer what the framework refuses: no such address, wrong method."""
+    """Build the response to an error of the framework: unknown path or wrong method."""
     assert isinstance(error, HTTPException)
-    sentence = HTTPStatus(error.status_code).phrase.lower()
-    body = msgspec.json.encode({"error": sentence})
+    message = HTTPStatus(error.status_code).phrase.lower()
+    body = msgspec.json.encode({"error": message})
     return to_starlette_response(json_response(error.status_code, body, error.headers or {}))
 
 
 def handle_disconnect(request: Request, error: Exception) -> Response:
-    """End a request whose client left in the middle of its body: nobody reads this."""
+    """Build a response for a client that disconnected while sending its body; it is never sent."""
     return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 def to_starlette_response(response: HttpResponse) -> Response:
-    """Turn a response into the framework's."""
+    """Convert a response to Starlette's class."""
     return Response(response.body, status_code=response.status, headers=response.headers)

@@ -1,10 +1,10 @@
 """
-Sockets, the server and its end: with `protocol`, the only module that knows uvicorn.
+Listening sockets and the HTTP server; with `http_protocol`, the only module that knows uvicorn.
 
-The listening socket is opened first and handed over, so that a port is taken from the first moment
-and can be shared by several processes. Connections are accepted here and not by the event loop: one
-at a time, so that processes share them evenly; none beyond a limit, so that what is open is served;
-and at the end all that wait in the backlog, so that nobody is turned away.
+The listening socket is opened first and passed on, so that a port is reserved from the start and
+can be shared by several processes. Connections are accepted here and not by the event loop: one at
+a time, so that processes share them evenly; up to a limit, so that open connections can be served;
+and at shutdown all in the backlog, so that none is reset.
 """
 
 import asyncio
@@ -33,34 +33,35 @@ _log = structlog.get_logger(__name__)
 DRAIN_TIMEOUT_SECONDS = 3.5
 _BACKLOG = 1024
 _MAX_CONNECTIONS = 4096
-# For PostgreSQL, GitHub, files, logs: what a process opens besides its clients' connections.
+# Descriptors for PostgreSQL, GitHub, files and logs.
 _RESERVED_DESCRIPTORS = 200
 _MIN_CONNECTIONS = 64
 _MAX_DESCRIPTORS = 1 << 16
 _ACCEPT_RETRY_SECONDS = 0.5
-# Of several processes, one with so many connections lets the others accept for a moment.
+# A process that shares its socket pauses after this many connections, so that others can accept.
 _TURN_CONNECTIONS = 8
 _TURN_SECONDS = 0.002
 _MAX_RESPONSE_BYTES = 1 << 20
 _SWEEP_TICKS = 10  # of uvicorn's main loop, a tenth of a second each
 _SO_ATTACH_FILTER = 26
-_DROP_ALL_FILTER = struct.pack(
-    "HBBI", 6, 0, 0, 0
-)  # one instruction of a packet filter: pass 0 bytes
+# A packet filter of one instruction: return (BPF_RET, 6) with 0 bytes to keep.
+_DROP_ALL_FILTER = struct.pack("HBBI", 6, 0, 0, 0)
 _EXHAUSTED_ERRNOS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
     """
-    Listen on a port of an address; 0 picks a free one. `name` is the variable that has set it.
+    Listen on a port of an address; port 0 picks a free one.
 
-    :raises ConfigurationError: it is taken, or not ours to take
+    `name` is the environment variable of the port, for the error message.
+
+    :raises ConfigurationError: the port is in use or may not be used
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = None
     try:
         listener = socket.socket(family, socket.SOCK_STREAM)
-        # A port whose last connections are in TIME_WAIT is free.
+        # Without it, connections in TIME_WAIT would block the port after a restart.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)
         listener.bind((host, port))
@@ -69,19 +70,16 @@ def open_listener(host: str, port: int, *, name: str = "PORT") -> socket.socket:
         if listener is not None:
             listener.close()
         reason = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            advice = f"Set {name} to a free port, or stop the process that listens there."
+        elif error.errno in {errno.EACCES, errno.EPERM}:
+            advice = f"Set {name} to a port above 1023."
+        else:
+            advice = f"Set HOST and {name} to a free address of this machine."
         raise ConfigurationError(
-            f"Can't listen on {to_netloc(host, port)}: {reason}. {_advice(error, name)}"
+            f"Can't listen on {to_netloc(host, port)}: {reason}. {advice}"
         ) from error
     return listener
-
-
-def _advice(error: OSError, name: str) -> str:
-    """Say what to do about a port that can't be listened on."""
-    if error.errno == errno.EADDRINUSE:
-        return f"Set {name} to a free port, or stop what listens there."
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"Set {name} to a port above 1023."
-    return f"Set HOST and {name} to a free address of this machine."
 
 
 def port_number(listener: socket.socket) -> int:
@@ -92,17 +90,17 @@ def port_number(listener: socket.socket) -> int:
 
 def reject_new_connections(listener: socket.socket) -> None:
     """
-    Let no new connection through to a listening socket; those in its backlog can still be accepted.
+    Drop new connections to a listening socket; those in its backlog can still be accepted.
 
-    Between the last `accept` and `close` others could connect, and would be reset. A filter that
-    drops every packet lets their clients try again, a second later, and find the next server or none.
+    Clients that connect between the last `accept` and `close` would be reset. With a filter that
+    drops every packet they retry after a second, and reach the next server. Linux only.
     https://docs.kernel.org/networking/filter.html
     """
     if not sys.platform.startswith("linux"):
         return
     drop_all = ctypes.create_string_buffer(_DROP_ALL_FILTER, len(_DROP_ALL_FILTER))
     program = struct.pack("HP", 1, ctypes.addressof(drop_all))
-    # Without it a few connections may be lost, as elsewhere.
+    # Without the filter a few connections may be reset, as on other systems.
     with suppress(OSError):
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
@@ -116,9 +114,10 @@ async def serve_app(
     cached: CachedResponses | None = None,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """
-    Serve an application on a listening socket while the context lasts; the socket is closed then.
+    Serve an application on a listening socket while the context lasts, then close the socket.
 
-    `is_shared` says that other processes go on accepting connections on this socket. The task ends only when the server fails. Leaving finishes what runs, for some seconds at most.
+    `is_shared` is True if other processes accept connections on the same socket. The yielded task
+    ends only if the server fails. On exit, running requests have some seconds to finish.
     """
     config = uvicorn.Config(
         app,
@@ -133,36 +132,36 @@ async def serve_app(
         timeout_graceful_shutdown=DRAIN_TIMEOUT_SECONDS,  # type: ignore[arg-type]
     )
     server = _Server(config, listener, is_shared=is_shared, cached=cached)
-    serving = asyncio.create_task(
+    task = asyncio.create_task(
         server.serve(sockets=[listener]), name=f"serve port {port_number(listener)}"
     )
     try:
-        yield serving
+        yield task
     finally:
         server.should_exit = True
-        _, late = await asyncio.wait({serving}, timeout=DRAIN_TIMEOUT_SECONDS + 1)
-        if late:
-            serving.cancel()
-            await asyncio.wait({serving})
+        _, pending = await asyncio.wait({task}, timeout=DRAIN_TIMEOUT_SECONDS + 1)
+        if pending:
+            task.cancel()
+            await asyncio.wait({task})
         server.abort_connections()
 
 
 def max_connections() -> int:
-    """Raise the soft limit of descriptors, and return how many connections fit below it."""
+    """Raise the soft limit of file descriptors; return how many connections it allows."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
         return _MIN_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
+    target = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+        soft = target
     return max(_MIN_CONNECTIONS, min(_MAX_CONNECTIONS, soft - _RESERVED_DESCRIPTORS))
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with sockets, signals and limits of our own."""
+    """uvicorn's server, with our own sockets, signal handling and limits."""
 
     def __init__(
         self,
@@ -186,7 +185,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `wait_for_shutdown`."""
+        """Install no handlers: `wait_for_shutdown` handles signals."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -196,20 +195,20 @@ class _Server(uvicorn.Server):
         self._acceptor.start()
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections whose time is over, once a second."""
+        """Close overdue connections once a second."""
         if counter % _SWEEP_TICKS == 0:
             self._connections.sweep(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept what waits in the backlog, then let every connection have its answer."""
+        """Accept the connections in the backlog, then finish the requests of all connections."""
         if not self._is_shared:
             reject_new_connections(self._listener)
         await self._acceptor.stop()
         await super().shutdown(sockets)
 
     def abort_connections(self) -> None:
-        """Drop connections whose answers were not finished in time."""
+        """Abort connections whose responses were not finished in time."""
         if self._connections.open:
             _log.warning("serving.drain_cut_short", connections=len(self._connections.open))
         for connection in tuple(self._connections.open):
@@ -218,10 +217,11 @@ class _Server(uvicorn.Server):
 
 class _Acceptor:
     """
-    Takes connections off a listening socket while there are fewer than `limit`.
+    Accepts connections on a listening socket while fewer than `limit` are open.
 
-    Where several processes accept on it (`is_shared`), one that has some open pauses after each few,
-    so that the others come to have as many: which of them runs first is up to the kernel.
+    If several processes share the socket (`is_shared`), one with open connections pauses after
+    every few it accepts, so that the others get as many: the kernel decides which process runs
+    first.
     """
 
     def __init__(
@@ -245,13 +245,13 @@ class _Acceptor:
         connections.on_closed = self.start
 
     def start(self) -> None:
-        """Accept connections, if it does not already and may."""
+        """Start to accept connections, unless stopped or at the limit."""
         if not (self._is_accepting or self._is_stopped or self._is_full):
             self._is_accepting = True
             self._loop.add_reader(self._listener.fileno(), self._accept)
 
     async def stop(self) -> None:
-        """Accept all that wait, and no more: whoever has connected is answered."""
+        """Accept the connections in the backlog, so that they are served, and close the socket."""
         self._pause()
         self._is_stopped = True
         while self._accept_one():
@@ -274,15 +274,15 @@ class _Acceptor:
             self._loop.remove_reader(self._listener.fileno())
 
     def _accept(self) -> None:
-        has_turns = self._is_shared and self._count >= _TURN_CONNECTIONS
-        # The more are open, the more at a time, so that a thousand clients are accepted soon.
-        for _ in range(self._count // _TURN_CONNECTIONS if has_turns else 1):
+        takes_turns = self._is_shared and self._count >= _TURN_CONNECTIONS
+        # The batch grows with the number of connections, so that a thousand are accepted soon.
+        for _ in range(self._count // _TURN_CONNECTIONS if takes_turns else 1):
             if not self._accept_one() or self._is_full:
                 break
         if self._is_full:
-            # They wait in the backlog, which costs nothing, until others are closed.
+            # Further clients wait in the backlog until a connection is closed.
             self._pause()
-        elif has_turns and self._is_accepting:
+        elif takes_turns and self._is_accepting:
             self._pause()
             self._loop.call_later(_TURN_SECONDS, self.start)
 
@@ -294,30 +294,32 @@ class _Acceptor:
         except OSError as error:
             if error.errno not in _EXHAUSTED_ERRNOS:
                 raise
-            _log.warning("serving.can_not_accept", reason=error.strerror)
+            _log.warning("serving.accept_failed", reason=error.strerror)
             self._pause()
             self._loop.call_later(_ACCEPT_RETRY_SECONDS, self.start)
             return False
         connection.setblocking(False)
-        beginning = self._loop.create_task(self._start_connection(connection))
-        self._starting.add(beginning)
-        beginning.add_done_callback(self._starting.discard)
+        task = self._loop.create_task(self._start_connection(connection))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
         return True
 
     async def _start_connection(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._make_protocol, connection)
         except OSError:
-            connection.close()  # the client has gone already
+            connection.close()  # the client has disconnected already
 
 
 async def wait_for_shutdown(
     *tasks: asyncio.Task[None], stop_task: asyncio.Task[None] | None = None
 ) -> None:
     """
-    Wait for the first SIGINT or SIGTERM, also one that has come, or for the end of `stopping`.
+    Wait for SIGINT or SIGTERM (also one that came before), or for the end of `stop_task`.
 
-    :raises RuntimeError: other work ended by itself; what it failed with is raised as it is
+    The error of a task that fails is raised.
+
+    :raises RuntimeError: one of `tasks` ended without an error
     """
     signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -335,20 +337,20 @@ async def wait_for_shutdown(
 
 
 async def wait_until_answering(listener: socket.socket, *servers: asyncio.Task[None]) -> None:
-    """Wait until somebody answers on a socket; a server that fails before is raised."""
+    """Wait until a server answers on a socket; raise the error of a server that fails before."""
     host, port = listener.getsockname()[:2]
-    asking = asyncio.create_task(request_path(host, port, "/healthz"), name="wait until answering")
-    done, _ = await asyncio.wait({asking, *servers}, return_when=asyncio.FIRST_COMPLETED)
-    asking.cancel()
+    probe = asyncio.create_task(request_path(host, port, "/healthz"), name="wait until answering")
+    done, _ = await asyncio.wait({probe, *servers}, return_when=asyncio.FIRST_COMPLETED)
+    probe.cancel()
     for task in done:
         task.result()
 
 
 async def request_path(host: str, port: int, path: str) -> bytes:
     """
-    Request a path from whoever listens on an address of this machine; returns the whole response.
+    Request a path from a server on this machine; return the raw response.
 
-    :raises OSError: nobody does, or the connection was lost
+    :raises OSError: no server listens there, or the connection was lost
     """
     address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     reader, writer = await asyncio.open_connection(address, port)

@@ -1,4 +1,4 @@
-"""What is served: an application, its metrics, and the work that goes on beside it."""
+"""A service: an application, its metrics and its background tasks; and how it is served."""
 
 import asyncio
 import gc
@@ -20,7 +20,7 @@ _GC_THRESHOLDS = (10_000, 20, 100)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """An application without a lifespan, and tasks none of which ever ends by itself."""
+    """An application without a lifespan, and background tasks that do not end by themselves."""
 
     app: ASGIApp
     metrics: Metrics
@@ -36,7 +36,11 @@ async def serve_service(
     is_shared: bool = False,
     metrics_listener: socket.socket | None = None,
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Serve while the context lasts; metrics on a socket of their own, else beside all else."""
+    """
+    Serve while the context lasts; yield the tasks of servers and service.
+
+    Metrics are served on `metrics_listener`, or at `/metrics` of the service if it is None.
+    """
     async with AsyncExitStack() as stack:
         app = service.app
         servers = []
@@ -53,10 +57,10 @@ async def serve_service(
 
 def tune_garbage_collection() -> None:
     """
-    Keep what is loaded by now out of all collections, and collect rarely.
+    Exclude all current objects from garbage collection, and collect rarely.
 
-    A full collection looks at every object that it tracks, while nothing else runs. Caches hold
-    untracked ones, so that what is left to look at is what requests leave behind.
+    A full collection stops the process while it visits every tracked object. The caches hold
+    untracked objects (`gc=False`), so that only the leftovers of requests are visited.
     """
     gc.collect()
     gc.freeze()
@@ -67,7 +71,7 @@ def tune_garbage_collection() -> None:
 async def background_task(
     coroutine: Coroutine[Any, Any, None], *, name: str
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Let work go on while the context lasts, and end it then."""
+    """Run a coroutine as a task while the context lasts, then cancel it."""
     task = asyncio.create_task(coroutine, name=name)
     try:
         yield task

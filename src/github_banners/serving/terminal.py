@@ -1,8 +1,9 @@
 """
-The terminal: what may be written to it, and whose it is when a tool such as `make` has started us.
+Terminal handling: escaping of control characters, and process groups for a clean Ctrl-C.
 
-Ctrl-C signals every process of the terminal's group, and `make` then reports a failure however
-cleanly we ended. So we take the terminal for a group of our own, and give it back at the end.
+Ctrl-C signals every process in the foreground process group of the terminal, and `make` then
+reports a failure however cleanly we exit. So a process started by such a tool moves to a group of
+its own in the foreground, and restores the old one at the end.
 """
 
 import os
@@ -12,35 +13,40 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# Control characters, breaks of lines, and format characters, which show text in another order or hide it.
+# Control characters, line breaks, and format characters, which can reorder or hide text.
 _CONTROL_CHARACTERS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
 
 
 def escape_controls(text: str) -> str:
-    """Write what would break a line or steer a terminal as Python's `ascii` does."""
-    return _CONTROL_CHARACTERS.sub(lambda found: ascii(found[0])[1:-1], text)
+    """Escape characters that could break a line or control a terminal, as `ascii` does."""
+    return _CONTROL_CHARACTERS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 @contextmanager
 def foreground_process_group() -> Iterator[None]:
-    """Be the only one whom Ctrl-C reaches; nothing happens off a terminal or in a group of our own."""
+    """
+    Run the block as the terminal's only foreground process, so that Ctrl-C reaches no parent.
+
+    Does nothing without a terminal, in the background or in a process group of our own.
+    """
     if not _is_child_in_foreground():
         yield
         return
-    host_group = os.getpgrp()
-    # Changing the terminal's group from the background would stop us; being stopped would hang it.
-    for number in (signal.SIGTTOU, signal.SIGTSTP):
-        signal.signal(number, signal.SIG_IGN)
+    parent_group = os.getpgrp()
+    # SIGTTOU would stop us when we restore the group from the background; a stopped process
+    # (SIGTSTP) would leave the terminal without a foreground process.
+    for signal_number in (signal.SIGTTOU, signal.SIGTSTP):
+        signal.signal(signal_number, signal.SIG_IGN)
     os.setpgid(0, 0)
     os.tcsetpgrp(sys.stdin.fileno(), os.getpid())
     try:
         yield
     finally:
-        # The host can be gone by now, and its terminal with it.
+        # The parent may have ended by now, and the terminal with it.
         with suppress(OSError):
-            os.tcsetpgrp(sys.stdin.fileno(), host_group)
+            os.tcsetpgrp(sys.stdin.fileno(), parent_group)
 
 
 def _is_child_in_foreground() -> bool:

@@ -1,10 +1,10 @@
 """
-The process that a `WorkerProcess` keeps: one function from bytes to bytes, over pipes.
+The main program of a `WorkerProcess`: calls a function from bytes to bytes for each request.
 
     python -m github_banners.serving.worker_main MODULE:FUNCTION
 
-Says when it is ready; then, until its input ends, reads pieces of work and writes what became of
-each. Whatever happens to it, nothing but that one piece is lost.
+It writes READY, then reads requests from standard input and writes a response to each, until its
+input ends. Every message is a header, with its kind and length, and the content.
 """
 
 import importlib
@@ -13,50 +13,47 @@ import signal
 import struct
 import sys
 from collections.abc import Callable
+from enum import IntEnum
 from typing import BinaryIO, cast
 
 HEADER = struct.Struct(">BI")
-"""Before each message: what it is, and how many bytes follow."""
+"""The header of a message: its kind, and the length of its content in bytes."""
 
-READY, DONE, FAILED = range(3)
-
+# The parent kills a worker that hangs much sooner; this is for one whose parent was killed.
 _MAX_SECONDS = 15
-"""Who hangs longer than this has nobody left to end him, and ends by himself."""
+
+
+class MessageKind(IntEnum):
+    """Kind of a message; requests are `REQUEST`, responses any of the others."""
+
+    REQUEST = 0
+    READY = 1
+    DONE = 2
+    FAILED = 3
 
 
 def main() -> None:
-    """Work for whoever has started this process, until they go away."""
-    work = _import_function(sys.argv[1])
-    orders, answers = sys.stdin.buffer, _private_output()
-    _write(answers, READY, b"")
-    while header := orders.read(HEADER.size):
-        material = orders.read(HEADER.unpack(header)[1])
-        signal.alarm(_MAX_SECONDS)
-        kind, result = _attempt(work, material)
-        signal.alarm(0)
-        _write(answers, kind, result)
-
-
-def _import_function(name: str) -> Callable[[bytes], bytes]:
-    module, _, function = name.partition(":")
-    return cast("Callable[[bytes], bytes]", getattr(importlib.import_module(module), function))
-
-
-def _private_output() -> BinaryIO:
-    """Keep standard output for answers; whatever else prints, prints to standard error."""
-    answers = os.fdopen(os.dup(1), "wb")
+    """Answer requests until standard input ends."""
+    module, _, name = sys.argv[1].partition(":")
+    work = cast("Callable[[bytes], bytes]", getattr(importlib.import_module(module), name))
+    requests = sys.stdin.buffer
+    # Responses get a copy of standard output; what libraries print goes to standard error.
+    responses = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    return answers
+    _write(responses, MessageKind.READY, b"")
+    while header := requests.read(HEADER.size):
+        payload = requests.read(HEADER.unpack(header)[1])
+        signal.alarm(_MAX_SECONDS)
+        try:
+            kind, result = MessageKind.DONE, work(payload)
+        except Exception as error:  # noqa: BLE001 - the parent handles it
+            message = f"{type(error).__name__}: {error}"
+            kind, result = MessageKind.FAILED, message.encode(errors="replace")
+        signal.alarm(0)
+        _write(responses, kind, result)
 
 
-def _attempt(work: Callable[[bytes], bytes], payload: bytes) -> tuple[int, bytes]:
-    try:
-        return DONE, work(payload)
-    except Exception as error:  # noqa: BLE001 - the parent is told, and decides
-        return FAILED, f"{type(error).__name__}: {error}".encode(errors="replace")
-
-
-def _write(output: BinaryIO, kind: int, content: bytes) -> None:
+def _write(output: BinaryIO, kind: MessageKind, content: bytes) -> None:
     output.write(HEADER.pack(kind, len(content)) + content)
     output.flush()
 

@@ -1,9 +1,9 @@
 """
-Work that must not be done in this process: it holds the interpreter's lock, or may abort all of it.
+Runs a function in a process of its own: because it holds the GIL, or because it may crash.
 
-One process of our own does one piece after the other. It is started at first use, and killed and
-started anew when it takes too long or dies. When this process is gone, however it went, the other
-reads the end of its input and ends. Knows nothing of the work.
+The worker handles one request at a time. It is started at first use, and killed and restarted if it
+takes too long or dies. If this process ends, even by a signal, the worker reads the end of its
+input and exits.
 """
 
 import asyncio
@@ -17,22 +17,22 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.errors import Overloaded, RenderingFailed, Unavailable
-from github_banners.serving.worker_main import DONE, HEADER
+from github_banners.serving.worker_main import HEADER, MessageKind
 
 _log = structlog.get_logger(__name__)
 
 MAX_QUEUE = 8
 WORK_TIMEOUT_SECONDS = 2.0
 _START_TIMEOUT_SECONDS = 10.0
-# What a program needs to run. It reads pictures in native code: secrets are none of its business.
+# The variables that the worker inherits. It parses pictures in native code, so it gets no secrets.
 _ENVIRONMENT = {"PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
 
 Timeout: TypeAlias = Callable[[float], AbstractAsyncContextManager[object]]
-"""Gives a block so many seconds, and then raises TimeoutError in it."""
+"""A context manager that raises TimeoutError in its block after this many seconds."""
 
 
 class WorkerProcess:
-    """Has work done by a function that stands in a module; starts nothing before the first use."""
+    """Calls `work`, a function at module level, in a worker process that starts at first use."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        """Tell which process works, if one does."""
+        """Return the id of the worker process, None while there is none."""
         return self._process.pid if self._process is not None else None
 
     async def run(self, payload: bytes) -> bytes:
         """
-        Have one piece of work done, when it is its turn.
+        Call the function in the worker process, after all calls made before.
 
-        :raises Overloaded: too many pieces wait already
-        :raises RenderingFailed: the work itself has refused this piece
-        :raises Unavailable: it took too long, or the process died of it
+        :raises Overloaded: the queue is full
+        :raises RenderingFailed: the function raised an exception
+        :raises Unavailable: the function took too long, or the process died
         """
         if self._pending > self._max_queue:
-            raise Overloaded("too many pieces of work are waiting")
+            raise Overloaded("the queue of the worker process is full")
         self._pending += 1
         try:
             async with self._lock:
@@ -72,7 +72,7 @@ class WorkerProcess:
             self._pending -= 1
 
     async def close(self) -> None:
-        """End the process; what is at work and what waits is refused."""
+        """Kill the process; running and queued calls raise Unavailable."""
         self._is_closed = True
         self._kill()
         async with self._lock:
@@ -80,22 +80,22 @@ class WorkerProcess:
 
     async def _run(self, payload: bytes) -> bytes:
         if self._is_closed:
-            raise Unavailable("the workshop is closed")
+            raise Unavailable("the worker process is closed")
         try:
             process = await self._ensure_started()
             async with self._timeout(WORK_TIMEOUT_SECONDS):
                 kind, result = await _exchange(process, payload)
         except TimeoutError:
             await self._terminate()
-            raise Unavailable("the work took too long") from None
+            raise Unavailable("the worker process took too long") from None
         except (EOFError, OSError) as error:
             await self._terminate()
-            raise Unavailable("the process has died of its work") from error
+            raise Unavailable("the worker process died") from error
         except BaseException:
-            # Called off in the middle: what comes out next would be taken for another's.
+            # Cancelled mid-exchange: restart, or the next reply would be mismatched.
             await self._terminate()
             raise
-        if kind != DONE:
+        if kind != MessageKind.DONE:
             raise RenderingFailed(result.decode(errors="replace"))
         return result
 
@@ -108,17 +108,17 @@ class WorkerProcess:
                 stdin=PIPE,
                 stdout=PIPE,
                 start_new_session=True,
-                env={name: one for name, one in os.environ.items() if name in _ENVIRONMENT},
+                env={name: value for name, value in os.environ.items() if name in _ENVIRONMENT},
             )
             async with asyncio.timeout(_START_TIMEOUT_SECONDS):
                 await _read(self._process)
-            _log.info("workshop.started", work=self._work, pid=self._process.pid)
+            _log.info("worker_process.started", work=self._work, pid=self._process.pid)
         if self._is_closed:
-            raise Unavailable("the workshop is closed")
+            raise Unavailable("the worker process is closed")
         return self._process
 
     async def _terminate(self) -> None:
-        """Wait for the process's end, so that it leaves no zombie; it has nothing to lose."""
+        """Kill the process and wait for its end, so that it leaves no zombie."""
         self._kill()
         process, self._process = self._process, None
         if process is not None:
@@ -132,7 +132,7 @@ class WorkerProcess:
 
 async def _exchange(process: Process, payload: bytes) -> tuple[int, bytes]:
     assert process.stdin is not None
-    process.stdin.write(HEADER.pack(0, len(payload)) + payload)
+    process.stdin.write(HEADER.pack(MessageKind.REQUEST, len(payload)) + payload)
     await process.stdin.drain()
     return await _read(process)
 

@@ -1,8 +1,8 @@
 """
-Several processes of one service on one port, with a parent that owns what they share.
+Runs several worker processes of one service, which share a port.
 
-A worker that dies is started again. The parent holds the other end of each worker's standard input:
-when the parent is gone, however it went, the workers read its end and stop.
+The parent restarts a worker that dies. It holds the other end of each worker's standard input: if
+the parent ends, even by SIGKILL, the workers read the end of their input and stop.
 """
 
 import asyncio
@@ -26,10 +26,12 @@ async def supervise(
     arguments: Sequence[str], *, first_lines: Sequence[bytes], pass_fds: Sequence[int] = ()
 ) -> None:
     """
-    Run a worker for each of `first_lines` until cancelled; then stop them.
+    Run a worker for each of `first_lines` until cancelled, then stop them.
 
-    Each is this program with `arguments`, reads its line from its standard input, and inherits the
-    descriptors `pass_fds`.
+    A worker is this program with `arguments`; it reads its line from standard input and inherits
+    the file descriptors `pass_fds`.
+
+    :raises ConfigurationError: a worker reports invalid settings
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -38,14 +40,14 @@ async def supervise(
                     _restart_forever(arguments, first_line, pass_fds), name=f"worker {number}"
                 )
     except BaseExceptionGroup as errors:
-        refused = errors.subgroup(ConfigurationError)
-        if refused is not None:
-            raise refused.exceptions[0] from errors
+        configuration_errors = errors.subgroup(ConfigurationError)
+        if configuration_errors is not None:
+            raise configuration_errors.exceptions[0] from errors
         raise
 
 
 async def wait_for_parent_exit() -> None:
-    """Wait, in a worker, for the parent's end."""
+    """Wait in a worker process until its parent ends."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -69,7 +71,9 @@ async def _restart_forever(
         finally:
             await _stop(worker)
         if code == _CONFIGURATION_ERROR_CODE:
-            raise ConfigurationError("A worker can't start as it is set up; it has said why.")
+            raise ConfigurationError(
+                "A worker process can't start; its own error is printed above."
+            )
         _log.error("workers.died", code=code)
         await asyncio.sleep(_RESTART_DELAY_SECONDS)
 
@@ -84,7 +88,8 @@ async def _send_first_line(worker: Process, first_line: bytes) -> None:
 async def _stop(worker: Process) -> None:
     if worker.returncode is not None:
         return
-    # Not a signal: whoever stops us may have signalled it too, and a second one would end it at once.
+    # Closing the input replaces a signal: the worker may have received one already, and a second
+    # one would make it exit at once.
     if worker.stdin is not None:
         worker.stdin.close()
     try:

@@ -1,9 +1,8 @@
 """
-Environment -> frozen settings.
+Settings, parsed from environment variables into a frozen struct.
 
-Every variable is declared once, in `Settings`; `readers` knows what a text may be. Reading names all
-that is wrong at once and never repeats a secret. Nothing here looks at the real environment: the
-caller passes a mapping.
+Every variable is declared once, in `Settings`; `parsers` holds one parser per type. All problems are
+reported at once, and no message contains a secret. The caller passes the environment as a mapping.
 """
 
 import ipaddress
@@ -56,7 +55,7 @@ __all__ = [
 
 
 class LogLevel(StrEnum):
-    """How much is logged."""
+    """Minimum level of logged messages."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -65,14 +64,14 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How a log line is written."""
+    """Format of log lines."""
 
     JSON = "json"
     TEXT = "text"
 
 
 class ServiceName(StrEnum):
-    """What can be started; each needs settings of its own."""
+    """Processes that can be started; each requires other settings."""
 
     ALL_IN_ONE = "serve"
     API = "api"
@@ -84,14 +83,15 @@ class ServiceName(StrEnum):
 MAX_PORT = 65535
 
 PORTS: Mapping[ServiceName, int] = {ServiceName.RENDERER: 8081, ServiceName.STORAGE: 8082}
-"""The usual ports, where they are not the one of `Settings`."""
+"""Default ports of services that differ from the default in `Settings`."""
 
 REQUIRED: Mapping[ServiceName, tuple[str, ...]] = {
     ServiceName.API: ("DB_HOST", "KAFKA_BROKERS_ADDRS", "RENDERER_BASE_URL", "STORAGE_BASE_URL"),
     ServiceName.RENDERER: ("KAFKA_BROKERS_ADDRS", "STORAGE_BASE_URL"),
 }
-"""What a service can't start without."""
+"""Variables that a service can't start without."""
 
+# Signs calls between services of one machine that have no secret. Never used on a reachable HOST.
 _LOOPBACK_KEY = "for this machine only"
 _SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
 _SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
@@ -99,54 +99,59 @@ _ENUM_SYNONYMS = {"warn": "warning"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set; a variable's name is the field's in capitals."""
+    """All settings; the variable of a field is its name in capitals."""
 
     host: Annotated[ListenHost, Meta(description="address to listen on")] = ListenHost("127.0.0.1")
     port: Annotated[
-        int, Meta(ge=0, le=MAX_PORT, description="port to listen on; 0 takes a free one")
+        int, Meta(ge=0, le=MAX_PORT, description="port to listen on; 0 means any free port")
     ] = 8080
     metrics_port: Annotated[
         int | None,
-        Meta(ge=1, le=MAX_PORT, description="port for `/metrics` alone; else it is on PORT"),
+        Meta(
+            ge=1,
+            le=MAX_PORT,
+            description="separate port for `/metrics`; by default it is served on PORT",
+        ),
     ] = None
-    public_url: Annotated[Url | None, Meta(description="address that READMEs use, if another")] = (
-        None
-    )
+    public_url: Annotated[
+        Url | None, Meta(description="base URL in links and examples, if it differs")
+    ] = None
     cors_origins: Annotated[
         tuple[Origin, ...],
-        Meta(description="who may read JSON from a browser; a host without a scheme means both"),
+        Meta(description="origins whose pages may read JSON; without a scheme, http and https"),
     ] = (Origin("*"),)
     trusted_proxies: Annotated[
-        tuple[Network, ...], Meta(description="networks whose `X-Forwarded-For` is believed")
+        tuple[Network, ...], Meta(description="networks whose `X-Forwarded-For` header is trusted")
     ] = ()
     github_tokens: Annotated[
         tuple[Token, ...],
-        Meta(description="tokens that pay for questions to GitHub, comma-separated"),
+        Meta(description="GitHub API tokens, comma-separated"),
     ] = ()
     github_api_url: Annotated[
-        Url, Meta(description="GitHub's API; an Enterprise Server's ends in `/api/v3`")
+        Url, Meta(description="URL of the GitHub API; of an Enterprise Server it ends in `/api/v3`")
     ] = Url("https://api.github.com")
     rate_limit_rps: Annotated[
         float,
-        Meta(gt=0, le=100_000, description="questions to GitHub and POSTs a second, per client"),
+        Meta(gt=0, le=100_000, description="GitHub requests and POSTs per second and client"),
     ] = 10
     max_banners_per_user: Annotated[
-        int, Meta(ge=0, le=1_000_000, description="permanent banners that one user can have")
+        int, Meta(ge=0, le=1_000_000, description="maximum number of permanent banners per user")
     ] = 1000
     cache_ttl: Annotated[
-        timedelta, Meta(description="how long memory is used before PostgreSQL is compared")
+        timedelta,
+        Meta(description="how long the in-memory cache is used before PostgreSQL is checked"),
     ] = timedelta(minutes=5)
     soft_ttl: Annotated[
-        timedelta, Meta(description="age above which numbers are refreshed while they are served")
+        timedelta, Meta(description="age above which numbers are refreshed in the background")
     ] = timedelta(minutes=10)
     hard_ttl: Annotated[
-        timedelta, Meta(description="age above which a request waits for new numbers")
+        timedelta, Meta(description="age above which a request waits for fresh numbers")
     ] = timedelta(hours=24)
     refresh_interval: Annotated[
-        timedelta, Meta(description="how often banners that are asked for daily are refreshed")
+        timedelta, Meta(description="how often banners that are requested daily are refreshed")
     ] = timedelta(hours=1)
     request_timeout: Annotated[
-        timedelta, Meta(description="time for JSON clients and for questions to GitHub")
+        timedelta, Meta(description="time limit of JSON requests and of requests to GitHub")
     ] = timedelta(seconds=10)
     log_level: Annotated[LogLevel, Meta(description="debug, info, warn, warning or error")] = (
         LogLevel.INFO
@@ -154,39 +159,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Annotated[LogFormat, Meta(description="json or text")] = LogFormat.JSON
     db_host: Annotated[
         DatabaseHost | None,
-        Meta(description="PostgreSQL's host; without it `serve` brings its own server"),
+        Meta(description="PostgreSQL host; if unset, `serve` runs its own server"),
     ] = None
-    pgport: Annotated[int, Meta(ge=1, le=MAX_PORT, description="PostgreSQL's port")] = 5432
-    postgres_user: Annotated[str, Meta(description="PostgreSQL's user")] = "postgres"
-    postgres_password: Annotated[Password | None, Meta(description="PostgreSQL's password")] = None
-    postgres_db: Annotated[str, Meta(description="PostgreSQL's database")] = "github_banners"
-    data_dir: Annotated[
-        Path | None, Meta(description="where the embedded PostgreSQL keeps its files")
-    ] = None
+    pgport: Annotated[int, Meta(ge=1, le=MAX_PORT, description="PostgreSQL port")] = 5432
+    postgres_user: Annotated[str, Meta(description="PostgreSQL user")] = "postgres"
+    postgres_password: Annotated[Password | None, Meta(description="PostgreSQL password")] = None
+    postgres_db: Annotated[str, Meta(description="PostgreSQL database")] = "github_banners"
+    data_dir: Annotated[Path | None, Meta(description="data folder of the embedded PostgreSQL")] = (
+        None
+    )
     banners_storage_url: Annotated[
         StorageUrl | None,
-        Meta(description="where drawn banners are kept, `file:///...`; else below DATA_DIR"),
+        Meta(description="storage of rendered banners, `file:///...`; default below DATA_DIR"),
     ] = None
     services_secret_key: Annotated[
-        Secret | None, Meta(description="signs the calls between services; the same for all")
+        Secret | None, Meta(description="shared key that signs calls between services")
     ] = None
     services_secret_key_previous: Annotated[
-        Secret | None, Meta(description="the key before, accepted while it is replaced")
+        Secret | None, Meta(description="previous key, still accepted while keys are rotated")
     ] = None
     kafka_brokers_addrs: Annotated[
-        tuple[Broker, ...], Meta(description="Kafka's brokers, `host:port`, comma-separated")
+        tuple[Broker, ...], Meta(description="Kafka brokers, `host:port`, comma-separated")
     ] = ()
-    renderer_base_url: Annotated[Url | None, Meta(description="where the renderer is")] = None
-    storage_base_url: Annotated[Url | None, Meta(description="where the storage is")] = None
+    renderer_base_url: Annotated[Url | None, Meta(description="URL of the renderer")] = None
+    storage_base_url: Annotated[Url | None, Meta(description="URL of the storage")] = None
 
     @classmethod
     def from_environment(
         cls, environment: Mapping[str, str], *, service: ServiceName = ServiceName.ALL_IN_ONE
     ) -> "Settings":
         """
-        Read every variable; an empty one counts as not set, a secret may come as `NAME_FILE`.
+        Parse all variables; an empty one counts as unset, secrets are also read from `NAME_FILE`.
 
-        :raises InvalidSettings: with one problem for each wrong variable
+        :raises InvalidSettings: with one problem for each invalid or missing variable
         """
         problems: list[str] = []
         values: dict[str, Any] = {"port": PORTS[service]} if service in PORTS else {}
@@ -198,14 +203,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                     values[name.lower()] = _parse(text, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{source} {error}")
-        named = " ".join(problems)
+        reported = " ".join(problems)
         problems += _check_consistency(values)
         problems += [
             f"{name} is missing: {_description(name)}"
             for name in REQUIRED.get(service, ())
-            if name.lower() not in values and name not in named
+            if name.lower() not in values and name not in reported
         ]
-        if service is not ServiceName.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in named:
+        if service is not ServiceName.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in reported:
             problems += _check_service_secrets(values)
         if problems:
             raise InvalidSettings(problems)
@@ -213,17 +218,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_reachable(self) -> bool:
-        """Return whether other machines may reach HOST; a name means this machine alone."""
+        """True if other machines may reach HOST; a host name is used only if it is loopback."""
         return _is_reachable(self.host)
 
     @property
     def database_address(self) -> str:
-        """Say where PostgreSQL is, for messages."""
+        """Host and port of PostgreSQL, for messages."""
         return to_netloc(self.db_host or "", self.pgport)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Give every secret, to be kept out of what is written."""
+        """All secrets, to be masked in logs."""
         single = (
             self.postgres_password,
             self.services_secret_key,
@@ -233,14 +238,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signing_keys(self) -> tuple[Secret, ...]:
-        """Give the keys between services: the current one, which signs, and the one before."""
+        """The keys for calls between services: the current one, which signs, then the previous."""
         current = self.services_secret_key or Secret(_LOOPBACK_KEY)
         previous = self.services_secret_key_previous
         return (current, previous) if previous is not None else (current,)
 
     @property
     def conninfo(self) -> str | None:
-        """Where the database is, as libpq reads it; None leaves it to the embedded one."""
+        """The libpq connection string; None means the embedded PostgreSQL."""
         if self.db_host is None:
             return None
         password = self.postgres_password.reveal() if self.postgres_password else None
@@ -261,13 +266,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def find_warnings(
     environment: Mapping[str, str], settings: Settings, *, service: ServiceName
 ) -> list[str]:
-    """Find what can be used and is probably not meant, a sentence each."""
+    """Return a sentence for each setting that is valid but probably a mistake."""
     warnings = []
     password = settings.postgres_password
     if password is not None and unquote(password.reveal()) != password.reveal():
-        warnings.append("POSTGRES_PASSWORD stands in quotes, which count as part of it")
+        warnings.append("POSTGRES_PASSWORD is enclosed in quotes, which are part of the password")
     warnings += [
-        f"{synonym} is not used beside {name}"
+        f"{synonym} is ignored because {name} is set"
         for name, synonym in SYNONYMS.items()
         if is_set(environment, name) and is_set(environment, synonym)
     ]
@@ -281,12 +286,13 @@ def find_warnings(
 
 
 def is_secret(hint: object) -> bool:
-    """Tell whether a variable of this type may also be given as a file."""
-    kinds = (hint, *get_args(hint))
-    return any(isinstance(kind, type) and issubclass(kind, Secret) for kind in kinds)
+    """Return True if variables of this type are secrets, which may also be read from a file."""
+    types = (hint, *get_args(hint))
+    return any(isinstance(member, type) and issubclass(member, Secret) for member in types)
 
 
 def _parse(text: str, hint: Any) -> Any:
+    # A Service called `renderer` makes Kubernetes set RENDERER_PORT and others in every pod.
     if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
         raise ValueError(
             f"must not be {quote_for_message(text)}, which Kubernetes sets for a Service of that name:"
@@ -295,14 +301,14 @@ def _parse(text: str, hint: Any) -> Any:
     if hint in PARSERS:
         return PARSERS[hint](text)
     if get_origin(hint) is tuple:
-        read_member = PARSERS[get_args(hint)[0]]
+        parse_member = PARSERS[get_args(hint)[0]]
         members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
-        return tuple(read_member(member) for member in members if member)
-    flat = text
+        return tuple(parse_member(member) for member in members if member)
+    normalised = text
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        flat = _ENUM_SYNONYMS.get(text.lower(), text.lower())
+        normalised = _ENUM_SYNONYMS.get(text.lower(), text.lower())
     try:
-        return msgspec.convert(flat, hint, strict=False)
+        return msgspec.convert(normalised, hint, strict=False)
     except msgspec.ValidationError:
         raise ValueError(f"must be {_describe_type(hint)}, not {quote_for_message(text)}") from None
 
@@ -312,8 +318,8 @@ def _describe_type(hint: Any) -> str:
         return " or ".join(hint)
     schema = msgspec.json.schema(hint)
     if "maximum" in schema:
-        least = schema.get("minimum", schema.get("exclusiveMinimum"))
-        return f"a number from {least} to {schema['maximum']}"
+        minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
+        return f"a number from {minimum} to {schema['maximum']}"
     return "a plain value"
 
 
@@ -328,11 +334,11 @@ def _check_consistency(values: Mapping[str, Any]) -> list[str]:
 
 
 def _check_service_secrets(values: Mapping[str, Any]) -> list[str]:
-    """Complain of a service that others can reach without a secret, or with one that can be guessed."""
+    """Return problems if other machines can reach the service and its secret is missing or weak."""
     host = _value_or_default(values, "host")
     if not _is_reachable(host):
         return []
-    reason = f"and {host} can be reached from elsewhere: {_SECRET_ADVICE}"
+    reason = f"and other machines can reach {host}: {_SECRET_ADVICE}"
     problems = []
     if values.get("services_secret_key") is None:
         problems.append(f"SERVICES_SECRET_KEY is missing, {reason}")
@@ -349,12 +355,11 @@ def _is_reachable(host: str) -> bool:
 
 
 def _description(name: str) -> str:
-    field = next(one for one in msgspec.structs.fields(Settings) if one.name == name.lower())
-    return str(field.type.__metadata__[0].description)
+    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
+    return str(fields[name.lower()].type.__metadata__[0].description)
 
 
 def _value_or_default(values: Mapping[str, Any], name: str) -> Any:
-    """Return what is set, or the default."""
     default = Settings.__struct_defaults__[Settings.__struct_fields__.index(name)]
     return values.get(name, default)
 
@@ -365,15 +370,16 @@ def _quote_conninfo_value(value: object) -> str:
 
 
 def _unwrap_optional(annotated: Any) -> Any:
-    """Take `X | None` for X: an empty variable is None already."""
-    bare = annotated.__origin__
-    kinds = [kind for kind in get_args(bare) if kind is not type(None)]
-    kind = kinds[0] if type(None) in get_args(bare) and len(kinds) == 1 else bare
+    """Return the type `X` of an annotation `X | None`, with its limits if it has any."""
+    hint = annotated.__origin__
+    members = [member for member in get_args(hint) if member is not type(None)]
+    if type(None) in get_args(hint) and len(members) == 1:
+        hint = members[0]
     meta = annotated.__metadata__[0]
-    return kind if meta.ge is None and meta.gt is None else Annotated[kind, meta]
+    return hint if meta.ge is None and meta.gt is None else Annotated[hint, meta]
 
 
 VARIABLES: dict[str, Any] = {
     field.name.upper(): _unwrap_optional(field.type) for field in msgspec.structs.fields(Settings)
 }
-"""Every variable with the type that it is read as."""
+"""The type that each variable is parsed as, by its name."""

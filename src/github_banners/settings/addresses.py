@@ -1,4 +1,4 @@
-"""Network addresses: how they are written, and which one a service listens on."""
+"""Network addresses: formatting, parsing, and the choice of the address to listen on."""
 
 import ipaddress
 import socket
@@ -9,14 +9,14 @@ LOOPBACK = "127.0.0.1"
 
 
 def to_netloc(host: str, port: int) -> str:
-    """Write a host and a port as URLs and messages do, an IPv6 address in brackets."""
+    """Return `host:port` as in URLs, with an IPv6 address in brackets."""
     if host.startswith("/"):
         return f"{host} (port {port})"  # the folder of a Unix socket
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_address(text: str) -> str | None:
-    """Read an IP address, with or without brackets; None for anything else."""
+    """Parse an IP address with or without brackets; return None for anything else."""
     is_bracketed = text.startswith("[") and text.endswith("]")
     try:
         return str(ipaddress.ip_address(text[1:-1] if is_bracketed else text))
@@ -28,23 +28,23 @@ def find_listen_address(
     host: str, *, resolve: Callable[..., Any] = socket.getaddrinfo
 ) -> tuple[str, str | None]:
     """
-    Return the address to listen on for a HOST, and a warning if it is not the one that HOST says.
+    Return the address to listen on for HOST, and a warning if it differs from HOST.
 
-    A name is taken only if it means this machine alone. Shells and package managers set HOST to names
-    (openSUSE, tcsh: the machine's; conda: a platform's) that nobody meant for us, and that may be
-    reachable from elsewhere.
+    A host name is used only if it resolves to loopback. openSUSE and tcsh set HOST to the name of the
+    machine and conda to that of a platform; listening there could expose the service by accident.
     """
     if parse_address(host) is not None:
         return host, None
     try:
-        found = resolve(host, None, type=socket.SOCK_STREAM)
+        resolved = resolve(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        found = []
-    addresses = sorted({str(address[0]) for *_, address in found}, key=lambda text: ":" in text)
+        resolved = []
+    # IPv4 first.
+    addresses = sorted({str(address[0]) for *_, address in resolved}, key=lambda text: ":" in text)
     if addresses and all(ipaddress.ip_address(address).is_loopback for address in addresses):
         return addresses[0], None
-    meaning = f"means {addresses[0]}" if addresses else "can't be resolved"
+    reason = f"resolves to {addresses[0]}" if addresses else "can't be resolved"
     return LOOPBACK, (
-        f"HOST is set to the name {host!r}, which {meaning}: listening on {LOOPBACK} only;"
+        f"HOST is set to the name {host!r}, which {reason}: listening on {LOOPBACK} only;"
         " unset HOST, or set it to an address such as 0.0.0.0"
     )

@@ -1,4 +1,4 @@
-"""The text of a variable: under which name it is set, as it stands there or in a file."""
+"""Look up the raw text of a variable: under its name or a synonym, directly or in a file."""
 
 import codecs
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from pathlib import Path
 from github_banners.settings.parsers import strip, unquote
 
 SYNONYMS: Mapping[str, str] = {"GITHUB_TOKENS": "GITHUB_TOKEN"}
-"""What is read where a variable is not set: how other programs call it."""
+"""Names that other programs use; read if the variable itself is not set."""
 
 _MAX_FILE_BYTES = 1 << 20
 
 
 def find_source(environment: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
-    """Return the name that a variable is set by: its own, or a synonym."""
+    """Return the name under which a variable is set: its own, or its synonym."""
     synonym = SYNONYMS.get(name)
     if synonym is None or is_set(environment, name, may_be_file=may_be_file):
         return name
@@ -21,14 +21,14 @@ def find_source(environment: Mapping[str, str], name: str, *, may_be_file: bool)
 
 
 def is_set(environment: Mapping[str, str], name: str, *, may_be_file: bool = True) -> bool:
-    """Return whether a variable holds anything; an empty one counts as not set."""
+    """Return True if a variable is set; an empty one counts as unset."""
     names = (name, f"{name}_FILE") if may_be_file else (name,)
     return any(strip(environment.get(name, "")) for name in names)
 
 
 def raw_value(environment: Mapping[str, str], name: str, *, may_be_file: bool) -> str:
     """
-    Return the text of a variable or of the file that `NAME_FILE` names, without what surrounds it.
+    Return the text of a variable, or of the file that `NAME_FILE` names, stripped of blanks.
 
     :raises ValueError: both are set, or the file can't be read
     """

@@ -1,7 +1,7 @@
 """
-One text -> one value: how each type of setting is read, and what it may be.
+Parsers from the text of a variable to its value, one for each type of setting.
 
-Errors are ValueErrors that end a sentence which begins with the variable's name.
+They raise ValueError with a message that follows the name of the variable: "must be ...".
 """
 
 import ipaddress
@@ -29,18 +29,18 @@ _GO_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|m|s|ms))+", re.ASCII)
 _NEEDS_ENCODING = re.compile(r"[^!-~]|[{}<>|\\^`\"]|/\.\.?(?:/|\Z)")
 _MAX_DURATION = timedelta(days=366)
 _MAX_SHOWN_CHARACTERS = 64
-# Of Windows, word processors and web pages: byte order mark, zero-width space, word joiner.
+# Byte order mark, zero-width space, word joiner: left by Windows editors and copied web pages.
 _INVISIBLE = "\ufeff\u200b\u2060"
 _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u201e": "\u201c"}
 # https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
-# What may be a secret that was put into the wrong variable.
+# Patterns of a secret that was put into the wrong variable by mistake.
 _MAYBE_SECRET = re.compile(r"@|gh[pousr]_|github_pat_")
 
 
 class Secret:
-    """A text that no log, error or output shows."""
+    """A text that is masked in logs, errors and output."""
 
     __slots__ = ("_text",)
 
@@ -48,7 +48,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the text to whoever must send it."""
+        """Return the secret text."""
         return self._text
 
     def __repr__(self) -> str:
@@ -62,41 +62,42 @@ class Secret:
 
 
 class Password(Secret):
-    """A secret that may hold anything, quotes around it included."""
+    """A secret that may contain any character, including quotes around it."""
 
     __slots__ = ()
 
 
 class Token(Secret):
-    """A secret that travels in an HTTP header."""
+    """A secret that is sent in an HTTP header."""
 
     __slots__ = ()
 
 
 def strip(text: str) -> str:
-    """Remove what surrounds a value without being seen: blanks, a CR, a byte order mark."""
+    """Remove invisible characters around a value: blanks, a CR, a byte order mark."""
     return text.strip().strip(_INVISIBLE).strip()
 
 
 def unquote(text: str) -> str:
     """
-    Remove a pair of quotes around all of a value.
+    Remove a pair of quotes that encloses the whole value.
 
-    A shell and Docker Compose remove them; `docker run --env-file` and many others keep them.
+    Shells and Docker Compose remove such quotes; `docker run --env-file` and many others keep them.
     """
     is_quoted = len(text) >= 2 and _QUOTES.get(text[0]) == text[-1]
     inner = text[1:-1]
+    # `"a","b"` is a list of quoted values, not one quoted value.
     return strip(inner) if is_quoted and text[-1] not in inner else text
 
 
 def quote_for_message(text: str) -> str:
-    """Quote a wrong value for a message, unless it may be a secret."""
+    """Quote an invalid value for a message, unless it may be a secret."""
     is_maybe_secret = _MAYBE_SECRET.search(text) is not None
-    return "what may be a secret" if is_maybe_secret else repr(text[:_MAX_SHOWN_CHARACTERS])
+    return "a value that may be a secret" if is_maybe_secret else repr(text[:_MAX_SHOWN_CHARACTERS])
 
 
 def _parse_duration(text: str) -> timedelta:
-    """Read `10s`, `5m`, `1h30m` as https://pkg.go.dev/time#ParseDuration does, above zero."""
+    """Parse a positive duration such as `1h30m`: https://pkg.go.dev/time#ParseDuration."""
     try:
         if _GO_DURATION.fullmatch(text) is None:
             raise ValueError  # noqa: TRY301
@@ -113,32 +114,32 @@ def _parse_duration(text: str) -> timedelta:
 
 
 def _parse_url(text: str) -> Url:
-    wrong = ValueError("must be an address such as https://example.com")
+    error = ValueError("must be a URL such as https://example.com")
     try:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise wrong from None
+        raise error from None
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user or a password")
-    # What clients would resolve or encode, and then send as another address than was signed.
+        raise ValueError("must not contain a user or a password")
+    # HTTP clients normalise and encode such URLs, and the result would not match the signed one.
     is_plain = not (parts.query or parts.fragment or _NEEDS_ENCODING.search(text))
     if parts.scheme not in {"http", "https"} or not host or not is_plain:
-        raise wrong
+        raise error
     return Url(text.rstrip("/"))
 
 
 def _parse_origin(text: str) -> Origin:
     # Browsers send an origin in lower case, and never with a path.
-    flat = text.lower()
-    bare = urlsplit(_parse_url(flat)) if "://" in flat else None
-    if bare is not None and not bare.path:
-        return Origin(bare.geturl())
-    if flat != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", flat) is None:
+    lowered = text.lower()
+    parts = urlsplit(_parse_url(lowered)) if "://" in lowered else None
+    if parts is not None and not parts.path:
+        return Origin(parts.geturl())
+    if lowered != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", lowered) is None:
         raise ValueError(
             f"must be *, hosts or origins separated by commas, not {quote_for_message(text)}"
         )
-    return Origin(flat)
+    return Origin(lowered)
 
 
 def _parse_storage_url(text: str) -> StorageUrl:
@@ -150,7 +151,7 @@ def _parse_storage_url(text: str) -> StorageUrl:
     is_plain = not (parts.query or parts.fragment or "%00" in parts.path)
     if not (is_local and is_plain and parts.path.startswith("/")):
         raise ValueError(
-            f"must be an address such as file:///var/lib/banners, not {quote_for_message(text)}"
+            f"must be a URL such as file:///var/lib/banners, not {quote_for_message(text)}"
         )
     return StorageUrl(text)
 
@@ -177,14 +178,14 @@ def _parse_path(text: str) -> Path:
         return Path(text).expanduser().absolute()
     except RuntimeError:
         raise ValueError(
-            f"must be a path, and nobody has the home of {quote_for_message(text)}"
+            f"must be a path, and the home directory in {quote_for_message(text)} does not exist"
         ) from None
 
 
 def _parse_token(text: str) -> Token:
     if _BEARER_TOKEN.fullmatch(text) is None:
         raise ValueError(
-            "holds a character that no token can have: give tokens alone, separated by commas"
+            "contains a character that no token can have: set tokens only, separated by commas"
         )
     return Token(text)
 
@@ -208,7 +209,7 @@ def _parse_listen_host(text: str) -> ListenHost:
     if address is None and _HOST_NAME.fullmatch(text) is None:
         raise ValueError(
             f"must be an address to listen on, such as 127.0.0.1 or ::, not {quote_for_message(text)};"
-            " the port stands in PORT"
+            " set the port in PORT"
         )
     return ListenHost(address or text)
 
@@ -241,4 +242,4 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Network: _parse_network,
     Path: _parse_path,
 }
-"""How each type is read."""
+"""The parser of each type."""

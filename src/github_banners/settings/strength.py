@@ -1,4 +1,4 @@
-"""How good a secret between services is: well-known, short, or fit for use."""
+"""Strength checks for the shared secret of the services."""
 
 import re
 
@@ -7,8 +7,8 @@ RECOMMENDED_CHARACTERS = 16
 _MIN_DISTINCT = 4
 _SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "98765432109876543210")
 
-# Of nothing but these and a few digits consist the secrets that stand in examples, of this project
-# (`your_secret_key`) and of others, and those that are tried first.
+# Secrets in examples (such as `your_secret_key`) and those that attackers try first consist of
+# these words and a few digits.
 _WORDS = """
 a abc abc123 admin administrator an and any api app asdf at azerty banner banners bar baz be bit bits cat change changed
 character characters chars database default demo dev development dummy enter example fake fixme foo for
@@ -25,10 +25,10 @@ _MAX_WELL_KNOWN_CHARACTERS = 64
 
 
 def find_weakness(text: str) -> str | None:
-    """Say what is wrong with a secret that others may try to guess; None if it is not weak."""
+    """Return what makes a secret easy to guess, None if nothing does."""
     unit = _repeated_unit(text)
     if _is_well_known(re.sub(r"[\W_]", "", unit.lower())):
-        return "is one that everybody knows"
+        return "is a well-known secret"
     if len(unit) < MIN_CHARACTERS:
         return f"has fewer than {MIN_CHARACTERS} characters"
     if len(set(text)) < _MIN_DISTINCT:
@@ -37,7 +37,7 @@ def find_weakness(text: str) -> str | None:
 
 
 def is_short(text: str) -> bool:
-    """Return whether a secret is shorter than recommended."""
+    """Return True if a secret is shorter than recommended."""
     return len(text) < RECOMMENDED_CHARACTERS
 
 
@@ -49,5 +49,5 @@ def _is_well_known(letters: str) -> bool:
 
 
 def _repeated_unit(text: str) -> str:
-    """Return the shortest text of which this one is a repetition, itself if of none."""
+    """Return the shortest text that gives this text when repeated."""
     return text[: (text + text).find(text, 1)] if text else text

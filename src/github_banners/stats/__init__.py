@@ -1,7 +1,7 @@
 """
-Count, and decide how old an answer may be.
+Aggregates owners' repositories to numbers, and finds those numbers with the least requests to GitHub.
 
-`counting`, `freshness` and `deadline` are pure; `memory` is bounded in bytes; `lookup` finds the
-numbers of one owner: memory, database, GitHub, else the old answer. `turns` says which process asks,
-`saving` keeps what it learns.
+Start with `lookup`: cache (`snapshots`), database, GitHub (`fetch`), else the stale numbers. `aggregation`
+is pure. `background_writer` saves results, `fetch_leases` coordinates processes, `stale_refresher` fetches
+stale owners in batches, and `budget` shares the rate limit of one account among processes.
 """

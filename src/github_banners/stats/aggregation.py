@@ -1,4 +1,4 @@
-"""Repositories -> six numbers: pure."""
+"""Aggregation of an owner's repositories to the numbers of a banner; pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,17 +10,17 @@ def aggregate(repositories: Iterable[Repository]) -> Stats:
     """
     Add up an owner's repositories.
 
-    Stars, forks and languages look at originals only: the stars of a fork are somebody else's. A
-    language counts repositories; equal counts stand in the order of their names.
+    Forks are excluded from stars, forks and languages. `languages` maps a language to the number of
+    repositories, most frequent first, then by name.
     """
-    everything = tuple(repositories)
-    originals = [one for one in everything if not one.is_fork]
-    languages = Counter(one.language for one in originals if one.language)
+    all_repositories = tuple(repositories)
+    originals = [repository for repository in all_repositories if not repository.is_fork]
+    languages = Counter(repository.language for repository in originals if repository.language)
     return Stats(
-        total_repos=len(everything),
+        total_repos=len(all_repositories),
         original_repos=len(originals),
-        forked_repos=len(everything) - len(originals),
-        total_stars=sum(one.stars for one in originals),
-        total_forks=sum(one.forks for one in originals),
+        forked_repos=len(all_repositories) - len(originals),
+        total_stars=sum(repository.stars for repository in originals),
+        total_forks=sum(repository.forks for repository in originals),
         languages={name: languages[name] for name in sort_languages(languages)},
     )

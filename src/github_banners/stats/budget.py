@@ -1,10 +1,11 @@
 """
-One budget of GitHub's points for all processes: they reserve in chunks, through the table `accounts`.
+Shares the rate limit of each GitHub account among all processes, through the table `accounts`.
 
-A process holds a chunk of each account for a minute and spends it without asking; what it has not used by
-then, or when it is killed, is free again. What nobody waits for looks each time, and leaves the last
-points of an hour alone. While PostgreSQL is down that stops; those who wait spend what is held, and go on
-by GitHub's headers while these leave more than a tenth of the hour.
+A process leases a chunk of an account's points for a minute, and spends it without further queries; what
+it has not spent by then, or when it is killed, is free again. Background work queries the database each
+time, and leaves the last points of an hour alone. While PostgreSQL is down, background work stops;
+interactive requests spend the leased points, then rely on GitHub's headers while these report more than
+a tenth of the hourly limit.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ from github_banners.models import Clock
 from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
 
 CHUNK_POINTS = 50
-"""What a process holds at most; of a small rest it holds a tenth."""
+"""Largest lease of a process; of a small remainder it leases a tenth."""
 
 LEASE = timedelta(minutes=1)
 
 PROBE_POLLS = 20
-"""How often a process looks whether another one has asked GitHub what is left, before it asks itself."""
+"""How often a process polls for the remaining points that another one is requesting from GitHub."""
 
 _REMAINING_DIVISOR = 10
 _BACKGROUND_TIMEOUT_SECONDS = 2.0
@@ -42,11 +43,12 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 @dataclass(slots=True)
 class _BudgetLease:
     """
-    What this process holds of one budget.
+    The points of one rate limit that this process has leased.
 
-    `points` may be spent until `leased_until`, `in_flight` are being spent. `unreported` were spent
-    since PostgreSQL was told last, without GitHub saying what is left, which another process has just
-    asked it if `is_probed_elsewhere`.
+    `points` may be spent until `leased_until`; `in_flight` are being spent. `unreported` points were
+    spent since the last update of the database, by requests whose response had no rate-limit headers.
+    `is_probed_elsewhere`: another process has just sent the first request, whose response will tell
+    the remaining points.
     """
 
     points: int = 0
@@ -59,7 +61,7 @@ class _BudgetLease:
 
 
 class ReservedBudget:
-    """Reserves points for one process, which `make_hex` gives a name of so many bytes."""
+    """Reserves points for this process, which is identified by `random_hex(8)`."""
 
     def __init__(
         self,
@@ -74,47 +76,47 @@ class ReservedBudget:
         self._leases: defaultdict[tuple[str, Resource], _BudgetLease] = defaultdict(_BudgetLease)
 
     async def reserve(self, account: Account, resource: Resource, priority: Priority) -> bool:
-        """Take one point, if there is one for this priority; the purse is filled up where needed."""
-        purse = self._leases[account.name, resource]
+        """Reserve one point, if one is left for this priority; renew the lease where needed."""
+        lease = self._leases[account.name, resource]
         is_background = priority is Priority.BACKGROUND
-        async with purse.lock:
-            is_spent = purse.points <= 0 or purse.leased_until <= self._clock()
+        async with lease.lock:
+            is_spent = lease.points <= 0 or lease.leased_until <= self._clock()
             if is_spent or is_background:
                 try:
-                    spare = await self._renew(account, resource, purse, is_background)
-                    if purse.points <= 0 and not is_background:
-                        spare = await self._await_probe(account, resource, purse, spare)
+                    spare = await self._renew(account, resource, lease, is_background)
+                    if lease.points <= 0 and not is_background:
+                        spare = await self._await_probe(account, resource, lease, spare)
                 except DatabaseUnavailable:
                     spare = 0
                     if not is_background and self._has_ample_budget(account, resource):
-                        purse.points = max(purse.points, 1)
-                if purse.points <= 0 or (is_background and spare < 1):
+                        lease.points = max(lease.points, 1)
+                if lease.points <= 0 or (is_background and spare < 1):
                     return False
-            purse.points -= 1
-            purse.in_flight += 1
+            lease.points -= 1
+            lease.in_flight += 1
         return True
 
     def mark_spent(self, account: Account, resource: Resource) -> None:
-        """Note that a reserved point is spent."""
-        purse = self._leases[account.name, resource]
-        purse.in_flight = max(0, purse.in_flight - 1)
+        """Record that a reserved point is spent."""
+        lease = self._leases[account.name, resource]
+        lease.in_flight = max(0, lease.in_flight - 1)
 
     def observe(self, account: Account, resource: Resource, rate_limit: RateLimit | None) -> None:
-        """Note what GitHub says is left after a request; None where it does not say."""
-        purse = self._leases[account.name, resource]
+        """Record the rate limit of a response; None if it had no such headers."""
+        lease = self._leases[account.name, resource]
         if rate_limit is None or rate_limit.resource is not resource:
-            purse.unreported += 1
+            lease.unreported += 1
         else:
-            purse.observed_at = self._clock()
+            lease.observed_at = self._clock()
 
     def _has_ample_budget(self, account: Account, resource: Resource) -> bool:
-        """Tell whether GitHub's own word leaves so much that others can't be overspending as well."""
+        """Return whether GitHub reports so many points that other processes can't exhaust them."""
         return account.is_usable(resource, now=self._clock(), priority=Priority.UNKNOWN)
 
     async def _await_probe(
         self, account: Account, resource: Resource, lease: _BudgetLease, spare: int
     ) -> int:
-        """Wait, while GitHub has not said what is left, for the process that is asking it."""
+        """Wait for the process that is requesting the remaining points from GitHub."""
         for _ in range(PROBE_POLLS):
             if not lease.is_probed_elsewhere:
                 break
@@ -127,13 +129,13 @@ class ReservedBudget:
     async def _renew(
         self, account: Account, resource: Resource, lease: _BudgetLease, is_background: bool
     ) -> int:
-        """Tell PostgreSQL what is known, and fill the purse; returns what the background may take."""
+        """Report to the database and renew the lease; return the points left for background work."""
         now = self._clock()
         if lease.leased_until <= now:
             lease.points = 0
-        work = partial(self._reserve_points, account, resource, lease, now)
+        job = partial(self._reserve_points, account, resource, lease, now)
         seconds = _BACKGROUND_TIMEOUT_SECONDS if is_background else DATABASE_TIMEOUT_SECONDS
-        reservation = await self._database.run_within(work, timeout_seconds=seconds)
+        reservation = await self._database.run_within(job, timeout_seconds=seconds)
         lease.points, lease.leased_until = reservation.points, now + LEASE
         lease.is_probed_elsewhere = reservation.is_probed_elsewhere
         lease.unreported = max(0, lease.unreported - reservation.reported)
@@ -191,9 +193,9 @@ class ReservedBudget:
 @dataclass(frozen=True, slots=True)
 class _Reservation:
     """
-    `points` are held now; `unallocated` are left when every other process has spent its own.
+    Result of a renewal: `points` are leased now, `unallocated` are left once all leases are spent.
 
-    None is held while another process is the first to ask GitHub what is left (`is_probed_elsewhere`).
+    No points are leased while another process sends the first request (`is_probed_elsewhere`).
     """
 
     points: int
@@ -205,9 +207,9 @@ class _Reservation:
 
 def choose_points(unspent: int, *, is_known: bool) -> int:
     """
-    Choose how many of the points that nobody holds a process takes: a tenth, and a chunk at most.
+    Choose how many unleased points to lease: a tenth of them, at most a chunk.
 
-    One alone while GitHub has not said what is left: the answer will tell.
+    Only one while the remaining points are unknown: the response to that request will tell.
     """
     if unspent <= 0:
         return 0

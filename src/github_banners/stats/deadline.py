@@ -1,4 +1,4 @@
-"""One request's time, shared out among its steps."""
+"""Deadline of a request: the time limit of each of its steps."""
 
 import time
 from collections.abc import Callable
@@ -13,9 +13,9 @@ _RENDER_RESERVE_SECONDS = 0.2
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """
-    The end of a request: `total_seconds` from now, of which GitHub gets `github_seconds` at most.
+    A request ends `total_seconds` after this object was made; GitHub gets at most `github_seconds`.
 
-    Drawing keeps a share of its own, so that whatever misses the deadline, an answer can be drawn.
+    0.2 seconds are reserved for rendering, so that a picture can be drawn whatever else times out.
     """
 
     total_seconds: float
@@ -27,19 +27,21 @@ class Deadline:
         object.__setattr__(self, "started_at", self.monotonic())
 
     def timeout_seconds(self, limit_seconds: float) -> float:
-        """Give a step its own limit, or what is left if that is less."""
-        left = self.started_at + self.total_seconds - _RENDER_RESERVE_SECONDS - self.monotonic()
-        return max(0.0, min(limit_seconds, left))
+        """Return the time limit of a step: its own, or the remaining time if that is less."""
+        remaining = (
+            self.started_at + self.total_seconds - _RENDER_RESERVE_SECONDS - self.monotonic()
+        )
+        return max(0.0, min(limit_seconds, remaining))
 
     def database_timeout_seconds(self) -> float:
-        """Give a question to PostgreSQL its time."""
+        """Return the time limit of a database query."""
         return self.timeout_seconds(DATABASE_TIMEOUT_SECONDS)
 
     def github_timeout_seconds(self) -> float:
-        """Give the wait for GitHub its time."""
+        """Return the time limit of waiting for GitHub."""
         return self.timeout_seconds(self.github_seconds)
 
 
 def picture_deadline() -> Deadline:
-    """Start the deadline of a picture: image proxies give up after about 4 s."""
+    """Start the deadline of a picture; image proxies give up after about 4 seconds."""
     return Deadline(PICTURE_TIMEOUT_SECONDS, PICTURE_GITHUB_TIMEOUT_SECONDS)

@@ -1,73 +1,87 @@
 """
-Whom a name means: GitHub's id is the identity, a login can be given up and taken by another.
+Fetching an owner from GitHub: which account a login refers to, and what a fetch costs its client.
 
-An owner seen before is asked for by id, so that a rename is followed; the name is asked for where
-somebody else may hold it by now.
+GitHub's numeric id is the identity: a login can be given up and taken by somebody else. An owner seen
+before is fetched by id, so that a rename is followed; the login is fetched where it may have changed
+hands.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from github_banners.errors import BannersError, UnknownUser
+from github_banners.github.protocol import PAGE_SIZE
 from github_banners.models import Owner, OwnerRepositories, Snapshot, Stats
 
 
 class OwnerFetcher(Protocol):
-    """What is needed of GitHub; both raise UnknownUser or GitHubUnavailable."""
+    """Fetches single owners; both methods raise UnknownUser or GitHubUnavailable."""
 
     async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
-        """Ask about the present holder of a login; `is_known` if it has, or had, a holder here."""
+        """Fetch the current holder of a login; `is_known` if the login has, or had, a holder here."""
 
     async def fetch_by_id(
         self, owner: Owner, *, previous: Stats | None = None
     ) -> OwnerRepositories:
-        """Ask about an owner seen before; a steep fall from `previous` numbers is confirmed first."""
+        """Fetch an owner seen before; a steep fall from `previous` numbers is confirmed first."""
 
 
 class BatchOwnerFetcher(Protocol):
-    """What is needed of GitHub where nobody waits."""
+    """Fetches many owners at once, for background work."""
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[OwnerRepositories | BannersError]:
         """
-        Ask about owners seen before; each gets an answer or its own error, in their order.
+        Fetch owners seen before; return a result or an error for each, in their order.
 
-        `previous` are the numbers known so far, by owner's id: a steep fall is confirmed first.
+        `previous` maps owner ids to the last known numbers: a steep fall is confirmed first.
         """
+
+
+class Charge(Protocol):
+    """Charges requests to GitHub to the client that causes them."""
+
+    def __call__(self, *, debt: int = 0) -> None:
+        """
+        Charge one request before it is sent, or `debt` requests after the fact.
+
+        :raises TooManyRequests: the client has no requests left; never raised for a debt
+        """
+
+
+def charge_extra_pages(repository_count: int, charge: Charge) -> None:
+    """Charge the requests that a list of repositories took beyond its first page."""
+    if extra_pages := max(0, repository_count - 1) // PAGE_SIZE:
+        charge(debt=extra_pages)
+
+
+def no_charge(*, debt: int = 0) -> None:
+    """Charge nobody."""
 
 
 async def resolve_login(
     github: OwnerFetcher, login: str, known: Snapshot | None
 ) -> list[OwnerRepositories]:
     """
-    Ask whom a login means now; `known` is who held it last.
+    Fetch the account that a login refers to now; `known` is the last account that held it.
 
-    The last portfolio is the answer, those before it were learnt on the way.
+    Return one or two owners: the last is the result, the one before it was fetched on the way.
 
-    :raises UnknownUser: neither the name nor its last holder is there
+    :raises UnknownUser: neither the login nor its last holder exists
     """
     if known is None:
         return [await github.fetch(login)]
-    if known.owner.login.lower() != login.lower():
-        return await _resolve_former_login(github, login, known)
+    fetched: list[OwnerRepositories] = []
+    if known.owner.login.lower() == login.lower():
+        try:
+            fetched = [await github.fetch_by_id(known.owner, previous=known.stats)]
+        except UnknownUser:
+            return [await github.fetch(login, is_known=True)]
+        if fetched[0].owner.login.lower() == login.lower():
+            return fetched
+    # The holder gave up this login: it belongs to somebody else now, or still leads to the holder.
     try:
-        followed = await github.fetch_by_id(known.owner, previous=known.stats)
+        return [*fetched, await github.fetch(login, is_known=True)]
     except UnknownUser:
-        return [await github.fetch(login, is_known=True)]
-    if followed.owner.login.lower() == login.lower():
-        return [followed]
-    try:
-        return [followed, await github.fetch(login, is_known=True)]
-    except UnknownUser:
-        return [followed]
-
-
-async def _resolve_former_login(
-    github: OwnerFetcher, login: str, known: Snapshot
-) -> list[OwnerRepositories]:
-    """Ask by a name that its holder gave up: somebody else's now, or still a way to them."""
-    try:
-        return [await github.fetch(login, is_known=True)]
-    except UnknownUser:
-        return [await github.fetch_by_id(known.owner, previous=known.stats)]
+        return fetched or [await github.fetch_by_id(known.owner, previous=known.stats)]

@@ -1,8 +1,8 @@
 """
-Whose turn it is to ask GitHub about an owner that several processes know.
+Leases that keep several processes from fetching the same owner at the same time.
 
-The turn is a lease on the owner's row. Who does not get it looks for what its holder saves. Without
-PostgreSQL everybody asks: a question too many is better than none. Nothing here asks GitHub.
+A lease is a column of the owner's row. A process that does not get it polls for what the holder saves.
+Without PostgreSQL every process fetches: one request too many is better than none.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from github_banners.database import leases, users
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
 from github_banners.models import Clock, Snapshot
+from github_banners.stats.background_writer import BackgroundWriter
 from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
 
 _LEASE_DURATION = timedelta(seconds=15)
@@ -25,10 +26,10 @@ _POLL_SECONDS = 0.2
 @dataclass(frozen=True, slots=True)
 class LeaseResult:
     """
-    What came of wanting to ask.
+    Result of acquiring a lease.
 
-    Another process has saved `newer` numbers, or `is_taken` says that it is still asking; else the
-    turn is ours until `leased_until`, None where nothing could be leased.
+    Either another process has saved a `newer_snapshot`, or it holds the lease (`is_held_elsewhere`),
+    or this process fetches. `leased_until` is None if there was no row to lease.
     """
 
     newer_snapshot: Snapshot | None = None
@@ -37,85 +38,68 @@ class LeaseResult:
 
     @property
     def should_fetch(self) -> bool:
-        """Tell whether GitHub is to be asked by us."""
+        """Return whether this process is to fetch the owner."""
         return self.newer_snapshot is None and not self.is_held_elsewhere
 
 
 class FetchLeases:
-    """Takes the turn of asking about one owner, and gives it back; `sleep` takes seconds."""
+    """Acquires and releases leases on owners; `sleep` takes seconds."""
 
     def __init__(
         self,
         *,
         database: Database,
+        writer: BackgroundWriter,
         clock: Clock,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
+        self._writer = writer
         self._clock = clock
         self._sleep = sleep
 
     async def acquire(self, known: Snapshot) -> LeaseResult:
-        """Take a turn; one that is taken is waited for, about two seconds, or for newer numbers."""
-        turn = await self._try_acquire(known)
+        """Acquire a lease; poll for two seconds while another process holds it."""
+        lease = (await self.acquire_many([known]))[known.owner.id]
         for _ in range(_POLL_ATTEMPTS):
-            if not turn.is_held_elsewhere:
+            if not lease.is_held_elsewhere:
                 break
             await self._sleep(_POLL_SECONDS)
-            turn = await self._try_acquire(known)
-        return turn
+            lease = (await self.acquire_many([known]))[known.owner.id]
+        return lease
 
     async def acquire_many(self, snapshots: Sequence[Snapshot]) -> dict[int, LeaseResult]:
-        """Take the turns of several owners, by their ids; one that is taken is not waited for."""
-        lease = partial(_lease_many, known=snapshots, now=self._clock())
+        """Acquire the leases of several owners, by owner id, without waiting for held ones."""
+        lease_all = partial(_lease_many, snapshots=snapshots, now=self._clock())
         try:
-            return await self._database.run_within(lease, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
+            return await self._database.run_within(
+                lease_all, timeout_seconds=DATABASE_TIMEOUT_SECONDS
+            )
         except DatabaseUnavailable:
             return {snapshot.owner.id: LeaseResult() for snapshot in snapshots}
 
-    async def release(self, owner_id: int, *, leased_until: datetime) -> None:
-        """
-        End a turn that came to nothing, so that others may ask at once.
+    def release(self, owner_id: int, lease: LeaseResult) -> None:
+        """Release a lease in the background, so that other processes may fetch at once."""
+        # Saving the owner's numbers ends the lease as well.
+        if lease.leased_until is not None and not self._writer.is_saving(owner_id):
+            self._writer.schedule([owner_id], self._release(owner_id, lease.leased_until))
 
-        :raises DatabaseUnavailable: it will end by itself
-        """
+    async def _release(self, owner_id: int, leased_until: datetime) -> None:
         async with self._database.transaction() as connection:
             await leases.release_user(connection, owner_id, leased_until=leased_until)
 
-    async def _try_acquire(self, known: Snapshot) -> LeaseResult:
-        lease = partial(_lease, known=known, now=self._clock())
-        try:
-            return await self._database.run_within(lease, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
-        except DatabaseUnavailable:
-            return LeaseResult()
-
-
-async def _lease(connection: Connection, *, known: Snapshot, now: datetime) -> LeaseResult:
-    owner_id, asked_at = known.owner.id, known.fetched_at
-    if await leases.lease_user(
-        connection, owner_id, requested_at=asked_at, now=now, lease=_LEASE_DURATION
-    ):
-        return LeaseResult(leased_until=now + _LEASE_DURATION)
-    kept = await users.select_snapshot_by_id(connection, owner_id, now=now)
-    if kept is None:
-        return LeaseResult()
-    return (
-        LeaseResult(newer_snapshot=kept)
-        if kept.fetched_at > asked_at
-        else LeaseResult(is_held_elsewhere=True)
-    )
-
 
 async def _lease_many(
-    connection: Connection, *, known: Sequence[Snapshot], now: datetime
+    connection: Connection, *, snapshots: Sequence[Snapshot], now: datetime
 ) -> dict[int, LeaseResult]:
-    asked_at = {snapshot.owner.id: snapshot.fetched_at for snapshot in known}
-    leased = await leases.lease_users(connection, asked_at, now=now, lease=_LEASE_DURATION)
-    turns = {owner_id: LeaseResult(leased_until=now + _LEASE_DURATION) for owner_id in leased}
-    others = [owner_id for owner_id in asked_at if owner_id not in leased]
+    fetched_at = {snapshot.owner.id: snapshot.fetched_at for snapshot in snapshots}
+    leased = await leases.lease_users(connection, fetched_at, now=now, lease=_LEASE_DURATION)
+    results = {owner_id: LeaseResult(leased_until=now + _LEASE_DURATION) for owner_id in leased}
+    others = [owner_id for owner_id in fetched_at if owner_id not in leased]
     for stored in await users.select_snapshots(connection, others, now=now):
-        is_newer = stored.fetched_at > asked_at[stored.owner.id]
-        turns[stored.owner.id] = (
+        is_newer = stored.fetched_at > fetched_at[stored.owner.id]
+        results[stored.owner.id] = (
             LeaseResult(newer_snapshot=stored) if is_newer else LeaseResult(is_held_elsewhere=True)
         )
-    return {owner_id: turns.get(owner_id, LeaseResult()) for owner_id in asked_at}
+    # An owner without a row can't be leased: it is fetched all the same.
+    return {owner_id: results.get(owner_id, LeaseResult()) for owner_id in fetched_at}

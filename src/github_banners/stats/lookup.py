@@ -1,22 +1,21 @@
 """
-The numbers of one owner: memory -> database -> GitHub -> the old answer.
+Finds the numbers of one owner: cache, then database, then GitHub, then the stale answer.
 
-One question to GitHub per owner is under way at a time, however many wait for it and in however many
-processes; it goes on when they give up, and serves the next request. Nothing here draws or knows HTTP.
+Only one fetch per owner is in flight at a time, in this process (singleflight) and, by leases in the
+database, in all processes. A fetch goes on when the requests that wait for it time out, and its result
+serves the next one.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
 from weakref import WeakSet
 
 import structlog
-from msgspec.structs import replace
 
 from github_banners.database import users
 from github_banners.database.connect import Database
@@ -29,40 +28,73 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.models import Clock, OwnerRepositories, Snapshot, Stats, to_epoch_microseconds
-from github_banners.stats.aggregation import aggregate
+from github_banners.models import Clock, OwnerRepositories, Snapshot
 from github_banners.stats.background_writer import BackgroundWriter
-from github_banners.stats.charge import Charge, charge_pages, no_charge
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.fetch import BatchOwnerFetcher, OwnerFetcher, resolve_login
-from github_banners.stats.fetch_leases import FetchLeases, LeaseResult
-from github_banners.stats.freshness import Freshness, Ttls, select_newer
-from github_banners.stats.invalidations import Invalidations
-from github_banners.stats.snapshots import SnapshotCache
-from github_banners.stats.stale_refresher import COLLECT_SECONDS, RefreshResult, StaleRefresher
+from github_banners.stats.fetch import (
+    BatchOwnerFetcher,
+    Charge,
+    OwnerFetcher,
+    charge_extra_pages,
+    no_charge,
+    resolve_login,
+)
+from github_banners.stats.fetch_leases import FetchLeases
+from github_banners.stats.snapshots import (
+    Freshness,
+    Invalidations,
+    SnapshotCache,
+    Ttls,
+    select_newer,
+)
+from github_banners.stats.stale_refresher import COLLECT_SECONDS, StaleRefresher
 
 _log = structlog.get_logger(__name__)
 
-FetchSnapshot: TypeAlias = Callable[[], Awaitable[Snapshot]]
-
-
 _UNKNOWN_USER_TTL = timedelta(seconds=60)
 _FAILURE_TTL = timedelta(seconds=2)
-_DELETED_TTL = timedelta(minutes=5)
 _SAVE_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """Numbers, how old they are, and until when they need no second look."""
+    """Numbers, their age class, and the time until which they need no revalidation."""
 
     snapshot: Snapshot
     freshness: Freshness
     fresh_until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """
+    An owner to look up, by `login` or, if that is None, by the id of `known`.
+
+    `known` are the last numbers of the owner, or of the last holder of the login.
+    """
+
+    login: str | None
+    known: Snapshot | None
+    charge: Charge
+
+    @property
+    def key(self) -> str | int:
+        """The owner's id if `known` is surely the owner, else the login."""
+        if self.known is None:
+            return self.name.lower()
+        is_holder = self.name.lower() == self.known.owner.login.lower()
+        return self.known.owner.id if is_holder else self.name.lower()
+
+    @property
+    def name(self) -> str:
+        """The login to show in messages."""
+        if self.login is not None:
+            return self.login
+        return self.known.owner.login if self.known is not None else ""
+
+
 class Lookup:
-    """Finds numbers. Close it, and what it still saves is finished or given up within a second."""
+    """Finds numbers; `close` finishes or cancels what is still in flight within a second."""
 
     def __init__(
         self,
@@ -80,19 +112,22 @@ class Lookup:
         self._database = database
         self._github = github
         self._clock = clock
-        invalidations = invalidations or Invalidations(clock=clock)
         self._cache = SnapshotCache(
-            ttls=ttls, invalidations=invalidations, clock=clock, max_bytes=memory_bytes
+            ttls=ttls,
+            invalidations=invalidations or Invalidations(clock=clock),
+            clock=clock,
+            max_bytes=memory_bytes,
         )
         self._throttle = LogThrottle(time.monotonic)
         self._in_flight: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._timed_out: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
-        self._writer = BackgroundWriter(database=database, clock=clock, on_saved=self._cache.put)
-        self._leases = FetchLeases(database=database, clock=clock, sleep=sleep)
+        self._writer = BackgroundWriter(database=database, cache=self._cache, clock=clock)
+        self._leases = FetchLeases(database=database, writer=self._writer, clock=clock, sleep=sleep)
         self._refresher = StaleRefresher(
             batch_fetcher,
+            cache=self._cache,
+            writer=self._writer,
             leases=self._leases,
-            on_batch=self._process_batch,
             clock=clock,
             collect_seconds=collect_seconds,
         )
@@ -101,155 +136,129 @@ class Lookup:
         self, login: str, *, deadline: Deadline, charge: Charge
     ) -> LookupResult:
         """
-        Find the numbers of whoever holds a login now, or held it last.
+        Find the numbers of the account that holds a login now, or held it last.
 
-        :raises UnknownUser: GitHub knows nobody of this name
-        :raises FirstFetchPending: the first answer takes longer than the deadline
-        :raises GitHubUnavailable: nothing is known, and GitHub can't be asked
-        :raises TooManyRequests: nothing is known, and `charge` refused the question
+        :raises UnknownUser: GitHub knows no account with this login
+        :raises FirstFetchPending: nothing is known, and the first fetch exceeds the deadline
+        :raises GitHubUnavailable: nothing is known, and GitHub can't be reached
+        :raises TooManyRequests: nothing is known, and `charge` refused the request
         """
-        key = login.lower()
-        known = await self._load_by_login(key, deadline)
+        known = self._cache.get_by_login(login)
+        if known is None:
+            # A login that has just failed needs no database: the fetch raises the cached error.
+            is_settled = self._cache.cached_error(login.lower()) is not None
+        else:
+            is_settled = self._is_current(known)
+        if not is_settled:
+            known = await self._read_by_login(login.lower(), deadline)
         if known is not None and known.is_deleted:
             known = None
-        subject: str | int = key
-        if known is not None and known.owner.login.lower() == key:
-            subject = known.owner.id
-        ask = partial(self._fetch_by_login, login, known, charge)
-        return await self._find_or_fetch(
-            subject, ask, known, name=login, deadline=deadline, charge=charge, is_by_login=True
-        )
+        return await self._fetch_unless_fresh(_Query(login, known, charge), deadline)
 
     async def refresh_owner(
         self, known: Snapshot, *, deadline: Deadline, charge: Charge
     ) -> LookupResult:
-        """Find newer numbers of an owner whose last ones are given; those are the answer otherwise."""
+        """Find newer numbers of an owner; return the `known` ones if there are none."""
         known = select_newer(known, self._cache.get(known.owner.id) or known)
-        ask = partial(self._fetch_by_id, known, charge)
-        name, owner_id = known.owner.login, known.owner.id
         try:
-            return await self._find_or_fetch(
-                owner_id, ask, known, name=name, deadline=deadline, charge=charge
-            )
+            return await self._fetch_unless_fresh(_Query(None, known, charge), deadline)
         except UnknownUser:
             return self._to_result(known)
 
     def get_cached(self, owner_id: int, *, must_be_current: bool = True) -> Snapshot | None:
-        """Give what memory has of an owner; `settled` if PostgreSQL need not be asked about it."""
+        """Return cached numbers, by default only if the database need not be read."""
         known = self._cache.get(owner_id)
-        return (
-            known
-            if known is not None and (self._is_current(known) or not must_be_current)
-            else None
-        )
+        if known is None or (must_be_current and not self._is_current(known)):
+            return None
+        return known
 
     def put_cached(self, snapshot: Snapshot, *, read_at: datetime) -> None:
-        """Remember what PostgreSQL has said to a question of that moment."""
+        """Cache a snapshot that was read from the database at `read_at`."""
         self._cache.put(snapshot, validated_at=read_at)
 
     async def ensure_persisted(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """
-        See to it that PostgreSQL has an owner, saving anew what could not be saved.
+        Wait until the database has an owner; fetch and save it again if a write has failed.
 
-        :raises DatabaseUnavailable: it has not within the deadline
-        :raises Unavailable: GitHub has to be asked again, and does not answer within the deadline
-        :raises UnknownUser: GitHub has to be asked again, and knows the owner no more
+        :raises DatabaseUnavailable: the database does not have it within the deadline
+        :raises Unavailable: the owner has to be fetched again, and the deadline passes
+        :raises UnknownUser: the owner has to be fetched again, and no longer exists
         """
         owner_id = snapshot.owner.id
-        read = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
-        again = partial(self._fetch_by_id, snapshot, no_charge)
-        ask = partial(self._fetch_with_lease, snapshot, again)
+        select = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
+        query = _Query(None, snapshot, no_charge)
         for _ in range(2):
             await self._writer.wait(
                 owner_id, timeout_seconds=deadline.timeout_seconds(_SAVE_TIMEOUT_SECONDS)
             )
             if await self._database.run_within(
-                read, timeout_seconds=deadline.database_timeout_seconds()
+                select, timeout_seconds=deadline.database_timeout_seconds()
             ):
                 return
-            flight = self._join_or_start(owner_id, ask, no_charge)
-            await self._wait(flight, snapshot.owner.login, deadline)
+            await self._wait(self._join_or_start(query), query.name, deadline)
         raise DatabaseUnavailable
 
     async def close(self, *, timeout_seconds: float = 1.0) -> None:
-        """End the questions, and give what is being saved `seconds` to finish."""
-        flights = set(self._in_flight.values())
-        for flight in flights:
-            flight.cancel()
-        if flights:
-            await asyncio.wait(flights, timeout=timeout_seconds)
+        """Cancel all fetches, and give running writes `timeout_seconds` to finish."""
+        tasks = set(self._in_flight.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout_seconds)
         await self._refresher.close()
         await self._writer.close(timeout_seconds=timeout_seconds)
 
-    async def _load_by_login(self, key: str, deadline: Deadline) -> Snapshot | None:
-        known = self._cache.get_by_login(key)
-        if known is not None and self._is_current(known):
-            return known
-        if known is None and self._cache.cached_error(key) is not None:
-            return None
-        stored, asked_at = None, self._clock()
-        with suppress(DatabaseUnavailable):
-            stored = await self._database.run_within(
-                partial(users.select_snapshot, login=key, now=asked_at),
-                timeout_seconds=deadline.database_timeout_seconds(),
-            )
-        # Meanwhile an answer may have come in; who read before it was saved must not ask again.
-        known = self._cache.get_by_login(key)
-        if stored is None or (known is not None and select_newer(known, stored) is known):
-            if stored is not None:
-                self._cache.put(stored, validated_at=asked_at)
-            return known
-        self._cache.put_login(key, stored.owner.id)
-        return self._cache.put(stored, validated_at=asked_at)
-
     def _is_current(self, known: Snapshot) -> bool:
-        """Tell whether PostgreSQL need not be asked: nothing newer can be there, or it is coming."""
+        """Return whether the database can't have newer numbers, or a fetch is about to bring them."""
         owner_id = known.owner.id
         if self._cache.is_invalidated(owner_id):
             return False
-        is_coming = owner_id in self._in_flight or self._writer.is_saving(owner_id)
+        is_pending = owner_id in self._in_flight or self._writer.is_saving(owner_id)
         has_failed = self._cache.cached_error(owner_id) is not None
-        return is_coming or has_failed or self._cache.is_current(known)
+        return is_pending or has_failed or self._cache.is_current(known)
 
-    async def _find_or_fetch(
-        self,
-        key: str | int,
-        fetch: FetchSnapshot,
-        known: Snapshot | None,
-        *,
-        name: str,
-        deadline: Deadline,
-        charge: Charge,
-        is_by_login: bool = False,
-    ) -> LookupResult:
-        freshness = Freshness.HARD_STALE
+    async def _read_by_login(self, login: str, deadline: Deadline) -> Snapshot | None:
+        """Read the holder of a login from the database, and return the newest known numbers."""
+        stored, read_at = None, self._clock()
+        with suppress(DatabaseUnavailable):
+            stored = await self._database.run_within(
+                partial(users.select_snapshot, login=login, now=read_at),
+                timeout_seconds=deadline.database_timeout_seconds(),
+            )
+        # A fetch may have ended meanwhile. Its result counts, even if it was not saved in time to be
+        # read: the owner must not be fetched again.
+        cached = self._cache.get_by_login(login)
+        if stored is None:
+            return cached
+        if cached is not None and select_newer(cached, stored) is cached:
+            self._cache.put(stored, validated_at=read_at)
+            return cached
+        self._cache.put_login(login, stored.owner.id)
+        return self._cache.put(stored, validated_at=read_at)
+
+    async def _fetch_unless_fresh(self, query: _Query, deadline: Deadline) -> LookupResult:
+        """Return the known numbers if they are fresh, else new ones, else the known ones, stale."""
+        known, freshness = query.known, Freshness.HARD_STALE
         if known is not None:
-            freshness = self._cache.classify(known, login=name)
-        if known is not None and freshness is Freshness.FRESH:
-            return self._to_result(known)
-        if known is not None and key == known.owner.id:
-            if freshness is Freshness.SOFT_STALE:
-                fetch = partial(
-                    self._fetch_in_batch, known, charge, login=name if is_by_login else None
-                )
-            else:
-                fetch = partial(self._fetch_with_lease, known, fetch)
-        try:
-            flight = self._join_or_start(key, fetch, charge)
-            # Who has old numbers need not wait for a question that others have waited for in vain.
-            may_be_old = freshness is Freshness.SOFT_STALE or flight in self._timed_out
-            if known is not None and may_be_old:
+            freshness = self._cache.classify(known, login=query.name)
+            if freshness is Freshness.FRESH:
                 return self._to_result(known)
-            snapshot = await self._wait(flight, name, deadline)
+        try:
+            task = self._join_or_start(query, in_batch=freshness is Freshness.SOFT_STALE)
+            # A request that has stale numbers does not wait for a fetch that another one has
+            # already waited for in vain.
+            is_stale_enough = freshness is Freshness.SOFT_STALE or task in self._timed_out
+            if known is not None and is_stale_enough:
+                return self._to_result(known)
+            return self._to_result(await self._wait(task, query.name, deadline))
         except (GitHubUnavailable, FirstFetchPending, TooManyRequests):
             if known is None:
                 raise
             return self._to_result(known)
-        return self._to_result(snapshot)
 
     def _to_result(self, snapshot: Snapshot) -> LookupResult:
-        good_until = self._cache.fresh_until(snapshot)
-        return LookupResult(snapshot, self._cache.classify(snapshot), good_until)
+        fresh_until = self._cache.fresh_until(snapshot)
+        return LookupResult(snapshot, self._cache.classify(snapshot), fresh_until)
 
     async def _wait(self, task: asyncio.Task[Snapshot], name: str, deadline: Deadline) -> Snapshot:
         done, _ = await asyncio.wait({task}, timeout=deadline.github_timeout_seconds())
@@ -260,157 +269,95 @@ class Lookup:
             raise GitHubUnavailable
         return task.result()
 
-    def _join_or_start(
-        self, key: str | int, fetch: FetchSnapshot, charge: Charge
-    ) -> asyncio.Task[Snapshot]:
-        """Join the question that is under way, or ask it."""
-        flight = self._in_flight.get(key)
-        if flight is not None:
-            return flight
-        refusal = self._cache.cached_error(key)
-        if refusal is not None:
-            raise refusal
-        charge()
-        flight = asyncio.create_task(_run(fetch), name=f"ask GitHub about {key}")
-        self._in_flight[key] = flight
-        flight.add_done_callback(partial(self._on_done, key))
-        return flight
+    def _join_or_start(self, query: _Query, *, in_batch: bool = False) -> asyncio.Task[Snapshot]:
+        """
+        Return the fetch in flight, or start one; `in_batch` lets it wait for other owners.
+
+        :raises BannersError: the last fetch has just failed
+        :raises TooManyRequests: the client may not cause another request
+        """
+        key = query.key
+        if (task := self._in_flight.get(key)) is not None:
+            return task
+        if (error := self._cache.cached_error(key)) is not None:
+            raise error
+        query.charge()
+        task = asyncio.create_task(
+            self._fetch(query, in_batch=in_batch), name=f"fetch {key} from GitHub"
+        )
+        self._in_flight[key] = task
+        task.add_done_callback(partial(self._on_done, key))
+        return task
 
     def _on_done(self, key: str | int, task: asyncio.Task[Snapshot]) -> None:
         del self._in_flight[key]
-        if task.cancelled():
-            return
-        error = task.exception()
-        if isinstance(error, UnknownUser):
-            self._cache.cache_error(key, error, ttl=_UNKNOWN_USER_TTL)
-        elif isinstance(error, BannersError):
-            self._cache.cache_error(key, error, ttl=_FAILURE_TTL)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, BannersError):
+            ttl = _UNKNOWN_USER_TTL if isinstance(error, UnknownUser) else _FAILURE_TTL
+            self._cache.cache_error(key, error, ttl=ttl)
         elif error is not None:
-            # What we did not foresee must not be asked again with every request either.
+            # A bug must not send every request to GitHub either.
             self._cache.cache_error(key, GitHubUnavailable(), ttl=_FAILURE_TTL)
             if self._throttle.allows((key, type(error))):
-                _log.error("lookup.flight_failed", subject=key, exc_info=error)
+                _log.error("lookup.fetch_failed", key=key, exc_info=error)
 
-    async def _fetch_with_lease(self, known: Snapshot, fetch: FetchSnapshot) -> Snapshot:
-        """Ask about an owner, unless another process has asked."""
-        looked_at = self._clock()
-        turn = await self._leases.acquire(known)
-        if turn.newer_snapshot is not None:
-            return self._cache.put(turn.newer_snapshot, validated_at=looked_at)
+    async def _fetch(self, query: _Query, *, in_batch: bool) -> Snapshot:
+        """Fetch an owner, alone or in a batch, unless another process has just done so."""
+        known = query.known
+        if known is None or query.key != known.owner.id:
+            # A login without a known holder has no row that could be leased.
+            return await self._fetch_alone(query)
+        if in_batch:
+            return await self._fetch_in_batch(query, known)
+        read_at = self._clock()
+        lease = await self._leases.acquire(known)
+        if lease.newer_snapshot is not None:
+            return self._cache.put(lease.newer_snapshot, validated_at=read_at)
         try:
-            return await fetch()
+            return await self._fetch_alone(query)
         finally:
-            self._release_lease(known.owner.id, turn)
+            self._leases.release(known.owner.id, lease)
 
-    def _release_lease(self, owner_id: int, lease: LeaseResult) -> None:
-        # What is saved ends the turn by itself.
-        if lease.leased_until is not None and not self._writer.is_saving(owner_id):
-            end = self._leases.release(owner_id, leased_until=lease.leased_until)
-            self._writer.schedule([owner_id], end)
+    async def _fetch_alone(self, query: _Query) -> Snapshot:
+        known, login = query.known, query.login
+        try:
+            if login is not None:
+                fetched = await resolve_login(self._github, login, known)
+            else:
+                assert known is not None
+                fetched = [await self._github.fetch_by_id(known.owner, previous=known.stats)]
+        except UnknownUser:
+            deleted = self._writer.record_deleted(known) if known is not None else None
+            if login is None and deleted is not None:
+                return deleted
+            raise
+        snapshots = [self._record(repositories, query) for repositories in fetched]
+        if login is not None:
+            holder = snapshots[-1]
+            self._cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
+        return snapshots[-1]
 
-    async def _fetch_in_batch(
-        self, known: Snapshot, charge: Charge, *, login: str | None
-    ) -> Snapshot:
-        """Ask about an owner together with others, and then for who holds a login it gave up."""
+    async def _fetch_in_batch(self, query: _Query, known: Snapshot) -> Snapshot:
+        """Fetch an owner with others; then, if it has given up the login, the login's new holder."""
+        login = query.login
         snapshot = await self._refresher.refresh(known)
-        charge_pages(snapshot.stats.total_repos, charge)
-        has_login = (
-            not snapshot.is_deleted and snapshot.owner.login.lower() == (login or "").lower()
-        )
-        if login is None or has_login:
+        charge_extra_pages(snapshot.stats.total_repos, query.charge)
+        if login is None:
+            return snapshot
+        if not snapshot.is_deleted and snapshot.owner.login.lower() == login.lower():
             return snapshot
         try:
-            portfolio = await self._github.fetch(login, is_known=True)
+            repositories = await self._github.fetch(login, is_known=True)
         except UnknownUser:
             if snapshot.is_deleted:
                 raise
             return snapshot
-        holder = self._accept(portfolio, known, charge)
+        holder = self._record(repositories, query)
         self._cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
         return holder
 
-    def _process_batch(self, refreshed: Sequence[RefreshResult]) -> list[Snapshot | BannersError]:
-        """Remember what came of a batch, and save it in one transaction."""
-        results: list[Snapshot | BannersError] = []
-        answers: list[tuple[OwnerRepositories, Stats]] = []
-        for item in refreshed:
-            match item.outcome:
-                case OwnerRepositories() as portfolio:
-                    stats = aggregate(portfolio.repositories)
-                    answers.append((portfolio, stats))
-                    results.append(self._cache_snapshot(portfolio, stats, item.known))
-                case UnknownUser():
-                    results.append(self._mark_deleted(item.known))
-                case BannersError() as error:
-                    results.append(error)
-                case None if item.lease.newer_snapshot is not None:
-                    newer = self._cache.put(item.lease.newer_snapshot, validated_at=item.read_at)
-                    results.append(newer)
-                case None:
-                    results.append(item.known)
-        if answers:
-            self._writer.save(answers)
-        for item in refreshed:
-            self._release_lease(item.known.owner.id, item.lease)
-        return results
-
-    async def _fetch_by_login(self, login: str, known: Snapshot | None, charge: Charge) -> Snapshot:
-        try:
-            portfolios = await resolve_login(self._github, login, known)
-        except UnknownUser:
-            if known is not None:
-                self._mark_deleted(known)
-            raise
-        learnt = [self._accept(portfolio, known, charge) for portfolio in portfolios]
-        self._cache.put_login(login, learnt[-1].owner.id, requested_at=learnt[-1].fetched_at)
-        return learnt[-1]
-
-    async def _fetch_by_id(self, known: Snapshot, charge: Charge) -> Snapshot:
-        try:
-            portfolio = await self._github.fetch_by_id(known.owner, previous=known.stats)
-            return self._accept(portfolio, known, charge)
-        except UnknownUser:
-            return self._mark_deleted(known)
-
-    def _accept(
-        self, portfolio: OwnerRepositories, known: Snapshot | None, charge: Charge
-    ) -> Snapshot:
-        """Remember an answer, charge what it took besides, and save it without waiting."""
-        charge_pages(len(portfolio.repositories), charge)
-        stats = aggregate(portfolio.repositories)
-        snapshot = self._cache_snapshot(portfolio, stats, known)
-        self._writer.save([(portfolio, stats)])
+    def _record(self, repositories: OwnerRepositories, query: _Query) -> Snapshot:
+        """Charge the extra pages of a fetched list, cache the numbers, and save them in background."""
+        charge_extra_pages(len(repositories.repositories), query.charge)
+        [snapshot] = self._writer.record([(repositories, query.known)])
         return snapshot
-
-    def _cache_snapshot(
-        self, portfolio: OwnerRepositories, stats: Stats, known: Snapshot | None
-    ) -> Snapshot:
-        snapshot = Snapshot(portfolio.owner, stats, portfolio.fetched_at)
-        snapshot = replace(snapshot, version=_predict_version(snapshot, known))
-        self._cache.put(snapshot)
-        return snapshot
-
-    def _mark_deleted(self, known: Snapshot) -> Snapshot:
-        """Note that GitHub no longer knows an owner, and keep the last numbers."""
-        gone = replace(known, is_gone=True)
-        self._cache.put(gone)
-        self._cache.cache_error(known.owner.id, UnknownUser(known.owner.login), ttl=_DELETED_TTL)
-        self._writer.mark_deleted(known.owner.id)
-        return gone
-
-
-async def _run(fetch: FetchSnapshot) -> Snapshot:
-    return await fetch()
-
-
-def _predict_version(snapshot: Snapshot, known: Snapshot | None) -> int:
-    """Foresee the version that PostgreSQL will give: it stays while nothing visible changes."""
-    asked_at = to_epoch_microseconds(snapshot.fetched_at)
-    if known is None or known.owner.id != snapshot.owner.id or not known.version:
-        return asked_at
-    is_same = (known.owner.login, known.owner.display_name, known.stats) == (
-        snapshot.owner.login,
-        snapshot.owner.display_name,
-        snapshot.stats,
-    )
-    return known.version if is_same else max(known.version + 1, asked_at)

@@ -1,38 +1,116 @@
 """
-What a process knows of owners without asking anybody: numbers, names, and who refused to answer.
+In-memory cache of owners' numbers, logins and recent errors, and the rules for how old they may be.
 
-Bounded in bytes. Decides how far its own memory may be trusted; asks neither database nor GitHub.
+Age is counted from the time GitHub was requested, whoever stored the result. Nothing here does I/O: the
+database and GitHub are read by `lookup`, and `Invalidations` is told what other processes change.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import msgspec
 
+from github_banners.cache.lru import ByteBoundedLru
 from github_banners.errors import BannersError, UnknownUser
 from github_banners.models import Clock, Snapshot, without_implausible_times
-from github_banners.stats.freshness import Freshness, Ttls, classify_freshness, select_newer
-from github_banners.stats.invalidations import Invalidations
-from github_banners.stats.lru import ByteBoundedLru
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _MAX_LOGINS_BYTES = 4 << 20
+_MAX_INVALIDATIONS_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
 _CACHED_ERROR_BYTES = 600
-# Two for each that comes: what has expired goes faster than new ones come.
+# Two for each new error: expired ones are evicted faster than new ones come.
 _MAX_EVICTIONS_PER_PUT = 2
 
 
+class Freshness(StrEnum):
+    """What the age of numbers allows."""
+
+    FRESH = "fresh"
+    """Serve as they are."""
+    SOFT_STALE = "soft-stale"
+    """Serve at once, and refresh in the background."""
+    HARD_STALE = "hard-stale"
+    """Wait for GitHub; serve them with their date if that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ttls:
+    """The age limits, and how long the cache is used before the database is compared."""
+
+    soft: timedelta = timedelta(minutes=10)
+    hard: timedelta = timedelta(hours=24)
+    memory: timedelta = timedelta(minutes=5)
+
+
+def classify_freshness(fetched_at: datetime, ttls: Ttls, *, now: datetime) -> Freshness:
+    """Classify numbers by their age; a time far in the future, from a wrong clock, is hard-stale."""
+    age = now - fetched_at
+    if abs(age) < ttls.soft:
+        return Freshness.FRESH
+    return Freshness.SOFT_STALE if timedelta(0) < age < ttls.hard else Freshness.HARD_STALE
+
+
+def select_newer(first: Snapshot, second: Snapshot) -> Snapshot:
+    """Return the snapshot fetched later, then the one of the higher version, then the second."""
+    is_older = (second.fetched_at, second.version) < (first.fetched_at, first.version)
+    return first if is_older else second
+
+
+class Invalidations:
+    """
+    Record of changes that other processes made to the database.
+
+    `is_listening` is False while changes can't be received: then no cache entry is valid.
+    """
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._changed_at: ByteBoundedLru[int, datetime] = ByteBoundedLru(
+            _MAX_INVALIDATIONS_BYTES, entry_bytes=lambda *_: 0
+        )
+        self._all_changed_at = _NEVER
+        self._is_listening = True
+        self.on_change: Callable[[], None] = lambda: None
+        """Called whenever the result of `is_unchanged` may have changed."""
+
+    @property
+    def is_listening(self) -> bool:
+        """Return whether changes are received."""
+        return self._is_listening
+
+    @is_listening.setter
+    def is_listening(self, is_listening: bool) -> None:
+        if is_listening != self._is_listening:
+            self._is_listening = is_listening
+            self.on_change()
+
+    def invalidate(self, owner_ids: Collection[int] | None) -> None:
+        """Invalidate everything known of these owners so far, or of all owners if None."""
+        if owner_ids is None:
+            self._all_changed_at = self._clock()
+        for owner_id in owner_ids or ():
+            self._changed_at.put(owner_id, self._clock())
+        self.on_change()
+
+    def is_unchanged(self, owner_id: int, *, since: datetime) -> bool:
+        """Return whether no other process has changed an owner since a time."""
+        changed_at = self._changed_at.get(owner_id) or _NEVER
+        return self._is_listening and since > self._all_changed_at and since > changed_at
+
+
 class _Entry(msgspec.Struct, frozen=True, gc=False):
-    """A snapshot; `validated_at` is when PostgreSQL was last known to have nothing newer."""
+    """A snapshot; `validated_at` is when the database was last known to have nothing newer."""
 
     snapshot: Snapshot
     validated_at: datetime
 
 
 class _LoginOwner(msgspec.Struct, frozen=True, gc=False):
-    """Who holds a name, or held it last; `requested_at` is when GitHub was asked by this very name."""
+    """Last known holder of a login; `requested_at` is when this login was last sent to GitHub."""
 
     owner_id: int
     requested_at: datetime
@@ -41,9 +119,9 @@ class _LoginOwner(msgspec.Struct, frozen=True, gc=False):
 @dataclass(frozen=True, slots=True)
 class _CachedError:
     """
-    A failure that is remembered for a short while, so that nobody hammers at GitHub.
+    A recent failure, raised again for a short time so that GitHub is not requested in vain.
 
-    `error` is a copy that is never raised, so that it holds no frames: 200 bytes and not 20 KB.
+    `error` is a copy that was never raised: a traceback would keep 20 KB of frames alive.
     """
 
     error: BannersError
@@ -51,7 +129,7 @@ class _CachedError:
 
 
 class SnapshotCache:
-    """The memory of one process; a subject is an owner's id, or a name whose owner is not known."""
+    """Cache of one process. Errors are keyed by owner id, or by login if the owner is unknown."""
 
     def __init__(
         self, *, ttls: Ttls, invalidations: Invalidations, clock: Clock, max_bytes: int
@@ -70,22 +148,23 @@ class SnapshotCache:
         )
 
     def get(self, owner_id: int) -> Snapshot | None:
-        """Give the last numbers of an owner, however old."""
+        """Return the last numbers of an owner, however old."""
         entry = self._entries.get(owner_id)
         if entry is None:
             return None
         return without_implausible_times(entry.snapshot, now=self._clock())
 
     def get_by_login(self, login: str) -> Snapshot | None:
-        """Give the last numbers of whoever held a name last."""
-        holder = self._login_owners.get(login.lower())
-        return self.get(holder.owner_id) if holder is not None else None
+        """Return the last numbers of the last known holder of a login."""
+        login_owner = self._login_owners.get(login.lower())
+        return self.get(login_owner.owner_id) if login_owner is not None else None
 
     def put(self, snapshot: Snapshot, *, validated_at: datetime | None = None) -> Snapshot:
         """
-        Remember what PostgreSQL or GitHub has said; returns the newest that is known then.
+        Cache a snapshot from the database or GitHub; return the newest one known then.
 
-        `validated_at` is when PostgreSQL was asked: a change may be heard before the answer arrives.
+        `validated_at` is when the database was read, by default now: a change that is received while
+        the query runs has to invalidate its result.
         """
         known = self.get(snapshot.owner.id)
         newest = select_newer(known, snapshot) if known is not None else snapshot
@@ -96,14 +175,14 @@ class SnapshotCache:
         return newest
 
     def put_login(self, login: str, owner_id: int, *, requested_at: datetime = _NEVER) -> None:
-        """Remember who holds a name, and when GitHub was asked by it."""
-        holder = self._login_owners.get(login.lower())
-        if holder is not None and holder.owner_id == owner_id:
-            requested_at = max(requested_at, holder.requested_at)
+        """Cache the holder of a login, and when this login was sent to GitHub."""
+        login_owner = self._login_owners.get(login.lower())
+        if login_owner is not None and login_owner.owner_id == owner_id:
+            requested_at = max(requested_at, login_owner.requested_at)
         self._login_owners.put(login.lower(), _LoginOwner(owner_id, requested_at))
 
     def cache_error(self, key: str | int, error: BannersError, *, ttl: timedelta) -> None:
-        """Remember a failure for a while, in the place of some whose time is over."""
+        """Cache a failure for `ttl`, and evict expired ones."""
         for _ in range(_MAX_EVICTIONS_PER_PUT):
             oldest = self._errors.oldest()
             if oldest is None or oldest[1].expires_at > self._clock():
@@ -112,21 +191,21 @@ class SnapshotCache:
         self._errors.put(key, _CachedError(error.copy(), self._clock() + ttl))
 
     def cached_error(self, key: str | int) -> BannersError | None:
-        """Return a fresh copy of the failure that is remembered of a subject, to be raised."""
-        refusal = self._errors.get(key)
-        if refusal is None:
+        """Return a copy of the recent failure of an owner or login, to be raised."""
+        cached = self._errors.get(key)
+        if cached is None:
             return None
-        if refusal.expires_at <= self._clock():
+        if cached.expires_at <= self._clock():
             self._errors.drop(key)
             return None
-        return refusal.error.copy()
+        return cached.error.copy()
 
     def is_current(self, snapshot: Snapshot) -> bool:
-        """Tell whether neither PostgreSQL nor GitHub need be asked about an owner."""
+        """Return whether a snapshot needs neither the database nor GitHub."""
         return self._clock() < self.fresh_until(snapshot)
 
     def fresh_until(self, snapshot: Snapshot) -> datetime:
-        """Tell until when a snapshot needs no second look; now or earlier if it needs one."""
+        """Return the time until which a snapshot is current; in the past if it is not."""
         entry = self._entries.get(snapshot.owner.id)
         if entry is None or self.classify(snapshot) is not Freshness.FRESH:
             return _NEVER
@@ -135,23 +214,23 @@ class SnapshotCache:
         return min(snapshot.fetched_at + self._ttls.soft, entry.validated_at + self._ttls.memory)
 
     def is_invalidated(self, owner_id: int) -> bool:
-        """Tell whether another process may have changed an owner since PostgreSQL was asked."""
+        """Return whether another process may have changed an owner since the database was read."""
         entry = self._entries.get(owner_id)
         return entry is None or not self._invalidations.is_unchanged(
             owner_id, since=entry.validated_at
         )
 
     def classify(self, snapshot: Snapshot, *, login: str | None = None) -> Freshness:
-        """Judge numbers by their age; by a name that was given up, also by when that was asked for."""
+        """Classify a snapshot by its age and, if `login` is a former one, by when GitHub confirmed that."""
         if snapshot.is_deleted:
             return Freshness.HARD_STALE
         now = self._clock()
         freshness = classify_freshness(snapshot.fetched_at, self._ttls, now=now)
         if freshness is not Freshness.FRESH or login is None:
             return freshness
-        holder = self._login_owners.get(login.lower())
+        login_owner = self._login_owners.get(login.lower())
         is_former = login.lower() != snapshot.owner.login.lower()
-        if is_former and (holder is None or now - holder.requested_at >= self._ttls.soft):
+        if is_former and (login_owner is None or now - login_owner.requested_at >= self._ttls.soft):
             return Freshness.SOFT_STALE
         return freshness
 

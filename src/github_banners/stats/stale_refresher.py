@@ -1,23 +1,26 @@
 """
-Refreshes owners whose old numbers were served: twenty in one question, since nobody waits.
+Refreshes owners whose stale numbers were served, up to twenty in one GraphQL request.
 
-They are collected for half a second. Asked one by one, each would cost a point of the hour.
+Owners are collected for half a second, since nobody waits for them. Fetched one by one, each would cost
+a point of the hourly rate limit.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 import structlog
 
-from github_banners.errors import BannersError, GitHubUnavailable
+from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, OwnerRepositories, Snapshot
+from github_banners.stats.background_writer import BackgroundWriter
 from github_banners.stats.fetch import BatchOwnerFetcher
 from github_banners.stats.fetch_leases import FetchLeases, LeaseResult
+from github_banners.stats.snapshots import SnapshotCache
 
 _log = structlog.get_logger(__name__)
 
@@ -26,54 +29,40 @@ COLLECT_SECONDS = 0.5
 _PARALLEL_BATCHES = 3
 _MAX_WAITING = 1000
 
-
-@dataclass(frozen=True, slots=True)
-class RefreshResult:
-    """
-    What came of one owner: GitHub's answer, or none where another process has asked or is asking.
-
-    PostgreSQL was asked for the `turn` at `read_at`.
-    """
-
-    known: Snapshot
-    lease: LeaseResult
-    read_at: datetime
-    outcome: OwnerRepositories | BannersError | None
+_Results: TypeAlias = Sequence[Snapshot | BannersError]
 
 
 class StaleRefresher:
-    """
-    Collects owners; `finish` is given what came of a batch, and returns a snapshot or an error each.
-
-    `collect_seconds` is how long the first one of a batch waits for others.
-    """
+    """Collects stale owners; `collect_seconds` is how long the first of a batch waits for others."""
 
     def __init__(
         self,
         github: BatchOwnerFetcher,
         *,
+        cache: SnapshotCache,
+        writer: BackgroundWriter,
         leases: FetchLeases,
-        on_batch: Callable[[Sequence[RefreshResult]], Sequence[Snapshot | BannersError]],
         clock: Clock,
         collect_seconds: float = COLLECT_SECONDS,
     ) -> None:
         self._github = github
-        self._clock = clock
-        self._throttle = LogThrottle(time.monotonic)
+        self._cache = cache
+        self._writer = writer
         self._leases = leases
-        self._on_batch = on_batch
+        self._clock = clock
         self._collect_seconds = collect_seconds
+        self._throttle = LogThrottle(time.monotonic)
         self._waiting: dict[int, tuple[Snapshot, asyncio.Future[Snapshot]]] = {}
-        self._worker: asyncio.Task[None] | None = None
+        self._collector: asyncio.Task[None] | None = None
         self._batches: set[asyncio.Task[None]] = set()
         self._is_full = asyncio.Event()
         self._slots = asyncio.Semaphore(_PARALLEL_BATCHES)
 
     async def refresh(self, known: Snapshot) -> Snapshot:
         """
-        Have an owner asked about with the next batch.
+        Fetch an owner with the next batch; return the numbers known then.
 
-        :raises GitHubUnavailable: it can't be asked now, or too many are waiting
+        :raises GitHubUnavailable: GitHub can't be reached, or too many owners are waiting
         """
         if len(self._waiting) >= _MAX_WAITING:
             raise GitHubUnavailable("too many refreshes are waiting")
@@ -81,18 +70,18 @@ class StaleRefresher:
         self._waiting[known.owner.id] = known, future
         if len(self._waiting) >= BATCH_SIZE:
             self._is_full.set()
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._collect(), name="collect stale owners")
+        if self._collector is None or self._collector.done():
+            self._collector = asyncio.create_task(self._collect(), name="collect stale owners")
         try:
             return await future
         finally:
-            # Called off before its batch began.
+            # A refresh that is cancelled before its batch began leaves the queue.
             if (known, future) == self._waiting.get(known.owner.id):
                 del self._waiting[known.owner.id]
 
     async def close(self) -> None:
-        """End what is under way."""
-        tasks = {*self._batches, *([self._worker] if self._worker is not None else [])}
+        """Cancel all batches."""
+        tasks = {*self._batches, *([self._collector] if self._collector is not None else [])}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -106,8 +95,8 @@ class StaleRefresher:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._collect_seconds):
                         await self._is_full.wait()
-            ids = list(self._waiting)[:BATCH_SIZE]
-            batch = [self._waiting.pop(owner_id) for owner_id in ids]
+            owner_ids = list(self._waiting)[:BATCH_SIZE]
+            batch = [self._waiting.pop(owner_id) for owner_id in owner_ids]
             task = asyncio.create_task(self._run_batch(batch), name="refresh stale owners")
             self._batches.add(task)
             task.add_done_callback(self._on_done)
@@ -117,12 +106,12 @@ class StaleRefresher:
         self._slots.release()
 
     async def _run_batch(self, batch: Sequence[tuple[Snapshot, asyncio.Future[Snapshot]]]) -> None:
-        results: Sequence[Snapshot | BannersError] = [GitHubUnavailable() for _ in batch]
+        results: _Results = [GitHubUnavailable() for _ in batch]
         try:
             results = await self._fetch_batch([known for known, _ in batch])
-        except Exception as error:  # noqa: BLE001 - it concerns this batch alone
+        except Exception as error:  # noqa: BLE001 - an unforeseen error fails this batch alone
             if self._throttle.allows(type(error).__name__):
-                _log.exception("stale.batch_failed", owners=len(batch))
+                _log.exception("stale_refresher.batch_failed", owners=len(batch))
         finally:
             for (_, future), result in zip(batch, results, strict=True):
                 if future.done():
@@ -132,27 +121,50 @@ class StaleRefresher:
                 else:
                     future.set_result(result)
 
-    async def _fetch_batch(
-        self, snapshots: Sequence[Snapshot]
-    ) -> Sequence[Snapshot | BannersError]:
-        looked_at = self._clock()
-        turns = await self._leases.acquire_many(snapshots)
-        ours = [snapshot for snapshot in snapshots if turns[snapshot.owner.id].should_fetch]
-        answers: Sequence[OwnerRepositories | BannersError] = [GitHubUnavailable() for _ in ours]
+    async def _fetch_batch(self, snapshots: Sequence[Snapshot]) -> _Results:
+        read_at = self._clock()
+        leases = await self._leases.acquire_many(snapshots)
+        leased = [snapshot for snapshot in snapshots if leases[snapshot.owner.id].should_fetch]
+        outcomes: Sequence[OwnerRepositories | BannersError]
+        outcomes = [GitHubUnavailable() for _ in leased]
         try:
-            answers = await self._github.fetch_many(
-                [snapshot.owner for snapshot in ours],
-                previous={snapshot.owner.id: snapshot.stats for snapshot in ours},
+            outcomes = await self._github.fetch_many(
+                [snapshot.owner for snapshot in leased],
+                previous={snapshot.owner.id: snapshot.stats for snapshot in leased},
             )
         finally:
-            # Whatever happens, the turns are given back.
-            by_id = dict(zip([snapshot.owner.id for snapshot in ours], answers, strict=True))
-            results = self._on_batch(
-                [
-                    RefreshResult(
-                        snapshot, turns[snapshot.owner.id], looked_at, by_id.get(snapshot.owner.id)
-                    )
-                    for snapshot in snapshots
-                ]
-            )
+            # Also after a cancellation: leases that are not released block other processes.
+            owner_ids = [snapshot.owner.id for snapshot in leased]
+            outcome_by_id = dict(zip(owner_ids, outcomes, strict=True))
+            results = self._record(snapshots, outcome_by_id, leases, read_at=read_at)
+            for snapshot in snapshots:
+                self._leases.release(snapshot.owner.id, leases[snapshot.owner.id])
         return results
+
+    def _record(
+        self,
+        snapshots: Sequence[Snapshot],
+        outcomes: Mapping[int, OwnerRepositories | BannersError],
+        leases: Mapping[int, LeaseResult],
+        *,
+        read_at: datetime,
+    ) -> _Results:
+        """Cache and save the outcomes of a batch; without one another process fetches the owner."""
+        fetched = []
+        results: dict[int, Snapshot | BannersError] = {}
+        for known in snapshots:
+            owner_id, newer = known.owner.id, leases[known.owner.id].newer_snapshot
+            match outcomes.get(owner_id):
+                case OwnerRepositories() as repositories:
+                    fetched.append((repositories, known))
+                case UnknownUser():
+                    results[owner_id] = self._writer.record_deleted(known)
+                case BannersError() as error:
+                    results[owner_id] = error
+                case None if newer is not None:
+                    results[owner_id] = self._cache.put(newer, validated_at=read_at)
+                case None:
+                    results[owner_id] = known
+        for snapshot, (_, known) in zip(self._writer.record(fetched), fetched, strict=True):
+            results[known.owner.id] = snapshot
+        return [results[known.owner.id] for known in snapshots]

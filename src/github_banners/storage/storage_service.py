@@ -43,7 +43,9 @@ async def open_storage(
     application = build_app(
         [*banner_routes.StorageRoutes(store, count).routes(), *health_routes(health)],
         middleware=[
-            Middleware(RequestMetricsMiddleware, metrics=metrics, name=banner_routes.route_label),
+            Middleware(
+                RequestMetricsMiddleware, metrics=metrics, label_path=banner_routes.route_label
+            ),
             Middleware(
                 SignatureMiddleware,
                 verifier=Verifier(

@@ -1,4 +1,4 @@
-"""What is said of the database holds for the embedded server and for the oldest promised one."""
+"""Run the database tests on the embedded server and on the oldest supported PostgreSQL."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Answers of GitHub, made up."""
+"""Sample data, as fetched from GitHub."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +20,7 @@ def answer(
     repositories: tuple[Repository, ...] | None = None,
     languages: dict[str, int] | None = None,
 ) -> tuple[OwnerRepositories, Stats]:
-    """Make an answer about one owner, with the numbers that go with it."""
+    """Return a fetched owner with repositories, and the matching numbers."""
     if repositories is None:
         repositories = (Repository(owner_id * 10, "first", stars=stars, language="Python"),)
     owner = Owner(owner_id, login or f"User-{owner_id}", node_id, name)

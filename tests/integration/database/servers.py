@@ -1,4 +1,4 @@
-"""A server of a test's own, to be frozen and killed."""
+"""An embedded server that a test can freeze and kill."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 from github_banners.database.embedded import run_embedded_server
 
 
-class OwnServer:
+class ManagedServer:
     """An embedded server that can be started, frozen, thawed and killed."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -30,23 +30,23 @@ class OwnServer:
         return int((self.data_dir / "postmaster.pid").read_text().split()[0])
 
     def kill(self) -> None:
-        """Kill all of it at once, and clear away what is left of it."""
-        for pid in self._family():
+        """Kill all processes of the server, and clean up."""
+        for pid in self._pids():
             os.kill(pid, signal.SIGKILL)
         self.close()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stop every process of it: connections stand, and nobody answers."""
-        family = self._family()
-        for pid in family:
+        """Suspend all processes of the server: connections stay open, without responses."""
+        pids = self._pids()
+        for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            for pid in family:
+            for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
-    def _family(self) -> list[int]:
+    def _pids(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [self.pid, *map(int, children)]

@@ -1,4 +1,4 @@
-"""A server that is killed while the background saves: all of a batch is written, or nothing."""
+"""A server is killed while a background refresh saves: all of a batch is written, or nothing."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from github_banners.models import Owner, OwnerRepositories, Repository, Stats
 from github_banners.options import BannerOptions
 from github_banners.stats.aggregation import aggregate
 from tests.integration.database.samples import HOUR, NOON
-from tests.integration.database.servers import OwnServer
+from tests.integration.database.servers import ManagedServer
 
 pytestmark = [
     pytest.mark.postgres,
@@ -29,41 +29,46 @@ pytestmark = [
 
 OWNERS = range(1, 8)
 LEASE = timedelta(minutes=2)
-# What a save of changed numbers executes, so that the last one is killed right before the commit.
+# Statements of a save of changed numbers; after the last one only the commit is missing.
 STATEMENTS = 10
 
 
-class Answers:
-    """A GitHub where everybody has as many repositories as it is told, some of them new each time."""
+class FakeGitHub:
+    """Fake GitHub: every owner has a given number of repositories, some of them new each time."""
 
     def __init__(self) -> None:
         self.now = NOON
         self.repositories = 3
-        self.when_asked: Callable[[], None] = lambda: None
+        self.on_fetch: Callable[[], None] = lambda: None
 
     def clock(self) -> datetime:
         return self.now
 
-    def portfolio(self, number: int) -> OwnerRepositories:
+    def owner_repositories(self, number: int) -> OwnerRepositories:
         first = self.repositories
         ids = range(number * 100 + first, number * 100 + first * 2)
-        found = tuple(Repository(one, f"r{one}", stars=first, language="Go") for one in ids)
-        return OwnerRepositories(Owner(number, f"dev-{number}", f"U_{number}"), found, self.now)
+        repositories = tuple(
+            Repository(repository_id, f"r{repository_id}", stars=first, language="Go")
+            for repository_id in ids
+        )
+        return OwnerRepositories(
+            Owner(number, f"dev-{number}", f"U_{number}"), repositories, self.now
+        )
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
     ) -> list[OwnerRepositories | BannersError]:
-        answers: list[OwnerRepositories | BannersError] = [
-            self.portfolio(owner.id) for owner in owners
+        results: list[OwnerRepositories | BannersError] = [
+            self.owner_repositories(owner.id) for owner in owners
         ]
-        self.when_asked()
-        return answers
+        self.on_fetch()
+        return results
 
 
 class KillingConnection:
-    """A connection that kills its server after so many statements."""
+    """A connection that kills its server after a number of statements."""
 
-    def __init__(self, conn: Connection, server: OwnServer, *, after: int) -> None:
+    def __init__(self, conn: Connection, server: ManagedServer, *, after: int) -> None:
         self._conn = conn
         self._server = server
         self._left = after
@@ -79,17 +84,17 @@ class KillingConnection:
 class KillingDatabase(Database):
     """A database whose third transaction, that of the save, has a `KillingConnection`."""
 
-    def __init__(self, server: OwnServer, *, after: int) -> None:
+    def __init__(self, server: ManagedServer, *, after: int) -> None:
         super().__init__(server.conninfo)
         self._server = server
         self._after = after
-        self._begun = 0
+        self._transactions = 0
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        self._begun += 1
+        self._transactions += 1
         async with super().transaction() as conn:
-            is_save = self._begun == 3
+            is_save = self._transactions == 3
             yield KillingConnection(conn, self._server, after=self._after) if is_save else conn
 
 
@@ -99,24 +104,26 @@ def server_dir(reachable_dir: Path) -> Path:
 
 
 @pytest.fixture
-async def server(server_dir: Path) -> AsyncIterator[OwnServer]:
-    own = OwnServer(server_dir)
-    own.start()
-    with psycopg.connect(own.conninfo) as conn:
+async def server(server_dir: Path) -> AsyncIterator[ManagedServer]:
+    server = ManagedServer(server_dir)
+    server.start()
+    with psycopg.connect(server.conninfo) as conn:
         conn.execute("drop schema public cascade")
         conn.execute("create schema public")
-    await migrate(own.conninfo)
-    yield own
-    own.close()
+    await migrate(server.conninfo)
+    yield server
+    server.close()
 
 
 @pytest.fixture
-async def github(server: OwnServer) -> Answers:
-    """Everybody is kept with a banner, and due; GitHub has other numbers by now."""
-    github = Answers()
-    answers = [github.portfolio(number) for number in OWNERS]
+async def github(server: ManagedServer) -> FakeGitHub:
+    """Save all owners with a banner; all are due, and GitHub has other numbers now."""
+    github = FakeGitHub()
+    fetched = [github.owner_repositories(number) for number in OWNERS]
     async with Database(server.conninfo) as database, database.transaction() as conn:
-        await users.upsert_owners(conn, [(one, aggregate(one.repositories)) for one in answers])
+        await users.upsert_owners(
+            conn, [(owner, aggregate(owner.repositories)) for owner in fetched]
+        )
         for number in OWNERS:
             names = [f"dev-{number}-default"]
             await insert_banner(
@@ -128,12 +135,12 @@ async def github(server: OwnServer) -> Answers:
     return github
 
 
-def refresh_with(database: Database, github: Answers) -> Refresh:
+def refresh_with(database: Database, github: FakeGitHub) -> Refresh:
     return Refresh(database=database, github=github, interval=HOUR, clock=github.clock)
 
 
-def kept(server: OwnServer) -> set[tuple[int, int, bool, bool, bool]]:
-    """Read totals, rows counted, and what must be true of each owner."""
+def stored_totals(server: ManagedServer) -> set[tuple[int, int, bool, bool, bool]]:
+    """Return the distinct totals, row counts and invariants of all owners."""
     query = """
         select total_repos,
             (select count(*) from repositories where owner_id = users.id),
@@ -152,39 +159,43 @@ OLD = {(3, 3, True, True, True)}
 NEW = {(5, 5, True, True, True)}
 
 
-async def refresh_again(server: OwnServer, github: Answers) -> None:
-    """Refresh when the dead process's leases have ended: everybody at once."""
+async def refresh_and_check(server: ManagedServer, github: FakeGitHub) -> None:
+    """Refresh all owners after the leases of the dead process have expired."""
     github.now += LEASE
     async with Database(server.conninfo) as database:
         refresh = refresh_with(database, github)
         assert [await refresh.refresh_batch() for _ in range(2)] == [len(OWNERS), 0]
-    assert kept(server) == NEW
+    assert stored_totals(server) == NEW
 
 
-async def test_killed_while_github_is_asked(server: OwnServer, github: Answers) -> None:
+async def test_refresh_server_killed_during_fetch_keeps_old_data(
+    server: ManagedServer, github: FakeGitHub
+) -> None:
     async with Database(server.conninfo) as database:
-        github.when_asked = server.kill
+        github.on_fetch = server.kill
         with pytest.raises(DatabaseUnavailable):
             await refresh_with(database, github).refresh_batch()
-    github.when_asked = lambda: None
+    github.on_fetch = lambda: None
     server.start()
-    assert kept(server) == OLD
-    await refresh_again(server, github)
+    assert stored_totals(server) == OLD
+    await refresh_and_check(server, github)
 
 
 @pytest.mark.parametrize("after", range(1, STATEMENTS + 1))
-async def test_killed_while_a_batch_is_saved(
-    server: OwnServer, github: Answers, after: int
+async def test_refresh_server_killed_during_save_keeps_old_data(
+    server: ManagedServer, github: FakeGitHub, after: int
 ) -> None:
     async with KillingDatabase(server, after=after) as database:
         with pytest.raises(DatabaseUnavailable):
             await refresh_with(database, github).refresh_batch()
     server.start()
-    assert kept(server) == OLD
-    await refresh_again(server, github)
+    assert stored_totals(server) == OLD
+    await refresh_and_check(server, github)
 
 
-async def test_no_statement_of_a_save_is_left_out(server: OwnServer, github: Answers) -> None:
+async def test_refresh_save_executes_expected_statements(
+    server: ManagedServer, github: FakeGitHub
+) -> None:
     async with KillingDatabase(server, after=STATEMENTS + 1) as database:
         assert await refresh_with(database, github).refresh_batch() == len(OWNERS)
-    assert kept(server) == NEW
+    assert stored_totals(server) == NEW

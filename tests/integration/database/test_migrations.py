@@ -1,3 +1,5 @@
+"""Migrations of the database."""
+
 import asyncio
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from github_banners.errors import ConfigurationError, DatabaseUnavailable
 pytestmark = pytest.mark.postgres
 
 
-_AN_OWNER_WITH_A_BANNER = """
+_INSERT_OWNER_WITH_BANNER = """
     insert into users (id, login, total_repos, original_repos, forked_repos, total_stars, total_forks,
         languages, version, fetched_at) values (1, 'Ada', 0, 0, 0, 0, 0, '{}', 1, now());
     insert into banners (owner_id, name, look, look_digest, version, storage_path, created_at,
@@ -30,7 +32,7 @@ def create_first_tables(conninfo: str) -> None:
         conn.execute(initial_tables._TABLES)
         conn.execute("create table alembic_version (version_num varchar(32) primary key)")
         conn.execute("insert into alembic_version values ('0001')")
-        conn.execute(_AN_OWNER_WITH_A_BANNER)
+        conn.execute(_INSERT_OWNER_WITH_BANNER)
 
 
 def tables(conninfo: str) -> set[str]:
@@ -44,15 +46,15 @@ def revision(conninfo: str) -> list[tuple[str]]:
         return conn.execute("select version_num from alembic_version").fetchall()
 
 
-async def test_makes_the_tables_and_can_be_repeated(empty_conninfo: str) -> None:
+async def test_migrate_creates_tables_and_can_be_repeated(empty_conninfo: str) -> None:
     await migrate(empty_conninfo)
     await migrate(empty_conninfo)
-    made = {"users", "logins", "repositories", "banners", "accounts", "alembic_version"}
-    assert tables(empty_conninfo) == made
+    expected = {"users", "logins", "repositories", "banners", "accounts", "alembic_version"}
+    assert tables(empty_conninfo) == expected
     assert revision(empty_conninfo) == [(HEAD,)]
 
 
-async def test_tables_of_the_first_version_are_brought_on_and_keep_what_they_hold(
+async def test_migrate_first_revision_is_upgraded_with_data(
     empty_conninfo: str,
 ) -> None:
     create_first_tables(empty_conninfo)
@@ -83,12 +85,12 @@ async def test_migrate_of_empty_database_keeps_sessions(empty_conninfo: str) -> 
         assert session.execute("select name from banners").fetchall() == []
 
 
-async def test_several_at_once_in_one_process(empty_conninfo: str) -> None:
+async def test_migrate_concurrently_in_one_process(empty_conninfo: str) -> None:
     await asyncio.gather(*(migrate(empty_conninfo) for _ in range(4)))
     assert revision(empty_conninfo) == [(HEAD,)]
 
 
-def test_several_processes_at_once(empty_conninfo: str) -> None:
+def test_migrate_concurrently_in_several_processes(empty_conninfo: str) -> None:
     code = (
         "import asyncio, sys; from github_banners.database.migrations import migrate;"
         "asyncio.run(migrate(sys.argv[1]))"
@@ -99,7 +101,7 @@ def test_several_processes_at_once(empty_conninfo: str) -> None:
     assert revision(empty_conninfo) == [(HEAD,)]
 
 
-def test_alembic_is_not_imported_where_nothing_is_to_do(conninfo: str) -> None:
+def test_migrate_current_database_does_not_import_alembic(conninfo: str) -> None:
     code = (
         "import asyncio, sys; from github_banners.database.migrations import migrate;"
         "asyncio.run(migrate(sys.argv[1]));"
@@ -108,19 +110,19 @@ def test_alembic_is_not_imported_where_nothing_is_to_do(conninfo: str) -> None:
     subprocess.run([sys.executable, "-c", code, conninfo], check=True)
 
 
-async def test_a_database_from_the_future_is_refused(conninfo: str) -> None:
+async def test_migrate_newer_revision_raises(conninfo: str) -> None:
     with psycopg.connect(conninfo) as conn:
         conn.execute("update alembic_version set version_num = '9999'")
     with pytest.raises(ConfigurationError, match="newer version"):
         await migrate(conninfo)
 
 
-async def test_no_server_is_unavailable(tmp_path: Path) -> None:
+async def test_migrate_without_server_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         await migrate(f"host={tmp_path}")
 
 
-def test_the_head_is_the_newest_revision() -> None:
+def test_head_is_newest_revision() -> None:
     with resources.as_file(resources.files(migrations)) as folder:
         config = Config()
         config.set_main_option("script_location", str(folder))

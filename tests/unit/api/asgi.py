@@ -1,4 +1,4 @@
-"""A bare ASGI client: one request, no server and no framework."""
+"""A minimal ASGI client for tests: one request, without a server or a framework."""
 
 from dataclasses import dataclass, field
 
@@ -6,8 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @dataclass
-class Answered:
-    """What an application sent."""
+class RecordedResponse:
+    """The messages that an application sent."""
 
     messages: list[Message] = field(default_factory=list)
 
@@ -17,11 +17,11 @@ class Answered:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers; of a name sent twice, the values joined."""
+        """Return the headers; values of repeated names are joined."""
         joined: dict[str, str] = {}
         for name, value in self.messages[0]["headers"]:
-            before = joined.get(name.decode())
-            joined[name.decode()] = f"{before}, {value.decode()}" if before else value.decode()
+            previous = joined.get(name.decode())
+            joined[name.decode()] = f"{previous}, {value.decode()}" if previous else value.decode()
         return joined
 
     @property
@@ -30,7 +30,7 @@ class Answered:
 
 
 def http_scope(target: str, *, method: str = "GET", **headers: str) -> Scope:
-    """Write a request as a server does; header names with underlines for hyphens."""
+    """Build the scope of a request; underscores in header names stand for hyphens."""
     path, _, query = target.partition("?")
     return {
         "type": "http",
@@ -44,23 +44,23 @@ def http_scope(target: str, *, method: str = "GET", **headers: str) -> Scope:
     }
 
 
-async def ask(app: ASGIApp, scope: Scope) -> Answered:
+async def send_request(app: ASGIApp, scope: Scope) -> RecordedResponse:
     """Send one request without a body."""
-    answered = Answered()
+    response = RecordedResponse()
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        answered.messages.append(message)
+        response.messages.append(message)
 
     await app(scope, receive, send)
-    return answered
+    return response
 
 
 @dataclass
-class Inner:
-    """An application behind a middleware: answers with its own headers and counts requests."""
+class InnerApp:
+    """An application behind a middleware: sends fixed headers and records scopes."""
 
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)

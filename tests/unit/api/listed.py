@@ -1,8 +1,8 @@
-"""What can be requested of the api, as its application has it."""
+"""The routes of the api."""
 
 from starlette.routing import Route
 
-from github_banners.api.api_service import _make_application
+from github_banners.api.api_service import _build_application
 from github_banners.api.public_routes import BannerRoutes
 from github_banners.serving.health import Health
 from github_banners.serving.metrics import Metrics
@@ -10,8 +10,8 @@ from github_banners.settings import Settings
 
 
 def api_routes() -> list[Route]:
-    """List every route; the handlers can't be called, as they have nothing to work with."""
+    """Return every route; the handlers have no dependencies and can't be called."""
     handlers = object.__new__(BannerRoutes)
     settings = Settings.from_environment({})
-    application = _make_application(handlers, Health(), Metrics(), settings)
+    application = _build_application(handlers, Health(), Metrics(), settings)
     return [route for route in application.routes if isinstance(route, Route)]

@@ -1,4 +1,4 @@
-"""How the work beside the application begins, whatever the database does."""
+"""Background tasks start after the migration, whatever state the database is in."""
 
 import asyncio
 
@@ -9,13 +9,13 @@ from github_banners.api import api_service
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 
 
-class Tables:
-    """A migration that hangs or fails until it is told to do better."""
+class FakeMigration:
+    """A migration that hangs until `may_continue`, then fails with `error` if it is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.may_go_on = asyncio.Event()
+        self.may_continue = asyncio.Event()
         self.error: Exception | None = None
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.attempts = asyncio.Semaphore(0)
         self.were_first: list[bool] = []
         monkeypatch.setattr(api_service, "migrate", self.migrate)
@@ -25,54 +25,58 @@ class Tables:
     async def migrate(self, conninfo: str, *, explain_login_errors: bool) -> None:
         self.were_first.append(explain_login_errors)
         self.attempts.release()
-        await self.may_go_on.wait()
+        await self.may_continue.wait()
         if self.error is not None:
             raise self.error
 
     async def work(self) -> None:
-        self.begun.set()
+        self.started.set()
         await asyncio.Event().wait()
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> Tables:
-    return Tables(monkeypatch)
+def migration(monkeypatch: pytest.MonkeyPatch) -> FakeMigration:
+    return FakeMigration(monkeypatch)
 
 
-async def test_work_begins_when_the_tables_are_there(tables: Tables) -> None:
-    tables.may_go_on.set()
-    async with api_service._background_tasks("", {"work": tables.work}) as tasks:
-        await tables.begun.wait()
+async def test_background_tasks_after_migration_start(migration: FakeMigration) -> None:
+    migration.may_continue.set()
+    async with api_service._background_tasks("", {"work": migration.work}) as tasks:
+        await migration.started.wait()
         assert not [task for task in tasks if task.done()]
     assert all(task.cancelled() for task in tasks)
 
 
-async def test_a_database_that_says_nothing_is_not_waited_for(tables: Tables) -> None:
-    async with api_service._background_tasks("", {"work": tables.work}):
-        assert not tables.begun.is_set()
-        tables.may_go_on.set()
-        await tables.begun.wait()
+async def test_background_tasks_silent_database_does_not_block_start(
+    migration: FakeMigration,
+) -> None:
+    async with api_service._background_tasks("", {"work": migration.work}):
+        assert not migration.started.is_set()
+        migration.may_continue.set()
+        await migration.started.wait()
 
 
-async def test_a_database_that_is_away_is_asked_again(tables: Tables) -> None:
-    tables.may_go_on.set()
-    tables.error = DatabaseUnavailable()
+async def test_background_tasks_database_down_retries_migration(migration: FakeMigration) -> None:
+    migration.may_continue.set()
+    migration.error = DatabaseUnavailable()
     with capture_logs() as logs:
-        async with api_service._background_tasks("", {"work": tables.work}):
+        async with api_service._background_tasks("", {"work": migration.work}):
             for _ in range(3):
-                await tables.attempts.acquire()
-            assert not tables.begun.is_set()
-            tables.error = None
-            await tables.begun.wait()
-    assert [one["event"] for one in logs] == ["database.away_at_start", "database.migrated"]
-    # Who is refused later, by a database that was away, waits on.
-    assert tables.were_first[:3] == [True, False, False]
+                await migration.attempts.acquire()
+            assert not migration.started.is_set()
+            migration.error = None
+            await migration.started.wait()
+    assert [line["event"] for line in logs] == ["database.down_at_start", "database.migrated"]
+    # Login errors are explained at the first attempt only; later attempts keep waiting.
+    assert migration.were_first[:3] == [True, False, False]
 
 
-async def test_a_database_of_the_future_ends_the_program(tables: Tables) -> None:
-    tables.may_go_on.set()
-    tables.error = ConfigurationError("run that one")
+async def test_background_tasks_newer_database_raises_configuration_error(
+    migration: FakeMigration,
+) -> None:
+    migration.may_continue.set()
+    migration.error = ConfigurationError("run that one")
     with pytest.raises(ConfigurationError):
-        async with api_service._background_tasks("", {"work": tables.work}):
+        async with api_service._background_tasks("", {"work": migration.work}):
             pass
-    assert not tables.begun.is_set()
+    assert not migration.started.is_set()

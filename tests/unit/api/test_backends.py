@@ -1,4 +1,4 @@
-"""Who draws: the renderer while it answers in time, else this process."""
+"""FallbackRenderer: the remote renderer if it answers in time, else local drawing."""
 
 import asyncio
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import TypeAlias
 import pytest
 from structlog.testing import capture_logs
 
-from github_banners.api.backends import DRAWERS, Backends, FallbackRenderer, draw_locally
+from github_banners.api.backends import Backends, DrawnBy, FallbackRenderer, draw_locally
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable
@@ -21,15 +21,15 @@ from github_banners.stats.deadline import Deadline
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
 LOOK = BannerOptions(theme=Theme.DARK)
-OURS = draw(SNAPSHOT, LOOK)
-THEIRS = b"<svg>drawn by the renderer</svg>"
-KEPT_FOR_DRAWING_SECONDS = 0.2
+LOCAL_PICTURE = draw(SNAPSHOT, LOOK)
+REMOTE_PICTURE = b"<svg>drawn by the renderer</svg>"
+DRAWING_RESERVE_SECONDS = 0.2
 
-Act: TypeAlias = Callable[[], Awaitable[bytes]]
+RemoteBehaviour: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class Time:
-    """Monotonic seconds that move when they are told to."""
+    """A monotonic clock that tests advance."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -38,45 +38,45 @@ class Time:
         return self.seconds
 
 
-async def answer() -> bytes:
-    return THEIRS
+async def respond() -> bytes:
+    return REMOTE_PICTURE
 
 
 async def hang() -> bytes:
     await asyncio.Event().wait()
-    raise AssertionError("nobody waits for this")
+    raise AssertionError("never reached")
 
 
-async def be_away() -> bytes:
+async def be_down() -> bytes:
     raise RendererUnavailable
 
 
 @dataclass
 class Scene:
-    """A drawer, the renderer that it asks, and a clock that moves when it is told to."""
+    """A FallbackRenderer with a fake remote renderer and a fake clock."""
 
-    act: Act = answer
-    asked: int = 0
+    behaviour: RemoteBehaviour = respond
+    remote_calls: int = 0
     counted: Counter[str] = field(default_factory=Counter)
     time: Time = field(default_factory=Time)
 
     def __post_init__(self) -> None:
         self.circuit = CircuitBreaker(self.time)
-        self.drawer = FallbackRenderer(self.remote, circuit=self.circuit, count=self.count)
+        self.renderer = FallbackRenderer(self.remote, circuit=self.circuit, count=self.count)
 
     async def remote(self, snapshot: Snapshot, look: BannerOptions) -> bytes:
         assert (snapshot, look) == (SNAPSHOT, LOOK)
-        self.asked += 1
-        return await self.act()
+        self.remote_calls += 1
+        return await self.behaviour()
 
-    def count(self, whom: str) -> None:
-        assert whom in DRAWERS
-        self.counted[whom] += 1
+    def count(self, drawn_by: str) -> None:
+        assert drawn_by in [*DrawnBy]
+        self.counted[drawn_by] += 1
 
     async def draw(self, *, seconds: float = 3.0) -> bytes:
-        """Draw for a request that has so many seconds left, beside those for drawing itself."""
-        deadline = Deadline(seconds + KEPT_FOR_DRAWING_SECONDS, 1.8, monotonic=self.time)
-        return await self.drawer.draw(SNAPSHOT, LOOK, deadline)
+        """Draw for a request with `seconds` left besides the time reserved for local drawing."""
+        deadline = Deadline(seconds + DRAWING_RESERVE_SECONDS, 1.8, monotonic=self.time)
+        return await self.renderer.draw(SNAPSHOT, LOOK, deadline)
 
 
 @pytest.fixture
@@ -84,141 +84,141 @@ def scene() -> Scene:
     return Scene()
 
 
-async def test_what_the_renderer_has_drawn_is_taken_as_it_is(scene: Scene) -> None:
-    assert await scene.draw() == THEIRS
+async def test_draw_renderer_up_returns_its_picture(scene: Scene) -> None:
+    assert await scene.draw() == REMOTE_PICTURE
     assert scene.counted == {"renderer": 1}
     assert not scene.circuit.is_open
 
 
 @pytest.mark.parametrize("error", [RendererUnavailable(), NonceCacheFull(), RemoteRejected()])
-async def test_what_the_renderer_does_not_draw_is_drawn_here(
+async def test_draw_renderer_error_falls_back_to_local_drawing(
     scene: Scene, error: BannersError
 ) -> None:
     async def refuse() -> bytes:
         raise error
 
-    scene.act = refuse
-    assert await scene.draw() == OURS
+    scene.behaviour = refuse
+    assert await scene.draw() == LOCAL_PICTURE
     assert scene.counted == {"self": 1}
 
 
-async def test_a_slow_renderer_is_not_waited_for_and_not_asked_again(scene: Scene) -> None:
-    scene.act = hang
+async def test_draw_slow_renderer_times_out_and_opens_circuit(scene: Scene) -> None:
+    scene.behaviour = hang
     with capture_logs() as logs:
-        assert await scene.draw(seconds=0.005) == OURS
+        assert await scene.draw(seconds=0.005) == LOCAL_PICTURE
         assert scene.circuit.is_open
-        assert [await scene.draw() for _ in range(10)] == [OURS] * 10
-    assert scene.asked == 1
+        assert [await scene.draw() for _ in range(10)] == [LOCAL_PICTURE] * 10
+    assert scene.remote_calls == 1
     assert scene.counted == {"self": 11}
-    assert [(line["event"], line["reason"]) for line in logs] == [("renderer.away", "TimeoutError")]
+    assert [(line["event"], line["reason"]) for line in logs] == [("renderer.down", "TimeoutError")]
 
 
-async def test_half_a_second_is_all_that_the_renderer_gets(
+async def test_draw_renderer_timeout_is_half_a_second_at_most(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    granted: list[float | None] = []
+    timeouts: list[float | None] = []
     timeout = asyncio.timeout
 
-    def noting(delay: float | None) -> asyncio.Timeout:
-        granted.append(delay)
+    def recording_timeout(delay: float | None) -> asyncio.Timeout:
+        timeouts.append(delay)
         return timeout(delay)
 
-    monkeypatch.setattr(asyncio, "timeout", noting)
+    monkeypatch.setattr(asyncio, "timeout", recording_timeout)
     await scene.draw(seconds=2.8)
     await scene.draw(seconds=0.3)
-    assert granted == [0.5, pytest.approx(0.3)]
+    assert timeouts == [0.5, pytest.approx(0.3)]
 
 
-async def test_a_request_without_time_does_not_ask_and_blames_nobody(scene: Scene) -> None:
-    scene.act = hang
-    assert await scene.draw(seconds=0) == OURS
-    assert (scene.asked, scene.counted) == (0, {"self": 1})
+async def test_draw_deadline_passed_skips_renderer_and_keeps_circuit_closed(scene: Scene) -> None:
+    scene.behaviour = hang
+    assert await scene.draw(seconds=0) == LOCAL_PICTURE
+    assert (scene.remote_calls, scene.counted) == (0, {"self": 1})
     assert not scene.circuit.is_open
 
 
-async def test_while_it_is_away_one_request_a_second_asks(scene: Scene) -> None:
-    scene.act = be_away
+async def test_draw_renderer_down_probes_once_a_second(scene: Scene) -> None:
+    scene.behaviour = be_down
     for _ in range(3):
-        assert [await scene.draw() for _ in range(5)] == [OURS] * 5
+        assert [await scene.draw() for _ in range(5)] == [LOCAL_PICTURE] * 5
         scene.time.seconds += PROBE_INTERVAL_SECONDS
-    assert scene.asked == 3
+    assert scene.remote_calls == 3
     scene.time.seconds += 10 * PROBE_INTERVAL_SECONDS
     await asyncio.gather(*(scene.draw() for _ in range(20)))
-    assert scene.asked == 4
+    assert scene.remote_calls == 4
     assert scene.counted == {"self": 35}
 
 
-async def test_while_a_probe_waits_the_others_are_drawn_at_once(scene: Scene) -> None:
-    scene.act = be_away
+async def test_draw_during_probe_draws_other_requests_locally(scene: Scene) -> None:
+    scene.behaviour = be_down
     await scene.draw()
     scene.time.seconds += PROBE_INTERVAL_SECONDS
-    may_answer = asyncio.Event()
+    may_respond = asyncio.Event()
 
     async def slowly() -> bytes:
-        await may_answer.wait()
-        return THEIRS
+        await may_respond.wait()
+        return REMOTE_PICTURE
 
-    scene.act = slowly
+    scene.behaviour = slowly
     probe = asyncio.create_task(scene.draw())
     await asyncio.sleep(0)
-    assert scene.asked == 2
-    assert [await scene.draw() for _ in range(5)] == [OURS] * 5
-    assert scene.asked == 2
-    may_answer.set()
-    assert await probe == THEIRS
+    assert scene.remote_calls == 2
+    assert [await scene.draw() for _ in range(5)] == [LOCAL_PICTURE] * 5
+    assert scene.remote_calls == 2
+    may_respond.set()
+    assert await probe == REMOTE_PICTURE
     assert not scene.circuit.is_open
 
 
-async def test_once_it_is_back_it_draws_again(scene: Scene) -> None:
-    scene.act = be_away
+async def test_draw_renderer_up_again_is_used_and_logged(scene: Scene) -> None:
+    scene.behaviour = be_down
     with capture_logs() as logs:
         await scene.draw()
-        scene.act = answer
-        assert await scene.draw() == OURS
+        scene.behaviour = respond
+        assert await scene.draw() == LOCAL_PICTURE
         scene.time.seconds += PROBE_INTERVAL_SECONDS
-        assert [await scene.draw() for _ in range(5)] == [THEIRS] * 5
+        assert [await scene.draw() for _ in range(5)] == [REMOTE_PICTURE] * 5
     assert scene.counted == {"self": 2, "renderer": 5}
-    assert [line["event"] for line in logs] == ["renderer.away", "renderer.back"]
+    assert [line["event"] for line in logs] == ["renderer.down", "renderer.up"]
 
 
-async def test_however_many_wait_all_get_a_picture_and_it_is_news_once(scene: Scene) -> None:
-    scene.act = hang
+async def test_draw_concurrent_timeouts_return_pictures_and_log_once(scene: Scene) -> None:
+    scene.behaviour = hang
     with capture_logs() as logs:
         drawn = await asyncio.gather(*(scene.draw(seconds=0.005) for _ in range(30)))
-    assert drawn == [OURS] * 30
-    assert scene.asked == 30
-    assert [line["event"] for line in logs] == ["renderer.away"]
+    assert drawn == [LOCAL_PICTURE] * 30
+    assert scene.remote_calls == 30
+    assert [line["event"] for line in logs] == ["renderer.down"]
 
 
-async def test_who_has_left_says_nothing_about_the_renderer(scene: Scene) -> None:
-    scene.act = hang
-    leaving = asyncio.create_task(scene.draw())
+async def test_draw_cancelled_request_keeps_circuit_closed(scene: Scene) -> None:
+    scene.behaviour = hang
+    request = asyncio.create_task(scene.draw())
     await asyncio.sleep(0)
-    leaving.cancel()
+    request.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await leaving
-    assert (scene.asked, scene.counted) == (1, {})
+        await request
+    assert (scene.remote_calls, scene.counted) == (1, {})
     assert not scene.circuit.is_open
 
 
-async def test_who_refuses_one_wish_has_answered(scene: Scene) -> None:
+async def test_draw_rejected_request_keeps_circuit_closed(scene: Scene) -> None:
     async def refuse() -> bytes:
         raise RemoteRejected
 
-    scene.act = refuse
-    assert await scene.draw() == OURS
+    scene.behaviour = refuse
+    assert await scene.draw() == LOCAL_PICTURE
     assert not scene.circuit.is_open
 
 
-async def test_in_one_process_drawing_is_a_function(scene: Scene) -> None:
+async def test_draw_locally_past_deadline_returns_picture(scene: Scene) -> None:
     deadline = Deadline(0.0, 0.0, monotonic=scene.time)
-    assert await draw_locally(SNAPSHOT, LOOK, deadline) == OURS
+    assert await draw_locally(SNAPSHOT, LOOK, deadline) == LOCAL_PICTURE
 
-    async def keep(_: object) -> None: ...
+    async def store(_: object) -> None: ...
 
-    async def stored(_: str) -> None: ...
+    async def read_stored(_: str) -> None: ...
 
     async def publish(*_: object) -> None: ...
 
-    alone = Backends(draw=draw_locally, store=keep, read_stored=stored, publish=publish)
-    assert alone.health == {}
+    backends = Backends(draw=draw_locally, store=store, read_stored=read_stored, publish=publish)
+    assert backends.health == {}

@@ -1,4 +1,4 @@
-"""What goes over the wire, with which headers."""
+"""Bodies and headers of the public responses."""
 
 import gzip
 import json
@@ -37,16 +37,16 @@ from github_banners.serving.responses import error_response, etag_matches
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
 PICTURE = Picture.svg(DRAWING)
 GZIP_ETAG = f'"{PICTURE.digest}-gz"'
-SAFE = {
+SECURITY_HEADERS = {
     "access-control-allow-origin": "*",
     "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
     "x-content-type-options": "nosniff",
 }
-KEPT = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
+CACHE_CONTROL = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
 
 
 @pytest.mark.parametrize(
-    ("accept", "suffix", "form", "is_asked"),
+    ("accept", "suffix", "response_format", "is_requested"),
     [
         ("image/avif,image/webp,*/*;q=0.8", "", "", True),
         ("IMAGE/svg+xml", "", "", True),
@@ -63,10 +63,10 @@ KEPT = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
         ("*/*", "", "gif", False),
     ],
 )
-def test_asks_for_picture_by_accept_or_address(
-    accept: str, suffix: str, form: str, is_asked: bool
+def test_requests_picture_by_accept_suffix_or_format(
+    accept: str, suffix: str, response_format: str, is_requested: bool
 ) -> None:
-    assert requests_picture(accept, suffix=suffix, response_format=form) is is_asked
+    assert requests_picture(accept, suffix=suffix, response_format=response_format) is is_requested
 
 
 @pytest.mark.parametrize(
@@ -87,25 +87,25 @@ def test_is_image_loader_by_name_or_destination(
     assert is_image_loader(user_agent, fetch_dest) is is_loader
 
 
-def test_a_picture_goes_out_whole() -> None:
-    outgoing = picture_response(PICTURE, {}, seconds_fresh=600)
-    assert (outgoing.status, outgoing.body) == (200, DRAWING)
-    assert outgoing.headers == {
-        **SAFE,
+def test_picture_response_identity_returns_body_and_headers() -> None:
+    response = picture_response(PICTURE, {}, seconds_fresh=600)
+    assert (response.status, response.body) == (200, DRAWING)
+    assert response.headers == {
+        **SECURITY_HEADERS,
         "etag": PICTURE.etag,
         "content-length": str(len(PICTURE.body)),
-        "cache-control": KEPT,
+        "cache-control": CACHE_CONTROL,
         "vary": "Accept-Encoding",
         "content-type": "image/svg+xml; charset=utf-8",
     }
 
 
-def test_a_picture_goes_out_compressed_with_a_tag_of_its_own() -> None:
-    outgoing = picture_response(PICTURE, {"accept-encoding": "br, gzip"}, seconds_fresh=600)
-    assert (outgoing.status, gzip.decompress(outgoing.body)) == (200, DRAWING)
-    assert outgoing.headers["content-encoding"] == "gzip"
-    assert outgoing.headers["etag"] == GZIP_ETAG != PICTURE.etag
-    assert len(outgoing.body) < len(DRAWING)
+def test_picture_response_gzip_has_its_own_etag() -> None:
+    response = picture_response(PICTURE, {"accept-encoding": "br, gzip"}, seconds_fresh=600)
+    assert (response.status, gzip.decompress(response.body)) == (200, DRAWING)
+    assert response.headers["content-encoding"] == "gzip"
+    assert response.headers["etag"] == GZIP_ETAG != PICTURE.etag
+    assert len(response.body) < len(DRAWING)
 
 
 @pytest.mark.parametrize(
@@ -121,47 +121,54 @@ def test_a_picture_goes_out_compressed_with_a_tag_of_its_own() -> None:
         ("", "", 200),
     ],
 )
-def test_who_has_it_is_told_so(encoding: str, etag: str, status: int) -> None:
-    outgoing = picture_response(
+def test_picture_response_matching_etag_returns_304(encoding: str, etag: str, status: int) -> None:
+    response = picture_response(
         PICTURE, {"accept-encoding": encoding, "if-none-match": etag}, seconds_fresh=600
     )
-    assert outgoing.status == status
-    assert (outgoing.body == b"") == (status == 304)
-    assert ("content-type" in outgoing.headers) == (status == 200)
-    # RFC 9110, 15.4.5: what a 200 would have said about keeping it.
-    assert outgoing.headers.items() >= {"cache-control": KEPT, "vary": "Accept-Encoding"}.items()
-    assert outgoing.headers["etag"] in {PICTURE.etag, GZIP_ETAG}
+    assert response.status == status
+    assert (response.body == b"") == (status == 304)
+    assert ("content-type" in response.headers) == (status == 200)
+    # RFC 9110, 15.4.5: a 304 has the caching headers of the 200.
+    assert (
+        response.headers.items()
+        >= {"cache-control": CACHE_CONTROL, "vary": "Accept-Encoding"}.items()
+    )
+    assert response.headers["etag"] in {PICTURE.etag, GZIP_ETAG}
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "br, gzip"])
-def test_a_png_has_one_encoding(encoding: str) -> None:
+def test_picture_response_png_ignores_accept_encoding(encoding: str) -> None:
     picture = Picture.png(DRAWING)
-    outgoing = picture_response(picture, {"accept-encoding": encoding}, seconds_fresh=600)
-    assert (outgoing.status, outgoing.body) == (200, DRAWING)
-    assert outgoing.headers == {
-        **SAFE,
+    response = picture_response(picture, {"accept-encoding": encoding}, seconds_fresh=600)
+    assert (response.status, response.body) == (200, DRAWING)
+    assert response.headers == {
+        **SECURITY_HEADERS,
         "etag": picture.etag,
         "content-length": str(len(DRAWING)),
-        "cache-control": KEPT,
+        "cache-control": CACHE_CONTROL,
         "content-type": "image/png",
     }
-    known = {"accept-encoding": encoding, "if-none-match": picture.etag}
-    unchanged = picture_response(picture, known, seconds_fresh=600)
+    request_headers = {"accept-encoding": encoding, "if-none-match": picture.etag}
+    unchanged = picture_response(picture, request_headers, seconds_fresh=600)
     assert (unchanged.status, unchanged.body) == (304, b"")
-    assert unchanged.headers == {**SAFE, "etag": picture.etag, "cache-control": KEPT}
+    assert unchanged.headers == {
+        **SECURITY_HEADERS,
+        "etag": picture.etag,
+        "cache-control": CACHE_CONTROL,
+    }
 
 
-def test_an_svg_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
-    outgoing = svg_fallback_response(PICTURE, {})
-    assert (outgoing.status, outgoing.body) == (200, DRAWING)
-    assert outgoing.headers["content-type"] == "image/svg+xml; charset=utf-8"
-    assert outgoing.headers["cache-control"].startswith("public, max-age=30,")
-    assert outgoing.headers["x-accel-expires"] == "0"
+def test_svg_fallback_response_max_age_is_30_seconds() -> None:
+    response = svg_fallback_response(PICTURE, {})
+    assert (response.status, response.body) == (200, DRAWING)
+    assert response.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    assert response.headers["cache-control"].startswith("public, max-age=30,")
+    assert response.headers["x-accel-expires"] == "0"
 
 
 @settings(deadline=None, max_examples=50)
 @given(body=st.binary(max_size=500))
-def test_equal_bytes_have_equal_tags(body: bytes) -> None:
+def test_picture_equal_bytes_have_equal_etags(body: bytes) -> None:
     picture, equal, other = Picture.svg(body), Picture.svg(bytes(body)), Picture.svg(body + b"x")
     for headers in ({}, {"accept-encoding": "gzip"}):
         sent, again, differing = (
@@ -176,8 +183,8 @@ def test_equal_bytes_have_equal_tags(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("seconds_fresh", "age"), [(-5, 30), (0, 30), (30, 30), (31, 31), (600, 600), (601, 600)]
 )
-def test_a_picture_is_kept_while_it_is_fresh(seconds_fresh: int, age: int) -> None:
-    assert cache_control(seconds_fresh).decode() == KEPT.replace("600,", f"{age},")
+def test_cache_control_max_age_is_bounded_freshness(seconds_fresh: int, age: int) -> None:
+    assert cache_control(seconds_fresh).decode() == CACHE_CONTROL.replace("600,", f"{age},")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +204,7 @@ def test_a_picture_is_kept_while_it_is_fresh(seconds_fresh: int, age: int) -> No
         ("gzipped", False),
     ],
 )
-def test_gzip_is_sent_to_who_takes_it(header: str, is_accepted: bool) -> None:
+def test_accepts_gzip_parses_weights(header: str, is_accepted: bool) -> None:
     assert accepts_gzip(header) is is_accepted
 
 
@@ -212,23 +219,23 @@ def test_gzip_is_sent_to_who_takes_it(header: str, is_accepted: bool) -> None:
         ("a", False),
     ],
 )
-def test_tags_are_compared_weakly(if_none_match: str, is_match: bool) -> None:
+def test_etag_matches_compares_weakly(if_none_match: str, is_match: bool) -> None:
     assert etag_matches(if_none_match, '"a"') is is_match
 
 
 @pytest.mark.parametrize("is_stale", [True, False])
-def test_numbers_are_json(is_stale: bool) -> None:
+def test_numbers_response_returns_json(is_stale: bool) -> None:
     stats = Stats(3, 2, 1, 10, 4, {"C": 2})
     fetched_at = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
     snapshot = Snapshot(Owner(4, "WyCats", None, "Yehuda"), stats, fetched_at)
-    outgoing = numbers_response(snapshot, is_stale=is_stale)
-    assert outgoing.status == 200
-    assert outgoing.headers == {
+    response = numbers_response(snapshot, is_stale=is_stale)
+    assert response.status == 200
+    assert response.headers == {
         "content-type": "application/json",
         "x-content-type-options": "nosniff",
         "cache-control": "public, max-age=30",
     }
-    assert json.loads(outgoing.body) == {
+    assert json.loads(response.body) == {
         "username": "WyCats",
         "display_name": "Yehuda",
         "stats": {
@@ -272,19 +279,19 @@ def test_numbers_are_json(is_stale: bool) -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BannersError) else "",
 )
-def test_a_program_reads_the_problem(
+def test_error_response_returns_json_with_retry_after(
     error: BannersError, status: int, body: dict[str, object], retry_after: str | None
 ) -> None:
-    outgoing = error_response(error)
-    assert outgoing.status == status
-    assert json.loads(outgoing.body) == body
-    assert outgoing.headers.get("retry-after") == retry_after
-    assert outgoing.headers["vary"] == "Accept"
-    assert outgoing.headers["cache-control"] == "no-store"
+    response = error_response(error)
+    assert response.status == status
+    assert json.loads(response.body) == body
+    assert response.headers.get("retry-after") == retry_after
+    assert response.headers["vary"] == "Accept"
+    assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
-    ("error", "age", "is_passing"),
+    ("error", "age", "is_temporary"),
     [
         (UnknownUser("x"), 60, False),
         (UnknownBanner("x"), 60, True),
@@ -297,26 +304,28 @@ def test_a_program_reads_the_problem(
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BannersError) else str(value),
 )
-def test_an_image_client_sees_the_problem(error: BannersError, age: int, is_passing: bool) -> None:
-    outgoing = explanation_response(error, b"<svg/>")
+def test_explanation_response_is_200_with_short_max_age(
+    error: BannersError, age: int, is_temporary: bool
+) -> None:
+    response = explanation_response(error, b"<svg/>")
     expected = {
-        **SAFE,
+        **SECURITY_HEADERS,
         "content-type": "image/svg+xml; charset=utf-8",
         "vary": "Accept",
         "cache-control": f"public, max-age={age}",
     }
-    if is_passing:
+    if is_temporary:
         expected["x-accel-expires"] = "0"
-    assert (outgoing.status, outgoing.headers, outgoing.body) == (200, expected, b"<svg/>")
+    assert (response.status, response.headers, response.body) == (200, expected, b"<svg/>")
 
 
-def test_explanation_in_the_place_of_a_png_is_kept_for_half_a_minute() -> None:
-    outgoing = explanation_response(UnknownUser("x"), b"<svg/>", is_replacement=True)
-    assert outgoing.headers["cache-control"] == "public, max-age=30"
-    assert outgoing.headers["x-accel-expires"] == "0"
+def test_explanation_response_replacement_max_age_is_30_seconds() -> None:
+    response = explanation_response(UnknownUser("x"), b"<svg/>", is_replacement=True)
+    assert response.headers["cache-control"] == "public, max-age=30"
+    assert response.headers["x-accel-expires"] == "0"
 
 
-def test_an_origin_without_a_scheme_means_both() -> None:
+def test_expand_origins_without_scheme_adds_http_and_https() -> None:
     assert expand_origins(["example.com:81", "https://a.example", "*"]) == {
         "http://example.com:81",
         "https://example.com:81",

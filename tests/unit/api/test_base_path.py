@@ -1,16 +1,16 @@
-"""Hosting below a path."""
+"""Base paths: parsing PUBLIC_URL, and stripping the path from requests."""
 
 import pytest
 from starlette.types import Scope
 
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
-from tests.unit.api.asgi import Inner, ask, http_scope
+from tests.unit.api.asgi import InnerApp, http_scope, send_request
 
 
 async def paths_seen(target: str, *, base_path: str) -> tuple[str, bytes]:
-    """The path that an application behind the middleware is asked for."""
-    inner = Inner()
-    await ask(StripBasePathMiddleware(inner, base_path=base_path), http_scope(target))
+    """Return the path and raw path that reach the application behind the middleware."""
+    inner = InnerApp()
+    await send_request(StripBasePathMiddleware(inner, base_path=base_path), http_scope(target))
     (scope,) = inner.scopes
     return scope["path"], scope["raw_path"]
 
@@ -25,7 +25,9 @@ async def paths_seen(target: str, *, base_path: str) -> tuple[str, bytes]:
         ("https://example.org/a/b/", "/a/b"),
     ],
 )
-def test_base_path_is_the_path_of_the_address(url: str | None, base_path: str) -> None:
+def test_base_path_from_url_returns_path_without_trailing_slash(
+    url: str | None, base_path: str
+) -> None:
     assert base_path_from_url(url) == base_path
 
 
@@ -40,7 +42,7 @@ def test_base_path_is_the_path_of_the_address(url: str | None, base_path: str) -
         ("/gh/docs/page.js", "/gh", "/docs/page.js"),
         ("/ghost/docs", "/gh", "/ghost/docs"),
         ("/a/b/docs", "/a/b", "/docs"),
-        # Its own paths may be called the same.
+        # The base path may be called like a path of the service.
         ("/banners/banners/x", "/banners", "/banners/x"),
         ("/banners/preview", "/banners", "/banners/preview"),
         ("/banners/banners", "/banners", "/banners"),
@@ -48,13 +50,15 @@ def test_base_path_is_the_path_of_the_address(url: str | None, base_path: str) -
         ("/docs/docs", "/docs", "/docs"),
     ],
 )
-async def test_base_path_is_taken_off_where_it_is(target: str, base_path: str, path: str) -> None:
+async def test_strip_base_path_prefix_present_is_stripped(
+    target: str, base_path: str, path: str
+) -> None:
     assert await paths_seen(target, base_path=base_path) == (path, path.encode())
 
 
-async def test_raw_path_that_is_spelled_otherwise_stays() -> None:
+async def test_strip_base_path_encoded_raw_path_is_unchanged() -> None:
     scope: Scope = {**http_scope("/gh/docs"), "raw_path": b"/%67h/docs"}
-    inner = Inner()
-    await ask(StripBasePathMiddleware(inner, base_path="/gh"), scope)
+    inner = InnerApp()
+    await send_request(StripBasePathMiddleware(inner, base_path="/gh"), scope)
     assert inner.scopes[0]["path"] == "/docs"
     assert inner.scopes[0]["raw_path"] == b"/%67h/docs"

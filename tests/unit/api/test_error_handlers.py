@@ -1,4 +1,4 @@
-"""Errors at the public door: JSON for programs, a drawn explanation for image clients."""
+"""Errors of the public API: JSON for programs, a drawn explanation for image clients."""
 
 from typing import Any
 from urllib.parse import quote
@@ -38,53 +38,53 @@ PRIVATE = "postgresql://banners:hunter2@db/"
 
 
 async def draw_no_png(request: Request, drawing: Picture) -> Picture | None:
-    """Fail to draw in time."""
+    """Return None, as if the conversion took too long."""
     return None
 
 
 async def draw_png(request: Request, drawing: Picture) -> Picture | None:
-    """Draw what tests can tell."""
+    """Return a recognisable PNG."""
     return Picture.png(b"png of " + drawing.body)
 
 
 def failing_api(
     error: Exception, *, draw: DrawPng = draw_no_png, options: dict[str, str] | None = None
 ) -> ASGIApp:
-    """The addresses of the public service, where everything goes wrong in the same way."""
+    """Build an application with the paths of the api whose handlers raise `error`."""
 
     async def fail(request: Request) -> Response:
         request.state.options = options or {}
         raise error
 
-    explain_problem = ErrorHandler(host=HOST, draw_png=draw)
+    error_handler = ErrorHandler(host=HOST, draw_png=draw)
     return build_app(
         [Route("/banners/{name}", fail), Route("/banners", fail, methods=["POST"])],
-        on_error={Exception: explain_problem, HTTPException: explain_problem.handle_http_error},
+        on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
     )
 
 
-async def ask(
+async def request_api(
     error: Exception,
     path: str,
     *,
     accept: str = "*/*",
     method: str = "GET",
     headers: dict[str, str] | None = None,
-    **how: Any,
+    **options: Any,
 ) -> httpx2.Response:
-    transport = httpx2.ASGITransport(app=failing_api(error, **how))
+    transport = httpx2.ASGITransport(app=failing_api(error, **options))
     async with httpx2.AsyncClient(transport=transport, base_url=f"http://{HOST}") as http:
         return await http.request(method, path, headers={"accept": accept, **(headers or {})})
 
 
-def is_picture(answer: httpx2.Response) -> bool:
-    is_svg = answer.headers["content-type"] == "image/svg+xml; charset=utf-8"
-    return is_svg and ET.fromstring(answer.content).tag.endswith("}svg")
+def is_picture(response: httpx2.Response) -> bool:
+    is_svg = response.headers["content-type"] == "image/svg+xml; charset=utf-8"
+    return is_svg and ET.fromstring(response.content).tag.endswith("}svg")
 
 
-def sentence_in(answer: httpx2.Response) -> str | None:
-    """What the picture says to who can't see it."""
-    return ET.fromstring(answer.content).findtext("{http://www.w3.org/2000/svg}desc")
+def description_in(response: httpx2.Response) -> str | None:
+    """Return the text alternative of the picture."""
+    return ET.fromstring(response.content).findtext("{http://www.w3.org/2000/svg}desc")
 
 
 @pytest.mark.parametrize(
@@ -99,32 +99,32 @@ def sentence_in(answer: httpx2.Response) -> str | None:
         ("/banners/a//b.svg?type=dark", "*/*"),
     ],
 )
-async def test_an_image_client_sees_that_there_is_no_such_banner(path: str, accept: str) -> None:
-    answer = await ask(ValueError(), path, accept=accept)
-    assert answer.status_code == 200
-    assert is_picture(answer)
-    assert sentence_in(answer) == "banner doesn't exist"
-    assert answer.headers["cache-control"] == "public, max-age=60"
-    assert answer.headers["vary"] == "Accept"
-    # Somebody may make it the next moment.
-    assert answer.headers["x-accel-expires"] == "0"
+async def test_unknown_path_image_client_gets_explanation(path: str, accept: str) -> None:
+    response = await request_api(ValueError(), path, accept=accept)
+    assert response.status_code == 200
+    assert is_picture(response)
+    assert description_in(response) == "banner doesn't exist"
+    assert response.headers["cache-control"] == "public, max-age=60"
+    assert response.headers["vary"] == "Accept"
+    # The banner may be created at any moment.
+    assert response.headers["x-accel-expires"] == "0"
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", PAGE, ""])
-async def test_a_program_reads_that_there_is_no_such_address(accept: str) -> None:
-    answer = await ask(ValueError(), "/banners/a/b", accept=accept)
-    assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
-    assert answer.headers["content-type"] == "application/json"
+async def test_unknown_path_program_gets_json(accept: str) -> None:
+    response = await request_api(ValueError(), "/banners/a/b", accept=accept)
+    assert (response.status_code, response.json()) == (404, {"error": "not found"})
+    assert response.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("path", ["/favicon.svg", "/", "/bannersx/a.svg", "/x/banners/a.svg"])
-async def test_where_no_pictures_are_nobody_sees_one(path: str) -> None:
-    answer = await ask(ValueError(), path, accept=BROWSER)
-    assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
+async def test_unknown_path_outside_banners_gets_json(path: str) -> None:
+    response = await request_api(ValueError(), path, accept=BROWSER)
+    assert (response.status_code, response.json()) == (404, {"error": "not found"})
 
 
 @pytest.mark.parametrize(
-    ("error", "seconds", "is_passing"),
+    ("error", "seconds", "is_temporary"),
     [
         (UnknownUser("hunter2"), 60, False),
         (UnknownBanner("hunter2"), 60, True),
@@ -137,17 +137,17 @@ async def test_where_no_pictures_are_nobody_sees_one(path: str) -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-async def test_an_image_client_sees_what_went_wrong(
-    error: Exception, seconds: int, is_passing: bool
+async def test_error_image_client_gets_explanation(
+    error: Exception, seconds: int, is_temporary: bool
 ) -> None:
-    known = error if isinstance(error, BannersError) else BannersError()
-    answer = await ask(error, "/banners/ada", accept=BROWSER)
-    assert (answer.status_code, answer.content) == (200, explain(known, host=HOST))
-    assert is_picture(answer)
-    assert sentence_in(answer) == known.public_message
-    assert answer.headers["cache-control"] == f"public, max-age={seconds}"
-    assert answer.headers.get("x-accel-expires") == ("0" if is_passing else None)
-    assert PRIVATE not in answer.text
+    public_error = error if isinstance(error, BannersError) else BannersError()
+    response = await request_api(error, "/banners/ada", accept=BROWSER)
+    assert (response.status_code, response.content) == (200, explain(public_error, host=HOST))
+    assert is_picture(response)
+    assert description_in(response) == public_error.public_message
+    assert response.headers["cache-control"] == f"public, max-age={seconds}"
+    assert response.headers.get("x-accel-expires") == ("0" if is_temporary else None)
+    assert PRIVATE not in response.text
 
 
 @pytest.mark.parametrize(
@@ -160,31 +160,31 @@ async def test_an_image_client_sees_what_went_wrong(
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_program_reads_what_went_wrong(
+async def test_error_program_gets_json(
     error: Exception, status: int, body: dict[str, str], method: str
 ) -> None:
     path = "/banners/ada" if method == "GET" else "/banners"
-    answer = await ask(error, path, method=method)
-    assert (answer.status_code, answer.json()) == (status, body)
-    assert answer.headers["vary"] == "Accept"
-    assert "hunter2" not in answer.text + str(answer.headers)
+    response = await request_api(error, path, method=method)
+    assert (response.status_code, response.json()) == (status, body)
+    assert response.headers["vary"] == "Accept"
+    assert "hunter2" not in response.text + str(response.headers)
 
 
-async def test_who_makes_a_banner_reads_json_whatever_it_accepts() -> None:
-    answer = await ask(UnknownUser("ada"), "/banners", method="POST", accept=BROWSER)
-    assert (answer.status_code, answer.json()) == (404, {"error": "user doesn't exist"})
+async def test_error_post_gets_json_for_any_accept() -> None:
+    response = await request_api(UnknownUser("ada"), "/banners", method="POST", accept=BROWSER)
+    assert (response.status_code, response.json()) == (404, {"error": "user doesn't exist"})
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-async def test_a_wrong_method_is_json_and_says_which_are_right(method: str) -> None:
-    answer = await ask(ValueError(), "/banners/ada.svg", method=method, accept=BROWSER)
-    assert (answer.status_code, answer.json()) == (405, {"error": "method not allowed"})
-    assert {"GET", "HEAD"} <= {one.strip() for one in answer.headers["allow"].split(",")}
+async def test_wrong_method_gets_json_with_allow(method: str) -> None:
+    response = await request_api(ValueError(), "/banners/ada.svg", method=method, accept=BROWSER)
+    assert (response.status_code, response.json()) == (405, {"error": "method not allowed"})
+    assert {"GET", "HEAD"} <= {method.strip() for method in response.headers["allow"].split(",")}
 
 
-async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
+async def test_explanation_head_has_headers_of_get() -> None:
     head, whole = [
-        await ask(UnknownUser("ada"), "/banners/ada.svg", method=method)
+        await request_api(UnknownUser("ada"), "/banners/ada.svg", method=method)
         for method in ("HEAD", "GET")
     ]
     assert (head.status_code, head.headers, head.content) == (200, whole.headers, b"")
@@ -208,16 +208,18 @@ async def test_the_head_of_an_explanation_is_that_of_the_whole() -> None:
         ("locale=klingon&border=false", BannerOptions(border=False)),
     ],
 )
-async def test_an_explanation_suits_the_page_it_stands_on(query: str, look: BannerOptions) -> None:
+async def test_explanation_uses_theme_and_locale_of_the_request(
+    query: str, look: BannerOptions
+) -> None:
     error = UnknownUser("ada")
-    answer = await ask(error, f"/banners/preview?{query}", accept=BROWSER)
-    assert answer.content == explain(error, options=look, host=HOST)
+    response = await request_api(error, f"/banners/preview?{query}", accept=BROWSER)
+    assert response.content == explain(error, options=look, host=HOST)
 
 
-async def test_too_long_a_query_is_not_read_for_an_explanation() -> None:
+async def test_explanation_too_long_query_uses_defaults() -> None:
     query = "type=dark&" + "&".join(["hide=stars"] * 100)
-    answer = await ask(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
-    assert answer.content == explain(UnknownUser("ada"), options=BannerOptions(), host=HOST)
+    response = await request_api(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
+    assert response.content == explain(UnknownUser("ada"), options=BannerOptions(), host=HOST)
 
 
 @settings(deadline=None, max_examples=60)
@@ -230,20 +232,20 @@ async def test_too_long_a_query_is_not_read_for_an_explanation() -> None:
         max_size=6,
     )
 )
-async def test_whatever_stands_in_a_query_the_explanation_is_a_picture(
+async def test_explanation_any_query_returns_valid_svg(
     pairs: list[tuple[str, str]],
 ) -> None:
-    wishes = [[quote(one, errors="surrogatepass") for one in pair] for pair in pairs]
-    query = "&".join("=".join(pair) for pair in wishes)
-    answer = await ask(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
-    assert answer.status_code == 200
-    assert is_picture(answer)
+    quoted_pairs = [[quote(text, errors="surrogatepass") for text in pair] for pair in pairs]
+    query = "&".join("=".join(pair) for pair in quoted_pairs)
+    response = await request_api(UnknownUser("ada"), f"/banners/preview?{query}", accept=BROWSER)
+    assert response.status_code == 200
+    assert is_picture(response)
 
 
-async def test_an_unforeseen_exception_is_logged_once() -> None:
+async def test_unexpected_exception_is_logged_once() -> None:
     error = RuntimeError(PRIVATE)
     with capture_logs() as logs:
-        await ask(error, "/banners/ada", accept=BROWSER)
+        await request_api(error, "/banners/ada", accept=BROWSER)
     assert [(line["event"], line["exc_info"]) for line in logs] == [("request.failed", error)]
 
 
@@ -259,47 +261,49 @@ IMAGE_CLIENTS: list[tuple[str, dict[str, str], str]] = [
 
 
 @pytest.mark.parametrize(("path", "headers", "vary"), IMAGE_CLIENTS)
-async def test_image_client_gets_a_picture(path: str, headers: dict[str, str], vary: str) -> None:
-    answer = await ask(UnknownUser("ada"), path, headers=headers)
-    assert (answer.status_code, is_picture(answer)) == (200, True)
-    assert answer.headers["vary"] == vary
+async def test_error_recognised_image_client_gets_picture_with_vary(
+    path: str, headers: dict[str, str], vary: str
+) -> None:
+    response = await request_api(UnknownUser("ada"), path, headers=headers)
+    assert (response.status_code, is_picture(response)) == (200, True)
+    assert response.headers["vary"] == vary
 
 
 @pytest.mark.parametrize("path", ["/banners/preview?format=json", "/banners/a", "/banners/a.json"])
 @pytest.mark.parametrize("agent", ["curl/8.5.0", ""])
-async def test_program_that_takes_anything_gets_json(path: str, agent: str) -> None:
-    answer = await ask(UnknownUser("ada"), path, headers={"user-agent": agent})
-    assert (answer.status_code, answer.json()) == (404, {"error": "user doesn't exist"})
+async def test_error_accept_anything_gets_json(path: str, agent: str) -> None:
+    response = await request_api(UnknownUser("ada"), path, headers={"user-agent": agent})
+    assert (response.status_code, response.json()) == (404, {"error": "user doesn't exist"})
 
 
 @pytest.mark.parametrize(
     "path", ["/banners/a.png", "/banners/A.PNG", "/banners/preview?format=png", "/banners/a/b.png"]
 )
-async def test_explanation_is_a_png_where_one_was_asked_for(path: str) -> None:
-    answer = await ask(UnknownUser("ada"), path, draw=draw_png)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-    assert answer.content.startswith(b"png of <svg")
-    assert answer.headers["cache-control"] == "public, max-age=60"
+async def test_explanation_png_requested_is_png(path: str) -> None:
+    response = await request_api(UnknownUser("ada"), path, draw=draw_png)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
+    assert response.content.startswith(b"png of <svg")
+    assert response.headers["cache-control"] == "public, max-age=60"
 
 
 @pytest.mark.parametrize("path", ["/banners/a.svg", "/banners/a?format=png", "/banners/preview"])
-async def test_explanation_is_an_svg_elsewhere(path: str) -> None:
-    answer = await ask(UnknownUser("ada"), path, accept=BROWSER, draw=draw_png)
-    assert is_picture(answer)
+async def test_explanation_png_not_requested_is_svg(path: str) -> None:
+    response = await request_api(UnknownUser("ada"), path, accept=BROWSER, draw=draw_png)
+    assert is_picture(response)
 
 
-async def test_explanation_is_an_svg_for_half_a_minute_where_a_png_cannot_be_had() -> None:
-    answer = await ask(UnknownUser("ada"), "/banners/a.png")
-    assert is_picture(answer)
-    assert answer.headers["cache-control"] == "public, max-age=30"
-    assert answer.headers["x-accel-expires"] == "0"
+async def test_explanation_png_unavailable_is_svg_for_30_seconds() -> None:
+    response = await request_api(UnknownUser("ada"), "/banners/a.png")
+    assert is_picture(response)
+    assert response.headers["cache-control"] == "public, max-age=30"
+    assert response.headers["x-accel-expires"] == "0"
 
 
 @pytest.mark.parametrize(("path", "method"), [("/banners/preview", "GET"), ("/banners", "POST")])
-async def test_misspelt_options_are_named_in_json(path: str, method: str) -> None:
+async def test_error_misspelt_options_are_listed_as_unknown(path: str, method: str) -> None:
     options = {"layuot": "card", "typ": "dark", "utm_source": "x"}
-    answer = await ask(UnknownUser("ada"), path, method=method, options=options)
-    assert answer.json() == {
+    response = await request_api(UnknownUser("ada"), path, method=method, options=options)
+    assert response.json() == {
         "error": "user doesn't exist",
         "unknown": {"layuot": "layout", "typ": "type"},
     }

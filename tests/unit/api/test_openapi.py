@@ -1,4 +1,4 @@
-"""The document says what the routes, the options and the answers really are."""
+"""The OpenAPI document agrees with the routes, the options and the responses."""
 
 import json
 from datetime import UTC, datetime
@@ -29,10 +29,10 @@ from tests.unit.api.listed import api_routes
 
 DOCUMENT = build_document(formats=FORMATS, version="1.2.3")
 PREVIEW = DOCUMENT["paths"]["/banners/preview"]["get"]
-MAKE = DOCUMENT["paths"]["/banners"]["post"]
-PERMANENT = DOCUMENT["paths"]["/banners/{name}"]["get"]
-WISH = MAKE["requestBody"]["content"]["application/json"]["schema"]["properties"]
-PARAMETERS = {one["name"]: one for one in PREVIEW["parameters"]}
+CREATE = DOCUMENT["paths"]["/banners"]["post"]
+GET_BANNER = DOCUMENT["paths"]["/banners/{name}"]["get"]
+REQUEST_PROPERTIES = CREATE["requestBody"]["content"]["application/json"]["schema"]["properties"]
+PARAMETERS = {parameter["name"]: parameter for parameter in PREVIEW["parameters"]}
 EDGES: dict[str, tuple[list[object], list[object]]] = {
     "langs_count": (["1", "10", 10], ["0", "11", 11]),
     "radius": (["0", "20", 0], ["21", -1]),
@@ -42,7 +42,7 @@ EDGES: dict[str, tuple[list[object], list[object]]] = {
 
 
 def accepts(name: str, value: object) -> bool:
-    """Whether the service takes a value of an option."""
+    """Return whether the parser accepts a value of an option."""
     try:
         parse_options({name: value})
     except InvalidInput:
@@ -50,15 +50,15 @@ def accepts(name: str, value: object) -> bool:
     return True
 
 
-def problem_of(operation: dict[str, Any], status: int) -> Any:
+def error_schema(operation: dict[str, Any], status: int) -> Any:
     return operation["responses"][str(status)]["content"]["application/json"]["schema"]
 
 
-def test_the_document_is_openapi() -> None:
+def test_document_is_valid_openapi() -> None:
     schemathesis.openapi.from_dict(build_document(formats=FORMATS, version="1.2.3")).validate()
 
 
-def test_every_route_is_described_and_nothing_else() -> None:
+def test_document_paths_equal_routes() -> None:
     described = {
         (method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item
     }
@@ -68,7 +68,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
         if route.path not in PAGES
         for method in route.methods or ()
     }
-    # HEAD is said once, in the introduction.
+    # HEAD is described once, in the introduction.
     assert described == {(method, path) for method, path in routes if method != "HEAD"}
     assert {path for method, path in routes if method == "HEAD"} == {
         path for method, path in routes if method == "GET"
@@ -76,9 +76,9 @@ def test_every_route_is_described_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_has_its_values_and_its_default(name: str) -> None:
+def test_option_schema_has_values_and_default(name: str) -> None:
     schema = option_schema(name)
-    assert WISH[name] == schema
+    assert REQUEST_PROPERTIES[name] == schema
     parameter = PARAMETERS[name]
     assert parameter["in"] == "query"
     assert parameter["required"] is False
@@ -92,17 +92,17 @@ def test_every_option_has_its_values_and_its_default(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EDGES)
-def test_bounds_are_those_of_the_parser(name: str) -> None:
-    right, wrong = EDGES[name]
+def test_option_schema_bounds_equal_the_parser(name: str) -> None:
+    valid, invalid = EDGES[name]
     is_text = option_schema(name)["type"] == "string"
     validator = jsonschema_rs.validator_for(option_schema(name))
-    for values, is_right in ((right, True), (wrong, False)):
+    for values, is_valid in ((valid, True), (invalid, False)):
         for value in values:
-            assert accepts(name, value) is is_right
-            assert validator.is_valid(value if is_text else int(str(value))) is is_right
+            assert accepts(name, value) is is_valid
+            assert validator.is_valid(value if is_text else int(str(value))) is is_valid
 
 
-def test_an_alias_is_named() -> None:
+def test_document_parameter_description_names_alias() -> None:
     assert "`theme`" in PARAMETERS["type"]["description"]
 
 
@@ -112,17 +112,17 @@ def test_an_alias_is_named() -> None:
 @example("a-b_c")
 @example("a--b")
 @example("a\n")
-def test_usernames_are_those_that_the_parser_takes(login: str) -> None:
+def test_username_schema_equals_the_parser(login: str) -> None:
     try:
-        is_taken = parse_login(login) == login
+        is_accepted = parse_login(login) == login
     except InvalidInput:
-        is_taken = False
+        is_accepted = False
     validator = jsonschema_rs.validator_for(PARAMETERS["username"]["schema"])
-    assert validator.is_valid(login) is is_taken
-    assert WISH["username"]["pattern"] == PARAMETERS["username"]["schema"]["pattern"]
+    assert validator.is_valid(login) is is_accepted
+    assert REQUEST_PROPERTIES["username"]["pattern"] == PARAMETERS["username"]["schema"]["pattern"]
 
 
-def test_numbers_are_as_described() -> None:
+def test_numbers_response_matches_schema() -> None:
     owner = Owner(1, "wycats", None, None)
     stats = Stats(3, 2, 1, 5, 7, {"Ruby": 2})
     snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC))
@@ -133,7 +133,7 @@ def test_numbers_are_as_described() -> None:
     assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
 
 
-def test_misspelt_options_are_described() -> None:
+def test_unknown_options_match_schema() -> None:
     unknown = {"layuot": "layout"}
     snapshot = Snapshot(Owner(1, "a", None, None), Stats(0, 0, 0, 0, 0, {}), datetime.now(UTC))
     sent = numbers_response(snapshot, is_stale=False, unknown=unknown).body
@@ -142,7 +142,7 @@ def test_misspelt_options_are_described() -> None:
     schemas = {"components": DOCUMENT["components"], **reference}
     assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
     problem = error_response(errors.InvalidOption("radius", "x", ("0 to 20",)), unknown=unknown)
-    assert jsonschema_rs.is_valid(problem_of(MAKE, 400), msgspec.json.decode(problem.body))
+    assert jsonschema_rs.is_valid(error_schema(CREATE, 400), msgspec.json.decode(problem.body))
 
 
 @pytest.mark.parametrize(
@@ -159,30 +159,30 @@ def test_misspelt_options_are_described() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_refusals_are_as_described(error: BannersError) -> None:
+def test_error_response_matches_schema(error: BannersError) -> None:
     sent = error_response(error)
-    for operation in (PREVIEW, MAKE):
+    for operation in (PREVIEW, CREATE):
         problem = msgspec.json.decode(sent.body)
-        assert jsonschema_rs.is_valid(problem_of(operation, error.status), problem)
-        described = set(problem_of(operation, error.status)["properties"])
-        assert described - {"meant", "unknown"} == set(problem)
+        assert jsonschema_rs.is_valid(error_schema(operation, error.status), problem)
+        described = set(error_schema(operation, error.status)["properties"])
+        assert described - {"suggestion", "unknown"} == set(problem)
         headers = operation["responses"][str(error.status)]["headers"]
         assert {name.lower() for name in headers} <= set(sent.headers)
         assert ("Retry-After" in headers) is ("retry-after" in sent.headers)
 
 
-def test_too_many_banners_are_described() -> None:
+def test_too_many_banners_response_matches_schema() -> None:
     problem = msgspec.json.decode(error_response(errors.TooManyBanners()).body)
     assert problem == {"error": "too many banners"}
-    assert jsonschema_rs.is_valid(problem_of(MAKE, 409), problem)
+    assert jsonschema_rs.is_valid(error_schema(CREATE, 409), problem)
 
 
-def test_an_unknown_banner_is_described() -> None:
+def test_unknown_banner_response_matches_schema() -> None:
     problem = msgspec.json.decode(error_response(errors.UnknownBanner("x")).body)
-    assert jsonschema_rs.is_valid(problem_of(PERMANENT, 404), problem)
+    assert jsonschema_rs.is_valid(error_schema(GET_BANNER, 404), problem)
 
 
-def test_another_format_is_described_as_soon_as_there_is_one() -> None:
+def test_build_document_lists_given_formats() -> None:
     document = build_document(formats=("svg", "png", "json"), version="1")
     preview = document["paths"]["/banners/preview"]["get"]
     assert "image/png" in preview["responses"]["200"]["content"]

@@ -1,4 +1,4 @@
-"""PNG pictures: found in memory, made elsewhere, or not to be had now."""
+"""PngConverter: caching, conversion in a worker process, limits and failures."""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from github_banners.api.banner_responses import Picture
-from github_banners.api.png_converter import PNG_OUTCOMES, PngConverter
+from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import ClientCharge, RateLimiter
 from github_banners.errors import (
     BannersError,
@@ -24,18 +24,18 @@ OTHER = Picture.svg(b"<svg>2</svg>")
 
 
 class WorkerStub:
-    """In a workshop's place: does nothing before it is let go, or fails as it is told to."""
+    """A fake WorkerProcess: waits for `may_finish`, then fails with `error` if it is set."""
 
     def __init__(self) -> None:
-        self.asked: list[bytes] = []
-        self.may_end = asyncio.Event()
-        self.may_end.set()
+        self.payloads: list[bytes] = []
+        self.may_finish = asyncio.Event()
+        self.may_finish.set()
         self.error: BannersError | None = None
         self.is_closed = False
 
     async def run(self, payload: bytes) -> bytes:
-        self.asked.append(payload)
-        await self.may_end.wait()
+        self.payloads.append(payload)
+        await self.may_finish.wait()
         if self.error is not None:
             raise self.error
         return b"png of " + payload
@@ -45,27 +45,27 @@ class WorkerStub:
 
 
 class Scene:
-    """PNG pictures with a bench and a clock of their own."""
+    """A PngConverter with a fake worker process and a fake clock."""
 
     def __init__(self, *, memory_bytes: int = 1 << 20, per_second: float = 1_000) -> None:
-        self.bench = WorkerStub()
+        self.worker = WorkerStub()
         self.counted: Counter[str] = Counter()
         self.seconds = 0.0
-        self.pngs = PngConverter(
-            worker=cast("WorkerProcess", self.bench),
+        self.converter = PngConverter(
+            worker=cast("WorkerProcess", self.worker),
             memory_bytes=memory_bytes,
             count=lambda outcome: self.counted.update([outcome]),
             monotonic=lambda: self.seconds,
         )
-        self.shares = RateLimiter(per_second=per_second, monotonic=lambda: self.seconds)
+        self.rate_limiter = RateLimiter(per_second=per_second, monotonic=lambda: self.seconds)
 
     def charge(self, client: str = "a") -> ClientCharge:
-        return ClientCharge(client, self.shares)
+        return ClientCharge(client, self.rate_limiter)
 
     async def draw(
         self, svg: Picture = SVG, *, client: str = "a", is_cacheable: bool = True
     ) -> bytes | None:
-        picture = await self.pngs.to_png(
+        picture = await self.converter.to_png(
             svg, charge=self.charge(client), deadline=picture_deadline(), is_cacheable=is_cacheable
         )
         return picture.body if picture is not None else None
@@ -76,132 +76,134 @@ def scene() -> Scene:
     return Scene()
 
 
-async def test_it_is_made_once(scene: Scene) -> None:
-    assert scene.pngs.get_cached(SVG) is None
+async def test_to_png_converts_once(scene: Scene) -> None:
+    assert scene.converter.get_cached(SVG) is None
     assert await scene.draw() == await scene.draw() == b"png of <svg>1</svg>"
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
-    assert scene.bench.asked == [SVG.body, OTHER.body]
+    assert scene.worker.payloads == [SVG.body, OTHER.body]
     assert scene.counted == {"drawn": 2}
-    found = scene.pngs.get_cached(Picture.svg(SVG.body))
-    assert found is not None
-    assert found.gzipped is None
-    assert found.media_type == "image/png"
+    cached = scene.converter.get_cached(Picture.svg(SVG.body))
+    assert cached is not None
+    assert cached.gzipped is None
+    assert cached.media_type == "image/png"
 
 
-async def test_who_asks_at_the_same_time_gets_the_same(scene: Scene) -> None:
-    scene.bench.may_end.clear()
+async def test_to_png_concurrent_requests_share_a_conversion(scene: Scene) -> None:
+    scene.worker.may_finish.clear()
     tasks = [asyncio.create_task(scene.draw()) for _ in range(20)]
     await asyncio.sleep(0)
-    scene.bench.may_end.set()
+    scene.worker.may_finish.set()
     assert {*await asyncio.gather(*tasks)} == {b"png of <svg>1</svg>"}
-    assert scene.bench.asked == [SVG.body]
+    assert scene.worker.payloads == [SVG.body]
 
 
-async def test_a_dated_picture_is_made_and_never_kept(scene: Scene) -> None:
+async def test_to_png_not_cacheable_is_not_cached(scene: Scene) -> None:
     assert await scene.draw(is_cacheable=False) == b"png of <svg>1</svg>"
-    assert scene.pngs.get_cached(SVG) is None
+    assert scene.converter.get_cached(SVG) is None
     await scene.draw(is_cacheable=False)
-    assert len(scene.bench.asked) == 2
+    assert len(scene.worker.payloads) == 2
 
 
-async def test_what_misses_the_deadline_serves_the_next(scene: Scene) -> None:
-    scene.bench.may_end.clear()
-    over = Deadline(0.1, 0.1)  # less than what drawing keeps for itself
-    assert await scene.pngs.to_png(SVG, charge=scene.charge(), deadline=over) is None
-    assert scene.pngs.get_cached(SVG) is None
-    scene.bench.may_end.set()
+async def test_to_png_past_deadline_returns_none_and_caches_result(scene: Scene) -> None:
+    scene.worker.may_finish.clear()
+    over = Deadline(0.1, 0.1)  # less than the time reserved for drawing
+    assert await scene.converter.to_png(SVG, charge=scene.charge(), deadline=over) is None
+    assert scene.converter.get_cached(SVG) is None
+    scene.worker.may_finish.set()
     assert await scene.draw() == b"png of <svg>1</svg>"
-    assert len(scene.bench.asked) == 1
+    assert len(scene.worker.payloads) == 1
 
 
-async def test_who_goes_away_loses_nothing(scene: Scene) -> None:
-    scene.bench.may_end.clear()
-    asking = asyncio.create_task(scene.draw())
+async def test_to_png_cancelled_request_completes_conversion(scene: Scene) -> None:
+    scene.worker.may_finish.clear()
+    request = asyncio.create_task(scene.draw())
     await asyncio.sleep(0)
-    asking.cancel()
-    await asyncio.wait({asking})
-    scene.bench.may_end.set()
+    request.cancel()
+    await asyncio.wait({request})
+    scene.worker.may_finish.set()
     assert await scene.draw() == b"png of <svg>1</svg>"
-    assert len(scene.bench.asked) == 1
+    assert len(scene.worker.payloads) == 1
 
 
 @pytest.mark.parametrize("error", [Unavailable("died"), RenderingFailed("no")])
-async def test_after_a_failure_one_a_second_is_tried(scene: Scene, error: BannersError) -> None:
-    scene.bench.error = error
+async def test_to_png_after_failure_retries_once_a_second(
+    scene: Scene, error: BannersError
+) -> None:
+    scene.worker.error = error
     assert [await scene.draw() for _ in range(5)] == [None] * 5
-    assert len(scene.bench.asked) == 1
-    assert scene.pngs.get_cached(SVG) is None
-    scene.bench.error = None
+    assert len(scene.worker.payloads) == 1
+    assert scene.converter.get_cached(SVG) is None
+    scene.worker.error = None
     assert await scene.draw() is None
     scene.seconds += 1.0
     assert await scene.draw() == b"png of <svg>1</svg>"
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
-    assert {*scene.counted} == {*PNG_OUTCOMES}
+    assert {*scene.counted} == {*PngOutcome}
 
 
-async def test_overflow_is_no_failure(scene: Scene) -> None:
-    scene.bench.error = Overloaded()
+async def test_to_png_overload_does_not_open_circuit(scene: Scene) -> None:
+    scene.worker.error = Overloaded()
     assert await scene.draw() is None
-    scene.bench.error = None
+    scene.worker.error = None
     assert await scene.draw() == b"png of <svg>1</svg>"
     assert scene.counted == {"busy": 1, "drawn": 1}
 
 
-def pictures(number: int, *, named: str = "") -> list[Picture]:
-    return [Picture.svg(f"<svg>{named}{index}</svg>".encode()) for index in range(number)]
+def pictures(number: int, *, prefix: str = "") -> list[Picture]:
+    return [Picture.svg(f"<svg>{prefix}{index}</svg>".encode()) for index in range(number)]
 
 
-async def test_one_client_cannot_take_the_queue_from_another(scene: Scene) -> None:
-    scene.bench.may_end.clear()
+async def test_to_png_one_client_uses_half_of_the_queue(scene: Scene) -> None:
+    scene.worker.may_finish.clear()
     flood = [asyncio.create_task(scene.draw(svg, client="flood")) for svg in pictures(100)]
     await asyncio.sleep(0)
     others = [
-        asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures(4, named="other")
+        asyncio.create_task(scene.draw(svg, client="other")) for svg in pictures(4, prefix="other")
     ]
     for _ in range(3):
         await asyncio.sleep(0)
-    # Eight may wait and one is at work: there is room for both.
-    assert len(scene.bench.asked) == 8
-    scene.bench.may_end.set()
+    # The queue has room for eight besides the one that is running.
+    assert len(scene.worker.payloads) == 8
+    scene.worker.may_finish.set()
     assert all(await asyncio.gather(*others))
     assert sum(png is not None for png in await asyncio.gather(*flood)) == 4
-    assert not scene.pngs._clients
+    assert not scene.converter._clients
 
 
-async def test_png_that_has_to_be_drawn_is_charged_and_one_in_memory_is_free() -> None:
+async def test_to_png_cache_miss_is_charged_and_hit_is_free() -> None:
     scene = Scene(per_second=1)
-    one, two, three = pictures(3)
-    assert await scene.draw(one)
-    assert await scene.draw(two)
-    assert await scene.draw(three) is None
-    assert await scene.draw(one)
-    assert await scene.draw(three, client="b")
+    first, second, third = pictures(3)
+    assert await scene.draw(first)
+    assert await scene.draw(second)
+    assert await scene.draw(third) is None
+    assert await scene.draw(first)
+    assert await scene.draw(third, client="b")
     assert scene.counted == {"drawn": 3, "busy": 1}
     with pytest.raises(TooManyRequests):
         scene.charge()()
 
 
-async def test_png_that_is_being_drawn_costs_those_who_wait_nothing() -> None:
+async def test_to_png_conversion_in_flight_is_not_charged() -> None:
     scene = Scene(per_second=1)
     assert all(await asyncio.gather(*(scene.draw() for _ in range(10))))
     scene.charge()()
 
 
-async def test_memory_is_bounded() -> None:
+async def test_to_png_cache_memory_is_bounded() -> None:
     scene = Scene(memory_bytes=20_000)
     drawn = [Picture.svg(b"%d" % number * 500) for number in range(10, 30)]
-    for one in drawn:
-        await scene.draw(one)
-    kept = [one for one in drawn if scene.pngs.get_cached(one) is not None]
-    assert 0 < len(kept) < 20
-    assert kept == drawn[-len(kept) :]
+    for svg in drawn:
+        await scene.draw(svg)
+    cached = [svg for svg in drawn if scene.converter.get_cached(svg) is not None]
+    assert 0 < len(cached) < 20
+    assert cached == drawn[-len(cached) :]
 
 
-async def test_closing_ends_what_is_at_work(scene: Scene) -> None:
-    scene.bench.may_end.clear()
-    asking = asyncio.create_task(scene.draw())
+async def test_close_cancels_running_conversions(scene: Scene) -> None:
+    scene.worker.may_finish.clear()
+    request = asyncio.create_task(scene.draw())
     await asyncio.sleep(0)
-    await scene.pngs.close()
-    assert scene.bench.is_closed
-    assert await asking is None
+    await scene.converter.close()
+    assert scene.worker.is_closed
+    assert await request is None

@@ -1,4 +1,4 @@
-"""Who asks, and how often."""
+"""Client addresses behind proxies, and the rate limiter."""
 
 from ipaddress import ip_network
 
@@ -20,13 +20,13 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", " 203.0.113.9 , ", "203.0.113.9"),
         ("10.0.0.1", "203.0.113.9, 10.0.0.2, fd00::2", "203.0.113.9"),
-        # Whoever is no proxy of ours can write anything.
+        # Headers of untrusted peers are ignored.
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
         ("10.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "10.9.9.9, 203.0.113.9", "203.0.113.9"),
         ("10.0.0.1", "not an address, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
         ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
-        # A household has a /64 of its own.
+        # An IPv6 client is identified by its /64.
         ("2001:db8:1:2:3:4:5:6", "", "2001:db8:1:2::/64"),
         ("10.0.0.1", "2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "", "fe80::/64"),
@@ -51,31 +51,29 @@ PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
         ("unix:", "", "unknown"),
     ],
 )
-def test_the_last_address_that_is_no_proxy_of_ours_counts(
-    peer: str, forwarded_for: str, client: str
-) -> None:
+def test_client_address_is_last_untrusted_hop(peer: str, forwarded_for: str, client: str) -> None:
     assert client_address(peer, forwarded_for, trusted=PROXIES) == client
 
 
-def test_nobody_is_trusted_by_default() -> None:
+def test_client_address_without_trusted_proxies_is_peer() -> None:
     assert client_address("10.0.0.1", "203.0.113.9", trusted=()) == "10.0.0.1"
 
 
 @settings(deadline=None)
 @given(forged=st.text(max_size=60))
-def test_what_a_client_writes_never_counts(forged: str) -> None:
+def test_client_address_forged_header_is_ignored(forged: str) -> None:
     header = f"{forged}, 203.0.113.9"
     assert client_address("10.0.0.1", header, trusted=PROXIES) == "203.0.113.9"
 
 
 @settings(deadline=None)
 @given(peer=st.text(max_size=60), header=st.text(max_size=60))
-def test_any_text_is_some_client(peer: str, header: str) -> None:
+def test_client_address_any_text_returns_short_string(peer: str, header: str) -> None:
     assert len(client_address(peer, header, trusted=PROXIES)) <= 43
 
 
 class Time:
-    """Monotonic seconds that move when they are told to."""
+    """A monotonic clock that tests advance."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -84,103 +82,103 @@ class Time:
         return self.seconds
 
 
-def refused_for(shares: RateLimiter, client: str) -> int:
-    with pytest.raises(TooManyRequests) as refused:
-        shares.acquire(client)
-    return refused.value.retry_after_seconds
+def retry_after_when_refused(limiter: RateLimiter, client: str) -> int:
+    with pytest.raises(TooManyRequests) as raised:
+        limiter.acquire(client)
+    return raised.value.retry_after_seconds
 
 
-def test_two_seconds_worth_may_come_at_once_and_each_client_has_its_own() -> None:
-    shares = RateLimiter(per_second=10, monotonic=Time())
+def test_acquire_burst_of_two_seconds_per_client() -> None:
+    limiter = RateLimiter(per_second=10, monotonic=Time())
     for client in ("a", "b"):
         for _ in range(20):
-            shares.acquire(client)
-        assert refused_for(shares, client) == 1
+            limiter.acquire(client)
+        assert retry_after_when_refused(limiter, client) == 1
 
 
-def test_a_share_fills_up_again_but_not_over() -> None:
+def test_acquire_bucket_refills_up_to_capacity() -> None:
     time = Time()
-    shares = RateLimiter(per_second=10, monotonic=time)
+    limiter = RateLimiter(per_second=10, monotonic=time)
     for _ in range(20):
-        shares.acquire("a")
+        limiter.acquire("a")
     time.seconds += 0.101
-    shares.acquire("a")
-    refused_for(shares, "a")
+    limiter.acquire("a")
+    retry_after_when_refused(limiter, "a")
     time.seconds += 3_600
     for _ in range(20):
-        shares.acquire("a")
-    refused_for(shares, "a")
+        limiter.acquire("a")
+    retry_after_when_refused(limiter, "a")
 
 
 RATES = [0.001, 0.3, 0.5, 0.7, 0.9, 1, 1.4, 3, 1000]
 
 
-def make_banner(shares: RateLimiter) -> None:
-    """Pay what a banner of somebody new costs: the wish, and the question to GitHub."""
-    shares.acquire("a")
-    shares.acquire("a")
+def pay_for_new_banner(limiter: RateLimiter) -> None:
+    """Acquire the two tokens of a banner for an unknown user: the POST and the fetch."""
+    limiter.acquire("a")
+    limiter.acquire("a")
 
 
 @pytest.mark.parametrize("per_second", RATES)
-def test_a_banner_of_somebody_new_can_always_be_made(per_second: float) -> None:
-    make_banner(RateLimiter(per_second=per_second, monotonic=Time()))
+def test_acquire_full_bucket_covers_new_banner(per_second: float) -> None:
+    pay_for_new_banner(RateLimiter(per_second=per_second, monotonic=Time()))
 
 
 @pytest.mark.parametrize("per_second", RATES)
-def test_who_comes_back_when_told_is_let_in(per_second: float) -> None:
+def test_acquire_after_retry_after_succeeds(per_second: float) -> None:
     time = Time()
-    shares = RateLimiter(per_second=per_second, monotonic=time)
+    limiter = RateLimiter(per_second=per_second, monotonic=time)
     for _ in range(max(2, int(2 * per_second))):
-        shares.acquire("a")
-    time.seconds += refused_for(shares, "a") + 0.001
-    make_banner(shares)
+        limiter.acquire("a")
+    time.seconds += retry_after_when_refused(limiter, "a") + 0.001
+    pay_for_new_banner(limiter)
 
 
-def test_who_could_pay_half_of_a_wish_can_pay_all_of_it_when_told() -> None:
+def test_acquire_half_paid_request_succeeds_after_retry_after() -> None:
     time = Time()
-    shares = RateLimiter(per_second=0.1, monotonic=time)
-    make_banner(shares)
+    limiter = RateLimiter(per_second=0.1, monotonic=time)
+    pay_for_new_banner(limiter)
     time.seconds += 10.001
-    shares.acquire("a")
-    time.seconds += refused_for(shares, "a") + 0.001
-    make_banner(shares)
+    limiter.acquire("a")
+    time.seconds += retry_after_when_refused(limiter, "a") + 0.001
+    pay_for_new_banner(limiter)
 
 
-def test_a_refusal_costs_nothing() -> None:
+def test_acquire_refused_takes_no_token() -> None:
     time = Time()
-    shares = RateLimiter(per_second=0.5, monotonic=time)
-    make_banner(shares)
+    limiter = RateLimiter(per_second=0.5, monotonic=time)
+    pay_for_new_banner(limiter)
     for _ in range(100):
-        assert refused_for(shares, "a") == 4
+        assert retry_after_when_refused(limiter, "a") == 4
     time.seconds += 2
-    shares.acquire("a")
+    limiter.acquire("a")
 
 
-def test_what_is_owed_is_paid_before_anything_else() -> None:
+def test_acquire_debt_delays_next_request() -> None:
     time = Time()
-    shares = RateLimiter(per_second=10, monotonic=time)
-    shares.acquire("a")
-    shares.acquire("a", debt=23)
-    assert refused_for(shares, "a") == 1
-    shares.acquire("b")
+    limiter = RateLimiter(per_second=10, monotonic=time)
+    limiter.acquire("a")
+    limiter.acquire("a", debt=23)
+    assert retry_after_when_refused(limiter, "a") == 1
+    limiter.acquire("b")
     time.seconds += 0.7
-    shares.acquire("a")
+    limiter.acquire("a")
 
 
 @pytest.mark.parametrize("per_second", RATES)
-def test_debts_end_within_a_minute_or_two(per_second: float) -> None:
+def test_acquire_debt_is_bounded(per_second: float) -> None:
     time = Time()
-    shares = RateLimiter(per_second=per_second, monotonic=time)
+    limiter = RateLimiter(per_second=per_second, monotonic=time)
     for _ in range(100):
-        shares.acquire("a", debt=1_000_000)
-    assert refused_for(shares, "a") <= 61 + 2 / per_second
-    time.seconds += refused_for(shares, "a") + 0.001
-    make_banner(shares)
+        limiter.acquire("a", debt=1_000_000)
+    assert retry_after_when_refused(limiter, "a") <= 61 + 2 / per_second
+    time.seconds += retry_after_when_refused(limiter, "a") + 0.001
+    pay_for_new_banner(limiter)
 
 
-def test_many_clients_take_bounded_memory() -> None:
-    shares = RateLimiter(per_second=1, monotonic=Time())
+def test_acquire_many_clients_memory_is_bounded() -> None:
+    limiter = RateLimiter(per_second=1, monotonic=Time())
     for number in range(40_000):
-        shares.acquire(str(number))
-    assert len(shares._buckets) < 40_000
-    assert shares._buckets.used_bytes <= 8 << 20
+        limiter.acquire(str(number))
+    assert len(limiter._buckets) < 40_000
+    assert limiter._buckets.used_bytes <= 8 << 20

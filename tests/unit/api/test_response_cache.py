@@ -1,4 +1,4 @@
-"""Responses from memory, as bytes for the wire."""
+"""The response cache: targets, whole responses and access times."""
 
 import gzip
 from datetime import UTC, datetime, timedelta
@@ -14,9 +14,8 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
 from github_banners.stats.deadline import picture_deadline
-from github_banners.stats.freshness import Freshness
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import LookupResult
+from github_banners.stats.snapshots import Freshness, Invalidations
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOFT = timedelta(minutes=10)
@@ -26,7 +25,7 @@ REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
 
 class Response:
-    """A response, read as a client reads it."""
+    """A parsed response."""
 
     def __init__(self, payload: bytes) -> None:
         head, _, self.body = payload.partition(b"\r\n\r\n")
@@ -36,13 +35,13 @@ class Response:
 
 
 class Service:
-    """A cache with a clock of its own."""
+    """A response cache with a fake clock."""
 
     def __init__(self) -> None:
         self.now = START
-        self.trust = Invalidations(clock=self.clock)
+        self.invalidations = Invalidations(clock=self.clock)
         self.pictures = PictureCache(
-            clock=self.clock, memory_bytes=1 << 20, invalidations=self.trust
+            clock=self.clock, memory_bytes=1 << 20, invalidations=self.invalidations
         )
         self.cache = ResponseCache(
             self.pictures, clock=self.clock, soft_seconds=SOFT.total_seconds()
@@ -53,15 +52,15 @@ class Service:
         return self.now
 
     async def draw(self, owner_id: int = 1, *, version: int = 1) -> PictureKey:
-        """Draw an owner's banner with numbers of now."""
+        """Draw an owner's banner with current numbers."""
         snapshot = Snapshot(
             Owner(owner_id, f"user{owner_id}"),
             Stats(version, version, 0, 0, 0, {}),
             self.now,
             version,
         )
-        answer = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT)
-        await self.pictures.draw(answer, LOOK, deadline=picture_deadline())
+        result = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT)
+        await self.pictures.draw(result, LOOK, deadline=picture_deadline())
         return to_picture_key(owner_id, LOOK)
 
     def respond(
@@ -69,12 +68,14 @@ class Service:
         target: bytes = TARGET,
         *,
         is_head: bool = False,
-        closing: bool = False,
+        is_closing: bool = False,
         **headers: str,
     ) -> CachedResponse | None:
-        named = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+        raw_headers = {
+            name.replace("_", "-").encode(): value.encode() for name, value in headers.items()
+        }
         return self.cache.respond(
-            target, named, is_head=is_head, is_closing=closing, common_headers=self.common
+            target, raw_headers, is_head=is_head, is_closing=is_closing, common_headers=self.common
         )
 
     def get(
@@ -82,17 +83,17 @@ class Service:
         target: bytes = TARGET,
         *,
         is_head: bool = False,
-        closing: bool = False,
+        is_closing: bool = False,
         **headers: str,
     ) -> Response:
-        response = self.respond(target, is_head=is_head, closing=closing, **headers)
+        response = self.respond(target, is_head=is_head, is_closing=is_closing, **headers)
         assert response is not None
         return Response(response.payload)
 
-    def repeat(self) -> bytes | None:
+    def get_by_raw_request(self) -> bytes | None:
         return self.cache.get_by_raw_request(REQUEST, common_headers=self.common)
 
-    def remember(self) -> None:
+    def put_by_raw_request(self) -> None:
         response = self.respond()
         assert response is not None
         self.cache.put_by_raw_request(REQUEST, response)
@@ -122,8 +123,8 @@ async def test_respond_head_returns_headers_only(service: Service) -> None:
     assert (head.status, head.headers, head.body) == (200, whole.headers, b"")
 
 
-async def test_respond_last_of_a_connection_says_so(service: Service) -> None:
-    assert service.get(closing=True).headers["connection"] == "close"
+async def test_respond_closing_connection_sends_connection_close(service: Service) -> None:
+    assert service.get(is_closing=True).headers["connection"] == "close"
 
 
 async def test_respond_matching_etag_returns_304(service: Service) -> None:
@@ -152,7 +153,7 @@ async def test_respond_gzip_has_its_own_etag(service: Service) -> None:
         b"/banners/preview?v=%20&username=alice&&type=dark&_",
     ],
 )
-async def test_respond_cache_buster_is_found(service: Service, target: bytes) -> None:
+async def test_respond_equivalent_target_is_found(service: Service, target: bytes) -> None:
     assert service.get(target).body.startswith(b"<svg")
 
 
@@ -191,7 +192,7 @@ async def test_respond_other_target_returns_none(service: Service, target: bytes
         (b"/healthz", None),
     ],
 )
-def test_normalize_target(target: bytes, normalized: bytes | None) -> None:
+def test_normalize_target_returns_canonical_form(target: bytes, normalized: bytes | None) -> None:
     assert normalize_target(target) == normalized
 
 
@@ -211,7 +212,7 @@ NAMES += ["x;type", "&amp", "", ";", "amp;", "%61mp;type", "amp%3Btype", "&#x26;
         max_size=5,
     )
 )
-def test_normalized_target_means_what_the_parser_reads(
+def test_normalize_target_keeps_parsed_options(
     parts: list[tuple[str, str, str, str]],
 ) -> None:
     query = "username=ada" + "".join(map("".join, parts))
@@ -226,7 +227,7 @@ def test_normalized_target_means_what_the_parser_reads(
     assert before == after
 
 
-def test_normalize_target_reads_escaped_ampersands() -> None:
+def test_normalize_target_escaped_ampersand_is_separator() -> None:
     plain = normalize_target(b"/banners/preview?username=ada&type=dark")
     assert normalize_target(b"/banners/preview?username=ada&amp;type=dark") == plain
     assert normalize_target(b"/banners/preview?username=ada&AMP;amp;Type=dark") == plain
@@ -239,56 +240,56 @@ async def test_respond_expired_picture_returns_none(service: Service) -> None:
     assert service.respond() is None
 
 
-async def test_repeat_remembered_request_returns_the_same_bytes(service: Service) -> None:
-    assert service.repeat() is None
-    service.remember()
+async def test_get_by_raw_request_cached_returns_same_bytes(service: Service) -> None:
+    assert service.get_by_raw_request() is None
+    service.put_by_raw_request()
     response = service.respond()
     assert response is not None
-    assert service.repeat() == response.payload
+    assert service.get_by_raw_request() == response.payload
     assert service.cache.hits == {"picture": 3, "not modified": 0}
 
 
-async def test_repeat_in_the_next_second_returns_none(service: Service) -> None:
-    service.remember()
+async def test_get_by_raw_request_new_common_headers_returns_none(service: Service) -> None:
+    service.put_by_raw_request()
     service.common = [(b"date", b"noon")]
-    assert service.repeat() is None
+    assert service.get_by_raw_request() is None
 
 
-async def test_repeat_after_a_newer_drawing_returns_none(service: Service) -> None:
+async def test_get_by_raw_request_newer_picture_returns_none(service: Service) -> None:
     before = service.get()
-    service.remember()
+    service.put_by_raw_request()
     await service.draw(version=2)
-    assert service.repeat() is None
+    assert service.get_by_raw_request() is None
     assert service.get().body != before.body
 
 
 @pytest.mark.parametrize("owner_ids", [[1], None])
-async def test_repeat_after_a_change_elsewhere_returns_none(
+async def test_get_by_raw_request_invalidated_owner_returns_none(
     service: Service, owner_ids: list[int] | None
 ) -> None:
-    service.remember()
+    service.put_by_raw_request()
     service.now += timedelta(seconds=1)
-    service.trust.invalidate(owner_ids)
-    assert service.repeat() is None
+    service.invalidations.invalidate(owner_ids)
+    assert service.get_by_raw_request() is None
     assert service.respond() is None
 
 
-async def test_repeat_while_changes_cannot_be_heard_returns_none(service: Service) -> None:
-    service.remember()
-    service.trust.is_listening = False
-    assert service.repeat() is None
+async def test_get_by_raw_request_not_listening_returns_none(service: Service) -> None:
+    service.put_by_raw_request()
+    service.invalidations.is_listening = False
+    assert service.get_by_raw_request() is None
     assert service.respond() is None
 
 
-async def test_repeat_of_what_expires_soon_returns_none(service: Service) -> None:
-    """Whole responses are not looked at again before the next second, which may begin late."""
+async def test_get_by_raw_request_expiring_soon_returns_none(service: Service) -> None:
+    """Whole responses are reused until the next second, which may begin late."""
     service.now += SOFT - timedelta(seconds=3)
-    service.remember()
-    assert service.repeat() is None
+    service.put_by_raw_request()
+    assert service.get_by_raw_request() is None
     assert service.respond() is not None
 
 
-async def test_remember_is_bounded(service: Service) -> None:
+async def test_put_by_raw_request_entries_are_bounded(service: Service) -> None:
     response = service.respond()
     assert response is not None
     for number in range(3000):
@@ -298,8 +299,8 @@ async def test_remember_is_bounded(service: Service) -> None:
     assert len(service.cache._responses) <= 256
 
 
-async def test_target_expires_though_its_picture_is_drawn_anew(service: Service) -> None:
-    """A login can change hands while its last holder's banner goes on being drawn."""
+async def test_get_target_expires_despite_newer_picture(service: Service) -> None:
+    """A login can pass to another owner while its former owner's banner is still drawn."""
     service.now += timedelta(minutes=5)
     await service.draw(version=2)
     service.now += timedelta(minutes=5)
@@ -309,47 +310,47 @@ async def test_target_expires_though_its_picture_is_drawn_anew(service: Service)
     assert b"user2" in service.get().body
 
 
-async def test_put_of_a_picture_that_is_not_cached_leaves_no_target(service: Service) -> None:
+async def test_put_picture_not_cached_adds_no_target(service: Service) -> None:
     service.cache.put(b"/banners/other", to_picture_key(99, LOOK))
     assert len(service.cache.targets) == 1
     assert service.respond(b"/banners/other") is None
 
 
-async def test_invented_targets_push_out_targets_only(service: Service) -> None:
+async def test_put_many_targets_evicts_targets_only(service: Service) -> None:
     key, other = await service.draw(), await service.draw(2)
     for number in range(60_000):
         service.cache.put(TARGET + b"%d" % number, key)
     assert service.cache.targets.used_bytes <= 16 << 20
     assert len(service.cache.targets) < 60_000
-    # The targets are forgotten, the pictures are not.
+    # Targets are evicted, pictures are not.
     assert service.respond() is None
     assert service.pictures.get(key) is not None
     assert service.pictures.get(other) is not None
 
 
 class Variants:
-    """Another form of the drawings that it was given, as the converter to PNG keeps them."""
+    """A fake PngConverter: PNGs of the drawings that were added."""
 
     def __init__(self) -> None:
-        self.forms: dict[str, Picture] = {}
+        self.pngs: dict[str, Picture] = {}
 
     def add(self, picture: Picture) -> None:
-        self.forms[picture.digest] = Picture.png(b"\x89PNG" + picture.body[-9:])
+        self.pngs[picture.digest] = Picture.png(b"\x89PNG" + picture.body[-9:])
 
     def get(self, picture: Picture) -> Picture | None:
-        return self.forms.get(picture.digest)
+        return self.pngs.get(picture.digest)
 
 
-async def test_respond_variant_is_returned_once_it_is_there(service: Service) -> None:
+async def test_respond_variant_is_returned_once_cached(service: Service) -> None:
     variants, target, key = Variants(), TARGET + b"&format=png", await service.draw()
     service.cache.put(target, key, variant=variants.get)
     assert service.respond(target) is None
-    kept = service.pictures.get(key)
-    assert kept is not None
-    variants.add(kept.picture)
+    cached = service.pictures.get(key)
+    assert cached is not None
+    variants.add(cached.picture)
     plain = service.get(target)
     zipped = service.get(target, accept_encoding="gzip")
-    assert plain.body == zipped.body == b"\x89PNG" + kept.picture.body[-9:]
+    assert plain.body == zipped.body == b"\x89PNG" + cached.picture.body[-9:]
     assert plain.headers == zipped.headers
     assert plain.headers["content-type"] == "image/png"
     assert plain.headers["cache-control"].startswith("public, max-age=600,")
@@ -357,32 +358,32 @@ async def test_respond_variant_is_returned_once_it_is_there(service: Service) ->
     head = service.get(target, is_head=True)
     assert (head.headers, head.body) == (plain.headers, b"")
     etag = plain.headers["etag"]
-    assert etag != kept.picture.etag
+    assert etag != cached.picture.etag
     again = service.get(target, if_none_match=etag)
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", etag)
-    # The drawing itself is answered as ever.
-    assert service.get().body == kept.picture.body
+    # The SVG target is unaffected.
+    assert service.get().body == cached.picture.body
 
 
-async def test_respond_variant_is_as_new_as_its_drawing(service: Service) -> None:
+async def test_respond_variant_of_outdated_picture_returns_none(service: Service) -> None:
     variants, target, key = Variants(), TARGET + b"&format=png", await service.draw()
     service.cache.put(target, key, variant=variants.get)
-    kept = service.pictures.get(key)
-    assert kept is not None
-    variants.add(kept.picture)
+    cached = service.pictures.get(key)
+    assert cached is not None
+    variants.add(cached.picture)
     assert service.get(target).body.startswith(b"\x89PNG")
     await service.draw(version=2)
     assert service.respond(target) is None
 
 
-async def test_access_times_that_could_not_be_saved_come_again(service: Service) -> None:
+async def test_restore_access_times_keeps_later_times(service: Service) -> None:
     later = START + timedelta(minutes=1)
     service.cache.put(TARGET, await service.draw(), banner="alice-dark")
-    taken = service.cache.drain_access_times()
-    assert taken == {"alice-dark": START}
+    access_times = service.cache.drain_access_times()
+    assert access_times == {"alice-dark": START}
     assert service.cache.drain_access_times() == {}
-    service.cache.restore_access_times({**taken, "bob-dark": START})
+    service.cache.restore_access_times({**access_times, "bob-dark": START})
     service.now = later
     service.get()
-    service.cache.restore_access_times(taken)
+    service.cache.restore_access_times(access_times)
     assert service.cache.drain_access_times() == {"alice-dark": later, "bob-dark": START}

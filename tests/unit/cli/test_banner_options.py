@@ -1,4 +1,4 @@
-"""A wrong wish, in one sentence."""
+"""Error messages and parsing of banner options on the command line."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from github_banners.options import OPTIONS, allowed_values, parse_options
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "expected"),
     [
         (
             InvalidOption("number_format", "shrt", ("short", "long")),
@@ -24,26 +24,32 @@ from github_banners.options import OPTIONS, allowed_values, parse_options
         ),
         (
             InvalidType("type", "drak", allowed_values("type")),
-            "--type can't be 'drak': it takes auto, default, dark or one of 68 more that README lists; did you mean dark?",
+            "--type can't be 'drak': it takes auto, default, dark or one of 68 more listed in README; did you mean dark?",
         ),
         (InvalidOption("USER", "", ("a login",)), "USER can't be '': it takes a login."),
     ],
 )
-def test_what_it_takes_and_what_was_meant(error: InvalidInput, sentence: str) -> None:
-    assert format_input_error(error) == sentence
+def test_format_input_error_lists_values_and_suggestion(error: InvalidInput, expected: str) -> None:
+    assert format_input_error(error) == expected
 
 
 @pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"title", "hide_langs"}))
-def test_no_wish_is_refused_without_saying_what_it_may_be(name: str) -> None:
+def test_format_input_error_lists_allowed_values_of_every_option(name: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_options({name: "\x1b[31m?"})
-    said = format_input_error(caught.value)
-    assert "\x1b" not in said
+    message = format_input_error(caught.value)
+    assert "\x1b" not in message
     allowed = allowed_values(name)
-    assert len(said) < 200
-    assert all(one in said for one in (allowed if len(allowed) < 20 else allowed[:3]))
+    assert len(message) < 200
+    assert all(value in message for value in (allowed if len(allowed) < 20 else allowed[:3]))
 
 
-def test_what_may_be_repeated_becomes_one_list() -> None:
-    given = {"hide": ["stars", "forks"], "hide_langs": [], "title": "", "type": None, "radius": "3"}
-    assert to_raw_options(given) == {"hide": "stars,forks", "title": "", "radius": "3"}
+def test_to_raw_options_joins_repeated_options() -> None:
+    arguments = {
+        "hide": ["stars", "forks"],
+        "hide_langs": [],
+        "title": "",
+        "type": None,
+        "radius": "3",
+    }
+    assert to_raw_options(arguments) == {"hide": "stars,forks", "title": "", "radius": "3"}

@@ -1,4 +1,4 @@
-"""Where a service says it is."""
+"""The message that `serve` prints when it is ready."""
 
 import pytest
 
@@ -16,29 +16,29 @@ from github_banners.settings import ListenHost, Settings, Token, Url
         ("fd00::7", "http://[fd00::7]:9000"),
     ],
 )
-def test_an_address_that_can_be_opened(host: str, address: str) -> None:
-    words = build_startup_message(Settings(host=ListenHost(host)), port=9000)
-    assert words.startswith(f"GitHub Banners is ready: {address}\n")
-    assert f"{address}/banners/preview?username=torvalds" in words
+def test_startup_message_has_reachable_url(host: str, address: str) -> None:
+    message = build_startup_message(Settings(host=ListenHost(host)), port=9000)
+    assert message.startswith(f"GitHub Banners is ready: {address}\n")
+    assert f"{address}/banners/preview?username=torvalds" in message
 
 
-def test_the_public_address_comes_first() -> None:
-    words = build_startup_message(Settings(public_url=Url("https://banners.example")), port=9000)
-    assert "9000" not in words
-    assert "https://banners.example/banners/preview" in words
+def test_startup_message_uses_public_url() -> None:
+    message = build_startup_message(Settings(public_url=Url("https://banners.example")), port=9000)
+    assert "9000" not in message
+    assert "https://banners.example/banners/preview" in message
 
 
-def test_how_little_there_is_without_a_token() -> None:
+def test_startup_message_without_token_mentions_limit() -> None:
     assert "GITHUB_TOKENS" in build_startup_message(Settings(), port=1)
     assert "GITHUB_TOKENS" not in build_startup_message(
         Settings(github_tokens=(Token("x"),)), port=1
     )
 
 
-def test_invented_users_are_named() -> None:
-    words = build_startup_message(
+def test_startup_message_lists_samples() -> None:
+    message = build_startup_message(
         Settings(), port=1, samples=[("mia", "maintains"), ("tom", "tries")]
     )
-    assert "username=mia&type=dark" in words
-    assert "maintains" in words
-    assert "tries" in words
+    assert "username=mia&type=dark" in message
+    assert "maintains" in message
+    assert "tries" in message

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.colours import _linear, _oklab_from_linear, contrast
+from github_banners.drawing.colours import contrast, linear_rgb, oklab_from_linear
 from github_banners.drawing.language_shares import Ranking, Share, percentages, rank_languages
 from github_banners.drawing.themes import scheme
 from github_banners.options import BannerOptions, Theme, allowed_values
@@ -41,10 +41,10 @@ COLOUR_VISIONS = {
 def seen(colour: str, vision: str) -> tuple[float, float, float]:
     """Return a colour in OKLab as people with some colour vision see it."""
     light = [
-        sum(a * b for a, b in zip(row, _linear(colour), strict=True))
+        sum(a * b for a, b in zip(row, linear_rgb(colour), strict=True))
         for row in COLOUR_VISIONS[vision]
     ]
-    return _oklab_from_linear(*(min(max(channel, 0), 1) for channel in light))
+    return oklab_from_linear(*(min(max(channel, 0), 1) for channel in light))
 
 
 def distance(first: str, second: str, vision: str) -> float:
@@ -61,9 +61,9 @@ def single_share(theme: str, name: str) -> Share:
     return share
 
 
-def colours_by_rank(theme: str, *, languages: int, keep: int) -> list[str]:
+def colours_by_rank(theme: str, *, languages: int, limit: int) -> list[str]:
     counts = {f"L{index:02}": 1 for index in range(languages)}
-    return [share.colour for share in ranking(counts, BannerOptions(theme=Theme(theme))).top(keep)]
+    return [share.colour for share in ranking(counts, BannerOptions(theme=Theme(theme))).top(limit)]
 
 
 @pytest.mark.parametrize("theme", Theme)
@@ -82,26 +82,26 @@ def test_rank_languages_colours_contrast_with_every_background(theme):
 def test_rank_languages_safe_themes_colour_by_rank():
     light = ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"]
     dark = ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"]
-    assert colours_by_rank("safe-light", languages=9, keep=5) == light
-    assert colours_by_rank("safe-dark", languages=9, keep=5) == dark
+    assert colours_by_rank("safe-light", languages=9, limit=5) == light
+    assert colours_by_rank("safe-dark", languages=9, limit=5) == dark
     assert single_share("safe-dark", "Ruby").colour == dark[0]
 
 
 @pytest.mark.parametrize("vision", COLOUR_VISIONS)
 @pytest.mark.parametrize("theme", SAFE_THEMES)
 def test_rank_colours_neighbours_differ_for_every_colour_vision(theme, vision):
-    ring = colours_by_rank(theme, languages=20, keep=5)
-    longest = colours_by_rank(theme, languages=11, keep=10)
+    ring = colours_by_rank(theme, languages=20, limit=5)
+    longest = colours_by_rank(theme, languages=11, limit=10)
     assert len(longest) == 11
     for first, second in [*pairwise(ring), *pairwise(longest)]:
         assert distance(first, second, vision) >= 0.12
 
 
-@pytest.mark.parametrize("keep", [5, 6, 7])
+@pytest.mark.parametrize("limit", [5, 6, 7])
 @pytest.mark.parametrize("vision", COLOUR_VISIONS)
 @pytest.mark.parametrize("theme", SAFE_THEMES)
-def test_rank_colours_other_differs_from_its_neighbour(theme, vision, keep):
-    *_, last, other = colours_by_rank(theme, languages=20, keep=keep)
+def test_rank_colours_other_differs_from_its_neighbour(theme, vision, limit):
+    *_, last, other = colours_by_rank(theme, languages=20, limit=limit)
     assert distance(last, other, vision) >= 0.11
 
 
@@ -142,11 +142,11 @@ def test_rank_languages_of_none_is_empty():
 
 
 @given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 10))
-def test_ranking_top_adds_up_to_the_total(amounts, keep):
+def test_ranking_top_adds_up_to_the_total(amounts, limit):
     counts = {f"L{index}": amount for index, amount in enumerate(amounts)}
-    shares = ranking(counts).top(keep)
+    shares = ranking(counts).top(limit)
     assert sum(share.amount for share in shares) == sum(amounts)
-    assert len(shares) == min(len(amounts), keep + 1)
+    assert len(shares) == min(len(amounts), limit + 1)
     if amounts:
         assert sum(share.fraction for share in shares) == pytest.approx(1)
 

@@ -83,8 +83,8 @@ def test_languages_any_number_of_rows_fits(snapshot, number, count, shape):
     many = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
     picture = compute_layout(many, BannerOptions(shape=shape, langs_count=count), AS_OF)
     items = picture.rows.items if picture.rows else ()
-    keep = count or (7 if shape is ChartType.BAR else 5)
-    assert len(items) == len(picture.bar) + len(picture.ring) == min(number, keep + 1)
+    limit = count or (7 if shape is ChartType.BAR else 5)
+    assert len(items) == len(picture.bar) + len(picture.ring) == min(number, limit + 1)
     for column in {row.x for row in items}:
         ys = [row.y for row in items if row.x == column]
         assert min(ys) >= (92 if shape is ChartType.BAR else 35)

@@ -15,7 +15,7 @@ from github_banners.errors import RenderingFailed, UnknownUser
 from github_banners.options import BannerOptions, HideableField, Layout, Theme
 from tests.unit.drawing.truetype import Font
 
-FILES = {weight: Path(file) for weight, file in zip((400, 600), png._FILES, strict=True)}
+FILES = {weight: Path(file) for weight, file in zip((400, 600), png.FONT_FILES, strict=True)}
 LICENCE = (png.FONTS / "OFL.txt").read_text(encoding="utf-8")
 
 
@@ -125,7 +125,7 @@ def test_to_png_uncovered_graphemes_become_boxes(snapshot):
 
 def test_to_png_escaped_markup_stays_text(snapshot):
     svg = draw(snapshot(), BannerOptions(title="<b>&amp;'\" 佐 </text>"))
-    covered = png._substitute_all(svg.decode())
+    covered = png.substitute_texts(svg.decode())
     assert "&lt;b&gt;&amp;amp;&#x27;&quot; □ &lt;/text&gt;" in covered
     to_png(svg)
 
@@ -133,7 +133,7 @@ def test_to_png_escaped_markup_stays_text(snapshot):
 def test_to_png_drops_forced_text_lengths(snapshot):
     svg = draw(snapshot(name="สมชาย ศรีสุวรรณ ณ อยุธยา เกียรติศักดิ์ประเสริฐ"), BannerOptions()).decode()
     assert "textLength" in svg
-    assert "textLength" not in png._substitute_all(svg)
+    assert "textLength" not in png.substitute_texts(svg)
 
 
 def test_to_png_largest_pictures_are_drawn(snapshot):

@@ -248,7 +248,7 @@ async def test_a_stranger_s_long_list_stops_at_what_is_kept(wire: Wire) -> None:
     wire.rest = rest
     accounts[0].update_rate_limit(RateLimit(Resource.GRAPHQL, 5000, 1, NOW + HOUR))
     async with opened(wire, accounts=accounts) as github:
-        with pytest.raises(GitHubUnavailable, match="strangers"):
+        with pytest.raises(GitHubUnavailable, match="reserved for known users"):
             await github.fetch("Ada")
     assert len(wire.asked) == 2
     assert accounts[0].remaining(Resource.CORE, now=NOW) >= 500

@@ -172,7 +172,7 @@ def test_what_cannot_be_read(body: bytes) -> None:
 
 
 def test_an_answer_without_an_alias_names_it() -> None:
-    assert read_pair({"u0": None}) == Failure(FailureKind.UNREADABLE, "an answer without u1")
+    assert read_pair({"u0": None}) == Failure(FailureKind.UNREADABLE, "a response without u1")
 
 
 def test_a_secondary_limit_is_a_bare_message() -> None:

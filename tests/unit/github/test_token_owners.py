@@ -97,8 +97,8 @@ async def test_tokens_of_one_account_share_its_budget_and_it_is_said() -> None:
     with capture_logs() as events:
         accounts = await group(GitHub(a=7, b=8, c=7), "a", "b", "c")
     assert tokens_of(accounts) == [["a", "c"], ["b"], [None]]
-    (warning,) = [one for one in events if one["event"] == "github.budget_shared"]
-    assert warning["holder"] == "user-7"
+    (warning,) = [one for one in events if one["event"] == "github.rate_limit_shared"]
+    assert warning["owner"] == "user-7"
     assert warning["accounts"] == [key.name for key in accounts[0].credentials]
 
 

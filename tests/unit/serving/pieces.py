@@ -1,4 +1,4 @@
-"""Work for a workshop to do: each function runs in a process of its own."""
+"""Functions for WorkerProcess to call in a worker process."""
 
 import os
 import signal
@@ -6,32 +6,32 @@ import sys
 from pathlib import Path
 
 
-def reverse(material: bytes) -> bytes:
-    return material[::-1]
+def reverse(payload: bytes) -> bytes:
+    return payload[::-1]
 
 
-def tell_pid(material: bytes) -> bytes:
+def get_pid(payload: bytes) -> bytes:
     return b"%d" % os.getpid()
 
 
-def obey(material: bytes) -> bytes:
-    """Do what the material says."""
-    order, _, rest = material.partition(b" ")
-    match order:
+def obey(payload: bytes) -> bytes:
+    """Run the command in the payload."""
+    command, _, rest = payload.partition(b" ")
+    match command:
         case b"abort":
             os.abort()
         case b"hang":
             Path(rest.decode()).write_bytes(b"hanging")
             while True:
                 signal.pause()
-        case b"refuse":
-            raise ValueError("not this piece")
-        case b"tell":
+        case b"fail":
+            raise ValueError("invalid payload")
+        case b"getenv":
             return os.environ.get(rest.decode(), "nothing").encode()
         case b"read":
             return Path(rest.decode()).read_bytes()
         case b"print":
-            sys.stdout.write("standard output is for answers only")
+            sys.stdout.write("standard output is for responses only")
             sys.stdout.flush()
             os.write(1, b"so this goes elsewhere\n")
-    return b"done: " + material
+    return b"done: " + payload

@@ -1,4 +1,4 @@
-"""Signals and the end of an event loop, each in a process of its own."""
+"""Signals and shutdown of the event loop, each case in a process of its own."""
 
 import signal
 import subprocess
@@ -38,7 +38,7 @@ class Program:
         self._process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end; returns the exit code and what was printed since."""
+        """Wait for the end; return the exit code and the remaining output."""
         try:
             output, errors = self._process.communicate(timeout=15)
         finally:
@@ -47,7 +47,9 @@ class Program:
         return self._process.returncode, output
 
 
-def ended_by(source: str, *numbers: signal.Signals, pause_seconds: float = 0.4) -> tuple[int, str]:
+def run_and_signal(
+    source: str, *numbers: signal.Signals, pause_seconds: float = 0.4
+) -> tuple[int, str]:
     program = Program(source)
     for number in numbers:
         program.send(number)
@@ -72,11 +74,11 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("factory", ["make_event_loop", "asyncio.new_event_loop"])
-def test_run_signal_cancels_the_work(factory: str, number: signal.Signals) -> None:
-    assert ended_by(CANCELLED.format(factory=factory), number) == (0, "closed\ninterrupted\n")
+def test_run_signal_cancels_the_coroutine(factory: str, number: signal.Signals) -> None:
+    assert run_and_signal(CANCELLED.format(factory=factory), number) == (0, "closed\ninterrupted\n")
 
 
-TASK_THAT_GOES_ON = """
+TASK_IGNORING_CANCELLATION = """
 async def swallow():
     while True:
         try:
@@ -98,14 +100,14 @@ except KeyboardInterrupt:
 """
 
 
-def test_run_task_that_swallows_its_cancellation_is_abandoned() -> None:
-    code, output = ended_by(TASK_THAT_GOES_ON, signal.SIGTERM)
+def test_run_task_ignoring_cancellation_is_abandoned() -> None:
+    code, output = run_and_signal(TASK_IGNORING_CANCELLATION, signal.SIGTERM)
     assert code == 0
     assert "shutdown.task_abandoned" in output
     assert output.endswith("interrupted\n")
 
 
-THREAD_THAT_GOES_ON = """
+BLOCKED_THREAD = """
 async def main():
     waiting = asyncio.create_task(asyncio.to_thread(threading.Event().wait))
     await asyncio.sleep(0.05)
@@ -120,8 +122,8 @@ print("waiting for the thread", flush=True)
 """
 
 
-def test_exit_without_waiting_leaves_threads_behind() -> None:
-    assert ended_by(THREAD_THAT_GOES_ON, signal.SIGTERM) == (3, "")
+def test_exit_without_waiting_running_thread_exits() -> None:
+    assert run_and_signal(BLOCKED_THREAD, signal.SIGTERM) == (3, "")
 
 
 HANGING = {
@@ -160,12 +162,12 @@ finally:
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("where", HANGING)
-def test_second_signal_always_ends_the_process(where: str, number: signal.Signals) -> None:
-    code, output = ended_by(HANGING[where], number, number)
+def test_second_signal_exits_at_once(where: str, number: signal.Signals) -> None:
+    code, output = run_and_signal(HANGING[where], number, number)
     assert (code, output) == (128 + number, "")
 
 
-def test_second_signal_at_once_is_the_same_request() -> None:
+def test_second_signal_immediately_after_is_ignored() -> None:
     source = """
     async def main():
         ready()
@@ -181,10 +183,10 @@ def test_second_signal_at_once_is_the_same_request() -> None:
         pass
     """
     numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]
-    assert ended_by(source, *numbers, pause_seconds=0.01) == (0, "closed\n")
+    assert run_and_signal(source, *numbers, pause_seconds=0.01) == (0, "closed\n")
 
 
-def test_signal_that_came_before_is_not_forgotten() -> None:
+def test_on_first_signal_earlier_signal_runs_action() -> None:
     source = """
     stopped = []
     on_first_signal(lambda: stopped.append("first"))
@@ -194,10 +196,10 @@ def test_signal_that_came_before_is_not_forgotten() -> None:
     on_first_signal(lambda: stopped.append("second"))
     print(stopped)
     """
-    assert ended_by(source, signal.SIGTERM) == (0, "['first', 'second']\n")
+    assert run_and_signal(source, signal.SIGTERM) == (0, "['first', 'second']\n")
 
 
-def test_signal_after_the_work_interrupts() -> None:
+def test_signal_after_run_raises_keyboard_interrupt() -> None:
     source = """
     async def main():
         pass
@@ -209,10 +211,10 @@ def test_signal_after_the_work_interrupts() -> None:
     except KeyboardInterrupt:
         print("interrupted")
     """
-    assert ended_by(source, signal.SIGINT) == (0, "interrupted\n")
+    assert run_and_signal(source, signal.SIGINT) == (0, "interrupted\n")
 
 
-def test_signal_between_installing_two_handlers_is_not_forgotten() -> None:
+def test_on_first_signal_signal_during_installation_runs_action() -> None:
     source = """
     import signal
     install, stopped = signal.signal, []
@@ -228,4 +230,4 @@ def test_signal_between_installing_two_handlers_is_not_forgotten() -> None:
     ready()
     raise SystemExit((stopped[0], stopped[-1]) != ("first", "second"))
     """
-    assert ended_by(source) == (0, "")
+    assert run_and_signal(source) == (0, "")

@@ -1,4 +1,4 @@
-"""The protocol over real sockets: what is cached, what is not, and what a connection may take."""
+"""The HTTP protocol over real sockets: cached responses, pipelining and limits."""
 
 import asyncio
 import socket
@@ -54,11 +54,11 @@ class Cache:
 
 
 class Application:
-    """Answers with the target and the size of the body; waits where a test says so."""
+    """Responds with the target and the size of the body, after `may_respond` is set."""
 
     def __init__(self) -> None:
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
+        self.may_respond = asyncio.Event()
+        self.may_respond.set()
         self.scopes: list[Any] = []
         self.bodies: list[bytes] = []
         self.response = b""
@@ -73,7 +73,7 @@ class Application:
                 return
             body, more = body + message["body"], message["more_body"]
         self.bodies.append(body)
-        await self.may_answer.wait()
+        await self.may_respond.wait()
         sent = self.response or scope["raw_path"] + b" %d" % len(body)
         headers = [(b"content-length", b"%d" % len(sent)), (b"x-from", b"application")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -81,7 +81,7 @@ class Application:
 
 
 class Server:
-    """Connections to a protocol of our own, without uvicorn's server around it."""
+    """Connections to our protocol, without uvicorn's server."""
 
     def __init__(self, limits: Limits) -> None:
         self.cache = Cache()
@@ -116,7 +116,7 @@ class Server:
 
 
 class Client:
-    """The other end of a connection."""
+    """The client side of a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -161,7 +161,7 @@ def get(target: bytes = CACHED, *headers: bytes, method: bytes = b"GET") -> byte
     return request + b"".join(header + b"\r\n" for header in headers) + b"\r\n"
 
 
-async def test_a_cached_target_is_answered_without_the_application() -> None:
+async def test_cached_target_skips_the_application() -> None:
     async with serving() as server:
         client = await server.connect()
         for _ in range(3):
@@ -174,7 +174,7 @@ async def test_a_cached_target_is_answered_without_the_application() -> None:
         assert server.app.scopes == []
 
 
-async def test_a_request_that_came_before_is_not_parsed_again() -> None:
+async def test_repeated_request_is_not_parsed() -> None:
     async with serving() as server:
         client, other = await server.connect(), await server.connect()
         for connection in (client, client, other):
@@ -193,7 +193,7 @@ async def test_a_request_that_came_before_is_not_parsed_again() -> None:
     ],
     ids=["two in one", "one in two", "after another", "the last"],
 )
-async def test_only_a_whole_request_alone_is_remembered(parts: list[bytes]) -> None:
+async def test_raw_cache_stores_single_whole_requests_only(parts: list[bytes]) -> None:
     async with serving() as server:
         client = await server.connect()
         for part in parts:
@@ -203,7 +203,7 @@ async def test_only_a_whole_request_alone_is_remembered(parts: list[bytes]) -> N
         assert server.cache.repeated == {}
 
 
-async def test_a_body_that_looks_like_a_remembered_request_is_a_body() -> None:
+async def test_body_equal_to_cached_request_is_read_as_body() -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(get())
@@ -219,7 +219,7 @@ async def test_a_body_that_looks_like_a_remembered_request_is_a_body() -> None:
         assert server.cache.repeats == 0
 
 
-async def test_head_is_answered_without_a_body() -> None:
+async def test_cached_head_has_no_body() -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(get(method=b"HEAD"), get())
@@ -245,14 +245,14 @@ async def test_head_is_answered_without_a_body() -> None:
         + request.decode().partition("banners.example\r\n")[2].strip()
     ),
 )
-async def test_all_else_is_answered_by_the_application(request_bytes: bytes) -> None:
+async def test_uncacheable_request_reaches_the_application(request_bytes: bytes) -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(request_bytes)
         assert await client.origin() == b"application"
 
 
-async def test_raw_utf_8_reaches_the_application_percent_encoded() -> None:
+async def test_raw_utf_8_in_target_is_percent_encoded() -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(get("/x?title=é 1%20&b".replace(" ", "+").encode(), "X-Name: é".encode()))
@@ -262,7 +262,7 @@ async def test_raw_utf_8_reaches_the_application_percent_encoded() -> None:
         assert (b"x-name", "é".encode()) in scope["headers"]
 
 
-async def test_an_absolute_target_reaches_the_application_as_a_path() -> None:
+async def test_absolute_target_is_reduced_to_path() -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(get(b"http://banners.example/cached?a=1"))
@@ -283,7 +283,7 @@ async def test_an_absolute_target_reaches_the_application_as_a_path() -> None:
     ],
 )
 @pytest.mark.parametrize("target", [CACHED, b"/other"])
-async def test_a_connection_stays_as_http_says(
+async def test_connection_persistence_follows_http(
     target: bytes, version: bytes, headers: tuple[bytes, ...], stays: bool
 ) -> None:
     async with serving() as server:
@@ -299,7 +299,7 @@ async def test_a_connection_stays_as_http_says(
 
 
 @pytest.mark.parametrize(("method", "size"), [(b"POST", 3), (b"GET", 0)])
-async def test_expect_is_answered_before_the_body_comes(method: bytes, size: int) -> None:
+async def test_expect_100_continue_is_answered_before_the_body(method: bytes, size: int) -> None:
     async with serving() as server:
         client = await server.connect()
         length = b"Content-Length: %d" % size
@@ -310,7 +310,7 @@ async def test_expect_is_answered_before_the_body_comes(method: bytes, size: int
 
 
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
-async def test_ten_pipelined_requests_are_answered_in_order(size: int) -> None:
+async def test_pipelined_requests_are_answered_in_order(size: int) -> None:
     async with serving() as server:
         client = await server.connect()
         targets = [CACHED if index % 3 else b"/other/%d" % index for index in range(10)]
@@ -321,24 +321,24 @@ async def test_ten_pipelined_requests_are_answered_in_order(size: int) -> None:
                 await asyncio.sleep(0)
         for target in targets:
             _, headers, body = await client.response()
-            # What waits behind a request of the application is answered by it, too.
+            # Requests queued behind one in the application are answered by it, too.
             is_from_cache = headers[b"x-from"] == b"cache"
             assert is_from_cache <= (target == CACHED)
             assert body == (BODY if is_from_cache else target + b" 0")
 
 
-async def test_a_cached_response_waits_for_those_before_it() -> None:
+async def test_cached_response_waits_for_earlier_requests() -> None:
     async with serving() as server:
         client = await server.connect()
-        server.app.may_answer.clear()
+        server.app.may_respond.clear()
         client.send(get(b"/slow"), get())
         await asyncio.sleep(0.05)
-        server.app.may_answer.set()
+        server.app.may_respond.set()
         assert (await client.response())[2] == b"/slow 0"
         assert (await client.response())[1][b"x-from"] == b"application"
 
 
-async def test_a_client_that_reads_nothing_is_sent_a_few_pictures() -> None:
+async def test_client_not_reading_buffers_are_bounded() -> None:
     async with serving() as server:
         client = await server.connect()
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -347,7 +347,7 @@ async def test_a_client_that_reads_nothing_is_sent_a_few_pictures() -> None:
             client.send(100 * get())
             await asyncio.sleep(0.01)
         (protocol,) = server.protocols
-        # What is kept: one response that the socket did not take, and requests as they came.
+        # Buffered: one response that the socket did not accept, and unparsed requests.
         assert protocol.transport.get_write_buffer_size() <= len(BODY) + 200
         assert len(protocol.pipeline) <= 40
         assert len(server.app.scopes) <= 2
@@ -356,10 +356,10 @@ async def test_a_client_that_reads_nothing_is_sent_a_few_pictures() -> None:
             assert (await client.response())[2] == BODY
 
 
-async def test_more_than_a_client_may_pipeline_unread_ends_its_connection() -> None:
+async def test_too_many_unparsed_requests_abort_the_connection() -> None:
     async with serving() as server:
         client = await server.connect()
-        server.app.may_answer.clear()
+        server.app.may_respond.clear()
         client.send(get(b"/slow"))
         for _ in range(40):
             client.send(400 * get())
@@ -386,7 +386,7 @@ async def test_more_than_a_client_may_pipeline_unread_ends_its_connection() -> N
     ],
     ids=repr,
 )
-async def test_a_malformed_request_is_refused_and_the_connection_closed(
+async def test_malformed_request_gets_400_and_closes(
     request_bytes: bytes,
 ) -> None:
     async with serving() as server:
@@ -399,19 +399,19 @@ async def test_a_malformed_request_is_refused_and_the_connection_closed(
         assert server.app.scopes == []
 
 
-async def test_a_malformed_request_waits_for_those_before_it() -> None:
+async def test_malformed_request_waits_for_earlier_requests() -> None:
     async with serving() as server:
         client = await server.connect()
-        server.app.may_answer.clear()
+        server.app.may_respond.clear()
         client.send(get(b"/slow"), get(b"/next"), b"nonsense\r\n\r\n", get())
         await asyncio.sleep(0.05)
-        server.app.may_answer.set()
+        server.app.may_respond.set()
         assert [(await client.response())[0] for _ in range(3)] == [200, 200, 400]
         assert await client.is_closed()
 
 
 @pytest.mark.parametrize("chunk", [b"-1\r\n", b"ffffffffffffffffff\r\n", b"zz\r\n"])
-async def test_a_malformed_body_is_refused(chunk: bytes) -> None:
+async def test_malformed_chunk_gets_400_and_closes(chunk: bytes) -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(get(b"/x", b"Transfer-Encoding: chunked", method=b"POST"), chunk)
@@ -431,7 +431,7 @@ async def test_a_malformed_body_is_refused(chunk: bytes) -> None:
     ],
     ids=["target", "header", "headers"],
 )
-async def test_a_head_has_a_limit(head: bytes) -> None:
+async def test_head_too_large_gets_431(head: bytes) -> None:
     async with serving() as server:
         client = await server.connect()
         client.send(head)
@@ -440,7 +440,7 @@ async def test_a_head_has_a_limit(head: bytes) -> None:
         assert await client.is_closed()
 
 
-async def test_a_long_body_has_none_here() -> None:
+async def test_long_body_is_passed_to_the_application() -> None:
     async with serving() as server:
         client = await server.connect()
         size = 3 << 20
@@ -451,8 +451,8 @@ async def test_a_long_body_has_none_here() -> None:
         assert (await client.response())[2] == BODY
 
 
-def begin_nothing(client: Client) -> None:
-    """Connect, and say no more."""
+def connect_only(client: Client) -> None:
+    """Send nothing."""
 
 
 def begin_head(client: Client) -> None:
@@ -468,15 +468,15 @@ def send_request(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "seconds"),
-    [(begin_nothing, 75), (begin_head, 15), (begin_body, 15), (send_request, 75)],
+    ("start", "seconds"),
+    [(connect_only, 75), (begin_head, 15), (begin_body, 15), (send_request, 75)],
 )
-async def test_a_quiet_connection_is_closed(
-    begin: Callable[[Client], None], seconds: float
+async def test_sweep_overdue_connection_is_closed(
+    start: Callable[[Client], None], seconds: float
 ) -> None:
     async with serving() as server:
         client = await server.connect()
-        begin(client)
+        start(client)
         await asyncio.sleep(0.05)
         server.sweep_after(seconds)
         await asyncio.sleep(0.01)
@@ -486,7 +486,7 @@ async def test_a_quiet_connection_is_closed(
         assert server.connections.open == set()
 
 
-async def test_a_head_that_trickles_is_closed() -> None:
+async def test_sweep_slow_head_is_closed() -> None:
     async with serving() as server:
         client = await server.connect()
         for _ in range(16):
@@ -497,7 +497,7 @@ async def test_a_head_that_trickles_is_closed() -> None:
         assert server.connections.open == set()
 
 
-async def test_a_client_that_reads_nothing_any_more_is_dropped() -> None:
+async def test_sweep_unread_response_aborts_the_connection() -> None:
     async with serving() as server:
         client = await server.connect()
         client.reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -512,25 +512,25 @@ async def test_a_client_that_reads_nothing_any_more_is_dropped() -> None:
         assert server.connections.open == set()
 
 
-async def test_a_request_that_is_worked_on_has_all_the_time() -> None:
+async def test_sweep_running_request_is_not_closed() -> None:
     async with serving() as server:
         client = await server.connect()
-        server.app.may_answer.clear()
+        server.app.may_respond.clear()
         client.send(get(b"/slow"))
         await asyncio.sleep(0.02)
         server.sweep_after(1000)
-        server.app.may_answer.set()
+        server.app.may_respond.set()
         assert (await client.response())[0] == 200
 
 
-async def test_shutdown_lets_a_request_be_answered_and_closes() -> None:
+async def test_shutdown_finishes_running_request() -> None:
     async with serving() as server:
         client = await server.connect()
-        server.app.may_answer.clear()
+        server.app.may_respond.clear()
         client.send(get(b"/slow"))
         await asyncio.sleep(0.02)
         server.protocols[0].shutdown()
-        server.app.may_answer.set()
+        server.app.may_respond.set()
         _, headers, _ = await client.response()
         assert headers[b"connection"] == b"close"
         assert await client.is_closed()
@@ -538,9 +538,7 @@ async def test_shutdown_lets_a_request_be_answered_and_closes() -> None:
 
 @pytest.mark.parametrize("target", [CACHED, b"/other"])
 @pytest.mark.parametrize("requests_before", [0, 1])
-async def test_shutdown_answers_a_request_that_is_on_its_way(
-    requests_before: int, target: bytes
-) -> None:
+async def test_shutdown_answers_request_in_transit(requests_before: int, target: bytes) -> None:
     async with serving(Limits(shutdown_seconds=5)) as server:
         client = await server.connect()
         for _ in range(requests_before):
@@ -553,7 +551,7 @@ async def test_shutdown_answers_a_request_that_is_on_its_way(
         assert await client.is_closed()
 
 
-async def test_shutdown_closes_a_connection_without_a_request_after_a_moment() -> None:
+async def test_shutdown_idle_connection_closes_after_delay() -> None:
     async with serving(Limits(shutdown_seconds=0.05)) as server:
         client = await server.connect()
         server.protocols[0].shutdown()
@@ -561,7 +559,7 @@ async def test_shutdown_closes_a_connection_without_a_request_after_a_moment() -
         assert await client.is_closed()
 
 
-def test_a_response_is_written_whole() -> None:
+def test_encode_response_returns_whole_response() -> None:
     assert encode_response(304, [(b"etag", b'"a"'), (b"vary", b"Accept")], b"") == (
         b'HTTP/1.1 304 Not Modified\r\netag: "a"\r\nvary: Accept\r\n\r\n'
     )

@@ -1,4 +1,4 @@
-"""One event per line, and no secret in any."""
+"""Log lines: one per event, without secrets."""
 
 import io
 import json
@@ -25,13 +25,13 @@ TOKENS = [
 PASSWORD = 'pa"ss\\wörd &\n1'
 KEY = "s3cret-key"
 SECRETS = [Secret(PASSWORD), Secret(KEY), Secret("s3cret-key-longer"), Secret("abc"), Secret("")]
-FORMS = list(LogFormat)
+FORMATS = list(LogFormat)
 LEVELS = list(LogLevel)
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undo what a test sets up for the whole process."""
+def restore_logging() -> Iterator[None]:
+    """Restore the logging configuration of the process."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -41,7 +41,7 @@ def logging_as_before() -> Iterator[None]:
 
 
 class Log:
-    """What stands on standard error."""
+    """The captured standard error."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -63,13 +63,13 @@ def log(capsys: pytest.CaptureFixture[str]) -> Log:
     return Log(capsys)
 
 
-def configure(form: LogFormat, level: LogLevel = LogLevel.DEBUG) -> Any:
-    configure_logs(level=level, log_format=form, secrets=SECRETS)
+def configure(log_format: LogFormat, level: LogLevel = LogLevel.DEBUG) -> Any:
+    configure_logs(level=level, log_format=log_format, secrets=SECRETS)
     return structlog.get_logger("test")
 
 
 def fail(message: str) -> None:
-    """Raise where the traceback quotes no secret of its own accord."""
+    """Raise an error; the source line in its traceback has no secret."""
     raise ValueError(message)
 
 
@@ -79,7 +79,7 @@ def assert_no_secret(text: str) -> None:
     assert "***" in text
 
 
-def test_json_lines_hold_the_fields(log: Log) -> None:
+def test_json_line_has_all_fields(log: Log) -> None:
     configure(LogFormat.JSON).info("thing.done", number=1, name="x", nothing=None, parts=("a", "b"))
     (event,) = log.events()
     assert event.pop("timestamp").endswith("Z")
@@ -93,7 +93,7 @@ def test_json_lines_hold_the_fields(log: Log) -> None:
     }
 
 
-def test_text_lines_begin_with_time_level_and_event(log: Log) -> None:
+def test_text_line_starts_with_time_level_and_event(log: Log) -> None:
     configure(LogFormat.TEXT).info("thing.done", number=1, name="two words")
     (line,) = log.lines()
     first, *rest = line.split(" ", 3)
@@ -101,9 +101,11 @@ def test_text_lines_begin_with_time_level_and_event(log: Log) -> None:
     assert rest == ["level=info", "event=thing.done", 'number=1 name="two words"']
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_whatever_stands_in_it_an_event_is_one_line(form: LogFormat, log: Log) -> None:
-    configure(form).warning("a\nb", lines="c\r\nd", steering="\x1b[2J\x00", odd="e\u2028f\x85g\x0b")
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_event_with_control_characters_is_one_line(log_format: LogFormat, log: Log) -> None:
+    configure(log_format).warning(
+        "a\nb", lines="c\r\nd", steering="\x1b[2J\x00", odd="e\u2028f\x85g\x0b"
+    )
     logging.getLogger("lib").warning("a\nb\rc\u2029d", stack_info=True)
     try:
         fail("several\nlines")
@@ -114,10 +116,12 @@ def test_whatever_stands_in_it_an_event_is_one_line(form: LogFormat, log: Log) -
     assert all(line.isprintable() for line in lines)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("log_format", FORMATS)
 @pytest.mark.parametrize("secret", [*TOKENS, PASSWORD, KEY])
-def test_secrets_are_masked_in_messages_and_fields(form: LogFormat, secret: str, log: Log) -> None:
-    configure(form).debug(
+def test_secrets_are_masked_in_messages_and_fields(
+    log_format: LogFormat, secret: str, log: Log
+) -> None:
+    configure(log_format).debug(
         f"asked with {secret}",
         plain=secret,
         inside=f"Bearer {secret}, x{secret}",
@@ -134,10 +138,10 @@ def test_secrets_are_masked_in_messages_and_fields(form: LogFormat, secret: str,
     assert_no_secret(line)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("log_format", FORMATS)
 @pytest.mark.parametrize("secret", [TOKENS[0], PASSWORD, KEY])
-def test_secrets_are_masked_in_tracebacks(form: LogFormat, secret: str, log: Log) -> None:
-    logger = configure(form)
+def test_secrets_are_masked_in_tracebacks(log_format: LogFormat, secret: str, log: Log) -> None:
+    logger = configure(log_format)
     for report in (logger.exception, logging.getLogger("lib").exception):
         try:
             try:
@@ -154,10 +158,10 @@ def test_secrets_are_masked_in_tracebacks(form: LogFormat, secret: str, log: Log
         assert_no_secret(line)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("log_format", FORMATS)
 @pytest.mark.parametrize("secret", [*TOKENS, PASSWORD, KEY])
-def test_secrets_are_masked_in_what_libraries_log(form: LogFormat, secret: str, log: Log) -> None:
-    configure(form)
+def test_secrets_are_masked_in_library_logs(log_format: LogFormat, secret: str, log: Log) -> None:
+    configure(log_format)
     library = logging.getLogger("some.library")
     library.warning("… token %s", secret)
     library.debug("address https://x/?token=%s", secret)
@@ -168,17 +172,15 @@ def test_secrets_are_masked_in_what_libraries_log(form: LogFormat, secret: str, 
         assert_no_secret(line)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_tokens_are_found_behind_letters_and_escapes(form: LogFormat, log: Log) -> None:
-    configure(form).info("x", escaped=f"\\n{TOKENS[0]}", encoded=f"token%20{TOKENS[0]}")
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_tokens_after_letters_and_escapes_are_masked(log_format: LogFormat, log: Log) -> None:
+    configure(log_format).info("x", escaped=f"\\n{TOKENS[0]}", encoded=f"token%20{TOKENS[0]}")
     assert_no_secret(log.text())
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_line_that_cannot_be_written_is_lost_without_its_arguments(
-    form: LogFormat, log: Log
-) -> None:
-    configure(form)
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_unformattable_event_is_logged_without_arguments(log_format: LogFormat, log: Log) -> None:
+    configure(log_format)
     logging.getLogger("some.library").warning("%s and %s", TOKENS[0])  # noqa: PLE1206
     (line,) = log.lines()
     assert "log.line_lost from some.library" in line
@@ -186,13 +188,13 @@ def test_a_line_that_cannot_be_written_is_lost_without_its_arguments(
 
 
 class Broken(io.StringIO):
-    """A pipe that nobody reads any more."""
+    """A stream whose reader is gone."""
 
     def write(self, _: str) -> int:
         raise BrokenPipeError
 
 
-def test_nothing_is_raised_where_standard_error_is_closed(log: Log) -> None:
+def test_closed_standard_error_raises_nothing(log: Log) -> None:
     logger = configure(LogFormat.JSON)
     handler = logging.getLogger().handlers[0]
     assert isinstance(handler, logging.StreamHandler)
@@ -203,7 +205,7 @@ def test_nothing_is_raised_where_standard_error_is_closed(log: Log) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_what_is_below_the_level_is_not_logged(level: LogLevel, log: Log) -> None:
+def test_event_below_level_is_not_logged(level: LogLevel, log: Log) -> None:
     logger = configure(LogFormat.JSON, level)
     for name in LEVELS:
         number = logging.getLevelNamesMapping()[name.upper()]
@@ -214,7 +216,7 @@ def test_what_is_below_the_level_is_not_logged(level: LogLevel, log: Log) -> Non
     assert logged == [(name, name) for name in expected for _ in range(2)]
 
 
-def test_chatter_of_the_wire_is_not_logged(log: Log) -> None:
+def test_wire_level_info_is_not_logged(log: Log) -> None:
     configure(LogFormat.JSON)
     for name in ("httpcore2.connection", "httpx2", "asyncio"):
         logging.getLogger(name).info("connect_tcp.started")
@@ -226,13 +228,13 @@ def test_chatter_of_the_wire_is_not_logged(log: Log) -> None:
     ]
 
 
-def test_configuring_again_does_not_log_twice(log: Log) -> None:
+def test_configure_logs_twice_logs_once(log: Log) -> None:
     configure(LogFormat.JSON)
     configure(LogFormat.JSON).info("once")
     assert len(log.lines()) == 1
 
 
-def test_settings_can_be_logged(log: Log) -> None:
+def test_logged_settings_are_masked(log: Log) -> None:
     settings = Settings.from_environment({"GITHUB_TOKENS": KEY, "POSTGRES_PASSWORD": "other"})
     configure(LogFormat.JSON).info("start", settings=settings)
     text = log.text()
@@ -240,17 +242,17 @@ def test_settings_can_be_logged(log: Log) -> None:
     assert "other" not in text
 
 
-def test_short_secrets_do_not_blacken_everything() -> None:
+def test_redact_short_secrets_are_ignored() -> None:
     redact = Redactor([Secret("abc"), Secret("")])
     assert redact(None, "", {"event": "abcdef", "n": 1.5}) == {"event": "abcdef", "n": 1.5}
 
 
-def test_of_secrets_that_begin_alike_the_longer_is_masked_whole() -> None:
+def test_redact_longer_secret_is_masked_first() -> None:
     redact = Redactor(SECRETS)
     assert redact(None, "", {"event": "s3cret-key-longer s3cret-key"}) == {"event": "*** ***"}
 
 
-def test_every_attempt_of_a_library_is_not_an_event(log: Log) -> None:
+def test_library_retry_warnings_are_not_logged(log: Log) -> None:
     configure(LogFormat.JSON)
     for name in ("psycopg.pool", "stamina.instrumentation._structlog"):
         logging.getLogger(name).warning("error connecting in 'database'")

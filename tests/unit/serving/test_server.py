@@ -1,4 +1,4 @@
-"""Sockets, connections and the end of a server."""
+"""Listening sockets, connection limits and shutdown of the server."""
 
 import asyncio
 import errno
@@ -29,8 +29,8 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
-def handlers_of_signals() -> Iterator[None]:
-    """Put back what tests set."""
+def restore_signal_handlers() -> Iterator[None]:
+    """Restore the signal handlers that tests replace."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
@@ -46,7 +46,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def never(scope: Any, receive: Any, send: Any) -> None:
-    """Answer nothing."""
+    """Never respond."""
     await asyncio.Event().wait()
 
 
@@ -72,47 +72,47 @@ async def close(*writers: asyncio.StreamWriter) -> None:
         await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
-def test_open_listener_zero_picks_a_free_port() -> None:
+def test_open_listener_port_0_picks_a_free_port() -> None:
     with open_listener(HOST, 0) as listener:
         assert port_number(listener) > 0
 
 
 @pytest.mark.parametrize("is_shared", [False, True])
-def test_open_listener_taken_port_is_refused_with_advice(is_shared: bool) -> None:
-    with socket.create_server((HOST, 0), reuse_port=is_shared) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError) as refused:
+def test_open_listener_port_in_use_raises_with_advice(is_shared: bool) -> None:
+    with socket.create_server((HOST, 0), reuse_port=is_shared) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigurationError) as raised:
             open_listener(HOST, port)
-    assert str(port) in str(refused.value)
-    assert "Set PORT to a free port" in str(refused.value)
+    assert str(port) in str(raised.value)
+    assert "Set PORT to a free port" in str(raised.value)
 
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "no such host"])
-def test_open_listener_address_that_is_not_ours_is_refused(host: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+def test_open_listener_foreign_address_raises(host: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
         open_listener(host, 0)
-    assert host in str(refused.value)
+    assert host in str(raised.value)
 
 
 @pytest.mark.parametrize("host", [HOST, "0.0.0.0"])  # noqa: S104
-async def test_listening_serves_as_long_as_its_context(host: str) -> None:
+async def test_serve_app_serves_while_context_lasts(host: str) -> None:
     listener = open_listener(host, 0)
     port = port_number(listener)
-    async with serve_app(app, listener) as serving:
-        assert not serving.done()
+    async with serve_app(app, listener) as task:
+        assert not task.done()
         reader, writer = await connect(port)
         assert await body(reader) == b"hello"
         await close(writer)
-    assert serving.exception() is None
+    assert task.exception() is None
     with pytest.raises(OSError, match=r"refused|failed|Connect"):
         await asyncio.open_connection(HOST, port)
 
 
-async def test_listening_end_answers_all_that_wait_in_the_backlog() -> None:
+async def test_serve_app_exit_answers_backlog() -> None:
     listener = open_listener(HOST, 0)
     async with serve_app(app, listener):
         await asyncio.sleep(0.05)
-        # All at once, and the end at once after them: none has been accepted yet.
+        # Shutdown follows at once: none of these connections has been accepted yet.
         clients = []
         for _ in range(60):
             client = socket.create_connection((HOST, port_number(listener)))
@@ -124,7 +124,7 @@ async def test_listening_end_answers_all_that_wait_in_the_backlog() -> None:
             assert b"".join(iter(lambda client=client: client.recv(4096), b"")).endswith(b"hello")  # type: ignore[misc]
 
 
-async def test_listening_end_does_not_wait_for_an_application_for_ever(
+async def test_serve_app_exit_cuts_off_hanging_application(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(server, "DRAIN_TIMEOUT_SECONDS", 0.1)
@@ -136,7 +136,9 @@ async def test_listening_end_does_not_wait_for_an_application_for_ever(
     await close(writer)
 
 
-async def test_listening_full_server_lets_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_serve_app_at_limit_leaves_clients_in_backlog(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(server, "max_connections", lambda: 2)
     listener = open_listener(HOST, 0)
     port = port_number(listener)
@@ -145,7 +147,7 @@ async def test_listening_full_server_lets_others_wait(monkeypatch: pytest.Monkey
         assert [await body(first), await body(second)] == [b"hello", b"hello"]
         third, third_writer = await connect(port)
         waiting = asyncio.create_task(body(third))
-        # Who is in goes on being served.
+        # Open connections are still served.
         for _ in range(3):
             first_writer.write(REQUEST)
             assert await body(first) == b"hello"
@@ -155,28 +157,28 @@ async def test_listening_full_server_lets_others_wait(monkeypatch: pytest.Monkey
         await close(first_writer, third_writer)
 
 
-async def test_listening_shared_socket_serves_all_between_pauses() -> None:
+async def test_serve_app_shared_socket_serves_all() -> None:
     listener = open_listener(HOST, 0)
     port = port_number(listener)
     async with serve_app(app, listener, is_shared=True):
         clients = await asyncio.gather(*(connect(port) for _ in range(40)))
-        answers = await asyncio.gather(*(body(reader) for reader, _ in clients))
-        assert answers == [b"hello"] * 40
+        bodies = await asyncio.gather(*(body(reader) for reader, _ in clients))
+        assert bodies == [b"hello"] * 40
         await close(*(writer for _, writer in clients))
 
 
-async def test_listening_shared_socket_ends_while_it_pauses_and_loses_nobody() -> None:
+async def test_serve_app_shared_socket_exit_in_pause_answers_all() -> None:
     listener = open_listener(HOST, 0)
     port = port_number(listener)
     async with serve_app(app, listener, is_shared=True):
         clients = [await connect(port) for _ in range(40)]
-    answers = await asyncio.gather(*(body(reader) for reader, _ in clients))
-    assert answers == [b"hello"] * 40
+    bodies = await asyncio.gather(*(body(reader) for reader, _ in clients))
+    assert bodies == [b"hello"] * 40
     await close(*(writer for _, writer in clients))
 
 
 class Exhausted:
-    """A listening socket that has no descriptor for the first connections."""
+    """A listening socket without file descriptors for the first connections."""
 
     def __init__(self, listener: socket.socket, failures: int) -> None:
         self._listener = listener
@@ -192,7 +194,7 @@ class Exhausted:
         return getattr(self._listener, name)
 
 
-async def test_listening_without_descriptors_tries_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_serve_app_without_descriptors_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_ACCEPT_RETRY_SECONDS", 0.01)
     listener = open_listener(HOST, 0)
     with capture_logs() as logs:
@@ -200,10 +202,10 @@ async def test_listening_without_descriptors_tries_again(monkeypatch: pytest.Mon
             reader, writer = await connect(port_number(listener))
             assert await body(reader) == b"hello"
             await close(writer)
-    assert [line["event"] for line in logs] == 2 * ["serving.can_not_accept"]
+    assert [line["event"] for line in logs] == 2 * ["serving.accept_failed"]
 
 
-def test_max_connections_raises_the_soft_limit_of_descriptors() -> None:
+def test_max_connections_raises_soft_descriptor_limit() -> None:
     program = (
         "import resource as r; from github_banners.serving.server import max_connections;"
         "r.setrlimit(r.RLIMIT_NOFILE, (256, 1000));"
@@ -214,17 +216,17 @@ def test_max_connections_raises_the_soft_limit_of_descriptors() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_wait_for_shutdown_signal_ends_it(number: signal.Signals) -> None:
-    serving = asyncio.create_task(run_for_ever())
-    waiting = asyncio.create_task(wait_for_shutdown(serving))
+async def test_wait_for_shutdown_signal_returns(number: signal.Signals) -> None:
+    task = asyncio.create_task(run_for_ever())
+    waiting = asyncio.create_task(wait_for_shutdown(task))
     await asyncio.sleep(0)
     os.kill(os.getpid(), number)
     await waiting
-    assert not serving.done()
-    serving.cancel()
+    assert not task.done()
+    task.cancel()
 
 
-async def test_wait_for_shutdown_failing_server_is_raised() -> None:
+async def test_wait_for_shutdown_failed_task_raises_its_error() -> None:
     async def fail() -> None:
         raise OSError("too many files")
 
@@ -232,7 +234,7 @@ async def test_wait_for_shutdown_failing_server_is_raised() -> None:
         await wait_for_shutdown(asyncio.create_task(fail()))
 
 
-async def test_wait_for_shutdown_server_that_ends_by_itself_is_an_error() -> None:
+async def test_wait_for_shutdown_ended_task_raises() -> None:
     async def end() -> None:
         """End at once."""
 
@@ -249,7 +251,7 @@ async def test_wait_until_answering_returns_with_the_first_response() -> None:
             await waiting
 
 
-async def test_wait_until_answering_failing_server_is_raised() -> None:
+async def test_wait_until_answering_failed_server_raises_its_error() -> None:
     async def fail() -> None:
         raise OSError("too many files")
 
@@ -279,7 +281,7 @@ finally:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_process_answers_and_ends_by_itself_after_a_signal(number: signal.Signals) -> None:
+def test_process_serves_and_exits_after_signal(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True
     ) as service:

@@ -1,4 +1,4 @@
-"""The terminal is ours alone for a while, and given back."""
+"""The foreground process group of a terminal is replaced and restored."""
 
 import os
 import subprocess
@@ -12,71 +12,71 @@ from github_banners.serving.terminal import foreground_process_group
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 
-# Plays `make`: leads the session, starts a guest in its own group, lives on after Ctrl-C.
-HOST = """
+# Stands for `make`: leads the session, starts a child in its own group, survives Ctrl-C.
+PARENT = """
 import fcntl, os, subprocess, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 subprocess.run([sys.executable, "-c", sys.argv[1]])
-print("host in front:", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
+print("parent in foreground:", os.tcgetpgrp(0) == os.getpgrp(), flush=True)
 """
-GUEST = """
+CHILD = """
 import os, signal
 from github_banners.serving.terminal import foreground_process_group
-host = os.getpgrp()
-print("guest:", host != os.getpid(), flush=True)
+parent = os.getpgrp()
+print("child:", parent != os.getpid(), flush=True)
 with foreground_process_group():
     try:
-        print("own group in front:", os.getpgrp() == os.getpid() == os.tcgetpgrp(0), flush=True)
+        print("own group in foreground:", os.getpgrp() == os.getpid() == os.tcgetpgrp(0), flush=True)
         signal.pause()
     except KeyboardInterrupt:
         print("interrupted", flush=True)
-print("given back:", os.tcgetpgrp(0) == host, flush=True)
+print("restored:", os.tcgetpgrp(0) == parent, flush=True)
 """
 
 
 @contextmanager
 def terminal(program: str) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
-    """Run a program as the guest of a host on a pseudo-terminal; gives the keyboard's end."""
+    """Run a program as a child process on a pseudo-terminal; yield the input side."""
     keyboard, screen = os.openpty()
     try:
         with subprocess.Popen(
-            [sys.executable, "-c", HOST, program],
+            [sys.executable, "-c", PARENT, program],
             stdin=screen,
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        ) as host:
+        ) as parent:
             try:
-                yield keyboard, host
+                yield keyboard, parent
             finally:
-                host.kill()
+                parent.kill()
     finally:
         os.close(keyboard)
         os.close(screen)
 
 
-def test_ctrl_c_reaches_us_and_not_our_host() -> None:
-    with terminal(GUEST) as (keyboard, host):
-        assert host.stdout is not None
-        assert host.stdout.readline() == "guest: True\n"
-        assert host.stdout.readline() == "own group in front: True\n"
+def test_ctrl_c_reaches_child_and_not_parent() -> None:
+    with terminal(CHILD) as (keyboard, parent):
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "child: True\n"
+        assert parent.stdout.readline() == "own group in foreground: True\n"
         os.write(keyboard, b"\x03")
-        rest = host.stdout.read().splitlines()
-        assert rest == ["interrupted", "given back: True", "host in front: True"]
-        assert host.wait(timeout=10) == 0
+        rest = parent.stdout.read().splitlines()
+        assert rest == ["interrupted", "restored: True", "parent in foreground: True"]
+        assert parent.wait(timeout=10) == 0
 
 
-def test_in_the_background_the_terminal_stays_whose_it_is() -> None:
-    guest = f"import os; os.setpgid(0, 0); print('x'); exec({GUEST.replace('signal.pause()', 'pass')!r})"
-    with terminal(guest) as (_, host):
-        assert host.stdout is not None
-        assert host.stdout.read().splitlines()[1:3] == [
-            "guest: False",
-            "own group in front: False",
+def test_process_in_background_keeps_its_group() -> None:
+    child = f"import os; os.setpgid(0, 0); print('x'); exec({CHILD.replace('signal.pause()', 'pass')!r})"
+    with terminal(child) as (_, parent):
+        assert parent.stdout is not None
+        assert parent.stdout.read().splitlines()[1:3] == [
+            "child: False",
+            "own group in foreground: False",
         ]
 
 
-def test_off_a_terminal_nothing_happens() -> None:
+def test_process_without_terminal_keeps_its_group() -> None:
     group = os.getpgrp()
     with foreground_process_group():
         assert os.getpgrp() == group

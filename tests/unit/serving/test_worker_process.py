@@ -1,4 +1,4 @@
-"""Work in a process of its own: one piece after the other, whatever a piece does to the process."""
+"""WorkerProcess: order, time limits, crashes, and the environment of the process."""
 
 import asyncio
 import os
@@ -12,21 +12,22 @@ from pathlib import Path
 import pytest
 
 from github_banners.errors import Overloaded, RenderingFailed, Unavailable
+from github_banners.serving.worker_main import HEADER, MessageKind
 from github_banners.serving.worker_process import WORK_TIMEOUT_SECONDS, WorkerProcess
-from tests.unit.serving.pieces import obey, reverse, tell_pid
+from tests.unit.serving.pieces import get_pid, obey, reverse
 
 CHECKOUT = Path(__file__).parents[3]
 
 
-class Patience:
-    """In place of two seconds: a limit that is over when the test says so."""
+class FakeTimeout:
+    """A replacement for `asyncio.timeout` that expires when a test calls `end`."""
 
     def __init__(self) -> None:
-        self.granted: list[float] = []
+        self.requested: list[float] = []
         self._running: set[asyncio.Timeout] = set()
 
     def __call__(self, seconds: float) -> AbstractAsyncContextManager[object]:
-        self.granted.append(seconds)
+        self.requested.append(seconds)
         return self._until_over()
 
     @asynccontextmanager
@@ -37,13 +38,13 @@ class Patience:
         self._running.discard(running)
 
     def end(self) -> None:
-        for one in self._running:
-            one.reschedule(0)
+        for timeout in self._running:
+            timeout.reschedule(0)
 
 
 @pytest.fixture
-def patience() -> Patience:
-    return Patience()
+def fake_timeout() -> FakeTimeout:
+    return FakeTimeout()
 
 
 @pytest.fixture(autouse=True)
@@ -52,154 +53,154 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def workshop(patience: Patience) -> AsyncIterator[WorkerProcess]:
-    workshop = WorkerProcess(obey, timeout=patience)
-    yield workshop
-    await workshop.close()
+async def worker(fake_timeout: FakeTimeout) -> AsyncIterator[WorkerProcess]:
+    worker = WorkerProcess(obey, timeout=fake_timeout)
+    yield worker
+    await worker.close()
 
 
 def is_alive(pid: int | None) -> bool:
-    """Whether there is such a process; a zombie would count."""
+    """Return whether a process exists, a zombie included."""
     assert pid is not None
     return Path(f"/proc/{pid}").exists()
 
 
 @pytest.fixture
 def pipe(tmp_path: Path) -> Path:
-    """A named pipe: who reads it waits for who writes."""
+    """A named pipe, whose reader blocks until it is written to."""
     os.mkfifo(tmp_path / "pipe")
     return tmp_path / "pipe"
 
 
-async def begun(pipe: Path) -> None:
-    """Wait for what the other process writes when it begins."""
+async def wait_until_hanging(pipe: Path) -> None:
+    """Wait until the worker process has started the command `hang`."""
     assert await asyncio.to_thread(pipe.read_bytes) == b"hanging"
 
 
-async def test_work_is_done_elsewhere_and_only_when_there_is_some() -> None:
-    workshop = WorkerProcess(tell_pid)
-    assert workshop.pid is None
-    first, second = await workshop.run(b""), await workshop.run(b"")
+async def test_run_starts_process_at_first_use() -> None:
+    worker = WorkerProcess(get_pid)
+    assert worker.pid is None
+    first, second = await worker.run(b""), await worker.run(b"")
     assert first == second != b"%d" % os.getpid()
-    await workshop.close()
+    await worker.close()
     assert not is_alive(int(first))
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 1 << 10, 3 << 20])
-async def test_pieces_of_any_size_pass(size_bytes: int) -> None:
-    workshop = WorkerProcess(reverse)
-    material = os.urandom(size_bytes)
-    assert await workshop.run(material) == material[::-1]
-    await workshop.close()
+async def test_run_payload_of_any_size_is_processed(size_bytes: int) -> None:
+    worker = WorkerProcess(reverse)
+    payload = os.urandom(size_bytes)
+    assert await worker.run(payload) == payload[::-1]
+    await worker.close()
 
 
-async def test_each_gets_its_own_answer(workshop: WorkerProcess) -> None:
-    materials = [b"piece %d" % number for number in range(9)]
-    results = await asyncio.gather(*map(workshop.run, materials))
-    assert results == [b"done: " + one for one in materials]
+async def test_run_concurrent_calls_get_their_own_results(worker: WorkerProcess) -> None:
+    payloads = [b"piece %d" % number for number in range(9)]
+    results = await asyncio.gather(*map(worker.run, payloads))
+    assert results == [b"done: " + payload for payload in payloads]
 
 
-async def test_more_than_eight_do_not_wait(workshop: WorkerProcess, pipe: Path) -> None:
-    materials = [b"read %s" % os.fsencode(pipe), *(b"piece %d" % at for at in range(8))]
-    tasks = [asyncio.create_task(workshop.run(one)) for one in materials]
+async def test_run_full_queue_raises_overloaded(worker: WorkerProcess, pipe: Path) -> None:
+    payloads = [b"read %s" % os.fsencode(pipe), *(b"piece %d" % index for index in range(8))]
+    tasks = [asyncio.create_task(worker.run(payload)) for payload in payloads]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await workshop.run(b"one too many")
-    # Here a piece has been at work all the time, and this loop was free.
+        await worker.run(b"one too many")
+    # The worker was busy all the time, and this event loop was not blocked.
     await asyncio.to_thread(pipe.write_bytes, b"at last")
     assert (await asyncio.gather(*tasks))[:2] == [b"at last", b"done: piece 0"]
-    assert await workshop.run(b"again") == b"done: again"
+    assert await worker.run(b"again") == b"done: again"
 
 
-async def test_who_takes_too_long_is_killed(
-    workshop: WorkerProcess, patience: Patience, pipe: Path
+async def test_run_timeout_kills_the_process(
+    worker: WorkerProcess, fake_timeout: FakeTimeout, pipe: Path
 ) -> None:
-    hanging = asyncio.create_task(workshop.run(b"hang %s" % os.fsencode(pipe)))
-    waiting = asyncio.create_task(workshop.run(b"next"))
-    await begun(pipe)
-    killed = workshop.pid
-    patience.end()
+    hanging = asyncio.create_task(worker.run(b"hang %s" % os.fsencode(pipe)))
+    waiting = asyncio.create_task(worker.run(b"next"))
+    await wait_until_hanging(pipe)
+    killed = worker.pid
+    fake_timeout.end()
     with pytest.raises(Unavailable, match="too long"):
         await hanging
     assert not is_alive(killed)
     assert await waiting == b"done: next"
-    assert workshop.pid != killed
-    assert patience.granted == [WORK_TIMEOUT_SECONDS] * 2
+    assert worker.pid != killed
+    assert fake_timeout.requested == [WORK_TIMEOUT_SECONDS] * 2
 
 
-async def test_a_process_that_dies_is_replaced(workshop: WorkerProcess) -> None:
-    await workshop.run(b"x")
-    died = workshop.pid
-    aborting, waiting = (asyncio.create_task(workshop.run(one)) for one in (b"abort", b"next"))
+async def test_run_process_dies_raises_and_restarts(worker: WorkerProcess) -> None:
+    await worker.run(b"x")
+    died = worker.pid
+    aborting, waiting = (
+        asyncio.create_task(worker.run(payload)) for payload in (b"abort", b"next")
+    )
     with pytest.raises(Unavailable, match="died"):
         await aborting
     assert await waiting == b"done: next"
     assert not is_alive(died)
-    assert workshop.pid != died
+    assert worker.pid != died
 
 
-async def test_one_that_was_killed_while_it_had_nothing_to_do_is_replaced(
-    workshop: WorkerProcess,
+async def test_run_after_idle_process_was_killed_restarts(
+    worker: WorkerProcess,
 ) -> None:
-    await workshop.run(b"x")
-    process = workshop._process
+    await worker.run(b"x")
+    process = worker._process
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
-    assert await workshop.run(b"x") == b"done: x"
-    assert workshop.pid != process.pid
+    assert await worker.run(b"x") == b"done: x"
+    assert worker.pid != process.pid
 
 
-async def test_work_that_refuses_a_piece_goes_on(workshop: WorkerProcess) -> None:
-    with pytest.raises(RenderingFailed, match="ValueError: not this piece"):
-        await workshop.run(b"refuse")
-    working = workshop.pid
-    assert await workshop.run(b"x") == b"done: x"
-    assert workshop.pid == working
+async def test_run_function_raises_process_survives(worker: WorkerProcess) -> None:
+    with pytest.raises(RenderingFailed, match="ValueError: invalid payload"):
+        await worker.run(b"fail")
+    working = worker.pid
+    assert await worker.run(b"x") == b"done: x"
+    assert worker.pid == working
 
 
-async def test_what_work_prints_is_no_answer(workshop: WorkerProcess) -> None:
-    assert await workshop.run(b"print") == b"done: print"
+async def test_run_printed_output_is_not_a_response(worker: WorkerProcess) -> None:
+    assert await worker.run(b"print") == b"done: print"
 
 
-async def test_what_is_called_off_gives_its_answer_to_nobody(
-    workshop: WorkerProcess, pipe: Path
-) -> None:
-    hanging = asyncio.create_task(workshop.run(b"hang %s" % os.fsencode(pipe)))
-    await begun(pipe)
+async def test_run_cancelled_call_does_not_mix_responses(worker: WorkerProcess, pipe: Path) -> None:
+    hanging = asyncio.create_task(worker.run(b"hang %s" % os.fsencode(pipe)))
+    await wait_until_hanging(pipe)
     hanging.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hanging
-    assert await workshop.run(b"x") == b"done: x"
+    assert await worker.run(b"x") == b"done: x"
 
 
-async def test_closing_ends_what_hangs_and_refuses_what_waits(
-    workshop: WorkerProcess, pipe: Path
+async def test_close_kills_process_and_refuses_queued_calls(
+    worker: WorkerProcess, pipe: Path
 ) -> None:
-    tasks = [asyncio.create_task(workshop.run(b"hang %s" % os.fsencode(pipe)))]
-    tasks += [asyncio.create_task(workshop.run(b"x")) for _ in range(3)]
-    await begun(pipe)
-    working = workshop.pid
-    await workshop.close()
+    tasks = [asyncio.create_task(worker.run(b"hang %s" % os.fsencode(pipe)))]
+    tasks += [asyncio.create_task(worker.run(b"x")) for _ in range(3)]
+    await wait_until_hanging(pipe)
+    working = worker.pid
+    await worker.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(one) for one in results] == [Unavailable] * 4
+    assert [type(result) for result in results] == [Unavailable] * 4
     assert not is_alive(working)
     with pytest.raises(Unavailable):
-        await workshop.run(b"x")
-    assert workshop.pid is None
+        await worker.run(b"x")
+    assert worker.pid is None
 
 
-async def test_closing_while_it_starts_leaves_no_process(workshop: WorkerProcess) -> None:
-    starting = asyncio.create_task(workshop.run(b"x"))
-    while (pid := workshop.pid) is None:  # noqa: ASYNC110 - it says nothing before
+async def test_close_during_start_leaves_no_process(worker: WorkerProcess) -> None:
+    starting = asyncio.create_task(worker.run(b"x"))
+    while (pid := worker.pid) is None:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0)
-    await workshop.close()
+    await worker.close()
     assert isinstance((await asyncio.gather(starting, return_exceptions=True))[0], Unavailable)
     assert not is_alive(pid)
 
 
-def test_when_its_parent_is_gone_it_ends() -> None:
-    """However the parent went: its end of the pipe is closed by the kernel."""
+def test_worker_main_input_ends_exits() -> None:
+    """The kernel closes the pipe of a parent, however it ended."""
     ended = subprocess.run(
         [sys.executable, "-m", "github_banners.serving.worker_main", f"{__name__}:reverse"],
         input=b"",
@@ -208,14 +209,16 @@ def test_when_its_parent_is_gone_it_ends() -> None:
         check=True,
         cwd=CHECKOUT,
     )
-    assert ended.stdout == bytes(5)
+    assert ended.stdout == HEADER.pack(MessageKind.READY, 0)
 
 
-async def test_secrets_stay_outside(monkeypatch: pytest.MonkeyPatch, patience: Patience) -> None:
+async def test_run_environment_has_no_secrets(
+    monkeypatch: pytest.MonkeyPatch, fake_timeout: FakeTimeout
+) -> None:
     monkeypatch.setenv("GITHUB_TOKENS", "ghp_secret")
-    workshop = WorkerProcess(obey, timeout=patience)
+    worker = WorkerProcess(obey, timeout=fake_timeout)
     try:
-        assert await workshop.run(b"tell GITHUB_TOKENS") == b"nothing"
-        assert await workshop.run(b"tell PYTHONPATH") == str(CHECKOUT).encode()
+        assert await worker.run(b"getenv GITHUB_TOKENS") == b"nothing"
+        assert await worker.run(b"getenv PYTHONPATH") == str(CHECKOUT).encode()
     finally:
-        await workshop.close()
+        await worker.close()

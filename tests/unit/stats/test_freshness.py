@@ -1,15 +1,14 @@
-"""Age -> what to do."""
+"""Classification of numbers by age, and choice of the newer snapshot."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from github_banners.models import Owner, Snapshot, Stats
-from github_banners.stats.freshness import (
+from github_banners.stats.snapshots import (
     Freshness,
     Ttls,
     classify_freshness,
-    seconds_fresh,
     select_newer,
 )
 
@@ -19,7 +18,7 @@ TICK = timedelta(microseconds=1)
 MINUTES, HOURS = timedelta(minutes=1), timedelta(hours=1)
 
 
-def asked(fetched_at: datetime, version: int) -> Snapshot:
+def build_snapshot(fetched_at: datetime, version: int) -> Snapshot:
     return Snapshot(Owner(1, "alice"), Stats(0, 0, 0, 0, 0, {}), fetched_at, version)
 
 
@@ -39,32 +38,25 @@ def asked(fetched_at: datetime, version: int) -> Snapshot:
     ],
     ids=str,
 )
-def test_an_age_says_what_to_do(age: timedelta, freshness: Freshness) -> None:
+def test_classify_freshness_at_the_limits_changes_class(
+    age: timedelta, freshness: Freshness
+) -> None:
     assert classify_freshness(NOW - age, TTLS, now=NOW) is freshness
 
 
-def test_equal_limits_leave_nothing_soft() -> None:
+def test_classify_freshness_with_equal_limits_never_returns_soft_stale() -> None:
     ttls = Ttls(soft=HOURS, hard=HOURS)
     assert classify_freshness(NOW - HOURS + TICK, ttls, now=NOW) is Freshness.FRESH
     assert classify_freshness(NOW - HOURS, ttls, now=NOW) is Freshness.HARD_STALE
 
 
-@pytest.mark.parametrize(
-    ("age", "seconds"),
-    [(0 * MINUTES, 600), (TICK, 599), (10 * MINUTES - TICK, 0), (10 * MINUTES, 0), (HOURS, 0)],
-    ids=str,
-)
-def test_seconds_are_counted_down(age: timedelta, seconds: int) -> None:
-    assert seconds_fresh(NOW - age, TTLS, now=NOW) == seconds
-
-
-def test_the_later_answer_wins() -> None:
-    old, new = asked(NOW - HOURS, 9), asked(NOW, 1)
+def test_select_newer_of_two_times_returns_the_later() -> None:
+    old, new = build_snapshot(NOW - HOURS, 9), build_snapshot(NOW, 1)
     assert select_newer(old, new) is select_newer(new, old) is new
 
 
-def test_of_answers_of_one_time_the_higher_version_wins() -> None:
-    low, high = asked(NOW, 1), asked(NOW, 2)
+def test_select_newer_of_one_time_returns_the_higher_version() -> None:
+    low, high = build_snapshot(NOW, 1), build_snapshot(NOW, 2)
     assert select_newer(low, high) is select_newer(high, low) is high
-    same = asked(NOW, 2)
+    same = build_snapshot(NOW, 2)
     assert select_newer(high, same) is same

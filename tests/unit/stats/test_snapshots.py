@@ -13,10 +13,8 @@ from github_banners.database.connect import Database
 from github_banners.errors import BannersError, DatabaseUnavailable, GitHubUnavailable, UnknownUser
 from github_banners.models import Owner, OwnerRepositories, Stats
 from github_banners.stats.deadline import Deadline
-from github_banners.stats.freshness import Ttls
-from github_banners.stats.invalidations import Invalidations
 from github_banners.stats.lookup import Lookup
-from github_banners.stats.snapshots import SnapshotCache
+from github_banners.stats.snapshots import Invalidations, SnapshotCache, Ttls
 
 TTLS = Ttls(timedelta(minutes=10), timedelta(hours=24), timedelta(minutes=5))
 # An entry is about 600 bytes; a raised exception held 18 to 45 KB.

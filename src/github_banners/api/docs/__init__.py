@@ -1,8 +1,8 @@
 """
-The page that shows the API, from our own address: needs no network but ours.
+The API documentation page, served without any external resource.
 
-`index.html` and `page.js` are ours; the bundle is RapiDoc (https://rapidocweb.com, MIT), as it is
-published. Its version stands in its name, so that browsers may keep it for ever.
+`index.html` and `page.js` are ours; the bundle is RapiDoc (https://rapidocweb.com, MIT),
+unmodified. Its file name holds its version, so that browsers may cache it for ever.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from github_banners.api.banner_responses import Picture, accepts_gzip
+from github_banners.api.banner_responses import Picture
 from github_banners.serving.responses import HttpResponse, etag_matches
 
 PAGE = "index.html"
@@ -19,13 +19,13 @@ _FOLDER = Path(__file__).parent
 _SCRIPT = "text/javascript; charset=utf-8"
 _REVALIDATE = "no-cache"
 _IMMUTABLE = "public, max-age=31536000, immutable"
-# What may be asked for, and how long it may be kept: no other name reaches the disk.
+# Media type and `Cache-Control` of each file; any other name is refused before the disk is read.
 _FILES = {
     PAGE: ("text/html; charset=utf-8", _REVALIDATE),
     "page.js": (_SCRIPT, _REVALIDATE),
     "rapidoc-9.3.8.min.js": (_SCRIPT, _IMMUTABLE),
 }
-# The bundle writes its own styles; nothing else gets in, from anywhere.
+# RapiDoc needs inline styles; everything else must come from our own origin.
 _SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
@@ -38,7 +38,7 @@ _SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file of the page; tagged and compressed once, as pictures are."""
+    """A file of the page, hashed and compressed once like a picture."""
 
     content: Picture
     media_type: str
@@ -48,11 +48,11 @@ class Document:
 @cache
 def read_document(name: str, *, base_path: str = "") -> Document:
     """
-    Read a file of the page; compressing the bundle takes about 40 ms, once.
+    Read a file of the page and compress it, which takes about 40 ms for the bundle; cached.
 
-    Links of the page itself begin with `base_path`.
+    Links of the page start with `base_path`.
 
-    :raises KeyError: there is no such file
+    :raises KeyError: the page has no such file
     """
     media_type, cache_control = _FILES[name]
     body = (_FOLDER / name).read_bytes()
@@ -62,14 +62,8 @@ def read_document(name: str, *, base_path: str = "") -> Document:
 
 
 def document_response(document: Document, request_headers: Mapping[str, str]) -> HttpResponse:
-    """Answer with a file, or with 304 to who has it."""
-    content = document.content
-    body, etag = content.body, content.etag
-    is_zipped = content.gzipped is not None and accepts_gzip(
-        request_headers.get("accept-encoding", "")
-    )
-    if content.gzipped is not None and is_zipped:
-        body, etag = content.gzipped, f'"{content.digest}-gz"'
+    """Build the response with a file, or 304 if `If-None-Match` matches."""
+    body, etag = document.content.negotiate(request_headers.get("accept-encoding", ""))
     headers = {
         **_SECURITY_HEADERS,
         "etag": etag,
@@ -79,6 +73,6 @@ def document_response(document: Document, request_headers: Mapping[str, str]) ->
     if etag_matches(request_headers.get("if-none-match", ""), etag):
         return HttpResponse(304, headers)
     headers["content-type"] = document.media_type
-    if is_zipped:
+    if body is document.content.gzipped:
         headers["content-encoding"] = "gzip"
     return HttpResponse(200, headers, body)

@@ -1,8 +1,8 @@
 """
-The tables, brought to the state that this package was built with.
+Database migrations: create the tables, or upgrade them to the newest revision.
 
-Revisions lie in `versions` and are plain SQL. Alembic costs a second to import, so it stays unloaded
-where the database is already there.
+The revisions in `versions` are plain SQL. Importing Alembic takes a second, so it is imported only if
+the database needs a migration.
 """
 
 import asyncio
@@ -19,27 +19,28 @@ from github_banners.errors import ConfigurationError
 
 __all__ = ["HEAD", "migrate"]
 
-_LOCK_KEY = 0x62616E6E657273  # "banners": any number that all our processes agree on
-# Alembic keeps its context in globals of its modules.
+_LOCK_KEY = 0x62616E6E657273  # "banners" in ASCII
+# Alembic keeps its context in module globals, so only one thread may use it.
 _alembic_lock = threading.Lock()
 
 
 async def migrate(conninfo: str, *, explain_login_errors: bool = True) -> None:
     """
-    Bring a database to the newest revision; several processes may do so at once.
+    Upgrade a database to the newest revision; several processes may do so at the same time.
 
-    A server that does not let us in is no mistake of ours once it has been away: it may not be ready.
+    Pass `explain_login_errors=False` if the server was down before: while it starts, a refused login
+    need not be a configuration error.
 
-    :raises DatabaseUnavailable: PostgreSQL can't be asked
-    :raises ConfigurationError: the database can't be used; or the first attempt is refused, because of
-        the user, the password or the name of the database
+    :raises DatabaseUnavailable: PostgreSQL is unavailable
+    :raises ConfigurationError: the database can't be used; or, with `explain_login_errors`, user,
+        password or database name are wrong
     """
-    condition = await fetch_server_info(conninfo, explain_login_errors=explain_login_errors)
-    if condition.problem is not None:
-        raise ConfigurationError(condition.problem)
-    if condition.needs_migration:
+    server_info = await fetch_server_info(conninfo, explain_login_errors=explain_login_errors)
+    if server_info.problem is not None:
+        raise ConfigurationError(server_info.problem)
+    if server_info.needs_migration:
         with mapping_driver_errors():
-            await asyncio.to_thread(_upgrade, conninfo, condition.schema)
+            await asyncio.to_thread(_upgrade, conninfo, server_info.schema)
 
 
 def _upgrade(conninfo: str, schema: str) -> None:
@@ -54,7 +55,7 @@ def _upgrade(conninfo: str, schema: str) -> None:
     engine = sa.create_engine("postgresql+psycopg://", creator=connect, poolclass=sa.NullPool)
     try:
         with _alembic_lock, engine.begin() as connection:
-            # Making an index of a large table takes its time.
+            # No statement timeout: creating an index on a large table takes long.
             driver: Any = connection.connection.driver_connection
             driver.execute(begin_settings(schema, statement_timeout="0"))
             connection.execute(sa.text(f"select pg_advisory_xact_lock({_LOCK_KEY})"))
@@ -77,5 +78,5 @@ def _run_revisions(connection: object, schema: str) -> None:
             command.upgrade(config, "head")
         except CommandError as exc:
             raise ConfigurationError(
-                "the database was changed by a newer version of github-banners: run that one"
+                "the database was migrated by a newer version of github-banners: run that version"
             ) from exc

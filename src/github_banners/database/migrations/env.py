@@ -1,4 +1,4 @@
-"""What Alembic runs to find the connection; `migrate` has put it into the configuration."""
+"""Alembic's environment script: run migrations on the connection that `migrate` passes."""
 
 from alembic import context
 

@@ -89,10 +89,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     names, empty_state = names_for(snapshot.owner, options), empty_state_text(stats, options)
-    keep = options.langs_count or _DEFAULT_LANGUAGE_COUNT
-    ranking = visible_languages(stats, options, colours, keep=keep)
+    limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
-    legend = fit_legend(ranking, keep, partial(_rows, locale=locale))
+    legend = fit_legend(ranking, limit, partial(_rows, locale=locale))
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
     fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
     name = fit_isolated(names.name, _NAME_SIZES, _NAME_ROOM, bold=True)

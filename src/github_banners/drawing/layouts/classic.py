@@ -122,12 +122,12 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     stale, empty_state = stale_label(as_of, locale), empty_state_text(stats, options)
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    keep = options.langs_count or _DEFAULT_LANGUAGE_COUNT
-    ranking = visible_languages(stats, options, colours, keep=keep)
+    limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
     legend = fit_legend(
         ranking,
-        keep,
+        limit,
         partial(
             flow_rows,
             x=_BAR_X,
@@ -202,7 +202,7 @@ def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split
     # The total is the last number; hidden ones before it leave no gap.
     total, total_x = fitted.values[-1], _METRIC_X[len(fitted.values) - 1]
     total_width = total.em_width * fitted.size
-    # In the widest font a long total would reach the split: keep its full width free.
+    # In the widest font a long total would reach the split: limit its full width free.
     x = total_x + max(_USUAL_WIDTH * total_width + _SPLIT_GAP, total_width)
     end = x + max(original_width, forked_width)
     return Split(round(x), original, forked) if end < _SPLIT_END else None

@@ -65,7 +65,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     # The login is shorter than most names; another name appears only on request.
     shows_name = options.title or HideableField.LOGIN in options.hide
     name = names.name if shows_name else names.login
-    ranking = visible_languages(stats, options, colours, keep=MAX_RING_LANGUAGES)
+    ranking = visible_languages(stats, options, colours, limit=MAX_RING_LANGUAGES)
     shares = ring_shares(ranking, options)
     metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS), locale)
     return Compact(

@@ -138,10 +138,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     is_donut, empty_state = options.shape is ChartType.DONUT, empty_state_text(stats, options)
-    keep = options.langs_count or _DEFAULT_COUNTS[options.shape]
+    limit = options.langs_count or _DEFAULT_COUNTS[options.shape]
     is_hidden = HideableField.LANGUAGES in options.hide
-    ranking = visible_languages(stats, options, colours, keep=keep)
-    shares = ranking.top(keep)
+    ranking = visible_languages(stats, options, colours, limit=limit)
+    shares = ranking.top(limit)
     grid = _grid(len(shares), is_donut=is_donut)
     stale = stale_label(as_of, locale)
     title = heading(names_for(snapshot.owner, options))

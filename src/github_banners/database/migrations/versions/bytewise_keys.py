@@ -1,9 +1,9 @@
 """
-Text keys that are compared bytewise, a digest of what an owner's rows hold, and settings of tables.
+Compare text keys bytewise, add a digest of an owner's rows, and set storage parameters.
 
-A key whose order comes from the operating system is damaged when that is upgraded: rows can't be found, and
-others are inserted beside them. Of two logins the one held later stays. Of two banners of one name the older one
-keeps it, since addresses are for ever; the other is called by its name and its id. Both are drawn anew.
+An index sorted by a collation of the operating system is corrupt after that is upgraded: rows are not
+found, and duplicates are inserted. Of duplicate logins the latest stays. Of banners with one name the
+oldest keeps it, since names are permanent; the others get their id appended. All are rendered again.
 """
 
 from alembic import op
@@ -32,7 +32,7 @@ with ranked as (
     from banners
 )
 update banners set
-    -- no permanent name ends like this: a 0 is no digit of theirs
+    -- no other name ends like this: digests are base32, without 0
     name = case when ranked.place = 1 then name else name || '-0' || banners.id end,
     storage_path = case when ranked.place = 1 then name else name || '-0' || banners.id end,
     version = ranked.newest + 1,
@@ -51,17 +51,18 @@ alter table accounts alter column account type text collate "C",
 """
 
 _GROWTH = """
--- of what was stored last of an owner's login and repositories
+-- of the stored login and repositories
 alter table users add column content_digest bytea;
--- while an owner has banners whose version is still to be raised: the look_digest of the last raised one
+-- look_digest of the last banner whose version was raised, while others are still to be raised
 alter table users add column raise_banners_after bytea;
 create index users_raising on users (id) where raise_banners_after is not null;
 
--- Room for the next version of a row beside the last one, so that indexes need not change with it.
+-- Free space in each page for new versions of rows (HOT updates), so that indexes need not change.
 alter table users set (fillfactor = 90);
 alter table banners set (fillfactor = 85);
 alter table repositories set (fillfactor = 95);
--- The search for who is due reads dead entries first; more often would write more WAL than it saves.
+-- The query for due owners reads dead index entries first. More frequent vacuums would write more
+-- WAL than they save.
 alter table users set (autovacuum_vacuum_scale_factor = 0.1);
 """
 
@@ -80,7 +81,7 @@ where activity.datname = current_database()
 
 
 def upgrade() -> None:
-    """Compare keys bytewise, and make room for what changes often."""
+    """Compare keys bytewise, and set storage parameters."""
     op.execute(_RESOLVE_DUPLICATES)
     op.execute(_BYTEWISE)
     op.execute(_GROWTH)

@@ -1,4 +1,4 @@
-"""The first tables."""
+"""Create the tables."""
 
 from alembic import op
 
@@ -21,9 +21,9 @@ create table users (
     version bigint not null check (version > 0),
     fetched_at timestamptz not null,
     gone_since timestamptz,
-    -- null: nobody has a banner of this owner
+    -- null: the owner has no banner
     due_at timestamptz,
-    -- how far ahead a save moves due_at
+    -- delay between a save and the next due_at
     refresh_every interval,
     leased_until timestamptz
 );
@@ -32,12 +32,12 @@ create index users_due on users (due_at, id) where due_at is not null;
 create table logins (
     login text primary key check (login = lower(login)),
     owner_id bigint not null references users on delete cascade,
-    -- when this holder was first known under it
+    -- when the owner was first seen with this login
     held_since timestamptz not null
 );
 create index logins_owner on logins (owner_id);
 
--- A repository that changes hands is for a while in two answers, so its id alone is no key.
+-- A transferred repository can appear under two owners for a while, so its id alone is no key.
 create table repositories (
     owner_id bigint not null references users on delete cascade,
     id bigint not null,
@@ -54,7 +54,7 @@ create table banners (
     owner_id bigint not null references users,
     name text not null unique check (name = lower(name)),
     look jsonb not null,
-    -- SHA-256 of the canonical look: a look itself can be too long for an index
+    -- SHA-256 of the canonical options, which can be too long for an index
     look_digest bytea not null,
     version bigint not null check (version > 0),
     published_version bigint not null default 0,
@@ -69,7 +69,7 @@ create table banners (
 create index banners_unpublished on banners (id) where is_active and published_version < version;
 
 create table accounts (
-    -- what stands for a token and is not it
+    -- a public name for a token, not the token
     account text not null,
     resource text not null,
     remaining integer not null,
@@ -82,5 +82,5 @@ create table accounts (
 
 
 def upgrade() -> None:
-    """Make them."""
+    """Create the tables."""
     op.execute(_TABLES)

@@ -1,4 +1,4 @@
-"""Banners that failed are handed on after all others."""
+"""Publish banners that failed after all others."""
 
 from alembic import op
 
@@ -13,5 +13,5 @@ create index banners_unpublished on banners (publish_leased_until nulls first, i
 
 
 def upgrade() -> None:
-    """Sort them by when they were last tried."""
+    """Index unpublished banners by the end of their lease."""
     op.execute(_INDEX)

@@ -1,4 +1,4 @@
-"""What a process remembers: maps that are bounded in bytes. No lock, no await."""
+"""Least-recently-used map that is bounded in bytes; not thread-safe."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -8,11 +8,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 ENTRY_BYTES = 200
-"""What the map itself spends on one entry, measured roughly; callers add entry and key."""
+"""Approximate overhead of one entry in the map, without key and value."""
 
 
 class ByteBoundedLru(Generic[K, V]):
-    """A map of at most `limit_bytes` that forgets what was used longest ago."""
+    """A map of at most `max_bytes` that evicts the least recently used entries."""
 
     def __init__(self, max_bytes: int, *, entry_bytes: Callable[[K, V], int]) -> None:
         self._max_bytes = max_bytes
@@ -24,14 +24,14 @@ class ByteBoundedLru(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
-        """Look up an entry, and count it as used."""
+        """Return an entry, and mark it as recently used."""
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
 
     def put(self, key: K, entry: V) -> None:
-        """Remember an entry, forgetting others until it fits; one too large is not kept at all."""
+        """Store an entry, evicting others until it fits; an entry above the limit is not stored."""
         self.drop(key)
         needed_bytes = self._entry_bytes(key, entry) + ENTRY_BYTES
         if needed_bytes > self._max_bytes:
@@ -42,11 +42,11 @@ class ByteBoundedLru(Generic[K, V]):
             self.used_bytes -= self._entry_bytes(*self._entries.popitem(last=False)) + ENTRY_BYTES
 
     def oldest(self) -> tuple[K, V] | None:
-        """Return the entry that was used longest ago."""
+        """Return the least recently used entry with its key."""
         return next(iter(self._entries.items()), None)
 
     def drop(self, key: K) -> None:
-        """Forget an entry, if it is there."""
+        """Remove an entry, if present."""
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.used_bytes -= self._entry_bytes(key, entry) + ENTRY_BYTES

@@ -1,3 +1,5 @@
+"""Errors of the driver, and waiting for responses."""
+
 import asyncio
 import time
 
@@ -14,14 +16,14 @@ from github_banners.database.connect import (
 )
 from github_banners.errors import DatabaseUnavailable
 
-# What we did wrong: these are never taken for a server that is away.
-LOUD = (
+# Caused by bugs of ours; never treated as an unavailable server.
+BUGS = (
     psycopg.ProgrammingError,
     psycopg.IntegrityError,
     psycopg.DataError,
     psycopg.NotSupportedError,
     psycopg.InternalError,
-    # Classes of SQL that nothing of ours uses; psycopg gives them no family.
+    # Classes of SQL features that we do not use; psycopg gives them no common base class.
     errors.DiagnosticsException,
     errors.InvalidGrantOperation,
     errors.InvalidGrantor,
@@ -38,32 +40,32 @@ LOUD = (
 )
 
 
-def family(base: type[BaseException]) -> set[type[BaseException]]:
-    return {base}.union(*(family(child) for child in base.__subclasses__()))
+def subclasses(base: type[BaseException]) -> set[type[BaseException]]:
+    return {base}.union(*(subclasses(child) for child in base.__subclasses__()))
 
 
-FOREIGN = sorted(
-    (family(psycopg.Error) - {psycopg.Error, psycopg.DatabaseError})
+DRIVER_ERRORS = sorted(
+    (subclasses(psycopg.Error) - {psycopg.Error, psycopg.DatabaseError})
     | {
-        one
-        for one in vars(psycopg_pool).values()
-        if isinstance(one, type) and issubclass(one, Exception)
+        member
+        for member in vars(psycopg_pool).values()
+        if isinstance(member, type) and issubclass(member, Exception)
     },
-    key=lambda one: one.__name__,
+    key=lambda error_class: error_class.__name__,
 )
 
 
-def test_the_list_of_foreign_errors_is_long() -> None:
-    assert len(FOREIGN) > 200
+def test_driver_errors_are_found() -> None:
+    assert len(DRIVER_ERRORS) > 200
 
 
-@pytest.mark.parametrize("foreign", FOREIGN, ids=lambda one: one.__name__)
-def test_every_foreign_error_is_ours_or_loud(foreign: type[Exception]) -> None:
-    assert issubclass(foreign, TRANSIENT_ERRORS + LOUD)
+@pytest.mark.parametrize("error_class", DRIVER_ERRORS, ids=lambda error_class: error_class.__name__)
+def test_driver_errors_are_transient_or_bugs(error_class: type[Exception]) -> None:
+    assert issubclass(error_class, TRANSIENT_ERRORS + BUGS)
 
 
 @pytest.mark.parametrize(
-    "foreign",
+    "error_class",
     [
         psycopg.OperationalError,
         psycopg.InterfaceError,
@@ -84,21 +86,21 @@ def test_every_foreign_error_is_ours_or_loud(foreign: type[Exception]) -> None:
         psycopg_pool.TooManyRequests,
     ],
 )
-def test_what_passes_becomes_ours(foreign: type[Exception]) -> None:
-    cause = foreign("the disk of /secret/path is full")
-    with pytest.raises(DatabaseUnavailable) as caught, mapping_driver_errors():
+def test_mapping_driver_errors_transient_error_is_unavailable(error_class: type[Exception]) -> None:
+    cause = error_class("the disk of /secret/path is full")
+    with pytest.raises(DatabaseUnavailable) as error_info, mapping_driver_errors():
         raise cause
-    assert caught.value.__cause__ is cause
-    assert caught.value.public_message == "can't get preview"
+    assert error_info.value.__cause__ is cause
+    assert error_info.value.public_message == "can't get preview"
 
 
 @pytest.mark.parametrize(
-    "foreign",
+    "error_class",
     [errors.UndefinedFunction, errors.UniqueViolation, errors.NotNullViolation, errors.SyntaxError],
 )
-def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
-    with pytest.raises(foreign), mapping_driver_errors():
-        raise foreign
+def test_mapping_driver_errors_bug_keeps_type(error_class: type[Exception]) -> None:
+    with pytest.raises(error_class), mapping_driver_errors():
+        raise error_class
 
 
 @pytest.mark.parametrize(
@@ -115,25 +117,25 @@ def test_our_own_mistakes_stay_loud(foreign: type[Exception]) -> None:
         (errors.UniqueViolation(), False),
     ],
 )
-def test_a_server_that_answers_with_an_error_is_not_lost(cause: Exception, expected: bool) -> None:
+def test_is_connection_loss_error_response_is_false(cause: Exception, expected: bool) -> None:
     assert is_connection_loss(cause) is expected
 
 
-async def test_wait_in_steps_pause_of_the_process_is_not_a_silent_server() -> None:
-    """The event loop stands still for longer than a server may be silent; then the answer arrives."""
+async def test_wait_in_steps_paused_process_still_gets_result() -> None:
+    """The event loop is blocked for longer than the timeout; then the response arrives."""
 
-    async def answer() -> str:
+    async def respond() -> str:
         for _ in range(20):
             await asyncio.sleep(0)
-        return "here"
+        return "response"
 
     asyncio.get_running_loop().call_soon(time.sleep, 0.2)
-    task = asyncio.create_task(answer())
+    task = asyncio.create_task(respond())
     await _wait_in_steps(task, 0.1)
-    assert task.result() == "here"
+    assert task.result() == "response"
 
 
-async def test_wait_in_steps_silent_server_is_given_up() -> None:
+async def test_wait_in_steps_silent_server_times_out() -> None:
     task = asyncio.create_task(asyncio.Event().wait())
     await _wait_in_steps(task, 0.01)
     assert not task.done()

@@ -1,0 +1,124 @@
+"""
+Count the project files that one warm request enters: a preview of a new user, and a cached hit.
+
+Runs the all-in-one service in this process, on an embedded PostgreSQL and the fake GitHub. Only what
+every one of several requests enters is counted, so that background work which happens to run at the
+same time does not blur the result. Usage: `python scripts/count_files.py`.
+"""
+
+import asyncio
+import logging
+import socket
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+
+import github_banners
+from github_banners.app.all_in_one import open_all_in_one
+from github_banners.database.embedded import run_embedded_server
+from github_banners.database.migrations import migrate
+from github_banners.serving.service import serve_service
+from github_banners.settings import Settings
+from github_sandbox import create_app
+
+PREVIEW_GOAL, CACHED_GOAL = 30, 5
+_REQUESTS = 5
+_PACKAGE = Path(github_banners.__file__).parent
+
+
+def main() -> None:
+    """Print the files of both requests, and exit with 1 if a goal is missed."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with (
+        tempfile.TemporaryDirectory(prefix="count-files-") as folder,
+        _running_sandbox() as api_url,
+    ):
+        # PostgreSQL refuses to run as root, and its own account has to reach the folder.
+        Path(folder).chmod(0o755)
+        with run_embedded_server(Path(folder) / "postgres", on_progress=lambda _: None) as conninfo:
+            asyncio.run(migrate(conninfo))
+            preview, cached = asyncio.run(_measure(api_url, conninfo, Path(folder)))
+    _print_files("preview of a new user", preview, PREVIEW_GOAL)
+    _print_files("cached hit", cached, CACHED_GOAL)
+    sys.exit(len(preview) > PREVIEW_GOAL or len(cached) > CACHED_GOAL)
+
+
+async def _measure(api_url: str, conninfo: str, folder: Path) -> tuple[set[str], set[str]]:
+    settings = Settings.from_environment(
+        {"GITHUB_API_URL": api_url, "GITHUB_TOKENS": "ghp_" + "a" * 36}
+    )
+    async with open_all_in_one(
+        settings, conninfo=conninfo, banners_dir=folder / "banners"
+    ) as service:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/banners/preview?username="
+            async with serve_service(service, listener):
+                for number in range(1, 4):
+                    await _request(f"{url}dev-{number}")
+                preview = [
+                    await _record(f"{url}dev-{number}") for number in range(10, 10 + _REQUESTS)
+                ]
+                cached = [await _record(f"{url}dev-10") for _ in range(_REQUESTS)]
+    return set.intersection(*preview), set.intersection(*cached)
+
+
+async def _record(url: str) -> set[str]:
+    """Request a URL from another thread, and return the project files that this thread enters."""
+    files: set[str] = set()
+
+    def record(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            files.add(frame.f_code.co_filename)
+
+    sys.setprofile(record)
+    try:
+        await _request(url)
+    finally:
+        sys.setprofile(None)
+    # Let the background work finish, so that it is not counted with the next request.
+    await asyncio.sleep(0.3)
+    return {
+        str(path.relative_to(_PACKAGE)) for path in map(Path, files) if _PACKAGE in path.parents
+    }
+
+
+async def _request(url: str) -> None:
+    def fetch() -> None:
+        with urllib.request.urlopen(url) as response:  # noqa: S310 - our own server
+            response.read()
+
+    await asyncio.to_thread(fetch)
+
+
+@contextmanager
+def _running_sandbox() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(create_app(), log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=5)
+
+
+def _print_files(title: str, files: set[str], goal: int) -> None:
+    print(f"{title}: {len(files)} files, goal {goal}")  # noqa: T201
+    for name in sorted(files):
+        print(f"  {name}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
