@@ -19,7 +19,7 @@ from github_banners.messaging.producer import KafkaProducer
 from github_banners.messaging.schemas import BannerEvent
 from tests.acceptance.breakable_backends import GitHub, Postgres
 from tests.acceptance.processes import Running, environment, free_port, run, running
-from tests.integration.kafka_server import Broker, a_broker
+from tests.integration.kafka_server import Broker, start_kafka
 
 KEY = "a key for tests only"
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -136,7 +136,7 @@ def cpu_seconds(pid: int) -> float:
 def open_deployment(folder: Path, *, migrate: bool = True, **settings: str) -> Iterator[Deployment]:
     """Start GitHub, PostgreSQL and a broker; the test starts the services."""
     with ExitStack() as stack:
-        broker = stack.enter_context(a_broker(folder / "kafka"))
+        broker = stack.enter_context(start_kafka(folder / "kafka"))
         if not isinstance(broker, Broker):
             pytest.skip("Java and Kafka's jars are missing, and librdkafka's mock can't be killed")
         github, postgres = GitHub(), Postgres(folder)

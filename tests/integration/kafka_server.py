@@ -1,8 +1,8 @@
 """
-A Kafka for tests: the real one where Java is, started as a process of its own; else librdkafka's.
+A Kafka broker for tests: Apache Kafka in a process of its own, or librdkafka's mock broker.
 
-The stand-in of librdkafka lives in this process, makes topics when they are asked for, and knows
-neither two members in a group nor an end.
+The mock is used where Apache Kafka can't run. It lives in this process, creates topics automatically,
+and supports neither several members in a group nor a restart.
 """
 
 import os
@@ -19,13 +19,13 @@ import pytest
 
 from tests.resources import KAFKA_LOCAL, explain_missing
 
-# KAFKA=zookeeper tries the last Kafka that had one.
+# KAFKA=zookeeper tests with the last version of Kafka that supports ZooKeeper.
 _OPTIONS = ["--zookeeper"] if os.environ.get("KAFKA") == "zookeeper" else []
-_START_SECONDS = 300  # the first start downloads
+_START_SECONDS = 300  # the first start downloads Kafka
 
 
 class Broker:
-    """Apache Kafka on a port of its own; `folder` keeps its data while it is down."""
+    """Apache Kafka on a free port; `folder` contains its data, also while it is down."""
 
     is_real = True
 
@@ -34,23 +34,23 @@ class Broker:
         self.addresses: list[str] = []
 
     def start(self) -> None:
-        told = self._do("start", *_OPTIONS, "--set", "auto.create.topics.enable=false")
-        self.addresses = [told.partition("bootstrap ")[2].split()[0]]
+        output = self._run("start", *_OPTIONS, "--set", "auto.create.topics.enable=false")
+        self.addresses = [output.partition("bootstrap ")[2].split()[0]]
 
     def kill(self) -> None:
-        """As a power cut would."""
-        self._do("kill")
+        """Kill the broker, like a power failure."""
+        self._run("kill")
 
     def restart(self) -> None:
         """Start again on the same port, or for the first time after a `kill`."""
-        self._do("restart")
+        self._run("restart")
 
     def stop(self) -> None:
         self.resume()
-        self._do("stop")
+        self._run("stop")
 
     def pause(self) -> None:
-        """Let it hang: its sockets are open, and nobody answers."""
+        """Make it hang: its sockets are open, and it does not respond."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -59,42 +59,42 @@ class Broker:
 
     @property
     def pid(self) -> int:
-        """Of the process, 0 while there is none."""
-        found = self.folder / "broker.pid"
-        return int(found.read_text()) if found.exists() else 0
+        """The id of the process; 0 while there is none."""
+        pid_file = self.folder / "broker.pid"
+        return int(pid_file.read_text()) if pid_file.exists() else 0
 
-    def _do(self, command: str, *options: str) -> str:
+    def _run(self, command: str, *options: str) -> str:
         arguments = [sys.executable, str(KAFKA_LOCAL), command, "--dir", str(self.folder), *options]
-        done = subprocess.run(
+        finished = subprocess.run(
             arguments, capture_output=True, text=True, timeout=_START_SECONDS, check=False
         )
-        if done.returncode:
-            raise RuntimeError(done.stderr.strip() or done.stdout)
-        return done.stdout
+        if finished.returncode:
+            raise RuntimeError(finished.stderr.strip() or finished.stdout)
+        return finished.stdout
 
 
-class StandIn:
-    """librdkafka's mock of a broker, for what it can do."""
+class MockBroker:
+    """librdkafka's mock broker."""
 
     is_real = False
 
     def __init__(self) -> None:
         from confluent_kafka import Producer  # noqa: PLC0415 - only where Java is missing
 
-        # It lives as long as this client.
+        # The mock broker lives as long as this client.
         self._client = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "x"})
-        found = self._client.list_topics(timeout=5).brokers.values()
-        self.addresses = [f"{broker.host}:{broker.port}" for broker in found]
+        brokers = self._client.list_topics(timeout=5).brokers.values()
+        self.addresses = [f"{broker.host}:{broker.port}" for broker in brokers]
 
 
 @contextmanager
-def a_broker(folder: Path) -> Iterator[Broker | StandIn]:
-    """Give the best that this machine has; skips the test where it has none."""
-    missing = _missing()
-    if missing and util.find_spec("confluent_kafka") is None:
-        pytest.skip(f"no Kafka: {missing}, and confluent_kafka is not installed")
-    if missing:
-        yield StandIn()
+def start_kafka(folder: Path) -> Iterator[Broker | MockBroker]:
+    """Start the best broker that this machine can run; skip the test if there is none."""
+    reason = _reason_missing()
+    if reason and util.find_spec("confluent_kafka") is None:
+        pytest.skip(f"no Kafka: {reason}, and confluent_kafka is not installed")
+    if reason:
+        yield MockBroker()
         return
     broker = Broker(folder)
     broker.start()
@@ -104,16 +104,16 @@ def a_broker(folder: Path) -> Iterator[Broker | StandIn]:
         broker.stop()
 
 
-def _missing() -> str:
+def _reason_missing() -> str:
     if not KAFKA_LOCAL.is_file():
         return explain_missing(KAFKA_LOCAL)
     if shutil.which("java") is None:
         return "Java is missing"
-    fetched = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, str(KAFKA_LOCAL), "fetch", "kraft"],
         capture_output=True,
         text=True,
         timeout=_START_SECONDS,
         check=False,
     )
-    return fetched.stderr.strip()
+    return finished.stderr.strip()

@@ -13,7 +13,7 @@ from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
 from github_banners.messaging.producer import KafkaProducer
 from github_banners.messaging.testing import MemoryBroker, MemoryConsumer, MemoryProducer
 from github_banners.messaging.topics import ensure_topics
-from tests.integration.kafka_server import Broker, StandIn
+from tests.integration.kafka_server import Broker, MockBroker
 
 AnyProducer: TypeAlias = KafkaProducer | MemoryProducer
 AnyConsumer: TypeAlias = KafkaConsumer | MemoryConsumer
@@ -62,7 +62,7 @@ class MemorySide:
 class BrokerSide:
     """A real broker, and the clients that a test has created."""
 
-    def __init__(self, broker: Broker | StandIn) -> None:
+    def __init__(self, broker: Broker | MockBroker) -> None:
         self.broker = broker
         self.can_restart = self.has_groups = broker.is_real
         self._clients: list[KafkaProducer | KafkaConsumer] = []

@@ -25,7 +25,7 @@ from github_banners.messaging.producer import KafkaProducer
 from github_banners.messaging.topics import ensure_topics
 from github_banners.renderer.update_consumer import UpdateConsumer
 from github_banners.renderer.worker import Outcome
-from tests.integration.kafka_server import Broker, StandIn, a_broker
+from tests.integration.kafka_server import Broker, MockBroker, start_kafka
 from tests.integration.kafka_sides import AnyConsumer, AnyProducer, AnySide, BrokerSide, MemorySide
 from tests.unit.renderer.harness import event_body
 
@@ -36,8 +36,8 @@ TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | StandIn]:
-    with a_broker(tmp_path_factory.mktemp("kafka")) as started:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | MockBroker]:
+    with start_kafka(tmp_path_factory.mktemp("kafka")) as started:
         yield started
 
 
@@ -58,7 +58,7 @@ def full_side(side: AnySide) -> AnySide:
 
 
 @pytest.fixture
-async def real_side(broker: Broker | StandIn) -> AsyncIterator[BrokerSide]:
+async def real_side(broker: Broker | MockBroker) -> AsyncIterator[BrokerSide]:
     """Apache Kafka only, for behaviour that the broker in memory does not have."""
     if not broker.is_real:
         pytest.skip("not supported by librdkafka's mock broker")

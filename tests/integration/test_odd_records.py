@@ -19,7 +19,7 @@ from github_banners.messaging.dead_letters import (
 from github_banners.messaging.decompression import MAX_DECOMPRESSED_BYTES
 from github_banners.messaging.events import DEAD_LETTERS, PARTITIONS, Record
 from github_banners.renderer.worker import Outcome
-from tests.integration.kafka_server import Broker, StandIn, a_broker
+from tests.integration.kafka_server import Broker, MockBroker, start_kafka
 from tests.integration.kafka_sides import BrokerSide
 from tests.integration.raw_kafka import produce_raw
 from tests.integration.test_events import UpdateRecorder, consuming, eventually, send
@@ -34,8 +34,8 @@ BOMB = b" " * (MAX_DECOMPRESSED_BYTES * 4)
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | StandIn]:
-    with a_broker(tmp_path_factory.mktemp("kafka")) as started:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker | MockBroker]:
+    with start_kafka(tmp_path_factory.mktemp("kafka")) as started:
         if not started.is_real:
             pytest.skip("not supported by librdkafka's mock broker")
         yield started
