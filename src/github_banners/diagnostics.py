@@ -16,18 +16,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+from github_banners.database import server_info as database_info
 from github_banners.database.embedded import find_embedded_conninfo
-from github_banners.database.server_info import (
-    ServerInfo,
-    count_rows_ahead,
-    fetch_server_info,
-    try_writing,
-)
-from github_banners.errors import (
-    BannersError,
-    ConfigurationError,
-    DatabaseUnavailable,
-)
+from github_banners.errors import BannersError, ConfigurationError, DatabaseUnavailable
 from github_banners.github import rest
 from github_banners.github.credentials import Credential, assign_user, create_accounts
 from github_banners.github.graphql import Viewer
@@ -186,11 +177,11 @@ async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -
             if folder_result.is_broken:
                 return folder_result
             return CheckResult("database", f"{location}: not running, `serve` starts it")
-        server_info = await fetch_server_info(conninfo)
+        server_info = await database_info.fetch_server_info(conninfo)
         rows_ahead = 0
         if server_info.problem is None and not server_info.needs_migration:
-            await try_writing(conninfo, server_info)
-            rows_ahead = await count_rows_ahead(conninfo, server_info, now=clock())
+            await database_info.try_writing(conninfo, server_info)
+            rows_ahead = await database_info.count_rows_ahead(conninfo, server_info, now=clock())
         return _describe_database(server_info, location, rows_ahead=rows_ahead)
     except ConfigurationError as error:
         return CheckResult("database", f"does not work: {error}", is_broken=True)
@@ -199,7 +190,7 @@ async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -
 
 
 def _describe_database(
-    server_info: ServerInfo, location: str, *, rows_ahead: int = 0
+    server_info: database_info.ServerInfo, location: str, *, rows_ahead: int = 0
 ) -> CheckResult:
     text = f"PostgreSQL {server_info.version} {location}"
     if server_info.problem is not None:

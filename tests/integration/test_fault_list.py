@@ -427,7 +427,7 @@ STATEMENTS: dict[str, Case] = {
     "account_budgets.update_budget": reserves_points,
     "account_budgets.upsert_lease": reserves_points,
     "banners._insert": serves_requests,
-    "banners._select_by_look": serves_requests,
+    "banners._select_by_options": serves_requests,
     "banners._mark_due": serves_requests,
     "banners.count_banners": serves_requests,
     "banners.select_banner_with_snapshot": serves_requests,

@@ -14,12 +14,7 @@ from typing import Any
 import msgspec
 from psycopg.sql import SQL
 
-from github_banners.database.banner_versions import (
-    latest_time,
-    latest_version,
-    raise_banner_versions,
-    repair_banner_versions,
-)
+from github_banners.database import banner_versions
 from github_banners.database.session import Connection
 from github_banners.models import (
     Owner,
@@ -160,10 +155,10 @@ async def upsert_owners(
         if version != before.get(owner_id, _NOT_STORED).version
     ]
     if changed:
-        await raise_banner_versions(conn, changed, now=now)
+        await banner_versions.raise_banner_versions(conn, changed, now=now)
         await _notify(conn, changed)
     if now is not None:
-        await repair_banner_versions(conn, list(after), now=now)
+        await banner_versions.repair_banner_versions(conn, list(after), now=now)
     return await select_snapshots(conn, ids)
 
 
@@ -210,7 +205,7 @@ async def mark_user_deleted(
     parameters = {
         "owner_id": owner_id,
         "asked_at": requested_at,
-        "latest": latest_time(now),
+        "latest": banner_versions.latest_time(now),
     }
     cursor = await conn.execute(query, parameters)
     if await cursor.fetchone() == (True,):
@@ -269,7 +264,7 @@ async def _upsert_users(
     """Upsert owners, except those with a newer row; return the new versions by owner id."""
     rows = (_user_row(fetched_owner) for fetched_owner in fetched_owners)
     columns = _to_columns(rows, column_count=13)
-    parameters = [*columns, latest_version(now), latest_time(now)]
+    parameters = [*columns, banner_versions.latest_version(now), banner_versions.latest_time(now)]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
 
@@ -308,7 +303,7 @@ async def _upsert_logins(
         "logins": logins,
         "owner_ids": owner_ids,
         "times": times,
-        "latest": latest_time(now),
+        "latest": banner_versions.latest_time(now),
     }
     await conn.execute(query, parameters)
 
