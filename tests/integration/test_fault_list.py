@@ -494,7 +494,7 @@ def functions_that_execute() -> set[str]:
 
 def background_tasks() -> set[str]:
     """Return the names of the api's background tasks."""
-    tree = ast.parse((SOURCE / "api/app.py").read_text())
+    tree = ast.parse((SOURCE / "api/api_service.py").read_text())
     [work] = [
         node.value
         for node in ast.walk(tree)
@@ -525,8 +525,8 @@ async def test_failing_statement_ends_no_background_task(
 ) -> None:
     monkeypatch.setattr(outbox, "_UNAVAILABLE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(outbox, "_IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(outbox, "_FIRST_RETRY_DELAY", timedelta(seconds=0.01))
-    monkeypatch.setattr(outbox, "_MAX_RETRY_DELAY", timedelta(seconds=0.02))
+    monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
+    monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr(api_service, "_MIGRATE_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)
     with psycopg.connect(conninfo, autocommit=True) as watching:
