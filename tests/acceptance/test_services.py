@@ -229,10 +229,10 @@ def test_key_rotation_refuses_no_request(deployment: Deployment, proxy: ImagePro
     deployment.end("api-2")
     deployment.start("api-2")
     refused = [
-        event for event in deployment.events("storage") if event["event"] == "request.refused"
+        event for event in deployment.events("storage") if event["event"] == "signature.refused"
     ]
     refused += [
-        event for event in deployment.events("renderer") if event["event"] == "request.refused"
+        event for event in deployment.events("renderer") if event["event"] == "signature.refused"
     ]
     assert refused == []
 

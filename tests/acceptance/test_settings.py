@@ -136,6 +136,6 @@ def test_storage_url_sets_where_drawings_are_stored(service: Running, folder: Pa
 def test_log_lines_are_json_with_debugging_fields(service: Running) -> None:
     ask(service, "dev-51", client="10.0.0.8")
     logged = events(service)
-    assert any(event["event"] == "github.asked" for event in logged)
+    assert any(event["event"] == "github.requested" for event in logged)
     assert all({"timestamp", "level", "event"} <= event.keys() for event in logged)
     assert not [line for line in service.errors if "ghp_" in line]

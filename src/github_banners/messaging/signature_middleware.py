@@ -104,7 +104,7 @@ class SignatureMiddleware:
         method, path = (
             str(scope.get(key, ""))[:_MAX_SHOWN_CHARACTERS] for key in ("method", "path")
         )
-        _log.warning("request.refused", reason=reason, method=method, path=path)
+        _log.warning("signature.refused", reason=reason, method=method, path=path)
         self._on_refused(reason)
 
 

@@ -263,7 +263,7 @@ async def test_refusal_is_logged(harness: MiddlewareHarness) -> None:
         await harness.send_call(call.with_header("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"))
     assert logs == [
         {
-            "event": "request.refused",
+            "event": "signature.refused",
             "log_level": "warning",
             "reason": "wrong key",
             "method": "P" * 100,
