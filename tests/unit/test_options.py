@@ -733,3 +733,10 @@ PINNED = [
     ("wycats-dark", "wycats-dark-p6k6whfk"),
     ("torvalds-dark-u2ymwbs3", "torvalds-dark-vt6lqbqp"),
 ]
+
+
+@pytest.mark.parametrize("raw", [{"a": 1}, 1.5, None])
+def test_parse_options_value_of_another_type_has_no_suggestion(raw: object) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        parse_options({"radius": raw})
+    assert caught.value.suggestion is None
