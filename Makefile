@@ -32,7 +32,7 @@ test: check ## run the checks, all tests with coverage, and the benchmarks in th
 	@$(if $(PYTEST_ARGS),,$(MAKE) --no-print-directory coverage-floors)
 	@$(if $(PYTEST_ARGS),,BENCH=short $(BENCHMARKS) --quiet)
 
-test-fast: $(DEVELOPMENT) ## run the unit tests only; less than 30 seconds
+test-fast: $(DEVELOPMENT) ## run the unit tests and the architecture tests only
 	@$(BIN)/pytest -q -n 2 --dist loadfile tests/unit tests/architecture $(PYTEST_ARGS)
 
 # A part of the tests covers a part of the code, so only `make test` without arguments checks this.
