@@ -1,10 +1,13 @@
 """Generate hostile inputs, some of them by replacing each part of a valid message."""
 
 import json
+import os
+import random
 from collections.abc import Iterator
 from typing import Any
 
 NESTING = 10_000
+MUTATIONS = 20_000 if os.environ.get("SOAK") == "long" else 20
 _HOLE = "@hole@"
 
 FRAGMENTS: dict[str, bytes] = {
@@ -84,6 +87,12 @@ def hostile_bytes(good: bytes) -> Iterator[tuple[str, bytes]]:
     yield "1 MB of blanks", b" " * (1 << 20)
     for length in range(0, len(good), max(1, len(good) // 20)):
         yield f"cut off after {length}", good[:length]
+    dice = random.Random(len(good))
+    for number in range(MUTATIONS):
+        changed = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            changed[dice.randrange(len(good))] = dice.randrange(256)
+        yield f"random bytes, mutation {number}", bytes(changed)
 
 
 def hostile_json(good: bytes) -> Iterator[tuple[str, bytes]]:

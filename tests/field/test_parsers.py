@@ -47,7 +47,7 @@ from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
 SOURCE = Path(github_banners.__file__).parent
-PACKAGES = ("messages", "github", "api", "storage", "renderer")
+PACKAGES = ("messaging", "github", "api", "storage", "renderer")
 PARSING_CALLS = {
     *("decode", "convert", "Decoder", "from_json", "loads"),
     *("int", "float", "fromisoformat", "fromtimestamp", "strptime", "ip_address", "ip_network"),
