@@ -315,7 +315,7 @@ async def test_session_libpq_variables_have_no_effect(
 
 
 async def test_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> None:
-    revisions = ("initial_tables", "publish_order")
+    revisions = ("first_tables", "turns_of_banners")
     for revision in revisions:
         module = __import__(
             f"github_banners.database.migrations.versions.{revision}", fromlist=["x"]
