@@ -517,7 +517,7 @@ async def test_wrong_clock_times_are_replaced(conninfo: str) -> None:
             snapshot = await users.select_snapshot(conn, "user-1", now=NOON)
             assert snapshot is not None
             assert (snapshot.fetched_at, snapshot.version) == (EPOCH, 0)
-            assert await leases.lease_user(conn, 1, requested_at=EPOCH, now=NOON)
+            assert await leases.lease_users(conn, {1: EPOCH}, now=NOON) == {1}
         async with database.transaction() as conn:
             await conn.execute("update users set leased_until = %s", [ahead])
             [owner] = await leases.lease_due_users(conn, now=NOON, interval=HOUR)

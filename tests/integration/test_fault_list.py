@@ -389,7 +389,7 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
     async def work(conn: Any) -> int:
         await users.select_snapshot(conn, "user-1")
         await banners.select_banner_with_snapshot(conn, "b-1")
-        await leases.lease_user(conn, 1, requested_at=scene.now, now=scene.now)
+        await leases.lease_users(conn, {1: scene.now}, now=scene.now)
         await leases.release_user(conn, 1, leased_until=scene.now)
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"

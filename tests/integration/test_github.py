@@ -138,7 +138,7 @@ def asked(sandbox: Sandbox, before: dict[str, int]) -> tuple[int, int]:
 
 
 def by_id(portfolio: OwnerRepositories) -> list[Any]:
-    return sorted(portfolio.repositories, key=lambda one: one.id)
+    return sorted(portfolio.repositories, key=lambda repository: repository.id)
 
 
 @pytest.mark.parametrize("login", PEOPLE)
@@ -174,10 +174,12 @@ async def test_twenty_owners_cost_one_point(sandbox: Sandbox, by_graphql: GitHub
     answers = parse_owners_by_login(await ask(sandbox, question), question, now=utc_now())
     assert sandbox.calls()["graphql_points"] - before == 1
     assert isinstance(answers, list)
-    known = [one for one in answers if isinstance(one, OwnerPage)]
-    assert [one.owner.login for one in known] == logins
+    known = [answer for answer in answers if isinstance(answer, OwnerPage)]
+    assert [owner_page.owner.login for owner_page in known] == logins
     assert answers[19:] == [Failure(FailureKind.NOT_FOUND)]
-    again = build_id_query([one.owner.node_id for one in known if one.owner.node_id])
+    again = build_id_query(
+        [owner_page.owner.node_id for owner_page in known if owner_page.owner.node_id]
+    )
     assert parse_owners_by_id(await ask(sandbox, again), now=utc_now()) == known
     alone = await by_graphql.fetch("dev-7")
     assert (alone.owner, alone.repositories) == (known[6].owner, known[6].repositories)
@@ -199,7 +201,7 @@ async def test_the_cursor_leads_to_what_the_pages_hold(
         assert isinstance(page, RepositoryPage)
         walked += page.repositories
         cursor = page.next_cursor
-    assert sorted(walked, key=lambda one: one.id) == by_id(whole)
+    assert sorted(walked, key=lambda repository: repository.id) == by_id(whole)
 
 
 async def test_the_time_is_that_of_the_question(sandbox: Sandbox, by_graphql: GitHubClient) -> None:
@@ -287,7 +289,9 @@ async def test_a_github_that_fails_is_unavailable(
         async with opened(sandbox.url, *tokens) as github:
             with pytest.raises(GitHubUnavailable) as caught:
                 await github.fetch("mia-maintains")
-    assert [one["event"] for one in events if one["log_level"] == "warning"][-1] == "github.refused"
+    assert [event["event"] for event in events if event["log_level"] == "warning"][
+        -1
+    ] == "github.refused"
     assert_no_token_in(events, caplog, caught.value)
 
 
@@ -353,8 +357,8 @@ async def test_the_next_account_pays_when_a_token_is_refused(sandbox: Sandbox) -
             assert asked(sandbox, before) == (0, 2)
             await github.fetch("mia-maintains")
             assert asked(sandbox, before) == (0, 3)
-    refused = [one for one in events if one["event"] == "github.account_refused"]
-    assert [one["reason"] for one in refused] == ["bad-token"]
+    refused = [event for event in events if event["event"] == "github.account_refused"]
+    assert [account["reason"] for account in refused] == ["bad-token"]
     assert REVOKED not in repr(events)
 
 
@@ -372,7 +376,7 @@ async def test_the_next_account_pays_when_one_is_empty(sandbox: Sandbox) -> None
         with capture_logs() as events:
             for _ in range(2):
                 assert len((await github.fetch("mia-maintains")).repositories) == 30
-    refused = [one["reason"] for one in events if one["event"] == "github.account_refused"]
+    refused = [event["reason"] for event in events if event["event"] == "github.account_refused"]
     assert refused == ["primary-limit"]
 
 

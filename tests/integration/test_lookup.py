@@ -104,7 +104,7 @@ async def test_soft_stale_numbers_are_served_at_once_while_one_refresh_runs(scen
     scene.github.gate.clear()
     scene.github.repositories = 4
     old = [await scene.ask() for _ in range(5)]
-    assert {(one.snapshot.stats.total_repos, one.freshness) for one in old} == {
+    assert {(result.snapshot.stats.total_repos, result.freshness) for result in old} == {
         (3, Freshness.SOFT_STALE)
     }
     scene.github.gate.set()
@@ -195,7 +195,7 @@ async def test_a_question_that_was_waited_for_in_vain_holds_up_nobody_with_old_n
     await scene.ask(seconds=0.25)
     async with asyncio.timeout(3):
         late = [await scene.ask(seconds=30) for _ in range(3)]
-    assert {one.freshness for one in late} == {Freshness.HARD_STALE}
+    assert {result.freshness for result in late} == {Freshness.HARD_STALE}
     scene.github.gate.set()
     await scene.settle()
     assert (await scene.ask()).freshness is Freshness.FRESH

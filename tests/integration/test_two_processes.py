@@ -71,14 +71,14 @@ class Scene:
         await self.saved()
 
     async def saved(self) -> None:
-        while saves := [task for one in self.lookups for task in one._writer._tasks.values()]:
+        while saves := [task for lookup in self.lookups for task in lookup._writer._tasks.values()]:
             await asyncio.wait(saves)
             await asyncio.sleep(0)
 
     async def settle(self) -> None:
         """Let questions and saves end in both."""
         self.github.gate.set()
-        while flights := [task for one in self.lookups for task in one._in_flight.values()]:
+        while flights := [task for lookup in self.lookups for task in lookup._in_flight.values()]:
             await asyncio.wait(flights)
             await asyncio.sleep(0)
         await self.saved()
@@ -109,7 +109,7 @@ class Scene:
 
 
 def seen(answers: Sequence[LookupResult]) -> set[tuple[int, Freshness]]:
-    return {(one.snapshot.stats.total_repos, one.freshness) for one in answers}
+    return {(answer.snapshot.stats.total_repos, answer.freshness) for answer in answers}
 
 
 OLD = {(3, Freshness.SOFT_STALE)}
@@ -175,7 +175,7 @@ async def test_when_the_question_of_one_fails_the_other_asks(scene: Scene) -> No
 
 async def lease_as_a_third_process(scene: Scene) -> None:
     async with scene.databases[0].transaction() as conn:
-        assert await leases.lease_user(conn, ADA, requested_at=scene.now, now=scene.now)
+        assert await leases.lease_users(conn, {ADA: scene.now}, now=scene.now) == {ADA}
 
 
 async def test_the_turn_of_a_process_that_died_comes_back(scene: Scene) -> None:
@@ -457,6 +457,6 @@ async def test_two_background_workers_ask_about_each_owner_once(scene: Scene) ->
     async with scene.databases[0].transaction() as conn:
         kept = await users.select_snapshots(conn, owners)
         found = await select_banner_with_snapshot(conn, "dev-101-default")
-    assert {one.stats.total_repos for one in kept} == {4}
+    assert {snapshot.stats.total_repos for snapshot in kept} == {4}
     assert found is not None
     assert found[0].version == kept[0].version

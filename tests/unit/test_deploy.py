@@ -80,7 +80,7 @@ def test_every_container_is_bounded_and_starts_again(name: str) -> None:
 def test_the_secrets_of_the_api_are_its_own(name: str) -> None:
     told = SERVICES[name]["environment"]
     secrets = ("GITHUB_TOKENS", "POSTGRES_PASSWORD")
-    assert [told[f"{one}{end}"] for one in secrets for end in ("", "_FILE")] == [""] * 4
+    assert [told[f"{secret}{end}"] for secret in secrets for end in ("", "_FILE")] == [""] * 4
 
 
 def test_what_is_away_from_the_world_is_on_a_network_without_a_way_out() -> None:
@@ -118,14 +118,14 @@ def test_secrets_are_made_and_kept(tmp_path: Path) -> None:
     told = variables_of(tmp_path / "api/.env")
     secrets = {told["SERVICES_SECRET_KEY"], told["POSTGRES_PASSWORD"]}
     assert len(secrets) == 2
-    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in secrets)
+    assert all(re.fullmatch("[0-9a-f]{64}", secret) for secret in secrets)
     assert (tmp_path / "api/.env").stat().st_mode & 0o077 == 0
 
 
 def test_the_image_pins_everything_and_brings_no_database() -> None:
     pinned = (CHECKOUT / "requirements-image.txt").read_text()
     assert "pixeltable" not in pinned
-    assert [one for one in pinned.splitlines() if one[:1].isalpha() and "==" not in one] == []
+    assert [line for line in pinned.splitlines() if line[:1].isalpha() and "==" not in line] == []
     dockerfile = (CHECKOUT / "Dockerfile").read_text()
     assert "--require-hashes" in dockerfile
     assert re.search(r"^USER \d+", dockerfile, re.MULTILINE)

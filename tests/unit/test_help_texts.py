@@ -48,7 +48,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def test_readme_shows_what_is_said(said: Say) -> None:
     blocks = []
-    for arguments in ([], *(one.split() for one in COMMANDS)):
+    for arguments in ([], *(command.split() for command in COMMANDS)):
         words = " ".join(["github-banners", *arguments, "--help"])
         blocks.append(f"```\n$ {words}\n{said(*arguments)}\n```\n")
     before, shown, after = _SECTION.split(README.read_text(encoding="utf-8"))
@@ -74,5 +74,5 @@ def test_every_wish_has_an_option_that_says_what_it_may_be(name: str, said: Say)
     allowed = allowed_values(name)
     # Of a long list a few are named; README has all.
     named = allowed if len(allowed) <= 20 else allowed[:3]
-    assert all(one in words.lower() for one in named if "hex" not in one)
+    assert all(name in words.lower() for name in named if "hex" not in name)
     assert "--theme" in words

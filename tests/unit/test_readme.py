@@ -25,7 +25,7 @@ def test_every_option_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if len(allowed_values(name)) > 1])
 def test_every_value_of_a_closed_set_is_named(name: str) -> None:
-    assert {one for one in allowed_values(name) if not one.startswith("auto-")} <= CODE
+    assert {value for value in allowed_values(name) if not value.startswith("auto-")} <= CODE
 
 
 def test_pairs_are_named_by_a_rule_and_each_in_its_row() -> None:

@@ -60,14 +60,14 @@ def render(
     settings = read_settings(errors_only=True)
     try:
         login = parse_login(user, field="USER")
-        look = parse_options(to_raw_options(options))
+        banner_options = parse_options(to_raw_options(options))
     except InvalidInput as error:
         exit_with(format_input_error(error))
     output = None if output == Path("-") else output
     if output is not None:
         render_once.ensure_writable(output)
     try:
-        svg = run(_draw(settings, login, look))
+        svg = run(_draw(settings, login, banner_options))
     except NotFound:
         exit_with(f"GitHub has no user or organisation called {login}.", code=1)
     except Unavailable as error:
@@ -80,11 +80,11 @@ def render(
         typer.echo(f"Wrote {output}.", err=True)
 
 
-async def _draw(settings: Settings, login: str, look: BannerOptions) -> bytes:
+async def _draw(settings: Settings, login: str, options: BannerOptions) -> bytes:
     from github_banners.render_once import render_banner, show_progress
 
     async with show_progress(f"Fetching {login} from GitHub", stream=sys.stderr):
-        return await render_banner(settings, login, look)
+        return await render_banner(settings, login, options)
 
 
 @app.command(short_help="Check settings, database and tokens.")

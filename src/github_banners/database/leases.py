@@ -122,24 +122,6 @@ async def lease_due_users(
     return [Owner(*row[:-1]) for row in rows]
 
 
-async def lease_user(
-    conn: Connection,
-    owner_id: int,
-    *,
-    requested_at: datetime,
-    now: datetime,
-    lease: timedelta = _FETCH_LEASE,
-) -> bool:
-    """
-    Lease one owner for a waiting request; return True on success.
-
-    It fails if the owner is leased already, was fetched after `requested_at`, or is not stored. The
-    lease ends after `lease`, or when the owner is saved, marked deleted or released.
-    """
-    leased = await lease_users(conn, {owner_id: requested_at}, now=now, lease=lease)
-    return owner_id in leased
-
-
 async def lease_users(
     conn: Connection,
     requested_at: Mapping[int, datetime],
@@ -147,7 +129,12 @@ async def lease_users(
     now: datetime,
     lease: timedelta = _FETCH_LEASE,
 ) -> set[int]:
-    """Lease several owners as `lease_user` does; return the ids of those leased."""
+    """
+    Lease owners for waiting requests; `requested_at` holds times by owner id. Return the leased ids.
+
+    Not leased are owners that are leased already, were fetched after that time, or are not stored. A
+    lease ends after `lease`, or when the owner is saved, marked deleted or released.
+    """
     query = """
         with requests as (
             select * from unnest(%(ids)s::bigint[], %(times)s::timestamptz[])

@@ -21,7 +21,7 @@ def names_for(owner: Owner, options: BannerOptions) -> OwnerNames:
     """Choose the name: the title option, else the display name, else the login alone."""
     login = sanitize(owner.login)
     name = (options.title and sanitize(options.title)) or sanitize(owner.display_name or "")
-    # A name of combining marks alone has no width: nobody would see it.
+    # A name of combining marks alone has no width and would be invisible.
     if not name or name == login or not (name.isascii() or width(name, 1)):
         return OwnerNames(login, login, byline="")
     return OwnerNames(

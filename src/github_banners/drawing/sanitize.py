@@ -70,7 +70,7 @@ def initial(name: str) -> str:
 
 def isolate(text: str) -> str:
     """
-    Put right-to-left text into a directional isolate, so that it does not reorder its neighbours.
+    Put right-to-left text into a directional isolate, so that it does not reorder the text around it.
 
     https://www.unicode.org/reports/tr9/#Explicit_Directional_Isolates
     """

@@ -92,7 +92,7 @@ PALETTES = {
 
 
 # Colours by rank, then the colour of Other, in themes for colour-blind people. For each type of
-# colour vision, neighbours are at least .12 apart in OKLab, and all have a contrast of 3 with every
+# colour vision, adjacent colours are at least .12 apart in OKLab, and all have a contrast of 3 with every
 # background. The pair needs both on two backgrounds, so its colours alternate between dark and
 # light.
 _RANK_COLOURS = {
@@ -100,7 +100,7 @@ _RANK_COLOURS = {
     "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
     "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
 }
-# From the sixth rank on the colours repeat, in an order that keeps neighbours apart.
+# From the sixth rank on the colours repeat, in an order that keeps similar colours apart.
 _RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
 
 

@@ -1,7 +1,7 @@
 """
 Fetching an owner from GitHub: which account a login refers to, and what a fetch costs its client.
 
-GitHub's numeric id is the identity: a login can be given up and taken by somebody else. An owner seen
+GitHub's numeric id is the identity: a login can be given up and taken by another account. An owner seen
 before is fetched by id, so that a rename is followed; the login is fetched where it may have changed
 hands.
 """
@@ -57,7 +57,7 @@ def charge_extra_pages(repository_count: int, charge: Charge) -> None:
 
 
 def no_charge(*, debt: int = 0) -> None:
-    """Charge nobody."""
+    """Charge nothing."""
 
 
 async def resolve_login(
@@ -80,7 +80,7 @@ async def resolve_login(
             return [await github.fetch(login, is_known=True)]
         if fetched[0].owner.login.lower() == login.lower():
             return fetched
-    # The holder gave up this login: it belongs to somebody else now, or still leads to the holder.
+    # The holder gave up this login: it belongs to another account now, or still leads to the holder.
     try:
         return [*fetched, await github.fetch(login, is_known=True)]
     except UnknownUser:

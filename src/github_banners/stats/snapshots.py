@@ -1,8 +1,9 @@
 """
 In-memory cache of owners' numbers, logins and recent errors, and the rules for how old they may be.
 
-Age is counted from the time GitHub was requested, whoever stored the result. Nothing here does I/O: the
-database and GitHub are read by `lookup`, and `Invalidations` is told what other processes change.
+Age is counted from the time GitHub was requested, not from the time the result was stored. Nothing
+here does I/O: `lookup` reads the database and GitHub, and `Invalidations` records the changes of other
+processes.
 """
 
 from collections.abc import Callable, Collection

@@ -1,7 +1,7 @@
 """
 Refreshes owners whose stale numbers were served, up to twenty in one GraphQL request.
 
-Owners are collected for half a second, since nobody waits for them. Fetched one by one, each would cost
+Owners are collected for half a second, since no request waits for them. Fetched one by one, each would cost
 a point of the hourly rate limit.
 """
 

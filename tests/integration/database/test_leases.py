@@ -10,7 +10,7 @@ from github_banners.database.connect import Connection, Database
 from github_banners.database.leases import (
     lease_due_users,
     lease_unpublished_banners,
-    lease_user,
+    lease_users,
     mark_published,
     release_banners,
     release_user,
@@ -104,11 +104,11 @@ async def test_release_users_does_not_schedule_owner_without_banner(conn: Connec
 
 
 async def lease_one(conn: Connection, now: datetime, *, requested_at: datetime = NOON) -> bool:
-    return await lease_user(conn, 1, requested_at=requested_at, now=now, lease=LEASE)
+    return await lease_users(conn, {1: requested_at}, now=now, lease=LEASE) == {1}
 
 
 @pytest.mark.parametrize("has_banner", [True, False])
-async def test_lease_user_is_exclusive_until_expiry(conn: Connection, has_banner: bool) -> None:
+async def test_lease_users_is_exclusive_until_expiry(conn: Connection, has_banner: bool) -> None:
     await (save_with_banners(conn, 1) if has_banner else upsert_owners(conn, [answer()]))
     now = NOON + HOUR
     assert await lease_one(conn, now)
@@ -120,13 +120,13 @@ async def test_lease_user_is_exclusive_until_expiry(conn: Connection, has_banner
     assert await lease_one(conn, now + LEASE, requested_at=now + LEASE)
 
 
-async def test_lease_user_newer_data_is_refused(conn: Connection) -> None:
+async def test_lease_users_newer_data_is_refused(conn: Connection) -> None:
     await upsert_owners(conn, [answer(at=NOON + HOUR)])
     assert not await lease_one(conn, NOON + HOUR)
-    assert not await lease_user(conn, 2, requested_at=NOON, now=NOON)
+    assert not await lease_users(conn, {2: NOON}, now=NOON)
 
 
-async def test_lease_user_shares_lease_with_background(conn: Connection) -> None:
+async def test_lease_users_shares_lease_with_background(conn: Connection) -> None:
     await save_with_banners(conn, 1)
     now = NOON + HOUR
     assert await lease_one(conn, now)
@@ -222,7 +222,7 @@ async def test_lease_due_users_after_outage_all_once_before_any_twice(
     assert order[:7] == [7, 6, 5, 4, 3, 2, 1]
 
 
-async def test_lease_user_locked_row_is_skipped(database: Database) -> None:
+async def test_lease_users_locked_row_is_skipped(database: Database) -> None:
     async with database.transaction() as conn:
         await upsert_owners(conn, [answer()])
     async with database.transaction() as first, database.transaction() as second:

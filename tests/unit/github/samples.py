@@ -33,7 +33,7 @@ def recorded_replies(path: Path) -> list[GitHubResponse]:
     read = json.loads(path.read_bytes())
     if isinstance(read, list):
         return [reply(read)]
-    return [_recorded_reply(one["response"]) for one in read.get("exchanges", [read])]
+    return [_recorded_reply(exchange["response"]) for exchange in read.get("exchanges", [read])]
 
 
 def _recorded_reply(response: Mapping[str, Any]) -> GitHubResponse:

@@ -39,7 +39,8 @@ def graphql_without(heavy: Collection[int]) -> Callable[[httpx2.Request], httpx2
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         ids = [
-            int(one.removeprefix("U_")) for one in json.loads(request.content)["variables"]["ids"]
+            int(owner_id.removeprefix("U_"))
+            for owner_id in json.loads(request.content)["variables"]["ids"]
         ]
         if set(ids) & set(heavy):
             return said({}, status=502)
@@ -73,7 +74,7 @@ async def answered(wire: Wire, *tokens: str, owners: list[Owner] = OWNERS) -> se
             assert one.owner.id == owner.id
         else:
             assert isinstance(one, GitHubUnavailable)
-    return {one.owner.id for one in answers if isinstance(one, OwnerRepositories)}
+    return {answer.owner.id for answer in answers if isinstance(answer, OwnerRepositories)}
 
 
 @pytest.mark.parametrize("status", [502, 504])
@@ -137,7 +138,7 @@ async def test_those_who_have_a_node_id_and_those_who_have_none_keep_their_order
     wire = Wire()
     wire.graphql = graphql_without([])
     wire.rest = rest_without([4])
-    owners = [one for pair in zip(OWNERS[::2], UNNAMED[1::2], strict=True) for one in pair]
+    owners = [owner for pair in zip(OWNERS[::2], UNNAMED[1::2], strict=True) for owner in pair]
     assert await answered(wire, TOKEN, owners=owners) == set(range(20))
     assert wire.paths().count("/graphql") == 1
 

@@ -138,7 +138,7 @@ async def test_the_ration_that_a_refused_token_is_told_is_not_its_own(wire: Wire
     async with opened(wire, accounts=accounts) as github:
         await github.fetch("Ada")
     later = NOW + timedelta(minutes=1)
-    assert [accounts[0].remaining(one, now=later) for one in Resource] == [5000, 5000]
+    assert [accounts[0].remaining(resource, now=later) for resource in Resource] == [5000, 5000]
     assert accounts[0].is_usable(Resource.CORE, now=later)
 
 
@@ -150,7 +150,7 @@ async def test_parallel_refusals_of_a_token_are_one_strike(wire: Wire) -> None:
     async with opened(wire, accounts=accounts) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("Ada")
-    assert [one.credentials[0].consecutive_failures for one in accounts] == [1, 1]
+    assert [account.credentials[0].consecutive_failures for account in accounts] == [1, 1]
 
 
 async def test_what_never_arrived_is_not_paid(wire: Wire) -> None:
@@ -265,7 +265,9 @@ async def test_no_more_than_eight_pages_at_once(wire: Wire) -> None:
         await asyncio.sleep(0)
         at_once -= 1
         number = int(request.url.params["page"])
-        return said([{"id": number * 100 + one, "name": "x"} for one in range(100)])
+        return said(
+            [{"id": number * 100 + number_in_page, "name": "x"} for number_in_page in range(100)]
+        )
 
     wire.rest = page
     wire.graphql = lambda request: whole_answer(u0=owner_node(total=2500, cursor="Y3"))
@@ -289,7 +291,7 @@ async def test_pages_that_appear_on_the_way_are_fetched(wire: Wire) -> None:
     wire.graphql = lambda request: whole_answer(u0=owner_node(total=101, cursor="Y3"))
     async with opened(wire, TOKEN) as github:
         portfolio = await github.fetch("Ada")
-    assert [one.id for one in portfolio.repositories] == [1, 2, 3, 4]
+    assert [repository.id for repository in portfolio.repositories] == [1, 2, 3, 4]
 
 
 async def test_what_graphql_leaves_out_comes_from_rest(wire: Wire) -> None:
@@ -312,7 +314,7 @@ async def test_a_list_of_the_wrong_length_is_asked_for_once_more_and_taken(wire:
             portfolio = await github.fetch("Ada")
     assert (len(portfolio.repositories), portfolio.reported_count) == (1, 2)
     assert wire.paths().count("/users/Ada/repos") == 2
-    (warning,) = [one for one in events if one["log_level"] == "warning"]
+    (warning,) = [event for event in events if event["log_level"] == "warning"]
     assert (warning["event"], warning["listed"], warning["expected"]) == (
         "github.length_differs",
         1,
@@ -327,7 +329,7 @@ async def test_a_list_that_is_whole_at_the_second_look(wire: Wire) -> None:
         with capture_logs() as events:
             portfolio = await github.fetch("Ada")
     assert len(portfolio.repositories) == portfolio.reported_count == 1
-    assert not [one for one in events if one["log_level"] == "warning"]
+    assert not [event for event in events if event["log_level"] == "warning"]
 
 
 async def test_nearly_a_whole_list_is_worth_more_than_none(wire: Wire) -> None:

@@ -67,8 +67,8 @@ def name_of(key: Credential | None) -> str | None:
 
 
 def test_before_anything_is_known_there_is_a_whole_ration() -> None:
-    assert [payer().remaining(one, now=NOW) for one in Resource] == [5000, 5000]
-    assert [nobody().remaining(one, now=NOW) for one in Resource] == [60, 0]
+    assert [payer().remaining(resource, now=NOW) for resource in Resource] == [5000, 5000]
+    assert [nobody().remaining(resource, now=NOW) for resource in Resource] == [60, 0]
 
 
 def test_what_an_answer_says_is_left() -> None:
@@ -135,8 +135,8 @@ def test_an_empty_budget_parks_one_resource() -> None:
 def test_a_secondary_limit_parks_the_whole_account() -> None:
     account = payer("a", "b")
     refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE))
-    assert not any(account.is_usable(one, now=NOW) for one in Resource)
-    assert all(account.is_usable(one, now=NOW + MINUTE) for one in Resource)
+    assert not any(account.is_usable(resource, now=NOW) for resource in Resource)
+    assert all(account.is_usable(resource, now=NOW + MINUTE) for resource in Resource)
 
 
 def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
@@ -215,7 +215,7 @@ def test_three_strikes_apart_in_time_are_the_end_for_an_hour() -> None:
     for number in range(2):
         at = NOW + number * MINUTE
         refuse(account, at=at, beside=(good,))
-        assert not any(account.is_usable(one, now=at + 29 * SECOND) for one in Resource)
+        assert not any(account.is_usable(resource, now=at + 29 * SECOND) for resource in Resource)
         assert account.is_usable(CORE, now=at + MINUTE)
     refuse(account, at=NOW + 2 * MINUTE, beside=(good,))
     assert not account.is_usable(CORE, now=NOW + 61 * MINUTE)
@@ -272,7 +272,7 @@ def test_a_success_forgets_the_strikes() -> None:
 def test_a_suspended_account_rests_for_an_hour() -> None:
     account = payer("a", "b")
     refuse(account, Failure(FailureKind.SUSPENDED))
-    assert not any(account.is_usable(one, now=NOW + 59 * MINUTE) for one in Resource)
+    assert not any(account.is_usable(resource, now=NOW + 59 * MINUTE) for resource in Resource)
     assert account.is_usable(GRAPHQL, now=NOW + HOUR)
 
 
@@ -284,8 +284,10 @@ def test_the_name_tells_keys_apart_and_gives_nothing_away() -> None:
 
 def test_one_account_for_each_token_and_the_anonymous_last() -> None:
     accounts = create_accounts([Secret("a"), Secret("b"), Secret("a")])
-    assert [name_of(one.credentials[0]) for one in accounts] == ["a", "b", None]
-    assert [[key.name for key in one.credentials] for one in create_accounts([])] == [["anonymous"]]
+    assert [name_of(account.credentials[0]) for account in accounts] == ["a", "b", None]
+    assert [[key.name for key in account.credentials] for account in create_accounts([])] == [
+        ["anonymous"]
+    ]
 
 
 def test_most_room_is_chosen() -> None:
@@ -304,7 +306,7 @@ def test_what_was_tried_is_not_chosen_again() -> None:
     tried: list[Credential] = []
     while (key := select_credential(accounts, CORE, now=NOW, without=tried)) is not None:
         tried.append(key)
-    assert [name_of(one) for one in tried] == ["a", "b", "c", None]
+    assert [name_of(credential) for credential in tried] == ["a", "b", "c", None]
 
 
 def test_the_anonymous_ration_is_the_last_resort() -> None:
@@ -343,7 +345,8 @@ def test_a_limit_speaks_of_all_keys_and_a_refusal_of_one(
 ) -> None:
     account = payer("a", "b")
     assert [
-        name_of(one) for one in affected_credentials(account.credentials[0], Failure(kind))
+        name_of(credential)
+        for credential in affected_credentials(account.credentials[0], Failure(kind))
     ] == names
 
 
@@ -357,8 +360,11 @@ def joined(*accounts: Account, holders: str) -> list[Account]:
 
 def test_tokens_of_one_holder_have_one_budget() -> None:
     accounts = joined(payer("a", core=9), payer("b", core=4), payer("c", core=7), holders="xyx")
-    assert [[name_of(key) for key in one.credentials] for one in accounts] == [["a", "c"], ["b"]]
-    assert [one.remaining(CORE, now=NOW) for one in accounts] == [7, 4]
+    assert [[name_of(key) for key in account.credentials] for account in accounts] == [
+        ["a", "c"],
+        ["b"],
+    ]
+    assert [account.remaining(CORE, now=NOW) for account in accounts] == [7, 4]
     refuse(accounts[0], limit(FailureKind.PRIMARY_LIMIT, NOW + MINUTE))
     assert name_of(select_credential(accounts, CORE, now=NOW)) == "b"
 

@@ -135,10 +135,10 @@ def test_a_recorded_page_of_graphql() -> None:
     assert isinstance(page, graphql.RepositoryPage)
     assert page.next_cursor is None
     assert len(page.repositories) == 31
-    own = [one for one in listed if not one["isFork"]]
+    own = [node for node in listed if not node["isFork"]]
     stats = aggregate(page.repositories)
-    assert stats.total_stars == sum(one["stargazerCount"] for one in own)
-    assert stats.total_forks == sum(one["forkCount"] for one in own)
+    assert stats.total_stars == sum(repository["stargazerCount"] for repository in own)
+    assert stats.total_forks == sum(repository["forkCount"] for repository in own)
 
 
 def test_recorded_repositories_without_what_we_ask_for_are_refused_by_name() -> None:
@@ -177,21 +177,25 @@ def test_a_first_page_is_read_whole(name: str) -> None:
     if isinstance(body, list):
         page = rest.parse_page(answer, number=1)
         assert isinstance(page, rest.Page)
-        assert [one.id for one in page.repositories] == [one["id"] for one in body]
+        assert [repository.id for repository in page.repositories] == [
+            record["id"] for record in body
+        ]
         assert page.last == (3 if "sferik" in name else 1)
     else:
         assert body["login"] == "sferik"
 
 
 def count_by_hand(bodies: list[dict[str, Any]]) -> dict[str, Any]:
-    own = [one for one in bodies if not one["fork"]]
+    own = [record for record in bodies if not record["fork"]]
     return {
         "total_repos": len(bodies),
         "original_repos": len(own),
         "forked_repos": len(bodies) - len(own),
-        "total_stars": sum(one["stargazers_count"] for one in own),
-        "total_forks": sum(one["forks_count"] for one in own),
-        "languages": dict(Counter(one["language"] for one in own if one["language"])),
+        "total_stars": sum(repository["stargazers_count"] for repository in own),
+        "total_forks": sum(repository["forks_count"] for repository in own),
+        "languages": dict(
+            Counter(repository["language"] for repository in own if repository["language"])
+        ),
     }
 
 

@@ -83,7 +83,9 @@ async def test_no_other_host_is_asked_and_no_token_leaves(to: str) -> None:
     async with opened(wire, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch_by_id(ADA)
-    assert {(one.url.scheme, one.url.netloc) for one in wire.asked} == {("https", b"api.example")}
+    assert {(request.url.scheme, request.url.netloc) for request in wire.asked} == {
+        ("https", b"api.example")
+    }
 
 
 async def test_what_moves_in_circles_is_given_up() -> None:

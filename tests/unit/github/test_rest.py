@@ -114,7 +114,7 @@ def test_a_missing_field_of_a_repository_is_named_with_its_place(missing: str) -
     del bodies[1][missing]
     page = parse_page(reply(bodies), number=1)
     assert isinstance(page, Page)
-    assert [one.id for one in page.repositories] == [1]
+    assert [repository.id for repository in page.repositories] == [1]
     assert page.unreadable == 1
     assert f"`{missing}` - at `$[1]`" in page.problem
 

@@ -68,7 +68,7 @@ async def asking(github: GitHub, *tokens: str) -> AsyncIterator[Sender]:
     def clock() -> datetime:
         return github.now
 
-    accounts = create_accounts([Secret(one) for one in tokens])
+    accounts = create_accounts([Secret(token) for token in tokens])
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(github), trust_env=False) as http:
         yield Sender(http, api_url="https://api.example", accounts=accounts, clock=clock)
 
@@ -81,7 +81,8 @@ async def group(github: GitHub, *tokens: str) -> list[Account]:
 
 def tokens_of(accounts: list[Account]) -> list[list[str | None]]:
     return [
-        [key.token.reveal() if key.token else None for key in one.credentials] for one in accounts
+        [key.token.reveal() if key.token else None for key in account.credentials]
+        for account in accounts
     ]
 
 
@@ -90,14 +91,14 @@ async def test_every_token_is_asked_about_once() -> None:
     accounts = await group(github, "a", "b")
     assert github.asked == [("a", "/graphql"), ("b", "/graphql")]
     assert tokens_of(accounts) == [["a"], ["b"], [None]]
-    assert [one.remaining(Resource.GRAPHQL, now=NOW) for one in accounts] == [700, 800, 0]
+    assert [account.remaining(Resource.GRAPHQL, now=NOW) for account in accounts] == [700, 800, 0]
 
 
 async def test_tokens_of_one_account_share_its_budget_and_it_is_said() -> None:
     with capture_logs() as events:
         accounts = await group(GitHub(a=7, b=8, c=7), "a", "b", "c")
     assert tokens_of(accounts) == [["a", "c"], ["b"], [None]]
-    (warning,) = [one for one in events if one["event"] == "github.rate_limit_shared"]
+    (warning,) = [event for event in events if event["event"] == "github.rate_limit_shared"]
     assert warning["owner"] == "user-7"
     assert warning["accounts"] == [key.name for key in accounts[0].credentials]
 
@@ -174,7 +175,7 @@ async def test_a_token_that_is_nobodys_stays_an_account_of_its_own() -> None:
     github.graphql = github.rest = lambda request: said(INTEGRATION, status=403)
     accounts = await group(github, "ghs_installation")
     assert [path for _, path in github.asked] == ["/graphql", "/user"]
-    assert [one.user_id for one in accounts] == [None, None]
+    assert [account.user_id for account in accounts] == [None, None]
 
 
 async def test_an_unreadable_user_is_nobody() -> None:

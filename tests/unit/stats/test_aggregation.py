@@ -23,12 +23,12 @@ REPOSITORIES = st.lists(
 def count_by_hand(repositories: list[Repository]) -> Stats:
     stars = forks = originals = 0
     languages: dict[str, int] = {}
-    for one in repositories:
-        if not one.is_fork:
+    for repository in repositories:
+        if not repository.is_fork:
             originals += 1
-            stars, forks = stars + one.stars, forks + one.forks
-            if one.language:
-                languages[one.language] = languages.get(one.language, 0) + 1
+            stars, forks = stars + repository.stars, forks + repository.forks
+            if repository.language:
+                languages[repository.language] = languages.get(repository.language, 0) + 1
     total = len(repositories)
     return Stats(total, originals, total - originals, stars, forks, languages)
 

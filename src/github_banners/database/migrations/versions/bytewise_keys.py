@@ -66,9 +66,10 @@ alter table repositories set (fillfactor = 95);
 alter table users set (autovacuum_vacuum_scale_factor = 0.1);
 """
 
-# Earlier versions prepare statements in their sessions. One that returns a column whose collation has changed fails
-# ("cached plan must not change result type"), which ends such a process. A new session has to wait for the locks of
-# this transaction. Where alembic_version was created in this transaction as well, no earlier version is running.
+# Earlier versions prepare statements in their sessions. One that returns a column whose collation has
+# changed fails ("cached plan must not change result type"), which ends such a process. A new session
+# has to wait for the locks of this transaction. Where alembic_version was created in this transaction
+# as well, no earlier version is running.
 _END_SESSIONS_WITH_OLD_PLANS = """
 select pg_terminate_backend(activity.pid)
 from pg_stat_activity as activity
