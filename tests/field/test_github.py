@@ -550,6 +550,27 @@ async def test_fetch_trusts_private_ca_only_with_ssl_cert_file(
             await reason("https://localhost:1", environment={"SSL_CERT_FILE": str(path)})
 
 
+async def test_cancelled_tls_handshake_closes_its_connection() -> None:
+    """When one of the first two requests fails, the other is cancelled, at times in its handshake."""
+    hello, ended = asyncio.Event(), asyncio.Event()
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        hello.set()
+        await reader.read()
+        ended.set()
+
+    async with served(stall) as port, asking(f"https://localhost:{port}") as github:
+        fetch = asyncio.create_task(github.fetch("ada"))
+        await hello.wait()
+        # While the task is referenced, no garbage collection can close the connection instead.
+        fetch.cancel()
+        async with asyncio.timeout(5):
+            await ended.wait()
+        with pytest.raises(asyncio.CancelledError):
+            await fetch
+
+
 @asynccontextmanager
 async def proxied(status: str = "200 OK") -> AsyncIterator[tuple[str, list[bytes]]]:
     """Run a proxy that responds to every request; yield its URL and the request heads."""

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import httpx2
 
@@ -178,8 +179,26 @@ def _describe_cause(cause: BaseException, host: str) -> str | None:
     return reason
 
 
+class _FailedHandshakeCloser:
+    """
+    Trace extension of one request: close the connection when its TLS handshake fails or is cancelled.
+
+    httpcore2 2.16 closes it after an error, but not after a cancellation.
+    https://www.encode.io/httpcore/extensions/#trace
+    """
+
+    def __init__(self) -> None:
+        self._stream: Any = None
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(".connect_tcp.complete"):
+            self._stream = info["return_value"]
+        elif event.endswith(".start_tls.failed") and self._stream is not None:
+            await self._stream.aclose()
+
+
 class _Transport(httpx2.AsyncHTTPTransport):
-    """HTTP transport that reports an unreachable proxy as `ProxyError`."""
+    """HTTP transport that reports an unreachable proxy as `ProxyError`, and leaks no connection."""
 
     def __init__(self, *, proxy: httpx2.Proxy | None, verify: ssl.SSLContext, **options: object):
         if proxy is not None and proxy.url.scheme == "https":
@@ -189,6 +208,7 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, through the proxy if there is one."""
+        request.extensions = {**request.extensions, "trace": _FailedHandshakeCloser().__call__}
         try:
             return await super().handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
