@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from github_sandbox import create_app
+from tests.acceptance.processes import free_port
 
 _ROOT = Path(__file__).parents[2]
 
@@ -21,8 +22,7 @@ _ROOT = Path(__file__).parents[2]
 @contextmanager
 def running_sandbox(*, recordings: Path | None = None) -> Iterator[str]:
     """Start a sandbox, yield its URL, and stop it afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "tests.integration.sandbox_process", str(port)]
     with subprocess.Popen(
         [*command, str(recordings or "")], cwd=_ROOT, stdout=subprocess.PIPE, text=True
