@@ -40,12 +40,12 @@ from github_banners.github.protocol import (
     parse_rate_limit,
 )
 from github_banners.github.transport import (
-    TooLargeBody,
     UnreadableBody,
     describe_error,
     make_large_response_slots,
     read_body,
 )
+from github_banners.http_client import TooLargeBody
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock
 
