@@ -35,7 +35,7 @@ class CountingGitHub:
             self.refused += 1
         else:
             self.left -= 1
-        return RateLimit(Resource.GRAPHQL, self.limit, self.left, now + HOUR - (now - START))
+        return RateLimit(Resource.GRAPHQL, self.limit, self.left, now + HOUR - (now - START) % HOUR)
 
 
 class Process:
@@ -59,7 +59,7 @@ class Process:
             room = self._github.take(self._scene.now)
             await asyncio.sleep(0)
         account.update_rate_limit(room)
-        self.budget.observe(account, Resource.GRAPHQL, room)
+        await self.budget.observe(account, Resource.GRAPHQL, room)
         self.budget.mark_spent(account, Resource.GRAPHQL)
         return True
 
@@ -109,6 +109,20 @@ async def test_reserve_ten_processes_on_one_account_never_overspend(
     assert github.refused == 0
     assert sum(spent) == left - github.left
     assert github.left <= PROCESSES * min(CHUNK_POINTS, max(1, left // 10))
+
+
+async def test_reserve_after_first_response_of_another_process_does_not_poll(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_PROBE_POLL_SECONDS", 60.0)
+    first, second = scene.processes(CountingGitHub(left=700), 2)
+    assert await first.spend()
+    async with asyncio.timeout(20):
+        assert await second.spend()
+    scene.now += HOUR + timedelta(seconds=1)
+    assert await second.spend()
+    async with asyncio.timeout(20):
+        assert await first.spend()
 
 
 @pytest.mark.parametrize("left", [1500, 1600])

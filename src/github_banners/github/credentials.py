@@ -68,7 +68,9 @@ class Budget(Protocol):
     def mark_spent(self, account: "Account", resource: Resource) -> None:
         """Record that a reserved point is spent."""
 
-    def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: "Account", resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Record the rate limit of a response; None if it had no such headers."""
 
 
@@ -82,7 +84,9 @@ class LocalBudget:
     def mark_spent(self, account: "Account", resource: Resource) -> None:
         """Do nothing: the account counts requests in flight."""
 
-    def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: "Account", resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Do nothing: the account records rate limits."""
 
 

@@ -315,7 +315,7 @@ class Sender:
         finally:
             if rate_limit is not None:
                 credential.account.update_rate_limit(rate_limit)
-            self._budget.observe(credential.account, request.resource, rate_limit)
+            await self._budget.observe(credential.account, request.resource, rate_limit)
         _log.debug(
             "github.requested",
             resource=request.resource,
