@@ -11,7 +11,7 @@ from tests.resources import KAFKA_LOCAL
 
 # A deadline would fail tests on a busy machine. `make soak` sets SOAK=long.
 settings.register_profile("short", deadline=None, max_examples=50)
-settings.register_profile("long", deadline=None, max_examples=2_000)
+settings.register_profile("long", deadline=None, max_examples=1_000)
 settings.load_profile("long" if os.environ.get("SOAK") == "long" else "short")
 
 # The default renderer takes up to a second for each traceback.
