@@ -14,7 +14,7 @@ import structlog
 
 from github_banners.api.backends import Backends
 from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey, to_picture_key
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
 from github_banners.database.leases import mark_published, schedule_users

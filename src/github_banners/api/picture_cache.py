@@ -14,7 +14,7 @@ import msgspec
 
 from github_banners.api.backends import Draw, draw_locally
 from github_banners.api.banner_responses import Picture
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import BannerOptions, to_canonical_json

@@ -16,7 +16,7 @@ import structlog
 
 from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import ClientCharge
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, TooManyRequests
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess

@@ -17,7 +17,7 @@ import msgspec
 
 from github_banners.api.banner_responses import Picture, raw_picture_response
 from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.models import Clock
 from github_banners.options import OPTION_NAMES
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response

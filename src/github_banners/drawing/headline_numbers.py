@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
+from github_banners.cache import Memo
 from github_banners.drawing.locales import (
     Noun,
     format_count,
@@ -17,7 +18,6 @@ from github_banners.drawing.locales import (
     numerals,
     plural_after_short,
 )
-from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import Fitted, fit, width
 from github_banners.models import Stats
 from github_banners.options import BannerOptions, HideableField, NumberFormat

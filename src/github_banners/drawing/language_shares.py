@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import msgspec
 
+from github_banners.cache import Memo
 from github_banners.drawing.colours import readable_on_all
-from github_banners.drawing.memo import Memo
 from github_banners.drawing.sanitize import sanitize
 from github_banners.drawing.themes import Scheme
 from github_banners.models import sort_languages

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
+from github_banners.cache import Memo
 from github_banners.drawing.language_shares import (
     PERCENTS,
     Ranking,
@@ -23,7 +24,6 @@ from github_banners.drawing.locales import (
     format_percent,
     load_translations,
 )
-from github_banners.drawing.memo import Memo
 from github_banners.drawing.sanitize import isolate
 from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.errors import BannersError, UnknownUser
 from github_banners.models import Clock, Snapshot, without_implausible_times
 
