@@ -16,8 +16,7 @@ import structlog
 from msgspec.structs import replace
 
 from github_banners.database import users
-from github_banners.database.batches import save_separately
-from github_banners.database.connect import Database
+from github_banners.database.connect import Database, save_separately
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
