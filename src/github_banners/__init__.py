@@ -7,7 +7,7 @@ The packages in reading order, along the path of the data from GitHub to a READM
 - `circuit_breaker`: stop calling a service that is down; `log_throttle`: limit repeated log lines
 - `cache`: bounded in-memory caches
 - `github`: the API client
-- `stats`: aggregation, freshness, and the lookup from cache to GitHub
+- `stats`: freshness of numbers, and their lookup from cache to GitHub
 - `database`: PostgreSQL
 - `drawing`: SVG and PNG
 - `messaging`: Kafka and signed HTTP between the services

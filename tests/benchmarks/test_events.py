@@ -35,11 +35,11 @@ from github_banners.models import (
     Repository,
     Snapshot,
     Stats,
+    aggregate,
     to_epoch_microseconds,
     utc_now,
 )
 from github_banners.options import BannerOptions
-from github_banners.stats.aggregation import aggregate
 from tests.acceptance.deployment import Deployment, count_messages, cpu_seconds
 from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import reachable_dir

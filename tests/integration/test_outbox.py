@@ -35,7 +35,7 @@ from github_banners.errors import (
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
 from github_banners.storage.store import Store, StoredPicture

@@ -28,8 +28,7 @@ from github_banners.options import (
     parse_banner_name,
     to_canonical_json,
 )
-from github_banners.stats.deadline import Deadline
-from github_banners.stats.fetch import Charge
+from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 
 _log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from github_banners.cache import ByteBoundedLru
 from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import BannerOptions, to_canonical_json
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
 

@@ -20,7 +20,7 @@ from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, TooManyRequests
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
-from github_banners.stats.deadline import PICTURE_TIMEOUT_SECONDS, Deadline
+from github_banners.stats.fetch import PICTURE_TIMEOUT_SECONDS, Deadline
 
 _log = structlog.get_logger(__name__)
 

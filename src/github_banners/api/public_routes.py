@@ -41,7 +41,7 @@ from github_banners.serving.responses import (
     to_starlette_response,
 )
 from github_banners.settings import Network
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.snapshots import Freshness
 
 _MAX_BODY_BYTES = 64 << 10

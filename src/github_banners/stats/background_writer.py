@@ -20,8 +20,14 @@ from github_banners.database.connect import Database, save_separately
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
-from github_banners.models import Clock, OwnerRepositories, Snapshot, Stats, to_epoch_microseconds
-from github_banners.stats.aggregation import aggregate
+from github_banners.models import (
+    Clock,
+    OwnerRepositories,
+    Snapshot,
+    Stats,
+    aggregate,
+    to_epoch_microseconds,
+)
 from github_banners.stats.snapshots import SnapshotCache
 
 _log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
 from github_banners.models import Clock, Snapshot
 from github_banners.stats.background_writer import BackgroundWriter
-from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
+from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS
 
 _LEASE_DURATION = timedelta(seconds=15)
 _POLL_ATTEMPTS = 10

@@ -9,7 +9,7 @@ import pytest
 from github_banners.api.picture_cache import CachedPicture, PictureCache, to_picture_key
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness
 

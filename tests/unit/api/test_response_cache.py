@@ -13,7 +13,7 @@ from github_banners.api.response_cache import ResponseCache, normalize_target
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
-from github_banners.stats.deadline import picture_deadline
+from github_banners.stats.fetch import picture_deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
 
