@@ -2,21 +2,18 @@
 Banner options: what they are called, what values they take, and how requests are parsed.
 
     schema     every option, declared once, and the canonical JSON form
-    names      logins and names of permanent banners
     aliases    alternative spellings of values and option names
-    parsing    parse queries, request bodies and command lines into `BannerOptions`
+    parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
 """
 
-from github_banners.options.names import (
-    LOGIN_PATTERN,
-    candidate_banner_names,
-    parse_banner_name,
-    parse_login,
-)
 from github_banners.options.parsing import (
+    LOGIN_PATTERN,
     OPTION_NAMES,
+    candidate_banner_names,
     find_misspelt_options,
     fold_name,
+    parse_banner_name,
+    parse_login,
     parse_options,
     parse_options_leniently,
     parse_query,
