@@ -31,9 +31,14 @@ from github_banners.api.openapi import build_document
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
 from github_banners.api.response_cache import ResponseCache
-from github_banners.drawing import drop_redundant_options
 from github_banners.errors import DatabaseUnavailable, InvalidOption
-from github_banners.options import find_misspelt_options, parse_login, parse_options, parse_query
+from github_banners.options import (
+    drop_redundant_options,
+    find_misspelt_options,
+    parse_login,
+    parse_options,
+    parse_query,
+)
 from github_banners.serving.responses import (
     JSON,
     HttpResponse,

@@ -14,8 +14,8 @@ from github_banners.drawing.charts import format_coordinate
 from github_banners.drawing.language_shares import Share
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.sanitize import starts_right_to_left
-from github_banners.drawing.themes import Palette, Scheme
-from github_banners.options import BannerOptions
+from github_banners.drawing.themes import Scheme
+from github_banners.options import DEFAULT_RADIUS, BannerOptions, Palette
 
 _MAX_GLOW_RADIUS = 360
 _GLOW_SHARE_OF_WIDTH = 0.52
@@ -28,11 +28,10 @@ def is_mirrored(text: str, options: BannerOptions) -> bool:
 
 
 class Canvas(NamedTuple):
-    """The size of a picture in user units, and its default corner radius."""
+    """The size of a picture in user units."""
 
     width: int
     height: int
-    radius: int = 12
 
     @property
     def glow_radius(self) -> str:
@@ -83,7 +82,7 @@ def frame(
 def _frame(
     canvas: Canvas, options: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
 ) -> Frame:
-    radius = canvas.radius if options.radius is None else options.radius
+    radius = DEFAULT_RADIUS[options.layout] if options.radius is None else options.radius
     # A picture can be mirrored for its name alone: its own words are left to right then.
     isolate = _RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else _LEFT_TO_RIGHT_ISOLATE
     return Frame(

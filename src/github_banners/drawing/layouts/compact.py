@@ -32,9 +32,9 @@ from github_banners.drawing.locales import description
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import BannerOptions, HideableField
 
-_CANVAS = Canvas(420, 44, radius=10)
+_CANVAS = Canvas(420, 44)
 
 _RING_RADIUS = 10
 _NAME_SIZES, _NAME_ROOM = (14.5, 13.5, 12.5), 146
@@ -111,9 +111,4 @@ def _metrics(numbers: Sequence[NumberSlot], locale: str) -> tuple[HeadlineNumber
     return place_numbers(numbers, packed, list(map(round, positions))), name_room
 
 
-LAYOUT_SPEC = LayoutSpec(
-    _CANVAS,
-    "compact.svg",
-    compute_layout,
-    default_counts=dict.fromkeys(ChartType, MAX_RING_LANGUAGES),
-)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "compact.svg", compute_layout)

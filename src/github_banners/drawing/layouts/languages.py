@@ -30,7 +30,13 @@ from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
 from github_banners.drawing.themes import scheme
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import (
+    DEFAULT_LANGS_COUNT,
+    BannerOptions,
+    ChartType,
+    HideableField,
+    Layout,
+)
 
 _CANVAS = Canvas(420, 220)
 
@@ -41,7 +47,6 @@ _RING_RADIUS, _RING_GAP = 66, 2.5
 _WORD_SIZES, _WORD_ROOM = (12.5, 11.5), 96
 _STALE_SIZES, _STALE_ROOM = (12.5, 11.5, 10.5), 192
 
-_DEFAULT_COUNTS = {ChartType.BAR: 7, ChartType.DONUT: 5}
 _MAX_IN_ONE_COLUMN, _MAX_SPACED_IN_TWO = 4, 8
 _PITCH, _MIN_SPACED_PITCH = 28, 20
 _NAME_SIZES, _DENSE_NAME_SIZES = (14, 13, 12), (12,)
@@ -138,7 +143,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     is_donut, empty_state = options.shape is ChartType.DONUT, empty_state_text(stats, options)
-    limit = options.langs_count or _DEFAULT_COUNTS[options.shape]
+    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.LANGUAGES][options.shape]
     is_hidden = HideableField.LANGUAGES in options.hide
     ranking = visible_languages(stats, options, colours, limit=limit)
     shares = ranking.top(limit)
@@ -246,4 +251,4 @@ def _empty_state(text: str, grid: Grid) -> EmptyState:
     )
 
 
-LAYOUT_SPEC = LayoutSpec(_CANVAS, "languages.svg", compute_layout, default_counts=_DEFAULT_COUNTS)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "languages.svg", compute_layout)
