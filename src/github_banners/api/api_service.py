@@ -23,7 +23,6 @@ from github_banners.api.background import keep_running
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
-from github_banners.api.cors import CorsMiddleware
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.picture_cache import PictureCache
@@ -44,7 +43,7 @@ from github_banners.github.transport import open_http
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
-from github_banners.serving.framework import build_app
+from github_banners.serving.framework import CorsMiddleware, build_app
 from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service

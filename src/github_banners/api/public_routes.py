@@ -39,7 +39,7 @@ from github_banners.options import (
     parse_options,
     parse_query,
 )
-from github_banners.serving.responses import (
+from github_banners.serving.framework import (
     JSON,
     HttpResponse,
     json_response,

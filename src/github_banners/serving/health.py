@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from github_banners.serving.framework import JSON
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.responses import JSON
 
 PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
 """Paths that need no signature."""

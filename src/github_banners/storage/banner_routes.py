@@ -10,13 +10,13 @@ from starlette.routing import Route
 
 from github_banners.errors import BannersError, UnknownBanner
 from github_banners.messaging.schemas import MAX_BATCH_BYTES, StoreRequest, StoreResponse
-from github_banners.serving.metrics import Count
-from github_banners.serving.responses import (
+from github_banners.serving.framework import (
     HttpResponse,
     etag_matches,
     json_response,
     to_starlette_response,
 )
+from github_banners.serving.metrics import Count
 from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.store import Store, StoredPicture, outcome_from_error
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from github_banners.api.banner_responses import Picture
-from github_banners.serving.responses import HttpResponse, etag_matches
+from github_banners.serving.framework import HttpResponse, etag_matches
 
 PAGE = "index.html"
 
