@@ -17,7 +17,6 @@ from structlog.testing import capture_logs
 from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
 from github_banners.api.banner_service import BannerService, CreateResult
 from github_banners.api.outbox import Outbox, PublishOutcome
-from github_banners.api.picture_cache import PictureCache
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
 from github_banners.database.leases import mark_published
@@ -517,7 +516,6 @@ class CreateScene:
         self.banners = BannerService(
             lookup=self.lookup,
             database=self.database,
-            picture_cache=PictureCache(clock=lambda: self.now, memory_bytes=1 << 20),
             backends=Backends(
                 draw=self._draw,
                 store=self._store,

@@ -26,11 +26,11 @@ from github_banners.api.banner_responses import (
     picture_response,
     svg_fallback_response,
 )
-from github_banners.api.banner_service import BannerService, RenderRequest
+from github_banners.api.banner_service import BannerService
 from github_banners.api.openapi import build_document
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
-from github_banners.api.response_cache import ResponseCache
+from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
 from github_banners.errors import DatabaseUnavailable, InvalidOption
 from github_banners.options import (
     drop_redundant_options,
@@ -62,6 +62,7 @@ class BannerRoutes:
     """The handlers of previews and permanent banners, with their dependencies."""
 
     banners: BannerService
+    pictures: PictureCache
     cache: ResponseCache
     png_converter: PngConverter
     rate_limiter: RateLimiter
@@ -169,7 +170,7 @@ class BannerRoutes:
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
             numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
             return to_starlette_response(numbers)
-        cached = await self.banners.draw(banner, deadline=request.state.deadline)
+        cached = await self.pictures.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
