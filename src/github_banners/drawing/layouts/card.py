@@ -11,14 +11,16 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.captions import empty_state_text, heading, names_for
 from github_banners.drawing.charts import Segment, bar, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     FittedNumbers,
     HeadlineNumbers,
     counts,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
 )

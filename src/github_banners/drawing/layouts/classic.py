@@ -12,18 +12,21 @@ from functools import cache, lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.captions import OwnerNames, empty_state_text, heading, names_for
 from github_banners.drawing.charts import Segment, bar, format_coordinate, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     NUMBER_KINDS,
     FittedNumbers,
     HeadlineNumber,
     HeadlineNumbers,
     MeasuredText,
     NumberSlot,
+    OwnerNames,
     counts,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
     values,
