@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.charts import format_coordinate
 from github_banners.drawing.frame import Canvas, Frame, frame
+from github_banners.drawing.language_charts import format_coordinate
 from github_banners.drawing.locales import (
     Explanations,
     format_wait,

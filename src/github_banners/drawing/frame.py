@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.charts import format_coordinate
-from github_banners.drawing.language_shares import Share
+from github_banners.drawing.language_charts import Share, format_coordinate
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.sanitize import starts_right_to_left
 from github_banners.drawing.themes import Scheme

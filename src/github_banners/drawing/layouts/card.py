@@ -11,7 +11,6 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.charts import Segment, bar, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import (
     FittedNumbers,
@@ -24,16 +23,19 @@ from github_banners.drawing.headline import (
     place_numbers,
     select_numbers,
 )
-from github_banners.drawing.language_shares import Share
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     LegendItem,
+    Segment,
+    Share,
+    bar,
     describe_items,
     fit_legend,
     flow_rows,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap

@@ -12,7 +12,6 @@ from functools import cache, lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.charts import Segment, bar, format_coordinate, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import (
     NUMBER_KINDS,
@@ -31,15 +30,19 @@ from github_banners.drawing.headline import (
     select_numbers,
     values,
 )
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     LegendItem,
+    Segment,
+    bar,
     describe_items,
     fit_legend,
     flow_rows,
+    format_coordinate,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, load_translations, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width

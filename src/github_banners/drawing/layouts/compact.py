@@ -10,7 +10,6 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.charts import Segment, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import (
     FittedNumbers,
@@ -23,13 +22,15 @@ from github_banners.drawing.headline import (
     place_numbers,
     select_numbers,
 )
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     MAX_RING_LANGUAGES,
+    Segment,
     describe_shares,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import description
 from github_banners.drawing.text import Fitted, fit_isolated
 from github_banners.drawing.themes import scheme

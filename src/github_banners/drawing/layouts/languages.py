@@ -11,12 +11,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.charts import Segment, bar, ring
 from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import empty_state_text, heading, names_for
-from github_banners.drawing.language_shares import Share, percentages
+from github_banners.drawing.language_charts import (
+    Segment,
+    Share,
+    bar,
+    percentages,
+    ring,
+    visible_languages,
+)
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import visible_languages
 from github_banners.drawing.locales import (
     Noun,
     format_number,
