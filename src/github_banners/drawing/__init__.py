@@ -8,39 +8,6 @@ Pure: equal input gives equal bytes, nothing is fetched, and the only state is b
 Foreign text (names, languages, option values) is sanitized and escaped, so it never becomes markup.
 """
 
-from datetime import date
-
-from github_banners.drawing.explanation_cards import build_explanation
-from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.svg_templates import render_svg
-from github_banners.errors import BannersError
-from github_banners.models import Snapshot
-from github_banners.options import BannerOptions
+from github_banners.drawing.rendering import draw, explain
 
 __all__ = ["draw", "explain"]
-
-_DEFAULT_OPTIONS = BannerOptions()
-
-
-def draw(snapshot: Snapshot, options: BannerOptions, *, as_of: date | None = None) -> bytes:
-    """
-    Draw a banner as UTF-8 SVG.
-
-    `as_of` is the day the numbers were fetched; pass it only for stale numbers, since the banner
-    then shows it.
-    """
-    layout = LAYOUTS[options.layout]
-    return render_svg(layout.template, layout.compute_layout(snapshot, options, as_of))
-
-
-def explain(
-    error: BannersError, *, options: BannerOptions = _DEFAULT_OPTIONS, host: str = ""
-) -> bytes:
-    """
-    Draw an explanation of an error as UTF-8 SVG, in the size of the requested banner.
-
-    `host` is the public host of this service, for hints; empty if unknown.
-    """
-    canvas = LAYOUTS[options.layout].canvas
-    card = build_explanation(error, options, host=host, canvas=canvas)
-    return render_svg("explanation.svg", card)
