@@ -20,7 +20,6 @@ from importlib.resources import files
 import msgspec
 
 from github_banners.cache import Memo
-from github_banners.drawing.colours import readable_on_all
 from github_banners.drawing.locales import (
     MAX_DESCRIBED_LANGUAGES,
     format_percent,
@@ -28,7 +27,7 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import fit, width
-from github_banners.drawing.themes import Scheme
+from github_banners.drawing.themes import Scheme, readable_on_all
 from github_banners.models import Stats, sort_languages
 from github_banners.options import BannerOptions, HideableField
 
@@ -179,9 +178,9 @@ class Segment(msgspec.Struct, frozen=True, gc=False):
     line: str
 
 
-def format_coordinate(number: float) -> str:
-    """Format a coordinate with at most one decimal; smaller differences are not visible."""
-    return f"{number:.1f}".removesuffix(".0")
+def glow_colour(shares: Sequence[Share]) -> str:
+    """Return the colour of the first language, for the glow of the frame; empty if there is none."""
+    return shares[0].colour if shares else ""
 
 
 def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:

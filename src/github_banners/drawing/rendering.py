@@ -23,8 +23,8 @@ import msgspec
 from minijinja import Environment
 
 from github_banners.drawing.explanation_cards import build_explanation
-from github_banners.drawing.frame import Canvas
 from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.themes import Canvas
 from github_banners.errors import BannersError
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions

@@ -1,12 +1,55 @@
-"""The colour scheme that a theme and colour options give."""
+"""
+The colours of a picture, and the frame that has them: background, border, and the glow in a corner.
 
+    scheme     the colours that a theme and colour options give
+    frame      the values of `templates/frame.svg`, which all other templates extend
+    contrast   colours that are readable on every background
+"""
+
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from github_banners.drawing.colours import is_dark, normalise_hex, readable_on_all
-from github_banners.options import COLOURS, PALETTES, BannerOptions, Palette, Theme
+from github_banners.drawing.locales import is_right_to_left
+from github_banners.drawing.sanitize import starts_right_to_left
+from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme
+
+# Visible on both backgrounds.
+_NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
+_TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
+_MIN_CONTRAST = 1.8
+_MIN_HIGH_CONTRAST = 3.0
+_HIGH_CONTRAST_PREFIXES = ("contrast-", "safe-")
+
+
+# Colours by rank, then the colour of Other, in themes for colour-blind people. For each type of
+# colour vision, adjacent colours are at least .12 apart in OKLab, and all have a contrast of 3 with every
+# background. The pair needs both on two backgrounds, so its colours alternate between dark and
+# light.
+_RANK_COLOURS = {
+    "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
+    "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
+    "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
+}
+# From the sixth rank on the colours repeat, in an order that keeps similar colours apart.
+_RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
+
+_MAX_GLOW_RADIUS = 360
+_GLOW_SHARE_OF_WIDTH = 0.52
+_LEFT_TO_RIGHT_ISOLATE, _RIGHT_TO_LEFT_ISOLATE = "\u2066", "\u2067"
+
+_Triple: TypeAlias = tuple[float, float, float]
+
+# White and black have the same contrast with this luminance.
+_MIDDLE_LUMINANCE = 0.179
+_LIGHTNESS_STEP = 0.005
+_GAMUT_SLACK = 0.0005
+# A saturated dark colour must lose chroma to become lighter, or it leaves sRGB. The hue stays.
+_CHROMA_STEP = 0.96
 
 
 class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -28,25 +71,42 @@ class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     tints_glow: bool
 
 
-# Visible on both backgrounds.
-_NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
-_TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
-_MIN_CONTRAST = 1.8
-_MIN_HIGH_CONTRAST = 3.0
-_HIGH_CONTRAST_PREFIXES = ("contrast-", "safe-")
+class Canvas(NamedTuple):
+    """The size of a picture in user units."""
+
+    width: int
+    height: int
+
+    @property
+    def glow_radius(self) -> str:
+        """The radius of the glow in the corner, as text for the template."""
+        return format_coordinate(min(_GLOW_SHARE_OF_WIDTH * self.width, _MAX_GLOW_RADIUS))
 
 
-# Colours by rank, then the colour of Other, in themes for colour-blind people. For each type of
-# colour vision, adjacent colours are at least .12 apart in OKLab, and all have a contrast of 3 with every
-# background. The pair needs both on two backgrounds, so its colours alternate between dark and
-# light.
-_RANK_COLOURS = {
-    "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
-    "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
-    "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
-}
-# From the sixth rank on the colours repeat, in an order that keeps similar colours apart.
-_RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
+class ColourVariant(msgspec.Struct, frozen=True, gc=False):
+    """The colours for a light or a dark background; `glow` is the colour of the corner."""
+
+    palette: Palette
+    glow: str
+    glow_strength: str
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """
+    The values of `templates/frame.svg`.
+
+    The first colour variant is the default; a second one is for `prefers-color-scheme: dark`.
+    `isolate` is the Unicode isolate that sets the direction of texts in a mirrored picture, and is
+    empty in others.
+    """
+
+    canvas: Canvas
+    colour_variants: Sequence[ColourVariant]
+    border: bool
+    outer_radius: int
+    inner_radius: int
+    animate: bool
+    isolate: str
 
 
 @lru_cache(1024)
@@ -97,3 +157,158 @@ def _apply_overrides(palette: Palette, overrides: tuple[str | None, ...]) -> Pal
     return Palette(
         *(normalise_hex(override) if override else colour for override, colour in colours)
     )
+
+
+def frame(
+    canvas: Canvas,
+    options: BannerOptions,
+    scheme: Scheme,
+    *,
+    glow: str = "",
+    is_mirrored: bool = False,
+) -> Frame:
+    """Build the frame; in themes that tint the glow it has the colour `glow`, if that is not empty."""
+    return _frame(canvas, options, scheme, glow if scheme.tints_glow else "", is_mirrored)
+
+
+@lru_cache(1024)
+def _frame(
+    canvas: Canvas, options: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
+) -> Frame:
+    radius = DEFAULT_RADIUS[options.layout] if options.radius is None else options.radius
+    # A picture can be mirrored for its name alone: its own words are left to right then.
+    isolate = _RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else _LEFT_TO_RIGHT_ISOLATE
+    return Frame(
+        canvas=canvas,
+        colour_variants=[
+            ColourVariant(palette, glow or palette.accent, glow_strength)
+            for palette, glow_strength in zip(scheme.palettes, scheme.glow_strengths, strict=True)
+        ],
+        border=options.border,
+        outer_radius=radius,
+        inner_radius=max(radius - 1, 0),
+        animate=options.animate,
+        isolate=isolate if is_mirrored else "",
+    )
+
+
+def is_mirrored(text: str, options: BannerOptions) -> bool:
+    """Return True if a picture starts at the right: because of its locale, or of the name it shows."""
+    return is_right_to_left(options.locale) or starts_right_to_left(text)
+
+
+def format_coordinate(number: float) -> str:
+    """Format a coordinate with at most one decimal; smaller differences are not visible."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
+@lru_cache(4096)
+def contrast(first: str, second: str) -> float:
+    """
+    Return the contrast ratio of two colours, from 1 (equal) to 21 (black and white).
+
+    https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
+    """
+    dark, light = sorted((_luminance(first), _luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@lru_cache(4096)
+def readable(colour: str, background: str, min_contrast: float) -> str:
+    """
+    Change the OKLCH lightness of a colour until its contrast with the background is sufficient.
+
+    It gets darker on a light background, lighter on a dark one. If the end of the scale comes
+    first, that colour is returned. https://bottosson.github.io/posts/oklab/
+    """
+    step = _LIGHTNESS_STEP if is_dark(background) else -_LIGHTNESS_STEP
+    lightness, a, b = _oklab(colour)
+    moved = colour
+    while contrast(moved, background) < min_contrast and 0 <= lightness + step <= 1:
+        lightness += step
+        moved = _into_gamut(lightness, a, b)
+    return moved
+
+
+def readable_on_all(colour: str, backgrounds: Sequence[str], min_contrast: float) -> str:
+    """Apply `readable` for each background in turn."""
+    for background in backgrounds:
+        colour = readable(colour, background, min_contrast)
+    return colour
+
+
+def is_dark(colour: str) -> bool:
+    """Return True if white has more contrast with a colour than black has."""
+    return _luminance(colour) < _MIDDLE_LUMINANCE
+
+
+def normalise_hex(colour: str) -> str:
+    """
+    Expand a hex colour of 3, 4, 6 or 8 digits to 6, or to 8 if it is translucent.
+
+    :raises ValueError: it is not hexadecimal
+    """
+    # Options may have been built without validation, and this goes into a style sheet unescaped.
+    int(colour, 16)
+    if len(colour) in {3, 4}:
+        colour = "".join(digit * 2 for digit in colour)
+    return colour[:6] if colour[6:] == "ff" else colour
+
+
+def linear_rgb(colour: str) -> _Triple:
+    """Convert to linear sRGB, 0 to 1."""
+    red, green, blue = (_to_linear(int(colour[start : start + 2], 16) / 255) for start in (0, 2, 4))
+    return red, green, blue
+
+
+def _to_linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def _to_byte(channel: float) -> int:
+    curved = 12.92 * channel if channel <= 0.0031308 else 1.055 * channel ** (1 / 2.4) - 0.055
+    return round(min(max(curved, 0), 1) * 255)
+
+
+@lru_cache(4096)
+def _luminance(colour: str) -> float:
+    red, green, blue = linear_rgb(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _oklab(colour: str) -> _Triple:
+    return oklab_from_linear(*linear_rgb(colour))
+
+
+def oklab_from_linear(red: float, green: float, blue: float) -> _Triple:
+    """Convert linear sRGB, 0 to 1, with https://bottosson.github.io/posts/oklab/."""
+    long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
+    medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
+    short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
+    return (
+        0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short,
+    )
+
+
+def _rgb(lightness: float, a: float, b: float) -> _Triple:
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _into_gamut(lightness: float, a: float, b: float) -> str:
+    while True:
+        channels = _rgb(lightness, a, b)
+        if (
+            all(-_GAMUT_SLACK <= channel <= 1 + _GAMUT_SLACK for channel in channels)
+            or abs(a) + abs(b) < 1e-4
+        ):
+            return "".join(f"{_to_byte(channel):02x}" for channel in channels)
+        a, b = a * _CHROMA_STEP, b * _CHROMA_STEP

@@ -10,10 +10,9 @@ import pytest
 
 import github_banners.drawing
 from github_banners.drawing import draw, explain
-from github_banners.drawing.frame import Canvas, Frame, frame
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.errors import Overloaded
 from github_banners.models import Snapshot
 from github_banners.options import (

@@ -11,7 +11,6 @@ from functools import lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import (
     FittedNumbers,
     HeadlineNumbers,
@@ -31,6 +30,7 @@ from github_banners.drawing.language_charts import (
     describe_items,
     fit_legend,
     flow_rows,
+    glow_colour,
     ring,
     ring_shares,
     visible_languages,
@@ -39,7 +39,7 @@ from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot, Stats
 from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
@@ -105,7 +105,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
             _CANVAS,
             options,
             colours,
-            shares=legend.shares,
+            glow=glow_colour(legend.shares),
             is_mirrored=is_mirrored(names.name, options),
         ),
         title=heading(names),

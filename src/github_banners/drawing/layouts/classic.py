@@ -12,7 +12,6 @@ from functools import cache, lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import (
     NUMBER_KINDS,
     FittedNumbers,
@@ -37,7 +36,7 @@ from github_banners.drawing.language_charts import (
     describe_items,
     fit_legend,
     flow_rows,
-    format_coordinate,
+    glow_colour,
     ring,
     ring_shares,
     visible_languages,
@@ -46,7 +45,14 @@ from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, load_translations, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import (
+    Canvas,
+    Frame,
+    format_coordinate,
+    frame,
+    is_mirrored,
+    scheme,
+)
 from github_banners.models import Snapshot, Stats
 from github_banners.options import (
     DEFAULT_LANGS_COUNT,
@@ -152,7 +158,9 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
     fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
     return Classic(
-        frame=frame(_CANVAS, options, colours, shares=legend.shares, is_mirrored=mirrored),
+        frame=frame(
+            _CANVAS, options, colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
+        ),
         title=heading(names),
         desc=description(
             stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide

@@ -10,7 +10,6 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import (
     FittedNumbers,
     HeadlineNumbers,
@@ -26,6 +25,7 @@ from github_banners.drawing.language_charts import (
     MAX_RING_LANGUAGES,
     Segment,
     describe_shares,
+    glow_colour,
     ring,
     ring_shares,
     visible_languages,
@@ -33,7 +33,7 @@ from github_banners.drawing.language_charts import (
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import description
 from github_banners.drawing.text import Fitted, fit_isolated
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, HideableField
 
@@ -73,7 +73,11 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS), locale)
     return Compact(
         frame=frame(
-            _CANVAS, options, colours, shares=shares, is_mirrored=is_mirrored(name, options)
+            _CANVAS,
+            options,
+            colours,
+            glow=glow_colour(shares),
+            is_mirrored=is_mirrored(name, options),
         ),
         title=heading(names),
         desc=description(

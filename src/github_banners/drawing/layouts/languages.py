@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
 from github_banners.drawing.headline import empty_state_text, heading, names_for
 from github_banners.drawing.language_charts import (
     Segment,
     Share,
     bar,
+    glow_colour,
     percentages,
     ring,
     visible_languages,
@@ -33,7 +33,7 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
 from github_banners.options import (
     DEFAULT_LANGS_COUNT,
@@ -158,7 +158,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     # A donut shows no title, so only the locale can mirror it.
     mirrored = is_mirrored("" if is_donut else options.title or "", options)
     return Languages(
-        frame=frame(_CANVAS, options, colours, shares=shares, is_mirrored=mirrored),
+        frame=frame(_CANVAS, options, colours, glow=glow_colour(shares), is_mirrored=mirrored),
         title=f"{title}: {load_translations(locale).labels.languages}",
         desc=""
         if is_hidden

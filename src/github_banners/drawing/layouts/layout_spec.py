@@ -6,7 +6,7 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.frame import Canvas
+from github_banners.drawing.themes import Canvas
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 
