@@ -218,20 +218,22 @@ def page_routes(base_path: str = "") -> list[Route]:
             document = await asyncio.to_thread(docs.read_document, name, base_path=base_path)
         except KeyError:
             raise HTTPException(404) from None
-        return to_starlette_response(docs.document_response(document, request.headers))
+        return to_starlette_response(docs.document_response(name, document, request.headers))
 
     async def docs_openapi(request: Request) -> Response:
         """Send the OpenAPI document."""
-        return to_starlette_response(docs.document_response(_openapi(base_path), request.headers))
+        return to_starlette_response(
+            docs.document_response(docs.OPENAPI, _openapi(base_path), request.headers)
+        )
 
     handlers = (index, docs_page, docs_openapi, docs_page)
     return [Route(path, handler) for path, handler in zip(PAGES, handlers, strict=True)]
 
 
 @cache
-def _openapi(base_path: str) -> docs.Document:
+def _openapi(base_path: str) -> Picture:
     document = build_document(formats=FORMATS, version=__version__, base_path=base_path)
-    return docs.Document(Picture.svg(msgspec.json.encode(document)), JSON)
+    return Picture.svg(msgspec.json.encode(document), JSON)
 
 
 def _target(request: Request) -> bytes:
