@@ -13,8 +13,7 @@ import pytest
 from github_banners.database import users
 from github_banners.messaging.events import TOPIC
 from github_banners.messaging.producer import KafkaProducer
-from github_banners.models import Owner, OwnerRepositories, Repository
-from github_banners.stats.aggregation import aggregate
+from github_banners.models import Owner, OwnerRepositories, Repository, aggregate
 from tests.acceptance.breakable_backends import frozen
 from tests.acceptance.deployment import KEY, Deployment, open_deployment
 from tests.acceptance.fault_checks import new_login, post_banner, preview_url, wait_until

@@ -28,10 +28,10 @@ from github_banners.models import (
     Repository,
     Snapshot,
     Stats,
+    aggregate,
     to_epoch_microseconds,
 )
 from github_banners.options import BannerOptions
-from github_banners.stats.aggregation import aggregate
 from github_banners.storage.picture_format import split_version
 from tests.acceptance.deployment import Deployment, count_messages, open_deployment, send
 from tests.acceptance.fault_checks import wait_until

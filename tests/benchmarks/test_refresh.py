@@ -22,10 +22,9 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.transport import open_http
-from github_banners.models import Owner, OwnerRepositories
+from github_banners.models import Owner, OwnerRepositories, aggregate
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from github_banners.stats.aggregation import aggregate
 from tests.acceptance.breakable_backends import GitHub as Sandbox
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized

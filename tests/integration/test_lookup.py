@@ -19,7 +19,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
 from tests.integration.fake_github import FakeGitHub
