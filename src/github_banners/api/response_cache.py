@@ -244,6 +244,8 @@ def normalize_target(target: bytes) -> bytes | None:
     parts = query.split(b"&")
     if len(parts) > _MAX_OPTIONS or b"#" in query:
         return None
+    # Looked for once in the whole query, because most queries have neither.
+    may_be_encoded = b"%" in query or b"+" in query
     options = []
     for part in parts:
         raw_name, _, value = part.partition(b"=")
@@ -252,7 +254,7 @@ def normalize_target(target: bytes) -> bytes | None:
             name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
-        elif b"%" in name or b"+" in name:
+        elif may_be_encoded and (b"%" in name or b"+" in name):
             return None
     # Sorted by name only: the order of values of one name matters (the last one counts, lists
     # join).
