@@ -35,6 +35,7 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "github/client.py",
         "github/sender.py",
         "github/transport.py",
+        "http_client.py",
         "messaging/clients.py",
     },
     "minijinja": {"drawing"},
