@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as options
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
@@ -242,7 +241,6 @@ NAMES = TEXTS.filter(lambda text: unquote(strip(text)) == strip(text))
 HOSTS = NAMES.filter(lambda text: not set("@:[]") & set(text))
 
 
-@options(deadline=None)
 @given(
     host=HOSTS, user=NAMES, password=TEXTS | st.just("it's a \\ 'test' sslmode=disable"), name=NAMES
 )
@@ -268,7 +266,6 @@ def test_conninfo_any_values_survive_libpq_parsing(
     }
 
 
-@options(deadline=None, max_examples=300)
 @given(name=st.sampled_from(list(VARIABLES)), text=st.text(st.characters(), max_size=50))
 def test_settings_any_text_is_parsed_or_reported(name: str, text: str) -> None:
     problems: tuple[str, ...] = (name,)

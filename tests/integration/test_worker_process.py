@@ -14,9 +14,9 @@ import pytest
 from github_banners.errors import Overloaded, RenderingFailed, Unavailable
 from github_banners.serving.worker_main import HEADER, MessageKind
 from github_banners.serving.worker_process import WORK_TIMEOUT_SECONDS, WorkerProcess
-from tests.unit.serving.pieces import get_pid, obey, reverse
+from tests.integration.worker_functions import get_pid, obey, reverse
 
-CHECKOUT = Path(__file__).parents[3]
+CHECKOUT = Path(__file__).parents[2]
 
 
 class FakeTimeout:
