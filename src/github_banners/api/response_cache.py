@@ -7,8 +7,8 @@ numbers must be validated again, or until its owner is invalidated by a change i
 `ResponseCache` answers repeated requests before the framework runs, without awaits. It has three
 levels. `targets` maps a normalised request target to the key of a cached picture; these entries have
 a memory limit of their own, so that invented targets push out only each other. Whole responses are
-cached for the second in which their `Date` stays the same, by target and relevant headers and by the
-raw bytes of the request.
+cached for the second in which their `Date` stays the same, by normalised target and relevant headers
+and by the raw bytes of the request.
 """
 
 from collections.abc import Callable, Mapping
@@ -216,10 +216,16 @@ class ResponseCache:
 
     def get(self, target: bytes) -> CachedPicture | None:
         """Return the cached picture of a target, if it may be served without validation."""
+        normalized = self._normalize_public_target(target)
+        return self._find(normalized) if normalized is not None else None
+
+    def _normalize_public_target(self, target: bytes) -> bytes | None:
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
-        normalized = normalize_target(target)
-        entry = self.targets.get(normalized) if normalized is not None else None
+        return normalize_target(target)
+
+    def _find(self, normalized: bytes) -> CachedPicture | None:
+        entry = self.targets.get(normalized)
         if entry is None or entry.expires_at <= self._clock():
             return None
         self._record_request(entry.banner)
@@ -256,9 +262,12 @@ class ResponseCache:
         """Return the whole response to a request, or None if the application has to build it."""
         if common_headers is not self._common_headers:
             self._expire_responses(common_headers)
+        normalized = self._normalize_public_target(target)
+        if normalized is None:
+            return None
         accept_encoding = headers.get(b"accept-encoding", b"")
         if_none_match = headers.get(b"if-none-match", b"")
-        request = (target, is_head, is_closing, accept_encoding, if_none_match)
+        request = (normalized, is_head, is_closing, accept_encoding, if_none_match)
         response = self._responses.get(request)
         if response is None:
             response = self._build_response(*request)
@@ -299,13 +308,13 @@ class ResponseCache:
 
     def _build_response(
         self,
-        target: bytes,
+        normalized: bytes,
         is_head: bool,
         is_closing: bool,
         accept_encoding: bytes,
         if_none_match: bytes,
     ) -> CachedResponse | None:
-        cached = self.get(target)
+        cached = self._find(normalized)
         if cached is None:
             return None
         status, headers, body = raw_picture_response(
@@ -346,6 +355,8 @@ def normalize_target(target: bytes) -> bytes | None:
     parts = query.split(b"&")
     if len(parts) > _MAX_OPTIONS or b"#" in query:
         return None
+    # Looked for once in the whole query, because most queries have neither.
+    may_be_encoded = b"%" in query or b"+" in query
     options = []
     for part in parts:
         raw_name, _, value = part.partition(b"=")
@@ -354,7 +365,7 @@ def normalize_target(target: bytes) -> bytes | None:
             name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
-        elif b"%" in name or b"+" in name:
+        elif may_be_encoded and (b"%" in name or b"+" in name):
             return None
     # Sorted by name only: the order of values of one name matters (the last one counts, lists
     # join).

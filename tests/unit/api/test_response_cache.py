@@ -112,6 +112,16 @@ async def service() -> Service:
     return service
 
 
+async def test_respond_cache_busters_share_one_response(service: Service) -> None:
+    first, second = (
+        service.respond(),
+        service.respond(b"/banners/preview?type=dark&v=1&username=alice"),
+    )
+    assert first is not None
+    assert first is second
+    assert service.cache.hits == {"picture": 2, "not modified": 0}
+
+
 async def test_respond_known_target_returns_whole_response(service: Service) -> None:
     service.now += timedelta(seconds=70)
     response = service.get()
