@@ -228,7 +228,8 @@ def test_help_lists_commands_with_descriptions() -> None:
 
 @pytest.mark.parametrize("words", ["Creating a database", "event="])
 def test_signal_before_ready_ends_with_code_0(words: str) -> None:
-    with reachable_dir() as folder:
+    is_created = words == "event="
+    with prepared_data_dir(demo=True) if is_created else reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")
         process = subprocess.Popen(
             [sys.executable, "-m", "github_banners", "serve", "--demo"],

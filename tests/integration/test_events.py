@@ -285,7 +285,7 @@ async def test_update_consumer_broker_killed_loses_nothing(
         # Records may be handled before the group's coordinator is back, which commits need. A message
         # without an acknowledgement was sent twice, and is there twice.
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            while sum((await full_side.committed(topic)).values()) < 2100:
+            while sum((await full_side.committed(topic)).values()) < 2100:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from github_banners.database import users
+from github_banners.database import connect, users
 from github_banners.database.connect import Database
 from github_banners.errors import (
     DatabaseUnavailable,
@@ -334,31 +334,39 @@ async def test_versions_rise_with_numbers_only(scene: Scene) -> None:
     assert (await scene.ask()).snapshot.version > first.version
 
 
-async def test_without_a_database_github_still_answers() -> None:
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        scene = Scene(nowhere)
-        answer = await scene.ask()
-        await scene.settle()
-        assert (await scene.ask()).snapshot == answer.snapshot
-        scene.github.is_down = True
-        with pytest.raises(GitHubUnavailable):
-            await scene.ask("grace")
-        with pytest.raises(DatabaseUnavailable):
-            await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
-        await scene.lookup.close()
+@pytest.fixture
+async def nowhere(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """A database whose server is down."""
+    monkeypatch.setattr(connect, "_POOL_TIMEOUT_SECONDS", 0.3)
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as database:
+        yield database
 
 
-async def test_without_a_database_a_known_owner_is_asked_about_all_the_same() -> None:
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        scene = Scene(nowhere)
-        await scene.ask()
-        await scene.settle()
-        scene.now += DAY + MINUTE
-        scene.github.repositories = 4
-        answer = await scene.ask()
-        assert (answer.snapshot.stats.total_repos, answer.freshness) == (4, Freshness.FRESH)
-        assert scene.github.asked == ["ada", "#7"]
-        await scene.lookup.close()
+async def test_without_a_database_github_still_answers(nowhere: Database) -> None:
+    scene = Scene(nowhere)
+    answer = await scene.ask()
+    await scene.settle()
+    assert (await scene.ask()).snapshot == answer.snapshot
+    scene.github.is_down = True
+    with pytest.raises(GitHubUnavailable):
+        await scene.ask("grace")
+    with pytest.raises(DatabaseUnavailable):
+        await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
+    await scene.lookup.close()
+
+
+async def test_without_a_database_a_known_owner_is_asked_about_all_the_same(
+    nowhere: Database,
+) -> None:
+    scene = Scene(nowhere)
+    await scene.ask()
+    await scene.settle()
+    scene.now += DAY + MINUTE
+    scene.github.repositories = 4
+    answer = await scene.ask()
+    assert (answer.snapshot.stats.total_repos, answer.freshness) == (4, Freshness.FRESH)
+    assert scene.github.asked == ["ada", "#7"]
+    await scene.lookup.close()
 
 
 async def test_what_could_not_be_saved_is_saved_when_it_must_be(scene: Scene) -> None:
