@@ -2,7 +2,7 @@
 An image proxy gets a picture in time whatever is down, and the service recovers soon after.
 
 Three services share a database: the cache entries of `fresh` stay current, those of `soft` and `hard`
-expire after a second. `-s` shows the table of results. With `FAULTS=long` every fault lasts half a
+expire after a second. `-s` shows the table of results. With `SOAK=long` every fault lasts half a
 minute, and the service has its default timeouts.
 """
 
@@ -42,6 +42,7 @@ from tests.acceptance.processes import (
     reachable_dir,
     running,
 )
+from tests.long_form import IS_LONG
 
 pytestmark = [
     pytest.mark.postgres,
@@ -49,9 +50,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
 ]
 
-IS_LONG = os.environ.get("FAULTS") == "long"
-FAULT_SECONDS = 30 if IS_LONG else 2
-REQUEST_SECONDS = 10 if IS_LONG else 3
+FAULT_SECONDS = 30 if IS_LONG else 1
+REQUEST_SECONDS = 10 if IS_LONG else 2
 RECOVERY_SECONDS = 10.0
 PAUSE_SECONDS = 70.0
 KNOWN = "mia-maintains"
