@@ -51,7 +51,7 @@ pytestmark = [
 ]
 
 FAULT_SECONDS = 30 if IS_LONG else 1
-REQUEST_SECONDS = 10 if IS_LONG else 2
+REQUEST_SECONDS = 10 if IS_LONG else 3
 RECOVERY_SECONDS = 10.0
 PAUSE_SECONDS = 70.0
 KNOWN = "mia-maintains"
