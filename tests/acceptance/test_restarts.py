@@ -42,7 +42,7 @@ class Load:
     is_stopped: bool = False
 
     async def begin(self) -> "asyncio.Task[None]":
-        """Start the clients, and return once all have received a response on average."""
+        """Start the clients, and return once they have received more than `CLIENTS` responses."""
         loading = asyncio.create_task(self.run_until_refused())
         while self.answered <= CLIENTS:
             assert not loading.done()
