@@ -319,7 +319,7 @@ async def test_update_consumer_crashed_member_records_are_handled_again(
     assert len(await poll_records(consumer, 30)) == 30
     await full_side.crash_consumer(consumer)
     async with consuming(full_side, topic, recorder):
-        await eventually(lambda: len(recorder.events) == 30)
+        await eventually(lambda: len(recorder.versions) == 30)
     assert recorder.versions == set(range(30))
 
 
