@@ -134,6 +134,9 @@ def _prepared_database() -> Path:
     with running("serve", env=environment(PORT="0", DATA_DIR=str(folder))) as service:
         assert service.get("/readyz").json()["degraded"] == []
         service.stop()
+    # Tests kill processes, but not the machine. After a kill, PostgreSQL syncs every file of a copy.
+    with (folder / "postgresql" / "postgresql.conf").open("a") as configuration:
+        configuration.write("fsync = off\n")
     return folder / "postgresql"
 
 
