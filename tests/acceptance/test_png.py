@@ -26,7 +26,7 @@ from github_banners.drawing.png import FONTS, SCALE, substitute_texts, to_png
 from github_banners.errors import FirstFetchPending, GitHubUnavailable
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, NumberFormat, Theme
-from tests.acceptance.processes import Running, environment, reachable_dir, run, running
+from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -135,6 +135,10 @@ def page() -> "Iterator[Page]":
             reduced_motion="reduce",
             viewport={"width": 900, "height": 260},
         )
+        body = f'<style>{faces()}svg{{display:block}}</style><body style="margin:0">'
+        page.set_content(f"<!doctype html>{body}")
+        load = "[400, 600].map(weight => document.fonts.load(`${weight} 16px Banners`))"
+        page.evaluate(f"Promise.all({load})")
         yield page
         browser.close()
 
@@ -156,10 +160,7 @@ def _base64(path: Path) -> str:
 
 def photograph(page: "Page", svg: bytes) -> bytes:
     """Return the browser's rendering in the bundled fonts, with the same boxes for missing glyphs."""
-    body = f'<style>{faces()}svg{{display:block}}</style><body style="margin:0">'
-    page.set_content(f"<!doctype html>{body}{substitute_texts(svg.decode())}")
-    load = "Promise.all([400, 600].map(weight => document.fonts.load(`${weight} 16px Banners`)))"
-    page.evaluate(load)
+    page.evaluate("svg => { document.body.innerHTML = svg }", substitute_texts(svg.decode()))
     return page.locator("svg").screenshot(omit_background=True)
 
 
@@ -179,7 +180,7 @@ def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
 
 @pytest.fixture(scope="module")
 def service(github: Running) -> Iterator[Running]:
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", env=environment(**settings, RATE_LIMIT_RPS="1000")) as service:
             yield service
@@ -307,7 +308,7 @@ def test_overloaded_png_worker_falls_back_to_svg_in_time(service: Running) -> No
 
 @pytest.mark.postgres
 def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> None:
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", env=environment(**settings)) as service:
             url = create_banner(service, username="mia-maintains")
@@ -323,7 +324,7 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_png_worker_ends_with_its_parent(github: Running, number: signal.Signals) -> None:
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         settings = {"PORT": "0", "DATA_DIR": str(folder), "GITHUB_API_URL": github.url}
         with running("serve", "--workers", "2", env=environment(**settings)) as service:
             processes = children_of(service.process.pid)
