@@ -12,7 +12,6 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners import options
 from github_banners.drawing.locales import (
     LOCALES,
     Noun,
@@ -179,10 +178,6 @@ class TestCatalogs:
         ):
             with pytest.raises(ValueError, match="not one of the locales"):
                 function(code)
-
-
-def test_options_have_every_locale():
-    assert tuple(map(str, options.Locale)) == LOCALES
 
 
 class TestEnglish:

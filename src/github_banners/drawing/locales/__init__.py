@@ -5,8 +5,7 @@ Localization: everything a banner says or writes differently in each locale.
     translations    labels, counts with plurals, whole sentences
     catalogs/       the translated texts, one TOML file per locale
 
-A locale is passed as its code, such as `pt-br`. To add one, write its catalog, and add its code to
-`LOCALES` and to `options.Locale`.
+A locale is passed as its code, such as `pt-br`. `docs/architecture.md` lists how to add one.
 """
 
 from github_banners.drawing.locales.number_format import (

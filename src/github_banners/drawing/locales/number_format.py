@@ -15,13 +15,11 @@ import msgspec
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_timedelta
 
+from github_banners import options
 from github_banners.cache import Memo
 from github_banners.drawing.text import width
 
-LOCALES = (
-    *("en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "ru", "uk", "tr"),
-    *("ja", "ko", "zh-cn", "zh-tw", "ar", "he", "fa", "hi"),
-)
+LOCALES = tuple(map(str, options.Locale))
 """The codes of all locales: BCP 47 in lower case."""
 
 _CACHE_SIZE = 4096
