@@ -107,10 +107,10 @@ async def send(brokers: Sequence[str], events: Sequence[BannerEvent]) -> None:
 
 async def consume_render_write(brokers: Sequence[str], folder: Path, *, events: int) -> float:
     """Do the least for the oldest events; returns the seconds from the first to the last."""
-    layout, look = LAYOUTS[BannerOptions().layout], BannerOptions()
+    layout, options = LAYOUTS[BannerOptions().layout], BannerOptions()
     owner = Owner(1, "bench", display_name="WorkerStub")
     snapshot = Snapshot(owner, Stats(30, 25, 5, 1000, 9, {"Python": 12, "Rust": 8}), START)
-    values = layout.compute_layout(snapshot, look, None)
+    values = layout.compute_layout(snapshot, options, None)
     consumer = AIOKafkaConsumer(
         TOPIC, bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False
     )

@@ -478,8 +478,8 @@ async def test_raise_versions_many_banners_in_parts(
             await users.upsert_owners(conn, [answer(1), answer(2)], now=NOON)
             for owner_id, theme in itertools.product((1, 2), list(Theme)[:10]):
                 names = [f"{owner_id}-{theme}"]
-                look = BannerOptions(theme=theme)
-                await insert_banner(conn, owner_id=owner_id, options=look, names=names, now=NOON)
+                options = BannerOptions(theme=theme)
+                await insert_banner(conn, owner_id=owner_id, options=options, names=names, now=NOON)
         raised = []
         async with database.transaction() as conn:
             changed = [answer(1, stars=9, at=NOON + HOUR), answer(2, stars=9, at=NOON + HOUR)]

@@ -395,8 +395,8 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
         await leases.release_user(conn, 1, leased_until=scene.now)
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"
-        look = BannerOptions(title=name)
-        await banners.insert_banner(conn, owner_id=1, options=look, names=[name], now=scene.now)
+        options = BannerOptions(title=name)
+        await banners.insert_banner(conn, owner_id=1, options=options, names=[name], now=scene.now)
         return await banners.count_banners(conn, 1, limit=100)
 
     for make in KINDS.values():

@@ -527,8 +527,8 @@ class CreateScene:
             clock=lambda: self.now,
         )
 
-    async def _draw(self, snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
-        return await self.draw(snapshot, look, deadline)
+    async def _draw(self, snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
+        return await self.draw(snapshot, options, deadline)
 
     async def _store(self, request: StoreRequest) -> object:
         self.stored_requests.append(request)
@@ -540,19 +540,21 @@ class CreateScene:
 
     async def _publish(self, banner: Banner, snapshot: Snapshot) -> None:
         await self.store.put(
-            store_request(banner.storage_path, draw(snapshot, banner.look), version=banner.version)
+            store_request(
+                banner.storage_path, draw(snapshot, banner.options), version=banner.version
+            )
         )
 
     async def create(
         self,
-        look: BannerOptions | None = None,
+        options: BannerOptions | None = None,
         *,
         login: str = "ada",
         deadline: Deadline | None = None,
     ) -> CreateResult:
         return await self.banners.create(
             login,
-            look or BannerOptions(),
+            options or BannerOptions(),
             deadline=deadline or Deadline(10, 10),
             charge=lambda **_: None,
         )
@@ -575,22 +577,24 @@ async def create_scene(database: Database, tmp_path: Path) -> AsyncIterator[Crea
 
 
 async def test_create_new_banner_is_drawn_stored_and_published(create_scene: CreateScene) -> None:
-    look = BannerOptions(theme=Theme.DARK, radius=3)
-    created = await create_scene.create(look)
+    options = BannerOptions(theme=Theme.DARK, radius=3)
+    created = await create_scene.create(options)
     assert created.is_new
     row, stored = await create_scene.row(created.name), await create_scene.stored(created.name)
     assert row.is_published
     assert stored is not None
     snapshot = create_scene.lookup.get_cached(7)
     assert snapshot is not None
-    assert (stored.body, stored.version) == (draw(snapshot, look), row.version)
+    assert (stored.body, stored.version) == (draw(snapshot, options), row.version)
     assert await create_scene.outbox.publish_batch() == 0
 
 
 async def test_create_stores_the_renderers_drawing(create_scene: CreateScene) -> None:
     remote_drawing = b'<svg xmlns="http://www.w3.org/2000/svg">remote_drawing</svg>'
 
-    async def draw_remotely(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
+    async def draw_remotely(
+        snapshot: Snapshot, options: BannerOptions, deadline: Deadline
+    ) -> bytes:
         return remote_drawing
 
     create_scene.draw = draw_remotely
@@ -665,10 +669,10 @@ async def test_create_storage_down_leaves_banner_to_outbox(
 async def test_create_silent_storage_respects_deadline(create_scene: CreateScene) -> None:
     seconds = [0.0]
 
-    async def draw_slowly(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
+    async def draw_slowly(snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
         # 0.01 s of the deadline is left besides the time reserved for drawing.
         seconds.append(10 - 0.2 - 0.01)
-        return await draw_locally(snapshot, look, deadline)
+        return await draw_locally(snapshot, options, deadline)
 
     async def hang_in_store(request: StoreRequest) -> object:
         await asyncio.Event().wait()

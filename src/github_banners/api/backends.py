@@ -48,9 +48,9 @@ class DrawnBy(StrEnum):
     SELF = "self"
 
 
-async def draw_locally(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
+async def draw_locally(snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
     """Draw in this process."""
-    return draw(snapshot, look)
+    return draw(snapshot, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ class FallbackRenderer:
         self._circuit = circuit
         self._count = count
 
-    async def draw(self, snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
+    async def draw(self, snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
         """Draw a snapshot as SVG."""
         seconds = deadline.timeout_seconds(_RENDERER_TIMEOUT_SECONDS)
         if seconds > 0 and self._circuit.allow_request():
             try:
                 async with asyncio.timeout(seconds):
-                    picture = await self._remote(snapshot, look)
+                    picture = await self._remote(snapshot, options)
             except RemoteRejected as error:
                 # A renderer that refuses one picture is up.
                 self._circuit.record_success()
@@ -105,9 +105,9 @@ class FallbackRenderer:
                 self._count(DrawnBy.RENDERER)
                 return picture
         self._count(DrawnBy.SELF)
-        return draw(snapshot, look)
+        return draw(snapshot, options)
 
 
 def to_render_job(banner: Banner, snapshot: Snapshot) -> RenderJob:
     """Build the job that draws and stores a new version of a banner."""
-    return RenderJob(banner.storage_path, snapshot, banner.look, banner.version)
+    return RenderJob(banner.storage_path, snapshot, banner.options, banner.version)

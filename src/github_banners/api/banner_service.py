@@ -73,11 +73,11 @@ class BannerService:
         )
 
     async def preview(
-        self, login: str, look: BannerOptions, *, deadline: Deadline, charge: Charge
+        self, login: str, options: BannerOptions, *, deadline: Deadline, charge: Charge
     ) -> RenderRequest:
         """Find the numbers of a login; raises the errors of `Lookup.find_by_login`."""
         result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        return RenderRequest(result, look)
+        return RenderRequest(result, options)
 
     async def get_by_name(self, name: str, *, deadline: Deadline, charge: Charge) -> RenderRequest:
         """
@@ -89,12 +89,12 @@ class BannerService:
         canonical_name = parse_banner_name(name)
         if canonical_name is None:
             raise UnknownBanner(name)
-        snapshot, look = await self._find(canonical_name, deadline)
+        snapshot, options = await self._find(canonical_name, deadline)
         result = await self._lookup.refresh_owner(snapshot, deadline=deadline, charge=charge)
-        return RenderRequest(result, look)
+        return RenderRequest(result, options)
 
     async def create(
-        self, login: str, look: BannerOptions, *, deadline: Deadline, charge: Charge
+        self, login: str, options: BannerOptions, *, deadline: Deadline, charge: Charge
     ) -> CreateResult:
         """
         Create a permanent banner, or return the existing one with the same owner and options.
@@ -108,10 +108,10 @@ class BannerService:
         # The row of a banner refers to the row of its owner.
         await self._lookup.ensure_persisted(result.snapshot, deadline=deadline)
         banner, snapshot, is_new = await self._database.run_within(
-            partial(self._insert, owner=owner, look=look),
+            partial(self._insert, owner=owner, options=options),
             timeout_seconds=deadline.timeout_seconds(_INSERT_TIMEOUT_SECONDS),
         )
-        self._names.put(banner.name, (owner.id, look))
+        self._names.put(banner.name, (owner.id, options))
         if is_new:
             await self._store(banner, snapshot, deadline)
             _log.info("banner.created", banner=banner.name, version=banner.version)
@@ -127,15 +127,15 @@ class BannerService:
         return None if task.exception() is not None else task.result()
 
     async def _insert(
-        self, connection: Connection, owner: Owner, look: BannerOptions
+        self, connection: Connection, owner: Owner, options: BannerOptions
     ) -> tuple[Banner, Snapshot, bool]:
         """Insert a banner; return it, the snapshot that its version refers to, and if it is new."""
-        names = candidate_banner_names(owner.login, look, owner_id=owner.id)
+        names = candidate_banner_names(owner.login, options, owner_id=owner.id)
         now = self._clock()
         banner, is_new = await insert_banner(
             connection,
             owner_id=owner.id,
-            options=look,
+            options=options,
             names=names,
             now=now,
             max_banners=self._max_banners_per_user,
@@ -147,7 +147,7 @@ class BannerService:
 
     async def _store(self, banner: Banner, snapshot: Snapshot, deadline: Deadline) -> None:
         """Draw and store a new banner; on failure the outbox does it later."""
-        body = await self._backends.draw(snapshot, banner.look, deadline)
+        body = await self._backends.draw(snapshot, banner.options, deadline)
         request = StoreRequest(
             url_path=banner.storage_path,
             banner_info=body,
@@ -190,9 +190,9 @@ class BannerService:
         if row is None:
             raise UnknownBanner(name)
         banner, snapshot = row
-        self._names.put(name, (banner.owner_id, banner.look))
+        self._names.put(name, (banner.owner_id, banner.options))
         self._lookup.put_cached(snapshot, read_at=read_at)
-        return snapshot, banner.look
+        return snapshot, banner.options
 
 
 def _name_bytes(_: str, entry: tuple[int, BannerOptions]) -> int:

@@ -66,9 +66,9 @@ class CachedPicture(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, picture=picture)
 
 
-def to_picture_key(owner_id: int, look: BannerOptions) -> PictureKey:
+def to_picture_key(owner_id: int, options: BannerOptions) -> PictureKey:
     """Build the cache key of a banner's picture."""
-    return owner_id, options_digest(look)
+    return owner_id, options_digest(options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ class RenderRequest:
     """What to draw: an owner's numbers, and the options to draw them with."""
 
     result: LookupResult
-    look: BannerOptions
+    options: BannerOptions
 
     @property
     def key(self) -> PictureKey:
         """The key of the picture in the picture cache."""
-        return to_picture_key(self.result.snapshot.owner.id, self.look)
+        return to_picture_key(self.result.snapshot.owner.id, self.options)
 
 
 class PictureCache:
@@ -123,18 +123,18 @@ class PictureCache:
 
         Numbers older than the hard TTL are drawn with their date; such a picture is not cached.
         """
-        result, look, now = request.result, request.look, self._clock()
+        result, options, now = request.result, request.options, self._clock()
         snapshot = result.snapshot
         if result.freshness is Freshness.HARD_STALE:
             is_dated = snapshot.fetched_at > EPOCH
-            body = draw(snapshot, look, as_of=snapshot.fetched_at.date() if is_dated else None)
+            body = draw(snapshot, options, as_of=snapshot.fetched_at.date() if is_dated else None)
             return CachedPicture(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
         key = request.key
         cached = self._cached.get(key)
         if cached is not None and cached.version == snapshot.version:
             picture = cached.picture
         else:
-            picture = Picture.svg(await self._draw(snapshot, look, deadline))
+            picture = Picture.svg(await self._draw(snapshot, options, deadline))
             # While this one was drawn, another request may have cached a newer version.
             cached = self._cached.get(key)
         fresh = CachedPicture(

@@ -34,14 +34,14 @@ class Banner:
     """
     A permanent banner.
 
-    `look` holds its options. `version` orders its pictures, `published_version` is the version that
-    was published last, `storage_path` is where the picture is stored.
+    `version` orders its pictures, `published_version` is the version that was published last,
+    `storage_path` is where the picture is stored.
     """
 
     id: int
     owner_id: int
     name: str
-    look: BannerOptions
+    options: BannerOptions
     version: int
     published_version: int
     storage_path: str
@@ -53,8 +53,9 @@ class Banner:
 
 def banner_from_row(row: Sequence[Any]) -> Banner:
     """Build a banner from a row of COLUMNS."""
-    banner_id, owner_id, name, look, *rest = row
-    return Banner(banner_id, owner_id, name, msgspec.json.decode(look, type=BannerOptions), *rest)
+    banner_id, owner_id, name, options_json, *rest = row
+    options = msgspec.json.decode(options_json, type=BannerOptions)
+    return Banner(banner_id, owner_id, name, options, *rest)
 
 
 def banner_with_snapshot_from_row(

@@ -47,7 +47,7 @@ async def test_select_banner_ignores_case(conn: Connection) -> None:
     banner, is_new = await insert(conn)
     assert is_new
     assert banner.name == banner.storage_path == "user-dark"
-    assert banner.look == DARK
+    assert banner.options == DARK
     assert banner.version == to_epoch_microseconds(NOON)
     assert banner.published_version == 0
     assert banner.is_active
@@ -86,7 +86,7 @@ async def test_insert_banner_all_options_are_read_back(conn: Connection) -> None
     await upsert_owners(conn, [answer()])
     await insert(conn, options=options)
     name = candidate_banner_names("user", options, owner_id=1)[0]
-    assert (await find(conn, name)).look == options
+    assert (await find(conn, name)).options == options
 
 
 async def test_insert_banner_options_longer_than_index_row_are_stored(conn: Connection) -> None:

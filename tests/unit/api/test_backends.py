@@ -20,8 +20,8 @@ from github_banners.stats.fetch import Deadline
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
-LOOK = BannerOptions(theme=Theme.DARK)
-LOCAL_PICTURE = draw(SNAPSHOT, LOOK)
+OPTIONS = BannerOptions(theme=Theme.DARK)
+LOCAL_PICTURE = draw(SNAPSHOT, OPTIONS)
 REMOTE_PICTURE = b"<svg>drawn by the renderer</svg>"
 DRAWING_RESERVE_SECONDS = 0.2
 
@@ -64,8 +64,8 @@ class Scene:
         self.circuit = CircuitBreaker(self.time, name="renderer")
         self.renderer = FallbackRenderer(self.remote, circuit=self.circuit, count=self.count)
 
-    async def remote(self, snapshot: Snapshot, look: BannerOptions) -> bytes:
-        assert (snapshot, look) == (SNAPSHOT, LOOK)
+    async def remote(self, snapshot: Snapshot, options: BannerOptions) -> bytes:
+        assert (snapshot, options) == (SNAPSHOT, OPTIONS)
         self.remote_calls += 1
         return await self.behaviour()
 
@@ -76,7 +76,7 @@ class Scene:
     async def draw(self, *, seconds: float = 3.0) -> bytes:
         """Draw for a request with `seconds` left besides the time reserved for local drawing."""
         deadline = Deadline(seconds + DRAWING_RESERVE_SECONDS, 1.8, monotonic=self.time)
-        return await self.renderer.draw(SNAPSHOT, LOOK, deadline)
+        return await self.renderer.draw(SNAPSHOT, OPTIONS, deadline)
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ async def test_draw_rejected_request_keeps_circuit_closed(scene: Scene) -> None:
 
 async def test_draw_locally_past_deadline_returns_picture(scene: Scene) -> None:
     deadline = Deadline(0.0, 0.0, monotonic=scene.time)
-    assert await draw_locally(SNAPSHOT, LOOK, deadline) == LOCAL_PICTURE
+    assert await draw_locally(SNAPSHOT, OPTIONS, deadline) == LOCAL_PICTURE
 
     async def store(_: object) -> None: ...
 

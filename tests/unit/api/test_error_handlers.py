@@ -191,7 +191,7 @@ async def test_explanation_head_has_headers_of_get() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "look"),
+    ("query", "options"),
     [
         ("", BannerOptions()),
         ("type=dark", BannerOptions(theme=Theme.DARK)),
@@ -209,11 +209,11 @@ async def test_explanation_head_has_headers_of_get() -> None:
     ],
 )
 async def test_explanation_uses_theme_and_locale_of_the_request(
-    query: str, look: BannerOptions
+    query: str, options: BannerOptions
 ) -> None:
     error = UnknownUser("ada")
     response = await request_api(error, f"/banners/preview?{query}", accept=BROWSER)
-    assert response.content == explain(error, options=look, host=HOST)
+    assert response.content == explain(error, options=options, host=HOST)
 
 
 async def test_explanation_too_long_query_uses_defaults() -> None:

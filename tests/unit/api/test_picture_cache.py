@@ -34,8 +34,10 @@ def lookup_result(
     return LookupResult(snapshot, freshness, fresh_until)
 
 
-async def draw(pictures: PictureCache, result: LookupResult, look: BannerOptions) -> CachedPicture:
-    return await pictures.draw(RenderRequest(result, look), deadline=picture_deadline())
+async def draw(
+    pictures: PictureCache, result: LookupResult, options: BannerOptions
+) -> CachedPicture:
+    return await pictures.draw(RenderRequest(result, options), deadline=picture_deadline())
 
 
 @pytest.fixture
@@ -125,11 +127,13 @@ async def test_draw_hard_stale_picture_is_not_cached(pictures: PictureCache) -> 
 
 async def test_cache_memory_is_bounded_in_bytes() -> None:
     pictures = PictureCache(clock=lambda: NOW, memory_bytes=50_000)
-    looks = [BannerOptions(title=f"number {number}") for number in range(20)]
-    drawn: list[CachedPicture] = [await draw(pictures, lookup_result(), look) for look in looks]
+    variants = [BannerOptions(title=f"number {number}") for number in range(20)]
+    drawn: list[CachedPicture] = [
+        await draw(pictures, lookup_result(), options) for options in variants
+    ]
     cached = [
         picture
-        for picture in map(pictures.get, (to_picture_key(1, look) for look in looks))
+        for picture in map(pictures.get, (to_picture_key(1, options) for options in variants))
         if picture is not None
     ]
     assert 0 < len(cached) < 20
@@ -141,7 +145,7 @@ async def test_cache_memory_is_bounded_in_bytes() -> None:
 async def test_draw_older_version_finishing_late_is_not_cached() -> None:
     may_finish = asyncio.Event()
 
-    async def slowly(snapshot: Snapshot, look: BannerOptions, deadline: Deadline) -> bytes:
+    async def slowly(snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
         if snapshot.version == 1:
             await may_finish.wait()
         return b"<svg>%d</svg>" % snapshot.version

@@ -26,7 +26,7 @@ from github_banners.stats.snapshots import Freshness, Invalidations
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SOFT = timedelta(minutes=10)
 TARGET = b"/banners/preview?username=alice&type=dark"
-LOOK = BannerOptions(theme=Theme.DARK)
+OPTIONS = BannerOptions(theme=Theme.DARK)
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
 
@@ -66,8 +66,8 @@ class Service:
             version,
         )
         result = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT)
-        await self.pictures.draw(RenderRequest(result, LOOK), deadline=picture_deadline())
-        return to_picture_key(owner_id, LOOK)
+        await self.pictures.draw(RenderRequest(result, OPTIONS), deadline=picture_deadline())
+        return to_picture_key(owner_id, OPTIONS)
 
     def respond(
         self,
@@ -319,14 +319,14 @@ async def test_get_target_expires_despite_newer_picture(service: Service) -> Non
     service.now += timedelta(minutes=5)
     await service.draw(version=2)
     service.now += timedelta(minutes=5)
-    assert service.pictures.get(to_picture_key(1, LOOK)) is not None
+    assert service.pictures.get(to_picture_key(1, OPTIONS)) is not None
     assert service.respond() is None
     service.cache.put(TARGET, await service.draw(2))
     assert b"user2" in service.get().body
 
 
 async def test_put_picture_not_cached_adds_no_target(service: Service) -> None:
-    service.cache.put(b"/banners/other", to_picture_key(99, LOOK))
+    service.cache.put(b"/banners/other", to_picture_key(99, OPTIONS))
     assert len(service.cache.targets) == 1
     assert service.respond(b"/banners/other") is None
 

@@ -121,10 +121,10 @@ def test_from_json_null_languages_are_empty(body: bytes) -> None:
 
 
 def test_preview_request_look_is_decoded_to_options() -> None:
-    look = PreviewRequest.from_json(
+    options = PreviewRequest.from_json(
         changed(PREVIEW, lambda request: request.update(look={"layout": "classic", "radius": 3}))
     ).look
-    assert look == BannerOptions(layout=Layout.CLASSIC, radius=3)
+    assert options == BannerOptions(layout=Layout.CLASSIC, radius=3)
 
 
 @pytest.mark.parametrize(
