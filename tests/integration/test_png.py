@@ -47,7 +47,7 @@ def test_to_png_of_two_palettes_uses_light_one(layout):
     assert light == both != dark
 
 
-@pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palettes) == 1])
+@pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palette_names) == 1])
 def test_to_png_every_theme_is_drawn(theme):
     options = BannerOptions(theme=theme, layout=Layout.COMPACT)
     width, _ = size_of(to_png(draw(make_snapshot(), options)))

@@ -584,11 +584,11 @@ def test_theme_invalid_raises(value: Any) -> None:
 
 
 def test_theme_pairs_with_shared_light_palette_differ() -> None:
-    pairs = [parse_options({"type": f"auto-{name}"}).theme.palettes for name in LATTE]
+    pairs = [parse_options({"type": f"auto-{name}"}).theme.palette_names for name in LATTE]
     assert pairs == [("catppuccin-latte", name) for name in [LATTE[1], *LATTE[1:]]]
-    assert parse_options({"type": "auto-dimmed"}).theme.palettes == ("default", "dimmed")
-    assert Theme.AUTO.palettes == ("default", "dark")
-    assert Theme("nord").palettes == ("nord",)
+    assert parse_options({"type": "auto-dimmed"}).theme.palette_names == ("default", "dimmed")
+    assert Theme.AUTO.palette_names == ("default", "dark")
+    assert Theme("nord").palette_names == ("nord",)
 
 
 LEGAL_LOGINS = ["a", "A-b-c", "torvalds", "0", "x" * 39, "octo_corp", "a-b_c"]

@@ -34,7 +34,7 @@ def test_pairs_are_named_by_a_rule_and_each_in_its_row() -> None:
         set(re.findall(r"`([a-z-]+)`", line)) for line in README.splitlines() if line[:1] == "|"
     ]
     for name in allowed_values("type"):
-        pair = parse_options({"type": name}).theme.palettes
+        pair = parse_options({"type": name}).theme.palette_names
         assert any(set(pair) <= row for row in rows), name
 
 

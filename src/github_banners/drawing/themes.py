@@ -125,14 +125,14 @@ def glow_strength(background: str) -> str:
 
 @lru_cache(1024)
 def _scheme(theme: Theme, overrides: tuple[str | None, ...]) -> Scheme:
-    theme_palettes = [PALETTES[name] for name in theme.palettes]
+    theme_palettes = [PALETTES[name] for name in theme.palette_names]
     palettes = tuple(_apply_overrides(palette, overrides) for palette in theme_palettes)
     # What shows through a translucent background is not known: assume the theme's background.
     backgrounds = tuple(
         palette.bg if len(palette.bg) == 6 else theme_palette.bg
         for palette, theme_palette in zip(palettes, theme_palettes, strict=True)
     )
-    is_high_contrast = theme.palettes[0].startswith(_HIGH_CONTRAST_PREFIXES)
+    is_high_contrast = theme.palette_names[0].startswith(_HIGH_CONTRAST_PREFIXES)
     min_contrast = _MIN_HIGH_CONTRAST if is_high_contrast else _MIN_CONTRAST
     *rank_colours, neutral = _RANK_COLOURS.get(theme, [""])
     return Scheme(

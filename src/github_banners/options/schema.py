@@ -9,48 +9,27 @@ from typing import Annotated, Any, Self, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
-from github_banners.options.palettes import COLOURS, PALETTES
-
-# Each row: a light theme and its dark variants. `auto-LIGHT` is paired with the first of these.
-_THEME_FAMILIES = """
-default dark dimmed
-contrast-light contrast-dark
-safe-light safe-dark
-paper ink
-tide tide-night
-iris iris-night
-ember ember-night
-moss moss-night
-dracula-light dracula
-nord-light nord
-gruvbox-light gruvbox
-tokyo-day tokyo-night
-catppuccin-latte catppuccin-mocha catppuccin-frappe catppuccin-macchiato
-solarized-light solarized-dark
-rose-pine-dawn rose-pine
-one-light one-dark
-"""
+from github_banners.options.palettes import COLOURS, FAMILIES, PALETTES
 
 
-def _build_palettes() -> dict[str, tuple[str, ...]]:
-    """Map every type to its palette, or to its light and its dark palette."""
-    families = [row.split() for row in _THEME_FAMILIES.strip().splitlines()]
-    single = {name: (name,) for family in families for name in family}
+def _build_palette_names() -> dict[str, tuple[str, ...]]:
+    """Map every type to the name of its palette, or to those of its light and its dark palette."""
+    single = {name: (name,) for name in PALETTES}
     pairs = {
         f"auto-{name}": (light, darks[0] if name == light else name)
-        for light, *darks in families
+        for light, *darks in FAMILIES
         for name in (*darks, light)
     }
     return {"auto": pairs["auto-default"], **single, **pairs}
 
 
-_PALETTES = _build_palettes()
+_PALETTE_NAMES = _build_palette_names()
 
 
 def _canonical_theme_names() -> dict[str, str]:
     """Map every type to the first type with the same palettes; for a pair that of the dark theme."""
     first: dict[tuple[str, ...], str] = {}
-    return {name: first.setdefault(palettes, name) for name, palettes in _PALETTES.items()}
+    return {name: first.setdefault(palettes, name) for name, palettes in _PALETTE_NAMES.items()}
 
 
 class _Choice(StrEnum):
@@ -75,12 +54,12 @@ class Theme(_Choice):
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
         """Accept the second name of a pair, in requests and in messages."""
-        return cls[value] if isinstance(value, str) and value in _PALETTES else None
+        return cls[value] if isinstance(value, str) and value in _PALETTE_NAMES else None
 
     @property
-    def palettes(self) -> tuple[str, ...]:
+    def palette_names(self) -> tuple[str, ...]:
         """The name of the palette, or of the light and the dark palette."""
-        return _PALETTES[self]
+        return _PALETTE_NAMES[self]
 
 
 class Layout(_Choice):
@@ -209,7 +188,7 @@ def drop_redundant_options(options: BannerOptions) -> BannerOptions:
         "radius": DEFAULT_RADIUS[options.layout],
         "langs_count": DEFAULT_LANGS_COUNT[options.layout][options.shape],
     }
-    palettes = [PALETTES[name] for name in options.theme.palettes]
+    palettes = [PALETTES[name] for name in options.theme.palette_names]
     for option, colour in COLOURS.items():
         values = {getattr(palette, colour) for palette in palettes}
         defaults[option] = values.pop() if len(values) == 1 else None
@@ -244,7 +223,7 @@ def allowed_values(name: str) -> tuple[str, ...]:
     hint = OPTIONS[name]
     member = get_args(hint)[0] if get_origin(hint) is tuple else hint
     if isinstance(member, type) and issubclass(member, StrEnum):
-        return tuple(_PALETTES if member is Theme else (value.value for value in member))
+        return tuple(_PALETTE_NAMES if member is Theme else (value.value for value in member))
     if hint is bool:
         return ("true", "false")
     schema = option_json_schema(name)

@@ -58,7 +58,7 @@ def test_palettes_have_the_names_of_the_options():
 @pytest.mark.parametrize("theme", Theme)
 def test_scheme_has_palettes_of_its_theme(theme):
     assert scheme(BannerOptions(theme=theme)).palettes == tuple(
-        PALETTES[name] for name in theme.palettes
+        PALETTES[name] for name in theme.palette_names
     )
     are_dark = [
         is_dark(background) for background in scheme(BannerOptions(theme=theme)).backgrounds
@@ -70,7 +70,7 @@ def test_scheme_has_palettes_of_its_theme(theme):
 def test_theme_pairs_equal_the_design(name, kind, partner):
     assert is_dark(PALETTES[name].bg) is (kind == "d")
     pair = (name, partner) if kind == "l" else (partner, name)
-    assert Theme(f"auto-{name}").palettes == pair
+    assert Theme(f"auto-{name}").palette_names == pair
 
 
 @pytest.mark.parametrize("name", PALETTES)
@@ -86,7 +86,7 @@ def test_palettes_contrasts_equal_the_design(name, designed):
     ] == designed
 
 
-@pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palettes) == 2])
+@pytest.mark.parametrize("theme", [theme for theme in Theme if len(theme.palette_names) == 2])
 def test_scheme_pairs_have_readable_contrast(theme):
     min_contrast = 7 if "contrast-" in theme else 4.5
     colours = scheme(BannerOptions(theme=theme))
