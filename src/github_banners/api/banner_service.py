@@ -1,8 +1,7 @@
 """
-The banner service: a login or a banner name -> owner and options -> numbers to draw.
+Find the numbers to draw for previews and permanent banners, and create permanent banners.
 
-It knows no HTTP. Previews and permanent banners differ only in how the owner and the options are
-found.
+A new banner is inserted, drawn and stored here. Nothing in this module knows HTTP.
 """
 
 import asyncio
@@ -50,7 +49,12 @@ class CreateResult:
 
 
 class BannerService:
-    """Finds the numbers of previews and permanent banners, and creates new banners."""
+    """
+    Finds the numbers of previews and permanent banners; creates, draws and stores new banners.
+
+    Previews and permanent banners differ only in how the owner and the options are found. The result
+    of both is a `RenderRequest`, which `PictureCache.draw` turns into a picture.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class BannerService:
     async def preview(
         self, login: str, options: BannerOptions, *, deadline: Deadline, charge: Charge
     ) -> RenderRequest:
-        """Find the numbers of a login; raises the errors of `Lookup.find_by_login`."""
+        """Find the numbers to draw a preview with; raises the errors of `Lookup.find_by_login`."""
         result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
         return RenderRequest(result, options)
 
