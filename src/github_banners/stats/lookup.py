@@ -66,7 +66,7 @@ class LookupResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class _LookupRequest:
     """
     An owner to look up, by `login` or, if that is None, by the id of `known`.
 
@@ -157,7 +157,7 @@ class Lookup:
             known = await self._read_by_login(login.lower(), deadline)
         if known is not None and known.is_deleted:
             known = None
-        return await self._fetch_unless_fresh(_Query(login, known, charge), deadline)
+        return await self._fetch_unless_fresh(_LookupRequest(login, known, charge), deadline)
 
     async def refresh_owner(
         self, known: Snapshot, *, deadline: Deadline, charge: Charge
@@ -165,7 +165,7 @@ class Lookup:
         """Find newer numbers of an owner; return the `known` ones if there are none."""
         known = select_newer(known, self._cache.get(known.owner.id) or known)
         try:
-            return await self._fetch_unless_fresh(_Query(None, known, charge), deadline)
+            return await self._fetch_unless_fresh(_LookupRequest(None, known, charge), deadline)
         except UnknownUser:
             return self._to_result(known)
 
@@ -190,7 +190,7 @@ class Lookup:
         """
         owner_id = snapshot.owner.id
         select = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
-        query = _Query(None, snapshot, no_charge)
+        request = _LookupRequest(None, snapshot, no_charge)
         for _ in range(2):
             await self.writer.wait(
                 owner_id, timeout_seconds=deadline.timeout_seconds(_SAVE_TIMEOUT_SECONDS)
@@ -199,7 +199,7 @@ class Lookup:
                 select, timeout_seconds=deadline.database_timeout_seconds()
             ):
                 return
-            await self._wait(self._join_or_start(query), query.name, deadline)
+            await self._wait(self._join_or_start(request), request.name, deadline)
         raise DatabaseUnavailable
 
     async def drain(self) -> None:
@@ -246,21 +246,23 @@ class Lookup:
         self._cache.put_login(login, stored.owner.id)
         return self._cache.put(stored, validated_at=read_at)
 
-    async def _fetch_unless_fresh(self, query: _Query, deadline: Deadline) -> LookupResult:
+    async def _fetch_unless_fresh(
+        self, request: _LookupRequest, deadline: Deadline
+    ) -> LookupResult:
         """Return the known numbers if they are fresh, else new ones, else the known ones, stale."""
-        known, freshness = query.known, Freshness.HARD_STALE
+        known, freshness = request.known, Freshness.HARD_STALE
         if known is not None:
-            freshness = self._cache.classify(known, login=query.name)
+            freshness = self._cache.classify(known, login=request.name)
             if freshness is Freshness.FRESH:
                 return self._to_result(known)
         try:
-            task = self._join_or_start(query, in_batch=freshness is Freshness.SOFT_STALE)
+            task = self._join_or_start(request, in_batch=freshness is Freshness.SOFT_STALE)
             # A request that has stale numbers does not wait for a fetch that another one has
             # already waited for in vain.
             is_stale_enough = freshness is Freshness.SOFT_STALE or task in self._timed_out
             if known is not None and is_stale_enough:
                 return self._to_result(known)
-            return self._to_result(await self._wait(task, query.name, deadline))
+            return self._to_result(await self._wait(task, request.name, deadline))
         except (GitHubUnavailable, FirstFetchPending, TooManyRequests):
             if known is None:
                 raise
@@ -279,21 +281,23 @@ class Lookup:
             raise GitHubUnavailable
         return task.result()
 
-    def _join_or_start(self, query: _Query, *, in_batch: bool = False) -> asyncio.Task[Snapshot]:
+    def _join_or_start(
+        self, request: _LookupRequest, *, in_batch: bool = False
+    ) -> asyncio.Task[Snapshot]:
         """
         Return the fetch in flight, or start one; `in_batch` lets it wait for other owners.
 
         :raises BannersError: the last fetch has just failed
         :raises TooManyRequests: the client may not cause another request
         """
-        key = query.key
+        key = request.key
         if (task := self._in_flight.get(key)) is not None:
             return task
         if (error := self._cache.cached_error(key)) is not None:
             raise error
-        query.charge()
+        request.charge()
         task = asyncio.create_task(
-            self._fetch(query, in_batch=in_batch), name=f"fetch {key} from GitHub"
+            self._fetch(request, in_batch=in_batch), name=f"fetch {key} from GitHub"
         )
         self._in_flight[key] = task
         task.add_done_callback(partial(self._on_done, key))
@@ -311,25 +315,25 @@ class Lookup:
             if self._throttle.allows((key, type(error))):
                 _log.error("lookup.fetch_failed", key=key, exc_info=error)
 
-    async def _fetch(self, query: _Query, *, in_batch: bool) -> Snapshot:
+    async def _fetch(self, request: _LookupRequest, *, in_batch: bool) -> Snapshot:
         """Fetch an owner, alone or in a batch, unless another process has just done so."""
-        known = query.known
-        if known is None or query.key != known.owner.id:
+        known = request.known
+        if known is None or request.key != known.owner.id:
             # A login without a known holder has no row that could be leased.
-            return await self._fetch_alone(query)
+            return await self._fetch_alone(request)
         if in_batch:
-            return await self._fetch_in_batch(query, known)
+            return await self._fetch_in_batch(request, known)
         read_at = self._clock()
         lease = await self._leases.acquire(known)
         if lease.newer_snapshot is not None:
             return self._cache.put(lease.newer_snapshot, validated_at=read_at)
         try:
-            return await self._fetch_alone(query)
+            return await self._fetch_alone(request)
         finally:
             self._leases.release(known.owner.id, lease)
 
-    async def _fetch_alone(self, query: _Query) -> Snapshot:
-        known, login = query.known, query.login
+    async def _fetch_alone(self, request: _LookupRequest) -> Snapshot:
+        known, login = request.known, request.login
         try:
             if login is not None:
                 fetched = await resolve_login(self._github, login, known)
@@ -341,17 +345,17 @@ class Lookup:
             if login is None and deleted is not None:
                 return deleted
             raise
-        snapshots = [self._record(repositories, query) for repositories in fetched]
+        snapshots = [self._record(repositories, request) for repositories in fetched]
         if login is not None:
             holder = snapshots[-1]
             self._cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
         return snapshots[-1]
 
-    async def _fetch_in_batch(self, query: _Query, known: Snapshot) -> Snapshot:
+    async def _fetch_in_batch(self, request: _LookupRequest, known: Snapshot) -> Snapshot:
         """Fetch an owner with others; then, if it has given up the login, the login's new holder."""
-        login = query.login
+        login = request.login
         snapshot = await self._refresher.refresh(known)
-        charge_extra_pages(snapshot.stats.total_repos, query.charge)
+        charge_extra_pages(snapshot.stats.total_repos, request.charge)
         if login is None:
             return snapshot
         if not snapshot.is_deleted and snapshot.owner.login.lower() == login.lower():
@@ -362,12 +366,12 @@ class Lookup:
             if snapshot.is_deleted:
                 raise
             return snapshot
-        holder = self._record(repositories, query)
+        holder = self._record(repositories, request)
         self._cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
         return holder
 
-    def _record(self, repositories: OwnerRepositories, query: _Query) -> Snapshot:
+    def _record(self, repositories: OwnerRepositories, request: _LookupRequest) -> Snapshot:
         """Charge the extra pages of a fetched list, cache the numbers, and save them in background."""
-        charge_extra_pages(len(repositories.repositories), query.charge)
-        [snapshot] = self.writer.record([(repositories, query.known)])
+        charge_extra_pages(len(repositories.repositories), request.charge)
+        [snapshot] = self.writer.record([(repositories, request.known)])
         return snapshot
