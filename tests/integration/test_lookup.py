@@ -271,7 +271,7 @@ async def test_find_by_login_reused_login_returns_its_new_owner(scene: Scene) ->
     await scene.lookup.drain()
     assert (await scene.find("ada")).snapshot.owner.id == 8
     assert (await scene.find("ada-lovelace")).snapshot.owner.id == 7
-    stale = await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    stale = await scene.lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     assert stale.snapshot.owner.login == "ada-lovelace"
 
 
@@ -284,20 +284,20 @@ async def test_find_by_login_reused_login_is_noticed_while_old_owner_stays_fresh
     scene.github.add("ada-lovelace", 7)
     for _ in range(3):
         scene.now += 6 * MINUTE
-        await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        await scene.lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         await scene.lookup.drain()
     assert (await scene.find("ada")).snapshot.owner.login == "ada-lovelace"
     await scene.lookup.drain()
     scene.github.add("ada", 8)
     for _ in range(3):
         scene.now += 6 * MINUTE
-        await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        await scene.lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         await scene.find("ada")
         await scene.lookup.drain()
     assert (await scene.find("ada")).snapshot.owner.id == 8
 
 
-async def test_refresh_owner_deleted_user_returns_last_numbers(scene: Scene) -> None:
+async def test_find_for_owner_deleted_user_returns_last_numbers(scene: Scene) -> None:
     before = (await scene.find()).snapshot
     await scene.lookup.drain()
     scene.github.owners.clear()
@@ -306,11 +306,11 @@ async def test_refresh_owner_deleted_user_returns_last_numbers(scene: Scene) -> 
         await scene.find()
     await scene.lookup.drain()
     for lookup in (scene.lookup, scene.new_lookup()):
-        last = await lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+        last = await lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         assert last.freshness is Freshness.HARD_STALE
         assert last.snapshot.stats == before.stats
     requests = len(scene.github.requests)
-    await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     assert len(scene.github.requests) == requests
 
 
@@ -395,22 +395,22 @@ async def test_find_by_login_charges_every_page(scene: Scene) -> None:
         assert scene.debt == debt
 
 
-async def test_refresh_owner_without_request_is_not_charged(scene: Scene) -> None:
+async def test_find_for_owner_without_request_is_not_charged(scene: Scene) -> None:
     scene.github.repositories = 2_345
     before = (await scene.find()).snapshot
     await scene.lookup.drain()
     assert scene.debt == 23
     scene.now += DAY + MINUTE
     other = scene.new_lookup()
-    await other.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await other.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     await other.close()
     assert scene.debt == 46
     # Newer numbers are in PostgreSQL by now.
-    await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     await scene.lookup.drain()
     assert scene.debt == 46
     scene.github.owners.clear()
     scene.now += DAY + MINUTE
-    await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    await scene.lookup.find_for_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
     await scene.lookup.drain()
     assert scene.debt == 46

@@ -94,7 +94,7 @@ class BannerService:
         if canonical_name is None:
             raise UnknownBanner(name)
         snapshot, options = await self._find(canonical_name, deadline)
-        result = await self._lookup.refresh_owner(snapshot, deadline=deadline, charge=charge)
+        result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
         return RenderRequest(result, options)
 
     async def create(

@@ -159,10 +159,10 @@ class Lookup:
             known = None
         return await self._fetch_unless_fresh(_LookupRequest(login, known, charge), deadline)
 
-    async def refresh_owner(
+    async def find_for_owner(
         self, known: Snapshot, *, deadline: Deadline, charge: Charge
     ) -> LookupResult:
-        """Find newer numbers of an owner; return the `known` ones if there are none."""
+        """Return the numbers of a known owner, newer ones if due; the `known` ones if none come."""
         known = select_newer(known, self._cache.get(known.owner.id) or known)
         try:
             return await self._fetch_unless_fresh(_LookupRequest(None, known, charge), deadline)
