@@ -15,7 +15,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     ├── TooManyBanners               409 too many banners
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
-    │   ├── FirstFetchPending            the first fetch of a user is still running
+    │   ├── FetchPending                 a fetch of the user is still running
     │   ├── Overloaded                   too much work is queued
     │   ├── GitHubUnavailable            GitHub is unavailable
     │   ├── DatabaseUnavailable          PostgreSQL is unavailable
@@ -186,8 +186,8 @@ class Unavailable(BannersError):
     retry_after_seconds: ClassVar[int] = 30
 
 
-class FirstFetchPending(Unavailable):
-    """The first fetch of this user is still running; `name` is the login."""
+class FetchPending(Unavailable):
+    """A fetch of this user is still running; `name` is the login."""
 
     explanation_kind = ExplanationKind.COUNTING
     retry_after_seconds = 2

@@ -95,7 +95,7 @@ ERRORS: dict[str, errors.BannersError] = {
     "no username": errors.InvalidOption("username"),
     "query": errors.InvalidOption("query", "", ("at most 100 options",)),
     "banner": errors.UnknownBanner("x"),
-    "counting": errors.FirstFetchPending("maximiliane-alexandra-von-wittgenstein1"),
+    "counting": errors.FetchPending("maximiliane-alexandra-von-wittgenstein1"),
     "busy": errors.Overloaded(),
     "database": errors.DatabaseUnavailable(),
 }

@@ -23,7 +23,7 @@ import pytest
 
 from github_banners.drawing import draw, explain
 from github_banners.drawing.png import FONTS, SCALE, substitute_texts, to_png
-from github_banners.errors import FirstFetchPending, GitHubUnavailable
+from github_banners.errors import FetchPending, GitHubUnavailable
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, NumberFormat, Theme
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
@@ -109,7 +109,7 @@ def cases() -> dict[str, bytes]:
             ),
             "explained": explain(GitHubUnavailable(), options=plain),
             "counting": explain(
-                FirstFetchPending("wycats"),
+                FetchPending("wycats"),
                 options=BannerOptions(layout=layout, theme=Theme("ink")),
             ),
         }

@@ -158,7 +158,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "state-invalid-type": lambda: explain(errors.InvalidType("type", "drakula", TYPES)),
     "state-invalid-option": lambda: explain(errors.InvalidOption("radius", "99", ("0 to 20",))),
     "state-unknown-banner": lambda: explain(errors.UnknownBanner("x"), host="banners.example"),
-    "state-counting": lambda: explain(errors.FirstFetchPending("wycats")),
+    "state-counting": lambda: explain(errors.FetchPending("wycats")),
     "state-busy": lambda: explain(errors.Overloaded()),
     "state-numbers-unavailable": lambda: explain(errors.DatabaseUnavailable()),
 }

@@ -14,7 +14,7 @@ from github_banners.database import connect, users
 from github_banners.database.connect import Database
 from github_banners.errors import (
     DatabaseUnavailable,
-    FirstFetchPending,
+    FetchPending,
     GitHubUnavailable,
     TooManyRequests,
     UnknownUser,
@@ -211,7 +211,7 @@ async def test_find_by_login_stored_numbers_age_from_the_time_of_the_request(sce
 
 async def test_find_by_login_late_first_response_serves_next_request(scene: Scene) -> None:
     scene.github.gate.clear()
-    with pytest.raises(FirstFetchPending):
+    with pytest.raises(FetchPending):
         await scene.find(seconds=0.25)
     scene.github.gate.set()
     await scene.lookup.drain()
@@ -379,7 +379,7 @@ async def test_ensure_persisted_slow_github_stops_at_the_deadline(scene: Scene) 
     async with scene.database.transaction() as connection:
         await connection.execute("delete from users")
     scene.github.gate.clear()
-    with pytest.raises(FirstFetchPending):
+    with pytest.raises(FetchPending):
         await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 0.05))
     scene.github.gate.set()
     await scene.lookup.drain()

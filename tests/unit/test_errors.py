@@ -8,7 +8,7 @@ from github_banners import errors
 from github_banners.errors import (
     BannersError,
     ExplanationKind,
-    FirstFetchPending,
+    FetchPending,
     InvalidOption,
     InvalidSettings,
     InvalidType,
@@ -38,7 +38,7 @@ def test_error_class_is_in_docstring_tree_and_has_public_message(
 def test_error_default_message_is_docstring() -> None:
     assert str(Overloaded()) == "Too much work is queued."
     assert str(Overloaded("other words")) == "other words"
-    assert str(FirstFetchPending("alice")).startswith("The first fetch of this user")
+    assert str(FetchPending("alice")).startswith("A fetch of this user")
 
 
 def test_errors_hold_attributes_for_responses() -> None:
@@ -46,7 +46,7 @@ def test_errors_hold_attributes_for_responses() -> None:
     assert (error.field, error.value, error.allowed) == ("radius", "21", ("0 to 20",))
     assert str(error) == "radius can't be '21'"
     assert (InvalidType("type").value, InvalidType("type").allowed) == ("", ())
-    assert UnknownUser("alice").name == FirstFetchPending("alice").name == "alice"
+    assert UnknownUser("alice").name == FetchPending("alice").name == "alice"
     assert str(UnknownBanner("x")) == "UnknownBanner: 'x'"
     assert TooManyRequests(3).retry_after_seconds == 3
     assert InvalidSettings(["PORT is error", "HOST too"]).problems == ("PORT is error", "HOST too")

@@ -23,7 +23,7 @@ from github_banners.drawing.themes import Canvas, Frame, format_coordinate, fram
 from github_banners.errors import (
     BannersError,
     ExplanationKind,
-    FirstFetchPending,
+    FetchPending,
     InvalidInput,
     NotFound,
     TooManyRequests,
@@ -184,7 +184,7 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
     if isinstance(error, InvalidInput) and error.field != "query":
         return _input_message(error, texts, host, locale)
     template = texts.states[error.explanation_kind]
-    name = sanitize(error.name) if isinstance(error, NotFound | FirstFetchPending) else ""
+    name = sanitize(error.name) if isinstance(error, NotFound | FetchPending) else ""
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
     lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host

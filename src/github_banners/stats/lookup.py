@@ -22,7 +22,7 @@ from github_banners.database.connect import Database
 from github_banners.errors import (
     BannersError,
     DatabaseUnavailable,
-    FirstFetchPending,
+    FetchPending,
     GitHubUnavailable,
     TooManyRequests,
     UnknownUser,
@@ -143,7 +143,7 @@ class Lookup:
         Find the numbers of the account that holds a login now, or held it last.
 
         :raises UnknownUser: GitHub knows no account with this login
-        :raises FirstFetchPending: nothing is known, and the first fetch exceeds the deadline
+        :raises FetchPending: nothing is known, and the fetch exceeds the deadline
         :raises GitHubUnavailable: nothing is known, and GitHub can't be reached
         :raises TooManyRequests: nothing is known, and `charge` refused the request
         """
@@ -263,7 +263,7 @@ class Lookup:
             if known is not None and is_stale_enough:
                 return self._to_result(known)
             return self._to_result(await self._wait(task, request.name, deadline))
-        except (GitHubUnavailable, FirstFetchPending, TooManyRequests):
+        except (GitHubUnavailable, FetchPending, TooManyRequests):
             if known is None:
                 raise
             return self._to_result(known)
@@ -276,7 +276,7 @@ class Lookup:
         done, _ = await asyncio.wait({task}, timeout=deadline.github_timeout_seconds())
         if not done:
             self._timed_out.add(task)
-            raise FirstFetchPending(name)
+            raise FetchPending(name)
         if task.cancelled():
             raise GitHubUnavailable
         return task.result()

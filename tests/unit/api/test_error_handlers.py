@@ -21,7 +21,7 @@ from github_banners.drawing import explain
 from github_banners.errors import (
     BannersError,
     DatabaseUnavailable,
-    FirstFetchPending,
+    FetchPending,
     InvalidOption,
     Overloaded,
     TooManyRequests,
@@ -130,7 +130,7 @@ async def test_unknown_path_outside_banners_gets_json(path: str) -> None:
         (UnknownBanner("hunter2"), 60, True),
         (InvalidOption("radius", "99", ["0 to 20"]), 60, False),
         (TooManyRequests(7), 7, True),
-        (FirstFetchPending("ada"), 2, True),
+        (FetchPending("ada"), 2, True),
         (Overloaded(), 30, True),
         (DatabaseUnavailable(PRIVATE), 30, True),
         (RuntimeError(PRIVATE), 60, True),

@@ -152,7 +152,7 @@ def test_unknown_options_match_schema() -> None:
         errors.InvalidOption("radius", "x", ("0 to 20",)),
         errors.UnknownUser("nobody"),
         errors.TooManyRequests(3),
-        errors.FirstFetchPending("somebody"),
+        errors.FetchPending("somebody"),
         errors.Overloaded(),
         errors.GitHubUnavailable(),
         errors.DatabaseUnavailable(),

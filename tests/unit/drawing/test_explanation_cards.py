@@ -10,7 +10,7 @@ from github_banners.errors import (
     BannersError,
     DatabaseUnavailable,
     ExplanationKind,
-    FirstFetchPending,
+    FetchPending,
     GitHubUnavailable,
     InvalidOption,
     InvalidType,
@@ -77,7 +77,7 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "Make it at banners.example",
         ),
         (
-            FirstFetchPending("wycats"),
+            FetchPending("wycats"),
             "Counting wycats’s repositories",
             "The first look takes a moment.",
             "Ready on the next visit",
@@ -170,7 +170,7 @@ def test_explanation_of_rate_limit_rounds_the_wait(seconds, words):
 
 
 def test_explanation_long_name_is_truncated_inside_sentence():
-    headline = _lines(FirstFetchPending("m" * 60))[0]
+    headline = _lines(FetchPending("m" * 60))[0]
     assert headline.startswith("Counting mmm")
     assert headline.endswith("m…’s repositories")
 
@@ -230,7 +230,7 @@ ERRORS = [
     InvalidOption("username", "a b"),
     InvalidOption("username", ""),
     UnknownBanner("x"),
-    FirstFetchPending("sindresorhus"),
+    FetchPending("sindresorhus"),
     Overloaded(),
     DatabaseUnavailable(),
     _OddError(),
@@ -287,7 +287,7 @@ def test_explanation_truncates_foreign_text_only(locale):
     def texts(name: str) -> list[str]:
         errors = [
             UnknownUser(name),
-            FirstFetchPending(name),
+            FetchPending(name),
             InvalidOption("layout", name, ("a", "b")),
         ]
         errors += [UnknownBanner("x"), InvalidType("type", "qqq", TYPES)]
