@@ -152,7 +152,7 @@ class Lookup:
             # A login that has just failed needs no database: the fetch raises the cached error.
             is_settled = self._cache.cached_error(login.lower()) is not None
         else:
-            is_settled = self._is_current(known)
+            is_settled = self._can_skip_database(known)
         if not is_settled:
             known = await self._read_by_login(login.lower(), deadline)
         if known is not None and known.is_deleted:
@@ -172,7 +172,7 @@ class Lookup:
     def get_cached(self, owner_id: int, *, must_be_current: bool = True) -> Snapshot | None:
         """Return cached numbers, by default only if the database need not be read."""
         known = self._cache.get(owner_id)
-        if known is None or (must_be_current and not self._is_current(known)):
+        if known is None or (must_be_current and not self._can_skip_database(known)):
             return None
         return known
 
@@ -218,8 +218,13 @@ class Lookup:
         await self._refresher.close()
         await self.writer.close(timeout_seconds=timeout_seconds)
 
-    def _is_current(self, known: Snapshot) -> bool:
-        """Return whether the database can't have newer numbers, or a fetch is about to bring them."""
+    def _can_skip_database(self, known: Snapshot) -> bool:
+        """
+        Return whether the database need not be read before `known` is used.
+
+        True unless another process may have changed the owner, if `known` is fresh and was validated
+        lately, if this process is fetching or saving the owner, or if a fetch has just failed.
+        """
         owner_id = known.owner.id
         if self._cache.is_invalidated(owner_id):
             return False
