@@ -1,8 +1,8 @@
 """
 In-memory caches of one process, bounded in size; without locks and awaits.
 
-`ByteBoundedLru` is the map behind every cache of the services: snapshots in `stats`, pictures and
-responses in `api`. `Memo` caches results of a pure function, such as measured texts in `drawing`.
+`ByteBoundedLru` is the map behind the caches that are bounded by bytes: snapshots in `stats`,
+pictures, responses and banner names in `api`. `Memo` caches results of a pure function, such as measured texts in `drawing`.
 """
 
 from collections import OrderedDict
