@@ -21,7 +21,7 @@ Connection: TypeAlias = AsyncConnection[TupleRow]
 
 DEFAULT_SCHEMA = "public"
 TABLES = ("alembic_version", "users", "logins", "repositories", "banners")
-"""Our tables; a schema must have all of them to be recognised as ours."""
+"""Tables that identify a schema as ours if it has all of them; `accounts` is not among them."""
 
 CONNECT_TIMEOUT_SECONDS = 3
 
