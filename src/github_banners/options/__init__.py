@@ -3,7 +3,7 @@ Banner options: what they are called, what values they take, and how requests ar
 
     schema     every option, declared once, and the canonical form
     palettes   the colours of the themes
-    aliases    alternative spellings of values and option names
+    aliases    alternative spellings of themes and locales; suggestions for option names
     parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
 """
 

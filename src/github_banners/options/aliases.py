@@ -1,8 +1,9 @@
 """
 Alternative spellings of values and option names that other services and programs use.
 
-An alias is parsed as its target, so that both produce the same banner. A released alias never
-changes its target, because banners embedded in READMEs would change.
+An alias of a theme or a locale is parsed as its target, so that both produce the same banner. A
+released alias never changes its target, because banners embedded in READMEs would change. Names of
+options are not parsed as ours, but ours are suggested.
 """
 
 import difflib
@@ -63,8 +64,8 @@ _LOCALE_ALIASES = {
     "kr": "ko",
 }
 _LANGUAGE_TAG = re.compile(r"[a-z]{2,3}(?:-[a-z0-9]{1,8})*", re.ASCII)
-# Option names of other services that are not spelled like ours, with our name.
-_OPTION_ALIASES = {
+# Option names of other services that are not spelled like ours, with the name to suggest instead.
+_SUGGESTED_NAMES = {
     "background": "bg_color",
     "border_radius": "radius",
     "custom_title": "title",
@@ -134,6 +135,6 @@ def suggest_option_names(names: Iterable[str], known_names: Sequence[str]) -> di
     # Names come from the request, and each comparison is slow: bound their number.
     for name in unknown[:_MAX_COMPARED_NAMES]:
         matches = difflib.get_close_matches(name, known_names, n=1, cutoff=_MIN_SIMILARITY)
-        if name in _OPTION_ALIASES or matches:
-            suggestions[name] = _OPTION_ALIASES.get(name) or matches[0]
+        if name in _SUGGESTED_NAMES or matches:
+            suggestions[name] = _SUGGESTED_NAMES.get(name) or matches[0]
     return dict(list(suggestions.items())[:_MAX_SUGGESTIONS])

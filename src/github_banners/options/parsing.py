@@ -31,8 +31,8 @@ from github_banners.options.schema import (
     options_digest,
 )
 
-_ALIASES = {"theme": "type"}
-OPTION_NAMES = (*OPTIONS, *_ALIASES)
+_NAME_BY_ALIAS = {"theme": "type"}
+OPTION_NAMES = (*OPTIONS, *_NAME_BY_ALIAS)
 """All option names and their aliases, in lower case."""
 
 _REQUEST_NAMES = (*OPTION_NAMES, "username", "format")
@@ -120,7 +120,7 @@ def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in raw_options.items()
         if not (isinstance(value, str) and not value.strip())
     }
-    for alias, name in _ALIASES.items():
+    for alias, name in _NAME_BY_ALIAS.items():
         if alias in non_empty:
             non_empty.setdefault(name, non_empty[alias])
     return {name: non_empty[name] for name in OPTIONS if name in non_empty}
