@@ -181,7 +181,7 @@ async def test_publish_batch_unavailable_records_acknowledged_banners(
     rows = {name: await scene.row(name) for name in ("b-1", "b-2", "b-3")}
     assert [row.is_published for row in rows.values()] == [True, False, True]
     assert [row.leased_until for row in rows.values()] == [None, NOON + RETRY_DELAY, None]
-    assert scene.counted == {"handed on": 2, "waiting": 1}
+    assert scene.counted == {"published": 2, "waiting": 1}
 
 
 async def test_publish_batch_waiting_banner_alone_is_retried(scene: Scene) -> None:
@@ -215,7 +215,7 @@ async def test_publish_batch_refused_banner_is_retried_after_lease(
     assert await outbox.publish_batch() == 2
     refused = await scene.row("b-1")
     assert (refused.is_published, refused.leased_until) == (False, NOON + LEASE)
-    assert scene.counted == {"handed on": 1, "refused": 1}
+    assert scene.counted == {"published": 1, "refused": 1}
     scene.now += LEASE - timedelta(seconds=1)
     assert await outbox.publish_batch() == 0
     scene.now += timedelta(seconds=1)
@@ -269,7 +269,7 @@ async def test_publish_batch_concurrent_outboxes_publish_each_version_once(
     assert sum(counts) == 250
     assert sum(count > 0 for count in counts) >= 3, "the work was shared"
     assert sorted(name for name, _ in scene.published) == sorted(names)
-    assert scene.counted == {"handed on": 250}
+    assert scene.counted == {"published": 250}
 
 
 async def test_publish_batch_after_crash_republishes_leased_banners(
@@ -477,7 +477,7 @@ async def test_run_broker_down_waits_and_logs_once(
         await is_up.wait()
         running.cancel()
         await asyncio.wait({running})
-    assert scene.counted == {"waiting": 2, "handed on": 1}
+    assert scene.counted == {"waiting": 2, "published": 1}
     assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"outbox.waiting"}
 
 

@@ -41,7 +41,7 @@ _MAX_PAUSE = timedelta(minutes=1)
 class PublishOutcome(StrEnum):
     """Outcome of publishing a version (metric label)."""
 
-    PUBLISHED = "handed on"
+    PUBLISHED = "published"
     WAITING = "waiting"
     REFUSED = "refused"
 
