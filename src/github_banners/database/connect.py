@@ -17,7 +17,8 @@ from weakref import WeakSet
 import psycopg
 import structlog
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+from psycopg_pool import TooManyRequests as PoolQueueFull
 
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database import session
@@ -53,7 +54,7 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     psycopg.errors.IdleInTransactionSessionTimeout,
     PoolTimeout,
     PoolClosed,
-    TooManyRequests,
+    PoolQueueFull,
 )
 
 # Codes of https://www.postgresql.org/docs/current/errcodes-appendix.html that mean a lost connection;
