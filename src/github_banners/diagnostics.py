@@ -25,7 +25,7 @@ from github_banners.github.graphql import Viewer
 from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
 from github_banners.github.sender import RequestFailed, Sender
 from github_banners.github.token_owners import fetch_token_owner
-from github_banners.github.transport import open_http
+from github_banners.github.transport import open_github_http
 from github_banners.messaging import clients
 from github_banners.messaging.events import TOPIC
 from github_banners.messaging.signing import Signer
@@ -234,7 +234,7 @@ async def _check_services(settings: Settings, *, clock: Clock) -> list[CheckResu
     """Call every configured service as the api does."""
     results = []
     signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
-    async with clients.open_http(timeout=_SERVICE_TIMEOUT) as http:
+    async with clients.open_service_http(timeout=_SERVICE_TIMEOUT) as http:
         if url := settings.renderer_base_url:
             renderer = clients.RendererClient(http, base_url=url, signer=signer)
             rendering = renderer.draw(_example_snapshot(clock), BannerOptions())
@@ -266,7 +266,9 @@ async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenCheckR
     accounts = create_accounts(settings.github_tokens)
     credentials = [credential for account in accounts for credential in account.credentials]
     results: list[TokenCheckResult] = []
-    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
+    async with open_github_http(
+        timeout=settings.request_timeout, api_url=settings.github_api_url
+    ) as http:
         sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
         # The last credential is the unauthenticated one, used only if there are no tokens.
         for credential in credentials[:-1] or credentials:

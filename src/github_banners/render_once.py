@@ -18,7 +18,7 @@ from github_banners.drawing.png import to_png
 from github_banners.errors import ConfigurationError
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
-from github_banners.github.transport import open_http
+from github_banners.github.transport import open_github_http
 from github_banners.models import Clock, Snapshot, aggregate, utc_now
 from github_banners.options import BannerOptions
 from github_banners.settings import Settings
@@ -36,7 +36,9 @@ async def render_banner(
     :raises UnknownUser: GitHub has no user or organisation with this login
     :raises GitHubUnavailable: GitHub is unavailable
     """
-    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
+    async with open_github_http(
+        timeout=settings.request_timeout, api_url=settings.github_api_url
+    ) as http:
         github = GitHubClient(
             http,
             api_url=settings.github_api_url,

@@ -25,7 +25,7 @@ from github_banners.github import graphql
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
-from github_banners.github.transport import open_http
+from github_banners.github.transport import open_github_http
 from github_banners.models import Owner, OwnerRepositories, aggregate
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
@@ -71,7 +71,7 @@ async def test_refresh_of_unchanged_owners(
         batch = BatchFetcher(client, clock=lambda: now)
         return Refresh(database=database, github=batch, interval=INTERVAL, clock=lambda: now)
 
-    async with open_http(timeout=TIMEOUT, api_url=github.url) as http:
+    async with open_github_http(timeout=TIMEOUT, api_url=github.url) as http:
         client = build_client(http, github.url)
         owners = await track(database, client, now)
         node_ids = [owner.node_id or "" for owner in owners]
@@ -87,7 +87,7 @@ async def test_refresh_of_unchanged_owners(
         with running(
             str(recording_path), str(latency_seconds), module=recorded_github.MODULE
         ) as recorded:
-            async with open_http(timeout=TIMEOUT, api_url=recorded.url) as http:
+            async with open_github_http(timeout=TIMEOUT, api_url=recorded.url) as http:
                 # The first round is not measured: in it the responses are prepared.
                 for _ in range(1 + ROUNDS):
                     now += INTERVAL

@@ -31,7 +31,11 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Account, Credential, Priority, create_accounts
 from github_banners.github.protocol import Failure, GitHubResponse, Resource, parse_rate_limit
-from github_banners.github.transport import MAX_RESPONSE_BYTES, open_http, proxy_from_environment
+from github_banners.github.transport import (
+    MAX_RESPONSE_BYTES,
+    open_github_http,
+    proxy_from_environment,
+)
 from github_banners.models import Owner, OwnerRepositories, Stats
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW, owner_node, rate, reply, repository_node
@@ -420,7 +424,9 @@ async def asking(
     tokens: tuple[str, ...] = (),
 ) -> AsyncIterator[GitHubClient]:
     timeout = timedelta(seconds=seconds)
-    async with open_http(timeout=timeout, api_url=url, environment=environment or {}) as http:
+    async with open_github_http(
+        timeout=timeout, api_url=url, environment=environment or {}
+    ) as http:
         accounts = create_accounts([Secret(token) for token in tokens])
         yield GitHubClient(
             http, api_url=url, accounts=accounts, timeout=timeout, clock=lambda: datetime.now(UTC)
@@ -656,7 +662,9 @@ async def test_fetch_failure_names_its_cause() -> None:
         assert "connection broke" in await reason(f"http://127.0.0.1:{port}")
     async with served(silent) as port:
         url = f"http://127.0.0.1:{port}"
-        async with open_http(timeout=timedelta(seconds=0.1), api_url=url, environment={}) as http:
+        async with open_github_http(
+            timeout=timedelta(seconds=0.1), api_url=url, environment={}
+        ) as http:
             github = GitHubClient(
                 http,
                 api_url=url,

@@ -30,7 +30,7 @@ from github_banners.github.graphql import (
     parse_repository_page,
 )
 from github_banners.github.protocol import Failure, FailureKind, GitHubResponse
-from github_banners.github.transport import open_http
+from github_banners.github.transport import open_github_http
 from github_banners.models import OwnerRepositories, utc_now
 from github_banners.settings import Secret
 from tests.acceptance.processes import running
@@ -114,7 +114,7 @@ def _immediate_retries() -> Iterator[None]:
 async def open_client(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHubClient]:
     """Open a client with rate limits of its own."""
     timeout = timedelta(seconds=seconds)
-    async with open_http(timeout=timeout, api_url=url) as http:
+    async with open_github_http(timeout=timeout, api_url=url) as http:
         accounts = create_accounts([Secret(token) for token in tokens])
         yield GitHubClient(http, api_url=url, accounts=accounts, timeout=timeout, clock=utc_now)
 

@@ -20,7 +20,7 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Account, create_accounts
 from github_banners.github.protocol import RateLimit, Resource
-from github_banners.github.transport import open_http
+from github_banners.github.transport import open_github_http
 from github_banners.models import Clock, Owner, OwnerRepositories, Snapshot, aggregate, utc_now
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
@@ -70,7 +70,7 @@ class GitHub:
 async def open_github(
     sandbox: Running, *tokens: str, batch_clock: Clock = utc_now
 ) -> AsyncIterator[GitHub]:
-    async with open_http(timeout=timedelta(seconds=5), api_url=sandbox.url) as http:
+    async with open_github_http(timeout=timedelta(seconds=5), api_url=sandbox.url) as http:
         accounts = create_accounts([Token(token) for token in tokens])
         client = GitHubClient(
             http,

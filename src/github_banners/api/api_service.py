@@ -38,7 +38,7 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Budget, Priority, create_accounts
 from github_banners.github.token_owners import group_by_account
-from github_banners.github.transport import open_http
+from github_banners.github.transport import open_github_http
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
@@ -221,7 +221,9 @@ def _build_application(
 async def _open_github(
     settings: Settings, *, budget: Budget, clock: Clock
 ) -> AsyncIterator[GitHubClient]:
-    async with open_http(timeout=settings.request_timeout, api_url=settings.github_api_url) as http:
+    async with open_github_http(
+        timeout=settings.request_timeout, api_url=settings.github_api_url
+    ) as http:
         yield GitHubClient(
             http,
             api_url=settings.github_api_url,

@@ -16,7 +16,7 @@ from github_banners.api.backends import (
 )
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database.banners import Banner
-from github_banners.messaging.clients import RendererClient, StorageClient, open_http
+from github_banners.messaging.clients import RendererClient, StorageClient, open_service_http
 from github_banners.messaging.events import TOPIC
 from github_banners.messaging.mapping import to_event
 from github_banners.messaging.producer import KafkaProducer
@@ -38,7 +38,7 @@ async def open_distributed_api(
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         signer = Signer(settings.signing_keys[0], service=ServiceName.API, clock=clock)
-        http = await stack.enter_async_context(open_http())
+        http = await stack.enter_async_context(open_service_http())
         renderer = RendererClient(http, base_url=settings.renderer_base_url or "", signer=signer)
         storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         producer = KafkaProducer(settings.kafka_brokers_addrs)

@@ -41,7 +41,7 @@ class UnreadableBody(Exception):
 
 
 @asynccontextmanager
-async def open_http(
+async def open_github_http(
     *,
     timeout: timedelta,  # noqa: ASYNC109 - a limit for each read and write
     api_url: str,

@@ -58,7 +58,7 @@ _STALE_CONNECTION_ERRORS = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2
 
 
 @asynccontextmanager
-async def open_http(
+async def open_service_http(
     *,
     timeout: timedelta = CALL_TIMEOUT,  # noqa: ASYNC109 - of each network operation, not of this call
 ) -> AsyncIterator[httpx2.AsyncClient]:

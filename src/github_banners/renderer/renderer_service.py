@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.messaging.clients import StorageClient, open_http
+from github_banners.messaging.clients import StorageClient, open_service_http
 from github_banners.messaging.consumer import KafkaConsumer
 from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.producer import KafkaProducer
@@ -37,7 +37,7 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
     """Open the renderer; it starts without the broker and the storage, and waits for them."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(open_http())
+        http = await stack.enter_async_context(open_service_http())
         signer = Signer(settings.signing_keys[0], service=ServiceName.RENDERER, clock=clock)
         storage = StorageClient(http, base_url=settings.storage_base_url or "", signer=signer)
         batcher = Batcher(storage.store_many)

@@ -20,7 +20,7 @@ from github_banners.errors import (
     StorageUnavailable,
     Unavailable,
 )
-from github_banners.messaging.clients import RendererClient, StorageClient, open_http
+from github_banners.messaging.clients import RendererClient, StorageClient, open_service_http
 from github_banners.messaging.mapping import to_preview_request
 from github_banners.messaging.nonces import NonceCache
 from github_banners.messaging.schemas import (
@@ -596,7 +596,7 @@ async def test_call_real_connection_closed_is_sent_again() -> None:
 
     server = await asyncio.start_server(respond, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, open_http(timeout=timedelta(seconds=5)) as http:
+    async with server, open_service_http(timeout=timedelta(seconds=5)) as http:
         client = StorageClient(http, base_url=f"http://127.0.0.1:{port}", signer=make_signer())
         assert await client.get("wycats-dark") == SVG
     nonces = {head.partition(b";nonce=")[2].partition(b"\r\n")[0] for head in heads}
@@ -604,7 +604,7 @@ async def test_call_real_connection_closed_is_sent_again() -> None:
 
 
 async def test_call_nobody_listening_is_unavailable(unused_tcp_port: int) -> None:
-    async with open_http(timeout=timedelta(seconds=5)) as http:
+    async with open_service_http(timeout=timedelta(seconds=5)) as http:
         client = RendererClient(
             http, base_url=f"http://127.0.0.1:{unused_tcp_port}", signer=make_signer()
         )
@@ -613,9 +613,9 @@ async def test_call_nobody_listening_is_unavailable(unused_tcp_port: int) -> Non
         assert not client.is_available
 
 
-async def test_open_http_limits_connecting_to_one_second() -> None:
+async def test_open_service_http_limits_connecting_to_one_second() -> None:
     for seconds, connect_seconds in [(5.0, 1.0), (0.5, 0.5)]:
-        async with open_http(timeout=timedelta(seconds=seconds)) as http:
+        async with open_service_http(timeout=timedelta(seconds=seconds)) as http:
             assert http.timeout.connect == connect_seconds
             assert http.timeout.read == http.timeout.write == http.timeout.pool == seconds
             assert not http.trust_env
