@@ -126,6 +126,7 @@ class PictureCache:
         result, options, now = request.result, request.options, self._clock()
         snapshot = result.snapshot
         if result.freshness is Freshness.HARD_STALE:
+            # Drawn in this process: the call to the renderer carries no date to show.
             is_dated = snapshot.fetched_at > EPOCH
             body = draw(snapshot, options, as_of=snapshot.fetched_at.date() if is_dated else None)
             return CachedPicture(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)

@@ -40,7 +40,7 @@ _MIN_PAUSE_SECONDS = 0.05
 
 
 class Priority(StrEnum):
-    """Importance of a request; less important ones leave a share of every hourly limit unused."""
+    """Priority of a request, named after its cause; low ones leave a share of each limit unused."""
 
     KNOWN = "known"
     """A client waits for an owner that was seen before."""
