@@ -113,6 +113,13 @@ def test_settings_every_variable_has_test_cases() -> None:
     assert reported == VARIABLES.keys()
 
 
+def test_settings_secrets_hold_the_value_of_every_secret_variable() -> None:
+    secret_names = [name for name, hint in VARIABLES.items() if is_secret(hint)]
+    settings = Settings.from_environment({name: f"secret-of-{name}" for name in secret_names})
+    assert settings.secrets == tuple(Secret(f"secret-of-{name}") for name in secret_names)
+    assert Settings().secrets == ()
+
+
 @pytest.mark.parametrize("name", VALID)
 def test_settings_valid_value_is_parsed(name: str) -> None:
     text, value = VALID[name]

@@ -229,12 +229,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """All secrets, to be masked in logs."""
-        single = (
-            self.postgres_password,
-            self.services_secret_key,
-            self.services_secret_key_previous,
+        values = [getattr(self, name) for name in self.__struct_fields__]
+        lists = [value if isinstance(value, tuple) else (value,) for value in values]
+        return tuple(
+            member for members in lists for member in members if isinstance(member, Secret)
         )
-        return (*self.github_tokens, *(secret for secret in single if secret is not None))
 
     @property
     def signing_keys(self) -> tuple[Secret, ...]:
