@@ -4,13 +4,14 @@ import base64
 import hashlib
 import re
 import time
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import Meta
 
 from github_banners.errors import InvalidInput, InvalidOption, InvalidType
 from github_banners.options import (
@@ -29,8 +30,10 @@ from github_banners.options import (
     parse_options,
     parse_options_leniently,
     parse_query,
+    parsing,
     to_canonical_json,
 )
+from github_banners.options.schema import Colour
 
 SPELLED_DEFAULTS = {
     "type": "default",
@@ -547,6 +550,34 @@ def test_number_is_normalised(value: object) -> None:
 def test_number_not_whole_is_rejected(value: str) -> None:
     with pytest.raises(InvalidOption):
         parse_options({"radius": value})
+
+
+class OtherOptions(BannerOptions, frozen=True):
+    opacity: Annotated[int, Meta(ge=0, le=9)] = 0
+    caption: Annotated[str, Meta(max_length=9)] | None = None
+    badges: tuple[str, ...] = ()
+    is_wide: bool = False
+    glow: Colour = "ffffff"
+    chart: ChartType = ChartType.BAR
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "value"),
+    [
+        ("opacity", " 007 ", 7),
+        ("caption", " Ä\u200bb\0 ", "Ä\u200bb"),
+        ("badges", "b, A,b", ("a", "b")),
+        ("is_wide", " TRUE", True),
+        ("glow", " #FA0", "ffaa00"),
+        ("chart", "Donut ", ChartType.DONUT),
+    ],
+)
+def test_parse_options_new_option_is_normalised_by_its_type(
+    monkeypatch: pytest.MonkeyPatch, name: str, raw: str, value: object
+) -> None:
+    monkeypatch.setattr(parsing, "BannerOptions", OtherOptions)
+    monkeypatch.setitem(OPTIONS, name, OtherOptions.__annotations__[name])
+    assert getattr(parse_options({name: raw}), name) == value
 
 
 def test_themes_are_35_palettes_and_their_pairs() -> None:

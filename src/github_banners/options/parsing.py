@@ -24,6 +24,7 @@ from github_banners.options.schema import (
     LIST_OPTIONS,
     OPTIONS,
     BannerOptions,
+    Colour,
     Locale,
     Theme,
     allowed_values,
@@ -129,7 +130,7 @@ def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
 def _parse_option(name: str, raw: object) -> Any:
     hint = OPTIONS[name]
     try:
-        return msgspec.convert(_normalise(hint, raw), hint, strict=False)
+        return msgspec.convert(_normalise(name, raw), hint, strict=False)
     except (msgspec.ValidationError, TypeError, UnicodeError):
         error = InvalidType if name == "type" else InvalidOption
         # A lazy suggestion: comparing with 70 types takes time, and most callers never show it.
@@ -189,24 +190,25 @@ def _split_list(text: str) -> list[str]:
     return [value for value in re.split(r"[\s,;+|\[\]\"']+", text.lower()) if value]
 
 
-def _normalise(hint: object, raw: object) -> object:
+def _normalise(name: str, raw: object) -> object:
     """
     Return the canonical spelling of a value: case, order and duplicates of lists, colour digits.
 
     :raises TypeError: the value has the wrong type or is too long
     """
-    if hint in map(OPTIONS.get, LIST_OPTIONS):
+    hint, kind = OPTIONS[name], option_json_schema(name).get("type")  # no type: an enumeration
+    if kind == "array":
         return _normalise_list(raw)
     if not isinstance(raw, str):
         return _require_scalar(raw)
     _check_length(len(raw))
-    if hint == OPTIONS["title"]:
-        return _strip_invisible(raw) or None
     normalised = raw.strip().lower()
-    if hint == OPTIONS["bg_color"]:
-        return _expand_colour(normalised.removeprefix("#"))
-    if hint in {OPTIONS["radius"], OPTIONS["langs_count"]}:
+    if kind == "integer":
         return _parse_digits(normalised)
+    if Colour in {hint, *get_args(hint)}:
+        return _expand_colour(normalised.removeprefix("#"))
+    if kind == "string":
+        return _strip_invisible(raw) or None
     if hint is Theme:
         normalised = theme_from_alias(normalised, allowed_values("type"))
     if hint is Locale:

@@ -210,7 +210,7 @@ def options_digest(options: BannerOptions, *, salt: bytes = b"") -> bytes:
 
 @cache
 def option_json_schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of an option, without the null of an optional one."""
+    """Return the JSON Schema of an option, without the null of an optional one; enums have no `type`."""
     schema = msgspec.json.schema(OPTIONS[name])
     if "anyOf" in schema:
         schema = next(variant for variant in schema["anyOf"] if variant.get("type") != "null")
