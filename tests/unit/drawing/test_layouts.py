@@ -154,7 +154,7 @@ def _compute_bare(snapshot: Snapshot, options: BannerOptions, as_of: date | None
 
 
 def test_layouts_each_has_module_and_template():
-    assert set(LAYOUTS) == set(Layout)
+    assert set(LAYOUTS) == {layout for layout, _ in FORMS} == set(Layout)
     files = {path.stem for path in (DRAWING / "layouts").glob("*.py")}
     assert files == NAMES | {"__init__", "layout_spec"}
     assert all((DRAWING / "templates" / layout.template).exists() for layout in LAYOUTS.values())
