@@ -3,6 +3,7 @@ Rendering: turn an owner's numbers and banner options into the bytes of an SVG.
 
     draw(snapshot, options)          themes -> layouts/ (positions and texts) -> templates/ -> bytes
     explain(error)                   explanation_cards -> the same frame and templates -> bytes
+    explain_in_words(error)          the same texts, for a page
     drop_redundant_options(options)  options without those that equal the defaults
 
 Pure: equal input gives equal bytes, nothing is fetched, and the only state is bounded caches.
@@ -12,14 +13,14 @@ Foreign text (names, languages, option values) is sanitized and escaped, so it n
 from datetime import date
 
 from github_banners.drawing.canonical_options import drop_defaults
-from github_banners.drawing.explanation_cards import build_explanation
+from github_banners.drawing.explanation_cards import build_explanation, explain_in_words
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.svg_templates import render_svg
 from github_banners.errors import BannersError
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
 
-__all__ = ["draw", "drop_redundant_options", "explain"]
+__all__ = ["draw", "drop_redundant_options", "explain", "explain_in_words"]
 
 _DEFAULT_OPTIONS = BannerOptions()
 
