@@ -10,6 +10,7 @@ text or a dot 128 or more.
 import base64
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -394,9 +395,19 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
         away = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
         with running("serve", env=away) as service:
             responses = [service.get(url + suffix) for suffix in (".svg", ".png")]
+            page, preview = (service.get(url + suffix) for suffix in ("/", "/og.png"))
+            missing = service.get("/banners/nobody-here/")
     assert [response.content for response in responses] == pictures
     assert responses[1].headers["content-type"] == "image/png"
     assert responses[1].headers["cache-control"].startswith("public, max-age=30,")
+    # The owner is not known, but the drawing has the numbers in words.
+    assert page.status_code == 200
+    assert "(@mia-maintains)" in page.text
+    assert page.headers["cache-control"].startswith("public, max-age=30,")
+    assert preview.headers["content-type"] == "image/png"
+    assert struct.unpack_from(">II", preview.content, 16) == (1200, 630)
+    assert (missing.status_code, missing.headers["retry-after"]) == (503, "30")
+    assert "Numbers can’t be read right now" in missing.text
 
 
 @pytest.mark.postgres

@@ -11,10 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from html import escape
 from importlib.resources import files
+from urllib.parse import quote
 
 import msgspec
-from minijinja import Environment
+from minijinja import Environment, safe
 
 from github_banners.api.banner_responses import Picture, picture_response
 from github_banners.drawing import explain_in_words
@@ -77,17 +79,17 @@ def page_response(
     page: BannerPage, request_headers: Mapping[str, str], *, seconds_fresh: int
 ) -> HttpResponse:
     """Build the response with a page; it is cached and revalidated like the banner itself."""
-    path = f"/banners/{page.banner}"
+    path = f"/banners/{quote(page.banner)}"
     html = _render(
         language=page.locale,
         direction="rtl" if is_right_to_left(page.locale) else "ltr",
         title=page.texts.title,
         description=page.texts.description,
-        page_url=f"{page.site_url}{path}/",
-        image_url=f"{page.site_url}{path}/{OPEN_GRAPH_FILE}",
-        picture_path=f"{page.base_path}{path}.svg",
+        page_url=_escape_url(f"{page.site_url}{path}/"),
+        image_url=_escape_url(f"{page.site_url}{path}/{OPEN_GRAPH_FILE}"),
+        picture_path=_escape_url(f"{page.base_path}{path}.svg"),
         profile=page.login,
-        home_path=f"{page.base_path}/",
+        home_path=_escape_url(f"{page.base_path}/"),
     )
     content = Picture.svg(html, HTML)
     response = picture_response(content, request_headers, seconds_fresh=seconds_fresh)
@@ -107,7 +109,7 @@ def error_page_response(error: BannersError, *, host: str, base_path: str) -> Ht
         image_url="",
         picture_path="",
         profile=None,
-        home_path=f"{base_path}/",
+        home_path=_escape_url(f"{base_path}/"),
     )
     headers = {
         **_security_headers(),
@@ -118,6 +120,11 @@ def error_page_response(error: BannersError, *, host: str, base_path: str) -> Ht
     if isinstance(error, TooManyRequests | Unavailable):
         headers["retry-after"] = str(error.retry_after_seconds)
     return HttpResponse(error.status, headers, html)
+
+
+def _escape_url(url: str) -> str:
+    """Escape a URL, but not its slashes as templates do: not every crawler decodes those."""
+    return safe(escape(url))
 
 
 def _render(**values: str | None) -> bytes:
@@ -153,7 +160,7 @@ def _security_headers() -> Mapping[str, str]:
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return {
         "content-security-policy": (
-            f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'; "
+            f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "referrer-policy": "no-referrer",

@@ -29,7 +29,8 @@ WORDS_FOLDER = str(Path(__file__).parent / "fonts" / "words")
 
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
 # Bounds the work on a machine with a huge collection.
-_MAX_FILES, _MAX_TABLE_BYTES, _MAX_FACES, _MAX_CACHED_TEXTS = 4000, 4 << 20, 64, 4096
+_MAX_LISTED_FILES, _MAX_READ_FILES = 4000, 1000
+_MAX_TABLE_BYTES, _MAX_FACES, _MAX_CACHED_TEXTS = 4 << 20, 64, 4096
 # Files with these words in their names are chosen last.
 _SPECIAL = re.compile(
     "Serif|Mono|Italic|Oblique|Bold|Black|Light|Thin|Medium|Condensed|Kufi|Nastaliq|Display|Looped"
@@ -133,14 +134,16 @@ class FallbackFonts:
 
     @cached_property
     def _unread(self) -> Iterator[FontFile]:
-        return (font for path in self._list_paths() if (font := _read(path)) is not None)
+        paths = islice(self._list_paths(), _MAX_READ_FILES)
+        return (font for path in paths if (font := _read(path)) is not None)
 
     def _list_paths(self) -> Iterator[Path]:
         for folder in self._folders:
-            walked = os.walk(Path(folder).expanduser())
+            # `Path.expanduser` raises if a user has no home.
+            walked = os.walk(os.path.expanduser(folder))  # noqa: PTH111
             paths = (Path(parent, name) for parent, _, names in walked for name in names)
             fonts = (path for path in paths if path.suffix.lower() in _SUFFIXES)
-            yield from sorted(islice(fonts, _MAX_FILES), key=_rank)
+            yield from sorted(islice(fonts, _MAX_LISTED_FILES), key=_rank)
 
 
 def _rank(path: Path) -> tuple[bool, bool, bool, str]:
