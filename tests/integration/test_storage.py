@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.errors import InvalidOption, InvalidSettings, StorageUnavailable, Unavailable
+from github_banners.errors import InvalidOption, StorageUnavailable, Unavailable
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.storage.picture_format import (
     MAX_BYTES,
@@ -27,7 +27,6 @@ from github_banners.storage.store import (
     PutResult,
     Store,
     StoredPicture,
-    open_store,
 )
 from tests.unit.storage.requests import store_request
 
@@ -35,12 +34,13 @@ URL = "/banners/wycats-dark"
 
 WRITER = """
 import asyncio, sys
-from github_banners.storage.store import open_store
+from pathlib import Path
+from github_banners.storage.store import Store
 from tests.integration.test_storage import picture
 from tests.unit.storage.requests import store_request
 
-async def write(url, versions):
-    store = open_store(url)
+async def write(folder, versions):
+    store = Store(Path(folder))
     puts = [store.put(store_request("wycats-dark", picture(version), version=version)) for version in versions]
     stored = await asyncio.gather(*puts)
     print(sum(result.is_superseded for result in stored))
@@ -52,11 +52,12 @@ asyncio.run(write(sys.argv[1], [int(version) for version in sys.argv[2:]]))
 FULL_DISK = """
 import asyncio, resource, sys
 from github_banners.errors import StorageUnavailable
-from github_banners.storage.store import open_store
+from pathlib import Path
+from github_banners.storage.store import Store
 from tests.integration.test_storage import picture
 from tests.unit.storage.requests import store_request
 
-store = open_store(sys.argv[1])
+store = Store(Path(sys.argv[1]))
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
 try:
@@ -76,7 +77,7 @@ def picture(version: int) -> bytes:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store((tmp_path / "a folder" / "banners").as_uri())
+    store = Store(tmp_path / "a folder" / "banners")
     yield store
     store.close()
 
@@ -203,7 +204,7 @@ async def test_put_folder_without_permission_is_unavailable(store: Store) -> Non
 
 async def test_put_full_disk_keeps_the_old_picture(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
-    command = [sys.executable, "-c", FULL_DISK, store.folder.as_uri()]
+    command = [sys.executable, "-c", FULL_DISK, str(store.folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221
     assert "File too large" in finished.stdout
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
@@ -265,7 +266,7 @@ async def write_from_processes(folder: Path, *shares: list[int]) -> int:
     writers = [
         await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-c", WRITER, folder.as_uri(), *map(str, versions)),
+            *("-c", WRITER, str(folder), *map(str, versions)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -282,23 +283,3 @@ def read_until_over(folder: Path, versions_read: list[int], is_over: threading.E
         parts = split_version((folder / "wycats-dark.svg").read_bytes())
         is_complete = parts is not None and parts[0] == picture(parts[1])
         versions_read.append(parts[1] if parts is not None and is_complete else -1)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "relative",
-        "/absolute",
-        "file:relative",
-        "file://host/folder",
-        "file:///folder?query",
-        "file:///folder#part",
-        "file:///fol%00der",
-        "s3://bucket/banners",
-        "https://example.com/",
-    ],
-)
-def test_open_store_invalid_url_is_refused(url: str) -> None:
-    with pytest.raises(InvalidSettings, match="BANNERS_STORAGE_URL"):
-        open_store(url)

@@ -5,7 +5,6 @@ A picture is served from it until its numbers must be validated again, or until 
 invalidated by a change in the database.
 """
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeAlias
@@ -17,7 +16,7 @@ from github_banners.api.banner_responses import Picture
 from github_banners.cache.lru import ByteBoundedLru
 from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
-from github_banners.options import BannerOptions, to_canonical_json
+from github_banners.options import BannerOptions, options_digest
 from github_banners.stats.deadline import Deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
@@ -44,7 +43,7 @@ class CachedPicture(msgspec.Struct, frozen=True, gc=False):
 
 def to_picture_key(owner_id: int, look: BannerOptions) -> PictureKey:
     """Build the cache key of a banner's picture."""
-    return owner_id, hashlib.blake2b(to_canonical_json(look), digest_size=16).digest()
+    return owner_id, options_digest(look)
 
 
 class PictureCache:

@@ -110,7 +110,7 @@ class BannerRoutes:
 
     async def create_banner(self, request: Request) -> Response:
         """Create a permanent banner (201), or return the URL of the existing one (200)."""
-        body = await _body(request)
+        body = await read_json_object(request)
         request.state.options = body
         login = parse_login(body.get("username"))
         look = drop_redundant_options(parse_options(body))
@@ -250,7 +250,7 @@ def _parse_format(raw: str) -> str:
     raise InvalidOption("format", raw, FORMATS)
 
 
-async def _body(request: Request) -> Mapping[str, Any]:
+async def read_json_object(request: Request) -> Mapping[str, Any]:
     """
     Read a JSON object from the body, bounded in size and time.
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.api.background import Failures
+from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
 from github_banners.database.batches import save_separately
@@ -228,4 +229,4 @@ class Refresh:
 
 def pause_seconds(failed_batches: int) -> float:
     """Return the pause after a number of consecutive batches in which every owner failed."""
-    return min(_IDLE_SECONDS * 2.0 ** min(failed_batches, 10), _MAX_PAUSE_SECONDS)
+    return backoff_delay(failed_batches + 1, first=_IDLE_SECONDS, maximum=_MAX_PAUSE_SECONDS)

@@ -6,16 +6,18 @@ Positions are up to the layouts.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import msgspec
 
 from github_banners.drawing.locales import (
+    MeasuredText,
     Noun,
+    Numeral,
     format_count,
     format_short_count,
     load_translations,
     numerals,
-    plural_after_short,
 )
 from github_banners.drawing.memo import Memo
 from github_banners.drawing.text import Fitted, fit, width
@@ -31,25 +33,14 @@ class NumberKind(msgspec.Struct, frozen=True, gc=False):
     short: Noun
 
 
-class MeasuredText(msgspec.Struct, frozen=True, gc=False):
-    """
-    A formatted number, and its width at a font size of 1.
-
-    `plural` is the plural category of a noun after it.
-    """
-
-    text: str
-    em_width: float
-    plural: str
-
-
 class NumberSlot(msgspec.Struct, frozen=True, gc=False):
-    """A number in the requested format, and the width available for it."""
+    """A number, its text in the requested format, and the width available for it."""
 
     kind: NumberKind
     label: Fitted
-    full: MeasuredText
     number: int
+    numeral: Numeral
+    text: MeasuredText
     room: int
 
 
@@ -94,19 +85,19 @@ def select_numbers(
 
     `rooms` are the widths available for stars, forks and repositories.
     """
+    hide, is_short = options.hide, options.number_format is NumberFormat.SHORT
     numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
-    measured = values(options.locale, options.number_format)
-    labels = _labels(rooms, options.locale)
-    return [
-        NumberSlot(kind, label, measured[number], number, room)
-        for kind, label, number, room in zip(NUMBER_KINDS, labels, numbers, rooms, strict=True)
-        if kind.field not in options.hide
-    ]
+    labels, cached_numerals = _labels(rooms, options.locale), numerals(options.locale)
+    slots = []
+    for kind, label, number, room in zip(NUMBER_KINDS, labels, numbers, rooms, strict=True):
+        if kind.field not in hide:
+            numeral = cached_numerals[number]
+            text = numeral.short if is_short else numeral.full
+            slots.append(NumberSlot(kind, label, number, numeral, text, room))
+    return slots
 
 
-def fit_numbers(
-    numbers: Sequence[NumberSlot], sizes: Sequence[float], locale: str
-) -> FittedNumbers:
+def fit_numbers(numbers: Sequence[NumberSlot], sizes: Sequence[float]) -> FittedNumbers:
     """
     Choose one font size for all numbers; a number that does not fit in full is written short.
 
@@ -115,9 +106,9 @@ def fit_numbers(
     """
     fitted, index, max_size, last_size = [], 0, sizes[0], sizes[-1]
     for number in numbers:
-        value, room = number.full, number.room
+        value, room = number.text, number.room
         if value.em_width * last_size > room:
-            value = values(locale, NumberFormat.SHORT)[number.number]
+            value = number.numeral.short
             if value.em_width * last_size > room:
                 max_size = min(max_size, int(2 * room / value.em_width) / 2)
         while value.em_width * sizes[index] > room and index + 1 < len(sizes):
@@ -137,24 +128,11 @@ def place_numbers(
     return HeadlineNumbers(items, fitted.size, numbers[0].label.size if numbers else 0)
 
 
-@lru_cache(64)
-def values(locale: str, number_format: NumberFormat) -> Memo[int, MeasuredText]:
-    """Return a cache of formatted and measured numbers."""
-    is_short, numbers = number_format is NumberFormat.SHORT, numerals(locale)
-
-    def measure_number(number: int) -> MeasuredText:
-        numeral = numbers[number]
-        text = numeral.short if is_short else numeral.full
-        plural = plural_after_short(number, numeral, locale) if is_short else numeral.plural
-        return MeasuredText(text, width(text, 1, bold=True), plural)
-
-    return Memo(measure_number)
+MeasuredCounts: TypeAlias = Memo[int, tuple[str, float]]
 
 
 @lru_cache(64)
-def counts(
-    noun: Noun, locale: str, number_format: NumberFormat, size: float
-) -> Memo[int, tuple[str, float]]:
+def counts(noun: Noun, locale: str, number_format: NumberFormat, size: float) -> MeasuredCounts:
     """Return a cache of numbers with their noun, such as `57 forked`, and the text's width."""
     format_number = format_count if number_format is NumberFormat.LONG else format_short_count
 

@@ -65,22 +65,17 @@ def rank_languages(
     `excluded` are names in lower case to leave out. Only the first `max_ranked` get a `Share`; the
     others are counted only.
     """
-    counts = languages
-    if excluded or min(languages.values(), default=1) <= 0:
-        counts = {
-            name: count
-            for name, count in languages.items()
-            if count > 0 and name.lower() not in excluded
-        }
-    names = sort_languages(counts)
-    total = sum(counts.values())
+    names, total = sort_languages(languages), sum(languages.values())
+    if excluded or (names and languages[names[-1]] <= 0):
+        names = [name for name in names if languages[name] > 0 and name.lower() not in excluded]
+        total = sum([languages[name] for name in names])
     names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
     for rank, name in enumerate(names[:max_ranked]):
         clean_name, colour = names_and_colours[name]
         if rank_colours:
             colour = rank_colours[rank % len(rank_colours)]
-        count = counts[name]
+        count = languages[name]
         first.append(Share(clean_name, colour, count, count / total))
     return Ranking(tuple(first), len(names), total, other_label, scheme.neutral)
 

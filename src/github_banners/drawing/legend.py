@@ -8,6 +8,7 @@ width, so that nothing leaves the banner in any font.
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TypeAlias
 
 import msgspec
 
@@ -75,6 +76,10 @@ class Legend(msgspec.Struct, frozen=True, gc=False):
     items: Sequence[LegendItem]
 
 
+PlaceItems: TypeAlias = Callable[[Sequence[Share]], Sequence[LegendItem] | None]
+"""Places shares; returns None if they do not fit."""
+
+
 def visible_languages(
     stats: Stats, options: BannerOptions, scheme: Scheme, *, limit: int
 ) -> Ranking:
@@ -93,16 +98,8 @@ def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
     return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
 
 
-def fit_legend(
-    ranking: Ranking,
-    limit: int,
-    place_items: Callable[[Sequence[Share]], Sequence[LegendItem] | None],
-) -> Legend:
-    """
-    Return the longest legend that fits, of at most `limit` languages and Other.
-
-    `place_items` returns None if the shares do not fit.
-    """
+def fit_legend(ranking: Ranking, limit: int, place_items: PlaceItems) -> Legend:
+    """Return the longest legend that fits, of at most `limit` languages and Other."""
     while limit >= 0 and (shares := ranking.top(limit)):
         if (items := place_items(shares)) is not None:
             return Legend(shares, items)
@@ -112,46 +109,45 @@ def fit_legend(
 
 
 def flow_rows(
-    shares: Sequence[Share],
-    *,
-    x: float,
-    room: float,
-    baselines: Sequence[int],
-    size: int,
-    locale: str,
-) -> list[LegendItem] | None:
+    *, x: float, room: float, baselines: Sequence[int], size: int, locale: str
+) -> PlaceItems:
     """
-    Place shares in rows; None if they do not fit.
+    Return a function that places shares in rows.
 
     `x` and `room` are the start and the width of each row, `baselines` the y of each.
     """
     lead = _DOT_ROOM * size + _DOT_GAP
-    fitted_names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
-    names = [fitted_names[share.name] for share in shares]
-    # Rejects most lists that do not fit, before any percentage is computed.
-    if sum([name.min_step for name in names]) > len(baselines) * (room + _ITEM_GAP):
-        return None
-    rows = iter(baselines)
-    y, item_x, end = next(rows), x, x + room - lead
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
-    measured, percents = _percents(size, locale), percentages([share.amount for share in shares])
-    items = []
-    for share, name, percent in zip(shares, names, percents, strict=True):
-        percent_text, percent_width = measured[percent]
-        text_width = name.width + percent_width
-        if item_x + text_width > end:
-            if (next_y := next(rows, None)) is None:
-                return None
-            y, item_x = next_y, x
-        items.append(
-            LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
-        )
-        item_x += lead + (
-            _USUAL_WIDTH * text_width + _ITEM_GAP
-            if text_width < _LONG_TEXT
-            else text_width - _SLACK
-        )
-    return items
+    max_width, end = len(baselines) * (room + _ITEM_GAP), x + room - lead
+    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
+    percents = _percents(size, locale)
+
+    def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
+        fitted = [names[share.name] for share in shares]
+        # Rejects most lists that do not fit, before any percentage is computed.
+        if sum([name.min_step for name in fitted]) > max_width:
+            return None
+        amounts = [share.amount for share in shares]
+        rows = iter(baselines)
+        y, item_x, items = next(rows), x, []
+        for share, name, percent in zip(shares, fitted, percentages(amounts), strict=True):
+            percent_text, percent_width = percents[percent]
+            text_width = name.width + percent_width
+            if item_x + text_width > end:
+                if (next_y := next(rows, None)) is None:
+                    return None
+                y, item_x = next_y, x
+            items.append(
+                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
+            )
+            item_x += lead + (
+                _USUAL_WIDTH * text_width + _ITEM_GAP
+                if text_width < _LONG_TEXT
+                else text_width - _SLACK
+            )
+        return items
+
+    return place_items
 
 
 def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from github_banners.backoff import backoff_delay
 from github_banners.github.pace import Pace
 from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
 from github_banners.settings import Secret
@@ -67,7 +68,9 @@ class Budget(Protocol):
     def mark_spent(self, account: "Account", resource: Resource) -> None:
         """Record that a reserved point is spent."""
 
-    def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: "Account", resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Record the rate limit of a response; None if it had no such headers."""
 
 
@@ -81,7 +84,9 @@ class LocalBudget:
     def mark_spent(self, account: "Account", resource: Resource) -> None:
         """Do nothing: the account counts requests in flight."""
 
-    def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: "Account", resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Do nothing: the account records rate limits."""
 
 
@@ -208,7 +213,9 @@ class Account:
         # Requests that were in flight when the first limit was hit must not lengthen the pause.
         if until is None and not self._is_blocked(resource, now=now):
             self.secondary_hits += 1
-            until = now + _backoff(self.secondary_hits, first=_SECONDARY_PAUSE)
+            until = now + backoff_delay(
+                self.secondary_hits, first=_SECONDARY_PAUSE, maximum=_MAX_PAUSE
+            )
         self.block(until, Resource)
 
     def reset_backoff(self, resource: Resource, *, now: datetime) -> None:
@@ -327,11 +334,8 @@ def _record_bad_token(
     pause = (
         _PERMANENT_FAILURE_PAUSE
         if is_invalid
-        else _backoff(credential.consecutive_failures, first=_BAD_TOKEN_PAUSE)
+        else backoff_delay(
+            credential.consecutive_failures, first=_BAD_TOKEN_PAUSE, maximum=_MAX_PAUSE
+        )
     )
     credential.cooldown_until = now + pause
-
-
-def _backoff(times: int, *, first: timedelta) -> timedelta:
-    """Double the `first` pause with each consecutive failure, up to 15 minutes."""
-    return min(first * (1 << min(times - 1, 10)), _MAX_PAUSE)

@@ -33,6 +33,7 @@ from github_banners.options.schema import (
     NumberFormat,
     Theme,
     allowed_values,
+    options_digest,
     to_canonical_json,
 )
 
@@ -53,6 +54,7 @@ __all__ = [
     "candidate_banner_names",
     "find_misspelt_options",
     "fold_name",
+    "options_digest",
     "parse_banner_name",
     "parse_login",
     "parse_options",

@@ -6,11 +6,10 @@ two in a row, and managed accounts contain an underscore, so a stricter rule wou
 """
 
 import base64
-import hashlib
 import re
 
 from github_banners.errors import InvalidOption
-from github_banners.options.schema import BannerOptions, allowed_values, to_canonical_json
+from github_banners.options.schema import BannerOptions, allowed_values, options_digest
 
 _CHARACTERS = "A-Za-z0-9_-"
 _MAX_LOGIN_CHARACTERS, _MAX_NAME_CHARACTERS = 39, 128
@@ -50,13 +49,13 @@ def candidate_banner_names(login: str, options: BannerOptions, *, owner_id: int)
     GitHub id too, so no two owners share it.
     """
     prefix = f"{login}-{options.theme}".lower()
-    canonical_json = to_canonical_json(options)
     has_type_only = options == BannerOptions(theme=options.theme)
     if has_type_only and not _is_name_of_shorter_login(prefix, login):
         preferred = prefix
     else:
-        preferred = f"{prefix}-{_digest(canonical_json)}"
-    return preferred, f"{prefix}-{_digest(canonical_json + b'#%d' % owner_id)}"
+        preferred = f"{prefix}-{_to_suffix(options_digest(options))}"
+    with_owner = options_digest(options, salt=b"#%d" % owner_id)
+    return preferred, f"{prefix}-{_to_suffix(with_owner)}"
 
 
 def to_display_text(value: object) -> str:
@@ -74,5 +73,5 @@ def _is_name_of_shorter_login(name: str, login: str) -> bool:
     return any(name[index + 1 :] in allowed_values("type") for index in hyphens)
 
 
-def _digest(canonical_json: bytes) -> str:
-    return base64.b32encode(hashlib.sha256(canonical_json).digest())[:8].decode().lower()
+def _to_suffix(digest: bytes) -> str:
+    return base64.b32encode(digest)[:8].decode().lower()

@@ -1,5 +1,6 @@
 """All banner options, declared once with type, limits and default, and their canonical JSON form."""
 
+import hashlib
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -180,6 +181,11 @@ class BannerOptions(
 def to_canonical_json(options: BannerOptions) -> bytes:
     """Encode the options that differ from the defaults as JSON, sorted by name."""
     return msgspec.json.encode(options, order="sorted")
+
+
+def options_digest(options: BannerOptions, *, salt: bytes = b"") -> bytes:
+    """Return the SHA-256 of the canonical JSON, followed by the salt: equal for equal options."""
+    return hashlib.sha256(to_canonical_json(options) + salt).digest()
 
 
 @cache

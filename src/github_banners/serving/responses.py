@@ -4,6 +4,7 @@ JSON responses and exception handlers that all services share.
 The public message comes from the class of the error; details go to the log.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -64,6 +65,11 @@ def error_response(
     if isinstance(error, TooManyRequests | Unavailable):
         headers["retry-after"] = str(error.retry_after_seconds)
     return json_response(error.status, msgspec.json.encode(problem), headers)
+
+
+def etag_digest(body: bytes) -> str:
+    """Return the digest of a body that its ETag consists of: 32 hexadecimal digits, without quotes."""
+    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def etag_matches(if_none_match: str, etag: str) -> bool:

@@ -8,6 +8,7 @@ Requests never wait for a write. A write that fails loses nothing: the numbers s
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -81,12 +82,18 @@ class BackgroundWriter:
         if owner_id in self._tasks:
             await asyncio.wait({self._tasks[owner_id]}, timeout=timeout_seconds)
 
+    async def drain(self) -> None:
+        """Wait until no write is running."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks.values()))
+
     async def close(self, *, timeout_seconds: float) -> None:
         """Give running writes `timeout_seconds` to finish, then cancel them."""
-        if self._tasks:
-            _, unfinished = await asyncio.wait(set(self._tasks.values()), timeout=timeout_seconds)
-            for task in unfinished:
-                task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self.drain()
+        for task in self._tasks.values():
+            task.cancel()
 
     async def _upsert(self, rows: Sequence[tuple[OwnerRepositories, Stats]]) -> None:
         saved: list[Snapshot] = []

@@ -1,6 +1,5 @@
 """The HTTP routes of the storage: store one picture or several, and return a stored one."""
 
-import hashlib
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +12,7 @@ from github_banners.messaging.schemas import MAX_BATCH_BYTES, StoreRequest, Stor
 from github_banners.serving.metrics import Count
 from github_banners.serving.responses import (
     HttpResponse,
+    etag_digest,
     etag_matches,
     json_response,
     to_starlette_response,
@@ -75,7 +75,7 @@ class StorageRoutes:
 
 def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpResponse:
     # A client must revalidate each time: a banner changes at any time under the same URL.
-    etag = f'"{hashlib.sha256(picture.body).hexdigest()[:32]}"'
+    etag = f'"{etag_digest(picture.body)}"'
     headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
     if etag_matches(if_none_match, etag):
         return HttpResponse(304, headers)

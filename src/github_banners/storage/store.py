@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from obstore.exceptions import BaseError
@@ -28,7 +27,6 @@ from obstore.store import LocalStore
 from github_banners.errors import (
     BannersError,
     InvalidOption,
-    InvalidSettings,
     StorageUnavailable,
 )
 from github_banners.log_throttle import LogThrottle
@@ -87,35 +85,6 @@ class StoredPicture:
 def outcome_from_error(error: BannersError) -> StoreOutcome:
     """Return the outcome for the metrics: refused requests are the caller's fault."""
     return StoreOutcome.REFUSED if error.status < 500 else StoreOutcome.FAILED
-
-
-def open_store(url: str, *, clock: Clock = utc_now) -> "Store":
-    """
-    Open the store at the URL of BANNERS_STORAGE_URL; the disk is not accessed before the first use.
-
-    :raises InvalidSettings: it is not the URL of a folder
-    """
-    return Store(path_from_url(url), clock=clock)
-
-
-def path_from_url(url: str) -> Path:
-    """
-    Return the folder that a `file:` URL names.
-
-    :raises InvalidSettings: it is not the URL of a folder
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    is_plain = not (parts.query or parts.fragment or "\0" in path)
-    if (
-        parts.scheme != "file"
-        or parts.netloc not in {"", "localhost"}
-        or path[:1] != "/"
-        or not is_plain
-    ):
-        example = "file:///var/lib/github-banners"
-        raise InvalidSettings([f"BANNERS_STORAGE_URL must be a folder such as {example}"])
-    return Path(path)
 
 
 class Store:

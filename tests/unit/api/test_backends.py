@@ -61,7 +61,7 @@ class Scene:
     time: Time = field(default_factory=Time)
 
     def __post_init__(self) -> None:
-        self.circuit = CircuitBreaker(self.time)
+        self.circuit = CircuitBreaker(self.time, name="renderer")
         self.renderer = FallbackRenderer(self.remote, circuit=self.circuit, count=self.count)
 
     async def remote(self, snapshot: Snapshot, look: BannerOptions) -> bytes:

@@ -4,7 +4,7 @@ import gzip
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.api.banner_responses import Picture
@@ -200,7 +200,6 @@ NAMES = ["type", "THEME", "hide", "username", "amp", "utm", "amp;type", "Amp;amp
 NAMES += ["x;type", "&amp", "", ";", "amp;", "%61mp;type", "amp%3Btype", "&#x26;type", "+type"]
 
 
-@settings(deadline=None, max_examples=500)
 @given(
     parts=st.lists(
         st.tuples(

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.cache.lru import ENTRY_BYTES, ByteBoundedLru
@@ -28,7 +28,6 @@ def put_in_model(entries: OrderedDict[int, bytes], key: int, entry: bytes) -> No
         entries.popitem(last=False)
 
 
-@settings(deadline=None, max_examples=300)
 @given(operations=OPERATIONS)
 def test_lru_any_operations_equal_the_model(
     operations: list[tuple[str, int, bytes]],

@@ -4,7 +4,7 @@ from itertools import product
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -126,7 +126,6 @@ async def test_other_scope_type_is_not_counted() -> None:
     assert await scrape(metrics) == {}
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     requested=st.lists(
         st.tuples(

@@ -1,6 +1,6 @@
 """Six numbers, against a count by hand."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.models import Repository, Stats
@@ -33,13 +33,11 @@ def count_by_hand(repositories: list[Repository]) -> Stats:
     return Stats(total, originals, total - originals, stars, forks, languages)
 
 
-@settings(deadline=None)
 @given(repositories=REPOSITORIES)
 def test_aggregate_equals_naive_count(repositories: list[Repository]) -> None:
     assert aggregate(iter(repositories)) == count_by_hand(repositories)
 
 
-@settings(deadline=None)
 @given(repositories=REPOSITORIES, data=st.data())
 def test_aggregate_in_any_order_is_equal(
     repositories: list[Repository], data: st.DataObject
@@ -49,7 +47,6 @@ def test_aggregate_in_any_order_is_equal(
     assert list(one.languages) == list(other.languages)
 
 
-@settings(deadline=None)
 @given(repositories=REPOSITORIES)
 def test_aggregate_sorts_languages_by_count_then_name(repositories: list[Repository]) -> None:
     languages = list(aggregate(repositories).languages.items())

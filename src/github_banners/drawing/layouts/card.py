@@ -7,7 +7,7 @@ units; the y of text is its baseline.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import msgspec
 
@@ -26,6 +26,7 @@ from github_banners.drawing.language_shares import Share
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.legend import (
     LegendItem,
+    PlaceItems,
     describe_items,
     fit_legend,
     flow_rows,
@@ -92,9 +93,9 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
     ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
-    legend = fit_legend(ranking, limit, partial(_rows, locale=locale))
+    legend = fit_legend(ranking, limit, _place_items(locale))
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    fitted = fit_numbers(numbers, _VALUE_SIZES)
     name = fit_isolated(names.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(
@@ -126,13 +127,16 @@ def _initial(letter: str) -> Fitted:
     return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
-def _rows(shares: Sequence[Share], locale: str) -> list[LegendItem] | None:
+@cache
+def _place_items(locale: str) -> PlaceItems:
     """Place the legend in two rows, or in a single one between them if one is enough."""
-    rows = partial(flow_rows, shares, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
-    items = rows(baselines=_ROWS)
-    if items and items[0].dot_y == items[-1].dot_y:
-        return rows(baselines=_ROW)
-    return items
+    rows = partial(flow_rows, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
+    in_one, in_two = rows(baselines=_ROW), rows(baselines=_ROWS)
+
+    def place_items(shares: Sequence[Share]) -> Sequence[LegendItem] | None:
+        return in_one(shares) or in_two(shares)
+
+    return place_items
 
 
 def _empty_state(text: str) -> list[tuple[int, Fitted]]:

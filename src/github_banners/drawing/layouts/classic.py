@@ -8,7 +8,7 @@ its baseline.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -20,24 +20,31 @@ from github_banners.drawing.headline_numbers import (
     FittedNumbers,
     HeadlineNumber,
     HeadlineNumbers,
-    MeasuredText,
+    MeasuredCounts,
     NumberSlot,
     counts,
     fit_numbers,
     place_numbers,
     select_numbers,
-    values,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.legend import (
     LegendItem,
+    PlaceItems,
     describe_items,
     fit_legend,
     flow_rows,
     ring_shares,
     visible_languages,
 )
-from github_banners.drawing.locales import Noun, description, load_translations, stale_label
+from github_banners.drawing.locales import (
+    MeasuredText,
+    Noun,
+    description,
+    load_translations,
+    plural_after_short,
+    stale_label,
+)
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
 from github_banners.drawing.themes import scheme
@@ -128,17 +135,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     legend = fit_legend(
         ranking,
         limit,
-        partial(
-            flow_rows,
-            x=_BAR_X,
-            room=room,
-            baselines=(_LEGEND_Y,),
-            size=_LEGEND_SIZE,
-            locale=locale,
-        ),
+        _place_items(room, locale),
     )
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    fitted = fit_numbers(numbers, _VALUE_SIZES)
     return Classic(
         frame=frame(_CANVAS, options, colours, shares=legend.shares, is_mirrored=mirrored),
         title=heading(names),
@@ -150,12 +150,17 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         name=_name(names, mirrored=mirrored),
         metrics=place_numbers(numbers, fitted, _METRIC_X),
         split=_split(fitted, stats, options),
-        narrow=_narrow(numbers, options),
+        narrow=_narrow(numbers, locale),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,
         as_of=stale,
     )
+
+
+@lru_cache(64)
+def _place_items(room: float, locale: str) -> PlaceItems:
+    return flow_rows(x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale)
 
 
 @lru_cache(1024)
@@ -194,9 +199,7 @@ def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split
     """Return the parts of the total, if there is room for them after it."""
     if not stats.total_repos or HideableField.REPOSITORIES in options.hide:
         return None
-    locale, number_format = options.locale, options.number_format
-    original_counts = counts(Noun.ORIGINAL, locale, number_format, _SPLIT_SIZE)
-    forked_counts = counts(Noun.FORKED, locale, number_format, _SPLIT_SIZE)
+    original_counts, forked_counts = _split_counts(options.locale, options.number_format)
     original, original_width = original_counts[stats.original_repos]
     forked, forked_width = forked_counts[stats.forked_repos]
     # The total is the last number; hidden ones before it leave no gap.
@@ -208,17 +211,26 @@ def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
-def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
+@cache
+def _split_counts(locale: str, number_format: NumberFormat) -> list[MeasuredCounts]:
+    return [
+        counts(noun, locale, number_format, _SPLIT_SIZE) for noun in (Noun.ORIGINAL, Noun.FORKED)
+    ]
+
+
+def _narrow(numbers: Sequence[NumberSlot], locale: str) -> Narrow:
     """Use the requested number format if a large font size fits, else short numbers."""
-    fitted = [number.full for number in numbers]
+    fitted = [number.text for number in numbers]
     size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
-        short = values(options.locale, NumberFormat.SHORT)
-        fitted = [short[number.number] for number in numbers]
+        fitted = [number.numeral.short for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, has_labels, labels = [], True, _narrow_labels(options.locale)
+    items, has_labels, labels = [], True, _narrow_labels(locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
-        label, label_width = labels[number.kind.short][value.plural]
+        plural = number.numeral.plural
+        if value is not number.numeral.full:
+            plural = plural_after_short(number.number, number.numeral, locale)
+        label, label_width = labels[number.kind.short][plural]
         items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
         if value.em_width * size + label_width > _NARROW_TEXT_ROOM:
             has_labels = False

@@ -67,7 +67,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     name = names.name if shows_name else names.login
     ranking = visible_languages(stats, options, colours, limit=MAX_RING_LANGUAGES)
     shares = ring_shares(ranking, options)
-    metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS), locale)
+    metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS))
     return Compact(
         frame=frame(
             _CANVAS, options, colours, shares=shares, is_mirrored=is_mirrored(name, options)
@@ -87,13 +87,13 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     )
 
 
-def _metrics(numbers: Sequence[NumberSlot], locale: str) -> tuple[HeadlineNumbers, float]:
+def _metrics(numbers: Sequence[NumberSlot]) -> tuple[HeadlineNumbers, float]:
     """
     Place the numbers, and return them with the width that is left for the name.
 
     They have fixed positions if they fit there; else they are packed against the right edge.
     """
-    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    fitted = fit_numbers(numbers, _VALUE_SIZES)
     if fitted.size >= _VALUE_SIZES[-1]:
         return place_numbers(numbers, fitted, _METRIC_X), _NAME_ROOM
     em_width = sum(value.em_width for value in fitted.values)

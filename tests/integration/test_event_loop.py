@@ -51,9 +51,11 @@ def run_and_signal(
     source: str, *numbers: signal.Signals, pause_seconds: float = 0.4
 ) -> tuple[int, str]:
     program = Program(source)
-    for number in numbers:
+    for number in numbers[:1]:
         program.send(number)
+    for number in numbers[1:]:
         time.sleep(pause_seconds)
+        program.send(number)
     return program.end()
 
 

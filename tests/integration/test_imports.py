@@ -3,11 +3,6 @@
 import subprocess
 import sys
 
-from typer.main import get_command
-
-from github_banners.cli import app
-from github_banners.cli.base import _WITHOUT_OPTIONS
-
 
 def imported_modules(*arguments: str) -> set[str]:
     """Run a command in a new interpreter; return the modules it imports or tries to."""
@@ -42,9 +37,3 @@ def test_migrate_imports_structlog_without_optional_packages() -> None:
     imported = imported_modules("migrate")
     assert "structlog" in imported
     assert not imported & {"pydantic", "greenlet._greenlet", "pygments", "rich.console"}
-
-
-def test_without_options_lists_all_such_commands() -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
-    without_options = {name for name, command in commands.items() if not command.params}
-    assert without_options - {"dlq"} == set(_WITHOUT_OPTIONS)
