@@ -21,7 +21,7 @@ SERVICE_NAME = "GitHub Banners"
 WIDTH, HEIGHT = 1200, 630
 
 _BANNER_WIDTH, _BANNER_MAX_HEIGHT = 1080, 440
-_NAME_GAP = 64
+_NAME_GAP, _GLOW_RADIUS = 64, 760
 _LIGHT_GROUND, _DARK_GROUND, _UNKNOWN_INK = "ffffff", "0d1117", "#7d8590"
 _ROOT = re.compile(r'\s*<svg [^>]*?\bwidth="(\d{1,4})" height="(\d{1,4})"[^>]*>')
 _TITLE, _DESC = re.compile(r"<title>([^<]*)</title>"), re.compile(r"<desc>([^<]*)</desc>")
@@ -45,6 +45,8 @@ class _OpenGraph(msgspec.Struct, frozen=True, gc=False):
     glow: str
     glow_strength: str
     glow_x: int
+    glow_left: int
+    glow_radius: int
     ink: str
     banner: str
     service_name: str
@@ -84,6 +86,8 @@ def draw_open_graph(banner: bytes) -> bytes:
         glow=f"#{glow[1]}" if glow else "none",
         glow_strength=glow[2] if glow else "0",
         glow_x=WIDTH if is_mirrored else 0,
+        glow_left=WIDTH - _GLOW_RADIUS if is_mirrored else 0,
+        glow_radius=_GLOW_RADIUS,
         ink=f"#{ink[1]}" if ink else _UNKNOWN_INK,
         banner=f'<svg{attributes} viewBox="0 0 {width} {height}"{anchor}>{svg[root.end() :]}',
         service_name=SERVICE_NAME,
