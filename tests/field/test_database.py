@@ -34,7 +34,7 @@ from github_banners.models import (
     to_epoch_microseconds,
 )
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run

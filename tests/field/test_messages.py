@@ -406,7 +406,7 @@ async def test_put_implausible_version_is_ignored(
     picture = await store.get("ada-dark")
     store.close()
     assert picture is not None
-    assert result.is_superseded is (expected is None)
+    assert result.superseded is (expected is None)
     assert picture.body == (PICTURE if expected is not None else PICTURE + b"\n")
     assert picture.version == (expected if expected is not None else stored)
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from github_banners.database import users
+from github_banners.database import connect, users
 from github_banners.database.connect import Database
 from github_banners.errors import (
     DatabaseUnavailable,
@@ -19,7 +19,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
 from tests.integration.fake_github import FakeGitHub
@@ -329,31 +329,37 @@ async def test_find_by_login_version_rises_only_with_changed_numbers(scene: Scen
     assert (await scene.find()).snapshot.version > first.version
 
 
-async def test_find_by_login_without_database_returns_numbers_of_github() -> None:
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        scene = Scene(nowhere)
-        result = await scene.find()
-        await scene.lookup.drain()
-        assert (await scene.find()).snapshot == result.snapshot
-        scene.github.is_down = True
-        with pytest.raises(GitHubUnavailable):
-            await scene.find("grace")
-        with pytest.raises(DatabaseUnavailable):
-            await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 5))
-        await scene.lookup.close()
+@pytest.fixture
+async def nowhere(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """A database whose server is down."""
+    monkeypatch.setattr(connect, "_POOL_TIMEOUT_SECONDS", 0.3)
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as database:
+        yield database
 
 
-async def test_find_by_login_without_database_refreshes_hard_stale_owner() -> None:
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        scene = Scene(nowhere)
-        await scene.find()
-        await scene.lookup.drain()
-        scene.now += DAY + MINUTE
-        scene.github.repositories = 4
-        result = await scene.find()
-        assert (result.snapshot.stats.total_repos, result.freshness) == (4, Freshness.FRESH)
-        assert scene.github.requests == ["ada", "#7"]
-        await scene.lookup.close()
+async def test_find_by_login_without_database_returns_numbers_of_github(nowhere: Database) -> None:
+    scene = Scene(nowhere)
+    result = await scene.find()
+    await scene.lookup.drain()
+    assert (await scene.find()).snapshot == result.snapshot
+    scene.github.is_down = True
+    with pytest.raises(GitHubUnavailable):
+        await scene.find("grace")
+    with pytest.raises(DatabaseUnavailable):
+        await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 5))
+    await scene.lookup.close()
+
+
+async def test_find_by_login_without_database_refreshes_hard_stale_owner(nowhere: Database) -> None:
+    scene = Scene(nowhere)
+    await scene.find()
+    await scene.lookup.drain()
+    scene.now += DAY + MINUTE
+    scene.github.repositories = 4
+    result = await scene.find()
+    assert (result.snapshot.stats.total_repos, result.freshness) == (4, Freshness.FRESH)
+    assert scene.github.requests == ["ada", "#7"]
+    await scene.lookup.close()
 
 
 async def test_ensure_persisted_missing_row_is_saved(scene: Scene) -> None:

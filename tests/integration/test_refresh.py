@@ -21,10 +21,9 @@ from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Account, create_accounts
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.github.transport import open_http
-from github_banners.models import Clock, Owner, OwnerRepositories, Snapshot, utc_now
+from github_banners.models import Clock, Owner, OwnerRepositories, Snapshot, aggregate, utc_now
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from github_banners.stats.aggregation import aggregate
 from github_banners.stats.snapshots import Invalidations
 from tests.acceptance.processes import Running, running
 from tests.integration.fake_github import FakeGitHub

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from github_banners.errors import InvalidOption, StorageUnavailable, Unavailable
-from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.schemas import StoreRequest, StoreResponse
 from github_banners.storage.picture_format import (
     MAX_BYTES,
     check_picture,
@@ -24,7 +24,6 @@ from github_banners.storage.picture_format import (
     with_version,
 )
 from github_banners.storage.store import (
-    PutResult,
     Store,
     StoredPicture,
 )
@@ -43,7 +42,7 @@ async def write(folder, versions):
     store = Store(Path(folder))
     puts = [store.put(store_request("wycats-dark", picture(version), version=version)) for version in versions]
     stored = await asyncio.gather(*puts)
-    print(sum(result.is_superseded for result in stored))
+    print(sum(result.superseded for result in stored))
 
 sys.stdin.readline()
 asyncio.run(write(sys.argv[1], [int(version) for version in sys.argv[2:]]))
@@ -88,8 +87,10 @@ def file_names(path: Path, pattern: str = "*") -> list[str]:
 
 async def test_get_returns_what_was_put(store: Store) -> None:
     assert await store.get("wycats-dark") is None
-    assert await store.put(store_request("WyCats-Dark", picture(1), version=5)) == PutResult(URL)
-    expected = StoredPicture(picture(1), 5, "image/svg+xml")
+    assert await store.put(store_request("WyCats-Dark", picture(1), version=5)) == StoreResponse(
+        url=URL
+    )
+    expected = StoredPicture(picture(1), 5)
     assert await store.get("wycats-dark") == await store.get("WYCATS-dark") == expected
     file = store.folder / "wycats-dark.svg"
     check_picture(file.read_bytes())
@@ -105,11 +106,13 @@ async def test_lock_files_are_private(store: Store) -> None:
 
 async def test_put_lower_version_is_superseded_and_equal_overwrites(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=5))
-    assert await store.put(store_request("wycats-dark", picture(2), version=4)) == PutResult(
-        URL, is_superseded=True
+    assert await store.put(store_request("wycats-dark", picture(2), version=4)) == StoreResponse(
+        url=URL, superseded=True
     )
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 5)
-    assert await store.put(store_request("wycats-dark", picture(3), version=5)) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(3), version=5)) == StoreResponse(
+        url=URL
+    )
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 5)
 
 
@@ -117,21 +120,23 @@ async def test_put_implausible_version_is_ignored(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=5))
     assert await store.put(
         store_request("wycats-dark", picture(2), version=2**63 - 1)
-    ) == PutResult(URL)
+    ) == StoreResponse(url=URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 5)
     file = store.folder / "wycats-dark.svg"
     file.write_bytes(with_version(picture(3), 2**63 - 1))
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
-    assert await store.put(store_request("wycats-dark", picture(4), version=4)) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(4), version=4)) == StoreResponse(
+        url=URL
+    )
     assert await store.get("wycats-dark") == StoredPicture(picture(4), 4)
 
 
 async def test_put_without_a_version_keeps_the_stored_version(store: Store) -> None:
     request = StoreRequest(url_path="WyCats-dark", banner_info=picture(1), banner_format="svg")
-    assert await store.put(request) == PutResult(URL)
+    assert await store.put(request) == StoreResponse(url=URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 0)
     await store.put(store_request("wycats-dark", picture(2), version=7))
-    assert await store.put(request) == PutResult(URL)
+    assert await store.put(request) == StoreResponse(url=URL)
     assert await store.get("wycats-dark") == StoredPicture(picture(1), 7)
 
 
@@ -158,7 +163,9 @@ async def test_get_truncated_file_is_none(store: Store, truncated: bytes) -> Non
     await store.put(store_request("wycats-dark", picture(1), version=9))
     (store.folder / "wycats-dark.svg").write_bytes(truncated)
     assert await store.get("wycats-dark") is None
-    assert await store.put(store_request("wycats-dark", picture(2), version=1)) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(2), version=1)) == StoreResponse(
+        url=URL
+    )
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 1)
 
 
@@ -166,7 +173,9 @@ async def test_put_deleted_folder_is_created_again(store: Store) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     store.folder.rename(store.folder.with_name("gone"))
     assert await store.get("wycats-dark") is None
-    assert await store.put(store_request("wycats-dark", picture(1), version=1)) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(1), version=1)) == StoreResponse(
+        url=URL
+    )
 
 
 async def test_put_path_not_a_folder_is_unavailable(store: Store) -> None:
@@ -178,7 +187,9 @@ async def test_put_path_not_a_folder_is_unavailable(store: Store) -> None:
     with pytest.raises(StorageUnavailable):
         await store.get("wycats-dark")
     store.folder.parent.unlink()
-    assert await store.put(store_request("wycats-dark", picture(1), version=1)) == PutResult(URL)
+    assert await store.put(store_request("wycats-dark", picture(1), version=1)) == StoreResponse(
+        url=URL
+    )
 
 
 @contextmanager
@@ -222,7 +233,7 @@ async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Store
         for _ in range(50):
             assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
         assert not put_task.done()
-    assert await put_task == PutResult(URL)
+    assert await put_task == StoreResponse(url=URL)
 
 
 async def test_put_cancelled_is_finished(store: Store) -> None:

@@ -14,10 +14,9 @@ from github_banners.database.banners import insert_banner, select_banner_with_sn
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.errors import TooManyRequests
-from github_banners.models import Snapshot
+from github_banners.models import Snapshot, aggregate
 from github_banners.options import BannerOptions
-from github_banners.stats.aggregation import aggregate
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations, Ttls
 from tests.integration.fake_github import FakeGitHub

@@ -25,14 +25,12 @@ from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
-from github_banners.api.cors import CorsMiddleware
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.outbox import Outbox, PublishOutcome
-from github_banners.api.picture_cache import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
-from github_banners.api.response_cache import ResponseCache
+from github_banners.api.response_cache import PictureCache, ResponseCache
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database, error_text
 from github_banners.database.migrations import migrate
@@ -46,10 +44,9 @@ from github_banners.github.transport import open_http
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
-from github_banners.serving.framework import build_app
+from github_banners.serving.framework import CorsMiddleware, build_app
 from github_banners.serving.health import Health, health_routes
-from github_banners.serving.metrics import Metrics
-from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
@@ -112,13 +109,14 @@ async def open_api(
         banner_service = BannerService(
             lookup=lookup,
             database=database,
-            picture_cache=picture_cache,
             backends=backends,
             refresh_interval=settings.refresh_interval,
             max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
-        routes = _build_routes(banner_service, response_cache, png_converter, settings)
+        routes = _build_routes(
+            banner_service, picture_cache, response_cache, png_converter, settings
+        )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = _build_application(routes, health, metrics, settings)
@@ -181,12 +179,14 @@ def _build_outbox(
 
 def _build_routes(
     banner_service: BannerService,
+    picture_cache: PictureCache,
     response_cache: ResponseCache,
     png_converter: PngConverter,
     settings: Settings,
 ) -> public_routes.BannerRoutes:
     return public_routes.BannerRoutes(
         banners=banner_service,
+        pictures=picture_cache,
         cache=response_cache,
         png_converter=png_converter,
         rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),

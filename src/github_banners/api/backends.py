@@ -22,7 +22,7 @@ from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 
 _log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from github_banners.drawing import explain_in_words
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.open_graph import HEIGHT, SERVICE_NAME, WIDTH, BannerTexts
 from github_banners.errors import BannersError, TooManyRequests, Unavailable
-from github_banners.serving.responses import HttpResponse
+from github_banners.serving.framework import HttpResponse
 
 OPEN_GRAPH_FILE = "og.png"
 """The last segment of the path of the picture for link previews."""

@@ -21,14 +21,13 @@ from github_banners.api.banner_responses import (
     requests_picture,
     svg_fallback_response,
 )
-from github_banners.api.banner_service import RenderRequest
 from github_banners.api.public_routes import BannerRoutes
 from github_banners.api.rate_limit import is_trusted
-from github_banners.drawing import drop_redundant_options
+from github_banners.api.response_cache import RenderRequest
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import DatabaseUnavailable
-from github_banners.options import Layout, Locale
-from github_banners.serving.responses import to_starlette_response
+from github_banners.options import Layout, Locale, drop_redundant_options
+from github_banners.serving.framework import to_starlette_response
 from github_banners.stats.snapshots import Freshness
 
 
@@ -47,9 +46,9 @@ class _Banner:
 
 @dataclass(frozen=True, slots=True)
 class BannerPageRoutes:
-    """The handlers of the pages of permanent banners; the banners come from `pictures`."""
+    """The handlers of the pages of permanent banners; the banners come from `banner_routes`."""
 
-    pictures: BannerRoutes
+    banner_routes: BannerRoutes
     public_url: str | None
 
     def routes(self) -> list[Route]:
@@ -66,7 +65,7 @@ class BannerPageRoutes:
         if accepts_picture or is_image_loader(
             headers.get("user-agent", ""), headers.get("sec-fetch-dest", "")
         ):
-            response = await self.pictures.get_banner(request)
+            response = await self.banner_routes.get_banner(request)
             response.headers.add_vary_header(VARY)
             return response
         name = request.path_params["name"].lower()
@@ -77,7 +76,7 @@ class BannerPageRoutes:
             locale=banner.request.look.locale if banner.request else Locale.EN,
             login=banner.request.result.snapshot.owner.login if banner.request else None,
             site_url=self._site_url(request),
-            base_path=self.pictures.base_path,
+            base_path=self.banner_routes.base_path,
         )
         return to_starlette_response(
             page_response(page, headers, seconds_fresh=banner.seconds_fresh)
@@ -88,7 +87,7 @@ class BannerPageRoutes:
         banner = await self._find(request, request.path_params["name"].lower())
         drawing = Picture.svg(draw_open_graph(banner.drawing.body))
         is_dated = banner.request and banner.request.result.freshness is Freshness.HARD_STALE
-        picture = await self.pictures.draw_png(request, drawing, is_cacheable=not is_dated)
+        picture = await self.banner_routes.draw_png(request, drawing, is_cacheable=not is_dated)
         if picture is None:
             return to_starlette_response(svg_fallback_response(drawing, request.headers))
         return to_starlette_response(
@@ -101,22 +100,22 @@ class BannerPageRoutes:
 
         While the database is down, its newest drawing in the storage is read, in its own layout.
         """
-        deadline = self.pictures.start_deadline(request, "png")
-        banners = self.pictures.banners
+        deadline = self.banner_routes.start_deadline(request, "png")
+        banners = self.banner_routes.banners
         try:
             banner = await banners.get_by_name(
-                name, deadline=deadline, charge=self.pictures.charge(request)
+                name, deadline=deadline, charge=self.banner_routes.charge(request)
             )
         except DatabaseUnavailable:
             stored = await banners.read_stored_drawing(name, deadline=deadline)
             if stored is None:
                 raise
             return _Banner(Picture.svg(stored), None, seconds_fresh=0)
-        self.pictures.cache.record_request(name)
+        self.banner_routes.cache.record_request(name)
         look = msgspec.structs.replace(banner.look, layout=Layout.CLASSIC)
         classic = replace(banner, look=drop_redundant_options(look))
-        cached = await banners.draw(classic, deadline=deadline)
-        seconds_fresh = self.pictures.cache.seconds_fresh(cached.fetched_at)
+        cached = await self.banner_routes.pictures.draw(classic, deadline=deadline)
+        seconds_fresh = self.banner_routes.cache.seconds_fresh(cached.fetched_at)
         return _Banner(cached.picture, classic, seconds_fresh)
 
     def _site_url(self, request: Request) -> str:
@@ -124,7 +123,7 @@ class BannerPageRoutes:
         scheme: str = request.scope["scheme"]
         peer = request.client.host if request.client is not None else ""
         forwarded = request.headers.get("x-forwarded-proto", "")
-        if forwarded in {"http", "https"} and is_trusted(peer, self.pictures.trusted_proxies):
+        if forwarded in {"http", "https"} and is_trusted(peer, self.banner_routes.trusted_proxies):
             scheme = forwarded
-        base_path = self.pictures.base_path
+        base_path = self.banner_routes.base_path
         return find_site_url(self.public_url, request.headers, scheme=scheme, base_path=base_path)

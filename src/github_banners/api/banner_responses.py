@@ -15,7 +15,7 @@ import msgspec
 
 from github_banners.errors import BannersError, TooManyRequests, Unavailable, UnknownBanner
 from github_banners.models import Snapshot
-from github_banners.serving.responses import HttpResponse, etag_digest, etag_matches, json_response
+from github_banners.serving.framework import HttpResponse, etag_digest, etag_matches, json_response
 
 SVG = "image/svg+xml; charset=utf-8"
 PNG = "image/png"

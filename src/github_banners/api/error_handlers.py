@@ -30,7 +30,7 @@ from github_banners.drawing import explain
 from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner
 from github_banners.options import find_misspelt_options, parse_options_leniently, parse_query
-from github_banners.serving.responses import (
+from github_banners.serving.framework import (
     as_public_error,
     error_response,
     handle_http_error,

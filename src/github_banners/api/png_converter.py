@@ -14,11 +14,11 @@ from functools import partial
 
 from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import ClientCharge
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, TooManyRequests
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
-from github_banners.stats.deadline import PICTURE_TIMEOUT_SECONDS, Deadline
+from github_banners.stats.fetch import PICTURE_TIMEOUT_SECONDS, Deadline
 
 _ENTRY_OVERHEAD_BYTES = 700
 # One client may fill half of the worker's queue; the rest is for all others.

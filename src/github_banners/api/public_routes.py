@@ -27,22 +27,27 @@ from github_banners.api.banner_responses import (
     picture_response,
     svg_fallback_response,
 )
-from github_banners.api.banner_service import BannerService, RenderRequest
+from github_banners.api.banner_service import BannerService
 from github_banners.api.openapi import build_document
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
-from github_banners.api.response_cache import ResponseCache
-from github_banners.drawing import drop_redundant_options
+from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
 from github_banners.errors import DatabaseUnavailable, InvalidOption
-from github_banners.options import find_misspelt_options, parse_login, parse_options, parse_query
-from github_banners.serving.responses import (
+from github_banners.options import (
+    drop_redundant_options,
+    find_misspelt_options,
+    parse_login,
+    parse_options,
+    parse_query,
+)
+from github_banners.serving.framework import (
     JSON,
     HttpResponse,
     json_response,
     to_starlette_response,
 )
 from github_banners.settings import Network
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.snapshots import Freshness
 
 _MAX_BODY_BYTES = 64 << 10
@@ -58,6 +63,7 @@ class BannerRoutes:
     """The handlers of previews and permanent banners, with their dependencies."""
 
     banners: BannerService
+    pictures: PictureCache
     cache: ResponseCache
     png_converter: PngConverter
     rate_limiter: RateLimiter
@@ -165,7 +171,7 @@ class BannerRoutes:
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
             numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
             return to_starlette_response(numbers)
-        cached = await self.banners.draw(banner, deadline=request.state.deadline)
+        cached = await self.pictures.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
@@ -213,20 +219,22 @@ def page_routes(base_path: str = "") -> list[Route]:
             document = await asyncio.to_thread(docs.read_document, name, base_path=base_path)
         except KeyError:
             raise HTTPException(404) from None
-        return to_starlette_response(docs.document_response(document, request.headers))
+        return to_starlette_response(docs.document_response(name, document, request.headers))
 
     async def docs_openapi(request: Request) -> Response:
         """Send the OpenAPI document."""
-        return to_starlette_response(docs.document_response(_openapi(base_path), request.headers))
+        return to_starlette_response(
+            docs.document_response(docs.OPENAPI, _openapi(base_path), request.headers)
+        )
 
     handlers = (index, docs_page, docs_openapi, docs_page)
     return [Route(path, handler) for path, handler in zip(PAGES, handlers, strict=True)]
 
 
 @cache
-def _openapi(base_path: str) -> docs.Document:
+def _openapi(base_path: str) -> Picture:
     document = build_document(formats=FORMATS, version=__version__, base_path=base_path)
-    return docs.Document(Picture.svg(msgspec.json.encode(document)), JSON)
+    return Picture.svg(msgspec.json.encode(document), JSON)
 
 
 def _target(request: Request) -> bytes:

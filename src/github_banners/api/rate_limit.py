@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.errors import TooManyRequests
 from github_banners.settings import Network
 

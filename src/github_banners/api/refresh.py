@@ -18,11 +18,9 @@ from github_banners.api.background import Failures
 from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
-from github_banners.database.batches import save_separately
-from github_banners.database.connect import Connection, Database
+from github_banners.database.connect import Connection, Database, save_separately
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
-from github_banners.models import Clock, Owner, OwnerRepositories, Stats
-from github_banners.stats.aggregation import aggregate
+from github_banners.models import Clock, Owner, OwnerRepositories, Stats, aggregate
 from github_banners.stats.fetch import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)

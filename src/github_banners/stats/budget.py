@@ -25,7 +25,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.github.credentials import Account, Priority
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.models import Clock
-from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
+from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS
 
 CHUNK_POINTS = 50
 """Largest lease of a process; of a small remainder it leases a tenth."""

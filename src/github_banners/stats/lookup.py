@@ -29,11 +29,10 @@ from github_banners.errors import (
 )
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, OwnerRepositories, Snapshot
-from github_banners.stats.background_writer import BackgroundWriter
-from github_banners.stats.deadline import Deadline
 from github_banners.stats.fetch import (
     BatchOwnerFetcher,
     Charge,
+    Deadline,
     OwnerFetcher,
     charge_extra_pages,
     no_charge,
@@ -41,6 +40,7 @@ from github_banners.stats.fetch import (
 )
 from github_banners.stats.fetch_leases import FetchLeases
 from github_banners.stats.snapshots import (
+    BackgroundWriter,
     Freshness,
     Invalidations,
     SnapshotCache,

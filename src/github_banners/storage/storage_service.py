@@ -12,8 +12,7 @@ from github_banners.messaging.signing import Verifier
 from github_banners.models import Clock, utc_now
 from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
-from github_banners.serving.metrics import Metrics
-from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
 from github_banners.settings import ServiceName, Settings
 from github_banners.storage import banner_routes

@@ -30,10 +30,10 @@ from github_banners.errors import (
     StorageUnavailable,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.schemas import StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
-from github_banners.storage.banner_path import MEDIA_TYPE, file_name, parse_path, url_path
+from github_banners.storage.banner_path import file_name, parse_path, url_path
 from github_banners.storage.picture_format import (
     MAX_VERSION_BYTES,
     check_picture,
@@ -61,25 +61,16 @@ class StoreOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PutResult:
-    """The URL path of a picture; `is_superseded` if a newer one was stored before and stays."""
-
-    url: str
-    is_superseded: bool = False
-
-    @property
-    def outcome(self) -> StoreOutcome:
-        """The outcome for the metrics."""
-        return StoreOutcome.SUPERSEDED if self.is_superseded else StoreOutcome.STORED
-
-
-@dataclass(frozen=True, slots=True)
 class StoredPicture:
     """A picture without its version comment, and the version."""
 
     body: bytes
     version: int
-    media_type: str = MEDIA_TYPE
+
+
+def outcome_from_response(response: StoreResponse) -> StoreOutcome:
+    """Return the outcome of a request that did not fail, for the metrics."""
+    return StoreOutcome.SUPERSEDED if response.superseded else StoreOutcome.STORED
 
 
 def outcome_from_error(error: BannersError) -> StoreOutcome:
@@ -116,7 +107,7 @@ class Store:
         """Finish the writes that have started."""
         self._writers.shutdown()
 
-    async def put(self, request: StoreRequest) -> PutResult:
+    async def put(self, request: StoreRequest) -> StoreResponse:
         """
         Store a picture, unless a newer one is stored; an equal version overwrites.
 
@@ -131,7 +122,7 @@ class Store:
         path = parse_path(request.url_path)
         return await loop.run_in_executor(self._writers, self._put, path, request)
 
-    async def put_many(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
+    async def put_many(self, banners: Sequence[StoreRequest]) -> list[StoreResponse | Exception]:
         """
         Store several pictures independently; return one result each, and errors as results.
 
@@ -158,8 +149,8 @@ class Store:
             except FileNotFoundError:
                 return None
 
-    def _put_each(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
-        results: list[PutResult | Exception] = []
+    def _put_each(self, banners: Sequence[StoreRequest]) -> list[StoreResponse | Exception]:
+        results: list[StoreResponse | Exception] = []
         deadline = self._monotonic() + _MAX_BATCH_SECONDS
         for banner in banners:
             if self._monotonic() > deadline:
@@ -171,7 +162,7 @@ class Store:
                 results.append(error)
         return results
 
-    def _put(self, name: str, request: StoreRequest) -> PutResult:
+    def _put(self, name: str, request: StoreRequest) -> StoreResponse:
         check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
             # Under the lock, so that no other writer gets between the comparison and the replacement.
@@ -180,10 +171,10 @@ class Store:
             version = plausible_version(request.version, now=now)
             newest = stored_version if version is None else version
             if newest < stored_version:
-                return PutResult(url_path(name), is_superseded=True)
+                return StoreResponse(url=url_path(name), superseded=True)
             _write_atomically(path, with_version(request.banner_info, newest))
         self._begin_sweep()
-        return PutResult(url_path(name))
+        return StoreResponse(url=url_path(name))
 
     def _begin_sweep(self) -> None:
         """Start the sweep once, unless the store is being closed."""

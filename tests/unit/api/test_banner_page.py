@@ -17,7 +17,7 @@ from github_banners.api.banner_page import (
 )
 from github_banners.drawing.open_graph import BannerTexts
 from github_banners.errors import BannersError, DatabaseUnavailable, TooManyRequests, UnknownBanner
-from github_banners.serving.responses import HttpResponse
+from github_banners.serving.framework import HttpResponse
 
 HOSTILE = """</title>"'><script>&lt;{{ 1 }}"""
 

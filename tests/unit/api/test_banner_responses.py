@@ -32,7 +32,7 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.models import Owner, Snapshot, Stats
-from github_banners.serving.responses import error_response, etag_matches
+from github_banners.serving.framework import error_response, etag_matches
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
 PICTURE = Picture.svg(DRAWING)

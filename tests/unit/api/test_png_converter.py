@@ -18,7 +18,7 @@ from github_banners.errors import (
     Unavailable,
 )
 from github_banners.serving.worker_process import WorkerProcess
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 
 SVG = Picture.svg(b"<svg>1</svg>")
 OTHER = Picture.svg(b"<svg>2</svg>")

@@ -6,12 +6,11 @@ from datetime import date
 import pytest
 
 from github_banners.drawing import draw
-from github_banners.drawing.colours import contrast
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.open_graph import HEIGHT, WIDTH, draw_open_graph, read_texts
-from github_banners.drawing.themes import PALETTES
+from github_banners.drawing.themes import contrast
 from github_banners.errors import RenderingFailed
-from github_banners.options import BannerOptions, Layout, Locale, Theme
+from github_banners.options import PALETTES, BannerOptions, Layout, Locale, Theme
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,8 +5,13 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 
-from github_banners.github.credentials import Priority, create_accounts
-from github_banners.github.pace import MAX_RESPONSE_SECONDS, WINDOW_SECONDS, Pace
+from github_banners.github.credentials import (
+    MAX_RESPONSE_SECONDS,
+    WINDOW_SECONDS,
+    Pace,
+    Priority,
+    create_accounts,
+)
 from github_banners.github.protocol import Resource
 from github_banners.github.sender import Sender
 from github_banners.settings import Secret

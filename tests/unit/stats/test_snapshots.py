@@ -12,7 +12,7 @@ import pytest
 from github_banners.database.connect import Database
 from github_banners.errors import BannersError, DatabaseUnavailable, GitHubUnavailable, UnknownUser
 from github_banners.models import Owner, OwnerRepositories, Stats
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, SnapshotCache, Ttls
 

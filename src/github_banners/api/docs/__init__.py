@@ -6,14 +6,13 @@ unmodified. Its file name holds its version, so that browsers may cache it for e
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from github_banners.api.banner_responses import Picture
-from github_banners.serving.responses import HttpResponse, etag_matches
+from github_banners.serving.framework import HttpResponse, etag_matches
 
-PAGE = "index.html"
+PAGE, OPENAPI = "index.html", "openapi.json"
 
 _FOLDER = Path(__file__).parent
 _SCRIPT = "text/javascript; charset=utf-8"
@@ -36,43 +35,37 @@ _SECURITY_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A file of the page, hashed and compressed once like a picture."""
-
-    content: Picture
-    media_type: str
-    cache_control: str = _REVALIDATE
-
-
 @cache
-def read_document(name: str, *, base_path: str = "") -> Document:
+def read_document(name: str, *, base_path: str = "") -> Picture:
     """
-    Read a file of the page and compress it, which takes about 40 ms for the bundle; cached.
+    Read a file of the page, hash and compress it like a picture.
 
-    Links of the page start with `base_path`.
+    Links of the page start with `base_path`. It takes about 40 ms for the bundle, so it is cached.
 
     :raises KeyError: the page has no such file
     """
-    media_type, cache_control = _FILES[name]
+    media_type, _ = _FILES[name]
     body = (_FOLDER / name).read_bytes()
     if name == PAGE:
         body = body.replace(b'"/docs/', f'"{base_path}/docs/'.encode())
-    return Document(Picture.svg(body), media_type, cache_control)
+    return Picture.svg(body, media_type)
 
 
-def document_response(document: Document, request_headers: Mapping[str, str]) -> HttpResponse:
-    """Build the response with a file, or 304 if `If-None-Match` matches."""
-    body, etag = document.content.negotiate(request_headers.get("accept-encoding", ""))
+def document_response(
+    name: str, document: Picture, request_headers: Mapping[str, str]
+) -> HttpResponse:
+    """Build the response with a document of the page, or 304 if `If-None-Match` matches."""
+    _, cache_control = _FILES.get(name, (document.media_type, _REVALIDATE))
+    body, etag = document.negotiate(request_headers.get("accept-encoding", ""))
     headers = {
         **_SECURITY_HEADERS,
         "etag": etag,
-        "cache-control": document.cache_control,
+        "cache-control": cache_control,
         "vary": "Accept-Encoding",
     }
     if etag_matches(request_headers.get("if-none-match", ""), etag):
         return HttpResponse(304, headers)
     headers["content-type"] = document.media_type
-    if body is document.content.gzipped:
+    if body is document.gzipped:
         headers["content-encoding"] = "gzip"
     return HttpResponse(200, headers, body)

@@ -11,34 +11,38 @@ from functools import cache, lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.captions import empty_state_text, heading, names_for
-from github_banners.drawing.charts import Segment, bar, ring
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     FittedNumbers,
     HeadlineNumbers,
     counts,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
 )
-from github_banners.drawing.language_shares import Share
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     LegendItem,
     PlaceItems,
+    Segment,
+    Share,
+    bar,
     describe_items,
     fit_legend,
     flow_rows,
+    glow_colour,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot, Stats
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
 _CANVAS = Canvas(420, 220)
 
@@ -58,7 +62,7 @@ _SPACE = width(" ", 1, bold=True)
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 24, 150, 372
 _ROW, _ROWS = (186,), (178, 199)
-_LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 13, 5
+_LEGEND_SIZE = 13
 _EMPTY_STATE_SIZES = (13, 12)
 
 
@@ -90,7 +94,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     names, empty_state = names_for(snapshot.owner, options), empty_state_text(stats, options)
-    limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CARD][options.shape]
     ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
     legend = fit_legend(ranking, limit, _place_items(locale))
@@ -102,7 +106,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
             _CANVAS,
             options,
             colours,
-            shares=legend.shares,
+            glow=glow_colour(legend.shares),
             is_mirrored=is_mirrored(names.name, options),
         ),
         title=heading(names),
@@ -161,9 +165,4 @@ def _stale(day: str, name: Fitted) -> StaleMark:
     return StaleMark(day if _NAME_X + name.width + _STALE_GAP <= start else "")
 
 
-LAYOUT_SPEC = LayoutSpec(
-    _CANVAS,
-    "card.svg",
-    compute_layout,
-    default_counts=dict.fromkeys(ChartType, _DEFAULT_LANGUAGE_COUNT),
-)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "card.svg", compute_layout)

@@ -12,31 +12,36 @@ from functools import cache, lru_cache
 
 import msgspec
 
-from github_banners.drawing.captions import OwnerNames, empty_state_text, heading, names_for
-from github_banners.drawing.charts import Segment, bar, format_coordinate, ring
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     NUMBER_KINDS,
     FittedNumbers,
     HeadlineNumber,
     HeadlineNumbers,
     MeasuredCounts,
     NumberSlot,
+    OwnerNames,
     counts,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
 )
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     LegendItem,
     PlaceItems,
+    Segment,
+    bar,
     describe_items,
     fit_legend,
     flow_rows,
+    glow_colour,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import (
     MeasuredText,
     Noun,
@@ -47,9 +52,22 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import (
+    Canvas,
+    Frame,
+    format_coordinate,
+    frame,
+    is_mirrored,
+    scheme,
+)
 from github_banners.models import Snapshot, Stats
-from github_banners.options import BannerOptions, ChartType, HideableField, NumberFormat
+from github_banners.options import (
+    DEFAULT_LANGS_COUNT,
+    BannerOptions,
+    HideableField,
+    Layout,
+    NumberFormat,
+)
 
 _CANVAS = Canvas(846, 192)
 
@@ -73,7 +91,7 @@ _NARROW_VALUE_SIZES, _NARROW_SHORT_SIZES, _NARROW_LABEL_SIZE = (38, 32), (38, 32
 _NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
-_LEGEND_Y, _LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 159, 14, 6
+_LEGEND_Y, _LEGEND_SIZE = 159, 14
 _STALE_SIZE, _STALE_GAP = 12.5, 40
 _EMPTY_STATE_SIZES = (14, 13, 12)
 
@@ -129,7 +147,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     stale, empty_state = stale_label(as_of, locale), empty_state_text(stats, options)
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CLASSIC][options.shape]
     ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
     legend = fit_legend(
@@ -140,7 +158,9 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
     fitted = fit_numbers(numbers, _VALUE_SIZES)
     return Classic(
-        frame=frame(_CANVAS, options, colours, shares=legend.shares, is_mirrored=mirrored),
+        frame=frame(
+            _CANVAS, options, colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
+        ),
         title=heading(names),
         desc=description(
             stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
@@ -258,9 +278,4 @@ def _narrow_size(values: Sequence[MeasuredText], sizes: Sequence[float]) -> floa
     return None
 
 
-LAYOUT_SPEC = LayoutSpec(
-    _CANVAS,
-    "classic.svg",
-    compute_layout,
-    default_counts=dict.fromkeys(ChartType, _DEFAULT_LANGUAGE_COUNT),
-)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "classic.svg", compute_layout)

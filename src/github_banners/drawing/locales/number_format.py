@@ -15,7 +15,7 @@ import msgspec
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_timedelta
 
-from github_banners.drawing.memo import Memo
+from github_banners.cache import Memo
 from github_banners.drawing.text import width
 
 LOCALES = (

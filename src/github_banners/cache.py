@@ -1,4 +1,9 @@
-"""Least-recently-used map that is bounded in bytes; not thread-safe."""
+"""
+In-memory caches of one process, bounded in size; without locks and awaits.
+
+`ByteBoundedLru` is the map behind every cache of the services: snapshots in `stats`, pictures and
+responses in `api`. `Memo` caches results of a pure function, such as measured texts in `drawing`.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -50,3 +55,25 @@ class ByteBoundedLru(Generic[K, V]):
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.used_bytes -= self._entry_bytes(key, entry) + ENTRY_BYTES
+
+
+class Memo(dict[K, V]):
+    """
+    Cached results of a pure function by its argument; cleared when it is full.
+
+    `functools.lru_cache` keeps its entries in order of use, which costs time on every hit. With some
+    hundred entries, such as language names, a plain dict takes a third of the time.
+    """
+
+    def __init__(self, compute: Callable[[K], V], *, max_size: int = 1024) -> None:
+        """Cache the results of `compute` for at most `max_size` arguments."""
+        super().__init__()
+        self._compute = compute
+        self._max_size = max_size
+
+    def __missing__(self, key: K) -> V:
+        """Compute and store the value of a new key."""
+        if len(self) >= self._max_size:
+            self.clear()
+        value = self[key] = self._compute(key)
+        return value

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.colours import contrast, linear_rgb, oklab_from_linear
-from github_banners.drawing.language_shares import Ranking, Share, percentages, rank_languages
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.language_charts import Ranking, Share, percentages, rank_languages
+from github_banners.drawing.themes import contrast, linear_rgb, oklab_from_linear, scheme
 from github_banners.options import BannerOptions, Theme, allowed_values
 
 LIGHT = scheme(BannerOptions())

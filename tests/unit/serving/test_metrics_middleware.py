@@ -1,4 +1,4 @@
-"""Request metrics: labels, durations, and a bounded number of series."""
+"""Request metrics: labels, durations, and a bounded number of series; the path of all metrics."""
 
 from itertools import product
 from types import ModuleType
@@ -10,11 +10,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from github_banners.api import public_routes as api
 from github_banners.renderer import preview_route as renderer
-from github_banners.serving.metrics import Metrics
-from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.metrics import Metrics, MetricsMiddleware, RequestMetricsMiddleware
 from github_banners.storage import banner_routes as storage
 from tests.unit.api.asgi import InnerApp, http_scope, send_request
-from tests.unit.serving.test_metrics import scrape
+from tests.unit.serving.test_metrics import get, scrape
 
 
 class Time:
@@ -154,3 +153,20 @@ def test_route_label_has_few_values(routes: ModuleType) -> None:
     paths += [f"{path}/{number}" for path in paths for number in range(50)]
     assert len({routes.route_label(path) for path in paths}) <= 8
     assert routes.route_label("/" + "x" * 5000) is None
+
+
+async def test_metrics_middleware_serves_exact_path_only() -> None:
+    metrics, inner = Metrics(), InnerApp()
+    metrics.counter("drawn_total", "Drawn.", labels="by", label_values=["self"])
+    app = MetricsMiddleware(inner, metrics=metrics.app)
+    assert 'banners_drawn_total{by="self"} 0.0' in (await get(app)).text
+    for path in ("/", "/metrics/", "/metricsx", "/banners/metrics", "/Metrics"):
+        assert (await send_request(app, http_scope(path))).body == b"inner"
+    assert len(inner.scopes) == 5
+
+
+async def test_metrics_middleware_other_scope_type_is_passed_on() -> None:
+    inner = InnerApp()
+    scope = {**http_scope("/metrics"), "type": "websocket"}
+    await send_request(MetricsMiddleware(inner, metrics=Metrics().app), scope)
+    assert inner.scopes == [scope]

@@ -1,6 +1,6 @@
 import pytest
 
-from github_banners.drawing.headline_numbers import fit_numbers, place_numbers, select_numbers
+from github_banners.drawing.headline import fit_numbers, place_numbers, select_numbers
 from github_banners.drawing.text import width
 from github_banners.models import Stats
 from github_banners.options import BannerOptions, HideableField, Locale, NumberFormat

@@ -5,14 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from github_banners.drawing import draw, drop_redundant_options
-from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.themes import COLOURS, PALETTES
+from github_banners.drawing import draw
 from github_banners.options import (
+    COLOURS,
+    DEFAULT_LANGS_COUNT,
+    DEFAULT_RADIUS,
+    PALETTES,
     BannerOptions,
     ChartType,
     Layout,
     Theme,
+    drop_redundant_options,
     parse_options,
     to_canonical_json,
 )
@@ -22,14 +25,14 @@ LANGUAGES = {f"Language {index}": 30 - index for index in range(20)}
 
 def spelled_out(layout: Layout, shape: ChartType, theme: Theme) -> BannerOptions:
     """Return options that spell out every default of a layout and a theme."""
-    layout_spec, palette = LAYOUTS[layout], PALETTES[theme.palettes[0]]
+    palette = PALETTES[theme.palettes[0]]
     colours = {option: getattr(palette, colour) for option, colour in COLOURS.items()}
     return BannerOptions(
         theme=theme,
         layout=layout,
         shape=shape,
-        radius=layout_spec.canvas.radius,
-        langs_count=layout_spec.default_counts[shape],
+        radius=DEFAULT_RADIUS[layout],
+        langs_count=DEFAULT_LANGS_COUNT[layout][shape],
         **colours,
     )
 

@@ -28,9 +28,9 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownBanner,
 )
-from github_banners.serving.framework import build_app
-from github_banners.serving.responses import (
+from github_banners.serving.framework import (
     HttpResponse,
+    build_app,
     error_response,
     etag_matches,
     json_response,

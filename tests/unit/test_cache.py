@@ -1,11 +1,11 @@
-"""The LRU map, compared with a simple model."""
+"""The LRU map, compared with a simple model, and the memo."""
 
 from collections import OrderedDict
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.cache.lru import ENTRY_BYTES, ByteBoundedLru
+from github_banners.cache import ENTRY_BYTES, ByteBoundedLru, Memo
 
 LIMIT_BYTES = 3_000
 KEYS = st.integers(0, 9)
@@ -91,3 +91,26 @@ def test_get_falsy_entry_is_returned() -> None:
     assert lru.get("a") == 0
     lru.drop("a")
     assert lru.get("a") is None
+
+
+def test_lru_oldest_is_the_least_recently_used() -> None:
+    lru: ByteBoundedLru[str, int] = ByteBoundedLru(LIMIT_BYTES, entry_bytes=lambda *_: 1)
+    assert lru.oldest() is None
+    lru.put("a", 1)
+    lru.put("b", 2)
+    lru.get("a")
+    assert lru.oldest() == ("b", 2)
+
+
+def test_memo_repeated_argument_is_computed_once() -> None:
+    computed: list[int] = []
+
+    def square(number: int) -> int:
+        computed.append(number)
+        return number**2
+
+    memo = Memo(square, max_size=2)
+    assert [memo[number] for number in (2, 3, 2)] == [4, 9, 4]
+    assert computed == [2, 3]
+    assert memo[4] == 16
+    assert dict(memo) == {4: 16}

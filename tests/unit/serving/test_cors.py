@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Scope
 
-from github_banners.api.cors import CorsMiddleware
+from github_banners.serving.framework import CorsMiddleware
 from tests.unit.api.asgi import InnerApp, http_scope, send_request
 
 OPEN = ["*"]

@@ -1,5 +1,5 @@
 """
-Render the SVG templates in `templates/` to bytes.
+Draw banners and explanation cards: a layout computes the values of an SVG template in `templates/`.
 
 Every value is escaped; characters that XML does not allow have been removed before, by `sanitize`.
 
@@ -15,13 +15,21 @@ right-to-left pictures. These placeholders are resolved when it is compiled:
 """
 
 import re
+from datetime import date
 from functools import lru_cache, partial
 from importlib.resources import files
 
 import msgspec
 from minijinja import Environment
 
-from github_banners.drawing.frame import Canvas
+from github_banners.drawing.explanation_cards import build_explanation
+from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.themes import Canvas
+from github_banners.errors import BannersError
+from github_banners.models import Snapshot
+from github_banners.options import BannerOptions
+
+_DEFAULT_OPTIONS = BannerOptions()
 
 _INCLUDE = re.compile(r'\{% include "([a-z.]+)"((?: [a-z]+=[0-9.]+)*) %\}')
 _CANVAS_FIELD = re.compile(r"@\{([a-z_]+)(-[0-9]+)?\}")
@@ -39,6 +47,30 @@ _MIRRORED = (
         '<g clip-path="url(#e)" transform="translate(@{width})scale(-1 1)"',
     ),
 )
+
+
+def draw(snapshot: Snapshot, options: BannerOptions, *, as_of: date | None = None) -> bytes:
+    """
+    Draw a banner as UTF-8 SVG.
+
+    `as_of` is the day the numbers were fetched; pass it only for stale numbers, since the banner
+    then shows it.
+    """
+    layout = LAYOUTS[options.layout]
+    return render_svg(layout.template, layout.compute_layout(snapshot, options, as_of))
+
+
+def explain(
+    error: BannersError, *, options: BannerOptions = _DEFAULT_OPTIONS, host: str = ""
+) -> bytes:
+    """
+    Draw an explanation of an error as UTF-8 SVG, in the size of the requested banner.
+
+    `host` is the public host of this service, for hints; empty if unknown.
+    """
+    canvas = LAYOUTS[options.layout].canvas
+    card = build_explanation(error, options, host=host, canvas=canvas)
+    return render_svg("explanation.svg", card)
 
 
 def render_svg(template: str, values: msgspec.Struct) -> bytes:
