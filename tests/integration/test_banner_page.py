@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pytest
 
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         yield folder
 
 
