@@ -250,9 +250,9 @@ def _draw_row(row: Row) -> bytes:
     stats = Stats(total, original, forked, row["stars"], row["forks"], row["languages"])
     owner = Owner(1, row["login"], None, row["name"])
     names = ("title", "langs_count", "hide", "number_format", "theme", "locale")
-    look = replace(row["form"], **{name: row[name] for name in names})
+    options = replace(row["form"], **{name: row[name] for name in names})
     moment = datetime(2026, 11, 20, tzinfo=UTC)
-    return draw(Snapshot(owner, stats, moment), look, as_of=row["as_of"])
+    return draw(Snapshot(owner, stats, moment), options, as_of=row["as_of"])
 
 
 def _pairs(row: Mapping[str, int]) -> set[tuple[tuple[str, int], tuple[str, int]]]:
@@ -310,18 +310,18 @@ def test_name_fits_its_area(faults, form):
     for turn, (label, name) in enumerate(NAMES.items()):
         for login in ("wycats", "m" * 39):
             for theme in _select(themes, turn):
-                look = replace(FORMS[form], theme=theme)
-                pictures[f"{label}, {login}, {theme}"] = draw(_snapshot(name, login=login), look)
+                options = replace(FORMS[form], theme=theme)
+                pictures[f"{label}, {login}, {theme}"] = draw(_snapshot(name, login=login), options)
     assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_number_fits_its_area(faults, form):
-    looks = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
+    variants = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
     pictures = {
-        f"{number}, {look.number_format}": draw(_snapshot(number=number), look)
+        f"{number}, {options.number_format}": draw(_snapshot(number=number), options)
         for number in NUMBERS
-        for look in looks
+        for options in variants
     }
     assert faults(pictures) == []
 
@@ -345,9 +345,9 @@ def test_locale_fits_its_area(faults, form):
     for first_turn, locale in enumerate(Locale):
         for turn, (label, snapshot) in enumerate(snapshots.items(), first_turn):
             for number_format, as_of in _select(variants, turn):
-                look = replace(FORMS[form], locale=locale, number_format=number_format)
+                options = replace(FORMS[form], locale=locale, number_format=number_format)
                 name = f"{locale}, {label}, {number_format}, {as_of}"
-                pictures[name] = draw(snapshot, look, as_of=as_of)
+                pictures[name] = draw(snapshot, options, as_of=as_of)
     assert faults(pictures) == []
 
 
@@ -357,8 +357,8 @@ def test_legend_fits_its_area(faults, form):
     for label, languages in LANGUAGES.items():
         snapshot = _snapshot(languages=languages)
         for count in (None, 1, 3, 10):
-            look = replace(FORMS[form], langs_count=count)
-            pictures[f"{label}, {count}"] = draw(snapshot, look)
+            options = replace(FORMS[form], langs_count=count)
+            pictures[f"{label}, {count}"] = draw(snapshot, options)
         pictures[f"{label}, old"] = draw(snapshot, FORMS[form], as_of=date(2026, 11, 28))
     assert faults(pictures) == []
 
@@ -390,11 +390,11 @@ def test_explanation_fits_its_area(faults, form):
     hosts = ("", "banners.example", "h" * 60)
     pictures = {}
     for first_turn, locale in enumerate(Locale):
-        look = replace(FORMS[form], locale=locale)
+        options = replace(FORMS[form], locale=locale)
         for turn, (label, error) in enumerate(ERRORS.items(), first_turn):
             for host in _select(hosts, turn):
                 name = f"{locale}, {label}, {host}"
-                pictures[name] = explain(error, options=look, host=host)
+                pictures[name] = explain(error, options=options, host=host)
     assert faults(pictures) == []
 
 
