@@ -204,7 +204,7 @@ def _build_application(
         [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
     )
     return build_app(
-        [*routes.routes(), *health_routes(health), *public_routes.page_routes(base_path)],
+        [*routes.routes(), *health_routes(health), *public_routes.page_routes(settings.public_url)],
         middleware=[
             *strip_base_path,
             Middleware(CorsMiddleware, origins=expand_origins(settings.cors_origins)),
