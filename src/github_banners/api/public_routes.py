@@ -216,7 +216,7 @@ def page_routes(public_url: str | None = None) -> list[Route]:
         return _docs_response(openapi_document, request)
 
     return [
-        *BuilderPage(openapi, base_path=base_path, public_url=public_url).routes(),
+        *BuilderPage(openapi, public_url=public_url).routes(),
         Route("/docs", docs_page),
         Route("/docs/openapi.json", docs_openapi),
         Route("/docs/{name}", docs_page),

@@ -6,7 +6,7 @@ the user types. Its controls come from the OpenAPI document, its words from one 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from github_banners.api.banner_responses import SVG, Picture
+from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder.controls import Control, build_controls
 from github_banners.api.builder.words import (
     PageLanguage,
@@ -41,6 +42,7 @@ from github_banners.options import (
     BannerOptions,
     Layout,
     Theme,
+    allowed_values,
     find_misspelt_options,
     parse_login,
     parse_options,
@@ -69,6 +71,7 @@ _PAGE_CHOICES = {
 _KINDS = ("switch", "choice", "number", "text")
 _COLOUR_PARTS = ("bg", "border", "title", "text", "muted", "accent")
 _FIRST_OPTIONS = ("type", "locale", "count_by", "animate", "border")
+_MAX_SHOWN_VALUES = 12
 _SAMPLE = Snapshot(
     owner=Owner(id=1, login="miraokafor", display_name="Mira Okafor"),
     stats=Stats(
@@ -96,13 +99,16 @@ class BuilderPage:
     """
     The page and its files.
 
-    `openapi` is the OpenAPI document of the API. `base_path` is the path of the service on its host,
-    "" for the root; `public_url` is PUBLIC_URL, None if it is not set.
+    `openapi` is the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set.
     """
 
     openapi: Mapping[str, Any]
-    base_path: str = ""
     public_url: str | None = None
+
+    @property
+    def base_path(self) -> str:
+        """The path of the service on its host, "" for the root."""
+        return base_path_from_url(self.public_url)
 
     def routes(self) -> list[Route]:
         """Build the routes of the page and of its files."""
@@ -117,8 +123,8 @@ class BuilderPage:
         language = negotiate_language(
             query.get("lang", ""), request.headers.get("accept-language", "")
         )
-        url = urlsplit(self.public_url or str(request.url))
-        html = self.render(query, language=language, origin=f"{url.scheme}://{url.netloc}")
+        origin = _origin(self.public_url or str(request.url))
+        html = self.render(query, language=language, origin=origin)
         document = Document(Picture.svg(html.encode()), HTML)
         return to_starlette_response(
             document_response(
@@ -165,7 +171,9 @@ class BuilderPage:
             layout=layout,
             layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
             size=_canvas(layout),
-            first_controls=[control for control in controls if control.name in _FIRST_OPTIONS],
+            first_controls=[
+                control for name in _FIRST_OPTIONS for control in controls if control.name == name
+            ],
             more_controls=[
                 control
                 for control in controls
@@ -193,7 +201,7 @@ class BuilderPage:
                 for name in dict.fromkeys(theme.value for theme in Theme)
             ],
             problems=self._problems(query, words) if login else [],
-            data=_page_data(language.locale, origin=origin, base_path=self.base_path),
+            data=_page_data(language.locale, public_url=self.public_url),
         )
 
     def _picture_path(self, login: str, options: Mapping[str, str]) -> str:
@@ -219,7 +227,7 @@ class BuilderPage:
                     "text": live["invalid"]
                     .replace("{value}", error.value)
                     .replace("{option}", words["options"].get(error.field, error.field))
-                    .replace("{allowed}", ", ".join(error.allowed)),
+                    .replace("{allowed}", _shortened(error.allowed)),
                     "suggestion": error.suggestion or "",
                     "link": self._page_path(query, **{error.field: error.suggestion or ""}),
                 }
@@ -245,6 +253,12 @@ def _chosen_options(controls: list[Control], layout: str) -> dict[str, str]:
         if control.value != control.default or control.name in _DEFAULT_VALUES
     }
     return options if layout == Layout.CLASSIC.value else options | {"layout": layout}
+
+
+def _shortened(allowed: Sequence[str]) -> str:
+    """Join the allowed values of an option; of many, only the first."""
+    joined = ", ".join(allowed[:_MAX_SHOWN_VALUES])
+    return f"{joined} …" if len(allowed) > _MAX_SHOWN_VALUES else joined
 
 
 def _light_and_dark(theme: str) -> tuple[str, str]:
@@ -273,15 +287,21 @@ def _canvas(layout: str) -> tuple[int, int]:
     return canvas.width, canvas.height
 
 
+def _origin(url: str) -> str:
+    """Return the scheme and host of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 @cache
-def _page_data(locale: str, *, origin: str, base_path: str) -> str:
+def _page_data(locale: str, *, public_url: str | None) -> str:
     """Return what the script needs, as JSON: words, the colours of themes, the sizes of layouts."""
     words = read_words(locale)
-    themes = {theme.value: theme.palettes for theme in Theme}
+    themes = {name: Theme(name).palettes for name in allowed_values("type")}
     data = msgspec.json.encode(
         {
-            "origin": origin,
-            "base": base_path,
+            "origin": _origin(public_url) if public_url else "",
+            "base": base_path_from_url(public_url),
             "words": {**words["live"], "readme_greeting": words["page"]["readme_greeting"]},
             "sample": _SAMPLE.owner.display_name,
             "sampleLogin": _SAMPLE.owner.login,

@@ -2,13 +2,18 @@
 // Everything that is chosen is in the form; the form's state is also the query of the page's address.
 
 const UPDATE_MILLISECONDS = 400;
+// The server sends an explanation in place of a picture that takes longer than this.
+const MIN_EXPLAINED_MILLISECONDS = 1500;
 const MAX_RETRIES = 10;
+// With a longer `Retry-After` something is down; else the numbers of a new user are being fetched.
+const MAX_WAITING_SECONDS = 5;
 const MIN_CONTRAST = 4.5;
 const PAGE_DEFAULTS = {view: "both", code: "picture", ground: "all", layout: "classic"};
 const NO_TEXT_COLOURS = ["bg_color", "border_color"];
 
 const page = JSON.parse(document.getElementById("page-data").textContent);
 const {words, base} = page;
+const origin = page.origin || location.origin;
 const form = document.getElementById("builder");
 const byId = (id) => document.getElementById(id);
 const palettes = Object.fromEntries(Object.entries(page.colours).map(([theme, colours]) =>
@@ -21,14 +26,21 @@ let updateTimer = 0;
 let lastUpdate = -Infinity;
 let isTyping = false;
 let retries = 0;
+// A number in the addresses of the pictures: a new one replaces explanations that the browser has cached.
+let attempt = 0;
 let request = new AbortController();
+// The last query that was answered for good, so that another view of the same banner sends no request.
+let answered = "";
 // Parameters of the address that are no options; the API says what they were meant to be.
 let unknown = {};
+// Values of the address that no radio button or checkbox has: the preview explains them.
+let invalid = {};
 
 const fillIn = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 const login = () => form.elements.username.value.trim();
-const checked = (name) => form.querySelector(`[name=${name}]:checked`)?.value ?? PAGE_DEFAULTS[name];
+const checked = (name) => invalid[name] ?? form.querySelector(`[name=${name}]:checked`)?.value ?? PAGE_DEFAULTS[name];
 const controls = () => [...form.querySelectorAll(".control")];
+const controlOf = (name) => form.querySelector(`.control[data-name="${name}"]`);
 const labelOf = (name) => page.labels[name] ?? name;
 
 // The options of the banner: those that differ from the API's defaults, and always the type.
@@ -44,7 +56,9 @@ function readOptions() {
 
 function readControl(control) {
   const {kind, name} = control.dataset;
-  if (kind === "choices") return [...control.querySelectorAll(":checked")].map((box) => box.value).join(",");
+  if (kind === "choices") {
+    return invalid[name] ?? [...control.querySelectorAll(":checked")].map((box) => box.value).join(",");
+  }
   if (kind === "switch") return String(control.querySelector("[type=checkbox]").checked);
   return control.querySelector(`[name="${name}"]`).value.trim() || control.dataset.default;
 }
@@ -52,25 +66,32 @@ function readControl(control) {
 function writeControl(control, value) {
   const {kind, name} = control.dataset;
   if (kind === "choices") {
-    const values = value.split(",");
-    for (const box of control.querySelectorAll("input")) box.checked = values.includes(box.value);
+    check(name, value ? value.toLowerCase().split(",") : []);
   } else if (kind === "switch") {
-    control.querySelector("[type=checkbox]").checked = value.toLowerCase() !== "false";
+    control.querySelector("[type=checkbox]").checked = value.toLowerCase() === "true";
   } else {
     const field = control.querySelector(`[name="${name}"]`);
-    field.value = value;
+    field.value = kind === "choice" ? value.toLowerCase() : value;
     // A value that the list lacks stays chosen: the preview explains it.
-    if (field.value !== value && kind === "choice") {
-      field.add(new Option(value, value));
-      field.value = value;
-    }
+    if (kind === "choice" && !field.value) field.add(new Option(value, value, true, true));
   }
+}
+
+// Check the radio buttons or checkboxes with these values, and remember the values if one has none.
+function check(name, values) {
+  const boxes = [...form.querySelectorAll(`[name="${name}"]`)];
+  for (const box of boxes) box.checked = values.includes(box.value);
+  const isValid = values.every((value) => boxes.some((box) => box.value === value));
+  if (isValid) delete invalid[name];
+  else invalid[name] = values.join(",");
 }
 
 function pictureUrl(options) {
   const [path, user] = login() ? ["/banners/preview", {username: login()}] : ["/page/sample.svg", {}];
   return `${base}${path}?${new URLSearchParams({...user, ...options})}`;
 }
+
+const previewUrl = (options) => pictureUrl({...options, ...(attempt && {attempt})});
 
 // A pair of themes is shown by its light and its dark one; any other theme is the same on both.
 const lightAndDark = (type) => page.pairs[type] ?? [type, type];
@@ -98,17 +119,28 @@ function writeAddress() {
   }
 }
 
-const defaultOf = (name) => form.querySelector(`.control[data-name="${name}"]`).dataset.default;
+const defaultOf = (name) => controlOf(name).dataset.default;
+
+// Parse the query as the server does: names in any case, the last of repeated ones, lists joined.
+function parseQuery() {
+  const query = {};
+  for (const [rawName, value] of new URLSearchParams(location.search)) {
+    const name = rawName.toLowerCase();
+    const isList = name in query && controlOf(CSS.escape(name))?.dataset.kind === "choices";
+    query[name] = isList ? `${query[name]},${value}` : value;
+  }
+  return query;
+}
 
 function readAddress() {
-  const query = new URLSearchParams(location.search);
+  const query = parseQuery();
   const known = ["username", "lang", ...Object.keys(PAGE_DEFAULTS), ...controls().map(({dataset}) => dataset.name)];
-  unknown = Object.fromEntries([...query].filter(([name]) => !known.includes(name)));
-  form.elements.username.value = query.get("username") ?? "";
-  for (const control of controls()) writeControl(control, query.get(control.dataset.name) ?? control.dataset.default);
+  unknown = Object.fromEntries(Object.entries(query).filter(([name]) => !known.includes(name)));
+  form.elements.username.value = query.username ?? "";
+  for (const control of controls()) writeControl(control, query[control.dataset.name] || control.dataset.default);
   for (const [name, value] of Object.entries(PAGE_DEFAULTS)) {
-    const wanted = query.get(name) ?? value;
-    for (const box of form.querySelectorAll(`[name=${name}]`)) box.checked = box.value === wanted;
+    check(name, [query[name]?.toLowerCase() || value]);
+    if (name !== "layout" && name in invalid) check(name, [value]);
   }
 }
 
@@ -136,8 +168,7 @@ function showPictures() {
   const [width, height] = page.sizes[checked("layout")] ?? page.sizes.classic;
   lightAndDark(options.type).forEach((type, index) => {
     const picture = byId(["light", "dark"][index]);
-    // A picture that was an explanation is in the browser's cache: another address replaces it.
-    const url = pictureUrl({...options, type, ...(retries && {retry: retries})});
+    const url = previewUrl({...options, type});
     [picture.width, picture.height] = [width, height];
     if (picture.getAttribute("src") !== url) picture.src = url;
   });
@@ -167,29 +198,41 @@ function showTiming() {
 
 // One JSON request per update says whether the user and the options are right, and the display name.
 async function checkChoices() {
+  const query = String(new URLSearchParams({...unknown, username: login(), ...readOptions(), format: "json"}));
+  if (query === answered) return;
   request.abort();
   request = new AbortController();
   const {signal} = request;
-  showProblem("");
+  byId("problems").replaceChildren();
+  answered = "";
   if (!login()) return;
-  const query = new URLSearchParams({...unknown, username: login(), ...readOptions(), format: "json"});
-  const asked = login();
+  const user = login();
+  const start = performance.now();
   try {
     const response = await fetch(`${base}/banners/preview?${query}`, {signal, headers: {accept: "application/json"}});
     const answer = await response.json();
     if (signal.aborted) return;
+    if (response.status < 429) answered = query;
     if (response.ok) {
       retries = 0;
-      [nameOf, displayName] = [asked, answer.display_name ?? asked];
+      [nameOf, displayName] = [user, answer.display_name ?? user];
       showCode();
-      showNames();
-      showUnknown(answer.unknown);
+      if (performance.now() - start > MIN_EXPLAINED_MILLISECONDS) drawAgain();
+      else showNames();
     } else {
       explainProblem(response, answer);
     }
+    showUnknown(answer.unknown);
   } catch (error) {
     if (error.name !== "AbortError") showProblem(fillIn(words.unavailable, {reason: words.no_service}));
   }
+}
+
+// Pictures that did not wait for the numbers are explanations: replace them.
+function drawAgain() {
+  attempt += 1;
+  showPictures();
+  showThemes();
 }
 
 function explainProblem(response, answer) {
@@ -197,13 +240,15 @@ function explainProblem(response, answer) {
   if (response.status === 404) {
     showProblem(fillIn(words.unknown_user, values));
   } else if (answer.field) {
-    const control = form.querySelector(`.control[data-name="${answer.field}"]`);
+    const control = controlOf(answer.field);
     values.value = control ? readControl(control) : answer.field === "layout" ? checked("layout") : login();
     showProblem(fillIn(words.invalid, values), answer.suggestion, () => choose(answer.field, answer.suggestion));
   } else if (response.status === 503 && retries < MAX_RETRIES) {
-    showProblem(words.waiting);
+    const seconds = Number(response.headers.get("retry-after")) || 2;
+    showProblem(seconds > MAX_WAITING_SECONDS ? fillIn(words.unavailable, values) : words.waiting);
     retries += 1;
-    scheduleUpdate(1000 * (Number(response.headers.get("retry-after")) || 2));
+    attempt += 1;
+    scheduleUpdate(1000 * seconds);
   } else {
     showProblem(fillIn(words.unavailable, values));
   }
@@ -214,25 +259,23 @@ function shorten(allowed = []) {
 }
 
 function choose(name, value) {
-  const control = form.querySelector(`.control[data-name="${name}"]`);
-  if (control) writeControl(control, value);
-  else for (const box of form.querySelectorAll(`[name="${name}"]`)) box.checked = box.value === value;
+  if (controlOf(name)) writeControl(controlOf(name), value);
+  else if (name === "layout") check(name, [value]);
+  else form.elements[name].value = value;
   change();
 }
 
 function showUnknown(intended = {}) {
-  const [name] = Object.keys(intended);
-  if (!name) return;
-  const value = unknown[name];
-  showProblem(fillIn(words.unknown_option, {option: name}), `${intended[name]}=${value}`, () => {
-    delete unknown[name];
-    choose(intended[name], value);
-  });
+  for (const [name, option] of Object.entries(intended)) {
+    const value = unknown[name];
+    showProblem(fillIn(words.unknown_option, {option: name}), `${option}=${value}`, () => {
+      delete unknown[name];
+      choose(option, value);
+    });
+  }
 }
 
 function showProblem(text, suggestion, correct) {
-  const problems = byId("problems");
-  if (!text) return problems.replaceChildren();
   const line = document.createElement("p");
   line.textContent = text;
   if (suggestion) {
@@ -242,7 +285,7 @@ function showProblem(text, suggestion, correct) {
     button.addEventListener("click", correct);
     line.append(" ", button);
   }
-  problems.replaceChildren(line);
+  byId("problems").append(line);
 }
 
 // ---- The code ----------------------------------------------------------------------------------
@@ -256,7 +299,7 @@ function shownTypes() {
 const bannerRequest = (type) => JSON.stringify({username: login(), ...readOptions(), type});
 
 function bannerUrl(type) {
-  return permanentUrls.get(bannerRequest(type)) ?? page.origin + pictureUrl({...readOptions(), type});
+  return permanentUrls.get(bannerRequest(type)) ?? origin + pictureUrl({...readOptions(), type});
 }
 
 const escapeHtml = (text) => text.replace(/[&<>"]/g, (c) => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]);
@@ -302,7 +345,7 @@ async function copy() {
   if (problem) return announce(fillIn(words.not_made, {reason: problem}));
   const isCopied = await writeClipboard(codeText());
   announce(isCopied ? words.copied : words.copy_refused);
-  if (isCopied) setTimeout(() => announce(""), 2000);
+  if (isCopied) setTimeout(() => announce("", words.copied), 2000);
 }
 
 // Create the shown banners; return what went wrong, as text.
@@ -318,7 +361,7 @@ async function makePermanent() {
       });
       const answer = await response.json();
       if (!response.ok) return answer.error;
-      permanentUrls.set(body, page.origin + answer.url);
+      permanentUrls.set(body, origin + answer.url);
     } catch {
       return words.no_service;
     }
@@ -337,7 +380,11 @@ async function writeClipboard(text) {
   }
 }
 
-const announce = (text) => { byId("announcement").textContent = text; };
+// Announce a text, or only in place of another one.
+function announce(text, replaced) {
+  const announcement = byId("announcement");
+  if (!replaced || announcement.textContent === replaced) announcement.textContent = text;
+}
 
 // ---- Colours -----------------------------------------------------------------------------------
 
@@ -423,7 +470,7 @@ function showThemes() {
     else link.removeAttribute("aria-current");
     const picture = link.querySelector("img");
     const options = {type: link.dataset.theme, layout: "card", animate: "false", ...(locale && {locale})};
-    picture.dataset.src = pictureUrl(options);
+    picture.dataset.src = previewUrl(options);
     loadTheme(picture);
   }
 }
@@ -433,9 +480,14 @@ function showThemes() {
 async function addMissingControls() {
   const response = await fetch(`${base}/docs/openapi.json`);
   const {paths} = await response.json();
+  const query = parseQuery();
   for (const {name, schema} of paths["/banners/preview"].get.parameters) {
-    const isKnown = ["username", "format", "layout"].includes(name) || form.querySelector(`.control[data-name="${name}"]`);
-    if (!isKnown) byId("more").append(makeControl(name, schema));
+    if (["username", "format", "layout"].includes(name) || controlOf(name)) continue;
+    const control = makeControl(name, schema);
+    byId("more").append(control);
+    writeControl(control, query[name] || control.dataset.default);
+    if (name in unknown) change();
+    delete unknown[name];
   }
 }
 
@@ -452,7 +504,6 @@ function makeControl(name, schema) {
   field.id = `option-${name}`;
   if (kind === "number") [field.min, field.max] = [schema.minimum ?? "", schema.maximum ?? ""];
   if (kind === "choice") field.replaceChildren(...schema.enum.map((value) => new Option(value, value)));
-  writeControl(control, new URLSearchParams(location.search).get(name) ?? control.dataset.default);
   return control;
 }
 
@@ -471,6 +522,7 @@ function change() {
 }
 
 form.addEventListener("input", ({target}) => {
+  delete invalid[target.name];
   if (target.type === "color") {
     target.closest(".control").querySelector("[type=text]").value = target.value.slice(1);
     showContrasts();
@@ -509,4 +561,5 @@ readAddress();
 isTyping = true;
 update();
 if (byId("light").complete) showTiming();
-addMissingControls();
+// Without the document the page has the controls that the server knew when it rendered them.
+addMissingControls().catch(() => {});
