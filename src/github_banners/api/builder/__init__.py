@@ -6,6 +6,7 @@ the user types. Its controls come from the OpenAPI document, its words from one 
 """
 
 import hashlib
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from minijinja import Environment
+from minijinja import Environment, safe
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -124,8 +125,8 @@ class BuilderPage:
             query.get("lang", ""), request.headers.get("accept-language", "")
         )
         origin = _origin(self.public_url or str(request.url))
-        html = self.render(query, language=language, origin=origin)
-        document = Document(Picture.svg(html.encode()), HTML)
+        page = self.render(query, language=language, origin=origin)
+        document = Document(Picture.svg(page.encode()), HTML)
         return to_starlette_response(
             document_response(
                 document,
@@ -160,7 +161,7 @@ class BuilderPage:
             files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
             language=language,
             languages=[
-                {"language": each, "link": self._page_path(query, lang=each.locale)}
+                {"language": each, "link": _attribute(self._page_path(query, lang=each.locale))}
                 for each in languages()
             ],
             words=words["page"],
@@ -180,8 +181,8 @@ class BuilderPage:
                 if control.name not in _FIRST_OPTIONS and control.kind != "colour"
             ],
             colour_controls=[control for control in controls if control.kind == "colour"],
-            light=self._picture_path(login, options | {"type": light}),
-            dark=self._picture_path(login, options | {"type": dark}),
+            light=_attribute(self._picture_path(login, options | {"type": light})),
+            dark=_attribute(self._picture_path(login, options | {"type": dark})),
             alt=words["live"]["alt"].replace("{name}", login or str(_SAMPLE.owner.display_name)),
             markdown_url=markdown_url,
             choices={
@@ -193,9 +194,11 @@ class BuilderPage:
                     "name": name,
                     "ground": _ground(name),
                     "is_chosen": name == options["type"],
-                    "link": self._page_path(query, type=name),
-                    "picture": self._picture_path(
-                        login, {"type": name, "layout": "card", "animate": "false"}
+                    "link": _attribute(self._page_path(query, type=name)),
+                    "picture": _attribute(
+                        self._picture_path(
+                            login, {"type": name, "layout": "card", "animate": "false"}
+                        )
                     ),
                 }
                 for name in dict.fromkeys(theme.value for theme in Theme)
@@ -226,7 +229,7 @@ class BuilderPage:
                 {
                     "text": live["invalid"]
                     .replace("{value}", error.value)
-                    .replace("{option}", words["options"].get(error.field, error.field))
+                    .replace("{option}", _labels(words)[error.field])
                     .replace("{allowed}", _shortened(error.allowed)),
                     "suggestion": error.suggestion or "",
                     "link": self._page_path(query, **{error.field: error.suggestion or ""}),
@@ -253,6 +256,17 @@ def _chosen_options(controls: list[Control], layout: str) -> dict[str, str]:
         if control.value != control.default or control.name in _DEFAULT_VALUES
     }
     return options if layout == Layout.CLASSIC.value else options | {"layout": layout}
+
+
+def _attribute(url: str) -> str:
+    """Escape a URL for an attribute, without the escapes of slashes that the template would add."""
+    return safe(html.escape(url))
+
+
+def _labels(words: Words) -> dict[str, str]:
+    """Return the words for everything that can have an invalid value."""
+    page = words["page"]
+    return {"username": page["login"], "layout": page["layout"], **words["options"]}
 
 
 def _shortened(allowed: Sequence[str]) -> str:
@@ -305,8 +319,10 @@ def _page_data(locale: str, *, public_url: str | None) -> str:
             "words": {**words["live"], "readme_greeting": words["page"]["readme_greeting"]},
             "sample": _SAMPLE.owner.display_name,
             "sampleLogin": _SAMPLE.owner.login,
-            "labels": words["options"],
-            "pairs": {name: palettes for name, palettes in themes.items() if len(palettes) > 1},
+            "labels": _labels(words),
+            "pairs": {
+                name: " ".join(palettes) for name, palettes in themes.items() if len(palettes) > 1
+            },
             "colours": {
                 name: " ".join(getattr(_palette(name), part) for part in _COLOUR_PARTS)
                 for name, palettes in themes.items()
@@ -334,7 +350,7 @@ def _files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:
-        body = (files(__package__) / name).read_bytes()
+        body = _read_lean(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
         document = Document(Picture.svg(body), _MEDIA_TYPES[suffix], IMMUTABLE)
@@ -345,7 +361,7 @@ def _files() -> dict[str, Document]:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=_read_template,
+        loader=_read_lean,
         auto_escape_callback=lambda _: "html",
         undefined_behavior="strict",
         trim_blocks=True,
@@ -353,7 +369,8 @@ def _environment() -> Environment:
     )
 
 
-def _read_template(name: str) -> str:
-    """Read a template without its indentation, which would be an eighth of the page."""
+def _read_lean(name: str) -> str:
+    """Read a file without its indentation and the comments of scripts, an eighth of its size."""
     source = (files(__package__) / name).read_text(encoding="utf-8")
-    return "\n".join(line.strip() for line in source.splitlines())
+    lines = (line.strip() for line in source.splitlines())
+    return "\n".join(line for line in lines if not line.startswith("//"))

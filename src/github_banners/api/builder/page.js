@@ -94,7 +94,7 @@ function pictureUrl(options) {
 const previewUrl = (options) => pictureUrl({...options, ...(attempt && {attempt})});
 
 // A pair of themes is shown by its light and its dark one; any other theme is the same on both.
-const lightAndDark = (type) => page.pairs[type] ?? [type, type];
+const lightAndDark = (type) => page.pairs[type]?.split(" ") ?? [type, type];
 
 // ---- The address -------------------------------------------------------------------------------
 
@@ -464,12 +464,13 @@ function loadTheme(picture) {
 
 function showThemes() {
   const {type, locale} = readOptions();
-  for (const link of document.querySelectorAll("[data-theme]")) {
-    const isChosen = link.dataset.theme === type;
+  for (const link of document.querySelectorAll("#themes a")) {
+    const theme = link.textContent;
+    const isChosen = theme === type;
     if (isChosen) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
     const picture = link.querySelector("img");
-    const options = {type: link.dataset.theme, layout: "card", animate: "false", ...(locale && {locale})};
+    const options = {type: theme, layout: "card", animate: "false", ...(locale && {locale})};
     picture.dataset.src = previewUrl(options);
     loadTheme(picture);
   }
@@ -541,10 +542,10 @@ form.addEventListener("submit", (event) => {
 });
 
 byId("themes").addEventListener("click", (event) => {
-  const link = event.target.closest("[data-theme]");
+  const link = event.target.closest("a");
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  choose("type", link.dataset.theme);
+  choose("type", link.textContent);
   byId("preview").scrollIntoView({block: "nearest"});
 });
 

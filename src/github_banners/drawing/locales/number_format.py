@@ -235,7 +235,8 @@ def _group_indian(number: int) -> str:
 
 def native_name(locale: str) -> str:
     """Return the name of a locale's language in that language, such as `Deutsch`."""
-    return (_babel_locale(locale).get_display_name() or locale).capitalize()
+    name = _babel_locale(locale).get_display_name() or locale
+    return name[:1].upper() + name[1:]
 
 
 @cache
