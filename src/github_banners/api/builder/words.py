@@ -15,7 +15,7 @@ from github_banners.options.aliases import locale_from_tag
 Words: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Texts by table and key: `page`, `live`, `options`, and `values` with a table for each option."""
 
-_LOCALES = ("en",)
+_LOCALES = ("en", "de", "es", "fr", "pt-br", "ja", "zh-cn", "ar")
 _MAX_LANGUAGES = 20
 
 
