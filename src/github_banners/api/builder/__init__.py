@@ -324,7 +324,9 @@ def _page_data(locale: str, *, public_url: str | None) -> str:
                 name: " ".join(palettes) for name, palettes in themes.items() if len(palettes) > 1
             },
             "colours": {
-                name: " ".join(getattr(_palette(name), part) for part in _COLOUR_PARTS)
+                name: " ".join(
+                    getattr(_palette(name), part).removeprefix("#") for part in _COLOUR_PARTS
+                )
                 for name, palettes in themes.items()
                 if len(palettes) == 1
             },

@@ -113,8 +113,8 @@ function writeAddress() {
   if (search === location.search) return;
   history[isTyping ? "replaceState" : "pushState"](null, "", `${location.pathname}${search}${location.hash}`);
   isTyping = false;
-  for (const link of document.querySelectorAll("[data-lang]")) {
-    query.set("lang", link.dataset.lang);
+  for (const link of document.querySelectorAll("footer a")) {
+    query.set("lang", link.lang.toLowerCase());
     link.href = `${base}/?${query}`;
   }
 }
