@@ -37,7 +37,7 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "github/transport.py",
         "messaging/clients.py",
     },
-    "minijinja": {"drawing"},
+    "minijinja": {"api/builder", "drawing"},
     "msgspec": {""},
     "obstore": {"storage"},
     "opentelemetry": {"serving"},

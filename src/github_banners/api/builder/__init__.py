@@ -124,7 +124,9 @@ class BuilderPage:
         language = negotiate_language(
             query.get("lang", ""), request.headers.get("accept-language", "")
         )
-        origin = _origin(self.public_url or str(request.url))
+        # The `Host` header can be anything, so it is not parsed.
+        own_origin = f"{request.scope.get('scheme', 'http')}://{request.headers.get('host', '')}"
+        origin = _origin(self.public_url) if self.public_url else own_origin
         page = self.render(query, language=language, origin=origin)
         document = Document(Picture.svg(page.encode()), HTML)
         return to_starlette_response(
