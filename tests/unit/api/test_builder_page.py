@@ -203,6 +203,12 @@ async def test_page_quotes_in_value_come_back() -> None:
     assert query_of(by_id(elements, "light").attributes["src"])["title"] == title.strip()
 
 
+@pytest.mark.parametrize("host", ["a:b", "x:99999", "[", "[::1", "user@host", "", "</pre>"])
+async def test_page_odd_host_gets_page(host: str) -> None:
+    elements = read_elements((await send("/?username=a", host=host)).body.decode())
+    assert by_id(elements, "code").text.endswith("/banners/preview?username=a&type=auto)")
+
+
 @pytest.mark.parametrize(
     "target", ["/?username=%ff%00", "/?" + "a=1&" * 200, "/?=&&;", "/?lang=%00"]
 )
