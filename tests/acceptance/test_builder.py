@@ -13,7 +13,7 @@ import pytest
 from github_banners.api.builder.words import languages, read_words
 from tests.acceptance.breakable_backends import GitHub
 from tests.acceptance.chromium import CHROMIUM, IN_A_BROWSER
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Route
@@ -54,15 +54,18 @@ def github() -> Iterator[GitHub]:
 
 @contextmanager
 def serving(github: GitHub, **settings: str) -> Iterator[Running]:
+    port = free_port()
     with reachable_dir() as folder:
         env = environment(
-            PORT="0",
+            PORT=str(port),
             DATA_DIR=str(folder),
             GITHUB_API_URL=github.url,
             GITHUB_TOKENS="ghp_sandbox",
             **settings,
         )
-        with running("serve", env=env) as service:
+        with running("serve", env=env) as served:
+            # Its output names PUBLIC_URL, which does not exist.
+            service = Running(served.process, f"http://127.0.0.1:{port}", served.errors)
             service.get(f"/banners/preview?username={USER}")
             yield service
 
@@ -95,12 +98,19 @@ class Visit:
         self.page = self.context.new_page()
         self.requested: list[str] = []
         self.errors: list[str] = []
+        self._pending: set[Request] = set()
         self.page.on("request", self._record)
+        self.page.on("requestfinished", self._end)
+        self.page.on("requestfailed", self._end)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: self.errors.append(message.text))
 
     def _record(self, request: "Request") -> None:
         self.requested.append(request.url)
+        self._pending.add(request)
+
+    def _end(self, request: "Request") -> None:
+        self._pending.discard(request)
 
     def open(self, path: str = START) -> "Page":
         self.page.goto(path)
@@ -108,9 +118,13 @@ class Visit:
         return self.page
 
     def settle(self) -> None:
-        """Wait until the last update has been sent and answered."""
-        self.page.wait_for_timeout(450)
-        self.page.wait_for_load_state("networkidle")
+        """Wait until everything is answered, and longer than a further update could take."""
+        quiet = 0
+        while quiet < 10:
+            count = len(self.requested)
+            self.page.wait_for_timeout(50)
+            is_quiet = not self._pending and count == len(self.requested)
+            quiet = quiet + 1 if is_quiet else 0
 
     def shown(self, ground: str = "light") -> dict[str, str]:
         """Return the query of a preview."""
@@ -201,9 +215,15 @@ def test_builder_typing_without_enter_draws_after_pause(visit: Visit) -> None:
 
 def test_builder_steady_typing_updates_at_most_every_400_ms(visit: Visit) -> None:
     page = visit.open()
+    page.get_by_text(WORDS["page"]["more_options"]).click()
     times: list[float] = []
-    page.on("request", lambda request: "format=json" in request.url and times.append(time.time()))
-    start = time.time()
+
+    def record(request: "Request") -> None:
+        if "format=json" in request.url:
+            times.append(time.monotonic())
+
+    page.on("request", record)
+    start = time.monotonic()
     for number in range(12):
         page.locator("#option-title").fill(f"Title {number}")
         page.locator("#option-border").click()
@@ -256,7 +276,7 @@ def test_builder_gallery_is_filtered_by_ground(visit: Visit, ground: str, count:
 
 def test_builder_colour_shows_contrast_and_warns(visit: Visit) -> None:
     page = visit.open()
-    page.get_by_text(WORDS["page"]["colours"]).click()
+    page.get_by_text(WORDS["page"]["colours"], exact=True).click()
     field = page.locator("#option-text_color")
     contrast = page.locator(".control[data-name=text_color] output")
     assert contrast.get_attribute("class") == "contrast"
@@ -321,7 +341,7 @@ def test_builder_reload_back_and_share_restore_choices(
     visit: Visit, visits: Callable[..., Visit]
 ) -> None:
     address = (
-        f"{START}&type=auto-nord&layout=languages&shape=donut&hide=stars%2Clogin&langs_count=3"
+        f"{START}&type=auto-nord&layout=languages&shape=donut&hide=login%2Cstars&langs_count=3"
         "&title=%C3%9Cber+%26+%22mich%22&border=false&accent_color=f80&view=phone&code=html&ground=dark"
     )
     page = visit.open(address)
@@ -355,7 +375,7 @@ def test_builder_reload_back_and_share_restore_choices(
     [
         # The address of the form without JavaScript.
         ("animate=false&animate=true&border=false&hide=stars&hide=forks&radius=&layout=classic",
-         {"border": "false", "hide": "stars,forks"}),
+         {"border": "false", "hide": "forks,stars"}),
         ("TYPE=DARK&Layout=CARD", {"type": "dark", "layout": "card"}),
         ("view=nonsense&code=nonsense&ground=nonsense", {}),
     ],
@@ -365,7 +385,7 @@ def test_builder_address_is_read_as_the_server_does(
 ) -> None:
     page = visit.open(f"{START}&{given}")
     assert visit.query == {"username": USER, **kept}
-    assert visit.shown() == {"username": USER, **{"type": "default", **kept}}
+    assert visit.shown() == {"username": USER, "type": "default", **kept}
     for name in ("view", "code", "ground"):
         assert page.locator(f"input[name={name}]:checked").count() == 1
 
@@ -408,7 +428,7 @@ def test_builder_picture_code_follows_colour_scheme(visit: Visit) -> None:
     second = visit.context.new_page()
     shown = {}
     for scheme in ("light", "dark"):
-        second.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        second.emulate_media(color_scheme=scheme)
         second.set_content(clipboard(page), wait_until="networkidle")
         shown[scheme] = second.locator("img").evaluate("picture => picture.currentSrc")
     assert shown["dark"] != shown["light"]
@@ -421,7 +441,7 @@ def test_builder_copied_is_announced_for_two_seconds(visit: Visit) -> None:
     assert region.get_attribute("aria-live") == "polite"
     page.locator("#copy").click()
     page.get_by_text(LIVE["copied"], exact=True).wait_for()
-    page.wait_for_function("document.getElementById('announcement').textContent === ''")
+    page.get_by_text(LIVE["copied"], exact=True).wait_for(state="detached")
     # A second copy makes nothing.
     posts = [url for url in visit.requested if url.endswith("/banners")]
     page.locator("#copy").click()
@@ -501,7 +521,7 @@ def test_builder_mistake_is_corrected_by_one_click(
     correct.click()
     visit.settle()
     assert visit.query == {"username": USER, **chosen}
-    assert visit.shown() == {"username": USER, **{"type": "default", **chosen}}
+    assert visit.shown() == {"username": USER, "type": "default", **chosen}
     assert visit.problems == ""
 
 
@@ -541,8 +561,8 @@ def test_builder_invalid_login_is_explained(visit: Visit) -> None:
 
 def test_builder_recovers_when_github_is_down(visit: Visit, github: GitHub) -> None:
     page = visit.page
-    with github.failing("500"):
-        visit.open("/?username=nia-new-here")
+    with github.failing("503"):
+        visit.open("/?username=finn-forks")
         assert LIVE["unavailable"].partition("{")[0] in visit.problems
         assert visit.is_drawn()
     before = visit.requested.copy()
@@ -556,11 +576,9 @@ def test_builder_recovers_when_github_is_down(visit: Visit, github: GitHub) -> N
 
 def test_builder_slow_first_fetch_replaces_explanation(visit: Visit, github: GitHub) -> None:
     with github.slow(2.8):
-        page = visit.page
-        page.goto("/?username=ola-only-now")
-        page.wait_for_function("document.getElementById('light').src.includes('attempt=')")
-    visit.settle()
-    assert visit.problems in {"", LIVE["unknown_user"].format(value="ola-only-now")}
+        visit.open("/?username=nameless-ned")
+    assert "attempt" in visit.shown()
+    assert visit.problems == ""
     assert visit.is_drawn()
     assert "attempt" not in visit.code
 
@@ -582,7 +600,7 @@ def test_builder_ten_looks_fetch_one_user_once(visit: Visit, github: GitHub) -> 
     before = calls()
     page = visit.open("/")
     assert calls() == before
-    page.locator("#username").fill("polly-glot")
+    page.locator("#username").fill("sam-studies")
     page.keyboard.press("Enter")
     visit.settle()
     for look in TEN_LOOKS:
@@ -598,11 +616,15 @@ def test_builder_ten_looks_fetch_one_user_once(visit: Visit, github: GitHub) -> 
 
 
 def test_builder_gallery_loads_visible_pictures_and_cancels_others(visit: Visit) -> None:
-    waiting: list["Route"] = []
+    waiting: list[Route] = []
     cancelled: list[str] = []
     page = visit.page
+
+    def hold(route: "Route") -> None:
+        waiting.append(route)
+
     page.on("requestfailed", lambda request: cancelled.append(request.url))
-    page.route("**/banners/preview**layout=card**", waiting.append)
+    page.route("**/banners/preview**layout=card**", hold)
     page.goto(START)
     page.wait_for_timeout(500)
     cards = [url for url in visit.requested if "layout=card" in url]
@@ -670,22 +692,21 @@ def test_builder_has_no_axe_violations(
 
 
 @pytest.mark.parametrize("language", languages(), ids=lambda language: language.locale)
-@pytest.mark.parametrize("viewport", [(320, 700, 1), (640, 450, 2)], ids=["320 px", "200 %"])
 def test_builder_fits_narrow_and_zoomed_screens(
-    visits: Callable[..., Visit], language: Any, viewport: tuple[int, int, int]
+    visits: Callable[..., Visit], language: Any
 ) -> None:
-    width, height, scale = viewport
-    visit = visits(
-        viewport={"width": width, "height": height}, device_scale_factor=scale, locale=language.tag
-    )
+    visit = visits(viewport={"width": 320, "height": 700}, locale=language.tag)
     page = visit.open(f"{START}&text_color=777")
     heading = page.get_by_role("heading", level=1).inner_text()
     assert heading == read_words(language.locale)["page"]["headline"]
     for summary in page.locator("summary").all():
         summary.click()
-    for view in ("both", "phone", "readme"):
-        page.locator(f"#view-{view}").check()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # A window of 1280 pixels at 200 % is one of 640.
+    for width in (640, 320):
+        page.set_viewport_size({"width": width, "height": 700})
+        for view in ("both", "phone", "readme"):
+            page.locator(f"#view-{view}").check()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
     small = [target for target in page.evaluate(TARGETS) if min(target[1:]) < 24]
     # A checkbox or a radio button is as large as its label.
     assert [each for each in small if 'type="checkbox"' not in each[0]] == []
@@ -697,7 +718,7 @@ def test_builder_arabic_is_mirrored(visits: Callable[..., Visit]) -> None:
     visit = visits()
     page = visit.open(f"{START}&lang=ar")
     choices, result = (
-        page.locator(".choices").bounding_box(),
+        page.locator(".columns > .choices").bounding_box(),
         page.locator("#preview").bounding_box(),
     )
     assert choices is not None
@@ -754,6 +775,7 @@ def test_builder_keyboard_alone_does_everything(visit: Visit) -> None:
     page.keyboard.press("ArrowRight")
     tab_to("code-picture")
     page.keyboard.press("ArrowRight")
+    visit.settle()
     tab_to("copy")
     page.keyboard.press("Enter")
     page.get_by_text(LIVE["copied"], exact=True).wait_for()
