@@ -159,7 +159,7 @@ class BuilderPage:
         markdown_url = f"{origin}{self._picture_path(login, options)}"
         return _environment().render_template(
             "page.html",
-            base=self.base_path,
+            base=_attribute(self.base_path),
             files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
             language=language,
             languages=[
