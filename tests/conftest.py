@@ -1,16 +1,28 @@
-"""Settings of every test run: the Kafka in use, Hypothesis without deadlines, and FAIL_ON_SKIP."""
+"""Settings of every test run: Hypothesis, log lines, the Kafka in use, and FAIL_ON_SKIP."""
 
 import os
 import shutil
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.resources import KAFKA_LOCAL
 
-# A deadline would fail tests on a busy machine.
-settings.register_profile("without deadline", deadline=None)
-settings.load_profile("without deadline")
+# A deadline would fail tests on a busy machine. `make soak` sets SOAK=long.
+settings.register_profile("short", deadline=None, max_examples=50)
+settings.register_profile("long", deadline=None, max_examples=1_000)
+settings.load_profile("long" if os.environ.get("SOAK") == "long" else "short")
+
+# The default renderer takes up to a second for each traceback.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(),
+    ]
+)
 
 
 def pytest_report_header() -> str:

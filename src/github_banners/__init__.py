@@ -4,10 +4,11 @@ Serve live SVG and PNG banners with the public GitHub numbers of a user or organ
 The packages in reading order, along the path of the data from GitHub to a README:
 
 - `models`, `errors`, `settings`, `options`: the domain model; of this project they import only `errors` and each other
-- `circuit_breaker`: stop calling a service that is down; `log_throttle`: limit repeated log lines
-- `cache`: a map bounded in bytes, behind all in-memory caches
+- `backoff`: delays after failures; `circuit_breaker`: stop calling a service that is down; `log_throttle`: limit repeated log lines
+- `http_client`: the HTTP client for GitHub and for our services
+- `cache`: bounded in-memory caches
 - `github`: the API client
-- `stats`: aggregation, freshness, and the lookup from cache to GitHub
+- `stats`: freshness of numbers, and their lookup from cache to GitHub
 - `database`: PostgreSQL
 - `drawing`: SVG and PNG
 - `messaging`: Kafka and signed HTTP between the services

@@ -42,13 +42,12 @@ class CircuitBreaker:
         self._next_probe_at = now + PROBE_INTERVAL_SECONDS
         return True
 
-    def record_success(self) -> bool:
-        """Close the circuit; return True if it was open."""
+    def record_success(self) -> None:
+        """Close the circuit."""
         was_open = self.is_open
         self._next_probe_at = None
         if was_open and self._name is not None:
             _log.info(f"{self._name}.up")
-        return was_open
 
     def record_failure(self, reason: str = "") -> bool:
         """Open the circuit, or put the next probe off; return True if it was closed."""

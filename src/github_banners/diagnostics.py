@@ -36,7 +36,6 @@ from github_banners.serving.server import open_listener, request_path
 from github_banners.serving.terminal import escape_controls
 from github_banners.settings import ServiceName, Settings
 from github_banners.settings.addresses import to_netloc
-from github_banners.storage.store import path_from_url
 
 _WIDTH = 80
 _EXPIRY_WARNING = timedelta(days=14)
@@ -129,7 +128,7 @@ async def run_checks(
     ]
     if settings.storage_base_url is None:
         name = "BANNERS_STORAGE_URL" if settings.banners_storage_url else "DATA_DIR"
-        folder = path_from_url(settings.banners_storage_url or banners_dir.as_uri())
+        folder = settings.banners_storage_url or banners_dir
         checks.append(_check_folder("banners", folder, name=name))
     tokens = await _check_tokens(settings, clock=clock)
     return DiagnosticsReport([*checks, _github_result(settings, tokens)], tokens, clock(), warnings)

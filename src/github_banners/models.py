@@ -1,12 +1,13 @@
 """
-The domain model: owners, repositories and their numbers.
+The domain model: owners, repositories, their numbers, and how these are counted.
 
 All classes are frozen. Classes with ten thousands of instances have `gc=False`: they can't be part
 of a reference cycle, so the garbage collector need not traverse them
 (https://jcristharif.com/msgspec/structs.html#disabling-garbage-collection).
 """
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -110,6 +111,26 @@ def sort_languages(counts: Mapping[str, int]) -> list[str]:
     names = sorted(counts)
     names.sort(key=counts.__getitem__, reverse=True)
     return names
+
+
+def aggregate(repositories: Iterable[Repository]) -> Stats:
+    """
+    Add up an owner's repositories.
+
+    Forks are excluded from stars, forks and languages. `languages` maps a language to the number of
+    repositories, most frequent first, then by name.
+    """
+    all_repositories = tuple(repositories)
+    originals = [repository for repository in all_repositories if not repository.is_fork]
+    languages = Counter(repository.language for repository in originals if repository.language)
+    return Stats(
+        total_repos=len(all_repositories),
+        original_repos=len(originals),
+        forked_repos=len(all_repositories) - len(originals),
+        total_stars=sum(repository.stars for repository in originals),
+        total_forks=sum(repository.forks for repository in originals),
+        languages={name: languages[name] for name in sort_languages(languages)},
+    )
 
 
 def without_implausible_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:

@@ -19,10 +19,9 @@ from github_banners.errors import ConfigurationError
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.transport import open_http
-from github_banners.models import Clock, Snapshot, utc_now
+from github_banners.models import Clock, Snapshot, aggregate, utc_now
 from github_banners.options import BannerOptions
 from github_banners.settings import Settings
-from github_banners.stats.aggregation import aggregate
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"

@@ -76,7 +76,7 @@ class GitHub:
 
 
 class Postgres:
-    """A PostgreSQL on its own port, which can be killed or frozen."""
+    """A PostgreSQL on its own port, which can be killed or frozen; the first start creates its data."""
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "postgresql"
@@ -88,7 +88,6 @@ class Postgres:
                 self.data_dir, account=account, on_progress=print
             )
         self._account, self._programs = account, programs
-        embedded._create(self.data_dir, programs=programs, account=account)
         self._stack = ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -103,6 +102,8 @@ class Postgres:
         return {**address, "POSTGRES_USER": "postgres", "POSTGRES_DB": "postgres"}
 
     def start(self) -> None:
+        if not self.data_dir.exists():
+            embedded._create(self.data_dir, programs=self._programs, account=self._account)
         settings = {
             "unix_socket_directories": str(self.data_dir),
             "listen_addresses": "127.0.0.1",

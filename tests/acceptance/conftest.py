@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.acceptance.chromium import CHROMIUM, FAMILIES
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 from tests.resources import RECORDINGS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def github() -> Iterator[Running]:
 def service(request: pytest.FixtureRequest, github: Running) -> Iterator[Running]:
     """Run the service with and without a token: tests must pass either way."""
     tokens = {"GITHUB_TOKENS": "ghp_sandbox"} if request.param == "graphql" else {}
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         env = environment(
             PORT="0",
             DATA_DIR=str(folder),

@@ -133,7 +133,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def open_deployment(folder: Path, *, migrate: bool = True, **settings: str) -> Iterator[Deployment]:
+def open_deployment(folder: Path, **settings: str) -> Iterator[Deployment]:
     """Start GitHub, PostgreSQL and a broker; the test starts the services."""
     with ExitStack() as stack:
         broker = stack.enter_context(start_kafka(folder / "kafka"))
@@ -145,10 +145,21 @@ def open_deployment(folder: Path, *, migrate: bool = True, **settings: str) -> I
             backend.start()
         deployment = Deployment(folder, github, postgres, broker, settings)
         stack.callback(deployment.close)
-        if migrate:
-            migrated = run("migrate", env=deployment.environment("api"))
-            assert migrated.returncode == 0, migrated.stderr
+        migrated = run("migrate", env=deployment.environment("api"))
+        assert migrated.returncode == 0, migrated.stderr
         yield deployment
+
+
+@contextmanager
+def open_without_backends(folder: Path) -> Iterator[Deployment]:
+    """Yield a deployment whose GitHub, PostgreSQL and broker refuse connections."""
+    broker = Broker(folder / "kafka")
+    broker.addresses = [f"127.0.0.1:{free_port()}"]
+    deployment = Deployment(folder, GitHub(), Postgres(folder), broker)
+    try:
+        yield deployment
+    finally:
+        deployment.close()
 
 
 def count_messages(deployment: Deployment, topic: str) -> int:

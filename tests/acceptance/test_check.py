@@ -10,7 +10,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.acceptance.processes import Running, environment, reachable_dir, run, running
+from tests.acceptance.processes import (
+    Running,
+    environment,
+    prepared_data_dir,
+    reachable_dir,
+    run,
+    running,
+)
 
 TOKENS = ("ghp_a=7", "ghp_b=7", "ghp_c=8", "ghp_dead=")
 ALL = "ghp_a,ghp_b,ghp_c,ghp_dead"
@@ -152,9 +159,15 @@ def test_check_hides_token_quoted_by_server(command: list[str], data_dir: Path) 
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", output)
 
 
+@pytest.fixture
+def served_dir() -> Iterator[Path]:
+    with prepared_data_dir() as folder:
+        yield folder
+
+
 @pytest.mark.postgres
-def test_check_reports_database_of_running_service(github: Running, data_dir: Path) -> None:
-    env = environment(PORT="0", DATA_DIR=str(data_dir), GITHUB_API_URL=github.url)
+def test_check_reports_database_of_running_service(github: Running, served_dir: Path) -> None:
+    env = environment(PORT="0", DATA_DIR=str(served_dir), GITHUB_API_URL=github.url)
     with running("serve", env=env) as served:
         assert served.get("/readyz").status_code == 200
         result = run("check", env=env)
@@ -182,12 +195,12 @@ def exhaust(github: Running, token: str) -> None:
 
 
 @pytest.mark.postgres
-def test_exhausted_account_is_replaced_by_another(data_dir: Path) -> None:
+def test_exhausted_account_is_replaced_by_another(served_dir: Path) -> None:
     with running(*declared("--initial-budget", str(BUDGET))) as github:
         exhaust(github, "ghp_a")
         env = environment(
             PORT="0",
-            DATA_DIR=str(data_dir),
+            DATA_DIR=str(served_dir),
             GITHUB_TOKENS=ALL,
             GITHUB_API_URL=github.url,
             LOG_LEVEL="debug",

@@ -21,6 +21,7 @@ from tests.acceptance.processes import (
     Running,
     environment,
     free_port,
+    prepared_data_dir,
     processes_of,
     reachable_dir,
     run,
@@ -53,7 +54,7 @@ def test_signal_ends_all_processes_with_code_0(number: int) -> None:
 
 
 def test_sigkill_leaves_no_process_and_restart_works() -> None:
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as service:
             first = service.get("/banners/preview?username=mia-maintains&format=json").json()
@@ -71,7 +72,7 @@ def _is_kept(service: Running) -> bool:
 
 
 def test_workers_share_port_and_killed_worker_is_replaced() -> None:
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         metrics_port = free_port()
         env = environment(PORT="0", METRICS_PORT=str(metrics_port), DATA_DIR=str(folder))
         with running("serve", "--demo", "--workers", "2", env=env) as service:
@@ -119,7 +120,7 @@ def test_serve_on_used_port_fails() -> None:
 
 
 def test_second_service_on_same_port_or_data_dir_fails() -> None:
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", env=env) as service:
             port = service.url.rpartition(":")[2]
@@ -161,7 +162,7 @@ def test_output_at_any_log_level_contains_no_token() -> None:
     secret = "ghp_0123456789abcdefghijABCDEFGHIJ456789"
     with (
         running("sandbox", "--port", "0", "--token", f"{secret}=") as github,
-        reachable_dir() as data,
+        prepared_data_dir() as data,
     ):
         env = environment(
             PORT="0",
@@ -181,10 +182,10 @@ def test_output_at_any_log_level_contains_no_token() -> None:
 
 def test_ctrl_c_under_make_ends_with_code_0() -> None:
     """Run make in the foreground of a terminal, and type Ctrl-C."""
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         makefile = folder / "Makefile"
         makefile.write_text(f"demo:\n\t@exec {sys.executable} -m github_banners serve --demo\n")
-        env = environment(PORT="0", DATA_DIR=str(folder / "data"))
+        env = environment(PORT="0", DATA_DIR=str(folder))
         pid, terminal = pty.fork()
         if pid == 0:  # pragma: no cover - the child is make
             os.execvpe("make", ["make", "-s", "-C", str(folder), "demo"], env)  # noqa: S606
@@ -227,7 +228,8 @@ def test_help_lists_commands_with_descriptions() -> None:
 
 @pytest.mark.parametrize("words", ["Creating a database", "event="])
 def test_signal_before_ready_ends_with_code_0(words: str) -> None:
-    with reachable_dir() as folder:
+    is_created = words == "event="
+    with prepared_data_dir(demo=True) if is_created else reachable_dir() as folder:
         env = environment(PORT="0", DATA_DIR=str(folder), LOG_LEVEL="debug")
         process = subprocess.Popen(
             [sys.executable, "-m", "github_banners", "serve", "--demo"],

@@ -2,7 +2,7 @@
 An image proxy gets a picture in time whatever is down, and the service recovers soon after.
 
 Three services share a database: the cache entries of `fresh` stay current, those of `soft` and `hard`
-expire after a second. `-s` shows the table of results. With `FAULTS=long` every fault lasts half a
+expire after a second. `-s` shows the table of results. With `SOAK=long` every fault lasts half a
 minute, and the service has its default timeouts.
 """
 
@@ -35,11 +35,14 @@ from tests.acceptance.fault_checks import (
 from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import (
     Running,
+    copy_prepared_database,
     environment,
+    prepared_data_dir,
     processes_of,
     reachable_dir,
     running,
 )
+from tests.long_form import IS_LONG
 
 pytestmark = [
     pytest.mark.postgres,
@@ -47,8 +50,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
 ]
 
-IS_LONG = os.environ.get("FAULTS") == "long"
-FAULT_SECONDS = 30 if IS_LONG else 2
+FAULT_SECONDS = 30 if IS_LONG else 1
 REQUEST_SECONDS = 10 if IS_LONG else 3
 RECOVERY_SECONDS = 10.0
 PAUSE_SECONDS = 70.0
@@ -308,7 +310,7 @@ def _embedded(scene: Scene, data_dir: Path) -> dict[str, str]:
 
 def test_killed_embedded_postgresql_is_restarted(scene: Scene) -> None:
     fault_check = FaultCheck("embedded PostgreSQL dies by itself", scene.proxy, seconds=0)
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         env = environment(**_embedded(scene, folder))
         with running("serve", env=env) as served:
             assert post_banner(served, KNOWN).status_code == 201
@@ -333,6 +335,7 @@ def test_killed_embedded_postgresql_is_restarted(scene: Scene) -> None:
 def test_full_disk_of_embedded_postgresql_breaks_no_picture(scene: Scene) -> None:
     fault_check = FaultCheck("disk full under the embedded PostgreSQL", scene.proxy, seconds=0)
     with reachable_dir() as folder, small_disk(folder / "disk", size_bytes=160 << 20) as disk:
+        copy_prepared_database(disk / "postgresql")
         env = environment(**_embedded(scene, disk))
         with running("serve", env=env) as served:
             assert post_banner(served, KNOWN).status_code == 201
@@ -353,7 +356,7 @@ def test_full_disk_of_embedded_postgresql_breaks_no_picture(scene: Scene) -> Non
 
 def test_full_disk_of_banners_breaks_no_picture(scene: Scene) -> None:
     fault_check = FaultCheck("disk full under the banners", scene.proxy, seconds=0)
-    with reachable_dir() as folder, small_disk(folder / "disk", size_bytes=256 << 10) as disk:
+    with prepared_data_dir() as folder, small_disk(folder / "disk", size_bytes=256 << 10) as disk:
         env = environment(BANNERS_STORAGE_URL=disk.as_uri(), **_embedded(scene, folder))
         with running("serve", env=env) as served:
             with filled(disk):

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
@@ -16,7 +17,14 @@ from github_banners.options import BannerOptions, Theme
 from tests.acceptance.breakable_backends import GitHub, frozen
 from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
 from tests.acceptance.image_proxy import ImageProxy
-from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
+from tests.acceptance.processes import (
+    Running,
+    environment,
+    free_port,
+    prepared_data_dir,
+    reachable_dir,
+    running,
+)
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 pytestmark = [
@@ -76,7 +84,7 @@ def github() -> Iterator[GitHub]:
 
 @pytest.fixture(scope="module")
 def service(github: GitHub) -> Iterator[Running]:
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         env = environment(
             PORT="0",
             DATA_DIR=str(folder),
@@ -155,6 +163,24 @@ def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
     assert zipped.content == plain.content
 
 
+def test_gateway_forwards_page_and_its_picture(gateway: Gateway) -> None:
+    created = httpx2.post(
+        f"{gateway.url}/banners", json={"username": KNOWN}, trust_env=False, timeout=30
+    )
+    url = created.json()["url"]
+    page = gateway.get(f"{url}/", accept="text/html,*/*")
+    assert (page.status_code, page.headers["x-cache"]) == (200, "MISS")
+    assert f'content="{gateway.url}{url}/og.png"' in page.text
+    pictures = [gateway.get(f"{url}/og.png", accept="*/*") for _ in range(2)]
+    assert [picture.headers["x-cache"] for picture in pictures] == ["MISS", "HIT"]
+    assert pictures[1].headers["content-type"] == "image/png"
+    # The page is not cached in place of the banner, which image clients get here.
+    banner = gateway.get(f"{url}/", accept="image/*")
+    assert banner.headers["content-type"].startswith("image/svg+xml")
+    missing = gateway.get("/banners/never-made/", accept="text/html,*/*")
+    assert (missing.status_code, missing.headers["content-type"][:9]) == (404, "text/html")
+
+
 def test_gateway_never_caches_json(gateway: Gateway) -> None:
     path = f"{PREVIEW}&format=json"
     for _ in range(2):
@@ -179,8 +205,12 @@ def test_gateway_forwards_path_unchanged(gateway: Gateway, path: str) -> None:
 
 def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github: GitHub) -> None:
     with github.slow(3.5):
-        for form in ("json", "JSON"):
-            response = gateway.get(f"/banners/preview?username={new_login()}&format={form}")
+        paths = [
+            f"/banners/preview?username={new_login()}&format={form}" for form in ("json", "JSON")
+        ]
+        with ThreadPoolExecutor() as pool:
+            responses = [*pool.map(gateway.get, paths)]
+        for response in responses:
             assert response.status_code == 200
             assert response.json()["stats"]["total_repos"] == 30
         made = gateway.get(f"/banners/{KNOWN}-never-made.json")
@@ -265,14 +295,16 @@ def test_gateway_serves_picture_in_time_while_service_is_down(
     cached = proxy.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
     away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
-    with frozen(service.process.pid):
+    with frozen(service.process.pid), ThreadPoolExecutor() as pool:
+        program_path = f"/banners/preview?username={new_login()}"
+        program = pool.submit(gateway.get, program_path, accept="*/*")
         urls = [f"{gateway.url}/banners/preview?username={new_login()}"] * 5
         responses = proxy.fetch_all([*urls, gateway.url + PREVIEW])
         assert [response.body for response in responses] == [away] * 5 + [cached.body]
         assert max(response.seconds for response in responses) < MAX_PICTURE_SECONDS
         assert responses[-1].seconds < 0.5
-        program = gateway.get(f"/banners/preview?username={new_login()}", accept="*/*")
-        assert (program.status_code, program.json()) == (503, {"error": "can't get preview"})
+        response = program.result()
+        assert (response.status_code, response.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     responses = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
     assert [response.body for response in responses] == [away, cached.body]

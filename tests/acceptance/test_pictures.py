@@ -4,18 +4,17 @@ In a real browser with any installed font, no part of a picture overflows or tou
 Media queries of a picture depend on the width at which it is displayed, here that of the viewport.
 Many pictures share a page, each in its own shadow tree, so that styles do not affect other pictures.
 
-`PICTURES=long pytest tests/acceptance/test_pictures.py` tests thousands instead of hundreds.
+`SOAK=long pytest tests/acceptance/test_pictures.py` tests all combinations of the cases below.
 """
 
 import json
-import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from importlib.resources import files
 from itertools import combinations, islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -33,6 +32,7 @@ from github_banners.options import (
     Theme,
 )
 from tests.acceptance.chromium import IN_A_BROWSER
+from tests.long_form import IS_LONG
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -131,8 +131,9 @@ FACTORS: dict[str, Sequence[Any]] = {
     "theme": [Theme.DEFAULT, Theme.AUTO],
     "locale": list(Locale),
 }
+T = TypeVar("T")
 Row: TypeAlias = dict[str, Any]
-Faults: TypeAlias = Callable[..., list[tuple[int, str]]]
+Faults: TypeAlias = Callable[[Mapping[str, bytes]], list[str]]
 BATCH = 100
 
 SHOW = """
@@ -224,14 +225,23 @@ def _show(page: "Page", svg: bytes, width: int) -> None:
     page.set_content(f'<!doctype html><body style="margin:0">{svg.decode()}')
 
 
-def _find_faults(page: "Page", families: Sequence[str], *pictures: bytes) -> list[tuple[int, str]]:
-    """Return the problems of pictures in both widths: the index of the picture, and a description."""
+def _find_faults(page: "Page", families: Sequence[str], pictures: Mapping[str, bytes]) -> list[str]:
+    """Return the problems of pictures in both widths, each with the label of its picture."""
     problems = []
+    labels = list(pictures)
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": 400})
-        page.evaluate(SHOW, [svg.decode() for svg in pictures])
-        problems += [(index, problem) for index, problem in page.evaluate(FIND_FAULTS, families)]
+        for start in range(0, len(labels), BATCH):
+            some = labels[start : start + BATCH]
+            page.evaluate(SHOW, [pictures[label].decode() for label in some])
+            found = page.evaluate(FIND_FAULTS, families)
+            problems += [f"{some[index]}: {problem}" for index, problem in found]
     return problems
+
+
+def _select(cases: Sequence[T], turn: int) -> Sequence[T]:
+    """Return all cases in the long form, else one of them, another in each turn."""
+    return cases if IS_LONG else [cases[turn % len(cases)]]
 
 
 def _draw_row(row: Row) -> bytes:
@@ -281,7 +291,7 @@ def _random_rows(factors: Mapping[str, Sequence[Any]]) -> Iterator[Row]:
 
 def _cases() -> list[Row]:
     """Return rows with all pairs of values; in the long run for each form, and many more rows."""
-    if os.environ.get("PICTURES") != "long":
+    if not IS_LONG:
         return [*_all_pairs(FACTORS), *islice(_random_rows(FACTORS), 150)]
     spaces = [FACTORS | {"form": [form]} for form in FORMS.values()]
     paired = [row for space in spaces for row in _all_pairs(space)]
@@ -290,85 +300,102 @@ def _cases() -> list[Row]:
 
 @pytest.mark.timeout(300)
 def test_layout_with_any_options_has_no_overlaps(faults):
-    rows = _cases()
-    for start in range(0, len(rows), BATCH):
-        some = rows[start : start + BATCH]
-        problems = faults(*map(_draw_row, some))
-        assert [(problem, some[index]) for index, problem in problems] == []
+    assert faults({str(row): _draw_row(row) for row in _cases()}) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("name", NAMES)
-def test_name_fits_its_area(faults, name, form):
-    looks = [replace(FORMS[form], theme=theme) for theme in (Theme.DEFAULT, Theme.DARK)]
-    long_login = _snapshot(NAMES[name], login="m" * 39)
-    pictures = [
-        draw(snapshot, look) for snapshot in (_snapshot(NAMES[name]), long_login) for look in looks
-    ]
-    assert faults(*pictures) == []
+def test_name_fits_its_area(faults, form):
+    themes = (Theme.DEFAULT, Theme.DARK)
+    pictures = {}
+    for turn, (label, name) in enumerate(NAMES.items()):
+        for login in ("wycats", "m" * 39):
+            for theme in _select(themes, turn):
+                look = replace(FORMS[form], theme=theme)
+                pictures[f"{label}, {login}, {theme}"] = draw(_snapshot(name, login=login), look)
+    assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_number_fits_its_area(faults, form):
     looks = [replace(FORMS[form], number_format=number_format) for number_format in NumberFormat]
-    pictures = [draw(_snapshot(number=number), look) for number in NUMBERS for look in looks]
-    assert faults(*pictures) == []
+    pictures = {
+        f"{number}, {look.number_format}": draw(_snapshot(number=number), look)
+        for number in NUMBERS
+        for look in looks
+    }
+    assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("locale", Locale)
-def test_locale_fits_its_area(faults, locale, form):
-    look = replace(FORMS[form], locale=locale)
-    long = replace(look, number_format=NumberFormat.LONG)
-    snapshots = [_snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])]
+def test_locale_fits_its_area(faults, form):
     longest = _snapshot(NAMES["long"], login="m" * 39, languages=LANGUAGES["longest"])
-    snapshots += [longest, _snapshot(languages={}, number=0), _snapshot(NAMES["Arabic"])]
-    forks = Snapshot(longest.owner, Stats(23, 0, 23, 0, 0, {}), longest.fetched_at)
-    pictures = [
-        draw(snapshot, option_set, as_of=date(2026, 9, 28))
-        for snapshot in [*snapshots, forks]
-        for option_set in (look, long)
+    snapshots = {
+        **{str(number): _snapshot(number=number) for number in (0, 1, 2, 9_412, *NUMBERS[2:])},
+        "longest": longest,
+        "nothing": _snapshot(languages={}, number=0),
+        "Arabic": _snapshot(NAMES["Arabic"]),
+        "forks": Snapshot(longest.owner, Stats(23, 0, 23, 0, 0, {}), longest.fetched_at),
+    }
+    variants = [
+        (NumberFormat.SHORT, None),
+        (NumberFormat.SHORT, date(2026, 9, 28)),
+        (NumberFormat.LONG, date(2026, 9, 28)),
     ]
-    assert faults(*pictures, *(draw(snapshot, look) for snapshot in (*snapshots, forks))) == []
+    pictures = {}
+    for first_turn, locale in enumerate(Locale):
+        for turn, (label, snapshot) in enumerate(snapshots.items(), first_turn):
+            for number_format, as_of in _select(variants, turn):
+                look = replace(FORMS[form], locale=locale, number_format=number_format)
+                name = f"{locale}, {label}, {number_format}, {as_of}"
+                pictures[name] = draw(snapshot, look, as_of=as_of)
+    assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("languages", LANGUAGES)
-def test_legend_fits_its_area(faults, languages, form):
-    snapshot = _snapshot(languages=LANGUAGES[languages])
-    looks = [replace(FORMS[form], langs_count=count) for count in (None, 1, 3, 10)]
-    pictures = [draw(snapshot, look) for look in looks]
-    assert faults(*pictures, draw(snapshot, FORMS[form], as_of=date(2026, 11, 28))) == []
+def test_legend_fits_its_area(faults, form):
+    pictures = {}
+    for label, languages in LANGUAGES.items():
+        snapshot = _snapshot(languages=languages)
+        for count in (None, 1, 3, 10):
+            look = replace(FORMS[form], langs_count=count)
+            pictures[f"{label}, {count}"] = draw(snapshot, look)
+        pictures[f"{label}, old"] = draw(snapshot, FORMS[form], as_of=date(2026, 11, 28))
+    assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_long_language_names_fit_their_area(faults, form):
     groups = [KNOWN[index : index + 7] for index in range(len(KNOWN) - 70, len(KNOWN), 7)]
-    snapshots = [_snapshot(languages=dict.fromkeys(group, 3)) for group in groups]
-    assert faults(*(draw(snapshot, FORMS[form]) for snapshot in snapshots)) == []
+    pictures = {
+        group[0]: draw(_snapshot(languages=dict.fromkeys(group, 3)), FORMS[form])
+        for group in groups
+    }
+    assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_empty_state_text_fits_its_area(faults, form):
     nothing = _snapshot(None, login="first-commit", number=0, languages={})
     forks = Snapshot(nothing.owner, Stats(23, 0, 23, 0, 0, {}), nothing.fetched_at)
-    pictures = [
-        draw(snapshot, FORMS[form], as_of=as_of)
-        for snapshot in (nothing, forks)
+    pictures = {
+        f"{label}, {as_of}": draw(snapshot, FORMS[form], as_of=as_of)
+        for label, snapshot in (("nothing", nothing), ("forks", forks))
         for as_of in (None, date(2026, 9, 28))
-    ]
-    assert faults(*pictures) == []
+    }
+    assert faults(pictures) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("locale", Locale)
-def test_explanation_fits_its_area(faults, locale, form):
-    look = replace(FORMS[form], locale=locale)
+def test_explanation_fits_its_area(faults, form):
     hosts = ("", "banners.example", "h" * 60)
-    pictures = [
-        explain(error, options=look, host=host) for error in ERRORS.values() for host in hosts
-    ]
-    assert faults(*pictures) == []
+    pictures = {}
+    for first_turn, locale in enumerate(Locale):
+        look = replace(FORMS[form], locale=locale)
+        for turn, (label, error) in enumerate(ERRORS.items(), first_turn):
+            for host in _select(hosts, turn):
+                name = f"{locale}, {label}, {host}"
+                pictures[name] = explain(error, options=look, host=host)
+    assert faults(pictures) == []
 
 
 def test_auto_width_picture_adapts_to_its_width(page):

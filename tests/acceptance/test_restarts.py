@@ -17,7 +17,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import (
+    Running,
+    environment,
+    prepared_data_dir,
+    reachable_dir,
+    running,
+)
 
 CLIENTS = 40
 PICTURE = "/banners/preview?username=mia-maintains&type=dark"
@@ -34,6 +40,14 @@ class Load:
     refused: int = 0
     lost: list[str] = field(default_factory=list)
     is_stopped: bool = False
+
+    async def begin(self) -> "asyncio.Task[None]":
+        """Start the clients, and return once they have received more than `CLIENTS` responses."""
+        loading = asyncio.create_task(self.run_until_refused())
+        while self.answered <= CLIENTS:
+            assert not loading.done()
+            await asyncio.sleep(0.02)
+        return loading
 
     async def run_until_refused(self) -> None:
         """Send requests with all clients, half of which keep their connections."""
@@ -75,8 +89,7 @@ class Load:
 async def end_under_load(service: Running, path: str) -> Load:
     """Signal a process under load, and return the results of the requests."""
     load = Load(service.url, path)
-    loading = asyncio.create_task(load.run_until_refused())
-    await asyncio.sleep(1)
+    loading = await load.begin()
     service.process.send_signal(signal.SIGTERM)
     await loading
     return load
@@ -89,7 +102,7 @@ def ended(service: Running) -> int:
 @pytest.mark.parametrize("workers", [1, 4])
 def test_serve_shutdown_loses_no_request(workers: int) -> None:
     with (
-        reachable_dir() as folder,
+        prepared_data_dir(demo=True) as folder,
         running(
             *("serve", "--demo", "--workers", str(workers)),
             env=environment(PORT="0", DATA_DIR=str(folder)),
@@ -135,10 +148,14 @@ def workers_of(service: Running) -> list[int]:
 
 async def end_worker_under_load(service: Running, number: signal.Signals) -> Load:
     load = Load(service.url, PICTURE)
-    loading = asyncio.create_task(load.run_until_refused())
+    loading = await load.begin()
+    before = workers_of(service)
+    os.kill(before[0], number)
+    async with asyncio.timeout(30):
+        while len({*before, *workers_of(service)}) < 3:  # noqa: ASYNC110 - a process starts it
+            await asyncio.sleep(0.1)
+    # The new process receives requests, too.
     await asyncio.sleep(1)
-    os.kill(workers_of(service)[0], number)
-    await asyncio.sleep(3)
     load.is_stopped = True
     await loading
     return load
@@ -147,7 +164,7 @@ async def end_worker_under_load(service: Running, number: signal.Signals) -> Loa
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_worker_shutdown_disturbs_no_other_connection(number: signal.Signals) -> None:
     with (
-        reachable_dir() as folder,
+        prepared_data_dir(demo=True) as folder,
         running(
             *("serve", "--demo", "--workers", "2"),
             env=environment(PORT="0", DATA_DIR=str(folder)),

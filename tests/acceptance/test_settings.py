@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
+from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
 
 pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with reachable_dir() as folder:
+    with prepared_data_dir() as folder:
         yield folder
 
 
@@ -31,7 +31,7 @@ def service(folder: Path, github: Running) -> Iterator[Running]:
     port = free_port()
     env = environment(
         PORT=str(port),
-        DATA_DIR=str(folder / "data"),
+        DATA_DIR=str(folder),
         BANNERS_STORAGE_URL=(folder / "kept").as_uri(),
         GITHUB_API_URL=github.url + "/api/v3",
         GITHUB_TOKENS_FILE=str(folder / "tokens"),

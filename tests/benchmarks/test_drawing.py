@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.svg_templates import render_svg
+from github_banners.drawing.rendering import render_svg
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from tests.benchmarks.report import Budget, Report, Row, Title

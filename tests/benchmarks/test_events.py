@@ -24,7 +24,7 @@ from github_banners.database import users
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Database
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.svg_templates import render_svg
+from github_banners.drawing.rendering import render_svg
 from github_banners.messaging.events import TOPIC
 from github_banners.messaging.mapping import RenderJob, to_event
 from github_banners.messaging.producer import KafkaProducer
@@ -35,11 +35,11 @@ from github_banners.models import (
     Repository,
     Snapshot,
     Stats,
+    aggregate,
     to_epoch_microseconds,
     utc_now,
 )
 from github_banners.options import BannerOptions
-from github_banners.stats.aggregation import aggregate
 from tests.acceptance.deployment import Deployment, count_messages, cpu_seconds
 from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import reachable_dir

@@ -1,15 +1,19 @@
 """
 Background refresh of owners of 30 repositories each, none of whom has changed, through to PostgreSQL.
 
-The reference is the sandbox alone, sent the same queries without our work, in the same round.
+GitHub is a process that sends prepared responses, recorded from the sandbox: the sandbox itself, which
+executes each query, would be the limit. The reference is the same process, sent the same queries
+without our work, in the same round.
 """
 
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx2
+import msgspec
 import psycopg
 import pytest
 
@@ -22,11 +26,12 @@ from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.transport import open_http
-from github_banners.models import Owner, OwnerRepositories
+from github_banners.models import Owner, OwnerRepositories, aggregate
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from github_banners.stats.aggregation import aggregate
 from tests.acceptance.breakable_backends import GitHub as Sandbox
+from tests.acceptance.processes import running
+from tests.benchmarks import recorded_github
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
 
@@ -35,67 +40,91 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.postgres, pytest.mark.timeout(3
 OWNERS = sized(short=30, medium=500, full=1000)
 ROUNDS = sized(short=1, medium=3, full=5)
 INTERVAL = timedelta(hours=1)
+TIMEOUT = timedelta(seconds=10)
 LATENCIES = {0.0: (1500, "300 to 500/s"), 0.1: (400, "44/s")}
 """Seconds that a call to GitHub takes; the budget, and what the Go program reached."""
 
 
 class Round(NamedTuple):
-    """Owners per second of a refresh and of the bare queries; points and bytes of one owner."""
+    """Owners per second of a refresh and of the bare queries; bytes of WAL for one owner."""
 
     per_second: float
     queries_per_second: float
-    points: float
     wal_bytes: float
 
 
 async def test_refresh_of_unchanged_owners(
-    github: Sandbox, database: Database, conninfo: str, report: Report
+    github: Sandbox, database: Database, conninfo: str, tmp_path: Path, report: Report
 ) -> None:
-    sandbox, now = github, datetime.now(UTC)
-    rounds: dict[float, list[Round]] = {latency: [] for latency in LATENCIES}
-    async with open_http(timeout=timedelta(seconds=10), api_url=github.url) as http:
-        client = GitHubClient(
+    now, recording_path = datetime.now(UTC), tmp_path / "recording.json"
+
+    def build_client(http: httpx2.AsyncClient, url: str) -> GitHubClient:
+        return GitHubClient(
             http,
-            api_url=sandbox.url,
+            api_url=url,
             accounts=create_accounts([Token("ghp_refresh")]),
-            timeout=timedelta(seconds=10),
+            timeout=TIMEOUT,
             clock=lambda: now,
         )
-        owners = await track(database, client, now)
+
+    def build_refresh(client: GitHubClient) -> Refresh:
         batch = BatchFetcher(client, clock=lambda: now)
-        refresh = Refresh(database=database, github=batch, interval=INTERVAL, clock=lambda: now)
-        for latency_seconds, measured in rounds.items():
-            for _ in range(ROUNDS):
-                now += INTERVAL
-                with sandbox.slow(latency_seconds):
-                    measured.append(await measure_round(sandbox, client, refresh, owners, conninfo))
+        return Refresh(database=database, github=batch, interval=INTERVAL, clock=lambda: now)
+
+    async with open_http(timeout=TIMEOUT, api_url=github.url) as http:
+        client = build_client(http, github.url)
+        owners = await track(database, client, now)
+        node_ids = [owner.node_id or "" for owner in owners]
+        recording = await recorded_github.record(client.sender, node_ids, batch_size=BATCH_SIZE)
+        recording_path.write_bytes(msgspec.json.encode(recording))
+        now += INTERVAL
+        points = read_points(github)
+        await refresh_everyone(build_refresh(build_client(http, github.url)))
+        points_per_owner = (read_points(github) - points) / OWNERS
+
+    rounds: dict[float, list[Round]] = {latency: [] for latency in LATENCIES}
+    for latency_seconds, measured in rounds.items():
+        with running(
+            str(recording_path), str(latency_seconds), module=recorded_github.MODULE
+        ) as recorded:
+            async with open_http(timeout=TIMEOUT, api_url=recorded.url) as http:
+                # The first round is not measured: in it the responses are prepared.
+                for _ in range(1 + ROUNDS):
+                    now += INTERVAL
+                    # A new account: an account pauses after 45 s of response time in a minute.
+                    client = build_client(http, recorded.url)
+                    refresh = build_refresh(build_client(http, recorded.url))
+                    measured.append(await measure_round(client, refresh, owners, conninfo))
+                del measured[0]
     report.add(
         Title.REFRESH,
         *(row for latency in LATENCIES for row in build_rate_rows(latency, rounds[latency])),
-        *build_cost_rows(rounds[0]),
+        *build_cost_rows(points_per_owner, rounds[0]),
         text=(
             f"{OWNERS:,} owners of 30 repositories, whose numbers have not changed, are requested "
-            f"from the sandbox in batches of {BATCH_SIZE}, {PARALLEL_BATCHES} at once, and saved "
-            "in PostgreSQL. Bytes of WAL are the difference of `pg_current_wal_lsn()` over a round "
-            "that begins with a checkpoint, so whole pages are in them."
+            f"in batches of {BATCH_SIZE}, {PARALLEL_BATCHES} at once, and saved in PostgreSQL. In "
+            "GitHub's place is a process that sends prepared responses, recorded from the sandbox "
+            "before: the sandbox executes each query and would be the limit. Each round has a new "
+            "account, because within a minute an account is paced by the time that GitHub spends "
+            "on it. Points are those that the sandbox charges for the same refresh. Bytes of WAL "
+            "are the difference of `pg_current_wal_lsn()` over a round that begins with a "
+            "checkpoint, so whole pages are in them."
         ),
     )
 
 
 async def measure_round(
-    sandbox: Sandbox, client: GitHubClient, refresh: Refresh, owners: list[Owner], conninfo: str
+    client: GitHubClient, refresh: Refresh, owners: list[Owner], conninfo: str
 ) -> Round:
     """Refresh every owner once."""
     query_seconds = await seconds_of_queries(client, owners)
-    points, wal_bytes = read_points(sandbox), begin_wal(conninfo)
+    wal_bytes = begin_wal(conninfo)
     started = time.perf_counter()
-    refreshed = await asyncio.gather(*(refresh_all(refresh) for _ in range(PARALLEL_BATCHES)))
+    await refresh_everyone(refresh)
     seconds = time.perf_counter() - started
-    assert sum(refreshed) == OWNERS
     return Round(
         per_second=OWNERS / seconds,
         queries_per_second=OWNERS / query_seconds,
-        points=(read_points(sandbox) - points) / OWNERS,
         wal_bytes=(read_wal(conninfo) - wal_bytes) / OWNERS,
     )
 
@@ -115,12 +144,12 @@ def build_rate_rows(latency_seconds: float, rounds: list[Round]) -> list[Row]:
     ]
 
 
-def build_cost_rows(rounds: list[Round]) -> list[Row]:
+def build_cost_rows(points_per_owner: float, rounds: list[Round]) -> list[Row]:
     return [
         Row(
             what="points of GitHub's rate limit for an owner",
             unit="",
-            values=[measured.points for measured in rounds],
+            values=[points_per_owner],
             reference="one query for each",
             reference_values=[1],
             budget=Budget(0.1, "at most"),
@@ -155,7 +184,13 @@ def read_wal(conninfo: str) -> int:
     return int(row[0])
 
 
-async def refresh_all(refresh: Refresh) -> int:
+async def refresh_everyone(refresh: Refresh) -> None:
+    """Refresh every owner once, with as many batches at once as the service has."""
+    refreshed = await asyncio.gather(*(refresh_due(refresh) for _ in range(PARALLEL_BATCHES)))
+    assert sum(refreshed) == OWNERS
+
+
+async def refresh_due(refresh: Refresh) -> int:
     """Refresh until nobody is due; returns how many were."""
     total = 0
     while refreshed := await refresh.refresh_batch():

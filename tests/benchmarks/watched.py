@@ -2,7 +2,8 @@
 The command, with the pauses of its event loop and of its garbage collector written to a file.
 
 `python -m tests.benchmarks.watched serve` with WATCHED_FILE set: one line for each pause of 5 ms or
-more, `loop` or `gc` and its seconds. A pause of the loop is how late a timer fires.
+more, `loop`, `cpu` or `gc` and its seconds. A pause of the loop is how late a timer fires; `cpu` is the
+CPU time of the loop's thread meanwhile, which is far less if other processes had the processor.
 """
 
 import asyncio
@@ -24,8 +25,8 @@ _MIN_SECONDS = 0.005
 
 
 def read_pauses(path: Path) -> dict[str, list[float]]:
-    """Read the seconds of every pause so far, of the loop and of the garbage collector."""
-    pauses: dict[str, list[float]] = {"loop": [], "gc": []}
+    """Read the seconds of every pause so far, by kind."""
+    pauses: dict[str, list[float]] = {"loop": [], "cpu": [], "gc": []}
     for line in path.read_text().splitlines():
         kind, seconds = line.split()
         pauses[kind].append(float(seconds))
@@ -46,11 +47,13 @@ def _watch_collector(record: Callable[[str, float], None]) -> None:
 
 
 def _watch_loop(loop: asyncio.AbstractEventLoop, record: Callable[[str, float], None]) -> None:
-    due = loop.time()
+    due, computed = loop.time(), time.thread_time()
 
     def tick() -> None:
-        nonlocal due
+        nonlocal due, computed
         record("loop", loop.time() - due)
+        record("cpu", time.thread_time() - computed)
+        computed = time.thread_time()
         due = loop.time() + _TICK_SECONDS
         loop.call_at(due, tick)
 

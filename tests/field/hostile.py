@@ -1,13 +1,14 @@
 """Generate hostile inputs, some of them by replacing each part of a valid message."""
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from typing import Any
 
+from tests.long_form import IS_LONG
+
 NESTING = 10_000
-MUTATIONS = 20_000 if os.environ.get("SOAK") == "long" else 20
+MUTATIONS = 20_000 if IS_LONG else 20
 _HOLE = "@hole@"
 
 FRAGMENTS: dict[str, bytes] = {

@@ -34,7 +34,7 @@ from github_banners.models import (
     to_epoch_microseconds,
 )
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Invalidations, Ttls
 from tests.acceptance.processes import environment, run
@@ -557,7 +557,7 @@ async def test_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: b
     async def ask(lookup: Lookup) -> LookupResult:
         deadline = Deadline(5, 5)
         found = await lookup.find_by_login("ada", deadline=deadline, charge=lambda **_: None)
-        await lookup._writer.wait(7, timeout_seconds=5)
+        await lookup.writer.wait(7, timeout_seconds=5)
         return found
 
     async with Database(conninfo) as database:
@@ -573,7 +573,7 @@ async def test_wrong_clock_corrected_fetches_once(conninfo: str, is_restarted: b
             )
         answers = [await ask(lookup) for _ in range(4)]
         await lookup.close()
-    assert len(github.asked) == 2
+    assert len(github.requests) == 2
     assert [found.snapshot.fetched_at for found in answers] == [NOON] * 4
     assert fetch(conninfo, "select fetched_at, version from users") == [
         (NOON, to_epoch_microseconds(NOON))

@@ -130,7 +130,7 @@ async def parse_body(body: bytes) -> object:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return await api_routes._body(Request({"type": "http", "method": "POST"}, receive))
+    return await api_routes.read_json_object(Request({"type": "http", "method": "POST"}, receive))
 
 
 async def draw_event(body: bytes) -> None:
@@ -277,7 +277,7 @@ CASES = [
     ),
     Case(
         "api: the body of a POST",
-        ("api.public_routes:_body", "api.public_routes:_int_if_whole"),
+        ("api.public_routes:read_json_object", "api.public_routes:_int_if_whole"),
         parse_body,
         dump({"username": "ada", "type": "dark", "radius": 17.0}),
     ),

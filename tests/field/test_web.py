@@ -20,7 +20,7 @@ from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import RateLimiter, client_address
 from github_banners.errors import TooManyRequests, UnknownUser
 from github_banners.serving.worker_process import MAX_QUEUE
-from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
+from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
 from tests.unit.api.test_png_converter import Scene
 from tests.unit.stats.test_snapshots import MAX_BYTES_PER_NAME, measure_bytes_per_name
 
@@ -37,7 +37,7 @@ MAX_BANNERS = 4
 def service() -> Iterator[Running]:
     """The whole service, with a base path and behind a proxy."""
     port = free_port()
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         env = environment(
             PORT=str(port),
             DATA_DIR=str(folder),

@@ -17,10 +17,9 @@ from msgspec.structs import replace
 from github_banners.drawing import draw
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
-from github_banners.models import Snapshot
+from github_banners.models import Snapshot, aggregate
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from github_banners.settings import Token
-from github_banners.stats.aggregation import aggregate
 from github_sandbox import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"

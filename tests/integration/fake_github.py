@@ -11,32 +11,32 @@ from github_banners.models import Owner, OwnerRepositories, Repository, Stats
 
 @dataclass
 class FakeGitHub:
-    """Returns the owners in `people`; calls wait until `gate` is set."""
+    """Returns the owners in `owners`; calls wait until `gate` is set."""
 
     clock: Callable[[], datetime]
-    people: dict[str, Owner] = field(default_factory=dict)
+    owners: dict[str, Owner] = field(default_factory=dict)
     repositories: int = 3
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     is_down: bool = False
     fails_next: int = 0
-    under_way: int = 0
+    in_flight: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    request_arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def add(self, login: str, number: int) -> Owner:
         owner = Owner(number, login, f"node-{number}", login.title())
-        self.people[login.lower()] = owner
+        self.owners[login.lower()] = owner
         return owner
 
     async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
-        return await self._answer(login, self.people.get(login.lower()))
+        return await self._respond(login, self.owners.get(login.lower()))
 
     async def fetch_by_id(
         self, owner: Owner, *, previous: Stats | None = None
     ) -> OwnerRepositories:
-        current = (person for person in self.people.values() if person.id == owner.id)
-        return await self._answer(f"#{owner.id}", next(current, None))
+        current = (other for other in self.owners.values() if other.id == owner.id)
+        return await self._respond(f"#{owner.id}", next(current, None))
 
     async def fetch_many(
         self, owners: Sequence[Owner], *, previous: Mapping[int, Stats] | None = None
@@ -50,15 +50,15 @@ class FakeGitHub:
                 results.append(error)
         return results
 
-    async def _answer(self, request: str, owner: Owner | None) -> OwnerRepositories:
+    async def _respond(self, request: str, owner: Owner | None) -> OwnerRepositories:
         requested_at = self.clock()
-        self.asked.append(request)
-        self.was_asked.set()
-        self.under_way += 1
+        self.requests.append(request)
+        self.request_arrived.set()
+        self.in_flight += 1
         try:
             await self.gate.wait()
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
         if self.is_down or self.fails_next:
             self.fails_next = max(0, self.fails_next - 1)
             raise GitHubUnavailable

@@ -34,7 +34,10 @@ class Broker:
         self.addresses: list[str] = []
 
     def start(self) -> None:
-        output = self._run("start", *_OPTIONS, "--set", "auto.create.topics.enable=false")
+        # Tests may use a consumer session that is shorter than Kafka's minimum of 6 s.
+        settings = ("auto.create.topics.enable=false", "group.min.session.timeout.ms=1000")
+        options = [option for setting in settings for option in ("--set", setting)]
+        output = self._run("start", *_OPTIONS, *options)
         self.addresses = [output.partition("bootstrap ")[2].split()[0]]
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""One budget for all processes, on a real PostgreSQL: nothing is overspent, and little is left unused."""
+"""One budget for all processes, on a real PostgreSQL: never overspent, and little is remaining unused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,23 +23,25 @@ PROCESSES = 10
 
 
 class CountingGitHub:
-    """Counts what one account spends, and tells what is left."""
+    """Counts the points that one account spends, and reports the remaining ones."""
 
-    def __init__(self, *, left: int, limit: int = 5000) -> None:
+    def __init__(self, *, remaining: int, limit: int = 5000) -> None:
         self.limit = limit
-        self.left = left
+        self.remaining = remaining
         self.refused = 0
 
-    def take(self, now: datetime) -> RateLimit:
-        if self.left <= 0:
+    def spend_point(self, now: datetime) -> RateLimit:
+        if self.remaining <= 0:
             self.refused += 1
         else:
-            self.left -= 1
-        return RateLimit(Resource.GRAPHQL, self.limit, self.left, now + HOUR - (now - START))
+            self.remaining -= 1
+        return RateLimit(
+            Resource.GRAPHQL, self.limit, self.remaining, now + HOUR - (now - START) % HOUR
+        )
 
 
 class Process:
-    """One process: an account of its own making, with the token of all, and a budget."""
+    """One process: a budget, and its own object for the account that all share."""
 
     def __init__(self, database: Database, github: CountingGitHub, scene: "Scene") -> None:
         self.account = Account([Credential(Token("ghp_shared"))])
@@ -48,7 +50,7 @@ class Process:
         self._scene = scene
 
     async def spend(self, priority: Priority = Priority.KNOWN) -> bool:
-        """Send one request, if the budget and GitHub's own last word allow it."""
+        """Send one request, if the budget and GitHub's last report allow it."""
         account = self.account
         if not account.is_usable(Resource.GRAPHQL, now=self._scene.now, priority=priority):
             return False
@@ -56,10 +58,10 @@ class Process:
             return False
         with account.credentials[0].track_in_flight(Resource.GRAPHQL):
             await asyncio.sleep(0)
-            room = self._github.take(self._scene.now)
+            rate_limit = self._github.spend_point(self._scene.now)
             await asyncio.sleep(0)
-        account.update_rate_limit(room)
-        self.budget.observe(account, Resource.GRAPHQL, room)
+        account.update_rate_limit(rate_limit)
+        await self.budget.observe(account, Resource.GRAPHQL, rate_limit)
         self.budget.mark_spent(account, Resource.GRAPHQL)
         return True
 
@@ -76,7 +78,7 @@ class Process:
 
 
 class Scene:
-    """Processes on one database, and their clock."""
+    """Processes on one database, and a fake clock."""
 
     def __init__(self, databases: list[Database]) -> None:
         self._databases = databases
@@ -88,7 +90,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
-    # A busy machine must not look like a database that is down, without which points are lent.
+    # On a busy machine a slow database must not count as down: then points are spent without it.
     monkeypatch.setattr(budget, "DATABASE_TIMEOUT_SECONDS", 20.0)
     async with AsyncExitStack() as stack:
         databases = [
@@ -98,71 +100,85 @@ async def scene(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield Scene(databases)
 
 
-@pytest.mark.parametrize("left", [5, 120, 700])
-async def test_reserve_ten_processes_on_one_account_never_overspend(
-    scene: Scene, left: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("remaining", [5, 120, 700])
+async def test_reserve_in_ten_processes_never_overspends(
+    scene: Scene, remaining: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "PROBE_POLLS", 400)
-    github = CountingGitHub(left=left)
+    github = CountingGitHub(remaining=remaining)
     processes = scene.processes(github)
     spent = await asyncio.gather(*(process.spend_all() for process in processes))
     assert github.refused == 0
-    assert sum(spent) == left - github.left
-    assert github.left <= PROCESSES * min(CHUNK_POINTS, max(1, left // 10))
+    assert sum(spent) == remaining - github.remaining
+    assert github.remaining <= PROCESSES * min(CHUNK_POINTS, max(1, remaining // 10))
 
 
-@pytest.mark.parametrize("left", [1500, 1600])
-async def test_reserve_background_leaves_thirty_percent(scene: Scene, left: int) -> None:
-    github = CountingGitHub(left=left)
+async def test_reserve_after_first_response_of_other_process_does_not_poll(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "_PROBE_POLL_SECONDS", 60.0)
+    first, second = scene.processes(CountingGitHub(remaining=700), 2)
+    assert await first.spend()
+    async with asyncio.timeout(20):
+        assert await second.spend()
+    scene.now += HOUR + timedelta(seconds=1)
+    assert await second.spend()
+    async with asyncio.timeout(20):
+        assert await first.spend()
+
+
+@pytest.mark.parametrize("remaining", [1500, 1600])
+async def test_reserve_for_background_leaves_thirty_percent(scene: Scene, remaining: int) -> None:
+    github = CountingGitHub(remaining=remaining)
     processes = scene.processes(github)
     await asyncio.gather(*(process.spend() for process in processes))
     await asyncio.gather(*(process.spend_all(Priority.BACKGROUND) for process in processes))
-    assert github.left >= 1500 - PROCESSES
+    assert github.remaining >= 1500 - PROCESSES
     assert all([await process.spend() for process in processes])
 
 
-async def test_reserve_background_and_interactive_together_leave_thirty_percent_to_people(
+async def test_reserve_background_beside_interactive_leaves_thirty_percent(
     scene: Scene,
 ) -> None:
-    github = CountingGitHub(left=1700)
+    github = CountingGitHub(remaining=1700)
     processes = scene.processes(github)
     background = [process.spend_all(Priority.BACKGROUND) for process in processes[:5]]
-    people = [process.spend() for process in processes[5:] for _ in range(20)]
-    await asyncio.gather(*background, *people)
-    assert github.left >= 1500 - 5 * 20
+    interactive = [process.spend() for process in processes[5:] for _ in range(20)]
+    await asyncio.gather(*background, *interactive)
+    assert github.remaining >= 1500 - 5 * 20
     spent = await asyncio.gather(*(process.spend_all() for process in processes))
     assert sum(spent) >= 1400 - PROCESSES * CHUNK_POINTS
     assert github.refused == 0
 
 
-async def test_reserve_killed_process_gives_back_when_its_lease_ends(scene: Scene) -> None:
-    github = CountingGitHub(left=100)
-    killed, survivor = scene.processes(github, 2)
+async def test_reserve_points_of_killed_process_are_free_after_its_lease(scene: Scene) -> None:
+    github = CountingGitHub(remaining=100)
+    killed, other = scene.processes(github, 2)
     for _ in range(2):
         assert await killed.spend()
-    await survivor.spend_all()
-    held = github.left
-    assert held > 0
+    await other.spend_all()
+    remaining_during_lease = github.remaining
+    assert remaining_during_lease > 0
     scene.now += 3 * LEASE
-    await survivor.spend_all()
-    assert github.left == 0
+    await other.spend_all()
+    assert github.remaining == 0
     assert github.refused == 0
 
 
-async def test_reserve_after_the_reset_is_full_again(scene: Scene) -> None:
-    github = CountingGitHub(left=3)
+async def test_reserve_after_reset_succeeds(scene: Scene) -> None:
+    github = CountingGitHub(remaining=3)
     (process,) = scene.processes(github, 1)
     await process.spend_all()
-    assert github.left == 0
+    assert github.remaining == 0
     scene.now += HOUR + timedelta(seconds=1)
-    github.left = 4
+    github.remaining = 4
     assert await process.spend()
 
 
-async def test_reserve_database_down_background_stops_and_people_go_on(
+async def test_reserve_without_database_refuses_background_only(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    github = CountingGitHub(left=1000, limit=1000)
+    github = CountingGitHub(remaining=1000, limit=1000)
     (process,) = scene.processes(github, 1)
 
     async def refuse(*_: object, **__: object) -> None:

@@ -13,7 +13,7 @@ from github_banners import __version__
 from github_banners.api.openapi import build_document
 from github_banners.api.public_routes import FORMATS
 from github_banners.options import OPTIONS
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         env = environment(PORT="0", DATA_DIR=str(folder))
         with running("serve", "--demo", env=env) as served:
             yield served

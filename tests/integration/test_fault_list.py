@@ -19,6 +19,7 @@ import pytest
 from psycopg import errors
 
 import github_banners
+from github_banners import circuit_breaker
 from github_banners.api import api_service, background, outbox
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
@@ -32,6 +33,7 @@ from github_banners.github.protocol import Resource
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
+from github_banners.stats import budget as budget_module
 from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.snapshots import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
@@ -528,6 +530,8 @@ async def test_failing_statement_ends_no_background_task(
     monkeypatch.setattr(outbox, "_FIRST_PAUSE", timedelta(seconds=0.01))
     monkeypatch.setattr(outbox, "_MAX_PAUSE", timedelta(seconds=0.02))
     monkeypatch.setattr(api_service, "_MIGRATE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(circuit_breaker, "PROBE_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(budget_module, "_PROBE_POLL_SECONDS", 0.001)
     monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)
     with psycopg.connect(conninfo, autocommit=True) as watching:
         await case(Scene(database, conninfo, watching), Fault(monkeypatch, function))

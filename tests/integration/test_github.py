@@ -1,4 +1,4 @@
-"""The client against the sandbox on a real port: whole portfolios, and every way to fail."""
+"""GitHubClient against the sandbox on a real port: all repositories of an owner, and failures."""
 
 import logging
 import math
@@ -36,7 +36,7 @@ from github_banners.settings import Secret
 from tests.acceptance.processes import running
 
 FIRST, SECOND, REVOKED = "ghp_First0123456789abcdef", "ghp_Second0123456789", "ghp_Revoked01234"
-PEOPLE = {
+REPOSITORY_COUNTS = {
     "nell-newcomer": 0,
     "mia-maintains": 30,
     "umbra-labs": 64,
@@ -44,9 +44,9 @@ PEOPLE = {
     "pat-prolific": 1000,
     "hana-hoards": 2345,
 }
-NOTHING_GOES_WELL = ["502", "503", "drop", "half", "html", "401", "rate-limited"]
-SECONDARY = ["secondary", "secondary-429"]
-PASSING = ["502", "503", "drop", "half", "html"]
+FAILURES = ["502", "503", "drop", "half", "html", "401", "rate-limited"]
+SECONDARY_LIMITS = ["secondary", "secondary-429"]
+TEMPORARY = ["502", "503", "drop", "half", "html"]
 _numbers = count(1)
 
 
@@ -60,18 +60,18 @@ class Sandbox:
     def close(self) -> None:
         self._http.close()
 
-    def fail(self, *kinds: str, share: float = 1.0, **more: Any) -> None:
-        self._tell("PUT", "/_sandbox/faults", {"fail": kinds, "fail_rate": share, **more})
+    def fail(self, *failures: str, fail_rate: float = 1.0, **more: Any) -> None:
+        self._send("PUT", "/_sandbox/faults", {"fail": failures, "fail_rate": fail_rate, **more})
 
     def calls(self) -> dict[str, int]:
         calls: dict[str, int] = self._http.get("/_sandbox/calls").json()
         return calls
 
-    def change(self, what: str, **wish: Any) -> None:
-        self._tell("POST", f"/_sandbox/{what}", wish)
+    def change(self, command: str, **body: Any) -> None:
+        self._send("POST", f"/_sandbox/{command}", body)
 
-    def _tell(self, method: str, path: str, wish: dict[str, Any]) -> None:
-        assert self._http.request(method, path, json=wish).is_success
+    def _send(self, method: str, path: str, body: dict[str, Any]) -> None:
+        assert self._http.request(method, path, json=body).is_success
 
 
 @contextmanager
@@ -84,35 +84,35 @@ def started(*options: str) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def calm() -> Iterator[Sandbox]:
-    """A sandbox where all goes well; its 60 questions without a token are nearly used up."""
+def faultless() -> Iterator[Sandbox]:
+    """A sandbox without faults; its 60 requests without a token are nearly used up."""
     with started() as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
-def moody() -> Iterator[Sandbox]:
+def shared_sandbox() -> Iterator[Sandbox]:
     with started() as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def sandbox(moody: Sandbox) -> Iterator[Sandbox]:
-    """A sandbox where all goes well, and does again afterwards."""
-    yield moody
-    moody.fail()
+def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The shared sandbox; its faults are reset after the test."""
+    yield shared_sandbox
+    shared_sandbox.fail()
 
 
 @pytest.fixture(autouse=True)
-def hurried() -> Iterator[None]:
-    """Try again at once."""
+def _immediate_retries() -> Iterator[None]:
+    """Retry without delay."""
     with stamina.set_testing(True, attempts=3):
         yield
 
 
 @asynccontextmanager
-async def opened(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHubClient]:
-    """Open a client that every test has to itself."""
+async def open_client(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[GitHubClient]:
+    """Open a client with rate limits of its own."""
     timeout = timedelta(seconds=seconds)
     async with open_http(timeout=timeout, api_url=url) as http:
         accounts = create_accounts([Secret(token) for token in tokens])
@@ -121,154 +121,163 @@ async def opened(url: str, *tokens: str, seconds: float = 10) -> AsyncIterator[G
 
 @pytest.fixture
 async def by_graphql(sandbox: Sandbox) -> AsyncIterator[GitHubClient]:
-    async with opened(sandbox.url, FIRST) as github:
+    async with open_client(sandbox.url, FIRST) as github:
         yield github
 
 
 @pytest.fixture
-def somebody(sandbox: Sandbox) -> str:
-    """The login of somebody with 30 repositories whom no other test knows."""
+def login(sandbox: Sandbox) -> str:
+    """The login of an owner with 30 repositories that no other test uses."""
     return f"dev-{1000 + next(_numbers)}"
 
 
-def asked(sandbox: Sandbox, before: dict[str, int]) -> tuple[int, int]:
-    """Count the questions since: over REST and over GraphQL."""
+def count_requests(sandbox: Sandbox, before: dict[str, int]) -> tuple[int, int]:
+    """Count the requests since `before`: over REST and over GraphQL."""
     now = sandbox.calls()
     return now["rest"] - before["rest"], now["graphql"] - before["graphql"]
 
 
-def by_id(portfolio: OwnerRepositories) -> list[Any]:
-    return sorted(portfolio.repositories, key=lambda repository: repository.id)
+def sorted_by_id(fetched: OwnerRepositories) -> list[Any]:
+    return sorted(fetched.repositories, key=lambda repository: repository.id)
 
 
-@pytest.mark.parametrize("login", PEOPLE)
-async def test_rest_and_graphql_tell_the_same(calm: Sandbox, login: str) -> None:
-    size = PEOPLE[login]
+@pytest.mark.parametrize("login", REPOSITORY_COUNTS)
+async def test_fetch_rest_and_graphql_return_the_same(faultless: Sandbox, login: str) -> None:
+    size = REPOSITORY_COUNTS[login]
     pages = max(1, math.ceil(size / 100))
-    async with opened(calm.url) as by_rest, opened(calm.url, FIRST) as by_graphql:
-        before = calm.calls()
+    async with (
+        open_client(faultless.url) as by_rest,
+        open_client(faultless.url, FIRST) as by_graphql,
+    ):
+        before = faultless.calls()
         rest = await by_rest.fetch(login.upper())
-        assert asked(calm, before) == (1 + pages, 0)
-        before = calm.calls()
+        assert count_requests(faultless, before) == (1 + pages, 0)
+        before = faultless.calls()
         graphql = await by_graphql.fetch(login)
-        assert asked(calm, before) == (pages if size > 100 else 0, 1)
+        assert count_requests(faultless, before) == (pages if size > 100 else 0, 1)
     assert rest.owner == graphql.owner
     assert rest.owner.login == login
     assert rest.owner.node_id
-    assert by_id(rest) == by_id(graphql)
+    assert sorted_by_id(rest) == sorted_by_id(graphql)
     assert rest.reported_count == graphql.reported_count == size == len(rest.repositories)
 
 
-async def ask(sandbox: Sandbox, question: Query) -> GitHubResponse:
-    """Ask GraphQL one question, as a batch would."""
+async def send_query(sandbox: Sandbox, query: Query) -> GitHubResponse:
+    """Send one GraphQL query, as `BatchFetcher` does."""
     headers = {"authorization": f"Bearer {SECOND}", "user-agent": "test"}
     async with httpx2.AsyncClient(headers=headers, trust_env=False) as http:
-        response = await http.post(f"{sandbox.url}/graphql", content=question.to_json())
+        response = await http.post(f"{sandbox.url}/graphql", content=query.to_json())
     return GitHubResponse(response.status_code, response.headers, response.content)
 
 
-async def test_twenty_owners_cost_one_point(sandbox: Sandbox, by_graphql: GitHubClient) -> None:
+async def test_login_query_of_twenty_owners_costs_one_point(
+    sandbox: Sandbox, by_graphql: GitHubClient
+) -> None:
     logins = [f"dev-{number}" for number in range(1, 20)]
-    question = build_login_query([*logins, "nobody-at-all"])
+    query = build_login_query([*logins, "nobody-at-all"])
     before = sandbox.calls()["graphql_points"]
-    answers = parse_owners_by_login(await ask(sandbox, question), question, now=utc_now())
+    results = parse_owners_by_login(await send_query(sandbox, query), query, now=utc_now())
     assert sandbox.calls()["graphql_points"] - before == 1
-    assert isinstance(answers, list)
-    known = [answer for answer in answers if isinstance(answer, OwnerPage)]
+    assert isinstance(results, list)
+    known = [result for result in results if isinstance(result, OwnerPage)]
     assert [owner_page.owner.login for owner_page in known] == logins
-    assert answers[19:] == [Failure(FailureKind.NOT_FOUND)]
+    assert results[19:] == [Failure(FailureKind.NOT_FOUND)]
     again = build_id_query(
         [owner_page.owner.node_id for owner_page in known if owner_page.owner.node_id]
     )
-    assert parse_owners_by_id(await ask(sandbox, again), now=utc_now()) == known
+    assert parse_owners_by_id(await send_query(sandbox, again), now=utc_now()) == known
     alone = await by_graphql.fetch("dev-7")
     assert (alone.owner, alone.repositories) == (known[6].owner, known[6].repositories)
 
 
-async def test_the_cursor_leads_to_what_the_pages_hold(
+async def test_page_query_follows_cursor_to_all_repositories(
     sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
     whole = await by_graphql.fetch("big-250")
     assert whole.owner.node_id is not None
-    question = build_id_query([whole.owner.node_id])
-    first = parse_owners_by_id(await ask(sandbox, question), now=utc_now())
+    query = build_id_query([whole.owner.node_id])
+    first = parse_owners_by_id(await send_query(sandbox, query), now=utc_now())
     assert isinstance(first, list)
     assert isinstance(first[0], OwnerPage)
-    walked, cursor = [*first[0].repositories], first[0].next_cursor
+    collected, cursor = [*first[0].repositories], first[0].next_cursor
     while cursor is not None:
-        question = build_page_query(whole.owner.node_id, after=cursor)
-        page = parse_repository_page(await ask(sandbox, question), now=utc_now())
+        query = build_page_query(whole.owner.node_id, after=cursor)
+        page = parse_repository_page(await send_query(sandbox, query), now=utc_now())
         assert isinstance(page, RepositoryPage)
-        walked += page.repositories
+        collected += page.repositories
         cursor = page.next_cursor
-    assert sorted(walked, key=lambda repository: repository.id) == by_id(whole)
+    assert sorted(collected, key=lambda repository: repository.id) == sorted_by_id(whole)
 
 
-async def test_the_time_is_that_of_the_question(sandbox: Sandbox, by_graphql: GitHubClient) -> None:
+async def test_fetch_slow_response_is_dated_by_its_request(
+    sandbox: Sandbox, by_graphql: GitHubClient
+) -> None:
     sandbox.fail(latency_seconds=0.2)
     before = utc_now()
-    portfolio = await by_graphql.fetch("mia-maintains")
-    assert before <= portfolio.fetched_at <= utc_now() - timedelta(seconds=0.2)
+    fetched = await by_graphql.fetch("mia-maintains")
+    assert before <= fetched.fetched_at <= utc_now() - timedelta(seconds=0.2)
 
 
-async def test_an_enterprise_server(sandbox: Sandbox) -> None:
+async def test_fetch_from_enterprise_server(sandbox: Sandbox) -> None:
     before = sandbox.calls()
-    async with opened(f"{sandbox.url}/api/v3", FIRST) as github:
-        portfolio = await github.fetch("big-150")
-    assert len(portfolio.repositories) == 150
-    assert asked(sandbox, before) == (2, 1)
+    async with open_client(f"{sandbox.url}/api/v3", FIRST) as github:
+        fetched = await github.fetch("big-150")
+    assert len(fetched.repositories) == 150
+    assert count_requests(sandbox, before) == (2, 1)
 
 
 @pytest.mark.parametrize("tokens", [(), (FIRST,)], ids=["rest", "graphql"])
-async def test_nobody(sandbox: Sandbox, tokens: tuple[str, ...]) -> None:
-    async with opened(sandbox.url, *tokens) as github:
+async def test_fetch_unknown_login_raises_unknown_user(
+    sandbox: Sandbox, tokens: tuple[str, ...]
+) -> None:
+    async with open_client(sandbox.url, *tokens) as github:
         with pytest.raises(UnknownUser) as caught:
             await github.fetch("nobody-at-all")
     assert caught.value.name == "nobody-at-all"
 
 
 @pytest.mark.parametrize("tokens", [(), (FIRST,)], ids=["rest", "graphql"])
-async def test_a_rename_is_followed(
-    sandbox: Sandbox, somebody: str, tokens: tuple[str, ...]
+async def test_fetch_by_id_renamed_owner_returns_new_login(
+    sandbox: Sandbox, login: str, tokens: tuple[str, ...]
 ) -> None:
-    async with opened(sandbox.url, *tokens) as github:
-        before = await github.fetch(somebody)
-        sandbox.change("rename", login=somebody, to=f"{somebody}-moved")
+    async with open_client(sandbox.url, *tokens) as github:
+        before = await github.fetch(login)
+        sandbox.change("rename", login=login, to=f"{login}-moved")
         after = await github.fetch_by_id(before.owner)
         with pytest.raises(UnknownUser):
-            await github.fetch(somebody)
+            await github.fetch(login)
     assert after.owner.id == before.owner.id
-    assert after.owner.login == f"{somebody}-moved"
-    assert by_id(after) == by_id(before)
+    assert after.owner.login == f"{login}-moved"
+    assert sorted_by_id(after) == sorted_by_id(before)
 
 
 @pytest.mark.parametrize("tokens", [(), (FIRST,)], ids=["rest", "graphql"])
-async def test_a_name_taken_over_is_somebody_else(
-    sandbox: Sandbox, somebody: str, tokens: tuple[str, ...]
+async def test_fetch_reused_login_returns_its_new_owner(
+    sandbox: Sandbox, login: str, tokens: tuple[str, ...]
 ) -> None:
-    async with opened(sandbox.url, *tokens) as github:
-        before = await github.fetch(somebody)
-        sandbox.change("rename", login=somebody, to=f"{somebody}-moved")
-        sandbox.change("change", login=somebody, take_over=True)
-        new_holder = await github.fetch(somebody)
+    async with open_client(sandbox.url, *tokens) as github:
+        before = await github.fetch(login)
+        sandbox.change("rename", login=login, to=f"{login}-moved")
+        sandbox.change("change", login=login, take_over=True)
+        new_owner = await github.fetch(login)
         followed = await github.fetch_by_id(before.owner)
-    assert new_holder.owner.id != before.owner.id
+    assert new_owner.owner.id != before.owner.id
     assert followed.owner.id == before.owner.id
 
 
 @pytest.mark.parametrize("tokens", [(), (FIRST,)], ids=["rest", "graphql"])
-async def test_who_is_gone_is_unknown(
-    sandbox: Sandbox, somebody: str, tokens: tuple[str, ...]
+async def test_fetch_by_id_deleted_owner_raises_unknown_user(
+    sandbox: Sandbox, login: str, tokens: tuple[str, ...]
 ) -> None:
-    async with opened(sandbox.url, *tokens) as github:
-        before = await github.fetch(somebody)
-        sandbox.change("delete", login=somebody)
+    async with open_client(sandbox.url, *tokens) as github:
+        before = await github.fetch(login)
+        sandbox.change("delete", login=login)
         with pytest.raises(UnknownUser) as caught:
             await github.fetch_by_id(before.owner)
-    assert caught.value.name == somebody
+    assert caught.value.name == login
 
 
-async def test_a_rename_is_followed_through_all_pages(
+async def test_fetch_by_id_renamed_owner_returns_all_pages(
     sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
     before = await by_graphql.fetch("big-333")
@@ -279,14 +288,14 @@ async def test_a_rename_is_followed_through_all_pages(
 
 
 @pytest.mark.parametrize("tokens", [(), (FIRST,), (FIRST, SECOND)], ids=["none", "one", "two"])
-@pytest.mark.parametrize("failure", NOTHING_GOES_WELL + SECONDARY)
-async def test_a_github_that_fails_is_unavailable(
+@pytest.mark.parametrize("failure", FAILURES + SECONDARY_LIMITS)
+async def test_fetch_github_failing_raises_unavailable_and_hides_tokens(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, failure: str, tokens: tuple[str, ...]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     sandbox.fail(failure)
     with capture_logs() as events:
-        async with opened(sandbox.url, *tokens) as github:
+        async with open_client(sandbox.url, *tokens) as github:
             with pytest.raises(GitHubUnavailable) as caught:
                 await github.fetch("mia-maintains")
     assert [event["event"] for event in events if event["log_level"] == "warning"][
@@ -296,13 +305,13 @@ async def test_a_github_that_fails_is_unavailable(
 
 
 @pytest.mark.parametrize("tokens", [(), (FIRST,)], ids=["rest", "graphql"])
-async def test_a_github_that_says_nothing_is_given_up_in_time(
+async def test_fetch_without_response_times_out(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture, tokens: tuple[str, ...]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     sandbox.fail("timeout")
     with capture_logs() as events:
-        async with opened(sandbox.url, *tokens, seconds=0.3) as github:
+        async with open_client(sandbox.url, *tokens, seconds=0.3) as github:
             started_at = time.monotonic()
             with pytest.raises(GitHubUnavailable) as caught:
                 await github.fetch("big-150")
@@ -314,65 +323,65 @@ async def test_a_github_that_says_nothing_is_given_up_in_time(
 def assert_no_token_in(
     events: list[Any], caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
-    said = [repr(events), caplog.text, *traceback.format_exception(error)]
+    texts = [repr(events), caplog.text, *traceback.format_exception(error)]
     assert all(events)
     for token in (FIRST, SECOND, REVOKED):
-        assert token not in "\n".join(said)
+        assert token not in "\n".join(texts)
 
 
-async def test_a_port_where_nobody_listens() -> None:
-    async with opened("http://127.0.0.1:9", FIRST) as github:
+async def test_fetch_connection_refused_raises_unavailable() -> None:
+    async with open_client("http://127.0.0.1:9", FIRST) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch("mia-maintains")
 
 
-@pytest.mark.parametrize("failure", PASSING)
-async def test_what_passes_by_itself_is_not_noticed(
+@pytest.mark.parametrize("failure", TEMPORARY)
+async def test_fetch_few_failures_are_retried(
     sandbox: Sandbox, by_graphql: GitHubClient, failure: str
 ) -> None:
-    # One or two of the eleven questions and their repetitions: too few to fail one of them thrice.
-    sandbox.fail(failure, share=0.15)
+    # One or two of the eleven requests and their retries fail: too few to fail one of them thrice.
+    sandbox.fail(failure, fail_rate=0.15)
     failed_before = sandbox.calls()["failed"]
-    portfolio = await by_graphql.fetch("pat-prolific")
-    assert len(portfolio.repositories) == 1000
+    fetched = await by_graphql.fetch("pat-prolific")
+    assert len(fetched.repositories) == 1000
     assert sandbox.calls()["failed"] > failed_before
 
 
-async def test_rest_takes_over_what_is_too_heavy_for_graphql(
+async def test_fetch_partial_graphql_response_falls_back_to_rest(
     sandbox: Sandbox, by_graphql: GitHubClient
 ) -> None:
     whole = await by_graphql.fetch("umbra-labs")
     sandbox.fail("partial")
     before = sandbox.calls()
-    portfolio = await by_graphql.fetch("umbra-labs")
-    assert asked(sandbox, before) == (2, 1)
-    assert (portfolio.owner, by_id(portfolio)) == (whole.owner, by_id(whole))
+    fetched = await by_graphql.fetch("umbra-labs")
+    assert count_requests(sandbox, before) == (2, 1)
+    assert (fetched.owner, sorted_by_id(fetched)) == (whole.owner, sorted_by_id(whole))
 
 
-async def test_the_next_account_pays_when_a_token_is_refused(sandbox: Sandbox) -> None:
-    async with opened(sandbox.url, REVOKED, SECOND) as github:
+async def test_fetch_refused_token_uses_next_account(sandbox: Sandbox) -> None:
+    async with open_client(sandbox.url, REVOKED, SECOND) as github:
         with capture_logs() as events:
             before = sandbox.calls()
             assert len((await github.fetch("mia-maintains")).repositories) == 30
-            assert asked(sandbox, before) == (0, 2)
+            assert count_requests(sandbox, before) == (0, 2)
             await github.fetch("mia-maintains")
-            assert asked(sandbox, before) == (0, 3)
+            assert count_requests(sandbox, before) == (0, 3)
     refused = [event for event in events if event["event"] == "github.account_refused"]
-    assert [account["reason"] for account in refused] == ["bad-token"]
+    assert [event["reason"] for event in refused] == ["bad-token"]
     assert REVOKED not in repr(events)
 
 
-async def test_without_a_good_token_the_address_pays(sandbox: Sandbox) -> None:
+async def test_fetch_without_valid_token_sends_anonymous_requests(sandbox: Sandbox) -> None:
     before = sandbox.calls()
-    async with opened(sandbox.url, REVOKED) as github:
+    async with open_client(sandbox.url, REVOKED) as github:
         assert len((await github.fetch("mia-maintains")).repositories) == 30
-        assert asked(sandbox, before) == (2, 1)
+        assert count_requests(sandbox, before) == (2, 1)
 
 
-async def test_the_next_account_pays_when_one_is_empty(sandbox: Sandbox) -> None:
-    async with opened(sandbox.url, FIRST, SECOND) as github:
-        # The first question goes well, the second is refused, the third is asked by the other.
-        sandbox.fail("rate-limited", share=0.5)
+async def test_fetch_exhausted_rate_limit_uses_next_account(sandbox: Sandbox) -> None:
+    async with open_client(sandbox.url, FIRST, SECOND) as github:
+        # The first request succeeds, the second is refused, and the other account sends the third.
+        sandbox.fail("rate-limited", fail_rate=0.5)
         with capture_logs() as events:
             for _ in range(2):
                 assert len((await github.fetch("mia-maintains")).repositories) == 30
@@ -380,17 +389,17 @@ async def test_the_next_account_pays_when_one_is_empty(sandbox: Sandbox) -> None
     assert refused == ["primary-limit"]
 
 
-async def test_an_empty_ration_is_not_asked_again() -> None:
+async def test_fetch_exhausted_anonymous_rate_limit_sends_nothing() -> None:
     with started("--initial-budget=4") as sandbox:
-        async with opened(sandbox.url) as github:
-            found = await github.fetch("mia-maintains")
-            assert len(found.repositories) == 30
+        async with open_client(sandbox.url) as github:
+            fetched = await github.fetch("mia-maintains")
+            assert len(fetched.repositories) == 30
             before = sandbox.calls()
             with pytest.raises(GitHubUnavailable):
                 await github.fetch("sam-studies")
-            assert asked(sandbox, before) == (0, 0)
-            assert len((await github.fetch_by_id(found.owner)).repositories) == 30
+            assert count_requests(sandbox, before) == (0, 0)
+            assert len((await github.fetch_by_id(fetched.owner)).repositories) == 30
             before = sandbox.calls()
             with pytest.raises(GitHubUnavailable):
-                await github.fetch_by_id(found.owner)
-            assert asked(sandbox, before) == (0, 0)
+                await github.fetch_by_id(fetched.owner)
+            assert count_requests(sandbox, before) == (0, 0)

@@ -1,4 +1,4 @@
-"""Memory -> database -> GitHub -> the old answer, on a real PostgreSQL and a GitHub made of paper."""
+"""Lookup: cache, database, GitHub, stale numbers; on a real PostgreSQL and a fake GitHub."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from github_banners.database import users
+from github_banners.database import connect, users
 from github_banners.database.connect import Database
 from github_banners.errors import (
     DatabaseUnavailable,
@@ -19,7 +19,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
 from tests.integration.fake_github import FakeGitHub
@@ -33,7 +33,7 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Scene:
-    """A lookup, the GitHub it asks, and a clock that moves when it is told to."""
+    """A lookup with a fake GitHub and a fake clock."""
 
     database: Database
     now: datetime = START
@@ -46,14 +46,14 @@ class Scene:
         self.github.add("ada", 7)
         self.lookup = self.new_lookup()
 
-    def new_lookup(self) -> Lookup:
+    def new_lookup(self, *, collect_seconds: float = 0) -> Lookup:
         return Lookup(
             database=self.database,
             github=self.github,
             batch_fetcher=self.github,
             ttls=Ttls(),
             clock=lambda: self.now,
-            collect_seconds=0,
+            collect_seconds=collect_seconds,
         )
 
     def charge(self, *, debt: int = 0) -> None:
@@ -61,16 +61,9 @@ class Scene:
         if self.refuses and not debt:
             raise TooManyRequests(1)
 
-    async def ask(self, login: str = "ada", *, seconds: float = 5) -> LookupResult:
+    async def find(self, login: str = "ada", *, seconds: float = 5) -> LookupResult:
         deadline = Deadline(seconds, seconds)
         return await self.lookup.find_by_login(login, deadline=deadline, charge=self.charge)
-
-    async def settle(self) -> None:
-        """Let questions and saves end."""
-        while self.lookup._in_flight or self.lookup._writer._tasks:
-            pending = [*self.lookup._in_flight.values(), *self.lookup._writer._tasks.values()]
-            await asyncio.wait(pending)
-            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -80,81 +73,81 @@ async def scene(database: Database) -> AsyncIterator[Scene]:
     await scene.lookup.close()
 
 
-async def test_a_fresh_answer_is_asked_for_once(scene: Scene) -> None:
-    first, again = await scene.ask(), await scene.ask("ADA")
+async def test_find_by_login_fresh_numbers_send_one_request(scene: Scene) -> None:
+    first, again = await scene.find(), await scene.find("ADA")
     assert first.snapshot == again.snapshot
     assert first.freshness is Freshness.FRESH
-    assert scene.github.asked == ["ada"]
+    assert scene.github.requests == ["ada"]
 
 
-async def test_however_many_wait_one_question_is_asked(scene: Scene) -> None:
+async def test_find_by_login_concurrent_calls_share_one_request(scene: Scene) -> None:
     scene.github.gate.clear()
-    waiting = [asyncio.create_task(scene.ask()) for _ in range(50)]
-    await scene.github.was_asked.wait()
+    waiting = [asyncio.create_task(scene.find()) for _ in range(50)]
+    await scene.github.request_arrived.wait()
     scene.github.gate.set()
-    answers = await asyncio.gather(*waiting)
-    assert {answer.snapshot.stats.total_repos for answer in answers} == {3}
-    assert scene.github.asked == ["ada"]
+    results = await asyncio.gather(*waiting)
+    assert {result.snapshot.stats.total_repos for result in results} == {3}
+    assert scene.github.requests == ["ada"]
 
 
-async def test_soft_stale_numbers_are_served_at_once_while_one_refresh_runs(scene: Scene) -> None:
-    await scene.ask()
-    await scene.settle()
+async def test_find_by_login_soft_stale_returns_at_once_and_refreshes_once(scene: Scene) -> None:
+    await scene.find()
+    await scene.lookup.drain()
     scene.now += 11 * MINUTE
     scene.github.gate.clear()
     scene.github.repositories = 4
-    old = [await scene.ask() for _ in range(5)]
-    assert {(result.snapshot.stats.total_repos, result.freshness) for result in old} == {
+    stale = [await scene.find() for _ in range(5)]
+    assert {(result.snapshot.stats.total_repos, result.freshness) for result in stale} == {
         (3, Freshness.SOFT_STALE)
     }
     scene.github.gate.set()
-    await scene.settle()
-    new = await scene.ask()
+    await scene.lookup.drain()
+    new = await scene.find()
     assert (new.snapshot.stats.total_repos, new.freshness) == (4, Freshness.FRESH)
-    assert scene.github.asked == ["ada", "#7"]
+    assert scene.github.requests == ["ada", "#7"]
 
 
-async def test_by_login_many_soft_stale_owners_are_asked_for_together(scene: Scene) -> None:
+async def test_find_by_login_many_soft_stale_owners_are_fetched_in_batches(scene: Scene) -> None:
+    scene.lookup = scene.new_lookup(collect_seconds=1)
     logins = [f"dev-{number}" for number in range(100, 125)]
     for number, login in enumerate(logins, start=100):
         scene.github.add(login, number)
-        await scene.ask(login)
-    await scene.settle()
+        await scene.find(login)
+    await scene.lookup.drain()
     scene.now += 11 * MINUTE
     scene.github.repositories = 4
-    scene.lookup._refresher._collect_seconds = 1
-    await asyncio.gather(*(scene.ask(login) for login in logins))
-    await scene.settle()
+    await asyncio.gather(*(scene.find(login) for login in logins))
+    await scene.lookup.drain()
     assert sum(scene.github.batches) == 25
     assert max(scene.github.batches) == 20
     assert len(scene.github.batches) <= 3
-    answers = [await scene.ask(login) for login in logins]
-    assert {answer.snapshot.stats.total_repos for answer in answers} == {4}
+    results = [await scene.find(login) for login in logins]
+    assert {result.snapshot.stats.total_repos for result in results} == {4}
     async with scene.database.transaction() as connection:
         saved = await users.select_snapshots(connection, list(range(100, 125)))
     assert [snapshot.stats.total_repos for snapshot in saved] == [4] * 25
 
 
-async def test_by_login_one_soft_stale_owner_of_a_batch_cannot_be_saved_the_others_are(
+async def test_find_by_login_unsavable_owner_of_a_batch_fails_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upsert = users.upsert_owners
 
-    async def refuse_one(connection: Any, answers: Any, **more: Any) -> Any:
-        if any(portfolio.owner.id == 101 for portfolio, _ in answers):
+    async def fail_for_one(connection: Any, results: Any, **more: Any) -> Any:
+        if any(fetched.owner.id == 101 for fetched, _ in results):
             raise ValueError("can't be stored")
-        return await upsert(connection, answers, **more)
+        return await upsert(connection, results, **more)
 
     for number in (100, 101, 102):
         scene.github.add(f"dev-{number}", number)
-        await scene.ask(f"dev-{number}")
-    await scene.settle()
+        await scene.find(f"dev-{number}")
+    await scene.lookup.drain()
     scene.now += 11 * MINUTE
     scene.github.repositories = 4
-    monkeypatch.setattr(users, "upsert_owners", refuse_one)
+    monkeypatch.setattr(users, "upsert_owners", fail_for_one)
     with capture_logs() as events:
-        await asyncio.gather(*(scene.ask(f"dev-{number}") for number in (100, 101, 102)))
-        await scene.settle()
+        await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
+        await scene.lookup.drain()
     async with scene.database.transaction() as connection:
         saved = await users.select_snapshots(connection, [100, 101, 102])
     assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
@@ -163,241 +156,249 @@ async def test_by_login_one_soft_stale_owner_of_a_batch_cannot_be_saved_the_othe
     ] == [[101]]
 
 
-async def test_hard_stale_numbers_wait_for_github(scene: Scene) -> None:
-    await scene.ask()
-    await scene.settle()
+async def test_find_by_login_hard_stale_waits_for_github(scene: Scene) -> None:
+    await scene.find()
+    await scene.lookup.drain()
     scene.now += DAY + MINUTE
     scene.github.repositories = 4
-    answer = await scene.ask()
-    assert (answer.snapshot.stats.total_repos, answer.freshness) == (4, Freshness.FRESH)
+    result = await scene.find()
+    assert (result.snapshot.stats.total_repos, result.freshness) == (4, Freshness.FRESH)
 
 
-@pytest.mark.parametrize("trouble", ["down", "slow", "refused"])
-async def test_old_numbers_with_their_age_beat_no_numbers(scene: Scene, trouble: str) -> None:
-    await scene.ask()
-    await scene.settle()
+@pytest.mark.parametrize("failure", ["down", "slow", "refused"])
+async def test_find_by_login_without_github_returns_hard_stale_numbers(
+    scene: Scene, failure: str
+) -> None:
+    await scene.find()
+    await scene.lookup.drain()
     scene.now += DAY + MINUTE
-    scene.github.is_down = trouble == "down"
-    scene.refuses = trouble == "refused"
-    if trouble == "slow":
+    scene.github.is_down = failure == "down"
+    scene.refuses = failure == "refused"
+    if failure == "slow":
         scene.github.gate.clear()
-    answer = await scene.ask(seconds=0.3)
-    assert (answer.snapshot.fetched_at, answer.freshness) == (START, Freshness.HARD_STALE)
+    result = await scene.find(seconds=0.3)
+    assert (result.snapshot.fetched_at, result.freshness) == (START, Freshness.HARD_STALE)
 
 
-async def test_a_question_that_was_waited_for_in_vain_holds_up_nobody_with_old_numbers(
+async def test_find_by_login_after_timeout_does_not_wait_for_same_fetch_again(
     scene: Scene,
 ) -> None:
-    await scene.ask()
-    await scene.settle()
+    await scene.find()
+    await scene.lookup.drain()
     scene.now += DAY + MINUTE
     scene.github.gate.clear()
-    await scene.ask(seconds=0.25)
+    await scene.find(seconds=0.25)
     async with asyncio.timeout(3):
-        late = [await scene.ask(seconds=30) for _ in range(3)]
-    assert {result.freshness for result in late} == {Freshness.HARD_STALE}
+        results = [await scene.find(seconds=30) for _ in range(3)]
+    assert {result.freshness for result in results} == {Freshness.HARD_STALE}
     scene.github.gate.set()
-    await scene.settle()
-    assert (await scene.ask()).freshness is Freshness.FRESH
-    assert scene.github.asked == ["ada", "#7"]
+    await scene.lookup.drain()
+    assert (await scene.find()).freshness is Freshness.FRESH
+    assert scene.github.requests == ["ada", "#7"]
 
 
-async def test_age_counts_from_when_github_was_asked_also_in_the_database(scene: Scene) -> None:
-    await scene.ask()
-    await scene.settle()
+async def test_find_by_login_stored_numbers_age_from_the_time_of_the_request(scene: Scene) -> None:
+    await scene.find()
+    await scene.lookup.drain()
     scene.now += 11 * MINUTE
     scene.lookup = scene.new_lookup()
-    answer = await scene.ask()
-    assert (answer.snapshot.fetched_at, answer.freshness) == (START, Freshness.SOFT_STALE)
-    assert answer.fresh_until <= scene.now
-    await scene.settle()
-    assert scene.github.asked == ["ada", "#7"]
+    result = await scene.find()
+    assert (result.snapshot.fetched_at, result.freshness) == (START, Freshness.SOFT_STALE)
+    assert result.fresh_until <= scene.now
+    await scene.lookup.drain()
+    assert scene.github.requests == ["ada", "#7"]
 
 
-async def test_a_first_answer_that_is_late_serves_the_next_request(scene: Scene) -> None:
+async def test_find_by_login_late_first_response_serves_next_request(scene: Scene) -> None:
     scene.github.gate.clear()
     with pytest.raises(FirstFetchPending):
-        await scene.ask(seconds=0.25)
+        await scene.find(seconds=0.25)
     scene.github.gate.set()
-    await scene.settle()
-    assert (await scene.ask()).snapshot.stats.total_repos == 3
-    assert scene.github.asked == ["ada"]
+    await scene.lookup.drain()
+    assert (await scene.find()).snapshot.stats.total_repos == 3
+    assert scene.github.requests == ["ada"]
 
 
-async def test_unknown_names_are_remembered_for_a_while(scene: Scene) -> None:
+async def test_find_by_login_unknown_user_is_cached_for_a_while(scene: Scene) -> None:
     for _ in range(3):
         with pytest.raises(UnknownUser):
-            await scene.ask("nobody")
-    assert scene.github.asked == ["nobody"]
+            await scene.find("nobody")
+    assert scene.github.requests == ["nobody"]
     scene.github.add("nobody", 9)
     scene.now += 2 * MINUTE
-    assert (await scene.ask("nobody")).snapshot.owner.id == 9
+    assert (await scene.find("nobody")).snapshot.owner.id == 9
 
 
-async def test_a_github_that_is_down_is_left_alone_for_a_moment_only(scene: Scene) -> None:
+async def test_find_by_login_github_unavailable_is_cached_for_seconds(scene: Scene) -> None:
     scene.github.is_down = True
     for _ in range(3):
         with pytest.raises(GitHubUnavailable):
-            await scene.ask()
-    assert scene.github.asked == ["ada"]
+            await scene.find()
+    assert scene.github.requests == ["ada"]
     scene.github.is_down = False
     scene.now += timedelta(seconds=3)
-    assert (await scene.ask()).snapshot.stats.total_repos == 3
+    assert (await scene.find()).snapshot.stats.total_repos == 3
 
 
-async def test_who_has_used_up_their_share_asks_nothing(scene: Scene) -> None:
+async def test_find_by_login_rate_limited_client_sends_nothing(scene: Scene) -> None:
     scene.refuses = True
     with pytest.raises(TooManyRequests):
-        await scene.ask()
-    assert scene.github.asked == []
+        await scene.find()
+    assert scene.github.requests == []
 
 
-async def test_a_rename_is_followed(scene: Scene) -> None:
-    await scene.ask()
-    await scene.settle()
-    scene.github.people.clear()
+async def test_find_by_login_renamed_owner_is_found_by_both_logins(scene: Scene) -> None:
+    await scene.find()
+    await scene.lookup.drain()
+    scene.github.owners.clear()
     scene.github.add("ada-lovelace", 7)
     scene.now += 11 * MINUTE
-    await scene.ask()
-    await scene.settle()
+    await scene.find()
+    await scene.lookup.drain()
     for name in ("ada", "ada-lovelace"):
-        owner = (await scene.ask(name)).snapshot.owner
+        owner = (await scene.find(name)).snapshot.owner
         assert (owner.id, owner.login) == (7, "ada-lovelace")
 
 
-async def test_a_name_taken_over_points_to_its_new_holder(scene: Scene) -> None:
-    before = (await scene.ask()).snapshot
-    await scene.settle()
-    scene.github.people.clear()
+async def test_find_by_login_reused_login_returns_its_new_owner(scene: Scene) -> None:
+    before = (await scene.find()).snapshot
+    await scene.lookup.drain()
+    scene.github.owners.clear()
     scene.github.add("ada-lovelace", 7)
     scene.github.add("ada", 8)
     scene.now += 11 * MINUTE
-    await scene.ask()
-    await scene.settle()
-    assert (await scene.ask("ada")).snapshot.owner.id == 8
-    assert (await scene.ask("ada-lovelace")).snapshot.owner.id == 7
-    old = await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
-    assert old.snapshot.owner.login == "ada-lovelace"
+    await scene.find()
+    await scene.lookup.drain()
+    assert (await scene.find("ada")).snapshot.owner.id == 8
+    assert (await scene.find("ada-lovelace")).snapshot.owner.id == 7
+    stale = await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
+    assert stale.snapshot.owner.login == "ada-lovelace"
 
 
-async def test_a_name_taken_over_is_noticed_though_the_old_holder_is_kept_fresh(
+async def test_find_by_login_reused_login_is_noticed_while_old_owner_stays_fresh(
     scene: Scene,
 ) -> None:
-    before = (await scene.ask()).snapshot
-    await scene.settle()
-    scene.github.people.clear()
+    before = (await scene.find()).snapshot
+    await scene.lookup.drain()
+    scene.github.owners.clear()
     scene.github.add("ada-lovelace", 7)
     for _ in range(3):
         scene.now += 6 * MINUTE
         await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
-        await scene.settle()
-    assert (await scene.ask("ada")).snapshot.owner.login == "ada-lovelace"
-    await scene.settle()
+        await scene.lookup.drain()
+    assert (await scene.find("ada")).snapshot.owner.login == "ada-lovelace"
+    await scene.lookup.drain()
     scene.github.add("ada", 8)
     for _ in range(3):
         scene.now += 6 * MINUTE
         await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
-        await scene.ask("ada")
-        await scene.settle()
-    assert (await scene.ask("ada")).snapshot.owner.id == 8
+        await scene.find("ada")
+        await scene.lookup.drain()
+    assert (await scene.find("ada")).snapshot.owner.id == 8
 
 
-async def test_gone_users_keep_their_last_numbers_and_lose_their_name(scene: Scene) -> None:
-    before = (await scene.ask()).snapshot
-    await scene.settle()
-    scene.github.people.clear()
+async def test_refresh_owner_deleted_user_returns_last_numbers(scene: Scene) -> None:
+    before = (await scene.find()).snapshot
+    await scene.lookup.drain()
+    scene.github.owners.clear()
     scene.now += DAY + MINUTE
     with pytest.raises(UnknownUser):
-        await scene.ask()
-    await scene.settle()
+        await scene.find()
+    await scene.lookup.drain()
     for lookup in (scene.lookup, scene.new_lookup()):
         last = await lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
         assert last.freshness is Freshness.HARD_STALE
         assert last.snapshot.stats == before.stats
-    asked = len(scene.github.asked)
+    requests = len(scene.github.requests)
     await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
-    assert len(scene.github.asked) == asked
+    assert len(scene.github.requests) == requests
 
 
-async def test_versions_rise_with_numbers_only(scene: Scene) -> None:
-    first = (await scene.ask()).snapshot
-    await scene.settle()
+async def test_find_by_login_version_rises_only_with_changed_numbers(scene: Scene) -> None:
+    first = (await scene.find()).snapshot
+    await scene.lookup.drain()
     scene.now += 11 * MINUTE
-    await scene.ask()
-    await scene.settle()
-    same = (await scene.ask()).snapshot
+    await scene.find()
+    await scene.lookup.drain()
+    same = (await scene.find()).snapshot
     assert (same.version, same.fetched_at) == (first.version, scene.now)
     scene.now += 11 * MINUTE
     scene.github.repositories = 9
-    await scene.ask()
-    await scene.settle()
-    assert (await scene.ask()).snapshot.version > first.version
+    await scene.find()
+    await scene.lookup.drain()
+    assert (await scene.find()).snapshot.version > first.version
 
 
-async def test_without_a_database_github_still_answers() -> None:
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        scene = Scene(nowhere)
-        answer = await scene.ask()
-        await scene.settle()
-        assert (await scene.ask()).snapshot == answer.snapshot
-        scene.github.is_down = True
-        with pytest.raises(GitHubUnavailable):
-            await scene.ask("grace")
-        with pytest.raises(DatabaseUnavailable):
-            await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
-        await scene.lookup.close()
+@pytest.fixture
+async def nowhere(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """A database whose server is down."""
+    monkeypatch.setattr(connect, "_POOL_TIMEOUT_SECONDS", 0.3)
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as database:
+        yield database
 
 
-async def test_without_a_database_a_known_owner_is_asked_about_all_the_same() -> None:
-    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as nowhere:
-        scene = Scene(nowhere)
-        await scene.ask()
-        await scene.settle()
-        scene.now += DAY + MINUTE
-        scene.github.repositories = 4
-        answer = await scene.ask()
-        assert (answer.snapshot.stats.total_repos, answer.freshness) == (4, Freshness.FRESH)
-        assert scene.github.asked == ["ada", "#7"]
-        await scene.lookup.close()
+async def test_find_by_login_without_database_returns_numbers_of_github(nowhere: Database) -> None:
+    scene = Scene(nowhere)
+    result = await scene.find()
+    await scene.lookup.drain()
+    assert (await scene.find()).snapshot == result.snapshot
+    scene.github.is_down = True
+    with pytest.raises(GitHubUnavailable):
+        await scene.find("grace")
+    with pytest.raises(DatabaseUnavailable):
+        await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 5))
+    await scene.lookup.close()
 
 
-async def test_what_could_not_be_saved_is_saved_when_it_must_be(scene: Scene) -> None:
-    answer = await scene.ask()
-    await scene.settle()
+async def test_find_by_login_without_database_refreshes_hard_stale_owner(nowhere: Database) -> None:
+    scene = Scene(nowhere)
+    await scene.find()
+    await scene.lookup.drain()
+    scene.now += DAY + MINUTE
+    scene.github.repositories = 4
+    result = await scene.find()
+    assert (result.snapshot.stats.total_repos, result.freshness) == (4, Freshness.FRESH)
+    assert scene.github.requests == ["ada", "#7"]
+    await scene.lookup.close()
+
+
+async def test_ensure_persisted_missing_row_is_saved(scene: Scene) -> None:
+    result = await scene.find()
+    await scene.lookup.drain()
     async with scene.database.transaction() as connection:
         await connection.execute("delete from users")
-    await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
+    await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 5))
     async with scene.database.transaction() as connection:
-        kept = await users.select_snapshot(connection, "ada")
-    assert kept == replace(answer.snapshot, version=kept.version if kept else 0)
+        saved = await users.select_snapshot(connection, "ada")
+    assert saved == replace(result.snapshot, version=saved.version if saved else 0)
 
 
-async def test_what_must_be_saved_is_not_waited_for_without_end(scene: Scene) -> None:
-    answer = await scene.ask()
-    await scene.settle()
+async def test_ensure_persisted_slow_github_stops_at_the_deadline(scene: Scene) -> None:
+    result = await scene.find()
+    await scene.lookup.drain()
     async with scene.database.transaction() as connection:
         await connection.execute("delete from users")
     scene.github.gate.clear()
     with pytest.raises(FirstFetchPending):
-        await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 0.05))
+        await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 0.05))
     scene.github.gate.set()
-    await scene.settle()
-    await scene.lookup.ensure_persisted(answer.snapshot, deadline=Deadline(5, 5))
-    assert scene.github.asked == ["ada", "#7"]
+    await scene.lookup.drain()
+    await scene.lookup.ensure_persisted(result.snapshot, deadline=Deadline(5, 5))
+    assert scene.github.requests == ["ada", "#7"]
 
 
-async def test_every_question_of_a_long_list_is_charged(scene: Scene) -> None:
-    for repositories, owed in ((100, 0), (101, 1), (2_345, 23)):
+async def test_find_by_login_charges_every_page(scene: Scene) -> None:
+    for repositories, debt in ((100, 0), (101, 1), (2_345, 23)):
         scene.github.add(f"owner-{repositories}", repositories)
         scene.github.repositories, scene.debt = repositories, 0
-        await scene.ask(f"owner-{repositories}")
-        assert scene.debt == owed
+        await scene.find(f"owner-{repositories}")
+        assert scene.debt == debt
 
 
-async def test_what_github_was_not_asked_for_is_not_owed(scene: Scene) -> None:
+async def test_refresh_owner_without_request_is_not_charged(scene: Scene) -> None:
     scene.github.repositories = 2_345
-    before = (await scene.ask()).snapshot
-    await scene.settle()
+    before = (await scene.find()).snapshot
+    await scene.lookup.drain()
     assert scene.debt == 23
     scene.now += DAY + MINUTE
     other = scene.new_lookup()
@@ -406,10 +407,10 @@ async def test_what_github_was_not_asked_for_is_not_owed(scene: Scene) -> None:
     assert scene.debt == 46
     # Newer numbers are in PostgreSQL by now.
     await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
-    await scene.settle()
+    await scene.lookup.drain()
     assert scene.debt == 46
-    scene.github.people.clear()
+    scene.github.owners.clear()
     scene.now += DAY + MINUTE
     await scene.lookup.refresh_owner(before, deadline=Deadline(5, 5), charge=scene.charge)
-    await scene.settle()
+    await scene.lookup.drain()
     assert scene.debt == 46

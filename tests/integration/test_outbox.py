@@ -17,7 +17,6 @@ from structlog.testing import capture_logs
 from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
 from github_banners.api.banner_service import BannerService, CreateResult
 from github_banners.api.outbox import Outbox, PublishOutcome
-from github_banners.api.picture_cache import PictureCache
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
 from github_banners.database.leases import mark_published
@@ -35,7 +34,7 @@ from github_banners.errors import (
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
 from github_banners.storage.store import Store, StoredPicture
@@ -517,7 +516,6 @@ class CreateScene:
         self.banners = BannerService(
             lookup=self.lookup,
             database=self.database,
-            picture_cache=PictureCache(clock=lambda: self.now, memory_bytes=1 << 20),
             backends=Backends(
                 draw=self._draw,
                 store=self._store,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -18,13 +18,12 @@ from github_banners.database.connect import Database
 from github_banners.errors import GitHubUnavailable, InvalidOption, StorageUnavailable, UnknownUser
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
-from github_banners.github.credentials import create_accounts
+from github_banners.github.credentials import Account, create_accounts
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.github.transport import open_http
-from github_banners.models import Owner, OwnerRepositories, Snapshot
+from github_banners.models import Clock, Owner, OwnerRepositories, Snapshot, aggregate, utc_now
 from github_banners.options import BannerOptions
 from github_banners.settings import Token
-from github_banners.stats.aggregation import aggregate
 from github_banners.stats.snapshots import Invalidations
 from tests.acceptance.processes import Running, running
 from tests.integration.fake_github import FakeGitHub
@@ -55,32 +54,43 @@ def calls(sandbox: Running) -> dict[str, int]:
     return counted
 
 
+@dataclass
+class GitHub:
+    """A client, its batch fetcher and its accounts."""
+
+    client: GitHubClient
+    batch: BatchFetcher
+    accounts: list[Account]
+
+    async def fetch_owner(self, login: str) -> Owner:
+        return (await self.client.fetch(login)).owner
+
+
 @asynccontextmanager
-async def open_batch_fetcher(sandbox: Running, *tokens: str) -> AsyncIterator[BatchFetcher]:
+async def open_github(
+    sandbox: Running, *tokens: str, batch_clock: Clock = utc_now
+) -> AsyncIterator[GitHub]:
     async with open_http(timeout=timedelta(seconds=5), api_url=sandbox.url) as http:
-        github = GitHubClient(
+        accounts = create_accounts([Token(token) for token in tokens])
+        client = GitHubClient(
             http,
             api_url=sandbox.url,
-            accounts=create_accounts([Token(token) for token in tokens]),
+            accounts=accounts,
             timeout=timedelta(seconds=5),
-            clock=lambda: datetime.now(UTC),
+            clock=utc_now,
         )
-        yield BatchFetcher(github, clock=lambda: datetime.now(UTC))
-
-
-async def fetch_owner(batch: BatchFetcher, login: str) -> Owner:
-    return (await batch._github.fetch(login)).owner
+        yield GitHub(client, BatchFetcher(client, clock=batch_clock), accounts)
 
 
 @pytest.mark.parametrize("tokens", [("ghp_a",), ()], ids=["graphql", "rest"])
 async def test_fetch_many_equals_single_fetches(sandbox: Running, tokens: tuple[str, ...]) -> None:
-    async with open_batch_fetcher(sandbox, *tokens) as batch:
+    async with open_github(sandbox, *tokens) as github:
         logins = ["dev-1", "nell-newcomer", "umbra-labs", "big-150"]
-        owners = [await fetch_owner(batch, login) for login in logins]
+        owners = [await github.fetch_owner(login) for login in logins]
         deleted = Owner(1, "deleted", "U_nobody")
-        results = await batch.fetch_many([*owners, deleted])
+        results = await github.batch.fetch_many([*owners, deleted])
         for owner, result in zip(owners, results[:-1], strict=True):
-            alone = await batch._github.fetch_by_id(owner)
+            alone = await github.client.fetch_by_id(owner)
             assert isinstance(result, OwnerRepositories)
             assert result.owner == alone.owner
             assert {r.id: r for r in result.repositories} == {r.id: r for r in alone.repositories}
@@ -88,11 +98,12 @@ async def test_fetch_many_equals_single_fetches(sandbox: Running, tokens: tuple[
 
 
 async def test_fetch_many_twenty_owners_cost_one_point(sandbox: Running) -> None:
-    async with open_batch_fetcher(sandbox, "ghp_points") as batch:
-        owners = [await fetch_owner(batch, f"dev-{n}") for n in range(1, 21)]
+    async with open_github(sandbox, "ghp_points") as github:
+        owners = [await github.fetch_owner(f"dev-{n}") for n in range(1, 21)]
         before = calls(sandbox)
         assert all(
-            isinstance(result, OwnerRepositories) for result in await batch.fetch_many(owners)
+            isinstance(result, OwnerRepositories)
+            for result in await github.batch.fetch_many(owners)
         )
         after = calls(sandbox)
     assert after["graphql_points"] - before["graphql_points"] == 1
@@ -100,10 +111,10 @@ async def test_fetch_many_twenty_owners_cost_one_point(sandbox: Running) -> None
 
 
 async def test_fetch_many_partial_failures_fetches_owners_alone(sandbox: Running) -> None:
-    async with open_batch_fetcher(sandbox, "ghp_heavy") as batch:
-        owners = [await fetch_owner(batch, f"dev-{n}") for n in range(1, 7)]
+    async with open_github(sandbox, "ghp_heavy") as github:
+        owners = [await github.fetch_owner(f"dev-{n}") for n in range(1, 7)]
         set_faults(sandbox, fail=["partial"], fail_rate=0.5)
-        results = await batch.fetch_many(owners)
+        results = await github.batch.fetch_many(owners)
     assert [isinstance(result, OwnerRepositories) for result in results] == [True] * 6
 
 
@@ -111,19 +122,20 @@ async def test_fetch_many_partial_failures_fetches_owners_alone(sandbox: Running
 async def test_fetch_many_github_down_returns_error_per_owner(
     sandbox: Running, failure: str
 ) -> None:
-    async with open_batch_fetcher(sandbox, "ghp_down") as batch:
-        owners = [await fetch_owner(batch, f"dev-{n}") for n in range(1, 4)]
+    async with open_github(sandbox, "ghp_down") as github:
+        owners = [await github.fetch_owner(f"dev-{n}") for n in range(1, 4)]
         set_faults(sandbox, fail=[failure])
-        results = await batch.fetch_many(owners)
+        results = await github.batch.fetch_many(owners)
     assert all(isinstance(result, GitHubUnavailable) for result in results)
 
 
 async def test_fetch_many_without_token_keeps_reserve(sandbox: Running) -> None:
-    async with open_batch_fetcher(sandbox) as batch:
+    async with open_github(sandbox) as github:
         owners = [Owner(0, "x")] * 5
-        batch._sender._accounts[0].update_rate_limit(_rate_limit(30))
+        github.accounts[0].update_rate_limit(_rate_limit(30))
         assert all(
-            isinstance(result, GitHubUnavailable) for result in await batch.fetch_many(owners)
+            isinstance(result, GitHubUnavailable)
+            for result in await github.batch.fetch_many(owners)
         )
 
 
@@ -136,16 +148,16 @@ class Tracked:
     """Owners with one banner each, and a fake clock."""
 
     database: Database
-    batch: BatchFetcher
+    github: GitHub = field(init=False)
     now: datetime = START
 
     def refresh(self) -> Refresh:
         return Refresh(
-            database=self.database, github=self.batch, interval=HOUR, clock=lambda: self.now
+            database=self.database, github=self.github.batch, interval=HOUR, clock=lambda: self.now
         )
 
     async def track(self, login: str) -> Banner:
-        owner_repositories = await self.batch._github.fetch(login)
+        owner_repositories = await self.github.client.fetch(login)
         owner_repositories = OwnerRepositories(
             owner_repositories.owner, owner_repositories.repositories, self.now
         )
@@ -173,9 +185,9 @@ class Tracked:
 
 @pytest.fixture
 async def tracked(database: Database, sandbox: Running) -> AsyncIterator[Tracked]:
-    async with open_batch_fetcher(sandbox, "ghp_tracked") as batch:
-        scene = Tracked(database, batch)
-        batch._clock = lambda: scene.now
+    scene = Tracked(database)
+    async with open_github(sandbox, "ghp_tracked", batch_clock=lambda: scene.now) as github:
+        scene.github = github
         yield scene
 
 
@@ -235,8 +247,8 @@ async def test_work_github_down_pauses_grow_until_first_success(
 ) -> None:
     for n in range(22, 24):
         await tracked.track(f"dev-{n}")
-    owners = [await fetch_owner(tracked.batch, f"dev-{n}") for n in range(22, 24)]
-    github = FakeGitHub(clock=lambda: tracked.now, people={owner.login: owner for owner in owners})
+    owners = [await tracked.github.fetch_owner(f"dev-{n}") for n in range(22, 24)]
+    github = FakeGitHub(clock=lambda: tracked.now, owners={owner.login: owner for owner in owners})
     github.gate.set()
     github.is_down = True
     pauses: list[float] = []
@@ -259,7 +271,7 @@ async def test_work_github_down_pauses_grow_until_first_success(
     with pytest.raises(StopWorker):
         await refresh._work()
     assert pauses == [4, 8, 16, 30, 30, 30, 2, 2]
-    assert len(github.asked) == 7 * len(owners)
+    assert len(github.requests) == 7 * len(owners)
 
 
 async def test_work_database_down_retries_every_two_seconds() -> None:
@@ -279,14 +291,14 @@ async def test_work_database_down_retries_every_two_seconds() -> None:
         with pytest.raises(StopWorker):
             await refresh._work()
     assert pauses == [2, 2, 2]
-    assert github.asked == []
+    assert github.requests == []
 
 
 async def test_refresh_batch_one_success_resets_failed_batches(tracked: Tracked) -> None:
     for n in range(24, 26):
         await tracked.track(f"dev-{n}")
-    owners = [await fetch_owner(tracked.batch, f"dev-{n}") for n in range(24, 26)]
-    github = FakeGitHub(clock=lambda: tracked.now, people={owner.login: owner for owner in owners})
+    owners = [await tracked.github.fetch_owner(f"dev-{n}") for n in range(24, 26)]
+    github = FakeGitHub(clock=lambda: tracked.now, owners={owner.login: owner for owner in owners})
     github.gate.set()
     github.fails_next = 1
     refresh = Refresh(

@@ -30,7 +30,7 @@ from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Secret
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 from github_banners.storage.picture_format import check_picture
 from tests.integration.test_storage_service import UNSIGNED, send
 from tests.unit.api.asgi import RecordedResponse

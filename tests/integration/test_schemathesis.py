@@ -15,7 +15,7 @@ from github_banners.api.openapi import build_document
 from github_banners.api.public_routes import FORMATS
 from github_banners.errors import InvalidInput
 from github_banners.options import parse_options
-from tests.acceptance.processes import Running, environment, reachable_dir, running
+from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(120)]
 
@@ -44,7 +44,7 @@ schema = schemathesis.openapi.from_dict(
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Running]:
-    with reachable_dir() as folder:
+    with prepared_data_dir(demo=True) as folder:
         env = environment(
             PORT="0",
             DATA_DIR=str(folder),

@@ -23,7 +23,7 @@ from github_banners.messaging.schemas import (
 )
 from github_banners.messaging.signing import Signer
 from github_banners.serving.service import Service
-from github_banners.settings import Settings, StorageUrl
+from github_banners.settings import Settings, StorageFolder
 from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
@@ -131,8 +131,8 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    url = (tmp_path / "inner" / "banners").as_uri()
-    async with open_storage(SETTINGS, default_url=url, clock=lambda: NOW) as service:
+    banners_dir = tmp_path / "inner" / "banners"
+    async with open_storage(SETTINGS, banners_dir=banners_dir, clock=lambda: NOW) as service:
         transport = httpx2.ASGITransport(app=service.app)
         async with httpx2.AsyncClient(transport=transport) as http:
             signer = Signer(CURRENT, service="api", clock=lambda: NOW)
@@ -684,10 +684,11 @@ async def test_metrics_count_all_outcomes(scene: Scene) -> None:
 
 
 async def test_banners_storage_url_sets_the_folder(tmp_path: Path) -> None:
-    elsewhere = StorageUrl((tmp_path / "else").as_uri())
+    elsewhere = StorageFolder(tmp_path / "else")
     settings = Settings(services_secret_key=CURRENT, banners_storage_url=elsewhere)
-    url = (tmp_path / "unused").as_uri()
-    async with open_storage(settings, default_url=url, clock=lambda: NOW) as service:
+    async with open_storage(
+        settings, banners_dir=tmp_path / "unused", clock=lambda: NOW
+    ) as service:
         assert (await send(service.app, post(store_body()))).status == 200
     assert folder_contents(tmp_path).keys() >= {"else/wycats-dark.svg"}
     assert "unused" not in folder_contents(tmp_path)

@@ -1,8 +1,6 @@
 """What can be said of the files for Docker without an engine."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -104,22 +102,6 @@ def test_the_examples_are_read() -> None:
         Settings.from_environment(usable, service=service)
         with pytest.raises(InvalidSettings, match="make secrets"):
             Settings.from_environment({**told, "HOST": "0.0.0.0"}, service=service)  # noqa: S104
-
-
-def test_secrets_are_made_and_kept(tmp_path: Path) -> None:
-    for name in (".env.example", "api/.env.example", "deploy/make-secrets"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy2(CHECKOUT / name, tmp_path / name)
-    made = []
-    for _ in range(2):
-        subprocess.run([tmp_path / "deploy/make-secrets"], check=True, capture_output=True)
-        made.append((tmp_path / "api/.env").read_text())
-    assert made[0] == made[1]
-    told = variables_of(tmp_path / "api/.env")
-    secrets = {told["SERVICES_SECRET_KEY"], told["POSTGRES_PASSWORD"]}
-    assert len(secrets) == 2
-    assert all(re.fullmatch("[0-9a-f]{64}", secret) for secret in secrets)
-    assert (tmp_path / "api/.env").stat().st_mode & 0o077 == 0
 
 
 def test_the_image_pins_everything_and_brings_no_database() -> None:

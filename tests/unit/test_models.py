@@ -1,8 +1,24 @@
-"""Functions of the domain model."""
+"""Functions of the domain model; the six numbers against a count by hand."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from github_banners.models import to_epoch_microseconds, utc_now
+from hypothesis import given
+from hypothesis import strategies as st
+
+from github_banners.models import Repository, Stats, aggregate, to_epoch_microseconds, utc_now
+
+REPOSITORIES = st.lists(
+    st.builds(
+        Repository,
+        id=st.integers(1, 1000),
+        name=st.just("x"),
+        stars=st.integers(0, 10**6),
+        forks=st.integers(0, 10**6),
+        is_fork=st.booleans(),
+        language=st.sampled_from([None, "", "C", "C++", "c", "Go", "Zig", "教育"]),
+    ),
+    max_size=60,
+)
 
 
 def test_to_epoch_microseconds_is_exact_in_any_time_zone() -> None:
@@ -16,3 +32,53 @@ def test_to_epoch_microseconds_is_exact_in_any_time_zone() -> None:
 
 def test_utc_now_has_time_zone() -> None:
     assert utc_now().utcoffset() == timedelta(0)
+
+
+def count_by_hand(repositories: list[Repository]) -> Stats:
+    stars = forks = originals = 0
+    languages: dict[str, int] = {}
+    for repository in repositories:
+        if not repository.is_fork:
+            originals += 1
+            stars, forks = stars + repository.stars, forks + repository.forks
+            if repository.language:
+                languages[repository.language] = languages.get(repository.language, 0) + 1
+    total = len(repositories)
+    return Stats(total, originals, total - originals, stars, forks, languages)
+
+
+@given(repositories=REPOSITORIES)
+def test_aggregate_equals_naive_count(repositories: list[Repository]) -> None:
+    assert aggregate(iter(repositories)) == count_by_hand(repositories)
+
+
+@given(repositories=REPOSITORIES, data=st.data())
+def test_aggregate_in_any_order_is_equal(
+    repositories: list[Repository], data: st.DataObject
+) -> None:
+    one, other = aggregate(repositories), aggregate(data.draw(st.permutations(repositories)))
+    assert one == other
+    assert list(one.languages) == list(other.languages)
+
+
+@given(repositories=REPOSITORIES)
+def test_aggregate_sorts_languages_by_count_then_name(repositories: list[Repository]) -> None:
+    languages = list(aggregate(repositories).languages.items())
+    assert languages == sorted(languages, key=lambda item: (-item[1], item[0]))
+
+
+def test_aggregate_equal_counts_sorts_by_name() -> None:
+    names = ["Zig", "C", "Go", "C", "Zig", "Ada"]
+    repositories = [Repository(number, "x", language=name) for number, name in enumerate(names)]
+    assert list(aggregate(repositories).languages.items()) == [
+        ("C", 2),
+        ("Zig", 2),
+        ("Ada", 1),
+        ("Go", 1),
+    ]
+
+
+def test_aggregate_counts_forks_as_repositories_only() -> None:
+    fork = Repository(1, "x", stars=9, forks=9, is_fork=True, language="C")
+    assert aggregate([fork]) == Stats(1, 0, 1, 0, 0, {})
+    assert aggregate([]) == Stats(0, 0, 0, 0, 0, {})

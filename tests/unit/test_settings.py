@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as options
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
@@ -49,7 +48,7 @@ VALID: dict[str, tuple[str, Any]] = {
     "HARD_TTL": ("48h", timedelta(hours=48)),
     "REQUEST_TIMEOUT": ("1500ms", timedelta(seconds=1.5)),
     "REFRESH_INTERVAL": ("2h", timedelta(hours=2)),
-    "BANNERS_STORAGE_URL": ("file:///var/lib/banners", "file:///var/lib/banners"),
+    "BANNERS_STORAGE_URL": ("file:///var/lib/banners", Path("/var/lib/banners")),
     "LOG_LEVEL": ("WARNING", LogLevel.WARNING),
     "LOG_FORMAT": ("Text", LogFormat.TEXT),
     "DB_HOST": ("null", "null"),
@@ -242,7 +241,6 @@ NAMES = TEXTS.filter(lambda text: unquote(strip(text)) == strip(text))
 HOSTS = NAMES.filter(lambda text: not set("@:[]") & set(text))
 
 
-@options(deadline=None)
 @given(
     host=HOSTS, user=NAMES, password=TEXTS | st.just("it's a \\ 'test' sslmode=disable"), name=NAMES
 )
@@ -268,7 +266,6 @@ def test_conninfo_any_values_survive_libpq_parsing(
     }
 
 
-@options(deadline=None, max_examples=300)
 @given(name=st.sampled_from(list(VARIABLES)), text=st.text(st.characters(), max_size=50))
 def test_settings_any_text_is_parsed_or_reported(name: str, text: str) -> None:
     problems: tuple[str, ...] = (name,)
@@ -340,3 +337,34 @@ def test_signing_keys_are_current_then_previous() -> None:
     both = {"SERVICES_SECRET_KEY": "new", "SERVICES_SECRET_KEY_PREVIOUS": "old"}
     assert Settings.from_environment(both).signing_keys == (Secret("new"), Secret("old"))
     assert len(Settings().signing_keys) == 1
+
+
+STORAGE_URLS = {
+    "file:///srv/banners": "/srv/banners",
+    "file://localhost/srv/banners": "/srv/banners",
+    "file:/srv/banners": "/srv/banners",
+    "FILE:///srv/banners/": "/srv/banners",
+    "file:///srv/a%20b%2520c/%C3%BC%23": "/srv/a b%20c/ü#",
+    "file:///srv/a b/ü": "/srv/a b/ü",
+    "file:///srv/a#b": None,
+    "file:///srv/a?b": None,
+    "file:///srv/%00": None,
+    "file://elsewhere/srv": None,
+    "file:relative": None,
+    "/srv/banners": None,
+    "s3://bucket": None,
+    "relative": None,
+    "https://example.com/": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "path"), STORAGE_URLS.items(), ids=[f"E21 {url}" for url in STORAGE_URLS]
+)
+def test_banners_storage_url_reads_file_urls_only(url: str, path: str | None) -> None:
+    environment = {"BANNERS_STORAGE_URL": url}
+    if path is None:
+        with pytest.raises(InvalidSettings, match="BANNERS_STORAGE_URL"):
+            Settings.from_environment(environment)
+    else:
+        assert Settings.from_environment(environment).banners_storage_url == Path(path)

@@ -20,17 +20,17 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
+from github_banners.api.banner_page import PAGE_PATH
+from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
-from github_banners.api.cors import CorsMiddleware
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.outbox import Outbox, PublishOutcome
-from github_banners.api.picture_cache import PictureCache
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
 from github_banners.api.refresh import MAX_RECORDED_REQUESTS, Refresh
-from github_banners.api.response_cache import ResponseCache
+from github_banners.api.response_cache import PictureCache, ResponseCache
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database, error_text
 from github_banners.database.migrations import migrate
@@ -44,10 +44,9 @@ from github_banners.github.transport import open_http
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.tracing import TraceMiddleware
 from github_banners.models import Clock, utc_now
-from github_banners.serving.framework import build_app
+from github_banners.serving.framework import CorsMiddleware, build_app
 from github_banners.serving.health import Health, health_routes
-from github_banners.serving.metrics import Metrics
-from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
@@ -110,13 +109,14 @@ async def open_api(
         banner_service = BannerService(
             lookup=lookup,
             database=database,
-            picture_cache=picture_cache,
             backends=backends,
             refresh_interval=settings.refresh_interval,
             max_banners_per_user=settings.max_banners_per_user,
             clock=clock,
         )
-        routes = _build_routes(banner_service, response_cache, png_converter, settings)
+        routes = _build_routes(
+            banner_service, picture_cache, response_cache, png_converter, settings
+        )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = _build_application(routes, health, metrics, settings)
@@ -179,12 +179,14 @@ def _build_outbox(
 
 def _build_routes(
     banner_service: BannerService,
+    picture_cache: PictureCache,
     response_cache: ResponseCache,
     png_converter: PngConverter,
     settings: Settings,
 ) -> public_routes.BannerRoutes:
     return public_routes.BannerRoutes(
         banners=banner_service,
+        pictures=picture_cache,
         cache=response_cache,
         png_converter=png_converter,
         rate_limiter=RateLimiter(per_second=settings.rate_limit_rps),
@@ -199,12 +201,17 @@ def _build_application(
 ) -> Starlette:
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
-    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png)
+    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
     strip_base_path = (
         [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
     )
     return build_app(
-        [*routes.routes(), *health_routes(health), *public_routes.page_routes(settings.public_url)],
+        [
+            *routes.routes(),
+            *BannerPageRoutes(routes, public_url=settings.public_url).routes(),
+            *health_routes(health),
+            *public_routes.page_routes(settings.public_url),
+        ],
         middleware=[
             *strip_base_path,
             Middleware(CorsMiddleware, origins=expand_origins(settings.cors_origins)),
@@ -214,6 +221,7 @@ def _build_application(
             Middleware(TraceMiddleware),
         ],
         on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
+        paths_with_slash=PAGE_PATH,
     )
 
 

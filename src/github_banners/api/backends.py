@@ -22,7 +22,7 @@ from github_banners.messaging.mapping import RenderJob
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 
 _log = structlog.get_logger(__name__)
 
@@ -99,18 +99,13 @@ class FallbackRenderer:
                 self._circuit.record_success()
                 _log.warning("renderer.refused", reason=str(error))
             except (BannersError, TimeoutError) as error:
-                self._record_failure(error)
+                self._circuit.record_failure(str(error) or type(error).__name__)
             else:
-                if self._circuit.record_success():
-                    _log.info("renderer.up")
+                self._circuit.record_success()
                 self._count(DrawnBy.RENDERER)
                 return picture
         self._count(DrawnBy.SELF)
         return draw(snapshot, look)
-
-    def _record_failure(self, error: Exception) -> None:
-        if self._circuit.record_failure():
-            _log.warning("renderer.down", reason=str(error) or type(error).__name__)
 
 
 def to_render_job(banner: Banner, snapshot: Snapshot) -> RenderJob:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from github_banners.backoff import backoff_delay
 from github_banners.database.connect import error_text, is_database_error
 from github_banners.errors import BannersError
 from github_banners.log_throttle import LogThrottle
@@ -59,8 +60,7 @@ class Failures:
             is_explained = isinstance(error, BannersError) or is_database_error(error)
             traceback = {} if is_explained else {"exc_info": error}
             _log.error(event, **fields, reason=reason, **traceback)
-        factor: int = 2 ** min(count - 1, 20)
-        return min(self._first_delay * factor, self._max_delay)
+        return backoff_delay(count, first=self._first_delay, maximum=self._max_delay)
 
     def clear(self, key: Hashable) -> None:
         """Reset the count of a key after a success."""

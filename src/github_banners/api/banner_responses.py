@@ -6,7 +6,6 @@ for at most a minute, since most of their causes pass.
 """
 
 import gzip
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -16,7 +15,7 @@ import msgspec
 
 from github_banners.errors import BannersError, TooManyRequests, Unavailable, UnknownBanner
 from github_banners.models import Snapshot
-from github_banners.serving.responses import HttpResponse, etag_matches, json_response
+from github_banners.serving.framework import HttpResponse, etag_digest, etag_matches, json_response
 
 SVG = "image/svg+xml; charset=utf-8"
 PNG = "image/png"
@@ -56,12 +55,12 @@ class Picture(msgspec.Struct, frozen=True, gc=False):
     def svg(cls, body: bytes, media_type: str = SVG) -> "Picture":
         """Build a picture from SVG or other text."""
         # mtime=0 keeps the time out of the gzip header: equal pictures have equal bytes.
-        return cls(body, media_type, _digest(body), gzip.compress(body, _GZIP_LEVEL, mtime=0))
+        return cls(body, media_type, etag_digest(body), gzip.compress(body, _GZIP_LEVEL, mtime=0))
 
     @classmethod
     def png(cls, body: bytes) -> "Picture":
         """Build a picture from PNG bytes."""
-        return cls(body, PNG, _digest(body), None)
+        return cls(body, PNG, etag_digest(body), None)
 
     @property
     def etag(self) -> str:
@@ -78,10 +77,6 @@ class Picture(msgspec.Struct, frozen=True, gc=False):
     def size_bytes(self) -> int:
         """Return the size of both bodies, without the overhead of Python objects."""
         return len(self.body) + len(self.gzipped or b"")
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def requests_picture(accept: str, *, suffix: str, response_format: str) -> bool:

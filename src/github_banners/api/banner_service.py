@@ -1,5 +1,5 @@
 """
-The banner service: a login or a banner name -> owner and options -> numbers -> picture.
+The banner service: a login or a banner name -> owner and options -> numbers to draw.
 
 It knows no HTTP. Previews and permanent banners differ only in how the owner and the options are
 found.
@@ -13,8 +13,8 @@ from functools import partial
 import structlog
 
 from github_banners.api.backends import Backends
-from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey, to_picture_key
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.api.response_cache import RenderRequest
+from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
 from github_banners.database.leases import mark_published, schedule_users
@@ -28,9 +28,8 @@ from github_banners.options import (
     parse_banner_name,
     to_canonical_json,
 )
-from github_banners.stats.deadline import Deadline
-from github_banners.stats.fetch import Charge
-from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.fetch import Charge, Deadline
+from github_banners.stats.lookup import Lookup
 
 _log = structlog.get_logger(__name__)
 
@@ -43,19 +42,6 @@ _INSERT_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class RenderRequest:
-    """An owner's numbers, and the options to draw them with."""
-
-    result: LookupResult
-    look: BannerOptions
-
-    @property
-    def key(self) -> PictureKey:
-        """Return the key of the picture in the picture cache."""
-        return to_picture_key(self.result.snapshot.owner.id, self.look)
-
-
-@dataclass(frozen=True, slots=True)
 class CreateResult:
     """The name of a permanent banner, and whether it was created now."""
 
@@ -64,14 +50,13 @@ class CreateResult:
 
 
 class BannerService:
-    """Finds the numbers of previews and permanent banners, draws them and creates new banners."""
+    """Finds the numbers of previews and permanent banners, and creates new banners."""
 
     def __init__(
         self,
         *,
         lookup: Lookup,
         database: Database,
-        picture_cache: PictureCache,
         backends: Backends,
         refresh_interval: timedelta,
         max_banners_per_user: int,
@@ -79,7 +64,6 @@ class BannerService:
     ) -> None:
         self._lookup = lookup
         self._database = database
-        self._picture_cache = picture_cache
         self._backends = backends
         self._refresh_interval = refresh_interval
         self._max_banners_per_user = max_banners_per_user
@@ -87,10 +71,6 @@ class BannerService:
         self._names: ByteBoundedLru[str, tuple[int, BannerOptions]] = ByteBoundedLru(
             _NAMES_BYTES, entry_bytes=_name_bytes
         )
-
-    async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
-        """Draw a banner, or return its cached picture."""
-        return await self._picture_cache.draw(request.result, request.look, deadline=deadline)
 
     async def preview(
         self, login: str, look: BannerOptions, *, deadline: Deadline, charge: Charge

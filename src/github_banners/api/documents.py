@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from github_banners.api.banner_responses import Picture
-from github_banners.serving.responses import HttpResponse, etag_matches
+from github_banners.serving.framework import HttpResponse, etag_matches
 
 REVALIDATE = "no-cache"
 IMMUTABLE = "public, max-age=31536000, immutable"

@@ -12,18 +12,13 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 
-import structlog
-
 from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import ClientCharge
-from github_banners.cache.lru import ByteBoundedLru
+from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import BannersError, Overloaded, TooManyRequests
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
-from github_banners.stats.deadline import PICTURE_TIMEOUT_SECONDS, Deadline
-
-_log = structlog.get_logger(__name__)
-
+from github_banners.stats.fetch import PICTURE_TIMEOUT_SECONDS, Deadline
 
 _ENTRY_OVERHEAD_BYTES = 700
 # One client may fill half of the worker's queue; the rest is for all others.
@@ -56,7 +51,7 @@ class PngConverter:
     ) -> None:
         self._worker = worker
         self._count = count
-        self._circuit = CircuitBreaker(monotonic)
+        self._circuit = CircuitBreaker(monotonic, name="png")
         self._cached: ByteBoundedLru[str, Picture] = ByteBoundedLru(
             memory_bytes, entry_bytes=_entry_bytes
         )
@@ -130,8 +125,7 @@ class PngConverter:
             return None
         except BannersError as error:
             self._count(PngOutcome.FAILED)
-            if self._circuit.record_failure():
-                _log.warning("png.failed", reason=str(error))
+            self._circuit.record_failure(str(error))
             return None
         self._circuit.record_success()
         self._count(PngOutcome.DRAWN)

@@ -8,6 +8,7 @@ import asyncio
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,30 +20,36 @@ from starlette.routing import Route
 
 from github_banners import __version__
 from github_banners.api import docs
+from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
 from github_banners.api.banner_responses import (
     Picture,
     numbers_response,
     picture_response,
     svg_fallback_response,
 )
-from github_banners.api.banner_service import BannerService, RenderRequest
+from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
 from github_banners.api.documents import Document, document_response
-from github_banners.api.openapi import build_document
+from github_banners.api.openapi import JsonSchema, build_document
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
-from github_banners.api.response_cache import ResponseCache
-from github_banners.drawing import drop_redundant_options
+from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
 from github_banners.errors import DatabaseUnavailable, InvalidOption
-from github_banners.options import find_misspelt_options, parse_login, parse_options, parse_query
-from github_banners.serving.responses import (
+from github_banners.options import (
+    drop_redundant_options,
+    find_misspelt_options,
+    parse_login,
+    parse_options,
+    parse_query,
+)
+from github_banners.serving.framework import (
     JSON,
     json_response,
     to_starlette_response,
 )
 from github_banners.settings import Network
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.snapshots import Freshness
 
 _MAX_BODY_BYTES = 64 << 10
@@ -58,6 +65,7 @@ class BannerRoutes:
     """The handlers of previews and permanent banners, with their dependencies."""
 
     banners: BannerService
+    pictures: PictureCache
     cache: ResponseCache
     png_converter: PngConverter
     rate_limiter: RateLimiter
@@ -80,9 +88,9 @@ class BannerRoutes:
         login = parse_login(query.get("username"))
         look = drop_redundant_options(parse_options(query))
         response_format = _parse_format(query.get("format", ""))
-        deadline = self._start_deadline(request, response_format)
+        deadline = self.start_deadline(request, response_format)
         banner = await self.banners.preview(
-            login, look, deadline=deadline, charge=self._charge(request)
+            login, look, deadline=deadline, charge=self.charge(request)
         )
         return await self._respond(request, banner, response_format)
 
@@ -96,10 +104,10 @@ class BannerRoutes:
         suffix = PurePosixPath(name).suffix.lower()
         response_format = _SUFFIXES.get(suffix, "svg")
         stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
-        deadline = self._start_deadline(request, response_format)
+        deadline = self.start_deadline(request, response_format)
         try:
             banner = await self.banners.get_by_name(
-                stem, deadline=deadline, charge=self._charge(request)
+                stem, deadline=deadline, charge=self.charge(request)
             )
         except DatabaseUnavailable:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
@@ -110,13 +118,13 @@ class BannerRoutes:
 
     async def create_banner(self, request: Request) -> Response:
         """Create a permanent banner (201), or return the URL of the existing one (200)."""
-        body = await _body(request)
+        body = await read_json_object(request)
         request.state.options = body
         login = parse_login(body.get("username"))
         look = drop_redundant_options(parse_options(body))
-        deadline = self._start_deadline(request, "json")
+        deadline = self.start_deadline(request, "json")
         created = await self.banners.create(
-            login, look, deadline=deadline, charge=self._charge(request)
+            login, look, deadline=deadline, charge=self.charge(request)
         )
         url = f"{self.base_path}/banners/{created.name}"
         status, headers = (201, {"location": url}) if created.is_new else (200, {})
@@ -129,19 +137,19 @@ class BannerRoutes:
     ) -> Picture | None:
         """Convert an SVG to PNG, charged to the client; None if it fails or takes too long."""
         deadline = getattr(request.state, "deadline", None) or picture_deadline()
-        charge = self._charge(request)
+        charge = self.charge(request)
         return await self.png_converter.to_png(
             drawing, charge=charge, deadline=deadline, is_cacheable=is_cacheable
         )
 
-    def _charge(self, request: Request) -> ClientCharge:
+    def charge(self, request: Request) -> ClientCharge:
         """Build the charge against the client of a request."""
         peer = request.client.host if request.client is not None else ""
         forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
         address = client_address(peer, forwarded_for, trusted=self.trusted_proxies)
         return ClientCharge(address, self.rate_limiter)
 
-    def _start_deadline(self, request: Request, response_format: str) -> Deadline:
+    def start_deadline(self, request: Request, response_format: str) -> Deadline:
         """Set the deadline of a request: short for pictures, REQUEST_TIMEOUT for JSON."""
         is_json = response_format == "json"
         deadline = (
@@ -165,7 +173,7 @@ class BannerRoutes:
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
             numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
             return to_starlette_response(numbers)
-        cached = await self.banners.draw(banner, deadline=request.state.deadline)
+        cached = await self.pictures.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
@@ -199,8 +207,6 @@ PAGES = ("/", "/page/{name}", "/docs", "/docs/openapi.json", "/docs/{name}")
 def page_routes(public_url: str | None = None) -> list[Route]:
     """Build the routes of the builder page and of the documentation page, for PUBLIC_URL if set."""
     base_path = base_path_from_url(public_url)
-    openapi = build_document(formats=FORMATS, version=__version__, base_path=base_path)
-    openapi_document = Document(Picture.svg(msgspec.json.encode(openapi)), JSON)
 
     async def docs_page(request: Request) -> Response:
         """Send the documentation page or one of its files."""
@@ -213,10 +219,10 @@ def page_routes(public_url: str | None = None) -> list[Route]:
 
     async def docs_openapi(request: Request) -> Response:
         """Send the OpenAPI document."""
-        return _docs_response(openapi_document, request)
+        return _docs_response(_openapi_document(base_path), request)
 
     return [
-        *BuilderPage(openapi, public_url=public_url).routes(),
+        *BuilderPage(partial(_openapi, base_path), public_url=public_url).routes(),
         Route("/docs", docs_page),
         Route("/docs/openapi.json", docs_openapi),
         Route("/docs/{name}", docs_page),
@@ -225,6 +231,16 @@ def page_routes(public_url: str | None = None) -> list[Route]:
 
 def _docs_response(document: Document, request: Request) -> Response:
     return to_starlette_response(document_response(document, request.headers, policy=docs.POLICY))
+
+
+@cache
+def _openapi(base_path: str) -> JsonSchema:
+    return build_document(formats=FORMATS, version=__version__, base_path=base_path)
+
+
+@cache
+def _openapi_document(base_path: str) -> Document:
+    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON), JSON)
 
 
 def _target(request: Request) -> bytes:
@@ -248,7 +264,7 @@ def _parse_format(raw: str) -> str:
     raise InvalidOption("format", raw, FORMATS)
 
 
-async def _body(request: Request) -> Mapping[str, Any]:
+async def read_json_object(request: Request) -> Mapping[str, Any]:
     """
     Read a JSON object from the body, bounded in size and time.
 
@@ -291,4 +307,8 @@ def route_label(path: str) -> str | None:
     """Return the metric label of a path, None for unknown paths; the set of labels is small."""
     if path in _LABELLED_PATHS:
         return path
+    if is_page_path(path):
+        return "/banners/{name}/"
+    if is_open_graph_path(path):
+        return f"/banners/{{name}}/{OPEN_GRAPH_FILE}"
     return "/banners/{name}" if path.startswith("/banners/") else None

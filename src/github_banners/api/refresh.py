@@ -15,13 +15,12 @@ from typing import TypeAlias
 import structlog
 
 from github_banners.api.background import Failures
+from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
-from github_banners.database.batches import save_separately
-from github_banners.database.connect import Connection, Database
+from github_banners.database.connect import Connection, Database, save_separately
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
-from github_banners.models import Clock, Owner, OwnerRepositories, Stats
-from github_banners.stats.aggregation import aggregate
+from github_banners.models import Clock, Owner, OwnerRepositories, Stats, aggregate
 from github_banners.stats.fetch import BatchOwnerFetcher
 
 _log = structlog.get_logger(__name__)
@@ -228,4 +227,4 @@ class Refresh:
 
 def pause_seconds(failed_batches: int) -> float:
     """Return the pause after a number of consecutive batches in which every owner failed."""
-    return min(_IDLE_SECONDS * 2.0 ** min(failed_batches, 10), _MAX_PAUSE_SECONDS)
+    return backoff_delay(failed_batches + 1, first=_IDLE_SECONDS, maximum=_MAX_PAUSE_SECONDS)

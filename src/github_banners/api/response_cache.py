@@ -1,13 +1,18 @@
 """
-The response cache: answers repeated requests before the framework runs, without locks or awaits.
+The caches of the api: drawn pictures, and whole responses; without locks.
 
-It has three levels. `targets` maps a normalised request target to the key of a cached picture;
-these entries have a memory limit of their own, so that invented targets push out only each other.
-Whole responses are cached for the second in which their `Date` stays the same, by target and
-relevant headers and by the raw bytes of the request.
+`PictureCache` has the newest version of each requested banner. A picture is served from it until its
+numbers must be validated again, or until its owner is invalidated by a change in the database.
+
+`ResponseCache` answers repeated requests before the framework runs, without awaits. It has three
+levels. `targets` maps a normalised request target to the key of a cached picture; these entries have
+a memory limit of their own, so that invented targets push out only each other. Whole responses are
+cached for the second in which their `Date` stays the same, by normalised target and relevant headers
+and by the raw bytes of the request.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
@@ -15,29 +20,135 @@ from typing import TypeAlias
 
 import msgspec
 
+from github_banners.api.backends import Draw, draw_locally
 from github_banners.api.banner_responses import Picture, raw_picture_response
-from github_banners.api.picture_cache import CachedPicture, PictureCache, PictureKey
-from github_banners.cache.lru import ByteBoundedLru
-from github_banners.models import Clock
-from github_banners.options import OPTION_NAMES
+from github_banners.cache import ByteBoundedLru
+from github_banners.drawing import draw
+from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
+from github_banners.options import OPTION_NAMES, BannerOptions, options_digest
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
+from github_banners.stats.fetch import Deadline
+from github_banners.stats.lookup import LookupResult
+from github_banners.stats.snapshots import Freshness, Invalidations
+
+PictureKey: TypeAlias = tuple[int, bytes]
+"""Owner id and digest of the options; a digest because options can be larger than the picture."""
 
 Variant: TypeAlias = Callable[[Picture], Picture | None]
 """Returns a cached picture in another format, or None."""
 
+_PICTURE_OVERHEAD_BYTES = 700
 _BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
-# `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the
-# framework.
+# `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the framework.
 _ESCAPED_AMPERSAND = b"amp;"
 
 _TARGETS_BYTES = 16 << 20
-_ENTRY_BYTES = 350
+_TARGET_OVERHEAD_BYTES = 350
 _MAX_TARGET_BYTES = 1024
 _MAX_OPTIONS = 100
 _MAX_RESPONSES, _MAX_RESPONSE_BYTES = 256, 64 << 10
 _MAX_RAW_REQUESTS = 1024
 _MIN_REMAINING = timedelta(seconds=5)
+
+
+class CachedPicture(msgspec.Struct, frozen=True, gc=False):
+    """A picture of one version; it is served without validation until `expires_at`."""
+
+    picture: Picture
+    version: int
+    fetched_at: datetime
+    drawn_at: datetime
+    expires_at: datetime
+
+    def with_picture(self, picture: Picture) -> "CachedPicture":
+        """Return a copy with the picture in another format."""
+        return msgspec.structs.replace(self, picture=picture)
+
+
+def to_picture_key(owner_id: int, look: BannerOptions) -> PictureKey:
+    """Build the cache key of a banner's picture."""
+    return owner_id, options_digest(look)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderRequest:
+    """What to draw: an owner's numbers, and the options to draw them with."""
+
+    result: LookupResult
+    look: BannerOptions
+
+    @property
+    def key(self) -> PictureKey:
+        """The key of the picture in the picture cache."""
+        return to_picture_key(self.result.snapshot.owner.id, self.look)
+
+
+class PictureCache:
+    """Draws pictures and caches them, within `memory_bytes`."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        memory_bytes: int,
+        draw: Draw = draw_locally,
+        invalidations: Invalidations | None = None,
+    ) -> None:
+        self._clock = clock
+        self._draw = draw
+        self._invalidations = invalidations or Invalidations(clock=clock)
+        self._cached: ByteBoundedLru[PictureKey, CachedPicture] = ByteBoundedLru(
+            memory_bytes, entry_bytes=_entry_bytes
+        )
+        self._on_change: Callable[[], None] = lambda: None
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """Set a callback for every event, except the passing of time, that may change `get`."""
+        self._on_change = on_change
+        self._invalidations.on_change = on_change
+
+    def get(self, key: PictureKey) -> CachedPicture | None:
+        """Return a picture that may be served without validation, or None."""
+        cached = self._cached.get(key)
+        now = self._clock()
+        # A picture from the future means that the clock was set back.
+        if cached is None or now >= cached.expires_at or cached.drawn_at > now + MAX_CLOCK_SKEW:
+            return None
+        return cached if self._invalidations.is_unchanged(key[0], since=cached.drawn_at) else None
+
+    async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
+        """
+        Draw a banner, unless this version is cached, and cache the picture.
+
+        Numbers older than the hard TTL are drawn with their date; such a picture is not cached.
+        """
+        result, look, now = request.result, request.look, self._clock()
+        snapshot = result.snapshot
+        if result.freshness is Freshness.HARD_STALE:
+            is_dated = snapshot.fetched_at > EPOCH
+            body = draw(snapshot, look, as_of=snapshot.fetched_at.date() if is_dated else None)
+            return CachedPicture(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
+        key = request.key
+        cached = self._cached.get(key)
+        if cached is not None and cached.version == snapshot.version:
+            picture = cached.picture
+        else:
+            picture = Picture.svg(await self._draw(snapshot, look, deadline))
+            # While this one was drawn, another request may have cached a newer version.
+            cached = self._cached.get(key)
+        fresh = CachedPicture(
+            picture, snapshot.version, snapshot.fetched_at, now, result.fresh_until
+        )
+        is_from_future = cached is not None and cached.drawn_at > now + MAX_CLOCK_SKEW
+        if cached is None or is_from_future or cached.version <= snapshot.version:
+            self._cached.put(key, fresh)
+            self._on_change()
+        return fresh
+
+
+def _entry_bytes(_: PictureKey, cached: CachedPicture) -> int:
+    return _PICTURE_OVERHEAD_BYTES + cached.picture.size_bytes
 
 
 class CacheHit(StrEnum):
@@ -74,7 +185,7 @@ class ResponseCache:
         self.picture_cache = picture_cache
         self._base_path = base_path.encode()
         self.targets: ByteBoundedLru[bytes, CacheEntry] = ByteBoundedLru(
-            _TARGETS_BYTES, entry_bytes=lambda target, _: _ENTRY_BYTES + len(target)
+            _TARGETS_BYTES, entry_bytes=lambda target, _: _TARGET_OVERHEAD_BYTES + len(target)
         )
         self.hits: dict[str, int] = dict.fromkeys(CacheHit, 0)
         self._clock = clock
@@ -98,20 +209,26 @@ class ResponseCache:
 
         `variant` finds the picture in the format of the target, if that is not SVG.
         """
-        self._record_request(banner)
+        self.record_request(banner)
         normalized, cached = normalize_target(target), self.picture_cache.get(key)
         if cached is not None and normalized is not None:
             self.targets.put(normalized, CacheEntry(key, cached.expires_at, banner, variant))
 
     def get(self, target: bytes) -> CachedPicture | None:
         """Return the cached picture of a target, if it may be served without validation."""
+        normalized = self._normalize_public_target(target)
+        return self._find(normalized) if normalized is not None else None
+
+    def _normalize_public_target(self, target: bytes) -> bytes | None:
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
-        normalized = normalize_target(target)
-        entry = self.targets.get(normalized) if normalized is not None else None
+        return normalize_target(target)
+
+    def _find(self, normalized: bytes) -> CachedPicture | None:
+        entry = self.targets.get(normalized)
         if entry is None or entry.expires_at <= self._clock():
             return None
-        self._record_request(entry.banner)
+        self.record_request(entry.banner)
         cached = self.picture_cache.get(entry.key)
         if cached is None or entry.variant is None:
             return cached
@@ -145,9 +262,12 @@ class ResponseCache:
         """Return the whole response to a request, or None if the application has to build it."""
         if common_headers is not self._common_headers:
             self._expire_responses(common_headers)
+        normalized = self._normalize_public_target(target)
+        if normalized is None:
+            return None
         accept_encoding = headers.get(b"accept-encoding", b"")
         if_none_match = headers.get(b"if-none-match", b"")
-        request = (target, is_head, is_closing, accept_encoding, if_none_match)
+        request = (normalized, is_head, is_closing, accept_encoding, if_none_match)
         response = self._responses.get(request)
         if response is None:
             response = self._build_response(*request)
@@ -173,7 +293,8 @@ class ResponseCache:
         for banner, access_time in requested_at.items():
             self._requested_at.setdefault(banner, access_time)
 
-    def _record_request(self, banner: str | None) -> None:
+    def record_request(self, banner: str | None) -> None:
+        """Record that a permanent banner was requested now; None stands for other pictures."""
         if banner is not None:
             self._requested_at[banner] = self._clock()
 
@@ -188,13 +309,13 @@ class ResponseCache:
 
     def _build_response(
         self,
-        target: bytes,
+        normalized: bytes,
         is_head: bool,
         is_closing: bool,
         accept_encoding: bytes,
         if_none_match: bytes,
     ) -> CachedResponse | None:
-        cached = self.get(target)
+        cached = self._find(normalized)
         if cached is None:
             return None
         status, headers, body = raw_picture_response(
@@ -235,6 +356,8 @@ def normalize_target(target: bytes) -> bytes | None:
     parts = query.split(b"&")
     if len(parts) > _MAX_OPTIONS or b"#" in query:
         return None
+    # Looked for once in the whole query, because most queries have neither.
+    may_be_encoded = b"%" in query or b"+" in query
     options = []
     for part in parts:
         raw_name, _, value = part.partition(b"=")
@@ -243,7 +366,7 @@ def normalize_target(target: bytes) -> bytes | None:
             name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
-        elif b"%" in name or b"+" in name:
+        elif may_be_encoded and (b"%" in name or b"+" in name):
             return None
     # Sorted by name only: the order of values of one name matters (the last one counts, lists
     # join).

@@ -13,7 +13,7 @@ from github_banners.renderer.updates import render_and_store
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
 from github_banners.settings import Settings
-from github_banners.storage.store import open_store
+from github_banners.storage.store import Store
 
 
 @asynccontextmanager
@@ -21,7 +21,7 @@ async def open_all_in_one(
     settings: Settings, *, conninfo: str, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
     """Open the service; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
-    store = open_store(settings.banners_storage_url or banners_dir.as_uri(), clock=clock)
+    store = Store(settings.banners_storage_url or banners_dir, clock=clock)
 
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         await render_and_store(to_render_job(banner, snapshot), draw=draw, store=store.put)

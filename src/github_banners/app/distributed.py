@@ -50,7 +50,9 @@ async def open_distributed_api(
             label_values=DrawnBy,
         )
         fallback_renderer = FallbackRenderer(
-            renderer.draw, circuit=CircuitBreaker(time.monotonic), count=count_drawn
+            renderer.draw,
+            circuit=CircuitBreaker(time.monotonic, name="renderer"),
+            count=count_drawn,
         )
         backends = Backends(
             draw=fallback_renderer.draw,

@@ -177,7 +177,7 @@ def storage() -> None:
 
     def open_configured_storage(settings: Settings) -> Any:
         folder = default_banners_dir(settings.data_dir or default_data_dir())
-        return open_storage(settings, default_url=folder.as_uri())
+        return open_storage(settings, banners_dir=folder)
 
     _serve_single(ServiceName.STORAGE, open_configured_storage)
 

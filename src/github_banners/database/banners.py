@@ -4,7 +4,6 @@ Store permanent banners: an owner, options, and a name that never changes.
 The row is the banner; pictures are rendered from it and can be rendered again.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from github_banners.database.banner_versions import latest_version
 from github_banners.database.session import Connection
 from github_banners.errors import TooManyBanners
 from github_banners.models import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
-from github_banners.options import BannerOptions, to_canonical_json
+from github_banners.options import BannerOptions, options_digest, to_canonical_json
 
 COLUMNS = SQL(
     "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"
@@ -162,7 +161,7 @@ async def _select_by_options(
     conn: Connection, owner_id: int, options: BannerOptions
 ) -> Banner | None:
     query = SQL("select {} from banners where owner_id = %s and look_digest = %s").format(COLUMNS)
-    row = await (await conn.execute(query, [owner_id, _digest(options)])).fetchone()
+    row = await (await conn.execute(query, [owner_id, options_digest(options)])).fetchone()
     return banner_from_row(row) if row else None
 
 
@@ -201,7 +200,7 @@ async def _insert(
         "owner_id": owner_id,
         "name": name,
         "look": to_canonical_json(options).decode(),
-        "digest": _digest(options),
+        "digest": options_digest(options),
         # If this database was restored from a backup, the storage may have pictures with higher
         # versions of a banner of this name; a version from the clock exceeds them.
         "version": max(version, to_epoch_microseconds(now)),
@@ -209,7 +208,3 @@ async def _insert(
     }
     row = await (await conn.execute(query, values)).fetchone()
     return banner_from_row(row) if row else None
-
-
-def _digest(options: BannerOptions) -> bytes:
-    return hashlib.sha256(to_canonical_json(options)).digest()

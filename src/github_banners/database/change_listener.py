@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 from psycopg.sql import SQL, Identifier
 
+from github_banners.backoff import backoff_delay
 from github_banners.database.connect import TRANSIENT_ERRORS, Database, error_text
 from github_banners.database.session import Connection, connect
 from github_banners.database.users import CHANGED_CHANNEL
@@ -73,7 +74,7 @@ class ChangeListener:
     async def run(self) -> None:
         """Listen until cancelled; after a reconnect everything counts as changed."""
         self._invalidations.is_listening = False
-        pause_seconds = _PROBE_SECONDS
+        failures = 1
         while True:
             was_listening = False
             try:
@@ -88,10 +89,10 @@ class ChangeListener:
             finally:
                 self._invalidations.is_listening = False
             # Retry soon after a lost connection, but ever more slowly behind a pooler, which stays.
-            pause_seconds = (
-                _PROBE_SECONDS if was_listening else min(2 * pause_seconds, _MAX_PAUSE_SECONDS)
+            failures = 1 if was_listening else failures + 1
+            await self._sleep(
+                backoff_delay(failures, first=_PROBE_SECONDS, maximum=_MAX_PAUSE_SECONDS)
             )
-            await self._sleep(pause_seconds)
 
     def _log_not_listening(self, *, was_listening: bool) -> None:
         if was_listening:

@@ -7,7 +7,8 @@ It works while the server is down, and reconnects. A psycopg error that may pass
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -31,6 +32,7 @@ __all__ = [
     "is_connection_loss",
     "is_database_error",
     "mapping_driver_errors",
+    "save_separately",
 ]
 
 T = TypeVar("T")
@@ -66,6 +68,8 @@ _RECONNECT_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 1.0
 _CANCEL_ATTEMPTS = 5
 _WAIT_STEPS = 5
+_SAVE_PIECES = 20
+_MAX_SAVE_REFUSALS = 3
 
 
 @contextmanager
@@ -313,3 +317,43 @@ def is_connection_loss(cause: BaseException | None) -> bool:
         return False
     sqlstate = getattr(cause, "sqlstate", None)
     return sqlstate is None or sqlstate.startswith(_CONNECTION_LOSS_SQLSTATES)
+
+
+async def save_separately(
+    database: Database,
+    records: Sequence[T],
+    save: Callable[[Connection, Sequence[T]], Awaitable[object]],
+) -> list[tuple[T, Exception]]:
+    """
+    Save all records that can be saved, in one transaction; return the others with their errors.
+
+    After a failure `save` is called again with parts of the same records, to isolate the bad ones.
+
+    :raises DatabaseUnavailable: the server is down, or rejects every record; records of earlier
+        transactions stay saved
+    """
+    pending = deque([records] if records else [])
+    failed: list[tuple[T, Exception]] = []
+    refusals = 0
+    while pending:
+        part = pending.popleft()
+        try:
+            async with database.transaction() as connection:
+                await save(connection, part)
+            refusals = 0
+            continue
+        except DatabaseUnavailable as error:
+            refusals += len(part) == 1
+            # A missing table or privilege makes every record fail.
+            if is_connection_loss(error.__cause__) or refusals == _MAX_SAVE_REFUSALS:
+                raise
+            failure: Exception = error
+        except Exception as error:  # noqa: BLE001 - a bad record can raise anything
+            failure = error
+        if len(part) == 1:
+            failed.append((part[0], failure))
+        else:
+            size = -(-len(part) // _SAVE_PIECES)
+            pieces = [part[start : start + size] for start in range(0, len(part), size)]
+            pending.extendleft(reversed(pieces))
+    return failed

@@ -25,6 +25,7 @@ from typing import Self
 import structlog
 from psycopg.conninfo import make_conninfo
 
+from github_banners.backoff import backoff_delay
 from github_banners.database.embedded_binaries import (
     MAJOR_VERSION,
     ServerAccount,
@@ -49,7 +50,7 @@ _SOCKET_NAME = ".s.PGSQL.5432"
 _MAX_SOCKET_PATH_BYTES = 103
 _START_TIMEOUT_SECONDS = 60.0
 _STOP_TIMEOUT_SECONDS = 5.0
-_RESTART_DELAYS_SECONDS = (0.2, 5.0)  # first delay, doubled up to the maximum
+_RESTART_DELAYS_SECONDS = (0.2, 5.0)  # the first and the longest delay
 _STABLE_AFTER_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _SOCKET_DIR_LINE = 4  # of postmaster.pid
@@ -262,20 +263,21 @@ class _Supervisor:
         self._thread.join()
 
     def _restart_loop(self) -> None:
-        first_delay, max_delay = _RESTART_DELAYS_SECONDS
-        delay = first_delay
+        first, maximum = _RESTART_DELAYS_SECONDS
+        failures = 0
         while True:
             started_at = time.monotonic()
             code = self._server.wait()
             if self._stopping.is_set():
                 return
             if time.monotonic() - started_at >= _STABLE_AFTER_SECONDS:
-                delay = first_delay
+                failures = 0
+            failures += 1
+            delay = backoff_delay(failures, first=first, maximum=maximum)
             reason = find_reason(_log_path(self._data_dir))
             _log.error("database.server_died", code=code, reason=reason, retry_seconds=delay)
             if self._stopping.wait(delay):
                 return
-            delay = min(2 * delay, max_delay)
             self._restart()
 
     def _restart(self) -> None:

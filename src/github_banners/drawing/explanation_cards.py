@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.charts import format_coordinate
-from github_banners.drawing.frame import Canvas, Frame, frame
 from github_banners.drawing.locales import (
     Explanations,
     format_wait,
@@ -21,7 +19,7 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, fit_between, width
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, format_coordinate, frame, scheme
 from github_banners.errors import (
     BannersError,
     ExplanationKind,
@@ -137,6 +135,14 @@ def build_explanation(
         icon=_ICONS[error.explanation_kind],
         placement=place(message, canvas),
     )
+
+
+def explain_in_words(error: BannersError, *, host: str, locale: str = "en") -> tuple[str, str, str]:
+    """Return the headline of an explanation, what happened, and what to do."""
+    message = _message(error, sanitize(host), locale)
+    before, foreign_text, after = message.headline
+    headline = f"{before}{isolate(foreign_text)}{after}"
+    return headline, message.what, "".join(message.advice)
 
 
 def _one_row(message: _Message, canvas: Canvas) -> Placement:

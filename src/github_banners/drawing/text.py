@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.memo import Memo
+from github_banners.cache import Memo
 from github_banners.drawing.sanitize import graphemes, isolate
 
 _SAFETY = 1.03

@@ -1,24 +1,55 @@
-"""The palettes, one row each, and the colour scheme that a theme and colour options give."""
+"""
+The colours of a picture, and the frame that has them: background, border, and the glow in a corner.
 
+    scheme     the colours that a theme and colour options give
+    frame      the values of `templates/frame.svg`, which all other templates extend
+    contrast   colours that are readable on every background
+"""
+
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from github_banners.drawing.colours import is_dark, normalise_hex, readable_on_all
-from github_banners.options import BannerOptions, Theme
+from github_banners.drawing.locales import is_right_to_left
+from github_banners.drawing.sanitize import starts_right_to_left
+from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme
+
+# Visible on both backgrounds.
+_NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
+_TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
+_MIN_CONTRAST = 1.8
+_MIN_HIGH_CONTRAST = 3.0
+_HIGH_CONTRAST_PREFIXES = ("contrast-", "safe-")
 
 
-class Palette(msgspec.Struct, frozen=True, gc=False):
-    """The colours of a banner, as hex without `#`: six digits, or eight if translucent."""
+# Colours by rank, then the colour of Other, in themes for colour-blind people. For each type of
+# colour vision, adjacent colours are at least .12 apart in OKLab, and all have a contrast of 3 with every
+# background. The pair needs both on two backgrounds, so its colours alternate between dark and
+# light.
+_RANK_COLOURS = {
+    "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
+    "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
+    "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
+}
+# From the sixth rank on the colours repeat, in an order that keeps similar colours apart.
+_RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
 
-    bg: str
-    border: str
-    title: str
-    text: str
-    muted: str
-    accent: str
-    track: str
+_MAX_GLOW_RADIUS = 360
+_GLOW_SHARE_OF_WIDTH = 0.52
+_LEFT_TO_RIGHT_ISOLATE, _RIGHT_TO_LEFT_ISOLATE = "\u2066", "\u2067"
+
+_Triple: TypeAlias = tuple[float, float, float]
+
+# White and black have the same contrast with this luminance.
+_MIDDLE_LUMINANCE = 0.179
+_LIGHTNESS_STEP = 0.005
+_GAMUT_SLACK = 0.0005
+# A saturated dark colour must lose chroma to become lighter, or it leaves sRGB. The hue stays.
+_CHROMA_STEP = 0.96
 
 
 class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
@@ -40,72 +71,42 @@ class Scheme(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     tints_glow: bool
 
 
-# Visible on both backgrounds.
-_NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
-_TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
-_MIN_CONTRAST = 1.8
-_MIN_HIGH_CONTRAST = 3.0
-_HIGH_CONTRAST_PREFIXES = ("contrast-", "safe-")
+class Canvas(NamedTuple):
+    """The size of a picture in user units."""
 
-# name, then bg border title text muted accent track
-_ROWS = """
-default              ffffff d1d9e0 1f2328 1f2328 59636e 0969da e6eaef
-dark                 0d1117 30363d f0f6fc e6edf3 9198a1 4493f8 262c36
-dimmed               212830 3d444d e6edf3 d1d7e0 9fa6af 6cb0ff 323a44
-contrast-light       ffffff 454c54 010409 010409 393f46 023b95 c8d1da
-contrast-dark        010409 b7bdc8 ffffff ffffff c4ccd5 9ecdff 3d444d
-safe-light           ffffff c9d1d9 1b1f24 1b1f24 57606a 0f5fa8 e4e8ed
-safe-dark            11151c 333b46 f2f4f7 e4e8ee 9aa4b0 6db6ff 28303a
-paper                faf8f3 e2ddd0 26221b 2f2a22 6b6355 9a4b17 e9e4d8
-ink                  17161a 34323a f4f1ea e4e0d8 a09a8e e8a365 2a282f
-tide                 f4fafb c9dfe3 0b2f38 123a44 4a6a72 0b7285 d9e9ec
-tide-night           071d26 1c3d4a e9f7f9 d5e9ed 8aa9b2 4fd1c5 143240
-iris                 fbfaff dcd6f3 221a45 2d2454 655d86 6a3fd6 e8e3f8
-iris-night           120f24 332c57 f3f0ff e0dbf8 a49cc9 a78bfa 261f45
-ember                fffaf6 f0d9c8 3a1a0c 472313 7c5a48 c2410c f5e5d9
-ember-night          1a110d 46302a fff1e8 f2ddd0 b89a8a fb923c 33221b
-moss                 f7faf5 d3dfcb 1b2a17 24361f 56684f 2f7a3d e2eadd
-moss-night           0f1710 2b3b2c eef6ea dbe8d6 94a88f 7ccf7f 202d20
-dracula              282a36 44475a f8f8f2 f8f8f2 87a0d4 bd93f9 44475a
-dracula-light        fffbeb cfcfde 1f1f1f 1f1f1f 6c664b 644ac9 ece8d6
-nord                 2e3440 434c5e eceff4 e5e9f0 b4bdcd 88c0d0 434c5e
-nord-light           eceff4 d8dee9 2e3440 3b4252 4c566a 4a6c96 d8dee9
-gruvbox              282828 504945 fbf1c7 ebdbb2 ae9f89 fabd2f 3c3836
-gruvbox-light        fbf1c7 d5c4a1 282828 3c3836 72655a 955f06 ebdbb2
-tokyo-night          1a1b26 292e42 c0caf5 c0caf5 838fb9 7aa2f7 292e42
-tokyo-day            e1e2e7 c4c8da 2b3152 343b58 4b5b93 045fc9 d0d5e3
-catppuccin-mocha     1e1e2e 45475a cdd6f4 cdd6f4 a6adc8 cba6f7 313244
-catppuccin-latte     eff1f5 ccd0da 4c4f69 4c4f69 62657b 8839ef dce0e8
-catppuccin-frappe    303446 51576d c6d0f5 c6d0f5 a5adce ca9ee6 414559
-catppuccin-macchiato 24273a 494d64 cad3f5 cad3f5 a5adcb c6a0f6 363a4f
-solarized-dark       002b36 0f4552 eee8d5 93a1a1 889c9e 3496de 0b3f4c
-solarized-light      fdf6e3 e4dcc4 073642 586e75 586e76 0674b6 eee8d5
-rose-pine            191724 403d52 e0def4 e0def4 908caa c4a7e7 26233a
-rose-pine-dawn       faf4ed dfdad9 575279 575279 6b6782 7b6693 f2e9e1
-one-dark             282c34 3e4451 d7dae0 abb2bf 9ba3b1 61afef 3a3f4b
-one-light            fafafa dbdbdc 383a42 383a42 6b6c72 336ae2 e5e5e6
-"""
+    width: int
+    height: int
 
-PALETTES = {
-    name: Palette(*colours) for name, *colours in map(str.split, _ROWS.strip().splitlines())
-}
+    @property
+    def glow_radius(self) -> str:
+        """The radius of the glow in the corner, as text for the template."""
+        return format_coordinate(min(_GLOW_SHARE_OF_WIDTH * self.width, _MAX_GLOW_RADIUS))
 
 
-# Colours by rank, then the colour of Other, in themes for colour-blind people. For each type of
-# colour vision, adjacent colours are at least .12 apart in OKLab, and all have a contrast of 3 with every
-# background. The pair needs both on two backgrounds, so its colours alternate between dark and
-# light.
-_RANK_COLOURS = {
-    "safe-light": ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"],
-    "safe-dark": ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"],
-    "auto-safe-dark": ["4760a6", "d18228", "3f6c53", "b1889a", "9e0ae4", "7d8590"],
-}
-# From the sixth rank on the colours repeat, in an order that keeps similar colours apart.
-_RANK_ORDER = (0, 1, 2, 3, 4, 1, 0, 3, 2, 1)
+class ColourVariant(msgspec.Struct, frozen=True, gc=False):
+    """The colours for a light or a dark background; `glow` is the colour of the corner."""
+
+    palette: Palette
+    glow: str
+    glow_strength: str
 
 
-COLOURS = {f"{name}_color": name for name in ("bg", "border", "title", "text", "muted", "accent")}
-"""The colour options and the palette fields they override, in the order of `Palette`."""
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """
+    The values of `templates/frame.svg`.
+
+    The first colour variant is the default; a second one is for `prefers-color-scheme: dark`.
+    `isolate` is the Unicode isolate that sets the direction of texts in a mirrored picture, and is
+    empty in others.
+    """
+
+    canvas: Canvas
+    colour_variants: Sequence[ColourVariant]
+    border: bool
+    outer_radius: int
+    inner_radius: int
+    animate: bool
+    isolate: str
 
 
 @lru_cache(1024)
@@ -156,3 +157,158 @@ def _apply_overrides(palette: Palette, overrides: tuple[str | None, ...]) -> Pal
     return Palette(
         *(normalise_hex(override) if override else colour for override, colour in colours)
     )
+
+
+def frame(
+    canvas: Canvas,
+    options: BannerOptions,
+    scheme: Scheme,
+    *,
+    glow: str = "",
+    is_mirrored: bool = False,
+) -> Frame:
+    """Build the frame; in themes that tint the glow it has the colour `glow`, if that is not empty."""
+    return _frame(canvas, options, scheme, glow if scheme.tints_glow else "", is_mirrored)
+
+
+@lru_cache(1024)
+def _frame(
+    canvas: Canvas, options: BannerOptions, scheme: Scheme, glow: str, is_mirrored: bool
+) -> Frame:
+    radius = DEFAULT_RADIUS[options.layout] if options.radius is None else options.radius
+    # A picture can be mirrored for its name alone: its own words are left to right then.
+    isolate = _RIGHT_TO_LEFT_ISOLATE if is_right_to_left(options.locale) else _LEFT_TO_RIGHT_ISOLATE
+    return Frame(
+        canvas=canvas,
+        colour_variants=[
+            ColourVariant(palette, glow or palette.accent, glow_strength)
+            for palette, glow_strength in zip(scheme.palettes, scheme.glow_strengths, strict=True)
+        ],
+        border=options.border,
+        outer_radius=radius,
+        inner_radius=max(radius - 1, 0),
+        animate=options.animate,
+        isolate=isolate if is_mirrored else "",
+    )
+
+
+def is_mirrored(text: str, options: BannerOptions) -> bool:
+    """Return True if a picture starts at the right: because of its locale, or of the name it shows."""
+    return is_right_to_left(options.locale) or starts_right_to_left(text)
+
+
+def format_coordinate(number: float) -> str:
+    """Format a coordinate with at most one decimal; smaller differences are not visible."""
+    return f"{number:.1f}".removesuffix(".0")
+
+
+@lru_cache(4096)
+def contrast(first: str, second: str) -> float:
+    """
+    Return the contrast ratio of two colours, from 1 (equal) to 21 (black and white).
+
+    https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio
+    """
+    dark, light = sorted((_luminance(first), _luminance(second)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@lru_cache(4096)
+def readable(colour: str, background: str, min_contrast: float) -> str:
+    """
+    Change the OKLCH lightness of a colour until its contrast with the background is sufficient.
+
+    It gets darker on a light background, lighter on a dark one. If the end of the scale comes
+    first, that colour is returned. https://bottosson.github.io/posts/oklab/
+    """
+    step = _LIGHTNESS_STEP if is_dark(background) else -_LIGHTNESS_STEP
+    lightness, a, b = _oklab(colour)
+    moved = colour
+    while contrast(moved, background) < min_contrast and 0 <= lightness + step <= 1:
+        lightness += step
+        moved = _into_gamut(lightness, a, b)
+    return moved
+
+
+def readable_on_all(colour: str, backgrounds: Sequence[str], min_contrast: float) -> str:
+    """Apply `readable` for each background in turn."""
+    for background in backgrounds:
+        colour = readable(colour, background, min_contrast)
+    return colour
+
+
+def is_dark(colour: str) -> bool:
+    """Return True if white has more contrast with a colour than black has."""
+    return _luminance(colour) < _MIDDLE_LUMINANCE
+
+
+def normalise_hex(colour: str) -> str:
+    """
+    Expand a hex colour of 3, 4, 6 or 8 digits to 6, or to 8 if it is translucent.
+
+    :raises ValueError: it is not hexadecimal
+    """
+    # Options may have been built without validation, and this goes into a style sheet unescaped.
+    int(colour, 16)
+    if len(colour) in {3, 4}:
+        colour = "".join(digit * 2 for digit in colour)
+    return colour[:6] if colour[6:] == "ff" else colour
+
+
+def linear_rgb(colour: str) -> _Triple:
+    """Convert to linear sRGB, 0 to 1."""
+    red, green, blue = (_to_linear(int(colour[start : start + 2], 16) / 255) for start in (0, 2, 4))
+    return red, green, blue
+
+
+def _to_linear(channel: float) -> float:
+    return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def _to_byte(channel: float) -> int:
+    curved = 12.92 * channel if channel <= 0.0031308 else 1.055 * channel ** (1 / 2.4) - 0.055
+    return round(min(max(curved, 0), 1) * 255)
+
+
+@lru_cache(4096)
+def _luminance(colour: str) -> float:
+    red, green, blue = linear_rgb(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _oklab(colour: str) -> _Triple:
+    return oklab_from_linear(*linear_rgb(colour))
+
+
+def oklab_from_linear(red: float, green: float, blue: float) -> _Triple:
+    """Convert linear sRGB, 0 to 1, with https://bottosson.github.io/posts/oklab/."""
+    long = math.cbrt(0.4122214708 * red + 0.5363325363 * green + 0.0514459929 * blue)
+    medium = math.cbrt(0.2119034982 * red + 0.6806995451 * green + 0.1073969566 * blue)
+    short = math.cbrt(0.0883024619 * red + 0.2817188376 * green + 0.6299787005 * blue)
+    return (
+        0.2104542553 * long + 0.7936177850 * medium - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * medium + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * medium - 0.8086757660 * short,
+    )
+
+
+def _rgb(lightness: float, a: float, b: float) -> _Triple:
+    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
+    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
+    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
+    return (
+        4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
+        -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
+        -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
+    )
+
+
+def _into_gamut(lightness: float, a: float, b: float) -> str:
+    while True:
+        channels = _rgb(lightness, a, b)
+        if (
+            all(-_GAMUT_SLACK <= channel <= 1 + _GAMUT_SLACK for channel in channels)
+            or abs(a) + abs(b) < 1e-4
+        ):
+            return "".join(f"{_to_byte(channel):02x}" for channel in channels)
+        a, b = a * _CHROMA_STEP, b * _CHROMA_STEP

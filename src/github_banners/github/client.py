@@ -8,11 +8,13 @@ than a hundred repositories come from REST, whose pages can be requested in para
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import chain
+from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, overload
 from urllib.parse import quote
 
@@ -232,10 +234,15 @@ class GitHubClient:
         )
 
     async def _fetch_pages(
-        self, path: str, pages: list[rest.Page], priority: Priority, *, reported_count: int | None
+        self,
+        path: str,
+        first_pages: Sequence[rest.Page],
+        priority: Priority,
+        *,
+        reported_count: int | None,
     ) -> tuple[Repository, ...]:
         """
-        Fetch the missing pages of a list, eight at a time, and return its repositories.
+        Fetch the missing pages of a list, up to eight at once, and return its repositories.
 
         The `Link` header may name only a few pages more than `reported_count` repositories fill.
         """
@@ -247,19 +254,36 @@ class GitHubClient:
             if reported_count is None
             else min(expected_pages + _MAX_EXTRA_PAGES, MAX_PAGES)
         )
-        last = expected_pages if not pages else pages[0].last
+        pages = list(first_pages)
+        last = pages[0].last if pages else expected_pages
         while (last := min(last, max_pages)) > len(pages):
             self._require_budget(last - len(pages), priority)
-            numbers = range(len(pages) + 1, min(last, len(pages) + _MAX_PARALLEL_PAGES) + 1)
-            new_pages = await _gather_or_cancel(
-                *(self._fetch_page(path, number, priority) for number in numbers)
+            numbers = iter(range(len(pages) + 1, last + 1))
+            fetched = await _gather_or_cancel(
+                *(
+                    self._fetch_until_empty(path, numbers, priority)
+                    for _ in range(min(_MAX_PARALLEL_PAGES, last - len(pages)))
+                )
             )
-            pages = [*pages, *new_pages]
-            last = max(last, *(page.last for page in new_pages))
-            if not any(page.repositories or page.unreadable for page in new_pages):
+            new_pages = sorted(chain.from_iterable(fetched), key=itemgetter(0))
+            pages += [page for _, page in new_pages]
+            last = max(last, *(page.last for page in pages))
+            if next(numbers, None) is not None:
                 break
         self._log_unreadable(path, [page for page in pages if page.unreadable])
         return rest.merge_pages(pages)
+
+    async def _fetch_until_empty(
+        self, path: str, numbers: Iterator[int], priority: Priority
+    ) -> list[tuple[int, rest.Page]]:
+        """Fetch pages one after another, and stop at an empty one; return them with their numbers."""
+        pages = []
+        for number in numbers:
+            page = await self._fetch_page(path, number, priority)
+            pages.append((number, page))
+            if not page.repositories and not page.unreadable:
+                break
+        return pages
 
     async def _refetch_if_incomplete(
         self,

@@ -8,15 +8,16 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import count
 from typing import Protocol
 
-from github_banners.github.pace import Pace
+from github_banners.backoff import backoff_delay
 from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
 from github_banners.settings import Secret
 
@@ -28,6 +29,14 @@ _SECONDARY_PAUSE = timedelta(seconds=60)
 _MAX_PAUSE = timedelta(minutes=15)
 _PERMANENT_FAILURE_PAUSE = timedelta(hours=1)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+WINDOW_SECONDS = 60.0
+MAX_RESPONSE_SECONDS = 45.0
+"""Response time per window up to which background requests are sent."""
+
+_INITIAL_AVERAGE_SECONDS = 1.0
+_MIN_PAUSE_SECONDS = 0.05
 
 
 class Priority(StrEnum):
@@ -67,7 +76,9 @@ class Budget(Protocol):
     def mark_spent(self, account: "Account", resource: Resource) -> None:
         """Record that a reserved point is spent."""
 
-    def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: "Account", resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Record the rate limit of a response; None if it had no such headers."""
 
 
@@ -81,8 +92,61 @@ class LocalBudget:
     def mark_spent(self, account: "Account", resource: Resource) -> None:
         """Do nothing: the account counts requests in flight."""
 
-    def observe(self, account: "Account", resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: "Account", resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Do nothing: the account records rate limits."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """
+    Response times of one account in this process; `average_seconds` is a moving average.
+
+    GitHub allows about sixty seconds of GraphQL response time per minute. Background requests stay
+    below that, so that interactive ones are not throttled.
+    https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api#secondary-rate-limits
+    """
+
+    average_seconds: float = _INITIAL_AVERAGE_SECONDS
+    _completed: deque[tuple[float, float]] = field(default_factory=deque)
+    _in_flight: dict[int, float] = field(default_factory=dict)
+    _request_ids: Iterator[int] = field(default_factory=count)
+
+    @contextmanager
+    def measure(self, monotonic: Callable[[], float]) -> Iterator[None]:
+        """Count the response time of a request, while it is in flight and for a minute afterwards."""
+        request_id, started_at = next(self._request_ids), monotonic()
+        self._in_flight[request_id] = started_at
+        try:
+            yield
+        finally:
+            del self._in_flight[request_id]
+            seconds = monotonic() - started_at
+            self._completed.append((started_at + seconds, seconds))
+            self.average_seconds += (seconds - self.average_seconds) / 4
+
+    def pause_seconds(self, now: float, *, process_count: int = 1) -> float:
+        """
+        Return how long to wait before another background request; 0 to send it now.
+
+        Processes that share an account each get an equal part of its time.
+        """
+        while self._completed and self._completed[0][0] <= now - WINDOW_SECONDS:
+            self._completed.popleft()
+        spent = sum(seconds for _, seconds in self._completed)
+        expected = sum(
+            max(now - started_at, self.average_seconds) for started_at in self._in_flight.values()
+        )
+        is_idle = not self._completed and not self._in_flight
+        if (
+            is_idle
+            or spent + expected + self.average_seconds <= MAX_RESPONSE_SECONDS / process_count
+        ):
+            return 0.0
+        if not self._completed:
+            return _INITIAL_AVERAGE_SECONDS
+        return max(_MIN_PAUSE_SECONDS, self._completed[0][0] + WINDOW_SECONDS - now)
 
 
 @dataclass(slots=True, eq=False)
@@ -208,7 +272,9 @@ class Account:
         # Requests that were in flight when the first limit was hit must not lengthen the pause.
         if until is None and not self._is_blocked(resource, now=now):
             self.secondary_hits += 1
-            until = now + _backoff(self.secondary_hits, first=_SECONDARY_PAUSE)
+            until = now + backoff_delay(
+                self.secondary_hits, first=_SECONDARY_PAUSE, maximum=_MAX_PAUSE
+            )
         self.block(until, Resource)
 
     def reset_backoff(self, resource: Resource, *, now: datetime) -> None:
@@ -327,11 +393,8 @@ def _record_bad_token(
     pause = (
         _PERMANENT_FAILURE_PAUSE
         if is_invalid
-        else _backoff(credential.consecutive_failures, first=_BAD_TOKEN_PAUSE)
+        else backoff_delay(
+            credential.consecutive_failures, first=_BAD_TOKEN_PAUSE, maximum=_MAX_PAUSE
+        )
     )
     credential.cooldown_until = now + pause
-
-
-def _backoff(times: int, *, first: timedelta) -> timedelta:
-    """Double the `first` pause with each consecutive failure, up to 15 minutes."""
-    return min(first * (1 << min(times - 1, 10)), _MAX_PAUSE)

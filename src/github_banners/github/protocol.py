@@ -245,7 +245,7 @@ def parse_login(login: str) -> str:
     """
     Return a login of a response, which becomes part of URLs, file names and log lines.
 
-    More is allowed than in `options.names`, which checks input: GitHub's rules have changed more than
+    More is allowed than in `options.parsing`, which checks input: GitHub's rules have changed more than
     once, and bots have brackets in their logins.
 
     :raises ValueError: it contains other characters, or is too long

@@ -40,12 +40,12 @@ from github_banners.github.protocol import (
     parse_rate_limit,
 )
 from github_banners.github.transport import (
-    TooLargeBody,
     UnreadableBody,
     describe_error,
     make_large_response_slots,
     read_body,
 )
+from github_banners.http_client import TooLargeBody
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock
 
@@ -315,7 +315,7 @@ class Sender:
         finally:
             if rate_limit is not None:
                 credential.account.update_rate_limit(rate_limit)
-            self._budget.observe(credential.account, request.resource, rate_limit)
+            await self._budget.observe(credential.account, request.resource, rate_limit)
         _log.debug(
             "github.requested",
             resource=request.resource,

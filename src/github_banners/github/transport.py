@@ -16,12 +16,12 @@ import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import httpx2
 
 from github_banners.errors import ConfigurationError
 from github_banners.github.protocol import shorten
+from github_banners.http_client import HttpTransport, build_client, limit_size
 
 MAX_RESPONSE_BYTES = 16 << 20
 """Limit of a response, compressed and decompressed; a hundred repositories are half a megabyte."""
@@ -38,10 +38,6 @@ _ANY_WINDOW = zlib.MAX_WBITS | 32
 
 class UnreadableBody(Exception):
     """The body of a response is truncated, or has an unsupported encoding."""
-
-
-class TooLargeBody(Exception):
-    """The body of a response exceeds `MAX_RESPONSE_BYTES`."""
 
 
 @asynccontextmanager
@@ -65,8 +61,9 @@ async def open_http(
         limits=limits,
         proxy=proxy,
     )
-    wait = httpx2.Timeout(timeout.total_seconds(), connect=_CONNECT_TIMEOUT_SECONDS)
-    async with httpx2.AsyncClient(transport=transport, timeout=wait, trust_env=False) as http:
+    async with build_client(
+        transport, timeout=timeout, connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS
+    ) as http:
         yield http
 
 
@@ -103,9 +100,7 @@ async def read_body(response: httpx2.Response, *, large_responses: asyncio.Semap
     body, is_large = bytearray(), False
     try:
         async with AsyncExitStack() as stack:
-            async for piece in _unpack(response):
-                if len(body) + len(piece) > MAX_RESPONSE_BYTES:
-                    raise TooLargeBody(f"a response of more than {MAX_RESPONSE_BYTES >> 20} MB")
+            async for piece in limit_size(_unpack(response), max_bytes=MAX_RESPONSE_BYTES):
                 body += piece
                 if not is_large and len(body) > _LARGE_RESPONSE_BYTES:
                     is_large = True
@@ -179,26 +174,8 @@ def _describe_cause(cause: BaseException, host: str) -> str | None:
     return reason
 
 
-class _FailedHandshakeCloser:
-    """
-    Trace extension of one request: close the connection when its TLS handshake fails or is cancelled.
-
-    httpcore2 2.16 closes it after an error, but not after a cancellation.
-    https://www.encode.io/httpcore/extensions/#trace
-    """
-
-    def __init__(self) -> None:
-        self._stream: Any = None
-
-    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith(".connect_tcp.complete"):
-            self._stream = info["return_value"]
-        elif event.endswith(".start_tls.failed") and self._stream is not None:
-            await self._stream.aclose()
-
-
-class _Transport(httpx2.AsyncHTTPTransport):
-    """HTTP transport that reports an unreachable proxy as `ProxyError`, and leaks no connection."""
+class _Transport(HttpTransport):
+    """HTTP transport that reports an unreachable proxy as `ProxyError`."""
 
     def __init__(self, *, proxy: httpx2.Proxy | None, verify: ssl.SSLContext, **options: object):
         if proxy is not None and proxy.url.scheme == "https":
@@ -208,7 +185,6 @@ class _Transport(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request, through the proxy if there is one."""
-        request.extensions = {**request.extensions, "trace": _FailedHandshakeCloser().__call__}
         try:
             return await super().handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:

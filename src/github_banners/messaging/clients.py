@@ -25,6 +25,7 @@ from github_banners.errors import (
     Unavailable,
     UnknownBanner,
 )
+from github_banners.http_client import HttpTransport, TooLargeBody, build_client, limit_size
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.mapping import to_preview_request
 from github_banners.messaging.schemas import (
@@ -63,9 +64,11 @@ async def open_http(
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """Open a connection pool; `timeout` limits each step of a call."""
     limits = httpx2.Limits(max_connections=_MAX_CONNECTIONS)
-    seconds = timeout.total_seconds()
-    limit = httpx2.Timeout(seconds, connect=min(seconds, _CONNECT_TIMEOUT_SECONDS))
-    async with httpx2.AsyncClient(timeout=limit, limits=limits, trust_env=False) as http:
+    async with build_client(
+        HttpTransport(limits=limits, trust_env=False),
+        timeout=timeout,
+        connect_timeout_seconds=_CONNECT_TIMEOUT_SECONDS,
+    ) as http:
         yield http
 
 
@@ -140,7 +143,7 @@ class _SignedClient:
             ):
                 with attempt:
                     return await self._attempt(method, path, body)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, TooLargeBody) as error:
             raise self._unavailable_error(
                 f"{type(error).__name__}: {error}".rstrip(": ")
             ) from error
@@ -283,18 +286,15 @@ async def _read_bounded(response: httpx2.Response) -> httpx2.Response:
     """
     Read a response up to a size limit, so that a wrong address can't exhaust memory.
 
-    :raises httpx2.DecodingError: it is larger, or has a content encoding
+    :raises TooLargeBody: it is larger
+    :raises httpx2.DecodingError: it has a content encoding
     """
-    chunks, size_bytes = [], 0
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx2.DecodingError("a response with a content encoding that was not requested")
-    async for chunk in response.aiter_bytes():
-        chunks.append(chunk)
-        size_bytes += len(chunk)
-        if size_bytes > _MAX_RESPONSE_BYTES:
-            raise httpx2.DecodingError(f"a response of more than {_MAX_RESPONSE_BYTES} bytes")
+    chunks = limit_size(response.aiter_bytes(), max_bytes=_MAX_RESPONSE_BYTES)
+    content = b"".join([chunk async for chunk in chunks])
     headers = response.headers
-    return httpx2.Response(response.status_code, headers=headers, content=b"".join(chunks))
+    return httpx2.Response(response.status_code, headers=headers, content=content)
 
 
 def _outcome_from_result(result: StoreResult) -> StoreResponse | BaseException:

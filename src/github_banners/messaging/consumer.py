@@ -18,6 +18,7 @@ from aiokafka import (  # type: ignore[import-untyped]
 )
 from aiokafka.structs import OffsetAndMetadata  # type: ignore[import-untyped]
 
+from github_banners.backoff import backoff_delay
 from github_banners.errors import BrokerUnavailable
 from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.events import GROUP, TOPIC, OnRevoked, Record
@@ -155,8 +156,10 @@ class KafkaConsumer:
         self._log_state_change(is_available=False, reason=f"{type(error).__name__}: {error}")
         seconds = _REOPEN_DELAY_SECONDS
         if self._consumer is not None:
-            seconds = min(_REOPEN_DELAY_SECONDS * 2**self._failures, _MAX_REOPEN_DELAY_SECONDS)
             self._failures += 1
+            seconds = backoff_delay(
+                self._failures, first=_REOPEN_DELAY_SECONDS, maximum=_MAX_REOPEN_DELAY_SECONDS
+            )
             await self._revoked(self._consumer.assignment())
             await self._close_consumer()
         await self._sleep(seconds)

@@ -1,27 +1,28 @@
 """
 Banner options: what they are called, what values they take, and how requests are parsed.
 
-    schema     every option, declared once, and the canonical JSON form
-    names      logins and names of permanent banners
+    schema     every option, declared once, and the canonical form
+    palettes   the colours of the themes
     aliases    alternative spellings of values and option names
-    parsing    parse queries, request bodies and command lines into `BannerOptions`
+    parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
 """
 
-from github_banners.options.names import (
-    LOGIN_PATTERN,
-    candidate_banner_names,
-    parse_banner_name,
-    parse_login,
-)
+from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
+    LOGIN_PATTERN,
     OPTION_NAMES,
+    candidate_banner_names,
     find_misspelt_options,
     fold_name,
+    parse_banner_name,
+    parse_login,
     parse_options,
     parse_options_leniently,
     parse_query,
 )
 from github_banners.options.schema import (
+    DEFAULT_LANGS_COUNT,
+    DEFAULT_RADIUS,
     LIST_OPTIONS,
     OPTIONS,
     BannerOptions,
@@ -33,14 +34,20 @@ from github_banners.options.schema import (
     NumberFormat,
     Theme,
     allowed_values,
+    drop_redundant_options,
+    options_digest,
     to_canonical_json,
 )
 
 __all__ = [
+    "COLOURS",
+    "DEFAULT_LANGS_COUNT",
+    "DEFAULT_RADIUS",
     "LIST_OPTIONS",
     "LOGIN_PATTERN",
     "OPTIONS",
     "OPTION_NAMES",
+    "PALETTES",
     "BannerOptions",
     "ChartType",
     "CountBy",
@@ -48,11 +55,14 @@ __all__ = [
     "Layout",
     "Locale",
     "NumberFormat",
+    "Palette",
     "Theme",
     "allowed_values",
     "candidate_banner_names",
+    "drop_redundant_options",
     "find_misspelt_options",
     "fold_name",
+    "options_digest",
     "parse_banner_name",
     "parse_login",
     "parse_options",

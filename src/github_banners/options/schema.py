@@ -1,11 +1,15 @@
-"""All banner options, declared once with type, limits and default, and their canonical JSON form."""
+"""All banner options, declared once with type, limits and default, and their canonical form."""
 
+import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Self, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
+
+from github_banners.options.palettes import COLOURS, PALETTES
 
 # Each row: a light theme and its dark variants. `auto-LIGHT` is paired with the first of these.
 _THEME_FAMILIES = """
@@ -177,9 +181,52 @@ class BannerOptions(
     border_color: Colour | None = None
 
 
+DEFAULT_RADIUS: Mapping[Layout, int] = {
+    Layout.CLASSIC: 12,
+    Layout.CARD: 12,
+    Layout.COMPACT: 10,
+    Layout.LANGUAGES: 12,
+}
+"""The corner radius without the option `radius`."""
+
+DEFAULT_LANGS_COUNT: Mapping[Layout, Mapping[ChartType, int]] = {
+    Layout.CLASSIC: dict.fromkeys(ChartType, 6),
+    Layout.CARD: dict.fromkeys(ChartType, 5),
+    Layout.COMPACT: dict.fromkeys(ChartType, 5),
+    Layout.LANGUAGES: {ChartType.BAR: 7, ChartType.DONUT: 5},
+}
+"""The number of languages without the option `langs_count`."""
+
+
+def drop_redundant_options(options: BannerOptions) -> BannerOptions:
+    """
+    Set options to None that equal the default of their layout or theme: the same banner is drawn.
+
+    A colour is dropped if all palettes of the theme have it. Defaults of the options themselves are
+    left out by `to_canonical_json`.
+    """
+    defaults: dict[str, object] = {
+        "radius": DEFAULT_RADIUS[options.layout],
+        "langs_count": DEFAULT_LANGS_COUNT[options.layout][options.shape],
+    }
+    palettes = [PALETTES[name] for name in options.theme.palettes]
+    for option, colour in COLOURS.items():
+        values = {getattr(palette, colour) for palette in palettes}
+        defaults[option] = values.pop() if len(values) == 1 else None
+    redundant = {
+        name: None for name, default in defaults.items() if getattr(options, name) == default
+    }
+    return msgspec.structs.replace(options, **redundant) if redundant else options
+
+
 def to_canonical_json(options: BannerOptions) -> bytes:
     """Encode the options that differ from the defaults as JSON, sorted by name."""
     return msgspec.json.encode(options, order="sorted")
+
+
+def options_digest(options: BannerOptions, *, salt: bytes = b"") -> bytes:
+    """Return the SHA-256 of the canonical JSON, followed by the salt: equal for equal options."""
+    return hashlib.sha256(to_canonical_json(options) + salt).digest()
 
 
 @cache

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from github_banners.drawing import draw
 from github_banners.messaging.mapping import from_preview_request
 from github_banners.messaging.schemas import Format, PreviewRequest
-from github_banners.serving.responses import HttpResponse, to_starlette_response
+from github_banners.serving.framework import HttpResponse, to_starlette_response
 from github_banners.serving.worker_process import WorkerProcess
 
 MAX_BODY_BYTES = 256 << 10

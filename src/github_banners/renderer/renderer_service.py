@@ -23,8 +23,7 @@ from github_banners.renderer.updates import render_and_store
 from github_banners.renderer.worker import Outcome
 from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
-from github_banners.serving.metrics import Metrics
-from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service, background_task
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import ServiceName, Settings

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from github_banners.backoff import backoff_delay
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.errors import InvalidInput, PermanentFailure, TooLarge
 from github_banners.messaging.schemas import MAX_BATCH_BANNERS
@@ -160,8 +161,8 @@ def is_permanent(error: BaseException) -> bool:
 
 def retry_delay_seconds(failures: int, *, random: Callable[[], float]) -> float:
     """Return the delay after so many failures: doubled each time, with up to 50 % jitter."""
-    doubled = _FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 10)
-    return min(doubled, MAX_DELAY_SECONDS) * (0.5 + random() / 2)
+    delay = backoff_delay(failures, first=_FIRST_DELAY_SECONDS, maximum=MAX_DELAY_SECONDS)
+    return delay * (0.5 + random() / 2)
 
 
 def should_pause(unfinished: int, unfinished_bytes: int, *, is_storage_down: bool) -> bool:

@@ -1,17 +1,132 @@
-"""Builds the Starlette application of every service: routes, middleware, exception handlers."""
+"""
+What all services build with Starlette: JSON responses, error handlers, the application, middleware.
 
-from collections.abc import Mapping, Sequence
+The public message of an error comes from its class; details go to the log.
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
+import msgspec
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from github_banners.serving.responses import handle_disconnect, handle_error, handle_http_error
+from github_banners.errors import (
+    BannersError,
+    InvalidInput,
+    MalformedMessage,
+    TooManyRequests,
+    Unavailable,
+)
+
+JSON = "application/json"
+
+_log = structlog.get_logger(__name__)
+
+
+_ALLOW_ORIGIN = b"access-control-allow-origin"
+_PREFLIGHT_HEADERS = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST"),
+    (b"access-control-allow-headers", b"content-type"),
+    (b"access-control-max-age", b"600"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response, independent of the framework; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> HttpResponse:
+    """Build a response with a JSON body."""
+    defaults = {"content-type": JSON, "x-content-type-options": "nosniff"}
+    return HttpResponse(status, {**defaults, **headers}, body)
+
+
+def error_response(
+    error: BannersError, *, unknown: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """
+    Build the JSON response of an error: public message, and the allowed values of an invalid input.
+
+    `unknown` maps misspelt input names to the likely intended ones.
+    """
+    problem: dict[str, Any] = {"error": error.public_message}
+    if isinstance(error, InvalidInput):
+        problem |= {"field": error.field, "allowed": error.allowed}
+        if error.suggestion is not None:
+            problem["suggestion"] = error.suggestion
+    if isinstance(error, MalformedMessage):
+        problem["reason"] = str(error)
+    if unknown:
+        problem["unknown"] = unknown
+    headers = {"vary": "Accept", "cache-control": "no-store"}
+    if isinstance(error, TooManyRequests | Unavailable):
+        headers["retry-after"] = str(error.retry_after_seconds)
+    return json_response(error.status, msgspec.json.encode(problem), headers)
+
+
+def etag_digest(body: bytes) -> str:
+    """Return the digest of a body that its ETag consists of: 32 hexadecimal digits, without quotes."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def etag_matches(if_none_match: str, etag: str) -> bool:
+    """Return whether `If-None-Match` lists an ETag, by weak comparison (RFC 9110, 13.1.2)."""
+    if not if_none_match:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
+def as_public_error(request: Request, error: Exception) -> BannersError:
+    """Return our own errors as they are; log any other and return a plain `BannersError`."""
+    if isinstance(error, BannersError):
+        return error
+    _log.error("request.failed", path=request.scope["path"], exc_info=error)
+    return BannersError()
+
+
+def handle_error(request: Request, error: Exception) -> Response:
+    """Build the response to an error for another service, and log the error."""
+    public_error = as_public_error(request, error)
+    if public_error is error:
+        _log.info("request.refused", path=request.scope["path"][:128], reason=str(public_error))
+    return to_starlette_response(error_response(public_error))
+
+
+def handle_http_error(request: Request, error: Exception) -> Response:
+    """Build the response to an error of the framework: unknown path or wrong method."""
+    assert isinstance(error, HTTPException)
+    message = HTTPStatus(error.status_code).phrase.lower()
+    body = msgspec.json.encode({"error": message})
+    return to_starlette_response(json_response(error.status_code, body, error.headers or {}))
+
+
+def handle_disconnect(request: Request, error: Exception) -> Response:
+    """Build a response for a client that disconnected while sending its body; it is never sent."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
+def to_starlette_response(response: HttpResponse) -> Response:
+    """Convert a response to Starlette's class."""
+    return Response(response.body, status_code=response.status, headers=response.headers)
+
 
 ON_ERROR: Mapping[Any, Any] = {Exception: handle_error, HTTPException: handle_http_error}
 
@@ -21,9 +136,12 @@ def build_app(
     *,
     middleware: Sequence[Middleware] = (),
     on_error: Mapping[Any, Any] = ON_ERROR,
+    paths_with_slash: re.Pattern[str] | None = None,
 ) -> Starlette:
     """
     Build an application; `middleware` is outermost first, `on_error` maps exceptions to handlers.
+
+    Trailing slashes are ignored, except in paths that match `paths_with_slash`.
 
     A handler logs the error and builds the response. Starlette's own handler of `Exception` would
     raise it again, and the server would log it a second time.
@@ -34,7 +152,7 @@ def build_app(
         middleware=[
             *middleware,
             Middleware(ExceptionMiddleware, handlers=handlers),
-            Middleware(IgnoreTrailingSlashMiddleware),
+            Middleware(IgnoreTrailingSlashMiddleware, except_in=paths_with_slash),
         ],
         exception_handlers={HTTPException: handlers[HTTPException]},
     )
@@ -44,16 +162,65 @@ def build_app(
 
 class IgnoreTrailingSlashMiddleware:
     """
-    Middleware that treats `/docs/` like `/docs`.
+    Middleware that treats `/docs/` like `/docs`, except in paths that match `except_in`.
 
     A redirect would use the `Host` header of the request, and image proxies may not follow it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, except_in: re.Pattern[str] | None = None) -> None:
         self._app = app
+        self._except_in = except_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the path without trailing slashes."""
         if scope["type"] == "http" and scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+            path = scope["path"]
+            if self._except_in is None or self._except_in.fullmatch(path) is None:
+                scope = {**scope, "path": path.rstrip("/") or "/"}
         await self._app(scope, receive, send)
+
+
+class CorsMiddleware:
+    """
+    Middleware that answers preflight requests and allows configured origins to read JSON.
+
+    Pictures set `Access-Control-Allow-Origin` themselves; every other response gets it here.
+    https://fetch.spec.whatwg.org/#http-cors-protocol
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
+        self._app = app
+        self._origins = origins
+        self._allows_any_origin = "*" in origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight request, or call the application and add headers to its response."""
+        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+        origin = headers.get(b"origin")
+        is_preflight = origin is not None and b"access-control-request-method" in headers
+        if scope["type"] != "http" or (origin is None and self._allows_any_origin):
+            await self._app(scope, receive, send)
+        elif scope["method"] == "OPTIONS" and is_preflight:
+            extra = [*self._cors_headers(origin), *_PREFLIGHT_HEADERS]
+            await send({"type": "http.response.start", "status": 204, "headers": extra})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await self._app(scope, receive, self._adding_headers(send, origin))
+
+    def _adding_headers(self, send: Send, origin: bytes | None) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start" and not any(
+                name == _ALLOW_ORIGIN for name, _ in message["headers"]
+            ):
+                message["headers"] = [*message["headers"], *self._cors_headers(origin)]
+            await send(message)
+
+        return send_with_headers
+
+    def _cors_headers(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+        if self._allows_any_origin:
+            return [(_ALLOW_ORIGIN, b"*")]
+        # `Vary` also where no origin was sent: a shared cache may answer another origin with this.
+        if origin is None or origin.decode("latin-1") not in self._origins:
+            return [(b"vary", b"Origin")]
+        return [(_ALLOW_ORIGIN, origin), (b"vary", b"Origin")]

@@ -1,5 +1,5 @@
 """
-Health and metrics endpoints of every service: `/healthz`, `/readyz`, `/metrics`.
+Health endpoints of every service: `/healthz` and `/readyz`.
 
 A service is ready as soon as it can answer. A dependency that is down makes it degraded, not
 unready, so that an orchestrator does not remove it.
@@ -12,10 +12,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from github_banners.serving.framework import JSON
 from github_banners.serving.metrics import Metrics
-from github_banners.serving.responses import JSON
 
 PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics")
 """Paths that need no signature."""
@@ -57,16 +56,3 @@ def health_routes(health: Health) -> list[Route]:
 
 def _json(value: object) -> Response:
     return Response(msgspec.json.encode(value), media_type=JSON)
-
-
-class MetricsMiddleware:
-    """Middleware that sends `/metrics` to the application `metrics`."""
-
-    def __init__(self, app: ASGIApp, *, metrics: ASGIApp) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the metrics application for `/metrics`, else the wrapped one."""
-        is_metrics_path = scope["type"] == "http" and scope["path"] == "/metrics"
-        await (self._metrics if is_metrics_path else self._app)(scope, receive, send)

@@ -1,10 +1,11 @@
 """
-Prometheus metrics of one process.
+Prometheus metrics of one process, and the middleware that measures requests and sends `/metrics`.
 
 Other packages get plain functions to count with, so that they need not know Prometheus. Names
 follow https://prometheus.io/docs/practices/naming/
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
@@ -23,7 +24,7 @@ from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Count: TypeAlias = Callable[..., None]
 """Increments a counter; the arguments are the values of its labels."""
@@ -36,6 +37,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _PREFIX = "banners_"
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3.5, 10)
+_OTHER = "other"
+# Unknown methods share one label, so that clients can't create series in Prometheus.
+_METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 
 
 class Metrics:
@@ -130,3 +134,62 @@ class _ExternalCounter(Collector):
         for label_value, count in self._counts.items():
             family.add_metric([label_value], count)
         return [family]
+
+
+class RequestMetricsMiddleware:
+    """
+    Middleware that counts requests by method, path label and status, and records their duration.
+
+    `label_path` returns the label of a path, None for unknown ones; it must have few values.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        label_path: Callable[[str], str | None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._label_path = label_path
+        self._monotonic = monotonic
+        self._count = metrics.counter(
+            "requests_total", "Requests by method, path and status.", labels=("call", "status")
+        )
+        self._observe = metrics.histogram("request_seconds", "Duration of requests.", label="call")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application and record status and duration."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = "aborted"
+
+        async def record_status(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+            await send(message)
+
+        method = scope["method"] if scope["method"] in _METHODS else _OTHER
+        call = f"{method} {self._label_path(scope['path']) or _OTHER}"
+        started_at = self._monotonic()
+        try:
+            await self._app(scope, receive, record_status)
+        finally:
+            self._count(call, status)
+            self._observe(call, self._monotonic() - started_at)
+
+
+class MetricsMiddleware:
+    """Middleware that sends `/metrics` to the application `metrics`."""
+
+    def __init__(self, app: ASGIApp, *, metrics: ASGIApp) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the metrics application for `/metrics`, else the wrapped one."""
+        is_metrics_path = scope["type"] == "http" and scope["path"] == "/metrics"
+        await (self._metrics if is_metrics_path else self._app)(scope, receive, send)

@@ -11,8 +11,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from github_banners.serving.cached_responses import CachedResponses
-from github_banners.serving.health import MetricsMiddleware
-from github_banners.serving.metrics import Metrics
+from github_banners.serving.metrics import Metrics, MetricsMiddleware
 from github_banners.serving.server import serve_app
 
 _GC_THRESHOLDS = (10_000, 20, 100)

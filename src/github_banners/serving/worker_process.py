@@ -51,8 +51,9 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        """Return the id of the worker process, None while there is none."""
-        return self._process.pid if self._process is not None else None
+        """Return the id of the running worker process, None while there is none."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
 
     async def run(self, payload: bytes) -> bytes:
         """

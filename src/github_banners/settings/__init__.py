@@ -28,7 +28,7 @@ from github_banners.settings.parsers import (
     Origin,
     Password,
     Secret,
-    StorageUrl,
+    StorageFolder,
     Token,
     Url,
     quote_for_message,
@@ -48,7 +48,7 @@ __all__ = [
     "Secret",
     "ServiceName",
     "Settings",
-    "StorageUrl",
+    "StorageFolder",
     "Token",
     "Url",
 ]
@@ -169,7 +169,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
     banners_storage_url: Annotated[
-        StorageUrl | None,
+        StorageFolder | None,
         Meta(description="storage of rendered banners, `file:///...`; default below DATA_DIR"),
     ] = None
     services_secret_key: Annotated[

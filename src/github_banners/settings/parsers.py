@@ -7,11 +7,11 @@ They raise ValueError with a message that follows the name of the variable: "mus
 import ipaddress
 import re
 import unicodedata
+import urllib.parse
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NewType, TypeAlias
-from urllib.parse import urlsplit
 
 import durationpy
 
@@ -20,7 +20,7 @@ from github_banners.settings.addresses import parse_address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Url = NewType("Url", str)
 Origin = NewType("Origin", str)
-StorageUrl = NewType("StorageUrl", str)
+StorageFolder = NewType("StorageFolder", Path)
 Broker = NewType("Broker", str)
 ListenHost = NewType("ListenHost", str)
 DatabaseHost = NewType("DatabaseHost", str)
@@ -116,7 +116,7 @@ def _parse_duration(text: str) -> timedelta:
 def _parse_url(text: str) -> Url:
     error = ValueError("must be a URL such as https://example.com")
     try:
-        parts = urlsplit(text)
+        parts = urllib.parse.urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise error from None
@@ -132,7 +132,7 @@ def _parse_url(text: str) -> Url:
 def _parse_origin(text: str) -> Origin:
     # Browsers send an origin in lower case, and never with a path.
     lowered = text.lower()
-    parts = urlsplit(_parse_url(lowered)) if "://" in lowered else None
+    parts = urllib.parse.urlsplit(_parse_url(lowered)) if "://" in lowered else None
     if parts is not None and not parts.path:
         return Origin(parts.geturl())
     if lowered != "*" and re.fullmatch(r"[\w.-]+(?::\d+)?", lowered) is None:
@@ -142,18 +142,19 @@ def _parse_origin(text: str) -> Origin:
     return Origin(lowered)
 
 
-def _parse_storage_url(text: str) -> StorageUrl:
+def _parse_storage_url(text: str) -> StorageFolder:
     try:
-        parts = urlsplit(text)
+        parts = urllib.parse.urlsplit(text)
     except ValueError:
-        parts = urlsplit("")
+        parts = urllib.parse.urlsplit("")
     is_local = parts.scheme == "file" and parts.netloc in {"", "localhost"}
-    is_plain = not (parts.query or parts.fragment or "%00" in parts.path)
-    if not (is_local and is_plain and parts.path.startswith("/")):
+    path = urllib.parse.unquote(parts.path)
+    is_plain = not (parts.query or parts.fragment or "\0" in path)
+    if not (is_local and is_plain and path.startswith("/")):
         raise ValueError(
             f"must be a URL such as file:///var/lib/banners, not {quote_for_message(text)}"
         )
-    return StorageUrl(text)
+    return StorageFolder(Path(path))
 
 
 def _parse_network(text: str) -> Network:
@@ -237,7 +238,7 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Token: _parse_token,
     Url: _parse_url,
     Origin: _parse_origin,
-    StorageUrl: _parse_storage_url,
+    StorageFolder: _parse_storage_url,
     Broker: _parse_broker,
     Network: _parse_network,
     Path: _parse_path,

@@ -2,7 +2,8 @@
 Shares the rate limit of each GitHub account among all processes, through the table `accounts`.
 
 A process leases a chunk of an account's points for a minute, and spends it without further queries; what
-it has not spent by then, or when it is killed, is free again. Background work queries the database each
+it has not spent by then, or when it is killed, is free again. Nobody knows the remaining points of a new
+window: one process requests them from GitHub and saves them at once, while the others wait. Background work queries the database each
 time, and leaves the last points of an hour alone. While PostgreSQL is down, background work stops;
 interactive requests spend the leased points, then rely on GitHub's headers while these report more than
 a tenth of the hourly limit.
@@ -12,6 +13,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -23,7 +25,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.github.credentials import Account, Priority
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.models import Clock
-from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
+from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS
 
 CHUNK_POINTS = 50
 """Largest lease of a process; of a small remainder it leases a tenth."""
@@ -48,13 +50,14 @@ class _BudgetLease:
     `points` may be spent until `leased_until`; `in_flight` are being spent. `unreported` points were
     spent since the last update of the database, by requests whose response had no rate-limit headers.
     `is_probed_elsewhere`: another process has just sent the first request, whose response will tell
-    the remaining points.
+    the remaining points. `is_unknown`: no process has reported them yet.
     """
 
     points: int = 0
     in_flight: int = 0
     unreported: int = 0
     is_probed_elsewhere: bool = False
+    is_unknown: bool = False
     leased_until: datetime = _LONG_AGO
     observed_at: datetime | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -101,13 +104,23 @@ class ReservedBudget:
         lease = self._leases[account.name, resource]
         lease.in_flight = max(0, lease.in_flight - 1)
 
-    def observe(self, account: Account, resource: Resource, rate_limit: RateLimit | None) -> None:
+    async def observe(
+        self, account: Account, resource: Resource, rate_limit: RateLimit | None
+    ) -> None:
         """Record the rate limit of a response; None if it had no such headers."""
         lease = self._leases[account.name, resource]
         if rate_limit is None or rate_limit.resource is not resource:
             lease.unreported += 1
-        else:
-            lease.observed_at = self._clock()
+            return
+        lease.observed_at = self._clock()
+        if lease.is_unknown:
+            # Not with the next renewal: requests of other processes wait for this.
+            lease.is_unknown = False
+            job = partial(
+                self._update_budget, account, resource, lease, unreported=0, now=self._clock()
+            )
+            with suppress(DatabaseUnavailable):
+                await self._database.run_within(job, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
 
     def _has_ample_budget(self, account: Account, resource: Resource) -> bool:
         """Return whether GitHub reports so many points that other processes can't exhaust them."""
@@ -138,6 +151,7 @@ class ReservedBudget:
         reservation = await self._database.run_within(job, timeout_seconds=seconds)
         lease.points, lease.leased_until = reservation.points, now + LEASE
         lease.is_probed_elsewhere = reservation.is_probed_elsewhere
+        lease.is_unknown = not reservation.is_known
         lease.unreported = max(0, lease.unreported - reservation.reported)
         account.process_count = reservation.processes
         return reservation.unallocated - account.reserved_points(resource, Priority.BACKGROUND)
@@ -151,15 +165,8 @@ class ReservedBudget:
         conn: Connection,
     ) -> "_Reservation":
         unreported = lease.unreported
-        report = _to_report(account.rate_limits.get(resource), lease.observed_at, now)
-        remaining, is_known = await account_budgets.update_budget(
-            conn,
-            account.name,
-            resource,
-            limit=account.limit(resource),
-            report=report,
-            unreported=unreported,
-            now=now,
+        remaining, is_known = await self._update_budget(
+            account, resource, lease, conn, unreported=unreported, now=now
         )
         await account_budgets.delete_expired_leases(
             conn, account.name, resource, observed_at=lease.observed_at, now=now
@@ -184,9 +191,30 @@ class ReservedBudget:
         return _Reservation(
             points,
             others.processes + 1,
+            is_known=is_known,
             is_probed_elsewhere=is_probed_elsewhere,
             unallocated=unspent,
             reported=unreported,
+        )
+
+    async def _update_budget(
+        self,
+        account: Account,
+        resource: Resource,
+        lease: _BudgetLease,
+        conn: Connection,
+        *,
+        unreported: int,
+        now: datetime,
+    ) -> tuple[int, bool]:
+        return await account_budgets.update_budget(
+            conn,
+            account.name,
+            resource,
+            limit=account.limit(resource),
+            report=_to_report(account.rate_limits.get(resource), lease.observed_at, now),
+            unreported=unreported,
+            now=now,
         )
 
 
@@ -200,6 +228,7 @@ class _Reservation:
 
     points: int
     processes: int
+    is_known: bool
     is_probed_elsewhere: bool
     unallocated: int
     reported: int

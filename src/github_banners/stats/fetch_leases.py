@@ -15,8 +15,8 @@ from github_banners.database import leases, users
 from github_banners.database.connect import Connection, Database
 from github_banners.errors import DatabaseUnavailable
 from github_banners.models import Clock, Snapshot
-from github_banners.stats.background_writer import BackgroundWriter
-from github_banners.stats.deadline import DATABASE_TIMEOUT_SECONDS
+from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS
+from github_banners.stats.snapshots import BackgroundWriter
 
 _LEASE_DURATION = timedelta(seconds=15)
 _POLL_ATTEMPTS = 10

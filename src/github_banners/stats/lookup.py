@@ -29,11 +29,10 @@ from github_banners.errors import (
 )
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, OwnerRepositories, Snapshot
-from github_banners.stats.background_writer import BackgroundWriter
-from github_banners.stats.deadline import Deadline
 from github_banners.stats.fetch import (
     BatchOwnerFetcher,
     Charge,
+    Deadline,
     OwnerFetcher,
     charge_extra_pages,
     no_charge,
@@ -41,6 +40,7 @@ from github_banners.stats.fetch import (
 )
 from github_banners.stats.fetch_leases import FetchLeases
 from github_banners.stats.snapshots import (
+    BackgroundWriter,
     Freshness,
     Invalidations,
     SnapshotCache,
@@ -94,7 +94,11 @@ class _Query:
 
 
 class Lookup:
-    """Finds numbers; `close` finishes or cancels what is still in flight within a second."""
+    """
+    Finds numbers; `close` finishes or cancels what is still in flight within a second.
+
+    `writer` saves what was fetched, in the background.
+    """
 
     def __init__(
         self,
@@ -121,12 +125,12 @@ class Lookup:
         self._throttle = LogThrottle(time.monotonic)
         self._in_flight: dict[str | int, asyncio.Task[Snapshot]] = {}
         self._timed_out: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
-        self._writer = BackgroundWriter(database=database, cache=self._cache, clock=clock)
-        self._leases = FetchLeases(database=database, writer=self._writer, clock=clock, sleep=sleep)
+        self.writer = BackgroundWriter(database=database, cache=self._cache, clock=clock)
+        self._leases = FetchLeases(database=database, writer=self.writer, clock=clock, sleep=sleep)
         self._refresher = StaleRefresher(
             batch_fetcher,
             cache=self._cache,
-            writer=self._writer,
+            writer=self.writer,
             leases=self._leases,
             clock=clock,
             collect_seconds=collect_seconds,
@@ -188,7 +192,7 @@ class Lookup:
         select = partial(users.select_snapshot_by_id, owner_id=owner_id, now=self._clock())
         query = _Query(None, snapshot, no_charge)
         for _ in range(2):
-            await self._writer.wait(
+            await self.writer.wait(
                 owner_id, timeout_seconds=deadline.timeout_seconds(_SAVE_TIMEOUT_SECONDS)
             )
             if await self._database.run_within(
@@ -198,6 +202,12 @@ class Lookup:
             await self._wait(self._join_or_start(query), query.name, deadline)
         raise DatabaseUnavailable
 
+    async def drain(self) -> None:
+        """Wait until no fetch and no write is running."""
+        while self._in_flight:
+            await asyncio.wait(set(self._in_flight.values()))
+        await self.writer.drain()
+
     async def close(self, *, timeout_seconds: float = 1.0) -> None:
         """Cancel all fetches, and give running writes `timeout_seconds` to finish."""
         tasks = set(self._in_flight.values())
@@ -206,14 +216,14 @@ class Lookup:
         if tasks:
             await asyncio.wait(tasks, timeout=timeout_seconds)
         await self._refresher.close()
-        await self._writer.close(timeout_seconds=timeout_seconds)
+        await self.writer.close(timeout_seconds=timeout_seconds)
 
     def _is_current(self, known: Snapshot) -> bool:
         """Return whether the database can't have newer numbers, or a fetch is about to bring them."""
         owner_id = known.owner.id
         if self._cache.is_invalidated(owner_id):
             return False
-        is_pending = owner_id in self._in_flight or self._writer.is_saving(owner_id)
+        is_pending = owner_id in self._in_flight or self.writer.is_saving(owner_id)
         has_failed = self._cache.cached_error(owner_id) is not None
         return is_pending or has_failed or self._cache.is_current(known)
 
@@ -327,7 +337,7 @@ class Lookup:
                 assert known is not None
                 fetched = [await self._github.fetch_by_id(known.owner, previous=known.stats)]
         except UnknownUser:
-            deleted = self._writer.record_deleted(known) if known is not None else None
+            deleted = self.writer.record_deleted(known) if known is not None else None
             if login is None and deleted is not None:
                 return deleted
             raise
@@ -359,5 +369,5 @@ class Lookup:
     def _record(self, repositories: OwnerRepositories, query: _Query) -> Snapshot:
         """Charge the extra pages of a fetched list, cache the numbers, and save them in background."""
         charge_extra_pages(len(repositories.repositories), query.charge)
-        [snapshot] = self._writer.record([(repositories, query.known)])
+        [snapshot] = self.writer.record([(repositories, query.known)])
         return snapshot

@@ -17,10 +17,9 @@ import structlog
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, OwnerRepositories, Snapshot
-from github_banners.stats.background_writer import BackgroundWriter
 from github_banners.stats.fetch import BatchOwnerFetcher
 from github_banners.stats.fetch_leases import FetchLeases, LeaseResult
-from github_banners.stats.snapshots import SnapshotCache
+from github_banners.stats.snapshots import BackgroundWriter, SnapshotCache
 
 _log = structlog.get_logger(__name__)
 

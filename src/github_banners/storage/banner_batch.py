@@ -8,10 +8,16 @@ others are stored all the same.
 import structlog
 
 from github_banners.errors import BannersError, InvalidInput, MalformedMessage
-from github_banners.messaging.schemas import BatchedBanner, StoreBatch, StoreResult, StoreResults
+from github_banners.messaging.schemas import (
+    BatchedBanner,
+    StoreBatch,
+    StoreResponse,
+    StoreResult,
+    StoreResults,
+)
 from github_banners.messaging.tracing import parse_trace_id
 from github_banners.serving.metrics import Count
-from github_banners.storage.store import PutResult, Store, outcome_from_error
+from github_banners.storage.store import Store, outcome_from_error, outcome_from_response
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +40,7 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
     outcomes = await store.put_many(list(banners.values()))
     trace_ids = [parse_trace_id(banner.traceparent) for banner in banners.values()]
     for index, outcome, trace_id in zip(banners, outcomes, trace_ids, strict=True):
-        if isinstance(outcome, PutResult):
+        if isinstance(outcome, StoreResponse):
             version = banners[index].version
             results[index] = _to_result(outcome, count=count, version=version, trace_id=trace_id)
         else:
@@ -46,11 +52,11 @@ async def store_batch(store: Store, body: bytes, *, count: Count) -> bytes:
     return StoreResults(results=[results[index] for index in sorted(results)]).to_json()
 
 
-def _to_result(put_result: PutResult, *, count: Count, **logged: object) -> StoreResult:
-    count(put_result.outcome)
-    event = "banner.superseded" if put_result.is_superseded else "banner.stored"
-    _log.debug(event, url=put_result.url, **logged)
-    return StoreResult(url=put_result.url, superseded=put_result.is_superseded)
+def _to_result(response: StoreResponse, *, count: Count, **logged: object) -> StoreResult:
+    count(outcome_from_response(response))
+    event = "banner.superseded" if response.superseded else "banner.stored"
+    _log.debug(event, url=response.url, **logged)
+    return StoreResult(url=response.url, superseded=response.superseded)
 
 
 def _to_error_result(

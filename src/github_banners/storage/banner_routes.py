@@ -1,6 +1,5 @@
 """The HTTP routes of the storage: store one picture or several, and return a stored one."""
 
-import hashlib
 from dataclasses import dataclass
 
 import structlog
@@ -9,16 +8,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from github_banners.errors import BannersError, UnknownBanner
-from github_banners.messaging.schemas import MAX_BATCH_BYTES, StoreRequest, StoreResponse
-from github_banners.serving.metrics import Count
-from github_banners.serving.responses import (
+from github_banners.messaging.schemas import MAX_BATCH_BYTES, StoreRequest
+from github_banners.serving.framework import (
     HttpResponse,
+    etag_digest,
     etag_matches,
     json_response,
     to_starlette_response,
 )
+from github_banners.serving.metrics import Count
 from github_banners.storage.banner_batch import store_batch
-from github_banners.storage.store import Store, StoredPicture, outcome_from_error
+from github_banners.storage.banner_path import MEDIA_TYPE
+from github_banners.storage.store import (
+    Store,
+    StoredPicture,
+    outcome_from_error,
+    outcome_from_response,
+)
 
 MAX_BODY_BYTES = MAX_BATCH_BYTES
 """The size of a batch; a single picture is at most 1 MB and smaller in Base64 than this."""
@@ -47,14 +53,13 @@ class StorageRoutes:
         """Store a picture, unless a newer one is stored."""
         try:
             store_request = StoreRequest.from_json(await request.body())
-            put_result = await self.store.put(store_request)
+            response = await self.store.put(store_request)
         except BannersError as error:
             self.count(outcome_from_error(error))
             raise
-        self.count(put_result.outcome)
-        event = "banner.superseded" if put_result.is_superseded else "banner.stored"
-        _log.info(event, url=put_result.url, version=store_request.version)
-        response = StoreResponse(url=put_result.url, superseded=put_result.is_superseded)
+        self.count(outcome_from_response(response))
+        event = "banner.superseded" if response.superseded else "banner.stored"
+        _log.info(event, url=response.url, version=store_request.version)
         return to_starlette_response(json_response(200, response.to_json(), {}))
 
     async def put_banners(self, request: Request) -> Response:
@@ -75,11 +80,11 @@ class StorageRoutes:
 
 def _picture_response(picture: StoredPicture, if_none_match: str) -> HttpResponse:
     # A client must revalidate each time: a banner changes at any time under the same URL.
-    etag = f'"{hashlib.sha256(picture.body).hexdigest()[:32]}"'
+    etag = f'"{etag_digest(picture.body)}"'
     headers = {"etag": etag, VERSION_HEADER: str(picture.version), "cache-control": "no-cache"}
     if etag_matches(if_none_match, etag):
         return HttpResponse(304, headers)
-    type_headers = {"content-type": picture.media_type, "x-content-type-options": "nosniff"}
+    type_headers = {"content-type": MEDIA_TYPE, "x-content-type-options": "nosniff"}
     return HttpResponse(200, {**type_headers, **headers}, picture.body)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.middleware import Middleware
 
@@ -11,12 +12,11 @@ from github_banners.messaging.signing import Verifier
 from github_banners.models import Clock, utc_now
 from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
-from github_banners.serving.metrics import Metrics
-from github_banners.serving.request_metrics import RequestMetricsMiddleware
+from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
 from github_banners.settings import ServiceName, Settings
 from github_banners.storage import banner_routes
-from github_banners.storage.store import StoreOutcome, open_store
+from github_banners.storage.store import Store, StoreOutcome
 
 CALLERS = (ServiceName.API, ServiceName.RENDERER)
 """The services whose calls are accepted."""
@@ -24,10 +24,10 @@ CALLERS = (ServiceName.API, ServiceName.RENDERER)
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, *, default_url: str, clock: Clock = utc_now
+    settings: Settings, *, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
-    """Open the storage; `default_url` is where pictures are stored if no setting says otherwise."""
-    store = open_store(settings.banners_storage_url or default_url, clock=clock)
+    """Open the storage; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
+    store = Store(settings.banners_storage_url or banners_dir, clock=clock)
     metrics = Metrics()
     count = metrics.counter(
         "stored_total",

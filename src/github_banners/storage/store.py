@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import structlog
 from obstore.exceptions import BaseError
@@ -28,14 +27,13 @@ from obstore.store import LocalStore
 from github_banners.errors import (
     BannersError,
     InvalidOption,
-    InvalidSettings,
     StorageUnavailable,
 )
 from github_banners.log_throttle import LogThrottle
-from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.schemas import StoreRequest, StoreResponse
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Clock, utc_now
-from github_banners.storage.banner_path import MEDIA_TYPE, file_name, parse_path, url_path
+from github_banners.storage.banner_path import file_name, parse_path, url_path
 from github_banners.storage.picture_format import (
     MAX_VERSION_BYTES,
     check_picture,
@@ -63,59 +61,21 @@ class StoreOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PutResult:
-    """The URL path of a picture; `is_superseded` if a newer one was stored before and stays."""
-
-    url: str
-    is_superseded: bool = False
-
-    @property
-    def outcome(self) -> StoreOutcome:
-        """The outcome for the metrics."""
-        return StoreOutcome.SUPERSEDED if self.is_superseded else StoreOutcome.STORED
-
-
-@dataclass(frozen=True, slots=True)
 class StoredPicture:
     """A picture without its version comment, and the version."""
 
     body: bytes
     version: int
-    media_type: str = MEDIA_TYPE
+
+
+def outcome_from_response(response: StoreResponse) -> StoreOutcome:
+    """Return the outcome of a request that did not fail, for the metrics."""
+    return StoreOutcome.SUPERSEDED if response.superseded else StoreOutcome.STORED
 
 
 def outcome_from_error(error: BannersError) -> StoreOutcome:
     """Return the outcome for the metrics: refused requests are the caller's fault."""
     return StoreOutcome.REFUSED if error.status < 500 else StoreOutcome.FAILED
-
-
-def open_store(url: str, *, clock: Clock = utc_now) -> "Store":
-    """
-    Open the store at the URL of BANNERS_STORAGE_URL; the disk is not accessed before the first use.
-
-    :raises InvalidSettings: it is not the URL of a folder
-    """
-    return Store(path_from_url(url), clock=clock)
-
-
-def path_from_url(url: str) -> Path:
-    """
-    Return the folder that a `file:` URL names.
-
-    :raises InvalidSettings: it is not the URL of a folder
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    is_plain = not (parts.query or parts.fragment or "\0" in path)
-    if (
-        parts.scheme != "file"
-        or parts.netloc not in {"", "localhost"}
-        or path[:1] != "/"
-        or not is_plain
-    ):
-        example = "file:///var/lib/github-banners"
-        raise InvalidSettings([f"BANNERS_STORAGE_URL must be a folder such as {example}"])
-    return Path(path)
 
 
 class Store:
@@ -147,7 +107,7 @@ class Store:
         """Finish the writes that have started."""
         self._writers.shutdown()
 
-    async def put(self, request: StoreRequest) -> PutResult:
+    async def put(self, request: StoreRequest) -> StoreResponse:
         """
         Store a picture, unless a newer one is stored; an equal version overwrites.
 
@@ -162,7 +122,7 @@ class Store:
         path = parse_path(request.url_path)
         return await loop.run_in_executor(self._writers, self._put, path, request)
 
-    async def put_many(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
+    async def put_many(self, banners: Sequence[StoreRequest]) -> list[StoreResponse | Exception]:
         """
         Store several pictures independently; return one result each, and errors as results.
 
@@ -189,8 +149,8 @@ class Store:
             except FileNotFoundError:
                 return None
 
-    def _put_each(self, banners: Sequence[StoreRequest]) -> list[PutResult | Exception]:
-        results: list[PutResult | Exception] = []
+    def _put_each(self, banners: Sequence[StoreRequest]) -> list[StoreResponse | Exception]:
+        results: list[StoreResponse | Exception] = []
         deadline = self._monotonic() + _MAX_BATCH_SECONDS
         for banner in banners:
             if self._monotonic() > deadline:
@@ -202,7 +162,7 @@ class Store:
                 results.append(error)
         return results
 
-    def _put(self, name: str, request: StoreRequest) -> PutResult:
+    def _put(self, name: str, request: StoreRequest) -> StoreResponse:
         check_picture(request.banner_info)
         with self._mapping_errors(), self._locked(name):
             # Under the lock, so that no other writer gets between the comparison and the replacement.
@@ -211,10 +171,10 @@ class Store:
             version = plausible_version(request.version, now=now)
             newest = stored_version if version is None else version
             if newest < stored_version:
-                return PutResult(url_path(name), is_superseded=True)
+                return StoreResponse(url=url_path(name), superseded=True)
             _write_atomically(path, with_version(request.banner_info, newest))
         self._begin_sweep()
-        return PutResult(url_path(name))
+        return StoreResponse(url=url_path(name))
 
     def _begin_sweep(self) -> None:
         """Start the sweep once, unless the store is being closed."""

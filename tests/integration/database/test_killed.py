@@ -16,9 +16,8 @@ from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Connection, Database
 from github_banners.database.migrations import migrate
 from github_banners.errors import BannersError, DatabaseUnavailable
-from github_banners.models import Owner, OwnerRepositories, Repository, Stats
+from github_banners.models import Owner, OwnerRepositories, Repository, Stats, aggregate
 from github_banners.options import BannerOptions
-from github_banners.stats.aggregation import aggregate
 from tests.integration.database.samples import HOUR, NOON
 from tests.integration.database.servers import ManagedServer
 

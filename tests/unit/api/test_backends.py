@@ -16,7 +16,7 @@ from github_banners.drawing import draw
 from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline
+from github_banners.stats.fetch import Deadline
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SNAPSHOT = Snapshot(Owner(4, "WyCats", None, "Yehuda"), Stats(3, 2, 1, 10, 4, {"Ruby": 2}), NOW, 7)
@@ -61,7 +61,7 @@ class Scene:
     time: Time = field(default_factory=Time)
 
     def __post_init__(self) -> None:
-        self.circuit = CircuitBreaker(self.time)
+        self.circuit = CircuitBreaker(self.time, name="renderer")
         self.renderer = FallbackRenderer(self.remote, circuit=self.circuit, count=self.count)
 
     async def remote(self, snapshot: Snapshot, look: BannerOptions) -> bytes:

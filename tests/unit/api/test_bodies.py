@@ -28,7 +28,7 @@ class StreamedRequest:
 
 
 async def read(request: StreamedRequest) -> object:
-    return await public_routes._body(cast("Request", request))
+    return await public_routes.read_json_object(cast("Request", request))
 
 
 async def test_body_in_chunks_is_joined() -> None:

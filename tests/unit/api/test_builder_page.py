@@ -369,7 +369,7 @@ def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builder, "read_words", empty_words)
     builder._page_data.cache_clear()
-    page = builder.BuilderPage(build_document(formats=FORMATS, version="1"))
+    page = builder.BuilderPage(lambda: build_document(formats=FORMATS, version="1"))
     html = page.render({"username": "octocat"}, language=languages()[0], origin=f"https://{HOST}")
     builder._page_data.cache_clear()
     assert read_words("en")["page"]["headline"] not in html

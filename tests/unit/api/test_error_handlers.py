@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -222,7 +222,6 @@ async def test_explanation_too_long_query_uses_defaults() -> None:
     assert response.content == explain(UnknownUser("ada"), options=BannerOptions(), host=HOST)
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     pairs=st.lists(
         st.tuples(

@@ -24,7 +24,7 @@ from github_banners.options import (
     parse_login,
     parse_options,
 )
-from github_banners.serving.responses import error_response
+from github_banners.serving.framework import error_response
 from tests.unit.api.listed import api_routes
 
 DOCUMENT = build_document(formats=FORMATS, version="1.2.3")

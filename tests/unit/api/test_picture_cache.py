@@ -6,10 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.api.picture_cache import CachedPicture, PictureCache, to_picture_key
+from github_banners.api.response_cache import (
+    CachedPicture,
+    PictureCache,
+    RenderRequest,
+    to_picture_key,
+)
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness
 
@@ -30,7 +35,7 @@ def lookup_result(
 
 
 async def draw(pictures: PictureCache, result: LookupResult, look: BannerOptions) -> CachedPicture:
-    return await pictures.draw(result, look, deadline=picture_deadline())
+    return await pictures.draw(RenderRequest(result, look), deadline=picture_deadline())
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from github_banners.api.banner_responses import Picture
 from github_banners.api.png_converter import PngConverter, PngOutcome
@@ -17,7 +18,7 @@ from github_banners.errors import (
     Unavailable,
 )
 from github_banners.serving.worker_process import WorkerProcess
-from github_banners.stats.deadline import Deadline, picture_deadline
+from github_banners.stats.fetch import Deadline, picture_deadline
 
 SVG = Picture.svg(b"<svg>1</svg>")
 OTHER = Picture.svg(b"<svg>2</svg>")
@@ -130,13 +131,18 @@ async def test_to_png_after_failure_retries_once_a_second(
     scene: Scene, error: BannersError
 ) -> None:
     scene.worker.error = error
-    assert [await scene.draw() for _ in range(5)] == [None] * 5
-    assert len(scene.worker.payloads) == 1
-    assert scene.converter.get_cached(SVG) is None
-    scene.worker.error = None
-    assert await scene.draw() is None
-    scene.seconds += 1.0
-    assert await scene.draw() == b"png of <svg>1</svg>"
+    with capture_logs() as logs:
+        assert [await scene.draw() for _ in range(5)] == [None] * 5
+        assert len(scene.worker.payloads) == 1
+        assert scene.converter.get_cached(SVG) is None
+        scene.worker.error = None
+        assert await scene.draw() is None
+        scene.seconds += 1.0
+        assert await scene.draw() == b"png of <svg>1</svg>"
+    assert [(line["event"], line.get("reason")) for line in logs] == [
+        ("png.down", str(error)),
+        ("png.up", None),
+    ]
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
     assert {*scene.counted} == {*PngOutcome}

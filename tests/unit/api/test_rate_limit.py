@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.api.rate_limit import RateLimiter, client_address
@@ -59,14 +59,12 @@ def test_client_address_without_trusted_proxies_is_peer() -> None:
     assert client_address("10.0.0.1", "203.0.113.9", trusted=()) == "10.0.0.1"
 
 
-@settings(deadline=None)
 @given(forged=st.text(max_size=60))
 def test_client_address_forged_header_is_ignored(forged: str) -> None:
     header = f"{forged}, 203.0.113.9"
     assert client_address("10.0.0.1", header, trusted=PROXIES) == "203.0.113.9"
 
 
-@settings(deadline=None)
 @given(peer=st.text(max_size=60), header=st.text(max_size=60))
 def test_client_address_any_text_returns_short_string(peer: str, header: str) -> None:
     assert len(client_address(peer, header, trusted=PROXIES)) <= 43

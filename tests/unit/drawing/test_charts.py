@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.charts import Segment, bar, distribute, ring
-from github_banners.drawing.language_shares import Share
+from github_banners.drawing.language_charts import Segment, Share, bar, distribute, ring
 
 AMOUNTS = st.lists(st.integers(min_value=1, max_value=10**9), min_size=1, max_size=11)
 

@@ -3,9 +3,9 @@ from datetime import date
 import pytest
 
 from github_banners.drawing.layouts.compact import compute_layout
-from github_banners.options import BannerOptions, HideableField
+from github_banners.options import BannerOptions, HideableField, Layout
 
-DEFAULT = BannerOptions()
+DEFAULT = BannerOptions(layout=Layout.COMPACT)
 
 
 def test_compact_shows_login(snapshot):

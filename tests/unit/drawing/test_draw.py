@@ -5,7 +5,7 @@ from datetime import date
 from xml.etree.ElementTree import Element
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -96,7 +96,6 @@ def _style(root: Element) -> str:
     return next(element.text or "" for element in root.iter() if element.tag.endswith("style"))
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     names=st.tuples(ANYTHING, st.none() | ANYTHING),
     numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS),
@@ -126,7 +125,6 @@ def test_draw_any_text_is_well_formed_xml_without_new_markup(
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\ufffe\uffff]", svg.decode())
 
 
-@settings(max_examples=80, deadline=None)
 @given(name=ANYTHING, value=ANYTHING, host=ANYTHING)
 def test_explain_any_text_is_well_formed_xml(parse, name, value, host):
     for error in (UnknownUser(name), InvalidOption(name, value, (host, name))):

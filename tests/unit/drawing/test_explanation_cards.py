@@ -4,8 +4,8 @@ import pytest
 
 from github_banners.drawing import explain
 from github_banners.drawing.explanation_cards import build_explanation
-from github_banners.drawing.frame import Canvas
 from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.themes import Canvas
 from github_banners.errors import (
     BannersError,
     DatabaseUnavailable,

@@ -10,13 +10,19 @@ import pytest
 
 import github_banners.drawing
 from github_banners.drawing import draw, explain
-from github_banners.drawing.frame import Canvas, Frame, frame
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, scheme
 from github_banners.errors import Overloaded
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType, HideableField, Layout, NumberFormat
+from github_banners.options import (
+    DEFAULT_LANGS_COUNT,
+    BannerOptions,
+    ChartType,
+    HideableField,
+    Layout,
+    NumberFormat,
+)
 
 DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
@@ -122,7 +128,7 @@ def test_layout_with_everything_hidden_is_empty(snapshot, layout, shape):
 def test_layout_bar_legend_and_ring_show_the_same_languages(snapshot, layout, shape, number, count):
     owner = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
     picture = compute(owner, BannerOptions(layout=layout, shape=shape, langs_count=count))
-    limit = count or LAYOUTS[layout].default_counts[shape]
+    limit = count or DEFAULT_LANGS_COUNT[layout][shape]
     shown = msgspec.structs.asdict(picture)
     if layout is Layout.LANGUAGES:
         items = picture.rows.items if picture.rows else ()
@@ -144,9 +150,7 @@ class Bare(msgspec.Struct, frozen=True):
 
 
 def _compute_bare(snapshot: Snapshot, options: BannerOptions, as_of: date | None) -> Bare:
-    return Bare(
-        frame(Canvas(300, 200, radius=3), options, scheme(options)), snapshot.owner.login, ""
-    )
+    return Bare(frame(Canvas(300, 200), options, scheme(options)), snapshot.owner.login, "")
 
 
 def test_layouts_each_has_module_and_template():
@@ -157,14 +161,10 @@ def test_layouts_each_has_module_and_template():
 
 
 def test_layouts_new_entry_is_drawn_and_explained(monkeypatch, parse, snapshot):
-    new = LayoutSpec(
-        Canvas(300, 200, radius=3),
-        "frame.svg",
-        _compute_bare,
-        default_counts=dict.fromkeys(ChartType, 5),
-    )
+    new = LayoutSpec(Canvas(300, 200), "frame.svg", _compute_bare)
     monkeypatch.setitem(LAYOUTS, Layout.CLASSIC, new)
-    for picture in (draw(snapshot(), BannerOptions()), explain(Overloaded())):
+    options = BannerOptions(radius=3)
+    for picture in (draw(snapshot(), options), explain(Overloaded(), options=options)):
         root = parse(picture)
         assert (root.get("width"), root.get("height")) == ("300", "200")
         assert (
@@ -185,7 +185,7 @@ def test_layouts_are_not_named_in_other_modules(path):
     assert not strings & (NAMES - ORDINARY_WORDS)
     assert "github_banners.options.Layout" not in imported
     assert not any(name.startswith("github_banners.drawing.layouts.") for name in imported) or (
-        path.name == "__init__.py"
+        path.name == "rendering.py"
     )
 
 

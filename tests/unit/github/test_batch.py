@@ -1,8 +1,7 @@
-"""How often a GitHub that is away is asked about twenty owners, and who suffers from a heavy one."""
+"""BatchFetcher: requests sent while GitHub is down, and owners that fail with a failing one."""
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from itertools import combinations
 
 import httpx2
 import pytest
@@ -17,15 +16,16 @@ from tests.unit.github.wire import REPOSITORY, Wire, opened, said
 TOKEN = "ghp_Token0123456789"
 OWNERS = [Owner(number, f"dev-{number}", f"U_{number}") for number in range(20)]
 UNNAMED = [Owner(number, f"dev-{number}") for number in range(20)]
-# Five questions down to one owner, both of REST's for it three times each, and four halves.
-MOST_CALLS_WITH_A_TOKEN = 5 + 6 + 4
-# Three owners, both of REST's questions three times each.
-MOST_CALLS_TO_REST = 3 * 6
+# Five GraphQL queries from twenty owners to a single one, its two REST requests with three attempts
+# each, and four queries for the other halves.
+MAX_REQUESTS_WITH_TOKEN = 5 + 6 + 4
+# Three owners, two REST requests with three attempts each.
+MAX_REST_REQUESTS = 3 * 6
 
 
 @pytest.fixture(autouse=True)
-def hurried() -> Iterator[None]:
-    """Try again at once."""
+def retry_without_delay() -> Iterator[None]:
+    """Retry at once, with three attempts."""
     with stamina.set_testing(True, attempts=3):
         yield
 
@@ -34,15 +34,15 @@ def down(status: int) -> Callable[[httpx2.Request], httpx2.Response]:
     return lambda request: said({}, status=status)
 
 
-def graphql_without(heavy: Collection[int]) -> Callable[[httpx2.Request], httpx2.Response]:
-    """Answer about many, unless one of them is too heavy."""
+def graphql_failing_for(owners: Collection[int]) -> Callable[[httpx2.Request], httpx2.Response]:
+    """Return a GraphQL endpoint that fails every query that contains one of these owners."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         ids = [
             int(owner_id.removeprefix("U_"))
             for owner_id in json.loads(request.content)["variables"]["ids"]
         ]
-        if set(ids) & set(heavy):
+        if set(ids) & set(owners):
             return said({}, status=502)
         nodes = [
             owner_node(repository_node(number)) | {"databaseId": number, "id": f"U_{number}"}
@@ -50,39 +50,41 @@ def graphql_without(heavy: Collection[int]) -> Callable[[httpx2.Request], httpx2
         ]
         return said({"data": {"nodes": nodes}})
 
-    return answer
+    return respond
 
 
-def rest_without(broken: Collection[int]) -> Callable[[httpx2.Request], httpx2.Response]:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+def rest_failing_for(owners: Collection[int]) -> Callable[[httpx2.Request], httpx2.Response]:
+    """Return a REST API that fails every request for one of these owners."""
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
         number = int(request.url.path.split("/")[2])
-        if number in broken:
+        if number in owners:
             return said({}, status=502)
         owner = {"id": number, "login": "Ada", "node_id": f"U_{number}", "public_repos": 1}
         return said([REPOSITORY] if request.url.path.endswith("/repos") else owner)
 
-    return answer
+    return respond
 
 
-async def answered(wire: Wire, *tokens: str, owners: list[Owner] = OWNERS) -> set[int]:
-    """Ask about all; returns who was answered for."""
+async def fetch_all(wire: Wire, *tokens: str, owners: list[Owner] = OWNERS) -> set[int]:
+    """Fetch all owners; return the ids of those that did not fail."""
     async with opened(wire, *tokens) as github:
-        answers = await BatchFetcher(github, clock=lambda: NOW).fetch_many(owners)
-    assert len(answers) == len(owners)
-    for owner, one in zip(owners, answers, strict=True):
-        if isinstance(one, OwnerRepositories):
-            assert one.owner.id == owner.id
+        results = await BatchFetcher(github, clock=lambda: NOW).fetch_many(owners)
+    assert len(results) == len(owners)
+    for owner, result in zip(owners, results, strict=True):
+        if isinstance(result, OwnerRepositories):
+            assert result.owner.id == owner.id
         else:
-            assert isinstance(one, GitHubUnavailable)
-    return {answer.owner.id for answer in answers if isinstance(answer, OwnerRepositories)}
+            assert isinstance(result, GitHubUnavailable)
+    return {result.owner.id for result in results if isinstance(result, OwnerRepositories)}
 
 
 @pytest.mark.parametrize("status", [502, 504])
-async def test_an_outage_is_not_amplified(status: int) -> None:
+async def test_fetch_many_github_down_few_requests_are_sent(status: int) -> None:
     wire = Wire()
     wire.graphql = wire.rest = down(status)
-    assert await answered(wire, TOKEN) == set()
-    assert len(wire.asked) <= MOST_CALLS_WITH_A_TOKEN
+    assert await fetch_all(wire, TOKEN) == set()
+    assert len(wire.asked) <= MAX_REQUESTS_WITH_TOKEN
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
@@ -90,76 +92,77 @@ async def test_fetch_many_graphql_down_rest_is_tried_for_three_owners(status: in
     wire = Wire()
     wire.graphql = down(status)
     wire.rest = down(503)
-    assert await answered(wire, TOKEN) == set()
+    assert await fetch_all(wire, TOKEN) == set()
     assert wire.paths().count("/graphql") == 1
-    assert len(wire.asked) <= 1 + MOST_CALLS_TO_REST
+    assert len(wire.asked) <= 1 + MAX_REST_REQUESTS
 
 
 @pytest.mark.parametrize("status", [502, 503])
 @pytest.mark.parametrize("tokens", [(), (TOKEN,)], ids=["anonymous", "token"])
-async def test_over_rest_an_outage_is_noticed_after_three(
+async def test_fetch_many_rest_down_stops_after_three_owners(
     status: int, tokens: tuple[str, ...]
 ) -> None:
     wire = Wire()
     wire.rest = down(status)
-    assert await answered(wire, *tokens, owners=UNNAMED) == set()
-    assert len(wire.asked) <= MOST_CALLS_TO_REST
+    assert await fetch_all(wire, *tokens, owners=UNNAMED) == set()
+    assert len(wire.asked) <= MAX_REST_REQUESTS
 
 
-@pytest.mark.parametrize("heavy", range(20))
-async def test_one_who_is_too_heavy_is_asked_alone(heavy: int) -> None:
+@pytest.mark.parametrize("failing", range(20))
+async def test_fetch_many_owner_failing_in_graphql_is_fetched_over_rest(failing: int) -> None:
     wire = Wire()
-    wire.graphql = graphql_without([heavy])
-    wire.rest = rest_without([])
-    assert await answered(wire, TOKEN) == set(range(20))
+    wire.graphql = graphql_failing_for([failing])
+    wire.rest = rest_failing_for([])
+    assert await fetch_all(wire, TOKEN) == set(range(20))
     assert wire.paths().count("/graphql") <= 1 + 2 * 5
     assert len(wire.paths()) - wire.paths().count("/graphql") == 2
 
 
-@pytest.mark.parametrize("broken", range(20))
-async def test_one_who_is_broken_everywhere_fails_alone(broken: int) -> None:
+@pytest.mark.parametrize("failing", range(20))
+async def test_fetch_many_owner_failing_everywhere_fails_alone(failing: int) -> None:
     wire = Wire()
-    wire.graphql = graphql_without([broken])
-    wire.rest = rest_without([broken])
-    assert await answered(wire, TOKEN) == set(range(20)) - {broken}
+    wire.graphql = graphql_failing_for([failing])
+    wire.rest = rest_failing_for([failing])
+    assert await fetch_all(wire, TOKEN) == set(range(20)) - {failing}
 
 
-async def test_two_who_are_broken_take_one_neighbour_along_at_most() -> None:
-    for broken in combinations(range(20), 2):
+@pytest.mark.parametrize("distance", [1, 2, 3, 9])
+async def test_fetch_many_two_owners_failing_one_other_fails_at_most(distance: int) -> None:
+    for first in range(20 - distance):
+        failing = {first, first + distance}
         wire = Wire()
-        wire.graphql = graphql_without(broken)
-        wire.rest = rest_without(broken)
-        lost = set(range(20)) - set(broken) - await answered(wire, TOKEN)
-        assert len(lost) <= 1
-        assert not lost or broken[1] - broken[0] <= 2
+        wire.graphql = graphql_failing_for(failing)
+        wire.rest = rest_failing_for(failing)
+        failed_too = set(range(20)) - failing - await fetch_all(wire, TOKEN)
+        assert len(failed_too) <= (1 if distance <= 2 else 0)
 
 
-async def test_those_who_have_a_node_id_and_those_who_have_none_keep_their_order() -> None:
+async def test_fetch_many_owners_with_and_without_node_id_keep_their_order() -> None:
     wire = Wire()
-    wire.graphql = graphql_without([])
-    wire.rest = rest_without([4])
+    wire.graphql = graphql_failing_for([])
+    wire.rest = rest_failing_for([4])
     owners = [owner for pair in zip(OWNERS[::2], UNNAMED[1::2], strict=True) for owner in pair]
-    assert await answered(wire, TOKEN, owners=owners) == set(range(20))
+    assert await fetch_all(wire, TOKEN, owners=owners) == set(range(20))
     assert wire.paths().count("/graphql") == 1
 
 
-async def test_broken_ones_in_a_row_do_not_pass_for_an_outage_while_others_answer() -> None:
+async def test_fetch_many_two_failures_in_a_row_do_not_count_as_outage() -> None:
     wire = Wire()
-    wire.rest = rest_without([0, 1, 5, 8, 9])
-    assert await answered(wire, TOKEN, owners=UNNAMED) == set(range(20)) - {0, 1, 5, 8, 9}
+    wire.rest = rest_failing_for([0, 1, 5, 8, 9])
+    assert await fetch_all(wire, TOKEN, owners=UNNAMED) == set(range(20)) - {0, 1, 5, 8, 9}
 
 
-async def test_an_answer_about_fewer_is_no_answer() -> None:
+async def test_fetch_many_response_with_fewer_owners_is_a_failure() -> None:
     wire = Wire()
     wire.graphql = lambda request: said({"data": {"nodes": []}})
-    assert await answered(wire, TOKEN) == set()
+    assert await fetch_all(wire, TOKEN) == set()
 
 
-async def test_a_list_that_is_too_short_is_asked_for_alone() -> None:
+async def test_fetch_many_incomplete_repositories_are_fetched_over_rest() -> None:
     wire = Wire()
     wire.graphql = lambda request: said(
         {"data": {"nodes": [owner_node(total=1) | {"databaseId": 0, "id": "U_0"}]}}
     )
-    wire.rest = rest_without([])
-    assert await answered(wire, TOKEN, owners=OWNERS[:1]) == {0}
+    wire.rest = rest_failing_for([])
+    assert await fetch_all(wire, TOKEN, owners=OWNERS[:1]) == {0}
     assert sorted(set(wire.paths())) == ["/graphql", "/user/0", "/user/0/repos"]

@@ -277,6 +277,36 @@ async def test_no_more_than_eight_pages_at_once(wire: Wire) -> None:
     assert most == 8
 
 
+async def test_ninth_page_does_not_wait_for_slow_first_page(wire: Wire) -> None:
+    is_ninth_requested = asyncio.Event()
+
+    async def page(request: httpx2.Request) -> httpx2.Response:
+        number = int(request.url.params["page"])
+        if number == 9:
+            is_ninth_requested.set()
+        if number == 1:
+            await is_ninth_requested.wait()
+        return said([{"id": number * 100 + index, "name": "x"} for index in range(100)])
+
+    wire.rest = page
+    wire.graphql = lambda request: whole_answer(u0=owner_node(total=900, cursor="Y3"))
+    async with opened(wire, TOKEN) as github:
+        portfolio = await github.fetch("Ada")
+    assert [repository.id for repository in portfolio.repositories] == list(range(100, 1000))
+
+
+async def test_eight_empty_pages_end_the_list(wire: Wire) -> None:
+    def page(request: httpx2.Request) -> httpx2.Response:
+        return said([]) if "page" in request.url.params else said({}, status=404)
+
+    wire.rest = page
+    wire.graphql = lambda request: whole_answer(u0=owner_node(total=9000, cursor="Y3"))
+    async with opened(wire, TOKEN) as github:
+        await github.fetch("Ada")
+    numbers = {int(request.url.params.get("page", 1)) for request in wire.asked}
+    assert numbers == set(range(1, 9))
+
+
 async def test_pages_that_appear_on_the_way_are_fetched(wire: Wire) -> None:
     """The list has grown since its length was told."""
 

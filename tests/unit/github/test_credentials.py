@@ -1,4 +1,4 @@
-"""Who may pay: rooms, resets, parking, strikes, the choice, and who turns out to be the same."""
+"""Credentials and accounts: rate limits, cooldowns, selection, and tokens of one user."""
 
 import hashlib
 from contextlib import suppress
@@ -29,7 +29,7 @@ SLOW_DOWN = Failure(FailureKind.SECONDARY_LIMIT)
 
 
 def payer(*texts: str, **left: int) -> Account:
-    """Make an account; `left` is what remains of a resource until the next hour."""
+    """Return an account; `left` is the remaining number of requests by resource, until the next hour."""
     account = Account([Credential(Secret(text)) for text in texts or ("token",)])
     for name, remaining in left.items():
         account.update_rate_limit(room(remaining, resource=Resource(name)))
@@ -58,7 +58,7 @@ def refuse(
     at: datetime = NOW,
     beside: tuple[Account, ...] = (),
 ) -> None:
-    """Refuse an account's first key, with other accounts beside it."""
+    """Record a failure of the first credential of an account, one of several accounts."""
     record_failure([account, *beside], account.credentials[0], failure, resource, now=at)
 
 
@@ -66,18 +66,18 @@ def name_of(key: Credential | None) -> str | None:
     return key.token.reveal() if key and key.token else None
 
 
-def test_before_anything_is_known_there_is_a_whole_ration() -> None:
+def test_remaining_before_the_first_response_is_the_default_limit() -> None:
     assert [payer().remaining(resource, now=NOW) for resource in Resource] == [5000, 5000]
     assert [nobody().remaining(resource, now=NOW) for resource in Resource] == [60, 0]
 
 
-def test_what_an_answer_says_is_left() -> None:
+def test_update_rate_limit_sets_remaining_of_one_resource() -> None:
     account = payer(core=17)
     assert account.remaining(CORE, now=NOW) == 17
     assert account.remaining(GRAPHQL, now=NOW) == 5000
 
 
-def test_answers_overtake_each_other() -> None:
+def test_update_rate_limit_within_a_window_keeps_the_lowest() -> None:
     account = payer(core=17)
     account.update_rate_limit(room(18))
     assert account.remaining(CORE, now=NOW) == 17
@@ -85,14 +85,14 @@ def test_answers_overtake_each_other() -> None:
     assert account.remaining(CORE, now=NOW) == 16
 
 
-def test_an_answer_of_the_next_hour_counts_and_one_of_the_last_does_not() -> None:
+def test_update_rate_limit_of_an_earlier_window_is_ignored() -> None:
     account = payer(core=3)
     account.update_rate_limit(room(4999, reset_at=NOW + 2 * HOUR))
     account.update_rate_limit(room(2))
     assert account.remaining(CORE, now=NOW) == 4999
 
 
-def test_a_reset_fills_up_to_the_limit_that_was_told() -> None:
+def test_remaining_after_the_reset_is_the_reported_limit() -> None:
     account = payer()
     account.update_rate_limit(RateLimit(CORE, limit=1000, remaining=0, reset_at=NOW))
     assert account.remaining(CORE, now=NOW - SECOND) == 0
@@ -101,14 +101,14 @@ def test_a_reset_fills_up_to_the_limit_that_was_told() -> None:
     assert account.is_usable(CORE, now=NOW)
 
 
-def test_a_limit_of_zero_is_not_for_good() -> None:
+def test_remaining_limit_of_zero_ends_with_the_reset() -> None:
     account = payer()
     account.update_rate_limit(RateLimit(GRAPHQL, limit=0, remaining=0, reset_at=NOW))
     assert not account.is_usable(GRAPHQL, now=NOW - SECOND)
     assert account.remaining(GRAPHQL, now=NOW) == 5000
 
 
-def test_questions_under_way_are_counted_until_they_are_answered() -> None:
+def test_track_in_flight_counts_until_the_response() -> None:
     account = payer(core=2)
     with account.credentials[0].track_in_flight(CORE), account.credentials[0].track_in_flight(CORE):
         assert not account.is_usable(CORE, now=NOW)
@@ -116,7 +116,7 @@ def test_questions_under_way_are_counted_until_they_are_answered() -> None:
     assert account.remaining(CORE, now=NOW) == 2
 
 
-def test_a_question_that_never_arrived_costs_nothing() -> None:
+def test_track_in_flight_failed_request_costs_nothing() -> None:
     account = nobody()
     with suppress(ConnectionError), account.credentials[0].track_in_flight(CORE):
         assert account.remaining(CORE, now=NOW) == 59
@@ -124,7 +124,7 @@ def test_a_question_that_never_arrived_costs_nothing() -> None:
     assert account.remaining(CORE, now=NOW) == 60
 
 
-def test_an_empty_budget_parks_one_resource() -> None:
+def test_record_failure_primary_limit_blocks_one_resource() -> None:
     account = payer()
     refuse(account, limit(FailureKind.PRIMARY_LIMIT, NOW + MINUTE), GRAPHQL)
     assert not account.is_usable(GRAPHQL, now=NOW)
@@ -132,14 +132,14 @@ def test_an_empty_budget_parks_one_resource() -> None:
     assert account.is_usable(GRAPHQL, now=NOW + MINUTE)
 
 
-def test_a_secondary_limit_parks_the_whole_account() -> None:
+def test_record_failure_secondary_limit_blocks_the_account() -> None:
     account = payer("a", "b")
     refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE))
     assert not any(account.is_usable(resource, now=NOW) for resource in Resource)
     assert all(account.is_usable(resource, now=NOW + MINUTE) for resource in Resource)
 
 
-def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
+def test_record_failure_shorter_block_does_not_end_a_longer_one() -> None:
     account = payer()
     refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + 5 * MINUTE))
     refuse(account, limit(FailureKind.SECONDARY_LIMIT, NOW + MINUTE))
@@ -152,20 +152,20 @@ def test_a_shorter_refusal_does_not_end_a_longer_one() -> None:
     "kind",
     [FailureKind.NOT_FOUND, FailureKind.FORBIDDEN, FailureKind.SERVER, FailureKind.TOO_HEAVY],
 )
-def test_other_failures_do_not_concern_the_account(kind: FailureKind) -> None:
+def test_record_failure_other_kinds_change_nothing(kind: FailureKind) -> None:
     account = payer()
     refuse(account, Failure(kind))
     assert repr(account) == repr(payer())
 
 
-def test_a_refusal_without_a_time_parks_nothing() -> None:
+def test_record_failure_primary_limit_without_time_blocks_nothing() -> None:
     account = payer()
     refuse(account, limit(FailureKind.PRIMARY_LIMIT, None))
     assert account.is_usable(CORE, now=NOW)
 
 
 def pauses_without_advice(account: Account, *, times: int) -> list[timedelta]:
-    """Refuse an account as soon as it may be asked again, and say how long each pause is."""
+    """Fail each request as soon as the account is usable again; return the length of each pause."""
     now, pauses = NOW, []
     for _ in range(times):
         refuse(account, SLOW_DOWN, at=now)
@@ -174,16 +174,16 @@ def pauses_without_advice(account: Account, *, times: int) -> list[timedelta]:
     return pauses
 
 
-def test_a_secondary_limit_without_advice_doubles_its_pause() -> None:
+def test_record_failure_secondary_limit_without_advice_doubles_the_pause() -> None:
     minutes = [pause // MINUTE for pause in pauses_without_advice(payer(), times=7)]
     assert minutes == [1, 2, 4, 8, 15, 15, 15]
 
 
-def test_it_stays_a_quarter_of_an_hour_however_long_it_lasts() -> None:
+def test_record_failure_secondary_limit_pause_is_at_most_15_minutes() -> None:
     assert pauses_without_advice(payer(), times=2000)[-1] == 15 * MINUTE
 
 
-def test_a_success_ends_the_doubling() -> None:
+def test_record_success_resets_the_doubling() -> None:
     account = payer()
     pauses_without_advice(account, times=3)
     record_success(account.credentials[0], CORE, now=NOW + HOUR)
@@ -191,7 +191,7 @@ def test_a_success_ends_the_doubling() -> None:
     assert account.blocked_until[CORE] == NOW + HOUR + MINUTE
 
 
-def test_a_success_that_was_on_its_way_before_the_limit_does_not() -> None:
+def test_record_success_within_the_pause_does_not_reset_the_doubling() -> None:
     account = payer()
     refuse(account, SLOW_DOWN)
     record_success(account.credentials[0], CORE, now=NOW + SECOND)
@@ -199,7 +199,7 @@ def test_a_success_that_was_on_its_way_before_the_limit_does_not() -> None:
     assert account.blocked_until[CORE] == NOW + 3 * MINUTE
 
 
-def test_parallel_secondary_limits_are_one() -> None:
+def test_record_failure_parallel_secondary_limits_count_once() -> None:
     account = payer()
     for resource in (CORE, CORE, GRAPHQL):
         refuse(account, SLOW_DOWN, resource)
@@ -210,7 +210,7 @@ def rest(account: Account, *, at: datetime) -> timedelta:
     return account.credentials[0].cooldown_until - at
 
 
-def test_three_strikes_apart_in_time_are_the_end_for_an_hour() -> None:
+def test_record_failure_third_rejected_token_cools_down_for_an_hour() -> None:
     account, good = payer("bad"), payer("good")
     for number in range(2):
         at = NOW + number * MINUTE
@@ -222,7 +222,7 @@ def test_three_strikes_apart_in_time_are_the_end_for_an_hour() -> None:
     assert account.is_usable(CORE, now=NOW + 62 * MINUTE)
 
 
-def test_after_the_hour_one_more_strike_is_enough() -> None:
+def test_record_failure_rejected_token_after_the_hour_cools_down_again() -> None:
     account, good = payer("bad"), payer("good")
     for number in range(3):
         refuse(account, at=NOW + number * MINUTE, beside=(good,))
@@ -230,8 +230,8 @@ def test_after_the_hour_one_more_strike_is_enough() -> None:
     assert rest(account, at=NOW + 2 * HOUR) == HOUR
 
 
-def test_when_all_tokens_are_refused_none_is_given_up() -> None:
-    """Then it is GitHub, or us, and not the tokens; the address's own ration proves nothing."""
+def test_record_failure_all_tokens_rejected_cooldowns_stay_short() -> None:
+    """The cause is then GitHub or this service; success without a token proves nothing."""
     first, second = payer("a"), payer("b")
     at, waited = NOW, []
     for _ in range(7):
@@ -242,7 +242,7 @@ def test_when_all_tokens_are_refused_none_is_given_up() -> None:
     assert waited == [30, 60, 120, 240, 480, 900, 900]
 
 
-def test_when_one_is_good_again_the_others_are_given_up() -> None:
+def test_record_failure_one_token_valid_again_the_others_cool_down() -> None:
     first, second = payer("a"), payer("b")
     for number in range(4):
         refuse(first, at=NOW + number * HOUR, beside=(second,))
@@ -253,7 +253,7 @@ def test_when_one_is_good_again_the_others_are_given_up() -> None:
     assert rest(second, at=NOW + 4 * HOUR) == HOUR
 
 
-def test_parallel_refusals_are_one_strike() -> None:
+def test_record_failure_parallel_rejections_count_once() -> None:
     account = payer()
     for _ in range(8):
         refuse(account)
@@ -261,7 +261,7 @@ def test_parallel_refusals_are_one_strike() -> None:
     assert account.is_usable(CORE, now=NOW + MINUTE)
 
 
-def test_a_success_forgets_the_strikes() -> None:
+def test_record_success_resets_consecutive_failures() -> None:
     account, good = payer("a"), payer("good")
     for number in range(6):
         refuse(account, at=NOW + number * MINUTE, beside=(good,))
@@ -269,20 +269,20 @@ def test_a_success_forgets_the_strikes() -> None:
     assert account.is_usable(CORE, now=NOW + 6 * MINUTE)
 
 
-def test_a_suspended_account_rests_for_an_hour() -> None:
+def test_record_failure_suspended_account_cools_down_for_an_hour() -> None:
     account = payer("a", "b")
     refuse(account, Failure(FailureKind.SUSPENDED))
     assert not any(account.is_usable(resource, now=NOW + 59 * MINUTE) for resource in Resource)
     assert account.is_usable(GRAPHQL, now=NOW + HOUR)
 
 
-def test_the_name_tells_keys_apart_and_gives_nothing_away() -> None:
+def test_credential_name_is_unique_and_hides_the_token() -> None:
     assert Credential(None).name == "anonymous"
     assert Credential(Secret("ghp_secret")).name == hashlib.sha256(b"ghp_secret").hexdigest()[:8]
     assert "ghp_secret" not in repr(payer("ghp_secret"))
 
 
-def test_one_account_for_each_token_and_the_anonymous_last() -> None:
+def test_create_accounts_one_for_each_token_and_the_anonymous_last() -> None:
     accounts = create_accounts([Secret("a"), Secret("b"), Secret("a")])
     assert [name_of(account.credentials[0]) for account in accounts] == ["a", "b", None]
     assert [[key.name for key in account.credentials] for account in create_accounts([])] == [
@@ -290,18 +290,18 @@ def test_one_account_for_each_token_and_the_anonymous_last() -> None:
     ]
 
 
-def test_most_room_is_chosen() -> None:
+def test_select_credential_takes_the_most_remaining() -> None:
     accounts = [payer("a", core=5), payer("b", core=9), payer("c", core=7)]
     assert name_of(select_credential(accounts, CORE, now=NOW)) == "b"
 
 
-def test_parallel_questions_are_spread() -> None:
+def test_select_credential_parallel_requests_are_spread() -> None:
     accounts = [payer("a"), payer("b")]
     with accounts[0].credentials[0].track_in_flight(CORE):
         assert name_of(select_credential(accounts, CORE, now=NOW)) == "b"
 
 
-def test_what_was_tried_is_not_chosen_again() -> None:
+def test_select_credential_excludes_those_tried() -> None:
     accounts = [payer("a", "b", core=9), payer("c", core=8), nobody()]
     tried: list[Credential] = []
     while (key := select_credential(accounts, CORE, now=NOW, without=tried)) is not None:
@@ -309,20 +309,20 @@ def test_what_was_tried_is_not_chosen_again() -> None:
     assert [name_of(credential) for credential in tried] == ["a", "b", "c", None]
 
 
-def test_the_anonymous_ration_is_the_last_resort() -> None:
+def test_select_credential_anonymous_is_the_last() -> None:
     accounts = [nobody(), payer("a", core=1)]
     assert name_of(select_credential(accounts, CORE, now=NOW)) == "a"
     accounts[1].update_rate_limit(room(0))
     assert select_credential(accounts, CORE, now=NOW) is accounts[0].credentials[0]
 
 
-def test_nobody_can_pay() -> None:
+def test_select_credential_without_usable_account_returns_none() -> None:
     assert select_credential([], CORE, now=NOW) is None
     assert select_credential([nobody()], GRAPHQL, now=NOW) is None
     assert select_credential([payer("a", core=0)], CORE, now=NOW) is None
 
 
-def test_a_refused_token_leaves_the_account_its_other_one() -> None:
+def test_select_credential_rejected_token_leaves_the_other_of_its_account() -> None:
     account = payer("a", "b")
     refuse(account)
     assert name_of(select_credential([account], CORE, now=NOW)) == "b"
@@ -340,7 +340,7 @@ def test_a_refused_token_leaves_the_account_its_other_one() -> None:
         (FailureKind.SUSPENDED, ["a", "b"]),
     ],
 )
-def test_a_limit_speaks_of_all_keys_and_a_refusal_of_one(
+def test_affected_credentials_limits_affect_all_and_rejections_one(
     kind: FailureKind, names: list[str]
 ) -> None:
     account = payer("a", "b")
@@ -351,14 +351,14 @@ def test_a_limit_speaks_of_all_keys_and_a_refusal_of_one(
 
 
 def joined(*accounts: Account, holders: str) -> list[Account]:
-    """Say of each account's first key whose it is, one letter each."""
+    """Assign each account's first credential to a user, named by one letter."""
     everybody = list(accounts)
     for account, holder in zip(accounts, holders, strict=True):
         assign_user(everybody, account.credentials[0], user_id=ord(holder))
     return everybody
 
 
-def test_tokens_of_one_holder_have_one_budget() -> None:
+def test_assign_user_tokens_of_one_user_share_a_budget() -> None:
     accounts = joined(payer("a", core=9), payer("b", core=4), payer("c", core=7), holders="xyx")
     assert [[name_of(key) for key in account.credentials] for account in accounts] == [
         ["a", "c"],
@@ -369,7 +369,7 @@ def test_tokens_of_one_holder_have_one_budget() -> None:
     assert name_of(select_credential(accounts, CORE, now=NOW)) == "b"
 
 
-def test_what_is_known_of_either_holds_for_both() -> None:
+def test_assign_user_merges_limits_of_both_accounts() -> None:
     first, second = payer("a", core=9), payer("b", graphql=3)
     refuse(first, SLOW_DOWN)
     refuse(second, limit(FailureKind.PRIMARY_LIMIT, NOW + HOUR))
@@ -380,7 +380,7 @@ def test_what_is_known_of_either_holds_for_both() -> None:
     assert account.blocked_until[GRAPHQL] == NOW + 3 * MINUTE
 
 
-def test_a_question_under_way_moves_with_its_key() -> None:
+def test_assign_user_moves_requests_in_flight() -> None:
     first, second = payer("a", core=9), payer("b", core=9)
     with second.credentials[0].track_in_flight(CORE):
         (account,) = joined(first, second, holders="xx")
@@ -389,7 +389,7 @@ def test_a_question_under_way_moves_with_its_key() -> None:
     assert [key.account for key in account.credentials] == [account, account]
 
 
-def test_a_holder_told_twice_changes_nothing() -> None:
+def test_assign_user_twice_changes_nothing() -> None:
     (account,) = joined(payer("a"), payer("b"), holders="xx")
     accounts = [account, nobody()]
     for key in account.credentials:

@@ -2,15 +2,21 @@
 
 from contextlib import ExitStack
 
+import httpx2
 import pytest
 
-from github_banners.github.credentials import Priority, create_accounts
-from github_banners.github.pace import MAX_RESPONSE_SECONDS, WINDOW_SECONDS, Pace
+from github_banners.github.credentials import (
+    MAX_RESPONSE_SECONDS,
+    WINDOW_SECONDS,
+    Pace,
+    Priority,
+    create_accounts,
+)
 from github_banners.github.protocol import Resource
 from github_banners.github.sender import Sender
 from github_banners.settings import Secret
 from tests.unit.github.samples import NOW
-from tests.unit.github.wire import Wire, opened, whole_answer
+from tests.unit.github.wire import Wire, whole_answer
 
 
 class Clock:
@@ -71,9 +77,9 @@ async def test_ask_background_waits_for_its_time_and_people_do_not() -> None:
     wire = Wire()
     wire.graphql = lambda request: whole_answer()
     accounts = create_accounts([Secret("ghp_Token0123456789")])
-    async with opened(wire, accounts=accounts) as github:
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire)) as http:
         sender = Sender(
-            github.sender._http,
+            http,
             api_url="https://api.example",
             accounts=accounts,
             clock=lambda: NOW,

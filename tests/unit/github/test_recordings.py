@@ -17,8 +17,7 @@ from github_banners.github.protocol import (
     classify,
     parse_rate_limit,
 )
-from github_banners.models import Stats
-from github_banners.stats.aggregation import aggregate
+from github_banners.models import Stats, aggregate
 from tests.resources import RECORDINGS, needs_recordings
 from tests.unit.github.samples import NOW, recorded_replies, reply
 

@@ -1,4 +1,4 @@
-"""Answers that have moved: followed within the origin that was asked, and nowhere else."""
+"""Redirects are followed within the origin of the request only."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,34 +21,34 @@ ORIGIN = "https://api.example"
 
 
 @pytest.fixture(autouse=True)
-def hurried() -> Iterator[None]:
-    """Try again at once."""
+def retry_without_delay() -> Iterator[None]:
+    """Retry at once, with three attempts."""
     with stamina.set_testing(True, attempts=3):
         yield
 
 
-def moving(to: str, *, status: int = 301) -> Callable[[httpx2.Request], httpx2.Response]:
-    """Answer that everything has moved to an address, with the rest of the path behind it."""
+def redirect_to(to: str, *, status: int = 301) -> Callable[[httpx2.Request], httpx2.Response]:
+    """Return a REST API that redirects to an address, to which it appends the path."""
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
+    def respond(request: httpx2.Request) -> httpx2.Response:
         path = request.url.raw_path.decode()
         if path.startswith("/moved/"):
             return said([REPOSITORY] if request.url.path.endswith("/repos") else OWNER_BODY)
         return said({"message": "Moved"}, status=status, headers={"location": to + path})
 
-    return answer
+    return respond
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 @pytest.mark.parametrize("to", [f"{ORIGIN}/moved", "/moved", "//api.example:443/moved"])
-async def test_a_move_is_followed(status: int, to: str) -> None:
+async def test_fetch_by_id_redirect_within_origin_is_followed(status: int, to: str) -> None:
     wire = Wire()
-    wire.rest = moving(to, status=status)
+    wire.rest = redirect_to(to, status=status)
     accounts = create_accounts([Secret(TOKEN)])
     async with opened(wire, accounts=accounts) as github:
-        portfolio = await github.fetch_by_id(ADA)
+        fetched = await github.fetch_by_id(ADA)
         room = accounts[0].remaining(Resource.CORE, now=NOW)
-    assert (portfolio.owner.login, len(portfolio.repositories)) == ("Ada", 1)
+    assert (fetched.owner.login, len(fetched.repositories)) == ("Ada", 1)
     assert sorted(wire.paths()) == sorted(
         ["/user/1", "/user/1/repos", "/moved/user/1", "/moved/user/1/repos"]
     )
@@ -77,9 +77,9 @@ async def test_a_move_is_followed(status: int, to: str) -> None:
         "https://[::1",
     ],
 )
-async def test_no_other_host_is_asked_and_no_token_leaves(to: str) -> None:
+async def test_fetch_by_id_redirect_to_other_origin_is_refused(to: str) -> None:
     wire = Wire()
-    wire.rest = moving(to)
+    wire.rest = redirect_to(to)
     async with opened(wire, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch_by_id(ADA)
@@ -88,13 +88,13 @@ async def test_no_other_host_is_asked_and_no_token_leaves(to: str) -> None:
     }
 
 
-async def test_what_moves_in_circles_is_given_up() -> None:
+async def test_fetch_by_id_endless_redirects_stop_after_three() -> None:
     wire = Wire()
-    wire.rest = moving(f"{ORIGIN}/round")
+    wire.rest = redirect_to(f"{ORIGIN}/round")
     async with opened(wire, TOKEN) as github:
         with pytest.raises(GitHubUnavailable):
             await github.fetch_by_id(ADA)
-    # The owner and a page, three attempts each at most, each with three moves.
+    # Two requests with at most three attempts each, each with three redirects.
     assert len(wire.asked) <= 2 * 3 * 4
     assert max(len(path.split("/round")) for path in wire.paths()) == 4
 
@@ -108,6 +108,8 @@ async def test_what_moves_in_circles_is_given_up() -> None:
         ("GET", 301, {}),
     ],
 )
-def test_what_is_no_move(method: str, status: int, headers: dict[str, str]) -> None:
+def test_redirect_target_other_responses_have_none(
+    method: str, status: int, headers: dict[str, str]
+) -> None:
     request = GitHubRequest(method, f"{ORIGIN}/user/1", Resource.CORE)
     assert redirect_target(request, reply(status=status, headers=headers)) is None

@@ -1,4 +1,4 @@
-"""Whose the tokens are, asked of a GitHub that is no more than a function."""
+"""Users of tokens, requested from a GitHub that is a function."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -86,7 +86,7 @@ def tokens_of(accounts: list[Account]) -> list[list[str | None]]:
     ]
 
 
-async def test_every_token_is_asked_about_once() -> None:
+async def test_group_by_account_queries_each_token_once() -> None:
     github = GitHub(a=7, b=8)
     accounts = await group(github, "a", "b")
     assert github.asked == [("a", "/graphql"), ("b", "/graphql")]
@@ -94,7 +94,7 @@ async def test_every_token_is_asked_about_once() -> None:
     assert [account.remaining(Resource.GRAPHQL, now=NOW) for account in accounts] == [700, 800, 0]
 
 
-async def test_tokens_of_one_account_share_its_budget_and_it_is_said() -> None:
+async def test_group_by_account_tokens_of_one_account_share_its_budget_with_a_warning() -> None:
     with capture_logs() as events:
         accounts = await group(GitHub(a=7, b=8, c=7), "a", "b", "c")
     assert tokens_of(accounts) == [["a", "c"], ["b"], [None]]
@@ -103,13 +103,13 @@ async def test_tokens_of_one_account_share_its_budget_and_it_is_said() -> None:
     assert warning["accounts"] == [key.name for key in accounts[0].credentials]
 
 
-async def test_without_tokens_nobody_is_asked() -> None:
+async def test_group_by_account_without_tokens_sends_nothing() -> None:
     github = GitHub()
     assert tokens_of(await group(github)) == [[None]]
     assert github.asked == []
 
 
-async def test_rest_tells_where_there_is_no_graphql() -> None:
+async def test_group_by_account_without_graphql_uses_rest() -> None:
     github = GitHub()
     github.graphql = lambda request: said({"message": "Not Found"}, status=404)
     accounts = await group(github, "a")
@@ -117,7 +117,7 @@ async def test_rest_tells_where_there_is_no_graphql() -> None:
     assert accounts[0].user_id == ADA["id"]
 
 
-async def test_rest_tells_when_graphql_has_nothing_left() -> None:
+async def test_fetch_token_owner_graphql_budget_empty_uses_rest() -> None:
     github = GitHub()
     github.graphql = lambda request: said({"errors": [{"type": "RATE_LIMITED"}]})
     async with asking(github, "a") as sender:
@@ -127,7 +127,7 @@ async def test_rest_tells_when_graphql_has_nothing_left() -> None:
     assert holder == Viewer(1, "Ada")
 
 
-async def test_a_refused_token_is_left_alone_until_its_time() -> None:
+async def test_group_by_account_rejected_token_is_retried_after_its_cooldown() -> None:
     github = GitHub(good=7)
     answers = (said(BAD_CREDENTIALS, status=401) for _ in range(4))
     tell = github.graphql
@@ -143,7 +143,7 @@ async def test_a_refused_token_is_left_alone_until_its_time() -> None:
     assert github.now - NOW >= timedelta(hours=2)
 
 
-async def test_a_github_that_is_away_is_asked_again() -> None:
+async def test_group_by_account_connection_error_is_retried() -> None:
     github = GitHub(a=7)
     answers = iter([httpx2.ConnectError("no route")])
     tell = github.graphql
@@ -159,7 +159,7 @@ async def test_a_github_that_is_away_is_asked_again() -> None:
     assert accounts[0].user_id == 7
 
 
-async def test_a_limited_account_is_left_alone_until_its_time() -> None:
+async def test_group_by_account_secondary_limit_is_waited_for() -> None:
     github = GitHub(a=7)
     body = {"message": "You have exceeded a secondary rate limit."}
     answers = iter([said(body, status=403, headers={"retry-after": "600"})])
@@ -170,7 +170,7 @@ async def test_a_limited_account_is_left_alone_until_its_time() -> None:
     assert github.now - NOW >= timedelta(minutes=10)
 
 
-async def test_a_token_that_is_nobodys_stays_an_account_of_its_own() -> None:
+async def test_group_by_account_token_without_user_stays_an_account_of_its_own() -> None:
     github = GitHub()
     github.graphql = github.rest = lambda request: said(INTEGRATION, status=403)
     accounts = await group(github, "ghs_installation")
@@ -178,7 +178,7 @@ async def test_a_token_that_is_nobodys_stays_an_account_of_its_own() -> None:
     assert [account.user_id for account in accounts] == [None, None]
 
 
-async def test_an_unreadable_user_is_nobody() -> None:
+async def test_fetch_token_owner_malformed_response_raises() -> None:
     github = GitHub()
     github.graphql = github.rest = lambda request: said({})
     async with asking(github, "a") as sender:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.messaging.mapping import (
@@ -48,7 +48,6 @@ SNAPSHOTS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(snapshot=SNAPSHOTS, options=OPTIONS)
 def test_event_of_any_render_job_maps_back_to_it(
     snapshot: Snapshot, options: BannerOptions
@@ -59,7 +58,6 @@ def test_event_of_any_render_job_maps_back_to_it(
     assert from_event(event, now=NOW) == update
 
 
-@settings(deadline=None)
 @given(snapshot=SNAPSHOTS, options=OPTIONS, image_format=st.sampled_from(Format))
 def test_preview_request_of_any_options_maps_back_to_them(
     snapshot: Snapshot, options: BannerOptions, image_format: Format

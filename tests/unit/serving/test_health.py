@@ -7,9 +7,8 @@ import pytest
 from starlette.types import ASGIApp
 
 from github_banners.serving.framework import build_app
-from github_banners.serving.health import Health, MetricsMiddleware, health_routes
+from github_banners.serving.health import Health, health_routes
 from github_banners.serving.metrics import Metrics
-from tests.unit.api.asgi import InnerApp, http_scope, send_request
 from tests.unit.serving.test_metrics import get, scrape
 
 
@@ -59,20 +58,3 @@ async def test_register_metrics_exports_dependency_up() -> None:
     assert await scrape(metrics) == {"dependency_up{database}": 1, "dependency_up{broker}": 0}
     up["database"] = False
     assert (await scrape(metrics))["dependency_up{database}"] == 0
-
-
-async def test_metrics_middleware_serves_exact_path_only() -> None:
-    metrics, inner = Metrics(), InnerApp()
-    metrics.counter("drawn_total", "Drawn.", labels="by", label_values=["self"])
-    app = MetricsMiddleware(inner, metrics=metrics.app)
-    assert 'banners_drawn_total{by="self"} 0.0' in (await get(app)).text
-    for path in ("/", "/metrics/", "/metricsx", "/banners/metrics", "/Metrics"):
-        assert (await send_request(app, http_scope(path))).body == b"inner"
-    assert len(inner.scopes) == 5
-
-
-async def test_metrics_middleware_other_scope_type_is_passed_on() -> None:
-    inner = InnerApp()
-    scope = {**http_scope("/metrics"), "type": "websocket"}
-    await send_request(MetricsMiddleware(inner, metrics=Metrics().app), scope)
-    assert inner.scopes == [scope]

@@ -33,11 +33,11 @@ LEVELS = list(LogLevel)
 def restore_logging() -> Iterator[None]:
     """Restore the logging configuration of the process."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**config)
 
 
 class Log:

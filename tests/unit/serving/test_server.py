@@ -5,9 +5,6 @@ import errno
 import os
 import signal
 import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -205,16 +202,6 @@ async def test_serve_app_without_descriptors_retries(monkeypatch: pytest.MonkeyP
     assert [line["event"] for line in logs] == 2 * ["serving.accept_failed"]
 
 
-def test_max_connections_raises_soft_descriptor_limit() -> None:
-    program = (
-        "import resource as r; from github_banners.serving.server import max_connections;"
-        "r.setrlimit(r.RLIMIT_NOFILE, (256, 1000));"
-        "print(max_connections(), r.getrlimit(r.RLIMIT_NOFILE))"
-    )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert ended.stdout == b"800 (1000, 1000)\n"
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_wait_for_shutdown_signal_returns(number: signal.Signals) -> None:
     task = asyncio.create_task(run_for_ever())
@@ -257,41 +244,3 @@ async def test_wait_until_answering_failed_server_raises_its_error() -> None:
 
     with open_listener(HOST, 0) as listener, pytest.raises(OSError, match="too many files"):
         await wait_until_answering(listener, asyncio.create_task(fail()))
-
-
-SERVICE = """
-import asyncio
-from github_banners.serving.server import (
-    serve_app, open_listener, port_number, wait_for_shutdown
-)
-from github_banners.serving.event_loop import make_event_loop, run
-from tests.unit.serving.test_server import app
-
-async def main():
-    listener = open_listener("127.0.0.1", 0)
-    async with serve_app(app, listener) as server:
-        print(port_number(listener), flush=True)
-        await wait_for_shutdown(server)
-
-try:
-    run(main(), loop_factory=make_event_loop)
-finally:
-    print("ended")
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_process_serves_and_exits_after_signal(number: signal.Signals) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVICE], stdout=subprocess.PIPE, text=True
-    ) as service:
-        assert service.stdout is not None
-        try:
-            address = f"http://{HOST}:{int(service.stdout.readline())}/"
-            with urllib.request.urlopen(address, timeout=5) as response:
-                assert response.read() == b"hello"
-            service.send_signal(number)
-            assert service.wait(timeout=10) == 0
-            assert service.stdout.read() == "ended\n"
-        finally:
-            service.kill()

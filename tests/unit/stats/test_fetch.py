@@ -1,4 +1,4 @@
-"""Resolving a login to its owner after renames and takeovers."""
+"""Resolving a login to its owner after renames and takeovers; the time limits of a request."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import pytest
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.models import Owner, OwnerRepositories, Snapshot, Stats
-from github_banners.stats.fetch import resolve_login
+from github_banners.stats.fetch import Deadline, picture_deadline, resolve_login
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -122,3 +122,45 @@ async def test_resolve_login_during_outage_raises_unavailable() -> None:
     for known in (None, last_seen(1, "alice"), last_seen(1, "alicia")):
         with pytest.raises(GitHubUnavailable):
             await resolve_login(github, "alice", known)
+
+
+class Time:
+    """Monotonic clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_timeout_seconds_returns_limit_or_remaining_time() -> None:
+    now = Time()
+    deadline = Deadline(3.0, 1.8, now)
+    assert deadline.timeout_seconds(0.5) == 0.5
+    assert deadline.timeout_seconds(100) == pytest.approx(2.8)
+    now.seconds += 2.5
+    assert deadline.timeout_seconds(0.5) == pytest.approx(0.3)
+    now.seconds += 0.3
+    assert deadline.timeout_seconds(0.5) == pytest.approx(0)
+    now.seconds += 100
+    assert deadline.timeout_seconds(0.5) == 0.0
+
+
+def test_timeouts_of_github_and_database_are_capped() -> None:
+    now = Time()
+    deadline = Deadline(3.0, 1.8, now)
+    assert (deadline.database_timeout_seconds(), deadline.github_timeout_seconds()) == (0.3, 1.8)
+    now.seconds += 2.7
+    assert (
+        deadline.database_timeout_seconds()
+        == deadline.github_timeout_seconds()
+        == pytest.approx(0.1)
+    )
+
+
+def test_picture_deadline_ends_before_image_proxies_give_up() -> None:
+    deadline = picture_deadline()
+    assert deadline.total_seconds == 3.0
+    assert 2.7 < deadline.timeout_seconds(100) <= 2.8
+    assert deadline.github_timeout_seconds() == 1.8

@@ -15,13 +15,14 @@ from github_banners.errors import MalformedMessage
 from github_banners.messaging.schemas import (
     MAX_BATCH_BANNERS,
     StoreRequest,
+    StoreResponse,
     StoreResult,
     StoreResults,
 )
 from github_banners.storage import store as store_module
 from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.picture_format import MAX_BYTES
-from github_banners.storage.store import PutResult, Store, StoredPicture
+from github_banners.storage.store import Store, StoredPicture
 from tests.unit.storage.requests import store_request
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -231,6 +232,6 @@ async def test_put_many_same_locks_in_other_orders_does_not_deadlock(store: Stor
         return [request((first + number) % 8, first) for number in range(8)]
 
     stored = await asyncio.gather(*(store.put_many(rotated_batch(first)) for first in range(8)))
-    assert all(isinstance(outcome, PutResult) for outcomes in stored for outcome in outcomes)
+    assert all(isinstance(outcome, StoreResponse) for outcomes in stored for outcome in outcomes)
     pictures = [await store.get(f"b-{number}") for number in range(8)]
     assert pictures == [StoredPicture(picture(7), 7)] * 8

@@ -7,7 +7,7 @@ the user types. Its controls come from the OpenAPI document, its words from one 
 
 import hashlib
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -34,14 +34,14 @@ from github_banners.api.builder.words import (
 )
 from github_banners.api.documents import HTML, IMMUTABLE, SCRIPT, Document, document_response
 from github_banners.drawing import draw
-from github_banners.drawing.colours import is_dark
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.themes import Palette, scheme
+from github_banners.drawing.themes import is_dark, scheme
 from github_banners.errors import InvalidInput
 from github_banners.models import EPOCH, Owner, Snapshot, Stats
 from github_banners.options import (
     BannerOptions,
     Layout,
+    Palette,
     Theme,
     allowed_values,
     find_misspelt_options,
@@ -50,7 +50,7 @@ from github_banners.options import (
     parse_options_leniently,
     parse_query,
 )
-from github_banners.serving.responses import to_starlette_response
+from github_banners.serving.framework import to_starlette_response
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -100,10 +100,10 @@ class BuilderPage:
     """
     The page and its files.
 
-    `openapi` is the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set.
+    `read_openapi` returns the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set.
     """
 
-    openapi: Mapping[str, Any]
+    read_openapi: Callable[[], Mapping[str, Any]]
     public_url: str | None = None
 
     @property
@@ -151,7 +151,7 @@ class BuilderPage:
     def render(self, query: Mapping[str, str], *, language: PageLanguage, origin: str) -> str:
         """Render the page as HTML; `origin` is the scheme and host of the URLs that are copied."""
         words = read_words(language.locale)
-        controls = build_controls(self.openapi, query, words, default_values=_DEFAULT_VALUES)
+        controls = build_controls(self.read_openapi(), query, words, default_values=_DEFAULT_VALUES)
         login = query.get("username", "").strip()
         layout = query.get("layout", "").strip().lower() or Layout.CLASSIC.value
         options = _chosen_options(controls, layout)

@@ -30,9 +30,9 @@ POLICY = (
 @cache
 def read_document(name: str, *, base_path: str = "") -> Document:
     """
-    Read a file of the page and compress it, which takes about 40 ms for the bundle; cached.
+    Read a file of the page, hash and compress it like a picture.
 
-    Links of the page start with `base_path`.
+    Links of the page start with `base_path`. It takes about 40 ms for the bundle, so it is cached.
 
     :raises KeyError: the page has no such file
     """

@@ -2,7 +2,7 @@
 All layouts by name.
 
 A layout is a module that computes positions and texts for its template, from a snapshot and banner
-options. To add one, write the module and its template, and list it here and in `options.Layout`.
+options. To add one, write the module and its template, and list it here and in `options.schema`.
 """
 
 from github_banners.drawing.layouts import card, classic, compact, languages

@@ -7,37 +7,42 @@ units; the y of text is its baseline.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import msgspec
 
-from github_banners.drawing.captions import empty_state_text, heading, names_for
-from github_banners.drawing.charts import Segment, bar, ring
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     FittedNumbers,
     HeadlineNumbers,
     counts,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
 )
-from github_banners.drawing.language_shares import Share
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     LegendItem,
+    PlaceItems,
+    Segment,
+    Share,
+    bar,
     describe_items,
     fit_legend,
     flow_rows,
+    glow_colour,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import Noun, description, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot, Stats
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
 _CANVAS = Canvas(420, 220)
 
@@ -57,7 +62,7 @@ _SPACE = width(" ", 1, bold=True)
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 24, 150, 372
 _ROW, _ROWS = (186,), (178, 199)
-_LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 13, 5
+_LEGEND_SIZE = 13
 _EMPTY_STATE_SIZES = (13, 12)
 
 
@@ -89,19 +94,19 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     names, empty_state = names_for(snapshot.owner, options), empty_state_text(stats, options)
-    limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CARD][options.shape]
     ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
-    legend = fit_legend(ranking, limit, partial(_rows, locale=locale))
+    legend = fit_legend(ranking, limit, _place_items(locale))
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    fitted = fit_numbers(numbers, _VALUE_SIZES)
     name = fit_isolated(names.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(
             _CANVAS,
             options,
             colours,
-            shares=legend.shares,
+            glow=glow_colour(legend.shares),
             is_mirrored=is_mirrored(names.name, options),
         ),
         title=heading(names),
@@ -126,13 +131,16 @@ def _initial(letter: str) -> Fitted:
     return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
-def _rows(shares: Sequence[Share], locale: str) -> list[LegendItem] | None:
+@cache
+def _place_items(locale: str) -> PlaceItems:
     """Place the legend in two rows, or in a single one between them if one is enough."""
-    rows = partial(flow_rows, shares, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
-    items = rows(baselines=_ROWS)
-    if items and items[0].dot_y == items[-1].dot_y:
-        return rows(baselines=_ROW)
-    return items
+    rows = partial(flow_rows, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
+    in_one, in_two = rows(baselines=_ROW), rows(baselines=_ROWS)
+
+    def place_items(shares: Sequence[Share]) -> Sequence[LegendItem] | None:
+        return in_one(shares) or in_two(shares)
+
+    return place_items
 
 
 def _empty_state(text: str) -> list[tuple[int, Fitted]]:
@@ -157,9 +165,4 @@ def _stale(day: str, name: Fitted) -> StaleMark:
     return StaleMark(day if _NAME_X + name.width + _STALE_GAP <= start else "")
 
 
-LAYOUT_SPEC = LayoutSpec(
-    _CANVAS,
-    "card.svg",
-    compute_layout,
-    default_counts=dict.fromkeys(ChartType, _DEFAULT_LANGUAGE_COUNT),
-)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "card.svg", compute_layout)

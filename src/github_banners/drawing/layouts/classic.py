@@ -8,41 +8,66 @@ its baseline.
 
 from collections.abc import Sequence
 from datetime import date
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 
 import msgspec
 
-from github_banners.drawing.captions import OwnerNames, empty_state_text, heading, names_for
-from github_banners.drawing.charts import Segment, bar, format_coordinate, ring
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     NUMBER_KINDS,
     FittedNumbers,
     HeadlineNumber,
     HeadlineNumbers,
-    MeasuredText,
+    MeasuredCounts,
     NumberSlot,
+    OwnerNames,
     counts,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
-    values,
 )
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     LegendItem,
+    PlaceItems,
+    Segment,
+    bar,
     describe_items,
     fit_legend,
     flow_rows,
+    glow_colour,
+    ring,
     ring_shares,
     visible_languages,
 )
-from github_banners.drawing.locales import Noun, description, load_translations, stale_label
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.locales import (
+    MeasuredText,
+    Noun,
+    description,
+    load_translations,
+    plural_after_short,
+    stale_label,
+)
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import (
+    Canvas,
+    Frame,
+    format_coordinate,
+    frame,
+    is_mirrored,
+    scheme,
+)
 from github_banners.models import Snapshot, Stats
-from github_banners.options import BannerOptions, ChartType, HideableField, NumberFormat
+from github_banners.options import (
+    DEFAULT_LANGS_COUNT,
+    BannerOptions,
+    HideableField,
+    Layout,
+    NumberFormat,
+)
 
 _CANVAS = Canvas(846, 192)
 
@@ -66,7 +91,7 @@ _NARROW_VALUE_SIZES, _NARROW_SHORT_SIZES, _NARROW_LABEL_SIZE = (38, 32), (38, 32
 _NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
-_LEGEND_Y, _LEGEND_SIZE, _DEFAULT_LANGUAGE_COUNT = 159, 14, 6
+_LEGEND_Y, _LEGEND_SIZE = 159, 14
 _STALE_SIZE, _STALE_GAP = 12.5, 40
 _EMPTY_STATE_SIZES = (14, 13, 12)
 
@@ -122,25 +147,20 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     stale, empty_state = stale_label(as_of, locale), empty_state_text(stats, options)
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
-    limit = options.langs_count or _DEFAULT_LANGUAGE_COUNT
+    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CLASSIC][options.shape]
     ranking = visible_languages(stats, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
     legend = fit_legend(
         ranking,
         limit,
-        partial(
-            flow_rows,
-            x=_BAR_X,
-            room=room,
-            baselines=(_LEGEND_Y,),
-            size=_LEGEND_SIZE,
-            locale=locale,
-        ),
+        _place_items(room, locale),
     )
     numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    fitted = fit_numbers(numbers, _VALUE_SIZES)
     return Classic(
-        frame=frame(_CANVAS, options, colours, shares=legend.shares, is_mirrored=mirrored),
+        frame=frame(
+            _CANVAS, options, colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
+        ),
         title=heading(names),
         desc=description(
             stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
@@ -150,12 +170,17 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         name=_name(names, mirrored=mirrored),
         metrics=place_numbers(numbers, fitted, _METRIC_X),
         split=_split(fitted, stats, options),
-        narrow=_narrow(numbers, options),
+        narrow=_narrow(numbers, locale),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,
         as_of=stale,
     )
+
+
+@lru_cache(64)
+def _place_items(room: float, locale: str) -> PlaceItems:
+    return flow_rows(x=_BAR_X, room=room, baselines=(_LEGEND_Y,), size=_LEGEND_SIZE, locale=locale)
 
 
 @lru_cache(1024)
@@ -194,9 +219,7 @@ def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split
     """Return the parts of the total, if there is room for them after it."""
     if not stats.total_repos or HideableField.REPOSITORIES in options.hide:
         return None
-    locale, number_format = options.locale, options.number_format
-    original_counts = counts(Noun.ORIGINAL, locale, number_format, _SPLIT_SIZE)
-    forked_counts = counts(Noun.FORKED, locale, number_format, _SPLIT_SIZE)
+    original_counts, forked_counts = _split_counts(options.locale, options.number_format)
     original, original_width = original_counts[stats.original_repos]
     forked, forked_width = forked_counts[stats.forked_repos]
     # The total is the last number; hidden ones before it leave no gap.
@@ -208,17 +231,26 @@ def _split(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> Split
     return Split(round(x), original, forked) if end < _SPLIT_END else None
 
 
-def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
+@cache
+def _split_counts(locale: str, number_format: NumberFormat) -> list[MeasuredCounts]:
+    return [
+        counts(noun, locale, number_format, _SPLIT_SIZE) for noun in (Noun.ORIGINAL, Noun.FORKED)
+    ]
+
+
+def _narrow(numbers: Sequence[NumberSlot], locale: str) -> Narrow:
     """Use the requested number format if a large font size fits, else short numbers."""
-    fitted = [number.full for number in numbers]
+    fitted = [number.text for number in numbers]
     size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
-        short = values(options.locale, NumberFormat.SHORT)
-        fitted = [short[number.number] for number in numbers]
+        fitted = [number.numeral.short for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, has_labels, labels = [], True, _narrow_labels(options.locale)
+    items, has_labels, labels = [], True, _narrow_labels(locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
-        label, label_width = labels[number.kind.short][value.plural]
+        plural = number.numeral.plural
+        if value is not number.numeral.full:
+            plural = plural_after_short(number.number, number.numeral, locale)
+        label, label_width = labels[number.kind.short][plural]
         items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
         if value.em_width * size + label_width > _NARROW_TEXT_ROOM:
             has_labels = False
@@ -246,9 +278,4 @@ def _narrow_size(values: Sequence[MeasuredText], sizes: Sequence[float]) -> floa
     return None
 
 
-LAYOUT_SPEC = LayoutSpec(
-    _CANVAS,
-    "classic.svg",
-    compute_layout,
-    default_counts=dict.fromkeys(ChartType, _DEFAULT_LANGUAGE_COUNT),
-)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "classic.svg", compute_layout)

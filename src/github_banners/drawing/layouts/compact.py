@@ -10,31 +10,34 @@ from datetime import date
 
 import msgspec
 
-from github_banners.drawing.captions import empty_state_text, heading, names_for
-from github_banners.drawing.charts import Segment, ring
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.headline_numbers import (
+from github_banners.drawing.headline import (
     FittedNumbers,
     HeadlineNumbers,
     NumberSlot,
+    empty_state_text,
     fit_numbers,
+    heading,
+    names_for,
     place_numbers,
     select_numbers,
 )
-from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import (
+from github_banners.drawing.language_charts import (
     MAX_RING_LANGUAGES,
+    Segment,
     describe_shares,
+    glow_colour,
+    ring,
     ring_shares,
     visible_languages,
 )
+from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.locales import description
 from github_banners.drawing.text import Fitted, fit_isolated
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import BannerOptions, HideableField
 
-_CANVAS = Canvas(420, 44, radius=10)
+_CANVAS = Canvas(420, 44)
 
 _RING_RADIUS = 10
 _NAME_SIZES, _NAME_ROOM = (14.5, 13.5, 12.5), 146
@@ -67,10 +70,14 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     name = names.name if shows_name else names.login
     ranking = visible_languages(stats, options, colours, limit=MAX_RING_LANGUAGES)
     shares = ring_shares(ranking, options)
-    metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS), locale)
+    metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS))
     return Compact(
         frame=frame(
-            _CANVAS, options, colours, shares=shares, is_mirrored=is_mirrored(name, options)
+            _CANVAS,
+            options,
+            colours,
+            glow=glow_colour(shares),
+            is_mirrored=is_mirrored(name, options),
         ),
         title=heading(names),
         desc=description(
@@ -87,13 +94,13 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     )
 
 
-def _metrics(numbers: Sequence[NumberSlot], locale: str) -> tuple[HeadlineNumbers, float]:
+def _metrics(numbers: Sequence[NumberSlot]) -> tuple[HeadlineNumbers, float]:
     """
     Place the numbers, and return them with the width that is left for the name.
 
     They have fixed positions if they fit there; else they are packed against the right edge.
     """
-    fitted = fit_numbers(numbers, _VALUE_SIZES, locale)
+    fitted = fit_numbers(numbers, _VALUE_SIZES)
     if fitted.size >= _VALUE_SIZES[-1]:
         return place_numbers(numbers, fitted, _METRIC_X), _NAME_ROOM
     em_width = sum(value.em_width for value in fitted.values)
@@ -111,9 +118,4 @@ def _metrics(numbers: Sequence[NumberSlot], locale: str) -> tuple[HeadlineNumber
     return place_numbers(numbers, packed, list(map(round, positions))), name_room
 
 
-LAYOUT_SPEC = LayoutSpec(
-    _CANVAS,
-    "compact.svg",
-    compute_layout,
-    default_counts=dict.fromkeys(ChartType, MAX_RING_LANGUAGES),
-)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "compact.svg", compute_layout)

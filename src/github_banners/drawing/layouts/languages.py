@@ -11,12 +11,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.captions import empty_state_text, heading, names_for
-from github_banners.drawing.charts import Segment, bar, ring
-from github_banners.drawing.frame import Canvas, Frame, frame, is_mirrored
-from github_banners.drawing.language_shares import Share, percentages
+from github_banners.drawing.headline import empty_state_text, heading, names_for
+from github_banners.drawing.language_charts import (
+    Segment,
+    Share,
+    bar,
+    glow_colour,
+    percentages,
+    ring,
+    visible_languages,
+)
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
-from github_banners.drawing.legend import visible_languages
 from github_banners.drawing.locales import (
     Noun,
     format_number,
@@ -28,9 +33,15 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
-from github_banners.drawing.themes import scheme
+from github_banners.drawing.themes import Canvas, Frame, frame, is_mirrored, scheme
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import (
+    DEFAULT_LANGS_COUNT,
+    BannerOptions,
+    ChartType,
+    HideableField,
+    Layout,
+)
 
 _CANVAS = Canvas(420, 220)
 
@@ -41,7 +52,6 @@ _RING_RADIUS, _RING_GAP = 66, 2.5
 _WORD_SIZES, _WORD_ROOM = (12.5, 11.5), 96
 _STALE_SIZES, _STALE_ROOM = (12.5, 11.5, 10.5), 192
 
-_DEFAULT_COUNTS = {ChartType.BAR: 7, ChartType.DONUT: 5}
 _MAX_IN_ONE_COLUMN, _MAX_SPACED_IN_TWO = 4, 8
 _PITCH, _MIN_SPACED_PITCH = 28, 20
 _NAME_SIZES, _DENSE_NAME_SIZES = (14, 13, 12), (12,)
@@ -138,7 +148,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     """Compute all positions and texts of the layout."""
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     is_donut, empty_state = options.shape is ChartType.DONUT, empty_state_text(stats, options)
-    limit = options.langs_count or _DEFAULT_COUNTS[options.shape]
+    limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.LANGUAGES][options.shape]
     is_hidden = HideableField.LANGUAGES in options.hide
     ranking = visible_languages(stats, options, colours, limit=limit)
     shares = ranking.top(limit)
@@ -148,7 +158,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     # A donut shows no title, so only the locale can mirror it.
     mirrored = is_mirrored("" if is_donut else options.title or "", options)
     return Languages(
-        frame=frame(_CANVAS, options, colours, shares=shares, is_mirrored=mirrored),
+        frame=frame(_CANVAS, options, colours, glow=glow_colour(shares), is_mirrored=mirrored),
         title=f"{title}: {load_translations(locale).labels.languages}",
         desc=""
         if is_hidden
@@ -246,4 +256,4 @@ def _empty_state(text: str, grid: Grid) -> EmptyState:
     )
 
 
-LAYOUT_SPEC = LayoutSpec(_CANVAS, "languages.svg", compute_layout, default_counts=_DEFAULT_COUNTS)
+LAYOUT_SPEC = LayoutSpec(_CANVAS, "languages.svg", compute_layout)

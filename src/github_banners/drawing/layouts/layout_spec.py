@@ -1,14 +1,14 @@
 """The interface of a layout: its canvas, its template and the function that computes its values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
 import msgspec
 
-from github_banners.drawing.frame import Canvas
+from github_banners.drawing.themes import Canvas
 from github_banners.models import Snapshot
-from github_banners.options import BannerOptions, ChartType
+from github_banners.options import BannerOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,9 @@ class LayoutSpec:
     A layout of a banner.
 
     `compute_layout` takes the numbers, the options, and the day of the numbers if they are stale;
-    it returns the values of the template. `default_counts` is the number of languages that are
-    shown without the option `langs_count`, by chart type.
+    it returns the values of the template.
     """
 
     canvas: Canvas
     template: str
     compute_layout: Callable[[Snapshot, BannerOptions, date | None], msgspec.Struct]
-    default_counts: Mapping[ChartType, int]

@@ -12,6 +12,8 @@ A locale is passed as its code, such as `pt-br`. To add one, write its catalog, 
 
 from github_banners.drawing.locales.number_format import (
     LOCALES,
+    MeasuredText,
+    Numeral,
     format_day,
     format_full_date,
     format_number,
@@ -43,7 +45,9 @@ __all__ = [
     "LOCALES",
     "MAX_DESCRIBED_LANGUAGES",
     "Explanations",
+    "MeasuredText",
     "Noun",
+    "Numeral",
     "Translations",
     "description",
     "format_count",

@@ -6,7 +6,7 @@ down, so that a banner never claims more than there is.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -15,7 +15,8 @@ import msgspec
 from babel import Locale
 from babel.dates import format_date, format_skeleton, format_timedelta
 
-from github_banners.drawing.memo import Memo
+from github_banners.cache import Memo
+from github_banners.drawing.text import width
 
 LOCALES = (
     *("en", "de", "fr", "es", "pt-br", "it", "nl", "pl", "ru", "uk", "tr"),
@@ -46,16 +47,23 @@ _NORMALISED_CHARACTERS = str.maketrans(
 _DIGIT_ZEROS = {"latn": "0", "arabext": "\u06f0"}
 
 
+class MeasuredText(msgspec.Struct, frozen=True, gc=False):
+    """A formatted number, and its bold width at a font size of 1."""
+
+    text: str
+    em_width: float
+
+
 class Numeral(msgspec.Struct, frozen=True, gc=False):
     """
     A number in full and short.
 
-    `unit_size` is the value of the unit in `short`, 1 without a unit; `plural` is the plural
-    category of the number in full.
+    `short` is the same object as `full` if it has no unit. `unit_size` is the value of the unit, 1
+    without a unit; `plural` is the plural category of the number in full.
     """
 
-    full: str
-    short: str
+    full: MeasuredText
+    short: MeasuredText
     unit_size: int
     plural: str
 
@@ -74,12 +82,12 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
     """
     The number format of a locale.
 
-    The largest unit comes first; numbers below `units_from` have no unit. `plurals` are the plural
-    categories of 0 to 199.
+    `tenths` are the decimal sign and a digit for 0 to 9 tenths, empty for 0. The largest unit comes
+    first; numbers below `units_from` have no unit. `plurals` are the plural categories of 0 to 199.
     """
 
     separator: str
-    decimal: str
+    tenths: Sequence[str]
     percent: tuple[str, str]
     grouped_from: int
     is_indian: bool
@@ -93,7 +101,7 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
 
 def format_number(number: int, locale: str) -> str:
     """Format a number in full, with the locale's digits and grouping: 2.147.483.647."""
-    return numerals(locale)[number].full
+    return numerals(locale)[number].full.text
 
 
 def format_short_number(number: int, locale: str) -> str:
@@ -103,7 +111,7 @@ def format_short_number(number: int, locale: str) -> str:
     Below 100 units it has one decimal. If CLDR has no unit, such as for thousands in German, the
     number stays in full.
     """
-    return numerals(locale)[number].short
+    return numerals(locale)[number].short.text
 
 
 def unit_size(number: int, locale: str) -> int:
@@ -187,7 +195,7 @@ def numerals(locale: str) -> Memo[int, Numeral]:
 
 
 def _numeral(rules: _Conventions, number: int) -> Numeral:
-    full = _group_digits(number, rules)
+    full = _measure(_group_digits(number, rules))
     # In all of our locales the plural category depends on the last two digits, and on whether the
     # number is a multiple of a million.
     if number < _PLURALS_REPEAT_AFTER:
@@ -201,16 +209,19 @@ def _numeral(rules: _Conventions, number: int) -> Numeral:
     for unit in rules.units:
         if number >= unit.start:
             break
-    return Numeral(full, _in_units(number, unit, rules), unit.size, category)
+    return Numeral(full, _measure(_in_units(number, unit, rules)), unit.size, category)
+
+
+def _measure(text: str) -> MeasuredText:
+    return MeasuredText(text, width(text, 1, bold=True))
 
 
 def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
     whole, rest = divmod(number, unit.size)
     is_ungrouped = unit.is_ungrouped and whole < _SHORT_FROM
     text = str(whole) if is_ungrouped else _group_digits(whole, rules)
-    if whole < 100 and (tenths := rest * 10 // unit.size):
-        text = f"{text}{rules.decimal}{str(tenths).translate(rules.digits)}"
-    return f"{unit.before}{text}{unit.after}"
+    tenths = rules.tenths[rest * 10 // unit.size] if whole < 100 else ""
+    return f"{unit.before}{text}{tenths}{unit.after}"
 
 
 def _group_digits(number: int, rules: _Conventions) -> str:
@@ -253,16 +264,17 @@ def _conventions(locale: str) -> _Conventions:
     symbols = data.number_symbols[system]
     before, _, after = data.percent_formats[None].pattern.partition("#")
     sign = symbols["percentSign"].translate(_NORMALISED_CHARACTERS)
+    digits = _digits(system)
     units = _units(data.compact_decimal_formats["short"]["other"], locale)
     before, after = before.replace("%", sign), after.lstrip("#,0").replace("%", sign)
     return _Conventions(
         separator=symbols["group"].translate(_NORMALISED_CHARACTERS),
-        decimal=symbols["decimal"],
+        tenths=["", *(symbols["decimal"] + str(n).translate(digits) for n in range(1, 10))],
         percent=(before.translate(_NORMALISED_CHARACTERS), after.translate(_NORMALISED_CHARACTERS)),
         grouped_from=_SHORT_FROM if locale in _GROUPED_FROM_10_000 else 1000,
         is_indian=data.decimal_formats[None].grouping == (3, 2),
         is_right_to_left=data.text_direction == "rtl",
-        digits=_digits(system),
+        digits=digits,
         units=units,
         units_from=max(units[-1].start, _SHORT_FROM),
         plurals=tuple(map(data.plural_form, range(2 * _PLURALS_REPEAT_AFTER))),

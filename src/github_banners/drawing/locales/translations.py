@@ -179,7 +179,7 @@ def format_short_count(noun: Noun, number: int, locale: str) -> str:
     """Return the short number with its noun: 11.5k stars."""
     numeral = numerals(locale)[number]
     before, after = _phrases(locale)[noun][plural_after_short(number, numeral, locale)]
-    return before if after is None else f"{before}{numeral.short}{after}"
+    return before if after is None else f"{before}{numeral.short.text}{after}"
 
 
 def stale_label(as_of: date | None, locale: str) -> str:
@@ -206,12 +206,12 @@ def description(
     day of stale numbers. `languages` are names with percentages.
     """
     patterns = load_translations(locale).sentences
-    sentences = [patterns.comma.join(_counts(stats, hide, locale)), empty_state]
+    sentences = [_join_counts(stats, hide, patterns, locale), empty_state]
     if languages:
         top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
         sentences.append(patterns.top.replace("{languages}", top))
     sentences.append(_as_of_sentence(as_of, locale))
-    return _join_sentences(sentences, locale)
+    return _join_sentences(sentences, patterns)
 
 
 def language_description(
@@ -240,7 +240,8 @@ def language_description(
         )
     else:
         sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
-    return _join_sentences([sentence, _as_of_sentence(as_of, locale)], locale)
+    sentences = [sentence, _as_of_sentence(as_of, locale)]
+    return _join_sentences(sentences, translations.sentences)
 
 
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
@@ -250,27 +251,31 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     return numeral.plural
 
 
-def _counts(stats: Stats, hidden: Collection[HideableField], locale: str) -> list[str]:
-    phrases, numbers, counts = _phrases(locale), numerals(locale), []
-    if HideableField.STARS not in hidden:
-        counts.append(_fill_phrase(phrases[Noun.STARS], numbers[stats.total_stars]))
-    if HideableField.FORKS not in hidden:
-        counts.append(_fill_phrase(phrases[Noun.FORKS], numbers[stats.total_forks]))
-    if HideableField.REPOSITORIES not in hidden:
-        total = _fill_phrase(phrases[Noun.REPOSITORIES], numbers[stats.total_repos])
-        if stats.total_repos:
-            patterns = load_translations(locale).sentences
-            original = _fill_phrase(phrases[Noun.ORIGINAL], numbers[stats.original_repos])
-            forked = _fill_phrase(phrases[Noun.FORKED], numbers[stats.forked_repos])
-            parts = f"{original}{patterns.comma}{forked}"
-            total = patterns.repositories.replace("{total}", total).replace("{parts}", parts)
-        counts.append(total)
-    return counts
+def _join_counts(
+    stats: Stats, hidden: Collection[HideableField], patterns: Sentences, locale: str
+) -> str:
+    stars, forks, repositories, original, forked = _count_phrases(locale)
+    numbers = numerals(locale)
+    total = _fill_phrase(repositories, numbers[stats.total_repos])
+    if stats.total_repos:
+        original_count = _fill_phrase(original, numbers[stats.original_repos])
+        forked_count = _fill_phrase(forked, numbers[stats.forked_repos])
+        parts = f"{original_count}{patterns.comma}{forked_count}"
+        total = patterns.repositories.replace("{total}", total).replace("{parts}", parts)
+    counts = [
+        _fill_phrase(stars, numbers[stats.total_stars]),
+        _fill_phrase(forks, numbers[stats.total_forks]),
+        total,
+    ]
+    if hidden:
+        fields = (HideableField.STARS, HideableField.FORKS, HideableField.REPOSITORIES)
+        counts = [count for field, count in zip(fields, counts, strict=True) if field not in hidden]
+    return patterns.comma.join(counts)
 
 
 def _fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
     before, after = phrases[numeral.plural]
-    return before if after is None else f"{before}{numeral.full}{after}"
+    return before if after is None else f"{before}{numeral.full.text}{after}"
 
 
 def isolate_foreign(text: str, locale: str) -> str:
@@ -284,9 +289,8 @@ def _join_languages(languages: Sequence[str], locale: str) -> str:
     return load_translations(locale).sentences.comma.join(languages)
 
 
-def _join_sentences(sentences: Sequence[str], locale: str) -> str:
+def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
     """Join the sentences that are not empty, and end each with a full stop."""
-    patterns = load_translations(locale).sentences
     return patterns.gap.join(
         [
             # A sentence that ends in an abbreviation has its stop already.
@@ -302,6 +306,13 @@ def _as_of_sentence(as_of: date | None, locale: str) -> str:
         return ""
     pattern = load_translations(locale).sentences.as_of
     return pattern.format(day=format_full_date(as_of, locale))
+
+
+@cache
+def _count_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+    """Return the phrases of the counts in a description."""
+    nouns = (Noun.STARS, Noun.FORKS, Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED)
+    return tuple(_phrases(locale)[noun] for noun in nouns)
 
 
 @cache

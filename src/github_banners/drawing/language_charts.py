@@ -1,0 +1,360 @@
+"""
+How languages are shown: ranked shares in whole percentages, the ring, the bar and the legend.
+
+    shares   ranking, the rest as `Other`, whole percentages, colours
+    charts   the ring, which is a donut if its stroke is wide, and the bar; geometry in user units.
+             Every segment is a line to be stroked; templates set the stroke width
+    legend   names and percentages that flow in rows under a bar: positions, and how many fit
+
+Text widths are estimates for the widest font, so items of the legend are spaced by less than that,
+which looks even in usual fonts; but rows wrap by the full width, so that nothing leaves the banner in
+any font.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import TypeAlias
+
+import msgspec
+
+from github_banners.cache import Memo
+from github_banners.drawing.locales import (
+    MAX_DESCRIBED_LANGUAGES,
+    format_percent,
+    load_translations,
+)
+from github_banners.drawing.sanitize import isolate, sanitize
+from github_banners.drawing.text import fit, width
+from github_banners.drawing.themes import Scheme, readable_on_all
+from github_banners.models import Stats, sort_languages
+from github_banners.options import BannerOptions, HideableField
+
+_NAMELESS = "?"
+_MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
+PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
+"""All percentages of several shares: none of them is 0 % or 100 %."""
+
+MAX_RING_LANGUAGES = 5
+"""How many languages a ring shows, besides Other."""
+
+# In multiples of the font size.
+_DOT_RADIUS = 0.37
+_DOT_ABOVE_BASELINE = 0.35
+_DOT_ROOM = 0.77
+_NAME_ROOM = 24  # longer than any real name: a made-up one must not push all others out
+_PERCENT_ROOM = 4
+# In user units.
+_DOT_GAP = 7
+_ITEM_GAP = 18
+# The width of a text in usual fonts, as a fraction of the estimate.
+_USUAL_WIDTH = 0.88
+# The estimate of a long text is too large by at least this much in any font.
+_SLACK = 3
+# From this width on, a text in the widest font would reach the next dot: it gets its full width.
+_LONG_TEXT = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
+
+_SEGMENT_GAP = 2.0
+_MIN_BAR_LENGTH = 4.0
+_MIN_RING_LENGTH = 2.5
+
+
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """A language, or Other: its number of repositories, and that as a fraction of all, 0 to 1."""
+
+    name: str
+    colour: str
+    amount: int
+    fraction: float
+
+
+class Ranking(msgspec.Struct, frozen=True, gc=False):
+    """
+    Languages by count, then name.
+
+    `first` are those that can be shown; `number` and `total` are the number of all languages and
+    the sum of their counts. `other_label` and `neutral` are the name and the colour of Other.
+    """
+
+    first: tuple[Share, ...]
+    number: int
+    total: int
+    other_label: str
+    neutral: str
+
+    def top(self, limit: int) -> tuple[Share, ...]:
+        """Return at most `limit` languages, and the rest as Other if that is more than one."""
+        if self.number <= limit + 1:
+            return self.first[: self.number]
+        shares = self.first[:limit]
+        rest = self.total - sum([share.amount for share in shares])
+        return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total))
+
+
+def rank_languages(
+    languages: Mapping[str, int],
+    *,
+    scheme: Scheme,
+    other_label: str,
+    excluded: Sequence[str] = (),
+    max_ranked: int = _MAX_RANKED,
+) -> Ranking:
+    """
+    Rank languages by count, then name.
+
+    `excluded` are names in lower case to leave out. Only the first `max_ranked` get a `Share`; the
+    others are counted only.
+    """
+    names, total = sort_languages(languages), sum(languages.values())
+    if excluded or (names and languages[names[-1]] <= 0):
+        names = [name for name in names if languages[name] > 0 and name.lower() not in excluded]
+        total = sum([languages[name] for name in names])
+    names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
+    first: list[Share] = []
+    for rank, name in enumerate(names[:max_ranked]):
+        clean_name, colour = names_and_colours[name]
+        if rank_colours:
+            colour = rank_colours[rank % len(rank_colours)]
+        count = languages[name]
+        first.append(Share(clean_name, colour, count, count / total))
+    return Ranking(tuple(first), len(names), total, other_label, scheme.neutral)
+
+
+def percentages(counts: Sequence[int]) -> list[str]:
+    """
+    Return whole percentages of positive counts that add up to 100.
+
+    Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Shares below 1 % are
+    `<1%`, and only a single count is `100%`: what would be rounded to that is `>99%`.
+    """
+    if len(counts) < 2:
+        return ["100%"] * len(counts)
+    total = sum(counts)
+    points = [count * 100 // total for count in counts]
+    if missing := 100 - sum(points):
+        remainders = [count * 100 % total for count in counts]
+        by_remainder = sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)
+        for index in by_remainder[:missing]:
+            if points[index]:  # shares below 1 % stay `<1%`, even if they would be rounded up
+                points[index] += 1
+    return [PERCENTS[point] for point in points]
+
+
+@lru_cache(8)
+def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
+    """Return a cache of clean names, and colours that are readable on every background."""
+
+    def name_and_colour(name: str) -> tuple[str, str]:
+        colour = _github_colours().get(name.lower())
+        if colour is None:
+            return sanitize(name) or _NAMELESS, scheme.neutral
+        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
+
+    return Memo(name_and_colour)
+
+
+@cache
+def _github_colours() -> dict[str, str]:
+    data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
+    colours: dict[str, str] = json.loads(data)
+    # GitHub has changed the case of names (Vim script), and its API still returns the old ones.
+    return {name.lower(): colour for name, colour in colours.items()}
+
+
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """
+    A share as a stroke.
+
+    `line` is the path data in a bar, the `stroke-dasharray` of a full circle in a ring.
+    """
+
+    colour: str
+    line: str
+
+
+def glow_colour(shares: Sequence[Share]) -> str:
+    """Return the colour of the first language, for the glow of the frame; empty if there is none."""
+    return shares[0].colour if shares else ""
+
+
+def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:
+    """Divide a line from (x, y) to the right among shares, with gaps between them."""
+    segments = []
+    total_length = width - _SEGMENT_GAP * (len(shares) - 1)
+    lengths = distribute(shares, total_length, _MIN_BAR_LENGTH)
+    for share, length in zip(shares, lengths, strict=True):
+        start = round(x)  # whole units give sharp edges
+        segments.append(Segment(share.colour, f"M{start} {y}h{round(x + length) - start}"))
+        x += length + _SEGMENT_GAP
+    return segments
+
+
+def ring(shares: Sequence[Share], *, radius: float, gap: float = _SEGMENT_GAP) -> list[Segment]:
+    """
+    Divide a circle among shares, with gaps between them.
+
+    Each segment is a whole circle with a single dash. Its dash array starts with a dash of length
+    0 and a gap up to the segment's start.
+    """
+    segments = []
+    circumference = math.tau * radius
+    rest = round(circumference)
+    gap = gap if len(shares) > 1 else 0
+    start = gap / 2
+    lengths = distribute(shares, circumference, _MIN_RING_LENGTH + gap)
+    for share, length in zip(shares, lengths, strict=True):
+        segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
+        start += length
+    return segments
+
+
+def distribute(shares: Sequence[Share], total_length: float, min_length: float) -> list[float]:
+    """Divide a length among shares; the largest gives up what brings the others to the minimum."""
+    lengths = [
+        length
+        if (length := share.fraction * total_length) > min_length
+        else min_length  # twice as fast as `max`
+        for share in shares
+    ]
+    lengths[lengths.index(max(lengths))] -= sum(lengths) - total_length
+    return lengths
+
+
+class LegendItem(msgspec.Struct, frozen=True, gc=False):
+    """A language: the centre of its dot, name and percentage; the text's place follows the dot."""
+
+    colour: str
+    dot_x: int
+    dot_y: int
+    name: str
+    percent: str
+
+
+class _Name(msgspec.Struct, frozen=True, gc=False):
+    """A name that fits; the next item starts at least `min_step` further right."""
+
+    text: str
+    width: float
+    min_step: float
+
+
+class Legend(msgspec.Struct, frozen=True, gc=False):
+    """The shares that fit, and their items."""
+
+    shares: Sequence[Share]
+    items: Sequence[LegendItem]
+
+
+PlaceItems: TypeAlias = Callable[[Sequence[Share]], Sequence[LegendItem] | None]
+"""Places shares; returns None if they do not fit."""
+
+
+def visible_languages(
+    stats: Stats, options: BannerOptions, scheme: Scheme, *, limit: int
+) -> Ranking:
+    """Rank the languages that are not hidden; `limit` is how many a layout shows, besides Other."""
+    return rank_languages(
+        {} if HideableField.LANGUAGES in options.hide else stats.languages,
+        scheme=scheme,
+        other_label=load_translations(options.locale).labels.other,
+        excluded=options.hide_langs,
+        max_ranked=max(limit, MAX_RING_LANGUAGES) + 1,
+    )
+
+
+def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
+    """Return the shares of the ring: at most `MAX_RING_LANGUAGES` languages and Other."""
+    return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
+
+
+def fit_legend(ranking: Ranking, limit: int, place_items: PlaceItems) -> Legend:
+    """Return the longest legend that fits, of at most `limit` languages and Other."""
+    while limit >= 0 and (shares := ranking.top(limit)):
+        if (items := place_items(shares)) is not None:
+            return Legend(shares, items)
+        # Other never stands for a single language: the next shorter list lacks two of them.
+        limit = min(limit, ranking.number - 1) - 1
+    return Legend((), ())
+
+
+def flow_rows(
+    *, x: float, room: float, baselines: Sequence[int], size: int, locale: str
+) -> PlaceItems:
+    """
+    Return a function that places shares in rows.
+
+    `x` and `room` are the start and the width of each row, `baselines` the y of each.
+    """
+    lead = _DOT_ROOM * size + _DOT_GAP
+    dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
+    max_width, end = len(baselines) * (room + _ITEM_GAP), x + room - lead
+    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
+    percents = _percents(size, locale)
+
+    def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
+        fitted = [names[share.name] for share in shares]
+        # Rejects most lists that do not fit, before any percentage is computed.
+        if sum([name.min_step for name in fitted]) > max_width:
+            return None
+        amounts = [share.amount for share in shares]
+        rows = iter(baselines)
+        y, item_x, items = next(rows), x, []
+        for share, name, percent in zip(shares, fitted, percentages(amounts), strict=True):
+            percent_text, percent_width = percents[percent]
+            text_width = name.width + percent_width
+            if item_x + text_width > end:
+                if (next_y := next(rows, None)) is None:
+                    return None
+                y, item_x = next_y, x
+            items.append(
+                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
+            )
+            item_x += lead + (
+                _USUAL_WIDTH * text_width + _ITEM_GAP
+                if text_width < _LONG_TEXT
+                else text_width - _SLACK
+            )
+        return items
+
+    return place_items
+
+
+def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+    """Return the first languages and percentages for the description, if there is no legend."""
+    percents = percentages([share.amount for share in shares])
+    return [
+        f"{isolate(share.name)} {format_percent(percent, locale)}"
+        for share, percent in zip(shares[:MAX_DESCRIBED_LANGUAGES], percents, strict=False)
+    ]
+
+
+def describe_items(items: Sequence[LegendItem]) -> list[str]:
+    """Return the first languages and percentages of a legend for the description."""
+    return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]
+
+
+@lru_cache(64)
+def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
+    """Return a cache of fitted and measured names."""
+    lead, measured = _DOT_ROOM * size + _DOT_GAP, _percents(size, locale)
+    min_percent_width = min(measured[percent][1] for percent in PERCENTS)
+
+    def fit_name(name: str) -> _Name:
+        fitted = fit(name, (size,), room)
+        min_step = lead + _USUAL_WIDTH * (fitted.width + min_percent_width) + _ITEM_GAP
+        return _Name(isolate(fitted.text), fitted.width, min_step)
+
+    return Memo(fit_name)
+
+
+@lru_cache(64)
+def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
+    """Return a cache of localized percentages and their widths, with a space before them."""
+
+    def measure_percent(percent: str) -> tuple[str, float]:
+        text = format_percent(percent, locale)
+        return text, width(f" {text}", size)
+
+    return Memo(measure_percent)

@@ -1,0 +1,235 @@
+"""Signals and shutdown of the event loop, each case in a process of its own."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+PRELUDE = """
+import asyncio, threading, time
+from github_banners.serving.event_loop import (
+    exit_without_waiting, interrupt, make_event_loop, on_first_signal, run
+)
+
+def ready():
+    print("ready", flush=True)
+
+"""
+
+
+class Program:
+    """A program that prints `ready`; `send` signals it."""
+
+    def __init__(self, source: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PRELUDE + textwrap.dedent(source)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; return the exit code and the remaining output."""
+        try:
+            output, errors = self._process.communicate(timeout=15)
+        finally:
+            self._process.kill()
+        assert "Traceback" not in errors, errors
+        return self._process.returncode, output
+
+
+def run_and_signal(
+    source: str, *numbers: signal.Signals, pause_seconds: float = 0.4
+) -> tuple[int, str]:
+    program = Program(source)
+    for number in numbers[:1]:
+        program.send(number)
+    for number in numbers[1:]:
+        time.sleep(pause_seconds)
+        program.send(number)
+    return program.end()
+
+
+CANCELLED = """
+async def main():
+    ready()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("closed")
+
+try:
+    run(main(), loop_factory={factory})
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("factory", ["make_event_loop", "asyncio.new_event_loop"])
+def test_run_signal_cancels_the_coroutine(factory: str, number: signal.Signals) -> None:
+    assert run_and_signal(CANCELLED.format(factory=factory), number) == (0, "closed\ninterrupted\n")
+
+
+TASK_IGNORING_CANCELLATION = """
+async def swallow():
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+async def main():
+    swallowing = asyncio.create_task(swallow())
+    await asyncio.sleep(0)
+    ready()
+    await asyncio.Event().wait()
+
+try:
+    run(main(), loop_factory=make_event_loop)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    exit_without_waiting(0)
+"""
+
+
+def test_run_task_ignoring_cancellation_is_abandoned() -> None:
+    code, output = run_and_signal(TASK_IGNORING_CANCELLATION, signal.SIGTERM)
+    assert code == 0
+    assert "shutdown.task_abandoned" in output
+    assert output.endswith("interrupted\n")
+
+
+BLOCKED_THREAD = """
+async def main():
+    waiting = asyncio.create_task(asyncio.to_thread(threading.Event().wait))
+    await asyncio.sleep(0.05)
+    ready()
+    await waiting
+
+try:
+    run(main(), loop_factory=make_event_loop)
+except KeyboardInterrupt:
+    exit_without_waiting(3)
+print("waiting for the thread", flush=True)
+"""
+
+
+def test_exit_without_waiting_running_thread_exits() -> None:
+    assert run_and_signal(BLOCKED_THREAD, signal.SIGTERM) == (3, "")
+
+
+HANGING = {
+    "event loop": """
+async def main():
+    ready()
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+run(main(), loop_factory=make_event_loop)
+""",
+    "blocked event loop": """
+async def main():
+    ready()
+    while True:
+        try:
+            threading.Event().wait()
+        finally:
+            pass
+
+run(main(), loop_factory=make_event_loop)
+""",
+    "before the event loop": """
+on_first_signal(interrupt)
+try:
+    ready()
+    threading.Event().wait()
+finally:
+    threading.Event().wait()
+""",
+}
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("where", HANGING)
+def test_second_signal_exits_at_once(where: str, number: signal.Signals) -> None:
+    code, output = run_and_signal(HANGING[where], number, number)
+    assert (code, output) == (128 + number, "")
+
+
+def test_second_signal_immediately_after_is_ignored() -> None:
+    source = """
+    async def main():
+        ready()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.1)
+            print("closed")
+
+    try:
+        run(main(), loop_factory=make_event_loop)
+    except KeyboardInterrupt:
+        pass
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT, signal.SIGTERM]
+    assert run_and_signal(source, *numbers, pause_seconds=0.01) == (0, "closed\n")
+
+
+def test_on_first_signal_earlier_signal_runs_action() -> None:
+    source = """
+    stopped = []
+    on_first_signal(lambda: stopped.append("first"))
+    ready()
+    while not stopped:
+        time.sleep(0.01)
+    on_first_signal(lambda: stopped.append("second"))
+    print(stopped)
+    """
+    assert run_and_signal(source, signal.SIGTERM) == (0, "['first', 'second']\n")
+
+
+def test_signal_after_run_raises_keyboard_interrupt() -> None:
+    source = """
+    async def main():
+        pass
+
+    run(main(), loop_factory=make_event_loop)
+    try:
+        ready()
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        print("interrupted")
+    """
+    assert run_and_signal(source, signal.SIGINT) == (0, "interrupted\n")
+
+
+def test_on_first_signal_signal_during_installation_runs_action() -> None:
+    source = """
+    import signal
+    install, stopped = signal.signal, []
+
+    def install_and_raise(number, handler):
+        install(number, handler)
+        if number == signal.SIGINT and not stopped:
+            signal.raise_signal(number)
+
+    signal.signal = install_and_raise
+    on_first_signal(lambda: stopped.append("first"))
+    on_first_signal(lambda: stopped.append("second"))
+    ready()
+    raise SystemExit((stopped[0], stopped[-1]) != ("first", "second"))
+    """
+    assert run_and_signal(source) == (0, "")

@@ -1,0 +1,39 @@
+"""Modules that commands import: they cost time for `--help` and memory in services."""
+
+import subprocess
+import sys
+
+
+def imported_modules(*arguments: str) -> set[str]:
+    """Run a command in a new interpreter; return the modules it imports or tries to."""
+    command = [sys.executable, "-X", "importtime", "-m", "github_banners", *arguments]
+    ended = subprocess.run(command, env={}, capture_output=True, text=True, timeout=30, check=False)
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def test_help_does_not_import_service_dependencies() -> None:
+    imported = imported_modules("--help")
+    assert {"github_banners", "typer"} <= imported
+    services_only = {
+        "aiokafka",
+        "asyncio",
+        "babel",
+        "cryptography",
+        "httpx2",
+        "obstore",
+        "prometheus_client",
+        "psycopg",
+        "pydantic",
+        "starlette",
+        "structlog",
+        "uvicorn",
+    }
+    assert not imported & services_only
+
+
+def test_migrate_imports_structlog_without_optional_packages() -> None:
+    # It reads settings and configures logs before it fails, since there is nothing to migrate.
+    imported = imported_modules("migrate")
+    assert "structlog" in imported
+    assert not imported & {"pydantic", "greenlet._greenlet", "pygments", "rich.console"}

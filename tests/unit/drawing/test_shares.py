@@ -1,0 +1,201 @@
+import json
+import math
+from importlib.resources import files
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from github_banners.drawing.language_charts import Ranking, Share, percentages, rank_languages
+from github_banners.drawing.themes import contrast, linear_rgb, oklab_from_linear, scheme
+from github_banners.options import BannerOptions, Theme, allowed_values
+
+LIGHT = scheme(BannerOptions())
+KNOWN = json.loads((files("github_banners.drawing") / "language_colours.json").read_text())
+SAFE_THEMES = ["safe-light", "safe-dark", "auto-safe-dark"]
+
+# Machado, Oliveira, Fernandes 2009, severity 1, on linear light:
+# https://www.inf.ufrgs.br/~oliveira/pubs_files/CVD_Simulation/CVD_Simulation.html
+COLOUR_VISIONS = {
+    "normal": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
+}
+
+
+def seen(colour: str, vision: str) -> tuple[float, float, float]:
+    """Return a colour in OKLab as people with some colour vision see it."""
+    light = [
+        sum(a * b for a, b in zip(row, linear_rgb(colour), strict=True))
+        for row in COLOUR_VISIONS[vision]
+    ]
+    return oklab_from_linear(*(min(max(channel, 0), 1) for channel in light))
+
+
+def distance(first: str, second: str, vision: str) -> float:
+    """Return the distance of two colours, rounded to two digits as in the design."""
+    return round(math.dist(seen(first, vision), seen(second, vision)), 2)
+
+
+def ranking(counts: dict[str, int], options: BannerOptions | None = None) -> Ranking:
+    return rank_languages(counts, scheme=scheme(options or BannerOptions()), other_label="Other")
+
+
+def single_share(theme: str, name: str) -> Share:
+    (share,) = ranking({name: 1}, BannerOptions(theme=Theme(theme))).top(5)
+    return share
+
+
+def colours_by_rank(theme: str, *, languages: int, limit: int) -> list[str]:
+    counts = {f"L{index:02}": 1 for index in range(languages)}
+    return [share.colour for share in ranking(counts, BannerOptions(theme=Theme(theme))).top(limit)]
+
+
+@pytest.mark.parametrize("theme", Theme)
+def test_rank_languages_colours_contrast_with_every_background(theme):
+    colours = scheme(BannerOptions(theme=theme))
+    min_contrast = 3 if "contrast-" in theme or "safe-" in theme else 1.8
+    assert colours.min_contrast == min_contrast
+    language_colours = {single_share(theme, name).colour for name in KNOWN}
+    for background in colours.backgrounds:
+        assert (
+            min(contrast(colour, background) for colour in language_colours | {colours.neutral})
+            >= min_contrast
+        )
+
+
+def test_rank_languages_safe_themes_colour_by_rank():
+    light = ["0b4a9e", "d97706", "00574b", "d6458b", "3d2a6d", "7d8590"]
+    dark = ["6db6ff", "ff9d3c", "1f9e86", "ffd9ec", "8a6bd6", "9aa4b0"]
+    assert colours_by_rank("safe-light", languages=9, limit=5) == light
+    assert colours_by_rank("safe-dark", languages=9, limit=5) == dark
+    assert single_share("safe-dark", "Ruby").colour == dark[0]
+
+
+@pytest.mark.parametrize("vision", COLOUR_VISIONS)
+@pytest.mark.parametrize("theme", SAFE_THEMES)
+def test_rank_colours_neighbours_differ_for_every_colour_vision(theme, vision):
+    ring = colours_by_rank(theme, languages=20, limit=5)
+    longest = colours_by_rank(theme, languages=11, limit=10)
+    assert len(longest) == 11
+    for first, second in [*pairwise(ring), *pairwise(longest)]:
+        assert distance(first, second, vision) >= 0.12
+
+
+@pytest.mark.parametrize("limit", [5, 6, 7])
+@pytest.mark.parametrize("vision", COLOUR_VISIONS)
+@pytest.mark.parametrize("theme", SAFE_THEMES)
+def test_rank_colours_other_differs_from_its_neighbour(theme, vision, limit):
+    *_, last, other = colours_by_rank(theme, languages=20, limit=limit)
+    assert distance(last, other, vision) >= 0.11
+
+
+@pytest.mark.parametrize("theme", SAFE_THEMES)
+def test_rank_colours_contrast_with_custom_background(theme):
+    options = BannerOptions(theme=Theme(theme), bg_color="3d2a6d")
+    shares = ranking({f"L{index}": 1 for index in range(5)}, options).top(5)
+    assert len(shares) == 5
+    assert all(contrast(share.colour, "3d2a6d") >= 3 for share in shares)
+
+
+def test_rank_languages_orders_by_count_then_name():
+    counts = {"Go": 1, "C": 3, "Ada": 1, "Nothing": 0, "Hidden": 9}
+    languages = rank_languages(counts, scheme=LIGHT, other_label="Other", excluded=("hidden",))
+    assert [(share.name, share.amount) for share in languages.first] == [
+        ("C", 3),
+        ("Ada", 1),
+        ("Go", 1),
+    ]
+    assert (languages.number, languages.total) == (3, 5)
+
+
+def test_rank_languages_ranks_the_largest_langs_count():
+    (description,) = allowed_values("langs_count")
+    max_count = int(description.rpartition(" ")[2])
+    assert len(ranking({f"L{index}": 1 for index in range(30)}).first) == max_count + 1
+
+
+def test_rank_languages_beyond_max_ranked_are_counted():
+    counts = {f"L{number}": 9 - number for number in range(8)}
+    few = rank_languages(counts, scheme=LIGHT, other_label="Other", max_ranked=4)
+    assert len(few.first) == 4
+    assert few.top(3) == ranking(counts).top(3)
+
+
+def test_rank_languages_of_none_is_empty():
+    assert ranking({}).top(5) == ()
+
+
+@given(st.lists(st.integers(1, 1000), max_size=60), st.integers(1, 10))
+def test_ranking_top_adds_up_to_the_total(amounts, limit):
+    counts = {f"L{index}": amount for index, amount in enumerate(amounts)}
+    shares = ranking(counts).top(limit)
+    assert sum(share.amount for share in shares) == sum(amounts)
+    assert len(shares) == min(len(amounts), limit + 1)
+    if amounts:
+        assert sum(share.fraction for share in shares) == pytest.approx(1)
+
+
+def test_ranking_top_ends_in_other():
+    shares = ranking({f"L{index}": 10 - index for index in range(8)}).top(5)
+    assert [share.name for share in shares] == ["L0", "L1", "L2", "L3", "L4", "Other"]
+    assert shares[-1].amount == 5 + 4 + 3
+    assert shares[-1].colour == LIGHT.neutral
+
+
+def test_ranking_top_other_is_never_a_single_language():
+    assert ranking({f"L{index}": 1 for index in range(6)}).top(5)[-1].name == "L5"
+
+
+def test_rank_languages_colours_depend_on_theme():
+    def colour(name: str, theme: Theme) -> str:
+        return single_share(theme, name).colour
+
+    assert colour("Ruby", Theme.DEFAULT) == "701516"
+    assert colour("Ruby", Theme.DARK) != "701516"
+    assert colour("Ruby", Theme.AUTO) == colour("Ruby", Theme.DARK)
+    assert colour("JavaScript", Theme.AUTO) == colour("JavaScript", Theme.DEFAULT) != "f1e05a"
+    assert colour("Made up", Theme.AUTO) == "7d8590"
+
+
+def test_rank_languages_sanitizes_names():
+    shares = ranking({"a\x00b": 2, "\u202e": 1}).top(5)
+    assert [share.name for share in shares] == ["ab", "?"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "written"),
+    [
+        ([7], ["100%"]),
+        ([51, 20, 4, 2, 1], ["65%", "26%", "5%", "3%", "1%"]),
+        ([1, 1, 1], ["34%", "33%", "33%"]),
+        ([401, 1], [">99%", "<1%"]),
+        ([993, 7], ["99%", "<1%"]),
+    ],
+)
+def test_percentages_round_by_largest_remainder(counts, written):
+    assert percentages(counts) == written
+
+
+@given(st.lists(st.integers(min_value=1, max_value=2**31 - 1), min_size=1, max_size=11))
+def test_percentages_any_counts_add_up_to_100(counts):
+    written = percentages(sorted(counts, reverse=True))
+    plain = [int(percent[:-1]) for percent in written if percent[0] not in "<>"]
+    assert sum(plain) <= 100
+    if len(plain) == len(counts):
+        assert sum(plain) == 100
+    assert ("100%" in written) == (len(counts) == 1)
