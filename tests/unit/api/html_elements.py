@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 _VOID = {"img", "input", "link", "meta"}
+# Elements without an end tag, as HTML allows.
+_UNCLOSED = {"option"}
 
 
 @dataclass
@@ -23,6 +25,7 @@ class _Reader(HTMLParser):
         self._open: list[Element] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._close_options()
         attributes = {name: value or "" for name, value in attrs}
         element = Element(tag, attributes, inside=[*self._open])
         self.elements.append(element)
@@ -30,7 +33,12 @@ class _Reader(HTMLParser):
             self._open.append(element)
 
     def handle_endtag(self, tag: str) -> None:
+        self._close_options()
         assert self._open.pop().tag == tag
+
+    def _close_options(self) -> None:
+        if self._open and self._open[-1].tag in _UNCLOSED:
+            self._open.pop()
 
     def handle_data(self, data: str) -> None:
         for element in self._open:
@@ -38,7 +46,7 @@ class _Reader(HTMLParser):
 
 
 def read_elements(page: str) -> list[Element]:
-    """Return all elements of a page in its order; every one that is opened must be closed."""
+    """Return all elements of a page in its order; end tags that are missing are errors."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

@@ -113,7 +113,7 @@ async def test_page_form_holds_every_choice() -> None:
             shown[name] = attributes["value"] if name else ""
         elif element.tag == "option" and "selected" in attributes:
             select = element.inside[-1].attributes["name"]
-            shown[select] = attributes.get("value", element.text)
+            shown[select] = attributes.get("value", element.text.strip())
     assert {*shown.pop("hide").split(",")} == {"stars", "login"}
     del query["hide"]
     assert query.items() <= shown.items()
