@@ -224,7 +224,7 @@ async function checkChoices() {
     }
     showUnknown(answer.unknown);
   } catch (error) {
-    if (error.name !== "AbortError") showProblem(fillIn(words.unavailable, {reason: words.no_service}));
+    if (error.name !== "AbortError") showProblem(words.unavailable);
   }
 }
 
@@ -245,12 +245,12 @@ function explainProblem(response, answer) {
     showProblem(fillIn(words.invalid, values), answer.suggestion, () => choose(answer.field, answer.suggestion));
   } else if (response.status === 503 && retries < MAX_RETRIES) {
     const seconds = Number(response.headers.get("retry-after")) || 2;
-    showProblem(seconds > MAX_WAITING_SECONDS ? fillIn(words.unavailable, values) : words.waiting);
+    showProblem(seconds > MAX_WAITING_SECONDS ? words.unavailable : words.waiting);
     retries += 1;
     attempt += 1;
     scheduleUpdate(1000 * seconds);
   } else {
-    showProblem(fillIn(words.unavailable, values));
+    showProblem(words.unavailable);
   }
 }
 
