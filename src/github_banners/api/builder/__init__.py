@@ -280,7 +280,7 @@ def _shortened(allowed: Sequence[str]) -> str:
 def _light_and_dark(theme: str) -> tuple[str, str]:
     """Return the types that a light and a dark page show; one that is no pair is shown by both."""
     try:
-        palettes = parse_options({"type": theme}).theme.palettes
+        palettes = parse_options({"type": theme}).theme.palette_names
     except InvalidInput:
         palettes = (theme,)
     return palettes[0], palettes[-1]
@@ -313,7 +313,7 @@ def _origin(url: str) -> str:
 def _page_data(locale: str, *, public_url: str | None) -> str:
     """Return what the script needs, as JSON: words, the colours of themes, the sizes of layouts."""
     words = read_words(locale)
-    themes = {name: Theme(name).palettes for name in allowed_values("type")}
+    themes = {name: Theme(name).palette_names for name in allowed_values("type")}
     data = msgspec.json.encode(
         {
             "origin": _origin(public_url) if public_url else "",
