@@ -27,8 +27,9 @@ empty :=
 space := $(empty) $(empty)
 PURE_PATHS := $(subst $(space),$(comma),$(PURE_MODULES:%=src/github_banners/%))
 
+# Most of the time tests wait for processes and timers, so three workers keep two cores busy.
 test: check ## run the checks, all tests with coverage, and the benchmarks in their short form
-	@$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 	@$(if $(PYTEST_ARGS),,$(MAKE) --no-print-directory coverage-floors)
 	@$(if $(PYTEST_ARGS),,BENCH=short $(BENCHMARKS) --quiet)
 

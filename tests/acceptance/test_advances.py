@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from github_banners.drawing import text
-from github_banners.drawing.png import FONTS, REPLACEMENT_CHARACTER
+from github_banners.drawing.png_text import FONTS, REPLACEMENT_CHARACTER
 from github_banners.drawing.sanitize import sanitize
 from tests.acceptance.chromium import IN_A_BROWSER
 from tests.long_form import IS_LONG

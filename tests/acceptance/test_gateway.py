@@ -163,6 +163,24 @@ def test_gateway_caches_plain_and_gzip_separately(gateway: Gateway) -> None:
     assert zipped.content == plain.content
 
 
+def test_gateway_forwards_page_and_its_picture(gateway: Gateway) -> None:
+    created = httpx2.post(
+        f"{gateway.url}/banners", json={"username": KNOWN}, trust_env=False, timeout=30
+    )
+    url = created.json()["url"]
+    page = gateway.get(f"{url}/", accept="text/html,*/*")
+    assert (page.status_code, page.headers["x-cache"]) == (200, "MISS")
+    assert f'content="{gateway.url}{url}/og.png"' in page.text
+    pictures = [gateway.get(f"{url}/og.png", accept="*/*") for _ in range(2)]
+    assert [picture.headers["x-cache"] for picture in pictures] == ["MISS", "HIT"]
+    assert pictures[1].headers["content-type"] == "image/png"
+    # The page is not cached in place of the banner, which image clients get here.
+    banner = gateway.get(f"{url}/", accept="image/*")
+    assert banner.headers["content-type"].startswith("image/svg+xml")
+    missing = gateway.get("/banners/never-made/", accept="text/html,*/*")
+    assert (missing.status_code, missing.headers["content-type"][:9]) == (404, "text/html")
+
+
 def test_gateway_never_caches_json(gateway: Gateway) -> None:
     path = f"{PREVIEW}&format=json"
     for _ in range(2):

@@ -10,6 +10,7 @@ text or a dot 128 or more.
 import base64
 import os
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,11 +22,13 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pytest
 
-from github_banners.drawing import draw, explain
-from github_banners.drawing.png import FONTS, SCALE, substitute_texts, to_png
-from github_banners.errors import FirstFetchPending, GitHubUnavailable
+from github_banners.drawing import draw, explain, png_text
+from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
+from github_banners.drawing.png import SCALE, to_png
+from github_banners.drawing.png_text import FONTS, choose_fonts
+from github_banners.errors import FirstFetchPending, GitHubUnavailable, InvalidOption
 from github_banners.models import Owner, Snapshot, Stats
-from github_banners.options import BannerOptions, ChartType, Layout, NumberFormat, Theme
+from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat, Theme
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
 
 if TYPE_CHECKING:
@@ -85,6 +88,13 @@ def snapshot(
     return Snapshot(Owner(1, "wycats", None, name), stats, datetime(2026, 11, 20, tzinfo=UTC))
 
 
+STALE = date(2026, 11, 20)
+
+
+def in_locale(code: str, layout: Layout) -> BannerOptions:
+    return BannerOptions(layout=layout, locale=Locale(code), animate=False)
+
+
 def cases() -> dict[str, bytes]:
     """Return pictures of each layout: light, dark, auto, long, foreign, old, and an explanation."""
     drawn: dict[str, bytes] = {}
@@ -102,7 +112,7 @@ def cases() -> dict[str, bytes]:
             "old, in full": draw(
                 snapshot(number=1_234_567),
                 BannerOptions(layout=layout, number_format=NumberFormat.LONG),
-                as_of=date(2026, 11, 20),
+                as_of=STALE,
             ),
             "round, no border": draw(
                 snapshot(), BannerOptions(layout=layout, border=False, radius=20)
@@ -115,7 +125,13 @@ def cases() -> dict[str, bytes]:
         }
         drawn |= {f"{layout}: {name}": svg for name, svg in option_cases.items()}
     donut = BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT, theme=Theme("nord"))
-    return {**drawn, "languages: donut": draw(snapshot(), donut)}
+    foreign = {
+        "Arabic": draw(snapshot("ليلى الخوري"), in_locale("ar", Layout.CLASSIC), as_of=STALE),
+        "Hebrew": draw(snapshot("דנה לוי"), in_locale("he", Layout.LANGUAGES), as_of=STALE),
+        "Japanese": draw(snapshot(), in_locale("ja", Layout.CARD), as_of=STALE),
+        "Persian": explain(GitHubUnavailable(), options=in_locale("fa", Layout.CARD)),
+    }
+    return {**drawn, **foreign, "languages: donut": draw(snapshot(), donut)}
 
 
 CASES = cases()
@@ -135,32 +151,42 @@ def page() -> "Iterator[Page]":
             reduced_motion="reduce",
             viewport={"width": 900, "height": 260},
         )
-        body = f'<style>{faces()}svg{{display:block}}</style><body style="margin:0">'
-        page.set_content(f"<!doctype html>{body}")
-        load = "[400, 600].map(weight => document.fonts.load(`${weight} 16px Banners`))"
-        page.evaluate(f"Promise.all({load})")
+        style = f"{faces()}svg{{display:block;font-optical-sizing:none;font-synthesis:none}}"
+        page.set_content(f'<!doctype html><style>{style}</style><body style="margin:0">')
+        fonts = [f'{weight} 16px "{family}"' for family, weight in FACES]
+        page.evaluate("fonts => Promise.all(fonts.map(font => document.fonts.load(font)))", fonts)
         yield page
         browser.close()
 
 
+@pytest.fixture(autouse=True)
+def no_machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts = FallbackFonts([])
+    monkeypatch.setattr(png_text, "_machine_fonts", lambda: fonts)
+
+
+FACES = {
+    ("Banners Sans", 400): FONTS / "BannersSans-Regular.ttf",
+    ("Banners Sans", 600): FONTS / "BannersSans-SemiBold.ttf",
+    **{
+        (f"Banners Words {script}", 400): next(Path(WORDS_FOLDER).glob(f"BannersWords{script}-*"))
+        for script in ("Arabic", "Hebrew", "Devanagari", "CJK")
+    },
+}
+
+
 def faces() -> str:
-    """Return style rules that replace all fonts by the bundled ones."""
-    styles = ((400, "Regular"), (600, "SemiBold"))
-    rules = [
-        f"@font-face{{font-family:Banners;font-weight:{weight};"
-        f"src:url(data:font/ttf;base64,{_base64(FONTS / f'BannersSans-{style}.ttf')})}}"
-        for weight, style in styles
-    ]
-    return "".join(rules) + "svg,svg *{font-family:Banners!important;font-optical-sizing:none}"
+    """Return style rules that define the bundled fonts."""
+    return "".join(
+        f"@font-face{{font-family:{family!r};font-weight:{weight};"
+        f"src:url(data:font/ttf;base64,{base64.b64encode(path.read_bytes()).decode()})}}"
+        for (family, weight), path in FACES.items()
+    )
 
 
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode()
-
-
-def photograph(page: "Page", svg: bytes) -> bytes:
-    """Return the browser's rendering in the bundled fonts, with the same boxes for missing glyphs."""
-    page.evaluate("svg => { document.body.innerHTML = svg }", substitute_texts(svg.decode()))
+def photograph(page: "Page", markup: str) -> bytes:
+    """Return the browser's rendering of an SVG, in the bundled fonts that it names."""
+    page.evaluate("markup => { document.body.innerHTML = markup }", markup)
     return page.locator("svg").screenshot(omit_background=True)
 
 
@@ -168,7 +194,8 @@ def photograph(page: "Page", svg: bytes) -> bytes:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", CASES)
 def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
-    pictures = [photograph(page, CASES[name]), to_png(CASES[name])]
+    """The browser gets the markup in which each text names its font, and each box is a character."""
+    pictures = [photograph(page, choose_fonts(CASES[name].decode())[0]), to_png(CASES[name])]
     compared: Any = page.evaluate(
         COMPARE, [base64.b64encode(picture).decode() for picture in pictures]
     )
@@ -176,6 +203,62 @@ def test_png_looks_like_browser_rendering(page: "Page", name: str) -> None:
     assert compared["sizes"] == [SCALE * wide, SCALE * high] * 2
     assert compared["mean"] < MOST_DIFFERENCE
     assert compared["worst"] < MOST_OF_A_BLOCK
+
+
+INK = """
+async ([picture, isMirrored]) => {
+  const image = new Image()
+  image.src = 'data:image/png;base64,' + picture
+  await image.decode()
+  const canvas = new OffscreenCanvas(image.width, image.height)
+  const context = canvas.getContext('2d')
+  context.fillStyle = '#fff'
+  context.fillRect(0, 0, canvas.width, canvas.height)
+  if (isMirrored) context.setTransform(-1, 0, 0, 1, image.width, 0)
+  context.drawImage(image, 0, 0)
+  const {data} = context.getImageData(0, 0, image.width, image.height)
+  const ink = new Array(Math.ceil(image.width / 16)).fill(0)
+  for (let at = 0; at < data.length; at += 4)
+    ink[Math.floor(at / 4 % image.width / 16)] += 255 - data[at + 1]
+  return ink
+}
+"""
+"""Returns the darkness of each stripe of 16 columns."""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("ar", "(ليلى) Smith 42"),
+        ("he", "דנה Smith 42 לוי"),
+        ("fa", "سارا: ۴۲، Smith"),
+        ("hi", "राज"),
+    ],
+)
+def test_png_text_is_in_the_order_of_the_browser(page: "Page", code: str, name: str) -> None:
+    """The browser gets the SVG as it is, so that its own font matching and reordering apply."""
+    svg = explain(InvalidOption("layout", name, ()), options=in_locale(code, Layout.CARD))
+    text = svg.decode()
+    bare = (text[: text.index("<rect")] + text[text.index('<g id="h"') :]).encode()
+    fonts = ",".join(repr(family) for family, _ in FACES)
+    rule = f"<style>svg *{{font-family:{fonts}!important}}</style>"
+    pictures = [photograph(page, rule + bare.decode()), to_png(bare)]
+    expected, drawn = (_ink(page, picture) for picture in pictures)
+    mirrored = _ink(page, pictures[1], is_mirrored=True)
+    # Measured: .015 to .035, and .24 if mirrored.
+    assert _difference(expected, drawn) < 0.06
+    assert _difference(expected, mirrored) > 0.15
+
+
+def _ink(page: "Page", picture: bytes, *, is_mirrored: bool = False) -> list[float]:
+    ink: list[float] = page.evaluate(INK, [base64.b64encode(picture).decode(), is_mirrored])
+    return ink
+
+
+def _difference(expected: list[float], drawn: list[float]) -> float:
+    pairs = zip(expected, drawn, strict=True)
+    return sum(abs(first - second) for first, second in pairs) / sum(expected)
 
 
 @pytest.fixture(scope="module")
@@ -316,9 +399,19 @@ def test_stored_drawing_without_postgresql_is_served_as_png(github: Running) -> 
         away = environment(**settings, DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x")
         with running("serve", env=away) as service:
             responses = [service.get(url + suffix) for suffix in (".svg", ".png")]
+            page, preview = (service.get(url + suffix) for suffix in ("/", "/og.png"))
+            missing = service.get("/banners/nobody-here/")
     assert [response.content for response in responses] == pictures
     assert responses[1].headers["content-type"] == "image/png"
     assert responses[1].headers["cache-control"].startswith("public, max-age=30,")
+    # The owner is not known, but the drawing has the numbers in words.
+    assert page.status_code == 200
+    assert "(@mia-maintains)" in page.text
+    assert page.headers["cache-control"].startswith("public, max-age=30,")
+    assert preview.headers["content-type"] == "image/png"
+    assert struct.unpack_from(">II", preview.content, 16) == (1200, 630)
+    assert (missing.status_code, missing.headers["retry-after"]) == (503, "30")
+    assert "Numbers can’t be read right now" in missing.text
 
 
 @pytest.mark.postgres

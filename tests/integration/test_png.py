@@ -5,12 +5,21 @@ from datetime import date
 
 import pytest
 
-from github_banners.drawing import draw, explain
+from github_banners.drawing import draw, explain, png_text
+from github_banners.drawing.fallback_fonts import FallbackFonts
 from github_banners.drawing.layouts import LAYOUTS
-from github_banners.drawing.png import REPLACEMENT_CHARACTER, SCALE, to_png
-from github_banners.errors import UnknownUser
-from github_banners.options import BannerOptions, HideableField, Layout, Theme
+from github_banners.drawing.open_graph import HEIGHT, WIDTH, draw_open_graph
+from github_banners.drawing.png import SCALE, to_png
+from github_banners.drawing.png_text import REPLACEMENT_CHARACTER
+from github_banners.errors import UnknownBanner, UnknownUser
+from github_banners.options import BannerOptions, HideableField, Layout, Locale, Theme
 from tests.snapshots import make_snapshot
+
+
+@pytest.fixture(autouse=True)
+def no_machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fonts = FallbackFonts([])
+    monkeypatch.setattr(png_text, "_machine_fonts", lambda: fonts)
 
 
 def size_of(picture: bytes) -> tuple[int, int]:
@@ -88,3 +97,23 @@ def test_to_png_largest_pictures_are_drawn():
         for hide in ((), tuple(HideableField)):
             options = BannerOptions(layout=layout, hide=hide, langs_count=10)
             to_png(draw(many, options, as_of=date(2026, 11, 28)))
+
+
+@pytest.mark.parametrize("locale", ["ja", "ko", "zh-cn", "zh-tw", "ar", "he", "fa", "hi"])
+def test_to_png_own_words_are_drawn_in_our_subsets(locale, monkeypatch):
+    svg = draw(make_snapshot(), BannerOptions(locale=Locale(locale), layout=Layout.CARD))
+    drawn = to_png(svg)
+    monkeypatch.setattr(png_text, "_word_fonts", lambda: FallbackFonts([]))
+    assert to_png(svg) != drawn
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_to_png_of_open_graph_has_exact_size(layout):
+    options = BannerOptions(layout=layout, theme=Theme.DARK)
+    for banner in (draw(make_snapshot(), options), explain(UnknownBanner("x"), options=options)):
+        assert size_of(to_png(draw_open_graph(banner))) == (WIDTH, HEIGHT)
+
+
+def test_to_png_of_open_graph_without_our_colours_is_drawn():
+    drawn = draw_open_graph(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>')
+    assert size_of(to_png(drawn)) == (WIDTH, HEIGHT)

@@ -20,6 +20,8 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
+from github_banners.api.banner_page import PAGE_PATH
+from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
@@ -199,12 +201,17 @@ def _build_application(
 ) -> Starlette:
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
-    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png)
+    error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
     strip_base_path = (
         [Middleware(StripBasePathMiddleware, base_path=base_path)] if base_path else []
     )
     return build_app(
-        [*routes.routes(), *health_routes(health), *public_routes.page_routes(base_path)],
+        [
+            *routes.routes(),
+            *BannerPageRoutes(routes, public_url=settings.public_url).routes(),
+            *health_routes(health),
+            *public_routes.page_routes(base_path),
+        ],
         middleware=[
             *strip_base_path,
             Middleware(CorsMiddleware, origins=expand_origins(settings.cors_origins)),
@@ -214,6 +221,7 @@ def _build_application(
             Middleware(TraceMiddleware),
         ],
         on_error={Exception: error_handler, HTTPException: error_handler.handle_http_error},
+        paths_with_slash=PAGE_PATH,
     )
 
 

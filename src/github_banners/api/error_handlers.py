@@ -1,6 +1,8 @@
 """
 Exception handlers of the api: JSON for programs, a drawn explanation card for image clients.
 
+At the address of a banner's page, clients that are no image clients get an HTML page.
+
 The public message comes from the class of the error; details go to the log.
 """
 
@@ -13,6 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from github_banners.api.banner_page import (
+    error_page_response,
+    is_open_graph_path,
+    is_page_path,
+)
 from github_banners.api.banner_responses import (
     Picture,
     explanation_response,
@@ -20,6 +27,7 @@ from github_banners.api.banner_responses import (
     requests_picture,
 )
 from github_banners.drawing import explain
+from github_banners.drawing.open_graph import draw_open_graph
 from github_banners.errors import BannersError, UnknownBanner
 from github_banners.options import find_misspelt_options, parse_options_leniently, parse_query
 from github_banners.serving.framework import (
@@ -40,11 +48,13 @@ class ErrorHandler:
     """
     Turns exceptions into responses.
 
-    `host` is the name of this service on explanation cards, "" if it is not known.
+    `host` is the name of this service on explanation cards, "" if it is not known. `base_path` is
+    its path on its host.
     """
 
-    def __init__(self, *, host: str, draw_png: DrawPng) -> None:
+    def __init__(self, *, host: str, draw_png: DrawPng, base_path: str = "") -> None:
         self._host = host
+        self._base_path = base_path
         self._draw_png = draw_png
 
     async def __call__(self, request: Request, error: Exception) -> Response:
@@ -53,6 +63,10 @@ class ErrorHandler:
         vary = _explanation_vary(request)
         if vary is not None:
             return await self._explanation_response(request, public_error, vary=vary)
+        if is_page_path(_path(request)):
+            return to_starlette_response(
+                error_page_response(public_error, host=self._host, base_path=self._base_path)
+            )
         unknown = find_misspelt_options(getattr(request.state, "options", {}))
         return to_starlette_response(error_response(public_error, unknown=unknown))
 
@@ -72,6 +86,8 @@ class ErrorHandler:
         """Draw an explanation card in the theme and locale of the request, as PNG if requested."""
         query = _query(request)
         drawing = explain(error, options=parse_options_leniently(query), host=self._host)
+        if is_open_graph_path(_path(request)):
+            drawing = draw_open_graph(drawing)
         if _requested_format(request, query) != "png":
             return to_starlette_response(explanation_response(error, drawing, vary=vary))
         png = await self._draw_png(request, Picture.svg(drawing))

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from github_banners.api.banner_page import OPEN_GRAPH_FILE
 from github_banners.errors import (
     BannersError,
     InvalidInput,
@@ -42,12 +43,21 @@ Live banners with a developer's GitHub statistics.
   ending in `.svg` or `.png` or with such a `format`, and GitHub's image proxy.
 - Types accept the names of other services' themes, and locales accept `pt_BR` or `de-AT`.
 - PNG has twice the width and height, no animation, and the light variant of types that follow the
-  reader's colour scheme. Its fonts cover Latin, Greek and Cyrillic; others are drawn as boxes.
+  reader's colour scheme. Names in other scripts than Latin, Greek and Cyrillic are drawn in fonts
+  of the server; words without a font are drawn as boxes.
   If it can't be drawn in time the response is SVG: check the `Content-Type`.
 """
 _CREATE_DESCRIPTION = """\
 The same user and options always return the same URL. Options may also be written as in a query:
 lists separated by commas, numbers and booleans as text.
+"""
+_PAGE_DESCRIPTION = """\
+A link to it shows the banner in chats and social networks. It has the properties of
+https://ogp.me, the banner and its numbers in words. Image clients get the banner itself.
+"""
+_OPEN_GRAPH_DESCRIPTION = """\
+The banner in its layout `classic`, on a ground of 1200 x 630 pixels. Errors are drawn in the same
+size, and have status 200.
 """
 _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "json": "application/json"}
 _REF = "#/components/schemas/{name}"
@@ -116,6 +126,8 @@ def build_document(*, formats: Sequence[str], version: str, base_path: str = "")
         "tags": [{"name": "Banners"}, {"name": "Health"}],
         "paths": {
             "/banners/preview": {"get": _preview_operation(formats)},
+            "/banners/{name}/": {"get": _get_page_operation()},
+            f"/banners/{{name}}/{OPEN_GRAPH_FILE}": {"get": _get_open_graph_operation()},
             "/banners": {"post": _create_banner_operation()},
             "/banners/{name}": {"get": _get_banner_operation(formats)},
             "/healthz": {"get": _health_operation("alive", "Is the process alive?")},
@@ -172,6 +184,42 @@ def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
         "parameters": [_parameter("name", _NAME, location="path", required=True)],
         "responses": _banner_responses(formats)
         | _error_responses(InvalidOption, UnknownBanner, *_RETRYABLE_ERRORS),
+    }
+
+
+def _get_page_operation() -> JsonSchema:
+    headers = _headers("Cache-Control") | _headers("ETag", required=False)
+    html = {"text/html": {"schema": {"type": "string"}}}
+    errors = _error_responses(UnknownBanner, *_RETRYABLE_ERRORS)
+    for status, response in errors.items():
+        if status != "405":
+            response["content"] = html
+    return {
+        "operationId": "page",
+        "tags": ["Banners"],
+        "summary": "Get the page of a permanent banner",
+        "description": _PAGE_DESCRIPTION,
+        "parameters": [_parameter("name", _NAME, location="path", required=True)],
+        "responses": {
+            "200": {
+                "description": "the page",
+                "headers": headers,
+                "content": {**html, _MEDIA_TYPES["svg"]: {"schema": {"type": "string"}}},
+            },
+            "304": {"description": "the client's copy is current", "headers": headers},
+        }
+        | errors,
+    }
+
+
+def _get_open_graph_operation() -> JsonSchema:
+    return {
+        "operationId": "openGraph",
+        "tags": ["Banners"],
+        "summary": "Draw a permanent banner for link previews",
+        "description": _OPEN_GRAPH_DESCRIPTION,
+        "parameters": [_parameter("name", _NAME, location="path", required=True)],
+        "responses": _banner_responses(["png", "svg"]),
     }
 
 

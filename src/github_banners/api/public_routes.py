@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from github_banners import __version__
 from github_banners.api import docs
+from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
 from github_banners.api.banner_responses import (
     Picture,
     numbers_response,
@@ -85,9 +86,9 @@ class BannerRoutes:
         login = parse_login(query.get("username"))
         look = drop_redundant_options(parse_options(query))
         response_format = _parse_format(query.get("format", ""))
-        deadline = self._start_deadline(request, response_format)
+        deadline = self.start_deadline(request, response_format)
         banner = await self.banners.preview(
-            login, look, deadline=deadline, charge=self._charge(request)
+            login, look, deadline=deadline, charge=self.charge(request)
         )
         return await self._respond(request, banner, response_format)
 
@@ -101,10 +102,10 @@ class BannerRoutes:
         suffix = PurePosixPath(name).suffix.lower()
         response_format = _SUFFIXES.get(suffix, "svg")
         stem = name[: -len(suffix)] if suffix in _SUFFIXES else name
-        deadline = self._start_deadline(request, response_format)
+        deadline = self.start_deadline(request, response_format)
         try:
             banner = await self.banners.get_by_name(
-                stem, deadline=deadline, charge=self._charge(request)
+                stem, deadline=deadline, charge=self.charge(request)
             )
         except DatabaseUnavailable:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
@@ -119,9 +120,9 @@ class BannerRoutes:
         request.state.options = body
         login = parse_login(body.get("username"))
         look = drop_redundant_options(parse_options(body))
-        deadline = self._start_deadline(request, "json")
+        deadline = self.start_deadline(request, "json")
         created = await self.banners.create(
-            login, look, deadline=deadline, charge=self._charge(request)
+            login, look, deadline=deadline, charge=self.charge(request)
         )
         url = f"{self.base_path}/banners/{created.name}"
         status, headers = (201, {"location": url}) if created.is_new else (200, {})
@@ -134,19 +135,19 @@ class BannerRoutes:
     ) -> Picture | None:
         """Convert an SVG to PNG, charged to the client; None if it fails or takes too long."""
         deadline = getattr(request.state, "deadline", None) or picture_deadline()
-        charge = self._charge(request)
+        charge = self.charge(request)
         return await self.png_converter.to_png(
             drawing, charge=charge, deadline=deadline, is_cacheable=is_cacheable
         )
 
-    def _charge(self, request: Request) -> ClientCharge:
+    def charge(self, request: Request) -> ClientCharge:
         """Build the charge against the client of a request."""
         peer = request.client.host if request.client is not None else ""
         forwarded_for = ", ".join(request.headers.getlist("x-forwarded-for"))
         address = client_address(peer, forwarded_for, trusted=self.trusted_proxies)
         return ClientCharge(address, self.rate_limiter)
 
-    def _start_deadline(self, request: Request, response_format: str) -> Deadline:
+    def start_deadline(self, request: Request, response_format: str) -> Deadline:
         """Set the deadline of a request: short for pictures, REQUEST_TIMEOUT for JSON."""
         is_json = response_format == "json"
         deadline = (
@@ -300,4 +301,8 @@ def route_label(path: str) -> str | None:
     """Return the metric label of a path, None for unknown paths; the set of labels is small."""
     if path in _LABELLED_PATHS:
         return path
+    if is_page_path(path):
+        return "/banners/{name}/"
+    if is_open_graph_path(path):
+        return f"/banners/{{name}}/{OPEN_GRAPH_FILE}"
     return "/banners/{name}" if path.startswith("/banners/") else None

@@ -33,12 +33,13 @@ def client_address(peer: str, forwarded_for: str, *, trusted: Sequence[Network])
     """
     hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     address = peer
-    while hops and _is_trusted(address, trusted):
+    while hops and is_trusted(address, trusted):
         address = hops.pop()
     return _client_network(address)
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    """Return True if an address is that of a trusted proxy."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in trusted)
 

@@ -209,7 +209,7 @@ class ResponseCache:
 
         `variant` finds the picture in the format of the target, if that is not SVG.
         """
-        self._record_request(banner)
+        self.record_request(banner)
         normalized, cached = normalize_target(target), self.picture_cache.get(key)
         if cached is not None and normalized is not None:
             self.targets.put(normalized, CacheEntry(key, cached.expires_at, banner, variant))
@@ -228,7 +228,7 @@ class ResponseCache:
         entry = self.targets.get(normalized)
         if entry is None or entry.expires_at <= self._clock():
             return None
-        self._record_request(entry.banner)
+        self.record_request(entry.banner)
         cached = self.picture_cache.get(entry.key)
         if cached is None or entry.variant is None:
             return cached
@@ -293,7 +293,8 @@ class ResponseCache:
         for banner, access_time in requested_at.items():
             self._requested_at.setdefault(banner, access_time)
 
-    def _record_request(self, banner: str | None) -> None:
+    def record_request(self, banner: str | None) -> None:
+        """Record that a permanent banner was requested now; None stands for other pictures."""
         if banner is not None:
             self._requested_at[banner] = self._clock()
 

@@ -137,6 +137,14 @@ def build_explanation(
     )
 
 
+def explain_in_words(error: BannersError, *, host: str, locale: str = "en") -> tuple[str, str, str]:
+    """Return the headline of an explanation, what happened, and what to do."""
+    message = _message(error, sanitize(host), locale)
+    before, foreign_text, after = message.headline
+    headline = f"{before}{isolate(foreign_text)}{after}"
+    return headline, message.what, "".join(message.advice)
+
+
 def _one_row(message: _Message, canvas: Canvas) -> Placement:
     """Place the icon and the headline in one row."""
     middle = canvas.height // 2

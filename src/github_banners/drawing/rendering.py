@@ -85,6 +85,12 @@ def render_svg(template: str, values: msgspec.Struct) -> bytes:
     return environment.render_template(template, **fields).encode()
 
 
+def render_without_frame(template: str, values: msgspec.Struct, *, canvas: Canvas) -> bytes:
+    """Render a template that is not mirrored and has no frame."""
+    fields = msgspec.structs.asdict(values)
+    return _environment(canvas, "").render_template(template, **fields).encode()
+
+
 @lru_cache(_MAX_ENVIRONMENTS)
 def _environment(canvas: Canvas, isolate: str) -> Environment:
     """Create the template environment of a canvas; mirrored if `isolate` is not empty."""

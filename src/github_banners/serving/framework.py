@@ -5,6 +5,7 @@ The public message of an error comes from its class; details go to the log.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -135,9 +136,12 @@ def build_app(
     *,
     middleware: Sequence[Middleware] = (),
     on_error: Mapping[Any, Any] = ON_ERROR,
+    paths_with_slash: re.Pattern[str] | None = None,
 ) -> Starlette:
     """
     Build an application; `middleware` is outermost first, `on_error` maps exceptions to handlers.
+
+    Trailing slashes are ignored, except in paths that match `paths_with_slash`.
 
     A handler logs the error and builds the response. Starlette's own handler of `Exception` would
     raise it again, and the server would log it a second time.
@@ -148,7 +152,7 @@ def build_app(
         middleware=[
             *middleware,
             Middleware(ExceptionMiddleware, handlers=handlers),
-            Middleware(IgnoreTrailingSlashMiddleware),
+            Middleware(IgnoreTrailingSlashMiddleware, except_in=paths_with_slash),
         ],
         exception_handlers={HTTPException: handlers[HTTPException]},
     )
@@ -158,18 +162,21 @@ def build_app(
 
 class IgnoreTrailingSlashMiddleware:
     """
-    Middleware that treats `/docs/` like `/docs`.
+    Middleware that treats `/docs/` like `/docs`, except in paths that match `except_in`.
 
     A redirect would use the `Host` header of the request, and image proxies may not follow it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, except_in: re.Pattern[str] | None = None) -> None:
         self._app = app
+        self._except_in = except_in
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the path without trailing slashes."""
         if scope["type"] == "http" and scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+            path = scope["path"]
+            if self._except_in is None or self._except_in.fullmatch(path) is None:
+                scope = {**scope, "path": path.rstrip("/") or "/"}
         await self._app(scope, receive, send)
 
 

@@ -1,0 +1,168 @@
+"""
+The HTML page of a permanent banner, whose link shows the banner in chats and social networks.
+
+It has the properties of https://ogp.me, the banner, its numbers in words and two links. It has no
+script, and its one style element is allowed by its hash.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from html import escape
+from importlib.resources import files
+from urllib.parse import quote
+
+import msgspec
+from minijinja import Environment, safe
+
+from github_banners.api.banner_responses import Picture, picture_response
+from github_banners.drawing import explain_in_words
+from github_banners.drawing.locales import is_right_to_left
+from github_banners.drawing.open_graph import HEIGHT, SERVICE_NAME, WIDTH, BannerTexts
+from github_banners.errors import BannersError, TooManyRequests, Unavailable
+from github_banners.serving.framework import HttpResponse
+
+OPEN_GRAPH_FILE = "og.png"
+"""The last segment of the path of the picture for link previews."""
+
+VARY = "Accept, User-Agent, Sec-Fetch-Dest"
+"""The headers by which image clients are recognised: they get the banner instead of its page."""
+
+PAGE_PATH = re.compile(r"/banners/(?!preview/)[^/]+/")
+"""The paths of pages: the name of a banner and a slash."""
+
+HTML = "text/html; charset=utf-8"
+_OPEN_GRAPH_PATH = re.compile(rf"/banners/[^/]+/{re.escape(OPEN_GRAPH_FILE)}")
+_AUTHORITY = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+
+
+class BannerPage(msgspec.Struct, frozen=True):
+    """
+    What the page of a banner shows.
+
+    `banner` is its name and `login` its owner's, if it is known. `site_url` is the absolute URL of
+    the service, or its path if that is not known; `base_path` is its path.
+    """
+
+    banner: str
+    texts: BannerTexts
+    locale: str
+    login: str | None
+    site_url: str
+    base_path: str
+
+
+def is_page_path(path: str) -> bool:
+    """Return whether a path is that of a banner's page: its name and a slash."""
+    return PAGE_PATH.fullmatch(path) is not None
+
+
+def is_open_graph_path(path: str) -> bool:
+    """Return whether a path is that of a picture for link previews."""
+    return _OPEN_GRAPH_PATH.fullmatch(path) is not None
+
+
+def find_site_url(
+    public_url: str | None, headers: Mapping[str, str], *, scheme: str, base_path: str
+) -> str:
+    """Return the absolute URL of the service: configured, else as requested, else its path."""
+    if public_url:
+        return public_url.rstrip("/")
+    host = headers.get("host", "")
+    return f"{scheme}://{host}{base_path}" if _AUTHORITY.fullmatch(host) else base_path
+
+
+def page_response(
+    page: BannerPage, request_headers: Mapping[str, str], *, seconds_fresh: int
+) -> HttpResponse:
+    """Build the response with a page; it is cached and revalidated like the banner itself."""
+    path = f"/banners/{quote(page.banner)}"
+    html = _render(
+        language=page.locale,
+        direction="rtl" if is_right_to_left(page.locale) else "ltr",
+        title=page.texts.title,
+        description=page.texts.description,
+        page_url=_escape_url(f"{page.site_url}{path}/"),
+        image_url=_escape_url(f"{page.site_url}{path}/{OPEN_GRAPH_FILE}"),
+        picture_path=_escape_url(f"{page.base_path}{path}.svg"),
+        profile=page.login,
+        home_path=_escape_url(f"{page.base_path}/"),
+    )
+    content = Picture.svg(html, HTML)
+    response = picture_response(content, request_headers, seconds_fresh=seconds_fresh)
+    headers = {**response.headers, **_security_headers(), "vary": f"Accept-Encoding, {VARY}"}
+    return replace(response, headers=headers)
+
+
+def error_page_response(error: BannersError, *, host: str, base_path: str) -> HttpResponse:
+    """Build the response to an error, with its status and a page that explains it."""
+    headline, what, advice = explain_in_words(error, host=host)
+    html = _render(
+        language="en",
+        direction="ltr",
+        title=headline,
+        description=f"{what} {advice}.",
+        page_url="",
+        image_url="",
+        picture_path="",
+        profile=None,
+        home_path=_escape_url(f"{base_path}/"),
+    )
+    headers = {
+        **_security_headers(),
+        "content-type": HTML,
+        "vary": VARY,
+        "cache-control": "no-store",
+    }
+    if isinstance(error, TooManyRequests | Unavailable):
+        headers["retry-after"] = str(error.retry_after_seconds)
+    return HttpResponse(error.status, headers, html)
+
+
+def _escape_url(url: str) -> str:
+    """Escape a URL, but not its slashes as templates do: not every crawler decodes those."""
+    return safe(escape(url))
+
+
+def _render(**values: str | None) -> bytes:
+    sizes = {"image_width": WIDTH, "image_height": HEIGHT}
+    page = _environment().render_template(
+        "banner_page.html", **values, **sizes, service_name=SERVICE_NAME, style=_style()
+    )
+    return page.encode()
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=_load,
+        auto_escape_callback=lambda name: "html",
+        undefined_behavior="strict",
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _load(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _style() -> str:
+    return _load("banner_page.css").strip()
+
+
+@cache
+def _security_headers() -> Mapping[str, str]:
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return {
+        "content-security-policy": (
+            f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
