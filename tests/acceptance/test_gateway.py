@@ -272,7 +272,11 @@ def test_gateway_blocks_other_paths(gateway: Gateway, path: str) -> None:
 
 def test_gateway_forwards_public_paths(gateway: Gateway) -> None:
     assert gateway.get("/healthz").json() == {"status": "alive"}
-    assert gateway.get("/").headers["location"] == "/docs"
+    page = gateway.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    (script,) = re.findall(r'<script type="module" src="([^"]+)"', page.text)
+    assert gateway.get(script).headers["content-type"] == "text/javascript; charset=utf-8"
+    assert gateway.get("/page/sample.svg?type=dark").content.startswith(b"<svg")
     assert gateway.get("/docs").status_code == 200
     assert "paths" in gateway.get("/docs/openapi.json").json()
 

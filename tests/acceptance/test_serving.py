@@ -1,6 +1,7 @@
 """The HTTP responses of a running service: pictures, errors, headers, names."""
 
 import gzip
+import html
 import json
 from xml.etree import ElementTree as ET
 
@@ -220,9 +221,12 @@ def test_unknown_method_or_path_is_refused(service: Running) -> None:
     assert service.get("/nothing/here").json() == {"error": "not found"}
 
 
-def test_root_redirects_to_docs(service: Running) -> None:
-    response = service.get("/")
-    assert (response.status_code, response.headers["location"]) == (307, "/docs")
+def test_root_is_builder_page(service: Running) -> None:
+    response = service.get("/?username=mia-maintains")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert 'src="/banners/preview?username=mia-maintains&amp;type=default"' in response.text
+    assert f"{service.url}/banners/preview?username=mia-maintains" in html.unescape(response.text)
 
 
 def test_docs_content_type_has_one_charset(service: Running) -> None:

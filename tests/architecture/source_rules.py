@@ -38,7 +38,7 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "http_client.py",
         "messaging/clients.py",
     },
-    "minijinja": {"drawing", "api/banner_page.py"},
+    "minijinja": {"drawing", "api/banner_page.py", "api/builder"},
     "msgspec": {""},
     "obstore": {"storage"},
     "opentelemetry": {"serving"},

@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(60)]
 MIA = "/banners/preview?username=mia-maintains"
 POLLY = "/banners/preview?username=polly-glot"
 SVG, PNG, JSON = "image/svg+xml; charset=utf-8", "image/png", "application/json"
+HTML = "text/html; charset=utf-8"
 MAX_BANNERS = 4
 
 
@@ -88,17 +89,17 @@ ROWS = [
     ),
     Row("E1 a name with a hyphen first is a name", "/banners/-p--dark", 404, JSON, None,
         has_fields(error="banner doesn't exist")),
-    Row("E14 the bare path", "/gh", 307, "", None, lambda r: r.headers["location"] == "/gh/docs"),
-    Row("E14 the bare path, stripped", "/", 307, "", None,
-        lambda r: r.headers["location"] == "/gh/docs"),
+    Row("E14 the bare path", "/gh", 200, HTML, None, contains('href="/gh/page/page.')),
+    Row("E14 the bare path, stripped", "/", 200, HTML, None, contains('href="/gh/page/page.')),
     *(
         Row(f"E14 {name}", name, 200, media_type, None, check)
         for prefix in ("", "/gh")
         for name, media_type, check in (
-            (f"{prefix}/docs", "text/html; charset=utf-8", contains('src="/gh/docs/page.js"')),
-            (f"{prefix}/docs/", "text/html; charset=utf-8", contains('spec-url="/gh/docs/openapi')),
+            (f"{prefix}/docs", HTML, contains('src="/gh/docs/page.js"')),
+            (f"{prefix}/docs/", HTML, contains('spec-url="/gh/docs/openapi')),
             (f"{prefix}/docs/page.js", "text/javascript; charset=utf-8", contains("THEMES")),
             (f"{prefix}/docs/openapi.json", JSON, has_fields(servers=[{"url": "/gh"}])),
+            (f"{prefix}/page/sample.svg", SVG, contains("Mira Okafor")),
             (f"{prefix}{MIA}", SVG, contains("<svg")),
             (f"{prefix}/healthz", JSON, has_fields(status="alive")),
         )

@@ -210,7 +210,7 @@ def _build_application(
             *routes.routes(),
             *BannerPageRoutes(routes, public_url=settings.public_url).routes(),
             *health_routes(health),
-            *public_routes.page_routes(base_path),
+            *public_routes.page_routes(settings.public_url),
         ],
         middleware=[
             *strip_base_path,

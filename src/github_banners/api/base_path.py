@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_OWN_PATHS = ("/banners", "/docs", "/healthz", "/readyz")
+_OWN_PATHS = ("/banners", "/docs", "/page", "/healthz", "/readyz")
 
 
 def base_path_from_url(public_url: str | None) -> str:

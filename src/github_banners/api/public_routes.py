@@ -1,14 +1,14 @@
 """
 The routes of the api: parse a request, call `BannerService`, build the response.
 
-`BannerRoutes` serves banners, `page_routes` the documentation page.
+`BannerRoutes` serves banners, `page_routes` the builder page and the documentation.
 """
 
 import asyncio
 import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -28,7 +28,10 @@ from github_banners.api.banner_responses import (
     svg_fallback_response,
 )
 from github_banners.api.banner_service import BannerService
-from github_banners.api.openapi import build_document
+from github_banners.api.base_path import base_path_from_url
+from github_banners.api.builder import BuilderPage
+from github_banners.api.documents import Document, document_response
+from github_banners.api.openapi import JsonSchema, build_document
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
 from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
@@ -42,7 +45,6 @@ from github_banners.options import (
 )
 from github_banners.serving.framework import (
     JSON,
-    HttpResponse,
     json_response,
     to_starlette_response,
 )
@@ -55,7 +57,7 @@ _MAX_DRAINED_BYTES = 16 << 20
 _BODY_TIMEOUT_SECONDS = 5.0
 FORMATS = ("svg", "png", "json")
 _SUFFIXES = {f".{response_format}": response_format for response_format in FORMATS}
-_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz"}
+_LABELLED_PATHS = {"/banners", "/banners/preview", "/docs", "/healthz", "/readyz", "/"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,19 +200,13 @@ class BannerRoutes:
         return to_starlette_response(picture_response(picture, request.headers, seconds_fresh=0))
 
 
-PAGES = ("/", "/docs", "/docs/openapi.json", "/docs/{name}")
-"""The paths of the documentation page, which are no part of the API."""
+PAGES = ("/", "/page/{name}", "/docs", "/docs/openapi.json", "/docs/{name}")
+"""The paths of the pages and their files, which are no part of the API."""
 
 
-def page_routes(base_path: str = "") -> list[Route]:
-    """Build the routes of the documentation page; its links start with `base_path`."""
-
-    async def index(request: Request) -> Response:
-        """Redirect `/` to `/docs`."""
-        location = f"{base_path}/docs"
-        return to_starlette_response(
-            HttpResponse(307, {"location": location, "cache-control": "no-store"})
-        )
+def page_routes(public_url: str | None = None) -> list[Route]:
+    """Build the routes of the builder page and of the documentation page, for PUBLIC_URL if set."""
+    base_path = base_path_from_url(public_url)
 
     async def docs_page(request: Request) -> Response:
         """Send the documentation page or one of its files."""
@@ -219,22 +215,32 @@ def page_routes(base_path: str = "") -> list[Route]:
             document = await asyncio.to_thread(docs.read_document, name, base_path=base_path)
         except KeyError:
             raise HTTPException(404) from None
-        return to_starlette_response(docs.document_response(name, document, request.headers))
+        return _docs_response(document, request)
 
     async def docs_openapi(request: Request) -> Response:
         """Send the OpenAPI document."""
-        return to_starlette_response(
-            docs.document_response(docs.OPENAPI, _openapi(base_path), request.headers)
-        )
+        return _docs_response(_openapi_document(base_path), request)
 
-    handlers = (index, docs_page, docs_openapi, docs_page)
-    return [Route(path, handler) for path, handler in zip(PAGES, handlers, strict=True)]
+    return [
+        *BuilderPage(partial(_openapi, base_path), public_url=public_url).routes(),
+        Route("/docs", docs_page),
+        Route("/docs/openapi.json", docs_openapi),
+        Route("/docs/{name}", docs_page),
+    ]
+
+
+def _docs_response(document: Document, request: Request) -> Response:
+    return to_starlette_response(document_response(document, request.headers, policy=docs.POLICY))
 
 
 @cache
-def _openapi(base_path: str) -> Picture:
-    document = build_document(formats=FORMATS, version=__version__, base_path=base_path)
-    return Picture.svg(msgspec.json.encode(document), JSON)
+def _openapi(base_path: str) -> JsonSchema:
+    return build_document(formats=FORMATS, version=__version__, base_path=base_path)
+
+
+@cache
+def _openapi_document(base_path: str) -> Document:
+    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON), JSON)
 
 
 def _target(request: Request) -> bytes:

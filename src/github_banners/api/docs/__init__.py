@@ -5,38 +5,30 @@ The API documentation page, served without any external resource.
 unmodified. Its file name holds its version, so that browsers may cache it for ever.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from github_banners.api.banner_responses import Picture
-from github_banners.serving.framework import HttpResponse, etag_matches
+from github_banners.api.documents import HTML, IMMUTABLE, REVALIDATE, SCRIPT, Document
 
-PAGE, OPENAPI = "index.html", "openapi.json"
+PAGE = "index.html"
 
 _FOLDER = Path(__file__).parent
-_SCRIPT = "text/javascript; charset=utf-8"
-_REVALIDATE = "no-cache"
-_IMMUTABLE = "public, max-age=31536000, immutable"
 # Media type and `Cache-Control` of each file; any other name is refused before the disk is read.
 _FILES = {
-    PAGE: ("text/html; charset=utf-8", _REVALIDATE),
-    "page.js": (_SCRIPT, _REVALIDATE),
-    "rapidoc-9.3.8.min.js": (_SCRIPT, _IMMUTABLE),
+    PAGE: (HTML, REVALIDATE),
+    "page.js": (SCRIPT, REVALIDATE),
+    "rapidoc-9.3.8.min.js": (SCRIPT, IMMUTABLE),
 }
 # RapiDoc needs inline styles; everything else must come from our own origin.
-_SECURITY_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
-        "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 @cache
-def read_document(name: str, *, base_path: str = "") -> Picture:
+def read_document(name: str, *, base_path: str = "") -> Document:
     """
     Read a file of the page, hash and compress it like a picture.
 
@@ -44,28 +36,8 @@ def read_document(name: str, *, base_path: str = "") -> Picture:
 
     :raises KeyError: the page has no such file
     """
-    media_type, _ = _FILES[name]
+    media_type, cache_control = _FILES[name]
     body = (_FOLDER / name).read_bytes()
     if name == PAGE:
         body = body.replace(b'"/docs/', f'"{base_path}/docs/'.encode())
-    return Picture.svg(body, media_type)
-
-
-def document_response(
-    name: str, document: Picture, request_headers: Mapping[str, str]
-) -> HttpResponse:
-    """Build the response with a document of the page, or 304 if `If-None-Match` matches."""
-    _, cache_control = _FILES.get(name, (document.media_type, _REVALIDATE))
-    body, etag = document.negotiate(request_headers.get("accept-encoding", ""))
-    headers = {
-        **_SECURITY_HEADERS,
-        "etag": etag,
-        "cache-control": cache_control,
-        "vary": "Accept-Encoding",
-    }
-    if etag_matches(request_headers.get("if-none-match", ""), etag):
-        return HttpResponse(304, headers)
-    headers["content-type"] = document.media_type
-    if body is document.gzipped:
-        headers["content-encoding"] = "gzip"
-    return HttpResponse(200, headers, body)
+    return Document(Picture.svg(body), media_type, cache_control)

@@ -4,6 +4,7 @@ Localization: everything a banner says or writes differently in each locale.
     number_format   numbers, percentages, dates, direction: data of the CLDR, our own rounding
     translations    labels, counts with plurals, whole sentences
     catalogs/       the translated texts, one TOML file per locale
+    page/           the words of the builder page, one TOML file per language of the page
 
 A locale is passed as its code, such as `pt-br`. To add one, write its catalog, and add its code to
 `LOCALES` and to `options.Locale`.
@@ -20,6 +21,7 @@ from github_banners.drawing.locales.number_format import (
     format_short_number,
     format_wait,
     is_right_to_left,
+    native_name,
     numerals,
     plural_category,
 )
@@ -60,6 +62,7 @@ __all__ = [
     "isolate_foreign",
     "language_description",
     "load_translations",
+    "native_name",
     "numerals",
     "plural_after_short",
     "plural_category",

@@ -244,6 +244,12 @@ def _group_indian(number: int) -> str:
     return f"{','.join(reversed(pairs))},{rest // 1000:02},{rest % 1000:03}"
 
 
+def native_name(locale: str) -> str:
+    """Return the name of a locale's language in that language, such as `Deutsch`."""
+    name = _babel_locale(locale).get_display_name() or locale
+    return name[:1].upper() + name[1:]
+
+
 @cache
 def _babel_locale(locale: str) -> Locale:
     if locale not in LOCALES:

@@ -1,0 +1,380 @@
+"""
+The builder page at `/`: choose a banner by looking at it, and copy the code for a README.
+
+The server renders `page.html`, so that the page works without JavaScript; `page.js` updates it while
+the user types. Its controls come from the OpenAPI document, its words from one file per language.
+"""
+
+import hashlib
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from minijinja import Environment, safe
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from github_banners.api.banner_responses import SVG, Picture
+from github_banners.api.base_path import base_path_from_url
+from github_banners.api.builder.controls import Control, build_controls
+from github_banners.api.builder.words import (
+    PageLanguage,
+    Words,
+    languages,
+    negotiate_language,
+    read_words,
+    value_label,
+)
+from github_banners.api.documents import HTML, IMMUTABLE, SCRIPT, Document, document_response
+from github_banners.drawing import draw
+from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing.themes import is_dark, scheme
+from github_banners.errors import InvalidInput
+from github_banners.models import EPOCH, Owner, Snapshot, Stats
+from github_banners.options import (
+    BannerOptions,
+    Layout,
+    Palette,
+    Theme,
+    allowed_values,
+    find_misspelt_options,
+    parse_login,
+    parse_options,
+    parse_options_leniently,
+    parse_query,
+)
+from github_banners.serving.framework import to_starlette_response
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_SAMPLE_AGE = "public, max-age=86400"
+_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": SCRIPT, "svg": SVG}
+_FILES = ("page.css", "page.js", "icon.svg")
+
+# The page suggests a banner that follows the reader's colour scheme; the default of the API does not.
+_DEFAULT_VALUES = {"type": Theme.AUTO.value}
+# The first value of each is the default.
+_PAGE_CHOICES = {
+    "view": ("both", "phone", "readme"),
+    "code": ("picture", "markdown", "html", "address"),
+    "ground": ("all", "light", "dark", "both"),
+}
+_KINDS = ("switch", "choice", "number", "text")
+_COLOUR_PARTS = ("bg", "border", "title", "text", "muted", "accent")
+_FIRST_OPTIONS = ("type", "locale", "count_by", "animate", "border")
+_MAX_SHOWN_VALUES = 12
+_SAMPLE = Snapshot(
+    owner=Owner(id=1, login="miraokafor", display_name="Mira Okafor"),
+    stats=Stats(
+        total_repos=148,
+        original_repos=112,
+        forked_repos=36,
+        total_stars=12_432,
+        total_forks=1_635,
+        languages={
+            "TypeScript": 34,
+            "Rust": 22,
+            "Go": 15,
+            "Python": 12,
+            "Shell": 7,
+            "Vue": 4,
+            "C": 6,
+        },
+    ),
+    fetched_at=EPOCH,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderPage:
+    """
+    The page and its files.
+
+    `read_openapi` returns the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set.
+    """
+
+    read_openapi: Callable[[], Mapping[str, Any]]
+    public_url: str | None = None
+
+    @property
+    def base_path(self) -> str:
+        """The path of the service on its host, "" for the root."""
+        return base_path_from_url(self.public_url)
+
+    def routes(self) -> list[Route]:
+        """Build the routes of the page and of its files."""
+        return [Route("/", self.get_page), Route("/page/{name}", self.get_file)]
+
+    async def get_page(self, request: Request) -> Response:
+        """Send the page with the choices that its query describes."""
+        try:
+            query = parse_query(request.scope["query_string"].decode(errors="replace"))
+        except ValueError:
+            query = {}
+        language = negotiate_language(
+            query.get("lang", ""), request.headers.get("accept-language", "")
+        )
+        # The `Host` header can be anything, so it is not parsed.
+        own_origin = f"{request.scope.get('scheme', 'http')}://{request.headers.get('host', '')}"
+        origin = _origin(self.public_url) if self.public_url else own_origin
+        page = self.render(query, language=language, origin=origin)
+        document = Document(Picture.svg(page.encode()), HTML)
+        return to_starlette_response(
+            document_response(
+                document,
+                request.headers,
+                policy=POLICY,
+                vary="Accept-Encoding, Accept-Language",
+            )
+        )
+
+    async def get_file(self, request: Request) -> Response:
+        """Send a file of the page by its hashed name, or a banner of the sample user."""
+        name = request.path_params["name"]
+        document = _draw_sample(request.url.query) if name == "sample.svg" else _files().get(name)
+        if document is None:
+            raise HTTPException(404)
+        return to_starlette_response(
+            document_response(document, request.headers, policy=_FILE_POLICY)
+        )
+
+    def render(self, query: Mapping[str, str], *, language: PageLanguage, origin: str) -> str:
+        """Render the page as HTML; `origin` is the scheme and host of the URLs that are copied."""
+        words = read_words(language.locale)
+        controls = build_controls(self.read_openapi(), query, words, default_values=_DEFAULT_VALUES)
+        login = query.get("username", "").strip()
+        layout = query.get("layout", "").strip().lower() or Layout.CLASSIC.value
+        options = _chosen_options(controls, layout)
+        light, dark = _light_and_dark(options["type"])
+        markdown_url = f"{origin}{self._picture_path(login, options)}"
+        return _environment().render_template(
+            "page.html",
+            base=_attribute(self.base_path),
+            files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
+            language=language,
+            languages=[
+                {"language": each, "link": _attribute(self._page_path(query, lang=each.locale))}
+                for each in languages()
+            ],
+            words=words["page"],
+            live=words["live"],
+            empty_controls={kind: Control("", kind, "", "", "") for kind in _KINDS},
+            login=login,
+            name=login or _SAMPLE.owner.display_name,
+            layout=layout,
+            layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
+            size=_canvas(layout),
+            first_controls=[
+                control for name in _FIRST_OPTIONS for control in controls if control.name == name
+            ],
+            more_controls=[
+                control
+                for control in controls
+                if control.name not in _FIRST_OPTIONS and control.kind != "colour"
+            ],
+            colour_controls=[control for control in controls if control.kind == "colour"],
+            light=_attribute(self._picture_path(login, options | {"type": light})),
+            dark=_attribute(self._picture_path(login, options | {"type": dark})),
+            alt=words["live"]["alt"].replace("{name}", login or str(_SAMPLE.owner.display_name)),
+            markdown_url=markdown_url,
+            choices={
+                name: query.get(name) if query.get(name) in values else values[0]
+                for name, values in _PAGE_CHOICES.items()
+            },
+            themes=[
+                {
+                    "name": name,
+                    "ground": _ground(name),
+                    "is_chosen": name == options["type"],
+                    "link": _attribute(self._page_path(query, type=name)),
+                    "picture": _attribute(
+                        self._picture_path(
+                            login, {"type": name, "layout": "card", "animate": "false"}
+                        )
+                    ),
+                }
+                for name in dict.fromkeys(theme.value for theme in Theme)
+            ],
+            problems=self._problems(query, words) if login else [],
+            data=_page_data(language.locale, public_url=self.public_url),
+        )
+
+    def _picture_path(self, login: str, options: Mapping[str, str]) -> str:
+        """Return the path of a preview, or of the sample while no user is named."""
+        if not login:
+            return f"{self.base_path}/page/sample.svg?{urlencode(options)}"
+        return f"{self.base_path}/banners/preview?{urlencode({'username': login, **options})}"
+
+    def _page_path(self, query: Mapping[str, str], **changes: str) -> str:
+        """Return the path of the page with other choices."""
+        return f"{self.base_path}/?{urlencode({**query, **changes})}"
+
+    def _problems(self, query: Mapping[str, str], words: Words) -> list[dict[str, str]]:
+        """Return what is wrong with the query: texts, with a link to the corrected page if any."""
+        live = words["live"]
+        problems = []
+        try:
+            parse_login(query.get("username"))
+            parse_options(query)
+        except InvalidInput as error:
+            problems.append(
+                {
+                    "text": live["invalid"]
+                    .replace("{value}", error.value)
+                    .replace("{option}", _labels(words)[error.field])
+                    .replace("{allowed}", _shortened(error.allowed)),
+                    "suggestion": error.suggestion or "",
+                    "link": self._page_path(query, **{error.field: error.suggestion or ""}),
+                }
+            )
+        own_names = {name for name in query if name not in ("lang", *_PAGE_CHOICES)}
+        for unknown, intended in find_misspelt_options(dict.fromkeys(own_names)).items():
+            rest = {name: value for name, value in query.items() if name != unknown}
+            problems.append(
+                {
+                    "text": live["unknown_option"].replace("{option}", unknown),
+                    "suggestion": intended,
+                    "link": self._page_path(rest, **{intended: query[unknown]}),
+                }
+            )
+        return problems
+
+
+def _chosen_options(controls: list[Control], layout: str) -> dict[str, str]:
+    """Return the options that differ from the API's defaults, and always the type."""
+    options = {
+        control.name: control.value
+        for control in controls
+        if control.value != control.default or control.name in _DEFAULT_VALUES
+    }
+    return options if layout == Layout.CLASSIC.value else options | {"layout": layout}
+
+
+def _attribute(url: str) -> str:
+    """Escape a URL for an attribute, without the escapes of slashes that the template would add."""
+    return safe(html.escape(url))
+
+
+def _labels(words: Words) -> dict[str, str]:
+    """Return the words for everything that can have an invalid value."""
+    page = words["page"]
+    return {"username": page["login"], "layout": page["layout"], **words["options"]}
+
+
+def _shortened(allowed: Sequence[str]) -> str:
+    """Join the allowed values of an option; of many, only the first."""
+    joined = ", ".join(allowed[:_MAX_SHOWN_VALUES])
+    return f"{joined} …" if len(allowed) > _MAX_SHOWN_VALUES else joined
+
+
+def _light_and_dark(theme: str) -> tuple[str, str]:
+    """Return the types that a light and a dark page show; one that is no pair is shown by both."""
+    try:
+        palettes = parse_options({"type": theme}).theme.palettes
+    except InvalidInput:
+        palettes = (theme,)
+    return palettes[0], palettes[-1]
+
+
+def _ground(theme: str) -> str:
+    """Return whether a theme is "light", "dark" or, as a pair, "both"."""
+    palettes = scheme(BannerOptions(theme=Theme(theme))).palettes
+    if len(palettes) > 1:
+        return "both"
+    return "dark" if is_dark(palettes[0].bg) else "light"
+
+
+def _palette(theme: str) -> Palette:
+    return scheme(BannerOptions(theme=Theme(theme))).palettes[0]
+
+
+def _canvas(layout: str) -> tuple[int, int]:
+    canvas = LAYOUTS[Layout(layout) if layout in set(Layout) else Layout.CLASSIC].canvas
+    return canvas.width, canvas.height
+
+
+def _origin(url: str) -> str:
+    """Return the scheme and host of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@cache
+def _page_data(locale: str, *, public_url: str | None) -> str:
+    """Return what the script needs, as JSON: words, the colours of themes, the sizes of layouts."""
+    words = read_words(locale)
+    themes = {name: Theme(name).palettes for name in allowed_values("type")}
+    data = msgspec.json.encode(
+        {
+            "origin": _origin(public_url) if public_url else "",
+            "base": base_path_from_url(public_url),
+            "words": {**words["live"], "readme_greeting": words["page"]["readme_greeting"]},
+            "sample": _SAMPLE.owner.display_name,
+            "sampleLogin": _SAMPLE.owner.login,
+            "labels": _labels(words),
+            "pairs": {
+                name: " ".join(palettes) for name, palettes in themes.items() if len(palettes) > 1
+            },
+            "colours": {
+                name: " ".join(
+                    getattr(_palette(name), part).removeprefix("#") for part in _COLOUR_PARTS
+                )
+                for name, palettes in themes.items()
+                if len(palettes) == 1
+            },
+            "parts": _COLOUR_PARTS,
+            "sizes": {layout.value: _canvas(layout.value) for layout in Layout},
+        }
+    )
+    # In a script element nothing is escaped, but its end must not occur.
+    return data.decode().replace("<", "\\u003c")
+
+
+def _draw_sample(query: str) -> Document:
+    """Draw a banner of the sample user; invalid options are ignored."""
+    try:
+        options = parse_options_leniently(parse_query(query))
+    except ValueError:
+        options = BannerOptions()
+    return Document(Picture.svg(draw(_SAMPLE, options)), SVG, _SAMPLE_AGE)
+
+
+@cache
+def _files() -> dict[str, Document]:
+    """Read the files of the page, by names that contain a digest of their content."""
+    documents = {}
+    for name in _FILES:
+        body = _read_lean(name).encode()
+        stem, suffix = name.split(".")
+        digest = hashlib.sha256(body).hexdigest()[:10]
+        document = Document(Picture.svg(body), _MEDIA_TYPES[suffix], IMMUTABLE)
+        documents[f"{stem}.{digest}.{suffix}"] = document
+    return documents
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=_read_lean,
+        auto_escape_callback=lambda _: "html",
+        undefined_behavior="strict",
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _read_lean(name: str) -> str:
+    """Read a file without its indentation and the comments of scripts, an eighth of its size."""
+    source = (files(__package__) / name).read_text(encoding="utf-8")
+    lines = (line.strip() for line in source.splitlines())
+    return "\n".join(line for line in lines if not line.startswith("//"))

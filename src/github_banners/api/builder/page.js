@@ -1,0 +1,566 @@
+// The builder page: draws the chosen banner while the user types, and copies the code for a README.
+// Everything that is chosen is in the form; the form's state is also the query of the page's address.
+
+const UPDATE_MILLISECONDS = 400;
+// The server sends an explanation in place of a picture that takes longer than this.
+const MIN_EXPLAINED_MILLISECONDS = 1500;
+const MAX_RETRIES = 10;
+// With a longer `Retry-After` something is down; else the numbers of a new user are being fetched.
+const MAX_WAITING_SECONDS = 5;
+const MIN_CONTRAST = 4.5;
+const PAGE_DEFAULTS = {view: "both", code: "picture", ground: "all", layout: "classic"};
+const NO_TEXT_COLOURS = ["bg_color", "border_color"];
+
+const page = JSON.parse(document.getElementById("page-data").textContent);
+const {words, base} = page;
+const origin = page.origin || location.origin;
+const form = document.getElementById("builder");
+const byId = (id) => document.getElementById(id);
+const palettes = Object.fromEntries(Object.entries(page.colours).map(([theme, colours]) =>
+  [theme, Object.fromEntries(colours.split(" ").map((colour, index) => [page.parts[index], colour]))]));
+const permanentUrls = new Map();
+
+let displayName = "";
+let nameOf = "";
+let updateTimer = 0;
+let lastUpdate = -Infinity;
+let isTyping = false;
+let retries = 0;
+// A number in the addresses of the pictures: a new one replaces explanations that the browser has cached.
+let attempt = 0;
+let request = new AbortController();
+// The last query that was answered for good, so that another view of the same banner sends no request.
+let answered = "";
+// Parameters of the address that are no options; the API says what they were meant to be.
+let unknown = {};
+// Values of the address that no radio button or checkbox has: the preview explains them.
+let invalid = {};
+
+const fillIn = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+const login = () => form.elements.username.value.trim();
+const checked = (name) => invalid[name] ?? form.querySelector(`[name=${name}]:checked`)?.value ?? PAGE_DEFAULTS[name];
+const controls = () => [...form.querySelectorAll(".control")];
+const controlOf = (name) => form.querySelector(`.control[data-name="${name}"]`);
+const labelOf = (name) => page.labels[name] ?? name;
+
+// The options of the banner: those that differ from the API's defaults, and always the type.
+function readOptions() {
+  const options = {};
+  for (const control of controls()) {
+    const value = readControl(control);
+    if (value !== control.dataset.default || control.dataset.name === "type") options[control.dataset.name] = value;
+  }
+  if (checked("layout") !== PAGE_DEFAULTS.layout) options.layout = checked("layout");
+  return options;
+}
+
+function readControl(control) {
+  const {kind, name} = control.dataset;
+  if (kind === "choices") {
+    return invalid[name] ?? [...control.querySelectorAll(":checked")].map((box) => box.value).join(",");
+  }
+  if (kind === "switch") return String(control.querySelector("[type=checkbox]").checked);
+  return control.querySelector(`[name="${name}"]`).value.trim() || control.dataset.default;
+}
+
+function writeControl(control, value) {
+  const {kind, name} = control.dataset;
+  if (kind === "choices") {
+    check(name, value ? value.toLowerCase().split(",") : []);
+  } else if (kind === "switch") {
+    control.querySelector("[type=checkbox]").checked = value.toLowerCase() === "true";
+  } else {
+    const field = control.querySelector(`[name="${name}"]`);
+    field.value = kind === "choice" ? value.toLowerCase() : value;
+    // A value that the list lacks stays chosen: the preview explains it.
+    if (kind === "choice" && !field.value) field.add(new Option(value, value, true, true));
+  }
+}
+
+// Check the radio buttons or checkboxes with these values, and remember the values if one has none.
+function check(name, values) {
+  const boxes = [...form.querySelectorAll(`[name="${name}"]`)];
+  for (const box of boxes) box.checked = values.includes(box.value);
+  const isValid = values.every((value) => boxes.some((box) => box.value === value));
+  if (isValid) delete invalid[name];
+  else invalid[name] = values.join(",");
+}
+
+function pictureUrl(options) {
+  const [path, user] = login() ? ["/banners/preview", {username: login()}] : ["/page/sample.svg", {}];
+  return `${base}${path}?${new URLSearchParams({...user, ...options})}`;
+}
+
+const previewUrl = (options) => pictureUrl({...options, ...(attempt && {attempt})});
+
+// A pair of themes is shown by its light and its dark one; any other theme is the same on both.
+const lightAndDark = (type) => page.pairs[type]?.split(" ") ?? [type, type];
+
+// ---- The address -------------------------------------------------------------------------------
+
+function writeAddress() {
+  const query = new URLSearchParams(login() ? {username: login()} : {});
+  for (const [name, value] of Object.entries(readOptions())) {
+    if (name !== "type" || value !== defaultOf("type")) query.set(name, value);
+  }
+  for (const name of ["view", "code", "ground"]) {
+    if (checked(name) !== PAGE_DEFAULTS[name]) query.set(name, checked(name));
+  }
+  for (const [name, value] of Object.entries(unknown)) query.set(name, value);
+  const lang = new URLSearchParams(location.search).get("lang");
+  if (lang) query.set("lang", lang);
+  const search = query.size ? `?${query}` : "";
+  if (search === location.search) return;
+  history[isTyping ? "replaceState" : "pushState"](null, "", `${location.pathname}${search}${location.hash}`);
+  isTyping = false;
+  for (const link of document.querySelectorAll("footer a")) {
+    query.set("lang", link.lang.toLowerCase());
+    link.href = `${base}/?${query}`;
+  }
+}
+
+const defaultOf = (name) => controlOf(name).dataset.default;
+
+// Parse the query as the server does: names in any case, the last of repeated ones, lists joined.
+function parseQuery() {
+  const query = {};
+  for (const [rawName, value] of new URLSearchParams(location.search)) {
+    const name = rawName.toLowerCase();
+    const isList = name in query && controlOf(CSS.escape(name))?.dataset.kind === "choices";
+    query[name] = isList ? `${query[name]},${value}` : value;
+  }
+  return query;
+}
+
+function readAddress() {
+  const query = parseQuery();
+  const known = ["username", "lang", ...Object.keys(PAGE_DEFAULTS), ...controls().map(({dataset}) => dataset.name)];
+  unknown = Object.fromEntries(Object.entries(query).filter(([name]) => !known.includes(name)));
+  form.elements.username.value = query.username ?? "";
+  for (const control of controls()) writeControl(control, query[control.dataset.name] || control.dataset.default);
+  for (const [name, value] of Object.entries(PAGE_DEFAULTS)) {
+    check(name, [query[name]?.toLowerCase() || value]);
+    if (name !== "layout" && name in invalid) check(name, [value]);
+  }
+}
+
+// ---- Updates -----------------------------------------------------------------------------------
+
+function scheduleUpdate(milliseconds) {
+  clearTimeout(updateTimer);
+  const earliest = lastUpdate + UPDATE_MILLISECONDS - performance.now();
+  updateTimer = setTimeout(update, Math.max(milliseconds, earliest));
+}
+
+function update() {
+  clearTimeout(updateTimer);
+  lastUpdate = performance.now();
+  writeAddress();
+  showPictures();
+  showCode();
+  showContrasts();
+  showThemes();
+  checkChoices();
+}
+
+function showPictures() {
+  const options = readOptions();
+  const [width, height] = page.sizes[checked("layout")] ?? page.sizes.classic;
+  lightAndDark(options.type).forEach((type, index) => {
+    const picture = byId(["light", "dark"][index]);
+    const url = previewUrl({...options, type});
+    [picture.width, picture.height] = [width, height];
+    if (picture.getAttribute("src") !== url) picture.src = url;
+  });
+  showNames();
+}
+
+function showNames() {
+  for (const id of ["light", "dark"]) byId(id).alt = altText();
+  for (const head of document.querySelectorAll(".login")) head.textContent = login() || page.sampleLogin;
+  for (const title of document.querySelectorAll(".readme-title")) {
+    title.textContent = fillIn(words.readme_greeting, {name: shownName()});
+  }
+}
+
+const shownName = () => (nameOf === login() && displayName) || login() || page.sample;
+const altText = () => fillIn(words.alt, {name: shownName()});
+
+function showTiming() {
+  const [entry] = performance.getEntriesByName(byId("light").src).slice(-1);
+  byId("timing").textContent = entry?.encodedBodySize
+    ? fillIn(words.drawn, {
+        milliseconds: Math.max(1, Math.round(entry.responseEnd - entry.requestStart)),
+        kilobytes: (entry.encodedBodySize / 1000).toFixed(1),
+      })
+    : "";
+}
+
+// One JSON request per update says whether the user and the options are right, and the display name.
+async function checkChoices() {
+  const query = String(new URLSearchParams({...unknown, username: login(), ...readOptions(), format: "json"}));
+  if (query === answered) return;
+  request.abort();
+  request = new AbortController();
+  const {signal} = request;
+  byId("problems").replaceChildren();
+  answered = "";
+  if (!login()) return;
+  const user = login();
+  const start = performance.now();
+  try {
+    const response = await fetch(`${base}/banners/preview?${query}`, {signal, headers: {accept: "application/json"}});
+    const answer = await response.json();
+    if (signal.aborted) return;
+    if (response.status < 429) answered = query;
+    if (response.ok) {
+      retries = 0;
+      [nameOf, displayName] = [user, answer.display_name ?? user];
+      showCode();
+      if (performance.now() - start > MIN_EXPLAINED_MILLISECONDS) drawAgain();
+      else showNames();
+    } else {
+      explainProblem(response, answer);
+    }
+    showUnknown(answer.unknown);
+  } catch (error) {
+    if (error.name !== "AbortError") showProblem(fillIn(words.unavailable, {reason: words.no_service}));
+  }
+}
+
+// Pictures that did not wait for the numbers are explanations: replace them.
+function drawAgain() {
+  attempt += 1;
+  showPictures();
+  showThemes();
+}
+
+function explainProblem(response, answer) {
+  const values = {value: login(), option: labelOf(answer.field), allowed: shorten(answer.allowed), reason: answer.error};
+  if (response.status === 404) {
+    showProblem(fillIn(words.unknown_user, values));
+  } else if (answer.field) {
+    const control = controlOf(answer.field);
+    values.value = control ? readControl(control) : answer.field === "layout" ? checked("layout") : login();
+    showProblem(fillIn(words.invalid, values), answer.suggestion, () => choose(answer.field, answer.suggestion));
+  } else if (response.status === 503 && retries < MAX_RETRIES) {
+    const seconds = Number(response.headers.get("retry-after")) || 2;
+    showProblem(seconds > MAX_WAITING_SECONDS ? fillIn(words.unavailable, values) : words.waiting);
+    retries += 1;
+    attempt += 1;
+    scheduleUpdate(1000 * seconds);
+  } else {
+    showProblem(fillIn(words.unavailable, values));
+  }
+}
+
+function shorten(allowed = []) {
+  return allowed.length > 12 ? `${allowed.slice(0, 12).join(", ")} …` : allowed.join(", ");
+}
+
+function choose(name, value) {
+  if (controlOf(name)) writeControl(controlOf(name), value);
+  else if (name === "layout") check(name, [value]);
+  else form.elements[name].value = value;
+  change();
+}
+
+function showUnknown(intended = {}) {
+  for (const [name, option] of Object.entries(intended)) {
+    const value = unknown[name];
+    showProblem(fillIn(words.unknown_option, {option: name}), `${option}=${value}`, () => {
+      delete unknown[name];
+      choose(option, value);
+    });
+  }
+}
+
+function showProblem(text, suggestion, correct) {
+  const line = document.createElement("p");
+  line.textContent = text;
+  if (suggestion) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = fillIn(words.suggestion, {value: suggestion});
+    button.addEventListener("click", correct);
+    line.append(" ", button);
+  }
+  byId("problems").append(line);
+}
+
+// ---- The code ----------------------------------------------------------------------------------
+
+// Types of the banners that the chosen code shows: a light and a dark one, or the chosen type.
+function shownTypes() {
+  const {type} = readOptions();
+  return checked("code") === "picture" ? [...new Set(lightAndDark(type))] : [type];
+}
+
+const bannerRequest = (type) => JSON.stringify({username: login(), ...readOptions(), type});
+
+function bannerUrl(type) {
+  return permanentUrls.get(bannerRequest(type)) ?? origin + pictureUrl({...readOptions(), type});
+}
+
+const escapeHtml = (text) => text.replace(/[&<>"]/g, (c) => ({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})[c]);
+const escapeMarkdown = (text) => text.replace(/[\\[\]]/g, "\\$&");
+
+function codeText() {
+  const urls = shownTypes().map(bannerUrl);
+  const alt = altText();
+  const image = `<img alt="${escapeHtml(alt)}" src="${escapeHtml(urls[0])}">`;
+  switch (checked("code")) {
+    case "markdown":
+      return `![${escapeMarkdown(alt)}](${urls[0]})`;
+    case "html":
+      return image;
+    case "address":
+      return urls[0];
+    default:
+      return urls.length === 1
+        ? `<picture>\n  ${image}\n</picture>`
+        : `<picture>\n  <source media="(prefers-color-scheme: dark)" srcset="${escapeHtml(urls[1])}">\n  ${image}\n</picture>`;
+  }
+}
+
+function showCode() {
+  const parts = codeText().split(/("[^"]*")/).map((part) => {
+    if (!part.startsWith('"')) return part;
+    const string = document.createElement("span");
+    string.className = "string";
+    string.textContent = part;
+    return string;
+  });
+  byId("code").replaceChildren(...parts);
+}
+
+async function copy() {
+  if (!login()) {
+    form.elements.username.focus();
+    return announce(words.no_login);
+  }
+  announce(words.copying);
+  const problem = await makePermanent();
+  showCode();
+  if (problem) return announce(fillIn(words.not_made, {reason: problem}));
+  const isCopied = await writeClipboard(codeText());
+  announce(isCopied ? words.copied : words.copy_refused);
+  if (isCopied) setTimeout(() => announce("", words.copied), 2000);
+}
+
+// Create the shown banners; return what went wrong, as text.
+async function makePermanent() {
+  for (const type of shownTypes()) {
+    const body = bannerRequest(type);
+    if (permanentUrls.has(body)) continue;
+    try {
+      const response = await fetch(`${base}/banners`, {
+        method: "POST",
+        headers: {"content-type": "application/json", accept: "application/json"},
+        body,
+      });
+      const answer = await response.json();
+      if (!response.ok) return answer.error;
+      permanentUrls.set(body, origin + answer.url);
+    } catch {
+      return words.no_service;
+    }
+  }
+  return "";
+}
+
+async function writeClipboard(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Browsers offer the clipboard only over HTTPS and on the own machine.
+    getSelection().selectAllChildren(byId("code"));
+    return document.execCommand("copy");
+  }
+}
+
+// Announce a text, or only in place of another one.
+function announce(text, replaced) {
+  const announcement = byId("announcement");
+  if (!replaced || announcement.textContent === replaced) announcement.textContent = text;
+}
+
+// ---- Colours -----------------------------------------------------------------------------------
+
+function parseColour(text) {
+  const digits = text.replace(/^#/, "");
+  if (!/^([\da-f]{3,4}|[\da-f]{6}|[\da-f]{8})$/i.test(digits)) return null;
+  const long = digits.length < 6 ? digits.replace(/./g, "$&$&") : digits;
+  return long.match(/../g).map((pair) => parseInt(pair, 16));
+}
+
+// https://www.w3.org/TR/WCAG22/#dfn-relative-luminance
+function luminance(rgb) {
+  const [red, green, blue] = rgb.map((byte) => {
+    const share = byte / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+function contrast(first, second) {
+  const [dark, light] = [luminance(first), luminance(second)].sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
+
+const blend = ([r, g, b, alpha = 255], ground) =>
+  [r, g, b].map((byte, index) => (byte * alpha + ground[index] * (255 - alpha)) / 255);
+
+function showContrasts() {
+  const {type} = readOptions();
+  const shown = lightAndDark(type).map((name) => palettes[name] ?? palettes.default);
+  const field = (name) => form.elements[name]?.value.trim() ?? "";
+  for (const control of form.querySelectorAll(".control.colour")) {
+    const {name} = control.dataset;
+    const part = name.replace(/_color$/, "");
+    const themeColour = shown[0][part] ?? shown[0].text;
+    const colour = parseColour(field(name));
+    control.querySelector("[type=color]").value = `#${toHex(colour ?? parseColour(themeColour))}`;
+    const output = control.querySelector("output");
+    if (NO_TEXT_COLOURS.includes(name)) continue;
+    const ratios = shown.map((palette, index) => {
+      const paper = index ? [13, 17, 23] : [255, 255, 255];
+      const ground = blend(parseColour(field("bg_color")) ?? parseColour(palette.bg), paper);
+      return contrast(blend(colour ?? parseColour(palette[part] ?? palette.text), ground), ground);
+    });
+    const ratio = Math.min(...ratios);
+    output.textContent = ratio.toFixed(1);
+    output.classList.toggle("low", ratio < MIN_CONTRAST);
+    const text = fillIn(ratio < MIN_CONTRAST ? words.low_contrast : words.contrast, {ratio: ratio.toFixed(1)});
+    output.title = text;
+    output.setAttribute("aria-label", text);
+    if (ratio < MIN_CONTRAST) output.textContent += " ⚠";
+  }
+}
+
+const toHex = (rgb) => rgb.slice(0, 3).map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+// ---- The gallery of themes ---------------------------------------------------------------------
+
+const visibleThemes = new Set();
+
+// Only pictures on the screen are loaded; one that leaves it before it has arrived is cancelled.
+const gallery = new IntersectionObserver((entries) => {
+  for (const {target, isIntersecting} of entries) {
+    if (isIntersecting) visibleThemes.add(target);
+    else visibleThemes.delete(target);
+    loadTheme(target);
+  }
+}, {rootMargin: "100px"});
+
+function loadTheme(picture) {
+  if (visibleThemes.has(picture)) {
+    if (picture.getAttribute("src") !== picture.dataset.src) picture.src = picture.dataset.src;
+  } else if (!picture.complete) {
+    picture.removeAttribute("src");
+  }
+}
+
+function showThemes() {
+  const {type, locale} = readOptions();
+  for (const link of document.querySelectorAll("#themes a")) {
+    const theme = link.textContent;
+    const isChosen = theme === type;
+    if (isChosen) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+    const picture = link.querySelector("img");
+    const options = {type: theme, layout: "card", animate: "false", ...(locale && {locale})};
+    picture.dataset.src = previewUrl(options);
+    loadTheme(picture);
+  }
+}
+
+// ---- Options that the server added after this page was written ----------------------------------
+
+async function addMissingControls() {
+  const response = await fetch(`${base}/docs/openapi.json`);
+  const {paths} = await response.json();
+  const query = parseQuery();
+  for (const {name, schema} of paths["/banners/preview"].get.parameters) {
+    if (["username", "format", "layout"].includes(name) || controlOf(name)) continue;
+    const control = makeControl(name, schema);
+    byId("more").append(control);
+    writeControl(control, query[name] || control.dataset.default);
+    if (name in unknown) change();
+    delete unknown[name];
+  }
+}
+
+function makeControl(name, schema) {
+  const kind = schema.type === "boolean" ? "switch" : schema.enum ? "choice" : schema.type === "integer" ? "number" : "text";
+  const control = byId(`control-${kind}`).content.cloneNode(true).querySelector(".control");
+  const label = name[0].toUpperCase() + name.slice(1).replaceAll("_", " ");
+  control.dataset.name = name;
+  control.dataset.default = String(schema.default ?? "");
+  control.querySelector("label").textContent = label;
+  control.querySelector("label").htmlFor = `option-${name}`;
+  for (const field of control.querySelectorAll("[name]")) field.name = name;
+  const field = control.querySelector("[id]");
+  field.id = `option-${name}`;
+  if (kind === "number") [field.min, field.max] = [schema.minimum ?? "", schema.maximum ?? ""];
+  if (kind === "choice") field.replaceChildren(...schema.enum.map((value) => new Option(value, value)));
+  return control;
+}
+
+// ---- Events ------------------------------------------------------------------------------------
+
+function type() {
+  isTyping = true;
+  retries = 0;
+  scheduleUpdate(UPDATE_MILLISECONDS);
+}
+
+function change() {
+  isTyping = false;
+  retries = 0;
+  scheduleUpdate(0);
+}
+
+form.addEventListener("input", ({target}) => {
+  delete invalid[target.name];
+  if (target.type === "color") {
+    target.closest(".control").querySelector("[type=text]").value = target.value.slice(1);
+    showContrasts();
+    type();
+  } else if (["text", "number"].includes(target.type)) {
+    showContrasts();
+    type();
+  } else {
+    change();
+  }
+});
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  change();
+});
+
+byId("themes").addEventListener("click", (event) => {
+  const link = event.target.closest("a");
+  if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  choose("type", link.textContent);
+  byId("preview").scrollIntoView({block: "nearest"});
+});
+
+byId("copy").addEventListener("click", copy);
+byId("light").addEventListener("load", () => setTimeout(showTiming));
+addEventListener("popstate", () => {
+  readAddress();
+  update();
+});
+
+document.documentElement.classList.add("live");
+for (const picture of document.querySelectorAll("#themes img")) gallery.observe(picture);
+readAddress();
+isTyping = true;
+update();
+if (byId("light").complete) showTiming();
+// Without the document the page has the controls that the server knew when it rendered them.
+addMissingControls().catch(() => {});

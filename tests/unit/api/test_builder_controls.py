@@ -1,0 +1,95 @@
+"""The controls of the builder page, made from the OpenAPI document."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from github_banners.api.builder.controls import Control, build_controls, control_kind
+from github_banners.api.builder.words import read_words
+from github_banners.api.openapi import build_document
+from github_banners.api.public_routes import FORMATS
+from github_banners.options import OPTIONS, allowed_values
+
+DOCUMENT = build_document(formats=FORMATS, version="1")
+NEW_OPTIONS: list[dict[str, Any]] = [
+    {"type": "boolean", "default": True},
+    {"type": "string", "enum": ["near", "far"], "default": "far"},
+    {"type": "array", "items": {"type": "string", "enum": ["near", "far"]}, "default": []},
+    {"type": "integer", "minimum": 1, "maximum": 5},
+    {"type": "string", "pattern": "^[0-9a-f]{3}$"},
+    {"type": "string", "maxLength": 20},
+]
+
+
+def controls_of(
+    query: dict[str, str] | None = None, document: dict[str, Any] = DOCUMENT
+) -> dict[str, Control]:
+    built = build_controls(document, query or {}, read_words("en"), default_values={})
+    return {control.name: control for control in built}
+
+
+def test_build_controls_has_every_option_but_the_layout() -> None:
+    assert [*controls_of()] == [name for name in OPTIONS if name != "layout"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("type", "choice"),
+        ("locale", "choice"),
+        ("hide", "choices"),
+        ("hide_langs", "text"),
+        ("langs_count", "number"),
+        ("title", "text"),
+        ("border", "switch"),
+        ("bg_color", "colour"),
+    ],
+)
+def test_build_controls_kind_follows_schema(name: str, kind: str) -> None:
+    assert controls_of()[name].kind == kind
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [*zip(NEW_OPTIONS, ["switch", "choice", "choices", "number", "colour", "text"], strict=True)],
+)
+def test_build_controls_new_option_of_document_gets_control(
+    schema: dict[str, Any], kind: str
+) -> None:
+    document = deepcopy(DOCUMENT)
+    parameters = document["paths"]["/banners/preview"]["get"]["parameters"]
+    parameters.append({"name": "far_away", "in": "query", "schema": schema})
+    control = controls_of({"far_away": "near"}, document)["far_away"]
+    assert (control.kind, control.label, control.value) == (kind, "Far away", "near")
+    assert control.kind == control_kind(schema)
+    assert control.minimum == schema.get("minimum")
+    assert control.maximum == schema.get("maximum")
+    assert control.max_length == schema.get("maxLength")
+
+
+def test_build_controls_lists_allowed_values_with_labels() -> None:
+    controls = controls_of()
+    assert [value for value, _ in controls["type"].values] == [*allowed_values("type")]
+    assert dict(controls["locale"].values)["pt-br"] == "Português (Brasil)"
+    assert dict(controls["hide"].values)["login"] == "user name"
+
+
+def test_build_controls_default_is_written_as_in_a_query() -> None:
+    controls = controls_of()
+    defaults = {name: controls[name].default for name in ("border", "hide", "radius", "locale")}
+    assert defaults == {"border": "true", "hide": "", "radius": "", "locale": "en"}
+    assert all(control.value == control.default for control in controls.values())
+
+
+def test_build_controls_own_default_replaces_that_of_document() -> None:
+    words = read_words("en")
+    first = build_controls(DOCUMENT, {}, words, default_values={"type": "auto"})[0]
+    assert (first.name, first.default, first.value) == ("type", "auto", "auto")
+
+
+def test_build_controls_invalid_choice_stays_chosen() -> None:
+    control = controls_of({"type": "Darkk"})["type"]
+    assert control.value == "darkk"
+    assert control.values[-1] == ("darkk", "darkk")
+    assert controls_of({"type": " DARK "})["type"].value == "dark"

@@ -1,0 +1,384 @@
+"""The builder page as the server renders it: usable without JavaScript, small, escaped."""
+
+import gzip
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+from xml.etree import ElementTree as ET
+
+import pytest
+from minijinja import TemplateError
+from starlette.applications import Starlette
+
+from github_banners.api import builder
+from github_banners.api.banner_responses import SVG
+from github_banners.api.builder.words import Words, languages, read_words
+from github_banners.api.openapi import build_document
+from github_banners.api.public_routes import FORMATS, page_routes
+from tests.unit.api.asgi import RecordedResponse, http_scope, send_request
+from tests.unit.api.html_elements import Element, read_elements
+
+HOST = "banners.example"
+HOSTILE = '"><script>alert(1)</script>'
+MAX_BYTES, MAX_GZIPPED_BYTES = 60_000, 20_000
+
+
+async def send(target: str, *, public_url: str | None = None, **headers: str) -> RecordedResponse:
+    # Nothing but the routes: the page needs neither GitHub nor a database.
+    app = Starlette(routes=page_routes(public_url))
+    return await send_request(app, http_scope(target, **{"host": HOST, **headers}))
+
+
+async def read_page(query: dict[str, str], **arguments: Any) -> list[Element]:
+    response = await send(f"/?{urlencode(query)}", **arguments)
+    assert response.status == 200
+    return read_elements(response.body.decode())
+
+
+def by_id(elements: list[Element], identifier: str) -> Element:
+    (element,) = [each for each in elements if each.attributes.get("id") == identifier]
+    return element
+
+
+def query_of(url: str) -> dict[str, str]:
+    query = parse_qs(urlsplit(url).query, keep_blank_values=True, strict_parsing=True)
+    return {name: values[-1] for name, values in query.items()}
+
+
+def problems(elements: list[Element]) -> list[tuple[str, str]]:
+    """Return the texts of the problems, and the links to the corrected page."""
+    box = by_id(elements, "problems")
+    inside = [each for each in elements if box in each.inside]
+    links = [each for each in inside if each.tag == "a"]
+    return [
+        (
+            " ".join(line.text.split()),
+            next((link.attributes["href"] for link in links if line in link.inside), ""),
+        )
+        for line in inside
+        if line.tag == "p"
+    ]
+
+
+async def test_page_without_user_shows_sample() -> None:
+    elements = await read_page({})
+    assert by_id(elements, "light").attributes["src"] == "/page/sample.svg?type=default"
+    assert by_id(elements, "dark").attributes["src"] == "/page/sample.svg?type=dark"
+    assert by_id(elements, "light").attributes["alt"] == "Mira Okafor’s GitHub work"
+    assert by_id(elements, "username").attributes["value"] == ""
+    assert problems(elements) == []
+
+
+async def test_page_with_user_shows_pictures_and_markdown() -> None:
+    query = {"username": "Octocat", "layout": "card", "bg_color": "#abc", "animate": "false"}
+    elements = await read_page(query)
+    for ground, theme in (("light", "default"), ("dark", "dark")):
+        picture = by_id(elements, ground).attributes
+        assert urlsplit(picture["src"]).path == "/banners/preview"
+        assert query_of(picture["src"]) == query | {"type": theme}
+        assert (picture["width"], picture["height"]) == ("420", "220")
+        assert picture["alt"] == "Octocat’s GitHub work"
+    start, _, address = by_id(elements, "code").text.partition("](")
+    assert start == "![Octocat’s GitHub work"
+    assert address.startswith(f"http://{HOST}/banners/preview?")
+    assert query_of(address.removesuffix(")")) == query | {"type": "auto"}
+
+
+async def test_page_form_holds_every_choice() -> None:
+    query = {
+        "type": "auto-nord-light",
+        "layout": "languages",
+        "shape": "donut",
+        "hide": "stars,login",
+        "hide_langs": "C++,HTML",
+        "langs_count": "3",
+        "title": "Über & <mich>",
+        "locale": "ja",
+        "border": "false",
+        "accent_color": "f80",
+        "view": "phone",
+        "code": "html",
+        "ground": "dark",
+    }
+    elements = await read_page({"username": "octocat", **query})
+    shown: dict[str, str] = {}
+    for element in elements:
+        attributes, name = element.attributes, element.attributes.get("name", "")
+        if any(outer.tag == "template" for outer in element.inside):
+            continue
+        if element.tag == "input" and attributes.get("type") in {"radio", "checkbox"}:
+            if "checked" in attributes:
+                value = attributes["value"]
+                shown[name] = f"{shown[name]},{value}" if name == "hide" in shown else value
+        elif element.tag == "input":
+            shown[name] = attributes["value"] if name else ""
+        elif element.tag == "option" and "selected" in attributes:
+            select = element.inside[-1].attributes["name"]
+            shown[select] = attributes.get("value", element.text.strip())
+    assert {*shown.pop("hide").split(",")} == {"stars", "login"}
+    del query["hide"]
+    assert query.items() <= shown.items()
+
+
+async def test_page_form_of_browser_without_script_is_read_back() -> None:
+    # A switch sends a hidden "false" before its own "true", a list one pair per value.
+    target = "/?username=a&animate=false&animate=true&border=false&hide=stars&hide=forks&radius="
+    elements = read_elements((await send(target)).body.decode())
+    expected = {"username": "a", "border": "false", "hide": "stars,forks", "type": "default"}
+    assert query_of(by_id(elements, "light").attributes["src"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("theme", "palettes"),
+    [
+        ("auto", ["default", "dark"]),
+        ("auto-dark", ["default", "dark"]),
+        ("auto-nord-light", ["nord-light", "nord"]),
+        ("auto-dimmed", ["default", "dimmed"]),
+        ("ink", ["ink", "ink"]),
+        # A theme of another service.
+        ("transparent", ["default", "dark"]),
+    ],
+)
+async def test_page_pair_of_themes_is_shown_on_its_grounds(theme: str, palettes: list[str]) -> None:
+    elements = await read_page({"type": theme})
+    shown = [
+        query_of(by_id(elements, each).attributes["src"])["type"] for each in ("light", "dark")
+    ]
+    assert shown == palettes
+
+
+async def test_page_misspelt_value_links_to_correction() -> None:
+    elements = await read_page({"username": "octocat", "type": "darkk", "layout": "card"})
+    ((text, link),) = problems(elements)
+    assert text.startswith("“darkk” is no valid value of Theme. Allowed: auto, default, dark, ")
+    assert text.endswith("tide-night … Use “dark”")
+    assert query_of(link) == {"username": "octocat", "type": "dark", "layout": "card"}
+    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "darkk"
+
+
+@pytest.mark.parametrize(
+    ("query", "message", "correction"),
+    [
+        ({"layout": "crad"}, "“crad” is no valid value of Layout.", {"layout": "card"}),
+        ({"hide": "stras"}, "“stras” is no valid value of Hide.", {"hide": "stars"}),
+        ({"radius": "99"}, "“99” is no valid value of Corner radius.", {"radius": "20"}),
+        ({"bg_color": "red"}, "“red” is no valid value of Background.", None),
+        ({"username": "a b"}, "“a b” is no valid value of GitHub user name.", None),
+        ({"typ": "dark"}, "There is no option “typ”.", {"type": "dark"}),
+        ({"hide_border": "true"}, "There is no option “hide_border”.", {"border": "true"}),
+    ],
+)
+async def test_page_problem_is_explained(
+    query: dict[str, str], message: str, correction: dict[str, str] | None
+) -> None:
+    ((text, link),) = problems(await read_page({"username": "octocat", **query}))
+    assert text.startswith(message)
+    if correction is None:
+        assert link == ""
+    else:
+        assert query_of(link) == {"username": "octocat", **correction}
+
+
+async def test_page_own_and_foreign_parameters_are_no_problem() -> None:
+    query = {"username": "a", "lang": "en", "view": "phone", "code": "html", "utm_source": "x"}
+    assert problems(await read_page(query)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["username", "type", "layout", "title", "bg_color", "hide", "lang", "view", "typ", HOSTILE],
+)
+async def test_page_hostile_value_is_escaped(name: str) -> None:
+    elements = await read_page({"username": "octocat", name: HOSTILE}, host=HOSTILE)
+    scripts = [each for each in elements if each.tag == "script"]
+    assert [each.attributes.get("type") for each in scripts] == ["module", "application/json"]
+    assert not [name for each in elements for name in each.attributes if name.startswith("on")]
+    assert {each.attributes.get("src", "")[:6] for each in scripts} == {"/page/", ""}
+
+
+async def test_page_quotes_in_value_come_back() -> None:
+    title = """ "quoted" & 'single' <b> """
+    elements = await read_page({"username": "octocat", "title": title})
+    assert by_id(elements, "option-title").attributes["value"] == title.strip()
+    assert query_of(by_id(elements, "light").attributes["src"])["title"] == title.strip()
+
+
+@pytest.mark.parametrize("host", ["a:b", "x:99999", "[", "[::1", "user@host", "", "</pre>"])
+async def test_page_odd_host_gets_page(host: str) -> None:
+    elements = read_elements((await send("/?username=a", host=host)).body.decode())
+    assert by_id(elements, "code").text.endswith("/banners/preview?username=a&type=auto)")
+
+
+@pytest.mark.parametrize(
+    "target", ["/?username=%ff%00", "/?" + "a=1&" * 200, "/?=&&;", "/?lang=%00"]
+)
+async def test_page_odd_query_gets_page(target: str) -> None:
+    response = await send(target)
+    assert response.status == 200
+    read_elements(response.body.decode())
+
+
+@pytest.mark.parametrize("language", languages(), ids=lambda language: language.locale)
+async def test_page_is_in_language_and_links_to_the_others(language: Any) -> None:
+    query = {"username": "octocat", "layout": "card"}
+    elements = await read_page(query, accept_language=language.locale)
+    root = next(each for each in elements if each.tag == "html")
+    assert root.attributes == {"lang": language.tag, "dir": language.direction}
+    heading = next(each for each in elements if each.tag == "h1")
+    assert heading.text == read_words(language.locale)["page"]["headline"]
+    links = {each.attributes.get("hreflang"): each for each in elements if each.tag == "a"}
+    assert {*links} == {None, *(each.tag for each in languages())}
+    for each in languages():
+        attributes = links[each.tag].attributes
+        assert query_of(attributes["href"]) == query | {"lang": each.locale}
+        assert ("aria-current" in attributes) == (each == language)
+
+
+async def test_page_lang_parameter_comes_before_header() -> None:
+    elements = await read_page({"lang": "de"}, accept_language="ja")
+    assert next(each for each in elements if each.tag == "html").attributes["lang"] == "de"
+    (field,) = [each for each in elements if each.attributes.get("name") == "lang"]
+    assert field.attributes["value"] == "de"
+
+
+async def test_page_missing_word_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    english = read_words("en")
+    page = {name: text for name, text in english["page"].items() if name != "headline"}
+    monkeypatch.setattr(builder, "read_words", lambda _: {**english, "page": page})
+    with pytest.raises(TemplateError):
+        await send("/")
+
+
+async def test_page_behind_path_has_it_in_every_url() -> None:
+    elements = await read_page(
+        {"username": "octocat", "type": "darkk"}, public_url="https://example.org/gh/"
+    )
+    urls = [
+        each.attributes[name]
+        for each in elements
+        for name in ("href", "src", "action")
+        if not each.attributes.get(name, "#").startswith("#")
+    ]
+    assert len(urls) > 50
+    assert [url for url in urls if not url.startswith("/gh/")] == []
+    assert "(https://example.org/gh/banners/preview?" in by_id(elements, "code").text
+    assert '"origin":"https://example.org","base":"/gh"' in by_id(elements, "page-data").text
+
+
+async def test_page_headers_allow_own_origin_only() -> None:
+    headers = (await send("/")).headers
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["cache-control"] == "no-cache"
+    assert headers["vary"] == "Accept-Encoding, Accept-Language"
+    assert headers["x-content-type-options"] == "nosniff"
+    policy = dict(
+        each.strip().split(" ", 1) for each in headers["content-security-policy"].split(";")
+    )
+    assert policy.pop("default-src") == "'none'"
+    assert policy.pop("frame-ancestors") == "'none'"
+    assert policy.pop("base-uri") == "'none'"
+    assert {*policy} == {"script-src", "style-src", "connect-src", "img-src", "form-action"}
+    assert {*policy.values()} == {"'self'"}
+
+
+async def test_page_etag_matches_until_choice_or_language_changes() -> None:
+    etag = (await send("/?username=a")).headers["etag"]
+    again = await send("/?username=a", if_none_match=etag)
+    assert (again.status, again.body) == (304, b"")
+    assert (await send("/?username=b", if_none_match=etag)).status == 200
+    german = await send("/?username=a", if_none_match=etag, accept_language="de")
+    assert german.status == 200
+    zipped = await send("/?username=a", accept_encoding="gzip")
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(zipped.body) == (await send("/?username=a")).body
+
+
+async def test_page_has_inline_neither_script_nor_style() -> None:
+    elements = await read_page({})
+    assert not [each for each in elements if each.tag == "style" or "style" in each.attributes]
+    inline = [each for each in elements if each.tag == "script" and "src" not in each.attributes]
+    assert [each.attributes["type"] for each in inline] == ["application/json"]
+
+
+def file_urls(elements: list[Element]) -> dict[str, str]:
+    """Return the URLs of the page's files, by suffix."""
+    urls = {each.attributes.get("src") or each.attributes.get("href", "") for each in elements}
+    return {
+        url.rpartition(".")[2]: url
+        for url in urls
+        if url.startswith("/page/") and "sample" not in url
+    }
+
+
+@pytest.mark.parametrize(
+    ("suffix", "media_type"),
+    [
+        ("css", "text/css; charset=utf-8"),
+        ("js", "text/javascript; charset=utf-8"),
+        ("svg", SVG),
+    ],
+)
+async def test_page_file_is_immutable_under_hashed_name(suffix: str, media_type: str) -> None:
+    url = file_urls(await read_page({}))[suffix]
+    response = await send(url)
+    assert (response.status, response.headers["content-type"]) == (200, media_type)
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["vary"] == "Accept-Encoding"
+    assert (await send(url, if_none_match=response.headers["etag"])).status == 304
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "page.css",
+        "page.js",
+        "page.html",
+        "page.0000000000.js",
+        "__init__.py",
+        "sample.png",
+        "..",
+        "%2e",
+    ],
+)
+async def test_page_other_file_gets_404(name: str) -> None:
+    assert (await send(f"/page/{name}")).status == 404
+
+
+async def test_sample_picture_has_valid_options_and_ignores_others() -> None:
+    response = await send("/page/sample.svg?type=dark&layout=card&radius=999&username=x")
+    assert (response.status, response.headers["content-type"]) == (200, SVG)
+    assert response.headers["cache-control"] == "public, max-age=86400"
+    root = ET.fromstring(response.body)
+    assert root.attrib["viewBox"] == "0 0 420 220"
+    assert "Mira Okafor" in "".join(root.itertext())
+    plain = (await send("/page/sample.svg")).body
+    assert plain == (await send("/page/sample.svg?" + "a=1&" * 200)).body != response.body
+
+
+def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words, which every language has more or fewer of, are replaced by empty texts."""
+
+    def without_texts(words: Any) -> Any:
+        if isinstance(words, str):
+            return ""
+        return {key: without_texts(value) for key, value in words.items()}
+
+    def empty_words(locale: str) -> Words:
+        empty: Words = without_texts(read_words(locale))
+        return empty
+
+    monkeypatch.setattr(builder, "read_words", empty_words)
+    builder._page_data.cache_clear()
+    page = builder.BuilderPage(lambda: build_document(formats=FORMATS, version="1"))
+    html = page.render({"username": "octocat"}, language=languages()[0], origin=f"https://{HOST}")
+    builder._page_data.cache_clear()
+    assert read_words("en")["page"]["headline"] not in html
+    files = [
+        document.content.body
+        for name, document in builder._files().items()
+        if not name.endswith("svg")
+    ]
+    parts = [html.encode(), *files]
+    assert len(parts) == 3
+    assert sum(map(len, parts)) <= MAX_BYTES
+    assert sum(len(gzip.compress(part)) for part in parts) <= MAX_GZIPPED_BYTES
