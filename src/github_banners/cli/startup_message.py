@@ -10,7 +10,7 @@ def build_startup_message(
     settings: Settings, *, port: int, samples: Sequence[tuple[str, str]] = ()
 ) -> str:
     """
-    Build a message with the URL of the service, a sample banner and Markdown for a README.
+    Build a message with the URLs of the service, of a sample banner and Markdown for a README.
 
     `port` is the port it listens on. `samples` are logins of the fake GitHub with descriptions; if
     empty, the sample is a real user.
@@ -28,7 +28,11 @@ def build_startup_message(
         [
             f"GitHub Banners is ready: {base}",
             "",
-            "Open a banner:",
+            "Put a banner together on a page:",
+            "",
+            f"  {base}/?username={example}",
+            "",
+            "or open one:",
             "",
             f"  {banner}{example}&type=dark",
             "",

@@ -35,7 +35,7 @@ from github_banners.options import BannerOptions, HideableField
 _NAMELESS = "?"
 _MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
-"""All percentages of several shares: none of them is 0 % or 100 %."""
+"""The texts of percentage points of several shares: none of them is 0 % or 100 %."""
 
 MAX_RING_LANGUAGES = 5
 """How many languages a ring shows, besides Other."""
@@ -62,35 +62,47 @@ _MIN_RING_LENGTH = 2.5
 
 
 class Share(msgspec.Struct, frozen=True, gc=False):
-    """A language, or Other: its number of repositories, and that as a fraction of all, 0 to 1."""
+    """
+    A language, or Other: its number of repositories, and that as a fraction of all, 0 to 1.
+
+    `percent` is the fraction in whole percent, as an English text such as `65%` or `<1%`.
+    """
 
     name: str
     colour: str
     amount: int
     fraction: float
+    percent: str
 
 
 class Ranking(msgspec.Struct, frozen=True, gc=False):
     """
     Languages by count, then name.
 
-    `first` are those that can be shown; `number` and `total` are the number of all languages and
-    the sum of their counts. `other_label` and `neutral` are the name and the colour of Other.
+    `first` are those that can be shown, and `points` their percentage points; `number` and `total`
+    are the number of all languages and the sum of their counts. `other_label` and `neutral` are the
+    name and the colour of Other.
     """
 
     first: tuple[Share, ...]
+    points: tuple[int, ...]
     number: int
     total: int
     other_label: str
     neutral: str
 
     def top(self, limit: int) -> tuple[Share, ...]:
-        """Return at most `limit` languages, and the rest as Other if that is more than one."""
+        """
+        Return at most `limit` languages, and the rest as Other if that is more than one.
+
+        A language has the same percentage for every `limit`; Other has what is left of 100.
+        """
         if self.number <= limit + 1:
             return self.first[: self.number]
         shares = self.first[:limit]
         rest = self.total - sum([share.amount for share in shares])
-        return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total))
+        percent = _percent(100 - sum(self.points[:limit]), rest, self.total)
+        return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total, percent))
 
 
 def rank_languages(
@@ -105,41 +117,70 @@ def rank_languages(
     Rank languages by count, then name.
 
     `excluded` are names in lower case to leave out. Only the first `max_ranked` get a `Share`; the
-    others are counted only.
+    others are counted only, but percentages add up to 100 over all of them.
     """
-    names, total = sort_languages(languages), sum(languages.values())
-    if excluded or (names and languages[names[-1]] <= 0):
-        names = [name for name in names if languages[name] > 0 and name.lower() not in excluded]
-        total = sum([languages[name] for name in names])
+    counts = sorted(languages.values(), reverse=True)
+    if excluded or (counts and counts[-1] <= 0):
+        languages = {
+            name: count
+            for name, count in languages.items()
+            if count > 0 and name.lower() not in excluded
+        }
+        counts = sorted(languages.values(), reverse=True)
+    if len(counts) > max_ranked:
+        # An owner may have hundreds of languages; only those that can be shown are sorted by name.
+        lowest = counts[max_ranked - 1]
+        languages = {name: count for name, count in languages.items() if count >= lowest}
+    total, points = sum(counts), percentage_points(counts, max_ranked)
     names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
-    for rank, name in enumerate(names[:max_ranked]):
+    for rank, name in enumerate(sort_languages(languages)[:max_ranked]):
         clean_name, colour = names_and_colours[name]
         if rank_colours:
             colour = rank_colours[rank % len(rank_colours)]
-        count = languages[name]
-        first.append(Share(clean_name, colour, count, count / total))
-    return Ranking(tuple(first), len(names), total, other_label, scheme.neutral)
+        count = counts[rank]
+        percent = _percent(points[rank], count, total)
+        first.append(Share(clean_name, colour, count, count / total, percent))
+    return Ranking(tuple(first), tuple(points), len(counts), total, other_label, scheme.neutral)
 
 
-def percentages(counts: Sequence[int]) -> list[str]:
+def percentage_points(counts: Sequence[int], number: int) -> list[int]:
     """
-    Return whole percentages of positive counts that add up to 100.
+    Return the whole percentages of the first `number` of positive counts; those of all add up to 100.
 
-    Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Shares below 1 % are
-    `<1%`, and only a single count is `100%`: what would be rounded to that is `>99%`.
+    Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Of equal remainders the
+    first ones are rounded up, so that falling counts have falling percentages.
     """
-    if len(counts) < 2:
-        return ["100%"] * len(counts)
+    if not counts:
+        return []
     total = sum(counts)
-    points = [count * 100 // total for count in counts]
-    if missing := 100 - sum(points):
-        remainders = [count * 100 % total for count in counts]
-        by_remainder = sorted(range(len(counts)), key=remainders.__getitem__, reverse=True)
-        for index in by_remainder[:missing]:
-            if points[index]:  # shares below 1 % stay `<1%`, even if they would be rounded up
+    points = [count * 100 // total for count in counts[:number]]
+    # An owner may have hundreds of languages: sorting the bare remainders is twice as fast as
+    # sorting the languages by them.
+    remainders = [count * 100 % total for count in counts]
+    if missing := sum(remainders) // total:
+        by_size = sorted(remainders, reverse=True)
+        lowest = by_size[missing - 1]
+        ties = missing - by_size.index(lowest)
+        for index, remainder in enumerate(remainders[:number]):
+            if remainder > lowest:
                 points[index] += 1
-    return [PERCENTS[point] for point in points]
+            elif remainder == lowest and ties:
+                points[index] += 1
+                ties -= 1
+    return points
+
+
+def _percent(points: int, count: int, total: int) -> str:
+    """
+    Return the text of percentage points.
+
+    Shares below 1 % are `<1%`, even if they are rounded up; so is a larger Other that is left with
+    0 points. Only a single share is `100%`: what is rounded to that is `>99%`.
+    """
+    if count == total:
+        return "100%"
+    return PERCENTS[points] if count * 100 >= total else PERCENTS[0]
 
 
 @lru_cache(8)
@@ -295,14 +336,13 @@ def flow_rows(
 
     def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
         fitted = [names[share.name] for share in shares]
-        # Rejects most lists that do not fit, before any percentage is computed.
+        # Rejects most lists that do not fit, before any item is placed.
         if sum([name.min_step for name in fitted]) > max_width:
             return None
-        amounts = [share.amount for share in shares]
         rows = iter(baselines)
         y, item_x, items = next(rows), x, []
-        for share, name, percent in zip(shares, fitted, percentages(amounts), strict=True):
-            percent_text, percent_width = percents[percent]
+        for share, name in zip(shares, fitted, strict=True):
+            percent_text, percent_width = percents[share.percent]
             text_width = name.width + percent_width
             if item_x + text_width > end:
                 if (next_y := next(rows, None)) is None:
@@ -323,10 +363,9 @@ def flow_rows(
 
 def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
     """Return the first languages and percentages for the description, if there is no legend."""
-    percents = percentages([share.amount for share in shares])
     return [
-        f"{isolate(share.name)} {format_percent(percent, locale)}"
-        for share, percent in zip(shares[:MAX_DESCRIBED_LANGUAGES], percents, strict=False)
+        f"{isolate(share.name)} {format_percent(share.percent, locale)}"
+        for share in shares[:MAX_DESCRIBED_LANGUAGES]
     ]
 
 

@@ -12,7 +12,8 @@ AMOUNTS = st.lists(st.integers(min_value=1, max_value=10**9), min_size=1, max_si
 def _shares(amounts: list[int]) -> list[Share]:
     total = sum(amounts)
     return [
-        Share("x", f"{index:06x}", amount, amount / total) for index, amount in enumerate(amounts)
+        Share("x", f"{index:06x}", amount, amount / total, "1%")
+        for index, amount in enumerate(amounts)
     ]
 
 

@@ -1,12 +1,15 @@
 """All layouts: the contract that they share, and their isolation from other modules."""
 
 import ast
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import github_banners.drawing
 from github_banners.drawing import draw, explain
@@ -23,6 +26,7 @@ from github_banners.options import (
     Layout,
     NumberFormat,
 )
+from tests.snapshots import make_snapshot
 
 DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
@@ -120,6 +124,36 @@ def test_layout_with_everything_hidden_is_empty(snapshot, layout, shape):
     parts = ("bar", "ring", "legend", "rows", "centre", "split", "forked", "empty_state")
     assert not any(shown.get(part) for part in parts)
     assert "metrics" not in shown or not picture.metrics.items
+
+
+def written_percentages(picture: Any) -> dict[str, str]:
+    """Return the percentages of languages and Other in the picture and in its description."""
+    parts = getattr(picture, "legend", ()) or getattr(getattr(picture, "rows", None), "items", ())
+    shown = {getattr(part.name, "text", part.name): part.percent for part in parts}
+    described = dict(re.findall(r"(L\d+|Other) ([<>]?\d+%)", picture.desc))
+    assert described == {name: shown.get(name, described[name]) for name in described}
+    return shown | described
+
+
+@given(
+    st.lists(st.integers(1, 9) | st.integers(1, 500), min_size=1, max_size=30),
+    st.sets(st.integers(0, 29), max_size=2),
+)
+def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
+    owner = make_snapshot(languages={f"L{index}": amount for index, amount in enumerate(amounts)})
+    hide_langs = tuple(f"l{index}" for index in hidden)
+    percentages: dict[str, set[str]] = {}
+    for layout, shape in FORMS:
+        for count in (None, 1, 3, 7, 10):
+            options = BannerOptions(
+                layout=layout, shape=shape, langs_count=count, hide_langs=hide_langs
+            )
+            for name, percent in written_percentages(compute(owner, options)).items():
+                if name != "Other":
+                    percentages.setdefault(name, set()).add(percent)
+    assert all(len(texts) == 1 for texts in percentages.values())
+    visible = set(range(len(amounts))) - hidden
+    assert len(percentages) >= min(len(visible), 10)
 
 
 @pytest.mark.parametrize("count", [None, 1, 3, 5, 10])

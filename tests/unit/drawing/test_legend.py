@@ -13,7 +13,7 @@ from github_banners.drawing.text import width
 from github_banners.drawing.themes import scheme
 from github_banners.options import BannerOptions
 
-SHARES = [Share("Ruby", "701516", 3, 0.75), Share("Go", "00add8", 1, 0.25)]
+SHARES = [Share("Ruby", "701516", 3, 0.75, "75%"), Share("Go", "00add8", 1, 0.25, "25%")]
 
 
 def test_flow_rows_places_items_side_by_side():
@@ -46,7 +46,7 @@ def test_fit_legend_tries_fewer_until_they_fit():
 
 
 def test_flow_rows_long_name_is_truncated():
-    share = Share("m" * 60, "000000", 1, 1.0)
+    share = Share("m" * 60, "000000", 1, 1.0, "100%")
     (item,) = flow_rows(x=32, room=782, baselines=(159,), size=14, locale="en")([share]) or []
     assert item.name.endswith("m…")
 
@@ -54,7 +54,7 @@ def test_flow_rows_long_name_is_truncated():
 def test_flow_rows_right_to_left_name_is_isolated():
     (item,) = (
         flow_rows(x=32, room=782, baselines=(159,), size=14, locale="en")(
-            [Share("عربي", "000000", 1, 1.0)]
+            [Share("عربي", "000000", 1, 1.0, "100%")]
         )
         or []
     )
@@ -62,7 +62,7 @@ def test_flow_rows_right_to_left_name_is_isolated():
 
 
 def test_flow_rows_long_name_keeps_its_full_width():
-    long = Share("Mathematical Programming System", "000000", 1, 0.5)
+    long = Share("Mathematical Programming System", "000000", 1, 0.5, "50%")
     first, second = (
         flow_rows(x=0, room=782, baselines=(159,), size=14, locale="en")([long, SHARES[1]]) or []
     )
@@ -72,7 +72,7 @@ def test_flow_rows_long_name_keeps_its_full_width():
 
 @pytest.mark.parametrize("locale", ["en", "tr", "hi"])
 def test_flow_rows_exact_room_is_enough(locale):
-    shares = [Share(f"Language {number}", "000000", 1, 0.25) for number in range(4)]
+    shares = [Share(f"Language {number}", "000000", 1, 0.25, "25%") for number in range(4)]
     items = flow_rows(x=0, room=2000, baselines=(159,), size=14, locale=locale)(shares)
     assert items
     last = items[-1].dot_x - 0.37 * 14

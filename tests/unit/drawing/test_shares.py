@@ -1,5 +1,7 @@
 import json
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 from importlib.resources import files
 from itertools import pairwise
 
@@ -7,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.drawing.language_charts import Ranking, Share, percentages, rank_languages
+from github_banners.drawing.language_charts import (
+    Ranking,
+    Share,
+    percentage_points,
+    rank_languages,
+)
 from github_banners.drawing.themes import contrast, linear_rgb, oklab_from_linear, scheme
 from github_banners.options import BannerOptions, Theme, allowed_values
 
@@ -177,25 +184,96 @@ def test_rank_languages_sanitizes_names():
     assert [share.name for share in shares] == ["ab", "?"]
 
 
+def largest_remainders(counts: Sequence[int]) -> list[int]:
+    """Count percentages by hand: one point at a time to the largest remainder, the first of equal."""
+    exact = [Fraction(100 * count, sum(counts)) for count in counts]
+    points = [math.floor(percent) for percent in exact]
+    open_indices = list(range(len(counts)))
+    while sum(points) < 100:
+        index = max(open_indices, key=lambda index: exact[index] - points[index])
+        open_indices.remove(index)
+        points[index] += 1
+    return points
+
+
+@pytest.mark.parametrize(
+    ("counts", "points"),
+    [
+        ([7], [100]),
+        ([51, 20, 4, 2, 1], [65, 26, 5, 3, 1]),
+        ([1, 1, 1], [34, 33, 33]),
+        ([2, 2, 2, 1], [29, 29, 28, 14]),
+        ([401, 1], [100, 0]),
+        ([993, 7], [99, 1]),
+        ([1] * 200, [1] * 100 + [0] * 100),
+    ],
+)
+def test_percentage_points_round_by_largest_remainder(counts, points):
+    assert percentage_points(counts, len(counts)) == points
+
+
+def test_percentage_points_of_none_are_empty():
+    assert percentage_points([], 11) == []
+
+
+# Few different counts have many equal remainders.
+COUNTS = st.lists(st.integers(1, 5) | st.integers(1, 2**31 - 1), min_size=1, max_size=300)
+
+
+@given(COUNTS, st.integers(0, 300))
+def test_percentage_points_any_counts_equal_a_hand_count(counts, number):
+    counts = sorted(counts, reverse=True)
+    points = percentage_points(counts, len(counts))
+    assert points == largest_remainders(counts)
+    assert sum(points) == 100
+    assert points == sorted(points, reverse=True)
+    assert percentage_points(counts, number) == points[:number]
+
+
+@given(COUNTS, st.integers(0, 10))
+def test_ranking_top_any_limit_writes_the_same_percentages_and_the_rest(amounts, limit):
+    counts = {f"L{index:03}": amount for index, amount in enumerate(amounts)}
+    languages = sorted(counts, key=lambda name: (-counts[name], name))
+    total = sum(amounts)
+    points = largest_remainders([counts[name] for name in languages])
+
+    def written(points: int, count: int) -> str:
+        if count == total:
+            return "100%"
+        if points == 0 or count * 100 < total:
+            return "<1%"
+        return ">99%" if points == 100 else f"{points}%"
+
+    expected = [
+        (name, written(point, counts[name])) for name, point in zip(languages, points, strict=True)
+    ]
+    if len(languages) > limit + 1:
+        rest = sum(counts[name] for name in languages[limit:])
+        expected[limit:] = [("Other", written(100 - sum(points[:limit]), rest))]
+    for max_ranked in (limit + 1, 11):
+        shares = rank_languages(
+            counts, scheme=LIGHT, other_label="Other", max_ranked=max_ranked
+        ).top(limit)
+        assert [(share.name, share.percent) for share in shares] == expected
+
+
 @pytest.mark.parametrize(
     ("counts", "written"),
     [
-        ([7], ["100%"]),
-        ([51, 20, 4, 2, 1], ["65%", "26%", "5%", "3%", "1%"]),
-        ([1, 1, 1], ["34%", "33%", "33%"]),
-        ([401, 1], [">99%", "<1%"]),
-        ([993, 7], ["99%", "<1%"]),
+        ({"C": 7}, ["100%"]),
+        ({"C": 1, "Go": 1, "Zig": 1}, ["34%", "33%", "33%"]),
+        ({"C": 401, "Go": 1}, [">99%", "<1%"]),
+        # Rounded up, but still below 1 %.
+        ({"C": 993, "Go": 7}, ["99%", "<1%"]),
+        # Each of the first gets one of the missing points, so nothing is left of Other's 1.2 %.
+        ({f"L{index}": 1976 for index in range(5)} | {"X": 60, "Y": 60}, ["20%"] * 5 + ["<1%"]),
     ],
 )
-def test_percentages_round_by_largest_remainder(counts, written):
-    assert percentages(counts) == written
+def test_ranking_top_never_writes_0_and_100_only_of_one(counts, written):
+    assert [share.percent for share in ranking(counts).top(5)] == written
 
 
-@given(st.lists(st.integers(min_value=1, max_value=2**31 - 1), min_size=1, max_size=11))
-def test_percentages_any_counts_add_up_to_100(counts):
-    written = percentages(sorted(counts, reverse=True))
-    plain = [int(percent[:-1]) for percent in written if percent[0] not in "<>"]
-    assert sum(plain) <= 100
-    if len(plain) == len(counts):
-        assert sum(plain) == 100
-    assert ("100%" in written) == (len(counts) == 1)
+def test_rank_languages_percentages_leave_out_excluded_languages():
+    counts = {"C": 2, "Go": 1, "HTML": 97}
+    languages = rank_languages(counts, scheme=LIGHT, other_label="Other", excluded=("html",))
+    assert [share.percent for share in languages.top(5)] == ["67%", "33%"]

@@ -17,7 +17,6 @@ from github_banners.drawing.language_charts import (
     Share,
     bar,
     glow_colour,
-    percentages,
     ring,
     visible_languages,
 )
@@ -217,10 +216,7 @@ def _rows(shares: Sequence[Share], grid: Grid, locale: str) -> Rows:
     pitch = min(_PITCH, grid.extent // max(height - 1, 1))
     sizes = _NAME_SIZES if pitch >= _MIN_SPACED_PITCH else _DENSE_NAME_SIZES
     top = grid.middle - pitch * (height - 1) // 2
-    percents = [
-        format_percent(percent, locale)
-        for percent in percentages([share.amount for share in shares])
-    ]
+    percents = [format_percent(share.percent, locale) for share in shares]
     items = [
         Row(
             x=grid.columns[index // height],
