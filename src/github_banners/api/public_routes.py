@@ -86,11 +86,11 @@ class BannerRoutes:
         query = _query(request)
         request.state.options = query
         login = parse_login(query.get("username"))
-        look = drop_redundant_options(parse_options(query))
+        options = drop_redundant_options(parse_options(query))
         response_format = _parse_format(query.get("format", ""))
         deadline = self.start_deadline(request, response_format)
         banner = await self.banners.preview(
-            login, look, deadline=deadline, charge=self.charge(request)
+            login, options, deadline=deadline, charge=self.charge(request)
         )
         return await self._respond(request, banner, response_format)
 
@@ -121,10 +121,10 @@ class BannerRoutes:
         body = await read_json_object(request)
         request.state.options = body
         login = parse_login(body.get("username"))
-        look = drop_redundant_options(parse_options(body))
+        options = drop_redundant_options(parse_options(body))
         deadline = self.start_deadline(request, "json")
         created = await self.banners.create(
-            login, look, deadline=deadline, charge=self.charge(request)
+            login, options, deadline=deadline, charge=self.charge(request)
         )
         url = f"{self.base_path}/banners/{created.name}"
         status, headers = (201, {"location": url}) if created.is_new else (200, {})
