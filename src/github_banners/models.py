@@ -7,7 +7,7 @@ of a reference cycle, so the garbage collector need not traverse them
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -57,6 +57,7 @@ class Repository:
     forks: int = 0
     is_fork: bool = False
     language: str | None = None
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +114,35 @@ def sort_languages(counts: Mapping[str, int]) -> list[str]:
     return names
 
 
-def aggregate(repositories: Iterable[Repository]) -> Stats:
+def aggregate(
+    repositories: Iterable[Repository],
+    *,
+    excluded_names: Collection[str] = (),
+    include_forks: bool = False,
+    include_archived: bool = True,
+) -> Stats:
     """
     Add up an owner's repositories.
 
-    Forks are excluded from stars, forks and languages. `languages` maps a language to the number of
-    repositories, most frequent first, then by name.
+    Forks are excluded from stars, forks and languages, unless `include_forks`. Repositories with one
+    of `excluded_names`, in lower case, and archived ones without `include_archived` count nowhere.
+    `languages` maps a language to the number of repositories, most frequent first, then by name.
     """
-    all_repositories = tuple(repositories)
-    originals = [repository for repository in all_repositories if not repository.is_fork]
-    languages = Counter(repository.language for repository in originals if repository.language)
+    selected = [
+        repository
+        for repository in repositories
+        if (include_archived or not repository.is_archived)
+        and (not excluded_names or repository.name.lower() not in excluded_names)
+    ]
+    originals = [repository for repository in selected if not repository.is_fork]
+    counted = selected if include_forks else originals
+    languages = Counter(repository.language for repository in counted if repository.language)
     return Stats(
-        total_repos=len(all_repositories),
+        total_repos=len(selected),
         original_repos=len(originals),
-        forked_repos=len(all_repositories) - len(originals),
-        total_stars=sum(repository.stars for repository in originals),
-        total_forks=sum(repository.forks for repository in originals),
+        forked_repos=len(selected) - len(originals),
+        total_stars=sum(repository.stars for repository in counted),
+        total_forks=sum(repository.forks for repository in counted),
         languages={name: languages[name] for name in sort_languages(languages)},
     )
 

@@ -19,9 +19,10 @@ from github_banners.errors import ConfigurationError
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.github.transport import open_github_http
-from github_banners.models import Clock, Snapshot, aggregate, utc_now
+from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.options import BannerOptions
 from github_banners.settings import Settings
+from github_banners.stats.selection import aggregate_selected
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"
@@ -47,7 +48,7 @@ async def render_banner(
             clock=clock,
         )
         owner_repositories = await github.fetch(login)
-    stats = aggregate(owner_repositories.repositories)
+    stats = aggregate_selected(owner_repositories.repositories, options)
     snapshot = Snapshot(owner_repositories.owner, stats, owner_repositories.fetched_at)
     return draw(snapshot, options)
 

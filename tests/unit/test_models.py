@@ -1,5 +1,6 @@
 """Functions of the domain model; the six numbers against a count by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import given
@@ -11,10 +12,11 @@ REPOSITORIES = st.lists(
     st.builds(
         Repository,
         id=st.integers(1, 1000),
-        name=st.just("x"),
+        name=st.sampled_from(["x", "Y", "z.js"]),
         stars=st.integers(0, 10**6),
         forks=st.integers(0, 10**6),
         is_fork=st.booleans(),
+        is_archived=st.booleans(),
         language=st.sampled_from([None, "", "C", "C++", "c", "Go", "Zig", "教育"]),
     ),
     max_size=60,
@@ -32,6 +34,43 @@ def test_to_epoch_microseconds_is_exact_in_any_time_zone() -> None:
 
 def test_utc_now_has_time_zone() -> None:
     assert utc_now().utcoffset() == timedelta(0)
+
+
+@given(
+    repositories=REPOSITORIES,
+    excluded_names=st.frozensets(st.sampled_from(["x", "y", "z.js", "unknown"])),
+    include_archived=st.booleans(),
+)
+def test_aggregate_excluded_repositories_count_nowhere(
+    repositories: list[Repository], excluded_names: frozenset[str], include_archived: bool
+) -> None:
+    rest = [
+        repository
+        for repository in repositories
+        if repository.name.lower() not in excluded_names
+        and (include_archived or not repository.is_archived)
+    ]
+    selected = aggregate(
+        repositories, excluded_names=excluded_names, include_archived=include_archived
+    )
+    assert selected == aggregate(rest)
+
+
+@given(repositories=REPOSITORIES)
+def test_aggregate_include_forks_adds_numbers_of_forks(repositories: list[Repository]) -> None:
+    stats = aggregate(repositories, include_forks=True)
+    originals = aggregate(repositories)
+    as_originals = aggregate([replace(repository, is_fork=False) for repository in repositories])
+    assert (stats.total_stars, stats.total_forks) == (
+        as_originals.total_stars,
+        as_originals.total_forks,
+    )
+    assert stats.languages == as_originals.languages
+    assert (stats.total_repos, stats.original_repos, stats.forked_repos) == (
+        originals.total_repos,
+        originals.original_repos,
+        originals.forked_repos,
+    )
 
 
 def count_by_hand(repositories: list[Repository]) -> Stats:

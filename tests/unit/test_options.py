@@ -19,6 +19,7 @@ from github_banners.options import (
     BannerOptions,
     ChartType,
     HideableField,
+    Inclusion,
     Layout,
     Locale,
     Theme,
@@ -42,6 +43,8 @@ SPELLED_DEFAULTS = {
     "count_by": "repositories",
     "hide": "",
     "hide_langs": "",
+    "exclude_repos": "",
+    "include": "archived",
     "title": "",
     "locale": "en",
     "number_format": "short",
@@ -73,6 +76,8 @@ RAW_OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "shape": st.sampled_from(list(ChartType)).map(str),
         "hide": st.lists(st.sampled_from(list(HideableField)).map(str)).map(",".join),
         "hide_langs": st.lists(st.sampled_from(LANGUAGES)).map(",".join),
+        "exclude_repos": st.lists(st.sampled_from(["dotfiles", "a.b", "x-y"])).map(",".join),
+        "include": st.sampled_from(["", "archived", "forks", "archived,forks"]),
         "langs_count": st.integers(1, 10).map(str),
         "title": st.text(st.characters(exclude_categories=["Cs"]), max_size=64),
         "number_format": st.sampled_from(["short", "long"]),
@@ -122,7 +127,7 @@ def respell_options(data: st.DataObject, raw_options: dict[str, Any]) -> dict[st
 def respell_value(data: st.DataObject, name: str, value: str) -> Any:
     if name == "title":
         return data.draw(st.sampled_from([value, f" {value}\n"]))
-    if name in {"hide", "hide_langs"}:
+    if name in {"hide", "hide_langs", "exclude_repos", "include"}:
         words = [random_case(data, word) for word in value.split(",")]
         words = data.draw(st.permutations([*words, words[0]]))
         return data.draw(st.sampled_from([list(words), " , ".join(words)]))
@@ -292,7 +297,7 @@ def test_parse_query_escaped_and_plain_option_last_wins() -> None:
     assert parse_query("amp;type=nord&type=dark") == {"type": "dark"}
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"include"}))
 @pytest.mark.parametrize("value", ["", " ", "\t "])
 def test_parse_options_empty_value_is_default(name: str, value: str) -> None:
     assert parse_options({name: value}) == BannerOptions()
@@ -381,6 +386,60 @@ def test_hide_langs_case_and_order_are_normalised() -> None:
     assert options.hide_langs == ("css", "jupyter notebook")
     assert to_canonical_json(options) == b'{"hide_langs":["css","jupyter notebook"]}'
     assert parse_options({"hide_langs": ["a,b"]}).hide_langs == ("a,b",)
+
+
+def test_exclude_repos_case_order_and_duplicates_are_normalised() -> None:
+    options = parse_options({"Exclude_Repos": " Linux , DotFiles,linux"})
+    assert options.exclude_repos == ("dotfiles", "linux")
+    assert options == parse_options({"exclude_repos": ["dotfiles", "LINUX"]})
+    assert to_canonical_json(options) == b'{"exclude_repos":["dotfiles","linux"]}'
+    assert options.has_selection
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected", "canonical"),
+    [
+        ("archived", ("archived",), b"{}"),
+        (["ARCHIVED"], ("archived",), b"{}"),
+        ("", (), b'{"include":[]}'),
+        (" ", (), b'{"include":[]}'),
+        ([], (), b'{"include":[]}'),
+        ("forks", ("forks",), b'{"include":["forks"]}'),
+        ("forks,,Archived,forks", ("archived", "forks"), b'{"include":["archived","forks"]}'),
+    ],
+)
+def test_include_empty_list_differs_from_default(
+    raw: object, expected: tuple[str, ...], canonical: bytes
+) -> None:
+    options = parse_options({"include": raw})
+    assert options.include == expected
+    assert to_canonical_json(options) == canonical
+    assert msgspec.json.decode(canonical, type=BannerOptions) == options
+    assert options.has_selection == (canonical != b"{}")
+
+
+def test_include_explicit_default_is_canonical_wherever_it_comes_from() -> None:
+    decoded = msgspec.json.decode(b'{"include":["archived"]}', type=BannerOptions)
+    built = BannerOptions(include=(Inclusion.ARCHIVED,))
+    assert to_canonical_json(decoded) == to_canonical_json(built) == b"{}"
+    assert not decoded.has_selection
+
+
+def test_include_in_query_is_empty_only_if_given() -> None:
+    assert parse_options(parse_query("include=")).include == ()
+    assert parse_options(parse_query("include")).include == ()
+    assert parse_options(parse_query("include=&include=forks")).include == ("forks",)
+    assert parse_options(parse_query("type=dark")).include == ("archived",)
+
+
+def test_include_unknown_value_is_rejected_with_suggestion() -> None:
+    with pytest.raises(InvalidOption) as caught:
+        parse_options({"include": "fork"})
+    assert (caught.value.value, caught.value.suggestion) == ("fork", "forks")
+
+
+def test_exclude_repo_of_other_services_is_suggested() -> None:
+    assert find_misspelt_options({"exclude_repo": "x"}) == {"exclude_repo": "exclude_repos"}
 
 
 def test_hide_langs_too_many_are_rejected() -> None:

@@ -5,7 +5,7 @@ A new banner is inserted, drawn and stored here. Nothing in this module knows HT
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -28,7 +28,8 @@ from github_banners.options import (
     to_canonical_json,
 )
 from github_banners.stats.fetch import Charge, Deadline
-from github_banners.stats.lookup import Lookup
+from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.selection import read_selected
 
 _log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class BannerService:
     ) -> RenderRequest:
         """Find the numbers to draw a preview with; raises the errors of `Lookup.find_by_login`."""
         result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        return RenderRequest(result, options)
+        return await self._select_repositories(result, options, deadline)
 
     async def get_by_name(self, name: str, *, deadline: Deadline, charge: Charge) -> RenderRequest:
         """
@@ -95,7 +96,7 @@ class BannerService:
             raise UnknownBanner(name)
         snapshot, options = await self._find(canonical_name, deadline)
         result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
-        return RenderRequest(result, options)
+        return await self._select_repositories(result, options, deadline)
 
     async def create(
         self, login: str, options: BannerOptions, *, deadline: Deadline, charge: Charge
@@ -130,6 +131,27 @@ class BannerService:
             return None
         return None if task.exception() is not None else task.result()
 
+    async def _select_repositories(
+        self, result: LookupResult, options: BannerOptions, deadline: Deadline
+    ) -> RenderRequest:
+        """
+        Build the request to draw the repositories that the options select.
+
+        :raises DatabaseUnavailable: they have to be read, and can't be within the deadline
+        """
+        if not options.has_selection:
+            return RenderRequest(result, options)
+        snapshot = self._lookup.writer.unsaved.select(result.snapshot, options)
+        if snapshot is None:
+            try:
+                snapshot = await self._database.run_within(
+                    partial(read_selected, snapshot=result.snapshot, options=options),
+                    timeout_seconds=deadline.database_timeout_seconds(),
+                )
+            except LookupError as error:
+                raise DatabaseUnavailable from error
+        return RenderRequest(replace(result, snapshot=snapshot), options)
+
     async def _insert(
         self, connection: Connection, owner: Owner, options: BannerOptions
     ) -> tuple[Banner, Snapshot, bool]:
@@ -147,7 +169,7 @@ class BannerService:
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
         (snapshot,) = await select_snapshots(connection, [owner.id], now=now)
-        return banner, snapshot, is_new
+        return banner, await read_selected(connection, snapshot, options), is_new
 
     async def _store(self, banner: Banner, snapshot: Snapshot, deadline: Deadline) -> None:
         """Draw and store a new banner; on failure the outbox does it later."""

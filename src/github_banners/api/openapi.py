@@ -36,8 +36,9 @@ _DESCRIPTION = """\
 Live banners with a developer's GitHub statistics.
 
 - `HEAD` works wherever `GET` does.
-- Names and values of options are case-insensitive, and an empty value selects the default. Unknown
-  names are ignored; JSON responses list those that resemble an option as `unknown`.
+- Names and values of options are case-insensitive, and an empty value selects the default, except
+  that an empty `include` leaves archived repositories out. Unknown names are ignored; JSON responses
+  list those that resemble an option as `unknown`.
 - Image clients get every error as a drawn explanation with status 200. These are clients whose
   `Accept` has `image/` but not `text/html`, that send `Sec-Fetch-Dest: image`, that request a URL
   ending in `.svg` or `.png` or with such a `format`, and GitHub's image proxy.

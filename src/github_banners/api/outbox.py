@@ -23,6 +23,7 @@ from github_banners.database.connect import Connection, Database, save_separatel
 from github_banners.errors import DatabaseUnavailable, Unavailable
 from github_banners.messaging.tracing import bind_trace
 from github_banners.models import Clock, Snapshot
+from github_banners.stats.selection import read_selected
 
 T = TypeVar("T")
 
@@ -116,6 +117,7 @@ class Outbox:
             due = await leases.lease_unpublished_banners(
                 connection, now=self._clock(), limit=_BATCH_SIZE
             )
+            due = await self._select_repositories(connection, due)
         tasks = {
             banner: asyncio.create_task(self._publish_one(banner, snapshot), name="publish")
             for banner, snapshot in due
@@ -134,6 +136,25 @@ class Outbox:
         for task in tasks.values():
             task.result()
         return len(due)
+
+    async def _select_repositories(
+        self, connection: Connection, due: Sequence[tuple[Banner, Snapshot]]
+    ) -> list[tuple[Banner, Snapshot]]:
+        """
+        Return banners with the numbers of the repositories that they select.
+
+        A banner whose owner's repositories are missing stays leased. The numbers may be newer than
+        the banner's version, but not older, since the version was read before.
+        """
+        selected = []
+        for banner, snapshot in due:
+            try:
+                selected.append((banner, await read_selected(connection, snapshot, banner.options)))
+            except LookupError as error:
+                self._batch_failures.record(
+                    banner.id, error, event="outbox.select_failed", banner=banner.name
+                )
+        return selected
 
     async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
         """Publish one version in a trace of its own; return the trace id, or a delay if refused."""

@@ -132,7 +132,12 @@ class PictureCache:
             return CachedPicture(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
         key = request.key
         cached = self._cached.get(key)
-        if cached is not None and cached.version == snapshot.version:
+        # The repositories of a selection can change without a change of the owner's version.
+        if (
+            cached is not None
+            and cached.version == snapshot.version
+            and (not options.has_selection or cached.fetched_at == snapshot.fetched_at)
+        ):
             picture = cached.picture
         else:
             picture = Picture.svg(await self._draw(snapshot, options, deadline))

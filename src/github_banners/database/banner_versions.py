@@ -28,20 +28,31 @@ def latest_version(now: datetime | None) -> int:
 
 
 async def raise_banner_versions(
-    conn: Connection, owner_ids: Sequence[int], *, now: datetime | None, after: bytes = b""
-) -> int:
+    conn: Connection,
+    owner_ids: Sequence[int],
+    *,
+    selecting: Sequence[int] = (),
+    now: datetime | None,
+    after: bytes = b"",
+) -> Counter[int]:
     """
     Raise the versions of owners' banners, sorted by look digest and starting after `after`.
 
-    If an owner has more than MAX_RAISED_BANNERS, the last raised digest is saved in
-    `users.raise_banners_after` for `raise_remaining_banners`. Return the number of raised banners.
+    Of the owners in `selecting` only the banners that select repositories are raised. If an owner
+    has more than MAX_RAISED_BANNERS, the last raised digest is saved in `users.raise_banners_after`
+    for `raise_remaining_banners`. Return the number of raised banners by owner id.
     """
+    owner_ids = [*owner_ids, *selecting]
     query = """
         with picked as (
             select chosen.id, users.version, users.fetched_at
             from users cross join lateral (
                 select id from banners
                 where banners.owner_id = users.id and look_digest > %(after)s
+                    and (
+                        users.id <> all(%(selecting)s)
+                        or look ?| array['exclude_repos', 'include']
+                    )
                 order by look_digest limit %(limit)s
             ) as chosen
             where users.id = any(%(ids)s)
@@ -59,7 +70,8 @@ async def raise_banner_versions(
         returning banners.owner_id, banners.look_digest
     """
     parameters = {
-        "ids": list(owner_ids),
+        "ids": owner_ids,
+        "selecting": list(selecting),
         "after": after,
         "limit": MAX_RAISED_BANNERS,
         "latest": latest_version(now),
@@ -77,8 +89,8 @@ async def raise_banner_versions(
         progress = [
             last_digests[owner_id] if owner_id in unfinished else None for owner_id in owner_ids
         ]
-        await conn.execute(query, [list(owner_ids), progress])
-    return len(rows)
+        await conn.execute(query, [owner_ids, progress])
+    return counts
 
 
 async def repair_banner_versions(
@@ -123,4 +135,4 @@ async def raise_remaining_banners(conn: Connection, *, now: datetime) -> int:
         return 0
     owner_id, after = row
     raised = await raise_banner_versions(conn, [owner_id], now=now, after=after)
-    return raised or 1
+    return raised.total() or 1

@@ -15,11 +15,16 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import banner_versions
+from github_banners.database.repositories import (
+    replace_repositories,
+    repository_row,
+    strip_unstorable,
+    to_columns,
+)
 from github_banners.database.session import Connection
 from github_banners.models import (
     Owner,
     OwnerRepositories,
-    Repository,
     Snapshot,
     Stats,
     to_epoch_microseconds,
@@ -125,6 +130,7 @@ async def upsert_owners(
     Data older than the row changes nothing, unless the row's time is so far ahead of `now` that a
     wrong clock must have written it (with None, every time is trusted). Version and banner versions
     rise only if numbers, login or display name change; then `CHANGED_CHANNEL` is notified at commit.
+    If only repositories differ, the versions of banners that select repositories rise.
     An owner marked as deleted is restored. Login and repositories are written only if they differ.
     """
     if not owners:
@@ -148,15 +154,23 @@ async def upsert_owners(
             for fetched_owner in differing
             if fetched_owner.owner_id in after
         ]
-        await _replace_repositories(conn, saved)
+        await replace_repositories(conn, saved)
     changed = [
         owner_id
         for owner_id, version in sorted(after.items())
         if version != before.get(owner_id, _NOT_STORED).version
     ]
-    if changed:
-        await banner_versions.raise_banner_versions(conn, changed, now=now)
-        await _notify(conn, changed)
+    selecting = [
+        fetched_owner.owner_id
+        for fetched_owner in differing
+        if fetched_owner.owner_id in after and fetched_owner.owner_id not in changed
+    ]
+    if changed or selecting:
+        raised = await banner_versions.raise_banner_versions(
+            conn, changed, selecting=selecting, now=now
+        )
+        if notified := [*changed, *(owner_id for owner_id in selecting if raised[owner_id])]:
+            await _notify(conn, notified)
     if now is not None:
         await banner_versions.repair_banner_versions(conn, list(after), now=now)
     return await select_snapshots(conn, ids)
@@ -229,12 +243,12 @@ def _latest_per_owner(
 
 def _content_digest(owner_repositories: OwnerRepositories) -> bytes:
     rows = [
-        _repository_row(owner_repositories.owner.id, repository)
+        repository_row(owner_repositories.owner.id, repository)
         for repository in sorted(
             owner_repositories.repositories, key=lambda repository: repository.id
         )
     ]
-    content = msgspec.json.encode([_strip_unstorable(owner_repositories.owner.login), rows])
+    content = msgspec.json.encode([strip_unstorable(owner_repositories.owner.login), rows])
     return hashlib.blake2b(content, digest_size=8).digest()
 
 
@@ -251,7 +265,7 @@ async def _lock_users(
     """
     ids = [fetched_owner.owner_id for fetched_owner in fetched_owners]
     logins = [
-        _strip_unstorable(fetched_owner.owner_repositories.owner.login.lower())
+        strip_unstorable(fetched_owner.owner_repositories.owner.login.lower())
         for fetched_owner in fetched_owners
     ]
     cursor = await conn.execute(query, [ids, logins])
@@ -263,7 +277,7 @@ async def _upsert_users(
 ) -> dict[int, int]:
     """Upsert owners, except those with a newer row; return the new versions by owner id."""
     rows = (_user_row(fetched_owner) for fetched_owner in fetched_owners)
-    columns = _to_columns(rows, column_count=13)
+    columns = to_columns(rows, column_count=13)
     parameters = [*columns, banner_versions.latest_version(now), banner_versions.latest_time(now)]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
@@ -297,8 +311,8 @@ async def _upsert_logins(
         where stored.owner_id <> excluded.owner_id and stored.held_since <= excluded.held_since
             or stored.held_since > %(latest)s
     """
-    rows = ((_strip_unstorable(login), *holder) for login, holder in holders.items())
-    logins, owner_ids, times = _to_columns(rows, column_count=3)
+    rows = ((strip_unstorable(login), *holder) for login, holder in holders.items())
+    logins, owner_ids, times = to_columns(rows, column_count=3)
     parameters = {
         "logins": logins,
         "owner_ids": owner_ids,
@@ -306,42 +320,6 @@ async def _upsert_logins(
         "latest": banner_versions.latest_time(now),
     }
     await conn.execute(query, parameters)
-
-
-async def _replace_repositories(conn: Connection, owners: list[OwnerRepositories]) -> None:
-    """Replace the repositories of owners without writing unchanged rows."""
-    rows = {
-        (owner_repositories.owner.id, repository.id): _repository_row(
-            owner_repositories.owner.id, repository
-        )
-        for owner_repositories in owners
-        for repository in owner_repositories.repositories
-    }
-    columns = _to_columns((rows[key] for key in sorted(rows)), column_count=7)
-    remove = """
-        delete from repositories where owner_id = any(%s) and not exists (
-            select from unnest(%s::bigint[], %s::bigint[]) as fresh (owner_id, id)
-            where fresh.owner_id = repositories.owner_id and fresh.id = repositories.id
-        )
-    """
-    owner_ids = [owner_repositories.owner.id for owner_repositories in owners]
-    await conn.execute(remove, [owner_ids, *columns[:2]])
-    upsert = """
-        insert into repositories (owner_id, id, name, stars, forks, is_fork, language)
-        select fresh.* from unnest(
-            %s::bigint[], %s::bigint[], %s::text[], %s::int[], %s::int[], %s::bool[], %s::text[]
-        ) as fresh (owner_id, id, name, stars, forks, is_fork, language)
-        left join repositories as stored
-            on stored.owner_id = fresh.owner_id and stored.id = fresh.id
-        -- before the conflict, which locks the stored row and so writes it to the WAL
-        where stored.id is null
-            or (stored.name, stored.stars, stored.forks, stored.is_fork, stored.language)
-            is distinct from (fresh.name, fresh.stars, fresh.forks, fresh.is_fork, fresh.language)
-        on conflict (owner_id, id) do update set
-            name = excluded.name, stars = excluded.stars, forks = excluded.forks,
-            is_fork = excluded.is_fork, language = excluded.language
-    """
-    await conn.execute(upsert, columns)
 
 
 async def _notify(conn: Connection, owner_ids: list[int]) -> None:
@@ -354,12 +332,12 @@ def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
     owner = fetched_owner.owner_repositories.owner
     fetched_at = fetched_owner.owner_repositories.fetched_at
     stats = fetched_owner.stats
-    languages = {_strip_unstorable(name): count for name, count in stats.languages.items()}
+    languages = {strip_unstorable(name): count for name, count in stats.languages.items()}
     return (
         owner.id,
-        _strip_unstorable(owner.node_id),
-        _strip_unstorable(owner.login),
-        _strip_unstorable(owner.display_name),
+        strip_unstorable(owner.node_id),
+        strip_unstorable(owner.login),
+        strip_unstorable(owner.display_name),
         stats.total_repos,
         stats.original_repos,
         stats.forked_repos,
@@ -370,28 +348,3 @@ def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
         to_epoch_microseconds(fetched_at),
         fetched_owner.digest,
     )
-
-
-def _repository_row(owner_id: int, repository: Repository) -> tuple[Any, ...]:
-    return (
-        owner_id,
-        repository.id,
-        _strip_unstorable(repository.name),
-        repository.stars,
-        repository.forks,
-        repository.is_fork,
-        _strip_unstorable(repository.language),
-    )
-
-
-def _to_columns(rows: Iterable[tuple[Any, ...]], *, column_count: int) -> list[list[Any]]:
-    """Transpose rows to the arrays that `unnest` takes; no rows give empty arrays."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(column_count)]
-
-
-def _strip_unstorable(text: str | None) -> str | None:
-    """Remove NUL and replace lone surrogates, which PostgreSQL's text type can't hold."""
-    if not text or text.isascii():
-        return text.replace("\0", "") if text else text
-    return text.replace("\0", "").encode("utf-8", "replace").decode()

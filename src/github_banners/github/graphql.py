@@ -35,7 +35,7 @@ from github_banners.models import Owner, Repository
 
 _REPOSITORY_FRAGMENT = """
 fragment Repo on Repository {
-  databaseId name stargazerCount forkCount isFork primaryLanguage { name }
+  databaseId name stargazerCount forkCount isFork isArchived primaryLanguage { name }
 }"""
 
 _LIST_ARGUMENTS = (
@@ -117,6 +117,7 @@ class _Repository(msgspec.Struct, rename="camel"):
     stargazer_count: _Count = 0
     fork_count: _Count = 0
     is_fork: bool = False
+    is_archived: bool = False
     primary_language: _Language | None = None
 
     def to_repository(self, number: int) -> Repository:
@@ -127,6 +128,7 @@ class _Repository(msgspec.Struct, rename="camel"):
             forks=self.fork_count,
             is_fork=self.is_fork,
             language=clean_name(self.primary_language.name) if self.primary_language else None,
+            is_archived=self.is_archived,
         )
 
 

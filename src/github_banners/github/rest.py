@@ -60,6 +60,7 @@ class _RepositoryBody(msgspec.Struct):
     id: _Id
     name: str
     fork: bool | None = None
+    archived: bool | None = None
     private: bool | None = None
     stargazers_count: _Count | None = None
     forks_count: _Count | None = None
@@ -73,6 +74,7 @@ class _RepositoryBody(msgspec.Struct):
             forks=self.forks_count or 0,
             is_fork=bool(self.fork),
             language=clean_name(self.language),
+            is_archived=bool(self.archived),
         )
 
 

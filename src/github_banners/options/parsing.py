@@ -48,6 +48,8 @@ _PLUS_PLUS = re.compile(r"(?<=\S)  $")
 _ESCAPED_AMPERSANDS = re.compile(r"^(?:amp;|#0*38;|#x0*26;)+", re.IGNORECASE)
 # Common values that are spelled too differently from the right one for a suggestion.
 _SYNONYMS = {"type": {"light": "default", "white": "default", "black": "dark"}}
+# An empty list differs from the default.
+_MAY_BE_EMPTY = {"include"}
 _TRUE, _FALSE = {"yes", "on", "y", "t", "enabled"}, {"no", "off", "n", "f", "none", "disabled"}
 
 # GitHub decides which logins exist. Accounts from before 2013 may begin or end with a hyphen or have two
@@ -115,11 +117,11 @@ def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
 
 
 def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the known options by lower-case name; an empty value means the default."""
+    """Return the known options by lower-case name; an empty value means the default, if not allowed."""
     non_empty = {
         name.lower(): value
         for name, value in raw_options.items()
-        if not (isinstance(value, str) and not value.strip())
+        if name.lower() in _MAY_BE_EMPTY or not (isinstance(value, str) and not value.strip())
     }
     for alias, name in _NAME_BY_ALIAS.items():
         if alias in non_empty:

@@ -71,6 +71,13 @@ class Layout(_Choice):
     LANGUAGES = "languages"
 
 
+class Inclusion(_Choice):
+    """Repositories to count besides original ones that are not archived."""
+
+    ARCHIVED = "archived"
+    FORKS = "forks"
+
+
 class ChartType(_Choice):
     """Chart of the language shares in the layout `languages`."""
 
@@ -134,6 +141,9 @@ Colour = Annotated[
 ]
 
 
+_DEFAULT_INCLUDE = (Inclusion.ARCHIVED,)
+
+
 class BannerOptions(
     msgspec.Struct, frozen=True, omit_defaults=True, rename={"theme": "type"}, cache_hash=True
 ):
@@ -145,6 +155,8 @@ class BannerOptions(
     count_by: CountBy = CountBy.REPOSITORIES
     hide: tuple[HideableField, ...] = ()
     hide_langs: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
+    exclude_repos: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
+    include: tuple[Inclusion, ...] = _DEFAULT_INCLUDE
     langs_count: Annotated[int, Meta(ge=1, le=10)] | None = None
     title: Annotated[str, Meta(max_length=64)] | None = None
     locale: Locale = Locale.EN
@@ -158,6 +170,16 @@ class BannerOptions(
     muted_color: Colour | None = None
     accent_color: Colour | None = None
     border_color: Colour | None = None
+
+    def __post_init__(self) -> None:
+        """Use the default object of `include`, since `omit_defaults` compares by identity."""
+        if self.include == _DEFAULT_INCLUDE:
+            msgspec.structs.force_setattr(self, "include", _DEFAULT_INCLUDE)
+
+    @property
+    def has_selection(self) -> bool:
+        """Whether the options select other repositories than those that count by default."""
+        return bool(self.exclude_repos) or self.include != _DEFAULT_INCLUDE
 
 
 DEFAULT_RADIUS: Mapping[Layout, int] = {
@@ -242,6 +264,8 @@ OPTIONS: dict[str, Any] = {
 """The type of every option, by its public name."""
 
 LIST_OPTIONS = {
-    field.encode_name for field in msgspec.structs.fields(BannerOptions) if field.default == ()
+    field.encode_name
+    for field in msgspec.structs.fields(BannerOptions)
+    if isinstance(field.default, tuple)
 }
 """Names of the options that take several values."""

@@ -36,6 +36,7 @@ from github_banners.models import (
     to_epoch_microseconds,
     without_implausible_times,
 )
+from github_banners.stats.selection import UnsavedRepositories
 
 _log = structlog.get_logger(__name__)
 
@@ -276,6 +277,7 @@ class BackgroundWriter:
         self._clock = clock
         self._throttle = LogThrottle(time.monotonic)
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self.unsaved = UnsavedRepositories()
 
     def record(
         self, fetched: Sequence[tuple[OwnerRepositories, Snapshot | None]]
@@ -288,6 +290,7 @@ class BackgroundWriter:
             snapshot = Snapshot(repositories.owner, stats, repositories.fetched_at)
             snapshot = msgspec.structs.replace(snapshot, version=_predict_version(snapshot, known))
             self._cache.put(snapshot)
+            self.unsaved.put(repositories)
             snapshots.append(snapshot)
             rows.append((repositories, stats))
         if rows:
@@ -344,6 +347,7 @@ class BackgroundWriter:
             self._log_failure([repositories.owner.id], error)
         for snapshot in saved:
             self._cache.put(snapshot)
+            self.unsaved.drop_saved(snapshot)
 
     async def _mark_deleted(self, owner_id: int) -> None:
         async with self._database.transaction() as connection:

@@ -33,7 +33,7 @@ def test_format_input_error_lists_values_and_suggestion(error: InvalidInput, exp
     assert format_input_error(error) == expected
 
 
-@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"title", "hide_langs"}))
+@pytest.mark.parametrize("name", sorted(set(OPTIONS) - {"title", "hide_langs", "exclude_repos"}))
 def test_format_input_error_lists_allowed_values_of_every_option(name: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_options({name: "\x1b[31m?"})

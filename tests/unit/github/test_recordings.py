@@ -17,7 +17,9 @@ from github_banners.github.protocol import (
     classify,
     parse_rate_limit,
 )
-from github_banners.models import Stats, aggregate
+from github_banners.models import Repository, Stats, aggregate
+from github_banners.options import parse_options
+from github_banners.stats.selection import aggregate_selected
 from tests.resources import RECORDINGS, needs_recordings
 from tests.unit.github.samples import NOW, recorded_replies, reply
 
@@ -198,10 +200,14 @@ def count_by_hand(bodies: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def read_whole(name: str) -> Stats:
+def read_whole_repositories(name: str) -> tuple[Repository, ...]:
     answers = recorded_replies(path_of("rest", name))
     pages = [rest.parse_page(answer, number=n) for n, answer in enumerate(answers, 1)]
-    return aggregate(rest.merge_pages(page for page in pages if isinstance(page, rest.Page)))
+    return rest.merge_pages(page for page in pages if isinstance(page, rest.Page))
+
+
+def read_whole(name: str) -> Stats:
+    return aggregate(read_whole_repositories(name))
 
 
 @pytest.mark.parametrize("name", WHOLE_LISTS)
@@ -210,6 +216,46 @@ def test_numbers_equal_those_counted_by_hand(name: str) -> None:
     by_hand = count_by_hand([body for answer in answers for body in json.loads(answer.body)])
     assert msgspec.to_builtins(read_whole(name)) == by_hand
     assert by_hand["total_repos"] == WHOLE_LISTS[name]
+
+
+@pytest.mark.parametrize("name", WHOLE_LISTS)
+@pytest.mark.parametrize("include", ["", "archived", "forks", "archived,forks"])
+def test_selected_numbers_equal_those_counted_by_hand(name: str, include: str) -> None:
+    answers = recorded_replies(path_of("rest", name))
+    bodies = [body for answer in answers for body in json.loads(answer.body)]
+    excluded = [body["name"] for body in bodies[::5]]
+    by_hand = dict.fromkeys(
+        ("total_repos", "original_repos", "forked_repos", "total_stars", "total_forks"), 0
+    )
+    languages: Counter[str] = Counter()
+    for body in bodies:
+        is_archived = body.get("archived", False)  # recordings from before 2017 lack the field
+        if body["name"] in excluded or (is_archived and "archived" not in include):
+            continue
+        by_hand["total_repos"] += 1
+        by_hand["forked_repos" if body["fork"] else "original_repos"] += 1
+        if not body["fork"] or "forks" in include:
+            by_hand["total_stars"] += body["stargazers_count"]
+            by_hand["total_forks"] += body["forks_count"]
+            languages.update(filter(None, [body["language"]]))
+    options = parse_options({"include": include, "exclude_repos": excluded[:50]})
+    assert len(excluded) <= 50
+    selected = aggregate_selected(read_whole_repositories(name), options)
+    assert msgspec.to_builtins(selected) == by_hand | {"languages": dict(languages)}
+
+
+def test_recorded_archived_repositories_are_left_out() -> None:
+    (answer,) = recorded_replies(path_of("rest", "repos.gaearon.2021-08.partial"))
+    bodies = json.loads(answer.body)
+    page = rest.parse_page(answer, number=1)
+    assert isinstance(page, rest.Page)
+    archived = {body["id"] for body in bodies if body["archived"]}
+    assert {each.id for each in page.repositories if each.is_archived} == archived != set()
+    kept = [body for body in bodies if not body["archived"]]
+    selected = aggregate_selected(page.repositories, parse_options({"include": ""}))
+    by_hand = count_by_hand(kept)
+    assert msgspec.to_builtins(selected) == by_hand
+    assert by_hand["total_repos"] < len(bodies)
 
 
 def test_numbers_that_are_known_by_heart() -> None:

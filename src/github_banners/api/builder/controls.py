@@ -59,7 +59,10 @@ def _build_control(
 ) -> Control:
     default = default_values.get(name, _as_text(schema.get("default")))
     allowed = schema.get("items", schema).get("enum", ())
-    value = query.get(name, "").strip() or default
+    value = query.get(name, "").strip(" ,")
+    # An empty list is a choice where the default is not empty.
+    if not value and not (schema["type"] == "array" and name in query):
+        value = default
     values = tuple((each, value_label(name, each, words)) for each in allowed)
     if allowed and schema["type"] != "array":
         value = value.lower()

@@ -132,12 +132,16 @@ function parseQuery() {
   return query;
 }
 
+// An empty list is a choice; any other empty value means the default.
+const valueIn = (query, {dataset: {name, kind, default: usual}}) =>
+  (kind === "choices" ? query[name] : query[name] || null) ?? usual;
+
 function readAddress() {
   const query = parseQuery();
   const known = ["username", "lang", ...Object.keys(PAGE_DEFAULTS), ...controls().map(({dataset}) => dataset.name)];
   unknown = Object.fromEntries(Object.entries(query).filter(([name]) => !known.includes(name)));
   form.elements.username.value = query.username ?? "";
-  for (const control of controls()) writeControl(control, query[control.dataset.name] || control.dataset.default);
+  for (const control of controls()) writeControl(control, valueIn(query, control));
   for (const [name, value] of Object.entries(PAGE_DEFAULTS)) {
     check(name, [query[name]?.toLowerCase() || value]);
     if (name !== "layout" && name in invalid) check(name, [value]);
@@ -486,7 +490,7 @@ async function addMissingControls() {
     if (["username", "format", "layout"].includes(name) || controlOf(name)) continue;
     const control = makeControl(name, schema);
     byId("more").append(control);
-    writeControl(control, query[name] || control.dataset.default);
+    writeControl(control, valueIn(query, control));
     if (name in unknown) change();
     delete unknown[name];
   }
