@@ -11,11 +11,12 @@ from github_banners.models import Owner, OwnerRepositories, Repository, Stats
 
 @dataclass
 class FakeGitHub:
-    """Returns the owners in `owners`; calls wait until `gate` is set."""
+    """Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set."""
 
     clock: Callable[[], datetime]
     owners: dict[str, Owner] = field(default_factory=dict)
     repositories: int = 3
+    lists: dict[int, tuple[Repository, ...]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     is_down: bool = False
@@ -64,7 +65,7 @@ class FakeGitHub:
             raise GitHubUnavailable
         if owner is None:
             raise UnknownUser(request)
-        repositories = tuple(
+        repositories = self.lists.get(owner.id) or tuple(
             Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
             for n in range(self.repositories)
         )

@@ -1,0 +1,232 @@
+"""Banners that choose which repositories count: preview, POST, refresh and outbox, on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from github_banners.api.backends import Backends, draw_locally
+from github_banners.api.banner_service import BannerService
+from github_banners.api.outbox import Outbox
+from github_banners.api.refresh import Refresh
+from github_banners.api.response_cache import PictureCache
+from github_banners.database.banners import Banner
+from github_banners.database.connect import Database
+from github_banners.drawing import draw
+from github_banners.errors import DatabaseUnavailable
+from github_banners.messaging.schemas import StoreRequest
+from github_banners.models import Repository, Snapshot, Stats
+from github_banners.options import BannerOptions, Inclusion, Layout
+from github_banners.stats.fetch import Deadline, no_charge
+from github_banners.stats.lookup import Lookup
+from github_banners.stats.snapshots import Ttls
+from tests.integration.fake_github import FakeGitHub
+
+pytestmark = pytest.mark.postgres
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+LINUX = Repository(1, "Linux", stars=100, forks=10, language="C")
+OLD = Repository(2, "old", stars=20, forks=2, language="Perl", is_archived=True)
+FORK = Repository(3, "fork", stars=3, forks=1, is_fork=True, language="Go")
+TOOL = Repository(4, "tool", stars=7, language="C")
+ALL = (LINUX, OLD, FORK, TOOL)
+
+DEFAULT = Stats(4, 3, 1, 127, 12, {"C": 2, "Perl": 1})
+WITHOUT_LINUX = Stats(3, 2, 1, 27, 2, {"C": 1, "Perl": 1})
+WITH_FORKS = Stats(4, 3, 1, 130, 13, {"C": 2, "Go": 1, "Perl": 1})
+WITHOUT_ARCHIVED = Stats(3, 2, 1, 107, 10, {"C": 2})
+
+EXCLUDING = BannerOptions(exclude_repos=("linux",))
+FORKS = BannerOptions(include=(Inclusion.ARCHIVED, Inclusion.FORKS))
+NO_ARCHIVED = BannerOptions(include=())
+SELECTIONS = [
+    (BannerOptions(), DEFAULT),
+    (EXCLUDING, WITHOUT_LINUX),
+    (FORKS, WITH_FORKS),
+    (NO_ARCHIVED, WITHOUT_ARCHIVED),
+]
+
+
+@dataclass
+class Scene:
+    """The services of an api with a fake GitHub and a fake clock; published banners are recorded."""
+
+    database: Database
+    now: datetime = START
+    stored: list[StoreRequest] = field(default_factory=list)
+    published: dict[str, Snapshot] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        clock = lambda: self.now  # noqa: E731
+        self.github = FakeGitHub(clock=clock)
+        self.github.gate.set()
+        self.github.add("Ada", 7)
+        self.github.lists[7] = ALL
+        self.lookup = Lookup(
+            database=self.database,
+            github=self.github,
+            batch_fetcher=self.github,
+            ttls=Ttls(),
+            clock=clock,
+            collect_seconds=0,
+        )
+        self.banners = BannerService(
+            lookup=self.lookup,
+            database=self.database,
+            backends=Backends(
+                draw=draw_locally, store=self._store, read_stored=_read, publish=self._publish
+            ),
+            refresh_interval=HOUR,
+            max_banners_per_user=100,
+            clock=clock,
+        )
+        self.pictures = PictureCache(clock=clock, memory_bytes=1 << 20)
+        self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
+        self.refresher = Refresh(
+            database=self.database, github=self.github, interval=HOUR, clock=clock
+        )
+
+    async def _store(self, request: StoreRequest) -> object:
+        self.stored.append(request)
+        return None
+
+    async def _publish(self, banner: Banner, snapshot: Snapshot) -> None:
+        self.published[banner.name] = snapshot
+
+    async def preview(self, options: BannerOptions) -> Snapshot:
+        request = await self.banners.preview(
+            "ada", options, deadline=Deadline(10, 10), charge=no_charge
+        )
+        return request.result.snapshot
+
+    async def create(self, options: BannerOptions) -> str:
+        created = await self.banners.create(
+            "ada", options, deadline=Deadline(10, 10), charge=no_charge
+        )
+        return created.name
+
+    async def refresh(self, *repositories: Repository) -> None:
+        """Let the background refresh find other repositories an hour later, and publish."""
+        self.github.lists[7] = repositories
+        self.now += HOUR
+        assert await self.refresher.refresh_batch() == 1
+        await self.outbox.publish_batch()
+
+
+async def _read(name: str) -> bytes | None:
+    return None
+
+
+@pytest.fixture
+async def scene(database: Database) -> AsyncIterator[Scene]:
+    scene = Scene(database)
+    yield scene
+    await scene.lookup.close()
+
+
+async def test_preview_counts_selected_repositories_before_and_after_they_are_stored(
+    scene: Scene,
+) -> None:
+    for options, stats in SELECTIONS:
+        assert (await scene.preview(options)).stats == stats
+    await scene.lookup.drain()
+    for options, stats in SELECTIONS:
+        assert (await scene.preview(options)).stats == stats
+    assert scene.lookup.writer.unsaved.select(await scene.preview(FORKS), FORKS) is None
+    assert scene.github.requests == ["ada"], "a selection costs no request"
+
+
+async def test_preview_of_other_process_reads_stored_repositories(
+    scene: Scene, database: Database
+) -> None:
+    await scene.preview(BannerOptions())
+    await scene.lookup.drain()
+    other = Scene(database)
+    for options, stats in SELECTIONS:
+        assert (await other.preview(options)).stats == stats
+    assert other.github.requests == []
+    await other.lookup.close()
+
+
+async def test_preview_database_down_counts_fetched_repositories() -> None:
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as down:
+        scene = Scene(down)
+        assert (await scene.preview(NO_ARCHIVED)).stats == WITHOUT_ARCHIVED
+        await scene.lookup.close()
+
+
+async def test_preview_missing_rows_are_unavailable_and_not_zero(scene: Scene) -> None:
+    await scene.preview(BannerOptions())
+    await scene.lookup.drain()
+    async with scene.database.transaction() as connection:
+        await connection.execute("delete from repositories")
+    with pytest.raises(DatabaseUnavailable):
+        await scene.preview(EXCLUDING)
+    assert (await scene.preview(BannerOptions())).stats == DEFAULT
+
+
+async def test_create_stores_picture_of_selected_repositories(scene: Scene) -> None:
+    for options, stats in SELECTIONS:
+        for layout in Layout:
+            chosen = replace_layout(options, layout)
+            name = await scene.create(chosen)
+            snapshot = await scene.preview(chosen)
+            assert snapshot.stats == stats
+            assert scene.stored[-1].url_path == name
+            assert scene.stored[-1].banner_info == draw(snapshot, chosen)
+
+
+def replace_layout(options: BannerOptions, layout: Layout) -> BannerOptions:
+    return BannerOptions(
+        layout=layout, exclude_repos=options.exclude_repos, include=options.include
+    )
+
+
+async def test_refresh_publishes_numbers_of_selected_repositories(scene: Scene) -> None:
+    names = [await scene.create(options) for options, _ in SELECTIONS]
+    await scene.refresh(LINUX, OLD, FORK, replace(TOOL, stars=8))
+    stars = [scene.published[name].stats.total_stars for name in names]
+    assert stars == [128, 28, 131, 108]
+    for name, total_stars in zip(names, stars, strict=True):
+        banner = await scene.banners.get_by_name(name, deadline=Deadline(10, 10), charge=no_charge)
+        assert banner.result.snapshot.stats.total_stars == total_stars
+
+
+async def test_refresh_without_change_of_totals_publishes_selections_only(scene: Scene) -> None:
+    names = [await scene.create(options) for options, _ in SELECTIONS]
+    await scene.refresh(LINUX, OLD, replace(FORK, stars=4), replace(TOOL, is_archived=True))
+    assert sorted(scene.published) == sorted(names[1:])
+    stats = [scene.published[name].stats for name in names[1:]]
+    assert [each.total_stars for each in stats] == [27, 131, 100]
+    scene.published.clear()
+    await scene.refresh(*scene.github.lists[7])
+    assert scene.published == {}, "unchanged repositories publish nothing"
+
+
+async def test_draw_selection_changes_without_version(scene: Scene) -> None:
+    await scene.create(FORKS)
+
+    async def picture() -> bytes:
+        request = await scene.banners.preview(
+            "ada", FORKS, deadline=Deadline(10, 10), charge=no_charge
+        )
+        drawn = await scene.pictures.draw(request, deadline=Deadline(10, 10))
+        return drawn.picture.body
+
+    before = await picture()
+    assert await picture() == before
+    await scene.refresh(LINUX, OLD, replace(FORK, stars=4000), TOOL)
+    assert await picture() != before
+
+
+async def test_publish_batch_missing_repositories_do_not_block_others(scene: Scene) -> None:
+    broken = await scene.create(EXCLUDING)
+    plain = await scene.create(BannerOptions())
+    async with scene.database.transaction() as connection:
+        await connection.execute("update banners set published_version = 0")
+        await connection.execute("delete from repositories")
+    assert await scene.outbox.publish_batch() == 1
+    assert [*scene.published] == [plain]
+    assert broken not in scene.published
