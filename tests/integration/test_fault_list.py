@@ -162,8 +162,10 @@ class Scene:
         async with self.database.transaction() as conn:
             await users.upsert_owners(conn, [answer(number) for number in (1, 2, 3)])
             for number in (1, 2, 3):
+                # Without archived repositories, so that the outbox reads the owner's repositories.
+                options = BannerOptions(include=())
                 await banners.insert_banner(
-                    conn, owner_id=number, options=BannerOptions(), names=[f"b-{number}"], now=NOON
+                    conn, owner_id=number, options=options, names=[f"b-{number}"], now=NOON
                 )
             await leases.schedule_users(conn, [1, 2, 3], now=NOON, interval=HOUR)
 
@@ -451,11 +453,12 @@ STATEMENTS: dict[str, Case] = {
     "leases.release_user": serves_requests,
     "leases.release_users": releases_failed,
     "leases.schedule_users": refreshes_others,
+    "repositories.replace_repositories": refreshes_others,
+    "repositories.select_repositories": publishes,
     "session.find_schema": migrates,
     "session.transaction": refreshes_later,
     "users._lock_users": refreshes_others,
     "users._notify": refreshes_later,
-    "users._replace_repositories": refreshes_others,
     "users._upsert_logins": refreshes_others,
     "users._upsert_users": refreshes_others,
     "users.mark_user_deleted": finds_deleted,
