@@ -6,16 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from github_banners.api.backends import Backends, draw_locally
+from github_banners.api.backends import Backends, draw_locally, to_render_job
 from github_banners.api.banner_service import BannerService
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
 from github_banners.api.response_cache import PictureCache
+from github_banners.database import banner_versions
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.drawing import draw
 from github_banners.errors import DatabaseUnavailable
-from github_banners.messaging.schemas import StoreRequest
+from github_banners.messaging.mapping import RenderJob, from_event, to_event
+from github_banners.messaging.schemas import BannerEvent, StoreRequest
 from github_banners.models import Repository, Snapshot, Stats
 from github_banners.options import BannerOptions, Inclusion, Layout
 from github_banners.stats.fetch import Deadline, no_charge
@@ -56,7 +58,7 @@ class Scene:
     database: Database
     now: datetime = START
     stored: list[StoreRequest] = field(default_factory=list)
-    published: dict[str, Snapshot] = field(default_factory=dict)
+    published: dict[str, RenderJob] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         clock = lambda: self.now  # noqa: E731
@@ -93,7 +95,10 @@ class Scene:
         return None
 
     async def _publish(self, banner: Banner, snapshot: Snapshot) -> None:
-        self.published[banner.name] = snapshot
+        """Record what the renderer reads in the event."""
+        event = to_event(to_render_job(banner, snapshot), produced_at=self.now)
+        received = BannerEvent.from_json(event.to_json())
+        self.published[banner.name] = from_event(received, now=self.now)
 
     async def preview(self, options: BannerOptions) -> Snapshot:
         request = await self.banners.preview(
@@ -187,18 +192,20 @@ def replace_layout(options: BannerOptions, layout: Layout) -> BannerOptions:
 async def test_refresh_publishes_numbers_of_selected_repositories(scene: Scene) -> None:
     names = [await scene.create(options) for options, _ in SELECTIONS]
     await scene.refresh(LINUX, OLD, FORK, replace(TOOL, stars=8))
-    stars = [scene.published[name].stats.total_stars for name in names]
+    stars = [scene.published[name].snapshot.stats.total_stars for name in names]
     assert stars == [128, 28, 131, 108]
     for name, total_stars in zip(names, stars, strict=True):
         banner = await scene.banners.get_by_name(name, deadline=Deadline(10, 10), charge=no_charge)
         assert banner.result.snapshot.stats.total_stars == total_stars
+        job = scene.published[name]
+        assert draw(job.snapshot, job.options) == draw(banner.result.snapshot, banner.options)
 
 
 async def test_refresh_without_change_of_totals_publishes_selections_only(scene: Scene) -> None:
     names = [await scene.create(options) for options, _ in SELECTIONS]
     await scene.refresh(LINUX, OLD, replace(FORK, stars=4), replace(TOOL, is_archived=True))
     assert sorted(scene.published) == sorted(names[1:])
-    stats = [scene.published[name].stats for name in names[1:]]
+    stats = [scene.published[name].snapshot.stats for name in names[1:]]
     assert [each.total_stars for each in stats] == [27, 131, 100]
     scene.published.clear()
     await scene.refresh(*scene.github.lists[7])
@@ -219,6 +226,26 @@ async def test_draw_selection_changes_without_version(scene: Scene) -> None:
     assert await picture() == before
     await scene.refresh(LINUX, OLD, replace(FORK, stars=4000), TOOL)
     assert await picture() != before
+
+
+async def test_raise_versions_of_selections_keeps_what_is_left_to_raise(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(banner_versions, "MAX_RAISED_BANNERS", 1)
+    for options in (EXCLUDING, FORKS, NO_ARCHIVED):
+        await scene.create(options)
+    await scene.lookup.drain()
+    async with scene.database.transaction() as connection:
+        await connection.execute("update users set raise_banners_after = ''")
+        raised = await banner_versions.raise_banner_versions(
+            connection, [], selecting=[7], now=scene.now
+        )
+        assert raised == {7: 1}
+        cursor = await connection.execute("select raise_banners_after from users")
+        assert await cursor.fetchone() == (b"",)
+        for _ in range(4):
+            assert await banner_versions.raise_remaining_banners(connection, now=scene.now) == 1
+        assert await banner_versions.raise_remaining_banners(connection, now=scene.now) == 0
 
 
 async def test_publish_batch_missing_repositories_do_not_block_others(scene: Scene) -> None:

@@ -82,14 +82,17 @@ async def raise_banner_versions(
     unfinished = [owner_id for owner_id in owner_ids if counts[owner_id] == MAX_RAISED_BANNERS]
     if unfinished or after:
         query = """
-            update users set raise_banners_after = progress.after
+            update users set raise_banners_after = case
+                -- what an earlier change has left to do is still to be done
+                when users.id = any(%s) then least(users.raise_banners_after, progress.after)
+                else progress.after end
             from unnest(%s::bigint[], %s::bytea[]) as progress (id, after)
             where progress.id = users.id
         """
         progress = [
             last_digests[owner_id] if owner_id in unfinished else None for owner_id in owner_ids
         ]
-        await conn.execute(query, [owner_ids, progress])
+        await conn.execute(query, [list(selecting), owner_ids, progress])
     return counts
 
 

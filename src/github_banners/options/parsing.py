@@ -117,7 +117,7 @@ def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
 
 
 def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the known options by lower-case name; an empty value means the default, if not allowed."""
+    """Return the known options by lower-case name; only `include` may be empty, of others that means the default."""
     non_empty = {
         name.lower(): value
         for name, value in raw_options.items()

@@ -79,7 +79,26 @@ def test_build_controls_default_is_written_as_in_a_query() -> None:
     controls = controls_of()
     defaults = {name: controls[name].default for name in ("border", "hide", "radius", "locale")}
     assert defaults == {"border": "true", "hide": "", "radius": "", "locale": "en"}
+    assert controls["include"].default == "archived"
     assert all(control.value == control.default for control in controls.values())
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ({}, "archived"),
+        ({"include": ""}, ""),
+        ({"include": ",archived"}, "archived"),
+        ({"include": ",archived,forks"}, "archived,forks"),
+    ],
+)
+def test_build_controls_empty_list_is_a_choice(query: dict[str, str], value: str) -> None:
+    assert controls_of(query)["include"].value == value
+
+
+def test_build_controls_empty_text_is_default_and_keeps_commas() -> None:
+    assert controls_of({"locale": " "})["locale"].value == "en"
+    assert controls_of({"title": "Hello, "})["title"].value == "Hello,"
 
 
 def test_build_controls_own_default_replaces_that_of_document() -> None:

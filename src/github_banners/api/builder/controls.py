@@ -59,9 +59,13 @@ def _build_control(
 ) -> Control:
     default = default_values.get(name, _as_text(schema.get("default")))
     allowed = schema.get("items", schema).get("enum", ())
-    value = query.get(name, "").strip(" ,")
-    # An empty list is a choice where the default is not empty.
-    if not value and not (schema["type"] == "array" and name in query):
+    value = query.get(name, "").strip()
+    is_list = schema["type"] == "array"
+    if is_list:
+        # Without JavaScript the form sends an empty value before the checked ones.
+        value = value.strip(",")
+    # An empty list is a choice; any other empty value means the default.
+    if not value and not (is_list and name in query):
         value = default
     values = tuple((each, value_label(name, each, words)) for each in allowed)
     if allowed and schema["type"] != "array":
