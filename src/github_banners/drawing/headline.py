@@ -54,8 +54,10 @@ def heading(names: OwnerNames) -> str:
 
 
 def empty_state_text(stats: Stats, options: BannerOptions) -> str:
-    """Explain why there are no languages; empty if there are some, or if they are hidden."""
-    if HideableField.LANGUAGES in options.hide or stats.original_repos or stats.languages:
+    """Explain why there are no languages; empty if there are some, or if the options leave them out."""
+    if HideableField.LANGUAGES in options.hide or options.has_selection:
+        return ""
+    if stats.original_repos or stats.languages:
         return ""
     messages = load_translations(options.locale).empty_state
     return messages.only_forks if stats.total_repos else messages.no_repositories

@@ -1,9 +1,15 @@
 import pytest
 
-from github_banners.drawing.headline import fit_numbers, place_numbers, select_numbers
+from github_banners.drawing import draw
+from github_banners.drawing.headline import (
+    empty_state_text,
+    fit_numbers,
+    place_numbers,
+    select_numbers,
+)
 from github_banners.drawing.text import width
-from github_banners.models import Stats
-from github_banners.options import BannerOptions, HideableField, Locale, NumberFormat
+from github_banners.models import EPOCH, Owner, Snapshot, Stats
+from github_banners.options import BannerOptions, HideableField, Layout, Locale, NumberFormat
 
 ROOMS = (100, 100, 100)
 
@@ -55,3 +61,15 @@ def test_fit_numbers_every_locale_fits(locale, number_format):
 def test_place_numbers_all_hidden_gives_none(hide):
     numbers = select_numbers(_stats(1), BannerOptions(hide=hide), ROOMS)
     assert place_numbers(numbers, fit_numbers(numbers, (20,)), (1, 2, 3)).items == []
+
+
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("forked", [0, 3])
+def test_draw_selection_that_leaves_nothing_says_nothing_about_the_owner(layout, forked):
+    snapshot = Snapshot(Owner(1, "ada"), Stats(forked, 0, forked, 0, 0, {}), EPOCH)
+    options = BannerOptions(layout=layout, exclude_repos=("x",))
+    assert empty_state_text(snapshot.stats, BannerOptions(layout=layout)) != ""
+    assert empty_state_text(snapshot.stats, options) == ""
+    picture = draw(snapshot, options).decode()
+    assert "No public" not in picture
+    assert "Only forks" not in picture
