@@ -128,12 +128,14 @@ def aggregate(
     of `excluded_names`, in lower case, and archived ones without `include_archived` count nowhere.
     `languages` maps a language to the number of repositories, most frequent first, then by name.
     """
-    selected = [
-        repository
-        for repository in repositories
-        if (include_archived or not repository.is_archived)
-        and (not excluded_names or repository.name.lower() not in excluded_names)
-    ]
+    selected = list(repositories)
+    if excluded_names or not include_archived:
+        selected = [
+            repository
+            for repository in selected
+            if (include_archived or not repository.is_archived)
+            and repository.name.lower() not in excluded_names
+        ]
     originals = [repository for repository in selected if not repository.is_fork]
     counted = selected if include_forks else originals
     languages = Counter(repository.language for repository in counted if repository.language)

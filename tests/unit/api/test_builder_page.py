@@ -119,6 +119,21 @@ async def test_page_form_holds_every_choice() -> None:
     assert query.items() <= shown.items()
 
 
+@pytest.mark.parametrize(
+    ("sent", "include"),
+    [
+        ("include=", ""),
+        ("include=&include=archived", None),
+        ("include=&include=archived&include=forks", "archived,forks"),
+        ("include=&include=forks", "forks"),
+        ("", None),
+    ],
+)
+async def test_page_form_without_script_sends_empty_list(sent: str, include: str | None) -> None:
+    elements = read_elements((await send(f"/?username=a&{sent}")).body.decode())
+    assert query_of(by_id(elements, "light").attributes["src"]).get("include") == include
+
+
 async def test_page_form_of_browser_without_script_is_read_back() -> None:
     # A switch sends a hidden "false" before its own "true", a list one pair per value.
     target = "/?username=a&animate=false&animate=true&border=false&hide=stars&hide=forks&radius="
