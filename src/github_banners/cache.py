@@ -2,7 +2,8 @@
 In-memory caches of one process, bounded in size; without locks and awaits.
 
 `ByteBoundedLru` is the map behind the caches that are bounded by bytes: snapshots in `stats`,
-pictures, responses and banner names in `api`. `Memo` caches results of a pure function, such as measured texts in `drawing`.
+pictures, targets and banner names in `api`. `Memo` caches results of a pure function, such as
+measured texts in `drawing`.
 """
 
 from collections import OrderedDict

@@ -25,6 +25,7 @@ from starlette.requests import Request
 
 import github_banners
 from github_banners.api import public_routes as api_routes
+from github_banners.api.builder.words import negotiate_language
 from github_banners.api.rate_limit import client_address
 from github_banners.drawing import draw
 from github_banners.errors import BannersError
@@ -289,6 +290,13 @@ CASES = [
         texts,
     ),
     Case(
+        "api: Accept-Language",
+        ("api.builder.words:_by_preference",),
+        lambda text: negotiate_language("", text),
+        "de-AT, fr;q=0.5, *;q=0.1",
+        texts,
+    ),
+    Case(
         "github: owners by login",
         ("github.graphql:_decode_envelope", "github.graphql:_decode_owner"),
         lambda body: graphql.parse_owners_by_login(
@@ -417,6 +425,7 @@ UNPACKERS = {case.name for case in CASES if case.name.startswith("messages: what
 
 NOT_FOREIGN = {
     "api.openapi:_DEFAULTS": "our own defaults",
+    "api.builder.words:read_words": "our own files",
     "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",

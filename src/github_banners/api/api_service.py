@@ -208,9 +208,13 @@ def _build_application(
     return build_app(
         [
             *routes.routes(),
-            *BannerPageRoutes(routes, public_url=settings.public_url).routes(),
+            *BannerPageRoutes(
+                routes, public_url=settings.public_url, github_api_url=settings.github_api_url
+            ).routes(),
             *health_routes(health),
-            *public_routes.page_routes(settings.public_url),
+            *public_routes.page_routes(
+                settings.public_url, trusted_proxies=settings.trusted_proxies
+            ),
         ],
         middleware=[
             *strip_base_path,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from html import escape
 from importlib.resources import files
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from minijinja import Environment, safe
@@ -31,8 +31,8 @@ OPEN_GRAPH_FILE = "og.png"
 VARY = "Accept, User-Agent, Sec-Fetch-Dest"
 """The headers by which image clients are recognised: they get the banner instead of its page."""
 
-PAGE_PATH = re.compile(r"/banners/(?!preview/)[^/]+/")
-"""The paths of pages: the name of a banner and a slash."""
+PAGE_PATH = re.compile(r"/banners/(?!preview/)[^/.]+/")
+"""The paths of pages: the name of a banner, without a suffix, and a slash."""
 
 HTML = "text/html; charset=utf-8"
 _OPEN_GRAPH_PATH = re.compile(rf"/banners/[^/]+/{re.escape(OPEN_GRAPH_FILE)}")
@@ -43,14 +43,14 @@ class BannerPage(msgspec.Struct, frozen=True):
     """
     What the page of a banner shows.
 
-    `banner` is its name and `login` its owner's, if it is known. `site_url` is the absolute URL of
+    `banner` is its name and `profile_url` its owner's page at GitHub, if the owner is known. `site_url` is the absolute URL of
     the service, or its path if that is not known; `base_path` is its path.
     """
 
     banner: str
     texts: BannerTexts
     locale: str
-    login: str | None
+    profile_url: str | None
     site_url: str
     base_path: str
 
@@ -75,6 +75,15 @@ def find_site_url(
     return f"{scheme}://{host}{base_path}" if _AUTHORITY.fullmatch(host) else base_path
 
 
+def build_profile_url(login: str, *, api_url: str) -> str:
+    """Return the URL of an owner's profile, on the Enterprise Server if GITHUB_API_URL names one."""
+    url = urlsplit(api_url)
+    is_enterprise = url.path.rstrip("/") == "/api/v3"
+    return (
+        f"{url.scheme}://{url.netloc}/{login}" if is_enterprise else f"https://github.com/{login}"
+    )
+
+
 def page_response(
     page: BannerPage, request_headers: Mapping[str, str], *, seconds_fresh: int
 ) -> HttpResponse:
@@ -88,7 +97,7 @@ def page_response(
         page_url=_escape_url(f"{page.site_url}{path}/"),
         image_url=_escape_url(f"{page.site_url}{path}/{OPEN_GRAPH_FILE}"),
         picture_path=_escape_url(f"{page.base_path}{path}.svg"),
-        profile=page.login,
+        profile_url=_escape_url(page.profile_url) if page.profile_url else None,
         home_path=_escape_url(f"{page.base_path}/"),
     )
     content = Picture.svg(html, HTML)
@@ -108,7 +117,7 @@ def error_page_response(error: BannersError, *, host: str, base_path: str) -> Ht
         page_url="",
         image_url="",
         picture_path="",
-        profile=None,
+        profile_url=None,
         home_path=_escape_url(f"{base_path}/"),
     )
     headers = {

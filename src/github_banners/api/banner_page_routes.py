@@ -11,6 +11,7 @@ from github_banners.api.banner_page import (
     OPEN_GRAPH_FILE,
     VARY,
     BannerPage,
+    build_profile_url,
     find_site_url,
     page_response,
 )
@@ -21,8 +22,8 @@ from github_banners.api.banner_responses import (
     requests_picture,
     svg_fallback_response,
 )
+from github_banners.api.base_path import request_scheme
 from github_banners.api.public_routes import BannerRoutes
-from github_banners.api.rate_limit import is_trusted
 from github_banners.api.response_cache import RenderRequest
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import DatabaseUnavailable
@@ -50,6 +51,7 @@ class BannerPageRoutes:
 
     banner_routes: BannerRoutes
     public_url: str | None
+    github_api_url: str
 
     def routes(self) -> list[Route]:
         """Build the routes."""
@@ -70,11 +72,12 @@ class BannerPageRoutes:
             return response
         name = request.path_params["name"].lower()
         banner = await self._find(request, name)
+        login = banner.request.result.snapshot.owner.login if banner.request else None
         page = BannerPage(
             banner=name,
             texts=read_texts(banner.drawing.body),
             locale=banner.request.options.locale if banner.request else Locale.EN,
-            login=banner.request.result.snapshot.owner.login if banner.request else None,
+            profile_url=login and build_profile_url(login, api_url=self.github_api_url),
             site_url=self._site_url(request),
             base_path=self.banner_routes.base_path,
         )
@@ -120,10 +123,6 @@ class BannerPageRoutes:
 
     def _site_url(self, request: Request) -> str:
         """Return the absolute URL of the service, as far as it is known."""
-        scheme: str = request.scope["scheme"]
-        peer = request.client.host if request.client is not None else ""
-        forwarded = request.headers.get("x-forwarded-proto", "")
-        if forwarded in {"http", "https"} and is_trusted(peer, self.banner_routes.trusted_proxies):
-            scheme = forwarded
+        scheme = request_scheme(request, trusted=self.banner_routes.trusted_proxies)
         base_path = self.banner_routes.base_path
         return find_site_url(self.public_url, request.headers, scheme=scheme, base_path=base_path)

@@ -1,13 +1,18 @@
 """
-Support for a base path: the service at https://example.org/gh in place of a host of its own.
+Where the service is for its clients: below a base path, and with which scheme behind a proxy.
 
-The service answers below the path of PUBLIC_URL and at the root, so that it works behind proxies
+With PUBLIC_URL=https://example.org/gh the service answers below `/gh` and at the root, so that it works behind proxies
 that strip the path and behind those that keep it.
 """
 
+from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from github_banners.api.rate_limit import is_trusted
+from github_banners.settings import Network
 
 _OWN_PATHS = ("/banners", "/docs", "/page", "/healthz", "/readyz")
 
@@ -15,6 +20,15 @@ _OWN_PATHS = ("/banners", "/docs", "/page", "/healthz", "/readyz")
 def base_path_from_url(public_url: str | None) -> str:
     """Return the path of a URL, still percent-encoded, without a trailing slash; "" for None."""
     return urlsplit(public_url).path.rstrip("/") if public_url else ""
+
+
+def request_scheme(request: Request, *, trusted: Sequence[Network]) -> str:
+    """Return the scheme that the client used; a trusted proxy forwards it."""
+    scheme: str = request.scope.get("scheme", "http")
+    peer = request.client.host if request.client is not None else ""
+    forwarded = request.headers.get("x-forwarded-proto", "")
+    is_forwarded = forwarded in {"http", "https"} and is_trusted(peer, trusted)
+    return forwarded if is_forwarded else scheme
 
 
 class StripBasePathMiddleware:

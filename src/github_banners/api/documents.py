@@ -1,4 +1,4 @@
-"""HTML pages and their files: hashed and compressed once, sent with security headers."""
+"""HTML pages and their files: hashed, compressed, and sent with security headers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SCRIPT = "text/javascript; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A page or one of its files, hashed and compressed once like a picture."""
+    """A page or one of its files, hashed and compressed like a picture."""
 
     content: Picture
     media_type: str

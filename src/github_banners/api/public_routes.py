@@ -204,7 +204,9 @@ PAGES = ("/", "/page/{name}", "/docs", "/docs/openapi.json", "/docs/{name}")
 """The paths of the pages and their files, which are no part of the API."""
 
 
-def page_routes(public_url: str | None = None) -> list[Route]:
+def page_routes(
+    public_url: str | None = None, *, trusted_proxies: tuple[Network, ...] = ()
+) -> list[Route]:
     """Build the routes of the builder page and of the documentation page, for PUBLIC_URL if set."""
     base_path = base_path_from_url(public_url)
 
@@ -222,7 +224,9 @@ def page_routes(public_url: str | None = None) -> list[Route]:
         return _docs_response(_openapi_document(base_path), request)
 
     return [
-        *BuilderPage(partial(_openapi, base_path), public_url=public_url).routes(),
+        *BuilderPage(
+            partial(_openapi, base_path), public_url=public_url, trusted_proxies=trusted_proxies
+        ).routes(),
         Route("/docs", docs_page),
         Route("/docs/openapi.json", docs_openapi),
         Route("/docs/{name}", docs_page),

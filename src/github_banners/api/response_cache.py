@@ -372,7 +372,8 @@ def normalize_target(target: bytes) -> bytes | None:
             name = name[len(_ESCAPED_AMPERSAND) :]
         if name in _OPTION_NAMES:
             options.append((name, value))
-        elif may_be_encoded and (b"%" in name or b"+" in name):
+        elif (may_be_encoded and (b"%" in name or b"+" in name)) or name != name.strip():
+            # The parser decodes and strips names.
             return None
     # Sorted by name only: the order of values of one name matters (the last one counts, lists
     # join).

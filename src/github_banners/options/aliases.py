@@ -78,6 +78,7 @@ _SUGGESTED_NAMES = {
     "name": "username",
     "user": "username",
 }
+_MAX_TAG_CHARACTERS = 64
 _MIN_SIMILARITY = 0.75
 _MIN_CHARACTERS, _MAX_CHARACTERS = 3, 40
 _MAX_SUGGESTIONS, _MAX_COMPARED_NAMES = 10, 20
@@ -114,6 +115,8 @@ def locale_from_tag(tag: str, locales: Sequence[str]) -> str:
     `pt_br`, `de_de.utf-8` and `zh-hant-hk` are shortened from the right until a locale matches, which
     is the lookup of RFC 4647, section 3.4.
     """
+    if len(tag) > _MAX_TAG_CHARACTERS:
+        return tag
     prefix = re.split("[.@]", tag.replace("_", "-"), maxsplit=1)[0]
     if not _LANGUAGE_TAG.fullmatch(prefix):
         return tag

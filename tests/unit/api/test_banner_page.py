@@ -9,6 +9,7 @@ import pytest
 
 from github_banners.api.banner_page import (
     BannerPage,
+    build_profile_url,
     error_page_response,
     find_site_url,
     is_open_graph_path,
@@ -26,11 +27,11 @@ def page(
     *,
     title: str = "Mia (@mia)",
     locale: str = "en",
-    login: str | None = "mia",
+    profile_url: str | None = "https://github.com/mia",
     site_url: str = "https://example.org/gh",
 ) -> HttpResponse:
     texts = BannerTexts(title, f"5 stars {title}")
-    shown = BannerPage("mia-dark", texts, locale, login, site_url, "/gh")
+    shown = BannerPage("mia-dark", texts, locale, profile_url, site_url, "/gh")
     return page_response(shown, {}, seconds_fresh=100)
 
 
@@ -64,8 +65,20 @@ def test_page_hostile_texts_are_escaped() -> None:
     assert html(response).count("</title>") == 1
 
 
+@pytest.mark.parametrize(
+    ("api_url", "url"),
+    [
+        ("https://api.github.com", "https://github.com/mia"),
+        ("https://git.example/api/v3", "https://git.example/mia"),
+        ("http://127.0.0.1:8080", "https://github.com/mia"),
+    ],
+)
+def test_profile_url_is_at_the_github_of_the_api(api_url: str, url: str) -> None:
+    assert build_profile_url("mia", api_url=api_url) == url
+
+
 def test_page_of_unknown_owner_has_no_profile() -> None:
-    assert "https://github.com" not in html(page(login=None))
+    assert "https://github.com" not in html(page(profile_url=None))
 
 
 @pytest.mark.parametrize(("locale", "direction"), [("en", "ltr"), ("ar", "rtl"), ("zh-cn", "ltr")])

@@ -1,6 +1,8 @@
 """The builder page as the server renders it: usable without JavaScript, small, escaped."""
 
 import gzip
+from html import unescape
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 from xml.etree import ElementTree as ET
@@ -233,6 +235,38 @@ async def test_page_odd_query_gets_page(target: str) -> None:
     read_elements(response.body.decode())
 
 
+async def test_page_long_query_is_ignored_and_response_stays_small() -> None:
+    response = await send(f"/?username={'!' * 60_000}")
+    assert response.status == 200
+    assert len(response.body) < MAX_BYTES
+    # Every link to another theme or language repeats the choices, but only possible ones.
+    response = await send(f"/?username={'!' * 1_000}&other={'x' * 900}")
+    assert len(response.body) < MAX_BYTES + 10_000
+
+
+async def test_page_long_language_tag_is_ignored() -> None:
+    elements = await read_page({}, **{"accept-language": "aa" + "-a" * 30_000})
+    assert elements[0].attributes["lang"] == "en"
+
+
+async def test_page_second_name_of_type_is_accepted() -> None:
+    elements = await read_page({"username": "mia", "theme": "dark"})
+    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "dark"
+
+
+async def test_page_suggests_only_what_it_can_show() -> None:
+    elements = await read_page({"username": "mia", "fromat": "png"})
+    assert problems(elements) == []
+
+
+@pytest.mark.parametrize(("peer", "scheme"), [("10.1.2.3", "https"), ("203.0.113.9", "http")])
+async def test_page_code_has_scheme_that_trusted_proxy_forwards(peer: str, scheme: str) -> None:
+    routes = page_routes(trusted_proxies=(ip_network("10.0.0.0/8"),))
+    scope = http_scope("/?username=mia", **{"host": HOST, "x-forwarded-proto": "https"})
+    response = await send_request(Starlette(routes=routes), {**scope, "client": (peer, 1)})
+    assert f"]({scheme}://{HOST}/banners/preview?" in unescape(response.body.decode())
+
+
 @pytest.mark.parametrize("language", languages(), ids=lambda language: language.locale)
 async def test_page_is_in_language_and_links_to_the_others(language: Any) -> None:
     query = {"username": "octocat", "layout": "card"}
@@ -362,7 +396,7 @@ async def test_page_other_file_gets_404(name: str) -> None:
 async def test_sample_picture_has_valid_options_and_ignores_others() -> None:
     response = await send("/page/sample.svg?type=dark&layout=card&radius=999&username=x")
     assert (response.status, response.headers["content-type"]) == (200, SVG)
-    assert response.headers["cache-control"] == "public, max-age=86400"
+    assert response.headers["cache-control"] == "public, max-age=3600"
     root = ET.fromstring(response.body)
     assert root.attrib["viewBox"] == "0 0 420 220"
     assert "Mira Okafor" in "".join(root.itertext())

@@ -204,6 +204,7 @@ async def test_respond_other_target_returns_none(service: Service, target: bytes
         (b"/banners/a%2Db", None),
         (b"/banners/preview?user%6eame=a", None),
         (b"/banners/preview?+username=a", None),
+        (b"/banners/preview?username=a&\ttype=dark", None),
         (b"/banners/preview?username=a#b", None),
         (b"/healthz", None),
     ],

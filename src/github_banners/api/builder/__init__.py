@@ -9,7 +9,7 @@ import hashlib
 import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -21,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from github_banners.api.banner_page import find_site_url
 from github_banners.api.banner_responses import SVG, Picture
-from github_banners.api.base_path import base_path_from_url
+from github_banners.api.base_path import base_path_from_url, request_scheme
 from github_banners.api.builder.controls import Control, build_controls
 from github_banners.api.builder.words import (
     PageLanguage,
@@ -39,11 +40,13 @@ from github_banners.drawing.themes import is_dark, scheme
 from github_banners.errors import InvalidInput
 from github_banners.models import EPOCH, Owner, Snapshot, Stats
 from github_banners.options import (
+    OPTIONS,
     BannerOptions,
     Layout,
     Palette,
     Theme,
     allowed_values,
+    drop_redundant_options,
     find_misspelt_options,
     parse_login,
     parse_options,
@@ -51,13 +54,16 @@ from github_banners.options import (
     parse_query,
 )
 from github_banners.serving.framework import to_starlette_response
+from github_banners.settings import Network
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_SAMPLE_AGE = "public, max-age=86400"
+_SAMPLE_AGE = "public, max-age=3600"
+_MAX_QUERY_BYTES = 2048
+_MAX_CACHED_PAGES, _MAX_CACHED_SAMPLES = 64, 256
 _MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": SCRIPT, "svg": SVG}
 _FILES = ("page.css", "page.js", "icon.svg")
 
@@ -71,6 +77,7 @@ _PAGE_CHOICES = {
 }
 _KINDS = ("switch", "choice", "number", "text")
 _COLOUR_PARTS = ("bg", "border", "title", "text", "muted", "accent")
+_PAGE_PARAMETERS = {"username", "lang", *_PAGE_CHOICES, *OPTIONS}
 _FIRST_OPTIONS = ("type", "locale", "count_by", "animate", "border")
 _MAX_SHOWN_VALUES = 12
 _SAMPLE = Snapshot(
@@ -100,11 +107,13 @@ class BuilderPage:
     """
     The page and its files.
 
-    `read_openapi` returns the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set.
+    `read_openapi` returns the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set;
+    the scheme that `trusted_proxies` forward is that of the copied URLs.
     """
 
     read_openapi: Callable[[], Mapping[str, Any]]
     public_url: str | None = None
+    trusted_proxies: tuple[Network, ...] = ()
 
     @property
     def base_path(self) -> str:
@@ -117,21 +126,20 @@ class BuilderPage:
 
     async def get_page(self, request: Request) -> Response:
         """Send the page with the choices that its query describes."""
-        try:
-            query = parse_query(request.scope["query_string"].decode(errors="replace"))
-        except ValueError:
-            query = {}
+        query = _read_query(request.scope["query_string"])
         language = negotiate_language(
             query.get("lang", ""), request.headers.get("accept-language", "")
         )
-        # The `Host` header can be anything, so it is not parsed.
-        own_origin = f"{request.scope.get('scheme', 'http')}://{request.headers.get('host', '')}"
-        origin = _origin(self.public_url) if self.public_url else own_origin
-        page = self.render(query, language=language, origin=origin)
-        document = Document(Picture.svg(page.encode()), HTML)
+        site_url = find_site_url(
+            self.public_url,
+            request.headers,
+            scheme=request_scheme(request, trusted=self.trusted_proxies),
+            base_path=self.base_path,
+        )
+        origin = site_url.removesuffix(self.base_path)
         return to_starlette_response(
             document_response(
-                document,
+                _page_document(self, tuple(query.items()), language, origin),
                 request.headers,
                 policy=POLICY,
                 vary="Accept-Encoding, Accept-Language",
@@ -141,7 +149,11 @@ class BuilderPage:
     async def get_file(self, request: Request) -> Response:
         """Send a file of the page by its hashed name, or a banner of the sample user."""
         name = request.path_params["name"]
-        document = _draw_sample(request.url.query) if name == "sample.svg" else _files().get(name)
+        document = (
+            _sample_document(request.scope["query_string"])
+            if name == "sample.svg"
+            else _files().get(name)
+        )
         if document is None:
             raise HTTPException(404)
         return to_starlette_response(
@@ -152,7 +164,7 @@ class BuilderPage:
         """Render the page as HTML; `origin` is the scheme and host of the URLs that are copied."""
         words = read_words(language.locale)
         controls = build_controls(self.read_openapi(), query, words, default_values=_DEFAULT_VALUES)
-        login = query.get("username", "").strip()
+        login = _read_login(query)
         layout = query.get("layout", "").strip().lower() or Layout.CLASSIC.value
         options = _chosen_options(controls, layout)
         light, dark = _light_and_dark(options["type"])
@@ -205,7 +217,7 @@ class BuilderPage:
                 }
                 for name in dict.fromkeys(theme.value for theme in Theme)
             ],
-            problems=self._problems(query, words) if login else [],
+            problems=self._problems(query, words) if query.get("username") else [],
             data=_page_data(language.locale, public_url=self.public_url),
         )
 
@@ -217,7 +229,11 @@ class BuilderPage:
 
     def _page_path(self, query: Mapping[str, str], **changes: str) -> str:
         """Return the path of the page with other choices."""
-        return f"{self.base_path}/?{urlencode({**query, **changes})}"
+        choices = {**query, "username": _read_login(query), **changes}
+        known = {
+            name: value for name, value in choices.items() if value and name in _PAGE_PARAMETERS
+        }
+        return f"{self.base_path}/?{urlencode(known)}"
 
     def _problems(self, query: Mapping[str, str], words: Words) -> list[dict[str, str]]:
         """Return what is wrong with the query: texts, with a link to the corrected page if any."""
@@ -239,6 +255,8 @@ class BuilderPage:
             )
         own_names = {name for name in query if name not in ("lang", *_PAGE_CHOICES)}
         for unknown, intended in find_misspelt_options(dict.fromkeys(own_names)).items():
+            if intended not in _PAGE_PARAMETERS:
+                continue
             rest = {name: value for name, value in query.items() if name != unknown}
             problems.append(
                 {
@@ -340,12 +358,41 @@ def _page_data(locale: str, *, public_url: str | None) -> str:
     return data.decode().replace("<", "\\u003c")
 
 
-def _draw_sample(query: str) -> Document:
-    """Draw a banner of the sample user; invalid options are ignored."""
+def _read_query(raw: bytes) -> dict[str, str]:
+    """Parse the query of the page; one that is too long for any choice is ignored."""
     try:
-        options = parse_options_leniently(parse_query(query))
+        query = parse_query(raw.decode(errors="replace")) if len(raw) <= _MAX_QUERY_BYTES else {}
     except ValueError:
-        options = BannerOptions()
+        query = {}
+    if "theme" in query:
+        query = {"type": query["theme"], **query}
+        del query["theme"]
+    return query
+
+
+def _read_login(query: Mapping[str, str]) -> str:
+    """Return the login that is named, "" if it can be none."""
+    try:
+        return parse_login(query.get("username", "").strip())
+    except InvalidInput:
+        return ""
+
+
+@lru_cache(_MAX_CACHED_PAGES)
+def _page_document(
+    page: BuilderPage, query: tuple[tuple[str, str], ...], language: PageLanguage, origin: str
+) -> Document:
+    html = page.render(dict(query), language=language, origin=origin)
+    return Document(Picture.svg(html.encode()), HTML)
+
+
+def _sample_document(raw_query: bytes) -> Document:
+    """Return a banner of the sample user; invalid options are ignored."""
+    return _draw_sample(drop_redundant_options(parse_options_leniently(_read_query(raw_query))))
+
+
+@lru_cache(_MAX_CACHED_SAMPLES)
+def _draw_sample(options: BannerOptions) -> Document:
     return Document(Picture.svg(draw(_SAMPLE, options)), SVG, _SAMPLE_AGE)
 
 

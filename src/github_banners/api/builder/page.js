@@ -16,8 +16,11 @@ const {words, base} = page;
 const origin = page.origin || location.origin;
 const form = document.getElementById("builder");
 const byId = (id) => document.getElementById(id);
-const palettes = Object.fromEntries(Object.entries(page.colours).map(([theme, colours]) =>
-  [theme, Object.fromEntries(colours.split(" ").map((colour, index) => [page.parts[index], colour]))]));
+// Keys come from the address, so `constructor` and the like must not be found.
+const table = (object) => Object.assign(Object.create(null), object);
+const [pairs, sizes] = [table(page.pairs), table(page.sizes)];
+const palettes = table(Object.fromEntries(Object.entries(page.colours).map(([theme, colours]) =>
+  [theme, Object.fromEntries(colours.split(" ").map((colour, index) => [page.parts[index], colour]))])));
 const permanentUrls = new Map();
 
 let displayName = "";
@@ -94,7 +97,7 @@ function pictureUrl(options) {
 const previewUrl = (options) => pictureUrl({...options, ...(attempt && {attempt})});
 
 // A pair of themes is shown by its light and its dark one; any other theme is the same on both.
-const lightAndDark = (type) => page.pairs[type]?.split(" ") ?? [type, type];
+const lightAndDark = (type) => pairs[type]?.split(" ") ?? [type, type];
 
 // ---- The address -------------------------------------------------------------------------------
 
@@ -110,18 +113,22 @@ function writeAddress() {
   const lang = new URLSearchParams(location.search).get("lang");
   if (lang) query.set("lang", lang);
   const search = query.size ? `?${query}` : "";
+  showLinks(query);
   if (search === location.search) return;
   history[isTyping ? "replaceState" : "pushState"](null, "", `${location.pathname}${search}${location.hash}`);
   isTyping = false;
-  for (const link of document.querySelectorAll("footer a")) {
-    query.set("lang", link.lang.toLowerCase());
-    link.href = `${base}/?${query}`;
-  }
+}
+
+// Links to this page in another language or with another theme keep the other choices.
+function showLinks(query) {
+  const link = (name, value) => `${base}/?${new URLSearchParams({...Object.fromEntries(query), [name]: value})}`;
+  for (const footer of document.querySelectorAll("footer a")) footer.href = link("lang", footer.lang.toLowerCase());
+  for (const theme of document.querySelectorAll("#themes a")) theme.href = link("type", theme.textContent);
 }
 
 const defaultOf = (name) => controlOf(name).dataset.default;
 
-// Parse the query as the server does: names in any case, the last of repeated ones, lists joined.
+// Parse the query as the server's page does: names in any case, the last of repeated ones, lists joined.
 function parseQuery() {
   const query = {};
   for (const [rawName, value] of new URLSearchParams(location.search)) {
@@ -129,6 +136,8 @@ function parseQuery() {
     const isList = name in query && controlOf(CSS.escape(name))?.dataset.kind === "choices";
     query[name] = isList ? `${query[name]},${value}` : value;
   }
+  query.type ??= query.theme ?? "";
+  delete query.theme;
   return query;
 }
 
@@ -169,7 +178,7 @@ function update() {
 
 function showPictures() {
   const options = readOptions();
-  const [width, height] = page.sizes[checked("layout")] ?? page.sizes.classic;
+  const [width, height] = sizes[checked("layout")] ?? sizes.classic;
   lightAndDark(options.type).forEach((type, index) => {
     const picture = byId(["light", "dark"][index]);
     const url = previewUrl({...options, type});
@@ -272,9 +281,11 @@ function choose(name, value) {
 function showUnknown(intended = {}) {
   for (const [name, option] of Object.entries(intended)) {
     const value = unknown[name];
-    showProblem(fillIn(words.unknown_option, {option: name}), `${option}=${value}`, () => {
+    const field = option === "theme" ? "type" : option;
+    if (!controlOf(field) && !["layout", "username"].includes(field)) continue;
+    showProblem(fillIn(words.unknown_option, {option: name}), `${field}=${value}`, () => {
       delete unknown[name];
-      choose(option, value);
+      choose(field, value);
     });
   }
 }
@@ -344,7 +355,9 @@ async function copy() {
     return announce(words.no_login);
   }
   announce(words.copying);
-  const problem = await makePermanent();
+  let problem = "";
+  // Another choice that is made meanwhile needs banners of its own.
+  while (!problem && shownTypes().some((type) => !permanentUrls.has(bannerRequest(type)))) problem = await makePermanent();
   showCode();
   if (problem) return announce(fillIn(words.not_made, {reason: problem}));
   const isCopied = await writeClipboard(codeText());
