@@ -22,6 +22,7 @@ from github_banners.errors import InvalidOption, InvalidType, closest_match
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
     LIST_OPTIONS,
+    MAY_BE_EMPTY,
     OPTIONS,
     BannerOptions,
     Colour,
@@ -48,8 +49,6 @@ _PLUS_PLUS = re.compile(r"(?<=\S)  $")
 _ESCAPED_AMPERSANDS = re.compile(r"^(?:amp;|#0*38;|#x0*26;)+", re.IGNORECASE)
 # Common values that are spelled too differently from the right one for a suggestion.
 _SYNONYMS = {"type": {"light": "default", "white": "default", "black": "dark"}}
-# An empty list differs from the default.
-_MAY_BE_EMPTY = {"include"}
 _TRUE, _FALSE = {"yes", "on", "y", "t", "enabled"}, {"no", "off", "n", "f", "none", "disabled"}
 
 # GitHub decides which logins exist. Accounts from before 2013 may begin or end with a hyphen or have two
@@ -121,7 +120,7 @@ def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
     non_empty = {
         name.lower(): value
         for name, value in raw_options.items()
-        if name.lower() in _MAY_BE_EMPTY or not (isinstance(value, str) and not value.strip())
+        if name.lower() in MAY_BE_EMPTY or not (isinstance(value, str) and not value.strip())
     }
     for alias, name in _NAME_BY_ALIAS.items():
         if alias in non_empty:

@@ -269,3 +269,10 @@ LIST_OPTIONS = {
     if isinstance(field.default, tuple)
 }
 """Names of the options that take several values."""
+
+MAY_BE_EMPTY = {
+    field.encode_name
+    for field in msgspec.structs.fields(BannerOptions)
+    if isinstance(field.default, tuple) and field.default
+}
+"""Names of the options whose empty value differs from their default."""

@@ -136,6 +136,14 @@ async def test_page_form_without_script_sends_empty_list(sent: str, include: str
     assert query_of(by_id(elements, "light").attributes["src"]).get("include") == include
 
 
+async def test_page_links_keep_an_empty_list_and_no_other_empty_value() -> None:
+    elements = await read_page({"username": "mia", "include": "", "title": ""})
+    links = [each.attributes["href"] for each in elements if each.tag == "a"]
+    pages = [query_of(link) for link in links if link.startswith("/?")]
+    assert len(pages) > 40
+    assert all(page["include"] == "" and "title" not in page for page in pages)
+
+
 async def test_page_form_of_browser_without_script_is_read_back() -> None:
     # A switch sends a hidden "false" before its own "true", a list one pair per value.
     target = "/?username=a&animate=false&animate=true&border=false&hide=stars&hide=forks&radius="

@@ -40,6 +40,7 @@ from github_banners.drawing.themes import is_dark, scheme
 from github_banners.errors import InvalidInput
 from github_banners.models import EPOCH, Owner, Snapshot, Stats
 from github_banners.options import (
+    MAY_BE_EMPTY,
     OPTIONS,
     BannerOptions,
     Layout,
@@ -231,7 +232,9 @@ class BuilderPage:
         """Return the path of the page with other choices."""
         choices = {**query, "username": _read_login(query), **changes}
         known = {
-            name: value for name, value in choices.items() if value and name in _PAGE_PARAMETERS
+            name: value
+            for name, value in choices.items()
+            if (value or name in MAY_BE_EMPTY) and name in _PAGE_PARAMETERS
         }
         return f"{self.base_path}/?{urlencode(known)}"
 
@@ -421,7 +424,7 @@ def _environment() -> Environment:
 
 
 def _read_lean(name: str) -> str:
-    """Read a file without its indentation and the comments of scripts, an eighth of its size."""
+    """Read a file without indentation, empty lines and the comments of scripts, an eighth of its size."""
     source = (files(__package__) / name).read_text(encoding="utf-8")
     lines = (line.strip() for line in source.splitlines())
-    return "\n".join(line for line in lines if not line.startswith("//"))
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
