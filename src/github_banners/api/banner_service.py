@@ -29,7 +29,7 @@ from github_banners.options import (
 )
 from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
-from github_banners.stats.selection import read_selected
+from github_banners.stats.selection import read_selected, select_unsaved
 
 _log = structlog.get_logger(__name__)
 
@@ -141,7 +141,8 @@ class BannerService:
         """
         if not options.has_selection:
             return RenderRequest(result, options)
-        snapshot = self._lookup.writer.unsaved.select(result.snapshot, options)
+        unsaved = self._lookup.writer.unsaved.get(result.snapshot.owner.id)
+        snapshot = select_unsaved(unsaved, result.snapshot, options)
         if snapshot is None:
             try:
                 snapshot = await self._database.run_within(

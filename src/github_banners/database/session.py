@@ -3,11 +3,11 @@ Connections and transactions with fixed settings, independent of role, pooler an
 
 libpq's environment variables are removed. Session settings are made by `set local` at the start of
 each transaction, because a pooler in transaction mode rejects start-up options and may run each
-transaction in another session.
+transaction in another session. Values are converted here to what PostgreSQL can store.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
@@ -128,3 +128,16 @@ async def transaction(conn: Connection, *, schema: str) -> AsyncIterator[None]:
             await conn.rollback()
         raise
     await conn.commit()
+
+
+def to_columns(rows: Iterable[tuple[Any, ...]], *, column_count: int) -> list[list[Any]]:
+    """Transpose rows to the arrays that `unnest` takes; no rows give empty arrays."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(column_count)]
+
+
+def strip_unstorable(text: str | None) -> str | None:
+    """Remove NUL and replace lone surrogates, which PostgreSQL's text type can't hold."""
+    if not text or text.isascii():
+        return text.replace("\0", "") if text else text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

@@ -15,16 +15,11 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import banner_versions
-from github_banners.database.repositories import (
-    replace_repositories,
-    repository_row,
-    strip_unstorable,
-    to_columns,
-)
-from github_banners.database.session import Connection
+from github_banners.database.session import Connection, strip_unstorable, to_columns
 from github_banners.models import (
     Owner,
     OwnerRepositories,
+    Repository,
     Snapshot,
     Stats,
     to_epoch_microseconds,
@@ -154,17 +149,14 @@ async def upsert_owners(
             for fetched_owner in differing
             if fetched_owner.owner_id in after
         ]
-        await replace_repositories(conn, saved)
+        await _replace_repositories(conn, saved)
     changed = [
         owner_id
         for owner_id, version in sorted(after.items())
         if version != before.get(owner_id, _NOT_STORED).version
     ]
-    selecting = [
-        fetched_owner.owner_id
-        for fetched_owner in differing
-        if fetched_owner.owner_id in after and fetched_owner.owner_id not in changed
-    ]
+    unchanged = after.keys() - {*changed}
+    selecting = [owner.owner_id for owner in differing if owner.owner_id in unchanged]
     if changed or selecting:
         raised = await banner_versions.raise_banner_versions(
             conn, changed, selecting=selecting, now=now
@@ -243,7 +235,7 @@ def _latest_per_owner(
 
 def _content_digest(owner_repositories: OwnerRepositories) -> bytes:
     rows = [
-        repository_row(owner_repositories.owner.id, repository)
+        _repository_row(owner_repositories.owner.id, repository)
         for repository in sorted(
             owner_repositories.repositories, key=lambda repository: repository.id
         )
@@ -322,6 +314,51 @@ async def _upsert_logins(
     await conn.execute(query, parameters)
 
 
+async def _replace_repositories(conn: Connection, owners: list[OwnerRepositories]) -> None:
+    """Replace the repositories of owners without writing unchanged rows."""
+    rows = {
+        (owner_repositories.owner.id, repository.id): _repository_row(
+            owner_repositories.owner.id, repository
+        )
+        for owner_repositories in owners
+        for repository in owner_repositories.repositories
+    }
+    columns = to_columns((rows[key] for key in sorted(rows)), column_count=8)
+    remove = """
+        delete from repositories where owner_id = any(%s) and not exists (
+            select from unnest(%s::bigint[], %s::bigint[]) as fresh (owner_id, id)
+            where fresh.owner_id = repositories.owner_id and fresh.id = repositories.id
+        )
+    """
+    owner_ids = [owner_repositories.owner.id for owner_repositories in owners]
+    await conn.execute(remove, [owner_ids, *columns[:2]])
+    upsert = """
+        insert into repositories (
+            owner_id, id, name, stars, forks, is_fork, language, is_archived
+        )
+        select fresh.* from unnest(
+            %s::bigint[], %s::bigint[], %s::text[], %s::int[], %s::int[], %s::bool[], %s::text[],
+            %s::bool[]
+        ) as fresh (owner_id, id, name, stars, forks, is_fork, language, is_archived)
+        left join repositories as stored
+            on stored.owner_id = fresh.owner_id and stored.id = fresh.id
+        -- before the conflict, which locks the stored row and so writes it to the WAL
+        where stored.id is null
+            or (
+                stored.name, stored.stars, stored.forks, stored.is_fork, stored.language,
+                stored.is_archived
+            ) is distinct from (
+                fresh.name, fresh.stars, fresh.forks, fresh.is_fork, fresh.language,
+                fresh.is_archived
+            )
+        on conflict (owner_id, id) do update set
+            name = excluded.name, stars = excluded.stars, forks = excluded.forks,
+            is_fork = excluded.is_fork, language = excluded.language,
+            is_archived = excluded.is_archived
+    """
+    await conn.execute(upsert, columns)
+
+
 async def _notify(conn: Connection, owner_ids: list[int]) -> None:
     is_short = len(owner_ids) <= _MAX_NOTIFIED_IDS
     payload = ",".join(map(str, owner_ids)) if is_short else "*"
@@ -347,4 +384,17 @@ def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
         fetched_at,
         to_epoch_microseconds(fetched_at),
         fetched_owner.digest,
+    )
+
+
+def _repository_row(owner_id: int, repository: Repository) -> tuple[Any, ...]:
+    return (
+        owner_id,
+        repository.id,
+        strip_unstorable(repository.name),
+        repository.stars,
+        repository.forks,
+        repository.is_fork,
+        strip_unstorable(repository.language),
+        repository.is_archived,
     )

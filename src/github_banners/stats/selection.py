@@ -9,14 +9,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from github_banners.cache import ByteBoundedLru
 from github_banners.database.repositories import select_repositories
 from github_banners.database.session import Connection
 from github_banners.models import OwnerRepositories, Repository, Snapshot, Stats, aggregate
 from github_banners.options import BannerOptions, Inclusion
-
-_MAX_UNSAVED_BYTES = 32 << 20
-_OWNER_BYTES, _REPOSITORY_BYTES = 600, 400
 
 
 def aggregate_selected(repositories: Iterable[Repository], options: BannerOptions) -> Stats:
@@ -45,32 +41,11 @@ async def read_selected(
     return msgspec.structs.replace(snapshot, stats=aggregate_selected(repositories, options))
 
 
-class UnsavedRepositories:
-    """The repositories of owners that were fetched and are not stored yet, within 32 MB."""
-
-    def __init__(self) -> None:
-        self._owners: ByteBoundedLru[int, OwnerRepositories] = ByteBoundedLru(
-            _MAX_UNSAVED_BYTES, entry_bytes=_owner_bytes
-        )
-
-    def put(self, fetched: OwnerRepositories) -> None:
-        """Record a fetched owner."""
-        self._owners.put(fetched.owner.id, fetched)
-
-    def drop_saved(self, snapshot: Snapshot) -> None:
-        """Drop an owner of whom these or later numbers are stored."""
-        unsaved = self._owners.get(snapshot.owner.id)
-        if unsaved is not None and unsaved.fetched_at <= snapshot.fetched_at:
-            self._owners.drop(snapshot.owner.id)
-
-    def select(self, snapshot: Snapshot, options: BannerOptions) -> Snapshot | None:
-        """Return a snapshot with selected numbers; None if the stored rows are as new as this."""
-        unsaved = self._owners.get(snapshot.owner.id)
-        if unsaved is None or unsaved.fetched_at < snapshot.fetched_at:
-            return None
-        stats = aggregate_selected(unsaved.repositories, options)
-        return msgspec.structs.replace(snapshot, stats=stats)
-
-
-def _owner_bytes(_: int, unsaved: OwnerRepositories) -> int:
-    return _OWNER_BYTES + _REPOSITORY_BYTES * len(unsaved.repositories)
+def select_unsaved(
+    unsaved: OwnerRepositories | None, snapshot: Snapshot, options: BannerOptions
+) -> Snapshot | None:
+    """Return a snapshot with selected numbers; None if the stored rows are as new as this."""
+    if unsaved is None or unsaved.fetched_at < snapshot.fetched_at:
+        return None
+    stats = aggregate_selected(unsaved.repositories, options)
+    return msgspec.structs.replace(snapshot, stats=stats)

@@ -36,7 +36,6 @@ from github_banners.models import (
     to_epoch_microseconds,
     without_implausible_times,
 )
-from github_banners.stats.selection import UnsavedRepositories
 
 _log = structlog.get_logger(__name__)
 
@@ -46,6 +45,7 @@ _MAX_INVALIDATIONS_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
 _CACHED_ERROR_BYTES = 600
+_MAX_UNSAVED_BYTES, _REPOSITORY_BYTES = 32 << 20, 400
 # Two for each new error: expired ones are evicted faster than new ones come.
 _MAX_EVICTIONS_PER_PUT = 2
 _DELETED_TTL = timedelta(minutes=5)
@@ -268,6 +268,10 @@ def _cached_error_bytes(_: str | int, cached_error: _CachedError) -> int:
     return _CACHED_ERROR_BYTES + sum(len(str(part)) for part in cached_error.error.args)
 
 
+def _unsaved_bytes(_: int, unsaved: OwnerRepositories) -> int:
+    return _SNAPSHOT_BYTES + _REPOSITORY_BYTES * len(unsaved.repositories)
+
+
 class BackgroundWriter:
     """Records results of GitHub in the cache at once, and in PostgreSQL soon after."""
 
@@ -277,7 +281,9 @@ class BackgroundWriter:
         self._clock = clock
         self._throttle = LogThrottle(time.monotonic)
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self.unsaved = UnsavedRepositories()
+        self.unsaved: ByteBoundedLru[int, OwnerRepositories] = ByteBoundedLru(
+            _MAX_UNSAVED_BYTES, entry_bytes=_unsaved_bytes
+        )
 
     def record(
         self, fetched: Sequence[tuple[OwnerRepositories, Snapshot | None]]
@@ -290,7 +296,7 @@ class BackgroundWriter:
             snapshot = Snapshot(repositories.owner, stats, repositories.fetched_at)
             snapshot = msgspec.structs.replace(snapshot, version=_predict_version(snapshot, known))
             self._cache.put(snapshot)
-            self.unsaved.put(repositories)
+            self.unsaved.put(repositories.owner.id, repositories)
             snapshots.append(snapshot)
             rows.append((repositories, stats))
         if rows:
@@ -347,7 +353,9 @@ class BackgroundWriter:
             self._log_failure([repositories.owner.id], error)
         for snapshot in saved:
             self._cache.put(snapshot)
-            self.unsaved.drop_saved(snapshot)
+            unsaved = self.unsaved.get(snapshot.owner.id)
+            if unsaved is not None and unsaved.fetched_at <= snapshot.fetched_at:
+                self.unsaved.drop(snapshot.owner.id)
 
     async def _mark_deleted(self, owner_id: int) -> None:
         async with self._database.transaction() as connection:
