@@ -263,7 +263,7 @@ async def test_page_second_name_of_type_is_accepted() -> None:
 
 
 async def test_page_suggests_only_what_it_can_show() -> None:
-    elements = await read_page({"username": "mia", "fromat": "png"})
+    elements = await read_page({"username": "mia", "for_mat": "png"})
     assert problems(elements) == []
 
 
