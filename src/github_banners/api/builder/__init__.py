@@ -10,12 +10,11 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from minijinja import Environment, safe
+from minijinja import safe
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,6 +24,7 @@ from github_banners.api.banner_page import find_site_url
 from github_banners.api.banner_responses import SVG, Picture
 from github_banners.api.base_path import base_path_from_url, request_scheme
 from github_banners.api.builder.controls import Control, build_controls
+from github_banners.api.builder.sources import SAMPLE, environment, read_lean
 from github_banners.api.builder.words import (
     PageLanguage,
     Words,
@@ -38,7 +38,6 @@ from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import is_dark, scheme
 from github_banners.errors import InvalidInput
-from github_banners.models import EPOCH, Owner, Snapshot, Stats
 from github_banners.options import (
     MAY_BE_EMPTY,
     OPTIONS,
@@ -81,26 +80,6 @@ _COLOUR_PARTS = ("bg", "border", "title", "text", "muted", "accent")
 _PAGE_PARAMETERS = {"username", "lang", *_PAGE_CHOICES, *OPTIONS}
 _FIRST_OPTIONS = ("type", "locale", "count_by", "animate", "border")
 _MAX_SHOWN_VALUES = 12
-_SAMPLE = Snapshot(
-    owner=Owner(id=1, login="miraokafor", display_name="Mira Okafor"),
-    stats=Stats(
-        total_repos=148,
-        original_repos=112,
-        forked_repos=36,
-        total_stars=12_432,
-        total_forks=1_635,
-        languages={
-            "TypeScript": 34,
-            "Rust": 22,
-            "Go": 15,
-            "Python": 12,
-            "Shell": 7,
-            "Vue": 4,
-            "C": 6,
-        },
-    ),
-    fetched_at=EPOCH,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +149,7 @@ class BuilderPage:
         options = _chosen_options(controls, layout)
         light, dark = _light_and_dark(options["type"])
         markdown_url = f"{origin}{self._picture_path(login, options)}"
-        return _environment().render_template(
+        return environment().render_template(
             "page.html",
             base=_attribute(self.base_path),
             files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
@@ -183,7 +162,7 @@ class BuilderPage:
             live=words["live"],
             empty_controls={kind: Control("", kind, "", "", "") for kind in _KINDS},
             login=login,
-            name=login or _SAMPLE.owner.display_name,
+            name=login or SAMPLE.owner.display_name,
             layout=layout,
             layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
             size=_canvas(layout),
@@ -198,7 +177,7 @@ class BuilderPage:
             colour_controls=[control for control in controls if control.kind == "colour"],
             light=_attribute(self._picture_path(login, options | {"type": light})),
             dark=_attribute(self._picture_path(login, options | {"type": dark})),
-            alt=words["live"]["alt"].replace("{name}", login or str(_SAMPLE.owner.display_name)),
+            alt=words["live"]["alt"].replace("{name}", login or str(SAMPLE.owner.display_name)),
             markdown_url=markdown_url,
             choices={
                 name: query.get(name) if query.get(name) in values else values[0]
@@ -340,8 +319,8 @@ def _page_data(locale: str, *, public_url: str | None) -> str:
             "origin": _origin(public_url) if public_url else "",
             "base": base_path_from_url(public_url),
             "words": {**words["live"], "readme_greeting": words["page"]["readme_greeting"]},
-            "sample": _SAMPLE.owner.display_name,
-            "sampleLogin": _SAMPLE.owner.login,
+            "sample": SAMPLE.owner.display_name,
+            "sampleLogin": SAMPLE.owner.login,
             "labels": _labels(words),
             "pairs": {
                 name: " ".join(palettes) for name, palettes in themes.items() if len(palettes) > 1
@@ -396,7 +375,7 @@ def _sample_document(raw_query: bytes) -> Document:
 
 @lru_cache(_MAX_CACHED_SAMPLES)
 def _draw_sample(options: BannerOptions) -> Document:
-    return Document(Picture.svg(draw(_SAMPLE, options)), SVG, _SAMPLE_AGE)
+    return Document(Picture.svg(draw(SAMPLE, options)), SVG, _SAMPLE_AGE)
 
 
 @cache
@@ -404,27 +383,9 @@ def _files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:
-        body = _read_lean(name).encode()
+        body = read_lean(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
         document = Document(Picture.svg(body), _MEDIA_TYPES[suffix], IMMUTABLE)
         documents[f"{stem}.{digest}.{suffix}"] = document
     return documents
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=_read_lean,
-        auto_escape_callback=lambda _: "html",
-        undefined_behavior="strict",
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _read_lean(name: str) -> str:
-    """Read a file without indentation, empty lines and the comments of scripts, an eighth of its size."""
-    source = (files(__package__) / name).read_text(encoding="utf-8")
-    lines = (line.strip() for line in source.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
