@@ -258,7 +258,8 @@ def test_builder_choices_change_pictures_code_and_address(visit: Visit) -> None:
     page.get_by_label(WORDS["options"]["locale"], exact=True).select_option("de")
     page.get_by_role("switch", name=WORDS["options"]["animate"]).click()
     page.get_by_text(WORDS["page"]["more_options"]).click()
-    page.get_by_label(WORDS["values"]["hide"]["forks"]).check()
+    hide = page.get_by_role("group", name=WORDS["options"]["hide"], exact=True)
+    hide.get_by_label(WORDS["values"]["hide"]["forks"]).check()
     page.get_by_label(WORDS["options"]["radius"]).fill("3")
     visit.settle()
     chosen = {"layout": "card", "locale": "de", "animate": "false", "hide": "forks", "radius": "3"}
