@@ -4,8 +4,8 @@ Make the fonts in `drawing/fonts/words/`: subsets of Noto Sans with the characte
 They need the fonts of Debian's packages fonts-noto-core and fonts-noto-cjk, and fonttools 4, which
 is no dependency of the project. After a translation has got new characters, a test fails; then run:
 
-    .venv/bin/pip install --target /tmp/fonttools fonttools
-    PYTHONPATH=/tmp/fonttools .venv/bin/python scripts/make_word_fonts.py
+    .venv/bin/pip install --target build/fonttools fonttools
+    PYTHONPATH=build/fonttools .venv/bin/python scripts/make_word_fonts.py
 """
 
 from datetime import date

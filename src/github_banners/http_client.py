@@ -21,7 +21,7 @@ class HttpTransport(httpx2.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send a request."""
-        request.extensions = {**request.extensions, "trace": _FailedHandshakeCloser().__call__}
+        request.extensions = {**request.extensions, "trace": _FailedHandshakeCloser()}
         return await super().handle_async_request(request)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.chromium import CHROMIUM, FAMILIES
+from tests.acceptance.chromium import FAMILIES, running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 from tests.resources import RECORDINGS
 
@@ -40,13 +40,8 @@ def service(request: pytest.FixtureRequest, github: Running) -> Iterator[Running
 
 @pytest.fixture(scope="module")
 def page() -> "Iterator[Page]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
+    with running_chromium() as browser:
         yield browser.new_page()
-        browser.close()
 
 
 @pytest.fixture(scope="module")

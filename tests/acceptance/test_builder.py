@@ -13,7 +13,7 @@ import pytest
 
 from github_banners.api.builder.words import languages, read_words
 from tests.acceptance.breakable_backends import GitHub
-from tests.acceptance.chromium import CHROMIUM, IN_A_BROWSER
+from tests.acceptance.chromium import IN_A_BROWSER, running_chromium
 from tests.acceptance.processes import Running, environment, free_port, reachable_dir, running
 
 if TYPE_CHECKING:
@@ -81,13 +81,8 @@ def service(github: GitHub) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 class Visit:

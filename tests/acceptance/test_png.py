@@ -29,12 +29,12 @@ from github_banners.drawing.png_text import FONTS, choose_fonts
 from github_banners.errors import FetchPending, GitHubUnavailable, InvalidOption
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat, Theme
+from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-CHROMIUM = Path("/usr/bin/chromium")
 IMAGE = "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8"
 
 MOST_DIFFERENCE = 1.7
@@ -139,12 +139,7 @@ CASES = cases()
 
 @pytest.fixture(scope="module")
 def page() -> "Iterator[Page]":
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    options = ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none", "--disable-lcd-text"]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=options)
+    with running_chromium("--font-render-hinting=none", "--disable-lcd-text") as browser:
         page = browser.new_page(
             device_scale_factor=SCALE,
             color_scheme="light",
@@ -156,7 +151,6 @@ def page() -> "Iterator[Page]":
         fonts = [f'{weight} 16px "{family}"' for family, weight in FACES]
         page.evaluate("fonts => Promise.all(fonts.map(font => document.fonts.load(font)))", fonts)
         yield page
-        browser.close()
 
 
 @pytest.fixture(autouse=True)

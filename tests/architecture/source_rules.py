@@ -38,7 +38,7 @@ THIRD_PARTIES: Mapping[str, set[str]] = {
         "http_client.py",
         "messaging/clients.py",
     },
-    "minijinja": {"drawing", "api/banner_page.py", "api/builder"},
+    "minijinja": {"drawing", "api/documents.py"},
     "msgspec": {""},
     "obstore": {"storage"},
     "opentelemetry": {"serving"},

@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pytest
 
+from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 BROWSER = "text/html,application/xhtml+xml,image/avif,*/*;q=0.8"
 IMAGE = "image/avif,image/webp,image/svg+xml,image/*,*/*;q=0.8"
 TITLE = '"><script>alert(1)</script>'
@@ -156,12 +156,5 @@ def test_page_in_browser_shows_banner_without_errors(service: Running, browser: 
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
+    with running_chromium() as browser:
         yield browser
-        browser.close()

@@ -3,7 +3,6 @@
 import gzip
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import httpx2
@@ -13,12 +12,12 @@ from github_banners import __version__
 from github_banners.api.openapi import build_document
 from github_banners.api.public_routes import FORMATS
 from github_banners.options import OPTIONS
+from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 BUNDLE = "/docs/rapidoc-9.3.8.min.js"
 FILES = ["/docs", "/docs/page.js", BUNDLE, "/docs/openapi.json"]
 DOCUMENT = build_document(formats=FORMATS, version=__version__)
@@ -36,15 +35,8 @@ def service() -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
+    with running_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.mark.browser

@@ -11,14 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from html import escape
 from importlib.resources import files
 from urllib.parse import quote, urlsplit
 
 import msgspec
-from minijinja import Environment, safe
 
 from github_banners.api.banner_responses import Picture, picture_response
+from github_banners.api.documents import HTML, escape_url, html_environment, security_headers
 from github_banners.drawing import explain_in_words
 from github_banners.drawing.locales import is_right_to_left
 from github_banners.drawing.open_graph import HEIGHT, SERVICE_NAME, WIDTH, BannerTexts
@@ -34,17 +33,15 @@ VARY = "Accept, User-Agent, Sec-Fetch-Dest"
 PAGE_PATH = re.compile(r"/banners/(?!preview/)[^/.]+/")
 """The paths of pages: the name of a banner, without a suffix, and a slash."""
 
-HTML = "text/html; charset=utf-8"
 _OPEN_GRAPH_PATH = re.compile(rf"/banners/[^/]+/{re.escape(OPEN_GRAPH_FILE)}")
-_AUTHORITY = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 
 
 class BannerPage(msgspec.Struct, frozen=True):
     """
     What the page of a banner shows.
 
-    `banner` is its name and `profile_url` its owner's page at GitHub, if the owner is known. `site_url` is the absolute URL of
-    the service, or its path if that is not known; `base_path` is its path.
+    `banner` is its name and `profile_url` its owner's page at GitHub, if the owner is known.
+    `site_url` is the absolute URL of the service, "" if it is not known; `base_path` is its path.
     """
 
     banner: str
@@ -63,16 +60,6 @@ def is_page_path(path: str) -> bool:
 def is_open_graph_path(path: str) -> bool:
     """Return whether a path is that of a picture for link previews."""
     return _OPEN_GRAPH_PATH.fullmatch(path) is not None
-
-
-def find_site_url(
-    public_url: str | None, headers: Mapping[str, str], *, scheme: str, base_path: str
-) -> str:
-    """Return the absolute URL of the service: configured, else as requested, else its path."""
-    if public_url:
-        return public_url.rstrip("/")
-    host = headers.get("host", "")
-    return f"{scheme}://{host}{base_path}" if _AUTHORITY.fullmatch(host) else base_path
 
 
 def build_profile_url(login: str, *, api_url: str) -> str:
@@ -94,11 +81,11 @@ def page_response(
         direction="rtl" if is_right_to_left(page.locale) else "ltr",
         title=page.texts.title,
         description=page.texts.description,
-        page_url=_escape_url(f"{page.site_url}{path}/"),
-        image_url=_escape_url(f"{page.site_url}{path}/{OPEN_GRAPH_FILE}"),
-        picture_path=_escape_url(f"{page.base_path}{path}.svg"),
-        profile_url=_escape_url(page.profile_url) if page.profile_url else None,
-        home_path=_escape_url(f"{page.base_path}/"),
+        page_url=escape_url(f"{page.site_url}{path}/"),
+        image_url=escape_url(f"{page.site_url}{path}/{OPEN_GRAPH_FILE}"),
+        picture_path=escape_url(f"{page.base_path}{path}.svg"),
+        profile_url=escape_url(page.profile_url) if page.profile_url else None,
+        home_path=escape_url(f"{page.base_path}/"),
     )
     content = Picture.svg(html, HTML)
     response = picture_response(content, request_headers, seconds_fresh=seconds_fresh)
@@ -118,7 +105,7 @@ def error_page_response(error: BannersError, *, host: str, base_path: str) -> Ht
         image_url="",
         picture_path="",
         profile_url=None,
-        home_path=_escape_url(f"{base_path}/"),
+        home_path=escape_url(f"{base_path}/"),
     )
     headers = {
         **_security_headers(),
@@ -131,28 +118,12 @@ def error_page_response(error: BannersError, *, host: str, base_path: str) -> Ht
     return HttpResponse(error.status, headers, html)
 
 
-def _escape_url(url: str) -> str:
-    """Escape a URL, but not its slashes as templates do: not every crawler decodes those."""
-    return safe(escape(url))
-
-
 def _render(**values: str | None) -> bytes:
     sizes = {"image_width": WIDTH, "image_height": HEIGHT}
-    page = _environment().render_template(
+    page = html_environment(_load).render_template(
         "banner_page.html", **values, **sizes, service_name=SERVICE_NAME, style=_style()
     )
     return page.encode()
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=_load,
-        auto_escape_callback=lambda name: "html",
-        undefined_behavior="strict",
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _load(name: str) -> str:
@@ -167,11 +138,7 @@ def _style() -> str:
 @cache
 def _security_headers() -> Mapping[str, str]:
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    return {
-        "content-security-policy": (
-            f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        ),
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-    }
+    return security_headers(
+        f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

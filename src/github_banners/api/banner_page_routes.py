@@ -12,7 +12,6 @@ from github_banners.api.banner_page import (
     VARY,
     BannerPage,
     build_profile_url,
-    find_site_url,
     page_response,
 )
 from github_banners.api.banner_responses import (
@@ -22,7 +21,7 @@ from github_banners.api.banner_responses import (
     requests_picture,
     svg_fallback_response,
 )
-from github_banners.api.base_path import request_scheme
+from github_banners.api.base_path import find_site_url
 from github_banners.api.public_routes import BannerRoutes
 from github_banners.api.response_cache import RenderRequest
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
@@ -78,7 +77,11 @@ class BannerPageRoutes:
             texts=read_texts(banner.drawing.body),
             locale=banner.request.options.locale if banner.request else Locale.EN,
             profile_url=login and build_profile_url(login, api_url=self.github_api_url),
-            site_url=self._site_url(request),
+            site_url=find_site_url(
+                request,
+                public_url=self.public_url,
+                trusted_proxies=self.banner_routes.trusted_proxies,
+            ),
             base_path=self.banner_routes.base_path,
         )
         return to_starlette_response(
@@ -120,9 +123,3 @@ class BannerPageRoutes:
         cached = await self.banner_routes.pictures.draw(classic, deadline=deadline)
         seconds_fresh = self.banner_routes.cache.seconds_fresh(cached.fetched_at)
         return _Banner(cached.picture, classic, seconds_fresh)
-
-    def _site_url(self, request: Request) -> str:
-        """Return the absolute URL of the service, as far as it is known."""
-        scheme = request_scheme(request, trusted=self.banner_routes.trusted_proxies)
-        base_path = self.banner_routes.base_path
-        return find_site_url(self.public_url, request.headers, scheme=scheme, base_path=base_path)

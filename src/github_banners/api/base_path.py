@@ -1,10 +1,11 @@
 """
-Where the service is for its clients: below a base path, and with which scheme behind a proxy.
+Where the service is for its clients: its URL, and the path of it.
 
-With PUBLIC_URL=https://example.org/gh the service answers below `/gh` and at the root, so that it works behind proxies
-that strip the path and behind those that keep it.
+With PUBLIC_URL=https://example.org/gh the service answers below `/gh` and at the root, so that it
+works behind proxies that strip the path and behind those that keep it.
 """
 
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from github_banners.api.rate_limit import is_trusted
 from github_banners.settings import Network
 
+_AUTHORITY = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 _OWN_PATHS = ("/banners", "/docs", "/page", "/healthz", "/readyz")
 
 
@@ -22,13 +24,22 @@ def base_path_from_url(public_url: str | None) -> str:
     return urlsplit(public_url).path.rstrip("/") if public_url else ""
 
 
-def request_scheme(request: Request, *, trusted: Sequence[Network]) -> str:
-    """Return the scheme that the client used; a trusted proxy forwards it."""
-    scheme: str = request.scope.get("scheme", "http")
+def find_site_url(
+    request: Request, *, public_url: str | None, trusted_proxies: Sequence[Network]
+) -> str:
+    """
+    Return the absolute URL of the service: PUBLIC_URL, else as the client requested it.
+
+    A trusted proxy forwards the scheme. It is "" if the `Host` header is invalid.
+    """
+    if public_url:
+        return public_url.rstrip("/")
     peer = request.client.host if request.client is not None else ""
     forwarded = request.headers.get("x-forwarded-proto", "")
-    is_forwarded = forwarded in {"http", "https"} and is_trusted(peer, trusted)
-    return forwarded if is_forwarded else scheme
+    is_forwarded = forwarded in {"http", "https"} and is_trusted(peer, trusted_proxies)
+    scheme = forwarded if is_forwarded else request.scope.get("scheme", "http")
+    host = request.headers.get("host", "")
+    return f"{scheme}://{host}" if _AUTHORITY.fullmatch(host) else ""
 
 
 class StripBasePathMiddleware:

@@ -1,7 +1,11 @@
 """HTML pages and their files: hashed, compressed, and sent with security headers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from html import escape
+
+from minijinja import Environment, safe
 
 from github_banners.api.banner_responses import Picture
 from github_banners.serving.framework import HttpResponse, etag_matches
@@ -17,7 +21,6 @@ class Document:
     """A page or one of its files, hashed and compressed like a picture."""
 
     content: Picture
-    media_type: str
     cache_control: str = REVALIDATE
 
 
@@ -35,16 +38,40 @@ def document_response(
     """
     body, etag = document.content.negotiate(request_headers.get("accept-encoding", ""))
     headers = {
-        "content-security-policy": policy,
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
+        **security_headers(policy),
         "etag": etag,
         "cache-control": document.cache_control,
         "vary": vary,
     }
     if etag_matches(request_headers.get("if-none-match", ""), etag):
         return HttpResponse(304, headers)
-    headers["content-type"] = document.media_type
+    headers["content-type"] = document.content.media_type
     if body is document.content.gzipped:
         headers["content-encoding"] = "gzip"
     return HttpResponse(200, headers, body)
+
+
+def security_headers(policy: str) -> dict[str, str]:
+    """Return the security headers of a page with this `Content-Security-Policy`."""
+    return {
+        "content-security-policy": policy,
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }
+
+
+@cache
+def html_environment(loader: Callable[[str], str]) -> Environment:
+    """Return the environment of the HTML templates that `loader` reads; it escapes every value."""
+    return Environment(
+        loader=loader,
+        auto_escape_callback=lambda _: "html",
+        undefined_behavior="strict",
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def escape_url(url: str) -> str:
+    """Escape a URL, but not its slashes as templates do: not every crawler decodes those."""
+    return safe(escape(url))

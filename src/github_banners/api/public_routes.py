@@ -244,7 +244,7 @@ def _openapi(base_path: str) -> JsonSchema:
 
 @cache
 def _openapi_document(base_path: str) -> Document:
-    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON), JSON)
+    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON))
 
 
 def _target(request: Request) -> bytes:

@@ -115,17 +115,32 @@ def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
     return msgspec.convert(values, BannerOptions)
 
 
-def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the known options by lower-case name; only `include` may be empty, of others that means the default."""
-    non_empty = {
+def normalise_names(raw_options: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return options by canonical name, in lower case; a name comes before its alias.
+
+    Empty values mean the default and are left out, except those of `MAY_BE_EMPTY`.
+    """
+    options = {
         name.lower(): value
         for name, value in raw_options.items()
         if name.lower() in MAY_BE_EMPTY or not (isinstance(value, str) and not value.strip())
     }
     for alias, name in _NAME_BY_ALIAS.items():
-        if alias in non_empty:
-            non_empty.setdefault(name, non_empty[alias])
-    return {name: non_empty[name] for name in OPTIONS if name in non_empty}
+        if alias in options:
+            options.setdefault(name, options.pop(alias))
+    return options
+
+
+def canonical_option_name(name: str) -> str:
+    """Return the name that an option's alias stands for, else the name itself."""
+    return _NAME_BY_ALIAS.get(name, name)
+
+
+def _select_options(raw_options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the known options by name, in the order of `OPTIONS`."""
+    options = normalise_names(raw_options)
+    return {name: options[name] for name in OPTIONS if name in options}
 
 
 def _parse_option(name: str, raw: object) -> Any:

@@ -3,10 +3,10 @@ Shares the rate limit of each GitHub account among all processes, through the ta
 
 A process leases a chunk of an account's points for a minute, and spends it without further queries; what
 it has not spent by then, or when it is killed, is free again. Nobody knows the remaining points of a new
-window: one process requests them from GitHub and saves them at once, while the others wait. Background work queries the database each
-time, and leaves the last points of an hour alone. While PostgreSQL is down, background work stops;
-interactive requests spend the leased points, then rely on GitHub's headers while these report more than
-a tenth of the hourly limit.
+window: one process requests them from GitHub and saves them at once, while the others wait.
+Background work queries the database each time, and leaves the last points of an hour alone. While
+PostgreSQL is down, background work stops; interactive requests spend the leased points, then rely on
+GitHub's headers while these report more than a tenth of the hourly limit.
 """
 
 import asyncio

@@ -11,7 +11,6 @@ from github_banners.api.banner_page import (
     BannerPage,
     build_profile_url,
     error_page_response,
-    find_site_url,
     is_open_graph_path,
     is_page_path,
     page_response,
@@ -55,7 +54,7 @@ def test_page_addresses_are_absolute_and_unescaped() -> None:
 
 
 def test_page_without_known_address_is_relative() -> None:
-    assert contents(page(site_url="/gh"))["og:image"] == "/gh/banners/mia-dark/og.png"
+    assert contents(page(site_url=""))["og:image"] == "/banners/mia-dark/og.png"
 
 
 def test_page_hostile_texts_are_escaped() -> None:
@@ -123,25 +122,6 @@ def test_error_page_has_status_and_explains(
     assert response.headers["cache-control"] == "no-store"
     assert ("retry-after" in response.headers) == (status in {429, 503})
     assert "og:image" not in contents(response)
-
-
-@pytest.mark.parametrize(
-    ("public_url", "host", "expected"),
-    [
-        ("https://example.org/gh/", "evil.example", "https://example.org/gh"),
-        (None, "banners.example:8080", "http://banners.example:8080/gh"),
-        (None, "[::1]:80", "http://[::1]:80/gh"),
-        (None, 'a"><script>', "/gh"),
-        (None, "user@evil.example", "/gh"),
-        (None, "a/b", "/gh"),
-        (None, "", "/gh"),
-    ],
-)
-def test_find_site_url_uses_setting_then_valid_host(
-    public_url: str | None, host: str, expected: str
-) -> None:
-    url = find_site_url(public_url, {"host": host}, scheme="http", base_path="/gh")
-    assert url == expected
 
 
 @pytest.mark.parametrize(

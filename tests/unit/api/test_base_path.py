@@ -1,9 +1,16 @@
-"""Base paths: parsing PUBLIC_URL, and stripping the path from requests."""
+"""The URL of the service: PUBLIC_URL, its path, and what a request tells instead."""
+
+from ipaddress import ip_network
 
 import pytest
+from starlette.requests import Request
 from starlette.types import Scope
 
-from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
+from github_banners.api.base_path import (
+    StripBasePathMiddleware,
+    base_path_from_url,
+    find_site_url,
+)
 from tests.unit.api.asgi import InnerApp, http_scope, send_request
 
 
@@ -62,3 +69,45 @@ async def test_strip_base_path_encoded_raw_path_is_unchanged() -> None:
     await send_request(StripBasePathMiddleware(inner, base_path="/gh"), scope)
     assert inner.scopes[0]["path"] == "/docs"
     assert inner.scopes[0]["raw_path"] == b"/%67h/docs"
+
+
+PROXIES = (ip_network("10.0.0.0/8"),)
+
+
+def site_url(*, public_url: str | None = None, peer: str = "203.0.113.9", **headers: str) -> str:
+    request = Request({**http_scope("/", **headers), "client": (peer, 1)})
+    return find_site_url(request, public_url=public_url, trusted_proxies=PROXIES)
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "expected"),
+    [
+        ("https://example.org/gh/", "evil.example", "https://example.org/gh"),
+        (None, "banners.example:8080", "http://banners.example:8080"),
+        (None, "[::1]:80", "http://[::1]:80"),
+        (None, 'a"><script>', ""),
+        (None, "user@evil.example", ""),
+        (None, "a/b", ""),
+        (None, "", ""),
+    ],
+)
+def test_find_site_url_uses_setting_then_valid_host(
+    public_url: str | None, host: str, expected: str
+) -> None:
+    assert site_url(public_url=public_url, host=host) == expected
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "scheme"),
+    [
+        ("10.1.2.3", "https", "https"),
+        ("10.1.2.3", "javascript", "http"),
+        ("10.1.2.3", "", "http"),
+        ("203.0.113.9", "https", "http"),
+    ],
+)
+def test_find_site_url_believes_scheme_of_trusted_proxy(
+    peer: str, forwarded: str, scheme: str
+) -> None:
+    url = site_url(peer=peer, host="a.example", x_forwarded_proto=forwarded)
+    assert url == f"{scheme}://a.example"

@@ -262,6 +262,16 @@ async def test_page_second_name_of_type_is_accepted() -> None:
     assert query_of(by_id(elements, "light").attributes["src"])["type"] == "dark"
 
 
+async def test_page_suggested_alias_links_to_its_option() -> None:
+    ((_, link),) = problems(await read_page({"username": "mia", "thme": "dark", "type": "nord"}))
+    assert query_of(link) == {"username": "mia", "type": "dark"}
+
+
+async def test_page_empty_type_leaves_its_second_name() -> None:
+    elements = await read_page({"username": "mia", "type": "", "theme": "nord"})
+    assert query_of(by_id(elements, "light").attributes["src"])["type"] == "nord"
+
+
 async def test_page_suggests_only_what_it_can_show() -> None:
     elements = await read_page({"username": "mia", "for_mat": "png"})
     assert problems(elements) == []

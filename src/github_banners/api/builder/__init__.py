@@ -6,7 +6,6 @@ the user types. Its controls come from the OpenAPI document, its words from one 
 """
 
 import hashlib
-import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -14,17 +13,15 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from minijinja import safe
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from github_banners.api.banner_page import find_site_url
 from github_banners.api.banner_responses import SVG, Picture
-from github_banners.api.base_path import base_path_from_url, request_scheme
+from github_banners.api.base_path import base_path_from_url, find_site_url
 from github_banners.api.builder.controls import Control, build_controls
-from github_banners.api.builder.sources import SAMPLE, environment, read_lean
+from github_banners.api.builder.sources import SAMPLE, read_lean
 from github_banners.api.builder.words import (
     PageLanguage,
     Words,
@@ -33,21 +30,30 @@ from github_banners.api.builder.words import (
     read_words,
     value_label,
 )
-from github_banners.api.documents import HTML, IMMUTABLE, SCRIPT, Document, document_response
+from github_banners.api.documents import (
+    HTML,
+    IMMUTABLE,
+    SCRIPT,
+    Document,
+    document_response,
+    escape_url,
+    html_environment,
+)
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import is_dark, scheme
 from github_banners.errors import InvalidInput
 from github_banners.options import (
-    MAY_BE_EMPTY,
     OPTIONS,
     BannerOptions,
     Layout,
     Palette,
     Theme,
     allowed_values,
+    canonical_option_name,
     drop_redundant_options,
     find_misspelt_options,
+    normalise_names,
     parse_login,
     parse_options,
     parse_options_leniently,
@@ -87,8 +93,9 @@ class BuilderPage:
     """
     The page and its files.
 
-    `read_openapi` returns the OpenAPI document of the API; `public_url` is PUBLIC_URL, None if it is not set;
-    the scheme that `trusted_proxies` forward is that of the copied URLs.
+    `read_openapi` returns the OpenAPI document of the API. `public_url` is PUBLIC_URL, None if it is
+    not set: then the copied URLs have the requested host, and the scheme that `trusted_proxies`
+    forward.
     """
 
     read_openapi: Callable[[], Mapping[str, Any]]
@@ -111,10 +118,7 @@ class BuilderPage:
             query.get("lang", ""), request.headers.get("accept-language", "")
         )
         site_url = find_site_url(
-            self.public_url,
-            request.headers,
-            scheme=request_scheme(request, trusted=self.trusted_proxies),
-            base_path=self.base_path,
+            request, public_url=self.public_url, trusted_proxies=self.trusted_proxies
         )
         origin = site_url.removesuffix(self.base_path)
         return to_starlette_response(
@@ -145,17 +149,18 @@ class BuilderPage:
         words = read_words(language.locale)
         controls = build_controls(self.read_openapi(), query, words, default_values=_DEFAULT_VALUES)
         login = _read_login(query)
+        choices = _known_choices(query)
         layout = query.get("layout", "").strip().lower() or Layout.CLASSIC.value
         options = _chosen_options(controls, layout)
         light, dark = _light_and_dark(options["type"])
         markdown_url = f"{origin}{self._picture_path(login, options)}"
-        return environment().render_template(
+        return html_environment(read_lean).render_template(
             "page.html",
-            base=_attribute(self.base_path),
+            base=escape_url(self.base_path),
             files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
             language=language,
             languages=[
-                {"language": each, "link": _attribute(self._page_path(query, lang=each.locale))}
+                {"language": each, "link": escape_url(self._page_path(choices, lang=each.locale))}
                 for each in languages()
             ],
             words=words["page"],
@@ -175,8 +180,8 @@ class BuilderPage:
                 if control.name not in _FIRST_OPTIONS and control.kind != "colour"
             ],
             colour_controls=[control for control in controls if control.kind == "colour"],
-            light=_attribute(self._picture_path(login, options | {"type": light})),
-            dark=_attribute(self._picture_path(login, options | {"type": dark})),
+            light=escape_url(self._picture_path(login, options | {"type": light})),
+            dark=escape_url(self._picture_path(login, options | {"type": dark})),
             alt=words["live"]["alt"].replace("{name}", login or str(SAMPLE.owner.display_name)),
             markdown_url=markdown_url,
             choices={
@@ -188,8 +193,8 @@ class BuilderPage:
                     "name": name,
                     "ground": _ground(name),
                     "is_chosen": name == options["type"],
-                    "link": _attribute(self._page_path(query, type=name)),
-                    "picture": _attribute(
+                    "link": escape_url(self._page_path(choices, type=name)),
+                    "picture": escape_url(
                         self._picture_path(
                             login, {"type": name, "layout": "card", "animate": "false"}
                         )
@@ -207,19 +212,13 @@ class BuilderPage:
             return f"{self.base_path}/page/sample.svg?{urlencode(options)}"
         return f"{self.base_path}/banners/preview?{urlencode({'username': login, **options})}"
 
-    def _page_path(self, query: Mapping[str, str], **changes: str) -> str:
-        """Return the path of the page with other choices."""
-        choices = {**query, "username": _read_login(query), **changes}
-        known = {
-            name: value
-            for name, value in choices.items()
-            if (value or name in MAY_BE_EMPTY) and name in _PAGE_PARAMETERS
-        }
-        return f"{self.base_path}/?{urlencode(known)}"
+    def _page_path(self, choices: Mapping[str, str], **changes: str) -> str:
+        """Return the path of the page with some choices changed."""
+        return f"{self.base_path}/?{urlencode({**choices, **changes})}"
 
     def _problems(self, query: Mapping[str, str], words: Words) -> list[dict[str, str]]:
         """Return what is wrong with the query: texts, with a link to the corrected page if any."""
-        live = words["live"]
+        live, choices = words["live"], _known_choices(query)
         problems = []
         try:
             parse_login(query.get("username"))
@@ -232,19 +231,19 @@ class BuilderPage:
                     .replace("{option}", _labels(words)[error.field])
                     .replace("{allowed}", _shortened(error.allowed)),
                     "suggestion": error.suggestion or "",
-                    "link": self._page_path(query, **{error.field: error.suggestion or ""}),
+                    "link": self._page_path(choices, **{error.field: error.suggestion or ""}),
                 }
             )
         own_names = {name for name in query if name not in ("lang", *_PAGE_CHOICES)}
-        for unknown, intended in find_misspelt_options(dict.fromkeys(own_names)).items():
+        for unknown, suggested in find_misspelt_options(dict.fromkeys(own_names)).items():
+            intended = canonical_option_name(suggested)
             if intended not in _PAGE_PARAMETERS:
                 continue
-            rest = {name: value for name, value in query.items() if name != unknown}
             problems.append(
                 {
                     "text": live["unknown_option"].replace("{option}", unknown),
                     "suggestion": intended,
-                    "link": self._page_path(rest, **{intended: query[unknown]}),
+                    "link": self._page_path(choices, **{intended: query[unknown]}),
                 }
             )
         return problems
@@ -258,11 +257,6 @@ def _chosen_options(controls: list[Control], layout: str) -> dict[str, str]:
         if control.value != control.default or control.name in _DEFAULT_VALUES
     }
     return options if layout == Layout.CLASSIC.value else options | {"layout": layout}
-
-
-def _attribute(url: str) -> str:
-    """Escape a URL for an attribute, without the escapes of slashes that the template would add."""
-    return safe(html.escape(url))
 
 
 def _labels(words: Words) -> dict[str, str]:
@@ -326,9 +320,7 @@ def _page_data(locale: str, *, public_url: str | None) -> str:
                 name: " ".join(palettes) for name, palettes in themes.items() if len(palettes) > 1
             },
             "colours": {
-                name: " ".join(
-                    getattr(_palette(name), part).removeprefix("#") for part in _COLOUR_PARTS
-                )
+                name: " ".join(getattr(_palette(name), part) for part in _COLOUR_PARTS)
                 for name, palettes in themes.items()
                 if len(palettes) == 1
             },
@@ -346,10 +338,15 @@ def _read_query(raw: bytes) -> dict[str, str]:
         query = parse_query(raw.decode(errors="replace")) if len(raw) <= _MAX_QUERY_BYTES else {}
     except ValueError:
         query = {}
-    if "theme" in query:
-        query = {"type": query["theme"], **query}
-        del query["theme"]
-    return query
+    return normalise_names(query)
+
+
+def _known_choices(query: Mapping[str, str]) -> dict[str, str]:
+    """Return what the page's links repeat: its own parameters, with a login only if it can be one."""
+    known = {name: value for name, value in query.items() if name in _PAGE_PARAMETERS}
+    if not _read_login(query):
+        known.pop("username", None)
+    return known
 
 
 def _read_login(query: Mapping[str, str]) -> str:
@@ -364,8 +361,8 @@ def _read_login(query: Mapping[str, str]) -> str:
 def _page_document(
     page: BuilderPage, query: tuple[tuple[str, str], ...], language: PageLanguage, origin: str
 ) -> Document:
-    html = page.render(dict(query), language=language, origin=origin)
-    return Document(Picture.svg(html.encode()), HTML)
+    content = page.render(dict(query), language=language, origin=origin)
+    return Document(Picture.svg(content.encode(), HTML))
 
 
 def _sample_document(raw_query: bytes) -> Document:
@@ -375,7 +372,7 @@ def _sample_document(raw_query: bytes) -> Document:
 
 @lru_cache(_MAX_CACHED_SAMPLES)
 def _draw_sample(options: BannerOptions) -> Document:
-    return Document(Picture.svg(draw(SAMPLE, options)), SVG, _SAMPLE_AGE)
+    return Document(Picture.svg(draw(SAMPLE, options)), _SAMPLE_AGE)
 
 
 @cache
@@ -386,6 +383,6 @@ def _files() -> dict[str, Document]:
         body = read_lean(name).encode()
         stem, suffix = name.split(".")
         digest = hashlib.sha256(body).hexdigest()[:10]
-        document = Document(Picture.svg(body), _MEDIA_TYPES[suffix], IMMUTABLE)
+        document = Document(Picture.svg(body, _MEDIA_TYPES[suffix]), IMMUTABLE)
         documents[f"{stem}.{digest}.{suffix}"] = document
     return documents

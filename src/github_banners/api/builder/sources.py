@@ -1,9 +1,6 @@
 """What the builder page is made from: its template and files, and the numbers of a sample user."""
 
-from functools import cache
 from importlib.resources import files
-
-from minijinja import Environment
 
 from github_banners.models import EPOCH, Owner, Snapshot, Stats
 
@@ -28,18 +25,6 @@ SAMPLE = Snapshot(
     fetched_at=EPOCH,
 )
 """The user whose banners are shown while none is named."""
-
-
-@cache
-def environment() -> Environment:
-    """Return the environment of the page's template."""
-    return Environment(
-        loader=read_lean,
-        auto_escape_callback=lambda _: "html",
-        undefined_behavior="strict",
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def read_lean(name: str) -> str:

@@ -40,4 +40,4 @@ def read_document(name: str, *, base_path: str = "") -> Document:
     body = (_FOLDER / name).read_bytes()
     if name == PAGE:
         body = body.replace(b'"/docs/', f'"{base_path}/docs/'.encode())
-    return Document(Picture.svg(body), media_type, cache_control)
+    return Document(Picture.svg(body, media_type), cache_control)
