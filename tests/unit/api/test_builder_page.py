@@ -263,7 +263,7 @@ async def test_page_second_name_of_type_is_accepted() -> None:
 
 
 async def test_page_suggested_alias_links_to_its_option() -> None:
-    ((_, link),) = problems(await read_page({"username": "mia", "thme": "dark", "type": "nord"}))
+    ((_, link),) = problems(await read_page({"username": "mia", "themes": "dark", "type": "nord"}))
     assert query_of(link) == {"username": "mia", "type": "dark"}
 
 
