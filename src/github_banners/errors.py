@@ -11,11 +11,15 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     │   └── InvalidOption                invalid inputs
     ├── NotFound                     404
     │   ├── UnknownUser                  user doesn't exist
-    │   └── UnknownBanner                banner doesn't exist
+    │   ├── UnknownBanner                banner doesn't exist
+    │   ├── UnknownRepository            repository doesn't exist
+    │   ├── ContributionsHidden          contributions are hidden
+    │   └── NoContributions              organisations have no contributions
     ├── TooManyBanners               409 too many banners
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
     │   ├── FetchPending                 a fetch of the user is still running
+    │   ├── TokenRequired                this service has no GitHub token
     │   ├── Overloaded                   too much work is queued
     │   ├── GitHubUnavailable            GitHub is unavailable
     │   ├── DatabaseUnavailable          PostgreSQL is unavailable
@@ -51,6 +55,10 @@ class ExplanationKind(StrEnum):
     COUNTING = "counting"
     BUSY = "busy"
     NUMBERS_UNAVAILABLE = "numbers-unavailable"
+    UNKNOWN_REPOSITORY = "unknown-repository"
+    CONTRIBUTIONS_HIDDEN = "contributions-hidden"
+    NO_CONTRIBUTIONS = "no-contributions"
+    TOKEN_REQUIRED = "token-required"  # noqa: S105 - not a password
 
 
 class BannersError(Exception):
@@ -159,6 +167,31 @@ class UnknownBanner(NotFound):
     explanation_kind = ExplanationKind.UNKNOWN_BANNER
 
 
+class UnknownRepository(NotFound):
+    """The owner has no public repository of this name; `suggestion` is the nearest name, if any."""
+
+    public_message = "repository doesn't exist"
+    explanation_kind = ExplanationKind.UNKNOWN_REPOSITORY
+
+    def __init__(self, name: str, suggestion: str | None = None) -> None:
+        super().__init__(name)
+        self.suggestion = suggestion
+
+
+class ContributionsHidden(NotFound):
+    """The user's profile is private; `name` is the login."""
+
+    public_message = "contributions are hidden"
+    explanation_kind = ExplanationKind.CONTRIBUTIONS_HIDDEN
+
+
+class NoContributions(NotFound):
+    """Organisations have no contributions; `name` is the login."""
+
+    public_message = "organisations have no contributions"
+    explanation_kind = ExplanationKind.NO_CONTRIBUTIONS
+
+
 class TooManyBanners(BannersError):
     """The user has reached the limit of permanent banners."""
 
@@ -195,6 +228,12 @@ class FetchPending(Unavailable):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+
+
+class TokenRequired(Unavailable):
+    """GitHub gives these numbers only to those who have a token, and this service has none."""
+
+    explanation_kind = ExplanationKind.TOKEN_REQUIRED
 
 
 class Overloaded(Unavailable):

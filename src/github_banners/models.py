@@ -9,7 +9,8 @@ of a reference cycle, so the garbage collector need not traverse them
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -66,13 +67,15 @@ class OwnerRepositories:
     One owner with every public repository, as fetched from GitHub.
 
     `fetched_at` is when the request was sent, not when the response arrived. `reported_count` is the
-    number of repositories that GitHub reported, None if it reported none.
+    number of repositories that GitHub reported, None if it reported none; `followers` is None for
+    organisations.
     """
 
     owner: Owner
     repositories: tuple[Repository, ...]
     fetched_at: datetime
     reported_count: int | None = None
+    followers: int | None = None
 
 
 class Stats(msgspec.Struct, frozen=True, gc=False):
@@ -91,12 +94,89 @@ class Stats(msgspec.Struct, frozen=True, gc=False):
     languages: dict[str, int]
 
 
+class ContributionYear(msgspec.Struct, frozen=True, gc=False):
+    """
+    An owner's contributions of one calendar year.
+
+    `days` has the count of every day from 1 January to the last one that GitHub's calendar had.
+    """
+
+    year: int
+    days: tuple[int, ...]
+    commits: int = 0
+    issues: int = 0
+    pull_requests: int = 0
+    reviews: int = 0
+
+
+class ContributionAccess(StrEnum):
+    """Whether an owner's contributions can be read, or why not."""
+
+    VISIBLE = "visible"
+    HIDDEN = "hidden"
+    """The profile is private."""
+    ORGANISATION = "organisation"
+    """Organisations have no contributions."""
+    NEEDS_TOKEN = "needs-token"  # noqa: S105 - not a password
+    """This service has no token, and GitHub tells contributions only to those who have one."""
+
+
+class Contributions(msgspec.Struct, frozen=True, gc=False):
+    """An owner's contributions of all years, oldest first, as GitHub's calendar has them."""
+
+    years: tuple[ContributionYear, ...] = ()
+    access: ContributionAccess = ContributionAccess.VISIBLE
+
+
+class Activity(msgspec.Struct, frozen=True, gc=False):
+    """
+    What banners show of an owner's contributions.
+
+    The first five numbers and the longest streak (in days) cover all years. `days` has the counts of
+    the last 53 weeks, oldest first; `last_day` is the day of its last one, None if there is none.
+    `last_year` and the best day cover the 12 months that end on it; `best_day` is None without
+    contributions.
+    """
+
+    commits: int = 0
+    pull_requests: int = 0
+    issues: int = 0
+    reviews: int = 0
+    contributions: int = 0
+    current_streak: int = 0
+    longest_streak: int = 0
+    last_year: int = 0
+    best_day: date | None = None
+    best_count: int = 0
+    last_day: date | None = None
+    days: tuple[int, ...] = ()
+
+
+class RepositoryDetails(msgspec.Struct, frozen=True, gc=False):
+    """One repository as the layout `repository` shows it; `licence` is its SPDX id or short name."""
+
+    id: int
+    name: str
+    description: str | None = None
+    language: str | None = None
+    stars: int = 0
+    forks: int = 0
+    licence: str | None = None
+    is_archived: bool = False
+    is_fork: bool = False
+
+
 class Snapshot(msgspec.Struct, frozen=True, gc=False):
     """
     The numbers of one owner at `fetched_at`.
 
     `version` rises whenever numbers, login or display name change; 0 means not stored yet. If
     `is_deleted`, the owner no longer exists on GitHub and the numbers are the last known ones.
+    `followers` are None if they are unknown, and for organisations.
+
+    The other fields are set only for banners that show them. `language_sizes` maps languages to
+    bytes, largest first; the name "" stands for those that GitHub did not list. Without `activity`,
+    `contribution_access` says why there is none.
     """
 
     owner: Owner
@@ -104,6 +184,11 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     fetched_at: datetime
     version: int = 0
     is_deleted: bool = False
+    followers: int | None = None
+    language_sizes: dict[str, int] | None = None
+    activity: Activity | None = None
+    contribution_access: ContributionAccess = ContributionAccess.VISIBLE
+    repository: RepositoryDetails | None = None
 
 
 def sort_languages(counts: Mapping[str, int]) -> list[str]:

@@ -6,6 +6,7 @@ GitHub's numeric id is not transmitted: an owner read from a message has the id 
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ from github_banners.models import Owner, Snapshot, Stats, sort_languages, to_epo
 from github_banners.options import BannerOptions
 
 _NO_ID = 0
+_EXTRA_FIELDS = ("followers", "language_sizes", "activity", "contribution_access", "repository")
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -42,6 +44,7 @@ def to_event(job: RenderJob, *, produced_at: datetime) -> BannerEvent:
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
+        **_extra_data(snapshot),
         banner_type=job.options.theme,
         look=_non_default(job.options),
         storage_path=job.path,
@@ -82,6 +85,7 @@ def to_preview_request(
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
+        **_extra_data(snapshot),
         banner_type=options.theme,
         look=_non_default(options),
         format=image_format,
@@ -95,7 +99,17 @@ def from_preview_request(request: PreviewRequest) -> tuple[Snapshot, BannerOptio
 
 def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None) -> Snapshot:
     owner = Owner(_NO_ID, data.username, display_name=data.display_name)
-    return Snapshot(owner, _sort_languages(data.stats), fetched_at or _NEVER, version)
+    snapshot = Snapshot(owner, _sort_languages(data.stats), fetched_at or _NEVER, version)
+    extra = {name: getattr(data, name) for name in _EXTRA_FIELDS}
+    if extra["language_sizes"] is not None:
+        sizes = extra["language_sizes"]
+        extra["language_sizes"] = {name: sizes[name] for name in sort_languages(sizes)}
+    return msgspec.structs.replace(snapshot, **extra)
+
+
+def _extra_data(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the data that only some banners show, as fields of `BannerData`."""
+    return {name: getattr(snapshot, name) for name in _EXTRA_FIELDS}
 
 
 def _sort_languages(stats: Stats) -> Stats:

@@ -15,7 +15,13 @@ import msgspec
 from msgspec import Meta
 
 from github_banners.errors import MalformedMessage
-from github_banners.models import Stats, to_epoch_microseconds
+from github_banners.models import (
+    Activity,
+    ContributionAccess,
+    RepositoryDetails,
+    Stats,
+    to_epoch_microseconds,
+)
 from github_banners.options import BannerOptions, Theme
 
 # With a time zone; nanoseconds are rounded: https://jcristharif.com/msgspec/supported-types.html#datetime
@@ -82,6 +88,11 @@ class BannerData(WireModel, frozen=True, kw_only=True):
     fetched_at: Timestamp | None
     display_name: DisplayName | None = None
     look: BannerOptions | None = None
+    followers: int | None = None
+    language_sizes: dict[str, int] | None = None
+    activity: Activity | None = None
+    contribution_access: ContributionAccess = ContributionAccess.VISIBLE
+    repository: RepositoryDetails | None = None
 
     def __post_init__(self) -> None:
         _check_counts(msgspec.structs.asdict(self.stats) | {"languages": 0}, "stats")

@@ -4,9 +4,11 @@ Banner options: what they are called, what values they take, and how requests ar
     schema     every option, declared once, and the canonical form
     palettes   the colours of the themes
     aliases    alternative spellings of themes and locales; suggestions for option names
+    needs      which data of GitHub a banner shows
     parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
 """
 
+from github_banners.options.needs import CONTRIBUTION_NUMBERS, DataKind, data_needs
 from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
     LOGIN_PATTERN,
@@ -26,6 +28,7 @@ from github_banners.options.schema import (
     DEFAULT_LANGS_COUNT,
     DEFAULT_RADIUS,
     LIST_OPTIONS,
+    MAX_SHOWN_NUMBERS,
     MAY_BE_EMPTY,
     OPTIONS,
     BannerOptions,
@@ -36,6 +39,7 @@ from github_banners.options.schema import (
     Layout,
     Locale,
     NumberFormat,
+    ShownNumber,
     Theme,
     allowed_values,
     drop_redundant_options,
@@ -45,10 +49,12 @@ from github_banners.options.schema import (
 
 __all__ = [
     "COLOURS",
+    "CONTRIBUTION_NUMBERS",
     "DEFAULT_LANGS_COUNT",
     "DEFAULT_RADIUS",
     "LIST_OPTIONS",
     "LOGIN_PATTERN",
+    "MAX_SHOWN_NUMBERS",
     "MAY_BE_EMPTY",
     "OPTIONS",
     "OPTION_NAMES",
@@ -56,16 +62,19 @@ __all__ = [
     "BannerOptions",
     "ChartType",
     "CountBy",
+    "DataKind",
     "HideableField",
     "Inclusion",
     "Layout",
     "Locale",
     "NumberFormat",
     "Palette",
+    "ShownNumber",
     "Theme",
     "allowed_values",
     "candidate_banner_names",
     "canonical_option_name",
+    "data_needs",
     "drop_redundant_options",
     "find_misspelt_options",
     "fold_name",

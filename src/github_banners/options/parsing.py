@@ -22,10 +22,12 @@ from github_banners.errors import InvalidOption, InvalidType, closest_match
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
     LIST_OPTIONS,
+    MAX_SHOWN_NUMBERS,
     MAY_BE_EMPTY,
     OPTIONS,
     BannerOptions,
     Colour,
+    Layout,
     Locale,
     Theme,
     allowed_values,
@@ -103,7 +105,10 @@ def parse_options(raw_options: Mapping[str, Any]) -> BannerOptions:
     values = {
         name: _parse_option(name, value) for name, value in _select_options(raw_options).items()
     }
-    return msgspec.convert(values, BannerOptions)
+    options = msgspec.convert(values, BannerOptions)
+    if (problem := _find_conflict(options)) is not None:
+        raise problem
+    return options
 
 
 def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
@@ -112,7 +117,23 @@ def parse_options_leniently(raw_options: Mapping[str, Any]) -> BannerOptions:
     for name, value in _select_options(raw_options).items():
         with suppress(InvalidOption, InvalidType):
             values[name] = _parse_option(name, value)
-    return msgspec.convert(values, BannerOptions)
+    options = msgspec.convert(values, BannerOptions)
+    if len(options.show) > (limit := MAX_SHOWN_NUMBERS.get(options.layout, len(options.show))):
+        options = msgspec.structs.replace(options, show=options.show[:limit])
+    return options
+
+
+def _find_conflict(options: BannerOptions) -> InvalidOption | None:
+    """Return the error of an option that is invalid in the banner's layout."""
+    limit = MAX_SHOWN_NUMBERS.get(options.layout)
+    if limit is not None and len(options.show) > limit:
+        shown = ",".join(options.show)
+        suggestion = ",".join(options.show[:limit])
+        allowed = (f"at most {limit} names in the layout {options.layout}",)
+        return InvalidOption("show", shown, allowed, find_suggestion=lambda: suggestion)
+    if options.layout is Layout.REPOSITORY and options.repo is None:
+        return InvalidOption("repo", "", allowed_values("repo"))
+    return None
 
 
 def normalise_names(raw_options: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +235,9 @@ def _normalise(name: str, raw: object) -> object:
     """
     hint, kind = OPTIONS[name], option_json_schema(name).get("type")  # no type: an enumeration
     if kind == "array":
-        return _normalise_list(raw)
+        members = _normalise_list(raw)
+        # The order of `show` is the order on the banner.
+        return members if name == "show" else sorted(members)
     if not isinstance(raw, str):
         return _require_scalar(raw)
     _check_length(len(raw))
@@ -224,7 +247,9 @@ def _normalise(name: str, raw: object) -> object:
     if Colour in {hint, *get_args(hint)}:
         return _expand_colour(normalised.removeprefix("#"))
     if kind == "string":
-        return _strip_invisible(raw) or None
+        # A repository is also written as `owner/name`; its case does not matter to GitHub.
+        text = normalised.rpartition("/")[2] if name == "repo" else raw
+        return _strip_invisible(text) or None
     if hint is Theme:
         normalised = theme_from_alias(normalised, allowed_values("type"))
     if hint is Locale:
@@ -246,8 +271,8 @@ def _normalise_list(raw: object) -> list[str]:
         raise TypeError
     _check_length(sum(map(len, raw)))
     # Normalised again after lower(), which can decompose a letter and its mark.
-    values = {unicodedata.normalize("NFC", _strip_invisible(value).lower()) for value in raw}
-    return sorted(values - {""})
+    values = [unicodedata.normalize("NFC", _strip_invisible(value).lower()) for value in raw]
+    return [value for value in dict.fromkeys(values) if value]
 
 
 def _split_at_commas(text: str) -> list[str]:

@@ -69,6 +69,22 @@ class Layout(_Choice):
     CARD = "card"
     COMPACT = "compact"
     LANGUAGES = "languages"
+    ACTIVITY = "activity"
+    REPOSITORY = "repository"
+
+
+class ShownNumber(_Choice):
+    """Numbers to show, in this order."""
+
+    STARS = "stars"
+    FORKS = "forks"
+    REPOSITORIES = "repositories"
+    COMMITS = "commits"
+    PULL_REQUESTS = "pull_requests"
+    ISSUES = "issues"
+    REVIEWS = "reviews"
+    CONTRIBUTIONS = "contributions"
+    FOLLOWERS = "followers"
 
 
 class Inclusion(_Choice):
@@ -89,6 +105,7 @@ class CountBy(_Choice):
     """Unit in which language shares are counted."""
 
     REPOSITORIES = "repositories"
+    BYTES = "bytes"
 
 
 class NumberFormat(_Choice):
@@ -132,6 +149,11 @@ class HideableField(_Choice):
     STARS = "stars"
 
 
+RepositoryName = Annotated[
+    str,
+    Meta(pattern="^[a-z0-9._-]{1,100}$", description="a repository's name"),
+]
+
 Colour = Annotated[
     str,
     Meta(
@@ -142,6 +164,7 @@ Colour = Annotated[
 
 
 _DEFAULT_INCLUDE = (Inclusion.ARCHIVED,)
+_DEFAULT_SHOW = (ShownNumber.STARS, ShownNumber.FORKS, ShownNumber.REPOSITORIES)
 
 
 class BannerOptions(
@@ -153,10 +176,12 @@ class BannerOptions(
     layout: Layout = Layout.CLASSIC
     shape: ChartType = ChartType.BAR
     count_by: CountBy = CountBy.REPOSITORIES
+    show: tuple[ShownNumber, ...] = _DEFAULT_SHOW
     hide: tuple[HideableField, ...] = ()
     hide_langs: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
     exclude_repos: Annotated[tuple[str, ...], Meta(max_length=50)] = ()
     include: tuple[Inclusion, ...] = _DEFAULT_INCLUDE
+    repo: RepositoryName | None = None
     langs_count: Annotated[int, Meta(ge=1, le=10)] | None = None
     title: Annotated[str, Meta(max_length=64)] | None = None
     locale: Locale = Locale.EN
@@ -172,9 +197,11 @@ class BannerOptions(
     border_color: Colour | None = None
 
     def __post_init__(self) -> None:
-        """Use the default object of `include`, since `omit_defaults` compares by identity."""
+        """Use the default objects of lists, since `omit_defaults` compares by identity."""
         if self.include == _DEFAULT_INCLUDE:
             msgspec.structs.force_setattr(self, "include", _DEFAULT_INCLUDE)
+        if self.show == _DEFAULT_SHOW:
+            msgspec.structs.force_setattr(self, "show", _DEFAULT_SHOW)
 
     @property
     def has_selection(self) -> bool:
@@ -187,6 +214,8 @@ DEFAULT_RADIUS: Mapping[Layout, int] = {
     Layout.CARD: 12,
     Layout.COMPACT: 10,
     Layout.LANGUAGES: 12,
+    Layout.ACTIVITY: 12,
+    Layout.REPOSITORY: 12,
 }
 """The corner radius without the option `radius`."""
 
@@ -195,17 +224,41 @@ DEFAULT_LANGS_COUNT: Mapping[Layout, Mapping[ChartType, int]] = {
     Layout.CARD: dict.fromkeys(ChartType, 5),
     Layout.COMPACT: dict.fromkeys(ChartType, 5),
     Layout.LANGUAGES: {ChartType.BAR: 7, ChartType.DONUT: 5},
+    Layout.ACTIVITY: dict.fromkeys(ChartType, 0),
+    Layout.REPOSITORY: dict.fromkeys(ChartType, 0),
 }
 """The number of languages without the option `langs_count`."""
 
 
+MAX_SHOWN_NUMBERS: Mapping[Layout, int] = {
+    Layout.CLASSIC: 3,
+    Layout.CARD: 6,
+    Layout.COMPACT: 3,
+}
+"""The most numbers of the option `show`, for the layouts that have it."""
+
+_WITHOUT_LANGUAGES = {
+    "shape": ChartType.BAR,
+    "count_by": CountBy.REPOSITORIES,
+    "hide": (),
+    "hide_langs": (),
+    "exclude_repos": (),
+    "include": _DEFAULT_INCLUDE,
+    "langs_count": None,
+}
+"""The defaults of options that layouts without languages ignore."""
+
+
 def drop_redundant_options(options: BannerOptions) -> BannerOptions:
     """
-    Set options to None that equal the default of their layout or theme: the same banner is drawn.
+    Reset options that change nothing in the layout or theme: the same banner is drawn.
 
     A colour is dropped if all palettes of the theme have it. Defaults of the options themselves are
     left out by `to_canonical_json`.
     """
+    ignored = _ignored_options(options.layout)
+    if any(getattr(options, name) != default for name, default in ignored.items()):
+        options = msgspec.structs.replace(options, **ignored)
     defaults: dict[str, object] = {
         "radius": DEFAULT_RADIUS[options.layout],
         "langs_count": DEFAULT_LANGS_COUNT[options.layout][options.shape],
@@ -218,6 +271,17 @@ def drop_redundant_options(options: BannerOptions) -> BannerOptions:
         name: None for name, default in defaults.items() if getattr(options, name) == default
     }
     return msgspec.structs.replace(options, **redundant) if redundant else options
+
+
+@cache
+def _ignored_options(layout: Layout) -> dict[str, Any]:
+    """Return the defaults of the options that a layout ignores."""
+    ignored: dict[str, Any] = {} if layout is Layout.REPOSITORY else {"repo": None}
+    if layout not in MAX_SHOWN_NUMBERS:
+        ignored["show"] = _DEFAULT_SHOW
+    if layout in {Layout.ACTIVITY, Layout.REPOSITORY}:
+        ignored |= _WITHOUT_LANGUAGES
+    return ignored
 
 
 def to_canonical_json(options: BannerOptions) -> bytes:
@@ -270,9 +334,5 @@ LIST_OPTIONS = {
 }
 """Names of the options that take several values."""
 
-MAY_BE_EMPTY = {
-    field.encode_name
-    for field in msgspec.structs.fields(BannerOptions)
-    if isinstance(field.default, tuple) and field.default
-}
+MAY_BE_EMPTY = {"include"}
 """Names of the options whose empty value differs from their default."""
