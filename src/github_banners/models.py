@@ -152,6 +152,18 @@ class Activity(msgspec.Struct, frozen=True, gc=False):
     days: tuple[int, ...] = ()
 
 
+class RepositoryLanguages(msgspec.Struct, frozen=True, gc=False):
+    """
+    Bytes of code in one repository by language, largest first.
+
+    `other` are the bytes of the languages beyond the ten largest.
+    """
+
+    repository_id: int
+    sizes: dict[str, int]
+    other: int = 0
+
+
 class RepositoryDetails(msgspec.Struct, frozen=True, gc=False):
     """One repository as the layout `repository` shows it; `licence` is its SPDX id or short name."""
 
