@@ -9,12 +9,28 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import groupby
 
-from github_banners.models import Activity, ContributionYear
+import msgspec
+
+from github_banners.models import Activity, ContributionAccess, Contributions, ContributionYear
 
 SHOWN_DAYS = 53 * 7
 """The number of days in `Activity.days`: 53 weeks."""
 
 _ONE_DAY = timedelta(days=1)
+
+
+class ActivitySummary(msgspec.Struct, frozen=True, gc=False):
+    """What banners show of contributions; without activity, `access` says why."""
+
+    activity: Activity | None
+    access: ContributionAccess
+
+
+def summarize(contributions: Contributions, *, today: date) -> ActivitySummary:
+    """Summarize an owner's contributions, if they can be read."""
+    is_visible = contributions.access is ContributionAccess.VISIBLE
+    activity = summarize_contributions(contributions.years, today=today) if is_visible else None
+    return ActivitySummary(activity, contributions.access)
 
 
 def summarize_contributions(years: Sequence[ContributionYear], *, today: date) -> Activity:
