@@ -316,7 +316,7 @@ async def notify_changed(conn: Connection, owner_ids: Sequence[int]) -> None:
     """Tell all processes at commit that data of these owners has changed."""
     is_short = len(owner_ids) <= _MAX_NOTIFIED_IDS
     payload = ",".join(map(str, owner_ids)) if is_short else "*"
-    await conn.execute("select pgnotify_changed(%s, %s)", [CHANGED_CHANNEL, payload])
+    await conn.execute("select pg_notify(%s, %s)", [CHANGED_CHANNEL, payload])
 
 
 def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
