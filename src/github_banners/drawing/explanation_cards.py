@@ -27,6 +27,7 @@ from github_banners.errors import (
     InvalidInput,
     NotFound,
     TooManyRequests,
+    UnknownRepository,
 )
 from github_banners.options import BannerOptions, allowed_values
 
@@ -112,6 +113,7 @@ _PROGRESS_ARC = Icon("M0-17A17 17 0 0 1 17 0", is_on_ring=True)
 _ICONS = {
     ExplanationKind.UNKNOWN_USER: _QUESTION,
     ExplanationKind.UNKNOWN_BANNER: _QUESTION,
+    ExplanationKind.UNKNOWN_REPOSITORY: _QUESTION,
     ExplanationKind.GITHUB_UNAVAILABLE: _PULSE,
     ExplanationKind.NUMBERS_UNAVAILABLE: _PULSE,
     ExplanationKind.TOO_MANY_REQUESTS: _CLOCK,
@@ -196,25 +198,29 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
     lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
+    is_repository = isinstance(error, UnknownRepository)
+    advice = _fill(
+        texts.advice.start_page if lacks_host else template.advice,
+        host,
+        locale,
+        option=isolate_foreign("repo=" if is_repository else "username=", locale),
+        duration=duration,
+        when=when,
+    )
+    if isinstance(error, UnknownRepository) and error.suggestion is not None:
+        advice = _suggest("repo", error.suggestion, texts, locale) or advice
     return _Message(
-        headline=_fill(template.headline, name, locale),
-        what=template.what,
-        advice=_fill(
-            texts.advice.start_page if lacks_host else template.advice,
-            host,
-            locale,
-            option=isolate_foreign("username=", locale),
-            duration=duration,
-            when=when,
-        ),
+        headline=_fill(template.headline, name, locale), what=template.what, advice=advice
     )
 
 
 def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: str) -> _Message:
     field, value = sanitize(error.field), sanitize(error.value)
-    if error.field == "username":
+    if error.field == "username" or (error.field == "repo" and not value):
         template = texts.impossible_name if value else texts.no_name
-        option = isolate_foreign("username=", locale)
+        if error.field == "repo":
+            template = texts.no_repository
+        option = isolate_foreign(f"{error.field}=", locale)
         return _Message(
             headline=_fill(template.headline, value, locale),
             what=template.what,
@@ -235,12 +241,8 @@ def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: 
 def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> tuple[str, str, str]:
     """Suggest the closest value, or list the allowed values, or say where they are listed."""
     field = sanitize(error.field)
-    if error.suggestion is not None:
-        suggestion = isolate_foreign(f"{field}={sanitize(error.suggestion)}", locale)
-        hint = _fill(texts.advice.suggestion, "", locale, suggestion=suggestion)
-        # A truncated suggestion would be copied as if it were complete.
-        if width("".join(hint), _ADVICE_SIZES[-1], bold=True) <= _ROOM:
-            return hint
+    if error.suggestion is not None and (hint := _suggest(field, error.suggestion, texts, locale)):
+        return hint
     if error.field == "type" and host:
         return _fill(texts.advice.types, host, locale)
     if not error.allowed:
@@ -249,6 +251,15 @@ def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> t
     phrase = texts.phrases.get(error.allowed[0]) if len(error.allowed) == 1 else None
     room = _ROOM - width(before + after, _ADVICE_SIZES[-1], bold=True)
     return before, phrase or _as_many_as_fit(error.allowed, room), after
+
+
+def _suggest(
+    field: str, value: str, texts: Explanations, locale: str
+) -> tuple[str, str, str] | None:
+    """Suggest another value; None if it does not fit, as a truncated one would be copied as it is."""
+    suggestion = isolate_foreign(f"{field}={sanitize(value, max_graphemes=100)}", locale)
+    hint = _fill(texts.advice.suggestion, "", locale, suggestion=suggestion)
+    return hint if width("".join(hint), _ADVICE_SIZES[-1], bold=True) <= _ROOM else None
 
 
 def _as_many_as_fit(allowed: Sequence[str], room: float) -> str:
