@@ -36,8 +36,10 @@ _ROOM = 372
 # Sizes below 15 are for locales with long words, and for long names, which would be truncated.
 _HEADLINE_SIZES = (18, 17, 16, 15, 14, 13)
 _WHAT_SIZES, _ADVICE_SIZES = (14, 13, 12), (14, 13, 12)
-# Lower banners only have room for the icon and the headline beside it.
-_MIN_CENTRED_HEIGHT = 150
+# The y of the icon and of the three lines, for a height of 220; lower banners have the second ones,
+# for a height of 150, with a small icon. The lowest only have room for the icon and the headline.
+_CENTRED_ROWS, _LOW_CENTRED_ROWS = (62, 122, 147, 182), (30, 72, 96, 126)
+_LOW_HEIGHT, _MIN_HEIGHT_FOR_LARGE_ICON = 150, 180
 _ONE_ROW_SIZES, _ONE_ROW_ICON_X, _ONE_ROW_X, _ONE_ROW_PADDING = (14.5, 13.5, 12.5), 24, 46, 16
 # Only pictures wider than a phone's column have a narrow form: it hides the icon and scales the
 # lines around their middle.
@@ -73,6 +75,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
     icon_x: int
     icon_y: int
+    has_small_icon: bool
     x: int
     is_centred: bool
     lines: tuple[Line, ...]
@@ -129,7 +132,7 @@ def build_explanation(
     """Build the explanation of an error, on the canvas and in the colours of the banner."""
     message = _message(error, sanitize(host), options.locale)
     before, foreign_text, after = message.headline
-    place = _one_row if canvas.height < _MIN_CENTRED_HEIGHT else _centred
+    place = _one_row if canvas.height < _LOW_HEIGHT else _centred
     return Explanation(
         frame=frame(canvas, options, scheme(options), is_mirrored=is_right_to_left(options.locale)),
         title=f"{before}{isolate(foreign_text)}{after}",
@@ -155,6 +158,7 @@ def _one_row(message: _Message, canvas: Canvas) -> Placement:
     return Placement(
         icon_x=_ONE_ROW_ICON_X,
         icon_y=middle,
+        has_small_icon=True,
         x=_ONE_ROW_X,
         is_centred=False,
         lines=(Line("t", middle + 5, headline),),
@@ -163,17 +167,21 @@ def _one_row(message: _Message, canvas: Canvas) -> Placement:
 
 def _centred(message: _Message, canvas: Canvas) -> Placement:
     """Place the icon and three lines around the middle."""
-    x, dy = canvas.width // 2, (canvas.height - _CENTRED_HEIGHT) // 2
+    is_low = canvas.height < _MIN_HEIGHT_FOR_LARGE_ICON
+    rows, height = (_LOW_CENTRED_ROWS, _LOW_HEIGHT) if is_low else (_CENTRED_ROWS, _CENTRED_HEIGHT)
+    x, dy = canvas.width // 2, (canvas.height - height) // 2
+    icon_y, headline_y, what_y, advice_y = (row + dy for row in rows)
     headline = fit_between(*message.headline, _HEADLINE_SIZES, _ROOM, bold=True)
     return Placement(
         icon_x=x,
-        icon_y=62 + dy,
+        icon_y=icon_y,
+        has_small_icon=is_low,
         x=x,
         is_centred=True,
         lines=(
-            Line("t", 122 + dy, headline),
-            Line("m", 147 + dy, fit(message.what, _WHAT_SIZES, _ROOM)),
-            Line("e", 182 + dy, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
+            Line("t", headline_y, headline),
+            Line("m", what_y, fit(message.what, _WHAT_SIZES, _ROOM)),
+            Line("e", advice_y, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
         ),
         narrow=_narrow(x, canvas.height / 2, dy) if canvas.width > _MIN_WIDTH_FOR_NARROW else "",
     )

@@ -181,24 +181,31 @@ def _break_lines(
     end: float = room_hundredths
     pending = list(reversed(words))
     while pending:
-        word = pending[-1]
+        word = pending.pop()
         hundredths = _hundredths(word, bold=False)
-        if end + hundredths <= room_hundredths:
-            lines[-1] += pending.pop()
-            end += hundredths
-            continue
-        if len(lines) == max_lines:
-            break
-        start = pending.pop().lstrip()
-        if hundredths > room_hundredths:
-            clusters = graphemes(start)
-            count = max(1, _count_fitting(clusters, room_hundredths, bold=False))
-            start, rest = "".join(clusters[:count]), "".join(clusters[count:])
-            if rest:
+        is_too_long = hundredths > room_hundredths
+        if is_too_long and end < _MIN_LAST_LINE * room_hundredths:
+            word, rest = _split(word, room_hundredths - end)
+            pending.append(rest)
+        elif end + hundredths > room_hundredths:
+            if len(lines) == max_lines:
+                return lines, [word, *reversed(pending)]
+            word = word.lstrip()
+            if is_too_long:
+                word, rest = _split(word, room_hundredths)
                 pending.append(rest)
-        lines.append(start)
-        end = _hundredths(start, bold=False)
-    return lines, pending[::-1]
+            lines.append("")
+            end = 0
+        lines[-1] += word
+        end += _hundredths(word, bold=False)
+    return lines, []
+
+
+def _split(word: str, room_hundredths: float) -> tuple[str, str]:
+    """Split a word where it no longer fits."""
+    clusters = graphemes(word)
+    count = max(1, _count_fitting(clusters, room_hundredths, bold=False))
+    return "".join(clusters[:count]), "".join(clusters[count:])
 
 
 def _shorten(line: str, rest: str, size: float, room: float) -> str:

@@ -46,7 +46,7 @@ _MAX_DESCRIPTION = 200
 _NAME_Y = (64, 53, 43)
 _DESCRIPTION_BELOW, _LINE_PITCH, _FACTS_BELOW, _FACTS_BELOW_NAME = 27, 19, 33, 37
 
-_FACT_SIZE = 13
+_FACT_SIZES = (13, 12)
 _DOT_WIDTH, _ICON_WIDTH = 17, 19
 _MIN_GAP = 8
 
@@ -85,8 +85,9 @@ class Repository(msgspec.Struct, frozen=True, gc=False):
     name: Fitted
     archived: str
     lines: Sequence[Line]
-    facts_y: int
     facts: Sequence[Fact]
+    facts_y: int
+    facts_size: int
     language_colour: str
     has_stale_mark: bool
     stale_text: str
@@ -119,10 +120,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     description = sanitize(repository.description or "", max_graphemes=_MAX_DESCRIPTION)
     lines = _description_lines(description)
     name_y = _NAME_Y[len(lines)]
-    facts_y = lines[-1].y + _FACTS_BELOW if lines else name_y + _FACTS_BELOW_NAME
     archived, archived_width = _archived(locale) if repository.is_archived else ("", 0)
     name = fit_isolated(shown_name, _NAME_SIZES, _END - _NAME_X - archived_width, bold=True)
     licence = sanitize(repository.licence or "")
+    facts, facts_size = _facts(repository, language.name if language else "", licence, options)
     return Repository(
         frame=frame(
             _CANVAS,
@@ -145,8 +146,9 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         name=name,
         archived=archived,
         lines=lines,
-        facts_y=facts_y,
-        facts=_facts(repository, language.name if language else "", licence, options),
+        facts=facts,
+        facts_y=lines[-1].y + _FACTS_BELOW if lines else name_y + _FACTS_BELOW_NAME,
+        facts_size=facts_size,
         language_colour=language.colour if language else "",
         has_stale_mark=as_of is not None,
         stale_text=_stale_text(stale_label(as_of, locale), name),
@@ -187,49 +189,64 @@ def _description_lines(description: str) -> list[Line]:
 
 def _facts(
     repository: RepositoryDetails, language: str, licence: str, options: BannerOptions
-) -> list[Fact]:
+) -> tuple[list[Fact], int]:
     """
-    Place language, stars, forks and licence in a row.
+    Place language, stars, forks and licence in a row; return them with their font size.
 
-    If they do not fit, numbers are written short, then language and licence are truncated.
+    If they do not fit, numbers are written short, then all texts are smaller, and at last language
+    and licence are truncated.
     """
     cached = numerals(options.locale)
     stars, forks = cached[repository.stars], cached[repository.forks]
-    language_part = _text_part("l", _DOT_WIDTH, language, math.inf)
-    licence_part = _text_part("w", _ICON_WIDTH, licence, math.inf)
-    numbers = _number_parts(stars.short, forks.short)
+    attempts = [((stars.short, forks.short), size) for size in _FACT_SIZES]
     if options.number_format is NumberFormat.LONG:
-        in_full = _number_parts(stars.full, forks.full)
-        if _row_width([*language_part, *in_full, *licence_part]) <= _ROOM:
-            numbers = in_full
-    overflow = _row_width([*language_part, *numbers, *licence_part]) - _ROOM
-    if overflow > 0:
-        language_width = sum(part.width for part in language_part)
-        licence_width = sum(part.width for part in licence_part)
-        room = language_width + licence_width - overflow / USUAL_WIDTH
-        licence_room = min(licence_width, max(room / 2, room - language_width))
-        language_part = _text_part("l", _DOT_WIDTH, language, room - licence_room)
-        licence_part = _text_part("w", _ICON_WIDTH, licence, licence_room)
+        attempts.insert(0, ((stars.full, forks.full), _FACT_SIZES[0]))
+    parts: list[_Part] = []
+    overflow, size = 0.0, _FACT_SIZES[-1]
+    for numbers, size in attempts:
+        parts = _parts(language, numbers, licence, size=size)
+        overflow = _row_width(parts) - _ROOM
+        if overflow <= 0:
+            break
+    else:
+        rooms = _truncated_rooms(width(language, size), width(licence, size), overflow)
+        parts = _parts(language, numbers, licence, size=size, rooms=rooms)
     x, facts = float(_START), []
-    for part in [*language_part, *numbers, *licence_part]:
+    for part in parts:
         facts.append(Fact(part.icon, round(x), round(x) + part.lead, part.text))
         x += _step(part)
-    return facts
+    return facts, size
 
 
-def _text_part(icon: str, lead: int, text: str, room: float) -> list[_Part]:
-    """Return the part of a text in a list, which is empty if the text is."""
-    if not text:
-        return []
-    fitted = fit_isolated(text, (_FACT_SIZE,), room)
-    return [_Part(icon, lead, fitted.text, fitted.width)]
+def _truncated_rooms(
+    language_width: float, licence_width: float, overflow: float
+) -> tuple[float, float]:
+    """Divide the room that is left between language and licence; neither gets more than it needs."""
+    room = language_width + licence_width - overflow / USUAL_WIDTH
+    licence_room = min(licence_width, max(room / 2, room - language_width))
+    return room - licence_room, licence_room
 
 
-def _number_parts(stars: MeasuredText, forks: MeasuredText) -> list[_Part]:
-    return [
-        _Part(icon, _ICON_WIDTH, number.text, number.em_width * _FACT_SIZE)
-        for icon, number in (("s", stars), ("f", forks))
+def _parts(
+    language: str,
+    numbers: tuple[MeasuredText, MeasuredText],
+    licence: str,
+    *,
+    size: int,
+    rooms: tuple[float, float] = (math.inf, math.inf),
+) -> list[_Part]:
+    """Measure the texts; `rooms` are the widths available for language and licence."""
+    parts = [
+        _Part(icon, _ICON_WIDTH, number.text, number.em_width * size)
+        for icon, number in zip("sf", numbers, strict=True)
     ]
+    if language:
+        fitted = fit_isolated(language, (size,), rooms[0])
+        parts.insert(0, _Part("l", _DOT_WIDTH, fitted.text, fitted.width))
+    if licence:
+        fitted = fit_isolated(licence, (size,), rooms[1])
+        parts.append(_Part("w", _ICON_WIDTH, fitted.text, fitted.width))
+    return parts
 
 
 def _row_width(parts: Sequence[_Part]) -> float:
