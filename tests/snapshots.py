@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from github_banners.models import Owner, Snapshot, Stats
+from github_banners.models import Owner, RepositoryDetails, Snapshot, Stats
+
+REPOSITORY = RepositoryDetails(
+    id=11,
+    name="handlebars-runtime",
+    description="Minimal templating on steroids: logicless templates that keep the view and the code apart",
+    language="Ruby",
+    stars=11_558,
+    forks=1_635,
+    licence="MIT",
+)
 
 
 def make_snapshot(
@@ -15,6 +25,7 @@ def make_snapshot(
     original: int = 93,
     forked: int = 57,
     languages: Mapping[str, int] | None = None,
+    repository: RepositoryDetails = REPOSITORY,
 ) -> Snapshot:
     default_languages = {"Ruby": 51, "JavaScript": 20, "Rust": 4, "C": 2, "CSS": 1}
     stats = Stats(
@@ -25,4 +36,9 @@ def make_snapshot(
         total_forks=forks,
         languages=default_languages if languages is None else dict(languages),
     )
-    return Snapshot(Owner(1, login, None, name), stats, datetime(2026, 11, 20, tzinfo=UTC))
+    return Snapshot(
+        Owner(1, login, None, name),
+        stats,
+        datetime(2026, 11, 20, tzinfo=UTC),
+        repository=repository,
+    )

@@ -37,6 +37,7 @@ from github_banners.drawing.locales.translations import (
     load_translations,
     plural_after_short,
     plural_noun,
+    repository_description,
     stale_label,
 )
 
@@ -66,5 +67,6 @@ __all__ = [
     "plural_after_short",
     "plural_category",
     "plural_noun",
+    "repository_description",
     "stale_label",
 ]

@@ -22,11 +22,13 @@ from github_banners.drawing.locales.number_format import (
     numerals,
     plural_categories,
 )
+from github_banners.drawing.sanitize import isolate
 from github_banners.errors import ExplanationKind
-from github_banners.models import Stats
+from github_banners.models import RepositoryDetails, Stats
 from github_banners.options import CountBy, HideableField
 
 _MILLION = 1_000_000
+_SENTENCE_ENDS = ".!?…。！？।؟"
 MAX_DESCRIBED_LANGUAGES = 3
 """The most languages that a description names."""
 
@@ -82,6 +84,15 @@ class Sentences(_Strict, frozen=True, gc=False):
     gap: str = " "
 
 
+class RepositoryTexts(_Strict, frozen=True, gc=False):
+    """The texts of the layout of one repository; `archived` stands alone on the picture too."""
+
+    archived: str
+    fork: str
+    language: str
+    licence: str
+
+
 class MessageTemplate(_Strict, frozen=True, gc=False):
     """The three lines of an explanation, with placeholders in braces."""
 
@@ -122,6 +133,7 @@ class Explanations(_Strict, frozen=True, gc=False):
 
     states: Mapping[ExplanationKind, MessageTemplate]
     no_name: MessageTemplate
+    no_repository: MessageTemplate
     impossible_name: MessageTemplate
     option: OptionMessages
     advice: HintTemplates
@@ -141,6 +153,7 @@ class Translations(_Strict, frozen=True, gc=False):
     empty_state: EmptyStateMessages
     nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
+    repository: RepositoryTexts
     explanations: Explanations
     counted: Mapping[Noun, Mapping[str, str]] = {}
     after_units: tuple[str, str] = ("other", "other")
@@ -242,6 +255,45 @@ def language_description(
         sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
     sentences = [sentence, _as_of_sentence(as_of, locale)]
     return _join_sentences(sentences, translations.sentences)
+
+
+def repository_description(
+    repository: RepositoryDetails,
+    as_of: date | None = None,
+    *,
+    locale: str,
+    description: str,
+    language: str,
+    licence: str,
+) -> str:
+    """
+    Return the accessible description of one repository.
+
+    It has the repository's own description, its language, the exact numbers, the licence, whether
+    it is a fork or archived, and the day of stale numbers; texts that are empty are left out.
+    """
+    translations = load_translations(locale)
+    texts, patterns = translations.repository, translations.sentences
+    phrases, numbers = _phrases(locale), numerals(locale)
+    stars = _fill_phrase(phrases[Noun.STARS], numbers[repository.stars])
+    forks = _fill_phrase(phrases[Noun.FORKS], numbers[repository.forks])
+    if description and description[-1] not in _SENTENCE_ENDS:
+        description += "."
+    sentences = [
+        texts.language.format(language=_foreign(language, locale)) if language else "",
+        f"{stars}{patterns.comma}{forks}",
+        texts.licence.format(licence=_foreign(licence, locale)) if licence else "",
+        texts.fork if repository.is_fork else "",
+        texts.archived if repository.is_archived else "",
+        _as_of_sentence(as_of, locale),
+    ]
+    facts = _join_sentences(sentences, patterns)
+    return f"{_foreign(description, locale)} {facts}" if description else facts
+
+
+def _foreign(text: str, locale: str) -> str:
+    """Put foreign text into a directional isolate if its direction can differ from the locale's."""
+    return isolate_foreign(text, locale) if is_right_to_left(locale) else isolate(text)
 
 
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
