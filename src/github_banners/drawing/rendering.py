@@ -46,6 +46,7 @@ _MIRRORED = (
         '<g clip-path="url(#e)"',
         '<g clip-path="url(#e)" transform="translate(@{width})scale(-1 1)"',
     ),
+    ('<g mask="url(#l)"', '<g mask="url(#l)" transform="translate(@{width})scale(-1 1)"'),
 )
 
 

@@ -24,7 +24,7 @@ from github_banners.drawing.locales.number_format import (
 )
 from github_banners.drawing.sanitize import isolate
 from github_banners.errors import ExplanationKind
-from github_banners.models import RepositoryDetails, Stats
+from github_banners.models import Activity, RepositoryDetails, Stats
 from github_banners.options import CountBy, HideableField
 
 _MILLION = 1_000_000
@@ -61,6 +61,26 @@ class Labels(_Strict, frozen=True, gc=False):
     other: str
     by_repositories: str
     by_size: str
+
+
+class ActivityTexts(_Strict, frozen=True, gc=False):
+    """
+    The texts about contributions and streaks.
+
+    `in_last_year` and `days` follow a number, by plural category; `counted_in_last_year` and
+    `counted_days` are whole phrases, as `counted` is for nouns. `on_day` follows the number of
+    contributions of the best day.
+    """
+
+    current_streak: str
+    longest_streak: str
+    best_day: str
+    on_day: str
+    in_last_year: Mapping[str, str]
+    days: Mapping[str, str]
+    counted_in_last_year: Mapping[str, str] = {}
+    counted_days: Mapping[str, str] = {}
+    sentence: str = "{label}: {value}"
 
 
 class EmptyStateMessages(_Strict, frozen=True, gc=False):
@@ -150,6 +170,7 @@ class Translations(_Strict, frozen=True, gc=False):
     """
 
     labels: Labels
+    activity: ActivityTexts
     empty_state: EmptyStateMessages
     nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
@@ -225,6 +246,27 @@ def description(
         sentences.append(patterns.top.replace("{languages}", top))
     sentences.append(_as_of_sentence(as_of, locale))
     return _join_sentences(sentences, patterns)
+
+
+def activity_description(activity: Activity, as_of: date | None = None, *, locale: str) -> str:
+    """Return the accessible description of an owner's contributions in the last year."""
+    translations, numbers = load_translations(locale), numerals(locale)
+    texts = translations.activity
+    in_last_year, days = _activity_phrases(locale)
+    statements = [
+        (texts.current_streak, _fill_phrase(days, numbers[activity.current_streak])),
+        (texts.longest_streak, _fill_phrase(days, numbers[activity.longest_streak])),
+    ]
+    if activity.best_day:
+        best_count = numbers[activity.best_count].full.text
+        day = format_full_date(activity.best_day, locale)
+        statements.append((texts.best_day, f"{day} ({best_count})"))
+    sentences = [
+        _fill_phrase(in_last_year, numbers[activity.last_year]),
+        *[texts.sentence.format(label=label, value=value) for label, value in statements],
+        _as_of_sentence(as_of, locale),
+    ]
+    return _join_sentences(sentences, translations.sentences)
 
 
 def language_description(
@@ -375,14 +417,30 @@ def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]
     `after` is None if the phrase has no number, since Arabic and Hebrew say "one" in words.
     """
     translations = load_translations(locale)
-    phrases: dict[Noun, dict[str, tuple[str, str | None]]] = {}
-    for noun in Noun:
-        phrases[noun] = {}
-        for category in plural_categories(locale):
-            phrase = translations.counted.get(noun, {}).get(category)
-            if phrase is None:
-                text = translations.nouns[noun][category]
-                phrase = translations.sentences.count.replace("{noun}", text)
-            before, number, after = phrase.partition("{n}")
-            phrases[noun][category] = before, after if number else None
+    return {
+        noun: _split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        for noun in Noun
+    }
+
+
+@cache
+def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+    """Return the phrases of contributions in the last year, and of days."""
+    texts = load_translations(locale).activity
+    return (
+        _split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        _split_phrases(texts.days, texts.counted_days, locale),
+    )
+
+
+def _split_phrases(
+    nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
+) -> dict[str, tuple[str, str | None]]:
+    """Split the phrase of each plural category at the number."""
+    count = load_translations(locale).sentences.count
+    phrases: dict[str, tuple[str, str | None]] = {}
+    for category in plural_categories(locale):
+        phrase = counted.get(category) or count.replace("{noun}", nouns[category])
+        before, number, after = phrase.partition("{n}")
+        phrases[category] = before, after if number else None
     return phrases
