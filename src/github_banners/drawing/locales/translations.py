@@ -5,7 +5,7 @@ They are in the TOML files of `catalogs/`, each read once. Plural categories and
 numbers come from `number_format`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -25,7 +25,7 @@ from github_banners.drawing.locales.number_format import (
 from github_banners.drawing.sanitize import isolate
 from github_banners.errors import ExplanationKind
 from github_banners.models import Activity, RepositoryDetails, Stats
-from github_banners.options import CountBy, HideableField
+from github_banners.options import CountBy
 
 _MILLION = 1_000_000
 _SENTENCE_ENDS = ".!?…。！？।؟"
@@ -34,7 +34,7 @@ MAX_DESCRIBED_LANGUAGES = 3
 
 
 class Noun(StrEnum):
-    """The nouns that follow a number; `repos` is short for `repositories`."""
+    """The nouns that follow a number; `repos`, `prs` and `contribs` are short forms."""
 
     __hash__ = str.__hash__  # the hash of an enum is several times slower
 
@@ -45,6 +45,17 @@ class Noun(StrEnum):
     ORIGINAL = "original"
     FORKED = "forked"
     LANGUAGES = "languages"
+    COMMITS = "commits"
+    PULL_REQUESTS = "pull_requests"
+    PRS = "prs"
+    ISSUES = "issues"
+    REVIEWS = "reviews"
+    CONTRIBUTIONS = "contributions"
+    CONTRIBS = "contribs"
+    FOLLOWERS = "followers"
+
+
+_REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
 
 
 class _Strict(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -57,6 +68,12 @@ class Labels(_Strict, frozen=True, gc=False):
     stars: str
     forks: str
     repositories: str
+    commits: str
+    pull_requests: str
+    issues: str
+    reviews: str
+    contributions: str
+    followers: str
     languages: str
     other: str
     by_repositories: str
@@ -88,6 +105,15 @@ class EmptyStateMessages(_Strict, frozen=True, gc=False):
 
     no_repositories: str
     only_forks: str
+
+
+class MissingMessages(_Strict, frozen=True, gc=False):
+    """The reasons why a banner lacks numbers; `{numbers}` are their labels."""
+
+    needs_token: str
+    hidden: str
+    organisation: str
+    unknown: str
 
 
 class Sentences(_Strict, frozen=True, gc=False):
@@ -172,6 +198,7 @@ class Translations(_Strict, frozen=True, gc=False):
     labels: Labels
     activity: ActivityTexts
     empty_state: EmptyStateMessages
+    missing: MissingMessages
     nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
     repository: RepositoryTexts
@@ -225,22 +252,24 @@ def stale_label(as_of: date | None, locale: str) -> str:
 
 
 def description(
+    numbers: Sequence[tuple[Noun, Numeral]],
     stats: Stats,
     languages: Sequence[str],
     as_of: date | None = None,
     *,
     locale: str,
-    hide: Collection[HideableField] = (),
+    missing: Sequence[str] = (),
     empty_state: str = "",
 ) -> str:
     """
     Return the accessible description of a banner.
 
     It has the exact numbers, the reason if there are no languages, or else the first ones, and the
-    day of stale numbers. `languages` are names with percentages.
+    day of stale numbers. `languages` are names with percentages; `missing` are sentences about
+    numbers that are left out.
     """
     patterns = load_translations(locale).sentences
-    sentences = [_join_counts(stats, hide, patterns, locale), empty_state]
+    sentences = [_join_counts(numbers, stats, patterns, locale), *missing, empty_state]
     if languages:
         top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
         sentences.append(patterns.top.replace("{languages}", top))
@@ -346,24 +375,20 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
 
 
 def _join_counts(
-    stats: Stats, hidden: Collection[HideableField], patterns: Sentences, locale: str
+    numbers: Sequence[tuple[Noun, Numeral]], stats: Stats, patterns: Sentences, locale: str
 ) -> str:
-    stars, forks, repositories, original, forked = _count_phrases(locale)
-    numbers = numerals(locale)
-    total = _fill_phrase(repositories, numbers[stats.total_repos])
-    if stats.total_repos:
-        original_count = _fill_phrase(original, numbers[stats.original_repos])
-        forked_count = _fill_phrase(forked, numbers[stats.forked_repos])
-        parts = f"{original_count}{patterns.comma}{forked_count}"
-        total = patterns.repositories.replace("{total}", total).replace("{parts}", parts)
-    counts = [
-        _fill_phrase(stars, numbers[stats.total_stars]),
-        _fill_phrase(forks, numbers[stats.total_forks]),
-        total,
-    ]
-    if hidden:
-        fields = (HideableField.STARS, HideableField.FORKS, HideableField.REPOSITORIES)
-        counts = [count for field, count in zip(fields, counts, strict=True) if field not in hidden]
+    """Join numbers with their nouns; the repositories are followed by the parts of their total."""
+    phrases = _phrases(locale)
+    counts = []
+    for noun, numeral in numbers:
+        count = _fill_phrase(phrases[noun], numeral)
+        if noun is _REPOSITORIES and stats.total_repos:
+            numerals_by_number = numerals(locale)
+            original = _fill_phrase(phrases[_ORIGINAL], numerals_by_number[stats.original_repos])
+            forked = _fill_phrase(phrases[_FORKED], numerals_by_number[stats.forked_repos])
+            parts = f"{original}{patterns.comma}{forked}"
+            count = patterns.repositories.replace("{total}", count).replace("{parts}", parts)
+        counts.append(count)
     return patterns.comma.join(counts)
 
 
@@ -400,13 +425,6 @@ def _as_of_sentence(as_of: date | None, locale: str) -> str:
         return ""
     pattern = load_translations(locale).sentences.as_of
     return pattern.format(day=format_full_date(as_of, locale))
-
-
-@cache
-def _count_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
-    """Return the phrases of the counts in a description."""
-    nouns = (Noun.STARS, Noun.FORKS, Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED)
-    return tuple(_phrases(locale)[noun] for noun in nouns)
 
 
 @cache
