@@ -149,7 +149,8 @@ def respell_value(data: st.DataObject, name: str, value: str) -> Any:
     if name in {"hide", "hide_langs", "exclude_repos", "include", "show"}:
         words = [random_case(data, word) for word in value.split(",")]
         # The order of `show` counts, but not its repetitions.
-        words = [*words, words[0]] if name == "show" else data.draw(st.permutations(words * 2))
+        words = [*words, words[0]]
+        words = words if name == "show" else data.draw(st.permutations(words))
         return data.draw(st.sampled_from([list(words), " , ".join(words)]))
     if name in {"langs_count", "radius"}:
         return data.draw(st.sampled_from([value, f" {value} ", int(value)]))
