@@ -50,6 +50,7 @@ from github_banners.options.schema import (
     Theme,
     allowed_values,
     drop_redundant_options,
+    ignored_options,
     options_digest,
     to_canonical_json,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "drop_redundant_options",
     "find_misspelt_options",
     "fold_name",
+    "ignored_options",
     "normalise_names",
     "options_digest",
     "parse_banner_name",
