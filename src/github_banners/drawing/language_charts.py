@@ -1,0 +1,298 @@
+"""
+How languages are shown: ranked shares in whole percentages, the ring and the bar.
+
+    shares   ranking, the rest as `Other`, whole percentages, colours
+    charts   the ring, which is a donut if its stroke is wide, and the bar; geometry in user units.
+             Every segment is a line to be stroked; templates set the stroke width
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+
+import msgspec
+
+from github_banners.cache import Memo
+from github_banners.drawing.locales import (
+    MAX_DESCRIBED_LANGUAGES,
+    format_percent,
+    load_translations,
+)
+from github_banners.drawing.sanitize import isolate, sanitize
+from github_banners.drawing.themes import Scheme, readable_on_all
+from github_banners.errors import RenderingFailed
+from github_banners.models import Snapshot, sort_languages
+from github_banners.options import BannerOptions, CountBy, HideableField
+
+_NAMELESS = "?"
+_UNLISTED = ""  # stands for the languages of a repository that GitHub does not list
+_MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
+PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
+"""The texts of percentage points of several shares: none of them is 0 % or 100 %."""
+
+MAX_RING_LANGUAGES = 5
+"""How many languages a ring shows, besides Other."""
+
+_SEGMENT_GAP = 2.0
+_MIN_BAR_LENGTH = 4.0
+_MIN_RING_LENGTH = 2.5
+
+
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """
+    A language, or Other: its repositories or bytes, and that as a fraction of all, 0 to 1.
+
+    `percent` is the fraction in whole percent, as an English text such as `65%` or `<1%`.
+    """
+
+    name: str
+    colour: str
+    amount: int
+    fraction: float
+    percent: str
+
+
+class Ranking(msgspec.Struct, frozen=True, gc=False):
+    """
+    Languages by count, then name.
+
+    `first` are those that can be shown, and `points` their percentage points; `number` is the number
+    of all languages. `total` is the sum of their counts and of `unlisted`, which is counted as Other
+    only. `other_label` and `neutral` are the name and the colour of Other.
+    """
+
+    first: tuple[Share, ...]
+    points: tuple[int, ...]
+    number: int
+    total: int
+    other_label: str
+    neutral: str
+    unlisted: int = 0
+
+    def top(self, limit: int) -> tuple[Share, ...]:
+        """
+        Return at most `limit` languages, and the rest as Other if that is more than one language.
+
+        A language has the same percentage for every `limit`; Other has what is left of 100.
+        """
+        if self.number <= limit + 1 and not self.unlisted:
+            return self.first[: self.number]
+        shares = self.first[:limit]
+        rest = self.total - sum([share.amount for share in shares])
+        percent = _percent(100 - sum(self.points[:limit]), rest, self.total)
+        return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total, percent))
+
+
+def rank_languages(
+    languages: Mapping[str, int],
+    *,
+    scheme: Scheme,
+    other_label: str,
+    excluded: Sequence[str] = (),
+    max_ranked: int = _MAX_RANKED,
+    unlisted: int = 0,
+) -> Ranking:
+    """
+    Rank languages by count, then name.
+
+    `excluded` are names in lower case to leave out. Only the first `max_ranked` get a `Share`; the
+    others are counted only, but percentages add up to 100 over all of them. `unlisted` is the count
+    of languages without a name, which are part of Other.
+    """
+    counts = sorted(languages.values(), reverse=True)
+    if excluded or (counts and counts[-1] <= 0):
+        languages = {
+            name: count
+            for name, count in languages.items()
+            if count > 0 and name.lower() not in excluded
+        }
+        counts = sorted(languages.values(), reverse=True)
+    if len(counts) > max_ranked:
+        # An owner may have hundreds of languages; only those that can be shown are sorted by name.
+        lowest = counts[max_ranked - 1]
+        languages = {name: count for name, count in languages.items() if count >= lowest}
+    number = len(counts)
+    if unlisted:
+        counts.append(unlisted)
+    total, points = sum(counts), percentage_points(counts, min(number, max_ranked))
+    names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
+    first: list[Share] = []
+    for rank, name in enumerate(sort_languages(languages)[:max_ranked]):
+        clean_name, colour = names_and_colours[name]
+        if rank_colours:
+            colour = rank_colours[rank % len(rank_colours)]
+        count = counts[rank]
+        percent = _percent(points[rank], count, total)
+        first.append(Share(clean_name, colour, count, count / total, percent))
+    return Ranking(
+        tuple(first), tuple(points), number, total, other_label, scheme.neutral, unlisted
+    )
+
+
+def percentage_points(counts: Sequence[int], number: int) -> list[int]:
+    """
+    Return the whole percentages of the first `number` of positive counts; those of all add up to 100.
+
+    Rounds by largest remainder, https://en.wikipedia.org/wiki/Quota_method. Of equal remainders the
+    first ones are rounded up, so that falling counts have falling percentages.
+    """
+    if not counts:
+        return []
+    total = sum(counts)
+    points = [count * 100 // total for count in counts[:number]]
+    # An owner may have hundreds of languages: sorting the bare remainders is twice as fast as
+    # sorting the languages by them.
+    remainders = [count * 100 % total for count in counts]
+    if missing := sum(remainders) // total:
+        by_size = sorted(remainders, reverse=True)
+        lowest = by_size[missing - 1]
+        ties = missing - by_size.index(lowest)
+        for index, remainder in enumerate(remainders[:number]):
+            if remainder > lowest:
+                points[index] += 1
+            elif remainder == lowest and ties:
+                points[index] += 1
+                ties -= 1
+    return points
+
+
+def _percent(points: int, count: int, total: int) -> str:
+    """
+    Return the text of percentage points.
+
+    Shares below 1 % are `<1%`, even if they are rounded up; so is a larger Other that is left with
+    0 points. Only a single share is `100%`: what is rounded to that is `>99%`.
+    """
+    if count == total:
+        return "100%"
+    return PERCENTS[points] if count * 100 >= total else PERCENTS[0]
+
+
+@lru_cache(8)
+def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
+    """Return a cache of clean names, and colours that are readable on every background."""
+
+    def name_and_colour(name: str) -> tuple[str, str]:
+        colour = _github_colours().get(name.lower())
+        if colour is None:
+            return sanitize(name) or _NAMELESS, scheme.neutral
+        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
+
+    return Memo(name_and_colour)
+
+
+@cache
+def _github_colours() -> dict[str, str]:
+    data = (files(__package__) / "language_colours.json").read_text(encoding="utf-8")
+    colours: dict[str, str] = json.loads(data)
+    # GitHub has changed the case of names (Vim script), and its API still returns the old ones.
+    return {name.lower(): colour for name, colour in colours.items()}
+
+
+class Segment(msgspec.Struct, frozen=True, gc=False):
+    """
+    A share as a stroke.
+
+    `line` is the path data in a bar, the `stroke-dasharray` of a full circle in a ring.
+    """
+
+    colour: str
+    line: str
+
+
+def glow_colour(shares: Sequence[Share]) -> str:
+    """Return the colour of the first language, for the glow of the frame; empty if there is none."""
+    return shares[0].colour if shares else ""
+
+
+def bar(shares: Sequence[Share], *, x: float, y: int, width: float) -> list[Segment]:
+    """Divide a line from (x, y) to the right among shares, with gaps between them."""
+    segments = []
+    total_length = width - _SEGMENT_GAP * (len(shares) - 1)
+    lengths = distribute(shares, total_length, _MIN_BAR_LENGTH)
+    for share, length in zip(shares, lengths, strict=True):
+        start = round(x)  # whole units give sharp edges
+        segments.append(Segment(share.colour, f"M{start} {y}h{round(x + length) - start}"))
+        x += length + _SEGMENT_GAP
+    return segments
+
+
+def ring(shares: Sequence[Share], *, radius: float, gap: float = _SEGMENT_GAP) -> list[Segment]:
+    """
+    Divide a circle among shares, with gaps between them.
+
+    Each segment is a whole circle with a single dash. Its dash array starts with a dash of length
+    0 and a gap up to the segment's start.
+    """
+    segments = []
+    circumference = math.tau * radius
+    rest = round(circumference)
+    gap = gap if len(shares) > 1 else 0
+    start = gap / 2
+    lengths = distribute(shares, circumference, _MIN_RING_LENGTH + gap)
+    for share, length in zip(shares, lengths, strict=True):
+        segments.append(Segment(share.colour, f"0 {start:.1f} {length - gap:.1f} {rest}"))
+        start += length
+    return segments
+
+
+def distribute(shares: Sequence[Share], total_length: float, min_length: float) -> list[float]:
+    """Divide a length among shares; the largest gives up what brings the others to the minimum."""
+    lengths = [
+        length
+        if (length := share.fraction * total_length) > min_length
+        else min_length  # twice as fast as `max`
+        for share in shares
+    ]
+    lengths[lengths.index(max(lengths))] -= sum(lengths) - total_length
+    return lengths
+
+
+def visible_languages(
+    snapshot: Snapshot, options: BannerOptions, scheme: Scheme, *, limit: int
+) -> Ranking:
+    """
+    Rank the languages that are not hidden; `limit` is how many a layout shows, besides Other.
+
+    :raises RenderingFailed: they are counted in bytes, which are not known
+    """
+    languages: Mapping[str, int] = {}
+    unlisted = 0
+    if HideableField.LANGUAGES not in options.hide:
+        if options.count_by is CountBy.BYTES:
+            languages, unlisted = _language_sizes(snapshot)
+        else:
+            languages = snapshot.stats.languages
+    return rank_languages(
+        languages,
+        scheme=scheme,
+        other_label=load_translations(options.locale).labels.other,
+        excluded=options.hide_langs,
+        max_ranked=max(limit, MAX_RING_LANGUAGES) + 1,
+        unlisted=unlisted,
+    )
+
+
+def _language_sizes(snapshot: Snapshot) -> tuple[Mapping[str, int], int]:
+    """Return the bytes of the listed languages by name, and those of all others."""
+    sizes = snapshot.language_sizes
+    if sizes is None:
+        raise RenderingFailed("the sizes of the languages are not known")
+    if _UNLISTED not in sizes:
+        return sizes, 0
+    return {name: size for name, size in sizes.items() if name}, sizes[_UNLISTED]
+
+
+def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
+    """Return the shares of the ring: at most `MAX_RING_LANGUAGES` languages and Other."""
+    return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
+
+
+def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+    """Return the first languages and percentages for the description, if there is no legend."""
+    return [
+        f"{isolate(share.name)} {format_percent(share.percent, locale)}"
+        for share in shares[:MAX_DESCRIBED_LANGUAGES]
+    ]

@@ -14,8 +14,8 @@ from functools import cache
 import msgspec
 
 from github_banners.drawing.language_charts import Share, rank_languages
-from github_banners.drawing.legend import ITEM_GAP, USUAL_WIDTH
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import ITEM_GAP, USUAL_WIDTH
 from github_banners.drawing.locales import (
     MeasuredText,
     load_translations,
