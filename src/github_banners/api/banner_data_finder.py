@@ -82,9 +82,10 @@ class BannerDataFinder:
             min([result.fresh_until, *(part.fresh_until for part in parts)]),
             min([result.refresh_at, *(part.refresh_at for part in parts)]),
         )
-        return RenderRequest(
-            completed, options, tuple(part.data.fetched_at for part in found.values())
-        )
+        parts_fetched_at = [part.data.fetched_at for part in found.values()]
+        if needs_repository_rows(options):
+            parts_fetched_at.append(result.snapshot.fetched_at)
+        return RenderRequest(completed, options, tuple(parts_fetched_at))
 
     async def _read_repositories(
         self, snapshot: Snapshot, deadline: Deadline
