@@ -46,8 +46,8 @@ class _License(msgspec.Struct):
     spdx_id: str | None = None
 
 
-class _GraphQLLicense(_License, rename="camel"):
-    pass
+class _GraphQLLicense(_License):
+    spdx_id: str | None = msgspec.field(name="spdxId", default=None)
 
 
 class _Repository(msgspec.Struct, rename="camel"):

@@ -1,0 +1,352 @@
+"""Sizes of languages, single repositories and identities, over both protocols."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import pytest
+import stamina
+
+from github_banners.errors import (
+    GitHubUnavailable,
+    TokenRequired,
+    UnknownRepository,
+    UnknownUser,
+)
+from github_banners.github.credentials import Priority, create_accounts
+from github_banners.github.data_fetcher import DataFetcher
+from github_banners.github.protocol import RateLimit, Resource
+from github_banners.models import Owner, Repository, RepositoryDetails, RepositoryLanguages
+from tests.unit.github.data_samples import (
+    identity_data,
+    languages_data,
+    languages_node,
+    repository_body,
+    repository_data,
+)
+from tests.unit.github.samples import NOW
+from tests.unit.github.wire import Wire, opened, said
+
+TOKEN = "ghp_Token0123456789"
+ADA = Owner(1, "Ada", node_id="U_1", display_name="Ada L")
+ENGINE = RepositoryDetails(
+    7,
+    "Engine",
+    description="Computes numbers",
+    language="Python",
+    stars=3,
+    forks=2,
+    licence="MIT",
+    is_archived=True,
+    is_fork=True,
+)
+NOT_FOUND = {"type": "NOT_FOUND", "path": ["owner", "repository"], "message": "Could not resolve"}
+FORBIDDEN = {"type": "FORBIDDEN", "path": ["owner", "repository"], "message": "SAML"}
+
+
+@pytest.fixture(autouse=True)
+def retry_without_delay() -> Iterator[None]:
+    """Retry at once, with three attempts."""
+    with stamina.set_testing(True, attempts=3):
+        yield
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def variables(request: httpx2.Request) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(request.content)["variables"]
+    return read
+
+
+def not_found(request: httpx2.Request) -> httpx2.Response:
+    return said({"message": "Not Found"}, status=404)
+
+
+async def fetch_sizes(
+    wire: Wire, *tokens: str, repositories: int = 0, **options: Any
+) -> tuple[RepositoryLanguages, ...]:
+    known = [Repository(number, f"repository-{number}") for number in range(repositories)]
+    async with opened(wire, *tokens, **options) as client:
+        return await DataFetcher(client).fetch_language_sizes(ADA, known)
+
+
+async def fetch_engine(
+    wire: Wire, *tokens: str, name: str = "engine", repository_id: int | None = None
+) -> RepositoryDetails:
+    async with opened(wire, *tokens) as client:
+        fetcher = DataFetcher(client)
+        return await fetcher.fetch_repository(ADA, name, repository_id=repository_id)
+
+
+async def test_sizes_follow_the_cursor(wire: Wire) -> None:
+    pages = {
+        None: languages_data(languages_node(7, {"Python": 5, "C": 9}), cursor="a"),
+        "a": languages_data(languages_node(8, {}), None, cursor="b"),
+        "b": languages_data(languages_node(9, {"C": 1}, total=4)),
+    }
+    wire.graphql = lambda request: said({"data": pages[variables(request)["after"]]})
+    assert await fetch_sizes(wire, TOKEN) == (
+        RepositoryLanguages(7, {"C": 9, "Python": 5}),
+        RepositoryLanguages(8, {}),
+        RepositoryLanguages(9, {"C": 1}, other=3),
+    )
+    assert [variables(request)["first"] for request in wire.asked] == [100, 100, 100]
+
+
+async def test_sizes_of_a_thousand_repositories_cost_ten_queries(wire: Wire) -> None:
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        start = int(variables(request)["after"] or 0)
+        end = start + variables(request)["first"]
+        nodes = [languages_node(number, {"C": 1}) for number in range(start, end)]
+        return said({"data": languages_data(*nodes, cursor=str(end) if end < 1000 else None)})
+
+    wire.graphql = respond
+    assert len(await fetch_sizes(wire, TOKEN)) == 1000
+    assert wire.paths() == ["/graphql"] * 10
+
+
+@pytest.mark.parametrize("limit", [50, 25])
+async def test_heavy_page_of_sizes_gets_smaller(wire: Wire, limit: int) -> None:
+    wire.graphql = lambda request: (
+        said({}, status=502)
+        if variables(request)["first"] > limit
+        else said({"data": languages_data(languages_node(7, {"C": 1}))})
+    )
+    assert len(await fetch_sizes(wire, TOKEN)) == 1
+    firsts = [variables(request)["first"] for request in wire.asked]
+    assert firsts == [first for first in (100, 50, 25) if first >= limit]
+
+
+async def test_smallest_page_of_sizes_that_is_too_heavy_ends_the_fetch(wire: Wire) -> None:
+    wire.graphql = lambda request: said({}, status=504)
+    with pytest.raises(GitHubUnavailable):
+        await fetch_sizes(wire, TOKEN)
+    assert len(wire.asked) == 3
+
+
+async def test_sizes_skip_an_invalid_record(wire: Wire) -> None:
+    nodes = [languages_node(7, {"C": -1}), languages_node(8, {"C": 1 << 50}), {"databaseId": 9}]
+    wire.graphql = lambda request: said({"data": languages_data(*nodes)})
+    assert await fetch_sizes(wire, TOKEN) == (RepositoryLanguages(9, {}),)
+
+
+async def test_sizes_of_another_owner_are_refused(wire: Wire) -> None:
+    wire.graphql = lambda request: said({"data": languages_data(owner_id=2)})
+    with pytest.raises(GitHubUnavailable):
+        await fetch_sizes(wire, TOKEN)
+
+
+async def test_sizes_over_rest_keep_the_ten_largest(wire: Wire) -> None:
+    sizes = {f"Language {number:02}": 100 - number for number in range(13)}
+    wire.rest = lambda request: said(sizes)
+    (languages,) = await fetch_sizes(wire, repositories=1)
+    assert wire.paths() == ["/repos/Ada/repository-0/languages"]
+    assert list(languages.sizes.items()) == list(sizes.items())[:10]
+    assert languages.other == 90 + 89 + 88
+
+
+async def test_sizes_over_rest_leave_out_forks_and_deleted_repositories(wire: Wire) -> None:
+    known = [
+        Repository(1, "fork", is_fork=True),
+        Repository(2, "deleted"),
+        Repository(3, "a b"),
+    ]
+    wire.rest = lambda request: (
+        not_found(request) if "deleted" in request.url.path else said({"C": 1})
+    )
+    async with opened(wire) as client:
+        languages = await DataFetcher(client).fetch_language_sizes(ADA, known)
+    assert languages == (RepositoryLanguages(3, {"C": 1}),)
+    assert [request.url.raw_path for request in wire.asked] == [
+        b"/repos/Ada/deleted/languages",
+        b"/repos/Ada/a%20b/languages",
+    ]
+
+
+@pytest.mark.parametrize(("repositories", "is_covered"), [(40, True), (41, False)])
+async def test_sizes_over_rest_leave_a_reserve(
+    wire: Wire, repositories: int, is_covered: bool
+) -> None:
+    wire.rest = lambda request: said({"C": 1})
+    if is_covered:
+        assert len(await fetch_sizes(wire, repositories=repositories)) == repositories
+    else:
+        with pytest.raises(TokenRequired):
+            await fetch_sizes(wire, repositories=repositories)
+    assert len(wire.asked) == (repositories if is_covered else 0)
+
+
+async def test_sizes_over_rest_count_what_is_spent(wire: Wire) -> None:
+    accounts = create_accounts([])
+    accounts[0].update_rate_limit(
+        RateLimit(Resource.CORE, limit=60, remaining=21, reset_at=NOW + timedelta(hours=1))
+    )
+    wire.rest = lambda request: said({"C": 1})
+    with pytest.raises(TokenRequired):
+        await fetch_sizes(wire, accounts=accounts, repositories=2)
+    assert wire.asked == []
+    assert len(await fetch_sizes(wire, accounts=accounts, repositories=1)) == 1
+
+
+@pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
+async def test_repository_is_the_same_over_both_protocols(
+    wire: Wire, tokens: tuple[str, ...]
+) -> None:
+    """Its name is another than the requested one: it was renamed."""
+    wire.graphql = lambda request: said({"data": repository_data()})
+    wire.rest = lambda request: said(repository_body())
+    assert await fetch_engine(wire, *tokens, name="motor") == ENGINE
+    assert wire.paths() == (["/graphql"] if tokens else ["/repos/Ada/motor"])
+
+
+async def test_renamed_repository_over_rest_is_redirected(wire: Wire) -> None:
+    wire.rest = lambda request: (
+        said(repository_body())
+        if request.url.path == "/repositories/7"
+        else said({}, status=301, headers={"location": "https://api.example/repositories/7"})
+    )
+    assert await fetch_engine(wire, name="motor") == ENGINE
+    assert wire.paths() == ["/repos/Ada/motor", "/repositories/7"]
+
+
+@pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
+async def test_repository_by_id_needs_one_request(wire: Wire, tokens: tuple[str, ...]) -> None:
+    wire.rest = lambda request: said(repository_body())
+    assert await fetch_engine(wire, *tokens, repository_id=7) == ENGINE
+    assert wire.paths() == ["/repositories/7"]
+
+
+async def test_repository_with_a_new_id_is_found_by_name(wire: Wire) -> None:
+    wire.rest = not_found
+    wire.graphql = lambda request: said({"data": repository_data(databaseId=8)})
+    assert (await fetch_engine(wire, TOKEN, repository_id=7)).id == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "errors"),
+    [
+        ({"isPrivate": True}, []),
+        ({"owner": {"databaseId": 2}}, []),
+        (None, [NOT_FOUND]),
+    ],
+    ids=["private", "transferred", "unknown"],
+)
+async def test_repository_that_is_not_shown_is_unknown(
+    wire: Wire, changes: dict[str, Any] | None, errors: list[Any]
+) -> None:
+    body = repository_data(**(changes or {}))
+    if changes is None:
+        body["owner"]["repository"] = None
+    wire.graphql = lambda request: said({"data": body, "errors": errors})
+    with pytest.raises(UnknownRepository) as raised:
+        await fetch_engine(wire, TOKEN)
+    assert raised.value.name == "engine"
+    assert wire.paths() == ["/graphql"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"private": True}, {"owner": {"id": 2}}], ids=["private", "transferred"]
+)
+@pytest.mark.parametrize("repository_id", [None, 7])
+async def test_repository_over_rest_that_is_not_shown_is_unknown(
+    wire: Wire, changes: dict[str, Any], repository_id: int | None
+) -> None:
+    wire.rest = lambda request: said(repository_body(**changes))
+    with pytest.raises(UnknownRepository):
+        await fetch_engine(wire, repository_id=repository_id)
+
+
+async def test_repository_that_a_token_may_not_see_is_requested_without_one(wire: Wire) -> None:
+    body = repository_data()
+    body["owner"]["repository"] = None
+    wire.graphql = lambda request: said({"data": body, "errors": [FORBIDDEN]})
+    wire.rest = lambda request: said(repository_body())
+    assert await fetch_engine(wire, TOKEN) == ENGINE
+    assert wire.paths() == ["/graphql", "/repos/Ada/engine"]
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+@pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
+async def test_repository_name_that_is_a_path_is_unknown(
+    wire: Wire, name: str, tokens: tuple[str, ...]
+) -> None:
+    with pytest.raises(UnknownRepository):
+        await fetch_engine(wire, *tokens, name=name)
+    assert wire.asked == []
+
+
+async def test_repository_name_is_quoted(wire: Wire) -> None:
+    wire.rest = not_found
+    with pytest.raises(UnknownRepository):
+        await fetch_engine(wire, name="../x?y")
+    assert wire.asked[0].url.raw_path == b"/repos/Ada/..%2Fx%3Fy"
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [
+        (None, None),
+        ({"key": "apache-2.0", "name": "Apache License 2.0", "spdxId": "Apache-2.0"}, "Apache-2.0"),
+        ({"key": "ours", "name": "Our\nLicence", "spdxId": None}, "Our Licence"),
+        ({"key": "ours", "name": "Our Licence", "spdxId": "NOASSERTION"}, "Our Licence"),
+        ({"key": "other", "name": "Other", "spdxId": "NOASSERTION"}, None),
+        ({"key": "no-license", "name": "No License", "spdxId": None}, None),
+    ],
+)
+@pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
+async def test_licence_is_the_spdx_id_or_a_name_that_tells_something(
+    wire: Wire, tokens: tuple[str, ...], licence: dict[str, Any] | None, expected: str | None
+) -> None:
+    body = None
+    if licence is not None:
+        body = {"spdx_id": licence["spdxId"], "key": licence["key"], "name": licence["name"]}
+    wire.graphql = lambda request: said({"data": repository_data(licenseInfo=licence)})
+    wire.rest = lambda request: said(repository_body(license=body))
+    assert (await fetch_engine(wire, *tokens)).licence == expected
+
+
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [(None, None), (" \n ", None), ("x" * 1000, "x" * 350), ("a\x1b[31m\u2028b", "a [31m b")],
+)
+async def test_description_is_cleaned_and_bounded(
+    wire: Wire, description: str | None, expected: str | None
+) -> None:
+    wire.graphql = lambda request: said({"data": repository_data(description=description)})
+    assert (await fetch_engine(wire, TOKEN)).description == expected
+
+
+async def test_repository_that_can_not_be_fetched(wire: Wire) -> None:
+    wire.graphql = wire.rest = lambda request: said({}, status=503)
+    with pytest.raises(GitHubUnavailable):
+        await fetch_engine(wire, TOKEN)
+    assert wire.paths() == ["/graphql"] + ["/repos/Ada/engine"] * 3
+
+
+@pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
+async def test_identity_needs_one_request(wire: Wire, tokens: tuple[str, ...]) -> None:
+    wire.graphql = lambda request: said({"data": identity_data()})
+    async with opened(wire, *tokens) as client:
+        assert await DataFetcher(client).identify("ada") == ADA
+    assert wire.paths() == (["/graphql"] if tokens else ["/users/ada"])
+
+
+async def test_identity_comes_from_rest_if_graphql_is_down(wire: Wire) -> None:
+    wire.graphql = lambda request: said({}, status=502)
+    async with opened(wire, TOKEN) as client:
+        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN) == ADA
+
+
+@pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
+async def test_identity_of_an_unknown_login(wire: Wire, tokens: tuple[str, ...]) -> None:
+    wire.graphql = lambda request: said({"data": {"owner": None}})
+    wire.rest = not_found
+    async with opened(wire, *tokens) as client:
+        with pytest.raises(UnknownUser):
+            await DataFetcher(client).identify("ada")
+    assert len(wire.asked) == 1
