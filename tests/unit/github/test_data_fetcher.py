@@ -135,6 +135,34 @@ async def test_sizes_skip_an_invalid_record(wire: Wire) -> None:
     assert await fetch_sizes(wire, TOKEN) == (RepositoryLanguages(9, {}),)
 
 
+async def test_sizes_end_at_a_repeated_cursor(wire: Wire) -> None:
+    following = {None: "a", "a": "b", "b": "a"}
+    wire.graphql = lambda request: said(
+        {"data": languages_data(cursor=following[variables(request)["after"]])}
+    )
+    assert await fetch_sizes(wire, TOKEN) == ()
+    assert [variables(request)["after"] for request in wire.asked] == [None, "a", "b"]
+
+
+async def test_sizes_skip_a_language_without_a_name(wire: Wire) -> None:
+    node = languages_node(7, {"C": 1, "\n": 2}, total=3)
+    wire.graphql = lambda request: said({"data": languages_data(node)})
+    assert await fetch_sizes(wire, TOKEN) == (RepositoryLanguages(7, {"C": 1}, other=2),)
+
+
+async def test_sizes_without_a_valid_record_are_refused(wire: Wire) -> None:
+    wire.graphql = lambda request: said({"data": languages_data(None, None)})
+    with pytest.raises(GitHubUnavailable):
+        await fetch_sizes(wire, TOKEN)
+
+
+@pytest.mark.parametrize("body", [{"C": -1}, {"C": 1 << 50}, [], {str(n): 1 for n in range(2000)}])
+async def test_invalid_sizes_over_rest_are_refused(wire: Wire, body: Any) -> None:
+    wire.rest = lambda request: said(body)
+    with pytest.raises(GitHubUnavailable):
+        await fetch_sizes(wire, repositories=1)
+
+
 async def test_sizes_of_another_owner_are_refused(wire: Wire) -> None:
     wire.graphql = lambda request: said({"data": languages_data(owner_id=2)})
     with pytest.raises(GitHubUnavailable):
@@ -326,6 +354,30 @@ async def test_repository_that_can_not_be_fetched(wire: Wire) -> None:
     with pytest.raises(GitHubUnavailable):
         await fetch_engine(wire, TOKEN)
     assert wire.paths() == ["/graphql"] + ["/repos/Ada/engine"] * 3
+
+
+@pytest.mark.parametrize("repository_id", [None, 7])
+async def test_invalid_repository_is_refused(wire: Wire, repository_id: int | None) -> None:
+    wire.graphql = lambda request: said({"data": repository_data(stargazerCount=-1)})
+    wire.rest = lambda request: said(repository_body(stargazers_count=1 << 40))
+    with pytest.raises(GitHubUnavailable):
+        await fetch_engine(wire, TOKEN, repository_id=repository_id)
+
+
+async def test_repository_of_an_unknown_owner_is_unknown(wire: Wire) -> None:
+    wire.graphql = lambda request: said({"data": {"owner": None}})
+    with pytest.raises(UnknownRepository):
+        await fetch_engine(wire, TOKEN)
+
+
+async def test_invalid_login_of_an_identity_is_refused(wire: Wire) -> None:
+    data = identity_data()
+    data["owner"]["login"] = "../ada"
+    wire.graphql = lambda request: said({"data": data})
+    wire.rest = lambda request: said({"id": 1, "login": "../ada"})
+    async with opened(wire, TOKEN) as client:
+        with pytest.raises(GitHubUnavailable):
+            await DataFetcher(client).identify("ada")
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
