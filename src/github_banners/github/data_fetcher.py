@@ -83,7 +83,8 @@ class DataFetcher:
         :raises UnknownUser: the owner is deleted
         :raises GitHubUnavailable: a month can't be fetched
         """
-        self._require_token()
+        if not self._sender.has_token():
+            raise TokenRequired
         history = ContributionHistory(
             self._sender,
             owner,
@@ -151,10 +152,6 @@ class DataFetcher:
         return await with_public_errors(
             fetching, name=name, time_limit=time_limit, throttle=self._throttle
         )
-
-    def _require_token(self) -> None:
-        if not self._sender.has_token():
-            raise TokenRequired
 
     async def _fetch_language_pages(
         self, owner: Owner, priority: Priority

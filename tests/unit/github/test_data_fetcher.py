@@ -1,7 +1,7 @@
 """Sizes of languages, single repositories and identities, over both protocols."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from github_banners.github.credentials import Priority, create_accounts
 from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.protocol import RateLimit, Resource
 from github_banners.models import Owner, Repository, RepositoryDetails, RepositoryLanguages
+from github_banners.settings import Secret
 from tests.unit.github.data_samples import (
     identity_data,
     languages_data,
@@ -402,3 +403,23 @@ async def test_identity_of_an_unknown_login(wire: Wire, tokens: tuple[str, ...])
         with pytest.raises(UnknownUser):
             await DataFetcher(client).identify("ada")
     assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("kind", ["contributions", "sizes", "repository", "identity"])
+async def test_background_leaves_the_reserve_to_clients(wire: Wire, kind: str) -> None:
+    accounts = create_accounts([Secret(TOKEN)])[:1]
+    for resource in Resource:
+        limit = RateLimit(resource, limit=5000, remaining=1500, reset_at=NOW + timedelta(hours=1))
+        accounts[0].update_rate_limit(limit)
+    priority = Priority.BACKGROUND
+    async with opened(wire, accounts=accounts) as client:
+        fetcher = DataFetcher(client)
+        fetching: Mapping[str, Callable[[], Awaitable[object]]] = {
+            "contributions": lambda: fetcher.fetch_contributions(ADA, priority=priority),
+            "sizes": lambda: fetcher.fetch_language_sizes(ADA, [], priority=priority),
+            "repository": lambda: fetcher.fetch_repository(ADA, "engine", priority=priority),
+            "identity": lambda: fetcher.identify("ada", priority=priority),
+        }
+        with pytest.raises(GitHubUnavailable):
+            await fetching[kind]()
+    assert wire.asked == []
