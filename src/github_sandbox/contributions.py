@@ -1,8 +1,8 @@
 """
 Contributions of a user in a window of time, as in GitHub's `contributionsCollection`.
 
-Whole days in UTC: those of the window's first and last moment count in full. Days after the present
-one are in the calendar, as on GitHub, and have no contributions.
+Whole days in UTC: those of the window's first and last moment count in full, and so does the present
+one. Days after it are in the calendar, as on GitHub, and have no contributions.
 https://docs.github.com/en/graphql/reference/objects#contributionscollection
 """
 
@@ -100,14 +100,18 @@ class ContributionsCollection(msgspec.Struct, frozen=True):
         return sum(self.repositories)
 
     @property
-    def calendar(self) -> Calendar:
-        """The calendar, whose days add up to all of the above."""
-        first = self.started_at.date()
-        totals = [
+    def totals(self) -> list[int]:
+        """All contributions of each day."""
+        return [
             created + day.commits + day.issues + day.pull_requests + day.reviews + day.restricted
             for day, created in zip(self.counts, self.repositories, strict=True)
         ]
-        days = _build_days(first, totals)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar, whose days add up to all kinds of contributions."""
+        totals = self.totals
+        days = _build_days(self.started_at.date(), totals)
         weeks = groupby(days, key=lambda day: day.date.toordinal() - day.weekday)
         return Calendar(sum(totals), [Week(tuple(week)) for _, week in weeks])
 

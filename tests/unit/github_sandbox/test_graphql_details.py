@@ -104,6 +104,8 @@ def execute(
     accounts: AccountStore,
     query: str,
     heavy: HeavyContributions | None = None,
+    *,
+    is_truncated: bool = False,
     **variables: Any,
 ) -> dict[str, Any]:
     return execute_query(
@@ -112,6 +114,7 @@ def execute(
         viewer=accounts.token_owner(9, now=NOW),
         rate_limit=RATE_LIMIT,
         now=NOW,
+        is_truncated=is_truncated,
         heavy_contributions=heavy,
     )
 
@@ -406,3 +409,18 @@ def test_renames_of_repositories_and_owners_are_followed_unless_disabled(
         unfollowed = execute(accounts, query, o=owner, n=name, f=False)
         is_current = (owner, name) == ("mia", "diary")
         assert (unfollowed["data"]["repository"] is not None) is is_current
+
+
+@pytest.mark.parametrize(
+    "last",
+    ['user(login: "dev-2")', 'repository(owner: "mia-maintains", name: "quick-journal")'],
+)
+def test_truncated_query_omits_the_last_user_or_repository(
+    accounts: AccountStore, last: str
+) -> None:
+    query = f'{{ a: user(login: "dev-1") {{ login }} b: {last} {{ id }} }}'
+    result = execute(accounts, query, is_truncated=True)
+    assert result["data"] == {"a": {"login": "dev-1"}, "b": None}
+    assert [(error["type"], error["path"]) for error in result["errors"]] == [
+        ("RESOURCE_LIMITS_EXCEEDED", ["b"])
+    ]
