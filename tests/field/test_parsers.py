@@ -381,7 +381,7 @@ CASES = [
     ),
     Case(
         "github: a repository",
-        ("github.repository_details:_decode_owner",),
+        ("github.repository_details:_decode_repository",),
         lambda body: details.parse_repository(make_response(body), owner_id=1, now=NOW),
         dump(data(repository_data())),
     ),

@@ -123,7 +123,7 @@ def repository_data(**changes: Any) -> dict[str, Any]:
         "owner": {"databaseId": 1},
         **changes,
     }
-    return {"owner": {"__typename": "User", "databaseId": 1, "repository": repository}}
+    return {"repository": repository}
 
 
 def repository_body(**changes: Any) -> dict[str, Any]:

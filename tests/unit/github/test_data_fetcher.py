@@ -43,8 +43,8 @@ ENGINE = RepositoryDetails(
     is_archived=True,
     is_fork=True,
 )
-NOT_FOUND = {"type": "NOT_FOUND", "path": ["owner", "repository"], "message": "Could not resolve"}
-FORBIDDEN = {"type": "FORBIDDEN", "path": ["owner", "repository"], "message": "SAML"}
+NOT_FOUND = {"type": "NOT_FOUND", "path": ["repository"], "message": "Could not resolve"}
+FORBIDDEN = {"type": "FORBIDDEN", "path": ["repository"], "message": "SAML"}
 
 
 @pytest.fixture(autouse=True)
@@ -268,9 +268,7 @@ async def test_repository_with_a_new_id_is_found_by_name(wire: Wire) -> None:
 async def test_repository_that_is_not_shown_is_unknown(
     wire: Wire, changes: dict[str, Any] | None, errors: list[Any]
 ) -> None:
-    body = repository_data(**(changes or {}))
-    if changes is None:
-        body["owner"]["repository"] = None
+    body = {"repository": None} if changes is None else repository_data(**changes)
     wire.graphql = lambda request: said({"data": body, "errors": errors})
     with pytest.raises(UnknownRepository) as raised:
         await fetch_engine(wire, TOKEN)
@@ -291,9 +289,7 @@ async def test_repository_over_rest_that_is_not_shown_is_unknown(
 
 
 async def test_repository_that_a_token_may_not_see_is_requested_without_one(wire: Wire) -> None:
-    body = repository_data()
-    body["owner"]["repository"] = None
-    wire.graphql = lambda request: said({"data": body, "errors": [FORBIDDEN]})
+    wire.graphql = lambda request: said({"data": {"repository": None}, "errors": [FORBIDDEN]})
     wire.rest = lambda request: said(repository_body())
     assert await fetch_engine(wire, TOKEN) == ENGINE
     assert wire.paths() == ["/graphql", "/repos/Ada/engine"]
@@ -365,10 +361,10 @@ async def test_invalid_repository_is_refused(wire: Wire, repository_id: int | No
         await fetch_engine(wire, TOKEN, repository_id=repository_id)
 
 
-async def test_repository_of_an_unknown_owner_is_unknown(wire: Wire) -> None:
-    wire.graphql = lambda request: said({"data": {"owner": None}})
-    with pytest.raises(UnknownRepository):
-        await fetch_engine(wire, TOKEN)
+async def test_repository_names_are_variables(wire: Wire) -> None:
+    wire.graphql = lambda request: said({"data": repository_data()})
+    await fetch_engine(wire, TOKEN, name='x") { evil }')
+    assert variables(wire.asked[0]) == {"owner": "Ada", "name": 'x") { evil }'}
 
 
 async def test_invalid_login_of_an_identity_is_refused(wire: Wire) -> None:

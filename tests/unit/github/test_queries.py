@@ -47,8 +47,7 @@ QUERIES = {
     "contributions of four years by login": contributions.build_query(BY_LOGIN, YEARS, now=NOW),
     "languages by id": build_languages_query(BY_ID, first=100, after=None),
     "languages by login": build_languages_query(BY_LOGIN, first=25, after="Y3Vyc29y"),
-    "repository by id": build_repository_query(BY_ID, "engine"),
-    "repository by login": build_repository_query(BY_LOGIN, "engine"),
+    "repository": build_repository_query(BY_ID, "engine"),
 }
 
 
@@ -104,7 +103,7 @@ def resolve_response_key(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -
             "languages by id",
             languages_data(languages_node(7, {"Python": 5}), None, cursor="Y3Vyc29y"),
         ),
-        ("repository by id", repository_data()),
+        ("repository", repository_data()),
         ("identity", identity_data()),
     ],
 )
