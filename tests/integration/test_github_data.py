@@ -144,3 +144,20 @@ async def test_repositories_are_the_same_over_both_protocols(
         for unknown in (fetcher, by_rest):
             with pytest.raises(UnknownRepository):
                 await unknown.fetch_repository(owner, "no-such-repository")
+
+
+@pytest.mark.parametrize("tokens", [(FIRST,), ()], ids=["graphql", "rest"])
+async def test_renamed_repository_is_followed(sandbox: Sandbox, tokens: tuple[str, ...]) -> None:
+    login = f"dev-{78 + len(tokens)}"
+    async with open_client(sandbox.url, FIRST) as github:
+        fetched = await github.fetch(login)
+    repository = fetched.repositories[0]
+    sandbox.change("rename", login=login, repository=repository.name, to="renamed")
+    async with open_client(sandbox.url, *tokens) as github:
+        fetcher = DataFetcher(github)
+        by_former_name = await fetcher.fetch_repository(fetched.owner, repository.name)
+        by_id = await fetcher.fetch_repository(
+            fetched.owner, repository.name, repository_id=repository.id
+        )
+    assert by_former_name == by_id
+    assert (by_id.id, by_id.name) == (repository.id, "renamed")
