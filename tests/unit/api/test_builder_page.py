@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from github_banners.api import builder
 from github_banners.api.banner_responses import SVG
+from github_banners.api.builder import script_data
 from github_banners.api.builder.words import Words, languages, read_words
 from github_banners.api.openapi import build_document
 from github_banners.api.public_routes import FORMATS, page_routes
@@ -434,11 +435,12 @@ def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
         empty: Words = without_texts(read_words(locale))
         return empty
 
-    monkeypatch.setattr(builder, "read_words", empty_words)
-    builder._page_data.cache_clear()
+    for module in (builder, script_data):
+        monkeypatch.setattr(module, "read_words", empty_words)
+    script_data.page_data.cache_clear()
     page = builder.BuilderPage(lambda: build_document(formats=FORMATS, version="1"))
     html = page.render({"username": "octocat"}, language=languages()[0], origin=f"https://{HOST}")
-    builder._page_data.cache_clear()
+    script_data.page_data.cache_clear()
     assert read_words("en")["page"]["headline"] not in html
     files = [
         document.content.body
