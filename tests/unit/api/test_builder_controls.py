@@ -100,6 +100,26 @@ def test_build_controls_empty_list_is_a_choice(query: dict[str, str], value: str
     assert controls_of(query)["include"].value == value
 
 
+@pytest.mark.parametrize(
+    ("query", "value", "first"),
+    [
+        ({}, "stars,forks,repositories", ["stars", "forks", "repositories", "commits"]),
+        ({"show": "issues,stars"}, "issues,stars", ["issues", "stars", "forks", "repositories"]),
+        ({"show": ",issues"}, "issues", ["issues", "stars", "forks"]),
+        ({"show": ""}, "stars,forks,repositories", ["stars", "forks", "repositories"]),
+        ({"show": "nonsense,issues"}, "nonsense,issues", ["issues", "stars", "forks"]),
+    ],
+)
+def test_build_controls_shown_numbers_come_first_in_their_order(
+    query: dict[str, str], value: str, first: list[str]
+) -> None:
+    control = controls_of(query)["show"]
+    assert control.value == value
+    names = [name for name, _ in control.values]
+    assert names[: len(first)] == first
+    assert sorted(names) == sorted(allowed_values("show"))
+
+
 def test_build_controls_empty_text_is_default_and_keeps_commas() -> None:
     assert controls_of({"locale": " "})["locale"].value == "en"
     assert controls_of({"title": "Hello, "})["title"].value == "Hello,"
