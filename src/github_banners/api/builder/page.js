@@ -48,8 +48,8 @@ let answered = "";
 let unknown = {};
 // Values of the address that no radio button or checkbox has: the preview explains them.
 let invalid = {};
-// The checked values of each group of checkboxes, in the order of choosing.
-const chosen = table();
+// The numbers to show, in the order of choosing.
+let shownNumbers = [];
 
 const fillIn = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 const login = () => form.elements.username.value.trim();
@@ -75,8 +75,10 @@ function readOptions() {
 
 function readControl(control) {
   const {kind, name, default: usual} = control.dataset;
-  if (kind === "choices" && name !== "show") return invalid[name] ?? chosen[name].join(",");
-  if (kind === "choices") return invalid[name] ?? (chosen[name].slice(0, shownLimit()).join(",") || usual);
+  if (name === "show") return invalid[name] ?? (shownNumbers.slice(0, shownLimit()).join(",") || usual);
+  if (kind === "choices") {
+    return invalid[name] ?? [...control.querySelectorAll(":checked")].map((box) => box.value).join(",");
+  }
   if (kind === "switch") return String(control.querySelector("[type=checkbox]").checked);
   return control.querySelector(`[name="${name}"]`).value.trim() || usual;
 }
@@ -99,7 +101,7 @@ function writeControl(control, value) {
 function check(name, values) {
   const boxes = [...form.querySelectorAll(`[name="${name}"]`)];
   for (const box of boxes) box.checked = values.includes(box.value);
-  chosen[name] = [...new Set(values)];
+  if (name === "show") shownNumbers = [...new Set(values)];
   const isValid = values.every((value) => boxes.some((box) => box.value === value));
   if (isValid) delete invalid[name];
   else invalid[name] = values.join(",");
@@ -197,8 +199,8 @@ function update() {
 function showControls() {
   for (const control of controls()) control.hidden = !isUsed(control);
   for (const box of controlOf("show").querySelectorAll("[type=checkbox]")) {
-    const position = chosen.show.indexOf(box.value) + 1;
-    box.disabled = !position && chosen.show.length >= shownLimit();
+    const position = shownNumbers.indexOf(box.value) + 1;
+    box.disabled = !position && shownNumbers.length >= shownLimit();
     const {dataset} = box.parentElement;
     if (position && position <= shownLimit()) dataset.position = position;
     else delete dataset.position;
@@ -577,9 +579,9 @@ function change() {
 
 form.addEventListener("input", ({target}) => {
   delete invalid[target.name];
-  if (target.type === "checkbox" && chosen[target.name]) {
-    const others = chosen[target.name].filter((value) => value !== target.value);
-    chosen[target.name] = target.checked ? [...others, target.value] : others;
+  if (target.name === "show") {
+    const others = shownNumbers.filter((value) => value !== target.value);
+    shownNumbers = target.checked ? [...others, target.value] : others;
   }
   if (target.type === "color") {
     target.closest(".control").querySelector("[type=text]").value = target.value.slice(1);
