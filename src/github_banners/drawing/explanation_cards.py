@@ -118,7 +118,13 @@ _ICONS = {
     ExplanationKind.BUSY: _CLOCK,
     ExplanationKind.INVALID_OPTION: _SLIDERS,
     ExplanationKind.COUNTING: _PROGRESS_ARC,
+    ExplanationKind.CONTRIBUTIONS_HIDDEN: _QUESTION,
+    ExplanationKind.NO_CONTRIBUTIONS: _QUESTION,
+    ExplanationKind.TOKEN_REQUIRED: _PULSE,
 }
+# The name that stands for `{option}` in the advice: a setting of the service, or an option.
+_ADVISED_OPTIONS = {ExplanationKind.TOKEN_REQUIRED: "GITHUB_TOKENS"}
+_DEFAULT_ADVISED_OPTION = "username="
 
 
 def build_explanation(
@@ -203,7 +209,9 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
             texts.advice.start_page if lacks_host else template.advice,
             host,
             locale,
-            option=isolate_foreign("username=", locale),
+            option=isolate_foreign(
+                _ADVISED_OPTIONS.get(error.explanation_kind, _DEFAULT_ADVISED_OPTION), locale
+            ),
             duration=duration,
             when=when,
         ),
