@@ -25,13 +25,13 @@ _NAME_ROOM = 24  # longer than any real name: a made-up one must not push all ot
 _PERCENT_ROOM = 4
 # In user units.
 _DOT_GAP = 7
-_ITEM_GAP = 18
+ITEM_GAP = 18
 # The width of a text in usual fonts, as a fraction of the estimate.
-_USUAL_WIDTH = 0.88
+USUAL_WIDTH = 0.88
 # The estimate of a long text is too large by at least this much in any font.
 _SLACK = 3
 # From this width on, a text in the widest font would reach the next dot: it gets its full width.
-_LONG_TEXT = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
+_LONG_TEXT = (ITEM_GAP + _SLACK) / (1 - USUAL_WIDTH)
 
 
 class LegendItem(msgspec.Struct, frozen=True, gc=False):
@@ -84,7 +84,7 @@ def flow_rows(
     """
     lead = _DOT_ROOM * size + _DOT_GAP
     dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
-    max_width, end = len(baselines) * (room + _ITEM_GAP), x + room - lead
+    max_width, end = len(baselines) * (room + ITEM_GAP), x + room - lead
     names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
     percents = _percents(size, locale)
 
@@ -106,7 +106,7 @@ def flow_rows(
                 LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
             )
             item_x += lead + (
-                _USUAL_WIDTH * text_width + _ITEM_GAP
+                USUAL_WIDTH * text_width + ITEM_GAP
                 if text_width < _LONG_TEXT
                 else text_width - _SLACK
             )
@@ -128,7 +128,7 @@ def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
 
     def fit_name(name: str) -> _Name:
         fitted = fit(name, (size,), room)
-        min_step = lead + _USUAL_WIDTH * (fitted.width + min_percent_width) + _ITEM_GAP
+        min_step = lead + USUAL_WIDTH * (fitted.width + min_percent_width) + ITEM_GAP
         return _Name(isolate(fitted.text), fitted.width, min_step)
 
     return Memo(fit_name)

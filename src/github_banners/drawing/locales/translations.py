@@ -22,11 +22,13 @@ from github_banners.drawing.locales.number_format import (
     numerals,
     plural_categories,
 )
+from github_banners.drawing.sanitize import isolate
 from github_banners.errors import ExplanationKind
-from github_banners.models import Stats
+from github_banners.models import Activity, RepositoryDetails, Stats
 from github_banners.options import CountBy
 
 _MILLION = 1_000_000
+_SENTENCE_ENDS = ".!?…。！？।؟"
 MAX_DESCRIBED_LANGUAGES = 3
 """The most languages that a description names."""
 
@@ -78,6 +80,26 @@ class Labels(_Strict, frozen=True, gc=False):
     by_size: str
 
 
+class ActivityTexts(_Strict, frozen=True, gc=False):
+    """
+    The texts about contributions and streaks.
+
+    `in_last_year` and `days` follow a number, by plural category; `counted_in_last_year` and
+    `counted_days` are whole phrases, as `counted` is for nouns. `on_day` follows the number of
+    contributions of the best day.
+    """
+
+    current_streak: str
+    longest_streak: str
+    best_day: str
+    on_day: str
+    in_last_year: Mapping[str, str]
+    days: Mapping[str, str]
+    counted_in_last_year: Mapping[str, str] = {}
+    counted_days: Mapping[str, str] = {}
+    sentence: str = "{label}: {value}"
+
+
 class EmptyStateMessages(_Strict, frozen=True, gc=False):
     """The reasons why there are no languages."""
 
@@ -106,6 +128,15 @@ class Sentences(_Strict, frozen=True, gc=False):
     comma: str = ", "
     stop: str = "."
     gap: str = " "
+
+
+class RepositoryTexts(_Strict, frozen=True, gc=False):
+    """The texts of the layout of one repository; `archived` stands alone on the picture too."""
+
+    archived: str
+    fork: str
+    language: str
+    licence: str
 
 
 class MessageTemplate(_Strict, frozen=True, gc=False):
@@ -148,6 +179,7 @@ class Explanations(_Strict, frozen=True, gc=False):
 
     states: Mapping[ExplanationKind, MessageTemplate]
     no_name: MessageTemplate
+    no_repository: MessageTemplate
     impossible_name: MessageTemplate
     option: OptionMessages
     advice: HintTemplates
@@ -164,10 +196,12 @@ class Translations(_Strict, frozen=True, gc=False):
     """
 
     labels: Labels
+    activity: ActivityTexts
     empty_state: EmptyStateMessages
     missing: MissingMessages
     nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
+    repository: RepositoryTexts
     explanations: Explanations
     counted: Mapping[Noun, Mapping[str, str]] = {}
     after_units: tuple[str, str] = ("other", "other")
@@ -243,6 +277,27 @@ def description(
     return _join_sentences(sentences, patterns)
 
 
+def activity_description(activity: Activity, as_of: date | None = None, *, locale: str) -> str:
+    """Return the accessible description of an owner's contributions in the last year."""
+    translations, numbers = load_translations(locale), numerals(locale)
+    texts = translations.activity
+    in_last_year, days = _activity_phrases(locale)
+    statements = [
+        (texts.current_streak, _fill_phrase(days, numbers[activity.current_streak])),
+        (texts.longest_streak, _fill_phrase(days, numbers[activity.longest_streak])),
+    ]
+    if activity.best_day:
+        best_count = numbers[activity.best_count].full.text
+        day = format_full_date(activity.best_day, locale)
+        statements.append((texts.best_day, f"{day} ({best_count})"))
+    sentences = [
+        _fill_phrase(in_last_year, numbers[activity.last_year]),
+        *[texts.sentence.format(label=label, value=value) for label, value in statements],
+        _as_of_sentence(as_of, locale),
+    ]
+    return _join_sentences(sentences, translations.sentences)
+
+
 def language_description(
     number: int,
     languages: Sequence[str],
@@ -271,6 +326,45 @@ def language_description(
         sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
     sentences = [sentence, _as_of_sentence(as_of, locale)]
     return _join_sentences(sentences, translations.sentences)
+
+
+def repository_description(
+    repository: RepositoryDetails,
+    as_of: date | None = None,
+    *,
+    locale: str,
+    description: str,
+    language: str,
+    licence: str,
+) -> str:
+    """
+    Return the accessible description of one repository.
+
+    It has the repository's own description, its language, the exact numbers, the licence, whether
+    it is a fork or archived, and the day of stale numbers; texts that are empty are left out.
+    """
+    translations = load_translations(locale)
+    texts, patterns = translations.repository, translations.sentences
+    phrases, numbers = _phrases(locale), numerals(locale)
+    stars = _fill_phrase(phrases[Noun.STARS], numbers[repository.stars])
+    forks = _fill_phrase(phrases[Noun.FORKS], numbers[repository.forks])
+    if description and description[-1] not in _SENTENCE_ENDS:
+        description += "."
+    sentences = [
+        texts.language.format(language=_foreign(language, locale)) if language else "",
+        f"{stars}{patterns.comma}{forks}",
+        texts.licence.format(licence=_foreign(licence, locale)) if licence else "",
+        texts.fork if repository.is_fork else "",
+        texts.archived if repository.is_archived else "",
+        _as_of_sentence(as_of, locale),
+    ]
+    facts = _join_sentences(sentences, patterns)
+    return f"{_foreign(description, locale)} {facts}" if description else facts
+
+
+def _foreign(text: str, locale: str) -> str:
+    """Put foreign text into a directional isolate if its direction can differ from the locale's."""
+    return isolate_foreign(text, locale) if is_right_to_left(locale) else isolate(text)
 
 
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
@@ -341,14 +435,30 @@ def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]
     `after` is None if the phrase has no number, since Arabic and Hebrew say "one" in words.
     """
     translations = load_translations(locale)
-    phrases: dict[Noun, dict[str, tuple[str, str | None]]] = {}
-    for noun in Noun:
-        phrases[noun] = {}
-        for category in plural_categories(locale):
-            phrase = translations.counted.get(noun, {}).get(category)
-            if phrase is None:
-                text = translations.nouns[noun][category]
-                phrase = translations.sentences.count.replace("{noun}", text)
-            before, number, after = phrase.partition("{n}")
-            phrases[noun][category] = before, after if number else None
+    return {
+        noun: _split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        for noun in Noun
+    }
+
+
+@cache
+def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+    """Return the phrases of contributions in the last year, and of days."""
+    texts = load_translations(locale).activity
+    return (
+        _split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        _split_phrases(texts.days, texts.counted_days, locale),
+    )
+
+
+def _split_phrases(
+    nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
+) -> dict[str, tuple[str, str | None]]:
+    """Split the phrase of each plural category at the number."""
+    count = load_translations(locale).sentences.count
+    phrases: dict[str, tuple[str, str | None]] = {}
+    for category in plural_categories(locale):
+        phrase = counted.get(category) or count.replace("{noun}", nouns[category])
+        before, number, after = phrase.partition("{n}")
+        phrases[category] = before, after if number else None
     return phrases
