@@ -17,14 +17,16 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.models import Owner, Snapshot, Stats
+from github_banners.models import Activity, ContributionAccess, Owner, Snapshot, Stats
 from github_banners.options import (
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Layout,
     Locale,
     NumberFormat,
+    ShownNumber,
     Theme,
 )
 from tests.snapshots import make_activity
@@ -76,6 +78,24 @@ BUSY, IDLE, NEW = (
         make_activity(days=[0] * 371, current_streak=0, longest_streak=0),
         make_activity(days=[1, 2], last_day=date(2026, 3, 2), current_streak=2, longest_streak=2),
     )
+)
+
+ACTIVE = replace(
+    WYCATS,
+    followers=9_412,
+    activity=Activity(
+        commits=48_120, pull_requests=2_381, issues=764, reviews=1_502, contributions=53_418
+    ),
+    language_sizes={"Ruby": 5_012_345, "JavaScript": 2_098_765, "C": 150_000, "": 41_000},
+)
+HIDDEN = replace(WYCATS, followers=9_412, contribution_access=ContributionAccess.HIDDEN)
+SIX = (
+    ShownNumber.STARS,
+    ShownNumber.COMMITS,
+    ShownNumber.PULL_REQUESTS,
+    ShownNumber.ISSUES,
+    ShownNumber.REVIEWS,
+    ShownNumber.CONTRIBUTIONS,
 )
 
 OWN_COLOURS = BannerOptions(
@@ -164,6 +184,26 @@ PICTURES: dict[str, Callable[[], bytes]] = {
         errors.NoContributions("rust-lang"), options=replace(ACTIVITY, theme=Theme.DARK)
     ),
     "state-token-required": lambda: explain(errors.TokenRequired(), options=ACTIVITY),
+    "classic-other-numbers": lambda: draw(ACTIVE, replace(LIGHT, show=SIX[3:])),
+    "classic-followers-arabic-auto": lambda: draw(
+        ACTIVE, replace(AUTO, show=(ShownNumber.FOLLOWERS, *SIX[:2]), locale=Locale.AR)
+    ),
+    "card-four-numbers-dark": lambda: draw(
+        ACTIVE, replace(CARD, show=SIX[:4], theme=Theme.DARK, locale=Locale.JA)
+    ),
+    "card-six-numbers": lambda: draw(ACTIVE, replace(CARD, show=SIX)),
+    "card-six-numbers-persian-and-old": lambda: draw(
+        ACTIVE, replace(CARD, show=SIX, locale=Locale.FA), as_of=OLD
+    ),
+    "card-without-contributions": lambda: draw(HIDDEN, replace(CARD, show=SIX)),
+    "card-by-size": lambda: draw(ACTIVE, replace(CARD, count_by=CountBy.BYTES)),
+    "compact-other-numbers-german": lambda: draw(
+        ACTIVE, replace(COMPACT, show=SIX[2:5], locale=Locale.DE)
+    ),
+    "languages-by-size": lambda: draw(ACTIVE, replace(BAR, count_by=CountBy.BYTES)),
+    "donut-by-size-dark": lambda: draw(
+        ACTIVE, replace(DONUT, count_by=CountBy.BYTES, theme=Theme.DARK)
+    ),
     "state-card": lambda: explain(errors.UnknownUser("adalindqist"), options=CARD),
     "state-compact-dark": lambda: explain(
         errors.GitHubUnavailable(), options=replace(COMPACT, theme=Theme.DARK)

@@ -22,6 +22,7 @@ from github_banners.options import (
     DEFAULT_LANGS_COUNT,
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Layout,
     NumberFormat,
@@ -155,6 +156,18 @@ def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
     assert all(len(texts) == 1 for texts in percentages.values())
     visible = set(range(len(amounts))) - hidden
     assert len(percentages) >= min(len(visible), 10)
+
+
+@any_form
+def test_layout_by_size_shows_shares_of_bytes(snapshot, layout, shape):
+    sizes = {"C": 600, "Go": 300, "": 100}
+    owner = msgspec.structs.replace(snapshot(), language_sizes=sizes)
+    options = BannerOptions(layout=layout, shape=shape, count_by=CountBy.BYTES)
+    assert re.findall(r"(C|Go|Other) (\d+%)", compute(owner, options).desc) == [
+        ("C", "60%"),
+        ("Go", "30%"),
+        ("Other", "10%"),
+    ]
 
 
 @pytest.mark.parametrize("count", [None, 1, 3, 5, 10])
