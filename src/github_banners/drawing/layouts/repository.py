@@ -43,11 +43,12 @@ _DESCRIPTION_SIZES, _MAX_LINES = (14, 13), 2
 _MAX_DESCRIPTION, _MAX_NAME = 350, 100
 
 # The y of the name, by the number of lines of the description, and the distances below it.
-_NAME_Y = (64, 53, 43)
+_NAME_Y = (64, 52, 43)
 _DESCRIPTION_BELOW, _LINE_PITCH, _FACTS_BELOW, _FACTS_BELOW_NAME = 27, 19, 33, 37
 
 _FACT_SIZES = (13, 12)
 _DOT_WIDTH, _ICON_WIDTH = 17, 19
+_TRUNCATED_ICONS = "lw"
 _MIN_GAP = 8
 
 _RIGHT_TO_LEFT_ISOLATE, _POP_ISOLATE = "\u2067", "\u2069"
@@ -204,15 +205,13 @@ def _facts(
     if options.number_format is NumberFormat.LONG:
         attempts.insert(0, ((stars.full, forks.full), _FACT_SIZES[0]))
     parts: list[_Part] = []
-    overflow, size = 0.0, _FACT_SIZES[-1]
+    size = _FACT_SIZES[-1]
     for numbers, size in attempts:
         parts = _parts(language, numbers, licence, size=size)
-        overflow = _row_width(parts) - _ROOM
-        if overflow <= 0:
+        if _row_width(parts) <= _ROOM:
             break
     else:
-        rooms = _truncated_rooms(width(language, size), width(licence, size), overflow)
-        parts = _parts(language, numbers, licence, size=size, rooms=rooms)
+        parts = _parts(language, numbers, licence, size=size, rooms=_truncated_rooms(parts))
     x, facts = float(_START), []
     for part in parts:
         facts.append(Fact(part.icon, round(x), round(x) + part.lead, part.text))
@@ -220,13 +219,19 @@ def _facts(
     return facts, size
 
 
-def _truncated_rooms(
-    language_width: float, licence_width: float, overflow: float
-) -> tuple[float, float]:
-    """Divide the room that is left between language and licence; neither gets more than it needs."""
-    room = language_width + licence_width - overflow / USUAL_WIDTH
-    licence_room = min(licence_width, max(room / 2, room - language_width))
-    return room - licence_room, licence_room
+def _truncated_rooms(parts: Sequence[_Part]) -> tuple[float, float]:
+    """Divide what the numbers leave between language and licence, equally unless one needs less."""
+    widths = {part.icon: part.width for part in parts if part.icon in _TRUNCATED_ICONS}
+    without_texts = [
+        msgspec.structs.replace(part, width=0) if part.icon in widths else part for part in parts
+    ]
+    room = _ROOM - _row_width(without_texts)
+    language_width, licence_width = widths.get("l", 0), widths.get("w", 0)
+    if language_width <= room / 2:
+        return language_width, room - language_width
+    if licence_width <= room / 2:
+        return room - licence_width, licence_width
+    return room / 2, room / 2
 
 
 def _parts(
