@@ -1,9 +1,10 @@
 """Numbers of an invented owner, for tests that draw banners."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 
-from github_banners.models import Owner, RepositoryDetails, Snapshot, Stats
+from github_banners.models import Activity, Owner, RepositoryDetails, Snapshot, Stats
 
 REPOSITORY = RepositoryDetails(
     id=11,
@@ -16,6 +17,31 @@ REPOSITORY = RepositoryDetails(
 )
 
 
+def make_activity(
+    *,
+    days: Sequence[int] | None = None,
+    last_day: date = date(2026, 11, 24),
+    current_streak: int = 23,
+    longest_streak: int = 61,
+) -> Activity:
+    """Contributions of 53 weeks; without `days`, about half of the days have some."""
+    dice = random.Random(53)
+    if days is None:
+        days = [max(0, int(dice.gauss(0, 6))) for _ in range(371)]
+    best_count = max(days, default=0)
+    return Activity(
+        current_streak=current_streak,
+        longest_streak=longest_streak,
+        last_year=sum(days),
+        best_day=last_day - timedelta(days=len(days) - 1 - list(days).index(best_count))
+        if best_count
+        else None,
+        best_count=best_count,
+        last_day=last_day,
+        days=tuple(days),
+    )
+
+
 def make_snapshot(
     *,
     login: str = "wycats",
@@ -26,6 +52,7 @@ def make_snapshot(
     forked: int = 57,
     languages: Mapping[str, int] | None = None,
     repository: RepositoryDetails = REPOSITORY,
+    activity: Activity | None = None,
 ) -> Snapshot:
     default_languages = {"Ruby": 51, "JavaScript": 20, "Rust": 4, "C": 2, "CSS": 1}
     stats = Stats(
@@ -41,4 +68,5 @@ def make_snapshot(
         stats,
         datetime(2026, 11, 20, tzinfo=UTC),
         repository=repository,
+        activity=activity or make_activity(),
     )

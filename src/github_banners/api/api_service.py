@@ -20,11 +20,13 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
+from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
+from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.png_converter import PngConverter, PngOutcome
@@ -39,6 +41,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Budget, Priority, create_accounts
+from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
 from github_banners.log_throttle import LogThrottle
@@ -51,6 +54,8 @@ from github_banners.serving.service import Service
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
+from github_banners.stats.data_lookup import DataLookup
+from github_banners.stats.identity import IdentityLookup
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, Ttls
 
@@ -97,6 +102,24 @@ async def open_api(
             memory_bytes=_SNAPSHOTS_BYTES,
         )
         stack.push_async_callback(lookup.close)
+        data_fetcher = DataFetcher(github)
+        data_lookup = DataLookup(
+            database=database,
+            github=data_fetcher,
+            writer=lookup.writer,
+            ttls=ttls,
+            clock=clock,
+            invalidations=invalidations,
+        )
+        stack.push_async_callback(data_lookup.close)
+        identities = IdentityLookup(
+            lookup=lookup,
+            database=database,
+            github=data_fetcher,
+            max_age=ttls.hard,
+            clock=clock,
+        )
+        stack.push_async_callback(identities.close)
         picture_cache = PictureCache(
             clock=clock,
             memory_bytes=_PICTURES_BYTES,
@@ -108,6 +131,8 @@ async def open_api(
         stack.push_async_callback(png_converter.close)
         banner_service = BannerService(
             lookup=lookup,
+            identities=identities,
+            data=BannerDataFinder(lookup=lookup, data_lookup=data_lookup, database=database),
             database=database,
             backends=backends,
             refresh_interval=settings.refresh_interval,
@@ -124,12 +149,14 @@ async def open_api(
         refresh = Refresh(
             database=database, github=batch_fetcher, interval=settings.refresh_interval, clock=clock
         )
+        data_refresh = DataRefresh(database=database, github=data_fetcher, clock=clock)
         outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
             conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
         )
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "refresh": refresh.run,
+            "data refresh": data_refresh.run,
             "versions": refresh.raise_versions,
             "outbox": outbox.run,
             "changes": change_listener.run,
@@ -146,7 +173,6 @@ def _build_response_cache(
     cache = ResponseCache(
         picture_cache,
         clock=clock,
-        soft_seconds=settings.soft_ttl.total_seconds(),
         base_path=base_path_from_url(settings.public_url),
     )
     metrics.external_counter(

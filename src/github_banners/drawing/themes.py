@@ -255,6 +255,16 @@ def normalise_hex(colour: str) -> str:
     return colour[:6] if colour[6:] == "ff" else colour
 
 
+def mix(background: str, colour: str, share: float) -> str:
+    """Lay a colour of 6 or 8 hex digits over an opaque one; `share` is its opacity, 0 to 1."""
+    share *= int(colour[6:] or "ff", 16) / 255
+    channels = (
+        (int(background[start : start + 2], 16), int(colour[start : start + 2], 16))
+        for start in (0, 2, 4)
+    )
+    return "".join(f"{round(under + share * (over - under)):02x}" for under, over in channels)
+
+
 def linear_rgb(colour: str) -> _Triple:
     """Convert to linear sRGB, 0 to 1."""
     red, green, blue = (_to_linear(int(colour[start : start + 2], 16) / 255) for start in (0, 2, 4))

@@ -3,6 +3,8 @@
 import pytest
 from graphql import GraphQLSchema, build_schema, parse, validate
 
+from github_banners.github import contributions
+from github_banners.github.contributions import Window
 from github_banners.github.graphql import (
     Query,
     build_id_query,
@@ -10,9 +12,18 @@ from github_banners.github.graphql import (
     build_page_query,
     build_viewer_query,
 )
+from github_banners.github.languages import build_languages_query
+from github_banners.github.owner_query import build_identity_query
+from github_banners.github.repository_details import build_repository_query
+from github_banners.models import Owner
 from tests.resources import GRAPHQL_SCHEMA, needs_graphql_schema
+from tests.unit.github.samples import NOW
 
 pytestmark = needs_graphql_schema
+
+BY_ID = Owner(1, "ada", node_id="U_1")
+BY_LOGIN = Owner(1, "ada")
+YEARS = [Window(year) for year in (2022, 2023, 2024, 2025)]
 
 QUERIES = {
     "one login": build_login_query(["ada"]),
@@ -21,6 +32,13 @@ QUERIES = {
     "ids": build_id_query(["U_1", "O_2"]),
     "a further page": build_page_query("U_1", after="Y3Vyc29y"),
     "account of a token": build_viewer_query(),
+    "identity": build_identity_query("ada"),
+    "contributions by id": contributions.build_query(BY_ID, YEARS[:1], now=NOW),
+    "contributions of four years by login": contributions.build_query(BY_LOGIN, YEARS, now=NOW),
+    "languages by id": build_languages_query(BY_ID, first=100, after=None),
+    "languages by login": build_languages_query(BY_LOGIN, first=25, after="Y3Vyc29y"),
+    "repository by id": build_repository_query(BY_ID, "engine"),
+    "repository by login": build_repository_query(BY_LOGIN, "engine"),
 }
 
 

@@ -5,7 +5,7 @@ A layout is a module that computes positions and texts for its template, from a 
 options. `docs/architecture.md` lists how to add one.
 """
 
-from github_banners.drawing.layouts import card, classic, compact, languages, repository
+from github_banners.drawing.layouts import activity, card, classic, compact, languages, repository
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.options import Layout
 
@@ -15,4 +15,5 @@ LAYOUTS: dict[Layout, LayoutSpec] = {
     Layout.COMPACT: compact.LAYOUT_SPEC,
     Layout.LANGUAGES: languages.LAYOUT_SPEC,
     Layout.REPOSITORY: repository.LAYOUT_SPEC,
+    Layout.ACTIVITY: activity.LAYOUT_SPEC,
 }

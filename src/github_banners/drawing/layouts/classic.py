@@ -23,25 +23,28 @@ from github_banners.drawing.headline import (
     counts,
     empty_state_text,
     fit_numbers,
+    has_repositories_last,
     heading,
     names_for,
     place_numbers,
     select_numbers,
 )
 from github_banners.drawing.language_charts import (
-    LegendItem,
-    PlaceItems,
     Segment,
     bar,
-    describe_items,
-    fit_legend,
-    flow_rows,
     glow_colour,
     ring,
     ring_shares,
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    PlaceItems,
+    describe_items,
+    fit_legend,
+    flow_rows,
+)
 from github_banners.drawing.locales import (
     MeasuredText,
     Noun,
@@ -80,6 +83,8 @@ _NAME_Y, _LONE_NAME_Y = 57, 69
 _NARROW_NAME_X, _NARROW_NAME_SIZE, _NARROW_NAME_GROWTH = 112, 40, 2.3
 
 _METRIC_X, _METRIC_ROOMS = (408, 526, 644), (108, 108, 170)
+# For other numbers than the repositories in the last place, which need no room for the split.
+_EVEN_X, _EVEN_ROOMS = (408, 546, 684), (128, 128, 130)
 # Sizes below 24 are for numbers in full.
 _VALUE_SIZES = (32, 28, 24, 21, 19, 17)
 _SPLIT_SIZE, _SPLIT_GAP, _SPLIT_END = 12.5, 10, 822
@@ -148,29 +153,35 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
     limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CLASSIC][options.shape]
-    ranking = visible_languages(stats, options, colours, limit=limit)
+    ranking = visible_languages(snapshot, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
     legend = fit_legend(
         ranking,
         limit,
         _place_items(room, locale),
     )
-    numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES)
+    usual = has_repositories_last(options)
+    numbers = select_numbers(snapshot, options, _METRIC_ROOMS if usual else _EVEN_ROOMS)
+    fitted = fit_numbers(numbers.slots, _VALUE_SIZES)
     return Classic(
         frame=frame(
             _CANVAS, options, colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
         ),
         title=heading(names),
         desc=description(
-            stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
+            numbers.counts,
+            stats,
+            describe_items(legend.items),
+            as_of,
+            locale=locale,
+            missing=numbers.missing,
         ),
         ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
         initial=_initial(initial(names.name)),
         name=_name(names, mirrored=mirrored),
-        metrics=place_numbers(numbers, fitted, _METRIC_X),
-        split=_split(fitted, stats, options),
-        narrow=_narrow(numbers, locale),
+        metrics=place_numbers(numbers.slots, fitted, _METRIC_X if usual else _EVEN_X),
+        split=_split(fitted, stats, options) if usual else None,
+        narrow=_narrow(numbers.slots, locale),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,

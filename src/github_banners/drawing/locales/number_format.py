@@ -9,11 +9,18 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import cache, lru_cache, partial
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from babel import Locale
-from babel.dates import format_date, format_skeleton, format_timedelta
+from babel.core import get_global
+from babel.dates import (
+    format_date,
+    format_skeleton,
+    format_timedelta,
+    get_day_names,
+    get_month_names,
+)
 
 from github_banners import options
 from github_banners.cache import Memo
@@ -37,6 +44,9 @@ _GROUPED_FROM_10_000 = {"es", "it", "pl"}
 _DAYS, _FULL_DAYS, _THOUSANDS = {"en": "d MMM"}, {"en": "d MMM y"}, {("en", "K"): "k"}
 # CLDR writes the first of a month as 1 in these locales.
 _FIRST_DAYS = {"fr": "1er", "pt-br": "1º"}
+# Names that stand alone differ from those beside a day in these locales only. Not asked for in others,
+# since Babel 2.18 mixes up the locales that have none of their own.
+_STAND_ALONE_MONTHS = {"de", "ru"}
 _MAX_SECONDS = 90
 # Many fonts, ours included, lack the narrow no-break space; direction marks are up to layouts.
 _NORMALISED_CHARACTERS = str.maketrans(
@@ -142,6 +152,40 @@ def format_full_date(moment: date, locale: str) -> str:
     pattern = _FULL_DAYS.get(locale, "long")
     text = format_date(moment, pattern, locale=_babel_locale(locale))
     return _with_first(_normalise(text, locale), moment, locale)
+
+
+@cache
+def month_names(locale: str) -> tuple[str, ...]:
+    """Return the abbreviated names of the months, January first."""
+    context: Literal["format", "stand-alone"] = (
+        "stand-alone" if locale in _STAND_ALONE_MONTHS else "format"
+    )
+    names = get_month_names("abbreviated", context, _babel_locale(locale))
+    return tuple(_normalise(names[month], locale) for month in range(1, 13))
+
+
+@cache
+def weekday_names(locale: str) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the weekdays, Monday first: abbreviated, short and narrow ones."""
+    widths: tuple[Literal["abbreviated", "short", "narrow"], ...] = (
+        "abbreviated",
+        "short",
+        "narrow",
+    )
+    return tuple(
+        tuple(_normalise(names[weekday], locale) for weekday in range(7))
+        for names in (get_day_names(width, "format", _babel_locale(locale)) for width in widths)
+    )
+
+
+@cache
+def first_weekday(locale: str) -> int:
+    """Return the day that weeks begin with, where the locale is mostly used; 0 is Monday."""
+    data = _babel_locale(locale)
+    if data.territory is None:
+        # Babel falls back to the whole world, where weeks begin on Monday.
+        data = Locale.parse(get_global("likely_subtags")[str(data)])
+    return data.first_week_day
 
 
 @lru_cache(_CACHE_SIZE)

@@ -5,7 +5,7 @@ They are in the TOML files of `catalogs/`, each read once. Plural categories and
 numbers come from `number_format`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -24,8 +24,8 @@ from github_banners.drawing.locales.number_format import (
 )
 from github_banners.drawing.sanitize import isolate
 from github_banners.errors import ExplanationKind
-from github_banners.models import RepositoryDetails, Stats
-from github_banners.options import CountBy, HideableField
+from github_banners.models import Activity, RepositoryDetails, Stats
+from github_banners.options import CountBy
 
 _MILLION = 1_000_000
 _SENTENCE_ENDS = ".!?…。！？।؟"
@@ -34,7 +34,7 @@ MAX_DESCRIBED_LANGUAGES = 3
 
 
 class Noun(StrEnum):
-    """The nouns that follow a number; `repos` is short for `repositories`."""
+    """The nouns that follow a number; `repos`, `prs` and `contribs` are short forms."""
 
     __hash__ = str.__hash__  # the hash of an enum is several times slower
 
@@ -45,6 +45,17 @@ class Noun(StrEnum):
     ORIGINAL = "original"
     FORKED = "forked"
     LANGUAGES = "languages"
+    COMMITS = "commits"
+    PULL_REQUESTS = "pull_requests"
+    PRS = "prs"
+    ISSUES = "issues"
+    REVIEWS = "reviews"
+    CONTRIBUTIONS = "contributions"
+    CONTRIBS = "contribs"
+    FOLLOWERS = "followers"
+
+
+_REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
 
 
 class _Strict(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -57,10 +68,36 @@ class Labels(_Strict, frozen=True, gc=False):
     stars: str
     forks: str
     repositories: str
+    commits: str
+    pull_requests: str
+    issues: str
+    reviews: str
+    contributions: str
+    followers: str
     languages: str
     other: str
     by_repositories: str
     by_size: str
+
+
+class ActivityTexts(_Strict, frozen=True, gc=False):
+    """
+    The texts about contributions and streaks.
+
+    `in_last_year` and `days` follow a number, by plural category; `counted_in_last_year` and
+    `counted_days` are whole phrases, as `counted` is for nouns. `on_day` follows the number of
+    contributions of the best day.
+    """
+
+    current_streak: str
+    longest_streak: str
+    best_day: str
+    on_day: str
+    in_last_year: Mapping[str, str]
+    days: Mapping[str, str]
+    counted_in_last_year: Mapping[str, str] = {}
+    counted_days: Mapping[str, str] = {}
+    sentence: str = "{label}: {value}"
 
 
 class EmptyStateMessages(_Strict, frozen=True, gc=False):
@@ -68,6 +105,15 @@ class EmptyStateMessages(_Strict, frozen=True, gc=False):
 
     no_repositories: str
     only_forks: str
+
+
+class MissingMessages(_Strict, frozen=True, gc=False):
+    """The reasons why a banner lacks numbers; `{numbers}` are their labels."""
+
+    needs_token: str
+    hidden: str
+    organisation: str
+    unknown: str
 
 
 class Sentences(_Strict, frozen=True, gc=False):
@@ -150,7 +196,9 @@ class Translations(_Strict, frozen=True, gc=False):
     """
 
     labels: Labels
+    activity: ActivityTexts
     empty_state: EmptyStateMessages
+    missing: MissingMessages
     nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
     repository: RepositoryTexts
@@ -204,27 +252,50 @@ def stale_label(as_of: date | None, locale: str) -> str:
 
 
 def description(
+    numbers: Sequence[tuple[Noun, Numeral]],
     stats: Stats,
     languages: Sequence[str],
     as_of: date | None = None,
     *,
     locale: str,
-    hide: Collection[HideableField] = (),
+    missing: Sequence[str] = (),
     empty_state: str = "",
 ) -> str:
     """
     Return the accessible description of a banner.
 
     It has the exact numbers, the reason if there are no languages, or else the first ones, and the
-    day of stale numbers. `languages` are names with percentages.
+    day of stale numbers. `languages` are names with percentages; `missing` are sentences about
+    numbers that are left out.
     """
     patterns = load_translations(locale).sentences
-    sentences = [_join_counts(stats, hide, patterns, locale), empty_state]
+    sentences = [_join_counts(numbers, stats, patterns, locale), *missing, empty_state]
     if languages:
         top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
         sentences.append(patterns.top.replace("{languages}", top))
     sentences.append(_as_of_sentence(as_of, locale))
     return _join_sentences(sentences, patterns)
+
+
+def activity_description(activity: Activity, as_of: date | None = None, *, locale: str) -> str:
+    """Return the accessible description of an owner's contributions in the last year."""
+    translations, numbers = load_translations(locale), numerals(locale)
+    texts = translations.activity
+    in_last_year, days = _activity_phrases(locale)
+    statements = [
+        (texts.current_streak, _fill_phrase(days, numbers[activity.current_streak])),
+        (texts.longest_streak, _fill_phrase(days, numbers[activity.longest_streak])),
+    ]
+    if activity.best_day:
+        best_count = numbers[activity.best_count].full.text
+        day = format_full_date(activity.best_day, locale)
+        statements.append((texts.best_day, f"{day} ({best_count})"))
+    sentences = [
+        _fill_phrase(in_last_year, numbers[activity.last_year]),
+        *[texts.sentence.format(label=label, value=value) for label, value in statements],
+        _as_of_sentence(as_of, locale),
+    ]
+    return _join_sentences(sentences, translations.sentences)
 
 
 def language_description(
@@ -304,24 +375,20 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
 
 
 def _join_counts(
-    stats: Stats, hidden: Collection[HideableField], patterns: Sentences, locale: str
+    numbers: Sequence[tuple[Noun, Numeral]], stats: Stats, patterns: Sentences, locale: str
 ) -> str:
-    stars, forks, repositories, original, forked = _count_phrases(locale)
-    numbers = numerals(locale)
-    total = _fill_phrase(repositories, numbers[stats.total_repos])
-    if stats.total_repos:
-        original_count = _fill_phrase(original, numbers[stats.original_repos])
-        forked_count = _fill_phrase(forked, numbers[stats.forked_repos])
-        parts = f"{original_count}{patterns.comma}{forked_count}"
-        total = patterns.repositories.replace("{total}", total).replace("{parts}", parts)
-    counts = [
-        _fill_phrase(stars, numbers[stats.total_stars]),
-        _fill_phrase(forks, numbers[stats.total_forks]),
-        total,
-    ]
-    if hidden:
-        fields = (HideableField.STARS, HideableField.FORKS, HideableField.REPOSITORIES)
-        counts = [count for field, count in zip(fields, counts, strict=True) if field not in hidden]
+    """Join numbers with their nouns; the repositories are followed by the parts of their total."""
+    phrases = _phrases(locale)
+    counts = []
+    for noun, numeral in numbers:
+        count = _fill_phrase(phrases[noun], numeral)
+        if noun is _REPOSITORIES and stats.total_repos:
+            numerals_by_number = numerals(locale)
+            original = _fill_phrase(phrases[_ORIGINAL], numerals_by_number[stats.original_repos])
+            forked = _fill_phrase(phrases[_FORKED], numerals_by_number[stats.forked_repos])
+            parts = f"{original}{patterns.comma}{forked}"
+            count = patterns.repositories.replace("{total}", count).replace("{parts}", parts)
+        counts.append(count)
     return patterns.comma.join(counts)
 
 
@@ -361,13 +428,6 @@ def _as_of_sentence(as_of: date | None, locale: str) -> str:
 
 
 @cache
-def _count_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
-    """Return the phrases of the counts in a description."""
-    nouns = (Noun.STARS, Noun.FORKS, Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED)
-    return tuple(_phrases(locale)[noun] for noun in nouns)
-
-
-@cache
 def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
     """
     Return the phrase of each noun and plural category, split at the number: (before, after).
@@ -375,14 +435,30 @@ def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]
     `after` is None if the phrase has no number, since Arabic and Hebrew say "one" in words.
     """
     translations = load_translations(locale)
-    phrases: dict[Noun, dict[str, tuple[str, str | None]]] = {}
-    for noun in Noun:
-        phrases[noun] = {}
-        for category in plural_categories(locale):
-            phrase = translations.counted.get(noun, {}).get(category)
-            if phrase is None:
-                text = translations.nouns[noun][category]
-                phrase = translations.sentences.count.replace("{noun}", text)
-            before, number, after = phrase.partition("{n}")
-            phrases[noun][category] = before, after if number else None
+    return {
+        noun: _split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        for noun in Noun
+    }
+
+
+@cache
+def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+    """Return the phrases of contributions in the last year, and of days."""
+    texts = load_translations(locale).activity
+    return (
+        _split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        _split_phrases(texts.days, texts.counted_days, locale),
+    )
+
+
+def _split_phrases(
+    nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
+) -> dict[str, tuple[str, str | None]]:
+    """Split the phrase of each plural category at the number."""
+    count = load_translations(locale).sentences.count
+    phrases: dict[str, tuple[str, str | None]] = {}
+    for category in plural_categories(locale):
+        phrase = counted.get(category) or count.replace("{noun}", nouns[category])
+        before, number, after = phrase.partition("{n}")
+        phrases[category] = before, after if number else None
     return phrases

@@ -1,0 +1,146 @@
+"""
+The heatmap of daily contributions: a column for each week, a row for each weekday.
+
+The days of one level are one path of horizontal runs, a row high. A mask with a pattern of rounded
+cells cuts the runs into cells: a rectangle for each day would take more than twice the bytes.
+Coordinates are columns and rows; the template scales them.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import date, timedelta
+from functools import cache, lru_cache
+
+import msgspec
+
+from github_banners.drawing.locales import first_weekday, month_names, weekday_names
+from github_banners.drawing.text import width
+from github_banners.drawing.themes import Scheme, contrast, mix
+
+WEEKS = 53
+_DAYS_PER_WEEK = 7
+_LEVELS = (1, 2, 3, 4)
+# Level 4 is the accent itself.
+_ACCENT_SHARES = (0.32, 0.54, 0.77)
+_TRACK_SHARE = 0.1
+_RUN = re.compile(b"|".join(b"%c+" % level for level in _LEVELS))
+_MONDAY, _WEDNESDAY, _FRIDAY = 0, 2, 4
+
+
+class Heatmap(msgspec.Struct, frozen=True, gc=False):
+    """
+    The path data of a heatmap.
+
+    `track` covers every day until the last one, `levels` are the days of the levels 1 to 4, drawn
+    over it; a level without days is empty.
+    """
+
+    track: str
+    levels: Sequence[str]
+
+
+class Label(msgspec.Struct, frozen=True, gc=False):
+    """The name of a month at its first column, or of a weekday at its row."""
+
+    position: int
+    text: str
+
+
+def heatmap(days: Sequence[int], last_day: date | None, locale: str) -> Heatmap:
+    """
+    Draw the counts of the last days, oldest first; those before the first one count as zero.
+
+    Columns begin with the locale's first weekday. Days after the last one are not drawn.
+    """
+    in_last_week = _row(last_day.weekday(), locale) + 1 if last_day else _DAYS_PER_WEEK
+    shown = (WEEKS - 1) * _DAYS_PER_WEEK + in_last_week
+    levels = _levels(days[-shown:]).rjust(shown, b"\0")
+    paths: list[list[str]] = [[], [], [], [], []]
+    starts, lengths = _run_texts()
+    for row in range(_DAYS_PER_WEEK):
+        in_row, starts_in_row = levels[row::_DAYS_PER_WEEK], starts[row]
+        for run in _RUN.finditer(in_row):
+            start, end = run.span()
+            paths[in_row[start]].append(starts_in_row[start] + lengths[end - start])
+    return Heatmap(_track(in_last_week), ["".join(path) for path in paths[1:]])
+
+
+def _levels(days: Sequence[int]) -> bytes:
+    """
+    Return the level of each day, 0 to 4, as a byte.
+
+    Level 0 is no contribution. The others are the quarters of the days that have some, by their
+    counts; equal counts have the same level, the lowest of theirs. GitHub defines them likewise:
+    https://docs.github.com/en/graphql/reference/enums#contributionlevel
+    """
+    active = sorted(filter(None, days))
+    quartiles = [active[-(-len(active) * quarter // 4) - 1] for quarter in (1, 2, 3) if active]
+    level_of = {
+        count: 1 + sum(count > quartile for quartile in quartiles) if count else 0
+        for count in set(days)
+    }
+    return bytes(map(level_of.__getitem__, days))
+
+
+@cache
+def _run_texts() -> tuple[list[list[str]], list[str]]:
+    """Return the path commands that start a run, by row and column, and that draw one, by length."""
+    starts = [[f"M{column} {row}" for column in range(WEEKS)] for row in range(_DAYS_PER_WEEK)]
+    return starts, [f"h{length}" for length in range(WEEKS + 1)]
+
+
+@cache
+def _track(in_last_week: int) -> str:
+    return "".join(
+        f"M0 {row}h{WEEKS if row < in_last_week else WEEKS - 1}" for row in range(_DAYS_PER_WEEK)
+    )
+
+
+@lru_cache(1024)
+def heat_colours(scheme: Scheme) -> list[list[str]]:
+    """Return the colours of the levels 0 to 4, for each palette of a scheme."""
+    return [
+        _colours(palette.track, palette.text, palette.accent, background)
+        for palette, background in zip(scheme.palettes, scheme.backgrounds, strict=True)
+    ]
+
+
+def _colours(track: str, text: str, accent: str, background: str) -> list[str]:
+    *low, highest = [mix(background, accent, share) for share in (*_ACCENT_SHARES, 1)]
+    # The theme's track can stand out from a background that an option has set.
+    if contrast(track, background) >= contrast(low[0], background):
+        track = mix(background, text, _TRACK_SHARE)
+    return [track, *low, highest]
+
+
+@lru_cache(1024)
+def month_labels(last_day: date | None, locale: str) -> list[Label]:
+    """Return the months that begin in the heatmap, at the column of their first day."""
+    if last_day is None:
+        return []
+    names = month_names(locale)
+    first_day = last_day - timedelta(
+        days=(WEEKS - 1) * _DAYS_PER_WEEK + _row(last_day.weekday(), locale)
+    )
+    firsts = [
+        day
+        for day in (
+            first_day + timedelta(days=index) for index in range((last_day - first_day).days + 1)
+        )
+        if day.day == 1
+    ]
+    return [Label((day - first_day).days // _DAYS_PER_WEEK, names[day.month - 1]) for day in firsts]
+
+
+@cache
+def weekday_labels(locale: str, size: float, room: float) -> list[Label]:
+    """Return the names of Monday, Wednesday and Friday at their rows, in the widest form that fits."""
+    labelled = (_MONDAY, _WEDNESDAY, _FRIDAY)
+    for names in weekday_names(locale):
+        if all(width(names[weekday], size) <= room for weekday in labelled):
+            break
+    return [Label(_row(weekday, locale), names[weekday]) for weekday in labelled]
+
+
+def _row(weekday: int, locale: str) -> int:
+    return (weekday - first_weekday(locale)) % _DAYS_PER_WEEK
