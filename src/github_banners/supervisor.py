@@ -149,7 +149,11 @@ async def _serve_in_process(
     from github_banners.app.all_in_one import open_all_in_one  # noqa: PLC0415
 
     if config.github_api_url is not None:
-        settings = msgspec.structs.replace(settings, github_api_url=Url(config.github_api_url))
+        settings = msgspec.structs.replace(
+            settings,
+            github_api_url=Url(config.github_api_url),
+            github_tokens=settings.github_tokens or (_FAKE_TOKEN,),
+        )
     opened = open_all_in_one(
         settings, conninfo=config.conninfo, banners_dir=Path(config.banners_dir)
     )

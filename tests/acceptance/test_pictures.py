@@ -21,7 +21,11 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
+<<<<<<< HEAD
 from github_banners.models import Owner, RepositoryDetails, Snapshot, Stats
+=======
+from github_banners.models import Activity, Owner, Snapshot, Stats
+>>>>>>> more-numbers
 from github_banners.options import (
     BannerOptions,
     ChartType,
@@ -33,6 +37,7 @@ from github_banners.options import (
 )
 from tests.acceptance.chromium import IN_A_BROWSER
 from tests.long_form import IS_LONG
+from tests.snapshots import make_activity
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -100,6 +105,9 @@ ERRORS: dict[str, errors.BannersError] = {
     "counting": errors.FetchPending("maximiliane-alexandra-von-wittgenstein1"),
     "busy": errors.Overloaded(),
     "database": errors.DatabaseUnavailable(),
+    "hidden": errors.ContributionsHidden("maximiliane-alexandra-von-wittgenstein1"),
+    "organisation": errors.NoContributions("m" * 39),
+    "token": errors.TokenRequired(),
 }
 
 FORMS = {
@@ -108,7 +116,11 @@ FORMS = {
     "compact": BannerOptions(layout=Layout.COMPACT),
     "bar": BannerOptions(layout=Layout.LANGUAGES),
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
+<<<<<<< HEAD
     "repository": BannerOptions(layout=Layout.REPOSITORY),
+=======
+    "activity": BannerOptions(layout=Layout.ACTIVITY),
+>>>>>>> more-numbers
 }
 
 # The factors of a picture, each with its values.
@@ -226,6 +238,7 @@ def _snapshot(
         Owner(1, login, None, name),
         stats,
         datetime(2026, 11, 20, tzinfo=UTC),
+<<<<<<< HEAD
         repository=_repository(name, login, stats, licence="Apache-2.0", is_archived=True),
     )
 
@@ -245,6 +258,20 @@ def _repository(
         is_archived=is_archived,
         is_fork=bool(stats.forked_repos),
     )
+=======
+        activity=_activity(number, number // 9, number // 3),
+    )
+
+
+def _activity(total: int, current_streak: int, longest_streak: int) -> Activity:
+    """Return an activity with a best day that has all contributions, and a wide date."""
+    days = [index % 9 for index in range(371)]
+    activity = make_activity(
+        days=days, current_streak=current_streak, longest_streak=longest_streak
+    )
+    best_day = date(2026, 9, 28) if total else None
+    return replace(activity, last_year=total, best_count=total, best_day=best_day)
+>>>>>>> more-numbers
 
 
 def _show(page: "Page", svg: bytes, width: int) -> None:
@@ -278,6 +305,7 @@ def _draw_row(row: Row) -> bytes:
     owner = Owner(1, row["login"], None, row["name"])
     names = ("title", "langs_count", "hide", "number_format", "theme", "locale")
     options = replace(row["form"], **{name: row[name] for name in names})
+<<<<<<< HEAD
     repository = _repository(
         row["name"],
         row["login"],
@@ -286,6 +314,11 @@ def _draw_row(row: Row) -> bytes:
         is_archived=row["is_archived"],
     )
     snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC), repository=repository)
+=======
+    moment = datetime(2026, 11, 20, tzinfo=UTC)
+    activity = _activity(row["stars"], original, forked)
+    snapshot = Snapshot(owner, stats, moment, activity=activity)
+>>>>>>> more-numbers
     return draw(snapshot, options, as_of=row["as_of"])
 
 

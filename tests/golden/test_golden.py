@@ -28,6 +28,7 @@ from github_banners.options import (
     NumberFormat,
     Theme,
 )
+from tests.snapshots import make_activity
 
 HERE = Path(__file__).parent
 LIGHT, DARK, AUTO = (
@@ -69,6 +70,14 @@ HINDI = _snapshot(
 )
 NOTHING = _snapshot("first-commit", None, Stats(0, 0, 0, 0, 0, {}))
 FORKS = _snapshot("samreyes", "Sam Reyes", Stats(23, 0, 23, 0, 0, {}))
+BUSY, IDLE, NEW = (
+    replace(WYCATS, activity=activity)
+    for activity in (
+        make_activity(),
+        make_activity(days=[0] * 371, current_streak=0, longest_streak=0),
+        make_activity(days=[1, 2], last_day=date(2026, 3, 2), current_streak=2, longest_streak=2),
+    )
+)
 
 
 def _with_repository(snapshot: Snapshot, **details: Any) -> Snapshot:
@@ -133,8 +142,9 @@ PARTLY_HIDDEN = BannerOptions(
     number_format=NumberFormat.LONG,
     border=False,
 )
-CARD, COMPACT, BAR = (
-    BannerOptions(layout=layout) for layout in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES)
+CARD, COMPACT, BAR, ACTIVITY = (
+    BannerOptions(layout=layout)
+    for layout in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES, Layout.ACTIVITY)
 )
 DONUT = replace(BAR, shape=ChartType.DONUT)
 REPOSITORY = BannerOptions(layout=Layout.REPOSITORY)
@@ -199,6 +209,23 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "compact-russian-long": lambda: draw(MANY, replace(COMPACT, locale=Locale.RU)),
     "languages-arabic-and-old": lambda: draw(MANY, replace(BAR, locale=Locale.AR), as_of=OLD),
     "donut-hebrew-and-old": lambda: draw(ARABIC, replace(DONUT, locale=Locale.HE), as_of=OLD),
+    "activity-default": lambda: draw(BUSY, ACTIVITY),
+    "activity-auto": lambda: draw(BUSY, replace(ACTIVITY, theme=Theme("auto-nord"))),
+    "activity-nothing-dark": lambda: draw(IDLE, replace(ACTIVITY, theme=Theme.DARK)),
+    "activity-german-long": lambda: draw(
+        BUSY, replace(ACTIVITY, locale=Locale.DE, number_format=NumberFormat.LONG, border=False)
+    ),
+    "activity-arabic-and-old": lambda: draw(BUSY, replace(ACTIVITY, locale=Locale.AR), as_of=OLD),
+    "activity-japanese-and-old": lambda: draw(BUSY, replace(ACTIVITY, locale=Locale.JA), as_of=OLD),
+    "activity-russian-new": lambda: draw(NEW, replace(ACTIVITY, locale=Locale.RU)),
+    "activity-own-colours": lambda: draw(BUSY, replace(OWN_COLOURS, layout=Layout.ACTIVITY)),
+    "state-contributions-hidden": lambda: explain(
+        errors.ContributionsHidden("wycats"), options=ACTIVITY
+    ),
+    "state-no-contributions-dark": lambda: explain(
+        errors.NoContributions("rust-lang"), options=replace(ACTIVITY, theme=Theme.DARK)
+    ),
+    "state-token-required": lambda: explain(errors.TokenRequired(), options=ACTIVITY),
     "state-card": lambda: explain(errors.UnknownUser("adalindqist"), options=CARD),
     "state-compact-dark": lambda: explain(
         errors.GitHubUnavailable(), options=replace(COMPACT, theme=Theme.DARK)

@@ -8,13 +8,16 @@ from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import Canvas
 from github_banners.errors import (
     BannersError,
+    ContributionsHidden,
     DatabaseUnavailable,
     ExplanationKind,
     FetchPending,
     GitHubUnavailable,
     InvalidOption,
     InvalidType,
+    NoContributions,
     Overloaded,
+    TokenRequired,
     TooManyRequests,
     UnknownBanner,
     UnknownRepository,
@@ -124,6 +127,24 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "Numbers can’t be read right now",
             "They will be back by themselves.",
             "Next try within a minute",
+        ),
+        (
+            ContributionsHidden("wycats"),
+            "wycats’s contributions are private",
+            "The GitHub profile is private.",
+            "They appear once the profile is public",
+        ),
+        (
+            NoContributions("rust-lang"),
+            "Organisations have no contributions",
+            "GitHub counts them for people only.",
+            "Their repositories can be shown instead",
+        ),
+        (
+            TokenRequired(),
+            "This needs a GitHub token",
+            "Without one, GitHub tells no contributions.",
+            "The operator can set GITHUB_TOKENS",
         ),
     ],
 )
@@ -263,7 +284,11 @@ ERRORS = [
     InvalidOption("border_color", "turquoise", allowed_values("border_color")),
     InvalidOption("radius", "99", allowed_values("radius")),
     InvalidOption("border", "maybe", allowed_values("border")),
+<<<<<<< HEAD
     InvalidOption("count_by", "", allowed_values("count_by")),
+=======
+    InvalidOption("shape", "", allowed_values("shape")),
+>>>>>>> more-numbers
     InvalidOption("bg_color", "blue", allowed_values("bg_color")),
     InvalidOption("hide_langs", "", allowed_values("hide_langs")),
     InvalidOption("title", "", allowed_values("title")),
@@ -278,11 +303,18 @@ ERRORS = [
     FetchPending("sindresorhus"),
     Overloaded(),
     DatabaseUnavailable(),
+    ContributionsHidden("sindresorhus"),
+    NoContributions("sindresorhus"),
+    TokenRequired(),
     _OddError(),
 ]
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.REPOSITORY])
+=======
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.ACTIVITY])
+>>>>>>> more-numbers
 @pytest.mark.parametrize("locale", Locale)
 def test_explanation_fits_in_every_locale(locale, layout):
     canvas, options = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)
@@ -333,6 +365,7 @@ def test_explanation_truncates_foreign_text_only(locale):
         errors = [
             UnknownUser(name),
             FetchPending(name),
+            ContributionsHidden(name),
             InvalidOption("layout", name, ("a", "b")),
         ]
         errors += [UnknownBanner("x"), InvalidType("type", "qqq", TYPES)]

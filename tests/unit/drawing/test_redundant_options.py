@@ -41,7 +41,7 @@ def spelled_out(layout: Layout, shape: ChartType, theme: Theme) -> BannerOptions
 @pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize("theme", [Theme.DEFAULT, Theme.DARK, Theme("nord"), Theme("safe-dark")])
 def test_drop_redundant_options_all_defaults_given_keeps_picture(snapshot, layout, shape, theme):
-    # Layouts without languages have no shape.
+    # Layouts without languages ignore the shape.
     plain = drop_redundant_options(BannerOptions(theme=theme, layout=layout, shape=shape))
     spelled = spelled_out(layout, shape, theme)
     assert drop_redundant_options(spelled) == plain
@@ -71,6 +71,7 @@ def test_drop_redundant_options_other_values_are_kept():
 def test_drop_redundant_options_some_defaults_given_gives_same_options(
     layout, shape, theme, chosen
 ):
+    # Layouts without languages ignore the shape.
     plain = drop_redundant_options(BannerOptions(theme=theme, layout=layout, shape=shape))
     spelled = spelled_out(layout, shape, theme)
     given = replace(plain, **{name: getattr(spelled, name) for name in chosen})
