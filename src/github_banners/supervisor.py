@@ -23,7 +23,8 @@ from github_banners.serving.server import (
 )
 from github_banners.serving.service import Service, background_task, serve_service
 from github_banners.serving.workers import supervise, wait_for_parent_exit
-from github_banners.settings import Settings, Token, Url
+from github_banners.settings import Settings, Url
+from github_banners.settings.parsers import Token
 
 # The fake GitHub accepts any token, and gives contributions only to those who have one.
 _FAKE_TOKEN = Token("fake")
