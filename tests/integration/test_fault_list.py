@@ -23,7 +23,14 @@ from github_banners import circuit_breaker
 from github_banners.api import api_service, background, outbox
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
-from github_banners.database import banner_versions, banners, leases, server_info, users
+from github_banners.database import (
+    banner_versions,
+    banners,
+    leases,
+    refresh_costs,
+    server_info,
+    users,
+)
 from github_banners.database.banners import Banner
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
@@ -377,6 +384,7 @@ async def inspects(scene: Scene, fault: Fault) -> None:
                 lambda: server_info.fetch_server_info(scene.conninfo),
                 lambda: server_info.try_writing(scene.conninfo, condition),
                 lambda: server_info.count_rows_ahead(scene.conninfo, condition, now=NOON),
+                lambda: refresh_costs.fetch_refresh_costs(scene.conninfo, schema=condition.schema),
             )
             for call in calls:
                 try:
@@ -453,6 +461,7 @@ STATEMENTS: dict[str, Case] = {
     "leases.release_user": serves_requests,
     "leases.release_users": releases_failed,
     "leases.schedule_users": refreshes_others,
+    "refresh_costs.fetch_refresh_costs": inspects,
     "repositories.select_repositories": publishes,
     "session.find_schema": migrates,
     "session.transaction": refreshes_later,
