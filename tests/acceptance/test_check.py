@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.acceptance.fault_checks import post_banner
 from tests.acceptance.processes import (
     Running,
     environment,
@@ -174,8 +175,7 @@ def test_check_reports_database_of_running_service(github: Running, served_dir: 
         result = run("check", env=env)
         assert re.search(r"database +PostgreSQL \d+.* tables up to date", result.stdout)
         assert re.search(r"refreshes +no banner yet", result.stdout)
-        created = served.post("/banners", json={"username": "dev-1", "banner_type": "default"})
-        assert created.status_code == 201
+        assert post_banner(served, "dev-1").status_code == 201
         report = run("check", env=env).stdout
         expected = "1 banner of 1 owner: 2 of 30 REST requests an hour (background share without a"
         assert expected in report

@@ -366,11 +366,12 @@ def test_describe_costs_rounds_up(points: float, text_part: str) -> None:
 def test_cost_warnings_name_exceeded_limit_and_advice() -> None:
     tokens = [usable_token()]
     assert cost_warnings(costs(points=3500, requests=3500), tokens) == []
-    assert cost_warnings(costs(points=3500.5), tokens) == [
+    [warning] = cost_warnings(costs(points=3500.5), tokens)
+    assert warning == (
         "refreshing all banners needs 3,501 GraphQL points an hour, but the background may use only"
         " 3,500: banners are refreshed later than REFRESH_INTERVAL says. Add a token of another"
         " account to GITHUB_TOKENS, or raise REFRESH_INTERVAL"
-    ]
+    )
     [warning] = cost_warnings(costs(requests=4000), tokens)
     assert warning.startswith("refreshing all banners needs 4,000 REST requests an hour")
 
