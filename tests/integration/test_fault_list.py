@@ -384,7 +384,9 @@ async def inspects(scene: Scene, fault: Fault) -> None:
                 lambda: server_info.fetch_server_info(scene.conninfo),
                 lambda: server_info.try_writing(scene.conninfo, condition),
                 lambda: server_info.count_rows_ahead(scene.conninfo, condition, now=NOON),
-                lambda: refresh_costs.fetch_refresh_costs(scene.conninfo, schema=condition.schema),
+                lambda: refresh_costs.fetch_refresh_costs(
+                    scene.conninfo, schema=condition.schema, now=NOON
+                ),
             )
             for call in calls:
                 try:

@@ -280,8 +280,8 @@ def test_check_folder_full_disk_is_broken(tmp_path: Path, monkeypatch: pytest.Mo
 def costs(
     *, banners: int = 1204, owners: int = 310, points: float = 41, requests: float = 3
 ) -> RefreshCosts:
-    """Costs with a token; without one, eight times as many requests as with one."""
-    return RefreshCosts(banners, owners, points, requests, 8 * requests)
+    """Costs, without a token eight times as many requests; full batches cost half as many points."""
+    return RefreshCosts(banners, owners, points, points / 2, requests, 8 * requests)
 
 
 def usable_token(text: str = SECRET, *, limit: int = 5000) -> TokenCheckResult:
@@ -295,10 +295,10 @@ def without_token() -> TokenCheckResult:
 
 
 def test_describe_costs_names_share_of_accounts() -> None:
-    # 30 % of each account are left to clients; 41 points of 7,000 are exceeded with 205,560 banners.
+    # 30 % of each account are left to clients; 20.5 points are a 341st of 7,000.
     assert describe_costs(costs(), [usable_token("a"), usable_token("b")]) == (
         "1,204 banners of 310 owners: 41 of 7,000 GraphQL points and 3 of 7,000 REST requests an hour"
-        " (background share of 2 accounts); about 205,000 such banners fit"
+        " (background share of 2 accounts); about 411,000 such banners fit"
     )
 
 
@@ -306,7 +306,7 @@ def test_describe_costs_limits_are_those_that_github_reports() -> None:
     text = describe_costs(costs(requests=0), [usable_token(limit=15_000)])
     assert text == (
         "1,204 banners of 310 owners: 41 of 10,500 GraphQL points an hour"
-        " (background share of 1 account); about 308,000 such banners fit"
+        " (background share of 1 account); about 616,000 such banners fit"
     )
 
 
@@ -324,13 +324,13 @@ def test_describe_costs_rejected_token_carries_nothing() -> None:
     assert "of 3,500 GraphQL points" in describe_costs(costs(), [usable_token(), rejected])
     expected = "1,204 banners of 310 owners: 41 GraphQL points and 3 REST requests an hour"
     assert describe_costs(costs(), [rejected]) == expected
-    assert cost_warnings(costs(points=9000), [rejected]) == []
+    assert cost_warnings(costs(points=18_000), [rejected]) == []
 
 
 def test_describe_costs_server_without_limits_names_costs_only() -> None:
     one = costs(banners=1, owners=1, points=1, requests=0)
     assert describe_costs(one, [token_result()]) == "1 banner of 1 owner: 1 GraphQL point an hour"
-    assert cost_warnings(costs(points=9000), [token_result()]) == []
+    assert cost_warnings(costs(points=18_000), [token_result()]) == []
 
 
 def test_describe_costs_without_token_counts_requests() -> None:
@@ -342,7 +342,7 @@ def test_describe_costs_without_token_counts_requests() -> None:
 
 
 def test_describe_costs_without_banners_says_so() -> None:
-    empty = RefreshCosts(0, 0, 0, 0, 0)
+    empty = RefreshCosts(0, 0, 0, 0, 0, 0)
     assert describe_costs(empty, [usable_token()]) == "no banner yet"
     assert cost_warnings(empty, [usable_token()]) == []
 
@@ -365,8 +365,8 @@ def test_describe_costs_rounds_up(points: float, text_part: str) -> None:
 
 def test_cost_warnings_name_exceeded_limit_and_advice() -> None:
     tokens = [usable_token()]
-    assert cost_warnings(costs(points=3500, requests=3500), tokens) == []
-    [warning] = cost_warnings(costs(points=3500.5), tokens)
+    assert cost_warnings(costs(points=7000, requests=3500), tokens) == []
+    [warning] = cost_warnings(costs(points=7001), tokens)
     assert warning == (
         "refreshing all banners needs 3,501 GraphQL points an hour, but the background may use only"
         " 3,500: banners are refreshed later than REFRESH_INTERVAL says. Add a token of another"

@@ -167,7 +167,7 @@ async def _check_database(
             return _describe_database(server_info, location), None
         await database_info.try_writing(conninfo, server_info)
         rows_ahead = await database_info.count_rows_ahead(conninfo, server_info, now=clock())
-        costs = await fetch_refresh_costs(conninfo, schema=server_info.schema)
+        costs = await fetch_refresh_costs(conninfo, schema=server_info.schema, now=clock())
         return _describe_database(server_info, location, rows_ahead=rows_ahead), costs
     except ConfigurationError as error:
         return CheckResult("database", f"does not work: {error}", is_broken=True), None

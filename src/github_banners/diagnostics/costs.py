@@ -20,25 +20,31 @@ _POINTS, _REQUESTS = "GraphQL points", "REST requests"
 @dataclass(frozen=True, slots=True)
 class _Expense:
     """
-    What the refreshes need of one rate limit in an hour, and what the background may use of it.
+    What the refreshes use of one rate limit in an hour, and what the background may use of it.
 
-    `available` is None if GitHub reports no limit.
+    `needed` is less than `used` while batches are not full. `available` is None if GitHub reports no
+    limit.
     """
 
     unit: str
+    used: float
     needed: float
     available: int | None
 
     def to_text(self) -> str:
         """Format as `41 of 7,000 GraphQL points`."""
-        needed = _format_amount(self.needed)
+        used = _format_amount(self.used)
         if self.available is not None:
-            return f"{needed} of {self.available:,} {self.unit}"
-        return f"{needed} {self.unit.removesuffix('s') if needed == '1' else self.unit}"
+            return f"{used} of {self.available:,} {self.unit}"
+        return f"{used} {self.unit.removesuffix('s') if used == '1' else self.unit}"
 
 
 def describe_costs(costs: RefreshCosts, tokens: Sequence[TokenCheckResult]) -> str:
-    """Return what refreshing the banners costs, and how many such banners the accounts carry."""
+    """
+    Return what refreshing the banners costs, and how many such banners the accounts carry.
+
+    More banners fill the batches, so more fit than the present costs per banner suggest.
+    """
     if not costs.banners:
         return "no banner yet"
     accounts = _usable_accounts(tokens)
@@ -77,14 +83,14 @@ def cost_warnings(costs: RefreshCosts, tokens: Sequence[TokenCheckResult]) -> li
 def _list_expenses(
     costs: RefreshCosts, tokens: Sequence[TokenCheckResult], accounts: Sequence[Account]
 ) -> list[_Expense]:
-    """Return the needed amount of each rate limit; REST with a token only if it is needed."""
+    """Return what is used of each rate limit; with a token, REST only if it is used."""
     requests = _background_limit(accounts, Resource.CORE)
     if _is_anonymous(tokens):
-        return [_Expense(_REQUESTS, costs.anonymous_requests, requests)]
+        return [_Expense(_REQUESTS, costs.anonymous_requests, costs.anonymous_requests, requests)]
     points = _background_limit(accounts, Resource.GRAPHQL)
-    expenses = [_Expense(_POINTS, costs.graphql_points, points)]
+    expenses = [_Expense(_POINTS, costs.graphql_points, costs.min_graphql_points, points)]
     if costs.rest_requests:
-        expenses.append(_Expense(_REQUESTS, costs.rest_requests, requests))
+        expenses.append(_Expense(_REQUESTS, costs.rest_requests, costs.rest_requests, requests))
     return expenses
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -57,16 +57,25 @@ async def schedule(conn: Connection, *owner_ids: int) -> None:
 
 
 async def read_costs(conninfo: str) -> RefreshCosts:
-    return await fetch_refresh_costs(conninfo, schema=DEFAULT_SCHEMA)
+    return await fetch_refresh_costs(conninfo, schema=DEFAULT_SCHEMA, now=NOON)
 
 
-async def check_costs(conninfo: str, *expected: float) -> None:
-    """Check the numbers of banners and owners, and the costs in the order of `RefreshCosts`."""
-    assert astuple(await read_costs(conninfo)) == pytest.approx(expected)
+async def check_costs(
+    conninfo: str, banners: int, owners: int, *expected: float, unfilled: float
+) -> None:
+    """
+    Check the numbers of banners and owners, and the costs from `min_graphql_points` on.
+
+    `unfilled` are the points that are lost since batches are not full.
+    """
+    points = expected[0] + unfilled
+    assert astuple(await read_costs(conninfo)) == pytest.approx(
+        (banners, owners, points, *expected)
+    )
 
 
 async def test_fetch_refresh_costs_empty_database_is_zero(conninfo: str) -> None:
-    assert await read_costs(conninfo) == RefreshCosts(0, 0, 0, 0, 0)
+    assert await read_costs(conninfo) == RefreshCosts(0, 0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +92,7 @@ async def test_fetch_refresh_costs_owner_costs_by_pages(
         # They share the repositories, and followers arrive with these.
         await store_banner(conn, 1, ("followers", "repositories"))
         await schedule(conn, 1)
-    await check_costs(conninfo, 2, 1, points, 0, anonymous)
+    await check_costs(conninfo, 2, 1, points, 0, anonymous, unfilled=0.95)
 
 
 @pytest.mark.parametrize(("days", "factor"), [(0, 1), (2, 6), (10, 24), (40, 168)])
@@ -94,29 +103,34 @@ async def test_fetch_refresh_costs_rarely_requested_banner_costs_less(
         await store_owner(conn, 1)
         await store_banner(conn, 1, requested_at=NOON - days * DAY)
         await schedule(conn, 1)
-    await check_costs(conninfo, 1, 1, 0.05 / factor, 0, 2 / factor)
+    await check_costs(conninfo, 1, 1, 0.05 / factor, 0, 2 / factor, unfilled=0.95 / factor)
 
 
 @pytest.mark.parametrize(
-    ("needs", "expected"),
+    ("needs", "factor", "expected"),
     [
         # The owner: weekly, if no banner shows its repositories.
-        (["contributions"], (2.05 / 168 + 1 / 24, 0, 4 / 168)),
-        (["repository/77"], (2.05 / 168, 1, 4 / 168 + 1)),
-        (["repository/77", "repository/78"], (2.05 / 168, 2, 4 / 168 + 2)),
+        (["contributions"], 168, (2.05 / 168 + 1 / 24, 0, 4 / 168)),
+        (["repository/77"], 168, (2.05 / 168, 1, 4 / 168 + 1)),
+        (["repository/77", "repository/78"], 168, (2.05 / 168, 2, 4 / 168 + 2)),
         # 250 repositories are three pages; without a token each of 200 originals is requested.
-        (["language_sizes", "repositories"], (2.05 + 3 / 24, 0, 4 + 200 / 24)),
-        (["contributions", "repositories"], (2.05 + 1 / 24, 0, 4)),
+        (["language_sizes", "repositories"], 1, (2.05 + 3 / 24, 0, 4 + 200 / 24)),
+        (["contributions", "repositories"], 1, (2.05 + 1 / 24, 0, 4)),
     ],
 )
 async def test_fetch_refresh_costs_data_costs_by_kind(
-    database: Database, conninfo: str, needs: list[str], expected: tuple[float, float, float]
+    database: Database,
+    conninfo: str,
+    *,
+    needs: list[str],
+    factor: int,
+    expected: tuple[float, float, float],
 ) -> None:
     async with database.transaction() as conn:
         await store_owner(conn, 1, total=250, original=200)
         await store_banner(conn, 1, needs)
         await schedule(conn, 1)
-    await check_costs(conninfo, 1, 1, *expected)
+    await check_costs(conninfo, 1, 1, *expected, unfilled=0.95 / factor)
 
 
 async def test_fetch_refresh_costs_leaves_out_what_is_not_refreshed(
@@ -134,7 +148,7 @@ async def test_fetch_refresh_costs_leaves_out_what_is_not_refreshed(
         await schedule(conn, 1, 2, 3)
         query = "update banners set is_active = false where name = any(%s)"
         await conn.execute(query, [dropped])
-    await check_costs(conninfo, 1, 1, 0.05, 0, 2)
+    await check_costs(conninfo, 1, 1, 0.05, 0, 2, unfilled=0.95)
 
 
 async def test_fetch_refresh_costs_deleted_owner_is_checked_weekly(
@@ -145,7 +159,7 @@ async def test_fetch_refresh_costs_deleted_owner_is_checked_weekly(
         await store_banner(conn, 1)
         await schedule(conn, 1)
         await mark_user_deleted(conn, 1, requested_at=NOON, now=NOON)
-    await check_costs(conninfo, 1, 1, 0.05 / 168, 0, 2 / 168)
+    await check_costs(conninfo, 1, 1, 0.05 / 168, 0, 2 / 168, unfilled=0.95 / 168)
 
 
 async def test_fetch_refresh_costs_adds_up_owners(database: Database, conninfo: str) -> None:
@@ -158,7 +172,31 @@ async def test_fetch_refresh_costs_adds_up_owners(database: Database, conninfo: 
         await store_banner(conn, 3, ("contributions",))
         await schedule(conn, 1, 2, 3)
     points, anonymous = 0.05 + 0.05 + 0.05 / 168 + 1 / 24, 2 + 2 + 1 + 2 / 168
-    await check_costs(conninfo, 4, 3, points, 1, anonymous)
+    # The first two are in one batch.
+    await check_costs(conninfo, 4, 3, points, 1, anonymous, unfilled=0.9 + 0.95 / 168)
+
+
+@pytest.mark.parametrize(
+    ("owners", "pause_seconds", "batches"),
+    # At once: two batches, the second with a single owner; else each owner is refreshed alone.
+    [(20, 0, 1), (21, 0, 2), (21, 4, 21), (4, 1, 2)],
+)
+async def test_fetch_refresh_costs_batch_of_twenty_costs_a_point(
+    database: Database, conninfo: str, *, owners: int, pause_seconds: int, batches: int
+) -> None:
+    async with database.transaction() as conn:
+        for owner_id in range(1, owners + 1):
+            await store_owner(conn, owner_id)
+            await store_banner(conn, owner_id)
+        await schedule(conn, *range(1, owners + 1))
+        query = "update users set due_at = %s + id * %s * interval '1 second'"
+        # With pauses of a second, two owners are due between two batches.
+        await conn.execute(query, [NOON + HOUR - timedelta(seconds=1), pause_seconds])
+    costs = await read_costs(conninfo)
+    assert (costs.graphql_points, costs.min_graphql_points) == pytest.approx((batches, owners / 20))
+    # After an outage all are due.
+    late = await fetch_refresh_costs(conninfo, schema=DEFAULT_SCHEMA, now=NOON + DAY)
+    assert late.graphql_points == -(-owners // 20)
 
 
 async def test_fetch_refresh_costs_missing_tables_raise(empty_conninfo: str) -> None:
@@ -173,7 +211,7 @@ async def test_check_database_returns_costs_of_current_tables_only(
         monkeypatch.setattr(diagnostics, "find_embedded_conninfo", lambda _: conninfo)
         return await diagnostics._check_database(Settings(), tmp_path, clock=lambda: NOON)
 
-    assert (await check(conninfo))[1] == RefreshCosts(0, 0, 0, 0, 0)
+    assert (await check(conninfo))[1] == RefreshCosts(0, 0, 0, 0, 0, 0)
     result, costs = await check(empty_conninfo)
     assert (result.is_broken, costs) == (False, None)
     result, costs = await check("host=127.0.0.1 port=1")
