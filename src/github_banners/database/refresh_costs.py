@@ -37,14 +37,14 @@ _SELECT_COSTS = """
             where active.owner_id = owner_data.owner_id and owner_data.need = any(active.needs)
         )
     ), priced as (
-        select need, original_repos, greatest(ceil(total_repos / 100.0), 1) as pages,
-            3600 / extract(epoch from pause) as per_hour,
+        select need, original_repos, greatest((total_repos + 99) / 100, 1) as pages,
+            3600 / extract(epoch from pause)::float8 as per_hour,
             -- those that are overdue are leased together
-            floor(extract(epoch from greatest(refreshed.due_at, %(now)s)) / %(seconds)s) as turn
+            floor(extract(epoch from greatest(refreshed.due_at, %(now)s))::float8 / %(seconds)s) as turn
         from refreshed join users on users.id = refreshed.owner_id
         where pause > interval '0'
     ), batches as (
-        select per_hour * ceil(count(*) / 20.0) as points from priced
+        select per_hour * ((count(*) + 19) / 20) as points from priced
         where need = 'owner' group by per_hour, turn
     ), costs as (
         -- each further page of an owner costs a point of its own
@@ -68,10 +68,10 @@ _SELECT_COSTS = """
     select
         (select count(*) from active),
         (select count(distinct owner_id) from active),
-        (coalesce((select sum(points) from batches), 0) + others)::float8,
-        (full_batches + others)::float8,
-        requests::float8,
-        anonymous::float8
+        coalesce((select sum(points) from batches), 0) + others,
+        full_batches + others,
+        requests,
+        anonymous
     from costs
 """
 

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import textwrap
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -167,7 +168,10 @@ async def _check_database(
             return _describe_database(server_info, location), None
         await database_info.try_writing(conninfo, server_info)
         rows_ahead = await database_info.count_rows_ahead(conninfo, server_info, now=clock())
-        costs = await fetch_refresh_costs(conninfo, schema=server_info.schema, now=clock())
+        costs = None
+        # They are for information: a database that is too slow for them can be used.
+        with suppress(DatabaseUnavailable):
+            costs = await fetch_refresh_costs(conninfo, schema=server_info.schema, now=clock())
         return _describe_database(server_info, location, rows_ahead=rows_ahead), costs
     except ConfigurationError as error:
         return CheckResult("database", f"does not work: {error}", is_broken=True), None

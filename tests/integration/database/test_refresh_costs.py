@@ -217,6 +217,10 @@ async def test_check_database_returns_costs_of_current_tables_only(
     result, costs = await check("host=127.0.0.1 port=1")
     assert (result.is_broken, costs) == (True, None)
     with psycopg.connect(conninfo) as conn:
+        conn.execute("alter table owner_data rename to moved")
+    result, costs = await check(conninfo)
+    assert (result.is_broken, costs) == (False, None)
+    with psycopg.connect(conninfo) as conn:
         conn.execute("update alembic_version set version_num = '0004'")
     result, costs = await check(conninfo)
     assert "older tables" in result.text
