@@ -24,7 +24,7 @@ from github_banners.database.owner_data import (
 from github_banners.errors import DatabaseUnavailable, Unavailable
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock
-from github_banners.stats.data_lookup import DataRequest, fetch_data
+from github_banners.stats.data_lookup import DataRequest, fetch_stored
 from github_banners.stats.fetch import DataFetcher
 
 _log = structlog.get_logger(__name__)
@@ -109,7 +109,7 @@ class DataRefresh:
     async def _fetch_and_save(self, due: DueData) -> None:
         fetched_at = self._clock()
         request = DataRequest(due.owner, due.kind, repository_id=due.repository_id)
-        content = await fetch_data(
+        content = await fetch_stored(
             self._github, self._database, request, clock=self._clock, priority=Priority.BACKGROUND
         )
         async with self._database.transaction() as connection:

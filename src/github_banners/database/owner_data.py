@@ -37,7 +37,8 @@ from github_banners.options import DataKind, parse_need
 OwnerData: TypeAlias = Contributions | tuple[RepositoryLanguages, ...] | RepositoryDetails
 """The content of one need: its type follows from the kind."""
 
-_LEASE = timedelta(minutes=2)
+# A long history of contributions takes up to two minutes.
+_LEASE = timedelta(minutes=3)
 _DAILY_KINDS = (DataKind.CONTRIBUTIONS, DataKind.LANGUAGE_SIZES)
 _KINDS_OF_USERS = (DataKind.REPOSITORIES, DataKind.FOLLOWERS)
 

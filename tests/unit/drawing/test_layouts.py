@@ -22,6 +22,7 @@ from github_banners.options import (
     DEFAULT_LANGS_COUNT,
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Layout,
     NumberFormat,
@@ -30,8 +31,8 @@ from tests.snapshots import make_snapshot
 
 DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
-# A layout name that is an ordinary word too.
-ORDINARY_WORDS = {"languages"}
+# Layout names that are ordinary words too.
+ORDINARY_WORDS = {"languages", "repository"}
 
 
 class HeadlineLayout(NamedTuple):
@@ -43,13 +44,14 @@ class HeadlineLayout(NamedTuple):
     min_size: float
 
 
-FORMS = [
+LANGUAGE_FORMS = [
     (Layout.CLASSIC, ChartType.BAR),
     (Layout.CARD, ChartType.BAR),
     (Layout.COMPACT, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.DONUT),
 ]
+FORMS = [*LANGUAGE_FORMS, (Layout.ACTIVITY, ChartType.BAR), (Layout.REPOSITORY, ChartType.BAR)]
 HEADLINE_LAYOUTS = [
     HeadlineLayout(Layout.CLASSIC, (408, 526, 644), size=32, min_size=17),
     HeadlineLayout(Layout.CARD, (24, 140, 256), size=25, min_size=14),
@@ -58,6 +60,7 @@ HEADLINE_LAYOUTS = [
 ICONS = {HideableField.STARS: "s", HideableField.FORKS: "f", HideableField.REPOSITORIES: "p"}
 
 any_form = pytest.mark.parametrize(("layout", "shape"), FORMS)
+any_language_form = pytest.mark.parametrize(("layout", "shape"), LANGUAGE_FORMS)
 any_headline_layout = pytest.mark.parametrize(
     "case", HEADLINE_LAYOUTS, ids=lambda case: case.layout
 )
@@ -115,7 +118,7 @@ def test_headline_layout_every_number_fits(snapshot, case, number, number_format
     assert len(metrics.items) == 3
 
 
-@any_form
+@any_language_form
 def test_layout_with_everything_hidden_is_empty(snapshot, layout, shape):
     options = BannerOptions(layout=layout, shape=shape, hide=tuple(HideableField))
     picture = compute(snapshot(), options)
@@ -143,7 +146,7 @@ def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
     owner = make_snapshot(languages={f"L{index}": amount for index, amount in enumerate(amounts)})
     hide_langs = tuple(f"l{index}" for index in hidden)
     percentages: dict[str, set[str]] = {}
-    for layout, shape in FORMS:
+    for layout, shape in LANGUAGE_FORMS:
         for count in (None, 1, 3, 7, 10):
             options = BannerOptions(
                 layout=layout, shape=shape, langs_count=count, hide_langs=hide_langs
@@ -156,9 +159,21 @@ def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
     assert len(percentages) >= min(len(visible), 10)
 
 
+@any_form
+def test_layout_by_size_shows_shares_of_bytes(snapshot, layout, shape):
+    sizes = {"C": 600, "Go": 300, "": 100}
+    owner = msgspec.structs.replace(snapshot(), language_sizes=sizes)
+    options = BannerOptions(layout=layout, shape=shape, count_by=CountBy.BYTES)
+    assert re.findall(r"(C|Go|Other) (\d+%)", compute(owner, options).desc) == [
+        ("C", "60%"),
+        ("Go", "30%"),
+        ("Other", "10%"),
+    ]
+
+
 @pytest.mark.parametrize("count", [None, 1, 3, 5, 10])
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 7, 60])
-@any_form
+@any_language_form
 def test_layout_bar_legend_and_ring_show_the_same_languages(snapshot, layout, shape, number, count):
     owner = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
     picture = compute(owner, BannerOptions(layout=layout, shape=shape, langs_count=count))

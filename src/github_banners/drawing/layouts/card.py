@@ -1,7 +1,7 @@
 """
 The layout `card`, 420 x 220: ring and name, three numbers, the bar and a legend of two rows.
 
-Two of them fit side by side in a README. With more than three numbers it is 50 higher, for a second
+Two of them fit side by side in a README. With more than three numbers it is 54 higher, for a second
 row of them. Positions here and in `templates/card.svg` are in user units; the y of text is its
 baseline.
 """
@@ -51,7 +51,7 @@ from github_banners.models import Snapshot, Stats
 from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
 _CANVAS = Canvas(420, 220)
-_SECOND_ROW_HEIGHT = 50
+_SECOND_ROW_HEIGHT = 54
 _TALL_CANVAS = Canvas(420, 220 + _SECOND_ROW_HEIGHT)
 
 _RING_RADIUS = 20
@@ -65,6 +65,7 @@ _STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
 _METRIC_X, _METRIC_ROOMS = (24, 140, 256), (108, 108, 140)
 # For more numbers, or others than the repositories in the last place.
 _EVEN_X, _EVEN_ROOMS, _MAX_IN_ROW = (24, 152, 280), (116,) * 6, 3
+_TWO_IN_ROW_X = (24, 210)
 # Sizes below 17 are for numbers in full.
 _VALUE_SIZES = (25, 21, 17, 15, 14)
 _FORKED_SIZE, _FORKED_END = 12.5, 136
@@ -152,16 +153,17 @@ def _initial(letter: str) -> Fitted:
 
 
 def _place_in_rows(
-    slots: Sequence[NumberSlot], fitted: FittedNumbers, positions: Sequence[int]
+    slots: Sequence[NumberSlot], fitted: FittedNumbers, positions: tuple[int, ...]
 ) -> tuple[HeadlineNumbers, Sequence[HeadlineNumber]]:
     """Place up to three numbers in a row; return the first row, and the numbers of the second."""
     if len(slots) <= _MAX_IN_ROW:
         return place_numbers(slots, fitted, positions), ()
     # Four look better in two rows of two than with the last one alone.
-    length = 2 if len(slots) == 4 else _MAX_IN_ROW
-    placed = place_numbers(slots, fitted, positions[:length] * 2)
-    first, second = placed.items[:length], placed.items[length:]
-    return msgspec.structs.replace(placed, items=first), second
+    columns = _TWO_IN_ROW_X if len(slots) == 2 * len(_TWO_IN_ROW_X) else positions
+    placed = place_numbers(slots, fitted, columns * 2)
+    length = len(columns)
+    first_row = HeadlineNumbers(placed.items[:length], placed.size, placed.label_size)
+    return first_row, placed.items[length:]
 
 
 @cache

@@ -73,6 +73,7 @@ from github_banners.options import (
 )
 
 _CANVAS = Canvas(846, 192)
+_DEFAULT_SHOW = BannerOptions().show
 
 _RING_RADIUS = 25.5
 _INITIAL_SIZES, _INITIAL_ROOM = (21, 17, 13), 40
@@ -93,7 +94,7 @@ _USUAL_WIDTH = 0.88
 
 _NARROW_METRIC_X = (34, 304, 572)
 _NARROW_VALUE_SIZES, _NARROW_SHORT_SIZES, _NARROW_LABEL_SIZE = (38, 32), (38, 32, 26, 22), 25
-_NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
+_NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM, _MIN_NARROW_LABELLED_SIZE = 196, 222, 26
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
 _LEGEND_Y, _LEGEND_SIZE = 159, 14
@@ -181,7 +182,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         name=_name(names, mirrored=mirrored),
         metrics=place_numbers(numbers.slots, fitted, _METRIC_X if usual else _EVEN_X),
         split=_split(fitted, stats, options) if usual else None,
-        narrow=_narrow(numbers.slots, locale),
+        narrow=_narrow(numbers.slots, options),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,
@@ -249,23 +250,28 @@ def _split_counts(locale: str, number_format: NumberFormat) -> list[MeasuredCoun
     ]
 
 
-def _narrow(numbers: Sequence[NumberSlot], locale: str) -> Narrow:
+def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
     """Use the requested number format if a large font size fits, else short numbers."""
     fitted = [number.text for number in numbers]
     size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
         fitted = [number.numeral.short for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, has_labels, labels = [], True, _narrow_labels(locale)
+    items, text_size, labels = [], _NARROW_VALUE_SIZES[0], _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
         plural = number.numeral.plural
         if value is not number.numeral.full:
-            plural = plural_after_short(number.number, number.numeral, locale)
+            plural = plural_after_short(number.number, number.numeral, options.locale)
         label, label_width = labels[number.kind.short][plural]
         items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
-        if value.em_width * size + label_width > _NARROW_TEXT_ROOM:
-            has_labels = False
-    return Narrow(items, size, has_labels)
+        # The font size at which the label fits after the number.
+        text_size = min(text_size, (_NARROW_TEXT_ROOM - label_width) / value.em_width)
+    if text_size >= size:
+        return Narrow(items, size, has_labels=True)
+    # Icons that are less known than the star need their labels more than a large number.
+    if options.show is not _DEFAULT_SHOW and text_size >= _MIN_NARROW_LABELLED_SIZE:
+        return Narrow(items, int(text_size), has_labels=True)
+    return Narrow(items, size, has_labels=False)
 
 
 @cache
