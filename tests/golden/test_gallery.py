@@ -34,7 +34,7 @@ from github_sandbox import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN = "mia-maintains"
-REPOSITORY = "lucid-map"
+REPOSITORY = "simple-kernel"
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LAYOUTS = {
     "classic": BannerOptions(),
