@@ -230,11 +230,17 @@ async def test_publish_batch_unreadable_options_do_not_block_others(scene: Scene
         await connection.execute(
             """update banners set look = '{"layout": "of tomorrow"}' where name = 'b-1'"""
         )
-    assert await scene.outbox().publish_batch() == 1
+    outbox = scene.outbox()
+    with capture_logs() as logs:
+        assert await outbox.publish_batch() == 1
+        scene.now += LEASE
+        assert await outbox.publish_batch() == 0
     assert [name for name, _ in scene.published] == ["b-2"]
+    [line] = [entry for entry in logs if entry["event"] == "outbox.unreadable"]
+    assert "banner b-1: Invalid enum value 'of tomorrow'" in line["reason"]
     async with scene.database.transaction() as connection:
         query = "select published_version, publish_leased_until from banners where name = 'b-1'"
-        assert await (await connection.execute(query)).fetchone() == (0, NOON + LEASE)
+        assert await (await connection.execute(query)).fetchone() == (0, NOON + 2 * LEASE)
 
 
 async def test_publish_batch_unexpected_error_is_logged_once_and_retried_later(

@@ -20,7 +20,7 @@ from github_banners.api.background import Failures
 from github_banners.database import leases
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Connection, Database, save_separately
-from github_banners.errors import DatabaseUnavailable, Unavailable
+from github_banners.errors import DatabaseUnavailable, Unavailable, UnreadableBanner
 from github_banners.messaging.tracing import bind_trace
 from github_banners.models import Clock, Snapshot
 from github_banners.stats.selection import read_selected
@@ -115,7 +115,10 @@ class Outbox:
         """
         async with self._database.transaction() as connection:
             due = await leases.lease_unpublished_banners(
-                connection, now=self._clock(), limit=_BATCH_SIZE
+                connection,
+                now=self._clock(),
+                limit=_BATCH_SIZE,
+                on_unreadable=self._record_unreadable,
             )
             due = await self._select_repositories(connection, due)
         tasks = {
@@ -136,6 +139,11 @@ class Outbox:
         for task in tasks.values():
             task.result()
         return len(due)
+
+    def _record_unreadable(self, banner_id: int, error: UnreadableBanner) -> None:
+        self._batch_failures.record(
+            banner_id, error, event="outbox.unreadable", banner_id=banner_id
+        )
 
     async def _select_repositories(
         self, connection: Connection, due: Sequence[tuple[Banner, Snapshot]]
