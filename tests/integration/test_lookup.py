@@ -1,7 +1,7 @@
 """Lookup: cache, database, GitHub, stale numbers; on a real PostgreSQL and a fake GitHub."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
+from github_banners.models import Owner
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
@@ -154,6 +155,33 @@ async def test_find_by_login_unsavable_owner_of_a_batch_fails_alone(
     assert [
         event["owners"] for event in events if event["event"] == "background_writer.save_broken"
     ] == [[101]]
+
+
+async def test_find_by_login_unforeseen_error_in_a_batch_fails_one_owner(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_many = scene.github.fetch_many
+
+    async def fail_for_one(owners: Sequence[Owner], **more: Any) -> Any:
+        if any(owner.id == 101 for owner in owners):
+            raise ZeroDivisionError
+        return await fetch_many(owners, **more)
+
+    for number in (100, 101, 102):
+        scene.github.add(f"dev-{number}", number)
+        await scene.find(f"dev-{number}")
+    await scene.lookup.drain()
+    scene.now += 11 * MINUTE
+    scene.github.repositories = 4
+    monkeypatch.setattr(scene.github, "fetch_many", fail_for_one)
+    with capture_logs() as events:
+        await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
+        await scene.lookup.drain()
+    async with scene.database.transaction() as connection:
+        saved = await users.select_snapshots(connection, [100, 101, 102])
+    assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
+    failures = [event for event in events if event["event"] == "stale_refresher.owner_failed"]
+    assert [event["owner"] for event in failures] == ["dev-101"]
 
 
 async def test_find_by_login_hard_stale_waits_for_github(scene: Scene) -> None:
