@@ -34,7 +34,7 @@ class LanguagesLoader(Loader):
         """Return the number of repositories by language."""
         try:
             return msgspec.json.decode(data, type=dict[str, int])
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return {}
 
 
