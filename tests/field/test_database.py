@@ -144,6 +144,18 @@ async def test_pooler_in_transaction_mode_works_without_notifications(
     assert not trust.is_unchanged(1, since=datetime.now(UTC))
 
 
+async def test_pooler_in_statement_mode_is_refused(
+    server: str, empty: str, reachable_dir: Path
+) -> None:
+    if PGBOUNCER is None:
+        pytest.skip("pgbouncer is not installed")
+    with pooled(server, reachable_dir / "statements", mode="statement") as pooler:
+        through_pooler = make_conninfo(pooler, dbname=str(conninfo_to_dict(empty)["dbname"]))
+        for use in (migrate, fetch_server_info):
+            with pytest.raises(ConfigurationError, match="set its pool_mode to `transaction`"):
+                await use(through_pooler)
+
+
 # E5, E6, N6: a database that can't be used, and the sentence that says so
 
 
