@@ -208,6 +208,31 @@ async def test_find_by_login_without_github_returns_hard_stale_numbers(
     assert (result.snapshot.fetched_at, result.freshness) == (START, Freshness.HARD_STALE)
 
 
+async def test_find_by_login_unforeseen_error_returns_stale_numbers_and_is_logged_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    await scene.find()
+    await scene.lookup.drain()
+    scene.now += DAY + MINUTE
+    monkeypatch.setattr(scene.github, "fetch_by_id", fail)
+    monkeypatch.setattr(scene.github, "fetch", fail)
+    with capture_logs() as events:
+        for _ in range(2):
+            result = await scene.find()
+            assert (result.snapshot.stats.total_repos, result.freshness) == (
+                3,
+                Freshness.HARD_STALE,
+            )
+            scene.now += MINUTE
+        with pytest.raises(GitHubUnavailable):
+            await scene.find("nobody-known")
+    keys = [event["key"] for event in events if event["event"] == "lookup.fetch_failed"]
+    assert keys == [7, "nobody-known"]
+
+
 async def test_find_by_login_after_timeout_does_not_wait_for_same_fetch_again(
     scene: Scene,
 ) -> None:

@@ -582,6 +582,26 @@ async def create_scene(database: Database, tmp_path: Path) -> AsyncIterator[Crea
     store.close()
 
 
+@pytest.mark.parametrize(
+    "error",
+    [StorageUnavailable(), ZeroDivisionError(), asyncio.CancelledError()],
+    ids=["down", "bug", "cancelled"],
+)
+async def test_read_stored_drawing_failure_is_none(
+    create_scene: CreateScene, error: BaseException
+) -> None:
+    await create_scene.create()
+    deadline = Deadline(10, 10)
+    assert await create_scene.banners.read_stored_drawing("ada-default", deadline=deadline)
+
+    async def fail(_: str) -> None:
+        raise error
+
+    create_scene.store.get = fail  # type: ignore[method-assign, assignment]
+    drawing = await create_scene.banners.read_stored_drawing("ada-default", deadline=deadline)
+    assert drawing is None
+
+
 async def test_create_new_banner_is_drawn_stored_and_published(create_scene: CreateScene) -> None:
     options = BannerOptions(theme=Theme.DARK, radius=3)
     created = await create_scene.create(options)

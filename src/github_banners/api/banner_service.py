@@ -129,7 +129,8 @@ class BannerService:
         if not task.done():
             task.cancel()
             return None
-        return None if task.exception() is not None else task.result()
+        has_failed = task.cancelled() or task.exception() is not None
+        return None if has_failed else task.result()
 
     async def _select_repositories(
         self, result: LookupResult, options: BannerOptions, deadline: Deadline

@@ -282,8 +282,8 @@ class Lookup:
         if not done:
             self._timed_out.add(task)
             raise FetchPending(name)
-        if task.cancelled():
-            raise GitHubUnavailable
+        if task.cancelled() or not isinstance(task.exception(), BannersError | None):
+            raise GitHubUnavailable  # `_on_done` logs an unforeseen error
         return task.result()
 
     def _join_or_start(
