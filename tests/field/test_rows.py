@@ -31,7 +31,6 @@ __all__ = ["conninfo", "reachable_dir", "server"]
 
 BAD_OWNER = 7
 OWNERS = range(1, 21)
-UNREPRESENTABLE_TIMES = ("infinity", "-infinity", "4000-01-01 BC", "12000-01-01")
 
 
 def _times() -> Iterator[tuple[str, str]]:
@@ -41,12 +40,14 @@ def _times() -> Iterator[tuple[str, str]]:
     }
     for table, names in columns.items():
         for name in names:
-            for value in UNREPRESENTABLE_TIMES:
+            for value in ("infinity", "-infinity"):
                 yield table, f"{name} = '{value}'"
 
 
 ROWS = [
     *_times(),
+    ("users", "due_at = '4000-01-01 BC'"),
+    ("banners", "created_at = '12000-01-01'"),
     ("users", "languages = '[]'"),
     ("users", "languages = 'null'"),
     ("users", """languages = '{"a": "b"}'"""),
