@@ -31,7 +31,14 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.models import Stats
-from github_banners.options import LOGIN_PATTERN, OPTIONS, BannerOptions, allowed_values
+from github_banners.options import (
+    LOGIN_PATTERN,
+    MAX_SHOWN_NUMBERS,
+    OPTIONS,
+    BannerOptions,
+    Layout,
+    allowed_values,
+)
 
 JsonSchema: TypeAlias = dict[str, Any]
 """A part of the document: a JSON Schema or another OpenAPI object."""
@@ -209,8 +216,9 @@ def _get_page_operation() -> JsonSchema:
     html = {"text/html": {"schema": {"type": "string"}}}
     errors = _error_responses(UnknownBanner, *_DATA_ERRORS, *_RETRYABLE_ERRORS)
     for status, response in errors.items():
-        if status != "405":
-            response["content"] = html
+        # JSON for a name with a dot, which no page has.
+        others = response["content"] if status == "404" else {}
+        response["content"] = response["content"] if status == "405" else html | others
     return {
         "operationId": "page",
         "tags": ["Banners"],
@@ -247,6 +255,7 @@ def _create_banner_operation() -> JsonSchema:
     created = {"application/json": {"schema": schema}}
     request = _object({"username": _USERNAME}) | {"title": "Banner request"}
     request["properties"] |= {name: option_schema(name) for name in OPTIONS}
+    request["allOf"] = _layout_conditions()
     return {
         "operationId": "make",
         "tags": ["Banners"],
@@ -270,6 +279,18 @@ def _create_banner_operation() -> JsonSchema:
             *_RETRYABLE_ERRORS,
         ),
     }
+
+
+def _layout_conditions() -> list[JsonSchema]:
+    """Build what the layouts require of the options: a repository, or not too many numbers."""
+    layout = {"properties": {"layout": {"const": Layout.REPOSITORY.value}}, "required": ["layout"]}
+    conditions: list[JsonSchema] = [{"if": layout, "then": {"required": ["repo"]}}]
+    for name, limit in MAX_SHOWN_NUMBERS.items():
+        # Without a layout the default one is drawn.
+        required = [] if name is BannerOptions().layout else ["layout"]
+        layout = {"properties": {"layout": {"const": name.value}}, "required": required}
+        conditions.append({"if": layout, "then": {"properties": {"show": {"maxItems": limit}}}})
+    return conditions
 
 
 def _health_operation(status: str, summary: str) -> JsonSchema:

@@ -199,6 +199,30 @@ def test_permanent_banner_error_response_matches_schema(error: BannersError) -> 
     assert jsonschema_rs.is_valid(error_schema(GET_BANNER, error.status), problem)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"layout": "repository"},
+        {"layout": "repository", "repo": "linux"},
+        {"repo": "linux"},
+        {"show": ["stars", "forks", "issues"]},
+        {"show": ["stars", "forks", "issues", "reviews"]},
+        {"layout": "compact", "show": ["stars", "forks", "issues", "reviews"]},
+        {"layout": "card", "show": [*allowed_values("show")][:6]},
+        {"layout": "card", "show": [*allowed_values("show")][:7]},
+        {"layout": "languages", "show": [*allowed_values("show")]},
+    ],
+)
+def test_request_schema_requirements_of_layouts_equal_the_parser(options: dict[str, Any]) -> None:
+    body = CREATE["requestBody"]["content"]["application/json"]["schema"]
+    try:
+        is_accepted = parse_options(options) is not None
+    except InvalidInput:
+        is_accepted = False
+    assert jsonschema_rs.is_valid(body, {"username": "ada", **options}) is is_accepted
+
+
 def test_document_says_which_layouts_have_show_and_repo() -> None:
     description = DOCUMENT["info"]["description"]
     for text in ("`show`", "`repo` is required in the layout `repository`", "GitHub token"):
