@@ -70,7 +70,9 @@ def test_number_kinds_cover_all_numbers_with_an_icon_each():
 
 @any_layout
 @given(
-    numbers=st.permutations(ShownNumber), count=st.integers(1, 6), locale=st.sampled_from(Locale)
+    numbers=st.permutations(list(ShownNumber)),
+    count=st.integers(1, 6),
+    locale=st.sampled_from(Locale),
 )
 def test_layout_description_lists_exactly_the_shown_numbers(layout, numbers, count, locale):
     show = tuple(numbers[: min(count, MAX_SHOWN_NUMBERS[layout])])
