@@ -25,6 +25,8 @@ from github_banners.drawing.locales import (
     format_percent,
     format_short_count,
     format_wait,
+    month_names,
+    weekday_names,
 )
 from github_banners.drawing.png_text import is_covered
 
@@ -60,6 +62,8 @@ def own_characters() -> set[int]:
         for month in range(1, 13):
             day = date(2026, month, 28)
             texts += [format_day(day, locale), format_full_date(day, locale)]
+        texts += month_names(locale)
+        texts += [name for names in weekday_names(locale) for name in names]
         for number in NUMBERS:
             texts += [format_count(noun, number, locale) for noun in Noun]
             texts += [format_short_count(noun, number, locale) for noun in Noun]

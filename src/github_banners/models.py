@@ -205,6 +205,12 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     repository: RepositoryDetails | None = None
 
 
+def without_numbers(owner: Owner, *, version: int = 0) -> Snapshot:
+    """Return a snapshot of an owner of whom only the identity has been fetched."""
+    stats = Stats(0, 0, 0, 0, 0, {})
+    return Snapshot(owner, stats, EPOCH, version=version, has_numbers=False)
+
+
 def sort_languages(counts: Mapping[str, int]) -> list[str]:
     """Return the names of languages in the order of `Stats`: by count, then by name."""
     # Two stable sorts need no tuple per language.

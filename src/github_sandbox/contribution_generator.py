@@ -106,10 +106,10 @@ class ContributionGenerator:
 
 
 def _draw_habits(random: Random, *, is_steady: bool) -> _Habits:
-    workday_chance = 0.97 if is_steady else random.uniform(0.25, 0.85)
+    workday_chance = 0.99 if is_steady else random.uniform(0.25, 0.85)
     return _Habits(
         workday_chance=workday_chance,
-        weekend_chance=0.9 if is_steady else workday_chance * random.uniform(0.1, 0.7),
+        weekend_chance=0.95 if is_steady else workday_chance * random.uniform(0.1, 0.7),
         mean=5.0 if is_steady else random.uniform(1, 7),
         issues=random.uniform(0.02, 0.08),
         pull_requests=random.uniform(0.05, 0.2),

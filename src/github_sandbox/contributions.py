@@ -1,15 +1,15 @@
 """
 Contributions of a user in a window of time, as in GitHub's `contributionsCollection`.
 
-Whole days in UTC: those of the window's first and last moment count in full. Days after the present
-one are in the calendar, as on GitHub, and have no contributions.
+Whole days in UTC: those of the window's first and last moment count in full, and so does the present
+one. Days after it are in the calendar, as on GitHub, and have no contributions.
 https://docs.github.com/en/graphql/reference/objects#contributionscollection
 """
 
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 
 import msgspec
@@ -100,14 +100,18 @@ class ContributionsCollection(msgspec.Struct, frozen=True):
         return sum(self.repositories)
 
     @property
-    def calendar(self) -> Calendar:
-        """The calendar, whose days add up to all of the above."""
-        first = self.started_at.date()
-        totals = [
+    def totals(self) -> list[int]:
+        """All contributions of each day."""
+        return [
             created + day.commits + day.issues + day.pull_requests + day.reviews + day.restricted
             for day, created in zip(self.counts, self.repositories, strict=True)
         ]
-        days = _build_days(first, totals)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar, whose days add up to all kinds of contributions."""
+        totals = self.totals
+        days = _build_days(self.started_at.date(), totals)
         weeks = groupby(days, key=lambda day: day.date.toordinal() - day.weekday)
         return Calendar(sum(totals), [Week(tuple(week)) for _, week in weeks])
 
@@ -123,16 +127,16 @@ def collect_contributions(
     """
     Collect an account's contributions from `start` to `end`, by default of the year until now.
 
-    The collection of a private profile is empty.
+    All times are in UTC. The collection of a private profile is empty.
 
     :raises WindowTooLong: the window is longer than a year
     """
     start, end = _complete_window(start, end, now)
-    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
-    size = max(0, (last - first).days + 1)
+    first = start.date()
+    size = max(0, (end.date() - first).days + 1)
     if account.is_private:
         return ContributionsCollection(start, end, (), (NO_CONTRIBUTIONS,) * size, (0,) * size)
-    today = now.astimezone(UTC).date()
+    today = now.date()
     created = Counter(
         repository.created_at.date()
         for repository in account.repositories
@@ -153,11 +157,11 @@ def _complete_window(
 ) -> tuple[datetime, datetime]:
     if start is None:
         end = end or now
-        start = _add_years(end, -1)
-    end = end or _add_years(start, 1)
-    if end > _add_years(start, 1):
+        return _add_years(end, -1), end
+    latest_end = _add_years(start, 1)
+    if end is not None and end > latest_end:
         raise WindowTooLong
-    return start, end
+    return start, end or latest_end
 
 
 def _add_years(moment: datetime, years: int) -> datetime:

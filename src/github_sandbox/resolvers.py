@@ -339,7 +339,7 @@ _RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
         "endedAt": _read("ended_at"),
         "contributionCalendar": _read("calendar"),
         "contributionYears": _read("years"),
-        "hasAnyContributions": lambda collection, _info: collection.calendar.total > 0,
+        "hasAnyContributions": lambda collection, _info: any(collection.totals),
         "hasAnyRestrictedContributions": lambda collection, _info: collection.restricted > 0,
         "restrictedContributionsCount": _read("restricted"),
         "totalCommitContributions": _read("commits"),

@@ -21,7 +21,11 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.models import Owner, Snapshot, Stats
+<<<<<<< HEAD
+from github_banners.models import Owner, RepositoryDetails, Snapshot, Stats
+=======
+from github_banners.models import Activity, Owner, Snapshot, Stats
+>>>>>>> more-numbers
 from github_banners.options import (
     BannerOptions,
     ChartType,
@@ -33,6 +37,7 @@ from github_banners.options import (
 )
 from tests.acceptance.chromium import IN_A_BROWSER
 from tests.long_form import IS_LONG
+from tests.snapshots import make_activity
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -95,9 +100,14 @@ ERRORS: dict[str, errors.BannersError] = {
     "no username": errors.InvalidOption("username"),
     "query": errors.InvalidOption("query", "", ("at most 100 options",)),
     "banner": errors.UnknownBanner("x"),
+    "repository": errors.UnknownRepository("m" * 100, "n" * 20),
+    "no repository": errors.InvalidOption("repo"),
     "counting": errors.FetchPending("maximiliane-alexandra-von-wittgenstein1"),
     "busy": errors.Overloaded(),
     "database": errors.DatabaseUnavailable(),
+    "hidden": errors.ContributionsHidden("maximiliane-alexandra-von-wittgenstein1"),
+    "organisation": errors.NoContributions("m" * 39),
+    "token": errors.TokenRequired(),
 }
 
 FORMS = {
@@ -106,6 +116,11 @@ FORMS = {
     "compact": BannerOptions(layout=Layout.COMPACT),
     "bar": BannerOptions(layout=Layout.LANGUAGES),
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
+<<<<<<< HEAD
+    "repository": BannerOptions(layout=Layout.REPOSITORY),
+=======
+    "activity": BannerOptions(layout=Layout.ACTIVITY),
+>>>>>>> more-numbers
 }
 
 # The factors of a picture, each with its values.
@@ -120,6 +135,8 @@ FACTORS: dict[str, Sequence[Any]] = {
     "forked": [0, 57, 888, 2_147_483_647],
     "languages": list(LANGUAGES.values()),
     "langs_count": [None, 1, 3, 7, 8, 9, 10],
+    "licence": [None, "MIT", "CC-BY-NC-SA-4.0"],
+    "is_archived": [False, True],
     "hide": [
         (),
         *((field,) for field in HideableField),
@@ -217,7 +234,44 @@ def _snapshot(
 ) -> Snapshot:
     counts = LANGUAGES["six"] if languages is None else languages
     stats = Stats(number, number, number // 3, number, number, counts)
-    return Snapshot(Owner(1, login, None, name), stats, datetime(2026, 11, 20, tzinfo=UTC))
+    return Snapshot(
+        Owner(1, login, None, name),
+        stats,
+        datetime(2026, 11, 20, tzinfo=UTC),
+<<<<<<< HEAD
+        repository=_repository(name, login, stats, licence="Apache-2.0", is_archived=True),
+    )
+
+
+def _repository(
+    text: str | None, name: str, stats: Stats, *, licence: str | None, is_archived: bool
+) -> RepositoryDetails:
+    """Return a repository whose description repeats a text."""
+    return RepositoryDetails(
+        id=1,
+        name=name,
+        description=text and " ".join([text] * 6),
+        language=next(iter(stats.languages), None),
+        stars=stats.total_stars,
+        forks=stats.total_forks,
+        licence=licence,
+        is_archived=is_archived,
+        is_fork=bool(stats.forked_repos),
+    )
+=======
+        activity=_activity(number, number // 9, number // 3),
+    )
+
+
+def _activity(total: int, current_streak: int, longest_streak: int) -> Activity:
+    """Return an activity with a best day that has all contributions, and a wide date."""
+    days = [index % 9 for index in range(371)]
+    activity = make_activity(
+        days=days, current_streak=current_streak, longest_streak=longest_streak
+    )
+    best_day = date(2026, 9, 28) if total else None
+    return replace(activity, last_year=total, best_count=total, best_day=best_day)
+>>>>>>> more-numbers
 
 
 def _show(page: "Page", svg: bytes, width: int) -> None:
@@ -251,8 +305,21 @@ def _draw_row(row: Row) -> bytes:
     owner = Owner(1, row["login"], None, row["name"])
     names = ("title", "langs_count", "hide", "number_format", "theme", "locale")
     options = replace(row["form"], **{name: row[name] for name in names})
+<<<<<<< HEAD
+    repository = _repository(
+        row["name"],
+        row["login"],
+        stats,
+        licence=row["licence"],
+        is_archived=row["is_archived"],
+    )
+    snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC), repository=repository)
+=======
     moment = datetime(2026, 11, 20, tzinfo=UTC)
-    return draw(Snapshot(owner, stats, moment), options, as_of=row["as_of"])
+    activity = _activity(row["stars"], original, forked)
+    snapshot = Snapshot(owner, stats, moment, activity=activity)
+>>>>>>> more-numbers
+    return draw(snapshot, options, as_of=row["as_of"])
 
 
 def _pairs(row: Mapping[str, int]) -> set[tuple[tuple[str, int], tuple[str, int]]]:
@@ -334,7 +401,7 @@ def test_locale_fits_its_area(faults, form):
         "longest": longest,
         "nothing": _snapshot(languages={}, number=0),
         "Arabic": _snapshot(NAMES["Arabic"]),
-        "forks": Snapshot(longest.owner, Stats(23, 0, 23, 0, 0, {}), longest.fetched_at),
+        "forks": replace(longest, stats=Stats(23, 0, 23, 0, 0, {})),
     }
     variants = [
         (NumberFormat.SHORT, None),
@@ -376,7 +443,7 @@ def test_long_language_names_fit_their_area(faults, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_empty_state_text_fits_its_area(faults, form):
     nothing = _snapshot(None, login="first-commit", number=0, languages={})
-    forks = Snapshot(nothing.owner, Stats(23, 0, 23, 0, 0, {}), nothing.fetched_at)
+    forks = replace(nothing, stats=Stats(23, 0, 23, 0, 0, {}))
     pictures = {
         f"{label}, {as_of}": draw(snapshot, FORMS[form], as_of=as_of)
         for label, snapshot in (("nothing", nothing), ("forks", forks))

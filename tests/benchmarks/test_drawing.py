@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.rendering import render_svg
-from github_banners.models import Owner, Snapshot, Stats
+from github_banners.models import Owner, RepositoryDetails, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -38,6 +38,7 @@ OPTIONS_BY_NAME = {
     "compact": BannerOptions(layout=Layout.COMPACT),
     "languages": LANGUAGES,
     "donut": replace(LANGUAGES, shape=ChartType.DONUT),
+    "repository": BannerOptions(layout=Layout.REPOSITORY),
     **{
         f"classic, {locale}": BannerOptions(locale=locale)
         for locale in Locale
@@ -109,7 +110,21 @@ def build_owner(dice: random.Random) -> Snapshot:
     stars, forks = (dice.randint(0, 10 ** dice.randint(1, 7)) for _ in "ab")
     stats = Stats(original + forked, original, forked, stars, forks, languages)
     owner = Owner(1, "-".join(words), None, " ".join(words).title())
-    return Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC))
+    details = build_repository(dice, names[0], stars, forks)
+    return Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC), repository=details)
+
+
+def build_repository(
+    dice: random.Random, language: str, stars: int, forks: int
+) -> RepositoryDetails:
+    """Invent a repository with a description of up to 25 words."""
+    words = [
+        "".join(dice.choices(string.ascii_lowercase, k=dice.randint(1, 12)))
+        for _ in range(dice.randint(4, 25))
+    ]
+    return RepositoryDetails(
+        1, "-".join(words[:2]), " ".join(words), language, stars, forks, dice.choice(["MIT", None])
+    )
 
 
 def per_second(function: Callable[[T], object], items: Sequence[T]) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,7 +18,14 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.models import Activity, ContributionAccess, Owner, Snapshot, Stats
+from github_banners.models import (
+    Activity,
+    ContributionAccess,
+    Owner,
+    RepositoryDetails,
+    Snapshot,
+    Stats,
+)
 from github_banners.options import (
     BannerOptions,
     ChartType,
@@ -29,6 +37,7 @@ from github_banners.options import (
     ShownNumber,
     Theme,
 )
+from tests.snapshots import make_activity
 
 HERE = Path(__file__).parent
 LIGHT, DARK, AUTO = (
@@ -70,6 +79,14 @@ HINDI = _snapshot(
 )
 NOTHING = _snapshot("first-commit", None, Stats(0, 0, 0, 0, 0, {}))
 FORKS = _snapshot("samreyes", "Sam Reyes", Stats(23, 0, 23, 0, 0, {}))
+BUSY, IDLE, NEW = (
+    replace(WYCATS, activity=activity)
+    for activity in (
+        make_activity(),
+        make_activity(days=[0] * 371, current_streak=0, longest_streak=0),
+        make_activity(days=[1, 2], last_day=date(2026, 3, 2), current_streak=2, longest_streak=2),
+    )
+)
 
 ACTIVE = replace(
     WYCATS,
@@ -89,6 +106,51 @@ SIX = (
     ShownNumber.CONTRIBUTIONS,
 )
 
+
+def _with_repository(snapshot: Snapshot, **details: Any) -> Snapshot:
+    return replace(snapshot, repository=RepositoryDetails(**{"id": 1, **details}))
+
+
+HANDLEBARS = _with_repository(
+    WYCATS,
+    name="handlebars.js",
+    description="Minimal templating on steroids",
+    language="JavaScript",
+    stars=18_412,
+    forks=2_034,
+    licence="MIT",
+)
+OLD_FORK = _with_repository(
+    MANY,
+    name="a-library-with-a-name-that-does-not-fit-into-one-line",
+    description="A declarative, efficient and flexible library for building user interfaces, "
+    "with documentation at https://library.example/documentation/getting-started",
+    language="Jupyter Notebook",
+    stars=1_234_567,
+    forks=999_950,
+    licence="BSD-3-Clause-Clear",
+    is_archived=True,
+    is_fork=True,
+)
+ARABIC_LIBRARY = _with_repository(
+    ARABIC,
+    name="arabic-nlp",
+    description="مكتبة لمعالجة اللغة العربية باستخدام Python، مع أدوات للتحليل الصرفي والنحوي وغيرها",
+    language="Python",
+    stars=3_210,
+    forks=284,
+    licence="GPL-3.0",
+    is_archived=True,
+)
+JAPANESE_LIBRARY = _with_repository(
+    WYCATS,
+    name="mecab-lite",
+    description="日本語の形態素解析器。高速で、辞書の追加が簡単にできます。「すもももももももものうち」も解析します。",
+    language="C++",
+    stars=12_345,
+)
+DOTFILES = _with_repository(NOTHING, name=".dotfiles")
+
 OWN_COLOURS = BannerOptions(
     bg_color="ff880022",
     border_color="884400",
@@ -107,10 +169,12 @@ PARTLY_HIDDEN = BannerOptions(
     number_format=NumberFormat.LONG,
     border=False,
 )
-CARD, COMPACT, BAR = (
-    BannerOptions(layout=layout) for layout in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES)
+CARD, COMPACT, BAR, ACTIVITY = (
+    BannerOptions(layout=layout)
+    for layout in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES, Layout.ACTIVITY)
 )
 DONUT = replace(BAR, shape=ChartType.DONUT)
+REPOSITORY = BannerOptions(layout=Layout.REPOSITORY)
 OLD = date(2026, 11, 20)
 TYPES = ("default", "dark", "dracula")
 
@@ -150,6 +214,21 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "donut-long-and-old": lambda: draw(MANY, DONUT, as_of=OLD),
     "donut-only-forks-dark": lambda: draw(FORKS, replace(DONUT, theme=Theme.DARK)),
     "donut-all-hidden": lambda: draw(WYCATS, replace(DONUT, hide=tuple(HideableField))),
+    "repository-default": lambda: draw(HANDLEBARS, REPOSITORY),
+    "repository-auto": lambda: draw(HANDLEBARS, replace(REPOSITORY, theme=Theme.AUTO)),
+    "repository-contrast": lambda: draw(
+        OLD_FORK, replace(REPOSITORY, theme=Theme("contrast-dark"), number_format=NumberFormat.LONG)
+    ),
+    "repository-long-and-old": lambda: draw(OLD_FORK, REPOSITORY, as_of=OLD),
+    "repository-nothing-dark": lambda: draw(DOTFILES, replace(REPOSITORY, theme=Theme.DARK)),
+    "repository-own-colours": lambda: draw(
+        HANDLEBARS, replace(OWN_COLOURS, layout=Layout.REPOSITORY, title="Handlebars")
+    ),
+    "repository-arabic-and-old": lambda: draw(
+        ARABIC_LIBRARY, replace(REPOSITORY, locale=Locale.AR), as_of=OLD
+    ),
+    "repository-arabic-in-english": lambda: draw(ARABIC_LIBRARY, REPOSITORY),
+    "repository-japanese": lambda: draw(JAPANESE_LIBRARY, replace(REPOSITORY, locale=Locale.JA)),
     "classic-japanese-dark": lambda: draw(WYCATS, replace(DARK, locale=Locale.JA)),
     "classic-persian-and-old": lambda: draw(MANY, replace(LIGHT, locale=Locale.FA), as_of=OLD),
     "card-hebrew-only-forks": lambda: draw(FORKS, replace(CARD, locale=Locale.HE), as_of=OLD),
@@ -157,6 +236,23 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "compact-russian-long": lambda: draw(MANY, replace(COMPACT, locale=Locale.RU)),
     "languages-arabic-and-old": lambda: draw(MANY, replace(BAR, locale=Locale.AR), as_of=OLD),
     "donut-hebrew-and-old": lambda: draw(ARABIC, replace(DONUT, locale=Locale.HE), as_of=OLD),
+    "activity-default": lambda: draw(BUSY, ACTIVITY),
+    "activity-auto": lambda: draw(BUSY, replace(ACTIVITY, theme=Theme("auto-nord"))),
+    "activity-nothing-dark": lambda: draw(IDLE, replace(ACTIVITY, theme=Theme.DARK)),
+    "activity-german-long": lambda: draw(
+        BUSY, replace(ACTIVITY, locale=Locale.DE, number_format=NumberFormat.LONG, border=False)
+    ),
+    "activity-arabic-and-old": lambda: draw(BUSY, replace(ACTIVITY, locale=Locale.AR), as_of=OLD),
+    "activity-japanese-and-old": lambda: draw(BUSY, replace(ACTIVITY, locale=Locale.JA), as_of=OLD),
+    "activity-russian-new": lambda: draw(NEW, replace(ACTIVITY, locale=Locale.RU)),
+    "activity-own-colours": lambda: draw(BUSY, replace(OWN_COLOURS, layout=Layout.ACTIVITY)),
+    "state-contributions-hidden": lambda: explain(
+        errors.ContributionsHidden("wycats"), options=ACTIVITY
+    ),
+    "state-no-contributions-dark": lambda: explain(
+        errors.NoContributions("rust-lang"), options=replace(ACTIVITY, theme=Theme.DARK)
+    ),
+    "state-token-required": lambda: explain(errors.TokenRequired(), options=ACTIVITY),
     "classic-other-numbers": lambda: draw(ACTIVE, replace(LIGHT, show=SIX[3:])),
     "classic-followers-arabic-auto": lambda: draw(
         ACTIVE, replace(AUTO, show=(ShownNumber.FOLLOWERS, *SIX[:2]), locale=Locale.AR)
@@ -190,6 +286,12 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     ),
     "state-russian": lambda: explain(
         errors.InvalidType("type", "drakula", TYPES), options=BannerOptions(locale=Locale.RU)
+    ),
+    "state-unknown-repository": lambda: explain(
+        errors.UnknownRepository("handelbars.js", "handlebars.js"), options=REPOSITORY
+    ),
+    "state-no-repository-hebrew": lambda: explain(
+        errors.InvalidOption("repo"), options=replace(REPOSITORY, locale=Locale.HE)
     ),
     "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
     "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), options=AUTO),

@@ -149,7 +149,12 @@ async def open_api(
         refresh = Refresh(
             database=database, github=batch_fetcher, interval=settings.refresh_interval, clock=clock
         )
-        data_refresh = DataRefresh(database=database, github=data_fetcher, clock=clock)
+        data_refresh = DataRefresh(
+            database=database,
+            github=data_fetcher,
+            interval=settings.refresh_interval,
+            clock=clock,
+        )
         outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
             conninfo, database=database, invalidations=invalidations, on_change=outbox.wake

@@ -8,15 +8,10 @@ from functools import partial
 from github_banners.api.response_cache import RenderRequest
 from github_banners.database.connect import Database
 from github_banners.database.repositories import select_repositories
-from github_banners.errors import (
-    BannersError,
-    DatabaseUnavailable,
-    UnknownRepository,
-    closest_match,
-)
+from github_banners.errors import BannersError, DatabaseUnavailable, UnknownRepository
 from github_banners.models import Repository, Snapshot
 from github_banners.options import BannerOptions, DataKind, data_needs
-from github_banners.stats.banner_data import complete, needs_repository_rows
+from github_banners.stats.banner_data import complete, needs_repository_rows, suggest_repository
 from github_banners.stats.data_lookup import DataLookup, DataRequest, FoundData
 from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
@@ -82,9 +77,10 @@ class BannerDataFinder:
             min([result.fresh_until, *(part.fresh_until for part in parts)]),
             min([result.refresh_at, *(part.refresh_at for part in parts)]),
         )
-        return RenderRequest(
-            completed, options, tuple(part.data.fetched_at for part in found.values())
-        )
+        parts_fetched_at = [part.data.fetched_at for part in found.values()]
+        if needs_repository_rows(options):
+            parts_fetched_at.append(result.snapshot.fetched_at)
+        return RenderRequest(completed, options, tuple(parts_fetched_at))
 
     async def _read_repositories(
         self, snapshot: Snapshot, deadline: Deadline
@@ -115,9 +111,7 @@ class BannerDataFinder:
                 )
                 snapshot = result.snapshot
             repositories = await self._read_repositories(snapshot, deadline)
-        names = {repository.name.lower(): repository.name for repository in repositories}
-        closest = closest_match(name.lower(), sorted(names))
-        return names[closest] if closest is not None else None
+        return suggest_repository(name, repositories)
 
 
 def without_age(snapshot: Snapshot) -> LookupResult:

@@ -14,11 +14,17 @@ import structlog
 from github_banners.api.background import Failures
 from github_banners.database.connect import Database
 from github_banners.database.leases import MAX_RETRY_DELAY
-from github_banners.database.owner_data import DueData, lease_due_data, release_data, save_data
+from github_banners.database.owner_data import (
+    DueData,
+    lease_due_data,
+    release_data,
+    save_data,
+    schedule_data,
+)
 from github_banners.errors import DatabaseUnavailable, Unavailable
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock
-from github_banners.stats.data_lookup import DataRequest, fetch_data
+from github_banners.stats.data_lookup import DataRequest, fetch_stored
 from github_banners.stats.fetch import DataFetcher
 
 _log = structlog.get_logger(__name__)
@@ -32,18 +38,20 @@ _FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 class DataRefresh:
-    """Refreshes the data that banners need, when it is due."""
+    """Refreshes the data that banners need, in tiers of `interval`."""
 
     def __init__(
         self,
         *,
         database: Database,
         github: DataFetcher,
+        interval: timedelta,
         clock: Clock,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._github = github
+        self._interval = interval
         self._clock = clock
         self._sleep = sleep
         self._failures = Failures(first_delay=_RETRY_AFTER, max_delay=MAX_RETRY_DELAY)
@@ -101,7 +109,7 @@ class DataRefresh:
     async def _fetch_and_save(self, due: DueData) -> None:
         fetched_at = self._clock()
         request = DataRequest(due.owner, due.kind, repository_id=due.repository_id)
-        content = await fetch_data(
+        content = await fetch_stored(
             self._github, self._database, request, clock=self._clock, priority=Priority.BACKGROUND
         )
         async with self._database.transaction() as connection:
@@ -112,4 +120,7 @@ class DataRefresh:
                 content,
                 fetched_at=fetched_at,
                 now=self._clock(),
+            )
+            await schedule_data(
+                connection, [due.owner.id], now=self._clock(), interval=self._interval
             )

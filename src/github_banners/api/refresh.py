@@ -211,7 +211,10 @@ class Refresh:
         fetched = [result for _, result in results if isinstance(result, OwnerRepositories)]
         owner_stats = [(owner_data, aggregate(owner_data.repositories)) for owner_data in fetched]
         await users.upsert_owners(connection, owner_stats, now=self._clock())
-        await self._schedule(connection, [owner_data.owner.id for owner_data in fetched])
+        owner_ids = [owner_data.owner.id for owner_data in fetched]
+        await leases.schedule_users(
+            connection, owner_ids, now=self._clock(), interval=self._interval
+        )
         # Sorted: every transaction locks rows in the order of ids, which prevents deadlocks.
         for owner_id in sorted(
             owner.id for owner, result in results if isinstance(result, UnknownUser)

@@ -18,11 +18,12 @@ from github_banners.database.banner_versions import (
     latest_version,
     raise_banner_versions,
 )
-from github_banners.database.leases import REFRESH_TIER
+from github_banners.database.leases import MAX_RETRY_DELAY, REFRESH_TIER
 from github_banners.database.session import Connection, strip_unstorable, to_columns
 from github_banners.database.users import notify_changed
 from github_banners.models import (
     EPOCH,
+    MAX_CLOCK_SKEW,
     ContributionAccess,
     Contributions,
     ContributionYear,
@@ -36,7 +37,8 @@ from github_banners.options import DataKind, parse_need
 OwnerData: TypeAlias = Contributions | tuple[RepositoryLanguages, ...] | RepositoryDetails
 """The content of one need: its type follows from the kind."""
 
-_LEASE = timedelta(minutes=2)
+# A long history of contributions takes up to two minutes.
+_LEASE = timedelta(minutes=3)
 _DAILY_KINDS = (DataKind.CONTRIBUTIONS, DataKind.LANGUAGE_SIZES)
 _KINDS_OF_USERS = (DataKind.REPOSITORIES, DataKind.FOLLOWERS)
 
@@ -196,8 +198,14 @@ async def schedule_data(
         select owner_id, need, 0, %(epoch)s, %(now)s, pause from planned order by owner_id, need
         on conflict (owner_id, need) do update set
             refresh_every = excluded.refresh_every,
-            due_at = case when stored.fetched_at > %(latest)s then %(now)s
-                else greatest(stored.fetched_at + excluded.refresh_every, %(now)s) end
+            due_at = case
+                when stored.fetched_at > %(latest)s then %(now)s
+                when stored.fetched_at + excluded.refresh_every > %(now)s
+                    then stored.fetched_at + excluded.refresh_every
+                -- waiting for a retry after a failure
+                when stored.due_at <= %(now)s + %(longest_retry)s then stored.due_at
+                else %(now)s
+            end
         where stored.refresh_every is distinct from excluded.refresh_every
     """).format(tier=SQL(REFRESH_TIER))
     parameters = {
@@ -208,6 +216,7 @@ async def schedule_data(
         "interval": interval,
         "daily": list(_DAILY_KINDS),
         "epoch": EPOCH,
+        "longest_retry": MAX_RETRY_DELAY + MAX_CLOCK_SKEW,
     }
     await conn.execute(query, parameters)
 

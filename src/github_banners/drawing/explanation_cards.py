@@ -123,7 +123,16 @@ _ICONS = {
     ExplanationKind.BUSY: _CLOCK,
     ExplanationKind.INVALID_OPTION: _SLIDERS,
     ExplanationKind.COUNTING: _PROGRESS_ARC,
+    ExplanationKind.CONTRIBUTIONS_HIDDEN: _QUESTION,
+    ExplanationKind.NO_CONTRIBUTIONS: _QUESTION,
+    ExplanationKind.TOKEN_REQUIRED: _PULSE,
 }
+# The name that stands for `{option}` in the advice: a setting of the service, or an option.
+_ADVISED_OPTIONS = {
+    ExplanationKind.TOKEN_REQUIRED: "GITHUB_TOKENS",
+    ExplanationKind.UNKNOWN_REPOSITORY: "repo=",
+}
+_DEFAULT_ADVISED_OPTION = "username="
 
 
 def build_explanation(
@@ -206,12 +215,12 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
     lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
-    is_repository = isinstance(error, UnknownRepository)
+    advised = _ADVISED_OPTIONS.get(error.explanation_kind, _DEFAULT_ADVISED_OPTION)
     advice = _fill(
         texts.advice.start_page if lacks_host else template.advice,
         host,
         locale,
-        option=isolate_foreign("repo=" if is_repository else "username=", locale),
+        option=isolate_foreign(advised, locale),
         duration=duration,
         when=when,
     )

@@ -118,8 +118,10 @@ def _is_allowed(character: str) -> bool:
 
 
 def _truncate(text: str, max_graphemes: int) -> str:
-    clusters: list[str] = []
     bytes_left = max_graphemes * _MAX_BYTES_PER_GRAPHEME
+    if len(text) <= max_graphemes and len(text.encode()) <= bytes_left:
+        return text
+    clusters: list[str] = []
     for cluster in graphemes(text)[:max_graphemes]:
         bytes_left -= len(cluster.encode())
         if bytes_left < 0:

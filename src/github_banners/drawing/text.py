@@ -178,7 +178,7 @@ def _break_lines(
     """Fill up to `max_lines` lines with words; return them and the words that are left."""
     room_hundredths = room / _SAFETY / size * 100
     lines: list[str] = []
-    end: float = room_hundredths
+    end = room_hundredths + 1  # so that the first word begins a line
     pending = list(reversed(words))
     while pending:
         word = pending.pop()

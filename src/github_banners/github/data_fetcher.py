@@ -83,7 +83,8 @@ class DataFetcher:
         :raises UnknownUser: the owner is deleted
         :raises GitHubUnavailable: a month can't be fetched
         """
-        self._require_token()
+        if not self._sender.has_token():
+            raise TokenRequired
         history = ContributionHistory(
             self._sender,
             owner,
@@ -152,16 +153,12 @@ class DataFetcher:
             fetching, name=name, time_limit=time_limit, throttle=self._throttle
         )
 
-    def _require_token(self) -> None:
-        if not self._sender.has_token():
-            raise TokenRequired
-
     async def _fetch_language_pages(
         self, owner: Owner, priority: Priority
     ) -> tuple[RepositoryLanguages, ...]:
         """Follow the cursor to the end, with smaller pages after one that is too heavy."""
         by_id = dict[int, RepositoryLanguages]()
-        sizes, cursor = list(_PAGE_SIZES), None
+        sizes, cursor, seen_cursors = list(_PAGE_SIZES), None, set[str]()
         for _ in range(MAX_PAGES):
             try:
                 page = await self._fetch_language_page(owner, sizes[0], cursor, priority)
@@ -171,9 +168,10 @@ class DataFetcher:
                 del sizes[0]
                 continue
             by_id |= {languages.repository_id: languages for languages in page.languages}
-            if page.next_cursor is None or page.next_cursor == cursor:
-                break
             cursor = page.next_cursor
+            if cursor is None or cursor in seen_cursors:
+                break
+            seen_cursors.add(cursor)
         return tuple(by_id.values())
 
     async def _fetch_language_page(

@@ -14,7 +14,6 @@ import msgspec
 from github_banners.github.graphql import (
     RATE_LIMIT_FIELDS,
     OpaqueId,
-    ParsedData,
     Query,
     absence,
     parse_data,
@@ -88,13 +87,8 @@ def parse_owner_node(
     `owner_id` is the id that the owner must have, if it is known.
     """
     data = parse_data(response, now=now)
-    return data if isinstance(data, Failure) else to_owner_node(data, decode, owner_id=owner_id)
-
-
-def to_owner_node(
-    data: ParsedData, decode: Callable[[msgspec.Raw], N | None], *, owner_id: int | None
-) -> N | Failure:
-    """Decode the owner of parsed data; see `parse_owner_node`."""
+    if isinstance(data, Failure):
+        return data
     try:
         node = decode(data.data["owner"])
     except (KeyError, *DECODE_ERRORS) as error:

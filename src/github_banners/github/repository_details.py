@@ -10,8 +10,14 @@ from datetime import datetime
 
 import msgspec
 
-from github_banners.github.graphql import Language, Query, absence, parse_data
-from github_banners.github.owner_query import OwnerNode, build_owner_query, to_owner_node
+from github_banners.github.graphql import (
+    RATE_LIMIT_FIELDS,
+    Language,
+    Query,
+    absence,
+    parse_data,
+)
+from github_banners.github.owner_query import OwnerNode
 from github_banners.github.protocol import (
     DECODE_ERRORS,
     Count,
@@ -30,14 +36,15 @@ _NO_SPDX_ID = "NOASSERTION"
 # GitHub's keys for a file that it does not recognise, and for none: their names tell nothing.
 _PSEUDO_LICENCES = {"other", "no-license"}
 
-_FIELDS = """    ... on RepositoryOwner {
-      repository(name: $name) {
-        databaseId name description isPrivate isFork isArchived stargazerCount forkCount
-        primaryLanguage { name }
-        licenseInfo { key name spdxId }
-        owner { ... on User { databaseId } ... on Organization { databaseId } }
-      }
-    }"""
+_QUERY = f"""query Repository($owner: String!, $name: String!) {{
+  repository(owner: $owner, name: $name) {{
+    databaseId name description isPrivate isFork isArchived stargazerCount forkCount
+    primaryLanguage {{ name }}
+    licenseInfo {{ key name spdxId }}
+    owner {{ ... on User {{ databaseId }} ... on Organization {{ databaseId }} }}
+  }}
+  {RATE_LIMIT_FIELDS}
+}}"""
 
 
 class _License(msgspec.Struct):
@@ -46,8 +53,8 @@ class _License(msgspec.Struct):
     spdx_id: str | None = None
 
 
-class _GraphQLLicense(_License, rename="camel"):
-    pass
+class _GraphQLLicense(_License):
+    spdx_id: str | None = msgspec.field(name="spdxId", default=None)
 
 
 class _Repository(msgspec.Struct, rename="camel"):
@@ -62,10 +69,6 @@ class _Repository(msgspec.Struct, rename="camel"):
     fork_count: Count = 0
     primary_language: Language | None = None
     license_info: _GraphQLLicense | None = None
-
-
-class _RepositoryParent(OwnerNode):
-    repository: _Repository | None
 
 
 class _BodyOwner(msgspec.Struct):
@@ -86,13 +89,13 @@ class _RepositoryBody(msgspec.Struct):
     license: _License | None = None
 
 
-_decode_owner = msgspec.json.Decoder(_RepositoryParent | None).decode
+_decode_repository = msgspec.json.Decoder(_Repository | None).decode
 _decode_body = msgspec.json.Decoder(_RepositoryBody).decode
 
 
 def build_repository_query(owner: Owner, name: str) -> Query:
     """Build a query for the repository of an owner that has, or had, a name."""
-    return build_owner_query(owner, _FIELDS, name=("String!", name))
+    return Query(_QUERY, {"owner": owner.login, "name": name})
 
 
 def parse_repository(
@@ -102,10 +105,10 @@ def parse_repository(
     data = parse_data(response, now=now)
     if isinstance(data, Failure):
         return data
-    owner = to_owner_node(data, _decode_owner, owner_id=owner_id)
-    if isinstance(owner, Failure):
-        return owner
-    repository = owner.repository
+    try:
+        repository = _decode_repository(data.data["repository"])
+    except (KeyError, *DECODE_ERRORS) as error:
+        return Failure(FailureKind.UNREADABLE, shorten(f"repository: {error}"))
     if repository is None:
         return absence(data.errors.get(()))
     if repository.is_private or repository.owner.database_id != owner_id:

@@ -4,7 +4,7 @@ What a banner shows besides its owner's numbers.
 That is: selected repositories, language sizes, contributions, or one repository. `complete` is pure; `read_completed` takes everything from PostgreSQL.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from github_banners.errors import (
     ContributionsHidden,
     NoContributions,
     TokenRequired,
+    closest_match,
 )
 from github_banners.models import (
     ContributionAccess,
@@ -103,6 +104,13 @@ def without_contributions(snapshot: Snapshot) -> BannersError:
             return TokenRequired()
         case _:
             return ContributionsHidden(snapshot.owner.login)
+
+
+def suggest_repository(name: str, repositories: Iterable[Repository]) -> str | None:
+    """Return the repository whose name is closest to a misspelt one, None if none is close."""
+    names = {repository.name.lower(): repository.name for repository in repositories}
+    closest = closest_match(name.lower(), sorted(names))
+    return names[closest] if closest is not None else None
 
 
 async def read_completed(

@@ -7,6 +7,7 @@ Each kind has its own age limits. Only one fetch per owner and kind is in flight
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,13 +27,12 @@ from github_banners.database.owner_data import (
 )
 from github_banners.database.repositories import select_repositories
 from github_banners.errors import (
-    BannersError,
     DatabaseUnavailable,
     FetchPending,
     GitHubUnavailable,
+    NotFound,
     TokenRequired,
     TooManyRequests,
-    UnknownRepository,
 )
 from github_banners.github.credentials import Priority
 from github_banners.log_throttle import LogThrottle
@@ -165,9 +165,9 @@ class DataLookup:
         except (GitHubUnavailable, FetchPending, TooManyRequests, TokenRequired):
             if entry is None:
                 raise
-        except UnknownRepository:
-            # The last details of a deleted repository, if this is a permanent banner.
-            if entry is None or request.repository_id is None:
+        except NotFound:
+            # What is gone keeps its last data; but another repository may have a name now.
+            if entry is None or request.need is None:
                 raise
         return self._to_found(request, entry)
 
@@ -238,7 +238,7 @@ class DataLookup:
     async def _fetch(self, request: DataRequest) -> _Entry:
         fetched_at = self._clock()
         unsaved = self._writer.unsaved.get(request.owner.id)
-        content = await fetch_data(
+        content = await fetch_stored(
             self._github,
             self._database,
             request,
@@ -269,7 +269,7 @@ class DataLookup:
                 _log.warning("data_lookup.save_failed", owner=owner_id, reason=error_text(error))
 
 
-async def fetch_data(
+async def fetch_stored(
     github: DataFetcher,
     database: Database,
     request: DataRequest,
@@ -279,9 +279,35 @@ async def fetch_data(
     priority: Priority = Priority.KNOWN,
 ) -> OwnerData:
     """
-    Fetch data from GitHub, contributions only of the years that are not stored.
+    Fetch data of a stored owner, contributions only of the years that are not stored.
 
-    `repositories` are those of the owner, by default the stored ones.
+    `repositories` are those of the owner, by default the stored ones. Without the database, everything
+    is fetched.
+
+    :raises BannersError: the errors of `fetch_data`
+    """
+    known: Contributions | None = None
+    with suppress(DatabaseUnavailable):
+        async with database.transaction() as connection:
+            if request.kind is DataKind.CONTRIBUTIONS:
+                known = await _select_contributions(connection, request.owner.id, now=clock())
+            elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
+                repositories = await select_repositories(connection, request.owner.id)
+    return await fetch_data(
+        github, request, known=known, repositories=repositories or (), priority=priority
+    )
+
+
+async def fetch_data(
+    github: DataFetcher,
+    request: DataRequest,
+    *,
+    known: Contributions | None = None,
+    repositories: Sequence[Repository] = (),
+    priority: Priority = Priority.KNOWN,
+) -> OwnerData:
+    """
+    Fetch data from GitHub; without a token, contributions that say so.
 
     :raises BannersError: the errors of `DataFetcher`
     """
@@ -291,10 +317,7 @@ async def fetch_data(
             owner, request.repository, repository_id=request.repository_id, priority=priority
         )
     if request.kind is DataKind.LANGUAGE_SIZES:
-        if repositories is None:
-            repositories = await _read_repositories(database, owner.id)
         return await github.fetch_language_sizes(owner, repositories, priority=priority)
-    known = await _read_contributions(database, owner.id, clock=clock)
     try:
         return await github.fetch_contributions(owner, known=known, priority=priority)
     except TokenRequired:
@@ -310,23 +333,13 @@ def stored_need(request: DataRequest, content: OwnerData) -> str:
     return request.kind
 
 
-async def _read_contributions(
-    database: Database, owner_id: int, *, clock: Clock
+async def _select_contributions(
+    connection: Connection, owner_id: int, *, now: datetime
 ) -> Contributions | None:
-    """Read what is stored; None also if the database is down: then all years are fetched."""
-    try:
-        async with database.transaction() as connection:
-            data = await select_data(connection, owner_id, [DataKind.CONTRIBUTIONS], now=clock())
-    except BannersError:
-        return None
+    data = await select_data(connection, owner_id, [DataKind.CONTRIBUTIONS], now=now)
     stored = data.get(DataKind.CONTRIBUTIONS)
     content = stored.content if stored is not None else None
     return content if isinstance(content, Contributions) else None
-
-
-async def _read_repositories(database: Database, owner_id: int) -> list[Repository]:
-    async with database.transaction() as connection:
-        return await select_repositories(connection, owner_id)
 
 
 async def _select(connection: Connection, request: DataRequest, now: datetime) -> StoredData | None:

@@ -12,12 +12,10 @@ import msgspec
 from github_banners.database.connect import Database
 from github_banners.database.logins import insert_identity
 from github_banners.errors import FetchPending, GitHubUnavailable, TooManyRequests
-from github_banners.models import EPOCH, Clock, Owner, Snapshot, Stats, to_epoch_microseconds
+from github_banners.models import Clock, Owner, Snapshot, to_epoch_microseconds, without_numbers
 from github_banners.stats.fetch import Charge, DataFetcher, Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.single_flight import ErrorCache, SingleFlight
-
-_NO_NUMBERS = Stats(0, 0, 0, 0, 0, {})
 
 
 class IdentityLookup:
@@ -75,13 +73,7 @@ class IdentityLookup:
         owner = await self._github.identify(login)
         known = self._lookup.cache.get(owner.id)
         if known is None:
-            known = Snapshot(
-                owner,
-                _NO_NUMBERS,
-                EPOCH,
-                version=to_epoch_microseconds(requested_at),
-                has_numbers=False,
-            )
+            known = without_numbers(owner, version=to_epoch_microseconds(requested_at))
             self._lookup.writer.schedule([owner.id], self._insert(owner))
         snapshot = msgspec.structs.replace(known, owner=owner, is_deleted=False)
         self._lookup.cache.put(snapshot)

@@ -8,15 +8,19 @@ from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import Canvas
 from github_banners.errors import (
     BannersError,
+    ContributionsHidden,
     DatabaseUnavailable,
     ExplanationKind,
     FetchPending,
     GitHubUnavailable,
     InvalidOption,
     InvalidType,
+    NoContributions,
     Overloaded,
+    TokenRequired,
     TooManyRequests,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 from github_banners.options import (
@@ -77,6 +81,36 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "Make it at banners.example",
         ),
         (
+            UnknownRepository("handelbars", "handlebars"),
+            "No repository “handelbars”",
+            "This account has no public repository of this name.",
+            "Did you mean repo=handlebars?",
+        ),
+        (
+            UnknownRepository("handelbars"),
+            "No repository “handelbars”",
+            "This account has no public repository of this name.",
+            "Check repo= in the address",
+        ),
+        (
+            UnknownRepository("short", "l" * 100),
+            "No repository “short”",
+            "This account has no public repository of this name.",
+            "Check repo= in the address",
+        ),
+        (
+            InvalidOption("repo", "", allowed_values("repo")),
+            "No repository was named",
+            "The picture’s address says which one to show.",
+            "Add repo= to the address",
+        ),
+        (
+            InvalidOption("repo", "a/b", allowed_values("repo")),
+            "repo can’t be “a/b”",
+            "The rest of the picture’s address is fine.",
+            "It can be a repository's name",
+        ),
+        (
             FetchPending("wycats"),
             "Counting wycats’s repositories",
             "The first look takes a moment.",
@@ -93,6 +127,24 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "Numbers can’t be read right now",
             "They will be back by themselves.",
             "Next try within a minute",
+        ),
+        (
+            ContributionsHidden("wycats"),
+            "wycats’s contributions are private",
+            "The GitHub profile is private.",
+            "They appear once the profile is public",
+        ),
+        (
+            NoContributions("rust-lang"),
+            "Organisations have no contributions",
+            "GitHub counts them for people only.",
+            "Their repositories can be shown instead",
+        ),
+        (
+            TokenRequired(),
+            "This needs a GitHub token",
+            "Without one, GitHub tells no contributions.",
+            "The operator can set GITHUB_TOKENS",
         ),
     ],
 )
@@ -213,6 +265,16 @@ def test_explanation_low_picture_shows_icon_and_headline_only(parse):
     assert texts[0].get("x") == "46"
 
 
+def test_explanation_of_one_repository_has_three_lines_and_a_small_icon(parse):
+    options = BannerOptions(layout=Layout.REPOSITORY)
+    root = parse(explain(UnknownRepository("handelbars", "handlebars"), options=options))
+    texts = [element for element in root.iter() if element.tag.endswith("text")]
+    assert [text.get("y") for text in texts] == ["72", "96", "126"]
+    transforms = [element.get("transform") for element in root.iter()]
+    assert "translate(210 30)scale(.65)" in transforms
+    assert root[1].text == "repository doesn't exist"
+
+
 ERRORS = [
     UnknownUser("sindresorhus"),
     GitHubUnavailable(),
@@ -222,22 +284,37 @@ ERRORS = [
     InvalidOption("border_color", "turquoise", allowed_values("border_color")),
     InvalidOption("radius", "99", allowed_values("radius")),
     InvalidOption("border", "maybe", allowed_values("border")),
-    InvalidOption("layout", "", allowed_values("layout")),
+<<<<<<< HEAD
+    InvalidOption("count_by", "", allowed_values("count_by")),
+=======
+    InvalidOption("shape", "", allowed_values("shape")),
+>>>>>>> more-numbers
     InvalidOption("bg_color", "blue", allowed_values("bg_color")),
     InvalidOption("hide_langs", "", allowed_values("hide_langs")),
     InvalidOption("title", "", allowed_values("title")),
     InvalidOption("body", "[]"),
     InvalidOption("username", "a b"),
     InvalidOption("username", ""),
+    InvalidOption("repo", ""),
+    InvalidOption("repo", "a/b", allowed_values("repo")),
+    UnknownRepository("drakula", "dracula"),
+    UnknownRepository("drakula"),
     UnknownBanner("x"),
     FetchPending("sindresorhus"),
     Overloaded(),
     DatabaseUnavailable(),
+    ContributionsHidden("sindresorhus"),
+    NoContributions("sindresorhus"),
+    TokenRequired(),
     _OddError(),
 ]
 
 
-@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT])
+<<<<<<< HEAD
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.REPOSITORY])
+=======
+@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.ACTIVITY])
+>>>>>>> more-numbers
 @pytest.mark.parametrize("locale", Locale)
 def test_explanation_fits_in_every_locale(locale, layout):
     canvas, options = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)
@@ -288,6 +365,7 @@ def test_explanation_truncates_foreign_text_only(locale):
         errors = [
             UnknownUser(name),
             FetchPending(name),
+            ContributionsHidden(name),
             InvalidOption("layout", name, ("a", "b")),
         ]
         errors += [UnknownBanner("x"), InvalidType("type", "qqq", TYPES)]

@@ -31,8 +31,8 @@ from tests.snapshots import make_snapshot
 
 DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
-# A layout name that is an ordinary word too.
-ORDINARY_WORDS = {"languages"}
+# Layout names that are ordinary words too.
+ORDINARY_WORDS = {"languages", "repository"}
 
 
 class HeadlineLayout(NamedTuple):
@@ -44,13 +44,20 @@ class HeadlineLayout(NamedTuple):
     min_size: float
 
 
-FORMS = [
+LANGUAGE_FORMS = [
     (Layout.CLASSIC, ChartType.BAR),
     (Layout.CARD, ChartType.BAR),
     (Layout.COMPACT, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.DONUT),
+    (Layout.REPOSITORY, ChartType.BAR),
 ]
+<<<<<<< HEAD
+# Layouts that show nothing of the owner's languages, and have nothing to hide.
+WITHOUT_LANGUAGES = {Layout.REPOSITORY}
+=======
+FORMS = [*LANGUAGE_FORMS, (Layout.ACTIVITY, ChartType.BAR)]
+>>>>>>> more-numbers
 HEADLINE_LAYOUTS = [
     HeadlineLayout(Layout.CLASSIC, (408, 526, 644), size=32, min_size=17),
     HeadlineLayout(Layout.CARD, (24, 140, 256), size=25, min_size=14),
@@ -58,7 +65,14 @@ HEADLINE_LAYOUTS = [
 ]
 ICONS = {HideableField.STARS: "s", HideableField.FORKS: "f", HideableField.REPOSITORIES: "p"}
 
+<<<<<<< HEAD
 any_form = pytest.mark.parametrize(("layout", "shape"), FORMS)
+any_form_with_languages = pytest.mark.parametrize(
+    ("layout", "shape"), [form for form in FORMS if form[0] not in WITHOUT_LANGUAGES]
+)
+=======
+any_language_form = pytest.mark.parametrize(("layout", "shape"), LANGUAGE_FORMS)
+>>>>>>> more-numbers
 any_headline_layout = pytest.mark.parametrize(
     "case", HEADLINE_LAYOUTS, ids=lambda case: case.layout
 )
@@ -116,7 +130,11 @@ def test_headline_layout_every_number_fits(snapshot, case, number, number_format
     assert len(metrics.items) == 3
 
 
-@any_form
+<<<<<<< HEAD
+@any_form_with_languages
+=======
+@any_language_form
+>>>>>>> more-numbers
 def test_layout_with_everything_hidden_is_empty(snapshot, layout, shape):
     options = BannerOptions(layout=layout, shape=shape, hide=tuple(HideableField))
     picture = compute(snapshot(), options)
@@ -144,7 +162,7 @@ def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
     owner = make_snapshot(languages={f"L{index}": amount for index, amount in enumerate(amounts)})
     hide_langs = tuple(f"l{index}" for index in hidden)
     percentages: dict[str, set[str]] = {}
-    for layout, shape in FORMS:
+    for layout, shape in LANGUAGE_FORMS:
         for count in (None, 1, 3, 7, 10):
             options = BannerOptions(
                 layout=layout, shape=shape, langs_count=count, hide_langs=hide_langs
@@ -171,7 +189,11 @@ def test_layout_by_size_shows_shares_of_bytes(snapshot, layout, shape):
 
 @pytest.mark.parametrize("count", [None, 1, 3, 5, 10])
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 7, 60])
-@any_form
+<<<<<<< HEAD
+@any_form_with_languages
+=======
+@any_language_form
+>>>>>>> more-numbers
 def test_layout_bar_legend_and_ring_show_the_same_languages(snapshot, layout, shape, number, count):
     owner = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
     picture = compute(owner, BannerOptions(layout=layout, shape=shape, langs_count=count))

@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain, png, png_text
 from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
@@ -25,9 +26,11 @@ from github_banners.errors import (
     TooManyRequests,
     Unavailable,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat
+from tests.snapshots import REPOSITORY
 from tests.unit.drawing.conftest import MakeSnapshot
 from tests.unit.drawing.truetype import Font
 
@@ -137,8 +140,13 @@ def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
             yield draw(snapshot(languages={}), options)
             in_full = BannerOptions(layout=layout, locale=locale, number_format=NumberFormat.LONG)
             yield draw(many, in_full)
+    archived = snapshot(repository=replace(REPOSITORY, is_archived=True))
+    yield draw(archived, BannerOptions(layout=Layout.REPOSITORY, locale=locale))
     errors: list[BannersError] = [
         UnknownUser("x"),
+        UnknownRepository("x"),
+        InvalidOption("repo", "", ()),
+        InvalidOption("repo", "/", ("a repository's name",)),
         GitHubUnavailable(),
         Unavailable(),
         Overloaded("x"),
@@ -224,7 +232,7 @@ def test_fonts_have_licence_and_own_name(font):
     assert len(font.data) < 170_000
     words = [path.read_bytes() for path in Path(WORDS_FOLDER).glob("BannersWords*")]
     assert len(words) == 4
-    assert sum(map(len, words)) < 150_000
+    assert sum(map(len, words)) < 200_000
     assert all("Banners Words".encode("utf-16-be") in data for data in words)
     assert not any("Noto Sans".encode("utf-16-be") in data for data in words)
     for licence in LICENCES:

@@ -57,16 +57,21 @@ _NARROW_VALUE_SIZES, _NARROW_VALUE_ROOM = ((36, 25), (32, 24), (26, 23)), 240
 _NARROW_Y = (100, 176)
 
 
-_NO_LABEL = Fitted("", 0, 0)
+_NO_LABEL, _NO_UNIT = Fitted("", 0, 0), MeasuredText("", 0)
 _SPACE = width(" ", 1, bold=True)
 
 
 class Metric(msgspec.Struct, frozen=True, gc=False):
-    """A number with its icon, its label, and a unit after it; `icon` is an id in the template."""
+    """
+    A number with its icon, its label, and a unit after it.
+
+    `icon` is `f` for the flame, `c` for the clock. `position` is the x of the icon in the wide form,
+    and the y of the label in the narrow one.
+    """
 
     icon: str
     label: str
-    x: int
+    position: int
     value: str
     unit: str
 
@@ -119,8 +124,9 @@ def compute_layout(
         raise RenderingFailed("there is no activity to draw")
     colours, locale = scheme(options), options.locale
     total = _total(activity, options)
-    streaks = _streaks(activity, options)
-    numbers = [*streaks, _best_day(activity, options)] if activity.best_day else streaks
+    streaks = numbers = _streaks(activity, options)
+    if activity.best_day:
+        numbers = [*streaks, _best_day(activity.best_day, activity.best_count, options)]
     labels, narrow_labels = _labels(locale)
     return ActivityPicture(
         frame=frame(_CANVAS, options, colours, is_mirrored=is_mirrored("", options)),
@@ -162,11 +168,11 @@ def _number(
     return _Number(icon, numeral.short, numeral.short, units[plural])
 
 
-def _best_day(activity: Activity, options: BannerOptions) -> _Number:
-    numeral = numerals(options.locale)[activity.best_count]
+def _best_day(day: date, count: int, options: BannerOptions) -> _Number:
+    numeral = numerals(options.locale)[count]
     is_long = options.number_format is NumberFormat.LONG
-    unit = _on_days(options.locale)[activity.best_day]
-    return _Number("c", numeral.full if is_long else numeral.short, numeral.short, unit)
+    value = numeral.full if is_long else numeral.short
+    return _Number("c", value, numeral.short, _on_days(options.locale)[day])
 
 
 @cache
@@ -181,7 +187,7 @@ def _units(locale: str) -> tuple[Mapping[str, MeasuredText], Mapping[str, Measur
 
 
 @cache
-def _on_days(locale: str) -> Memo[date | None, MeasuredText]:
+def _on_days(locale: str) -> Memo[date, MeasuredText]:
     """Return a cache of the texts after the number of the best day: on 14 Mar."""
 
     def measure_day(day: date) -> MeasuredText:
@@ -226,25 +232,25 @@ def _metrics(
 
     If there are none, the numbers are written short, and units that do not fit are left out.
     """
-    values, units = [number.value for number in numbers], [number.unit.text for number in numbers]
     for size, unit_size in sizes:
-        if all(
-            [
-                (number.value.em_width + _SPACE) * size + number.unit.em_width * unit_size <= room
-                for number in numbers
-            ]
-        ):
+        fits = [
+            (number.value.em_width + _SPACE) * size + number.unit.em_width * unit_size <= room
+            for number in numbers
+        ]
+        if all(fits):
+            values = [number.value for number in numbers]
+            units = [number.unit for number in numbers]
             break
     else:
         values = [number.short for number in numbers]
         units = [
-            number.unit.text
+            number.unit
             if (number.short.em_width + _SPACE) * size + number.unit.em_width * unit_size <= room
-            else ""
+            else _NO_UNIT
             for number in numbers
         ]
     items = [
-        Metric(number.icon, label.text, position, value.text, unit)
+        Metric(number.icon, label.text, position, value.text, unit.text)
         for number, label, position, value, unit in zip(
             numbers, labels, positions, values, units, strict=False
         )

@@ -13,7 +13,7 @@ from functools import cache
 
 import msgspec
 
-from github_banners.drawing.language_charts import Share, rank_languages
+from github_banners.drawing.language_charts import rank_languages
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.drawing.legend import ITEM_GAP, USUAL_WIDTH
 from github_banners.drawing.locales import (
@@ -40,15 +40,16 @@ _ARCHIVED_SIZE, _ARCHIVED_GAP = 12.5, 12
 _STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
 
 _DESCRIPTION_SIZES, _MAX_LINES = (14, 13), 2
-# More than two lines of narrow letters can show; the rest is cut from `<desc>` too.
-_MAX_DESCRIPTION = 200
+# GitHub's own limits.
+_MAX_DESCRIPTION, _MAX_NAME = 350, 100
 
 # The y of the name, by the number of lines of the description, and the distances below it.
-_NAME_Y = (64, 53, 43)
+_NAME_Y = (64, 52, 43)
 _DESCRIPTION_BELOW, _LINE_PITCH, _FACTS_BELOW, _FACTS_BELOW_NAME = 27, 19, 33, 37
 
 _FACT_SIZES = (13, 12)
 _DOT_WIDTH, _ICON_WIDTH = 17, 19
+_TRUNCATED_ICONS = "lw"
 _MIN_GAP = 8
 
 _RIGHT_TO_LEFT_ISOLATE, _POP_ISOLATE = "\u2067", "\u2069"
@@ -114,23 +115,23 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         raise RenderingFailed("the layout needs a repository")
     colours = scheme(options)
     login = sanitize(snapshot.owner.login)
-    repository_name = sanitize(repository.name, max_graphemes=100) or login
+    repository_name = sanitize(repository.name, max_graphemes=_MAX_NAME) or login
     shown_name = (options.title and sanitize(options.title)) or repository_name
     mirrored = is_mirrored(shown_name, options)
-    language = _language(repository.language, colours)
+    language, language_colour = _language(repository.language, colours)
     description = sanitize(repository.description or "", max_graphemes=_MAX_DESCRIPTION)
     lines = _description_lines(description)
     name_y = _NAME_Y[len(lines)]
     archived, archived_width = _archived(locale) if repository.is_archived else ("", 0)
     name = fit_isolated(shown_name, _NAME_SIZES, _END - _NAME_X - archived_width, bold=True)
     licence = sanitize(repository.licence or "")
-    facts, facts_size = _facts(repository, language.name if language else "", licence, options)
+    facts, facts_size = _facts(repository, language, licence, options)
     return Repository(
         frame=frame(
             _CANVAS,
             options,
             colours,
-            glow=language.colour if language else "",
+            glow=language_colour,
             is_mirrored=mirrored,
         ),
         title=_heading(shown_name, f"{login}/{repository_name}", options),
@@ -139,7 +140,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
             as_of,
             locale=locale,
             description=description,
-            language=language.name if language else "",
+            language=language,
             licence=licence,
         ),
         is_fork=repository.is_fork,
@@ -150,7 +151,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         facts=facts,
         facts_y=lines[-1].y + _FACTS_BELOW if lines else name_y + _FACTS_BELOW_NAME,
         facts_size=facts_size,
-        language_colour=language.colour if language else "",
+        language_colour=language_colour,
         has_stale_mark=as_of is not None,
         stale_text=_stale_text(stale_label(as_of, locale), name),
     )
@@ -160,11 +161,12 @@ def _heading(shown_name: str, full_name: str, options: BannerOptions) -> str:
     return f"{isolate(shown_name)} ({full_name})" if options.title else full_name
 
 
-def _language(name: str | None, colours: Scheme) -> Share | None:
-    """Return the language with its colour in the theme."""
+def _language(name: str | None, colours: Scheme) -> tuple[str, str]:
+    """Return the language and its colour in the theme; empty if there is none."""
     if not name:
-        return None
-    return rank_languages({name: 1}, scheme=colours, other_label="").first[0]
+        return "", ""
+    language = rank_languages({name: 1}, scheme=colours, other_label="").first[0]
+    return language.name, language.colour
 
 
 @cache
@@ -176,9 +178,10 @@ def _archived(locale: str) -> tuple[str, float]:
 
 def _description_lines(description: str) -> list[Line]:
     """Break the description into lines; each has the direction of the whole."""
-    if not description or not (description.isascii() or width(description, 1)):
-        return []
     fitted = fit_paragraph(description, _DESCRIPTION_SIZES, _ROOM, max_lines=_MAX_LINES)
+    # Combining marks alone have no width and would be invisible.
+    if not any(line.width for line in fitted):
+        return []
     if starts_right_to_left(description):
         fitted = [
             msgspec.structs.replace(line, text=f"{_RIGHT_TO_LEFT_ISOLATE}{line.text}{_POP_ISOLATE}")
@@ -203,15 +206,13 @@ def _facts(
     if options.number_format is NumberFormat.LONG:
         attempts.insert(0, ((stars.full, forks.full), _FACT_SIZES[0]))
     parts: list[_Part] = []
-    overflow, size = 0.0, _FACT_SIZES[-1]
+    size = _FACT_SIZES[-1]
     for numbers, size in attempts:
         parts = _parts(language, numbers, licence, size=size)
-        overflow = _row_width(parts) - _ROOM
-        if overflow <= 0:
+        if _row_width(parts) <= _ROOM:
             break
     else:
-        rooms = _truncated_rooms(width(language, size), width(licence, size), overflow)
-        parts = _parts(language, numbers, licence, size=size, rooms=rooms)
+        parts = _parts(language, numbers, licence, size=size, rooms=_truncated_rooms(parts))
     x, facts = float(_START), []
     for part in parts:
         facts.append(Fact(part.icon, round(x), round(x) + part.lead, part.text))
@@ -219,13 +220,19 @@ def _facts(
     return facts, size
 
 
-def _truncated_rooms(
-    language_width: float, licence_width: float, overflow: float
-) -> tuple[float, float]:
-    """Divide the room that is left between language and licence; neither gets more than it needs."""
-    room = language_width + licence_width - overflow / USUAL_WIDTH
-    licence_room = min(licence_width, max(room / 2, room - language_width))
-    return room - licence_room, licence_room
+def _truncated_rooms(parts: Sequence[_Part]) -> tuple[float, float]:
+    """Divide what the numbers leave between language and licence, equally unless one needs less."""
+    widths = {part.icon: part.width for part in parts if part.icon in _TRUNCATED_ICONS}
+    without_texts = [
+        msgspec.structs.replace(part, width=0) if part.icon in widths else part for part in parts
+    ]
+    room = _ROOM - _row_width(without_texts)
+    language_width, licence_width = widths.get("l", 0), widths.get("w", 0)
+    if language_width <= room / 2:
+        return language_width, room - language_width
+    if licence_width <= room / 2:
+        return room - licence_width, licence_width
+    return room / 2, room / 2
 
 
 def _parts(
