@@ -21,11 +21,7 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-<<<<<<< HEAD
-from github_banners.models import Owner, RepositoryDetails, Snapshot, Stats
-=======
-from github_banners.models import Activity, Owner, Snapshot, Stats
->>>>>>> more-numbers
+from github_banners.models import Activity, Owner, RepositoryDetails, Snapshot, Stats
 from github_banners.options import (
     BannerOptions,
     ChartType,
@@ -116,11 +112,8 @@ FORMS = {
     "compact": BannerOptions(layout=Layout.COMPACT),
     "bar": BannerOptions(layout=Layout.LANGUAGES),
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
-<<<<<<< HEAD
     "repository": BannerOptions(layout=Layout.REPOSITORY),
-=======
     "activity": BannerOptions(layout=Layout.ACTIVITY),
->>>>>>> more-numbers
 }
 
 # The factors of a picture, each with its values.
@@ -238,8 +231,8 @@ def _snapshot(
         Owner(1, login, None, name),
         stats,
         datetime(2026, 11, 20, tzinfo=UTC),
-<<<<<<< HEAD
         repository=_repository(name, login, stats, licence="Apache-2.0", is_archived=True),
+        activity=_activity(number, number // 9, number // 3),
     )
 
 
@@ -258,9 +251,6 @@ def _repository(
         is_archived=is_archived,
         is_fork=bool(stats.forked_repos),
     )
-=======
-        activity=_activity(number, number // 9, number // 3),
-    )
 
 
 def _activity(total: int, current_streak: int, longest_streak: int) -> Activity:
@@ -271,7 +261,6 @@ def _activity(total: int, current_streak: int, longest_streak: int) -> Activity:
     )
     best_day = date(2026, 9, 28) if total else None
     return replace(activity, last_year=total, best_count=total, best_day=best_day)
->>>>>>> more-numbers
 
 
 def _show(page: "Page", svg: bytes, width: int) -> None:
@@ -305,7 +294,6 @@ def _draw_row(row: Row) -> bytes:
     owner = Owner(1, row["login"], None, row["name"])
     names = ("title", "langs_count", "hide", "number_format", "theme", "locale")
     options = replace(row["form"], **{name: row[name] for name in names})
-<<<<<<< HEAD
     repository = _repository(
         row["name"],
         row["login"],
@@ -313,12 +301,9 @@ def _draw_row(row: Row) -> bytes:
         licence=row["licence"],
         is_archived=row["is_archived"],
     )
-    snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC), repository=repository)
-=======
     moment = datetime(2026, 11, 20, tzinfo=UTC)
     activity = _activity(row["stars"], original, forked)
-    snapshot = Snapshot(owner, stats, moment, activity=activity)
->>>>>>> more-numbers
+    snapshot = Snapshot(owner, stats, moment, repository=repository, activity=activity)
     return draw(snapshot, options, as_of=row["as_of"])
 
 

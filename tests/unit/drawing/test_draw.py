@@ -30,11 +30,8 @@ BUDGETS = {
     (Layout.COMPACT, ChartType.BAR): (2_899, 1_332),
     (Layout.LANGUAGES, ChartType.BAR): (3_872, 1_343),
     (Layout.LANGUAGES, ChartType.DONUT): (3_218, 1_278),
-<<<<<<< HEAD
     (Layout.REPOSITORY, ChartType.BAR): (3_000, 1_400),
-=======
     (Layout.ACTIVITY, ChartType.BAR): (7_000, 2_400),
->>>>>>> more-numbers
 }
 # The budgets of these hold for a pair of palettes too.
 STRICT = {Layout.CLASSIC, Layout.ACTIVITY}
@@ -51,11 +48,7 @@ USUAL_NAMES = {
     Locale.UK: "Олена Шевченко",
 }
 EXTRA_FOR_A_PAIR = (169, 67)
-<<<<<<< HEAD
-LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut", "repository"]
-=======
-LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut", "activity"]
->>>>>>> more-numbers
+LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut", "activity", "repository"]
 
 LANGUAGES = [
     "Jupyter Notebook",

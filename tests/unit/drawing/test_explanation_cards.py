@@ -284,11 +284,7 @@ ERRORS = [
     InvalidOption("border_color", "turquoise", allowed_values("border_color")),
     InvalidOption("radius", "99", allowed_values("radius")),
     InvalidOption("border", "maybe", allowed_values("border")),
-<<<<<<< HEAD
     InvalidOption("count_by", "", allowed_values("count_by")),
-=======
-    InvalidOption("shape", "", allowed_values("shape")),
->>>>>>> more-numbers
     InvalidOption("bg_color", "blue", allowed_values("bg_color")),
     InvalidOption("hide_langs", "", allowed_values("hide_langs")),
     InvalidOption("title", "", allowed_values("title")),
@@ -310,11 +306,9 @@ ERRORS = [
 ]
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.REPOSITORY])
-=======
-@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.ACTIVITY])
->>>>>>> more-numbers
+@pytest.mark.parametrize(
+    "layout", [Layout.CLASSIC, Layout.COMPACT, Layout.ACTIVITY, Layout.REPOSITORY]
+)
 @pytest.mark.parametrize("locale", Locale)
 def test_explanation_fits_in_every_locale(locale, layout):
     canvas, options = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)

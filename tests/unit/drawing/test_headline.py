@@ -73,9 +73,7 @@ def test_place_numbers_all_hidden_gives_none(hide):
 @pytest.mark.parametrize("layout", [*MAX_SHOWN_NUMBERS, Layout.LANGUAGES])
 @pytest.mark.parametrize("forked", [0, 3])
 def test_draw_selection_that_leaves_nothing_says_nothing_about_the_owner(layout, forked):
-    snapshot = Snapshot(
-        Owner(1, "ada"), Stats(forked, 0, forked, 0, 0, {}), EPOCH, repository=REPOSITORY
-    )
+    snapshot = Snapshot(Owner(1, "ada"), Stats(forked, 0, forked, 0, 0, {}), EPOCH)
     options = BannerOptions(layout=layout, exclude_repos=("x",))
     assert empty_state_text(snapshot.stats, BannerOptions(layout=layout)) != ""
     assert empty_state_text(snapshot.stats, options) == ""

@@ -50,14 +50,8 @@ LANGUAGE_FORMS = [
     (Layout.COMPACT, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.DONUT),
-    (Layout.REPOSITORY, ChartType.BAR),
 ]
-<<<<<<< HEAD
-# Layouts that show nothing of the owner's languages, and have nothing to hide.
-WITHOUT_LANGUAGES = {Layout.REPOSITORY}
-=======
-FORMS = [*LANGUAGE_FORMS, (Layout.ACTIVITY, ChartType.BAR)]
->>>>>>> more-numbers
+FORMS = [*LANGUAGE_FORMS, (Layout.ACTIVITY, ChartType.BAR), (Layout.REPOSITORY, ChartType.BAR)]
 HEADLINE_LAYOUTS = [
     HeadlineLayout(Layout.CLASSIC, (408, 526, 644), size=32, min_size=17),
     HeadlineLayout(Layout.CARD, (24, 140, 256), size=25, min_size=14),
@@ -65,14 +59,8 @@ HEADLINE_LAYOUTS = [
 ]
 ICONS = {HideableField.STARS: "s", HideableField.FORKS: "f", HideableField.REPOSITORIES: "p"}
 
-<<<<<<< HEAD
 any_form = pytest.mark.parametrize(("layout", "shape"), FORMS)
-any_form_with_languages = pytest.mark.parametrize(
-    ("layout", "shape"), [form for form in FORMS if form[0] not in WITHOUT_LANGUAGES]
-)
-=======
 any_language_form = pytest.mark.parametrize(("layout", "shape"), LANGUAGE_FORMS)
->>>>>>> more-numbers
 any_headline_layout = pytest.mark.parametrize(
     "case", HEADLINE_LAYOUTS, ids=lambda case: case.layout
 )
@@ -130,11 +118,7 @@ def test_headline_layout_every_number_fits(snapshot, case, number, number_format
     assert len(metrics.items) == 3
 
 
-<<<<<<< HEAD
-@any_form_with_languages
-=======
 @any_language_form
->>>>>>> more-numbers
 def test_layout_with_everything_hidden_is_empty(snapshot, layout, shape):
     options = BannerOptions(layout=layout, shape=shape, hide=tuple(HideableField))
     picture = compute(snapshot(), options)
@@ -189,11 +173,7 @@ def test_layout_by_size_shows_shares_of_bytes(snapshot, layout, shape):
 
 @pytest.mark.parametrize("count", [None, 1, 3, 5, 10])
 @pytest.mark.parametrize("number", [0, 1, 2, 6, 7, 60])
-<<<<<<< HEAD
-@any_form_with_languages
-=======
 @any_language_form
->>>>>>> more-numbers
 def test_layout_bar_legend_and_ring_show_the_same_languages(snapshot, layout, shape, number, count):
     owner = snapshot(languages={f"Language {index}": 60 - index for index in range(number)})
     picture = compute(owner, BannerOptions(layout=layout, shape=shape, langs_count=count))
