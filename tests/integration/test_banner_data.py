@@ -288,8 +288,8 @@ async def test_contributions_without_token_are_left_out_until_there_is_one(scene
     shown = await scene.preview(COMMITS)
     assert (shown.activity, shown.contribution_access) == (None, ContributionAccess.NEEDS_TOKEN)
     scene.github.has_token = True
-    scene.now += 2 * HOUR
-    await scene.preview(COMMITS)
+    scene.now += timedelta(minutes=2)
+    assert (await scene.preview(ACTIVITY)).activity is not None
     await scene.services.drain()
     assert await scene.publish() == [name]
     activity = scene.published[name].activity

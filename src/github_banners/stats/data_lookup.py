@@ -60,6 +60,9 @@ from github_banners.stats.snapshots import (
 _log = structlog.get_logger(__name__)
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_WITHOUT_TOKEN = Ttls(_MINUTE, _MINUTE, _MINUTE)
+"""A token may be configured at any time, and asking without one costs no request."""
 _MAX_BYTES = 24 << 20
 _ENTRY_BYTES, _REPOSITORY_BYTES, _LANGUAGE_BYTES, _DAYS_BYTES = 700, 200, 80, 3_200
 _SAVE_TIMEOUT_SECONDS = 5.0
@@ -192,18 +195,25 @@ class DataLookup:
         if self._classify(request, entry) is not Freshness.FRESH:
             return False
         age = self._clock() - entry.validated_at
-        return age < self._ttls[request.kind].memory and self._invalidations.is_unchanged(
+        return age < self._limits(request, entry).memory and self._invalidations.is_unchanged(
             request.owner.id, since=entry.validated_at
         )
+
+    def _limits(self, request: DataRequest, entry: _Entry) -> Ttls:
+        content = entry.data.content
+        needs_token = ContributionAccess.NEEDS_TOKEN
+        if isinstance(content, ActivitySummary) and content.access is needs_token:
+            return _WITHOUT_TOKEN
+        return self._ttls[request.kind]
 
     def _classify(self, request: DataRequest, entry: _Entry | None) -> Freshness:
         if entry is None:
             return Freshness.HARD_STALE
-        ttls = self._ttls[request.kind]
+        ttls = self._limits(request, entry)
         return classify_freshness(entry.data.fetched_at, ttls, now=self._clock())
 
     def _to_found(self, request: DataRequest, entry: _Entry) -> FoundData:
-        ttls = self._ttls[request.kind]
+        ttls = self._limits(request, entry)
         refresh_at = entry.data.fetched_at + ttls.soft
         return FoundData(
             entry.data,
