@@ -59,7 +59,6 @@ HEADLINE_LAYOUTS = [
 ]
 ICONS = {HideableField.STARS: "s", HideableField.FORKS: "f", HideableField.REPOSITORIES: "p"}
 
-any_form = pytest.mark.parametrize(("layout", "shape"), FORMS)
 any_language_form = pytest.mark.parametrize(("layout", "shape"), LANGUAGE_FORMS)
 any_headline_layout = pytest.mark.parametrize(
     "case", HEADLINE_LAYOUTS, ids=lambda case: case.layout
