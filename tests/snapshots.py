@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from github_banners.models import Activity, Owner, Snapshot, Stats
+from github_banners.models import Activity, Owner, RepositoryDetails, Snapshot, Stats
+
+REPOSITORY = RepositoryDetails(
+    id=11,
+    name="handlebars-runtime",
+    description="Minimal templating on steroids: logicless templates that keep the view and the code apart",
+    language="Ruby",
+    stars=11_558,
+    forks=1_635,
+    licence="MIT",
+)
 
 
 def make_activity(
@@ -39,6 +49,7 @@ def make_snapshot(
     original: int = 93,
     forked: int = 57,
     languages: Mapping[str, int] | None = None,
+    repository: RepositoryDetails = REPOSITORY,
     activity: Activity | None = None,
 ) -> Snapshot:
     default_languages = {"Ruby": 51, "JavaScript": 20, "Rust": 4, "C": 2, "CSS": 1}
@@ -54,5 +65,6 @@ def make_snapshot(
         Owner(1, login, None, name),
         stats,
         datetime(2026, 11, 20, tzinfo=UTC),
+        repository=repository,
         activity=activity or make_activity(),
     )

@@ -19,7 +19,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     ├── TooManyRequests              429
     ├── Unavailable                  503 can't get preview
     │   ├── FetchPending                 a fetch of the user is still running
-    │   ├── TokenRequired                this service has no GitHub token
+    │   ├── TokenRequired                token required
     │   ├── Overloaded                   too much work is queued
     │   ├── GitHubUnavailable            GitHub is unavailable
     │   ├── DatabaseUnavailable          PostgreSQL is unavailable
@@ -233,6 +233,7 @@ class FetchPending(Unavailable):
 class TokenRequired(Unavailable):
     """GitHub gives these numbers only to those who have a token, and this service has none."""
 
+    public_message = "token required"
     explanation_kind = ExplanationKind.TOKEN_REQUIRED
 
 

@@ -184,7 +184,8 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
     `version` rises whenever numbers, login or display name change; 0 means not stored yet. If
     `is_deleted`, the owner no longer exists on GitHub and the numbers are the last known ones.
-    `followers` are None if they are unknown, and for organisations.
+    `followers` are None if they are unknown, and for organisations. Without `has_numbers`, only the
+    identity of the owner has been fetched: all numbers are 0.
 
     The other fields are set only for banners that show them. `language_sizes` maps languages to
     bytes, largest first; the name "" stands for those that GitHub did not list. Without `activity`,
@@ -197,10 +198,17 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
     version: int = 0
     is_deleted: bool = False
     followers: int | None = None
+    has_numbers: bool = True
     language_sizes: dict[str, int] | None = None
     activity: Activity | None = None
     contribution_access: ContributionAccess = ContributionAccess.VISIBLE
     repository: RepositoryDetails | None = None
+
+
+def without_numbers(owner: Owner, *, version: int = 0) -> Snapshot:
+    """Return a snapshot of an owner of whom only the identity has been fetched."""
+    stats = Stats(0, 0, 0, 0, 0, {})
+    return Snapshot(owner, stats, EPOCH, version=version, has_numbers=False)
 
 
 def sort_languages(counts: Mapping[str, int]) -> list[str]:
@@ -211,28 +219,29 @@ def sort_languages(counts: Mapping[str, int]) -> list[str]:
     return names
 
 
-def aggregate(
+def filter_repositories(
     repositories: Iterable[Repository],
     *,
     excluded_names: Collection[str] = (),
-    include_forks: bool = False,
     include_archived: bool = True,
-) -> Stats:
+) -> list[Repository]:
+    """Leave out repositories with one of `excluded_names`, in lower case, and archived ones."""
+    return [
+        repository
+        for repository in repositories
+        if (include_archived or not repository.is_archived)
+        and repository.name.lower() not in excluded_names
+    ]
+
+
+def aggregate(repositories: Iterable[Repository], *, include_forks: bool = False) -> Stats:
     """
     Add up an owner's repositories.
 
-    Forks are excluded from stars, forks and languages, unless `include_forks`. Repositories with one
-    of `excluded_names`, in lower case, and archived ones without `include_archived` count nowhere.
-    `languages` maps a language to the number of repositories, most frequent first, then by name.
+    Forks are excluded from stars, forks and languages, unless `include_forks`. `languages` maps a
+    language to the number of repositories, most frequent first, then by name.
     """
     selected = list(repositories)
-    if excluded_names or not include_archived:
-        selected = [
-            repository
-            for repository in selected
-            if (include_archived or not repository.is_archived)
-            and repository.name.lower() not in excluded_names
-        ]
     originals = [repository for repository in selected if not repository.is_fork]
     counted = selected if include_forks else originals
     languages = Counter(repository.language for repository in counted if repository.language)
@@ -244,6 +253,15 @@ def aggregate(
         total_forks=sum(repository.forks for repository in counted),
         languages={name: languages[name] for name in sort_languages(languages)},
     )
+
+
+def aggregate_sizes(sizes: Iterable[RepositoryLanguages]) -> dict[str, int]:
+    """Add up bytes by language, largest first, then by name; "" stands for unlisted languages."""
+    totals: Counter[str] = Counter()
+    for repository in sizes:
+        totals.update(repository.sizes)
+        totals[""] += repository.other
+    return {name: totals[name] for name in sort_languages(totals) if totals[name] > 0}
 
 
 def without_implausible_times(snapshot: Snapshot, *, now: datetime) -> Snapshot:

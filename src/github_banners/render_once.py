@@ -8,21 +8,30 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TextIO
 
 from github_banners.drawing import draw
 from github_banners.drawing.png import to_png
-from github_banners.errors import ConfigurationError
+from github_banners.errors import ConfigurationError, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
+from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.transport import open_github_http
-from github_banners.models import Clock, Snapshot, utc_now
-from github_banners.options import BannerOptions
+from github_banners.models import (
+    Clock,
+    Repository,
+    Snapshot,
+    aggregate,
+    utc_now,
+    without_numbers,
+)
+from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.settings import Settings
-from github_banners.stats.selection import aggregate_selected
+from github_banners.stats.banner_data import complete, suggest_repository, to_shown_data
+from github_banners.stats.data_lookup import DataRequest, fetch_data
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"
@@ -32,10 +41,10 @@ async def render_banner(
     settings: Settings, login: str, options: BannerOptions, *, clock: Clock = utc_now
 ) -> bytes:
     """
-    Fetch a user from GitHub and render the banner as SVG, encoded in UTF-8.
+    Fetch from GitHub what a banner shows and render it as SVG, encoded in UTF-8.
 
-    :raises UnknownUser: GitHub has no user or organisation with this login
-    :raises GitHubUnavailable: GitHub is unavailable
+    :raises NotFound: there is no such owner or repository, or there are no visible contributions
+    :raises Unavailable: GitHub is unavailable, or needs a token
     """
     async with open_github_http(
         timeout=settings.request_timeout, api_url=settings.github_api_url
@@ -47,10 +56,37 @@ async def render_banner(
             timeout=settings.request_timeout,
             clock=clock,
         )
-        owner_repositories = await github.fetch(login)
-    stats = aggregate_selected(owner_repositories.repositories, options)
-    snapshot = Snapshot(owner_repositories.owner, stats, owner_repositories.fetched_at)
-    return draw(snapshot, options)
+        return draw(await _fetch(github, login, options, clock=clock), options)
+
+
+async def _fetch(
+    github: GitHubClient, login: str, options: BannerOptions, *, clock: Clock
+) -> Snapshot:
+    needs, fetcher = data_needs(options), DataFetcher(github)
+    repositories: Sequence[Repository] = ()
+    if DataKind.REPOSITORIES in needs:
+        fetched = await github.fetch(login)
+        repositories = fetched.repositories
+        snapshot = Snapshot(
+            fetched.owner,
+            aggregate(repositories),
+            fetched.fetched_at,
+            followers=fetched.followers,
+        )
+    else:
+        snapshot = without_numbers(await fetcher.identify(login))
+    data = {}
+    for kind in needs - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}:
+        request = DataRequest(snapshot.owner, kind, options.repo or "")
+        fetched_at = clock()
+        try:
+            content = await fetch_data(fetcher, request, repositories=repositories)
+        except UnknownRepository as error:
+            others = await github.fetch(login)
+            suggestion = suggest_repository(error.name, others.repositories)
+            raise UnknownRepository(error.name, suggestion) from error
+        data[kind] = to_shown_data(content, fetched_at)
+    return complete(snapshot, options, data, repositories)
 
 
 def encode_for_path(path: Path, svg: bytes) -> bytes:

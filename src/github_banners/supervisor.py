@@ -24,6 +24,10 @@ from github_banners.serving.server import (
 from github_banners.serving.service import Service, background_task, serve_service
 from github_banners.serving.workers import supervise, wait_for_parent_exit
 from github_banners.settings import Settings, Url
+from github_banners.settings.parsers import Token
+
+# The fake GitHub accepts any token, and gives contributions only to those who have one.
+_FAKE_TOKEN = Token("fake")
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -149,7 +153,11 @@ async def _serve_in_process(
     from github_banners.app.all_in_one import open_all_in_one  # noqa: PLC0415
 
     if config.github_api_url is not None:
-        settings = msgspec.structs.replace(settings, github_api_url=Url(config.github_api_url))
+        settings = msgspec.structs.replace(
+            settings,
+            github_api_url=Url(config.github_api_url),
+            github_tokens=settings.github_tokens or (_FAKE_TOKEN,),
+        )
     opened = open_all_in_one(
         settings, conninfo=config.conninfo, banners_dir=Path(config.banners_dir)
     )

@@ -4,8 +4,10 @@ A fake GitHub API over HTTP for tests and demos: generated users, recordings, ra
 `create_app` returns an ASGI application with GitHub's REST and GraphQL APIs. Modules in reading order:
 
 - `models`: accounts and repositories
-- `sample_data`, `generator`, `recordings`: where accounts come from; `account_store`: the current ones
+- `sample_data`, `repository_data`, `repository_details`, `contribution_generator`, `generator`,
+  `recordings`: where accounts come from; `account_store`: the current ones
 - `rest`: repository lists and JSON bodies
+- `contributions`: the contributions of a user in a window of time
 - `connections`, `query_cost`, `resolvers`, `graphql`: GraphQL, executed by graphql-core
 - `rate_limits`, `faults`: what a request is charged, and whether it fails
 - `responses`, `service`: requests to responses, without the web framework

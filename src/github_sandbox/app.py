@@ -17,7 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from github_sandbox import control, responses
-from github_sandbox.account_store import AccountNotFound, AccountStore, LoginTaken
+from github_sandbox.account_store import (
+    AccountNotFound,
+    AccountStore,
+    LoginTaken,
+    RepositoryNameTaken,
+    RepositoryNotFound,
+)
 from github_sandbox.fault_middleware import FaultMiddleware, Sleep
 from github_sandbox.faults import Failure, FaultConfig
 from github_sandbox.generator import AccountGenerator
@@ -75,6 +81,8 @@ def create_app(
             HTTPException: _handle_framework_error,
             AccountNotFound: control.handle_account_not_found,
             LoginTaken: control.handle_login_taken,
+            RepositoryNotFound: control.handle_repository_not_found,
+            RepositoryNameTaken: control.handle_repository_name_taken,
             msgspec.DecodeError: control.handle_invalid_request,
         },
     )

@@ -1,8 +1,8 @@
 """
-Pagination of repositories in GraphQL: filters, order, cursors, and GitHub's errors.
+Pagination of repositories and of languages in GraphQL: filters, order, cursors, GitHub's errors.
 
-Pure: from an account and arguments to a page. A cursor contains the id of the repository before it,
-so it stays valid as long as the order of the repositories does.
+Pure: from all items and the arguments to a page. A cursor contains the key of the item before it (a
+repository's id, a language's name), so it stays valid as long as the order of the items does.
 https://docs.github.com/en/graphql/guides/using-pagination-in-the-graphql-api
 """
 
@@ -29,41 +29,45 @@ class FieldError(GraphQLError):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """A repository with its cursor."""
+    """A repository, or a language with its size in bytes, and its cursor."""
 
-    node: Repository
-
-    @property
-    def cursor(self) -> str:
-        """The cursor after this repository."""
-        return build_cursor(self.node)
+    node: Repository | str
+    cursor: str
+    size: int = 0
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """A page of repositories, or only their number if no page was requested."""
+    """
+    A page of repositories or languages, or only their number if no page was requested.
+
+    `total_size` are the bytes of all languages.
+    """
 
     total: int
-    nodes: Sequence[Repository] = ()
+    edges: Sequence[Edge] = ()
     has_next: bool = False
     has_previous: bool = False
+    total_size: int = 0
 
     @property
-    def edges(self) -> list[Edge]:
-        """The page with cursors."""
-        return [Edge(repository) for repository in self.nodes]
+    def nodes(self) -> list[Repository | str]:
+        """The page without cursors."""
+        return [edge.node for edge in self.edges]
 
     @property
     def start_cursor(self) -> str | None:
-        """The first repository's cursor, None on an empty page."""
-        return build_cursor(self.nodes[0]) if self.nodes else None
+        """The cursor of the first item, None on an empty page."""
+        return self.edges[0].cursor if self.edges else None
 
     @property
     def end_cursor(self) -> str | None:
-        """The last repository's cursor, None on an empty page."""
-        return build_cursor(self.nodes[-1]) if self.nodes else None
+        """The cursor of the last item, None on an empty page."""
+        return self.edges[-1].cursor if self.edges else None
 
 
-def paginate(account: Account, arguments: Mapping[str, Any], *, counts_only: bool) -> Connection:
+def paginate_repositories(
+    account: Account, arguments: Mapping[str, Any], *, counts_only: bool
+) -> Connection:
     """
     Filter and sort an account's repositories and return the requested page.
 
@@ -72,14 +76,41 @@ def paginate(account: Account, arguments: Mapping[str, Any], *, counts_only: boo
     repositories = _filter(account.repositories, arguments)
     if counts_only:
         return Connection(len(repositories))
-    _check_page_size(arguments)
+    _check_page_size("repositories", arguments)
     repositories = _sort(repositories, arguments.get("orderBy"))
-    start, stop = _find_bounds(repositories, arguments)
+    start, stop = _find_bounds([repository.id for repository in repositories], arguments)
     return Connection(
         total=len(repositories),
-        nodes=repositories[start:stop],
+        edges=[
+            Edge(repository, build_cursor(repository.id)) for repository in repositories[start:stop]
+        ],
         has_next=stop < len(repositories),
         has_previous=start > 0,
+    )
+
+
+def paginate_languages(
+    sizes: Mapping[str, int], arguments: Mapping[str, Any], *, counts_only: bool
+) -> Connection:
+    """
+    Return the requested page of a repository's languages, by name unless an order was requested.
+
+    :raises FieldError: the page size is missing or above 100, or a cursor is invalid
+    """
+    total_size = sum(sizes.values())
+    if counts_only:
+        return Connection(len(sizes), total_size=total_size)
+    _check_page_size("languages", arguments)
+    names = sorted(sizes)
+    if order := arguments.get("orderBy"):
+        names.sort(key=sizes.__getitem__, reverse=order["direction"] == "DESC")
+    start, stop = _find_bounds(names, arguments)
+    return Connection(
+        total=len(names),
+        edges=[Edge(name, build_cursor(name), sizes[name]) for name in names[start:stop]],
+        has_next=stop < len(names),
+        has_previous=start > 0,
+        total_size=total_size,
     )
 
 
@@ -90,9 +121,9 @@ def get_page_size(arguments: Mapping[str, Any]) -> int | None:
     return last if first is None else first
 
 
-def build_cursor(repository: Repository) -> str:
-    """Return the cursor after a repository."""
-    return base64.b64encode(_CURSOR_PREFIX + msgspec.msgpack.encode([repository.id])).decode()
+def build_cursor(key: int | str) -> str:
+    """Return the cursor after the item with a key."""
+    return base64.b64encode(_CURSOR_PREFIX + msgspec.msgpack.encode([key])).decode()
 
 
 def _filter(
@@ -111,24 +142,24 @@ def _filter(
     ]
 
 
-def _check_page_size(arguments: Mapping[str, Any]) -> None:
+def _check_page_size(connection: str, arguments: Mapping[str, Any]) -> None:
     sizes = {name: arguments.get(name) for name in ("first", "last")}
     if all(size is None for size in sizes.values()):
         raise FieldError(
             "MISSING_PAGINATION_BOUNDARIES",
-            "You must provide a `first` or `last` value to properly paginate the `repositories`"
+            f"You must provide a `first` or `last` value to properly paginate the `{connection}`"
             " connection.",
         )
     for name, size in sizes.items():
         if size is not None and size > MAX_PAGE_SIZE:
             raise FieldError(
                 "EXCESSIVE_PAGINATION",
-                f"Requesting {size} records on the `repositories` connection exceeds the"
+                f"Requesting {size} records on the `{connection}` connection exceeds the"
                 f" `{name}` limit of {MAX_PAGE_SIZE} records.",
             )
         if size is not None and size < 0:
             raise FieldError(
-                "ARGUMENT_ERROR", f"`{name}` on the `repositories` connection is negative."
+                "ARGUMENT_ERROR", f"`{name}` on the `{connection}` connection is negative."
             )
 
 
@@ -149,14 +180,12 @@ def _sort(
     return sorted(repositories, key=_SORT_KEYS[field], reverse=direction == "DESC")
 
 
-def _find_bounds(
-    repositories: Sequence[Repository], arguments: Mapping[str, Any]
-) -> tuple[int, int]:
-    start, stop = 0, len(repositories)
+def _find_bounds(keys: Sequence[int | str], arguments: Mapping[str, Any]) -> tuple[int, int]:
+    start, stop = 0, len(keys)
     if (after := arguments.get("after")) is not None:
-        start = _find_position(repositories, after) + 1
+        start = _find_position(keys, after) + 1
     if (before := arguments.get("before")) is not None:
-        stop = _find_position(repositories, before)
+        stop = _find_position(keys, before)
     if (first := arguments.get("first")) is not None:
         stop = min(stop, start + first)
     if (last := arguments.get("last")) is not None:
@@ -164,14 +193,12 @@ def _find_bounds(
     return start, stop
 
 
-def _find_position(repositories: Sequence[Repository], cursor: str) -> int:
+def _find_position(keys: Sequence[int | str], cursor: str) -> int:
     try:
         raw = base64.b64decode(cursor, validate=True)
-        [repository_id] = msgspec.msgpack.decode(raw.removeprefix(_CURSOR_PREFIX), type=list[int])
-        return next(
-            index for index, repository in enumerate(repositories) if repository.id == repository_id
-        )
-    except (binascii.Error, ValueError, msgspec.DecodeError, StopIteration):
+        [key] = msgspec.msgpack.decode(raw.removeprefix(_CURSOR_PREFIX), type=list[int | str])
+        return keys.index(key)
+    except (binascii.Error, ValueError, msgspec.DecodeError):
         raise FieldError(
             "INVALID_CURSOR_ARGUMENTS", f"`{cursor}` does not appear to be a valid cursor."
         ) from None

@@ -18,10 +18,11 @@ from github_sandbox.service import GitHubService
 
 
 class Rename(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Change an account's login."""
+    """Change an account's login or, if one is named, the name of one of its repositories."""
 
     login: str
     to: str
+    repository: str | None = None
 
 
 class Delete(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,10 +81,15 @@ async def get_calls(request: Request) -> Response:
 
 
 async def rename(request: Request) -> Response:
-    """Change an account's login."""
+    """Change an account's login, or the name of one of its repositories."""
     service = _get_service(request)
     command = msgspec.json.decode(await request.body(), type=Rename)
-    account = service.accounts.rename(command.login, to=command.to, now=service.now())
+    if command.repository is None:
+        account = service.accounts.rename(command.login, to=command.to, now=service.now())
+    else:
+        account = service.accounts.rename_repository(
+            command.login, command.repository, to=command.to, now=service.now()
+        )
     return _account_response(account)
 
 
@@ -124,6 +130,16 @@ async def handle_account_not_found(_: Request, error: Exception) -> Response:
 async def handle_login_taken(_: Request, error: Exception) -> Response:
     """Respond to a command for a login that another account has."""
     return JSONResponse({"error": "login taken", "login": str(error)}, status_code=409)
+
+
+async def handle_repository_not_found(_: Request, error: Exception) -> Response:
+    """Respond to a command for a repository that does not exist."""
+    return JSONResponse({"error": "repository not found", "name": str(error)}, status_code=404)
+
+
+async def handle_repository_name_taken(_: Request, error: Exception) -> Response:
+    """Respond to a command for a name that another repository of the account has."""
+    return JSONResponse({"error": "repository name taken", "name": str(error)}, status_code=409)
 
 
 async def handle_invalid_request(_: Request, error: Exception) -> Response:

@@ -77,8 +77,7 @@ class FaultMiddleware:
             case Failure.UNAUTHORIZED:
                 return responses.bad_credentials()
             case Failure.BAD_GATEWAY:
-                text = "The server returned an invalid response."
-                return responses.html_page(502, "Bad Gateway", text)
+                return responses.bad_gateway()
             case Failure.UNAVAILABLE:
                 return responses.html_page(503, "Unicorn!", "No server is currently available.")
             case _:

@@ -5,7 +5,7 @@ Deterministic: decided by counting requests, not by chance. `fault_middleware` p
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -27,6 +27,23 @@ class Failure(StrEnum):
     PARTIAL = "partial"
 
 
+class HeavyContributions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    Contributions of one user that GitHub cannot read in windows of more than `max_days` days.
+
+    A query for such a window fails with the error RESOURCE_LIMITS_EXCEEDED (`partial`) or with 502.
+    These failures are not part of the schedule, and not among the failed requests counted.
+    """
+
+    login: str
+    max_days: Annotated[int, Meta(ge=0)]
+    failure: Literal["partial", "502"] = "partial"
+
+    def applies_to(self, login: str, *, days: int) -> bool:
+        """Return whether a window of so many days of this user fails."""
+        return days > self.max_days and login.lower() == self.login.lower()
+
+
 class FaultConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
     Latency of every response, and which fraction of the requests fails.
@@ -38,6 +55,7 @@ class FaultConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fail: tuple[Failure, ...] = ()
     fail_rate: Annotated[float, Meta(ge=0, le=1)] = 1.0
     retry_after_seconds: Annotated[int, Meta(ge=0)] = 60
+    heavy_contributions: HeavyContributions | None = None
 
 
 class FaultSchedule:

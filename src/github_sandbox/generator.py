@@ -13,7 +13,9 @@ from random import Random
 
 import msgspec
 
+from github_sandbox.contribution_generator import ContributionGenerator
 from github_sandbox.models import Account, Repository, build_node_id
+from github_sandbox.repository_details import generate_language_sizes, generate_texts
 from github_sandbox.sample_data import (
     FAMILY_NAMES,
     GIVEN_NAMES,
@@ -57,6 +59,17 @@ _MAX_SAMPLE_REPOSITORIES = 10_000
 _NEW_ACCOUNT_BASE = 170_000_000
 _NEW_REPOSITORY_BASE = 900_000_000
 _NEW_REPOSITORY_COUNT = 3
+_MAX_NEW_ACCOUNTS = 10_000_000
+
+_REPOSITORY_RANGES = (
+    *(
+        (pattern.account_base, pattern.repository_base, pattern.last + 1, pattern.max_repositories)
+        for pattern in (DEVELOPERS, BIG)
+    ),
+    (_SAMPLE_ACCOUNT_BASE, _SAMPLE_REPOSITORY_BASE, len(SAMPLES), _MAX_SAMPLE_REPOSITORIES),
+    (_NEW_ACCOUNT_BASE, _NEW_REPOSITORY_BASE, _MAX_NEW_ACCOUNTS, _NEW_REPOSITORY_COUNT),
+)
+"""First account id, first repository id, number of accounts and most repositories of each."""
 
 _NUMBERED_LOGIN = re.compile(r"(dev|big)-(0|[1-9][0-9]{0,6})", re.ASCII)
 _PATTERNS = {"dev": DEVELOPERS, "big": BIG}
@@ -67,6 +80,7 @@ class AccountGenerator:
     """Generates every account of one seed."""
 
     def __init__(self, *, seed: int) -> None:
+        self.contributions = ContributionGenerator(seed=seed)
         self._seed = seed
         # Two caches, so that a few accounts of thousands of repositories do not fill the memory.
         self._generate_small = lru_cache(_SMALL_CACHE_SIZE)(self._generate)
@@ -95,6 +109,19 @@ class AccountGenerator:
                 return self._numbered_account(pattern, number)
         return None
 
+    def find_repository_owner(self, repository_id: int) -> int | None:
+        """Return the id of the account that would have a repository, or None if there is none."""
+        for account_base, repository_base, account_count, max_repositories in _REPOSITORY_RANGES:
+            number = (repository_id - repository_base) // max_repositories
+            if 0 <= number < account_count:
+                return account_base + number
+        return None
+
+    def language_sizes(self, repository: Repository) -> dict[str, int]:
+        """Return the bytes of each language of a generated repository, largest first."""
+        random = Random(f"{self._seed}/{repository.id}/languages")  # noqa: S311 - not for security
+        return generate_language_sizes(random, repository)
+
     def new_account(self, login: str, *, number: int) -> Account:
         """Generate the n-th account that takes a login which has become free."""
         persona = Persona(login, "", f"{login} II", _NEW_REPOSITORY_COUNT)
@@ -116,7 +143,10 @@ class AccountGenerator:
 
     def _generate(self, persona: Persona, account_id: int, first_repository_id: int) -> Account:
         random = Random(f"{self._seed}/{account_id}")  # noqa: S311 - not for security
-        created_at = _EPOCH + timedelta(seconds=int(random.random() * 4_000 * _SECONDS_PER_DAY))
+        drawn_at = _EPOCH + timedelta(seconds=int(random.random() * 4_000 * _SECONDS_PER_DAY))
+        created_at = persona.created_at or drawn_at
+        followers = int(persona.star_scale * 40 * random.random())
+        following = random.randrange(90)
         return Account(
             id=account_id,
             node_id=build_node_id(
@@ -125,20 +155,37 @@ class AccountGenerator:
             login=persona.login,
             name=persona.name,
             is_organization=persona.is_organization,
-            followers=int(persona.star_scale * 40 * random.random()),
-            following=random.randrange(90),
+            followers=0 if persona.is_private else followers,
+            following=0 if persona.is_private else following,
             created_at=created_at,
             updated_at=_EPOCH + timedelta(days=_AGE_DAYS, seconds=random.randrange(99_999)),
             repositories=tuple(
-                _generate_repositories(random, persona, first_repository_id, created_at)
+                _generate_repositories(
+                    random,
+                    Random(f"{self._seed}/{account_id}/texts"),  # noqa: S311 - not for security
+                    persona,
+                    first_repository_id,
+                    created_at,
+                )
             ),
+            activity=persona.activity,
+            is_steady=persona.is_steady,
+            is_private=persona.is_private,
         )
 
 
 def _generate_repositories(
-    random: Random, persona: Persona, first_id: int, account_created_at: datetime
+    random: Random,
+    random_texts: Random,
+    persona: Persona,
+    first_id: int,
+    account_created_at: datetime,
 ) -> Iterator[Repository]:
-    """Generate repositories, oldest first, with Pareto-distributed star counts."""
+    """
+    Generate repositories, oldest first, with Pareto-distributed star counts.
+
+    Their texts have a random generator of their own, which leaves all numbers as they are.
+    """
     count = persona.repository_count
     favorites = persona.languages or random.sample(LANGUAGES[:20], 4) + random.sample(LANGUAGES, 3)
     names = _choose_names(random, count)
@@ -152,6 +199,9 @@ def _generate_repositories(
         popularity = persona.star_scale * (0.7 / (quantile + 0.002) - 0.7)
         stars = int(quantile * 3) if is_fork else int(popularity)
         pushed = created + (account_age - created) * quantile
+        texts = generate_texts(
+            random_texts, names[index], languages[index], descriptions=persona.descriptions
+        )
         yield Repository(
             id=first_id + index,
             name=names[index],
@@ -164,6 +214,10 @@ def _generate_repositories(
             created_at=account_created_at + timedelta(seconds=int(created)),
             updated_at=account_created_at + timedelta(seconds=int(pushed) + 60),
             pushed_at=account_created_at + timedelta(seconds=int(pushed)),
+            description=texts.description,
+            license=texts.license,
+            homepage=texts.homepage,
+            topics=texts.topics,
         )
 
 

@@ -7,6 +7,7 @@ executed. Independent of HTTP.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -28,13 +29,14 @@ from graphql import (
 )
 
 from github_sandbox.account_store import AccountStore
+from github_sandbox.faults import HeavyContributions
 from github_sandbox.models import Account
 from github_sandbox.query_cost import MAX_NODES, QueryCost, Selections, compute_cost
 from github_sandbox.rate_limits import RateLimitStatus
 from github_sandbox.resolvers import ExecutionContext, load_schema
 
 _DOCUMENT_CACHE_SIZE = 256
-_OWNER_FIELDS = {"node", "nodes", "repositoryOwner"}
+_TRUNCATABLE_FIELDS = {"node", "nodes", "repository", "repositoryOwner", "user"}
 
 
 class GraphQLRequest(msgspec.Struct, frozen=True, rename="camel"):
@@ -58,14 +60,14 @@ class PreparedQuery:
     """
     A valid query and its cost.
 
-    `last_owner_field` is the response key of the last root field that returns owners.
+    `last_field` is the response key of the last root field that returns owners or repositories.
     """
 
     document: DocumentNode
     variables: dict[str, Any]
     cost: QueryCost
     is_dry_run: bool
-    last_owner_field: str | None
+    last_field: str | None
 
     @property
     def points(self) -> int:
@@ -113,8 +115,8 @@ def prepare_query(request: GraphQLRequest) -> PreparedQuery:
         variables=raw_variables,
         cost=cost,
         is_dry_run=is_dry_run,
-        last_owner_field=next(
-            (key for key in reversed(names) if names[key] in _OWNER_FIELDS), None
+        last_field=next(
+            (key for key in reversed(names) if names[key] in _TRUNCATABLE_FIELDS), None
         ),
     )
 
@@ -125,20 +127,26 @@ def execute_query(
     accounts: AccountStore,
     viewer: Account,
     rate_limit: RateLimitStatus,
+    now: datetime,
     is_truncated: bool = False,
+    heavy_contributions: HeavyContributions | None = None,
 ) -> dict[str, Any]:
     """
     Execute a query, and return `data` and, if there are any, `errors` in GitHub's format.
 
-    If `is_truncated`, the last owner is replaced by an error, as GitHub does with queries that exceed
-    its resource limits. A dry run returns the `rateLimit` field only.
+    If `is_truncated`, the last owner or repository is replaced by an error, as GitHub does with
+    queries that exceed its resource limits. A dry run returns the `rateLimit` field only.
+
+    :raises QueryTimeout: GitHub would not respond in time
     """
     context = ExecutionContext(
         accounts=accounts,
         viewer=viewer,
         cost=query.cost,
         rate_limit=rate_limit,
-        truncated_field=query.last_owner_field if is_truncated else None,
+        now=now,
+        heavy_contributions=heavy_contributions,
+        truncated_field=query.last_field if is_truncated else None,
     )
     result = execute_sync(
         load_schema(), query.document, context_value=context, variable_values=query.variables
@@ -146,7 +154,8 @@ def execute_query(
     if not result.errors:
         return {"data": result.data}
     for error in result.errors:
-        # Anything but a GraphQLError is a bug in a resolver, which must not pass as GitHub's answer.
+        # Anything but a GraphQLError is a timeout, or a bug in a resolver, which must not pass as
+        # GitHub's answer.
         if not isinstance(error.original_error, GraphQLError | None):
             raise error.original_error
     return {"data": result.data, "errors": [_to_json(error) for error in result.errors]}

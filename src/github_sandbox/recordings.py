@@ -2,7 +2,8 @@
 Reads recorded exchanges with the real GitHub into accounts.
 
 Only owners whose repository list was recorded completely are used. JSON bodies are kept as recorded.
-Files are read once, at start.
+Files are read once, at start. Of a repository's languages only the main one was recorded, and no
+contributions were: those are generated.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from github_sandbox.models import Account, Repository, build_node_id
+from github_sandbox.models import Account, License, Repository, build_node_id
 
 Body = Mapping[str, Any]
 
@@ -36,6 +37,16 @@ def read_recordings(directory: Path) -> tuple[Account, ...]:
     if not accounts:
         raise RecordingsError(f"no complete recording of an account's repositories in {directory}")
     return accounts
+
+
+def recorded_language_sizes(repository: Repository) -> dict[str, int]:
+    """
+    Return the bytes of each language of a recorded repository.
+
+    The lists that were recorded contain only the main language and the size of the repository; all of
+    it is taken for that language.
+    """
+    return {repository.language: repository.size_kilobytes * 1_024} if repository.language else {}
 
 
 def _read_users(rest: Path) -> Iterator[Body]:
@@ -96,8 +107,16 @@ def _to_repository(body: Body) -> Repository:
         created_at=created_at,
         updated_at=_to_datetime(body.get("updated_at")) or created_at,
         pushed_at=_to_datetime(body.get("pushed_at")),
+        description=body.get("description"),
+        license=_to_license(body.get("license")),
+        homepage=body.get("homepage"),
+        topics=tuple(body.get("topics") or ()),
         recorded=body,
     )
+
+
+def _to_license(body: Body | None) -> License | None:
+    return License(body["key"], body["name"], body.get("spdx_id")) if body else None
 
 
 def _to_datetime(text: str | None) -> datetime | None:

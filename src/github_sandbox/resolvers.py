@@ -14,8 +14,10 @@ from operator import attrgetter
 from typing import Any, TypeAlias
 
 from graphql import (
+    GraphQLError,
     GraphQLObjectType,
     GraphQLResolveInfo,
+    GraphQLScalarType,
     GraphQLSchema,
     build_schema,
     is_abstract_type,
@@ -24,14 +26,32 @@ from graphql import (
 )
 
 from github_sandbox.account_store import AccountStore
-from github_sandbox.connections import Connection, FieldError, paginate
+from github_sandbox.connections import (
+    Connection,
+    FieldError,
+    paginate_languages,
+    paginate_repositories,
+)
+from github_sandbox.contributions import (
+    ContributionsCollection,
+    WindowTooLong,
+    collect_contributions,
+)
+from github_sandbox.faults import HeavyContributions
 from github_sandbox.models import Account, Repository, build_node_id
 from github_sandbox.query_cost import QueryCost, Selections
 from github_sandbox.rate_limits import RateLimitStatus
+from github_sandbox.repository_data import LANGUAGE_COLORS
 
 Resolver = Callable[..., Any]
+_Node: TypeAlias = Account | Repository
 
 MAX_NODE_IDS = 100
+_WEB = "https://github.com"
+
+
+class QueryTimeout(Exception):
+    """GitHub's proxies would give up waiting for this query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +60,16 @@ class ExecutionContext:
     What resolvers read besides their parent.
 
     `truncated_field` is the response key of a root field whose last owner is to be omitted, as GitHub
-    does with queries that exceed its resource limits.
+    does with queries that exceed its resource limits. `heavy_contributions` says whose contributions
+    exceed them in long windows.
     """
 
     accounts: AccountStore
     viewer: Account
     cost: QueryCost
     rate_limit: RateLimitStatus
+    now: datetime
+    heavy_contributions: HeavyContributions | None = None
     truncated_field: str | None = None
 
 
@@ -58,6 +81,9 @@ def load_schema() -> GraphQLSchema:
     """Build the schema and bind the resolvers; a field without one is a KeyError."""
     text = files("github_sandbox").joinpath("schema.graphql").read_text("utf-8")
     schema = build_schema(text)
+    date_time = schema.type_map["DateTime"]
+    assert isinstance(date_time, GraphQLScalarType)
+    date_time.coerce_input_value = _parse_date_time
     for graphql_type in schema.type_map.values():
         if is_abstract_type(graphql_type):
             graphql_type.resolve_type = _resolve_type
@@ -67,8 +93,16 @@ def load_schema() -> GraphQLSchema:
     return schema
 
 
-def _resolve_type(account: Account, _info: Info, _abstract_type: Any) -> str:
-    return account.type_name
+def _parse_date_time(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise GraphQLError(f"Could not coerce value {value!r} to DateTime") from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _resolve_type(node: _Node, _info: Info, _abstract_type: Any) -> str:
+    return "Repository" if isinstance(node, Repository) else node.type_name
 
 
 def _resolve_owner(_root: None, info: Info, *, login: str) -> Account | None:
@@ -78,37 +112,100 @@ def _resolve_owner(_root: None, info: Info, *, login: str) -> Account | None:
     return info.context.accounts.by_login(login)
 
 
-def _resolve_node(_root: None, info: Info, *, id: str) -> Account:  # noqa: A002
+def _resolve_user(_root: None, info: Info, *, login: str) -> Account:
+    """Resolve `user`; the login of an organization is as unknown as any other."""
     if _is_truncated(info):
         raise _resource_limits_exceeded()
-    account = _find_node(id, info)
-    if isinstance(account, FieldError):
-        raise account
+    account = info.context.accounts.by_login(login)
+    if account is None or account.is_organization:
+        message = f"Could not resolve to a User with the login of '{login}'."
+        raise FieldError("NOT_FOUND", message)
     return account
 
 
-def _resolve_nodes(_root: None, info: Info, *, ids: list[str]) -> list[Account | FieldError]:
+def _resolve_repository(
+    _root: None,
+    info: Info,
+    *,
+    owner: str,
+    name: str,
+    followRenames: bool,  # noqa: N803 - the argument's name
+) -> Repository:
+    if _is_truncated(info):
+        raise _resource_limits_exceeded()
+    repository = info.context.accounts.find_repository(owner, name, follow_renames=followRenames)
+    if repository is None:
+        message = f"Could not resolve to a Repository with the name '{owner}/{name}'."
+        raise FieldError("NOT_FOUND", message)
+    return repository
+
+
+def _resolve_node(_root: None, info: Info, *, id: str) -> _Node:  # noqa: A002
+    if _is_truncated(info):
+        raise _resource_limits_exceeded()
+    node = _find_node(id, info)
+    if isinstance(node, FieldError):
+        raise node
+    return node
+
+
+def _resolve_nodes(_root: None, info: Info, *, ids: list[str]) -> list[_Node | FieldError]:
     if len(ids) > MAX_NODE_IDS:
         raise FieldError(
             "ARGUMENT_LIMIT",
             f"You may not provide more than {MAX_NODE_IDS} node ids; you provided {len(ids)}.",
         )
     # An error in the list becomes the error of its item; the others are resolved.
-    accounts = [_find_node(node_id, info) for node_id in ids]
-    if accounts and _is_truncated(info):
-        accounts[-1] = _resource_limits_exceeded()
-    return accounts
+    nodes = [_find_node(node_id, info) for node_id in ids]
+    if nodes and _is_truncated(info):
+        nodes[-1] = _resource_limits_exceeded()
+    return nodes
 
 
 def _resolve_repositories(account: Account, info: Info, **arguments: Any) -> Connection:
     """Resolve a page of repositories; `first` or `last` is required unless only a count is read."""
+    counts_only = _reads_counts_only(info, "RepositoryConnection")
+    return paginate_repositories(account, arguments, counts_only=counts_only)
+
+
+def _resolve_languages(repository: Repository, info: Info, **arguments: Any) -> Connection:
+    sizes = info.context.accounts.language_sizes(repository)
+    counts_only = _reads_counts_only(info, "LanguageConnection")
+    return paginate_languages(sizes, arguments, counts_only=counts_only)
+
+
+def _reads_counts_only(info: Info, type_name: str) -> bool:
     selections = Selections(info.schema, info.fragments, info.variable_values)
-    connection_type = info.schema.get_type("RepositoryConnection")
+    connection_type = info.schema.get_type(type_name)
     assert isinstance(connection_type, GraphQLObjectType)
     selection_sets = [node.selection_set for node in info.field_nodes if node.selection_set]
     fields = selections.collect_fields(connection_type, selection_sets)
     names = {nodes[0].name.value for nodes in fields.values()}
-    return paginate(account, arguments, counts_only=names <= {"totalCount", "__typename"})
+    return names <= {"totalCount", "totalSize", "__typename"}
+
+
+def _resolve_contributions(
+    account: Account, info: Info, **window: datetime | None
+) -> ContributionsCollection:
+    """Resolve the contributions of a window, which exceed a limit if they were made heavy."""
+    context = info.context
+    try:
+        collection = collect_contributions(
+            account,
+            context.accounts.contributions,
+            start=window.get("from"),
+            end=window.get("to"),
+            now=context.now,
+        )
+    except WindowTooLong:
+        message = "The total time spanned by 'from' and 'to' must not exceed 1 year"
+        raise FieldError("VALIDATION", message) from None
+    heavy = context.heavy_contributions
+    if heavy is not None and heavy.applies_to(account.login, days=len(collection.counts)):
+        if heavy.failure == "502":
+            raise QueryTimeout
+        raise _resource_limits_exceeded()
+    return collection
 
 
 def _resolve_reset_time(context: ExecutionContext, _info: Info) -> datetime:
@@ -119,10 +216,24 @@ def _resolve_repository_id(repository: Repository, _info: Info) -> str:
     return build_node_id("Repository", repository.id)
 
 
-def _find_node(node_id: str, info: Info) -> Account | FieldError:
-    account = info.context.accounts.by_node_id(node_id)
+def _resolve_repository_owner(repository: Repository, info: Info) -> Account:
+    account = info.context.accounts.owner_of(repository.id)
+    assert account is not None
+    return account
+
+
+def _resolve_full_name(repository: Repository, info: Info) -> str:
+    return f"{_resolve_repository_owner(repository, info).login}/{repository.name}"
+
+
+def _find_node(node_id: str, info: Info) -> _Node | FieldError:
+    accounts = info.context.accounts
     message = f"Could not resolve to a node with the global id of '{node_id}'."
-    return account or FieldError("NOT_FOUND", message)
+    return (
+        accounts.by_node_id(node_id)
+        or accounts.repository_by_node_id(node_id)
+        or FieldError("NOT_FOUND", message)
+    )
 
 
 def _is_truncated(info: Info) -> bool:
@@ -157,6 +268,7 @@ _ACCOUNT_RESOLVERS: Mapping[str, Resolver] = {
     "updatedAt": _read("updated_at"),
     "followers": _return_parent,
     "following": _return_parent,
+    "contributionsCollection": _resolve_contributions,
     "repositories": _resolve_repositories,
 }
 _RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
@@ -164,7 +276,9 @@ _RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
         "node": _resolve_node,
         "nodes": _resolve_nodes,
         "rateLimit": lambda _root, info, **_: info.context,
+        "repository": _resolve_repository,
         "repositoryOwner": _resolve_owner,
+        "user": _resolve_user,
         "viewer": lambda _root, info: info.context.viewer,
     },
     "User": _ACCOUNT_RESOLVERS,
@@ -188,6 +302,13 @@ _RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
         "id": _resolve_repository_id,
         "databaseId": _read("id"),
         "name": _read("name"),
+        "nameWithOwner": _resolve_full_name,
+        "owner": _resolve_repository_owner,
+        "url": lambda repository, info: f"{_WEB}/{_resolve_full_name(repository, info)}",
+        "description": _read("description"),
+        "homepageUrl": _read("homepage"),
+        "licenseInfo": _read("license"),
+        "languages": _resolve_languages,
         "createdAt": _read("created_at"),
         "updatedAt": _read("updated_at"),
         "pushedAt": _read("pushed_at"),
@@ -199,8 +320,46 @@ _RESOLVERS: Mapping[str, Mapping[str, Resolver]] = {
         "primaryLanguage": _read("language"),
         "stargazerCount": _read("stars"),
     },
+    "LanguageConnection": {
+        "edges": _read("edges"),
+        "nodes": _read("nodes"),
+        "pageInfo": _return_parent,
+        "totalCount": _read("total"),
+        "totalSize": _read("total_size"),
+    },
+    "LanguageEdge": {"cursor": _read("cursor"), "node": _read("node"), "size": _read("size")},
     # The parent is the language's name.
-    "Language": {"name": _return_parent},
+    "Language": {
+        "color": lambda name, _info: LANGUAGE_COLORS.get(name),
+        "name": _return_parent,
+    },
+    "License": {"key": _read("key"), "name": _read("name"), "spdxId": _read("spdx_id")},
+    "ContributionsCollection": {
+        "startedAt": _read("started_at"),
+        "endedAt": _read("ended_at"),
+        "contributionCalendar": _read("calendar"),
+        "contributionYears": _read("years"),
+        "hasAnyContributions": lambda collection, _info: any(collection.totals),
+        "hasAnyRestrictedContributions": lambda collection, _info: collection.restricted > 0,
+        "restrictedContributionsCount": _read("restricted"),
+        "totalCommitContributions": _read("commits"),
+        "totalIssueContributions": _read("issues"),
+        "totalPullRequestContributions": _read("pull_requests"),
+        "totalPullRequestReviewContributions": _read("reviews"),
+        "totalRepositoryContributions": _read("created_repositories"),
+    },
+    "ContributionCalendar": {"totalContributions": _read("total"), "weeks": _read("weeks")},
+    "ContributionCalendarWeek": {
+        "contributionDays": _read("days"),
+        "firstDay": _read("first_day"),
+    },
+    "ContributionCalendarDay": {
+        "color": _read("color"),
+        "contributionCount": _read("count"),
+        "contributionLevel": _read("level"),
+        "date": _read("date"),
+        "weekday": _read("weekday"),
+    },
     "RateLimit": {
         "cost": _read("cost.points"),
         "limit": _read("rate_limit.limit"),

@@ -83,8 +83,19 @@ def message(
     return HttpResponse(status, msgspec.json.encode(body), headers or {})
 
 
+def moved_permanently(url: str, *, headers: Mapping[str, str]) -> HttpResponse:
+    """Build the redirect to the URL of a repository that has been renamed."""
+    body = {
+        "message": "Moved Permanently",
+        "url": url,
+        "documentation_url": f"{_REST_DOCUMENTATION}/guides/best-practices-for-using-the-rest-api"
+        "#follow-redirects",
+    }
+    return HttpResponse(301, msgspec.json.encode(body), {**headers, "location": url})
+
+
 def not_found(*, headers: Mapping[str, str]) -> HttpResponse:
-    """Build the response for a missing account."""
+    """Build the response for a missing account or repository."""
     return message(404, "Not Found", headers=headers)
 
 
@@ -126,6 +137,11 @@ def secondary_rate_limit(status: int, *, request_id: str, retry_after_seconds: i
     )
     headers = {"retry-after": str(retry_after_seconds)}
     return message(status, text, documentation_url=_SECONDARY_DOCUMENTATION, headers=headers)
+
+
+def bad_gateway() -> HttpResponse:
+    """Build the response of GitHub's proxies for a request that took too long."""
+    return html_page(502, "Bad Gateway", "The server returned an invalid response.")
 
 
 def html_page(status: int, title: str, text: str) -> HttpResponse:

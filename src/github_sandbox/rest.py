@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from github_sandbox.models import Account, Repository, build_node_id
+from github_sandbox.models import Account, License, Repository, build_node_id
 
 DEFAULT_PER_PAGE = 30
 MAX_PER_PAGE = 100
@@ -161,6 +161,14 @@ def build_owner_body(account: Account, *, base_url: str) -> dict[str, Any]:
     }
 
 
+def build_repository_body(
+    account: Account, repository: Repository, *, base_url: str
+) -> dict[str, Any]:
+    """Build the body of `GET /repos/{owner}/{name}`."""
+    [body] = build_repository_bodies(account, [repository], base_url=base_url)
+    return {"network_count": repository.forks, "subscribers_count": 0, **body}
+
+
 def build_repository_bodies(
     account: Account, repositories: Sequence[Repository], *, base_url: str
 ) -> list[dict[str, Any]]:
@@ -187,7 +195,7 @@ def _build_repository_body(
         "private": False,
         "owner": owner,
         "html_url": f"{_WEB}/{full_name}",
-        "description": f"The {repository.name.replace('-', ' ')} of {account.login}",
+        "description": repository.description,
         "fork": repository.is_fork,
         "url": url,
         **{key: url + path for key, path in _REPOSITORY_PATHS.items()},
@@ -202,6 +210,9 @@ def _build_repository_body(
         "stargazers_count": repository.stars,
         "watchers_count": repository.stars,
         "language": repository.language,
+        "homepage": repository.homepage,
+        "license": _build_license_body(repository.license, base_url=base_url),
+        "topics": repository.topics,
         "forks_count": repository.forks,
         "archived": repository.is_archived,
         "open_issues_count": 0,
@@ -212,12 +223,26 @@ def _build_repository_body(
     }
 
 
+def _build_license_body(license_: License | None, *, base_url: str) -> dict[str, Any] | None:
+    if license_ is None:
+        return None
+    # A licence that GitHub does not recognize has no page of its own.
+    is_known = license_.key != "other"
+    return {
+        "key": license_.key,
+        "name": license_.name,
+        "spdx_id": license_.spdx_id,
+        "url": f"{base_url}/licenses/{license_.key}" if is_known else None,
+    }
+
+
 def _overlay_changes(
     account: Account, repository: Repository, recorded: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a recorded body with the current star count and the owner's current login."""
+    """Return a recorded body with the current star count and the current names."""
     body = dict(recorded)
-    if body["owner"]["login"] != account.login:
+    if body["owner"]["login"] != account.login or body["name"] != repository.name:
+        body["name"] = repository.name
         body["full_name"] = f"{account.login}/{repository.name}"
         body["owner"] = {**body["owner"], "login": account.login}
     # Old recordings have no `stargazers_count`; it is added only if it has changed.
@@ -309,7 +334,6 @@ _REPOSITORY_PATHS = {
     "deployments_url": "/deployments",
 }
 _CONSTANT_FIELDS = {
-    "homepage": None,
     "has_issues": True,
     "has_projects": True,
     "has_wiki": True,
@@ -317,11 +341,9 @@ _CONSTANT_FIELDS = {
     "has_discussions": False,
     "mirror_url": None,
     "disabled": False,
-    "license": None,
     "allow_forking": True,
     "is_template": False,
     "web_commit_signoff_required": False,
-    "topics": (),
     "visibility": "public",
     "default_branch": "main",
 }

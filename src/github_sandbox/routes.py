@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from github_sandbox import responses
 from github_sandbox.faults import Failure
-from github_sandbox.models import Account
+from github_sandbox.models import Account, Repository
 from github_sandbox.rate_limits import BadCredentials, RateLimitSubject, Resource
 from github_sandbox.responses import HttpError, HttpResponse
 from github_sandbox.rest import parse_repository_query
@@ -101,6 +101,38 @@ async def list_organization_repositories_by_id(request: Request) -> Response:
     return _list_repositories(request, service, context, account, is_organization=True)
 
 
+async def get_repository(request: Request) -> Response:
+    """Return a repository by the names of its owner and itself, or redirect from former names."""
+    service, context = _read_request(request)
+    repository = _find_repository(request, service)
+    if repository is not None and not _has_current_name(request, service, repository):
+        return to_starlette(service.redirect(context, f"/repositories/{repository.id}"))
+    return to_starlette(service.get_repository(context, repository))
+
+
+async def get_repository_by_id(request: Request) -> Response:
+    """Return a repository by its id, whatever its name is now."""
+    service, context = _read_request(request)
+    repository = service.accounts.repository_by_id(request.path_params["repository_id"])
+    return to_starlette(service.get_repository(context, repository))
+
+
+async def get_languages(request: Request) -> Response:
+    """Return a repository's languages, or redirect from former names."""
+    service, context = _read_request(request)
+    repository = _find_repository(request, service)
+    if repository is not None and not _has_current_name(request, service, repository):
+        return to_starlette(service.redirect(context, f"/repositories/{repository.id}/languages"))
+    return to_starlette(service.get_languages(context, repository))
+
+
+async def get_languages_by_id(request: Request) -> Response:
+    """Return a repository's languages by its id."""
+    service, context = _read_request(request)
+    repository = service.accounts.repository_by_id(request.path_params["repository_id"])
+    return to_starlette(service.get_languages(context, repository))
+
+
 async def get_rate_limit(request: Request) -> Response:
     """Return the state of the rate limits."""
     service, context = _read_request(request)
@@ -123,6 +155,10 @@ _REST_ENDPOINTS = {
     "/orgs/{login}/repos": list_organization_repositories,
     "/organizations/{account_id:int}": get_user_by_id,
     "/organizations/{account_id:int}/repos": list_organization_repositories_by_id,
+    "/repos/{owner}/{name}": get_repository,
+    "/repos/{owner}/{name}/languages": get_languages,
+    "/repositories/{repository_id:int}": get_repository_by_id,
+    "/repositories/{repository_id:int}/languages": get_languages_by_id,
     "/rate_limit": get_rate_limit,
 }
 
@@ -173,6 +209,20 @@ def _build_base_url(request: Request) -> str:
 def _find_organization(service: GitHubService, login: str) -> Account | None:
     account = service.accounts.by_login(login)
     return account if account is not None and account.is_organization else None
+
+
+def _find_repository(request: Request, service: GitHubService) -> Repository | None:
+    parameters = request.path_params
+    return service.accounts.find_repository(parameters["owner"], parameters["name"])
+
+
+def _has_current_name(request: Request, service: GitHubService, repository: Repository) -> bool:
+    parameters, account = request.path_params, service.accounts.owner_of(repository.id)
+    return (
+        account is not None
+        and parameters["owner"].lower() == account.login.lower()
+        and parameters["name"].lower() == repository.name.lower()
+    )
 
 
 def _list_repositories(

@@ -6,6 +6,7 @@ long and missing names, right-to-left scripts, hostile text.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -52,7 +53,8 @@ class Persona(msgspec.Struct, frozen=True):
     The fixed properties of a generated account; the generator derives the rest from its seed.
 
     `star_scale` multiplies the star counts, `fork_share` is the fraction of repositories that are
-    forks. Without `languages` a few common ones are drawn.
+    forks. Without `languages` a few common ones are drawn; likewise `descriptions` and `created_at`.
+    `activity`, `is_steady` and `is_private` are those of the account.
     """
 
     login: str
@@ -63,6 +65,11 @@ class Persona(msgspec.Struct, frozen=True):
     fork_share: float = 0.25
     is_organization: bool = False
     languages: Sequence[str] = ()
+    descriptions: Sequence[str] = ()
+    created_at: datetime | None = None
+    activity: float = 1.0
+    is_steady: bool = False
+    is_private: bool = False
 
 
 _HOSTILE_NAME = "<script>alert(\"1\")</script> & 'quotes' ]]> \x01\x08\x1f \u202eabc\u2066 \ufffe"
@@ -75,12 +82,24 @@ _HOSTILE_LANGUAGES = (
     "&amp;&#0;",
     "L" * 200,
 )
+_HOSTILE_DESCRIPTIONS = (
+    "<b>bold</b> & <script>alert('x')</script> ]]>",
+    "\u202eeurt ton si siht\u202c \x01\x0b\ufffe",
+    "W" * 350,
+    " ",
+    "one\ntwo\r\nthree\tfour",
+)
 
 SAMPLES = (
-    Persona("nell-newcomer", "no repositories", "Nell Underbough", 0),
+    Persona("nell-newcomer", "no repositories", "Nell Underbough", 0, activity=0),
     Persona("sam-studies", "six repositories, hardly any stars", "Sam Yarrow", 6, star_scale=0.2),
     Persona(
-        "mia-maintains", "30 repositories with many stars", "Mia Silverthorne", 30, star_scale=60.0
+        "mia-maintains",
+        "30 repositories with many stars",
+        "Mia Silverthorne",
+        30,
+        star_scale=60.0,
+        is_steady=True,
     ),
     Persona(
         "pat-prolific", "1,000 repositories: ten API pages", "Pat Kestrelman", 1_000, star_scale=8.0
@@ -107,11 +126,12 @@ SAMPLES = (
     Persona("emi-emoji", "a display name with emoji and joiners", "👩🏽‍💻 Emi 👨‍👩‍👧‍👦 🏳️‍🌈 é̂", 13),
     Persona(
         "mallory-markup",
-        "markup and control characters in the display name and language names",
+        "markup and control characters in the names, languages and descriptions",
         _HOSTILE_NAME,
         24,
         fork_share=0.0,
         languages=_HOSTILE_LANGUAGES,
+        descriptions=_HOSTILE_DESCRIPTIONS,
     ),
     Persona(
         "bea-bidi",
@@ -125,6 +145,22 @@ SAMPLES = (
         "Polly Quillfeather",
         150,
         star_scale=20.0,
+    ),
+    Persona(
+        "vera-veteran",
+        "contributions since 2008",
+        "Vera Oakenfold",
+        40,
+        star_scale=12.0,
+        created_at=datetime(2008, 2, 20, 9, 30, tzinfo=UTC),
+        activity=1.5,
+    ),
+    Persona(
+        "priya-private",
+        "a private profile: no contributions or followers are shown",
+        "Priya Ravenscroft",
+        7,
+        is_private=True,
     ),
 )
 

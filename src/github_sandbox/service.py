@@ -21,7 +21,7 @@ from github_sandbox.graphql import (
     execute_query,
     prepare_query,
 )
-from github_sandbox.models import Account
+from github_sandbox.models import Account, Repository
 from github_sandbox.rate_limits import (
     RateLimiter,
     RateLimitStatus,
@@ -29,11 +29,13 @@ from github_sandbox.rate_limits import (
     Resource,
     Tokens,
 )
+from github_sandbox.resolvers import QueryTimeout
 from github_sandbox.responses import CompressedBody, HttpError, HttpResponse
 from github_sandbox.rest import (
     RepositoryQuery,
     build_link_header,
     build_repository_bodies,
+    build_repository_body,
     build_user_body,
     select_repositories,
     slice_page,
@@ -133,6 +135,29 @@ class GitHubService:
         link = build_link_header(url, parameters, total=total, query=query)
         return self._conditional_response(context, body, link=link)
 
+    def get_repository(
+        self, context: RequestContext, repository: Repository | None
+    ) -> HttpResponse:
+        """Return a repository, or 404 if there is none."""
+        account = self.accounts.owner_of(repository.id) if repository is not None else None
+        if repository is None or account is None:
+            return self._charge_not_found(context)
+        body = build_repository_body(account, repository, base_url=context.base_url)
+        return self._conditional_response(context, responses.compress(body))
+
+    def get_languages(self, context: RequestContext, repository: Repository | None) -> HttpResponse:
+        """Return the bytes of each language of a repository, or 404 if there is none."""
+        if repository is None:
+            return self._charge_not_found(context)
+        sizes = self.accounts.language_sizes(repository)
+        return self._conditional_response(context, responses.compress(sizes))
+
+    def redirect(self, context: RequestContext, path: str) -> HttpResponse:
+        """Return the redirect from a former name of a repository to the path with its id."""
+        self._charge_rest(context, 1)
+        headers = self._headers(context, Resource.CORE)
+        return responses.moved_permanently(context.base_url + path, headers=headers)
+
     def get_rate_limit(self, context: RequestContext) -> HttpResponse:
         """Return the state of the rate limits, free of charge."""
         core, graphql = (self.rate_limit_status(context.subject, resource) for resource in Resource)
@@ -143,7 +168,7 @@ class GitHubService:
         """
         Execute a GraphQL request; errors in the query are returned with status 200.
 
-        :raises HttpError: the body is not JSON, or there is no token
+        :raises HttpError: the body is not JSON, there is no token, or the query takes too long
         """
         if (account_id := context.subject.account_id) is None:
             raise HttpError(self._rate_limit_exceeded(context, Resource.GRAPHQL))
@@ -154,8 +179,12 @@ class GitHubService:
                 accounts=self.accounts,
                 viewer=self.accounts.token_owner(account_id, now=self.now()),
                 rate_limit=self._charge_graphql(context, query.points),
+                now=self.now(),
                 is_truncated=context.is_truncated,
+                heavy_contributions=self.fault_schedule.config.heavy_contributions,
             )
+        except QueryTimeout:
+            raise HttpError(responses.bad_gateway()) from None
         except QueryRejected as rejected:
             result = {"errors": rejected.errors}
         headers = self._headers(context, Resource.GRAPHQL)

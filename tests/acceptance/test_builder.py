@@ -758,7 +758,7 @@ def test_builder_arabic_is_mirrored(visits: Callable[..., Visit]) -> None:
     assert choices is not None
     assert result is not None
     assert choices["x"] > result["x"] + result["width"]
-    for selector in (".field", "#code", "#themes li span"):
+    for selector in (".field", "#code", "#themes li a"):
         assert page.locator(selector).first.evaluate("e => getComputedStyle(e).direction") == "ltr"
     page.get_by_role("link", name="English").click()
     visit.settle()

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.models import Activity, Owner, Snapshot, Stats
+from github_banners.models import Activity, Owner, RepositoryDetails, Snapshot, Stats
 from github_banners.options import (
     BannerOptions,
     ChartType,
@@ -96,6 +96,8 @@ ERRORS: dict[str, errors.BannersError] = {
     "no username": errors.InvalidOption("username"),
     "query": errors.InvalidOption("query", "", ("at most 100 options",)),
     "banner": errors.UnknownBanner("x"),
+    "repository": errors.UnknownRepository("m" * 100, "n" * 20),
+    "no repository": errors.InvalidOption("repo"),
     "counting": errors.FetchPending("maximiliane-alexandra-von-wittgenstein1"),
     "busy": errors.Overloaded(),
     "database": errors.DatabaseUnavailable(),
@@ -110,6 +112,7 @@ FORMS = {
     "compact": BannerOptions(layout=Layout.COMPACT),
     "bar": BannerOptions(layout=Layout.LANGUAGES),
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
+    "repository": BannerOptions(layout=Layout.REPOSITORY),
     "activity": BannerOptions(layout=Layout.ACTIVITY),
 }
 
@@ -125,6 +128,8 @@ FACTORS: dict[str, Sequence[Any]] = {
     "forked": [0, 57, 888, 2_147_483_647],
     "languages": list(LANGUAGES.values()),
     "langs_count": [None, 1, 3, 7, 8, 9, 10],
+    "licence": [None, "MIT", "CC-BY-NC-SA-4.0"],
+    "is_archived": [False, True],
     "hide": [
         (),
         *((field,) for field in HideableField),
@@ -226,7 +231,25 @@ def _snapshot(
         Owner(1, login, None, name),
         stats,
         datetime(2026, 11, 20, tzinfo=UTC),
+        repository=_repository(name, login, stats, licence="Apache-2.0", is_archived=True),
         activity=_activity(number, number // 9, number // 3),
+    )
+
+
+def _repository(
+    text: str | None, name: str, stats: Stats, *, licence: str | None, is_archived: bool
+) -> RepositoryDetails:
+    """Return a repository whose description repeats a text."""
+    return RepositoryDetails(
+        id=1,
+        name=name,
+        description=text and " ".join([text] * 6),
+        language=next(iter(stats.languages), None),
+        stars=stats.total_stars,
+        forks=stats.total_forks,
+        licence=licence,
+        is_archived=is_archived,
+        is_fork=bool(stats.forked_repos),
     )
 
 
@@ -271,9 +294,16 @@ def _draw_row(row: Row) -> bytes:
     owner = Owner(1, row["login"], None, row["name"])
     names = ("title", "langs_count", "hide", "number_format", "theme", "locale")
     options = replace(row["form"], **{name: row[name] for name in names})
+    repository = _repository(
+        row["name"],
+        row["login"],
+        stats,
+        licence=row["licence"],
+        is_archived=row["is_archived"],
+    )
     moment = datetime(2026, 11, 20, tzinfo=UTC)
     activity = _activity(row["stars"], original, forked)
-    snapshot = Snapshot(owner, stats, moment, activity=activity)
+    snapshot = Snapshot(owner, stats, moment, repository=repository, activity=activity)
     return draw(snapshot, options, as_of=row["as_of"])
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from github_banners.drawing import draw
 from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.rendering import render_svg
-from github_banners.models import Activity, Owner, Snapshot, Stats
+from github_banners.models import Activity, Owner, RepositoryDetails, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
@@ -40,6 +40,7 @@ OPTIONS_BY_NAME = {
     "languages": LANGUAGES,
     "donut": replace(LANGUAGES, shape=ChartType.DONUT),
     "activity": ACTIVITY,
+    "repository": BannerOptions(layout=Layout.REPOSITORY),
     **{
         f"classic, {locale}": BannerOptions(locale=locale)
         for locale in Locale
@@ -115,7 +116,13 @@ def build_owner(dice: random.Random) -> Snapshot:
     stats = Stats(original + forked, original, forked, stars, forks, languages)
     owner = Owner(1, "-".join(words), None, " ".join(words).title())
     moment = datetime(2026, 11, 20, tzinfo=UTC)
-    return Snapshot(owner, stats, moment, activity=build_activity(dice))
+    return Snapshot(
+        owner,
+        stats,
+        moment,
+        activity=build_activity(dice),
+        repository=build_repository(dice, names[0], stars, forks),
+    )
 
 
 def build_activity(dice: random.Random) -> Activity:
@@ -129,6 +136,19 @@ def build_activity(dice: random.Random) -> Activity:
         best_count=max(days),
         last_day=LAST_DAY,
         days=tuple(days),
+    )
+
+
+def build_repository(
+    dice: random.Random, language: str, stars: int, forks: int
+) -> RepositoryDetails:
+    """Invent a repository with a description of up to 25 words."""
+    words = [
+        "".join(dice.choices(string.ascii_lowercase, k=dice.randint(1, 12)))
+        for _ in range(dice.randint(4, 25))
+    ]
+    return RepositoryDetails(
+        1, "-".join(words[:2]), " ".join(words), language, stars, forks, dice.choice(["MIT", None])
     )
 
 

@@ -9,7 +9,7 @@ import ast
 import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from inspect import isawaitable
 from ipaddress import ip_network
@@ -29,7 +29,8 @@ from github_banners.api.builder.words import negotiate_language
 from github_banners.api.rate_limit import client_address
 from github_banners.drawing import draw
 from github_banners.errors import BannersError
-from github_banners.github import graphql, protocol, rest
+from github_banners.github import contributions, graphql, languages, owner_query, protocol, rest
+from github_banners.github import repository_details as details
 from github_banners.github.protocol import Failure, GitHubResponse, Resource
 from github_banners.messaging.clients import StorageClient
 from github_banners.messaging.decompression import DECODERS
@@ -44,6 +45,14 @@ from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.picture_format import check_picture, split_version, with_version
 from github_banners.storage.store import Store
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
+from tests.unit.github.data_samples import (
+    ContributionGitHub,
+    identity_data,
+    languages_data,
+    languages_node,
+    repository_body,
+    repository_data,
+)
 from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
@@ -90,6 +99,7 @@ REST_REPOSITORY = {
     "forks_count": 2,
     "language": "C",
 }
+FEBRUARY = (date(2026, 2, 1), date(2026, 2, 28))
 BUDGET = {"limit": 60, "remaining": 1, "reset": 1_796_000_000}
 
 Input = tuple[str, Any]
@@ -121,6 +131,15 @@ def make_response(body: bytes = b"", **headers: str) -> GitHubResponse:
 
 def data(message: dict[str, object]) -> dict[str, object]:
     return {"data": message, "errors": [ERROR], "message": None}
+
+
+def parse_contributions(body: bytes) -> object:
+    """Parse a response, and add it up to a year."""
+    window = contributions.Window(2026, 2, 2)
+    page = contributions.parse_page(make_response(body), [window], owner_id=1, now=NOW)
+    if isinstance(page, Failure):
+        return page
+    return contributions.build_year(2026, page.counts, today=NOW.date())
 
 
 def keep_nothing(outcome: str) -> None:
@@ -341,6 +360,42 @@ CASES = [
         ),
         lambda body: rest.parse_page(make_response(body), number=1),
         dump([REST_REPOSITORY, REST_REPOSITORY]),
+    ),
+    Case(
+        "github: contributions",
+        ("github.contributions:_decode_owner",),
+        parse_contributions,
+        dump(data(ContributionGitHub({date(2026, 2, 1): 5}).data([FEBRUARY]))),
+    ),
+    Case(
+        "github: languages",
+        ("github.languages:_decode_owner", "github.languages:_decode_repository"),
+        lambda body: languages.parse_languages_page(make_response(body), owner_id=1, now=NOW),
+        dump(data(languages_data(languages_node(9, {"C": 5, "D": 4}, total=10), cursor="c"))),
+    ),
+    Case(
+        "github: languages over REST",
+        ("github.languages:_decode_sizes",),
+        lambda body: languages.parse_repository_languages(make_response(body), repository_id=1),
+        dump({"C": 5, "D": 4}),
+    ),
+    Case(
+        "github: a repository",
+        ("github.repository_details:_decode_repository",),
+        lambda body: details.parse_repository(make_response(body), owner_id=1, now=NOW),
+        dump(data(repository_data())),
+    ),
+    Case(
+        "github: a repository over REST",
+        ("github.repository_details:_decode_body",),
+        lambda body: details.parse_repository_body(make_response(body), owner_id=1),
+        dump(repository_body()),
+    ),
+    Case(
+        "github: the holder of a login",
+        ("github.owner_query:_decode_identity",),
+        lambda body: owner_query.parse_identity(make_response(body), now=NOW),
+        dump(data(identity_data())),
     ),
     Case(
         "github: what is left of a budget",

@@ -17,20 +17,25 @@ from msgspec.structs import replace
 from github_banners.drawing import draw
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
+from github_banners.github.data_fetcher import DataFetcher
 from github_banners.models import Snapshot, aggregate
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
 from github_banners.settings import Token
+from github_banners.stats.activity import summarize
 from github_sandbox import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN = "mia-maintains"
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+REPO = "cosmic-map"
 LAYOUTS = {
     "classic": BannerOptions(),
     "card": BannerOptions(layout=Layout.CARD),
     "languages": BannerOptions(layout=Layout.LANGUAGES),
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
     "compact": BannerOptions(layout=Layout.COMPACT),
+    "activity": BannerOptions(layout=Layout.ACTIVITY),
+    "repository": BannerOptions(layout=Layout.REPOSITORY, repo=REPO),
 }
 LOCALES = {
     "japanese": BannerOptions(locale=Locale.JA),
@@ -62,7 +67,7 @@ THEMES = """
 
 async def fetch() -> Snapshot:
     """Fetch the sample user from the sandbox with the GitHub client of the service."""
-    app: Any = create_app()
+    app: Any = create_app(clock=lambda: NOW)
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport) as http:
         github = GitHubClient(
@@ -72,11 +77,15 @@ async def fetch() -> Snapshot:
             timeout=timedelta(seconds=10),
             clock=lambda: NOW,
         )
-        owner_repositories = await github.fetch(LOGIN)
+        fetched, fetcher = await github.fetch(LOGIN), DataFetcher(github)
+        contributions = await fetcher.fetch_contributions(fetched.owner)
+        repository = await fetcher.fetch_repository(fetched.owner, REPO)
     return Snapshot(
-        owner_repositories.owner,
-        aggregate(owner_repositories.repositories),
-        owner_repositories.fetched_at,
+        fetched.owner,
+        aggregate(fetched.repositories),
+        fetched.fetched_at,
+        activity=summarize(contributions, today=NOW.date()).activity,
+        repository=repository,
     )
 
 
@@ -102,9 +111,9 @@ def page() -> str:
 
 
 def _options(options: BannerOptions) -> str:
-    return f"layout={options.layout}" + (
-        f"&shape={options.shape}" if options.shape != ChartType.BAR else ""
-    )
+    shape = f"&shape={options.shape}" if options.shape != ChartType.BAR else ""
+    repo = f"&repo={options.repo}" if options.repo else ""
+    return f"layout={options.layout}{shape}{repo}"
 
 
 def _shown(name: str, options: str) -> str:

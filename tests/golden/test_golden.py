@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,14 +18,23 @@ from msgspec.structs import replace
 
 from github_banners import errors
 from github_banners.drawing import draw, explain
-from github_banners.models import Owner, Snapshot, Stats
+from github_banners.models import (
+    Activity,
+    ContributionAccess,
+    Owner,
+    RepositoryDetails,
+    Snapshot,
+    Stats,
+)
 from github_banners.options import (
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Layout,
     Locale,
     NumberFormat,
+    ShownNumber,
     Theme,
 )
 from tests.snapshots import make_activity
@@ -78,6 +88,69 @@ BUSY, IDLE, NEW = (
     )
 )
 
+ACTIVE = replace(
+    WYCATS,
+    followers=9_412,
+    activity=Activity(
+        commits=48_120, pull_requests=2_381, issues=764, reviews=1_502, contributions=53_418
+    ),
+    language_sizes={"Ruby": 5_012_345, "JavaScript": 2_098_765, "C": 150_000, "": 41_000},
+)
+HIDDEN = replace(WYCATS, followers=9_412, contribution_access=ContributionAccess.HIDDEN)
+SIX = (
+    ShownNumber.STARS,
+    ShownNumber.COMMITS,
+    ShownNumber.PULL_REQUESTS,
+    ShownNumber.ISSUES,
+    ShownNumber.REVIEWS,
+    ShownNumber.CONTRIBUTIONS,
+)
+
+
+def _with_repository(snapshot: Snapshot, **details: Any) -> Snapshot:
+    return replace(snapshot, repository=RepositoryDetails(**{"id": 1, **details}))
+
+
+HANDLEBARS = _with_repository(
+    WYCATS,
+    name="handlebars.js",
+    description="Minimal templating on steroids",
+    language="JavaScript",
+    stars=18_412,
+    forks=2_034,
+    licence="MIT",
+)
+OLD_FORK = _with_repository(
+    MANY,
+    name="a-library-with-a-name-that-does-not-fit-into-one-line",
+    description="A declarative, efficient and flexible library for building user interfaces, "
+    "with documentation at https://library.example/documentation/getting-started",
+    language="Jupyter Notebook",
+    stars=1_234_567,
+    forks=999_950,
+    licence="BSD-3-Clause-Clear",
+    is_archived=True,
+    is_fork=True,
+)
+ARABIC_LIBRARY = _with_repository(
+    ARABIC,
+    name="arabic-nlp",
+    description="مكتبة لمعالجة اللغة العربية باستخدام Python، مع أدوات للتحليل الصرفي والنحوي وغيرها",
+    language="Python",
+    stars=3_210,
+    forks=284,
+    licence="GPL-3.0",
+    is_archived=True,
+)
+JAPANESE_LIBRARY = _with_repository(
+    WYCATS,
+    name="mecab-lite",
+    description="日本語の形態素解析器。高速で、辞書の追加が簡単にできます。「すもももももももものうち」も解析します。",
+    language="C++",
+    stars=12_345,
+)
+DOTFILES = _with_repository(NOTHING, name=".dotfiles")
+
 OWN_COLOURS = BannerOptions(
     bg_color="ff880022",
     border_color="884400",
@@ -101,6 +174,7 @@ CARD, COMPACT, BAR, ACTIVITY = (
     for layout in (Layout.CARD, Layout.COMPACT, Layout.LANGUAGES, Layout.ACTIVITY)
 )
 DONUT = replace(BAR, shape=ChartType.DONUT)
+REPOSITORY = BannerOptions(layout=Layout.REPOSITORY)
 OLD = date(2026, 11, 20)
 TYPES = ("default", "dark", "dracula")
 
@@ -140,6 +214,21 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "donut-long-and-old": lambda: draw(MANY, DONUT, as_of=OLD),
     "donut-only-forks-dark": lambda: draw(FORKS, replace(DONUT, theme=Theme.DARK)),
     "donut-all-hidden": lambda: draw(WYCATS, replace(DONUT, hide=tuple(HideableField))),
+    "repository-default": lambda: draw(HANDLEBARS, REPOSITORY),
+    "repository-auto": lambda: draw(HANDLEBARS, replace(REPOSITORY, theme=Theme.AUTO)),
+    "repository-contrast": lambda: draw(
+        OLD_FORK, replace(REPOSITORY, theme=Theme("contrast-dark"), number_format=NumberFormat.LONG)
+    ),
+    "repository-long-and-old": lambda: draw(OLD_FORK, REPOSITORY, as_of=OLD),
+    "repository-nothing-dark": lambda: draw(DOTFILES, replace(REPOSITORY, theme=Theme.DARK)),
+    "repository-own-colours": lambda: draw(
+        HANDLEBARS, replace(OWN_COLOURS, layout=Layout.REPOSITORY, title="Handlebars")
+    ),
+    "repository-arabic-and-old": lambda: draw(
+        ARABIC_LIBRARY, replace(REPOSITORY, locale=Locale.AR), as_of=OLD
+    ),
+    "repository-arabic-in-english": lambda: draw(ARABIC_LIBRARY, REPOSITORY),
+    "repository-japanese": lambda: draw(JAPANESE_LIBRARY, replace(REPOSITORY, locale=Locale.JA)),
     "classic-japanese-dark": lambda: draw(WYCATS, replace(DARK, locale=Locale.JA)),
     "classic-persian-and-old": lambda: draw(MANY, replace(LIGHT, locale=Locale.FA), as_of=OLD),
     "card-hebrew-only-forks": lambda: draw(FORKS, replace(CARD, locale=Locale.HE), as_of=OLD),
@@ -164,6 +253,26 @@ PICTURES: dict[str, Callable[[], bytes]] = {
         errors.NoContributions("rust-lang"), options=replace(ACTIVITY, theme=Theme.DARK)
     ),
     "state-token-required": lambda: explain(errors.TokenRequired(), options=ACTIVITY),
+    "classic-other-numbers": lambda: draw(ACTIVE, replace(LIGHT, show=SIX[3:])),
+    "classic-followers-arabic-auto": lambda: draw(
+        ACTIVE, replace(AUTO, show=(ShownNumber.FOLLOWERS, *SIX[:2]), locale=Locale.AR)
+    ),
+    "card-four-numbers-dark": lambda: draw(
+        ACTIVE, replace(CARD, show=SIX[:4], theme=Theme.DARK, locale=Locale.JA)
+    ),
+    "card-six-numbers": lambda: draw(ACTIVE, replace(CARD, show=SIX)),
+    "card-six-numbers-persian-and-old": lambda: draw(
+        ACTIVE, replace(CARD, show=SIX, locale=Locale.FA), as_of=OLD
+    ),
+    "card-without-contributions": lambda: draw(HIDDEN, replace(CARD, show=SIX)),
+    "card-by-size": lambda: draw(ACTIVE, replace(CARD, count_by=CountBy.BYTES)),
+    "compact-other-numbers-german": lambda: draw(
+        ACTIVE, replace(COMPACT, show=SIX[2:5], locale=Locale.DE)
+    ),
+    "languages-by-size": lambda: draw(ACTIVE, replace(BAR, count_by=CountBy.BYTES)),
+    "donut-by-size-dark": lambda: draw(
+        ACTIVE, replace(DONUT, count_by=CountBy.BYTES, theme=Theme.DARK)
+    ),
     "state-card": lambda: explain(errors.UnknownUser("adalindqist"), options=CARD),
     "state-compact-dark": lambda: explain(
         errors.GitHubUnavailable(), options=replace(COMPACT, theme=Theme.DARK)
@@ -177,6 +286,12 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     ),
     "state-russian": lambda: explain(
         errors.InvalidType("type", "drakula", TYPES), options=BannerOptions(locale=Locale.RU)
+    ),
+    "state-unknown-repository": lambda: explain(
+        errors.UnknownRepository("handelbars.js", "handlebars.js"), options=REPOSITORY
+    ),
+    "state-no-repository-hebrew": lambda: explain(
+        errors.InvalidOption("repo"), options=replace(REPOSITORY, locale=Locale.HE)
     ),
     "state-unknown-user": lambda: explain(errors.UnknownUser("adalindqist")),
     "state-unknown-user-auto": lambda: explain(errors.UnknownUser("adalindqist"), options=AUTO),

@@ -5,18 +5,44 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
-from github_banners.models import Owner, OwnerRepositories, Repository, Stats
+from github_banners.errors import (
+    BannersError,
+    GitHubUnavailable,
+    TokenRequired,
+    UnknownRepository,
+    UnknownUser,
+)
+from github_banners.github.credentials import Priority
+from github_banners.models import (
+    Contributions,
+    Owner,
+    OwnerRepositories,
+    Repository,
+    RepositoryDetails,
+    RepositoryLanguages,
+    Stats,
+)
 
 
 @dataclass
 class FakeGitHub:
-    """Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set."""
+    """
+    Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set.
+
+    `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
+    years that each call for contributions was told.
+    """
 
     clock: Callable[[], datetime]
     owners: dict[str, Owner] = field(default_factory=dict)
     repositories: int = 3
     lists: dict[int, tuple[Repository, ...]] = field(default_factory=dict)
+    followers: int | None = None
+    has_token: bool = True
+    contributions: dict[int, Contributions] = field(default_factory=dict)
+    sizes: dict[int, tuple[RepositoryLanguages, ...]] = field(default_factory=dict)
+    details: dict[int, RepositoryDetails] = field(default_factory=dict)
+    known_years: list[list[int]] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     is_down: bool = False
@@ -51,8 +77,65 @@ class FakeGitHub:
                 results.append(error)
         return results
 
+    async def identify(self, login: str) -> Owner:
+        await self._wait(f"identity of {login}")
+        if (owner := self.owners.get(login.lower())) is None:
+            raise UnknownUser(login)
+        return owner
+
+    async def fetch_contributions(
+        self,
+        owner: Owner,
+        *,
+        known: Contributions | None = None,
+        priority: Priority = Priority.KNOWN,
+    ) -> Contributions:
+        if not self.has_token:
+            raise TokenRequired
+        await self._wait(f"contributions of {owner.login}")
+        self.known_years.append([year.year for year in known.years] if known else [])
+        return self.contributions[owner.id]
+
+    async def fetch_language_sizes(
+        self,
+        owner: Owner,
+        repositories: Sequence[Repository],
+        *,
+        priority: Priority = Priority.KNOWN,
+    ) -> tuple[RepositoryLanguages, ...]:
+        await self._wait(f"sizes of {owner.login}")
+        return self.sizes[owner.id]
+
+    async def fetch_repository(
+        self,
+        owner: Owner,
+        name: str,
+        *,
+        repository_id: int | None = None,
+        priority: Priority = Priority.KNOWN,
+    ) -> RepositoryDetails:
+        await self._wait(f"repository {repository_id or name}")
+        for details in self.details.values():
+            if details.id == repository_id or (
+                repository_id is None and details.name.lower() == name.lower()
+            ):
+                return details
+        raise UnknownRepository(name)
+
     async def _respond(self, request: str, owner: Owner | None) -> OwnerRepositories:
         requested_at = self.clock()
+        await self._wait(request)
+        if owner is None:
+            raise UnknownUser(request)
+        repositories = self.lists.get(owner.id) or tuple(
+            Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
+            for n in range(self.repositories)
+        )
+        return OwnerRepositories(
+            owner, repositories, requested_at, len(repositories), self.followers
+        )
+
+    async def _wait(self, request: str) -> None:
         self.requests.append(request)
         self.request_arrived.set()
         self.in_flight += 1
@@ -63,10 +146,3 @@ class FakeGitHub:
         if self.is_down or self.fails_next:
             self.fails_next = max(0, self.fails_next - 1)
             raise GitHubUnavailable
-        if owner is None:
-            raise UnknownUser(request)
-        repositories = self.lists.get(owner.id) or tuple(
-            Repository(owner.id * 1000 + n, f"r{n}", 5, 1, language="Go")
-            for n in range(self.repositories)
-        )
-        return OwnerRepositories(owner, repositories, requested_at, len(repositories))

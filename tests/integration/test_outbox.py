@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from structlog.testing import capture_logs
 
 from github_banners.api.backends import Backends, Draw, StoreDrawing, draw_locally
-from github_banners.api.banner_service import BannerService, CreateResult
+from github_banners.api.banner_service import CreateResult
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.database.banners import Banner, insert_banner
 from github_banners.database.connect import Database
@@ -38,6 +38,7 @@ from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
 from github_banners.storage.store import Store, StoredPicture
+from tests.integration.data_services import DataServices
 from tests.integration.database.samples import HOUR, NOON, answer
 from tests.integration.fake_github import FakeGitHub
 from tests.unit.storage.requests import store_request
@@ -513,19 +514,19 @@ class CreateScene:
         self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
 
     def open_banners(self) -> None:
-        self.banners = BannerService(
-            lookup=self.lookup,
-            database=self.database,
-            backends=Backends(
+        self.banners = DataServices(
+            self.database,
+            self.github,
+            Backends(
                 draw=self._draw,
                 store=self._store,
                 read_stored=self._read_stored,
                 publish=self._publish,
             ),
-            refresh_interval=HOUR,
-            max_banners_per_user=self.max_banners,
             clock=lambda: self.now,
-        )
+            max_banners=self.max_banners,
+            lookup=self.lookup,
+        ).banners
 
     async def _draw(self, snapshot: Snapshot, options: BannerOptions, deadline: Deadline) -> bytes:
         return await self.draw(snapshot, options, deadline)

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from github_banners.api.backends import Backends, draw_locally, to_render_job
-from github_banners.api.banner_service import BannerService
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
 from github_banners.api.response_cache import PictureCache
@@ -23,6 +22,7 @@ from github_banners.options import BannerOptions, Inclusion, Layout
 from github_banners.stats.fetch import Deadline, no_charge
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
+from tests.integration.data_services import DataServices
 from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
@@ -74,16 +74,15 @@ class Scene:
             clock=clock,
             collect_seconds=0,
         )
-        self.banners = BannerService(
-            lookup=self.lookup,
-            database=self.database,
-            backends=Backends(
+        self.banners = DataServices(
+            self.database,
+            self.github,
+            Backends(
                 draw=draw_locally, store=self._store, read_stored=_read, publish=self._publish
             ),
-            refresh_interval=HOUR,
-            max_banners_per_user=100,
-            clock=clock,
-        )
+            clock,
+            lookup=self.lookup,
+        ).banners
         self.pictures = PictureCache(clock=clock, memory_bytes=1 << 20)
         self.outbox = Outbox(database=self.database, publish=self._publish, clock=clock)
         self.refresher = Refresh(
@@ -174,7 +173,7 @@ async def test_preview_missing_rows_are_unavailable_and_not_zero(scene: Scene) -
 
 async def test_create_stores_picture_of_selected_repositories(scene: Scene) -> None:
     for options, stats in SELECTIONS:
-        for layout in Layout:
+        for layout in (Layout.CLASSIC, Layout.CARD, Layout.COMPACT, Layout.LANGUAGES):
             chosen = replace_layout(options, layout)
             name = await scene.create(chosen)
             snapshot = await scene.preview(chosen)
@@ -238,7 +237,7 @@ async def test_raise_versions_of_selections_keeps_what_is_left_to_raise(
     async with scene.database.transaction() as connection:
         await connection.execute("update users set raise_banners_after = ''")
         raised = await banner_versions.raise_banner_versions(
-            connection, [], selecting=[7], now=scene.now
+            connection, {7: [banner_versions.SELECTION]}, now=scene.now
         )
         assert raised == {7: 1}
         cursor = await connection.execute("select raise_banners_after from users")

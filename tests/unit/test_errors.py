@@ -15,6 +15,7 @@ from github_banners.errors import (
     Overloaded,
     TooManyRequests,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 
@@ -46,6 +47,10 @@ def test_errors_hold_attributes_for_responses() -> None:
     assert (error.field, error.value, error.allowed) == ("radius", "21", ("0 to 20",))
     assert str(error) == "radius can't be '21'"
     assert (InvalidType("type").value, InvalidType("type").allowed) == ("", ())
+    assert (UnknownRepository("linus").name, UnknownRepository("linus").suggestion) == (
+        "linus",
+        None,
+    )
     assert UnknownUser("alice").name == FetchPending("alice").name == "alice"
     assert str(UnknownBanner("x")) == "UnknownBanner: 'x'"
     assert TooManyRequests(3).retry_after_seconds == 3

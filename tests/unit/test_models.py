@@ -6,7 +6,14 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.models import Repository, Stats, aggregate, to_epoch_microseconds, utc_now
+from github_banners.models import (
+    Repository,
+    Stats,
+    aggregate,
+    filter_repositories,
+    to_epoch_microseconds,
+    utc_now,
+)
 
 REPOSITORIES = st.lists(
     st.builds(
@@ -41,7 +48,7 @@ def test_utc_now_has_time_zone() -> None:
     excluded_names=st.frozensets(st.sampled_from(["x", "y", "z.js", "unknown"])),
     include_archived=st.booleans(),
 )
-def test_aggregate_excluded_repositories_count_nowhere(
+def test_filter_repositories_leaves_excluded_ones_out(
     repositories: list[Repository], excluded_names: frozenset[str], include_archived: bool
 ) -> None:
     rest = [
@@ -50,10 +57,10 @@ def test_aggregate_excluded_repositories_count_nowhere(
         if repository.name.lower() not in excluded_names
         and (include_archived or not repository.is_archived)
     ]
-    selected = aggregate(
+    selected = filter_repositories(
         repositories, excluded_names=excluded_names, include_archived=include_archived
     )
-    assert selected == aggregate(rest)
+    assert selected == rest
 
 
 @given(repositories=REPOSITORIES)

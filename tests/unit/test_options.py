@@ -15,13 +15,16 @@ from msgspec import Meta
 
 from github_banners.errors import InvalidInput, InvalidOption, InvalidType
 from github_banners.options import (
+    MAX_SHOWN_NUMBERS,
     OPTIONS,
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Inclusion,
     Layout,
     Locale,
+    ShownNumber,
     Theme,
     allowed_values,
     candidate_banner_names,
@@ -41,6 +44,8 @@ SPELLED_DEFAULTS = {
     "layout": "classic",
     "shape": "bar",
     "count_by": "repositories",
+    "show": "stars,forks,repositories",
+    "repo": "",
     "hide": "",
     "hide_langs": "",
     "exclude_repos": "",
@@ -68,12 +73,26 @@ HEX |= st.text("0123456789abcdef", min_size=3, max_size=3).map(
     lambda digits: "".join(digit * 2 for digit in digits)
 )
 
+
+def fit_to_layout(raw_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options with what their layout requires: a repository, and few enough numbers."""
+    layout = raw_options.get("layout", "classic")
+    fitting = {"repo": "dotfiles", **raw_options} if layout == "repository" else {**raw_options}
+    limit = MAX_SHOWN_NUMBERS.get(Layout(layout))
+    if "show" in fitting and limit is not None:
+        fitting["show"] = ",".join([*dict.fromkeys(fitting["show"].split(","))][:limit])
+    return fitting
+
+
 RAW_OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "type": st.sampled_from(allowed_values("type")),
         "layout": st.sampled_from(list(Layout)).map(str),
         "shape": st.sampled_from(list(ChartType)).map(str),
+        "count_by": st.sampled_from(list(CountBy)).map(str),
+        "show": st.lists(st.sampled_from(list(ShownNumber)).map(str)).map(",".join),
+        "repo": st.sampled_from(["dotfiles", "a.b", "x_y-z", "null"]),
         "hide": st.lists(st.sampled_from(list(HideableField)).map(str)).map(",".join),
         "hide_langs": st.lists(st.sampled_from(LANGUAGES)).map(",".join),
         "exclude_repos": st.lists(st.sampled_from(["dotfiles", "a.b", "x-y"])).map(",".join),
@@ -86,7 +105,7 @@ RAW_OPTIONS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "animate": st.sampled_from(["true", "false"]),
         **dict.fromkeys(COLOURS, HEX | HEX.map(lambda digits: digits + "88")),
     },
-)
+).map(fit_to_layout)
 ANY_TEXT = st.text(st.characters(), max_size=100)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT
 # Deeper nesting is among the HOSTILE values; `st.recursive` would take most of the time.
@@ -127,9 +146,11 @@ def respell_options(data: st.DataObject, raw_options: dict[str, Any]) -> dict[st
 def respell_value(data: st.DataObject, name: str, value: str) -> Any:
     if name == "title":
         return data.draw(st.sampled_from([value, f" {value}\n"]))
-    if name in {"hide", "hide_langs", "exclude_repos", "include"}:
+    if name in {"hide", "hide_langs", "exclude_repos", "include", "show"}:
         words = [random_case(data, word) for word in value.split(",")]
-        words = data.draw(st.permutations([*words, words[0]]))
+        # The order of `show` counts, but not its repetitions.
+        words = [*words, words[0]]
+        words = words if name == "show" else data.draw(st.permutations(words))
         return data.draw(st.sampled_from([list(words), " , ".join(words)]))
     if name in {"langs_count", "radius"}:
         return data.draw(st.sampled_from([value, f" {value} ", int(value)]))
@@ -140,7 +161,8 @@ def respell_value(data: st.DataObject, name: str, value: str) -> Any:
     if name in COLOURS:
         digits = random_case(data, data.draw(st.sampled_from(colour_spellings(value))))
         return data.draw(st.sampled_from([digits, f"#{digits}", f" #{digits} "]))
-    return f" {random_case(data, value)} "
+    owner = data.draw(st.sampled_from(["", "Owner/"])) if name == "repo" else ""
+    return f" {owner}{random_case(data, value)} "
 
 
 def colour_spellings(digits: str) -> list[str]:
@@ -502,9 +524,15 @@ def test_title_longer_than_64_characters_is_rejected() -> None:
     [
         ("type", "drak", allowed_values("type")),
         ("type", "AUTO-", allowed_values("type")),
-        ("layout", "null", ("classic", "card", "compact", "languages")),
+        (
+            "layout",
+            "null",
+            ("classic", "card", "compact", "languages", "activity", "repository"),
+        ),
         ("shape", "pie", ("bar", "donut")),
-        ("count_by", "bytes", ("repositories",)),
+        ("count_by", "lines", ("repositories", "bytes")),
+        ("show", "stras", allowed_values("show")),
+        ("repo", "a b", ("a repository's name",)),
         ("hide", "nothing", ("forks", "languages", "login", "repositories", "stars")),
         ("langs_count", "0", ("1 to 10",)),
         ("langs_count", True, ("1 to 10",)),
@@ -543,6 +571,10 @@ def test_allowed_values_exist_for_every_option() -> None:
         ("hide", "stars,frks", "forks,stars"),
         ("hide", "stars;forks", "forks,stars"),
         ("hide", "stars forks", "forks,stars"),
+        ("show", "stars;comits;stars", "stars,commits"),
+        ("show", "prs", None),
+        ("repo", "a repository", None),
+        ("count_by", "byte", "bytes"),
         ("hide", "stars,what", None),
         ("hide", ["stars", "frks"], "forks,stars"),
         ("hide", "stars," * 30 + "frks", "forks,stars"),

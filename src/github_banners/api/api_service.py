@@ -20,11 +20,13 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
+from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
 from github_banners.api.banner_responses import expand_origins
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
+from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.png_converter import PngConverter, PngOutcome
@@ -39,6 +41,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.github.batch import BatchFetcher
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import Budget, Priority, create_accounts
+from github_banners.github.data_fetcher import DataFetcher
 from github_banners.github.token_owners import group_by_account
 from github_banners.github.transport import open_github_http
 from github_banners.log_throttle import LogThrottle
@@ -51,6 +54,8 @@ from github_banners.serving.service import Service
 from github_banners.serving.worker_process import WorkerProcess
 from github_banners.settings import Settings
 from github_banners.stats.budget import ReservedBudget
+from github_banners.stats.data_lookup import DataLookup
+from github_banners.stats.identity import IdentityLookup
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Invalidations, Ttls
 
@@ -86,17 +91,11 @@ async def open_api(
         budget = ReservedBudget(database, clock=clock)
         github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
         invalidations = Invalidations(clock=clock)
-        ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
-        lookup = Lookup(
-            database=database,
-            github=github,
-            batch_fetcher=BatchFetcher(github, clock=clock, priority=Priority.STALE),
-            ttls=ttls,
-            clock=clock,
-            invalidations=invalidations,
-            memory_bytes=_SNAPSHOTS_BYTES,
+        banner_service = await stack.enter_async_context(
+            _open_banner_service(
+                settings, database, github, backends, invalidations=invalidations, clock=clock
+            )
         )
-        stack.push_async_callback(lookup.close)
         picture_cache = PictureCache(
             clock=clock,
             memory_bytes=_PICTURES_BYTES,
@@ -106,23 +105,21 @@ async def open_api(
         response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
         png_converter = _build_png_converter(metrics)
         stack.push_async_callback(png_converter.close)
-        banner_service = BannerService(
-            lookup=lookup,
-            database=database,
-            backends=backends,
-            refresh_interval=settings.refresh_interval,
-            max_banners_per_user=settings.max_banners_per_user,
-            clock=clock,
-        )
         routes = _build_routes(
             banner_service, picture_cache, response_cache, png_converter, settings
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = _build_application(routes, health, metrics, settings)
-        batch_fetcher = BatchFetcher(github, clock=clock)
+        interval = settings.refresh_interval
         refresh = Refresh(
-            database=database, github=batch_fetcher, interval=settings.refresh_interval, clock=clock
+            database=database,
+            github=BatchFetcher(github, clock=clock),
+            interval=interval,
+            clock=clock,
+        )
+        data_refresh = DataRefresh(
+            database=database, github=DataFetcher(github), interval=interval, clock=clock
         )
         outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
@@ -130,6 +127,7 @@ async def open_api(
         )
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "refresh": refresh.run,
+            "data refresh": data_refresh.run,
             "versions": refresh.raise_versions,
             "outbox": outbox.run,
             "changes": change_listener.run,
@@ -140,13 +138,62 @@ async def open_api(
         yield Service(application, metrics, tasks, response_cache)
 
 
+@asynccontextmanager
+async def _open_banner_service(
+    settings: Settings,
+    database: Database,
+    github: GitHubClient,
+    backends: Backends,
+    *,
+    invalidations: Invalidations,
+    clock: Clock,
+) -> AsyncIterator[BannerService]:
+    """Open what finds the data of banners, and close it in reverse."""
+    ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
+    data_fetcher = DataFetcher(github)
+    lookup = Lookup(
+        database=database,
+        github=github,
+        batch_fetcher=BatchFetcher(github, clock=clock, priority=Priority.STALE),
+        ttls=ttls,
+        clock=clock,
+        invalidations=invalidations,
+        memory_bytes=_SNAPSHOTS_BYTES,
+    )
+    data_lookup = DataLookup(
+        database=database,
+        github=data_fetcher,
+        writer=lookup.writer,
+        ttls=ttls,
+        clock=clock,
+        invalidations=invalidations,
+    )
+    identities = IdentityLookup(
+        lookup=lookup, database=database, github=data_fetcher, max_age=ttls.hard, clock=clock
+    )
+    try:
+        yield BannerService(
+            lookup=lookup,
+            identities=identities,
+            data=BannerDataFinder(lookup=lookup, data_lookup=data_lookup, database=database),
+            database=database,
+            backends=backends,
+            refresh_interval=settings.refresh_interval,
+            max_banners_per_user=settings.max_banners_per_user,
+            clock=clock,
+        )
+    finally:
+        await identities.close()
+        await data_lookup.close()
+        await lookup.close()
+
+
 def _build_response_cache(
     picture_cache: PictureCache, metrics: Metrics, settings: Settings, *, clock: Clock
 ) -> ResponseCache:
     cache = ResponseCache(
         picture_cache,
         clock=clock,
-        soft_seconds=settings.soft_ttl.total_seconds(),
         base_path=base_path_from_url(settings.public_url),
     )
     metrics.external_counter(

@@ -121,5 +121,5 @@ class BannerPageRoutes:
         options = msgspec.structs.replace(banner.options, layout=Layout.CLASSIC)
         classic = replace(banner, options=drop_redundant_options(options))
         cached = await self.banner_routes.pictures.draw(classic, deadline=deadline)
-        seconds_fresh = self.banner_routes.cache.seconds_fresh(cached.fetched_at)
+        seconds_fresh = self.banner_routes.cache.seconds_fresh(cached.refresh_at)
         return _Banner(cached.picture, classic, seconds_fresh)

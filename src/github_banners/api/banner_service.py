@@ -5,31 +5,40 @@ A new banner is inserted, drawn and stored here. Nothing in this module knows HT
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+import msgspec
 import structlog
 
 from github_banners.api.backends import Backends
+from github_banners.api.banner_data_finder import BannerDataFinder, without_age
 from github_banners.api.response_cache import RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
 from github_banners.database.leases import mark_published, schedule_users
+from github_banners.database.owner_data import schedule_data
 from github_banners.database.users import select_snapshots
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBanner
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Clock, Owner, Snapshot
 from github_banners.options import (
     BannerOptions,
+    DataKind,
+    banner_needs,
     candidate_banner_names,
+    data_needs,
     parse_banner_name,
+    parse_need,
     to_canonical_json,
 )
+from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Charge, Deadline
-from github_banners.stats.lookup import Lookup, LookupResult
-from github_banners.stats.selection import read_selected, select_unsaved
+from github_banners.stats.identity import IdentityLookup
+from github_banners.stats.lookup import Lookup
 
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +70,8 @@ class BannerService:
         self,
         *,
         lookup: Lookup,
+        identities: IdentityLookup,
+        data: BannerDataFinder,
         database: Database,
         backends: Backends,
         refresh_interval: timedelta,
@@ -68,25 +79,43 @@ class BannerService:
         clock: Clock,
     ) -> None:
         self._lookup = lookup
+        self._identities = identities
+        self._data = data
         self._database = database
         self._backends = backends
         self._refresh_interval = refresh_interval
         self._max_banners_per_user = max_banners_per_user
         self._clock = clock
-        self._names: ByteBoundedLru[str, tuple[int, BannerOptions]] = ByteBoundedLru(
+        self._names: ByteBoundedLru[str, _NamedBanner] = ByteBoundedLru(
             _NAMES_BYTES, entry_bytes=_name_bytes
         )
 
     async def preview(
-        self, login: str, options: BannerOptions, *, deadline: Deadline, charge: Charge
+        self,
+        login: str,
+        options: BannerOptions,
+        *,
+        deadline: Deadline,
+        charge: Charge,
+        wants_numbers: bool = False,
     ) -> RenderRequest:
-        """Find the numbers to draw a preview with; raises the errors of `Lookup.find_by_login`."""
-        result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        return await self._select_repositories(result, options, deadline)
-
-    async def get_by_name(self, name: str, *, deadline: Deadline, charge: Charge) -> RenderRequest:
         """
-        Find the numbers of a permanent banner by its name, ignoring case.
+        Find the data to draw a preview with; `wants_numbers` even if the banner shows none.
+
+        Raises the errors of `Lookup.find_by_login` and `BannerDataFinder.add_data`.
+        """
+        if wants_numbers or DataKind.REPOSITORIES in data_needs(options):
+            result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
+        else:
+            snapshot = await self._identities.find(login, deadline=deadline, charge=charge)
+            result = without_age(snapshot)
+        return await self._data.add_data(result, options, deadline=deadline, charge=charge)
+
+    async def get_by_name(
+        self, name: str, *, deadline: Deadline, charge: Charge, wants_numbers: bool = False
+    ) -> RenderRequest:
+        """
+        Find the data of a permanent banner by its name, ignoring case.
 
         :raises UnknownBanner: there is no banner of this name
         :raises DatabaseUnavailable: PostgreSQL is down and the banner is not cached
@@ -94,9 +123,18 @@ class BannerService:
         canonical_name = parse_banner_name(name)
         if canonical_name is None:
             raise UnknownBanner(name)
-        snapshot, options = await self._find(canonical_name, deadline)
-        result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
-        return await self._select_repositories(result, options, deadline)
+        snapshot, banner = await self._find(canonical_name, deadline)
+        if wants_numbers or DataKind.REPOSITORIES in banner.needs:
+            result = await self._lookup.find_for_owner(snapshot, deadline=deadline, charge=charge)
+        else:
+            result = without_age(snapshot)
+        return await self._data.add_data(
+            result,
+            banner.options,
+            repository_id=banner.repository_id,
+            deadline=deadline,
+            charge=charge,
+        )
 
     async def create(
         self, login: str, options: BannerOptions, *, deadline: Deadline, charge: Charge
@@ -108,17 +146,21 @@ class BannerService:
         :raises DatabaseUnavailable: PostgreSQL is down
         """
         charge()
-        result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
-        owner = result.snapshot.owner
+        request = await self.preview(login, options, deadline=deadline, charge=charge)
+        snapshot = request.result.snapshot
+        owner, repository = snapshot.owner, snapshot.repository
+        needs = banner_needs(
+            options, repository_id=repository.id if repository is not None else None
+        )
         # The row of a banner refers to the row of its owner.
-        await self._lookup.ensure_persisted(result.snapshot, deadline=deadline)
-        banner, snapshot, is_new = await self._database.run_within(
-            partial(self._insert, owner=owner, options=options),
+        await self._lookup.ensure_persisted(snapshot, deadline=deadline)
+        banner, stored, is_new = await self._database.run_within(
+            partial(self._insert, owner=owner, options=options, needs=needs),
             timeout_seconds=deadline.timeout_seconds(_INSERT_TIMEOUT_SECONDS),
         )
-        self._names.put(banner.name, (owner.id, options))
-        if is_new:
-            await self._store(banner, snapshot, deadline)
+        self._names.put(banner.name, _NamedBanner(owner.id, options, banner.needs))
+        if is_new and stored is not None:
+            await self._store(banner, stored, deadline)
             _log.info("banner.created", banner=banner.name, version=banner.version)
         return CreateResult(banner.name, is_new)
 
@@ -131,32 +173,15 @@ class BannerService:
             return None
         return None if task.exception() is not None else task.result()
 
-    async def _select_repositories(
-        self, result: LookupResult, options: BannerOptions, deadline: Deadline
-    ) -> RenderRequest:
-        """
-        Build the request to draw the repositories that the options select.
-
-        :raises DatabaseUnavailable: they have to be read, and can't be within the deadline
-        """
-        if not options.has_selection:
-            return RenderRequest(result, options)
-        unsaved = self._lookup.writer.unsaved.get(result.snapshot.owner.id)
-        snapshot = select_unsaved(unsaved, result.snapshot, options)
-        if snapshot is None:
-            try:
-                snapshot = await self._database.run_within(
-                    partial(read_selected, snapshot=result.snapshot, options=options),
-                    timeout_seconds=deadline.database_timeout_seconds(),
-                )
-            except LookupError as error:
-                raise DatabaseUnavailable from error
-        return RenderRequest(replace(result, snapshot=snapshot), options)
-
     async def _insert(
-        self, connection: Connection, owner: Owner, options: BannerOptions
-    ) -> tuple[Banner, Snapshot, bool]:
-        """Insert a banner; return it, the snapshot that its version refers to, and if it is new."""
+        self, connection: Connection, owner: Owner, options: BannerOptions, needs: Sequence[str]
+    ) -> tuple[Banner, Snapshot | None, bool]:
+        """
+        Insert a banner and schedule its data.
+
+        Return it, the snapshot that its version refers to, and if it is new. The snapshot is None if
+        data that was just fetched is not saved yet: then the outbox draws and stores the banner.
+        """
         names = candidate_banner_names(owner.login, options, owner_id=owner.id)
         now = self._clock()
         banner, is_new = await insert_banner(
@@ -165,12 +190,18 @@ class BannerService:
             options=options,
             names=names,
             now=now,
+            needs=needs,
             max_banners=self._max_banners_per_user,
         )
         if is_new:
             await schedule_users(connection, [owner.id], now=now, interval=self._refresh_interval)
+            await schedule_data(connection, [owner.id], now=now, interval=self._refresh_interval)
         (snapshot,) = await select_snapshots(connection, [owner.id], now=now)
-        return banner, await read_selected(connection, snapshot, options), is_new
+        try:
+            completed = await read_completed(connection, snapshot, options, needs)
+        except LookupError:
+            return banner, None, is_new
+        return banner, completed, is_new
 
     async def _store(self, banner: Banner, snapshot: Snapshot, deadline: Deadline) -> None:
         """Draw and store a new banner; on failure the outbox does it later."""
@@ -191,13 +222,13 @@ class BannerService:
         except (BannersError, TimeoutError) as error:
             _log.info("banner.stored_later", banner=banner.name, reason=str(error))
 
-    async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, BannerOptions]:
-        """Find a banner's snapshot and options: current cache, database, outdated cache."""
-        entry = self._names.get(name)
-        if entry is not None:
-            snapshot = self._lookup.get_cached(entry[0])
+    async def _find(self, name: str, deadline: Deadline) -> tuple[Snapshot, "_NamedBanner"]:
+        """Find a banner and its owner's snapshot: current cache, database, outdated cache."""
+        named = self._names.get(name)
+        if named is not None:
+            snapshot = self._lookup.get_cached(named.owner_id)
             if snapshot is not None:
-                return snapshot, entry[1]
+                return snapshot, named
         read_at = self._clock()
         try:
             row = await self._database.run_within(
@@ -207,21 +238,35 @@ class BannerService:
         except DatabaseUnavailable:
             # Without the database an outdated snapshot is better than an error.
             snapshot = (
-                self._lookup.get_cached(entry[0], must_be_current=False)
-                if entry is not None
+                self._lookup.get_cached(named.owner_id, must_be_current=False)
+                if named is not None
                 else None
             )
-            if entry is None or snapshot is None:
+            if named is None or snapshot is None:
                 raise
-            return snapshot, entry[1]
+            return snapshot, named
         if row is None:
             raise UnknownBanner(name)
         banner, snapshot = row
-        self._names.put(name, (banner.owner_id, banner.options))
+        named = _NamedBanner(banner.owner_id, banner.options, banner.needs)
+        self._names.put(name, named)
         self._lookup.put_cached(snapshot, read_at=read_at)
-        return snapshot, banner.options
+        return snapshot, named
 
 
-def _name_bytes(_: str, entry: tuple[int, BannerOptions]) -> int:
-    characters = len(to_canonical_json(entry[1]))
+class _NamedBanner(msgspec.Struct, frozen=True, gc=False):
+    """What is cached of a permanent banner."""
+
+    owner_id: int
+    options: BannerOptions
+    needs: tuple[str, ...]
+
+    @property
+    def repository_id(self) -> int | None:
+        """The id of the repository that the banner shows, if it shows one."""
+        return next((number for _, number in map(parse_need, self.needs) if number), None)
+
+
+def _name_bytes(_: str, banner: _NamedBanner) -> int:
+    characters = len(to_canonical_json(banner.options))
     return _ENTRY_OVERHEAD_BYTES + _BYTES_PER_OPTION_CHARACTER * characters

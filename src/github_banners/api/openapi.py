@@ -17,13 +17,17 @@ import msgspec
 from github_banners.api.banner_page import OPEN_GRAPH_FILE
 from github_banners.errors import (
     BannersError,
+    ContributionsHidden,
     InvalidInput,
     InvalidOption,
     InvalidType,
+    NoContributions,
+    TokenRequired,
     TooManyBanners,
     TooManyRequests,
     Unavailable,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 from github_banners.models import Stats
@@ -39,6 +43,11 @@ Live banners with a developer's GitHub statistics.
 - Names and values of options are case-insensitive, and an empty value selects the default, except
   that an empty `include` leaves archived repositories out. Unknown names are ignored; JSON responses
   list those that resemble an option as `unknown`.
+- `show` takes three names in the layouts `classic` and `compact` and six in `card`, drawn in their
+  order; the other layouts ignore it. `repo` is required in the layout `repository`, and ignored in
+  the others.
+- Commits, pull requests, issues, reviews and contributions, in `show` and in the layout `activity`,
+  need a service with a GitHub token. Organisations and private profiles have none.
 - Image clients get every error as a drawn explanation with status 200. These are clients whose
   `Accept` has `image/` but not `text/html`, that send `Sec-Fetch-Dest: image`, that request a URL
   ending in `.svg` or `.png` or with such a `format`, and GitHub's image proxy.
@@ -79,6 +88,8 @@ _UNKNOWN: JsonSchema = {
     "description": "unknown options, each with the option that was probably intended",
 }
 _RETRYABLE_ERRORS = (TooManyRequests, Unavailable)
+# Some layouts and numbers need more than an existing user.
+_DATA_ERRORS = (UnknownRepository, ContributionsHidden, NoContributions, TokenRequired)
 _HEADERS = {
     "Allow": "the allowed methods",
     "Cache-Control": "how long the response may be cached",
@@ -151,8 +162,11 @@ def option_schema(name: str) -> JsonSchema:
     if "$ref" in schema.get("items", {}):
         schema["items"] = values
     if "pattern" in schema:
-        # The pattern of a canonical colour; requests may also use capitals and a leading `#`.
-        schema["pattern"] = schema["pattern"].replace("^", "^#?").replace("a-f", "a-fA-F")
+        # The pattern of a canonical colour or repository; requests may also use capitals, and begin
+        # with `#` or the owner.
+        prefix = "(.*/)?" if name == "repo" else "#?"
+        pattern = schema["pattern"].replace("^", f"^{prefix}")
+        schema["pattern"] = pattern.replace("a-f", "a-fA-F").replace("a-z", "a-zA-Z")
     default = _DEFAULTS[name]
     return schema if default is None else {**schema, "default": default}
 
@@ -170,7 +184,9 @@ def _preview_operation(formats: Sequence[str]) -> JsonSchema:
             _parameter("format", format_schema),
         ],
         "responses": _banner_responses(formats)
-        | _error_responses(InvalidType, InvalidOption, UnknownUser, *_RETRYABLE_ERRORS),
+        | _error_responses(
+            InvalidType, InvalidOption, UnknownUser, *_DATA_ERRORS, *_RETRYABLE_ERRORS
+        ),
     }
 
 
@@ -184,14 +200,14 @@ def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
         "description": description,
         "parameters": [_parameter("name", _NAME, location="path", required=True)],
         "responses": _banner_responses(formats)
-        | _error_responses(InvalidOption, UnknownBanner, *_RETRYABLE_ERRORS),
+        | _error_responses(InvalidOption, UnknownBanner, *_DATA_ERRORS, *_RETRYABLE_ERRORS),
     }
 
 
 def _get_page_operation() -> JsonSchema:
     headers = _headers("Cache-Control") | _headers("ETag", required=False)
     html = {"text/html": {"schema": {"type": "string"}}}
-    errors = _error_responses(UnknownBanner, *_RETRYABLE_ERRORS)
+    errors = _error_responses(UnknownBanner, *_DATA_ERRORS, *_RETRYABLE_ERRORS)
     for status, response in errors.items():
         if status != "405":
             response["content"] = html
@@ -246,7 +262,12 @@ def _create_banner_operation() -> JsonSchema:
             },
         }
         | _error_responses(
-            InvalidType, InvalidOption, UnknownUser, TooManyBanners, *_RETRYABLE_ERRORS
+            InvalidType,
+            InvalidOption,
+            UnknownUser,
+            TooManyBanners,
+            *_DATA_ERRORS,
+            *_RETRYABLE_ERRORS,
         ),
     }
 
@@ -312,13 +333,21 @@ def _error_responses(*errors: type[BannersError]) -> JsonSchema:
     for status, group in by_status.items():
         messages = [*dict.fromkeys(error.public_message for error in group)]
         header = "Retry-After" if issubclass(group[0], _RETRYABLE_ERRORS) else None
-        is_input = issubclass(group[0], InvalidInput)
-        responses[str(status)] = _error_response(messages, header=header, is_input=is_input)
+        responses[str(status)] = _error_response(
+            messages,
+            header=header,
+            is_input=issubclass(group[0], InvalidInput),
+            has_suggestion=issubclass(group[0], InvalidInput) or UnknownRepository in group,
+        )
     return dict(sorted(responses.items()))
 
 
 def _error_response(
-    messages: Sequence[str], *, header: str | None, is_input: bool = False
+    messages: Sequence[str],
+    *,
+    header: str | None,
+    is_input: bool = False,
+    has_suggestion: bool = False,
 ) -> JsonSchema:
     problem: JsonSchema = {"error": {"type": "string", "enum": [*messages]}}
     if is_input:
@@ -327,10 +356,10 @@ def _error_response(
         problem |= {"field": field, "allowed": allowed}
     schema = _object(problem)
     schema["properties"]["unknown"] = _UNKNOWN
-    if is_input:
+    if has_suggestion:
         schema["properties"]["suggestion"] = {
             "type": "string",
-            "description": "the allowed value closest to the input",
+            "description": "the allowed or existing value closest to the input",
         }
     return {
         "description": ", or ".join(messages),

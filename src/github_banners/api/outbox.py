@@ -20,10 +20,10 @@ from github_banners.api.background import Failures
 from github_banners.database import leases
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Connection, Database, save_separately
-from github_banners.errors import DatabaseUnavailable, Unavailable
+from github_banners.errors import DatabaseUnavailable, NotFound, TokenRequired, Unavailable
 from github_banners.messaging.tracing import bind_trace
 from github_banners.models import Clock, Snapshot
-from github_banners.stats.selection import read_selected
+from github_banners.stats.banner_data import read_completed
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ class Outbox:
             due = await leases.lease_unpublished_banners(
                 connection, now=self._clock(), limit=_BATCH_SIZE
             )
-            due = await self._select_repositories(connection, due)
+            due = await self._complete(connection, due)
         tasks = {
             banner: asyncio.create_task(self._publish_one(banner, snapshot), name="publish")
             for banner, snapshot in due
@@ -137,24 +137,26 @@ class Outbox:
             task.result()
         return len(due)
 
-    async def _select_repositories(
+    async def _complete(
         self, connection: Connection, due: Sequence[tuple[Banner, Snapshot]]
     ) -> list[tuple[Banner, Snapshot]]:
         """
-        Return banners with the numbers of the repositories that they select.
+        Return banners with all data that they show.
 
-        A banner whose owner's repositories are missing stays leased. The numbers may be newer than
-        the banner's version, but not older, since the version was read before.
+        A banner whose data is missing, or that can't be drawn from it, stays leased. The data may be
+        newer than the banner's version, but not older, since the version was read before.
         """
-        selected = []
+        completed = []
         for banner, snapshot in due:
             try:
-                selected.append((banner, await read_selected(connection, snapshot, banner.options)))
-            except LookupError as error:
+                shown = await read_completed(connection, snapshot, banner.options, banner.needs)
+            except (LookupError, NotFound, TokenRequired) as error:
                 self._batch_failures.record(
-                    banner.id, error, event="outbox.select_failed", banner=banner.name
+                    banner.id, error, event="outbox.data_missing", banner=banner.name
                 )
-        return selected
+            else:
+                completed.append((banner, shown))
+        return completed
 
     async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:
         """Publish one version in a trace of its own; return the trace id, or a delay if refused."""

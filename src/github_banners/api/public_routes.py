@@ -90,7 +90,11 @@ class BannerRoutes:
         response_format = _parse_format(query.get("format", ""))
         deadline = self.start_deadline(request, response_format)
         banner = await self.banners.preview(
-            login, options, deadline=deadline, charge=self.charge(request)
+            login,
+            options,
+            deadline=deadline,
+            charge=self.charge(request),
+            wants_numbers=response_format == "json",
         )
         return await self._respond(request, banner, response_format)
 
@@ -107,7 +111,10 @@ class BannerRoutes:
         deadline = self.start_deadline(request, response_format)
         try:
             banner = await self.banners.get_by_name(
-                stem, deadline=deadline, charge=self.charge(request)
+                stem,
+                deadline=deadline,
+                charge=self.charge(request),
+                wants_numbers=response_format == "json",
             )
         except DatabaseUnavailable:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
@@ -183,7 +190,7 @@ class BannerRoutes:
         self.cache.put(_target(request), banner.key, banner=name, variant=variant)
         if picture is None:
             return to_starlette_response(svg_fallback_response(cached.picture, request.headers))
-        seconds_fresh = self.cache.seconds_fresh(cached.fetched_at)
+        seconds_fresh = self.cache.seconds_fresh(cached.refresh_at)
         return to_starlette_response(
             picture_response(picture, request.headers, seconds_fresh=seconds_fresh)
         )

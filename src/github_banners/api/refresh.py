@@ -19,6 +19,7 @@ from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
 from github_banners.database.connect import Connection, Database, save_separately
+from github_banners.database.owner_data import schedule_data
 from github_banners.errors import BannersError, DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.models import Clock, Owner, OwnerRepositories, Stats, aggregate
 from github_banners.stats.fetch import BatchOwnerFetcher
@@ -210,7 +211,10 @@ class Refresh:
         fetched = [result for _, result in results if isinstance(result, OwnerRepositories)]
         owner_stats = [(owner_data, aggregate(owner_data.repositories)) for owner_data in fetched]
         await users.upsert_owners(connection, owner_stats, now=self._clock())
-        await self._schedule(connection, [owner_data.owner.id for owner_data in fetched])
+        owner_ids = [owner_data.owner.id for owner_data in fetched]
+        await leases.schedule_users(
+            connection, owner_ids, now=self._clock(), interval=self._interval
+        )
         # Sorted: every transaction locks rows in the order of ids, which prevents deadlocks.
         for owner_id in sorted(
             owner.id for owner, result in results if isinstance(result, UnknownUser)
@@ -220,9 +224,9 @@ class Refresh:
             )
 
     async def _schedule(self, connection: Connection, owner_ids: Sequence[int]) -> None:
-        await leases.schedule_users(
-            connection, owner_ids, now=self._clock(), interval=self._interval
-        )
+        now = self._clock()
+        await leases.schedule_users(connection, owner_ids, now=now, interval=self._interval)
+        await schedule_data(connection, owner_ids, now=now, interval=self._interval)
 
 
 def pause_seconds(failed_batches: int) -> float:

@@ -53,13 +53,18 @@ _MIN_REMAINING = timedelta(seconds=5)
 
 
 class CachedPicture(msgspec.Struct, frozen=True, gc=False):
-    """A picture of one version; it is served without validation until `expires_at`."""
+    """
+    A picture of one version; it is served without validation until `expires_at`.
+
+    `refresh_at` is when its numbers are refreshed, `parts_fetched_at` see `RenderRequest`.
+    """
 
     picture: Picture
     version: int
-    fetched_at: datetime
+    refresh_at: datetime
     drawn_at: datetime
     expires_at: datetime
+    parts_fetched_at: tuple[datetime, ...] = ()
 
     def with_picture(self, picture: Picture) -> "CachedPicture":
         """Return a copy with the picture in another format."""
@@ -73,10 +78,16 @@ def to_picture_key(owner_id: int, options: BannerOptions) -> PictureKey:
 
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
-    """What to draw: an owner's numbers, and the options to draw them with."""
+    """
+    What to draw: an owner's numbers, and the options to draw them with.
+
+    `parts_fetched_at` has the age of each part that can change without a change of the owner's
+    version.
+    """
 
     result: LookupResult
     options: BannerOptions
+    parts_fetched_at: tuple[datetime, ...] = ()
 
     @property
     def key(self) -> PictureKey:
@@ -129,22 +140,26 @@ class PictureCache:
             # Drawn in this process: the call to the renderer carries no date to show.
             is_dated = snapshot.fetched_at > EPOCH
             body = draw(snapshot, options, as_of=snapshot.fetched_at.date() if is_dated else None)
-            return CachedPicture(Picture.svg(body), snapshot.version, snapshot.fetched_at, now, now)
+            return CachedPicture(Picture.svg(body), snapshot.version, result.refresh_at, now, now)
         key = request.key
         cached = self._cached.get(key)
-        # The repositories of a selection can change without a change of the owner's version.
-        if (
-            cached is not None
-            and cached.version == snapshot.version
-            and (not options.has_selection or cached.fetched_at == snapshot.fetched_at)
-        ):
+        is_same = cached is not None and (cached.version, cached.parts_fetched_at) == (
+            snapshot.version,
+            request.parts_fetched_at,
+        )
+        if cached is not None and is_same:
             picture = cached.picture
         else:
             picture = Picture.svg(await self._draw(snapshot, options, deadline))
             # While this one was drawn, another request may have cached a newer version.
             cached = self._cached.get(key)
         fresh = CachedPicture(
-            picture, snapshot.version, snapshot.fetched_at, now, result.fresh_until
+            picture,
+            snapshot.version,
+            result.refresh_at,
+            now,
+            result.fresh_until,
+            request.parts_fetched_at,
         )
         is_from_future = cached is not None and cached.drawn_at > now + MAX_CLOCK_SKEW
         if cached is None or is_from_future or cached.version <= snapshot.version:
@@ -182,12 +197,10 @@ class ResponseCache:
     """
     Caches targets and responses, see the module.
 
-    `soft_seconds` is the age at which numbers are refreshed; `hits` counts responses by `CacheHit`.
+    `hits` counts responses by `CacheHit`.
     """
 
-    def __init__(
-        self, picture_cache: PictureCache, *, clock: Clock, soft_seconds: float, base_path: str = ""
-    ) -> None:
+    def __init__(self, picture_cache: PictureCache, *, clock: Clock, base_path: str = "") -> None:
         self.picture_cache = picture_cache
         self._base_path = base_path.encode()
         self.targets: ByteBoundedLru[bytes, CacheEntry] = ByteBoundedLru(
@@ -195,7 +208,6 @@ class ResponseCache:
         )
         self.hits: dict[str, int] = dict.fromkeys(CacheHit, 0)
         self._clock = clock
-        self._soft_seconds = soft_seconds
         self._requested_at: dict[str, datetime] = {}
         self._responses: dict[tuple[object, ...], CachedResponse] = {}
         self._raw_requests: dict[bytes, CachedResponse] = {}
@@ -284,9 +296,9 @@ class ResponseCache:
         self.hits[response.kind] += 1
         return response
 
-    def seconds_fresh(self, fetched_at: datetime) -> int:
-        """Return the seconds until numbers fetched at this time are refreshed."""
-        return int(self._soft_seconds - (self._clock() - fetched_at).total_seconds())
+    def seconds_fresh(self, refresh_at: datetime) -> int:
+        """Return the seconds until numbers are refreshed."""
+        return int((refresh_at - self._clock()).total_seconds())
 
     def drain_access_times(self) -> dict[str, datetime]:
         """Return and clear the time of the last request of each permanent banner, by name."""
@@ -328,7 +340,7 @@ class ResponseCache:
             cached.picture,
             accept_encoding.decode("latin-1"),
             if_none_match.decode("latin-1"),
-            seconds_fresh=self.seconds_fresh(cached.fetched_at),
+            seconds_fresh=self.seconds_fresh(cached.refresh_at),
         )
         if is_closing:
             headers.append((b"connection", b"close"))

@@ -1,5 +1,5 @@
 """
-Command-line options for banner options.
+Command-line options for banner options, and the messages of what is wrong with them.
 
 They are generated from the schema in `options`, which also parses their values, so that query, body
 and command line behave alike.
@@ -13,7 +13,14 @@ from typing import Annotated, get_args
 import msgspec
 import typer
 
-from github_banners.errors import InvalidInput
+from github_banners.errors import (
+    ContributionsHidden,
+    InvalidInput,
+    NoContributions,
+    NotFound,
+    TokenRequired,
+    UnknownRepository,
+)
 from github_banners.options import LIST_OPTIONS, OPTIONS, BannerOptions, allowed_values
 
 _MAX_LISTED, _FIRST_LISTED = 20, 3
@@ -40,6 +47,20 @@ def format_input_error(error: InvalidInput) -> str:
     name = error.field if error.field.isupper() else _flag(error.field)
     end = f"; did you mean {error.suggestion}?" if error.suggestion else "."
     return f"{name} can't be {error.value!r}: it takes {_enumerate(error.allowed)}{end}"
+
+
+def format_missing_data(error: NotFound | TokenRequired, login: str) -> str:
+    """Build the message for data that GitHub does not have of an owner, or not without a token."""
+    if isinstance(error, UnknownRepository):
+        end = f" Did you mean {error.suggestion}?" if error.suggestion else ""
+        return f"{login} has no public repository called {error.name}.{end}"
+    if isinstance(error, ContributionsHidden):
+        return f"The profile of {login} is private: GitHub shows no contributions."
+    if isinstance(error, NoContributions):
+        return f"{login} is an organisation, and organisations have no contributions."
+    if isinstance(error, TokenRequired):
+        return "GitHub gives these numbers only to those who have a token: set GITHUB_TOKENS."
+    return f"GitHub has no user or organisation called {login}."
 
 
 def to_raw_options(arguments: Mapping[str, str | list[str] | None]) -> dict[str, str]:

@@ -9,7 +9,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from github_banners.cli.banner_options import add_banner_options, format_input_error, to_raw_options
+from github_banners.cli.banner_options import (
+    add_banner_options,
+    format_input_error,
+    format_missing_data,
+    to_raw_options,
+)
 from github_banners.cli.base import (
     app,
     default_banners_dir,
@@ -22,7 +27,13 @@ from github_banners.cli.base import (
     service_process,
     start_logs,
 )
-from github_banners.errors import ConfigurationError, InvalidInput, NotFound, Unavailable
+from github_banners.errors import (
+    ConfigurationError,
+    InvalidInput,
+    NotFound,
+    TokenRequired,
+    Unavailable,
+)
 from github_banners.options import BannerOptions, parse_login, parse_options
 from github_banners.settings import VARIABLES, ListenHost, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc
@@ -50,8 +61,8 @@ def render(
     Fetch a user from GitHub, draw one banner as SVG and write it to standard output.
 
     The options are those of the HTTP API. It needs no database and stores nothing; GITHUB_TOKENS,
-    GITHUB_API_URL and REQUEST_TIMEOUT apply as for `serve`. Exit codes: 1 if the user does not
-    exist or GitHub does not answer, 2 if an option is invalid.
+    GITHUB_API_URL and REQUEST_TIMEOUT apply as for `serve`. Exit codes: 1 if GitHub does not have
+    the user or what the banner shows, or does not answer; 2 if an option is invalid.
     """
     from github_banners import render_once
     from github_banners.serving.event_loop import run
@@ -68,8 +79,8 @@ def render(
         render_once.ensure_writable(output)
     try:
         svg = run(_draw(settings, login, banner_options))
-    except NotFound:
-        exit_with(f"GitHub has no user or organisation called {login}.", code=1)
+    except (NotFound, TokenRequired) as error:
+        exit_with(format_missing_data(error, login), code=1)
     except Unavailable as error:
         reason = Redactor(settings.secrets).redact_text(error)
         exit_with(f"GitHub at {settings.github_api_url} did not answer: {reason}", code=1)

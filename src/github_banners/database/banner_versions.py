@@ -5,7 +5,7 @@ An owner may have more banners than one transaction should lock; the rest is rai
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from github_banners.database.session import Connection
@@ -13,6 +13,12 @@ from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
 
 MAX_RAISED_BANNERS = 1000
 """Maximum number of one owner's banners that a transaction locks and raises."""
+
+NAMES = "names"
+"""A change of the owner's login or display name, which every banner shows."""
+
+SELECTION = "selection"
+"""A change of repositories that leaves the owner's numbers as they are."""
 
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -27,58 +33,72 @@ def latest_version(now: datetime | None) -> int:
     return to_epoch_microseconds(latest_time(now)) if now is not None else 2**63 - 1
 
 
+_RAISE = """
+    with changes as (
+        select * from unnest(%(ids)s::bigint[], %(changed)s::text[])
+            as changes (owner_id, changed)
+    ), picked as (
+        select chosen.id, users.version, users.fetched_at
+        from users cross join lateral (
+            select id from banners
+            where banners.owner_id = users.id and look_digest > %(after)s
+                and exists (
+                    select from changes
+                    where changes.owner_id = users.id and (
+                        changed = %(names)s
+                        or changed = any(banners.needs)
+                        or changed = %(selection)s
+                            and look ?| array['exclude_repos', 'include']
+                    )
+                )
+            order by look_digest limit %(limit)s
+        ) as chosen
+        where users.id = any(%(ids)s)
+    ), locked as (
+        select banners.id, picked.version, picked.fetched_at
+        from picked join banners on banners.id = picked.id
+        order by banners.id
+        for update of banners
+    )
+    update banners set
+        version = case when banners.version > %(latest)s then locked.version
+            else greatest(banners.version + 1, locked.version) end,
+        updated_at = greatest(updated_at, locked.fetched_at)
+    from locked where locked.id = banners.id
+    returning banners.owner_id, banners.look_digest
+"""
+
+
 async def raise_banner_versions(
     conn: Connection,
-    owner_ids: Sequence[int],
+    changes: Mapping[int, Collection[str]],
     *,
-    selecting: Sequence[int] = (),
     now: datetime | None,
     after: bytes = b"",
 ) -> Counter[int]:
     """
-    Raise the versions of owners' banners, sorted by look digest and starting after `after`.
+    Raise the versions of the banners that show what has changed.
 
-    Of the owners in `selecting` only the banners that select repositories are raised. If an owner
-    has more than MAX_RAISED_BANNERS, the last raised digest is saved in `users.raise_banners_after`
-    for `raise_remaining_banners`. Return the number of raised banners by owner id.
+    `changes` maps owner ids to what changed: `NAMES`, `SELECTION` or needs of banners. Banners are
+    raised in the order of their look digests, starting after `after`. If an owner has more than
+    MAX_RAISED_BANNERS, the last raised digest is saved in `users.raise_banners_after` for
+    `raise_remaining_banners`. Return the number of raised banners by owner id.
     """
-    owner_ids = [*owner_ids, *selecting]
-    query = """
-        with picked as (
-            select chosen.id, users.version, users.fetched_at
-            from users cross join lateral (
-                select id from banners
-                where banners.owner_id = users.id and look_digest > %(after)s
-                    and (
-                        users.id <> all(%(selecting)s)
-                        or look ?| array['exclude_repos', 'include']
-                    )
-                order by look_digest limit %(limit)s
-            ) as chosen
-            where users.id = any(%(ids)s)
-        ), locked as (
-            select banners.id, picked.version, picked.fetched_at
-            from picked join banners on banners.id = picked.id
-            order by banners.id
-            for update of banners
-        )
-        update banners set
-            version = case when banners.version > %(latest)s then locked.version
-                else greatest(banners.version + 1, locked.version) end,
-            updated_at = locked.fetched_at
-        from locked where locked.id = banners.id
-        returning banners.owner_id, banners.look_digest
-    """
+    pairs = [(owner_id, change) for owner_id in sorted(changes) for change in changes[owner_id]]
     parameters = {
-        "ids": owner_ids,
-        "selecting": list(selecting),
+        "ids": [owner_id for owner_id, _ in pairs],
+        "changed": [change for _, change in pairs],
+        "names": NAMES,
+        "selection": SELECTION,
         "after": after,
         "limit": MAX_RAISED_BANNERS,
         "latest": latest_version(now),
     }
-    rows = await (await conn.execute(query, parameters)).fetchall()
+    rows = await (await conn.execute(_RAISE, parameters)).fetchall()
     counts = Counter(owner_id for owner_id, _ in rows)
     last_digests: dict[int, bytes] = dict(sorted(rows))
+    owner_ids = sorted(changes)
+    partial = [owner_id for owner_id in owner_ids if NAMES not in changes[owner_id]]
     unfinished = [owner_id for owner_id in owner_ids if counts[owner_id] == MAX_RAISED_BANNERS]
     if unfinished or after:
         query = """
@@ -92,7 +112,7 @@ async def raise_banner_versions(
         progress = [
             last_digests[owner_id] if owner_id in unfinished else None for owner_id in owner_ids
         ]
-        await conn.execute(query, [list(selecting), owner_ids, progress])
+        await conn.execute(query, [partial, owner_ids, progress])
     return counts
 
 
@@ -137,5 +157,5 @@ async def raise_remaining_banners(conn: Connection, *, now: datetime) -> int:
     if row is None:
         return 0
     owner_id, after = row
-    raised = await raise_banner_versions(conn, [owner_id], now=now, after=after)
+    raised = await raise_banner_versions(conn, {owner_id: [NAMES]}, now=now, after=after)
     return raised.total() or 1

@@ -17,16 +17,16 @@ from github_banners.database.banner_versions import latest_version
 from github_banners.database.session import Connection
 from github_banners.errors import TooManyBanners
 from github_banners.models import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
-from github_banners.options import BannerOptions, options_digest, to_canonical_json
+from github_banners.options import BannerOptions, DataKind, options_digest, to_canonical_json
 
 COLUMNS = SQL(
-    "banners.id, banners.owner_id, banners.name, banners.look::text, banners.version,"
+    "banners.id, banners.owner_id, banners.name, banners.look::text, banners.needs, banners.version,"
     " banners.published_version, banners.storage_path, banners.is_active, banners.created_at,"
     " banners.updated_at, banners.last_requested_at"
 )
 """The columns of a row for `banner_from_row`, in order."""
 
-_COLUMN_COUNT = 11
+_COLUMN_COUNT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,16 @@ class Banner:
     """
     A permanent banner.
 
-    `version` orders its pictures, `published_version` is the version that was published last,
-    `storage_path` is where the picture is stored.
+    `needs` are the data that it shows, as `options.banner_needs` names them. `version` orders its
+    pictures, `published_version` is the version that was published last, `storage_path` is where
+    the picture is stored.
     """
 
     id: int
     owner_id: int
     name: str
     options: BannerOptions
+    needs: tuple[str, ...]
     version: int
     published_version: int
     storage_path: str
@@ -53,9 +55,9 @@ class Banner:
 
 def banner_from_row(row: Sequence[Any]) -> Banner:
     """Build a banner from a row of COLUMNS."""
-    banner_id, owner_id, name, options_json, *rest = row
+    banner_id, owner_id, name, options_json, needs, *rest = row
     options = msgspec.json.decode(options_json, type=BannerOptions)
-    return Banner(banner_id, owner_id, name, options, *rest)
+    return Banner(banner_id, owner_id, name, options, tuple(needs), *rest)
 
 
 def banner_with_snapshot_from_row(
@@ -86,6 +88,7 @@ async def insert_banner(
     options: BannerOptions,
     names: Sequence[str],
     now: datetime,
+    needs: Sequence[str] = (DataKind.REPOSITORIES,),
     max_banners: int | None = None,
 ) -> tuple[Banner, bool]:
     """
@@ -100,7 +103,7 @@ async def insert_banner(
     if existing := await _select_by_options(conn, owner_id, options):
         return existing, False
     # Locks the owner's row: no concurrent insert, and no save that raises banner versions.
-    version = await _mark_due(conn, owner_id, now)
+    version = await _mark_due(conn, owner_id, now, needs=needs)
     if existing := await _select_by_options(conn, owner_id, options):
         return existing, False
     if max_banners is not None:
@@ -109,7 +112,13 @@ async def insert_banner(
             raise TooManyBanners
     for name in names:
         banner = await _insert(
-            conn, owner_id=owner_id, options=options, name=name.lower(), version=version, now=now
+            conn,
+            owner_id=owner_id,
+            options=options,
+            needs=needs,
+            name=name.lower(),
+            version=version,
+            now=now,
         )
         if banner is not None:
             return banner, True
@@ -166,9 +175,14 @@ async def _select_by_options(
     return banner_from_row(row) if row else None
 
 
-async def _mark_due(conn: Connection, owner_id: int, now: datetime) -> int:
-    query = "update users set due_at = coalesce(due_at, %s) where id = %s returning version"
-    row = await (await conn.execute(query, [now, owner_id])).fetchone()
+async def _mark_due(conn: Connection, owner_id: int, now: datetime, *, needs: Sequence[str]) -> int:
+    """Lock an owner, whose repositories become due if a banner needs them; return the version."""
+    query = """
+        update users set due_at = case when %s then coalesce(due_at, %s) else due_at end
+        where id = %s returning version
+    """
+    parameters = [DataKind.REPOSITORIES in needs, now, owner_id]
+    row = await (await conn.execute(query, parameters)).fetchone()
     if row is None:
         raise LookupError(f"owner {owner_id} is not stored")
     version = int(row[0])
@@ -181,6 +195,7 @@ async def _insert(
     *,
     owner_id: int,
     options: BannerOptions,
+    needs: Sequence[str],
     name: str,
     version: int,
     now: datetime,
@@ -188,11 +203,11 @@ async def _insert(
     """Insert a banner; return None if the name is taken."""
     query = SQL("""
         insert into banners (
-            owner_id, name, look, look_digest, version, storage_path,
+            owner_id, name, look, look_digest, needs, version, storage_path,
             created_at, updated_at, last_requested_at
         )
         values (
-            %(owner_id)s, %(name)s, %(look)s::jsonb, %(digest)s, %(version)s, %(name)s,
+            %(owner_id)s, %(name)s, %(look)s::jsonb, %(digest)s, %(needs)s, %(version)s, %(name)s,
             %(now)s, %(now)s, %(now)s
         )
         on conflict do nothing returning {}
@@ -202,6 +217,7 @@ async def _insert(
         "name": name,
         "look": to_canonical_json(options).decode(),
         "digest": options_digest(options),
+        "needs": list(needs),
         # If this database was restored from a backup, the storage may have pictures with higher
         # versions of a banner of this name; a version from the clock exceeds them.
         "version": max(version, to_epoch_microseconds(now)),

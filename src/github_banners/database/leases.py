@@ -19,7 +19,7 @@ from github_banners.database import banners, users
 from github_banners.database.banner_versions import latest_time
 from github_banners.database.banners import Banner
 from github_banners.database.session import Connection
-from github_banners.models import MAX_CLOCK_SKEW, Owner, Snapshot
+from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Owner, Snapshot
 
 _log = structlog.get_logger(__name__)
 
@@ -37,38 +37,53 @@ MAX_RETRY_DELAY = timedelta(hours=1)
 MAX_PUBLISH_DELAY = timedelta(minutes=5)
 """Maximum delay before a banner is retried; below MAX_CLOCK_SKEW, so it stays plausible."""
 
+REFRESH_TIER = """
+    case
+        when ago <= interval '1 day' then 1
+        when ago <= interval '7 days' then 6
+        when ago <= interval '30 days' then 24
+        when ago is not null then 168
+    end
+"""
+"""SQL for a multiple of REFRESH_INTERVAL, by the time `ago` since a banner was last requested."""
+
 _SCHEDULE_USERS = """
     with locked as (
         select id from users where id = any(%(ids)s) order by id for no key update
     ), requested as (
-        -- a time from a wrong clock counts as 31 days ago, until the next request
-        select locked.id, %(now)s - max(case when banners.last_requested_at > %(latest)s
+        -- a time from a wrong clock counts as 31 days ago, until the next request; so do requests of
+        -- banners that show no repositories, for which only a new name or a deletion matters
+        select locked.id, %(now)s - max(
+            case when banners.last_requested_at > %(latest)s or 'repositories' <> all(banners.needs)
             then %(now)s - interval '31 days' else banners.last_requested_at end) as ago
         from locked left join banners on banners.owner_id = locked.id and banners.is_active
         group by locked.id
     ), planned as (
-        select id, %(interval)s * case
-            when ago <= interval '1 day' then 1
-            when ago <= interval '7 days' then 6
-            when ago <= interval '30 days' then 24
-            when ago is not null then 168
-        end as pause from requested
+        select requested.id, tier.pause, case
+            -- only the identity is known, since an unknown time
+            when users.fetched_at = %(epoch)s
+                then least(coalesce(users.due_at, %(now)s + tier.pause), %(now)s + tier.pause)
+            else users.fetched_at + tier.pause
+        end as next
+        from requested
+        join users on users.id = requested.id
+        cross join lateral (select %(interval)s * {tier} as pause) as tier
     )
     update users set
         refresh_every = planned.pause,
         due_at = case
             when planned.pause is null then null
             when fetched_at > %(latest)s then %(now)s
-            when gone_since is null then fetched_at + planned.pause
+            when gone_since is null then planned.next
             else due_at
         end
     from planned
     where planned.id = users.id and (
         refresh_every is distinct from planned.pause
-        or gone_since is null and due_at is distinct from fetched_at + planned.pause
+        or gone_since is null and due_at is distinct from planned.next
             -- but not if the owner is waiting for a retry after a failure
             and (
-                fetched_at + planned.pause <= %(now)s
+                planned.next <= %(now)s
                 and due_at > %(now)s and due_at <= %(now)s + %(longest_retry)s
             ) is not true
     )
@@ -183,8 +198,9 @@ async def schedule_users(
         "latest": latest_time(now),
         "interval": interval,
         "longest_retry": MAX_RETRY_DELAY + MAX_CLOCK_SKEW,
+        "epoch": EPOCH,
     }
-    await conn.execute(_SCHEDULE_USERS, parameters)
+    await conn.execute(SQL(_SCHEDULE_USERS).format(tier=SQL(REFRESH_TIER)), parameters)
 
 
 async def release_users(conn: Connection, retry_at: Mapping[int, datetime]) -> None:

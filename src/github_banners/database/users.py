@@ -5,7 +5,6 @@ Owners are identified by GitHub's id. A save uses a constant number of statement
 owners it has; the caller owns the transaction.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,16 +14,19 @@ import msgspec
 from psycopg.sql import SQL
 
 from github_banners.database import banner_versions
+from github_banners.database.logins import upsert_logins
+from github_banners.database.repositories import content_digest, replace_repositories
 from github_banners.database.session import Connection, strip_unstorable, to_columns
 from github_banners.models import (
+    EPOCH,
     Owner,
     OwnerRepositories,
-    Repository,
     Snapshot,
     Stats,
     to_epoch_microseconds,
     without_implausible_times,
 )
+from github_banners.options import DataKind
 
 CHANGED_CHANNEL = "users_changed"
 """Channel that is notified of committed changes: user ids separated by commas, or `*` for any."""
@@ -34,18 +36,20 @@ _MAX_NOTIFIED_IDS = 100
 COLUMNS = SQL(
     "users.id, users.node_id, users.login, users.display_name, users.total_repos,"
     " users.original_repos, users.forked_repos, users.total_stars, users.total_forks,"
-    " users.languages, users.fetched_at, users.version, users.gone_since is not null"
+    " users.languages, users.followers, users.fetched_at, users.version,"
+    " users.gone_since is not null"
 )
 """The columns of a row for `snapshot_from_row`, in order."""
 
 _UPSERT_USERS = """
     insert into users as stored (
         id, node_id, login, display_name, total_repos, original_repos, forked_repos,
-        total_stars, total_forks, languages, fetched_at, version, content_digest
+        total_stars, total_forks, languages, fetched_at, version, content_digest, followers
     )
     select * from unnest(
         %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[], %s::int[],
-        %s::bigint[], %s::bigint[], %s::json[], %s::timestamptz[], %s::bigint[], %s::bytea[]
+        %s::bigint[], %s::bigint[], %s::json[], %s::timestamptz[], %s::bigint[], %s::bytea[],
+        %s::int[]
     ) as fresh (id)
     order by fresh.id
     on conflict (id) do update set
@@ -68,6 +72,7 @@ _UPSERT_USERS = """
             excluded.total_forks, excluded.languages::text
         ) then greatest(stored.version + 1, excluded.version) else stored.version end,
         content_digest = excluded.content_digest,
+        followers = coalesce(excluded.followers, stored.followers),
         gone_since = null,
         due_at = coalesce(excluded.fetched_at + stored.refresh_every, stored.due_at),
         leased_until = null
@@ -78,9 +83,18 @@ _UPSERT_USERS = """
 
 def snapshot_from_row(row: Sequence[Any], *, now: datetime | None = None) -> Snapshot:
     """Build a snapshot from a row of COLUMNS; with `now`, implausible times are reset."""
-    owner_id, node_id, login, display_name, *numbers, fetched_at, version, is_deleted = row
-    owner = Owner(owner_id, login, node_id, display_name)
-    snapshot = Snapshot(owner, Stats(*numbers), fetched_at, version, is_deleted)
+    owner_id, node_id, login, display_name, *numbers, followers, fetched_at, version, is_deleted = (
+        row
+    )
+    snapshot = Snapshot(
+        Owner(owner_id, login, node_id, display_name),
+        Stats(*numbers),
+        fetched_at,
+        version,
+        is_deleted,
+        followers,
+        has_numbers=fetched_at > EPOCH,
+    )
     return snapshot if now is None else without_implausible_times(snapshot, now=now)
 
 
@@ -123,9 +137,9 @@ async def upsert_owners(
     Save fetched owners; return the stored snapshots afterwards, sorted by id.
 
     Data older than the row changes nothing, unless the row's time is so far ahead of `now` that a
-    wrong clock must have written it (with None, every time is trusted). Version and banner versions
-    rise only if numbers, login or display name change; then `CHANGED_CHANNEL` is notified at commit.
-    If only repositories differ, the versions of banners that select repositories rise.
+    wrong clock must have written it (with None, every time is trusted). The version rises only if
+    numbers, login or display name change; then `CHANGED_CHANNEL` is notified at commit.
+    The versions of those banners rise that show what has changed.
     An owner marked as deleted is restored. Login and repositories are written only if they differ.
     """
     if not owners:
@@ -141,7 +155,7 @@ async def upsert_owners(
         if before.get(fetched_owner.owner_id, _NOT_STORED).digest != fetched_owner.digest
     ]
     if differing:
-        await _upsert_logins(
+        await upsert_logins(
             conn, [fetched_owner.owner_repositories for fetched_owner in differing], now=now
         )
         saved = [
@@ -149,20 +163,26 @@ async def upsert_owners(
             for fetched_owner in differing
             if fetched_owner.owner_id in after
         ]
-        await _replace_repositories(conn, saved)
-    changed = [
-        owner_id
-        for owner_id, version in sorted(after.items())
-        if version != before.get(owner_id, _NOT_STORED).version
-    ]
-    unchanged = after.keys() - {*changed}
-    selecting = [owner.owner_id for owner in differing if owner.owner_id in unchanged]
-    if changed or selecting:
-        raised = await banner_versions.raise_banner_versions(
-            conn, changed, selecting=selecting, now=now
+        await replace_repositories(conn, saved)
+    differing_ids = {fetched_owner.owner_id for fetched_owner in differing}
+    changes = {
+        fetched_owner.owner_id: fetched_owner.find_changes(
+            before.get(fetched_owner.owner_id, _NOT_STORED),
+            version=after[fetched_owner.owner_id],
+            rows_differ=fetched_owner.owner_id in differing_ids,
         )
-        if notified := [*changed, *(owner_id for owner_id in selecting if raised[owner_id])]:
-            await _notify(conn, notified)
+        for fetched_owner in fetched_owners
+        if fetched_owner.owner_id in after
+    }
+    if any(changes.values()):
+        raised = await banner_versions.raise_banner_versions(conn, changes, now=now)
+        versions = {
+            owner_id
+            for owner_id, version in after.items()
+            if version != before.get(owner_id, _NOT_STORED).version
+        }
+        if notified := sorted(versions | raised.keys()):
+            await notify_changed(conn, notified)
     if now is not None:
         await banner_versions.repair_banner_versions(conn, list(after), now=now)
     return await select_snapshots(conn, ids)
@@ -180,16 +200,41 @@ class _FetchedOwner:
     def owner_id(self) -> int:
         return self.owner_repositories.owner.id
 
+    @property
+    def names(self) -> tuple[str | None, str | None]:
+        """Login and display name as they are stored."""
+        owner = self.owner_repositories.owner
+        return strip_unstorable(owner.login), strip_unstorable(owner.display_name)
+
+    def find_changes(self, stored: "_StoredUser", *, version: int, rows_differ: bool) -> list[str]:
+        """Return what banners have to be drawn anew for; `version` is the owner's new version."""
+        changes = []
+        if version != stored.version:
+            is_renamed = self.names != stored.names
+            changes.append(banner_versions.NAMES if is_renamed else DataKind.REPOSITORIES)
+        elif rows_differ:
+            changes.append(banner_versions.SELECTION)
+        followers = self.owner_repositories.followers
+        if followers is not None and followers != stored.followers:
+            changes.append(DataKind.FOLLOWERS)
+        return changes
+
 
 @dataclass(frozen=True, slots=True)
 class _StoredUser:
-    """Stored version and digest of an owner; the digest is None if another owner has the login."""
+    """
+    What is stored of an owner.
+
+    `digest` is None if another owner has the login; `names` are login and display name.
+    """
 
     version: int
-    digest: bytes | None
+    digest: bytes | None = None
+    followers: int | None = None
+    names: tuple[str | None, str | None] = (None, None)
 
 
-_NOT_STORED = _StoredUser(0, None)
+_NOT_STORED = _StoredUser(0)
 
 
 async def mark_user_deleted(
@@ -215,7 +260,7 @@ async def mark_user_deleted(
     }
     cursor = await conn.execute(query, parameters)
     if await cursor.fetchone() == (True,):
-        await _notify(conn, [owner_id])
+        await notify_changed(conn, [owner_id])
 
 
 def _latest_per_owner(
@@ -228,20 +273,9 @@ def _latest_per_owner(
         for owner_repositories, stats in by_age
     }
     return [
-        _FetchedOwner(owner_repositories, stats, _content_digest(owner_repositories))
+        _FetchedOwner(owner_repositories, stats, content_digest(owner_repositories))
         for _, (owner_repositories, stats) in sorted(latest.items())
     ]
-
-
-def _content_digest(owner_repositories: OwnerRepositories) -> bytes:
-    rows = [
-        _repository_row(owner_repositories.owner.id, repository)
-        for repository in sorted(
-            owner_repositories.repositories, key=lambda repository: repository.id
-        )
-    ]
-    content = msgspec.json.encode([strip_unstorable(owner_repositories.owner.login), rows])
-    return hashlib.blake2b(content, digest_size=8).digest()
 
 
 async def _lock_users(
@@ -249,7 +283,8 @@ async def _lock_users(
 ) -> dict[int, _StoredUser]:
     query = """
         select users.id, users.version,
-            case when logins.owner_id = users.id then users.content_digest end
+            case when logins.owner_id = users.id then users.content_digest end,
+            users.followers, users.login, users.display_name
         from unnest(%s::bigint[], %s::text[]) as fresh (id, login)
         join users on users.id = fresh.id
         left join logins on logins.login = fresh.login
@@ -261,7 +296,10 @@ async def _lock_users(
         for fetched_owner in fetched_owners
     ]
     cursor = await conn.execute(query, [ids, logins])
-    return {owner_id: _StoredUser(*row) for owner_id, *row in await cursor.fetchall()}
+    return {
+        owner_id: _StoredUser(version, digest, followers, (login, display_name))
+        for owner_id, version, digest, followers, login, display_name in await cursor.fetchall()
+    }
 
 
 async def _upsert_users(
@@ -269,97 +307,13 @@ async def _upsert_users(
 ) -> dict[int, int]:
     """Upsert owners, except those with a newer row; return the new versions by owner id."""
     rows = (_user_row(fetched_owner) for fetched_owner in fetched_owners)
-    columns = to_columns(rows, column_count=13)
+    columns = to_columns(rows, column_count=14)
     parameters = [*columns, banner_versions.latest_version(now), banner_versions.latest_time(now)]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
 
-async def _upsert_logins(
-    conn: Connection, owners: list[OwnerRepositories], *, now: datetime | None
-) -> None:
-    """Assign logins to their owners; a login belongs to the owner seen with it last."""
-    by_age = sorted(owners, key=lambda owner_repositories: owner_repositories.fetched_at)
-    holders = {
-        owner_repositories.owner.login.lower(): (
-            owner_repositories.owner.id,
-            owner_repositories.fetched_at,
-        )
-        for owner_repositories in by_age
-    }
-    query = """
-        insert into logins as stored (login, owner_id, held_since)
-        select fresh.*
-        from unnest(%(logins)s::text[], %(owner_ids)s::bigint[], %(times)s::timestamptz[])
-            as fresh (login, owner_id, held_since)
-        -- before the conflict, which locks the stored row and so writes it to the WAL
-        where not exists (
-            select from logins as same
-            where same.login = fresh.login and same.owner_id = fresh.owner_id
-                and same.held_since <= %(latest)s
-        )
-        order by fresh.login
-        on conflict (login) do update
-        set owner_id = excluded.owner_id, held_since = excluded.held_since
-        where stored.owner_id <> excluded.owner_id and stored.held_since <= excluded.held_since
-            or stored.held_since > %(latest)s
-    """
-    rows = ((strip_unstorable(login), *holder) for login, holder in holders.items())
-    logins, owner_ids, times = to_columns(rows, column_count=3)
-    parameters = {
-        "logins": logins,
-        "owner_ids": owner_ids,
-        "times": times,
-        "latest": banner_versions.latest_time(now),
-    }
-    await conn.execute(query, parameters)
-
-
-async def _replace_repositories(conn: Connection, owners: list[OwnerRepositories]) -> None:
-    """Replace the repositories of owners without writing unchanged rows."""
-    rows = {
-        (owner_repositories.owner.id, repository.id): _repository_row(
-            owner_repositories.owner.id, repository
-        )
-        for owner_repositories in owners
-        for repository in owner_repositories.repositories
-    }
-    columns = to_columns((rows[key] for key in sorted(rows)), column_count=8)
-    remove = """
-        delete from repositories where owner_id = any(%s) and not exists (
-            select from unnest(%s::bigint[], %s::bigint[]) as fresh (owner_id, id)
-            where fresh.owner_id = repositories.owner_id and fresh.id = repositories.id
-        )
-    """
-    owner_ids = [owner_repositories.owner.id for owner_repositories in owners]
-    await conn.execute(remove, [owner_ids, *columns[:2]])
-    upsert = """
-        insert into repositories (
-            owner_id, id, name, stars, forks, is_fork, language, is_archived
-        )
-        select fresh.* from unnest(
-            %s::bigint[], %s::bigint[], %s::text[], %s::int[], %s::int[], %s::bool[], %s::text[],
-            %s::bool[]
-        ) as fresh (owner_id, id, name, stars, forks, is_fork, language, is_archived)
-        left join repositories as stored
-            on stored.owner_id = fresh.owner_id and stored.id = fresh.id
-        -- before the conflict, which locks the stored row and so writes it to the WAL
-        where stored.id is null
-            or (
-                stored.name, stored.stars, stored.forks, stored.is_fork, stored.language,
-                stored.is_archived
-            ) is distinct from (
-                fresh.name, fresh.stars, fresh.forks, fresh.is_fork, fresh.language,
-                fresh.is_archived
-            )
-        on conflict (owner_id, id) do update set
-            name = excluded.name, stars = excluded.stars, forks = excluded.forks,
-            is_fork = excluded.is_fork, language = excluded.language,
-            is_archived = excluded.is_archived
-    """
-    await conn.execute(upsert, columns)
-
-
-async def _notify(conn: Connection, owner_ids: list[int]) -> None:
+async def notify_changed(conn: Connection, owner_ids: Sequence[int]) -> None:
+    """Tell all processes at commit that data of these owners has changed."""
     is_short = len(owner_ids) <= _MAX_NOTIFIED_IDS
     payload = ",".join(map(str, owner_ids)) if is_short else "*"
     await conn.execute("select pg_notify(%s, %s)", [CHANGED_CHANNEL, payload])
@@ -384,17 +338,5 @@ def _user_row(fetched_owner: _FetchedOwner) -> tuple[Any, ...]:
         fetched_at,
         to_epoch_microseconds(fetched_at),
         fetched_owner.digest,
-    )
-
-
-def _repository_row(owner_id: int, repository: Repository) -> tuple[Any, ...]:
-    return (
-        owner_id,
-        repository.id,
-        strip_unstorable(repository.name),
-        repository.stars,
-        repository.forks,
-        repository.is_fork,
-        strip_unstorable(repository.language),
-        repository.is_archived,
+        fetched_owner.owner_repositories.followers,
     )

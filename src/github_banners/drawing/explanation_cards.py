@@ -27,6 +27,7 @@ from github_banners.errors import (
     InvalidInput,
     NotFound,
     TooManyRequests,
+    UnknownRepository,
 )
 from github_banners.options import BannerOptions, allowed_values
 
@@ -35,8 +36,10 @@ _ROOM = 372
 # Sizes below 15 are for locales with long words, and for long names, which would be truncated.
 _HEADLINE_SIZES = (18, 17, 16, 15, 14, 13)
 _WHAT_SIZES, _ADVICE_SIZES = (14, 13, 12), (14, 13, 12)
-# Lower banners only have room for the icon and the headline beside it.
-_MIN_CENTRED_HEIGHT = 150
+# The y of the icon and of the three lines, for a height of 220; lower banners have the second ones,
+# for a height of 150, with a small icon. The lowest only have room for the icon and the headline.
+_CENTRED_ROWS, _LOW_CENTRED_ROWS = (62, 122, 147, 182), (30, 72, 96, 126)
+_LOW_HEIGHT, _MIN_HEIGHT_FOR_LARGE_ICON = 150, 180
 _ONE_ROW_SIZES, _ONE_ROW_ICON_X, _ONE_ROW_X, _ONE_ROW_PADDING = (14.5, 13.5, 12.5), 24, 46, 16
 # Only pictures wider than a phone's column have a narrow form: it hides the icon and scales the
 # lines around their middle.
@@ -72,6 +75,7 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
 
     icon_x: int
     icon_y: int
+    has_small_icon: bool
     x: int
     is_centred: bool
     lines: tuple[Line, ...]
@@ -112,6 +116,7 @@ _PROGRESS_ARC = Icon("M0-17A17 17 0 0 1 17 0", is_on_ring=True)
 _ICONS = {
     ExplanationKind.UNKNOWN_USER: _QUESTION,
     ExplanationKind.UNKNOWN_BANNER: _QUESTION,
+    ExplanationKind.UNKNOWN_REPOSITORY: _QUESTION,
     ExplanationKind.GITHUB_UNAVAILABLE: _PULSE,
     ExplanationKind.NUMBERS_UNAVAILABLE: _PULSE,
     ExplanationKind.TOO_MANY_REQUESTS: _CLOCK,
@@ -123,7 +128,10 @@ _ICONS = {
     ExplanationKind.TOKEN_REQUIRED: _PULSE,
 }
 # The name that stands for `{option}` in the advice: a setting of the service, or an option.
-_ADVISED_OPTIONS = {ExplanationKind.TOKEN_REQUIRED: "GITHUB_TOKENS"}
+_ADVISED_OPTIONS = {
+    ExplanationKind.TOKEN_REQUIRED: "GITHUB_TOKENS",
+    ExplanationKind.UNKNOWN_REPOSITORY: "repo=",
+}
 _DEFAULT_ADVISED_OPTION = "username="
 
 
@@ -133,7 +141,7 @@ def build_explanation(
     """Build the explanation of an error, on the canvas and in the colours of the banner."""
     message = _message(error, sanitize(host), options.locale)
     before, foreign_text, after = message.headline
-    place = _one_row if canvas.height < _MIN_CENTRED_HEIGHT else _centred
+    place = _one_row if canvas.height < _LOW_HEIGHT else _centred
     return Explanation(
         frame=frame(canvas, options, scheme(options), is_mirrored=is_right_to_left(options.locale)),
         title=f"{before}{isolate(foreign_text)}{after}",
@@ -159,6 +167,7 @@ def _one_row(message: _Message, canvas: Canvas) -> Placement:
     return Placement(
         icon_x=_ONE_ROW_ICON_X,
         icon_y=middle,
+        has_small_icon=True,
         x=_ONE_ROW_X,
         is_centred=False,
         lines=(Line("t", middle + 5, headline),),
@@ -167,17 +176,21 @@ def _one_row(message: _Message, canvas: Canvas) -> Placement:
 
 def _centred(message: _Message, canvas: Canvas) -> Placement:
     """Place the icon and three lines around the middle."""
-    x, dy = canvas.width // 2, (canvas.height - _CENTRED_HEIGHT) // 2
+    is_low = canvas.height < _MIN_HEIGHT_FOR_LARGE_ICON
+    rows, height = (_LOW_CENTRED_ROWS, _LOW_HEIGHT) if is_low else (_CENTRED_ROWS, _CENTRED_HEIGHT)
+    x, dy = canvas.width // 2, (canvas.height - height) // 2
+    icon_y, headline_y, what_y, advice_y = (row + dy for row in rows)
     headline = fit_between(*message.headline, _HEADLINE_SIZES, _ROOM, bold=True)
     return Placement(
         icon_x=x,
-        icon_y=62 + dy,
+        icon_y=icon_y,
+        has_small_icon=is_low,
         x=x,
         is_centred=True,
         lines=(
-            Line("t", 122 + dy, headline),
-            Line("m", 147 + dy, fit(message.what, _WHAT_SIZES, _ROOM)),
-            Line("e", 182 + dy, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
+            Line("t", headline_y, headline),
+            Line("m", what_y, fit(message.what, _WHAT_SIZES, _ROOM)),
+            Line("e", advice_y, fit_between(*message.advice, _ADVICE_SIZES, _ROOM, bold=True)),
         ),
         narrow=_narrow(x, canvas.height / 2, dy) if canvas.width > _MIN_WIDTH_FOR_NARROW else "",
     )
@@ -202,27 +215,29 @@ def _message(error: BannersError, host: str, locale: str) -> _Message:
     seconds = error.retry_after_seconds if isinstance(error, TooManyRequests) else 0
     duration, when = format_wait(seconds, locale)
     lacks_host = error.explanation_kind is ExplanationKind.UNKNOWN_BANNER and not host
+    advised = _ADVISED_OPTIONS.get(error.explanation_kind, _DEFAULT_ADVISED_OPTION)
+    advice = _fill(
+        texts.advice.start_page if lacks_host else template.advice,
+        host,
+        locale,
+        option=isolate_foreign(advised, locale),
+        duration=duration,
+        when=when,
+    )
+    if isinstance(error, UnknownRepository) and error.suggestion is not None:
+        advice = _suggest("repo", error.suggestion, texts, locale) or advice
     return _Message(
-        headline=_fill(template.headline, name, locale),
-        what=template.what,
-        advice=_fill(
-            texts.advice.start_page if lacks_host else template.advice,
-            host,
-            locale,
-            option=isolate_foreign(
-                _ADVISED_OPTIONS.get(error.explanation_kind, _DEFAULT_ADVISED_OPTION), locale
-            ),
-            duration=duration,
-            when=when,
-        ),
+        headline=_fill(template.headline, name, locale), what=template.what, advice=advice
     )
 
 
 def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: str) -> _Message:
     field, value = sanitize(error.field), sanitize(error.value)
-    if error.field == "username":
+    if error.field == "username" or (error.field == "repo" and not value):
         template = texts.impossible_name if value else texts.no_name
-        option = isolate_foreign("username=", locale)
+        if error.field == "repo":
+            template = texts.no_repository
+        option = isolate_foreign(f"{error.field}=", locale)
         return _Message(
             headline=_fill(template.headline, value, locale),
             what=template.what,
@@ -243,12 +258,8 @@ def _input_message(error: InvalidInput, texts: Explanations, host: str, locale: 
 def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> tuple[str, str, str]:
     """Suggest the closest value, or list the allowed values, or say where they are listed."""
     field = sanitize(error.field)
-    if error.suggestion is not None:
-        suggestion = isolate_foreign(f"{field}={sanitize(error.suggestion)}", locale)
-        hint = _fill(texts.advice.suggestion, "", locale, suggestion=suggestion)
-        # A truncated suggestion would be copied as if it were complete.
-        if width("".join(hint), _ADVICE_SIZES[-1], bold=True) <= _ROOM:
-            return hint
+    if error.suggestion is not None and (hint := _suggest(field, error.suggestion, texts, locale)):
+        return hint
     if error.field == "type" and host:
         return _fill(texts.advice.types, host, locale)
     if not error.allowed:
@@ -257,6 +268,15 @@ def _hint(error: InvalidInput, texts: Explanations, host: str, locale: str) -> t
     phrase = texts.phrases.get(error.allowed[0]) if len(error.allowed) == 1 else None
     room = _ROOM - width(before + after, _ADVICE_SIZES[-1], bold=True)
     return before, phrase or _as_many_as_fit(error.allowed, room), after
+
+
+def _suggest(
+    field: str, value: str, texts: Explanations, locale: str
+) -> tuple[str, str, str] | None:
+    """Suggest another value; None if it does not fit, as a truncated one would be copied as it is."""
+    suggestion = isolate_foreign(f"{field}={sanitize(value, max_graphemes=100)}", locale)
+    hint = _fill(texts.advice.suggestion, "", locale, suggestion=suggestion)
+    return hint if width("".join(hint), _ADVICE_SIZES[-1], bold=True) <= _ROOM else None
 
 
 def _as_many_as_fit(allowed: Sequence[str], room: float) -> str:

@@ -1,11 +1,12 @@
 """
-The head of a banner: the names of the owner, and the numbers of stars, forks and repositories.
+The head of a banner: the names of the owner, and the numbers that the option `show` lists.
 
 Numbers are selected, formatted and get a font size here. Positions are up to the layouts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import TypeAlias
 
 import msgspec
@@ -22,8 +23,15 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, width
-from github_banners.models import Owner, Stats
-from github_banners.options import BannerOptions, HideableField, NumberFormat
+from github_banners.errors import ContributionsHidden, NoContributions, TokenRequired
+from github_banners.models import ContributionAccess, Owner, Snapshot, Stats
+from github_banners.options import (
+    CONTRIBUTION_NUMBERS,
+    BannerOptions,
+    HideableField,
+    NumberFormat,
+    ShownNumber,
+)
 
 
 class OwnerNames(msgspec.Struct, frozen=True, gc=False):
@@ -64,11 +72,17 @@ def empty_state_text(stats: Stats, options: BannerOptions) -> str:
 
 
 class NumberKind(msgspec.Struct, frozen=True, gc=False):
-    """A kind of number; `icon` is its id in `templates/icon.svg`, `short` its shortest noun."""
+    """
+    A kind of number; `icon` is its id in `templates/icon.svg`, `short` its shortest noun.
 
-    field: HideableField
+    `read` returns the number of a snapshot, None if it is unknown.
+    """
+
+    number: ShownNumber
     icon: str
+    noun: Noun
     short: Noun
+    read: Callable[[Snapshot], int | None]
 
 
 class NumberSlot(msgspec.Struct, frozen=True, gc=False):
@@ -80,6 +94,18 @@ class NumberSlot(msgspec.Struct, frozen=True, gc=False):
     numeral: Numeral
     text: MeasuredText
     room: int
+
+
+class SelectedNumbers(msgspec.Struct, frozen=True, gc=False):
+    """
+    The numbers of a banner, and the same with their nouns for its description.
+
+    `missing` are sentences that explain why other numbers that were requested are left out.
+    """
+
+    slots: Sequence[NumberSlot]
+    counts: Sequence[tuple[Noun, Numeral]]
+    missing: Sequence[str] = ()
 
 
 class FittedNumbers(msgspec.Struct, frozen=True, gc=False):
@@ -106,33 +132,126 @@ class HeadlineNumbers(msgspec.Struct, frozen=True, gc=False):
     label_size: float
 
 
+def _read_activity(field: str) -> Callable[[Snapshot], int | None]:
+    """Return a function that reads a field of the activity, if that is known."""
+    read = attrgetter(field)
+    return lambda snapshot: None if snapshot.activity is None else read(snapshot.activity)
+
+
 NUMBER_KINDS = (
-    NumberKind(HideableField.STARS, "s", Noun.STARS),
-    NumberKind(HideableField.FORKS, "f", Noun.FORKS),
-    NumberKind(HideableField.REPOSITORIES, "p", Noun.REPOS),
+    NumberKind(ShownNumber.STARS, "s", Noun.STARS, Noun.STARS, attrgetter("stats.total_stars")),
+    NumberKind(ShownNumber.FORKS, "f", Noun.FORKS, Noun.FORKS, attrgetter("stats.total_forks")),
+    NumberKind(
+        ShownNumber.REPOSITORIES,
+        "p",
+        Noun.REPOSITORIES,
+        Noun.REPOS,
+        attrgetter("stats.total_repos"),
+    ),
+    *(
+        NumberKind(number, icon, noun, short, _read_activity(number.value))
+        for number, icon, noun, short in (
+            (ShownNumber.COMMITS, "c", Noun.COMMITS, Noun.COMMITS),
+            (ShownNumber.PULL_REQUESTS, "l", Noun.PULL_REQUESTS, Noun.PRS),
+            (ShownNumber.ISSUES, "i", Noun.ISSUES, Noun.ISSUES),
+            (ShownNumber.REVIEWS, "v", Noun.REVIEWS, Noun.REVIEWS),
+            (ShownNumber.CONTRIBUTIONS, "d", Noun.CONTRIBUTIONS, Noun.CONTRIBS),
+        )
+    ),
+    NumberKind(ShownNumber.FOLLOWERS, "o", Noun.FOLLOWERS, Noun.FOLLOWERS, attrgetter("followers")),
 )
+_KINDS = {kind.number: kind for kind in NUMBER_KINDS}
 
 _LABEL_SIZES, _ICON_WIDTH = (13, 12, 11), 21
+_REPOSITORIES_LAST = (ShownNumber.REPOSITORIES,)
+
+
+def has_repositories_last(options: BannerOptions) -> bool:
+    """Return True if the last of three numbers are the repositories, whose place is wider."""
+    return options.show[2:] == _REPOSITORIES_LAST
 
 
 def select_numbers(
-    stats: Stats, options: BannerOptions, rooms: tuple[int, ...]
-) -> list[NumberSlot]:
+    snapshot: Snapshot, options: BannerOptions, rooms: tuple[int, ...]
+) -> SelectedNumbers:
     """
-    Return the numbers that are not hidden.
+    Return the numbers that the option `show` lists, without hidden and unknown ones.
 
-    `rooms` are the widths available for stars, forks and repositories.
+    `rooms` are the widths available for the listed numbers; those beyond have none and are left out.
+
+    :raises TokenRequired, ContributionsHidden, NoContributions: none of them is known
     """
-    hide, is_short = options.hide, options.number_format is NumberFormat.SHORT
-    numbers = (stats.total_stars, stats.total_forks, stats.total_repos)
-    labels, cached_numerals = _labels(rooms, options.locale), numerals(options.locale)
-    slots = []
-    for kind, label, number, room in zip(NUMBER_KINDS, labels, numbers, rooms, strict=True):
-        if kind.field not in hide:
-            numeral = cached_numerals[number]
-            text = numeral.short if is_short else numeral.full
-            slots.append(NumberSlot(kind, label, number, numeral, text, room))
-    return slots
+    is_short = options.number_format is NumberFormat.SHORT
+    cached_numerals = numerals(options.locale)
+    slots, counts, missing = [], [], []
+    for kind, label, room in _visible_kinds(options.show, options.hide, rooms, options.locale):
+        number = kind.read(snapshot)
+        if number is None:
+            missing.append(kind.number)
+            continue
+        numeral = cached_numerals[number]
+        text = numeral.short if is_short else numeral.full
+        slots.append(NumberSlot(kind, label, number, numeral, text, room))
+        counts.append((kind.noun, numeral))
+    if not missing:
+        return SelectedNumbers(slots, counts)
+    if not slots:
+        _check_contribution_access(snapshot)
+    return SelectedNumbers(slots, counts, _explain_missing(missing, snapshot, options.locale))
+
+
+@lru_cache(512)
+def _visible_kinds(
+    show: tuple[ShownNumber, ...],
+    hide: tuple[HideableField, ...],
+    rooms: tuple[int, ...],
+    locale: str,
+) -> list[tuple[NumberKind, Fitted, int]]:
+    """Return the kinds that are not hidden, with their labels in one font size and their rooms."""
+    kinds = [_KINDS[number] for number in show]
+    hidden = set(map(str, hide))
+    labels = _labels(show, rooms, locale)
+    return [
+        (kind, label, room)
+        for kind, label, room in zip(kinds, labels, rooms, strict=False)
+        if kind.number not in hidden
+    ]
+
+
+def _check_contribution_access(snapshot: Snapshot) -> None:
+    """Raise the error for the reason why the contributions are unknown, if there is one."""
+    match snapshot.contribution_access:
+        case ContributionAccess.NEEDS_TOKEN:
+            raise TokenRequired
+        case ContributionAccess.HIDDEN:
+            raise ContributionsHidden(snapshot.owner.login)
+        case ContributionAccess.ORGANISATION:
+            raise NoContributions(snapshot.owner.login)
+
+
+def _explain_missing(missing: Sequence[ShownNumber], snapshot: Snapshot, locale: str) -> list[str]:
+    """Return a sentence for each reason, with the labels of the numbers that it concerns."""
+    translations = load_translations(locale)
+    labels_by_reason: dict[str, list[str]] = {}
+    for number in missing:
+        reason = _missing_reason(number, snapshot.contribution_access)
+        label = getattr(translations.labels, number.value)
+        labels_by_reason.setdefault(reason, []).append(label)
+    return [
+        getattr(translations.missing, reason).format(
+            numbers=translations.sentences.comma.join(labels)
+        )
+        for reason, labels in labels_by_reason.items()
+    ]
+
+
+def _missing_reason(number: ShownNumber, access: ContributionAccess) -> str:
+    """Return the key of the reason in the catalogs."""
+    if access is ContributionAccess.ORGANISATION:
+        return "organisation"
+    if number in CONTRIBUTION_NUMBERS and access is not ContributionAccess.VISIBLE:
+        return "hidden" if access is ContributionAccess.HIDDEN else "needs_token"
+    return "unknown"
 
 
 def fit_numbers(numbers: Sequence[NumberSlot], sizes: Sequence[float]) -> FittedNumbers:
@@ -181,13 +300,14 @@ def counts(noun: Noun, locale: str, number_format: NumberFormat, size: float) ->
     return Memo(measure_count)
 
 
-@lru_cache(512)
-def _labels(rooms: tuple[int, ...], locale: str) -> list[Fitted]:
+def _labels(show: tuple[ShownNumber, ...], rooms: tuple[int, ...], locale: str) -> list[Fitted]:
     """Fit all labels beside their icons, in one font size."""
     labels = load_translations(locale).labels
-    texts = (labels.stars, labels.forks, labels.repositories)
-    text_rooms = [room - _ICON_WIDTH for room in rooms]
+    texts = [
+        (getattr(labels, number.value), room - _ICON_WIDTH)
+        for number, room in zip(show, rooms, strict=False)
+    ]
     for size in _LABEL_SIZES:
-        if all(width(text, size) <= room for text, room in zip(texts, text_rooms, strict=True)):
+        if all(width(text, size) <= room for text, room in texts):
             break
-    return [fit(text, (size,), room) for text, room in zip(texts, text_rooms, strict=True)]
+    return [fit(text, (size,), room) for text, room in texts]

@@ -1,22 +1,16 @@
 """
-How languages are shown: ranked shares in whole percentages, the ring, the bar and the legend.
+How languages are shown: ranked shares in whole percentages, the ring and the bar.
 
     shares   ranking, the rest as `Other`, whole percentages, colours
     charts   the ring, which is a donut if its stroke is wide, and the bar; geometry in user units.
              Every segment is a line to be stroked; templates set the stroke width
-    legend   names and percentages that flow in rows under a bar: positions, and how many fit
-
-Text widths are estimates for the widest font, so items of the legend are spaced by less than that,
-which looks even in usual fonts; but rows wrap by the full width, so that nothing leaves the banner in
-any font.
 """
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import TypeAlias
 
 import msgspec
 
@@ -27,34 +21,19 @@ from github_banners.drawing.locales import (
     load_translations,
 )
 from github_banners.drawing.sanitize import isolate, sanitize
-from github_banners.drawing.text import fit, width
 from github_banners.drawing.themes import Scheme, readable_on_all
-from github_banners.models import Stats, sort_languages
-from github_banners.options import BannerOptions, HideableField
+from github_banners.errors import RenderingFailed
+from github_banners.models import Snapshot, sort_languages
+from github_banners.options import BannerOptions, CountBy, HideableField
 
 _NAMELESS = "?"
+_UNLISTED = ""  # stands for the languages of a repository that GitHub does not list
 _MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
 """The texts of percentage points of several shares: none of them is 0 % or 100 %."""
 
 MAX_RING_LANGUAGES = 5
 """How many languages a ring shows, besides Other."""
-
-# In multiples of the font size.
-_DOT_RADIUS = 0.37
-_DOT_ABOVE_BASELINE = 0.35
-_DOT_ROOM = 0.77
-_NAME_ROOM = 24  # longer than any real name: a made-up one must not push all others out
-_PERCENT_ROOM = 4
-# In user units.
-_DOT_GAP = 7
-_ITEM_GAP = 18
-# The width of a text in usual fonts, as a fraction of the estimate.
-_USUAL_WIDTH = 0.88
-# The estimate of a long text is too large by at least this much in any font.
-_SLACK = 3
-# From this width on, a text in the widest font would reach the next dot: it gets its full width.
-_LONG_TEXT = (_ITEM_GAP + _SLACK) / (1 - _USUAL_WIDTH)
 
 _SEGMENT_GAP = 2.0
 _MIN_BAR_LENGTH = 4.0
@@ -63,7 +42,7 @@ _MIN_RING_LENGTH = 2.5
 
 class Share(msgspec.Struct, frozen=True, gc=False):
     """
-    A language, or Other: its number of repositories, and that as a fraction of all, 0 to 1.
+    A language, or Other: its repositories or bytes, and that as a fraction of all, 0 to 1.
 
     `percent` is the fraction in whole percent, as an English text such as `65%` or `<1%`.
     """
@@ -79,9 +58,9 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     """
     Languages by count, then name.
 
-    `first` are those that can be shown, and `points` their percentage points; `number` and `total`
-    are the number of all languages and the sum of their counts. `other_label` and `neutral` are the
-    name and the colour of Other.
+    `first` are those that can be shown, and `points` their percentage points; `number` is the number
+    of all languages. `total` is the sum of their counts and of `unlisted`, which is counted as Other
+    only. `other_label` and `neutral` are the name and the colour of Other.
     """
 
     first: tuple[Share, ...]
@@ -90,14 +69,15 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     total: int
     other_label: str
     neutral: str
+    unlisted: int = 0
 
     def top(self, limit: int) -> tuple[Share, ...]:
         """
-        Return at most `limit` languages, and the rest as Other if that is more than one.
+        Return at most `limit` languages, and the rest as Other if that is more than one language.
 
         A language has the same percentage for every `limit`; Other has what is left of 100.
         """
-        if self.number <= limit + 1:
+        if self.number <= limit + 1 and not self.unlisted:
             return self.first[: self.number]
         shares = self.first[:limit]
         rest = self.total - sum([share.amount for share in shares])
@@ -112,12 +92,14 @@ def rank_languages(
     other_label: str,
     excluded: Sequence[str] = (),
     max_ranked: int = _MAX_RANKED,
+    unlisted: int = 0,
 ) -> Ranking:
     """
     Rank languages by count, then name.
 
     `excluded` are names in lower case to leave out. Only the first `max_ranked` get a `Share`; the
-    others are counted only, but percentages add up to 100 over all of them.
+    others are counted only, but percentages add up to 100 over all of them. `unlisted` is the count
+    of languages without a name, which are part of Other.
     """
     counts = sorted(languages.values(), reverse=True)
     if excluded or (counts and counts[-1] <= 0):
@@ -131,7 +113,10 @@ def rank_languages(
         # An owner may have hundreds of languages; only those that can be shown are sorted by name.
         lowest = counts[max_ranked - 1]
         languages = {name: count for name, count in languages.items() if count >= lowest}
-    total, points = sum(counts), percentage_points(counts, max_ranked)
+    number = len(counts)
+    if unlisted:
+        counts.append(unlisted)
+    total, points = sum(counts), percentage_points(counts, min(number, max_ranked))
     names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
     for rank, name in enumerate(sort_languages(languages)[:max_ranked]):
@@ -141,7 +126,9 @@ def rank_languages(
         count = counts[rank]
         percent = _percent(points[rank], count, total)
         first.append(Share(clean_name, colour, count, count / total, percent))
-    return Ranking(tuple(first), tuple(points), len(counts), total, other_label, scheme.neutral)
+    return Ranking(
+        tuple(first), tuple(points), number, total, other_label, scheme.neutral, unlisted
+    )
 
 
 def percentage_points(counts: Sequence[int], number: int) -> list[int]:
@@ -263,102 +250,44 @@ def distribute(shares: Sequence[Share], total_length: float, min_length: float) 
     return lengths
 
 
-class LegendItem(msgspec.Struct, frozen=True, gc=False):
-    """A language: the centre of its dot, name and percentage; the text's place follows the dot."""
-
-    colour: str
-    dot_x: int
-    dot_y: int
-    name: str
-    percent: str
-
-
-class _Name(msgspec.Struct, frozen=True, gc=False):
-    """A name that fits; the next item starts at least `min_step` further right."""
-
-    text: str
-    width: float
-    min_step: float
-
-
-class Legend(msgspec.Struct, frozen=True, gc=False):
-    """The shares that fit, and their items."""
-
-    shares: Sequence[Share]
-    items: Sequence[LegendItem]
-
-
-PlaceItems: TypeAlias = Callable[[Sequence[Share]], Sequence[LegendItem] | None]
-"""Places shares; returns None if they do not fit."""
-
-
 def visible_languages(
-    stats: Stats, options: BannerOptions, scheme: Scheme, *, limit: int
+    snapshot: Snapshot, options: BannerOptions, scheme: Scheme, *, limit: int
 ) -> Ranking:
-    """Rank the languages that are not hidden; `limit` is how many a layout shows, besides Other."""
+    """
+    Rank the languages that are not hidden; `limit` is how many a layout shows, besides Other.
+
+    :raises RenderingFailed: they are counted in bytes, which are not known
+    """
+    languages: Mapping[str, int] = {}
+    unlisted = 0
+    if HideableField.LANGUAGES not in options.hide:
+        if options.count_by is CountBy.BYTES:
+            languages, unlisted = _language_sizes(snapshot)
+        else:
+            languages = snapshot.stats.languages
     return rank_languages(
-        {} if HideableField.LANGUAGES in options.hide else stats.languages,
+        languages,
         scheme=scheme,
         other_label=load_translations(options.locale).labels.other,
         excluded=options.hide_langs,
         max_ranked=max(limit, MAX_RING_LANGUAGES) + 1,
+        unlisted=unlisted,
     )
+
+
+def _language_sizes(snapshot: Snapshot) -> tuple[Mapping[str, int], int]:
+    """Return the bytes of the listed languages by name, and those of all others."""
+    sizes = snapshot.language_sizes
+    if sizes is None:
+        raise RenderingFailed("the sizes of the languages are not known")
+    if _UNLISTED not in sizes:
+        return sizes, 0
+    return {name: size for name, size in sizes.items() if name}, sizes[_UNLISTED]
 
 
 def ring_shares(ranking: Ranking, options: BannerOptions) -> Sequence[Share]:
     """Return the shares of the ring: at most `MAX_RING_LANGUAGES` languages and Other."""
     return ranking.top(min(options.langs_count or MAX_RING_LANGUAGES, MAX_RING_LANGUAGES))
-
-
-def fit_legend(ranking: Ranking, limit: int, place_items: PlaceItems) -> Legend:
-    """Return the longest legend that fits, of at most `limit` languages and Other."""
-    while limit >= 0 and (shares := ranking.top(limit)):
-        if (items := place_items(shares)) is not None:
-            return Legend(shares, items)
-        # Other never stands for a single language: the next shorter list lacks two of them.
-        limit = min(limit, ranking.number - 1) - 1
-    return Legend((), ())
-
-
-def flow_rows(
-    *, x: float, room: float, baselines: Sequence[int], size: int, locale: str
-) -> PlaceItems:
-    """
-    Return a function that places shares in rows.
-
-    `x` and `room` are the start and the width of each row, `baselines` the y of each.
-    """
-    lead = _DOT_ROOM * size + _DOT_GAP
-    dot_x, dot_y = _DOT_RADIUS * size, round(_DOT_ABOVE_BASELINE * size)
-    max_width, end = len(baselines) * (room + _ITEM_GAP), x + room - lead
-    names = _names(size, min(_NAME_ROOM * size, room - lead - _PERCENT_ROOM * size), locale)
-    percents = _percents(size, locale)
-
-    def place_items(shares: Sequence[Share]) -> list[LegendItem] | None:
-        fitted = [names[share.name] for share in shares]
-        # Rejects most lists that do not fit, before any item is placed.
-        if sum([name.min_step for name in fitted]) > max_width:
-            return None
-        rows = iter(baselines)
-        y, item_x, items = next(rows), x, []
-        for share, name in zip(shares, fitted, strict=True):
-            percent_text, percent_width = percents[share.percent]
-            text_width = name.width + percent_width
-            if item_x + text_width > end:
-                if (next_y := next(rows, None)) is None:
-                    return None
-                y, item_x = next_y, x
-            items.append(
-                LegendItem(share.colour, round(item_x + dot_x), y - dot_y, name.text, percent_text)
-            )
-            item_x += lead + (
-                _USUAL_WIDTH * text_width + _ITEM_GAP
-                if text_width < _LONG_TEXT
-                else text_width - _SLACK
-            )
-        return items
-
-    return place_items
 
 
 def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
@@ -367,33 +296,3 @@ def describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
         f"{isolate(share.name)} {format_percent(share.percent, locale)}"
         for share in shares[:MAX_DESCRIBED_LANGUAGES]
     ]
-
-
-def describe_items(items: Sequence[LegendItem]) -> list[str]:
-    """Return the first languages and percentages of a legend for the description."""
-    return [f"{item.name} {item.percent}" for item in items[:MAX_DESCRIBED_LANGUAGES]]
-
-
-@lru_cache(64)
-def _names(size: int, room: float, locale: str) -> Memo[str, _Name]:
-    """Return a cache of fitted and measured names."""
-    lead, measured = _DOT_ROOM * size + _DOT_GAP, _percents(size, locale)
-    min_percent_width = min(measured[percent][1] for percent in PERCENTS)
-
-    def fit_name(name: str) -> _Name:
-        fitted = fit(name, (size,), room)
-        min_step = lead + _USUAL_WIDTH * (fitted.width + min_percent_width) + _ITEM_GAP
-        return _Name(isolate(fitted.text), fitted.width, min_step)
-
-    return Memo(fit_name)
-
-
-@lru_cache(64)
-def _percents(size: int, locale: str) -> Memo[str, tuple[str, float]]:
-    """Return a cache of localized percentages and their widths, with a space before them."""
-
-    def measure_percent(percent: str) -> tuple[str, float]:
-        text = format_percent(percent, locale)
-        return text, width(f" {text}", size)
-
-    return Memo(measure_percent)

@@ -11,7 +11,8 @@ from functools import lru_cache
 
 MAX_GRAPHEMES = 64
 # A grapheme can have any number of marks, so a limit in bytes is needed to bound a picture's size.
-MAX_BYTES = 192
+_MAX_BYTES_PER_GRAPHEME = 3
+MAX_BYTES = MAX_GRAPHEMES * _MAX_BYTES_PER_GRAPHEME
 # Bounds the work on hostile input; applied before anything is dropped.
 _MAX_INPUT_CHARACTERS = 1024
 
@@ -29,21 +30,22 @@ _MAX_MARKS = 3
 _OVERWIDE = {"\ufdfa", "\ufdfb", "\ufdfd"}
 
 
-def sanitize(text: str) -> str:
+def sanitize(text: str, *, max_graphemes: int = MAX_GRAPHEMES) -> str:
     """
-    Return text in NFC, without control and direction characters, of at most 64 graphemes.
+    Return text in NFC, without control and direction characters, of at most `max_graphemes`.
 
-    It has at most 192 bytes in UTF-8; a run of white space becomes one space. It can be empty.
+    It has at most three times as many bytes in UTF-8; a run of white space becomes one space. It
+    can be empty.
     """
     # Nearly all names are plain ASCII: the shortcuts save the work per character.
     if text.isascii() and text.isprintable() and "  " not in text:
-        return text.strip()[:MAX_GRAPHEMES].rstrip()
+        return text.strip()[:max_graphemes].rstrip()
     spaced = " ".join(text[:_MAX_INPUT_CHARACTERS].split())
     if spaced.isascii() and spaced.isprintable():
-        return spaced[:MAX_GRAPHEMES].rstrip()
+        return spaced[:max_graphemes].rstrip()
     allowed = _limit_marks(unicodedata.normalize("NFC", "".join(filter(_is_allowed, spaced))))
     # Dropping characters can leave two spaces in a row.
-    return _truncate(" ".join(allowed.split())).rstrip()
+    return _truncate(" ".join(allowed.split()), max_graphemes).rstrip()
 
 
 def graphemes(text: str) -> list[str]:
@@ -115,10 +117,12 @@ def _is_allowed(character: str) -> bool:
     )
 
 
-def _truncate(text: str) -> str:
+def _truncate(text: str, max_graphemes: int) -> str:
+    bytes_left = max_graphemes * _MAX_BYTES_PER_GRAPHEME
+    if len(text) <= max_graphemes and len(text.encode()) <= bytes_left:
+        return text
     clusters: list[str] = []
-    bytes_left = MAX_BYTES
-    for cluster in graphemes(text)[:MAX_GRAPHEMES]:
+    for cluster in graphemes(text)[:max_graphemes]:
         bytes_left -= len(cluster.encode())
         if bytes_left < 0:
             break

@@ -48,6 +48,25 @@ def _ascii(hundredths: str) -> bytes:
 # Chinese and Japanese sentences have no spaces: they break after punctuation.
 _LINE_BREAK = re.compile("(?<=[ 、。，；：])")
 
+# Words of a paragraph, each with the spaces before it. Ideographs and kana are words of their own,
+# but no line begins with closing punctuation or a small kana, nor ends with an opening bracket:
+# https://www.w3.org/TR/clreq/#prohibition_rules_for_line_start_end
+_IDEOGRAPHS = (
+    "\u2e80-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+    "\U00020000-\U0003ffff"
+)
+_OPENING = "（「『【〈《〔［｛"
+_CLOSING = (
+    r"、。，．・：；？！…‥）」』】〉》〕］｝”’％ー々〻ゝゞヽヾぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"
+    r"!),.:;?\]}%\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef"
+)
+_WORD = re.compile(
+    f" *(?:[{_OPENING}“‘]*[{_IDEOGRAPHS}][{_CLOSING}]*|[^ {_IDEOGRAPHS}]+[{_CLOSING}]*|.)"
+)
+# An ellipsis after these would look like a mistake.
+_BEFORE_ELLIPSIS = " .,:;!?-–—、。，．：；！？（「『【(["
+_MIN_LAST_LINE = 0.5
+
 # Arabic letters change their shape, and so their width, before another letter. Marks between them
 # do not matter, and hamza does not join.
 _LETTERS = "\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c7"
@@ -134,6 +153,73 @@ def wrap(text: str, sizes: Sequence[float], room: float) -> list[Fitted]:
     return [fit(line.rstrip(), sizes, room) for line in lines if line]
 
 
+def fit_paragraph(
+    text: str, sizes: Sequence[float], room: float, *, max_lines: int
+) -> list[Fitted]:
+    """
+    Break a foreign text into lines of one size: the first size at which it fits into `max_lines`.
+
+    At the last size it is truncated after a word, and ends in an ellipsis. Words that are longer
+    than a line are broken anywhere.
+    """
+    words = _WORD.findall(text)
+    size, (lines, rest) = sizes[0], _break_lines(words, sizes[0], room, max_lines)
+    for smaller in sizes[1:]:
+        if rest:
+            size, (lines, rest) = smaller, _break_lines(words, smaller, room, max_lines)
+    if rest:
+        lines[-1] = _shorten(lines[-1], "".join(rest), size, room)
+    return [fit(line, (size,), room) for line in lines]
+
+
+def _break_lines(
+    words: Sequence[str], size: float, room: float, max_lines: int
+) -> tuple[list[str], list[str]]:
+    """Fill up to `max_lines` lines with words; return them and the words that are left."""
+    room_hundredths = room / _SAFETY / size * 100
+    lines: list[str] = []
+    end = room_hundredths + 1  # so that the first word begins a line
+    pending = list(reversed(words))
+    while pending:
+        word = pending.pop()
+        hundredths = _hundredths(word, bold=False)
+        is_too_long = hundredths > room_hundredths
+        if is_too_long and end < _MIN_LAST_LINE * room_hundredths:
+            word, rest = _split(word, room_hundredths - end)
+            pending.append(rest)
+        elif end + hundredths > room_hundredths:
+            if len(lines) == max_lines:
+                return lines, [word, *reversed(pending)]
+            word = word.lstrip()
+            if is_too_long:
+                word, rest = _split(word, room_hundredths)
+                pending.append(rest)
+            lines.append("")
+            end = 0
+        lines[-1] += word
+        end += _hundredths(word, bold=False)
+    return lines, []
+
+
+def _split(word: str, room_hundredths: float) -> tuple[str, str]:
+    """Split a word where it no longer fits."""
+    clusters = graphemes(word)
+    count = max(1, _count_fitting(clusters, room_hundredths, bold=False))
+    return "".join(clusters[:count]), "".join(clusters[count:])
+
+
+def _shorten(line: str, rest: str, size: float, room: float) -> str:
+    """Return a line with an ellipsis; `rest` is the text after it."""
+    room_hundredths = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold=False)
+    words = _WORD.findall(line)
+    while words and _hundredths("".join(words), bold=False) > room_hundredths:
+        words.pop()
+    shortened = "".join(words).rstrip(_BEFORE_ELLIPSIS)
+    if _hundredths(shortened, bold=False) < _MIN_LAST_LINE * room_hundredths:
+        return _truncate(line + rest, size, room, bold=False)
+    return shortened + _ELLIPSIS
+
+
 def fit_isolated(text: str, sizes: Sequence[float], room: float, *, bold: bool = False) -> Fitted:
     """Fit a foreign text and put it into a directional isolate if it is right-to-left."""
     fitted = fit(text, sizes, room, bold=bold)
@@ -181,13 +267,18 @@ def _joining_adjustment(letter: str, bold: bool) -> int:
 def _truncate(text: str, size: float, room: float, *, bold: bool) -> str:
     room_hundredths = room / _SAFETY / size * 100 - _hundredths(_ELLIPSIS, bold)
     clusters = graphemes(text)
+    count = _count_fitting(clusters, room_hundredths, bold=bold)
+    return "".join(clusters[:count]).rstrip() + _ELLIPSIS
+
+
+def _count_fitting(clusters: Sequence[str], room_hundredths: float, *, bold: bool) -> int:
+    """Return how many graphemes fit into a width."""
 
     def prefix_hundredths(count: int) -> int:
         # Measured as a whole, since joined letters are narrower than separate ones.
         return _hundredths("".join(clusters[:count]), bold)
 
-    count = bisect_right(range(1, len(clusters) + 1), room_hundredths, key=prefix_hundredths)
-    return "".join(clusters[:count]).rstrip() + _ELLIPSIS
+    return bisect_right(range(1, len(clusters) + 1), room_hundredths, key=prefix_hundredths)
 
 
 def _text_length(text: str, text_width: float, room: float) -> str:

@@ -179,7 +179,11 @@ class BatchFetcher:
             by_id |= {repository.id: repository for repository in page.repositories}
             cursor = page.next_cursor
         return OwnerRepositories(
-            first_page.owner, tuple(by_id.values()), requested_at, reported_count=first_page.total
+            first_page.owner,
+            tuple(by_id.values()),
+            requested_at,
+            reported_count=first_page.total,
+            followers=first_page.followers,
         )
 
     async def _fetch_individually(

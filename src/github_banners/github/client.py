@@ -5,7 +5,6 @@ GraphQL is used while an account has points for it, else REST; both give the sam
 than a hundred repositories come from REST, whose pages can be requested in parallel.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -15,15 +14,15 @@ from datetime import timedelta
 from functools import partial
 from itertools import chain
 from operator import itemgetter
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx2
 import structlog
 
-from github_banners.errors import GitHubUnavailable
 from github_banners.github import graphql, rest
 from github_banners.github.credentials import Account, Budget, Priority
+from github_banners.github.fetching import gather_or_cancel, should_fall_back, with_public_errors
 from github_banners.github.protocol import (
     MAX_PAGES,
     PAGE_SIZE,
@@ -32,12 +31,10 @@ from github_banners.github.protocol import (
     GitHubResponse,
     Resource,
 )
-from github_banners.github.sender import RETRYABLE, TRY_ANOTHER_ACCOUNT, RequestFailed, Sender
+from github_banners.github.sender import RequestFailed, Sender
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, Owner, OwnerRepositories, Repository, Stats
 
-T = TypeVar("T")
-U = TypeVar("U")
 A = TypeVar("A", graphql.OwnerPage, rest.OwnerProfile)
 
 OwnerPageResults: TypeAlias = list[graphql.OwnerPage | Failure] | Failure
@@ -47,7 +44,6 @@ _log = structlog.get_logger(__name__)
 _MAX_PARALLEL_PAGES = 8
 # A list can grow while its pages are fetched.
 _MAX_EXTRA_PAGES = 3
-_FALL_BACK_TO_REST = TRY_ANOTHER_ACCOUNT | RETRYABLE | {FailureKind.TOO_LARGE}
 
 
 class GitHubClient:
@@ -71,8 +67,8 @@ class GitHubClient:
             timeout=timeout,
             budget=budget,
         )
-        self._timeout = timeout
-        self._clock = clock
+        self.timeout = timeout
+        self.clock = clock
         self._throttle = LogThrottle(time.monotonic)
 
     async def fetch(self, login: str, *, is_known: bool = False) -> OwnerRepositories:
@@ -85,11 +81,11 @@ class GitHubClient:
         query = graphql.build_login_query([login])
 
         def parse(response: GitHubResponse) -> OwnerPageResults:
-            return graphql.parse_owners_by_login(response, query, now=self._clock())
+            return graphql.parse_owners_by_login(response, query, now=self.clock())
 
         owner_request = _OwnerRequest(f"/users/{quote(login, safe='')}", query, parse)
         priority = Priority.KNOWN if is_known else Priority.UNKNOWN
-        return await self._with_public_errors(login, self._fetch(owner_request, priority))
+        return await self._with_public_errors(self._fetch(owner_request, priority), login)
 
     async def fetch_by_id(
         self,
@@ -111,27 +107,18 @@ class GitHubClient:
         query = graphql.build_id_query([owner.node_id]) if owner.node_id else None
 
         def parse(response: GitHubResponse) -> OwnerPageResults:
-            return graphql.parse_owners_by_id(response, now=self._clock())
+            return graphql.parse_owners_by_id(response, now=self.clock())
 
         owner_request = _OwnerRequest(f"/user/{owner.id}", query, parse, owner_id=owner.id)
         fetching = self._fetch(owner_request, priority, previous=previous, failure=failure)
-        return await self._with_public_errors(owner.login, fetching)
+        return await self._with_public_errors(fetching, owner.login)
 
     async def _with_public_errors(
-        self, name: str, fetching: Awaitable[OwnerRepositories]
+        self, fetching: Awaitable[OwnerRepositories], name: str
     ) -> OwnerRepositories:
-        try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
-                return await fetching
-        except RequestFailed as error:
-            kind = error.failure.kind
-            if kind is not FailureKind.NOT_FOUND and self._throttle.allows((name, kind)):
-                _log.warning("github.refused", owner=name, reason=str(error))
-            raise error.to_public_error(name) from error
-        except TimeoutError as error:
-            if self._throttle.allows((name, "timeout")):
-                _log.warning("github.refused", owner=name, reason="timeout")
-            raise GitHubUnavailable("GitHub did not respond in time") from error
+        return await with_public_errors(
+            fetching, name=name, time_limit=self.timeout, throttle=self._throttle
+        )
 
     async def _fetch(
         self,
@@ -151,7 +138,7 @@ class GitHubClient:
                 failure = Failure(FailureKind.UNCONFIRMED, "the numbers have fallen")
             except RequestFailed as error:
                 failure = error.failure
-                if not _should_fall_back(failure, is_known=owner_request.owner_id is not None):
+                if not should_fall_back(failure, is_known=owner_request.owner_id is not None):
                     raise
         try:
             result = await self._by_rest(owner_request, priority)
@@ -180,7 +167,7 @@ class GitHubClient:
     async def _by_graphql(
         self, owner_request: "_OwnerRequest", priority: Priority
     ) -> OwnerRepositories:
-        requested_at = self._clock()
+        requested_at = self.clock()
         body = owner_request.query.to_json() if owner_request.query is not None else b""
 
         async def fetch_once() -> OwnerRepositories:
@@ -195,7 +182,11 @@ class GitHubClient:
                     path, [], priority, reported_count=page.total
                 )
             return OwnerRepositories(
-                page.owner, repositories, requested_at, reported_count=page.total
+                page.owner,
+                repositories,
+                requested_at,
+                reported_count=page.total,
+                followers=page.followers,
             )
 
         # GraphQL omits repositories that it can't resolve: REST has the complete list.
@@ -206,12 +197,12 @@ class GitHubClient:
     async def _by_rest(
         self, owner_request: "_OwnerRequest", priority: Priority
     ) -> OwnerRepositories:
-        requested_at = self._clock()
+        requested_at = self.clock()
 
         async def fetch_once() -> OwnerRepositories:
             self._require_budget(1, priority)
             request = self.sender.rest_request(owner_request.path)
-            profile, first_page = await _gather_or_cancel(
+            profile, first_page = await gather_or_cancel(
                 self.sender.send_with_failover(
                     request, owner_request.parse_profile, priority=priority
                 ),
@@ -221,7 +212,11 @@ class GitHubClient:
                 owner_request.path, [first_page], priority, reported_count=profile.public_repos
             )
             return OwnerRepositories(
-                profile.owner, repositories, requested_at, reported_count=profile.public_repos
+                profile.owner,
+                repositories,
+                requested_at,
+                reported_count=profile.public_repos,
+                followers=profile.followers,
             )
 
         return await self._refetch_if_incomplete(fetch_once, fetch_once)
@@ -259,7 +254,7 @@ class GitHubClient:
         while (last := min(last, max_pages)) > len(pages):
             self._require_budget(last - len(pages), priority)
             numbers = iter(range(len(pages) + 1, last + 1))
-            fetched = await _gather_or_cancel(
+            fetched = await gather_or_cancel(
                 *(
                     self._fetch_until_empty(path, numbers, priority)
                     for _ in range(min(_MAX_PARALLEL_PAGES, last - len(pages)))
@@ -369,26 +364,5 @@ def has_fallen(result: OwnerRepositories, previous: Stats | None) -> bool:
     return any(new * 2 < old for old, new in pairs)
 
 
-def _should_fall_back(failure: Failure, *, is_known: bool) -> bool:
-    # For an unknown login one 404 is enough; a known owner must be missing from both APIs.
-    is_missing = failure.kind is FailureKind.NOT_FOUND
-    return (is_missing and is_known) or failure.kind in _FALL_BACK_TO_REST
-
-
 def _is_complete(result: OwnerRepositories) -> bool:
     return result.reported_count in {None, len(result.repositories)}
-
-
-@overload
-async def _gather_or_cancel(first: Awaitable[T], second: Awaitable[U], /) -> tuple[T, U]: ...
-@overload
-async def _gather_or_cancel(*awaitables: Awaitable[T]) -> Sequence[T]: ...
-async def _gather_or_cancel(*awaitables: Awaitable[Any]) -> Sequence[Any]:
-    """Await all results; the first failure cancels the others before it is raised."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

@@ -18,13 +18,13 @@ from msgspec import Meta
 from github_banners.github.protocol import (
     ABSENT_TYPES,
     DECODE_ERRORS,
-    MAX_COUNT,
-    MAX_ID,
     PAGE_SIZE,
+    Count,
     Failure,
     FailureKind,
     GitHubResponse,
     GraphQLError,
+    Id,
     classify_graphql,
     clean_name,
     clean_text,
@@ -38,7 +38,7 @@ fragment Repo on Repository {
   databaseId name stargazerCount forkCount isFork isArchived primaryLanguage { name }
 }"""
 
-_LIST_ARGUMENTS = (
+LIST_ARGUMENTS = (
     "ownerAffiliations: [OWNER], privacy: PUBLIC, orderBy: {field: CREATED_AT, direction: ASC}"
 )
 
@@ -46,11 +46,11 @@ _OWNER_FRAGMENT = (
     """
 fragment Owner on RepositoryOwner {
   __typename id login
-  ... on User { databaseId name }
+  ... on User { databaseId name followers { totalCount } }
   ... on Organization { databaseId name }
   repositories(first: """
     f"{PAGE_SIZE}, "
-    + _LIST_ARGUMENTS
+    + LIST_ARGUMENTS
     + """) {
     totalCount pageInfo { hasNextPage endCursor } nodes { ...Repo }
   }
@@ -58,14 +58,12 @@ fragment Owner on RepositoryOwner {
     + _REPOSITORY_FRAGMENT
 )
 
-_Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
-_OpaqueId: TypeAlias = Annotated[str, Meta(max_length=1000)]
+OpaqueId: TypeAlias = Annotated[str, Meta(max_length=1000)]
 
 ErrorPath: TypeAlias = tuple[str | int, ...]
 
 _MAX_NODES = 1000
-_RATE_LIMIT_FIELDS = "rateLimit { cost remaining limit resetAt }"
+RATE_LIMIT_FIELDS = "rateLimit { cost remaining limit resetAt }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +81,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class OwnerPage:
-    """An owner, the first page of repositories, and their total number."""
+    """
+    An owner, the first page of repositories, and their total number.
+
+    `followers` is None for organisations.
+    """
 
     owner: Owner
     repositories: tuple[Repository, ...]
     total: int
     next_cursor: str | None
+    followers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +110,26 @@ class RepositoryPage:
     next_cursor: str | None
 
 
-class _Language(msgspec.Struct):
+class TotalCount(msgspec.Struct, rename="camel"):
+    """A connection of which only the length is requested."""
+
+    total_count: Count
+
+
+class Language(msgspec.Struct):
+    """A language; only its name is requested."""
+
     name: str
 
 
 class _Repository(msgspec.Struct, rename="camel"):
     name: str
-    database_id: _Id | None = None
-    stargazer_count: _Count = 0
-    fork_count: _Count = 0
+    database_id: Id | None = None
+    stargazer_count: Count = 0
+    fork_count: Count = 0
     is_fork: bool = False
     is_archived: bool = False
-    primary_language: _Language | None = None
+    primary_language: Language | None = None
 
     def to_repository(self, number: int) -> Repository:
         return Repository(
@@ -132,15 +143,22 @@ class _Repository(msgspec.Struct, rename="camel"):
         )
 
 
-class _PageInfo(msgspec.Struct, rename="camel"):
+class PageInfo(msgspec.Struct, rename="camel"):
+    """Where the next page of a list starts."""
+
     has_next_page: bool
-    end_cursor: _OpaqueId | None = None
+    end_cursor: OpaqueId | None = None
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor of the next page, None on the last one."""
+        return self.end_cursor if self.has_next_page else None
 
 
 class _Repositories(msgspec.Struct, rename="camel"):
-    page_info: _PageInfo
+    page_info: PageInfo
     nodes: msgspec.Raw = msgspec.Raw(b"null")
-    total_count: _Count = 0
+    total_count: Count = 0
 
     def to_repositories(self) -> tuple[Repository, ...]:
         """Return the valid records; `total_count` reveals that others are missing."""
@@ -150,17 +168,14 @@ class _Repositories(msgspec.Struct, rename="camel"):
             if node is not None and node.database_id is not None
         )
 
-    @property
-    def next_cursor(self) -> str | None:
-        return self.page_info.end_cursor if self.page_info.has_next_page else None
-
 
 class _Owner(msgspec.Struct, rename="camel"):
-    id: _OpaqueId
+    id: OpaqueId
     login: str
-    database_id: _Id
+    database_id: Id
     repositories: _Repositories
     name: str | None = None
+    followers: TotalCount | None = None
 
 
 class _Envelope(msgspec.Struct):
@@ -170,7 +185,7 @@ class _Envelope(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _ParsedData:
+class ParsedData:
     """Data by alias, and errors by the path of the owner that they concern."""
 
     data: Mapping[str, msgspec.Raw]
@@ -183,7 +198,7 @@ class _Node(msgspec.Struct):
 
 class _Viewer(msgspec.Struct, rename="camel"):
     login: str
-    database_id: _Id
+    database_id: Id
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
@@ -203,13 +218,13 @@ def build_login_query(logins: Sequence[str]) -> Query:
         f"  {alias}: repositoryOwner(login: $l{index}) {{ ...Owner }}"
         for index, alias in enumerate(aliases)
     )
-    text = f"query Batch({variables}) {{\n{fields}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
+    text = f"query Batch({variables}) {{\n{fields}\n  {RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
     return Query(text, {f"l{index}": login for index, login in enumerate(logins)}, aliases)
 
 
 def build_id_query(node_ids: Sequence[str]) -> Query:
     """Build a query for at most 100 owners by node id, which survives a rename."""
-    text = f"query ByIds($ids: [ID!]!) {{\n  nodes(ids: $ids) {{ ...Owner }}\n  {_RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
+    text = f"query ByIds($ids: [ID!]!) {{\n  nodes(ids: $ids) {{ ...Owner }}\n  {RATE_LIMIT_FIELDS}\n}}{_OWNER_FRAGMENT}"
     return Query(text, {"ids": list(node_ids)})
 
 
@@ -218,23 +233,23 @@ def build_page_query(node_id: str, *, after: str) -> Query:
     text = (
         "query RepoPage($id: ID!, $after: String!) {\n  node(id: $id) {\n"
         "    ... on RepositoryOwner {\n"
-        f"      repositories(first: {PAGE_SIZE}, after: $after, {_LIST_ARGUMENTS}) {{\n"
+        f"      repositories(first: {PAGE_SIZE}, after: $after, {LIST_ARGUMENTS}) {{\n"
         "        pageInfo { hasNextPage endCursor } nodes { ...Repo }\n"
-        f"      }}\n    }}\n  }}\n  {_RATE_LIMIT_FIELDS}\n}}{_REPOSITORY_FRAGMENT}"
+        f"      }}\n    }}\n  }}\n  {RATE_LIMIT_FIELDS}\n}}{_REPOSITORY_FRAGMENT}"
     )
     return Query(text, {"id": node_id, "after": after})
 
 
 def build_viewer_query() -> Query:
     """Build a query for the account of the token, and its rate limit."""
-    return Query(f"query Who {{\n  viewer {{ login databaseId }}\n  {_RATE_LIMIT_FIELDS}\n}}", {})
+    return Query(f"query Who {{\n  viewer {{ login databaseId }}\n  {RATE_LIMIT_FIELDS}\n}}", {})
 
 
 def parse_owners_by_login(
     response: GitHubResponse, query: Query, *, now: datetime
 ) -> list[OwnerPage | Failure] | Failure:
     """Parse owners in the order of the query; `NOT_FOUND` for an unknown login."""
-    envelope = _parse_data(response, now=now, owner_depth=1)
+    envelope = parse_data(response, now=now, owner_depth=1)
     if isinstance(envelope, Failure):
         return envelope
     missing = [alias for alias in query.aliases if alias not in envelope.data]
@@ -247,7 +262,7 @@ def parse_owners_by_id(
     response: GitHubResponse, *, now: datetime
 ) -> list[OwnerPage | Failure] | Failure:
     """Parse owners in the order of the requested ids; `NOT_FOUND` for a deleted one."""
-    envelope = _parse_data(response, now=now, owner_depth=2)
+    envelope = parse_data(response, now=now, owner_depth=2)
     if isinstance(envelope, Failure):
         return envelope
     try:
@@ -259,7 +274,7 @@ def parse_owners_by_id(
 
 def parse_repository_page(response: GitHubResponse, *, now: datetime) -> RepositoryPage | Failure:
     """Parse a further page of repositories."""
-    envelope = _parse_data(response, now=now)
+    envelope = parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
     try:
@@ -269,12 +284,19 @@ def parse_repository_page(response: GitHubResponse, *, now: datetime) -> Reposit
         return Failure(FailureKind.UNREADABLE, shorten(f"node: {error}"))
     if node is None:
         return Failure(FailureKind.NOT_FOUND)
-    return RepositoryPage(repositories, node.repositories.next_cursor)
+    return RepositoryPage(repositories, node.repositories.page_info.next_cursor)
+
+
+def absence(error: GraphQLError | None) -> Failure:
+    """Return the failure for a null: not found, unless an error says that it may not be seen."""
+    if error is not None and error.type == "FORBIDDEN":
+        return Failure(FailureKind.FORBIDDEN, shorten(error.message or ""))
+    return Failure(FailureKind.NOT_FOUND)
 
 
 def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure:
     """Parse the account of the token."""
-    envelope = _parse_data(response, now=now)
+    envelope = parse_data(response, now=now)
     if isinstance(envelope, Failure):
         return envelope
     try:
@@ -285,9 +307,9 @@ def parse_viewer(response: GitHubResponse, *, now: datetime) -> Viewer | Failure
     return Viewer(viewer.database_id, clean_text(viewer.login))
 
 
-def _parse_data(
+def parse_data(
     response: GitHubResponse, *, now: datetime, owner_depth: int = 0
-) -> _ParsedData | Failure:
+) -> ParsedData | Failure:
     """
     Parse data and errors; an error whose path has `owner_depth` steps or more concerns one owner.
 
@@ -306,20 +328,18 @@ def _parse_data(
         return Failure(FailureKind.UNREADABLE, "a response without data")
     # Of several errors about one owner, the last one in this order counts: no mere absence.
     ranked = sorted(errors, key=lambda error: error.type not in ABSENT_TYPES)
-    return _ParsedData(envelope.data, {error.path[:owner_depth]: error for error in ranked})
+    return ParsedData(envelope.data, {error.path[:owner_depth]: error for error in ranked})
 
 
-def _to_owner_page(raw: msgspec.Raw, envelope: _ParsedData, path: ErrorPath) -> OwnerPage | Failure:
+def _to_owner_page(raw: msgspec.Raw, envelope: ParsedData, path: ErrorPath) -> OwnerPage | Failure:
     error = envelope.errors.get(path)
     if error is not None and error.type not in ABSENT_TYPES:
         return Failure(FailureKind.UNREADABLE, shorten(f"{error.type}: {error.message}"))
     try:
         owner = _decode_owner(raw)
         # A forbidden field can make its owner null.
-        if owner is None and error is not None and error.type == "FORBIDDEN":
-            return Failure(FailureKind.FORBIDDEN, shorten(error.message or ""))
         if owner is None:
-            return Failure(FailureKind.NOT_FOUND)
+            return absence(error)
         login, repositories = parse_login(owner.login), owner.repositories.to_repositories()
     except DECODE_ERRORS as unreadable:
         return Failure(FailureKind.UNREADABLE, shorten(f"{path[-1]}: {unreadable}"))
@@ -327,7 +347,8 @@ def _to_owner_page(raw: msgspec.Raw, envelope: _ParsedData, path: ErrorPath) -> 
         Owner(owner.database_id, login, owner.id, clean_name(owner.name)),
         repositories,
         total=owner.repositories.total_count,
-        next_cursor=owner.repositories.next_cursor,
+        next_cursor=owner.repositories.page_info.next_cursor,
+        followers=owner.followers.total_count if owner.followers is not None else None,
     )
 
 

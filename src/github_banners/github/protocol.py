@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Annotated, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 API_VERSION = "2026-03-10"
 DECODE_ERRORS = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
@@ -23,6 +25,9 @@ MAX_ID = (1 << 53) - 1
 
 MAX_COUNT = (1 << 31) - 1
 """Largest number of stars, forks or repositories: the `integer` of PostgreSQL."""
+
+Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 
 MAX_VALUES = 200_000
 """Limit of values in a response, counted by commas; a hundred REST repositories have 10,000."""
@@ -232,13 +237,13 @@ def clean_text(text: str) -> str:
     return line if line.isprintable() else "".join(filter(str.isprintable, line))
 
 
-def clean_name(name: str | None) -> str | None:
+def clean_name(name: str | None, *, max_characters: int = _MAX_NAME_CHARACTERS) -> str | None:
     """
     Return a name or language without control characters, shortened; None if nothing remains.
 
     Joiners and direction marks stay: emoji and some scripts need them.
     """
-    return _CONTROLS.sub(" ", name or "")[:_MAX_NAME_CHARACTERS].strip() or None
+    return _CONTROLS.sub(" ", name or "")[:max_characters].strip() or None
 
 
 def parse_login(login: str) -> str:

@@ -17,13 +17,13 @@ from msgspec import Meta
 
 from github_banners.github.protocol import (
     DECODE_ERRORS,
-    MAX_COUNT,
-    MAX_ID,
     MAX_PAGES,
     PAGE_SIZE,
+    Count,
     Failure,
     FailureKind,
     GitHubResponse,
+    Id,
     RateLimit,
     Resource,
     build_rate_limit,
@@ -43,27 +43,27 @@ _PAGE_NUMBER = re.compile(r"[?&]page=([0-9]{1,6})(?![0-9])")
 # More than requested: some servers may return larger pages.
 _MAX_PAGE_RECORDS = 10 * PAGE_SIZE
 
-_Id: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_ID)]
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 _NodeId: TypeAlias = Annotated[str, Meta(max_length=255)]
 
 
 class _OwnerBody(msgspec.Struct):
-    id: _Id
+    id: Id
     login: str
     node_id: _NodeId | None = None
     name: str | None = None
-    public_repos: _Count | None = None
+    type: str | None = None
+    public_repos: Count | None = None
+    followers: Count | None = None
 
 
 class _RepositoryBody(msgspec.Struct):
-    id: _Id
+    id: Id
     name: str
     fork: bool | None = None
     archived: bool | None = None
     private: bool | None = None
-    stargazers_count: _Count | None = None
-    forks_count: _Count | None = None
+    stargazers_count: Count | None = None
+    forks_count: Count | None = None
     language: str | None = None
 
     def to_repository(self) -> Repository:
@@ -99,10 +99,15 @@ class _RateLimitBody(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class OwnerProfile:
-    """An owner, and the number of public repositories that GitHub reports."""
+    """
+    An owner, and the number of public repositories that GitHub reports.
+
+    `followers` is None for organisations, for which GraphQL has no number.
+    """
 
     owner: Owner
     public_repos: int | None
+    followers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,8 @@ def parse_owner(response: GitHubResponse) -> OwnerProfile | Failure:
     except DECODE_ERRORS as error:
         return Failure(FailureKind.UNREADABLE, shorten(str(error)))
     owner = Owner(id=body.id, login=login, node_id=body.node_id, display_name=clean_name(body.name))
-    return OwnerProfile(owner, body.public_repos)
+    followers = None if body.type == "Organization" else body.followers
+    return OwnerProfile(owner, body.public_repos, followers)
 
 
 def parse_token_info(response: GitHubResponse, *, now: datetime) -> TokenInfo | Failure:

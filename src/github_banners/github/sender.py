@@ -84,6 +84,12 @@ class RequestFailed(Exception):
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
 
+    @property
+    def is_too_heavy(self) -> bool:
+        """Whether a smaller query may succeed: GitHub gave up, or did not respond in time."""
+        is_timeout = isinstance(self.__cause__, TimeoutError | httpx2.ReadTimeout)
+        return is_timeout or self.failure.kind is FailureKind.TOO_HEAVY
+
     def to_public_error(self, login: str) -> UnknownUser | GitHubUnavailable:
         """Convert the failure to the public error about an owner."""
         if self.failure.kind is FailureKind.NOT_FOUND:

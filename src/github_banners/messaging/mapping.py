@@ -19,10 +19,16 @@ from github_banners.messaging.schemas import (
 )
 from github_banners.messaging.version_check import plausible_version
 from github_banners.models import Owner, Snapshot, Stats, sort_languages, to_epoch_microseconds
-from github_banners.options import BannerOptions
+from github_banners.options import BannerOptions, DataKind, data_needs
 
 _NO_ID = 0
-_EXTRA_FIELDS = ("followers", "language_sizes", "activity", "contribution_access", "repository")
+# The fields of `Snapshot` and `BannerData` with the data that only some banners show.
+_FIELDS_BY_KIND = {
+    DataKind.FOLLOWERS: ("followers",),
+    DataKind.LANGUAGE_SIZES: ("language_sizes",),
+    DataKind.CONTRIBUTIONS: ("activity", "contribution_access"),
+    DataKind.REPOSITORY: ("repository",),
+}
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,7 +50,7 @@ def to_event(job: RenderJob, *, produced_at: datetime) -> BannerEvent:
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        **_extra_data(snapshot),
+        **_extra_data(snapshot, job.options),
         banner_type=job.options.theme,
         look=_non_default(job.options),
         storage_path=job.path,
@@ -85,7 +91,7 @@ def to_preview_request(
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        **_extra_data(snapshot),
+        **_extra_data(snapshot, options),
         banner_type=options.theme,
         look=_non_default(options),
         format=image_format,
@@ -100,22 +106,30 @@ def from_preview_request(request: PreviewRequest) -> tuple[Snapshot, BannerOptio
 def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None) -> Snapshot:
     owner = Owner(_NO_ID, data.username, display_name=data.display_name)
     snapshot = Snapshot(owner, _sort_languages(data.stats), fetched_at or _NEVER, version)
-    extra = {name: getattr(data, name) for name in _EXTRA_FIELDS}
-    if extra["language_sizes"] is not None:
-        sizes = extra["language_sizes"]
-        extra["language_sizes"] = {name: sizes[name] for name in sort_languages(sizes)}
+    extra = {name: getattr(data, name) for names in _FIELDS_BY_KIND.values() for name in names}
+    if data.language_sizes is not None:
+        extra["language_sizes"] = _sort_by_count(data.language_sizes)
     return msgspec.structs.replace(snapshot, **extra)
 
 
-def _extra_data(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the data that only some banners show, as fields of `BannerData`."""
-    return {name: getattr(snapshot, name) for name in _EXTRA_FIELDS}
+def _extra_data(snapshot: Snapshot, options: BannerOptions) -> dict[str, Any]:
+    """Return the data that only some banners show, as fields of `BannerData`: what this one shows."""
+    needs = data_needs(options)
+    return {
+        name: getattr(snapshot, name)
+        for kind, names in _FIELDS_BY_KIND.items()
+        if kind in needs
+        for name in names
+    }
 
 
 def _sort_languages(stats: Stats) -> Stats:
     """Sort languages as `Stats` requires; JSON objects have no order."""
-    ordered = {name: stats.languages[name] for name in sort_languages(stats.languages)}
-    return msgspec.structs.replace(stats, languages=ordered)
+    return msgspec.structs.replace(stats, languages=_sort_by_count(stats.languages))
+
+
+def _sort_by_count(counts: dict[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in sort_languages(counts)}
 
 
 def _to_options(data: BannerData) -> BannerOptions:

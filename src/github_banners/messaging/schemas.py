@@ -7,7 +7,7 @@ have values of the right type and of a size that can be drawn and stored. Paths 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -39,6 +39,11 @@ MAX_BATCH_BYTES = 8 << 20
 _MAX_COUNT = 10**12 - 1  # far above any count on GitHub, and short enough to be drawn
 _MAX_LANGUAGES = 1000
 _MAX_LANGUAGE_CHARACTERS = 100
+_MAX_DAYS = 53 * 7  # one more week than a year has
+_MAX_ID = 2**63 - 1
+_MAX_NAME_CHARACTERS, _MAX_DESCRIPTION_CHARACTERS = 100, 1024
+# Far enough from the first and the last date for the calendar of a year around them.
+_FIRST_DATE, _LAST_DATE = date(1970, 1, 1), date(9998, 12, 31)
 _MAX_SHOWN_CHARACTERS = 300
 
 
@@ -80,6 +85,7 @@ class BannerData(WireModel, frozen=True, kw_only=True):
     The numbers and options of a banner.
 
     `banner_type` is the theme and takes precedence over the one in `look`, which holds all options.
+    The fields from `followers` on have data that only some banners show, as in `Snapshot`.
     """
 
     username: Username
@@ -96,12 +102,15 @@ class BannerData(WireModel, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _check_counts(msgspec.structs.asdict(self.stats) | {"languages": 0}, "stats")
-        languages = self.stats.languages
-        if len(languages) > _MAX_LANGUAGES or any(
-            len(name) > _MAX_LANGUAGE_CHARACTERS for name in languages
-        ):
-            raise ValueError("`stats.languages` has too many names, or names that are too long")
-        _check_counts(languages, "stats.languages")
+        _check_languages(self.stats.languages, "stats.languages")
+        if self.followers is not None:
+            _check_counts({"followers": self.followers})
+        if self.language_sizes is not None:
+            _check_languages(self.language_sizes, "language_sizes")
+        if self.activity is not None:
+            _check_activity(self.activity)
+        if self.repository is not None:
+            _check_repository(self.repository)
 
 
 class PreviewRequest(BannerData, frozen=True, kw_only=True):
@@ -233,7 +242,42 @@ def _without_nulls(message: Any) -> Any:
     return message
 
 
-def _check_counts(counts: dict[str, int], field: str) -> None:
+def _check_counts(counts: dict[str, int], field: str = "") -> None:
     for name, count in counts.items():
         if not 0 <= count <= _MAX_COUNT:
-            raise ValueError(f"`{field}.{name}` can't be {count}")
+            raise ValueError(f"`{f'{field}.{name}' if field else name}` can't be {count}")
+
+
+def _check_languages(counts: dict[str, int], field: str) -> None:
+    if len(counts) > _MAX_LANGUAGES or any(len(name) > _MAX_LANGUAGE_CHARACTERS for name in counts):
+        raise ValueError(f"`{field}` has too many names, or names that are too long")
+    _check_counts(counts, field)
+
+
+def _check_activity(activity: Activity) -> None:
+    fields = msgspec.structs.asdict(activity)
+    days, dates = fields.pop("days"), {name: fields.pop(name) for name in ("best_day", "last_day")}
+    _check_counts(fields, "activity")
+    for name, day in dates.items():
+        if day is not None and not _FIRST_DATE <= day <= _LAST_DATE:
+            raise ValueError(f"`activity.{name}` can't be {day}")
+    if len(days) > _MAX_DAYS or bool(days) != (activity.last_day is not None):
+        raise ValueError("`activity.days` has too many days, or not those up to `last_day`")
+    _check_counts({str(index): count for index, count in enumerate(days)}, "activity.days")
+
+
+def _check_repository(repository: RepositoryDetails) -> None:
+    _check_counts({"stars": repository.stars, "forks": repository.forks}, "repository")
+    if not 0 <= repository.id <= _MAX_ID:
+        raise ValueError(f"`repository.id` can't be {repository.id}")
+    limits = {
+        "name": _MAX_NAME_CHARACTERS,
+        "description": _MAX_DESCRIPTION_CHARACTERS,
+        "language": _MAX_LANGUAGE_CHARACTERS,
+        "licence": _MAX_NAME_CHARACTERS,
+    }
+    for name, limit in limits.items():
+        if len(getattr(repository, name) or "") > limit:
+            raise ValueError(f"`repository.{name}` is longer than {limit} characters")
+    if not repository.name:
+        raise ValueError("`repository.name` is empty")

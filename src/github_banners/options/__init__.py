@@ -8,7 +8,14 @@ Banner options: what they are called, what values they take, and how requests ar
     parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
 """
 
-from github_banners.options.needs import CONTRIBUTION_NUMBERS, DataKind, data_needs
+from github_banners.options.needs import (
+    CONTRIBUTION_NUMBERS,
+    DataKind,
+    banner_needs,
+    data_needs,
+    parse_need,
+    repository_need,
+)
 from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
     LOGIN_PATTERN,
@@ -43,6 +50,7 @@ from github_banners.options.schema import (
     Theme,
     allowed_values,
     drop_redundant_options,
+    ignored_options,
     options_digest,
     to_canonical_json,
 )
@@ -72,18 +80,22 @@ __all__ = [
     "ShownNumber",
     "Theme",
     "allowed_values",
+    "banner_needs",
     "candidate_banner_names",
     "canonical_option_name",
     "data_needs",
     "drop_redundant_options",
     "find_misspelt_options",
     "fold_name",
+    "ignored_options",
     "normalise_names",
     "options_digest",
     "parse_banner_name",
     "parse_login",
+    "parse_need",
     "parse_options",
     "parse_options_leniently",
     "parse_query",
+    "repository_need",
     "to_canonical_json",
 ]

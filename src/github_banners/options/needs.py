@@ -57,3 +57,35 @@ def data_needs(options: BannerOptions) -> frozenset[DataKind]:
         if ShownNumber.FOLLOWERS in options.show:
             needs.add(DataKind.FOLLOWERS)
     return frozenset(needs)
+
+
+def banner_needs(options: BannerOptions, *, repository_id: int | None = None) -> tuple[str, ...]:
+    """
+    Return the needs of a permanent banner as they are stored: kinds, sorted.
+
+    The need of one repository has its id, since the repository can be renamed.
+    """
+    kinds = data_needs(options)
+    return tuple(
+        sorted(
+            repository_need(repository_id)
+            if kind is DataKind.REPOSITORY and repository_id is not None
+            else kind.value
+            for kind in kinds
+        )
+    )
+
+
+def repository_need(repository_id: int) -> str:
+    """Return the need of a banner that shows one repository: `repository/123`."""
+    return f"{DataKind.REPOSITORY}/{repository_id}"
+
+
+def parse_need(need: str) -> tuple[DataKind, int | None]:
+    """
+    Return the kind of a stored need, and the repository's id if it has one.
+
+    :raises ValueError: a newer release has stored it
+    """
+    kind, _, repository_id = need.partition("/")
+    return DataKind(kind), int(repository_id) if repository_id else None

@@ -192,9 +192,9 @@ def _suggestion(name: str, raw: object) -> str | None:
     if not isinstance(raw, str | int):
         return None
     if _is_closed_list(name):
-        values = sorted(set(_split_list(str(raw)[:_MAX_CHARACTERS])))[:_MAX_COMPARED]
-        matches = {closest_match(value[:_MAX_COMPARED], allowed_values(name)) for value in values}
-        known = sorted(match for match in matches if match is not None)
+        values = [*dict.fromkeys(_split_list(str(raw)[:_MAX_CHARACTERS]))][:_MAX_COMPARED]
+        matches = [closest_match(value[:_MAX_COMPARED], allowed_values(name)) for value in values]
+        known = _in_canonical_order(name, [match for match in matches if match is not None])
         return ",".join(known) or None if None not in matches else None
     normalised = str(raw)[:_MAX_COMPARED].strip().lower()
     if "minimum" in option_json_schema(name):
@@ -235,9 +235,7 @@ def _normalise(name: str, raw: object) -> object:
     """
     hint, kind = OPTIONS[name], option_json_schema(name).get("type")  # no type: an enumeration
     if kind == "array":
-        members = _normalise_list(raw)
-        # The order of `show` is the order on the banner.
-        return members if name == "show" else sorted(members)
+        return _in_canonical_order(name, _normalise_list(raw))
     if not isinstance(raw, str):
         return _require_scalar(raw)
     _check_length(len(raw))
@@ -272,7 +270,12 @@ def _normalise_list(raw: object) -> list[str]:
     _check_length(sum(map(len, raw)))
     # Normalised again after lower(), which can decompose a letter and its mark.
     values = [unicodedata.normalize("NFC", _strip_invisible(value).lower()) for value in raw]
-    return [value for value in dict.fromkeys(values) if value]
+    return [value for value in values if value]
+
+
+def _in_canonical_order(name: str, values: list[str]) -> list[str]:
+    """Return the members of a list once each, sorted; those of `show` stay in the banner's order."""
+    return [*dict.fromkeys(values)] if name == "show" else sorted({*values})
 
 
 def _split_at_commas(text: str) -> list[str]:

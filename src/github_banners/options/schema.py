@@ -151,7 +151,8 @@ class HideableField(_Choice):
 
 RepositoryName = Annotated[
     str,
-    Meta(pattern="^[a-z0-9._-]{1,100}$", description="a repository's name"),
+    # GitHub has no repositories of these two names, which would be folders in a URL.
+    Meta(pattern=r"^(?!\.\.?$)[a-z0-9._-]{1,100}$", description="a repository's name"),
 ]
 
 Colour = Annotated[
@@ -197,10 +198,14 @@ class BannerOptions(
     border_color: Colour | None = None
 
     def __post_init__(self) -> None:
-        """Use the default objects of lists, since `omit_defaults` compares by identity."""
+        """
+        Use the default objects of lists, since `omit_defaults` compares by identity.
+
+        A banner without numbers is one with the default ones, as for every other empty value.
+        """
         if self.include == _DEFAULT_INCLUDE:
             msgspec.structs.force_setattr(self, "include", _DEFAULT_INCLUDE)
-        if self.show == _DEFAULT_SHOW:
+        if not self.show or self.show == _DEFAULT_SHOW:
             msgspec.structs.force_setattr(self, "show", _DEFAULT_SHOW)
 
     @property
@@ -256,7 +261,7 @@ def drop_redundant_options(options: BannerOptions) -> BannerOptions:
     A colour is dropped if all palettes of the theme have it. Defaults of the options themselves are
     left out by `to_canonical_json`.
     """
-    ignored = _ignored_options(options.layout)
+    ignored = ignored_options(options.layout)
     if any(getattr(options, name) != default for name, default in ignored.items()):
         options = msgspec.structs.replace(options, **ignored)
     defaults: dict[str, object] = {
@@ -274,8 +279,8 @@ def drop_redundant_options(options: BannerOptions) -> BannerOptions:
 
 
 @cache
-def _ignored_options(layout: Layout) -> dict[str, Any]:
-    """Return the defaults of the options that a layout ignores."""
+def ignored_options(layout: Layout) -> dict[str, Any]:
+    """Return the options that a layout ignores, with their defaults."""
     ignored: dict[str, Any] = {} if layout is Layout.REPOSITORY else {"repo": None}
     if layout not in MAX_SHOWN_NUMBERS:
         ignored["show"] = _DEFAULT_SHOW

@@ -28,6 +28,7 @@ from github_banners.errors import (
     MalformedMessage,
     TooManyRequests,
     Unavailable,
+    UnknownRepository,
 )
 
 JSON = "application/json"
@@ -64,13 +65,14 @@ def error_response(
     """
     Build the JSON response of an error: public message, and the allowed values of an invalid input.
 
+    An invalid input and an unknown repository may have the closest existing value as `suggestion`.
     `unknown` maps misspelt input names to the likely intended ones.
     """
     problem: dict[str, Any] = {"error": error.public_message}
     if isinstance(error, InvalidInput):
         problem |= {"field": error.field, "allowed": error.allowed}
-        if error.suggestion is not None:
-            problem["suggestion"] = error.suggestion
+    if isinstance(error, InvalidInput | UnknownRepository) and error.suggestion is not None:
+        problem["suggestion"] = error.suggestion
     if isinstance(error, MalformedMessage):
         problem["reason"] = str(error)
     if unknown:

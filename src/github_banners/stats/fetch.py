@@ -12,8 +12,18 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from github_banners.errors import BannersError, UnknownUser
+from github_banners.github.credentials import Priority
 from github_banners.github.protocol import PAGE_SIZE
-from github_banners.models import Owner, OwnerRepositories, Snapshot, Stats
+from github_banners.models import (
+    Contributions,
+    Owner,
+    OwnerRepositories,
+    Repository,
+    RepositoryDetails,
+    RepositoryLanguages,
+    Snapshot,
+    Stats,
+)
 
 DATABASE_TIMEOUT_SECONDS = 0.3
 PICTURE_TIMEOUT_SECONDS = 3.0
@@ -43,6 +53,61 @@ class BatchOwnerFetcher(Protocol):
         Fetch owners seen before; return a result or an error for each, in their order.
 
         `previous` maps owner ids to the last known numbers: a steep fall is confirmed first.
+        """
+
+
+class DataFetcher(Protocol):
+    """
+    Fetches data that only some banners show; all methods raise GitHubUnavailable.
+
+    Those for known owners raise UnknownUser if the owner no longer exists.
+    """
+
+    async def identify(self, login: str) -> Owner:
+        """
+        Fetch the identity of a login's current holder.
+
+        :raises UnknownUser: GitHub knows no account with this login
+        """
+
+    async def fetch_contributions(
+        self,
+        owner: Owner,
+        *,
+        known: Contributions | None = None,
+        priority: Priority = Priority.KNOWN,
+    ) -> Contributions:
+        """
+        Fetch an owner's contributions; past years of `known` are not fetched again.
+
+        :raises TokenRequired: there is no token
+        """
+
+    async def fetch_language_sizes(
+        self,
+        owner: Owner,
+        repositories: Sequence[Repository],
+        *,
+        priority: Priority = Priority.KNOWN,
+    ) -> tuple[RepositoryLanguages, ...]:
+        """
+        Fetch the sizes of languages in an owner's repositories.
+
+        :raises TokenRequired: there is no token, and these are too many repositories without one
+        """
+
+    async def fetch_repository(
+        self,
+        owner: Owner,
+        name: str,
+        *,
+        repository_id: int | None = None,
+        priority: Priority = Priority.KNOWN,
+    ) -> RepositoryDetails:
+        """
+        Fetch a repository by its id if that is known, else by its name.
+
+        :raises UnknownRepository: the owner has no public repository of this name or id
         """
 
 

@@ -1,33 +1,26 @@
 """
 Finds the numbers of one owner: cache, then database, then GitHub, then the stale answer.
 
-Only one fetch per owner is in flight at a time, in this process (singleflight) and, by leases in the
-database, in all processes. A fetch goes on when the requests that wait for it time out, and its result
-serves the next one.
+Only one fetch per owner is in flight at a time, in this process (`single_flight`) and, by leases in the
+database, in all processes.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from weakref import WeakSet
-
-import structlog
 
 from github_banners.database import users
 from github_banners.database.connect import Database
 from github_banners.errors import (
-    BannersError,
     DatabaseUnavailable,
     FetchPending,
     GitHubUnavailable,
     TooManyRequests,
     UnknownUser,
 )
-from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, OwnerRepositories, Snapshot
 from github_banners.stats.fetch import (
     BatchOwnerFetcher,
@@ -39,6 +32,7 @@ from github_banners.stats.fetch import (
     resolve_login,
 )
 from github_banners.stats.fetch_leases import FetchLeases
+from github_banners.stats.single_flight import SingleFlight
 from github_banners.stats.snapshots import (
     BackgroundWriter,
     Freshness,
@@ -49,20 +43,21 @@ from github_banners.stats.snapshots import (
 )
 from github_banners.stats.stale_refresher import COLLECT_SECONDS, StaleRefresher
 
-_log = structlog.get_logger(__name__)
-
-_UNKNOWN_USER_TTL = timedelta(seconds=60)
-_FAILURE_TTL = timedelta(seconds=2)
 _SAVE_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """Numbers, their age class, and the time until which they need no revalidation."""
+    """
+    Numbers and their age class.
+
+    They need no revalidation until `fresh_until`, and no new request to GitHub until `refresh_at`.
+    """
 
     snapshot: Snapshot
     freshness: Freshness
     fresh_until: datetime
+    refresh_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ class Lookup:
     """
     Finds numbers; `close` finishes or cancels what is still in flight within a second.
 
-    `writer` saves what was fetched, in the background.
+    `cache` is its cache, `writer` saves what was fetched, in the background.
     """
 
     def __init__(
@@ -116,20 +111,19 @@ class Lookup:
         self._database = database
         self._github = github
         self._clock = clock
-        self._cache = SnapshotCache(
+        self._soft_ttl = ttls.soft
+        self.cache = SnapshotCache(
             ttls=ttls,
             invalidations=invalidations or Invalidations(clock=clock),
             clock=clock,
             max_bytes=memory_bytes,
         )
-        self._throttle = LogThrottle(time.monotonic)
-        self._in_flight: dict[str | int, asyncio.Task[Snapshot]] = {}
-        self._timed_out: WeakSet[asyncio.Task[Snapshot]] = WeakSet()
-        self.writer = BackgroundWriter(database=database, cache=self._cache, clock=clock)
+        self._fetches: SingleFlight[Snapshot] = SingleFlight(self.cache.errors)
+        self.writer = BackgroundWriter(database=database, cache=self.cache, clock=clock)
         self._leases = FetchLeases(database=database, writer=self.writer, clock=clock, sleep=sleep)
         self._refresher = StaleRefresher(
             batch_fetcher,
-            cache=self._cache,
+            cache=self.cache,
             writer=self.writer,
             leases=self._leases,
             clock=clock,
@@ -147,38 +141,43 @@ class Lookup:
         :raises GitHubUnavailable: nothing is known, and GitHub can't be reached
         :raises TooManyRequests: nothing is known, and `charge` refused the request
         """
-        known = self._cache.get_by_login(login)
-        if known is None:
-            # A login that has just failed needs no database: the fetch raises the cached error.
-            is_settled = self._cache.cached_error(login.lower()) is not None
-        else:
-            is_settled = self._can_skip_database(known)
-        if not is_settled:
-            known = await self._read_by_login(login.lower(), deadline)
+        known = await self.find_known(login, deadline)
         if known is not None and known.is_deleted:
             known = None
         return await self._fetch_unless_fresh(_LookupRequest(login, known, charge), deadline)
+
+    async def find_known(self, login: str, deadline: Deadline) -> Snapshot | None:
+        """Find the last numbers of the holder of a login, however old, without asking GitHub."""
+        known = self.cache.get_by_login(login)
+        if known is None:
+            # A login that has just failed needs no database: the fetch raises the cached error.
+            is_settled = self.cache.errors.get(login.lower()) is not None
+        else:
+            is_settled = self._can_skip_database(known)
+        return known if is_settled else await self._read_by_login(login.lower(), deadline)
 
     async def find_for_owner(
         self, known: Snapshot, *, deadline: Deadline, charge: Charge
     ) -> LookupResult:
         """Return the numbers of a known owner, newer ones if due; the `known` ones if none come."""
-        known = select_newer(known, self._cache.get(known.owner.id) or known)
+        known = select_newer(known, self.cache.get(known.owner.id) or known)
         try:
             return await self._fetch_unless_fresh(_LookupRequest(None, known, charge), deadline)
         except UnknownUser:
+            if not known.has_numbers:
+                raise
             return self._to_result(known)
 
     def get_cached(self, owner_id: int, *, must_be_current: bool = True) -> Snapshot | None:
         """Return cached numbers, by default only if the database need not be read."""
-        known = self._cache.get(owner_id)
+        known = self.cache.get(owner_id)
         if known is None or (must_be_current and not self._can_skip_database(known)):
             return None
         return known
 
     def put_cached(self, snapshot: Snapshot, *, read_at: datetime) -> None:
         """Cache a snapshot that was read from the database at `read_at`."""
-        self._cache.put(snapshot, validated_at=read_at)
+        self.cache.put(snapshot, validated_at=read_at)
 
     async def ensure_persisted(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """
@@ -199,22 +198,17 @@ class Lookup:
                 select, timeout_seconds=deadline.database_timeout_seconds()
             ):
                 return
-            await self._wait(self._join_or_start(request), request.name, deadline)
+            await self._fetches.wait(self._join_or_start(request), request.name, deadline)
         raise DatabaseUnavailable
 
     async def drain(self) -> None:
         """Wait until no fetch and no write is running."""
-        while self._in_flight:
-            await asyncio.wait(set(self._in_flight.values()))
+        await self._fetches.drain()
         await self.writer.drain()
 
     async def close(self, *, timeout_seconds: float = 1.0) -> None:
         """Cancel all fetches, and give running writes `timeout_seconds` to finish."""
-        tasks = set(self._in_flight.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout_seconds)
+        await self._fetches.close(timeout_seconds=timeout_seconds)
         await self._refresher.close()
         await self.writer.close(timeout_seconds=timeout_seconds)
 
@@ -226,11 +220,11 @@ class Lookup:
         lately, if this process is fetching or saving the owner, or if a fetch has just failed.
         """
         owner_id = known.owner.id
-        if self._cache.is_invalidated(owner_id):
+        if self.cache.is_invalidated(owner_id):
             return False
-        is_pending = owner_id in self._in_flight or self.writer.is_saving(owner_id)
-        has_failed = self._cache.cached_error(owner_id) is not None
-        return is_pending or has_failed or self._cache.is_current(known)
+        is_pending = owner_id in self._fetches or self.writer.is_saving(owner_id)
+        has_failed = self.cache.errors.get(owner_id) is not None
+        return is_pending or has_failed or self.cache.is_current(known)
 
     async def _read_by_login(self, login: str, deadline: Deadline) -> Snapshot | None:
         """Read the holder of a login from the database, and return the newest known numbers."""
@@ -242,14 +236,14 @@ class Lookup:
             )
         # A fetch may have ended meanwhile. Its result counts, even if it was not saved in time to be
         # read: the owner must not be fetched again.
-        cached = self._cache.get_by_login(login)
+        cached = self.cache.get_by_login(login)
         if stored is None:
             return cached
         if cached is not None and select_newer(cached, stored) is cached:
-            self._cache.put(stored, validated_at=read_at)
+            self.cache.put(stored, validated_at=read_at)
             return cached
-        self._cache.put_login(login, stored.owner.id)
-        return self._cache.put(stored, validated_at=read_at)
+        self.cache.put_login(login, stored.owner.id)
+        return self.cache.put(stored, validated_at=read_at)
 
     async def _fetch_unless_fresh(
         self, request: _LookupRequest, deadline: Deadline
@@ -257,68 +251,36 @@ class Lookup:
         """Return the known numbers if they are fresh, else new ones, else the known ones, stale."""
         known, freshness = request.known, Freshness.HARD_STALE
         if known is not None:
-            freshness = self._cache.classify(known, login=request.name)
+            freshness = self.cache.classify(known, login=request.name)
             if freshness is Freshness.FRESH:
                 return self._to_result(known)
         try:
             task = self._join_or_start(request, in_batch=freshness is Freshness.SOFT_STALE)
             # A request that has stale numbers does not wait for a fetch that another one has
             # already waited for in vain.
-            is_stale_enough = freshness is Freshness.SOFT_STALE or task in self._timed_out
-            if known is not None and is_stale_enough:
+            is_stale_enough = freshness is Freshness.SOFT_STALE or self._fetches.has_timed_out(task)
+            if known is not None and known.has_numbers and is_stale_enough:
                 return self._to_result(known)
-            return self._to_result(await self._wait(task, request.name, deadline))
+            return self._to_result(await self._fetches.wait(task, request.name, deadline))
         except (GitHubUnavailable, FetchPending, TooManyRequests):
-            if known is None:
+            if known is None or not known.has_numbers:
                 raise
             return self._to_result(known)
 
     def _to_result(self, snapshot: Snapshot) -> LookupResult:
-        fresh_until = self._cache.fresh_until(snapshot)
-        return LookupResult(snapshot, self._cache.classify(snapshot), fresh_until)
-
-    async def _wait(self, task: asyncio.Task[Snapshot], name: str, deadline: Deadline) -> Snapshot:
-        done, _ = await asyncio.wait({task}, timeout=deadline.github_timeout_seconds())
-        if not done:
-            self._timed_out.add(task)
-            raise FetchPending(name)
-        if task.cancelled():
-            raise GitHubUnavailable
-        return task.result()
+        return LookupResult(
+            snapshot,
+            self.cache.classify(snapshot),
+            fresh_until=self.cache.fresh_until(snapshot),
+            refresh_at=snapshot.fetched_at + self._soft_ttl,
+        )
 
     def _join_or_start(
         self, request: _LookupRequest, *, in_batch: bool = False
     ) -> asyncio.Task[Snapshot]:
-        """
-        Return the fetch in flight, or start one; `in_batch` lets it wait for other owners.
-
-        :raises BannersError: the last fetch has just failed
-        :raises TooManyRequests: the client may not cause another request
-        """
-        key = request.key
-        if (task := self._in_flight.get(key)) is not None:
-            return task
-        if (error := self._cache.cached_error(key)) is not None:
-            raise error
-        request.charge()
-        task = asyncio.create_task(
-            self._fetch(request, in_batch=in_batch), name=f"fetch {key} from GitHub"
-        )
-        self._in_flight[key] = task
-        task.add_done_callback(partial(self._on_done, key))
-        return task
-
-    def _on_done(self, key: str | int, task: asyncio.Task[Snapshot]) -> None:
-        del self._in_flight[key]
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, BannersError):
-            ttl = _UNKNOWN_USER_TTL if isinstance(error, UnknownUser) else _FAILURE_TTL
-            self._cache.cache_error(key, error, ttl=ttl)
-        elif error is not None:
-            # A bug must not send every request to GitHub either.
-            self._cache.cache_error(key, GitHubUnavailable(), ttl=_FAILURE_TTL)
-            if self._throttle.allows((key, type(error))):
-                _log.error("lookup.fetch_failed", key=key, exc_info=error)
+        """Return the fetch in flight, or start one; `in_batch` lets it wait for other owners."""
+        fetch = partial(self._fetch, request, in_batch=in_batch)
+        return self._fetches.join_or_start(request.key, fetch, charge=request.charge)
 
     async def _fetch(self, request: _LookupRequest, *, in_batch: bool) -> Snapshot:
         """Fetch an owner, alone or in a batch, unless another process has just done so."""
@@ -331,7 +293,7 @@ class Lookup:
         read_at = self._clock()
         lease = await self._leases.acquire(known)
         if lease.newer_snapshot is not None:
-            return self._cache.put(lease.newer_snapshot, validated_at=read_at)
+            return self.cache.put(lease.newer_snapshot, validated_at=read_at)
         try:
             return await self._fetch_alone(request)
         finally:
@@ -353,7 +315,7 @@ class Lookup:
         snapshots = [self._record(repositories, request) for repositories in fetched]
         if login is not None:
             holder = snapshots[-1]
-            self._cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
+            self.cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
         return snapshots[-1]
 
     async def _fetch_in_batch(self, request: _LookupRequest, known: Snapshot) -> Snapshot:
@@ -372,7 +334,7 @@ class Lookup:
                 raise
             return snapshot
         holder = self._record(repositories, request)
-        self._cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
+        self.cache.put_login(login, holder.owner.id, requested_at=holder.fetched_at)
         return holder
 
     def _record(self, repositories: OwnerRepositories, request: _LookupRequest) -> Snapshot:

@@ -25,7 +25,7 @@ from github_banners.cache import ByteBoundedLru
 from github_banners.database import users
 from github_banners.database.connect import Database, save_separately
 from github_banners.database.session import Connection
-from github_banners.errors import BannersError, DatabaseUnavailable, UnknownUser
+from github_banners.errors import DatabaseUnavailable, UnknownUser
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
     Clock,
@@ -36,6 +36,7 @@ from github_banners.models import (
     to_epoch_microseconds,
     without_implausible_times,
 )
+from github_banners.stats.single_flight import ErrorCache
 
 _log = structlog.get_logger(__name__)
 
@@ -44,10 +45,7 @@ _MAX_LOGINS_BYTES = 4 << 20
 _MAX_INVALIDATIONS_BYTES = 4 << 20
 _SNAPSHOT_BYTES = 600
 _LANGUAGE_BYTES = 80
-_CACHED_ERROR_BYTES = 600
 _MAX_UNSAVED_BYTES, _REPOSITORY_BYTES = 32 << 20, 400
-# Two for each new error: expired ones are evicted faster than new ones come.
-_MAX_EVICTIONS_PER_PUT = 2
 _DELETED_TTL = timedelta(minutes=5)
 
 
@@ -141,20 +139,12 @@ class _LoginOwner(msgspec.Struct, frozen=True, gc=False):
     requested_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _CachedError:
-    """
-    A recent failure, raised again for a short time so that GitHub is not requested in vain.
-
-    `error` is a copy that was never raised: a traceback would keep 20 KB of frames alive.
-    """
-
-    error: BannersError
-    expires_at: datetime
-
-
 class SnapshotCache:
-    """Cache of one process. Errors are keyed by owner id, or by login if the owner is unknown."""
+    """
+    Cache of one process.
+
+    `errors` are recent failures, by owner id, or by login if the owner is unknown.
+    """
 
     def __init__(
         self, *, ttls: Ttls, invalidations: Invalidations, clock: Clock, max_bytes: int
@@ -168,9 +158,7 @@ class SnapshotCache:
         self._login_owners: ByteBoundedLru[str, _LoginOwner] = ByteBoundedLru(
             _MAX_LOGINS_BYTES, entry_bytes=lambda *_: 0
         )
-        self._errors: ByteBoundedLru[str | int, _CachedError] = ByteBoundedLru(
-            _MAX_LOGINS_BYTES, entry_bytes=_cached_error_bytes
-        )
+        self.errors = ErrorCache(clock=clock)
 
     def get(self, owner_id: int) -> Snapshot | None:
         """Return the last numbers of an owner, however old."""
@@ -195,8 +183,8 @@ class SnapshotCache:
         newest = select_newer(known, snapshot) if known is not None else snapshot
         self._entries.put(newest.owner.id, _Entry(newest, validated_at or self._clock()))
         self.put_login(newest.owner.login, newest.owner.id, requested_at=newest.fetched_at)
-        if not newest.is_deleted and isinstance(self.cached_error(newest.owner.id), UnknownUser):
-            self._errors.drop(newest.owner.id)
+        if not newest.is_deleted and isinstance(self.errors.get(newest.owner.id), UnknownUser):
+            self.errors.drop(newest.owner.id)
         return newest
 
     def put_login(self, login: str, owner_id: int, *, requested_at: datetime = _NEVER) -> None:
@@ -206,24 +194,10 @@ class SnapshotCache:
             requested_at = max(requested_at, login_owner.requested_at)
         self._login_owners.put(login.lower(), _LoginOwner(owner_id, requested_at))
 
-    def cache_error(self, key: str | int, error: BannersError, *, ttl: timedelta) -> None:
-        """Cache a failure for `ttl`, and evict expired ones."""
-        for _ in range(_MAX_EVICTIONS_PER_PUT):
-            oldest = self._errors.oldest()
-            if oldest is None or oldest[1].expires_at > self._clock():
-                break
-            self._errors.drop(oldest[0])
-        self._errors.put(key, _CachedError(error.copy(), self._clock() + ttl))
-
-    def cached_error(self, key: str | int) -> BannersError | None:
-        """Return a copy of the recent failure of an owner or login, to be raised."""
-        cached = self._errors.get(key)
-        if cached is None:
-            return None
-        if cached.expires_at <= self._clock():
-            self._errors.drop(key)
-            return None
-        return cached.error.copy()
+    def login_requested_at(self, login: str) -> datetime:
+        """Return when a login was last sent to GitHub; long ago if that is unknown."""
+        login_owner = self._login_owners.get(login.lower())
+        return login_owner.requested_at if login_owner is not None else _NEVER
 
     def is_current(self, snapshot: Snapshot) -> bool:
         """Return whether a snapshot needs neither the database nor GitHub."""
@@ -247,7 +221,7 @@ class SnapshotCache:
 
     def classify(self, snapshot: Snapshot, *, login: str | None = None) -> Freshness:
         """Classify a snapshot by its age and, if `login` is a former one, by when GitHub confirmed that."""
-        if snapshot.is_deleted:
+        if snapshot.is_deleted or not snapshot.has_numbers:
             return Freshness.HARD_STALE
         now = self._clock()
         freshness = classify_freshness(snapshot.fetched_at, self._ttls, now=now)
@@ -262,10 +236,6 @@ class SnapshotCache:
 
 def _entry_bytes(_: int, entry: _Entry) -> int:
     return _SNAPSHOT_BYTES + _LANGUAGE_BYTES * len(entry.snapshot.stats.languages)
-
-
-def _cached_error_bytes(_: str | int, cached_error: _CachedError) -> int:
-    return _CACHED_ERROR_BYTES + sum(len(str(part)) for part in cached_error.error.args)
 
 
 def _unsaved_bytes(_: int, unsaved: OwnerRepositories) -> int:
@@ -293,7 +263,12 @@ class BackgroundWriter:
         snapshots = []
         for repositories, known in fetched:
             stats = aggregate(repositories.repositories)
-            snapshot = Snapshot(repositories.owner, stats, repositories.fetched_at)
+            snapshot = Snapshot(
+                repositories.owner,
+                stats,
+                repositories.fetched_at,
+                followers=repositories.followers,
+            )
             snapshot = msgspec.structs.replace(snapshot, version=_predict_version(snapshot, known))
             self._cache.put(snapshot)
             self.unsaved.put(repositories.owner.id, repositories)
@@ -308,7 +283,7 @@ class BackgroundWriter:
         """Cache and save that GitHub no longer knows an owner; return the last numbers, so marked."""
         deleted = msgspec.structs.replace(known, is_deleted=True)
         self._cache.put(deleted)
-        self._cache.cache_error(known.owner.id, UnknownUser(known.owner.login), ttl=_DELETED_TTL)
+        self._cache.errors.put(known.owner.id, UnknownUser(known.owner.login), ttl=_DELETED_TTL)
         self.schedule([known.owner.id], self._mark_deleted(known.owner.id))
         return deleted
 

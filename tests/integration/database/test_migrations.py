@@ -50,6 +50,7 @@ async def test_migrate_creates_tables_and_can_be_repeated(empty_conninfo: str) -
     await migrate(empty_conninfo)
     await migrate(empty_conninfo)
     expected = {"users", "logins", "repositories", "banners", "accounts", "alembic_version"}
+    expected |= {"owner_data", "contribution_years"}
     assert tables(empty_conninfo) == expected
     assert revision(empty_conninfo) == [(HEAD,)]
 

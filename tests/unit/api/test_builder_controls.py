@@ -40,6 +40,8 @@ def test_build_controls_has_every_option_but_the_layout() -> None:
         ("locale", "choice"),
         ("hide", "choices"),
         ("hide_langs", "text"),
+        ("show", "choices"),
+        ("repo", "text"),
         ("langs_count", "number"),
         ("title", "text"),
         ("border", "switch"),
@@ -59,10 +61,12 @@ def test_build_controls_new_option_of_document_gets_control(
 ) -> None:
     document = deepcopy(DOCUMENT)
     parameters = document["paths"]["/banners/preview"]["get"]["parameters"]
-    parameters.append({"name": "far_away", "in": "query", "schema": schema})
-    control = controls_of({"far_away": "near"}, document)["far_away"]
-    assert (control.kind, control.label, control.value) == (kind, "Far away", "near")
-    assert control.kind == control_kind(schema)
+    name = "far_away_color" if kind == "colour" else "far_away"
+    parameters.append({"name": name, "in": "query", "schema": schema})
+    control = controls_of({name: "near"}, document)[name]
+    label = name.replace("_", " ").capitalize()
+    assert (control.kind, control.label, control.value) == (kind, label, "near")
+    assert control.kind == control_kind(name, schema)
     assert control.minimum == schema.get("minimum")
     assert control.maximum == schema.get("maximum")
     assert control.max_length == schema.get("maxLength")
@@ -94,6 +98,26 @@ def test_build_controls_default_is_written_as_in_a_query() -> None:
 )
 def test_build_controls_empty_list_is_a_choice(query: dict[str, str], value: str) -> None:
     assert controls_of(query)["include"].value == value
+
+
+@pytest.mark.parametrize(
+    ("query", "value", "first"),
+    [
+        ({}, "stars,forks,repositories", ["stars", "forks", "repositories", "commits"]),
+        ({"show": "issues,stars"}, "issues,stars", ["issues", "stars", "forks", "repositories"]),
+        ({"show": ",issues"}, "issues", ["issues", "stars", "forks"]),
+        ({"show": ""}, "stars,forks,repositories", ["stars", "forks", "repositories"]),
+        ({"show": "nonsense,issues"}, "nonsense,issues", ["issues", "stars", "forks"]),
+    ],
+)
+def test_build_controls_shown_numbers_come_first_in_their_order(
+    query: dict[str, str], value: str, first: list[str]
+) -> None:
+    control = controls_of(query)["show"]
+    assert control.value == value
+    names = [name for name, _ in control.values]
+    assert names[: len(first)] == first
+    assert sorted(names) == sorted(allowed_values("show"))
 
 
 def test_build_controls_empty_text_is_default_and_keeps_commas() -> None:

@@ -1,6 +1,7 @@
 """The builder page as the server renders it: usable without JavaScript, small, escaped."""
 
 import gzip
+import json
 from html import unescape
 from ipaddress import ip_network
 from typing import Any
@@ -13,9 +14,21 @@ from starlette.applications import Starlette
 
 from github_banners.api import builder
 from github_banners.api.banner_responses import SVG
+from github_banners.api.builder import script_data
+from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY
 from github_banners.api.builder.words import Words, languages, read_words
 from github_banners.api.openapi import build_document
 from github_banners.api.public_routes import FORMATS, page_routes
+from github_banners.drawing.layouts import LAYOUTS
+from github_banners.errors import (
+    BannersError,
+    ContributionsHidden,
+    NoContributions,
+    TokenRequired,
+    UnknownRepository,
+    UnknownUser,
+)
+from github_banners.options import OPTIONS, Layout, allowed_values, ignored_options
 from tests.unit.api.asgi import RecordedResponse, http_scope, send_request
 from tests.unit.api.html_elements import Element, read_elements
 
@@ -136,6 +149,105 @@ async def test_page_form_without_script_sends_empty_list(sent: str, include: str
     assert query_of(by_id(elements, "light").attributes["src"]).get("include") == include
 
 
+def controls_shown(elements: list[Element]) -> set[str]:
+    """Return the names of the options whose controls are not hidden."""
+    return {
+        each.attributes["data-name"]
+        for each in elements
+        if each.attributes.get("data-name") and "hidden" not in each.attributes
+    }
+
+
+@pytest.mark.parametrize("layout", [*Layout, None, "nonsense"])
+async def test_page_hides_and_leaves_out_what_layout_ignores(layout: str | None) -> None:
+    values = {"show": "stars", "repo": "lantern", "count_by": "bytes", "hide_langs": "css"}
+    query = {"username": "mia", "radius": "3", **values} | ({"layout": layout} if layout else {})
+    elements = await read_page(query)
+    ignored = {} if layout == "nonsense" else ignored_options(Layout(layout or "classic"))
+    assert controls_shown(elements) == {*OPTIONS} - {"layout", *ignored}
+    expected = {name: value for name, value in query.items() if name not in ignored}
+    if layout == "classic":
+        del expected["layout"]
+    assert query_of(by_id(elements, "light").attributes["src"]) == expected | {"type": "default"}
+    # The form keeps them for the next layout.
+    assert by_id(elements, "option-repo").attributes["value"] == "lantern"
+
+
+async def test_page_shown_numbers_are_checked_in_their_order() -> None:
+    elements = await read_page({"username": "mia", "layout": "card", "show": "issues,stars,forks"})
+    boxes = [
+        each
+        for each in elements
+        if each.attributes.get("name") == "show" and each.attributes["type"] == "checkbox"
+    ]
+    checked = [each.attributes["value"] for each in boxes if "checked" in each.attributes]
+    assert checked == ["issues", "stars", "forks"]
+    positions = [each.inside[-1].attributes.get("data-position") for each in boxes]
+    assert positions == ["1", "2", "3", *[None] * 6]
+    assert query_of(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
+
+
+async def test_page_shown_numbers_of_form_without_script_are_read_back() -> None:
+    target = "/?username=a&layout=card&show=&show=commits&show=followers&repo="
+    elements = read_elements((await send(target)).body.decode())
+    expected = {"username": "a", "type": "default", "layout": "card", "show": "commits,followers"}
+    assert query_of(by_id(elements, "light").attributes["src"]) == expected
+    none_checked = read_elements((await send("/?username=a&show=")).body.decode())
+    shown = query_of(by_id(none_checked, "light").attributes["src"])
+    assert shown == {"username": "a", "type": "default"}
+
+
+@pytest.mark.parametrize(
+    ("query", "alt"),
+    [
+        ({"layout": "repository"}, "Mira Okafor’s GitHub repository lantern"),
+        ({"layout": "repository", "repo": "other"}, "Mira Okafor’s GitHub repository lantern"),
+        ({"username": "mia", "layout": "repository"}, "mia’s GitHub work"),
+        (
+            {"username": "mia", "layout": "repository", "repo": "Mia/Dotfiles"},
+            "mia’s GitHub repository Dotfiles",
+        ),
+        ({"username": "mia", "layout": "card", "repo": "dotfiles"}, "mia’s GitHub work"),
+        ({"username": "mia", "layout": "activity"}, "mia’s GitHub work"),
+    ],
+)
+async def test_page_alt_names_repository_of_its_layout(query: dict[str, str], alt: str) -> None:
+    elements = await read_page(query)
+    assert {by_id(elements, each).attributes["alt"] for each in ("light", "dark")} == {alt}
+    assert by_id(elements, "code").text.startswith(f"![{alt}](")
+
+
+async def test_page_repository_without_name_asks_for_it() -> None:
+    elements = await read_page({"username": "mia", "layout": "repository"})
+    assert problems(elements) == [("Name one of the user’s public repositories.", "")]
+    assert problems(await read_page({"layout": "repository"})) == []
+
+
+def test_page_data_explains_what_github_does_not_have() -> None:
+    data = json.loads(script_data.page_data("en", public_url=None))
+    errors: list[type[BannersError]] = [
+        UnknownUser,
+        UnknownRepository,
+        ContributionsHidden,
+        NoContributions,
+        TokenRequired,
+    ]
+    assert {*data["reasons"]} == {error.public_message for error in errors}
+    assert {*data["reasons"].values()} <= {*data["words"]}
+
+
+def test_page_data_has_themes_and_rules_of_layouts() -> None:
+    data = json.loads(script_data.page_data("en", public_url=None))
+    rows = [row.split() for family in data["families"] for row in family]
+    assert {name for name, *_ in rows} == {
+        name for name in allowed_values("type") if not name.startswith("auto")
+    }
+    assert all(len(colours) == len(data["parts"]) for _, *colours in rows)
+    assert data["limits"] == {"classic": 3, "card": 6, "compact": 3}
+    assert {*data["sizes"]} == {*data["ignored"]} == {*allowed_values("layout")}
+    assert data["ignored"]["classic"] == "repo"
+
+
 async def test_page_links_keep_an_empty_list_and_no_other_empty_value() -> None:
     elements = await read_page({"username": "mia", "include": "", "title": ""})
     links = [each.attributes["href"] for each in elements if each.tag == "a"]
@@ -186,6 +298,11 @@ async def test_page_misspelt_value_links_to_correction() -> None:
     [
         ({"layout": "crad"}, "“crad” is no valid value of Layout.", {"layout": "card"}),
         ({"hide": "stras"}, "“stras” is no valid value of Hide.", {"hide": "stars"}),
+        (
+            {"layout": "compact", "show": "stars,forks,issues,reviews"},
+            "“stars,forks,issues,reviews” is no valid value of Show. Allowed: at most 3 names",
+            {"layout": "compact", "show": "stars,forks,issues"},
+        ),
         ({"radius": "99"}, "“99” is no valid value of Corner radius.", {"radius": "20"}),
         ({"bg_color": "red"}, "“red” is no valid value of Background.", None),
         ({"username": "a b"}, "“a b” is no valid value of GitHub user name.", None),
@@ -422,6 +539,32 @@ async def test_sample_picture_has_valid_options_and_ignores_others() -> None:
     assert plain == (await send("/page/sample.svg?" + "a=1&" * 200)).body != response.body
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+async def test_sample_picture_has_numbers_for_every_layout(layout: Layout) -> None:
+    root = ET.fromstring((await send(f"/page/sample.svg?layout={layout}")).body)
+    width, height = script_data.canvas_size(layout)
+    assert root.attrib["viewBox"] == f"0 0 {width} {height}"
+    expected = SAMPLE_REPOSITORY.name if layout is Layout.REPOSITORY else SAMPLE.owner.display_name
+    assert str(expected) in "".join(root.itertext())
+
+
+def test_sample_activity_agrees_with_its_days() -> None:
+    activity = SAMPLE.activity
+    assert activity is not None
+    assert activity.last_day is not None
+    assert activity.best_day is not None
+    days = activity.days
+    assert len(days) <= 371
+    assert sum(days[-365:]) == activity.last_year <= activity.contributions
+    assert (
+        days[-1 - (activity.last_day - activity.best_day).days] == activity.best_count == max(days)
+    )
+    last_zero = max(index for index, count in enumerate(days) if count == 0)
+    assert len(days) - 1 - last_zero == activity.current_streak <= activity.longest_streak
+    kinds = activity.commits + activity.pull_requests + activity.issues + activity.reviews
+    assert kinds == activity.contributions
+
+
 def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The words, which every language has more or fewer of, are replaced by empty texts."""
 
@@ -434,11 +577,12 @@ def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
         empty: Words = without_texts(read_words(locale))
         return empty
 
-    monkeypatch.setattr(builder, "read_words", empty_words)
-    builder._page_data.cache_clear()
+    for module in (builder, script_data):
+        monkeypatch.setattr(module, "read_words", empty_words)
+    script_data.page_data.cache_clear()
     page = builder.BuilderPage(lambda: build_document(formats=FORMATS, version="1"))
     html = page.render({"username": "octocat"}, language=languages()[0], origin=f"https://{HOST}")
-    builder._page_data.cache_clear()
+    script_data.page_data.cache_clear()
     assert read_words("en")["page"]["headline"] not in html
     files = [
         document.content.body

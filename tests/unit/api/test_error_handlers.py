@@ -20,12 +20,16 @@ from github_banners.api.error_handlers import DrawPng, ErrorHandler
 from github_banners.drawing import explain
 from github_banners.errors import (
     BannersError,
+    ContributionsHidden,
     DatabaseUnavailable,
     FetchPending,
     InvalidOption,
+    NoContributions,
     Overloaded,
+    TokenRequired,
     TooManyRequests,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 from github_banners.options import OPTIONS, BannerOptions, Layout, Locale, Theme
@@ -154,6 +158,14 @@ async def test_error_image_client_gets_explanation(
     ("error", "status", "body"),
     [
         (UnknownUser("hunter2"), 404, {"error": "user doesn't exist"}),
+        (
+            UnknownRepository("hunter2", "linux"),
+            404,
+            {"error": "repository doesn't exist", "suggestion": "linux"},
+        ),
+        (ContributionsHidden("hunter2"), 404, {"error": "contributions are hidden"}),
+        (NoContributions("hunter2"), 404, {"error": "organisations have no contributions"}),
+        (TokenRequired(), 503, {"error": "token required"}),
         (DatabaseUnavailable(PRIVATE), 503, {"error": "can't get preview"}),
         (RuntimeError(PRIVATE), 500, {"error": "something went wrong"}),
     ],

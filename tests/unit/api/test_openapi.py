@@ -37,14 +37,15 @@ EDGES: dict[str, tuple[list[object], list[object]]] = {
     "langs_count": (["1", "10", 10], ["0", "11", 11]),
     "radius": (["0", "20", 0], ["21", -1]),
     "title": (["", "x" * 64], ["x" * 65]),
+    "repo": (["Linux", "torvalds/linux", ".github", "x" * 100], ["..", "a b", "a/..", "x" * 101]),
     "bg_color": (["abc", "#ABCD", "12345678"], ["ab", "12345", "abcdefg"]),
 }
 
 
 def accepts(name: str, value: object) -> bool:
-    """Return whether the parser accepts a value of an option."""
+    """Return whether the parser accepts a value of an option; one layout needs a repository."""
     try:
-        parse_options({name: value})
+        parse_options({"repo": "linux", name: value})
     except InvalidInput:
         return False
     return True
@@ -151,6 +152,10 @@ def test_unknown_options_match_schema() -> None:
         errors.InvalidType("type", "x", ("dark",)),
         errors.InvalidOption("radius", "x", ("0 to 20",)),
         errors.UnknownUser("nobody"),
+        errors.UnknownRepository("linus"),
+        errors.ContributionsHidden("nobody"),
+        errors.NoContributions("github"),
+        errors.TokenRequired(),
         errors.TooManyRequests(3),
         errors.FetchPending("somebody"),
         errors.Overloaded(),
@@ -165,7 +170,8 @@ def test_error_response_matches_schema(error: BannersError) -> None:
         problem = msgspec.json.decode(sent.body)
         assert jsonschema_rs.is_valid(error_schema(operation, error.status), problem)
         described = set(error_schema(operation, error.status)["properties"])
-        assert described - {"suggestion", "unknown"} == set(problem)
+        assert described - {"suggestion", "unknown"} == set(problem) - {"suggestion"}
+        assert set(problem) <= described
         headers = operation["responses"][str(error.status)]["headers"]
         assert {name.lower() for name in headers} <= set(sent.headers)
         assert ("Retry-After" in headers) is ("retry-after" in sent.headers)
@@ -177,9 +183,28 @@ def test_too_many_banners_response_matches_schema() -> None:
     assert jsonschema_rs.is_valid(error_schema(CREATE, 409), problem)
 
 
-def test_unknown_banner_response_matches_schema() -> None:
-    problem = msgspec.json.decode(error_response(errors.UnknownBanner("x")).body)
-    assert jsonschema_rs.is_valid(error_schema(GET_BANNER, 404), problem)
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UnknownBanner("x"),
+        errors.UnknownRepository("linus", "linux"),
+        errors.ContributionsHidden("x"),
+        errors.NoContributions("github"),
+        errors.TokenRequired(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_permanent_banner_error_response_matches_schema(error: BannersError) -> None:
+    problem = msgspec.json.decode(error_response(error).body)
+    assert jsonschema_rs.is_valid(error_schema(GET_BANNER, error.status), problem)
+
+
+def test_document_says_which_layouts_have_show_and_repo() -> None:
+    description = DOCUMENT["info"]["description"]
+    for text in ("`show`", "`repo` is required in the layout `repository`", "GitHub token"):
+        assert text in description
+    assert PARAMETERS["show"]["schema"]["default"] == ["stars", "forks", "repositories"]
+    assert "default" not in PARAMETERS["repo"]["schema"]
 
 
 def test_build_document_lists_given_formats() -> None:

@@ -19,7 +19,7 @@ from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-SOON = NOW + timedelta(minutes=5)
+SOON, LATER = NOW + timedelta(minutes=5), NOW + timedelta(minutes=9)
 
 
 def lookup_result(
@@ -31,7 +31,7 @@ def lookup_result(
 ) -> LookupResult:
     stats = Stats(1, 1, 0, stars, 0, {"C": 1})
     snapshot = Snapshot(Owner(1, "alice"), stats, NOW - timedelta(minutes=1), version)
-    return LookupResult(snapshot, freshness, fresh_until)
+    return LookupResult(snapshot, freshness, fresh_until, refresh_at=LATER)
 
 
 async def draw(
@@ -49,11 +49,7 @@ async def test_get_drawn_picture_is_returned(pictures: PictureCache) -> None:
     cached = await draw(pictures, lookup_result(), BannerOptions())
     assert cached.picture.body.startswith(b"<svg")
     assert pictures.get(to_picture_key(1, BannerOptions())) == cached
-    assert (cached.version, cached.fetched_at, cached.expires_at) == (
-        1,
-        NOW - timedelta(minutes=1),
-        SOON,
-    )
+    assert (cached.version, cached.refresh_at, cached.expires_at) == (1, LATER, SOON)
 
 
 async def test_get_picture_from_the_future_is_ignored_and_replaced() -> None:

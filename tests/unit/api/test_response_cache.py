@@ -49,9 +49,7 @@ class Service:
         self.pictures = PictureCache(
             clock=self.clock, memory_bytes=1 << 20, invalidations=self.invalidations
         )
-        self.cache = ResponseCache(
-            self.pictures, clock=self.clock, soft_seconds=SOFT.total_seconds()
-        )
+        self.cache = ResponseCache(self.pictures, clock=self.clock)
         self.common: RawHeaders = [(b"date", b"noon")]
 
     def clock(self) -> datetime:
@@ -65,7 +63,7 @@ class Service:
             self.now,
             version,
         )
-        result = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT)
+        result = LookupResult(snapshot, Freshness.FRESH, self.now + SOFT, self.now + SOFT)
         await self.pictures.draw(RenderRequest(result, OPTIONS), deadline=picture_deadline())
         return to_picture_key(owner_id, OPTIONS)
 

@@ -2,8 +2,22 @@
 
 import pytest
 
-from github_banners.cli.banner_options import format_input_error, to_raw_options
-from github_banners.errors import InvalidInput, InvalidOption, InvalidType
+from github_banners.cli.banner_options import (
+    format_input_error,
+    format_missing_data,
+    to_raw_options,
+)
+from github_banners.errors import (
+    ContributionsHidden,
+    InvalidInput,
+    InvalidOption,
+    InvalidType,
+    NoContributions,
+    NotFound,
+    TokenRequired,
+    UnknownRepository,
+    UnknownUser,
+)
 from github_banners.options import OPTIONS, allowed_values, parse_options
 
 
@@ -44,12 +58,65 @@ def test_format_input_error_lists_allowed_values_of_every_option(name: str) -> N
     assert all(value in message for value in (allowed if len(allowed) < 20 else allowed[:3]))
 
 
+@pytest.mark.parametrize(
+    ("raw_options", "message"),
+    [
+        (
+            {"show": "stars,forks,issues,reviews"},
+            "--show can't be 'stars,forks,issues,reviews': it takes at most 3 names in the layout classic; did you mean stars,forks,issues?",
+        ),
+        ({"layout": "repository"}, "--repo can't be '': it takes a repository's name."),
+    ],
+)
+def test_format_input_error_option_invalid_in_layout(
+    raw_options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(InvalidOption) as caught:
+        parse_options(raw_options)
+    assert format_input_error(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UnknownUser("ada"), "GitHub has no user or organisation called ada."),
+        (UnknownRepository("linus"), "ada has no public repository called linus."),
+        (
+            UnknownRepository("linus", "linux"),
+            "ada has no public repository called linus. Did you mean linux?",
+        ),
+        (
+            ContributionsHidden("ada"),
+            "The profile of ada is private: GitHub shows no contributions.",
+        ),
+        (
+            NoContributions("ada"),
+            "ada is an organisation, and organisations have no contributions.",
+        ),
+        (
+            TokenRequired(),
+            "GitHub gives these numbers only to those who have a token: set GITHUB_TOKENS.",
+        ),
+    ],
+)
+def test_format_missing_data_names_what_is_missing(
+    error: NotFound | TokenRequired, message: str
+) -> None:
+    assert format_missing_data(error, "ada") == message
+
+
 def test_to_raw_options_joins_repeated_options() -> None:
     arguments = {
         "hide": ["stars", "forks"],
+        "show": ["issues", "followers,stars"],
         "hide_langs": [],
         "title": "",
         "type": None,
         "radius": "3",
     }
-    assert to_raw_options(arguments) == {"hide": "stars,forks", "title": "", "radius": "3"}
+    assert to_raw_options(arguments) == {
+        "hide": "stars,forks",
+        "show": "issues,followers,stars",
+        "title": "",
+        "radius": "3",
+    }

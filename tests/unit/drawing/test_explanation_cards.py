@@ -20,6 +20,7 @@ from github_banners.errors import (
     TokenRequired,
     TooManyRequests,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 from github_banners.options import (
@@ -78,6 +79,36 @@ def _lines(error: BannersError, host: str = "banners.example") -> list[str]:
             "No banner of this name",
             "It was never made here.",
             "Make it at banners.example",
+        ),
+        (
+            UnknownRepository("handelbars", "handlebars"),
+            "No repository “handelbars”",
+            "This account has no public repository of this name.",
+            "Did you mean repo=handlebars?",
+        ),
+        (
+            UnknownRepository("handelbars"),
+            "No repository “handelbars”",
+            "This account has no public repository of this name.",
+            "Check repo= in the address",
+        ),
+        (
+            UnknownRepository("short", "l" * 100),
+            "No repository “short”",
+            "This account has no public repository of this name.",
+            "Check repo= in the address",
+        ),
+        (
+            InvalidOption("repo", "", allowed_values("repo")),
+            "No repository was named",
+            "The picture’s address says which one to show.",
+            "Add repo= to the address",
+        ),
+        (
+            InvalidOption("repo", "a/b", allowed_values("repo")),
+            "repo can’t be “a/b”",
+            "The rest of the picture’s address is fine.",
+            "It can be a repository's name",
         ),
         (
             FetchPending("wycats"),
@@ -234,6 +265,16 @@ def test_explanation_low_picture_shows_icon_and_headline_only(parse):
     assert texts[0].get("x") == "46"
 
 
+def test_explanation_of_one_repository_has_three_lines_and_a_small_icon(parse):
+    options = BannerOptions(layout=Layout.REPOSITORY)
+    root = parse(explain(UnknownRepository("handelbars", "handlebars"), options=options))
+    texts = [element for element in root.iter() if element.tag.endswith("text")]
+    assert [text.get("y") for text in texts] == ["72", "96", "126"]
+    transforms = [element.get("transform") for element in root.iter()]
+    assert "translate(210 30)scale(.65)" in transforms
+    assert root[1].text == "repository doesn't exist"
+
+
 ERRORS = [
     UnknownUser("sindresorhus"),
     GitHubUnavailable(),
@@ -243,13 +284,17 @@ ERRORS = [
     InvalidOption("border_color", "turquoise", allowed_values("border_color")),
     InvalidOption("radius", "99", allowed_values("radius")),
     InvalidOption("border", "maybe", allowed_values("border")),
-    InvalidOption("shape", "", allowed_values("shape")),
+    InvalidOption("count_by", "", allowed_values("count_by")),
     InvalidOption("bg_color", "blue", allowed_values("bg_color")),
     InvalidOption("hide_langs", "", allowed_values("hide_langs")),
     InvalidOption("title", "", allowed_values("title")),
     InvalidOption("body", "[]"),
     InvalidOption("username", "a b"),
     InvalidOption("username", ""),
+    InvalidOption("repo", ""),
+    InvalidOption("repo", "a/b", allowed_values("repo")),
+    UnknownRepository("drakula", "dracula"),
+    UnknownRepository("drakula"),
     UnknownBanner("x"),
     FetchPending("sindresorhus"),
     Overloaded(),
@@ -261,7 +306,9 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("layout", [Layout.CLASSIC, Layout.COMPACT, Layout.ACTIVITY])
+@pytest.mark.parametrize(
+    "layout", [Layout.CLASSIC, Layout.COMPACT, Layout.ACTIVITY, Layout.REPOSITORY]
+)
 @pytest.mark.parametrize("locale", Locale)
 def test_explanation_fits_in_every_locale(locale, layout):
     canvas, options = LAYOUTS[layout].canvas, BannerOptions(layout=layout, locale=locale)

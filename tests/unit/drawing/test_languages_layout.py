@@ -2,9 +2,10 @@ from datetime import date
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from github_banners.drawing.layouts.languages import compute_layout
-from github_banners.options import BannerOptions, ChartType, HideableField
+from github_banners.options import BannerOptions, ChartType, CountBy, HideableField
 
 BAR, DONUT = BannerOptions(), BannerOptions(shape=ChartType.DONUT)
 AS_OF = date(2026, 11, 20)
@@ -158,3 +159,23 @@ def test_languages_long_title_leaves_only_the_day(snapshot):
     assert picture.heading
     assert picture.heading.caption == "as of 20 Nov"
     assert picture.heading.text.text.endswith("…")
+
+
+@pytest.mark.parametrize("shape", ChartType)
+def test_languages_by_size_say_so_and_have_no_counts(snapshot, shape):
+    # 7,000 bytes: 57.14 %, 28.57 % and 14.29 % that GitHub does not list.
+    owner = replace(snapshot(), language_sizes={"C": 4_000, "Go": 2_000, "": 1_000})
+    picture = compute_layout(owner, BannerOptions(shape=shape, count_by=CountBy.BYTES), None)
+    assert picture.desc == "2 languages by size: C 57%, Go 29%, Other 14%."
+    assert picture.rows
+    assert [(row.name.text, row.percent) for row in picture.rows.items] == [
+        ("C", "57%"),
+        ("Go", "29%"),
+        ("Other", "14%"),
+    ]
+    if shape is ChartType.BAR:
+        assert picture.heading
+        assert picture.heading.caption == "by size"
+    else:
+        assert picture.centre
+        assert picture.centre.count == "2"

@@ -22,6 +22,7 @@ from github_banners.options import (
     DEFAULT_LANGS_COUNT,
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Layout,
     NumberFormat,
@@ -30,8 +31,8 @@ from tests.snapshots import make_snapshot
 
 DRAWING = Path(github_banners.drawing.__file__).parent
 NAMES = {layout.value for layout in Layout}
-# A layout name that is an ordinary word too.
-ORDINARY_WORDS = {"languages"}
+# Layout names that are ordinary words too.
+ORDINARY_WORDS = {"languages", "repository"}
 
 
 class HeadlineLayout(NamedTuple):
@@ -50,7 +51,7 @@ LANGUAGE_FORMS = [
     (Layout.LANGUAGES, ChartType.BAR),
     (Layout.LANGUAGES, ChartType.DONUT),
 ]
-FORMS = [*LANGUAGE_FORMS, (Layout.ACTIVITY, ChartType.BAR)]
+FORMS = [*LANGUAGE_FORMS, (Layout.ACTIVITY, ChartType.BAR), (Layout.REPOSITORY, ChartType.BAR)]
 HEADLINE_LAYOUTS = [
     HeadlineLayout(Layout.CLASSIC, (408, 526, 644), size=32, min_size=17),
     HeadlineLayout(Layout.CARD, (24, 140, 256), size=25, min_size=14),
@@ -155,6 +156,18 @@ def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
     assert all(len(texts) == 1 for texts in percentages.values())
     visible = set(range(len(amounts))) - hidden
     assert len(percentages) >= min(len(visible), 10)
+
+
+@any_language_form
+def test_layout_by_size_shows_shares_of_bytes(snapshot, layout, shape):
+    sizes = {"C": 600, "Go": 300, "": 100}
+    owner = msgspec.structs.replace(snapshot(), language_sizes=sizes)
+    options = BannerOptions(layout=layout, shape=shape, count_by=CountBy.BYTES)
+    assert re.findall(r"(C|Go|Other) (\d+%)", compute(owner, options).desc) == [
+        ("C", "60%"),
+        ("Go", "30%"),
+        ("Other", "10%"),
+    ]
 
 
 @pytest.mark.parametrize("count", [None, 1, 3, 5, 10])

@@ -2,13 +2,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from github_banners.drawing.language_charts import (
-    Legend,
-    Share,
-    fit_legend,
-    flow_rows,
-    rank_languages,
-)
+from github_banners.drawing.language_charts import Share, rank_languages
+from github_banners.drawing.legend import Legend, fit_legend, flow_rows
 from github_banners.drawing.text import width
 from github_banners.drawing.themes import scheme
 from github_banners.options import BannerOptions
@@ -79,3 +74,24 @@ def test_flow_rows_exact_room_is_enough(locale):
     room = last + 0.77 * 14 + 7 + width(f"{items[-1].name} {items[-1].percent}", 14)
     assert flow_rows(x=0, room=room + 1, baselines=(159,), size=14, locale=locale)(shares) == items
     assert flow_rows(x=0, room=room - 2, baselines=(159,), size=14, locale=locale)(shares) is None
+
+
+def test_fit_legend_with_unlisted_languages_shortens_one_at_a_time():
+    ranking = rank_languages(
+        {f"L{index}": 1 for index in range(3)},
+        scheme=scheme(BannerOptions()),
+        other_label="Other",
+        unlisted=5,
+    )
+    tried: list[list[str]] = []
+
+    def place_items(shares: Sequence[Share]) -> None:
+        tried.append([share.name for share in shares])
+
+    assert fit_legend(ranking, 5, place_items) == Legend((), ())
+    assert tried == [
+        ["L0", "L1", "L2", "Other"],
+        ["L0", "L1", "Other"],
+        ["L0", "Other"],
+        ["Other"],
+    ]

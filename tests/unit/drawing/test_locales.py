@@ -27,6 +27,7 @@ from github_banners.drawing.locales import (
     language_description,
     load_translations,
     number_format,
+    numerals,
     plural_category,
     plural_noun,
     stale_label,
@@ -55,15 +56,18 @@ def texts(value: object) -> list[str]:
     return [text for part in parts for text in texts(part)]
 
 
-def stats(stars: int = 11_558, forks: int = 1_635, original: int = 93, forked: int = 57) -> Stats:
-    return Stats(
-        total_repos=original + forked,
-        original_repos=original,
-        forked_repos=forked,
-        total_stars=stars,
-        total_forks=forks,
-        languages={},
+STATS = Stats(150, 93, 57, 11_558, 1_635, {})
+
+
+def describe(languages: list[str], code: str, *, empty_state: str = "") -> str:
+    """Describe a banner with stars, forks and repositories."""
+    nouns_and_numbers = (
+        (Noun.STARS, STATS.total_stars),
+        (Noun.FORKS, STATS.total_forks),
+        (Noun.REPOSITORIES, STATS.total_repos),
     )
+    numbers = [(noun, numerals(code)[number]) for noun, number in nouns_and_numbers]
+    return description(numbers, STATS, languages, NOVEMBER, locale=code, empty_state=empty_state)
 
 
 def parse_digits(text: str) -> int:
@@ -149,6 +153,15 @@ class TestCatalogs:
         for label in (catalog.labels.stars, catalog.labels.forks):
             assert width(label, 13) <= 108 - 13 - 9
         assert width(catalog.labels.repositories, 13) <= 170
+        for label in (
+            catalog.labels.commits,
+            catalog.labels.pull_requests,
+            catalog.labels.issues,
+            catalog.labels.reviews,
+            catalog.labels.contributions,
+            catalog.labels.followers,
+        ):
+            assert width(label, 11) <= 108 - 21
         assert width(catalog.labels.by_repositories, 13) <= 200
         assert width(catalog.empty_state.only_forks, 14) <= 782
 
@@ -208,7 +221,7 @@ class TestEnglish:
         assert stale_label(NOVEMBER, "en") == "as of 20 Nov"
 
     def test_description_in_english(self):
-        assert description(stats(), ["Ruby 65%"], NOVEMBER, locale="en") == (
+        assert describe(["Ruby 65%"], "en") == (
             "11,558 stars, 1,635 forks, 150 repositories (93 original, 57 forked). "
             "Top languages: Ruby 65%. As of 20 Nov 2026."
         )
@@ -475,12 +488,12 @@ class TestSentences:
     )
     def test_description_in_locale(self, code, text):
         languages = [f"Ruby {format_percent('65%', code)}"]
-        assert description(stats(), languages, NOVEMBER, locale=code) == text
+        assert describe(languages, code) == text
 
     @pytest.mark.parametrize("code", LOCALES)
     def test_descriptions_fill_every_placeholder(self, code):
         catalog = load_translations(code)
-        full = description(stats(), ["C 1%"], NOVEMBER, locale=code, empty_state="{empty_state}")
+        full = describe(["C 1%"], code, empty_state="{empty_state}")
         shares = language_description(
             5, ["C 1%"], NOVEMBER, locale=code, count_by=CountBy("repositories")
         )

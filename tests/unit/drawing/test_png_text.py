@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain, png, png_text
 from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
@@ -28,9 +29,11 @@ from github_banners.errors import (
     TooManyRequests,
     Unavailable,
     UnknownBanner,
+    UnknownRepository,
     UnknownUser,
 )
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat
+from tests.snapshots import REPOSITORY
 from tests.unit.drawing.conftest import MakeSnapshot
 from tests.unit.drawing.truetype import Font
 
@@ -140,8 +143,13 @@ def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
             yield draw(snapshot(languages={}), options)
             in_full = BannerOptions(layout=layout, locale=locale, number_format=NumberFormat.LONG)
             yield draw(many, in_full)
+    archived = snapshot(repository=replace(REPOSITORY, is_archived=True))
+    yield draw(archived, BannerOptions(layout=Layout.REPOSITORY, locale=locale))
     errors: list[BannersError] = [
         UnknownUser("x"),
+        UnknownRepository("x"),
+        InvalidOption("repo", "", ()),
+        InvalidOption("repo", "/", ("a repository's name",)),
         GitHubUnavailable(),
         Unavailable(),
         Overloaded("x"),

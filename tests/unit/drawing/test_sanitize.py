@@ -127,3 +127,11 @@ def test_sanitize_limits_stacked_marks() -> None:
 )
 def test_starts_right_to_left_by_first_strong_character(text, expected):
     assert starts_right_to_left(text) == expected
+
+
+@pytest.mark.parametrize("text", ["word " * 80, "слово " * 80, "\U0001f469\u200d\U0001f467" * 90])
+def test_sanitize_longer_limit_of_descriptions(text):
+    clean = sanitize(text, max_graphemes=200)
+    assert text.startswith(clean)
+    assert 50 <= len(graphemes(clean)) <= 200
+    assert len(clean.encode()) <= 600

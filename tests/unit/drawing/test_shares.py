@@ -4,19 +4,24 @@ from collections.abc import Sequence
 from fractions import Fraction
 from importlib.resources import files
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from github_banners.drawing.language_charts import (
     Ranking,
     Share,
     percentage_points,
     rank_languages,
+    visible_languages,
 )
 from github_banners.drawing.themes import contrast, linear_rgb, oklab_from_linear, scheme
-from github_banners.options import BannerOptions, Theme, allowed_values
+from github_banners.errors import RenderingFailed
+from github_banners.options import BannerOptions, CountBy, HideableField, Theme, allowed_values
+from tests.snapshots import make_snapshot
 
 LIGHT = scheme(BannerOptions())
 KNOWN = json.loads((files("github_banners.drawing") / "language_colours.json").read_text())
@@ -277,3 +282,74 @@ def test_rank_languages_percentages_leave_out_excluded_languages():
     counts = {"C": 2, "Go": 1, "HTML": 97}
     languages = rank_languages(counts, scheme=LIGHT, other_label="Other", excluded=("html",))
     assert [share.percent for share in languages.top(5)] == ["67%", "33%"]
+
+
+def by_size(sizes: dict[str, int] | None, **options: Any) -> Ranking:
+    chosen = BannerOptions(count_by=CountBy.BYTES, **options)
+    owner = replace(make_snapshot(), language_sizes=sizes)
+    return visible_languages(owner, chosen, LIGHT, limit=5)
+
+
+def test_visible_languages_by_size_equal_a_hand_count():
+    # 10,000 bytes: 5,049 are 50.49 %, 3,030 30.3 %, 1,521 15.21 %, 400 4 %. The missing point goes
+    # to the largest remainder, that of Ruby.
+    languages = by_size({"Ruby": 5_049, "C": 3_030, "Go": 1_521, "Shell": 400})
+    assert [(share.name, share.percent) for share in languages.top(5)] == [
+        ("Ruby", "51%"),
+        ("C", "30%"),
+        ("Go", "15%"),
+        ("Shell", "4%"),
+    ]
+
+
+def test_visible_languages_unlisted_bytes_are_part_of_other():
+    # Of 10,000 bytes, 3,900 are not listed: more than any language, but never ranked.
+    sizes = {"": 3_900, "Ruby": 3_100, "C": 2_500, "Go": 500}
+    languages = by_size(sizes)
+    assert languages.number == 3
+    assert [(share.name, share.amount, share.percent) for share in languages.top(3)] == [
+        ("Ruby", 3_100, "31%"),
+        ("C", 2_500, "25%"),
+        ("Go", 500, "5%"),
+        ("Other", 3_900, "39%"),
+    ]
+    assert [(share.name, share.percent) for share in languages.top(2)] == [
+        ("Ruby", "31%"),
+        ("C", "25%"),
+        ("Other", "44%"),
+    ]
+
+
+def test_visible_languages_by_size_leave_out_hidden_languages():
+    sizes = {"HTML": 9_000, "Ruby": 600, "C": 300, "": 100}
+    shares = by_size(sizes, hide_langs=("html",)).top(5)
+    assert [(share.name, share.percent) for share in shares] == [
+        ("Ruby", "60%"),
+        ("C", "30%"),
+        ("Other", "10%"),
+    ]
+
+
+def test_visible_languages_only_unlisted_bytes_are_other():
+    assert [(share.name, share.percent) for share in by_size({"": 7}).top(5)] == [("Other", "100%")]
+    assert by_size({}).top(5) == ()
+
+
+@given(
+    st.dictionaries(st.sampled_from([f"L{index}" for index in range(20)]), st.integers(1, 10**12)),
+    st.integers(0, 10**12),
+    st.integers(1, 10),
+)
+def test_visible_languages_by_size_add_up_to_all_bytes(sizes, unlisted, limit):
+    largest_first = dict(sorted(sizes.items(), key=lambda item: -item[1]))
+    languages = by_size(largest_first | ({"": unlisted} if unlisted else {}), langs_count=limit)
+    shares = languages.top(min(limit, 5))
+    assert sum(share.amount for share in shares) == sum(sizes.values()) + unlisted
+    assert "" not in {share.name for share in shares}
+    assert not unlisted or shares[-1].name == "Other"
+
+
+def test_visible_languages_unknown_sizes_raise():
+    with pytest.raises(RenderingFailed):
+        by_size(None)
+    assert by_size(None, hide=(HideableField.LANGUAGES,)).top(5) == ()

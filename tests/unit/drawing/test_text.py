@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from github_banners.drawing.sanitize import sanitize
-from github_banners.drawing.text import fit, fit_between, width, wrap
+from github_banners.drawing.text import fit, fit_between, fit_paragraph, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,74 @@ def test_wrap_breaks_what_does_not_fit_in_one_line():
 def test_wrap_breaks_after_chinese_punctuation():
     lines = wrap("只有 Fork；语言", (20,), 130)
     assert [line.text for line in lines] == ["只有 Fork；", "语言"]
+
+
+def _paragraph(text: str, room: float = 100, sizes: tuple[float, ...] = (12, 10)) -> list[str]:
+    lines = fit_paragraph(text, sizes, room, max_lines=2)
+    assert all(line.width <= room for line in lines)
+    assert len({line.size for line in lines}) <= 1
+    return [line.text for line in lines]
+
+
+def test_fit_paragraph_uses_first_size_that_fits():
+    one, two, small = (
+        fit_paragraph(text, (12, 10), 100, max_lines=2)
+        for text in ("one line", "this breaks between words", "these seven words are too many now")
+    )
+    assert [(line.text, line.size) for line in one] == [("one line", 12)]
+    assert [line.text for line in two] == ["this breaks", "between words"]
+    assert {line.size for line in two} == {12}
+    assert {line.size for line in small} == {10}
+    assert fit_paragraph("", (12, 10), 100, max_lines=2) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("one two three four five six seven eight nine", ["one two three four", "five six seven…"]),
+        ("one two three four seven eight, extraordinary", ["one two three four", "seven eight…"]),
+        (
+            "one two three four no, extraordinarily long",
+            ["one two three four", "no, extraordinari…"],
+        ),
+        ("see https://example.org/a/long/address", ["see https://exampl", "e.org/a/long/add…"]),
+        ("m" * 12, ["mmmmmmmmm", "mmm"]),
+        ("m" * 40, ["mmmmmmmmm", "mmmmmmmm…"]),
+    ],
+)
+def test_fit_paragraph_is_cut_after_a_word_unless_it_is_long(text, lines):
+    assert _paragraph(text, sizes=(10,)) == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("\u65e5\u672c\u8a9e\u306e\u5f62\u614b\u7d20\u89e3\u6790\u5668\u3067\u3059", None),
+        (
+            "\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u3002\u5341",
+            ["\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b", "\u4e5d\u3002\u5341"],
+        ),
+        (
+            "\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u300c\u4e5d\u300d",
+            ["\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b", "\u300c\u4e5d\u300d"],
+        ),
+        ("\u7528 Python \u548c Rust \u5199\u7684", None),
+    ],
+)
+def test_fit_paragraph_breaks_between_ideographs(text, lines):
+    shown = _paragraph(text, sizes=(10,))
+    assert len(shown) == 2
+    assert "".join(shown).replace(" ", "") == text.replace(" ", "")
+    assert lines is None or shown == lines
+
+
+@given(st.text(alphabet=st.characters(), max_size=200), st.integers(60, 400))
+def test_fit_paragraph_of_any_text_stays_in_its_room(text, room):
+    clean = sanitize(text, max_graphemes=200)
+    lines = _paragraph(clean, room)
+    assert len(lines) <= 2
+    letters = "".join(lines).replace(" ", "")
+    if not letters.endswith("…") or clean.endswith("…"):
+        assert letters.removesuffix("…") == clean.replace(" ", "").removesuffix("…")
+    else:
+        assert clean.replace(" ", "").startswith(letters[:-1])

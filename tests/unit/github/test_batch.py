@@ -166,3 +166,13 @@ async def test_fetch_many_incomplete_repositories_are_fetched_over_rest() -> Non
     wire.rest = rest_failing_for([])
     assert await fetch_all(wire, TOKEN, owners=OWNERS[:1]) == {0}
     assert sorted(set(wire.paths())) == ["/graphql", "/user/0", "/user/0/repos"]
+
+
+async def test_batch_has_followers() -> None:
+    node = owner_node() | {"databaseId": 0, "id": "U_0", "followers": {"totalCount": 7}}
+    wire = Wire()
+    wire.graphql = lambda request: said({"data": {"nodes": [node]}})
+    async with opened(wire, TOKEN) as github:
+        (result,) = await BatchFetcher(github, clock=lambda: NOW).fetch_many(OWNERS[:1])
+    assert isinstance(result, OwnerRepositories)
+    assert result.followers == 7

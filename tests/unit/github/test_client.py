@@ -78,6 +78,20 @@ async def test_without_a_token_rest_is_asked_as_nobody(wire: Wire) -> None:
         assert request.headers["user-agent"].startswith("github-banners/")
 
 
+async def test_followers_are_the_same_over_both_protocols(wire: Wire) -> None:
+    wire.graphql = lambda request: whole_answer(u0=owner_node() | {"followers": {"totalCount": 7}})
+    wire.rest = lambda request: (
+        rest_answer(request)
+        if request.url.path.endswith("/repos")
+        else said(OWNER_BODY | {"followers": 7})
+    )
+    async with opened(wire, TOKEN) as github:
+        assert (await github.fetch("Ada")).followers == 7
+    async with opened(wire) as github:
+        assert (await github.fetch("Ada")).followers == 7
+    assert wire.paths()[:2] == ["/graphql", "/users/Ada"]
+
+
 async def test_an_owner_without_a_node_id_is_asked_for_by_number(wire: Wire) -> None:
     async with opened(wire, TOKEN) as github:
         await github.fetch_by_id(Owner(1, "Ada"))

@@ -79,6 +79,14 @@ def test_owners_in_the_order_of_their_question() -> None:
     ]
 
 
+def test_followers_of_users_only() -> None:
+    organisation = owner_node()
+    user = owner_node() | {"followers": {"totalCount": 7}}
+    answers = read_pair({"u0": user, "u1": organisation})
+    assert isinstance(answers, list)
+    assert [page.followers for page in answers if isinstance(page, OwnerPage)] == [7, None]
+
+
 def test_owners_by_id() -> None:
     nodes = [owner_node(repository_node(7), total=101, cursor="Y3"), None]
     error = {"type": "NOT_FOUND", "path": ["nodes", 1], "message": "Could not resolve to a node"}

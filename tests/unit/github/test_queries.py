@@ -1,8 +1,13 @@
 """Every query is valid in GitHub's own schema."""
 
-import pytest
-from graphql import GraphQLSchema, build_schema, parse, validate
+from datetime import date
+from typing import Any
 
+import pytest
+from graphql import GraphQLResolveInfo, GraphQLSchema, build_schema, execute_sync, parse, validate
+
+from github_banners.github import contributions
+from github_banners.github.contributions import Window
 from github_banners.github.graphql import (
     Query,
     build_id_query,
@@ -10,9 +15,25 @@ from github_banners.github.graphql import (
     build_page_query,
     build_viewer_query,
 )
+from github_banners.github.languages import build_languages_query
+from github_banners.github.owner_query import build_identity_query
+from github_banners.github.repository_details import build_repository_query
+from github_banners.models import Owner
 from tests.resources import GRAPHQL_SCHEMA, needs_graphql_schema
+from tests.unit.github.data_samples import (
+    ContributionGitHub,
+    identity_data,
+    languages_data,
+    languages_node,
+    repository_data,
+)
+from tests.unit.github.samples import NOW
 
 pytestmark = needs_graphql_schema
+
+BY_ID = Owner(1, "ada", node_id="U_1")
+BY_LOGIN = Owner(1, "ada")
+YEARS = [Window(year) for year in (2022, 2023, 2024, 2025)]
 
 QUERIES = {
     "one login": build_login_query(["ada"]),
@@ -21,6 +42,12 @@ QUERIES = {
     "ids": build_id_query(["U_1", "O_2"]),
     "a further page": build_page_query("U_1", after="Y3Vyc29y"),
     "account of a token": build_viewer_query(),
+    "identity": build_identity_query("ada"),
+    "contributions by id": contributions.build_query(BY_ID, YEARS[:1], now=NOW),
+    "contributions of four years by login": contributions.build_query(BY_LOGIN, YEARS, now=NOW),
+    "languages by id": build_languages_query(BY_ID, first=100, after=None),
+    "languages by login": build_languages_query(BY_LOGIN, first=25, after="Y3Vyc29y"),
+    "repository": build_repository_query(BY_ID, "engine"),
 }
 
 
@@ -56,3 +83,41 @@ def test_schema_undeclared_variable_is_rejected(schema: GraphQLSchema) -> None:
     assert [str(error.message) for error in validate(schema, parse(text))] == [
         "Variable '$l7' is not defined by operation 'Batch'."
     ]
+
+
+def resolve_response_key(source: Any, info: GraphQLResolveInfo[Any], **_: Any) -> Any:
+    """Resolve a field to what the sample has under its name or alias."""
+    return source[info.path.key]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (
+            "contributions by id",
+            ContributionGitHub({date(2022, 3, 1): 5}).data(
+                [(date(2022, 1, 1), date(2022, 12, 31))]
+            ),
+        ),
+        (
+            "languages by id",
+            languages_data(languages_node(7, {"Python": 5}), None, cursor="Y3Vyc29y"),
+        ),
+        ("repository", repository_data()),
+        ("identity", identity_data()),
+    ],
+)
+def test_sample_has_the_shape_of_the_schema(
+    schema: GraphQLSchema, name: str, data: dict[str, Any]
+) -> None:
+    query = QUERIES[name]
+    result = execute_sync(
+        schema,
+        parse(query.text),
+        root_value=data | {"rateLimit": None},
+        variable_values=dict(query.variables),
+        field_resolver=resolve_response_key,
+        type_resolver=lambda value, info, abstract_type: "User",
+    )
+    assert result.errors is None
+    assert result.data == data | {"rateLimit": None}

@@ -32,6 +32,20 @@ BAD_BODIES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("changes", "followers"),
+    [
+        ({"type": "User", "followers": 7}, 7),
+        ({"type": "Organization", "followers": 7}, None),
+        ({}, None),
+    ],
+)
+def test_followers_of_users_only(changes: dict[str, Any], followers: int | None) -> None:
+    profile = parse_owner(reply({"id": 1, "login": "Ada", **changes}))
+    assert isinstance(profile, OwnerProfile)
+    assert profile.followers == followers
+
+
 def test_an_owner() -> None:
     body = {"id": 1, "login": "Ada", "node_id": "U_1", "name": "Ada L", "public_repos": 3, "x": 0}
     owner = Owner(1, "Ada", node_id="U_1", display_name="Ada L")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx2
@@ -53,7 +53,11 @@ def rest_answer(request: httpx2.Request) -> httpx2.Response:
 
 @asynccontextmanager
 async def opened(
-    wire: Wire, *tokens: str, accounts: list[Account] | None = None, seconds: float = 5
+    wire: Wire,
+    *tokens: str,
+    accounts: list[Account] | None = None,
+    seconds: float = 5,
+    now: datetime = NOW,
 ) -> AsyncIterator[GitHubClient]:
     payers = create_accounts([Secret(token) for token in tokens]) if accounts is None else accounts
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(wire), trust_env=False) as http:
@@ -62,5 +66,5 @@ async def opened(
             api_url="https://api.example",
             accounts=payers,
             timeout=timedelta(seconds=seconds),
-            clock=lambda: NOW,
+            clock=lambda: now,
         )

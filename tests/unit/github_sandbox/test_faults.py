@@ -29,7 +29,12 @@ def test_fail_rate_is_exact_and_evenly_spread(rate: float, failed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{"fail_rate": 1.1}, {"latency_seconds": -1}, {"fail": ["x"]}, {"a": 1}]
+    "config",
+    [
+        *({"fail_rate": 1.1}, {"latency_seconds": -1}, {"fail": ["x"]}, {"a": 1}),
+        {"heavy_contributions": {"login": "dev-1", "max_days": 9, "failure": "503"}},
+        {"heavy_contributions": {"login": "dev-1"}},
+    ],
 )
 def test_fault_config_with_invalid_values_is_rejected(config: dict[str, object]) -> None:
     with pytest.raises(msgspec.ValidationError):

@@ -7,7 +7,12 @@ import pytest
 
 from github_sandbox import SAMPLE_USERS
 from github_sandbox.generator import AccountGenerator
-from github_sandbox.models import Account, build_node_id, parse_account_node_id
+from github_sandbox.models import (
+    Account,
+    build_node_id,
+    parse_account_node_id,
+    parse_repository_node_id,
+)
 from github_sandbox.sample_data import LANGUAGES, REPOSITORY_NAMES, SAMPLES
 
 VALID_LOGIN = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
@@ -121,6 +126,26 @@ def test_repository_names_are_unique() -> None:
 @pytest.mark.parametrize("account_id", [1, 70_000, 200_000_001, 200_000_252])
 def test_node_id_is_parsed_back(type_name: str, account_id: int) -> None:
     assert parse_account_node_id(build_node_id(type_name, account_id)) == account_id
+
+
+@pytest.mark.parametrize("repository_id", [1, 130_430_005, 900_000_000])
+def test_node_id_of_a_repository_is_parsed_back(repository_id: int) -> None:
+    node_id = build_node_id("Repository", repository_id)
+    assert parse_repository_node_id(node_id) == repository_id
+    assert parse_account_node_id(node_id) is None
+
+
+@pytest.mark.parametrize(
+    ("node_id", "repository_id"),
+    [
+        ("MDEwOlJlcG9zaXRvcnkxMzA0MzAwMDU=", 130_430_005),
+        *((node_id, None) for node_id in ("MDQ6VXNlcjE5NTg5NTM=", "U_kgDOC-vCAQ", "R_", "R_x", "")),
+    ],
+)
+def test_legacy_and_invalid_node_ids_of_repositories(
+    node_id: str, repository_id: int | None
+) -> None:
+    assert parse_repository_node_id(node_id) == repository_id
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def execute(query: str, *, is_truncated: bool = False, **variables: Any) -> dict
         accounts=accounts,
         viewer=accounts.token_owner(9, now=NOW),
         rate_limit=RATE_LIMIT,
+        now=NOW,
         is_truncated=is_truncated,
     )
 
@@ -341,10 +342,7 @@ def leaf_fields(type_name: str) -> list[str]:
     [
         ("User", '{ repositoryOwner(login: "dev-1") { ... on User { %s } } }'),
         ("Organization", '{ repositoryOwner(login: "umbra-labs") { ... on Organization { %s } } }'),
-        (
-            "Repository",
-            '{ repositoryOwner(login: "dev-1") { repositories(first: 1) { nodes { %s } } } }',
-        ),
+        ("Repository", '{ repository(owner: "mia-maintains", name: "quick-journal") { %s } }'),
         (
             "PageInfo",
             '{ repositoryOwner(login: "dev-1") { repositories(first: 1) { pageInfo { %s } } } }',
@@ -373,4 +371,5 @@ def test_bug_in_a_resolver_is_not_reported_as_a_query_error() -> None:
             accounts=accounts,
             viewer=accounts.token_owner(9, now=NOW),
             rate_limit=RATE_LIMIT,
+            now=NOW,
         )

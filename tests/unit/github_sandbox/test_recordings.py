@@ -1,14 +1,21 @@
 """Accounts read from recorded exchanges."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from github_sandbox.models import build_node_id
+from github_sandbox.account_store import AccountStore
+from github_sandbox.generator import AccountGenerator
+from github_sandbox.models import License, build_node_id
 from github_sandbox.recordings import RecordingsError, read_recordings
-from github_sandbox.rest import build_repository_bodies, build_user_body
+from github_sandbox.rest import (
+    build_repository_bodies,
+    build_repository_body,
+    build_user_body,
+)
 
 OWNER = {"login": "Octo-Old", "id": 77, "type": "User"}
 
@@ -76,6 +83,44 @@ def test_recorded_bodies_show_a_changed_owner(tmp_path: Path) -> None:
     assert shown["owner"]["login"] == "Fresh"
     assert shown["stargazers_count"] == 50
     assert shown["surprise"] == {"kept": True}
+
+
+def test_recorded_details_are_used(tmp_path: Path) -> None:
+    mit = {"key": "mit", "name": "MIT License", "spdx_id": "MIT", "node_id": "MDc6TGljZW5zZTEz"}
+    details = {"description": "Old & good", "license": mit, "homepage": "http://x.example"}
+    bodies = [
+        body(1, language="Ruby", size=21, topics=["a"], **details),
+        body(2, language=None, size=7, license=None),
+        body(3),
+    ]
+    write(tmp_path, "repos.octo-old.2016.complete.json", bodies)
+    accounts = AccountStore(AccountGenerator(seed=1), read_recordings(tmp_path))
+    first, second, third = (accounts.find_repository("octo-old", f"repo-{n}") for n in (1, 2, 3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert (first.description, first.homepage) == ("Old & good", "http://x.example")
+    assert (first.license, first.topics) == (License("mit", "MIT License", "MIT"), ("a",))
+    assert (second.description, second.license, third.license) == (None, None, None)
+    # Only the main language and the size in kilobytes were recorded.
+    assert accounts.language_sizes(first) == {"Ruby": 21 * 1_024}
+    assert accounts.language_sizes(second) == accounts.language_sizes(third) == {}
+    account = accounts.owner_of(first.id)
+    assert account is not None
+    shown = build_repository_body(account, first, base_url="http://x")
+    assert shown.items() >= bodies[0].items()
+
+
+def test_recorded_body_shows_a_changed_name(tmp_path: Path) -> None:
+    write(tmp_path, "repos.octo-old.2016.complete.json", [body(1)])
+    accounts = AccountStore(AccountGenerator(seed=1), read_recordings(tmp_path))
+    accounts.rename_repository(
+        "octo-old", "repo-1", to="fresh", now=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    renamed = accounts.by_login("octo-old")
+    assert renamed is not None
+    [shown] = build_repository_bodies(renamed, renamed.repositories, base_url="http://x")
+    assert (shown["name"], shown["full_name"]) == ("fresh", "Octo-Old/fresh")
 
 
 def test_incomplete_and_empty_lists_are_ignored(tmp_path: Path) -> None:

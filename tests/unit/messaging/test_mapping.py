@@ -1,8 +1,9 @@
 """Domain models to wire messages and back."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,24 @@ from github_banners.messaging.mapping import (
     to_preview_request,
 )
 from github_banners.messaging.schemas import BannerEvent, Format, PreviewRequest
-from github_banners.models import Owner, Snapshot, Stats, to_epoch_microseconds
-from github_banners.options import BannerOptions, HideableField, NumberFormat, Theme
+from github_banners.models import (
+    Activity,
+    ContributionAccess,
+    Owner,
+    RepositoryDetails,
+    Snapshot,
+    Stats,
+    to_epoch_microseconds,
+)
+from github_banners.options import (
+    BannerOptions,
+    CountBy,
+    HideableField,
+    Layout,
+    NumberFormat,
+    ShownNumber,
+    Theme,
+)
 from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 
 FETCHED_AT = datetime(2026, 11, 22, 16, 36, 37, 586084, tzinfo=UTC)
@@ -116,3 +133,106 @@ def test_from_preview_request_banner_type_overrides_the_theme_in_look() -> None:
     message = json.loads(PREVIEW) | {"look": {"type": "auto", "radius": 3}}
     _, options = from_preview_request(PreviewRequest.from_json(json.dumps(message).encode()))
     assert options == BannerOptions(theme=Theme.DARK, radius=3)
+
+
+ACTIVITY = Activity(
+    commits=812,
+    pull_requests=90,
+    issues=41,
+    reviews=17,
+    contributions=960,
+    current_streak=3,
+    longest_streak=25,
+    last_year=431,
+    best_day=date(2026, 3, 5),
+    best_count=19,
+    last_day=date(2026, 11, 22),
+    days=(0, 3, 1),
+)
+DETAILS = RepositoryDetails(
+    7, "dotfiles", "My settings & more", "Shell", 12, 3, "MIT", is_archived=True, is_fork=True
+)
+EVERYTHING = Snapshot(
+    Owner(0, "wycats", display_name="Yehuda Katz"),
+    STATS,
+    FETCHED_AT,
+    9,
+    followers=10_312,
+    language_sizes={"Ruby": 51_000, "C": 2_000, "": 300},
+    activity=ACTIVITY,
+    contribution_access=ContributionAccess.VISIBLE,
+    repository=DETAILS,
+)
+NOTHING_EXTRA = Snapshot(EVERYTHING.owner, STATS, FETCHED_AT, 9)
+EXTRA_DATA: list[tuple[BannerOptions, dict[str, object]]] = [
+    (BannerOptions(), {}),
+    (BannerOptions(layout=Layout.LANGUAGES), {}),
+    (BannerOptions(show=(ShownNumber.FOLLOWERS,)), {"followers": 10_312}),
+    (BannerOptions(count_by=CountBy.BYTES), {"language_sizes": EVERYTHING.language_sizes}),
+    (BannerOptions(layout=Layout.ACTIVITY), {"activity": ACTIVITY}),
+    (BannerOptions(layout=Layout.REPOSITORY, repo="dotfiles"), {"repository": DETAILS}),
+    (
+        BannerOptions(
+            layout=Layout.CARD,
+            show=(ShownNumber.FOLLOWERS, ShownNumber.COMMITS),
+            count_by=CountBy.BYTES,
+        ),
+        {
+            "followers": 10_312,
+            "language_sizes": EVERYTHING.language_sizes,
+            "activity": ACTIVITY,
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "extra"), EXTRA_DATA)
+def test_messages_have_the_data_that_the_banner_shows_and_no_other(
+    options: BannerOptions, extra: dict[str, object]
+) -> None:
+    expected = msgspec.structs.replace(NOTHING_EXTRA, **extra)
+    job = RenderJob("wycats-default", EVERYTHING, options, 9)
+    event = BannerEvent.from_json(to_event(job, produced_at=PRODUCED_AT).to_json())
+    assert from_event(event, now=NOW) == RenderJob("wycats-default", expected, options, 9)
+    request = PreviewRequest.from_json(to_preview_request(EVERYTHING, options).to_json())
+    read, read_options = from_preview_request(request)
+    assert (msgspec.structs.replace(read, version=9), read_options) == (expected, options)
+
+
+@pytest.mark.parametrize("access", ContributionAccess)
+def test_messages_say_why_there_are_no_contributions(access: ContributionAccess) -> None:
+    snapshot = msgspec.structs.replace(NOTHING_EXTRA, contribution_access=access)
+    request = to_preview_request(snapshot, BannerOptions(layout=Layout.ACTIVITY))
+    read, _ = from_preview_request(PreviewRequest.from_json(request.to_json()))
+    assert (read.activity, read.contribution_access) == (None, access)
+
+
+@pytest.mark.parametrize("snapshot", [NOTHING_EXTRA, EVERYTHING])
+def test_messages_of_released_banners_are_byte_identical(snapshot: Snapshot) -> None:
+    options = BannerOptions(theme=Theme.DARK, hide=(HideableField.STARS,))
+    data = (
+        b'"username":"wycats","banner_type":"dark","stats":{"total_repos":150,"original_repos":93,'
+        b'"forked_repos":57,"total_stars":11558,"total_forks":1635,"languages":{"Ruby":51,'
+        b'"JavaScript":20,"C":2}},"fetched_at":"2026-11-22T16:36:37.586084Z",'
+        b'"display_name":"Yehuda Katz","look":{"type":"dark","hide":["stars"]}'
+    )
+    job = RenderJob("wycats-dark", snapshot, options, 9)
+    assert to_event(job, produced_at=PRODUCED_AT).to_json() == (
+        b'{"event_type":"github_banner_info_ready","event_version":1,'
+        b'"produced_at":"2026-11-22T16:36:38.123457Z","payload":{%b,'
+        b'"storage_path":"wycats-dark","version":9}}' % data
+    )
+    assert to_preview_request(snapshot, options).to_json() == b"{%b}" % data
+
+
+def test_from_event_sorts_language_sizes() -> None:
+    message = json.loads(EVENT)
+    message["payload"]["language_sizes"] = {"C": 5, "Go": 900, "": 60}
+    snapshot = from_event(BannerEvent.from_json(json.dumps(message).encode()), now=NOW).snapshot
+    assert list((snapshot.language_sizes or {}).items()) == [("Go", 900), ("", 60), ("C", 5)]
+
+
+def test_from_event_old_message_has_no_extra_data() -> None:
+    snapshot = from_event(BannerEvent.from_json(EVENT), now=NOW).snapshot
+    assert (snapshot.followers, snapshot.language_sizes, snapshot.activity) == (None, None, None)
+    assert (snapshot.repository, snapshot.contribution_access) == (None, "visible")

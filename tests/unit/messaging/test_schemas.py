@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -120,6 +120,39 @@ def test_from_json_null_languages_are_empty(body: bytes) -> None:
     assert numbers.stats.languages == {}
 
 
+def test_event_largest_extra_data_is_decoded() -> None:
+    longest = 10**12 - 1
+    activity = {
+        "commits": longest,
+        "last_day": "9998-12-31",
+        "best_day": "1970-01-01",
+        "days": [longest] * 371,
+        "new": {},
+    }
+    repository = {
+        "id": 2**63 - 1,
+        "name": "x" * 100,
+        "description": "y" * 1024,
+        "language": "z" * 100,
+        "licence": None,
+        "stars": longest,
+        "topics": ["new"],
+    }
+    sizes = {str(number).zfill(100): longest for number in range(1000)}
+    body = in_payload(
+        followers=longest, language_sizes=sizes, activity=activity, repository=repository
+    )
+    payload = BannerEvent.from_json(body).payload
+    assert payload.followers == longest
+    assert payload.language_sizes == sizes
+    assert payload.activity is not None
+    assert payload.activity.days == (longest,) * 371
+    assert payload.activity.last_day == date(9998, 12, 31)
+    assert payload.repository is not None
+    assert payload.repository.description == "y" * 1024
+    assert BannerEvent.from_json(BannerEvent.from_json(body).to_json()).payload == payload
+
+
 def test_preview_request_look_is_decoded_to_options() -> None:
     options = PreviewRequest.from_json(
         changed(PREVIEW, lambda request: request.update(look={"layout": "classic", "radius": 3}))
@@ -193,6 +226,37 @@ INVALID_EVENTS = {
     "stats.languages.C": in_stats(languages={"C": -1}),
     "stats.languages": in_stats(languages={str(number): 1 for number in range(1001)}),
     "`stats.languages` has too many names": in_stats(languages={"x" * 101: 1}),
+    "`followers`": in_payload(followers=-1),
+    "`followers` can't": in_payload(followers=10**12),
+    "payload.followers": in_payload(followers="9"),
+    "language_sizes.Go": in_payload(language_sizes={"Go": 10**12}),
+    "`language_sizes` has": in_payload(language_sizes={str(n): 1 for n in range(1001)}),
+    "`language_sizes` has too many names": in_payload(language_sizes={"x" * 101: 1}),
+    "payload.activity": in_payload(activity=[]),
+    "activity.commits": in_payload(activity={"commits": -1}),
+    "activity.longest_streak": in_payload(activity={"longest_streak": 10**12}),
+    "activity.best_count": in_payload(activity={"best_count": 1.5}),
+    "activity.best_day": in_payload(activity={"best_day": "0001-01-01"}),
+    "activity.last_day": in_payload(activity={"last_day": "9999-12-31", "days": [1]}),
+    "payload.activity.last_day": in_payload(activity={"last_day": "2026-02-30", "days": [1]}),
+    "`activity.days` has too many days": in_payload(
+        activity={"last_day": "2026-11-22", "days": [0] * 372}
+    ),
+    "`activity.days` has": in_payload(activity={"days": [1]}),
+    "not those up to `last_day`": in_payload(activity={"last_day": "2026-11-22"}),
+    "activity.days.1": in_payload(activity={"last_day": "2026-11-22", "days": [0, -1]}),
+    "payload.contribution_access": in_payload(contribution_access="perhaps"),
+    "repository.stars": in_payload(repository={"id": 1, "name": "a", "stars": -1}),
+    "repository.forks": in_payload(repository={"id": 1, "name": "a", "forks": 10**12}),
+    "repository.id": in_payload(repository={"id": -1, "name": "a"}),
+    "repository.name": in_payload(repository={"id": 1, "name": "x" * 101}),
+    "`repository.name` is empty": in_payload(repository={"id": 1, "name": ""}),
+    "missing required field `name`": in_payload(repository={"id": 1}),
+    "repository.description": in_payload(
+        repository={"id": 1, "name": "a", "description": "x" * 1025}
+    ),
+    "repository.language": in_payload(repository={"id": 1, "name": "a", "language": "x" * 101}),
+    "repository.licence": in_payload(repository={"id": 1, "name": "a", "licence": "x" * 101}),
     "fetched_at": changed(
         in_payload(fetched_at=None), lambda event: event.update(produced_at=None)
     ),

@@ -27,6 +27,7 @@ from github_banners.errors import (
     TooLarge,
     TooManyRequests,
     UnknownBanner,
+    UnknownRepository,
 )
 from github_banners.serving.framework import (
     HttpResponse,
@@ -293,3 +294,10 @@ def test_etag_matches_at_any_position(
 def test_error_response_misspelt_value_has_suggestion() -> None:
     problem = error_response(InvalidType("type", "drak", ["default", "dark"]))
     assert json.loads(problem.body)["suggestion"] == "dark"
+
+
+@pytest.mark.parametrize("suggestion", ["linux", None])
+def test_error_response_unknown_repository_has_nearest_name_if_any(suggestion: str | None) -> None:
+    problem = json.loads(error_response(UnknownRepository("linus", suggestion)).body)
+    assert problem.pop("suggestion", None) == suggestion
+    assert problem == {"error": "repository doesn't exist"}

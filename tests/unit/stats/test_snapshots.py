@@ -123,14 +123,14 @@ def make_known(clock: Clock) -> SnapshotCache:
 def test_cached_error_returns_a_new_copy() -> None:
     known = make_known(Clock())
     error = raised(UnknownUser("nobody"))
-    known.cache_error("nobody", error, ttl=timedelta(seconds=60))
-    first, second = known.cached_error("nobody"), known.cached_error("nobody")
+    known.errors.put("nobody", error, ttl=timedelta(seconds=60))
+    first, second = known.errors.get("nobody"), known.errors.get("nobody")
     assert isinstance(first, UnknownUser)
     assert first is not second
     assert first is not error
     assert (first.name, str(first)) == ("nobody", str(error))
     assert raised(first).__traceback__ is not None
-    again = known.cached_error("nobody")
+    again = known.errors.get("nobody")
     assert again is not None
     assert (again.__traceback__, again.__cause__, again.__context__) == (None, None, None)
 
@@ -138,26 +138,26 @@ def test_cached_error_returns_a_new_copy() -> None:
 def test_cached_error_after_ttl_returns_none() -> None:
     clock = Clock()
     known = make_known(clock)
-    known.cache_error("nobody", UnknownUser("nobody"), ttl=timedelta(seconds=60))
+    known.errors.put("nobody", UnknownUser("nobody"), ttl=timedelta(seconds=60))
     clock.now += timedelta(seconds=60)
-    assert known.cached_error("nobody") is None
-    assert len(known._errors) == 0
+    assert known.errors.get("nobody") is None
+    assert len(known.errors) == 0
 
 
 def test_cache_error_evicts_expired_errors() -> None:
     clock = Clock()
     known = make_known(clock)
     for number in range(100):
-        known.cache_error(f"old-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+        known.errors.put(f"old-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
     clock.now += timedelta(minutes=2)
     for number in range(50):
-        known.cache_error(f"new-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
-    assert len(known._errors) == 50
+        known.errors.put(f"new-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    assert len(known.errors) == 50
 
 
 def test_cache_error_stays_within_memory_limit() -> None:
     known = make_known(Clock())
     for number in range(20_000):
-        known.cache_error(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
-    assert known._errors.used_bytes <= 4 << 20
-    assert 1_000 < len(known._errors) < 10_000
+        known.errors.put(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
+    assert known.errors.used_bytes <= 4 << 20
+    assert 1_000 < len(known.errors) < 10_000

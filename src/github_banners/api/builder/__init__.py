@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,7 +20,8 @@ from starlette.routing import Route
 from github_banners.api.banner_responses import SVG, Picture
 from github_banners.api.base_path import base_path_from_url, find_site_url
 from github_banners.api.builder.controls import Control, build_controls
-from github_banners.api.builder.sources import SAMPLE, read_lean
+from github_banners.api.builder.script_data import canvas_size, page_data
+from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY, read_lean
 from github_banners.api.builder.words import (
     PageLanguage,
     Words,
@@ -40,19 +40,17 @@ from github_banners.api.documents import (
     html_environment,
 )
 from github_banners.drawing import draw
-from github_banners.drawing.layouts import LAYOUTS
 from github_banners.drawing.themes import is_dark, scheme
 from github_banners.errors import InvalidInput
 from github_banners.options import (
     OPTIONS,
     BannerOptions,
     Layout,
-    Palette,
     Theme,
-    allowed_values,
     canonical_option_name,
     drop_redundant_options,
     find_misspelt_options,
+    ignored_options,
     normalise_names,
     parse_login,
     parse_options,
@@ -82,9 +80,8 @@ _PAGE_CHOICES = {
     "ground": ("all", "light", "dark", "both"),
 }
 _KINDS = ("switch", "choice", "number", "text")
-_COLOUR_PARTS = ("bg", "border", "title", "text", "muted", "accent")
 _PAGE_PARAMETERS = {"username", "lang", *_PAGE_CHOICES, *OPTIONS}
-_FIRST_OPTIONS = ("type", "locale", "count_by", "animate", "border")
+_FIRST_OPTIONS = ("type", "repo", "show", "locale", "count_by", "animate", "border")
 _MAX_SHOWN_VALUES = 12
 
 
@@ -170,7 +167,8 @@ class BuilderPage:
             name=login or SAMPLE.owner.display_name,
             layout=layout,
             layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
-            size=_canvas(layout),
+            size=canvas_size(layout),
+            ignored=_ignored(layout),
             first_controls=[
                 control for name in _FIRST_OPTIONS for control in controls if control.name == name
             ],
@@ -182,7 +180,7 @@ class BuilderPage:
             colour_controls=[control for control in controls if control.kind == "colour"],
             light=escape_url(self._picture_path(login, options | {"type": light})),
             dark=escape_url(self._picture_path(login, options | {"type": dark})),
-            alt=words["live"]["alt"].replace("{name}", login or str(SAMPLE.owner.display_name)),
+            alt=_alt_text(words, login, layout, options),
             markdown_url=markdown_url,
             choices={
                 name: query.get(name) if query.get(name) in values else values[0]
@@ -203,7 +201,7 @@ class BuilderPage:
                 for name in dict.fromkeys(theme.value for theme in Theme)
             ],
             problems=self._problems(query, words) if query.get("username") else [],
-            data=_page_data(language.locale, public_url=self.public_url),
+            data=page_data(language.locale, public_url=self.public_url),
         )
 
     def _picture_path(self, login: str, options: Mapping[str, str]) -> str:
@@ -226,7 +224,7 @@ class BuilderPage:
         except InvalidInput as error:
             problems.append(
                 {
-                    "text": live["invalid"]
+                    "text": (live["no_repository"] if _is_missing(error) else live["invalid"])
                     .replace("{value}", error.value)
                     .replace("{option}", _labels(words)[error.field])
                     .replace("{allowed}", _shortened(error.allowed)),
@@ -250,11 +248,17 @@ class BuilderPage:
 
 
 def _chosen_options(controls: list[Control], layout: str) -> dict[str, str]:
-    """Return the options that differ from the API's defaults, and always the type."""
+    """
+    Return the options that differ from the API's defaults, and always the type.
+
+    What the layout ignores is left out.
+    """
+    ignored = _ignored(layout)
     options = {
         control.name: control.value
         for control in controls
-        if control.value != control.default or control.name in _DEFAULT_VALUES
+        if (control.value != control.default or control.name in _DEFAULT_VALUES)
+        and control.name not in ignored
     }
     return options if layout == Layout.CLASSIC.value else options | {"layout": layout}
 
@@ -263,6 +267,25 @@ def _labels(words: Words) -> dict[str, str]:
     """Return the words for everything that can have an invalid value."""
     page = words["page"]
     return {"username": page["login"], "layout": page["layout"], **words["options"]}
+
+
+def _ignored(layout: str) -> Mapping[str, Any]:
+    """Return the options that a layout ignores; none if there is no such layout."""
+    return ignored_options(Layout(layout)) if layout in set(Layout) else {}
+
+
+def _alt_text(words: Words, login: str, layout: str, options: Mapping[str, str]) -> str:
+    """Return the text alternative of a banner; that of a repository names it."""
+    repo = options.get("repo", "") if login else SAMPLE_REPOSITORY.name
+    has_repository = layout == Layout.REPOSITORY.value and repo
+    text: str = words["live"]["alt_repository" if has_repository else "alt"]
+    name = login or str(SAMPLE.owner.display_name)
+    return text.replace("{name}", name).replace("{repo}", repo.rpartition("/")[2])
+
+
+def _is_missing(error: InvalidInput) -> bool:
+    """Return whether the layout needs a repository that is not named."""
+    return error.field == "repo" and not error.value
 
 
 def _shortened(allowed: Sequence[str]) -> str:
@@ -286,50 +309,6 @@ def _ground(theme: str) -> str:
     if len(palettes) > 1:
         return "both"
     return "dark" if is_dark(palettes[0].bg) else "light"
-
-
-def _palette(theme: str) -> Palette:
-    return scheme(BannerOptions(theme=Theme(theme))).palettes[0]
-
-
-def _canvas(layout: str) -> tuple[int, int]:
-    canvas = LAYOUTS[Layout(layout) if layout in set(Layout) else Layout.CLASSIC].canvas
-    return canvas.width, canvas.height
-
-
-def _origin(url: str) -> str:
-    """Return the scheme and host of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-@cache
-def _page_data(locale: str, *, public_url: str | None) -> str:
-    """Return what the script needs, as JSON: words, the colours of themes, the sizes of layouts."""
-    words = read_words(locale)
-    themes = {name: Theme(name).palette_names for name in allowed_values("type")}
-    data = msgspec.json.encode(
-        {
-            "origin": _origin(public_url) if public_url else "",
-            "base": base_path_from_url(public_url),
-            "words": {**words["live"], "readme_greeting": words["page"]["readme_greeting"]},
-            "sample": SAMPLE.owner.display_name,
-            "sampleLogin": SAMPLE.owner.login,
-            "labels": _labels(words),
-            "pairs": {
-                name: " ".join(palettes) for name, palettes in themes.items() if len(palettes) > 1
-            },
-            "colours": {
-                name: " ".join(getattr(_palette(name), part) for part in _COLOUR_PARTS)
-                for name, palettes in themes.items()
-                if len(palettes) == 1
-            },
-            "parts": _COLOUR_PARTS,
-            "sizes": {layout.value: _canvas(layout.value) for layout in Layout},
-        }
-    )
-    # In a script element nothing is escaped, but its end must not occur.
-    return data.decode().replace("<", "\\u003c")
 
 
 def _read_query(raw: bytes) -> dict[str, str]:

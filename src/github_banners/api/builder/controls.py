@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from github_banners.api.builder.words import Words, value_label
+from github_banners.options import MAY_BE_EMPTY
 
 _NOT_CONTROLS = {"username", "format", "layout"}
 
@@ -15,7 +16,7 @@ class Control:
     The control of one option.
 
     `kind` is "switch", "choice", "choices", "number", "colour" or "text". `values` are the allowed
-    values with their labels. `default` is the value that means no choice, as text; `value` is what
+    values with their labels; for `show` the chosen ones are the first, in their order. `default` is the value that means no choice, as text; `value` is what
     the page's address holds, or the default.
     """
 
@@ -64,17 +65,19 @@ def _build_control(
     if is_list:
         # Without JavaScript the form sends an empty value before the checked ones.
         value = value.strip(",")
-    # An empty list is a choice; any other empty value means the default.
-    if not value and not (is_list and name in query):
+    if not value and not (name in MAY_BE_EMPTY and name in query):
         value = default
     values = tuple((each, value_label(name, each, words)) for each in allowed)
-    if allowed and schema["type"] != "array":
+    if name == "show":
+        # Without JavaScript the form sends the checked values in the order of their controls.
+        values = _chosen_first(values, value.split(","))
+    if allowed and not is_list:
         value = value.lower()
         # An invalid value stays chosen: the preview explains it, and a correction is offered.
         values += () if value in allowed else ((value, value),)
     return Control(
         name=name,
-        kind=control_kind(schema),
+        kind=control_kind(name, schema),
         label=words["options"].get(name) or name.replace("_", " ").capitalize(),
         default=default,
         value=value,
@@ -85,8 +88,18 @@ def _build_control(
     )
 
 
-def control_kind(schema: Mapping[str, Any]) -> str:
-    """Return the kind of control for a parameter's JSON Schema."""
+def _chosen_first(
+    values: tuple[tuple[str, str], ...], chosen: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return the values with the chosen ones first, in the order of choosing."""
+    labels = dict(values)
+    return tuple(
+        (value, labels[value]) for value in dict.fromkeys([*chosen, *labels]) if value in labels
+    )
+
+
+def control_kind(name: str, schema: Mapping[str, Any]) -> str:
+    """Return the kind of control for a parameter and its JSON Schema."""
     if schema["type"] == "boolean":
         return "switch"
     if schema["type"] == "array" and "enum" in schema["items"]:
@@ -95,7 +108,7 @@ def control_kind(schema: Mapping[str, Any]) -> str:
         return "choice"
     if schema["type"] == "integer":
         return "number"
-    return "colour" if "pattern" in schema else "text"
+    return "colour" if name.endswith("_color") else "text"
 
 
 def _as_text(default: object) -> str:

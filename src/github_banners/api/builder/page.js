@@ -18,9 +18,19 @@ const form = document.getElementById("builder");
 const byId = (id) => document.getElementById(id);
 // Keys come from the address, so `constructor` and the like must not be found.
 const table = (object) => Object.assign(Object.create(null), object);
-const [pairs, sizes] = [table(page.pairs), table(page.sizes)];
-const palettes = table(Object.fromEntries(Object.entries(page.colours).map(([theme, colours]) =>
-  [theme, Object.fromEntries(colours.split(" ").map((colour, index) => [page.parts[index], colour]))])));
+const [sizes, limits, ignored, reasons] = ["sizes", "limits", "ignored", "reasons"].map((name) => table(page[name]));
+// The colours of themes by part, and the light and the dark theme of each pair.
+const [palettes, pairs] = [table(), table()];
+for (const family of page.families) {
+  const [light, ...darks] = family.map((row) => {
+    const [theme, ...colours] = row.split(" ");
+    palettes[theme] = Object.fromEntries(colours.map((colour, index) => [page.parts[index], colour]));
+    return theme;
+  });
+  pairs[`auto-${light}`] = [light, darks[0]];
+  for (const dark of darks) pairs[`auto-${dark}`] = [light, dark];
+}
+pairs.auto = pairs["auto-default"];
 const permanentUrls = new Map();
 
 let displayName = "";
@@ -38,18 +48,24 @@ let answered = "";
 let unknown = {};
 // Values of the address that no radio button or checkbox has: the preview explains them.
 let invalid = {};
+// The numbers to show, in the order of choosing.
+let shownNumbers = [];
 
 const fillIn = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 const login = () => form.elements.username.value.trim();
 const checked = (name) => invalid[name] ?? form.querySelector(`[name=${name}]:checked`)?.value ?? PAGE_DEFAULTS[name];
 const controls = () => [...form.querySelectorAll(".control")];
 const controlOf = (name) => form.querySelector(`.control[data-name="${name}"]`);
-const labelOf = (name) => page.labels[name] ?? name;
+const labelOf = (name) => page.labels[name] ?? controlOf(name)?.querySelector("legend, label").textContent;
+
+// What the layout ignores is hidden and stays out of the banner, but not forgotten.
+const isUsed = ({dataset}) => !ignored[checked("layout")]?.split(" ").includes(dataset.name);
+const shownLimit = () => limits[checked("layout")] ?? Infinity;
 
 // The options of the banner: those that differ from the API's defaults, and always the type.
 function readOptions() {
   const options = {};
-  for (const control of controls()) {
+  for (const control of controls().filter(isUsed)) {
     const value = readControl(control);
     if (value !== control.dataset.default || control.dataset.name === "type") options[control.dataset.name] = value;
   }
@@ -58,12 +74,13 @@ function readOptions() {
 }
 
 function readControl(control) {
-  const {kind, name} = control.dataset;
+  const {kind, name, default: usual} = control.dataset;
+  if (name === "show") return invalid[name] ?? (shownNumbers.slice(0, shownLimit()).join(",") || usual);
   if (kind === "choices") {
     return invalid[name] ?? [...control.querySelectorAll(":checked")].map((box) => box.value).join(",");
   }
   if (kind === "switch") return String(control.querySelector("[type=checkbox]").checked);
-  return control.querySelector(`[name="${name}"]`).value.trim() || control.dataset.default;
+  return control.querySelector(`[name="${name}"]`).value.trim() || usual;
 }
 
 function writeControl(control, value) {
@@ -84,6 +101,7 @@ function writeControl(control, value) {
 function check(name, values) {
   const boxes = [...form.querySelectorAll(`[name="${name}"]`)];
   for (const box of boxes) box.checked = values.includes(box.value);
+  if (name === "show") shownNumbers = [...new Set(values)];
   const isValid = values.every((value) => boxes.some((box) => box.value === value));
   if (isValid) delete invalid[name];
   else invalid[name] = values.join(",");
@@ -97,7 +115,7 @@ function pictureUrl(options) {
 const previewUrl = (options) => pictureUrl({...options, ...(attempt && {attempt})});
 
 // A pair of themes is shown by its light and its dark one; any other theme is the same on both.
-const lightAndDark = (type) => pairs[type]?.split(" ") ?? [type, type];
+const lightAndDark = (type) => pairs[type] ?? [type, type];
 
 // ---- The address -------------------------------------------------------------------------------
 
@@ -141,9 +159,9 @@ function parseQuery() {
   return query;
 }
 
-// An empty list is a choice; any other empty value means the default.
-const valueIn = (query, {dataset: {name, kind, default: usual}}) =>
-  (kind === "choices" ? query[name] : query[name] || null) ?? usual;
+// An empty list of what is counted is a choice; any other empty value means the default.
+const valueIn = (query, {dataset: {name, default: usual}}) =>
+  (name === "include" ? query[name] : query[name] || null) ?? usual;
 
 function readAddress() {
   const query = parseQuery();
@@ -169,11 +187,24 @@ function update() {
   clearTimeout(updateTimer);
   lastUpdate = performance.now();
   writeAddress();
+  showControls();
   showPictures();
   showCode();
   showContrasts();
   showThemes();
   checkChoices();
+}
+
+// Show the controls that the layout uses; number what is shown, and offer no more than there is room for.
+function showControls() {
+  for (const control of controls()) control.hidden = !isUsed(control);
+  for (const box of controlOf("show").querySelectorAll("[type=checkbox]")) {
+    const position = shownNumbers.indexOf(box.value) + 1;
+    box.disabled = !position && shownNumbers.length >= shownLimit();
+    const {dataset} = box.parentElement;
+    if (position && position <= shownLimit()) dataset.position = position;
+    else delete dataset.position;
+  }
 }
 
 function showPictures() {
@@ -197,7 +228,11 @@ function showNames() {
 }
 
 const shownName = () => (nameOf === login() && displayName) || login() || page.sample;
-const altText = () => fillIn(words.alt, {name: shownName()});
+
+function altText() {
+  const repo = checked("layout") === "repository" && (login() ? readOptions().repo : page.sampleRepo);
+  return fillIn(repo ? words.alt_repository : words.alt, {name: shownName(), repo: repo && repo.split("/").pop()});
+}
 
 function showTiming() {
   const [entry] = performance.getEntriesByName(byId("light").src).slice(-1);
@@ -249,13 +284,16 @@ function drawAgain() {
 }
 
 function explainProblem(response, answer) {
-  const values = {value: login(), option: labelOf(answer.field), allowed: shorten(answer.allowed), reason: answer.error};
-  if (response.status === 404) {
-    showProblem(fillIn(words.unknown_user, values));
-  } else if (answer.field) {
-    const control = controlOf(answer.field);
-    values.value = control ? readControl(control) : answer.field === "layout" ? checked("layout") : login();
-    showProblem(fillIn(words.invalid, values), answer.suggestion, () => choose(answer.field, answer.suggestion));
+  const {field, suggestion} = answer;
+  const values = {value: login(), option: labelOf(field), allowed: shorten(answer.allowed), repo: readOptions().repo};
+  const reason = reasons[answer.error];
+  if (reason) {
+    showProblem(fillIn(words[reason], values), suggestion, () => choose("repo", suggestion));
+  } else if (field) {
+    const control = controlOf(field);
+    values.value = control ? readControl(control) : field === "layout" ? checked("layout") : login();
+    const isMissing = field === "repo" && !values.value;
+    showProblem(fillIn(isMissing ? words.no_repository : words.invalid, values), suggestion, () => choose(field, suggestion));
   } else if (response.status === 503 && retries < MAX_RETRIES) {
     const seconds = Number(response.headers.get("retry-after")) || 2;
     showProblem(seconds > MAX_WAITING_SECONDS ? words.unavailable : words.waiting);
@@ -433,7 +471,7 @@ function showContrasts() {
   const {type} = readOptions();
   const shown = lightAndDark(type).map((name) => palettes[name] ?? palettes.default);
   const field = (name) => form.elements[name]?.value.trim() ?? "";
-  for (const control of form.querySelectorAll(".control.colour")) {
+  for (const control of form.querySelectorAll("[data-kind=colour]")) {
     const {name} = control.dataset;
     const part = name.replace(/_color$/, "");
     const themeColour = shown[0][part] ?? shown[0].text;
@@ -541,6 +579,10 @@ function change() {
 
 form.addEventListener("input", ({target}) => {
   delete invalid[target.name];
+  if (target.name === "show") {
+    const others = shownNumbers.filter((value) => value !== target.value);
+    shownNumbers = target.checked ? [...others, target.value] : others;
+  }
   if (target.type === "color") {
     target.closest(".control").querySelector("[type=text]").value = target.value.slice(1);
     showContrasts();

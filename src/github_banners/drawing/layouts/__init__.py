@@ -5,7 +5,7 @@ A layout is a module that computes positions and texts for its template, from a 
 options. `docs/architecture.md` lists how to add one.
 """
 
-from github_banners.drawing.layouts import activity, card, classic, compact, languages
+from github_banners.drawing.layouts import activity, card, classic, compact, languages, repository
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
 from github_banners.options import Layout
 
@@ -14,5 +14,6 @@ LAYOUTS: dict[Layout, LayoutSpec] = {
     Layout.CARD: card.LAYOUT_SPEC,
     Layout.COMPACT: compact.LAYOUT_SPEC,
     Layout.LANGUAGES: languages.LAYOUT_SPEC,
+    Layout.REPOSITORY: repository.LAYOUT_SPEC,
     Layout.ACTIVITY: activity.LAYOUT_SPEC,
 }

@@ -1,8 +1,9 @@
 """
 The layout `card`, 420 x 220: ring and name, three numbers, the bar and a legend of two rows.
 
-Two of them fit side by side in a README. Positions here and in `templates/card.svg` are in user
-units; the y of text is its baseline.
+Two of them fit side by side in a README. With more than three numbers it is 54 higher, for a second
+row of them. Positions here and in `templates/card.svg` are in user units; the y of text is its
+baseline.
 """
 
 from collections.abc import Sequence
@@ -13,30 +14,35 @@ import msgspec
 
 from github_banners.drawing.headline import (
     FittedNumbers,
+    HeadlineNumber,
     HeadlineNumbers,
+    NumberSlot,
     counts,
     empty_state_text,
     fit_numbers,
+    has_repositories_last,
     heading,
     names_for,
     place_numbers,
     select_numbers,
 )
 from github_banners.drawing.language_charts import (
-    LegendItem,
-    PlaceItems,
     Segment,
     Share,
     bar,
-    describe_items,
-    fit_legend,
-    flow_rows,
     glow_colour,
     ring,
     ring_shares,
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    PlaceItems,
+    describe_items,
+    fit_legend,
+    flow_rows,
+)
 from github_banners.drawing.locales import Noun, description, stale_label
 from github_banners.drawing.sanitize import initial
 from github_banners.drawing.text import Fitted, fit, fit_isolated, width, wrap
@@ -45,6 +51,8 @@ from github_banners.models import Snapshot, Stats
 from github_banners.options import DEFAULT_LANGS_COUNT, BannerOptions, HideableField, Layout
 
 _CANVAS = Canvas(420, 220)
+_SECOND_ROW_HEIGHT = 54
+_TALL_CANVAS = Canvas(420, 220 + _SECOND_ROW_HEIGHT)
 
 _RING_RADIUS = 20
 _INITIAL_SIZES, _INITIAL_ROOM = (17, 14, 11), 32
@@ -55,6 +63,9 @@ _NAME_SIZES, _BYLINE_SIZES = (19, 18, 17, 16, 15), (13.5, 12.5, 11.5)
 _STALE_SIZE, _STALE_END, _STALE_GAP = 12, 378, 10
 
 _METRIC_X, _METRIC_ROOMS = (24, 140, 256), (108, 108, 140)
+# For more numbers, or others than the repositories in the last place.
+_EVEN_X, _EVEN_ROOMS, _MAX_IN_ROW = (24, 152, 280), (116,) * 6, 3
+_TWO_IN_ROW_X = (24, 210)
 # Sizes below 17 are for numbers in full.
 _VALUE_SIZES = (25, 21, 17, 15, 14)
 _FORKED_SIZE, _FORKED_END = 12.5, 136
@@ -83,6 +94,7 @@ class Card(msgspec.Struct, frozen=True, gc=False):
     name: Fitted
     byline: Fitted | None
     metrics: HeadlineNumbers
+    second_row: Sequence[HeadlineNumber]
     forked: str
     bar: Sequence[Segment]
     legend: Sequence[LegendItem]
@@ -95,15 +107,18 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     stats, colours, locale = snapshot.stats, scheme(options), options.locale
     names, empty_state = names_for(snapshot.owner, options), empty_state_text(stats, options)
     limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CARD][options.shape]
-    ranking = visible_languages(stats, options, colours, limit=limit)
+    ranking = visible_languages(snapshot, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
-    legend = fit_legend(ranking, limit, _place_items(locale))
-    numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES)
+    usual = has_repositories_last(options)
+    numbers = select_numbers(snapshot, options, _METRIC_ROOMS if usual else _EVEN_ROOMS)
+    fitted = fit_numbers(numbers.slots, _VALUE_SIZES)
+    metrics, second_row = _place_in_rows(numbers.slots, fitted, _METRIC_X if usual else _EVEN_X)
+    dy = _SECOND_ROW_HEIGHT if second_row else 0
+    legend = fit_legend(ranking, limit, _place_items(locale, dy))
     name = fit_isolated(names.name, _NAME_SIZES, _NAME_ROOM, bold=True)
     return Card(
         frame=frame(
-            _CANVAS,
+            _TALL_CANVAS if second_row else _CANVAS,
             options,
             colours,
             glow=glow_colour(legend.shares),
@@ -111,17 +126,23 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         ),
         title=heading(names),
         desc=description(
-            stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
+            numbers.counts,
+            stats,
+            describe_items(legend.items),
+            as_of,
+            locale=locale,
+            missing=numbers.missing,
         ),
         ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
         initial=_initial(initial(names.name)),
         name=name,
         byline=fit(names.byline, _BYLINE_SIZES, _NAME_ROOM) if names.byline else None,
-        metrics=place_numbers(numbers, fitted, _METRIC_X),
-        forked=_forked(fitted, stats, options),
-        bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
+        metrics=metrics,
+        second_row=second_row,
+        forked=_forked(fitted, stats, options) if usual else "",
+        bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y + dy, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
-        empty_state=_empty_state(empty_state) if empty_state else (),
+        empty_state=_empty_state(empty_state, dy) if empty_state else (),
         stale=_stale(stale_label(as_of, locale), name) if as_of else None,
     )
 
@@ -131,11 +152,25 @@ def _initial(letter: str) -> Fitted:
     return fit(letter, _INITIAL_SIZES, _INITIAL_ROOM, bold=True)
 
 
+def _place_in_rows(
+    slots: Sequence[NumberSlot], fitted: FittedNumbers, positions: tuple[int, ...]
+) -> tuple[HeadlineNumbers, Sequence[HeadlineNumber]]:
+    """Place up to three numbers in a row; return the first row, and the numbers of the second."""
+    if len(slots) <= _MAX_IN_ROW:
+        return place_numbers(slots, fitted, positions), ()
+    # Four look better in two rows of two than with the last one alone.
+    columns = _TWO_IN_ROW_X if len(slots) == 2 * len(_TWO_IN_ROW_X) else positions
+    placed = place_numbers(slots, fitted, columns * 2)
+    length = len(columns)
+    first_row = HeadlineNumbers(placed.items[:length], placed.size, placed.label_size)
+    return first_row, placed.items[length:]
+
+
 @cache
-def _place_items(locale: str) -> PlaceItems:
+def _place_items(locale: str, dy: int) -> PlaceItems:
     """Place the legend in two rows, or in a single one between them if one is enough."""
     rows = partial(flow_rows, x=_BAR_X, room=_BAR_WIDTH, size=_LEGEND_SIZE, locale=locale)
-    in_one, in_two = rows(baselines=_ROW), rows(baselines=_ROWS)
+    in_one, in_two = rows(baselines=_shift(_ROW, dy)), rows(baselines=_shift(_ROWS, dy))
 
     def place_items(shares: Sequence[Share]) -> Sequence[LegendItem] | None:
         return in_one(shares) or in_two(shares)
@@ -143,10 +178,14 @@ def _place_items(locale: str) -> PlaceItems:
     return place_items
 
 
-def _empty_state(text: str) -> list[tuple[int, Fitted]]:
+def _empty_state(text: str, dy: int) -> list[tuple[int, Fitted]]:
     """Place the text in the rows of the legend."""
     lines = wrap(text, _EMPTY_STATE_SIZES, _BAR_WIDTH)
-    return list(zip(_ROW if len(lines) == 1 else _ROWS, lines, strict=False))
+    return list(zip(_shift(_ROW if len(lines) == 1 else _ROWS, dy), lines, strict=False))
+
+
+def _shift(baselines: Sequence[int], dy: int) -> list[int]:
+    return [y + dy for y in baselines]
 
 
 def _forked(fitted: FittedNumbers, stats: Stats, options: BannerOptions) -> str:

@@ -23,25 +23,28 @@ from github_banners.drawing.headline import (
     counts,
     empty_state_text,
     fit_numbers,
+    has_repositories_last,
     heading,
     names_for,
     place_numbers,
     select_numbers,
 )
 from github_banners.drawing.language_charts import (
-    LegendItem,
-    PlaceItems,
     Segment,
     bar,
-    describe_items,
-    fit_legend,
-    flow_rows,
     glow_colour,
     ring,
     ring_shares,
     visible_languages,
 )
 from github_banners.drawing.layouts.layout_spec import LayoutSpec
+from github_banners.drawing.legend import (
+    LegendItem,
+    PlaceItems,
+    describe_items,
+    fit_legend,
+    flow_rows,
+)
 from github_banners.drawing.locales import (
     MeasuredText,
     Noun,
@@ -70,6 +73,7 @@ from github_banners.options import (
 )
 
 _CANVAS = Canvas(846, 192)
+_DEFAULT_SHOW = BannerOptions().show
 
 _RING_RADIUS = 25.5
 _INITIAL_SIZES, _INITIAL_ROOM = (21, 17, 13), 40
@@ -80,6 +84,8 @@ _NAME_Y, _LONE_NAME_Y = 57, 69
 _NARROW_NAME_X, _NARROW_NAME_SIZE, _NARROW_NAME_GROWTH = 112, 40, 2.3
 
 _METRIC_X, _METRIC_ROOMS = (408, 526, 644), (108, 108, 170)
+# For other numbers than the repositories in the last place, which need no room for the split.
+_EVEN_X, _EVEN_ROOMS = (408, 546, 684), (128, 128, 130)
 # Sizes below 24 are for numbers in full.
 _VALUE_SIZES = (32, 28, 24, 21, 19, 17)
 _SPLIT_SIZE, _SPLIT_GAP, _SPLIT_END = 12.5, 10, 822
@@ -88,7 +94,7 @@ _USUAL_WIDTH = 0.88
 
 _NARROW_METRIC_X = (34, 304, 572)
 _NARROW_VALUE_SIZES, _NARROW_SHORT_SIZES, _NARROW_LABEL_SIZE = (38, 32), (38, 32, 26, 22), 25
-_NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM = 196, 222
+_NARROW_VALUE_ROOM, _NARROW_TEXT_ROOM, _MIN_NARROW_LABELLED_SIZE = 196, 222, 26
 
 _BAR_X, _BAR_Y, _BAR_WIDTH = 32, 121, 782
 _LEGEND_Y, _LEGEND_SIZE = 159, 14
@@ -148,29 +154,35 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     # The label of stale numbers is at the end of the legend's row.
     room = _BAR_WIDTH - (width(stale, _STALE_SIZE) + _STALE_GAP if stale else 0)
     limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.CLASSIC][options.shape]
-    ranking = visible_languages(stats, options, colours, limit=limit)
+    ranking = visible_languages(snapshot, options, colours, limit=limit)
     on_ring = ring_shares(ranking, options)
     legend = fit_legend(
         ranking,
         limit,
         _place_items(room, locale),
     )
-    numbers = select_numbers(stats, options, _METRIC_ROOMS)
-    fitted = fit_numbers(numbers, _VALUE_SIZES)
+    usual = has_repositories_last(options)
+    numbers = select_numbers(snapshot, options, _METRIC_ROOMS if usual else _EVEN_ROOMS)
+    fitted = fit_numbers(numbers.slots, _VALUE_SIZES)
     return Classic(
         frame=frame(
             _CANVAS, options, colours, glow=glow_colour(legend.shares), is_mirrored=mirrored
         ),
         title=heading(names),
         desc=description(
-            stats, describe_items(legend.items), as_of, locale=locale, hide=options.hide
+            numbers.counts,
+            stats,
+            describe_items(legend.items),
+            as_of,
+            locale=locale,
+            missing=numbers.missing,
         ),
         ring=ring(on_ring, radius=_RING_RADIUS) if on_ring else (),
         initial=_initial(initial(names.name)),
         name=_name(names, mirrored=mirrored),
-        metrics=place_numbers(numbers, fitted, _METRIC_X),
-        split=_split(fitted, stats, options),
-        narrow=_narrow(numbers, locale),
+        metrics=place_numbers(numbers.slots, fitted, _METRIC_X if usual else _EVEN_X),
+        split=_split(fitted, stats, options) if usual else None,
+        narrow=_narrow(numbers.slots, options),
         bar=bar(legend.shares, x=_BAR_X, y=_BAR_Y, width=_BAR_WIDTH) if legend.shares else (),
         legend=legend.items,
         empty_state=fit(empty_state, _EMPTY_STATE_SIZES, room) if empty_state else None,
@@ -238,23 +250,28 @@ def _split_counts(locale: str, number_format: NumberFormat) -> list[MeasuredCoun
     ]
 
 
-def _narrow(numbers: Sequence[NumberSlot], locale: str) -> Narrow:
+def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
     """Use the requested number format if a large font size fits, else short numbers."""
     fitted = [number.text for number in numbers]
     size = _narrow_size(fitted, _NARROW_VALUE_SIZES)
     if size is None:
         fitted = [number.numeral.short for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, has_labels, labels = [], True, _narrow_labels(locale)
+    items, text_size, labels = [], _NARROW_VALUE_SIZES[0], _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
         plural = number.numeral.plural
         if value is not number.numeral.full:
-            plural = plural_after_short(number.number, number.numeral, locale)
+            plural = plural_after_short(number.number, number.numeral, options.locale)
         label, label_width = labels[number.kind.short][plural]
         items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
-        if value.em_width * size + label_width > _NARROW_TEXT_ROOM:
-            has_labels = False
-    return Narrow(items, size, has_labels)
+        # The font size at which the label fits after the number.
+        text_size = min(text_size, (_NARROW_TEXT_ROOM - label_width) / value.em_width)
+    if text_size >= size:
+        return Narrow(items, size, has_labels=True)
+    # Icons that are less known than the star need their labels more than a large number.
+    if options.show is not _DEFAULT_SHOW and text_size >= _MIN_NARROW_LABELLED_SIZE:
+        return Narrow(items, int(text_size), has_labels=True)
+    return Narrow(items, size, has_labels=False)
 
 
 @cache

@@ -68,9 +68,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     # The login is shorter than most names; another name appears only on request.
     shows_name = options.title or HideableField.LOGIN in options.hide
     name = names.name if shows_name else names.login
-    ranking = visible_languages(stats, options, colours, limit=MAX_RING_LANGUAGES)
+    ranking = visible_languages(snapshot, options, colours, limit=MAX_RING_LANGUAGES)
     shares = ring_shares(ranking, options)
-    metrics, name_room = _metrics(select_numbers(stats, options, _METRIC_ROOMS))
+    numbers = select_numbers(snapshot, options, _METRIC_ROOMS)
+    metrics, name_room = _metrics(numbers.slots)
     return Compact(
         frame=frame(
             _CANVAS,
@@ -81,11 +82,12 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         ),
         title=heading(names),
         desc=description(
+            numbers.counts,
             stats,
             describe_shares(shares, locale),
             as_of,
             locale=locale,
-            hide=options.hide,
+            missing=numbers.missing,
             empty_state=empty_state_text(stats, options),
         ),
         ring=ring(shares, radius=_RING_RADIUS) if shares else (),

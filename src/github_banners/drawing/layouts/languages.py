@@ -38,6 +38,7 @@ from github_banners.options import (
     DEFAULT_LANGS_COUNT,
     BannerOptions,
     ChartType,
+    CountBy,
     HideableField,
     Layout,
 )
@@ -149,7 +150,7 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
     is_donut, empty_state = options.shape is ChartType.DONUT, empty_state_text(stats, options)
     limit = options.langs_count or DEFAULT_LANGS_COUNT[Layout.LANGUAGES][options.shape]
     is_hidden = HideableField.LANGUAGES in options.hide
-    ranking = visible_languages(stats, options, colours, limit=limit)
+    ranking = visible_languages(snapshot, options, colours, limit=limit)
     shares = ranking.top(limit)
     grid = _grid(len(shares), is_donut=is_donut)
     stale = stale_label(as_of, locale)
@@ -163,9 +164,10 @@ def compute_layout(snapshot: Snapshot, options: BannerOptions, as_of: date | Non
         if is_hidden
         else language_description(
             ranking.number,
-            _describe_shares(shares, locale),
+            _describe_shares(shares, options),
             as_of,
             locale=locale,
+            count_by=options.count_by,
             empty_state=empty_state,
         ),
         heading=None if is_donut else _heading(options, stale),
@@ -182,7 +184,8 @@ def _heading(options: BannerOptions, stale: str) -> Heading:
     """Fit the title beside the caption; if both don't fit, only the day of stale numbers stays."""
     labels = load_translations(options.locale).labels
     title = sanitize(options.title or "") or labels.languages
-    caption = f"{labels.by_repositories} · {stale}" if stale else labels.by_repositories
+    unit = labels.by_size if options.count_by is CountBy.BYTES else labels.by_repositories
+    caption = f"{unit} · {stale}" if stale else unit
     if stale and width(title, _TITLE_SIZES[0], bold=True) > _title_room(caption):
         caption = stale
     return Heading(fit_isolated(title, _TITLE_SIZES, _title_room(caption), bold=True), caption)
@@ -198,7 +201,13 @@ def _centre(number: int, locale: str) -> Centre:
     return Centre(format_number(number, locale), fit(word, _WORD_SIZES, _WORD_ROOM))
 
 
-def _describe_shares(shares: Sequence[Share], locale: str) -> list[str]:
+def _describe_shares(shares: Sequence[Share], options: BannerOptions) -> list[str]:
+    """Name the languages with their numbers of repositories, or with their shares of all bytes."""
+    locale = options.locale
+    if options.count_by is CountBy.BYTES:
+        return [
+            f"{isolate(share.name)} {format_percent(share.percent, locale)}" for share in shares
+        ]
     return [f"{isolate(share.name)} {format_number(share.amount, locale)}" for share in shares]
 
 

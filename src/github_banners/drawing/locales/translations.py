@@ -1,11 +1,11 @@
 """
-The texts of each locale: labels, counts with plurals, whole sentences.
+The texts of each locale: labels, counts with plurals, patterns of sentences.
 
 They are in the TOML files of `catalogs/`, each read once. Plural categories and the format of
 numbers come from `number_format`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -17,22 +17,17 @@ from github_banners.drawing.locales.number_format import (
     LOCALES,
     Numeral,
     format_day,
-    format_full_date,
     is_right_to_left,
     numerals,
     plural_categories,
 )
 from github_banners.errors import ExplanationKind
-from github_banners.models import Activity, Stats
-from github_banners.options import CountBy, HideableField
 
 _MILLION = 1_000_000
-MAX_DESCRIBED_LANGUAGES = 3
-"""The most languages that a description names."""
 
 
 class Noun(StrEnum):
-    """The nouns that follow a number; `repos` is short for `repositories`."""
+    """The nouns that follow a number; `repos`, `prs` and `contribs` are short forms."""
 
     __hash__ = str.__hash__  # the hash of an enum is several times slower
 
@@ -43,6 +38,14 @@ class Noun(StrEnum):
     ORIGINAL = "original"
     FORKED = "forked"
     LANGUAGES = "languages"
+    COMMITS = "commits"
+    PULL_REQUESTS = "pull_requests"
+    PRS = "prs"
+    ISSUES = "issues"
+    REVIEWS = "reviews"
+    CONTRIBUTIONS = "contributions"
+    CONTRIBS = "contribs"
+    FOLLOWERS = "followers"
 
 
 class _Strict(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -55,6 +58,12 @@ class Labels(_Strict, frozen=True, gc=False):
     stars: str
     forks: str
     repositories: str
+    commits: str
+    pull_requests: str
+    issues: str
+    reviews: str
+    contributions: str
+    followers: str
     languages: str
     other: str
     by_repositories: str
@@ -88,6 +97,15 @@ class EmptyStateMessages(_Strict, frozen=True, gc=False):
     only_forks: str
 
 
+class MissingMessages(_Strict, frozen=True, gc=False):
+    """The reasons why a banner lacks numbers; `{numbers}` are their labels."""
+
+    needs_token: str
+    hidden: str
+    organisation: str
+    unknown: str
+
+
 class Sentences(_Strict, frozen=True, gc=False):
     """Sentence patterns with placeholders in braces, and the punctuation between sentences."""
 
@@ -100,6 +118,15 @@ class Sentences(_Strict, frozen=True, gc=False):
     comma: str = ", "
     stop: str = "."
     gap: str = " "
+
+
+class RepositoryTexts(_Strict, frozen=True, gc=False):
+    """The texts of the layout of one repository; `archived` stands alone on the picture too."""
+
+    archived: str
+    fork: str
+    language: str
+    licence: str
 
 
 class MessageTemplate(_Strict, frozen=True, gc=False):
@@ -142,6 +169,7 @@ class Explanations(_Strict, frozen=True, gc=False):
 
     states: Mapping[ExplanationKind, MessageTemplate]
     no_name: MessageTemplate
+    no_repository: MessageTemplate
     impossible_name: MessageTemplate
     option: OptionMessages
     advice: HintTemplates
@@ -160,8 +188,10 @@ class Translations(_Strict, frozen=True, gc=False):
     labels: Labels
     activity: ActivityTexts
     empty_state: EmptyStateMessages
+    missing: MissingMessages
     nouns: Mapping[Noun, Mapping[str, str]]
     sentences: Sentences
+    repository: RepositoryTexts
     explanations: Explanations
     counted: Mapping[Noun, Mapping[str, str]] = {}
     after_units: tuple[str, str] = ("other", "other")
@@ -193,13 +223,13 @@ def plural_noun(noun: Noun, number: int, locale: str, *, is_short: bool = False)
 
 def format_count(noun: Noun, number: int, locale: str) -> str:
     """Return the number in full with its noun: 11,558 stars."""
-    return _fill_phrase(_phrases(locale)[noun], numerals(locale)[number])
+    return fill_phrase(noun_phrases(locale)[noun], numerals(locale)[number])
 
 
 def format_short_count(noun: Noun, number: int, locale: str) -> str:
     """Return the short number with its noun: 11.5k stars."""
     numeral = numerals(locale)[number]
-    before, after = _phrases(locale)[noun][plural_after_short(number, numeral, locale)]
+    before, after = noun_phrases(locale)[noun][plural_after_short(number, numeral, locale)]
     return before if after is None else f"{before}{numeral.short.text}{after}"
 
 
@@ -211,81 +241,6 @@ def stale_label(as_of: date | None, locale: str) -> str:
     return pattern.format(day=format_day(as_of, locale))
 
 
-def description(
-    stats: Stats,
-    languages: Sequence[str],
-    as_of: date | None = None,
-    *,
-    locale: str,
-    hide: Collection[HideableField] = (),
-    empty_state: str = "",
-) -> str:
-    """
-    Return the accessible description of a banner.
-
-    It has the exact numbers, the reason if there are no languages, or else the first ones, and the
-    day of stale numbers. `languages` are names with percentages.
-    """
-    patterns = load_translations(locale).sentences
-    sentences = [_join_counts(stats, hide, patterns, locale), empty_state]
-    if languages:
-        top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
-        sentences.append(patterns.top.replace("{languages}", top))
-    sentences.append(_as_of_sentence(as_of, locale))
-    return _join_sentences(sentences, patterns)
-
-
-def activity_description(activity: Activity, as_of: date | None = None, *, locale: str) -> str:
-    """Return the accessible description of an owner's contributions in the last year."""
-    translations, numbers = load_translations(locale), numerals(locale)
-    texts = translations.activity
-    in_last_year, days = _activity_phrases(locale)
-    statements = [
-        (texts.current_streak, _fill_phrase(days, numbers[activity.current_streak])),
-        (texts.longest_streak, _fill_phrase(days, numbers[activity.longest_streak])),
-    ]
-    if activity.best_day:
-        best_count = numbers[activity.best_count].full.text
-        day = format_full_date(activity.best_day, locale)
-        statements.append((texts.best_day, f"{day} ({best_count})"))
-    sentences = [
-        _fill_phrase(in_last_year, numbers[activity.last_year]),
-        *[texts.sentence.format(label=label, value=value) for label, value in statements],
-        _as_of_sentence(as_of, locale),
-    ]
-    return _join_sentences(sentences, translations.sentences)
-
-
-def language_description(
-    number: int,
-    languages: Sequence[str],
-    as_of: date | None = None,
-    *,
-    locale: str,
-    count_by: CountBy = CountBy.REPOSITORIES,
-    empty_state: str = "",
-) -> str:
-    """
-    Return the accessible description of language shares.
-
-    It has the number of languages and those that are shown, or the reason if there are none, and
-    the day of stale numbers. `languages` are names with counts.
-    """
-    translations = load_translations(locale)
-    labels = translations.labels
-    if languages:
-        by_repositories = count_by == CountBy.REPOSITORIES
-        sentence = translations.sentences.shares.format(
-            count=format_count(Noun.LANGUAGES, number, locale),
-            by=labels.by_repositories if by_repositories else labels.by_size,
-            languages=_join_languages(languages, locale),
-        )
-    else:
-        sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
-    sentences = [sentence, _as_of_sentence(as_of, locale)]
-    return _join_sentences(sentences, translations.sentences)
-
-
 def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     """Return the plural category of a noun after a short number, which can end in a unit."""
     if numeral.unit_size > 1:
@@ -293,29 +248,8 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     return numeral.plural
 
 
-def _join_counts(
-    stats: Stats, hidden: Collection[HideableField], patterns: Sentences, locale: str
-) -> str:
-    stars, forks, repositories, original, forked = _count_phrases(locale)
-    numbers = numerals(locale)
-    total = _fill_phrase(repositories, numbers[stats.total_repos])
-    if stats.total_repos:
-        original_count = _fill_phrase(original, numbers[stats.original_repos])
-        forked_count = _fill_phrase(forked, numbers[stats.forked_repos])
-        parts = f"{original_count}{patterns.comma}{forked_count}"
-        total = patterns.repositories.replace("{total}", total).replace("{parts}", parts)
-    counts = [
-        _fill_phrase(stars, numbers[stats.total_stars]),
-        _fill_phrase(forks, numbers[stats.total_forks]),
-        total,
-    ]
-    if hidden:
-        fields = (HideableField.STARS, HideableField.FORKS, HideableField.REPOSITORIES)
-        counts = [count for field, count in zip(fields, counts, strict=True) if field not in hidden]
-    return patterns.comma.join(counts)
-
-
-def _fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+def fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+    """Put a number in full into the phrase of its plural category."""
     before, after = phrases[numeral.plural]
     return before if after is None else f"{before}{numeral.full.text}{after}"
 
@@ -325,40 +259,8 @@ def isolate_foreign(text: str, locale: str) -> str:
     return f"\u2068{text}\u2069" if is_right_to_left(locale) else text
 
 
-def _join_languages(languages: Sequence[str], locale: str) -> str:
-    if is_right_to_left(locale):
-        languages = [isolate_foreign(language, locale) for language in languages]
-    return load_translations(locale).sentences.comma.join(languages)
-
-
-def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
-    """Join the sentences that are not empty, and end each with a full stop."""
-    return patterns.gap.join(
-        [
-            # A sentence that ends in an abbreviation has its stop already.
-            sentence if sentence.endswith(patterns.stop) else f"{sentence}{patterns.stop}"
-            for sentence in sentences
-            if sentence
-        ]
-    )
-
-
-def _as_of_sentence(as_of: date | None, locale: str) -> str:
-    if as_of is None:
-        return ""
-    pattern = load_translations(locale).sentences.as_of
-    return pattern.format(day=format_full_date(as_of, locale))
-
-
 @cache
-def _count_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
-    """Return the phrases of the counts in a description."""
-    nouns = (Noun.STARS, Noun.FORKS, Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED)
-    return tuple(_phrases(locale)[noun] for noun in nouns)
-
-
-@cache
-def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
+def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
     """
     Return the phrase of each noun and plural category, split at the number: (before, after).
 
@@ -366,22 +268,12 @@ def _phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]
     """
     translations = load_translations(locale)
     return {
-        noun: _split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        noun: split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
         for noun in Noun
     }
 
 
-@cache
-def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
-    """Return the phrases of contributions in the last year, and of days."""
-    texts = load_translations(locale).activity
-    return (
-        _split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
-        _split_phrases(texts.days, texts.counted_days, locale),
-    )
-
-
-def _split_phrases(
+def split_phrases(
     nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
 ) -> dict[str, tuple[str, str | None]]:
     """Split the phrase of each plural category at the number."""

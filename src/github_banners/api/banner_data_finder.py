@@ -1,0 +1,118 @@
+"""Find all data that a banner shows besides its owner's numbers, for a request with a deadline."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+from github_banners.api.response_cache import RenderRequest
+from github_banners.database.connect import Database
+from github_banners.database.repositories import select_repositories
+from github_banners.errors import BannersError, DatabaseUnavailable, UnknownRepository
+from github_banners.models import Repository, Snapshot
+from github_banners.options import BannerOptions, DataKind, data_needs
+from github_banners.stats.banner_data import complete, needs_repository_rows, suggest_repository
+from github_banners.stats.data_lookup import DataLookup, DataRequest, FoundData
+from github_banners.stats.fetch import Charge, Deadline
+from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.snapshots import Freshness
+
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+_AGES = list(Freshness)
+"""The age classes, youngest first."""
+
+
+class BannerDataFinder:
+    """Completes an owner's numbers by what else a banner shows."""
+
+    def __init__(self, *, lookup: Lookup, data_lookup: DataLookup, database: Database) -> None:
+        self._lookup = lookup
+        self._data_lookup = data_lookup
+        self._database = database
+
+    async def add_data(
+        self,
+        result: LookupResult,
+        options: BannerOptions,
+        *,
+        deadline: Deadline,
+        charge: Charge,
+        repository_id: int | None = None,
+    ) -> RenderRequest:
+        """
+        Build the request to draw a banner; `repository_id` is that of a permanent one.
+
+        :raises DatabaseUnavailable: repositories have to be read, and can't be within the deadline
+        :raises UnknownRepository: the owner has no repository of this name
+        :raises NotFound: the owner has no visible contributions, and the banner shows nothing else
+        :raises Unavailable: data is not known yet, and can't be fetched within the deadline
+        """
+        owner = result.snapshot.owner
+        parts: dict[DataKind, FoundData] = {}
+        for kind in sorted(data_needs(options) - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}):
+            request = DataRequest(owner, kind, options.repo or "", repository_id)
+            try:
+                parts[kind] = await self._data_lookup.find(
+                    request, deadline=deadline, charge=charge
+                )
+            except UnknownRepository as error:
+                suggestion = await self._suggest_repository(
+                    result.snapshot, error.name, deadline=deadline, charge=charge
+                )
+                raise UnknownRepository(error.name, suggestion) from error
+        repositories = (
+            await self._read_repositories(result.snapshot, deadline)
+            if needs_repository_rows(options)
+            else ()
+        )
+        data = {kind: part.data for kind, part in parts.items()}
+        snapshot = complete(result.snapshot, options, data, repositories)
+        # The age of numbers that are not shown does not matter.
+        shows_numbers = DataKind.REPOSITORIES in data_needs(options)
+        shown: list[FoundData | LookupResult] = [*parts.values(), *[result] * shows_numbers]
+        completed = LookupResult(
+            snapshot,
+            max((part.freshness for part in shown), key=_AGES.index),
+            fresh_until=min(part.fresh_until for part in shown),
+            refresh_at=min(part.refresh_at for part in shown),
+        )
+        parts_fetched_at = [part.data.fetched_at for part in parts.values()]
+        if needs_repository_rows(options):
+            parts_fetched_at.append(result.snapshot.fetched_at)
+        return RenderRequest(completed, options, tuple(parts_fetched_at))
+
+    async def _read_repositories(
+        self, snapshot: Snapshot, deadline: Deadline
+    ) -> Sequence[Repository]:
+        """Return an owner's repositories: those just fetched, else the stored ones."""
+        unsaved = self._lookup.writer.unsaved.get(snapshot.owner.id)
+        if unsaved is not None and unsaved.fetched_at >= snapshot.fetched_at:
+            return unsaved.repositories
+        repositories = await self._database.run_within(
+            partial(select_repositories, owner_id=snapshot.owner.id),
+            timeout_seconds=deadline.database_timeout_seconds(),
+        )
+        if not repositories and snapshot.stats.total_repos:
+            raise DatabaseUnavailable(
+                f"the repositories of owner {snapshot.owner.id} are not stored"
+            )
+        return repositories
+
+    async def _suggest_repository(
+        self, snapshot: Snapshot, name: str, *, deadline: Deadline, charge: Charge
+    ) -> str | None:
+        """Return the repository whose name is closest to a misspelt one; fetch them if unknown."""
+        repositories: Sequence[Repository] = ()
+        with suppress(BannersError):
+            if not snapshot.has_numbers:
+                result = await self._lookup.find_for_owner(
+                    snapshot, deadline=deadline, charge=charge
+                )
+                snapshot = result.snapshot
+            repositories = await self._read_repositories(snapshot, deadline)
+        return suggest_repository(name, repositories)
+
+
+def without_age(snapshot: Snapshot) -> LookupResult:
+    """Build the result for a banner that shows only other data of the owner."""
+    return LookupResult(snapshot, Freshness.FRESH, _FOREVER, _FOREVER)

@@ -1,0 +1,126 @@
+"""
+The background refresh of data that only some banners show: contributions, sizes, one repository.
+
+Several processes may run it: each leases what is due, a few owners at a time. What fails is retried
+with growing delays and does not hold up others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from github_banners.api.background import Failures
+from github_banners.database.connect import Database
+from github_banners.database.leases import MAX_RETRY_DELAY
+from github_banners.database.owner_data import (
+    DueData,
+    lease_due_data,
+    release_data,
+    save_data,
+    schedule_data,
+)
+from github_banners.errors import DatabaseUnavailable, Unavailable
+from github_banners.github.credentials import Priority
+from github_banners.models import Clock
+from github_banners.stats.data_lookup import DataRequest, fetch_stored
+from github_banners.stats.fetch import DataFetcher
+
+_log = structlog.get_logger(__name__)
+
+BATCH_SIZE = 3
+"""How much is fetched at once: contributions take GitHub seconds, and its time is limited."""
+
+_IDLE_SECONDS = 5.0
+_RETRY_AFTER = timedelta(minutes=5)
+_FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+class DataRefresh:
+    """Refreshes the data that banners need, in tiers of `interval`."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        github: DataFetcher,
+        interval: timedelta,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._github = github
+        self._interval = interval
+        self._clock = clock
+        self._sleep = sleep
+        self._failures = Failures(first_delay=_RETRY_AFTER, max_delay=MAX_RETRY_DELAY)
+        self._batch_failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
+
+    async def run(self) -> None:
+        """Refresh data for ever; pause while none is due, or the database or GitHub is down."""
+        while True:
+            try:
+                refreshed = await self.refresh_batch()
+                self._batch_failures.clear("data refresh")
+            except DatabaseUnavailable:
+                refreshed = 0
+            except Exception as error:  # noqa: BLE001 - no data may end a task
+                refreshed = 0
+                pause = self._batch_failures.record(
+                    "data refresh", error, event="data_refresh.failed"
+                )
+                await self._sleep(pause.total_seconds())
+            if not refreshed:
+                await self._sleep(_IDLE_SECONDS)
+
+    async def refresh_batch(self) -> int:
+        """
+        Fetch and save the data that is due longest; return how much of it was refreshed.
+
+        :raises DatabaseUnavailable: it could not be leased
+        """
+        async with self._database.transaction() as connection:
+            due = await lease_due_data(connection, now=self._clock(), limit=BATCH_SIZE)
+        results = await asyncio.gather(*map(self._refresh, due))
+        if due:
+            _log.info("data_refresh.saved", saved=sum(results), failed=len(due) - sum(results))
+        return sum(results)
+
+    async def _refresh(self, due: DueData) -> bool:
+        """Fetch and save data of one owner; release it with a retry time if that fails."""
+        key = due.owner.id, due.need
+        try:
+            await self._fetch_and_save(due)
+        except Exception as error:  # noqa: BLE001 - no data may hold up that of others
+            delay = self._failures.record(
+                key, error, event="data_refresh.owner_failed", owner=due.owner.login, need=due.need
+            )
+            # An outage of GitHub says nothing about the owner: its delay does not grow.
+            if isinstance(error, Unavailable):
+                self._failures.clear(key)
+                delay = _RETRY_AFTER
+            async with self._database.transaction() as connection:
+                await release_data(connection, due, retry_at=self._clock() + delay)
+            return False
+        self._failures.clear(key)
+        return True
+
+    async def _fetch_and_save(self, due: DueData) -> None:
+        fetched_at = self._clock()
+        request = DataRequest(due.owner, due.kind, repository_id=due.repository_id)
+        content = await fetch_stored(
+            self._github, self._database, request, clock=self._clock, priority=Priority.BACKGROUND
+        )
+        async with self._database.transaction() as connection:
+            await save_data(
+                connection,
+                due.owner.id,
+                due.need,
+                content,
+                fetched_at=fetched_at,
+                now=self._clock(),
+            )
+            await schedule_data(
+                connection, [due.owner.id], now=self._clock(), interval=self._interval
+            )

@@ -1,0 +1,69 @@
+"""Store which owner has a login, or had it last, and owners of whom nothing else is known yet."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from github_banners.database.banner_versions import latest_time
+from github_banners.database.session import Connection, strip_unstorable, to_columns
+from github_banners.models import EPOCH, Owner, OwnerRepositories, to_epoch_microseconds
+
+
+async def upsert_logins(
+    conn: Connection, owners: Sequence[OwnerRepositories], *, now: datetime | None
+) -> None:
+    """Assign logins to their owners; a login belongs to the owner seen with it last."""
+    by_age = sorted(owners, key=lambda owner_repositories: owner_repositories.fetched_at)
+    holders = {
+        owner_repositories.owner.login.lower(): (
+            owner_repositories.owner.id,
+            owner_repositories.fetched_at,
+        )
+        for owner_repositories in by_age
+    }
+    query = """
+        insert into logins as stored (login, owner_id, held_since)
+        select fresh.*
+        from unnest(%(logins)s::text[], %(owner_ids)s::bigint[], %(times)s::timestamptz[])
+            as fresh (login, owner_id, held_since)
+        -- before the conflict, which locks the stored row and so writes it to the WAL
+        where not exists (
+            select from logins as same
+            where same.login = fresh.login and same.owner_id = fresh.owner_id
+                and same.held_since <= %(latest)s
+        )
+        order by fresh.login
+        on conflict (login) do update
+        set owner_id = excluded.owner_id, held_since = excluded.held_since
+        where stored.owner_id <> excluded.owner_id and stored.held_since <= excluded.held_since
+            or stored.held_since > %(latest)s
+    """
+    rows = ((strip_unstorable(login), *holder) for login, holder in holders.items())
+    logins, owner_ids, times = to_columns(rows, column_count=3)
+    parameters = {
+        "logins": logins,
+        "owner_ids": owner_ids,
+        "times": times,
+        "latest": latest_time(now),
+    }
+    await conn.execute(query, parameters)
+
+
+async def insert_identity(conn: Connection, owner: Owner, *, now: datetime) -> None:
+    """
+    Save an owner of whom only the identity was fetched; a stored owner is left as it is.
+
+    The numbers are 0 and were fetched in 1970, so that whoever needs them fetches them first.
+    """
+    query = """
+        insert into users (
+            id, node_id, login, display_name, total_repos, original_repos, forked_repos,
+            total_stars, total_forks, languages, fetched_at, version
+        )
+        values (%s, %s, %s, %s, 0, 0, 0, 0, 0, '{}', %s, %s)
+        on conflict (id) do nothing
+        returning id
+    """
+    names = [strip_unstorable(text) for text in (owner.node_id, owner.login, owner.display_name)]
+    cursor = await conn.execute(query, [owner.id, *names, EPOCH, to_epoch_microseconds(now)])
+    if await cursor.fetchone() is not None:
+        await upsert_logins(conn, [OwnerRepositories(owner, (), now)], now=now)

@@ -1,0 +1,137 @@
+"""
+What a banner shows besides its owner's numbers.
+
+That is: selected repositories, language sizes, contributions, or one repository. `complete` is pure; `read_completed` takes everything from PostgreSQL.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from github_banners.database.owner_data import OwnerData, select_data
+from github_banners.database.repositories import select_repositories
+from github_banners.database.session import Connection
+from github_banners.errors import (
+    BannersError,
+    ContributionsHidden,
+    NoContributions,
+    TokenRequired,
+    closest_match,
+)
+from github_banners.models import (
+    ContributionAccess,
+    Contributions,
+    Repository,
+    RepositoryDetails,
+    RepositoryLanguages,
+    Snapshot,
+)
+from github_banners.options import BannerOptions, DataKind, Layout, data_needs, parse_need
+from github_banners.stats.activity import ActivitySummary, summarize
+from github_banners.stats.selection import aggregate_selected, aggregate_selected_sizes
+
+ShownContent: TypeAlias = ActivitySummary | tuple[RepositoryLanguages, ...] | RepositoryDetails
+"""Data in the form in which it is cached: contributions are summarized."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownData:
+    """Data of one kind; `fetched_at` is when GitHub was requested."""
+
+    content: ShownContent
+    fetched_at: datetime
+
+
+def to_shown_data(content: OwnerData, fetched_at: datetime) -> ShownData:
+    """Summarize contributions up to the day they were fetched; leave other data as it is."""
+    if isinstance(content, Contributions):
+        return ShownData(summarize(content, today=fetched_at.date()), fetched_at)
+    return ShownData(content, fetched_at)
+
+
+def needs_repository_rows(options: BannerOptions) -> bool:
+    """Return whether a banner's numbers are added up from single repositories."""
+    return options.has_selection or DataKind.LANGUAGE_SIZES in data_needs(options)
+
+
+def complete(
+    snapshot: Snapshot,
+    options: BannerOptions,
+    data: Mapping[DataKind, ShownData],
+    repositories: Sequence[Repository] = (),
+) -> Snapshot:
+    """
+    Return a snapshot with all that a banner shows; `fetched_at` is that of its oldest part.
+
+    `repositories` are those of the owner, if `needs_repository_rows`.
+
+    :raises LookupError: data is missing
+    :raises BannersError: there are no contributions to draw, and the banner shows nothing else
+    """
+    needs = data_needs(options)
+    changes: dict[str, Any] = {}
+    if options.has_selection:
+        changes["stats"] = aggregate_selected(repositories, options)
+    for kind in needs - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}:
+        if kind not in data:
+            raise LookupError(f"{kind} of owner {snapshot.owner.id} are missing")
+        content = data[kind].content
+        if isinstance(content, ActivitySummary):
+            changes |= {"activity": content.activity, "contribution_access": content.access}
+        elif isinstance(content, RepositoryDetails):
+            changes["repository"] = content
+        else:
+            sizes = aggregate_selected_sizes(repositories, content, options)
+            changes["language_sizes"] = sizes
+    times = [shown.fetched_at for kind, shown in data.items() if kind in needs]
+    if DataKind.REPOSITORIES in needs:
+        times.append(snapshot.fetched_at)
+    completed = msgspec.structs.replace(snapshot, fetched_at=min(times), **changes)
+    if options.layout is Layout.ACTIVITY and completed.activity is None:
+        raise without_contributions(completed)
+    return completed
+
+
+def without_contributions(snapshot: Snapshot) -> BannersError:
+    """Return the error that explains why an owner's contributions can't be shown."""
+    match snapshot.contribution_access:
+        case ContributionAccess.ORGANISATION:
+            return NoContributions(snapshot.owner.login)
+        case ContributionAccess.NEEDS_TOKEN:
+            return TokenRequired()
+        case _:
+            return ContributionsHidden(snapshot.owner.login)
+
+
+def suggest_repository(name: str, repositories: Iterable[Repository]) -> str | None:
+    """Return the repository whose name is closest to a misspelt one, None if none is close."""
+    names = {repository.name.lower(): repository.name for repository in repositories}
+    closest = closest_match(name.lower(), sorted(names))
+    return names[closest] if closest is not None else None
+
+
+async def read_completed(
+    connection: Connection, snapshot: Snapshot, options: BannerOptions, needs: Sequence[str]
+) -> Snapshot:
+    """
+    Return a snapshot with all that a permanent banner shows, from PostgreSQL.
+
+    :raises LookupError: something is not stored yet
+    :raises BannersError: there are no contributions to draw, and the banner shows nothing else
+    """
+    if data_needs(options) == {DataKind.REPOSITORIES} and not options.has_selection:
+        return snapshot
+    repositories: Sequence[Repository] = ()
+    if needs_repository_rows(options):
+        repositories = await select_repositories(connection, snapshot.owner.id)
+        if not repositories and snapshot.stats.total_repos:
+            raise LookupError(f"the repositories of owner {snapshot.owner.id} are not stored")
+    stored = await select_data(connection, snapshot.owner.id, needs)
+    data = {
+        parse_need(need)[0]: to_shown_data(part.content, part.fetched_at)
+        for need, part in stored.items()
+    }
+    return complete(snapshot, options, data, repositories)

@@ -1,0 +1,85 @@
+"""
+Finds which account holds a login, for banners that show none of its numbers.
+
+The answer is a snapshot: with the last known numbers, or with none (`Snapshot.has_numbers`).
+"""
+
+from datetime import timedelta
+from functools import partial
+
+import msgspec
+
+from github_banners.database.connect import Database
+from github_banners.database.logins import insert_identity
+from github_banners.errors import FetchPending, GitHubUnavailable, TooManyRequests
+from github_banners.models import Clock, Owner, Snapshot, to_epoch_microseconds, without_numbers
+from github_banners.stats.fetch import Charge, DataFetcher, Deadline
+from github_banners.stats.lookup import Lookup
+from github_banners.stats.single_flight import ErrorCache, SingleFlight
+
+
+class IdentityLookup:
+    """Finds owners by login; GitHub is asked at most once per login and `max_age`."""
+
+    def __init__(
+        self,
+        *,
+        lookup: Lookup,
+        database: Database,
+        github: DataFetcher,
+        max_age: timedelta,
+        clock: Clock,
+    ) -> None:
+        self._lookup = lookup
+        self._database = database
+        self._github = github
+        self._max_age = max_age
+        self._clock = clock
+        self._fetches: SingleFlight[Snapshot] = SingleFlight(ErrorCache(clock=clock))
+
+    async def find(self, login: str, *, deadline: Deadline, charge: Charge) -> Snapshot:
+        """
+        Find the account that holds a login now, or held it last.
+
+        :raises UnknownUser: GitHub knows no account with this login
+        :raises FetchPending: nothing is known, and the fetch exceeds the deadline
+        :raises GitHubUnavailable: nothing is known, and GitHub can't be reached
+        :raises TooManyRequests: nothing is known, and `charge` refused the request
+        """
+        known = await self._lookup.find_known(login, deadline)
+        if known is not None and self._is_confirmed(known, login):
+            return known
+        try:
+            fetch = partial(self._fetch, login)
+            task = self._fetches.join_or_start(login.lower(), fetch, charge=charge)
+            return await self._fetches.wait(task, login, deadline)
+        except (GitHubUnavailable, FetchPending, TooManyRequests):
+            if known is None or known.is_deleted:
+                raise
+            return known
+
+    async def close(self, *, timeout_seconds: float = 1.0) -> None:
+        """Cancel all fetches."""
+        await self._fetches.close(timeout_seconds=timeout_seconds)
+
+    def _is_confirmed(self, known: Snapshot, login: str) -> bool:
+        if known.is_deleted or known.owner.login.lower() != login.lower():
+            return False
+        requested_at = self._lookup.cache.login_requested_at(login)
+        return self._clock() - max(known.fetched_at, requested_at) < self._max_age
+
+    async def _fetch(self, login: str) -> Snapshot:
+        requested_at = self._clock()
+        owner = await self._github.identify(login)
+        known = self._lookup.cache.get(owner.id)
+        if known is None:
+            known = without_numbers(owner, version=to_epoch_microseconds(requested_at))
+            self._lookup.writer.schedule([owner.id], self._insert(owner))
+        snapshot = msgspec.structs.replace(known, owner=owner, is_deleted=False)
+        self._lookup.cache.put(snapshot)
+        self._lookup.cache.put_login(login, owner.id, requested_at=requested_at)
+        return snapshot
+
+    async def _insert(self, owner: Owner) -> None:
+        async with self._database.transaction() as connection:
+            await insert_identity(connection, owner, now=self._clock())
