@@ -230,7 +230,7 @@ def parse_banner_query(query: str) -> None:
 def read_banner_row(options: bytes) -> object:
     times = [NOW] * 3
     text = options.decode(errors="replace")
-    return banner_from_row((1, 4, "ada-dark", text, 1, 0, "ada-dark", True, *times))
+    return banner_from_row((1, 4, "ada-dark", text, [], 1, 0, "ada-dark", True, *times))
 
 
 def read_records(body: bytes) -> None:

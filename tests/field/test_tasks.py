@@ -33,7 +33,10 @@ CASES = {
         "unit/api/test_png_converter.py::test_to_png_picture_that_fails_does_not_open_circuit"
     ),
     "api.refresh:Refresh.run": FAULTS + "failing_statement_ends_no_background_task",
-    "stats.lookup:Lookup._join_or_start": (
+    "stats.data_lookup:DataLookup._fetch": (
+        "integration/test_banner_data.py::test_data_that_can_not_be_saved_is_shown"
+    ),
+    "stats.single_flight:SingleFlight.join_or_start": (
         LOOKUP + "find_by_login_unforeseen_error_returns_stale_numbers_and_is_logged_once"
     ),
     "stats.snapshots:BackgroundWriter.schedule": (
@@ -67,7 +70,7 @@ CASES = {
         "integration/database/test_connect.py::test_run_within_late_job_failure_is_contained"
     ),
     "database.migrations:migrate": FAULTS + "failing_statement_ends_no_background_task",
-    "github.client:_gather_or_cancel": (
+    "github.fetching:gather_or_cancel": (
         "field/test_github.py::test_cancelled_tls_handshake_closes_its_connection"
     ),
 }

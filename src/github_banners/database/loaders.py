@@ -28,7 +28,7 @@ class TimeLoader(TimestamptzLoader):
 
 
 class LanguagesLoader(Loader):
-    """Loads `users.languages`, the only `json` column; if it is malformed, empty until the next save."""
+    """Loads `users.languages`, the only value read as `json`; if malformed, empty until the next save."""
 
     def load(self, data: Buffer) -> dict[str, int]:
         """Return the number of repositories by language."""
