@@ -30,7 +30,7 @@ from github_banners.errors import (
     UnknownRepository,
     UnknownUser,
 )
-from github_banners.models import Stats
+from github_banners.models import Activity, ContributionAccess, RepositoryDetails, Stats
 from github_banners.options import (
     LOGIN_PATTERN,
     MAX_SHOWN_NUMBERS,
@@ -116,13 +116,22 @@ _ALIASES = {
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An owner's numbers; `stale` if older than the soft TTL, `unknown` lists misspelt options."""
+    """
+    An owner's numbers; `stale` if older than the soft TTL, `unknown` lists misspelt options.
+
+    The other fields are there if the banner shows them, and null if they are not known.
+    """
 
     username: str
     display_name: str | None
     stats: Stats
     fetched_at: datetime
     stale: bool
+    followers: int | msgspec.UnsetType | None = msgspec.UNSET
+    language_sizes: dict[str, int] | msgspec.UnsetType | None = msgspec.UNSET
+    activity: Activity | msgspec.UnsetType | None = msgspec.UNSET
+    contribution_access: ContributionAccess | msgspec.UnsetType = msgspec.UNSET
+    repository: RepositoryDetails | msgspec.UnsetType | None = msgspec.UNSET
     unknown: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 

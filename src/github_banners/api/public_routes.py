@@ -179,7 +179,9 @@ class BannerRoutes:
         if response_format == "json":
             is_stale = banner.result.freshness is not Freshness.FRESH
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
-            numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
+            numbers = numbers_response(
+                banner.result.snapshot, banner.options, is_stale=is_stale, unknown=unknown
+            )
             return to_starlette_response(numbers)
         cached = await self.pictures.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = cached.picture
