@@ -31,7 +31,8 @@ from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
 from github_banners.api.documents import Document, document_response
-from github_banners.api.openapi import JsonSchema, build_document
+from github_banners.api.openapi import build_document
+from github_banners.api.openapi_responses import JsonSchema
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
 from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache

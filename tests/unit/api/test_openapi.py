@@ -148,7 +148,9 @@ def test_numbers_response_matches_schema() -> None:
     ],
 )
 @pytest.mark.parametrize("is_known", [True, False])
-def test_numbers_response_has_what_the_banner_shows(options, fields, is_known) -> None:
+def test_numbers_response_has_what_the_banner_shows(
+    options: BannerOptions, fields: set[str], is_known: bool
+) -> None:
     snapshot = Snapshot(Owner(1, "a"), Stats(0, 0, 0, 0, 0, {}), datetime.now(UTC))
     if is_known:
         snapshot = msgspec.structs.replace(
