@@ -23,6 +23,7 @@ for the log; clients never see it, except for that of `MalformedMessage`.
     │   ├── Overloaded                   too much work is queued
     │   ├── GitHubUnavailable            GitHub is unavailable
     │   ├── DatabaseUnavailable          PostgreSQL is unavailable
+    │   ├── UnreadableBanner             the row of a banner can't be read
     │   ├── RendererUnavailable          the renderer is unavailable
     │   ├── StorageUnavailable           can't store banner
     │   ├── BrokerUnavailable            Kafka is unavailable
@@ -253,6 +254,10 @@ class DatabaseUnavailable(Unavailable):
     """PostgreSQL is unavailable."""
 
     explanation_kind = ExplanationKind.NUMBERS_UNAVAILABLE
+
+
+class UnreadableBanner(Unavailable):
+    """The row of a banner can't be read: a newer version has written it, or it is damaged."""
 
 
 class RendererUnavailable(Unavailable):

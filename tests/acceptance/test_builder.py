@@ -267,6 +267,93 @@ def test_builder_choices_change_pictures_code_and_address(visit: Visit) -> None:
         assert query_of(url.replace("&amp;", "&")) == {"username": USER, "type": theme, **chosen}
 
 
+def test_builder_shown_numbers_stand_in_order_of_choosing(visit: Visit) -> None:
+    page = visit.open(f"{START}&layout=card")
+    group = page.get_by_role("group", name=WORDS["options"]["show"], exact=True)
+    boxes = {name: group.get_by_label(label) for name, label in WORDS["values"]["show"].items()}
+    boxes["stars"].uncheck()
+    for name in ("followers", "commits", "stars", "issues"):
+        boxes[name].check()
+    visit.settle()
+    shown = "forks,repositories,followers,commits,stars,issues"
+    assert visit.shown() == {
+        "username": USER,
+        "type": "default",
+        "layout": "card",
+        "show": shown,
+    }
+    assert visit.query["show"] == shown
+    assert visit.is_drawn()
+    labels = group.locator("label[data-position]")
+    assert {*labels.evaluate_all("labels => labels.map(l => l.dataset.position)")} == {*"123456"}
+    assert [name for name, box in boxes.items() if box.is_disabled()] == [
+        "pull_requests",
+        "reviews",
+        "contributions",
+    ]
+    # The layout classic has room for three; the others are not forgotten.
+    page.get_by_label(WORDS["values"]["layout"]["classic"], exact=True).check()
+    visit.settle()
+    assert visit.query["show"] == "forks,repositories,followers"
+    assert visit.problems == ""
+    page.get_by_label(WORDS["values"]["layout"]["card"], exact=True).check()
+    visit.settle()
+    assert visit.query["show"] == shown
+    for name in shown.split(","):
+        boxes[name].uncheck()
+    visit.settle()
+    assert "show" not in visit.query
+
+
+def test_builder_layout_has_only_the_options_it_uses(visit: Visit) -> None:
+    page = visit.open(f"{START}&hide_langs=css&langs_count=3&title=Mine")
+    page.get_by_text(WORDS["page"]["more_options"]).click()
+    fields = {name: page.locator(f"#option-{name}") for name in ("repo", "hide_langs", "title")}
+
+    def visible() -> list[str]:
+        return [name for name, field in fields.items() if field.is_visible()]
+
+    assert visible() == ["hide_langs", "title"]
+    page.get_by_label(WORDS["values"]["layout"]["activity"], exact=True).check()
+    visit.settle()
+    assert visible() == ["title"]
+    assert visit.query == {"username": USER, "layout": "activity", "title": "Mine"}
+    assert visit.is_drawn()
+    page.get_by_label(WORDS["values"]["layout"]["repository"], exact=True).check()
+    visit.settle()
+    assert visible() == ["repo", "title"]
+    assert visit.problems == LIVE["no_repository"]
+    page.get_by_label(WORDS["values"]["layout"]["classic"], exact=True).check()
+    visit.settle()
+    assert visible() == ["hide_langs", "title"]
+    kept = {"hide_langs": "css", "langs_count": "3", "title": "Mine"}
+    assert visit.query == {"username": USER, **kept}
+
+
+def test_builder_repository_is_named_corrected_and_copied(visit: Visit, github: GitHub) -> None:
+    repositories = httpx2.get(f"{github.url}/users/{USER}/repos?per_page=1").json()
+    name = repositories[0]["name"].lower()
+    page = visit.open(f"{START}&layout=repository&title=Mine")
+    page.get_by_label(WORDS["options"]["repo"]).fill(f"{USER}/{name}x")
+    visit.settle()
+    problem = LIVE["unknown_repository"].format(value=USER, repo=f"{USER}/{name}x")
+    assert problem in visit.problems
+    page.get_by_role("button", name=f"“{name}”").click()
+    visit.settle()
+    assert visit.problems == ""
+    chosen = {"layout": "repository", "repo": name, "title": "Mine"}
+    assert visit.query == {"username": USER, **chosen}
+    assert visit.shown("dark") == {"username": USER, "type": "dark", **chosen}
+    alt = page.locator("#light").get_attribute("alt") or ""
+    assert alt.endswith(f"’s GitHub repository {name}")
+    page.locator("#copy").click()
+    page.get_by_text(LIVE["copied"], exact=True).wait_for()
+    snippet = clipboard(page)
+    assert f'alt="{alt}"' in snippet
+    for url in re.findall(r'(?:srcset|src)="([^"]+)"', snippet):
+        assert name in visit.service.get(urlsplit(url).path).text
+
+
 def test_builder_theme_of_gallery_is_chosen(visit: Visit) -> None:
     page = visit.open()
     page.locator("#themes a", has_text=re.compile("^ink$")).click()
@@ -523,6 +610,7 @@ def test_builder_refused_clipboard_marks_the_code(visits: Callable[..., Visit]) 
     [
         ("type=darkk", "dark", {"type": "dark"}),
         ("layout=crad", "card", {"layout": "card"}),
+        ("show=strs&layout=compact", "stars", {"show": "stars", "layout": "compact"}),
         ("hide=stras", "stars", {"hide": "stars"}),
         ("radius=99", "20", {"radius": "20"}),
         ("layuot=card", "layout=card", {"layout": "card"}),
@@ -569,6 +657,29 @@ def test_builder_unknown_user_is_explained(visit: Visit) -> None:
     assert page.locator("#problems").get_attribute("aria-live") == "polite"
     assert visit.is_drawn()
     assert page.locator("#timing").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "word"),
+    [
+        (404, "contributions are hidden", "hidden_contributions"),
+        (404, "organisations have no contributions", "no_contributions"),
+        (503, "token required", "no_token"),
+    ],
+)
+def test_builder_missing_contributions_are_explained_once(
+    visit: Visit, status: int, error: str, word: str
+) -> None:
+    visit.page.route(
+        "**/banners/preview**format=json",
+        lambda route: route.fulfill(
+            status=status, headers={"retry-after": "1"}, json={"error": error}
+        ),
+    )
+    page = visit.open(f"{START}&layout=activity")
+    page.wait_for_timeout(1200)
+    assert visit.problems == LIVE[word].format(value=USER)
+    assert len(visit.updates()) == 1
 
 
 def test_builder_invalid_login_is_explained(visit: Visit) -> None:
@@ -677,8 +788,13 @@ def test_builder_gallery_loads_visible_pictures_and_cancels_others(visit: Visit)
     assert len(cards) < total
 
 
-@pytest.mark.parametrize("width", [1280, 340])
-def test_builder_slow_pictures_shift_nothing(visits: Callable[..., Visit], width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "options"),
+    [(1280, ""), (340, ""), (1280, "&show=stars,forks,commits,followers&locale=de")],
+)
+def test_builder_slow_pictures_shift_nothing(
+    visits: Callable[..., Visit], width: int, options: str
+) -> None:
     visit = visits(viewport={"width": width, "height": 700})
     page = visit.page
 
@@ -688,7 +804,7 @@ def test_builder_slow_pictures_shift_nothing(visits: Callable[..., Visit], width
 
     page.route("**/*.svg**", delay)
     page.route("**/banners/preview**", delay)
-    page.goto(f"{START}&layout=card")
+    page.goto(f"{START}&layout=card{options}")
     page.wait_for_timeout(500)
     page.evaluate("document.querySelector('#themes').scrollIntoView({behavior: 'instant'})")
     page.wait_for_timeout(600)
@@ -855,6 +971,30 @@ def test_builder_form_works_without_javascript(visits: Callable[..., Visit]) -> 
     assert visit.query == {"username": USER, "type": "dark"}
     page.get_by_role("link", name="paper").click()
     assert visit.query == {"username": USER, "type": "paper"}
+
+
+def test_builder_repository_is_drawn_without_javascript(
+    visits: Callable[..., Visit], github: GitHub
+) -> None:
+    visit = visits(java_script_enabled=False)
+    name = httpx2.get(f"{github.url}/users/{USER}/repos?per_page=1").json()[0]["name"].lower()
+    page = visit.page
+    page.goto(START)
+    page.get_by_label(WORDS["values"]["layout"]["repository"], exact=True).check()
+    page.get_by_role("button", name=WORDS["page"]["draw"]).click()
+    assert visit.problems.strip() == LIVE["no_repository"]
+    page.get_by_label(WORDS["options"]["repo"]).fill(name)
+    page.get_by_role("button", name=WORDS["page"]["draw"]).click()
+    assert visit.problems.strip() == ""
+    chosen = {"layout": "repository", "repo": name}
+    assert visit.shown() == {"username": USER, "type": "default", **chosen}
+    assert f"GitHub repository {name}](" in visit.code
+    page.goto(f"{START}&layout=card")
+    group = page.get_by_role("group", name=WORDS["options"]["show"], exact=True)
+    group.get_by_label(WORDS["values"]["show"]["stars"]).uncheck()
+    group.get_by_label(WORDS["values"]["show"]["followers"]).check()
+    page.get_by_role("button", name=WORDS["page"]["draw"]).click()
+    assert visit.shown()["show"] == "forks,repositories,followers"
 
 
 def test_builder_works_behind_a_path(github: GitHub, visits: Callable[..., Visit]) -> None:

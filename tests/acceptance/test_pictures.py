@@ -23,12 +23,14 @@ from github_banners import errors
 from github_banners.drawing import draw, explain
 from github_banners.models import Activity, Owner, RepositoryDetails, Snapshot, Stats
 from github_banners.options import (
+    MAX_SHOWN_NUMBERS,
     BannerOptions,
     ChartType,
     HideableField,
     Layout,
     Locale,
     NumberFormat,
+    ShownNumber,
     Theme,
 )
 from tests.acceptance.chromium import IN_A_BROWSER
@@ -114,6 +116,17 @@ FORMS = {
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
     "repository": BannerOptions(layout=Layout.REPOSITORY),
     "activity": BannerOptions(layout=Layout.ACTIVITY),
+}
+
+ORDER = (*ShownNumber, *ShownNumber)
+# Each number is in a place of each form; in the long run in every place.
+SHOWN_NUMBERS = {
+    layout: [
+        ORDER[start : start + count]
+        for count in range(3, maximum + 1)
+        for start in range(0, len(ShownNumber), 1 if IS_LONG else 3)
+    ]
+    for layout, maximum in MAX_SHOWN_NUMBERS.items()
 }
 
 # The factors of a picture, each with its values.
@@ -253,6 +266,12 @@ def _repository(
     )
 
 
+def _active(number: int) -> Snapshot:
+    """Return an owner who has a number of everything."""
+    activity = Activity(number, number, number, number, number)
+    return replace(_snapshot(number=number), followers=number, activity=activity)
+
+
 def _activity(total: int, current_streak: int, longest_streak: int) -> Activity:
     """Return an activity with a best day that has all contributions, and a wide date."""
     days = [index % 9 for index in range(371)]
@@ -375,6 +394,27 @@ def test_number_fits_its_area(faults, form):
         for number in NUMBERS
         for options in variants
     }
+    assert faults(pictures) == []
+
+
+@pytest.mark.parametrize("layout", SHOWN_NUMBERS)
+def test_shown_numbers_fit_their_area(faults, layout):
+    snapshots = [_active(number) for number in (0, 1_635, 88_888, 999_950, 2_147_483_647)]
+    variants = [
+        (number_format, as_of)
+        for number_format in NumberFormat
+        for as_of in (None, date(2026, 9, 28))
+    ]
+    pictures = {}
+    for first_turn, locale in enumerate(Locale):
+        for turn, show in enumerate(SHOWN_NUMBERS[layout], first_turn):
+            for snapshot in _select(snapshots, turn):
+                for number_format, as_of in _select(variants, turn):
+                    options = BannerOptions(
+                        layout=layout, show=show, locale=locale, number_format=number_format
+                    )
+                    label = f"{locale}, {show}, {snapshot.followers}, {number_format}, {as_of}"
+                    pictures[label] = draw(snapshot, options, as_of=as_of)
     assert faults(pictures) == []
 
 

@@ -21,6 +21,7 @@ from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
+from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain, png_text
 from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
@@ -31,6 +32,7 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat, Theme
 from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
+from tests.snapshots import REPOSITORY, make_activity
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -85,7 +87,13 @@ def snapshot(
     name: str | None = "Yehuda Katz", *, number: int = 11_558, **languages: int
 ) -> Snapshot:
     stats = Stats(number, number, number // 3, number, number, languages or LANGUAGES)
-    return Snapshot(Owner(1, "wycats", None, name), stats, datetime(2026, 11, 20, tzinfo=UTC))
+    return Snapshot(
+        Owner(1, "wycats", None, name),
+        stats,
+        datetime(2026, 11, 20, tzinfo=UTC),
+        activity=make_activity(),
+        repository=replace(REPOSITORY, description=name),
+    )
 
 
 STALE = date(2026, 11, 20)

@@ -260,7 +260,7 @@ def test_metrics_ports_never_contain_port(
 
 
 @pytest.mark.parametrize("command", [["serve"], ["serve", "--workers", "2"], ["storage"]])
-def test_serve_used_metrics_port_gives_one_sentence(command: list[str]) -> None:
+def test_n2_serve_used_metrics_port_gives_one_sentence(command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = run(*command, env=environment(PORT="0", METRICS_PORT=port))
@@ -305,13 +305,13 @@ def test_find_reason_returns_last_error(log: str, reason: str, tmp_path: Path) -
     assert str(path) in embedded_process.find_reason(path)
 
 
-def test_require_account_name_missing_entry_gives_advice() -> None:
+def test_n14_require_account_name_missing_entry_gives_advice() -> None:
     nobody_at_all = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
     with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
         embedded_binaries.require_account_name(nobody_at_all)
 
 
-def test_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_n14_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -328,7 +328,7 @@ WITHOUT_FCNTL = (
 
 
 @pytest.mark.parametrize("command", ["serve", "storage", "check"])
-def test_serve_without_fcntl_gives_one_sentence(command: str) -> None:
+def test_e16_serve_without_fcntl_gives_one_sentence(command: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, command],
         env=environment(), capture_output=True, text=True, check=False, timeout=30,
@@ -338,7 +338,7 @@ def test_serve_without_fcntl_gives_one_sentence(command: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_render_without_fcntl_works() -> None:
+def test_e16_render_without_fcntl_works() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", WITHOUT_FCNTL, "render", "no/login"],
         env=environment(), capture_output=True, text=True, check=False, timeout=30,
@@ -349,7 +349,7 @@ def test_render_without_fcntl_works() -> None:
 
 
 @pytest.mark.parametrize("name", ["run_tests.sh", "deploy/make-secrets", "Makefile"])
-def test_scripts_keep_line_ends(name: str) -> None:
+def test_e11_scripts_keep_line_ends(name: str) -> None:
     attributes = CHECKOUT / ".gitattributes"
     assert re.search(r"^\* text=auto eol=lf$", attributes.read_text(), re.MULTILINE)
     assert b"\r" not in (CHECKOUT / name).read_bytes()
@@ -358,11 +358,11 @@ def test_scripts_keep_line_ends(name: str) -> None:
 @pytest.mark.parametrize(
     "word", ["Python 3.11, 3.12, 3.13, 3.14", "Alpine", "arm64", "WSL", "macOS"]
 )
-def test_readme_names_supported_systems(word: str) -> None:
+def test_e24_readme_names_supported_systems(word: str) -> None:
     assert word in (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
-def test_descriptor_limit_bounds_connections() -> None:
+def test_f8_descriptor_limit_bounds_connections() -> None:
     program = (
         "import resource as r; from github_banners.serving.server import max_connections;"
         "r.setrlimit(r.RLIMIT_NOFILE, (1024, 1024)); print(max_connections())"
@@ -373,7 +373,7 @@ def test_descriptor_limit_bounds_connections() -> None:
 
 @pytest.mark.parametrize("delay_seconds", [0.4, 0.7, 1.1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
+def test_f19_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
     """With a database that is away, so that the pool of connections is opening all the time."""
     env = environment(
         PORT="0", DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x",
@@ -423,7 +423,7 @@ def has_signal(status: str, name: str, number: signal.Signals) -> bool:
 HOSTILE = "me\x1b[31mRED\x07\r\nfake: ok\u202egnp\x9b2J"
 
 
-def test_report_login_control_characters_are_escaped() -> None:
+def test_f20_report_login_control_characters_are_escaped() -> None:
     text = DiagnosticsReport(
         [PASSED], [token_result(login=HOSTILE), token_result("b", login=HOSTILE)], NOW
     ).to_text()
@@ -441,7 +441,7 @@ def test_report_warnings_control_characters_are_escaped(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "deploy/compose.zookeeper.yaml"])
-def test_compose_containers_are_confined(file: str) -> None:
+def test_f22_compose_containers_are_confined(file: str) -> None:
     text = (CHECKOUT / file).read_text().replace("!override", "")
     # What an override leaves out, the file below it says.
     services = {
@@ -455,7 +455,7 @@ def test_compose_containers_are_confined(file: str) -> None:
         assert not service["image"].endswith((":latest", ":stable", ":15"))
 
 
-async def test_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_n9_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("github_banners.diagnostics._PORT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
@@ -467,7 +467,7 @@ async def test_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPatch)
     assert elsewhere.is_broken
 
 
-def test_check_folder_writes_and_removes_file(
+def test_n9_check_folder_writes_and_removes_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[Path] = []
@@ -483,7 +483,9 @@ def test_check_folder_writes_and_removes_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_folder_full_disk_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_n9_check_folder_full_disk_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(_: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -8,6 +8,7 @@ The module `hostile` generates the inputs.
 import ast
 import base64
 import json
+import random
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from functools import partial
@@ -27,7 +28,11 @@ import github_banners
 from github_banners.api import public_routes as api_routes
 from github_banners.api.builder.words import negotiate_language
 from github_banners.api.rate_limit import client_address
-from github_banners.drawing import draw
+from github_banners.database import change_listener
+from github_banners.database.banners import banner_from_row
+from github_banners.database.loaders import LanguagesLoader
+from github_banners.drawing import draw, fallback_fonts
+from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import BannersError
 from github_banners.github import contributions, graphql, languages, owner_query, protocol, rest
 from github_banners.github import repository_details as details
@@ -39,6 +44,7 @@ from github_banners.messaging.record_batches import read_batches
 from github_banners.messaging.schemas import BatchedBanner, PreviewRequest, StoreRequest
 from github_banners.messaging.signature_middleware import _content_length_exceeds
 from github_banners.messaging.signing import Signer
+from github_banners.options import OPTIONS, parse_options, parse_options_leniently, parse_query
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
 from github_banners.storage.banner_batch import store_batch
@@ -57,7 +63,10 @@ from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
 SOURCE = Path(github_banners.__file__).parent
-PACKAGES = ("messaging", "github", "api", "storage", "renderer")
+PACKAGES = (
+    *("messaging", "github", "api", "storage", "renderer"),
+    *("database", "options", "drawing", "serving", "stats"),
+)
 PARSING_CALLS = {
     *("decode", "convert", "Decoder", "from_json", "loads"),
     *("int", "float", "fromisoformat", "fromtimestamp", "strptime", "ip_address", "ip_network"),
@@ -67,6 +76,7 @@ PARSING_CALLS = {
 DECODING_MODULES = {"json", "msgpack"}
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
+JSON_OID = 114
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg"><text>1</text></svg>'
 STORE = {
     "url_path": "ada-dark",
@@ -179,6 +189,48 @@ async def store_hostile_batch(body: bytes) -> None:
         store = Store(Path(folder), clock=lambda: NOW)
         await store_batch(store, body, count=keep_nothing)
         store.close()
+
+
+def read_font(body: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "a.ttf").write_bytes(body)
+        fonts = fallback_fonts.FallbackFonts([folder])
+        for text in ("a", "é漢", "\U0010ffff"):
+            fonts.find(text)
+
+
+def font_bytes(good: bytes) -> Iterator[Input]:
+    yield from hostile_bytes(b"x" * 100)
+    yield from ((f"cut off after {length}", good[:length]) for length in range(0, 1000, 7))
+    dice = random.Random(0)
+    for number in range(500):
+        changed = bytearray(good)
+        for _ in range(4):
+            changed[dice.randrange(min(len(good), 1000))] = dice.randrange(256)
+        yield f"random bytes, mutation {number}", bytes(changed)
+
+
+def query_inputs(_: str) -> Iterator[Input]:
+    for option in (*OPTIONS, "theme", "username"):
+        for name, text in TEXTS.items():
+            yield f"{name} as {option}", f"{option}={text}"
+    yield "many fields", "a&" * 10_000
+    yield "percent signs", "title=" + "%" * 1000 + "&%ff%00=%ed%a0%80"
+
+
+def parse_banner_query(query: str) -> None:
+    try:
+        raw_options = parse_query(query)
+    except ValueError:  # documented: too many options
+        return
+    parse_options_leniently(raw_options)
+    parse_options(raw_options)
+
+
+def read_banner_row(options: bytes) -> object:
+    times = [NOW] * 3
+    text = options.decode(errors="replace")
+    return banner_from_row((1, 4, "ada-dark", text, [], 1, 0, "ada-dark", True, *times))
 
 
 def read_records(body: bytes) -> None:
@@ -463,6 +515,58 @@ CASES = [
         ),
         dump({"message": "no"}),
     ),
+    Case(
+        "database: the options of a banner",
+        ("database.banners:banner_from_row",),
+        read_banner_row,
+        dump({"type": "dark", "radius": 3, "hide_langs": ["c"], "title": "x"}),
+    ),
+    Case(
+        "database: the languages of an owner",
+        ("database.loaders:LanguagesLoader.load",),
+        LanguagesLoader(JSON_OID).load,
+        dump({"C": 1, "Go": 2}),
+    ),
+    Case(
+        "database: a notification",
+        ("database.change_listener:_parse_ids",),
+        change_listener._parse_ids,
+        "1,2",
+        texts,
+    ),
+    Case(
+        "options: a query",
+        (
+            "options.parsing:_parse_digits",
+            "options.parsing:_parse_option",
+            "options.parsing:_suggestion",
+            "options.parsing:parse_options",
+            "options.parsing:parse_options_leniently",
+        ),
+        parse_banner_query,
+        "type=dark&radius=3",
+        query_inputs,
+    ),
+    Case(
+        "drawing: a stored picture for a page",
+        ("drawing.open_graph:draw_open_graph",),
+        lambda body: (read_texts(body), draw_open_graph(body)),
+        draw(*from_preview_request(PreviewRequest.from_json(PREVIEW))),
+        hostile_bytes,
+    ),
+    Case(
+        "drawing: a font of the machine",
+        tuple(
+            f"drawing.fallback_fonts:{function}"
+            for function in (
+                *("FontFile._has_glyph", "FontFile._is_in_groups", "FontFile._is_in_segments"),
+                *("FontFile._number", "_face_offsets", "_family", "_read_table", "_unicode_map"),
+            )
+        ),
+        read_font,
+        next(Path(fallback_fonts.WORDS_FOLDER).glob("*.ttf")).read_bytes(),
+        font_bytes,
+    ),
     *(
         Case(
             f"messages: what is packed with {codec}",
@@ -481,9 +585,23 @@ UNPACKERS = {case.name for case in CASES if case.name.startswith("messages: what
 NOT_FOREIGN = {
     "api.openapi:_DEFAULTS": "our own defaults",
     "api.builder.words:read_words": "our own files",
+    "database.banners:_mark_due": "an integer column",
+    "database.banners:count_banners": "a count",
+    "database.server_info:count_rows_ahead": "a count",
+    "database.embedded:_stop_stale_server": "our own folder",
+    "database.embedded_process:_make_preexec.prepare": "a signal",
+    "drawing.language_charts:_github_colours": "our own file",
+    "drawing.png_text:_coverage": "our own file",
+    "drawing.rendering:_canvas_value": "our own drawing",
+    "drawing.rendering:_mirror_position": "our own drawing",
+    "drawing.text:_character_widths": "our own file",
+    "drawing.themes:linear_rgb": "our own colours",
+    "drawing.themes:normalise_hex": "colours that options have checked",
     "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",
     "github.transport:_parse_address": "GITHUB_API_URL and NO_PROXY, settings",
+    "serving.worker_main:main": "our own process",
+    "serving.worker_process:_read": "our own process",
 }
 """Calls that parse no foreign input -> the reason."""
 

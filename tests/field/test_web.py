@@ -11,6 +11,8 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2
@@ -19,6 +21,7 @@ import pytest
 from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import RateLimiter, client_address
 from github_banners.errors import TooManyRequests, UnknownUser
+from github_banners.options import candidate_banner_names, parse_options
 from github_banners.serving.worker_process import MAX_QUEUE
 from tests.acceptance.processes import Running, environment, free_port, prepared_data_dir, running
 from tests.unit.api.test_png_converter import Scene
@@ -31,6 +34,7 @@ POLLY = "/banners/preview?username=polly-glot"
 SVG, PNG, JSON = "image/svg+xml; charset=utf-8", "image/png", "application/json"
 HTML = "text/html; charset=utf-8"
 MAX_BANNERS = 4
+SLOW_CLIENTS, MAX_BYTES_PER_SLOW_CLIENT = 300, 50_000
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +279,29 @@ async def test_f6_unknown_names_memory_is_bounded() -> None:
     assert await measure_bytes_per_name(UnknownUser, names=300) < MAX_BYTES_PER_NAME
 
 
+def resident_bytes(service: Running) -> int:
+    status = Path(f"/proc/{service.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+def test_f7_clients_that_do_not_read_use_little_memory(
+    service: Running, http: httpx2.Client
+) -> None:
+    bundle = http.get("/docs").text.partition('src="/gh/docs/rapidoc')[2].partition('"')[0]
+    path = f"/docs/rapidoc{bundle}"
+    assert len(http.get(path).content) > 500_000
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    before = resident_bytes(service)
+    with ExitStack() as stack:
+        for _ in range(SLOW_CLIENTS):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect((host, int(port)))
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert http.get("/healthz").status_code == 200
+        assert resident_bytes(service) - before < SLOW_CLIENTS * MAX_BYTES_PER_SLOW_CLIENT
+
+
 async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
     scene = Scene()
     scene.worker.may_finish.clear()
@@ -286,6 +313,13 @@ async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
     scene.worker.may_finish.set()
     assert all(await asyncio.gather(*others))
     assert sum(png is not None for png in await asyncio.gather(*flood)) <= MAX_QUEUE // 2
+
+
+def test_f14_plain_name_of_a_shorter_login_stays_free() -> None:
+    owner = candidate_banner_names("h-ok", parse_options({"type": "auto-nord"}), owner_id=1)
+    stranger = candidate_banner_names("h-ok-auto", parse_options({"type": "nord"}), owner_id=2)
+    assert owner[0] == "h-ok-auto-nord"
+    assert not {*owner} & {*stranger}
 
 
 def test_n10_client_addresses_with_ports_are_distinct() -> None:

@@ -4,8 +4,9 @@ Compare `docs/gallery.md` and its pictures (every layout, every type) with what 
 `GALLERY=rewrite pytest tests/golden/test_gallery.py` rewrites them, as `make docs` does.
 """
 
+import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,26 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 
+from github_banners import render_once
 from github_banners.drawing import draw
 from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
-from github_banners.models import Snapshot, aggregate
-from github_banners.options import BannerOptions, ChartType, Layout, Locale, Theme
+from github_banners.models import Snapshot
+from github_banners.options import (
+    BannerOptions,
+    ChartType,
+    Layout,
+    Locale,
+    ShownNumber,
+    Theme,
+    to_canonical_json,
+)
 from github_banners.settings import Token
 from github_sandbox import create_app
 
 DOCS = Path(__file__).parents[2] / "docs"
 LOGIN = "mia-maintains"
+REPOSITORY = "simple-kernel"
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LAYOUTS = {
     "classic": BannerOptions(),
@@ -31,6 +42,19 @@ LAYOUTS = {
     "languages": BannerOptions(layout=Layout.LANGUAGES),
     "donut": BannerOptions(layout=Layout.LANGUAGES, shape=ChartType.DONUT),
     "compact": BannerOptions(layout=Layout.COMPACT),
+    "activity": BannerOptions(layout=Layout.ACTIVITY),
+    "repository": BannerOptions(layout=Layout.REPOSITORY, repo=REPOSITORY),
+    "six-numbers": BannerOptions(
+        layout=Layout.CARD,
+        show=(
+            ShownNumber.STARS,
+            ShownNumber.FOLLOWERS,
+            ShownNumber.COMMITS,
+            ShownNumber.PULL_REQUESTS,
+            ShownNumber.ISSUES,
+            ShownNumber.REVIEWS,
+        ),
+    ),
 }
 LOCALES = {
     "japanese": BannerOptions(locale=Locale.JA),
@@ -60,9 +84,9 @@ THEMES = """
 """
 
 
-async def fetch() -> Snapshot:
-    """Fetch the sample user from the sandbox with the GitHub client of the service."""
-    app: Any = create_app()
+async def fetch() -> dict[str, Snapshot]:
+    """Fetch what each picture shows from the sandbox, as the command `render` does."""
+    app: Any = create_app(clock=lambda: NOW)
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport) as http:
         github = GitHubClient(
@@ -72,22 +96,20 @@ async def fetch() -> Snapshot:
             timeout=timedelta(seconds=10),
             clock=lambda: NOW,
         )
-        owner_repositories = await github.fetch(LOGIN)
-    return Snapshot(
-        owner_repositories.owner,
-        aggregate(owner_repositories.repositories),
-        owner_repositories.fetched_at,
-    )
+        return {
+            name: await render_once._fetch(github, LOGIN, options, clock=lambda: NOW)
+            for name, options in (LAYOUTS | LOCALES).items()
+        }
 
 
-def pictures(snapshot: Snapshot) -> Iterator[tuple[str, bytes]]:
+def pictures(snapshots: Mapping[str, Snapshot]) -> Iterator[tuple[str, bytes]]:
     """Draw all pictures of the gallery without animation."""
     for name, options in (LAYOUTS | LOCALES).items():
         for theme in (Theme.DEFAULT, Theme.DARK):
-            body = draw(snapshot, _still(options, theme))
+            body = draw(snapshots[name], _still(options, theme))
             yield f"gallery/{name}-{theme}.svg", body
     for theme in PLAIN:
-        yield f"gallery/types/{theme}.svg", draw(snapshot, _still(LAYOUTS["card"], theme))
+        yield f"gallery/types/{theme}.svg", draw(snapshots["card"], _still(LAYOUTS["card"], theme))
 
 
 def _still(options: BannerOptions, theme: Theme) -> BannerOptions:
@@ -102,9 +124,13 @@ def page() -> str:
 
 
 def _options(options: BannerOptions) -> str:
-    return f"layout={options.layout}" + (
-        f"&shape={options.shape}" if options.shape != ChartType.BAR else ""
-    )
+    chosen = json.loads(to_canonical_json(options))
+    values = {"layout": options.layout.value, **chosen}
+    texts = {
+        name: ",".join(value) if isinstance(value, list) else value
+        for name, value in values.items()
+    }
+    return "&".join(f"{name}={text}" for name, text in texts.items())
 
 
 def _shown(name: str, options: str) -> str:

@@ -273,8 +273,13 @@ async def test_contributions_that_can_not_be_read_are_explained(
     scene: Scene, access: ContributionAccess, error: type[Exception]
 ) -> None:
     scene.github.contributions[7] = Contributions(access=access)
-    with pytest.raises(error):
-        await scene.preview(ACTIVITY)
+    alone = BannerOptions(show=(ShownNumber.COMMITS, ShownNumber.REVIEWS))
+    for options in (ACTIVITY, alone):
+        with pytest.raises(error):
+            await scene.preview(options)
+        with pytest.raises(error):
+            await scene.create(options)
+    assert await scene.fetch_value("select count(*) from banners") == 0
     snapshot = await scene.preview(COMMITS)
     assert (snapshot.activity, snapshot.contribution_access) == (None, access)
     assert snapshot.stats.total_stars == 107
@@ -415,3 +420,26 @@ async def test_preview_with_the_database_down_shows_fetched_data() -> None:
         assert activity.commits == 500
         assert (await scene.preview(BY_SIZE)).language_sizes is not None
         await scene.services.close()
+
+
+async def test_data_that_can_not_be_saved_is_shown(scene: Scene) -> None:
+    async with scene.database.transaction() as connection:
+        await connection.execute("drop table contribution_years")
+    for _ in range(2):
+        activity = (await scene.preview(ACTIVITY)).activity
+        assert activity is not None
+        await scene.services.drain()
+    assert scene.github.requests == ["identity of ada", "contributions of Ada"]
+
+
+async def test_stored_data_that_can_not_be_read_is_fetched_again(scene: Scene) -> None:
+    before = await scene.preview(REPOSITORY)
+    await scene.services.drain()
+    for content in ("[[[]]]", '{"id": "x"}', "7"):
+        async with scene.database.transaction() as connection:
+            await connection.execute("update owner_data set content = %s", [content])
+        other = Scene(scene.database)
+        assert (await other.preview(REPOSITORY)).repository == before.repository
+        assert other.github.requests[-1] == "repository linux"
+        await other.services.drain()
+        await other.services.close()

@@ -21,12 +21,15 @@ from psycopg import errors
 import github_banners
 from github_banners import circuit_breaker
 from github_banners.api import api_service, background, outbox
+from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
 from github_banners.database import (
     banner_versions,
     banners,
     leases,
+    logins,
+    owner_data,
     refresh_costs,
     server_info,
     users,
@@ -37,13 +40,14 @@ from github_banners.database.connect import Database
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.github.credentials import Account, Credential, Priority
 from github_banners.github.protocol import Resource
-from github_banners.models import Owner, Snapshot, Stats
-from github_banners.options import BannerOptions
+from github_banners.models import Contributions, ContributionYear, Owner, Snapshot, Stats
+from github_banners.options import BannerOptions, DataKind, Layout
 from github_banners.settings import Token
 from github_banners.stats import budget as budget_module
 from github_banners.stats.budget import ReservedBudget
 from github_banners.stats.snapshots import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
+from tests.integration.fake_github import FakeGitHub
 
 pytestmark = pytest.mark.postgres
 
@@ -396,6 +400,50 @@ async def inspects(scene: Scene, fault: Fault) -> None:
     assert (await server_info.fetch_server_info(scene.conninfo)).problem is None
 
 
+async def refreshes_data(scene: Scene, fault: Fault) -> None:
+    """Data that can't be fetched or saved is retried until it succeeds."""
+    await scene.track()
+    async with scene.database.transaction() as conn:
+        for number in (1, 2, 3):
+            options = BannerOptions(layout=Layout.ACTIVITY)
+            await banners.insert_banner(
+                conn,
+                owner_id=number,
+                options=options,
+                names=[f"a-{number}"],
+                needs=[DataKind.CONTRIBUTIONS],
+                now=NOON,
+            )
+        await owner_data.schedule_data(conn, [1, 2, 3], now=NOON, interval=HOUR)
+    github = FakeGitHub(clock=scene.clock)
+    github.gate.set()
+    refresh = DataRefresh(
+        database=scene.database,
+        github=github,
+        interval=HOUR,
+        clock=scene.clock,
+        sleep=scene.sleep,
+    )
+    if fault.function == "release_data":
+        github.fails_next = 1_000
+    async with scene.running(refresh.run):
+        for make in KINDS.values():
+            scene.stars += 1
+            year = ContributionYear(2026, (1, 2), commits=scene.stars)
+            github.contributions = {number: Contributions((year,)) for number in (1, 2, 3)}
+            with fault.failing(make):
+                async with scene.database.transaction() as conn:
+                    await conn.execute("update owner_data set due_at = %s", [scene.now])
+                await _until_hit(fault)
+                github.fails_next = 0
+                # Repeated, because the fast clock makes data due while it is being saved.
+                await scene.until(
+                    "select commits from contribution_years order by owner_id", [scene.stars] * 3
+                )
+            if fault.function == "release_data":
+                github.fails_next = 1_000
+
+
 async def serves_requests(scene: Scene, fault: Fault) -> None:
     """Only the request fails, and the next one succeeds."""
     await scene.track()
@@ -405,6 +453,8 @@ async def serves_requests(scene: Scene, fault: Fault) -> None:
         await banners.select_banner_with_snapshot(conn, "b-1")
         await leases.lease_users(conn, {1: scene.now}, now=scene.now)
         await leases.release_user(conn, 1, leased_until=scene.now)
+        await owner_data.select_repository_need(conn, 1, "linux")
+        await logins.insert_identity(conn, Owner(int(scene.now.timestamp()), "new"), now=scene.now)
         scene.now += HOUR
         name = f"n-{scene.now:%d%H}"
         options = BannerOptions(title=name)
@@ -455,6 +505,8 @@ STATEMENTS: dict[str, Case] = {
     "server_info.count_rows_ahead": inspects,
     "server_info.try_writing": inspects,
     "migrations._upgrade": migrates,
+    "logins.insert_identity": serves_requests,
+    "logins.upsert_logins": refreshes_others,
     "leases.lease_due_users": refreshes_later,
     "leases.lease_unpublished_banners": publishes,
     "leases.lease_users": serves_requests,
@@ -463,15 +515,22 @@ STATEMENTS: dict[str, Case] = {
     "leases.release_user": serves_requests,
     "leases.release_users": releases_failed,
     "leases.schedule_users": refreshes_others,
+    "owner_data._decode": refreshes_data,
+    "owner_data._upsert_years": refreshes_data,
+    "owner_data.lease_due_data": refreshes_data,
+    "owner_data.release_data": refreshes_data,
+    "owner_data.save_data": refreshes_data,
+    "owner_data.schedule_data": refreshes_data,
+    "owner_data.select_data": refreshes_data,
+    "owner_data.select_repository_need": serves_requests,
     "refresh_costs.fetch_refresh_costs": inspects,
+    "repositories.replace_repositories": refreshes_others,
     "repositories.select_repositories": publishes,
     "session.find_schema": migrates,
     "session.transaction": refreshes_later,
     "users._lock_users": refreshes_others,
-    "users._replace_repositories": refreshes_others,
-    "users._notify": refreshes_later,
-    "users._upsert_logins": refreshes_others,
     "users._upsert_users": refreshes_others,
+    "users.notify_changed": refreshes_later,
     "users.mark_user_deleted": finds_deleted,
     "users.select_snapshot": serves_requests,
     "users.select_snapshots": refreshes_others,
@@ -483,6 +542,7 @@ STATEMENTS: dict[str, Case] = {
 
 TASKS: dict[str, set[str]] = {
     "refresh": {"refreshes_others", "refreshes_later", "finds_deleted", "releases_failed"},
+    "data refresh": {"refreshes_data"},
     "versions": {"raises_remaining"},
     "outbox": {"publishes", "gives_banners_back"},
     "changes": {"hears_changes"},

@@ -1,7 +1,7 @@
 """Lookup: cache, database, GitHub, stale numbers; on a real PostgreSQL and a fake GitHub."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from github_banners.errors import (
     TooManyRequests,
     UnknownUser,
 )
+from github_banners.models import Owner
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
 from github_banners.stats.snapshots import Freshness, Ttls
@@ -156,6 +157,33 @@ async def test_find_by_login_unsavable_owner_of_a_batch_fails_alone(
     ] == [[101]]
 
 
+async def test_find_by_login_unforeseen_error_in_a_batch_fails_one_owner(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch_many = scene.github.fetch_many
+
+    async def fail_for_one(owners: Sequence[Owner], **more: Any) -> Any:
+        if any(owner.id == 101 for owner in owners):
+            raise ZeroDivisionError
+        return await fetch_many(owners, **more)
+
+    for number in (100, 101, 102):
+        scene.github.add(f"dev-{number}", number)
+        await scene.find(f"dev-{number}")
+    await scene.lookup.drain()
+    scene.now += 11 * MINUTE
+    scene.github.repositories = 4
+    monkeypatch.setattr(scene.github, "fetch_many", fail_for_one)
+    with capture_logs() as events:
+        await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
+        await scene.lookup.drain()
+    async with scene.database.transaction() as connection:
+        saved = await users.select_snapshots(connection, [100, 101, 102])
+    assert [snapshot.stats.total_repos for snapshot in saved] == [4, 3, 4]
+    failures = [event for event in events if event["event"] == "stale_refresher.owner_failed"]
+    assert [event["owner"] for event in failures] == ["dev-101"]
+
+
 async def test_find_by_login_hard_stale_waits_for_github(scene: Scene) -> None:
     await scene.find()
     await scene.lookup.drain()
@@ -178,6 +206,31 @@ async def test_find_by_login_without_github_returns_hard_stale_numbers(
         scene.github.gate.clear()
     result = await scene.find(seconds=0.3)
     assert (result.snapshot.fetched_at, result.freshness) == (START, Freshness.HARD_STALE)
+
+
+async def test_find_by_login_unforeseen_error_returns_stale_numbers_and_is_logged_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    await scene.find()
+    await scene.lookup.drain()
+    scene.now += DAY + MINUTE
+    monkeypatch.setattr(scene.github, "fetch_by_id", fail)
+    monkeypatch.setattr(scene.github, "fetch", fail)
+    with capture_logs() as events:
+        for _ in range(2):
+            result = await scene.find()
+            assert (result.snapshot.stats.total_repos, result.freshness) == (
+                3,
+                Freshness.HARD_STALE,
+            )
+            scene.now += MINUTE
+        with pytest.raises(GitHubUnavailable):
+            await scene.find("nobody-known")
+    keys = [event["key"] for event in events if event["event"] == "lookup.fetch_failed"]
+    assert keys == [7, "nobody-known"]
 
 
 async def test_find_by_login_after_timeout_does_not_wait_for_same_fetch_again(

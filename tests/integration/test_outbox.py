@@ -231,11 +231,17 @@ async def test_publish_batch_unreadable_options_do_not_block_others(scene: Scene
         await connection.execute(
             """update banners set look = '{"layout": "of tomorrow"}' where name = 'b-1'"""
         )
-    assert await scene.outbox().publish_batch() == 1
+    outbox = scene.outbox()
+    with capture_logs() as logs:
+        assert await outbox.publish_batch() == 1
+        scene.now += LEASE
+        assert await outbox.publish_batch() == 0
     assert [name for name, _ in scene.published] == ["b-2"]
+    [line] = [entry for entry in logs if entry["event"] == "outbox.unreadable"]
+    assert "banner b-1: Invalid enum value 'of tomorrow'" in line["reason"]
     async with scene.database.transaction() as connection:
         query = "select published_version, publish_leased_until from banners where name = 'b-1'"
-        assert await (await connection.execute(query)).fetchone() == (0, NOON + LEASE)
+        assert await (await connection.execute(query)).fetchone() == (0, NOON + 2 * LEASE)
 
 
 async def test_publish_batch_unexpected_error_is_logged_once_and_retried_later(
@@ -575,6 +581,26 @@ async def create_scene(database: Database, tmp_path: Path) -> AsyncIterator[Crea
     yield created
     await created.lookup.close()
     store.close()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [StorageUnavailable(), ZeroDivisionError(), asyncio.CancelledError()],
+    ids=["down", "bug", "cancelled"],
+)
+async def test_read_stored_drawing_failure_is_none(
+    create_scene: CreateScene, error: BaseException
+) -> None:
+    await create_scene.create()
+    deadline = Deadline(10, 10)
+    assert await create_scene.banners.read_stored_drawing("ada-default", deadline=deadline)
+
+    async def fail(_: str) -> None:
+        raise error
+
+    create_scene.store.get = fail  # type: ignore[method-assign, assignment]
+    drawing = await create_scene.banners.read_stored_drawing("ada-default", deadline=deadline)
+    assert drawing is None
 
 
 async def test_create_new_banner_is_drawn_stored_and_published(create_scene: CreateScene) -> None:

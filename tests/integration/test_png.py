@@ -4,6 +4,7 @@ import struct
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
 from github_banners.drawing import draw, explain, png_text
 from github_banners.drawing.fallback_fonts import FallbackFonts
@@ -13,7 +14,7 @@ from github_banners.drawing.png import SCALE, to_png
 from github_banners.drawing.png_text import REPLACEMENT_CHARACTER
 from github_banners.errors import UnknownBanner, UnknownUser
 from github_banners.options import BannerOptions, HideableField, Layout, Locale, Theme
-from tests.snapshots import make_snapshot
+from tests.snapshots import REPOSITORY, make_snapshot
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def test_to_png_ignores_animation(layout):
 @pytest.mark.parametrize("layout", Layout)
 def test_to_png_of_two_palettes_uses_light_one(layout):
     """Media queries do not apply. Without languages the pictures differ in palette colours only."""
-    bare = make_snapshot(languages={})
+    bare = make_snapshot(languages={}, repository=replace(REPOSITORY, language=None))
     pictures = [
         to_png(draw(bare, BannerOptions(layout=layout, theme=theme)))
         for theme in (Theme.DEFAULT, Theme.AUTO, Theme.DARK)

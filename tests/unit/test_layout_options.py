@@ -105,8 +105,8 @@ def test_show_in_layout_without_numbers_has_no_limit_and_no_effect(layout: Layou
 
 def test_show_unknown_name_is_rejected_with_allowed_names() -> None:
     with pytest.raises(InvalidOption) as caught:
-        parse_options({"show": "stars,comits"})
-    assert (caught.value.value, caught.value.suggestion) == ("comits", "stars,commits")
+        parse_options({"show": "stars,commitz"})
+    assert (caught.value.value, caught.value.suggestion) == ("commitz", "stars,commits")
     assert caught.value.allowed == tuple(ShownNumber)
 
 

@@ -571,7 +571,7 @@ def test_allowed_values_exist_for_every_option() -> None:
         ("hide", "stars,frks", "forks,stars"),
         ("hide", "stars;forks", "forks,stars"),
         ("hide", "stars forks", "forks,stars"),
-        ("show", "stars;comits;stars", "stars,commits"),
+        ("show", "stars;commitz;stars", "stars,commits"),
         ("show", "prs", None),
         ("repo", "a repository", None),
         ("count_by", "byte", "bytes"),

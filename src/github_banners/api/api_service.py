@@ -91,35 +91,11 @@ async def open_api(
         budget = ReservedBudget(database, clock=clock)
         github = await stack.enter_async_context(_open_github(settings, budget=budget, clock=clock))
         invalidations = Invalidations(clock=clock)
-        ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
-        lookup = Lookup(
-            database=database,
-            github=github,
-            batch_fetcher=BatchFetcher(github, clock=clock, priority=Priority.STALE),
-            ttls=ttls,
-            clock=clock,
-            invalidations=invalidations,
-            memory_bytes=_SNAPSHOTS_BYTES,
+        banner_service = await stack.enter_async_context(
+            _open_banner_service(
+                settings, database, github, backends, invalidations=invalidations, clock=clock
+            )
         )
-        stack.push_async_callback(lookup.close)
-        data_fetcher = DataFetcher(github)
-        data_lookup = DataLookup(
-            database=database,
-            github=data_fetcher,
-            writer=lookup.writer,
-            ttls=ttls,
-            clock=clock,
-            invalidations=invalidations,
-        )
-        stack.push_async_callback(data_lookup.close)
-        identities = IdentityLookup(
-            lookup=lookup,
-            database=database,
-            github=data_fetcher,
-            max_age=ttls.hard,
-            clock=clock,
-        )
-        stack.push_async_callback(identities.close)
         picture_cache = PictureCache(
             clock=clock,
             memory_bytes=_PICTURES_BYTES,
@@ -129,31 +105,21 @@ async def open_api(
         response_cache = _build_response_cache(picture_cache, metrics, settings, clock=clock)
         png_converter = _build_png_converter(metrics)
         stack.push_async_callback(png_converter.close)
-        banner_service = BannerService(
-            lookup=lookup,
-            identities=identities,
-            data=BannerDataFinder(lookup=lookup, data_lookup=data_lookup, database=database),
-            database=database,
-            backends=backends,
-            refresh_interval=settings.refresh_interval,
-            max_banners_per_user=settings.max_banners_per_user,
-            clock=clock,
-        )
         routes = _build_routes(
             banner_service, picture_cache, response_cache, png_converter, settings
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
         application = _build_application(routes, health, metrics, settings)
-        batch_fetcher = BatchFetcher(github, clock=clock)
+        interval = settings.refresh_interval
         refresh = Refresh(
-            database=database, github=batch_fetcher, interval=settings.refresh_interval, clock=clock
+            database=database,
+            github=BatchFetcher(github, clock=clock),
+            interval=interval,
+            clock=clock,
         )
         data_refresh = DataRefresh(
-            database=database,
-            github=data_fetcher,
-            interval=settings.refresh_interval,
-            clock=clock,
+            database=database, github=DataFetcher(github), interval=interval, clock=clock
         )
         outbox = _build_outbox(database, backends, metrics, clock=clock)
         change_listener = ChangeListener(
@@ -170,6 +136,56 @@ async def open_api(
         }
         tasks = await stack.enter_async_context(_background_tasks(conninfo, work))
         yield Service(application, metrics, tasks, response_cache)
+
+
+@asynccontextmanager
+async def _open_banner_service(
+    settings: Settings,
+    database: Database,
+    github: GitHubClient,
+    backends: Backends,
+    *,
+    invalidations: Invalidations,
+    clock: Clock,
+) -> AsyncIterator[BannerService]:
+    """Open what finds the data of banners, and close it in reverse."""
+    ttls = Ttls(settings.soft_ttl, settings.hard_ttl, settings.cache_ttl)
+    data_fetcher = DataFetcher(github)
+    lookup = Lookup(
+        database=database,
+        github=github,
+        batch_fetcher=BatchFetcher(github, clock=clock, priority=Priority.STALE),
+        ttls=ttls,
+        clock=clock,
+        invalidations=invalidations,
+        memory_bytes=_SNAPSHOTS_BYTES,
+    )
+    data_lookup = DataLookup(
+        database=database,
+        github=data_fetcher,
+        writer=lookup.writer,
+        ttls=ttls,
+        clock=clock,
+        invalidations=invalidations,
+    )
+    identities = IdentityLookup(
+        lookup=lookup, database=database, github=data_fetcher, max_age=ttls.hard, clock=clock
+    )
+    try:
+        yield BannerService(
+            lookup=lookup,
+            identities=identities,
+            data=BannerDataFinder(lookup=lookup, data_lookup=data_lookup, database=database),
+            database=database,
+            backends=backends,
+            refresh_interval=settings.refresh_interval,
+            max_banners_per_user=settings.max_banners_per_user,
+            clock=clock,
+        )
+    finally:
+        await identities.close()
+        await data_lookup.close()
+        await lookup.close()
 
 
 def _build_response_cache(

@@ -48,11 +48,11 @@ class BannerDataFinder:
         :raises Unavailable: data is not known yet, and can't be fetched within the deadline
         """
         owner = result.snapshot.owner
-        found: dict[DataKind, FoundData] = {}
+        parts: dict[DataKind, FoundData] = {}
         for kind in sorted(data_needs(options) - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}):
             request = DataRequest(owner, kind, options.repo or "", repository_id)
             try:
-                found[kind] = await self._data_lookup.find(
+                parts[kind] = await self._data_lookup.find(
                     request, deadline=deadline, charge=charge
                 )
             except UnknownRepository as error:
@@ -65,19 +65,18 @@ class BannerDataFinder:
             if needs_repository_rows(options)
             else ()
         )
-        data = {kind: part.data for kind, part in found.items()}
+        data = {kind: part.data for kind, part in parts.items()}
         snapshot = complete(result.snapshot, options, data, repositories)
-        parts = [*found.values()]
-        if DataKind.REPOSITORIES not in data_needs(options):
-            first, *parts = parts
-            result = LookupResult(snapshot, first.freshness, first.fresh_until, first.refresh_at)
+        # The age of numbers that are not shown does not matter.
+        shows_numbers = DataKind.REPOSITORIES in data_needs(options)
+        shown: list[FoundData | LookupResult] = [*parts.values(), *[result] * shows_numbers]
         completed = LookupResult(
             snapshot,
-            max([result.freshness, *(part.freshness for part in parts)], key=_AGES.index),
-            min([result.fresh_until, *(part.fresh_until for part in parts)]),
-            min([result.refresh_at, *(part.refresh_at for part in parts)]),
+            max((part.freshness for part in shown), key=_AGES.index),
+            fresh_until=min(part.fresh_until for part in shown),
+            refresh_at=min(part.refresh_at for part in shown),
         )
-        parts_fetched_at = [part.data.fetched_at for part in found.values()]
+        parts_fetched_at = [part.data.fetched_at for part in parts.values()]
         if needs_repository_rows(options):
             parts_fetched_at.append(result.snapshot.fetched_at)
         return RenderRequest(completed, options, tuple(parts_fetched_at))

@@ -25,7 +25,7 @@ from github_banners.api.base_path import find_site_url
 from github_banners.api.public_routes import BannerRoutes
 from github_banners.api.response_cache import RenderRequest
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
-from github_banners.errors import DatabaseUnavailable
+from github_banners.errors import DatabaseUnavailable, UnreadableBanner
 from github_banners.options import Layout, Locale, drop_redundant_options
 from github_banners.serving.framework import to_starlette_response
 from github_banners.stats.snapshots import Freshness
@@ -112,7 +112,7 @@ class BannerPageRoutes:
             banner = await banners.get_by_name(
                 name, deadline=deadline, charge=self.banner_routes.charge(request)
             )
-        except DatabaseUnavailable:
+        except (DatabaseUnavailable, UnreadableBanner):
             stored = await banners.read_stored_drawing(name, deadline=deadline)
             if stored is None:
                 raise

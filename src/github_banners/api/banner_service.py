@@ -171,7 +171,8 @@ class BannerService:
         if not task.done():
             task.cancel()
             return None
-        return None if task.exception() is not None else task.result()
+        has_failed = task.cancelled() or task.exception() is not None
+        return None if has_failed else task.result()
 
     async def _insert(
         self, connection: Connection, owner: Owner, options: BannerOptions, needs: Sequence[str]

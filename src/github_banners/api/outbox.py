@@ -20,7 +20,13 @@ from github_banners.api.background import Failures
 from github_banners.database import leases
 from github_banners.database.banners import Banner
 from github_banners.database.connect import Connection, Database, save_separately
-from github_banners.errors import DatabaseUnavailable, NotFound, TokenRequired, Unavailable
+from github_banners.errors import (
+    DatabaseUnavailable,
+    NotFound,
+    TokenRequired,
+    Unavailable,
+    UnreadableBanner,
+)
 from github_banners.messaging.tracing import bind_trace
 from github_banners.models import Clock, Snapshot
 from github_banners.stats.banner_data import read_completed
@@ -115,7 +121,10 @@ class Outbox:
         """
         async with self._database.transaction() as connection:
             due = await leases.lease_unpublished_banners(
-                connection, now=self._clock(), limit=_BATCH_SIZE
+                connection,
+                now=self._clock(),
+                limit=_BATCH_SIZE,
+                on_unreadable=self._record_unreadable,
             )
             due = await self._complete(connection, due)
         tasks = {
@@ -136,6 +145,11 @@ class Outbox:
         for task in tasks.values():
             task.result()
         return len(due)
+
+    def _record_unreadable(self, banner_id: int, error: UnreadableBanner) -> None:
+        self._batch_failures.record(
+            banner_id, error, event="outbox.unreadable", banner_id=banner_id
+        )
 
     async def _complete(
         self, connection: Connection, due: Sequence[tuple[Banner, Snapshot]]

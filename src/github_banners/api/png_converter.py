@@ -12,13 +12,18 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 
+import structlog
+
 from github_banners.api.banner_responses import Picture
 from github_banners.api.rate_limit import ClientCharge
 from github_banners.cache import ByteBoundedLru
 from github_banners.circuit_breaker import CircuitBreaker
-from github_banners.errors import BannersError, Overloaded, TooManyRequests
+from github_banners.errors import BannersError, Overloaded, RenderingFailed, TooManyRequests
+from github_banners.log_throttle import LogThrottle
 from github_banners.serving.worker_process import MAX_QUEUE, WorkerProcess
 from github_banners.stats.fetch import PICTURE_TIMEOUT_SECONDS, Deadline
+
+_log = structlog.get_logger(__name__)
 
 _ENTRY_OVERHEAD_BYTES = 700
 # One client may fill half of the worker's queue; the rest is for all others.
@@ -37,8 +42,8 @@ class PngConverter:
     """
     Converts pictures with `worker` and caches them, within `memory_bytes`.
 
-    Concurrent requests for one picture share a conversion. After a failure the circuit breaker
-    admits few attempts. `count` is called with the `PngOutcome` of every cache miss.
+    Concurrent requests for one picture share a conversion. After a failure of the
+    worker the circuit breaker admits few attempts. `count` is called with the `PngOutcome` of every cache miss.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class PngConverter:
         self._worker = worker
         self._count = count
         self._circuit = CircuitBreaker(monotonic, name="png")
+        self._throttle = LogThrottle(monotonic)
         self._cached: ByteBoundedLru[str, Picture] = ByteBoundedLru(
             memory_bytes, entry_bytes=_entry_bytes
         )
@@ -122,6 +128,12 @@ class PngConverter:
             picture = Picture.png(await self._worker.run(svg.body))
         except Overloaded:
             self._count(PngOutcome.BUSY)
+            return None
+        except RenderingFailed as error:
+            # This picture alone can't be converted: the circuit stays closed for others.
+            self._count(PngOutcome.FAILED)
+            if self._throttle.allows(str(error)):
+                _log.warning("png.failed", svg=svg.digest, reason=str(error))
             return None
         except BannersError as error:
             self._count(PngOutcome.FAILED)

@@ -188,15 +188,26 @@ class Refresh:
         for owner, _ in completed:
             if owner not in failed:
                 self._owner_failures.clear(owner.id)
-        if retry_at:
-            async with self._database.transaction() as connection:
-                await leases.release_users(connection, retry_at)
+        await self._release(retry_at)
         deleted = sum(
             isinstance(result, UnknownUser) and owner not in failed for owner, result in completed
         )
         reason = {"reason": str(next(iter(failed.values())))} if failed else {}
         saved = len(results) - len(failed) - deleted
         _log.info("refresh.saved", saved=saved, deleted=deleted, failed=len(failed), **reason)
+
+    async def _release(self, retry_at: Mapping[int, datetime]) -> None:
+        """Release the leases of owners by id; one that can't be released is due when it expires."""
+
+        async def release(connection: Connection, part: Sequence[tuple[int, datetime]]) -> None:
+            await leases.release_users(connection, dict(part))
+
+        for (owner_id, _), error in await save_separately(
+            self._database, sorted(retry_at.items()), release
+        ):
+            self._batch_failures.record(
+                owner_id, error, event="refresh.release_failed", owner_id=owner_id
+            )
 
     def _retry_later(self, owner: Owner, error: Exception) -> datetime:
         """Record a failure of an owner and return when to try again."""

@@ -33,6 +33,42 @@ def latest_version(now: datetime | None) -> int:
     return to_epoch_microseconds(latest_time(now)) if now is not None else 2**63 - 1
 
 
+_RAISE = """
+    with changes as (
+        select * from unnest(%(ids)s::bigint[], %(changed)s::text[])
+            as changes (owner_id, changed)
+    ), picked as (
+        select chosen.id, users.version, users.fetched_at
+        from users cross join lateral (
+            select id from banners
+            where banners.owner_id = users.id and look_digest > %(after)s
+                and exists (
+                    select from changes
+                    where changes.owner_id = users.id and (
+                        changed = %(names)s
+                        or changed = any(banners.needs)
+                        or changed = %(selection)s
+                            and look ?| array['exclude_repos', 'include']
+                    )
+                )
+            order by look_digest limit %(limit)s
+        ) as chosen
+        where users.id = any(%(ids)s)
+    ), locked as (
+        select banners.id, picked.version, picked.fetched_at
+        from picked join banners on banners.id = picked.id
+        order by banners.id
+        for update of banners
+    )
+    update banners set
+        version = case when banners.version > %(latest)s then locked.version
+            else greatest(banners.version + 1, locked.version) end,
+        updated_at = greatest(updated_at, locked.fetched_at)
+    from locked where locked.id = banners.id
+    returning banners.owner_id, banners.look_digest
+"""
+
+
 async def raise_banner_versions(
     conn: Connection,
     changes: Mapping[int, Collection[str]],
@@ -48,40 +84,6 @@ async def raise_banner_versions(
     MAX_RAISED_BANNERS, the last raised digest is saved in `users.raise_banners_after` for
     `raise_remaining_banners`. Return the number of raised banners by owner id.
     """
-    query = """
-        with changes as (
-            select * from unnest(%(ids)s::bigint[], %(changed)s::text[])
-                as changes (owner_id, changed)
-        ), picked as (
-            select chosen.id, users.version, users.fetched_at
-            from users cross join lateral (
-                select id from banners
-                where banners.owner_id = users.id and look_digest > %(after)s
-                    and exists (
-                        select from changes
-                        where changes.owner_id = users.id and (
-                            changed = %(names)s
-                            or changed = any(banners.needs)
-                            or changed = %(selection)s
-                                and look ?| array['exclude_repos', 'include']
-                        )
-                    )
-                order by look_digest limit %(limit)s
-            ) as chosen
-            where users.id = any(%(ids)s)
-        ), locked as (
-            select banners.id, picked.version, picked.fetched_at
-            from picked join banners on banners.id = picked.id
-            order by banners.id
-            for update of banners
-        )
-        update banners set
-            version = case when banners.version > %(latest)s then locked.version
-                else greatest(banners.version + 1, locked.version) end,
-            updated_at = greatest(updated_at, locked.fetched_at)
-        from locked where locked.id = banners.id
-        returning banners.owner_id, banners.look_digest
-    """
     pairs = [(owner_id, change) for owner_id in sorted(changes) for change in changes[owner_id]]
     parameters = {
         "ids": [owner_id for owner_id, _ in pairs],
@@ -92,7 +94,7 @@ async def raise_banner_versions(
         "limit": MAX_RAISED_BANNERS,
         "latest": latest_version(now),
     }
-    rows = await (await conn.execute(query, parameters)).fetchall()
+    rows = await (await conn.execute(_RAISE, parameters)).fetchall()
     counts = Counter(owner_id for owner_id, _ in rows)
     last_digests: dict[int, bytes] = dict(sorted(rows))
     owner_ids = sorted(changes)

@@ -15,9 +15,15 @@ from psycopg.sql import SQL
 from github_banners.database import users
 from github_banners.database.banner_versions import latest_version
 from github_banners.database.session import Connection
-from github_banners.errors import TooManyBanners
+from github_banners.errors import TooManyBanners, UnreadableBanner
 from github_banners.models import MAX_CLOCK_SKEW, Snapshot, to_epoch_microseconds
-from github_banners.options import BannerOptions, DataKind, options_digest, to_canonical_json
+from github_banners.options import (
+    BannerOptions,
+    DataKind,
+    options_digest,
+    parse_need,
+    to_canonical_json,
+)
 
 COLUMNS = SQL(
     "banners.id, banners.owner_id, banners.name, banners.look::text, banners.needs, banners.version,"
@@ -54,9 +60,18 @@ class Banner:
 
 
 def banner_from_row(row: Sequence[Any]) -> Banner:
-    """Build a banner from a row of COLUMNS."""
+    """
+    Build a banner from a row of COLUMNS.
+
+    :raises UnreadableBanner: this version does not know its options or needs
+    """
     banner_id, owner_id, name, options_json, needs, *rest = row
-    options = msgspec.json.decode(options_json, type=BannerOptions)
+    try:
+        options = msgspec.json.decode(options_json, type=BannerOptions)
+        for need in needs:
+            parse_need(need)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise UnreadableBanner(f"banner {name}: {error}") from error
     return Banner(banner_id, owner_id, name, options, tuple(needs), *rest)
 
 

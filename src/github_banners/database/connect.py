@@ -22,6 +22,7 @@ from psycopg_pool import TooManyRequests as PoolQueueFull
 
 from github_banners.circuit_breaker import CircuitBreaker
 from github_banners.database import session
+from github_banners.database.loaders import register_loaders
 from github_banners.database.session import Connection
 from github_banners.errors import DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
@@ -125,7 +126,7 @@ class Database:
                 "autocommit": True,
                 **session.connection_arguments(conninfo, application_name="github-banners"),
             },
-            configure=self._track,
+            configure=self._set_up,
             check=AsyncConnectionPool.check_connection,
             name="database",
         )
@@ -282,7 +283,8 @@ class Database:
         if exc is not None and job in self._timed_out and not is_expected:
             _log.warning("database.late_job_failed", exc_info=exc)
 
-    async def _track(self, conn: Connection) -> None:
+    async def _set_up(self, conn: Connection) -> None:
+        register_loaders(conn)
         self._connections.add(conn)
 
     async def _drain(self, timeout_seconds: float) -> None:

@@ -7,21 +7,17 @@ background refreshes and by requests. Owners are leased in the order in which th
 after an outage every owner is refreshed once before any is refreshed twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-import msgspec
-import structlog
 from psycopg.sql import SQL
 
 from github_banners.database import banners, users
 from github_banners.database.banner_versions import latest_time
 from github_banners.database.banners import Banner
 from github_banners.database.session import Connection
+from github_banners.errors import UnreadableBanner
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Owner, Snapshot
-
-_log = structlog.get_logger(__name__)
 
 _REFRESH_LEASE = timedelta(minutes=2)
 # A request to GitHub takes REQUEST_TIMEOUT at most, 10 s by default.
@@ -231,12 +227,18 @@ async def release_users(conn: Connection, retry_at: Mapping[int, datetime]) -> N
 
 
 async def lease_unpublished_banners(
-    conn: Connection, *, now: datetime, limit: int = 100, lease: timedelta = _PUBLISH_LEASE
+    conn: Connection,
+    *,
+    now: datetime,
+    limit: int = 100,
+    lease: timedelta = _PUBLISH_LEASE,
+    on_unreadable: Callable[[int, UnreadableBanner], object] = lambda *_: None,
 ) -> list[tuple[Banner, Snapshot]]:
     """
     Lease banners whose newest version is not published yet; previously failed ones come last.
 
-    The lease ends after `lease`, or by `mark_published` or `release_banners`.
+    The lease ends after `lease`, or by `mark_published` or `release_banners`. Banners that can't be
+    read stay leased; `on_unreadable` is called with their ids.
     """
     pick = """
         with picked as (
@@ -262,17 +264,13 @@ async def lease_unpublished_banners(
         " where banners.id = any(%s) order by banners.id"
     ).format(banners.COLUMNS, users.COLUMNS)
     cursor = await conn.execute(query, [ids])
-    rows = await cursor.fetchall()
-    return [banner for row in rows if (banner := _parse_or_skip(row, now=now)) is not None]
-
-
-def _parse_or_skip(row: Sequence[Any], *, now: datetime) -> tuple[Banner, Snapshot] | None:
-    """Build a banner; skip one with options of a newer release, which stays leased."""
-    try:
-        return banners.banner_with_snapshot_from_row(row, now=now)
-    except msgspec.DecodeError as error:
-        _log.error("leases.malformed_banner", banner=row[0], reason=str(error))
-        return None
+    leased = []
+    for row in await cursor.fetchall():
+        try:
+            leased.append(banners.banner_with_snapshot_from_row(row, now=now))
+        except UnreadableBanner as error:
+            on_unreadable(row[0], error)
+    return leased
 
 
 async def release_banners(conn: Connection, retry_at: Mapping[int, datetime]) -> None:

@@ -6,6 +6,7 @@ own age, version, refresh time and lease. Contributions are in `contribution_yea
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -83,17 +84,18 @@ class DueData:
 async def select_data(
     conn: Connection, owner_id: int, needs: Collection[str], *, now: datetime | None = None
 ) -> dict[str, StoredData]:
-    """Select the stored data of an owner by need; what was not fetched yet is left out."""
+    """Select the stored data of an owner by need; what is missing or unreadable is left out."""
     query = """
         select need, content::text, fetched_at from owner_data
         where owner_id = %s and need = any(%s) and content is not null and fetched_at <= %s
     """
     cursor = await conn.execute(query, [owner_id, list(needs), latest_time(now)])
     rows = await cursor.fetchall()
-    return {
-        need: StoredData(await _decode(conn, owner_id, need, content), fetched_at)
-        for need, content, fetched_at in rows
-    }
+    stored = {}
+    for need, content, fetched_at in rows:
+        with suppress(msgspec.DecodeError, RecursionError, ValueError):
+            stored[need] = StoredData(await _decode(conn, owner_id, need, content), fetched_at)
+    return stored
 
 
 async def select_repository_need(conn: Connection, owner_id: int, name: str) -> str | None:

@@ -76,6 +76,9 @@ _SELECT_TABLES = """
     order by class.relname
 """
 
+# Part of PgBouncer's message.
+_STATEMENT_MODE = "not allowed in statement pooling mode"
+
 _COUNT_ROWS_AHEAD = """
     select
         (
@@ -123,8 +126,8 @@ async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True)
     Connect to a server and check whether the database can be used.
 
     :raises DatabaseUnavailable: the server is down
-    :raises ConfigurationError: user, password or database name are wrong; only with
-        `explain_login_errors`
+    :raises ConfigurationError: a pooler allows no transactions; with `explain_login_errors` also if
+        user, password or database name are wrong
     """
     try:
         conn = await connect(conninfo, application_name="github-banners-check")
@@ -137,6 +140,11 @@ async def fetch_server_info(conninfo: str, *, explain_login_errors: bool = True)
         async with conn:
             return await _fetch_server_info(conn)
     except psycopg.Error as exc:
+        if _STATEMENT_MODE in str(exc):
+            raise ConfigurationError(
+                "the pooler in front of PostgreSQL allows no transactions: set its pool_mode to"
+                " `transaction` or `session`, or set DB_HOST and PGPORT to the server itself"
+            ) from exc
         raise DatabaseUnavailable(error_text(exc)) from exc
 
 
@@ -197,6 +205,8 @@ async def _fetch_server_info(conn: Connection) -> ServerInfo:
             " and set POSTGRES_DB to it"
         )
         return replace(server_info, problem=problem)
+    async with transaction(conn, schema=DEFAULT_SCHEMA):
+        pass  # as every query of the service, which a pooler in statement mode refuses
     schema, may_create = await find_schema(conn), True
     if schema is None:
         schema, may_create = await _select_schema_for_new_tables(conn)

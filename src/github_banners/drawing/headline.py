@@ -184,7 +184,7 @@ def select_numbers(
     is_short = options.number_format is NumberFormat.SHORT
     cached_numerals = numerals(options.locale)
     slots, counts, missing = [], [], []
-    for kind, label, room in _visible_kinds(options.show, options.hide, rooms, options.locale):
+    for kind, label, room in _visible_kinds(options, rooms):
         number = kind.read(snapshot)
         if number is None:
             missing.append(kind.number)
@@ -200,21 +200,17 @@ def select_numbers(
     return SelectedNumbers(slots, counts, _explain_missing(missing, snapshot, options.locale))
 
 
-@lru_cache(512)
+@lru_cache(1024)
 def _visible_kinds(
-    show: tuple[ShownNumber, ...],
-    hide: tuple[HideableField, ...],
-    rooms: tuple[int, ...],
-    locale: str,
+    options: BannerOptions, rooms: tuple[int, ...]
 ) -> list[tuple[NumberKind, Fitted, int]]:
     """Return the kinds that are not hidden, with their labels in one font size and their rooms."""
-    kinds = [_KINDS[number] for number in show]
-    hidden = set(map(str, hide))
-    labels = _labels(show, rooms, locale)
+    hidden = set(map(str, options.hide))
+    labels = _labels(options.show, rooms, options.locale)
     return [
-        (kind, label, room)
-        for kind, label, room in zip(kinds, labels, rooms, strict=False)
-        if kind.number not in hidden
+        (_KINDS[number], label, room)
+        for number, label, room in zip(options.show, labels, rooms, strict=False)
+        if number not in hidden
     ]
 
 

@@ -3,7 +3,8 @@ The heatmap of daily contributions: a column for each week, a row for each weekd
 
 The days of one level are one path of horizontal runs, a row high. A mask with a pattern of rounded
 cells cuts the runs into cells: a rectangle for each day would take more than twice the bytes.
-Coordinates are columns and rows; the template scales them.
+Coordinates are columns and rows; the template scales them. The edges of runs lie in the middle of
+the gaps between cells, so that none shows at any size.
 """
 
 import re
@@ -25,7 +26,10 @@ _DAYS_PER_WEEK = 7
 _ACCENT_SHARES = (0.32, 0.54, 0.77)
 # Where the theme's track is too close to level 1, level 0 is a trace of the text's colour instead.
 _MIN_STEP, _TEXT_SHARE = 1.2, 0.1
-_FIND_RUNS = [re.compile(b"%c+" % level).finditer for level in (1, 2, 3, 4)]
+# A run of a level can pass beneath days of higher levels, which are drawn over it.
+_FIND_RUNS = [
+    re.compile(b"%c(?:[%c-\4]*%c)?" % (level, level, level)).finditer for level in (1, 2, 3, 4)
+]
 _SPAN = re.Match.span
 _MONDAY, _WEDNESDAY, _FRIDAY = 0, 2, 4
 
@@ -34,8 +38,8 @@ class Heatmap(msgspec.Struct, frozen=True, gc=False):
     """
     The path data of a heatmap.
 
-    `track` covers every day until the last one, `levels` are the days of the levels 1 to 4, drawn
-    over it; a level without days is empty.
+    `track` covers every day until the last one. `levels` are drawn over it in their order, 1 to 4, so
+    that each covers what the ones before have there; a level without days is empty.
     """
 
     track: str
@@ -72,13 +76,15 @@ def _levels(days: Sequence[int]) -> bytes:
     """
     Return the level of each day, 0 to 4, as a byte.
 
-    Level 0 is no contribution. The others are the quarters of the days that have some, by their
-    counts; equal counts have the same level, the lowest of theirs. GitHub defines them likewise:
+    Level 0 is no contribution. The others are the quarters of the days that have some, ranked by
+    count; days with equal counts have the rank of the first of them. GitHub has such levels too:
     https://docs.github.com/en/graphql/reference/enums#contributionlevel
     """
     active = sorted(filter(None, days))
-    quartiles = [active[-(-len(active) * quarter // 4) - 1] for quarter in (1, 2, 3) if active]
-    level_of = {count: 1 + bisect_left(quartiles, count) if count else 0 for count in set(days)}
+    level_of = {
+        count: -(-4 * (bisect_left(active, count) + 1) // len(active)) if count else 0
+        for count in set(days)
+    }
     return bytes(map(level_of.__getitem__, days))
 
 

@@ -116,7 +116,8 @@ def rank_languages(
     number = len(counts)
     if unlisted:
         counts.append(unlisted)
-    total, points = sum(counts), percentage_points(counts, min(number, max_ranked))
+        max_ranked = min(max_ranked, number)
+    total, points = sum(counts), percentage_points(counts, max_ranked)
     names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
     for rank, name in enumerate(sort_languages(languages)[:max_ranked]):

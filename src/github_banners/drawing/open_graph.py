@@ -53,7 +53,7 @@ class _OpenGraph(msgspec.Struct, frozen=True, gc=False):
 
 def read_texts(banner: bytes) -> BannerTexts:
     """Return the texts of a banner's SVG; empty ones if it has none."""
-    svg = banner.decode()
+    svg = banner.decode(errors="replace")  # a stored file may be damaged
     title, description = _TITLE.search(svg), _DESC.search(svg)
     return BannerTexts(
         unescape(title[1]) if title else "", unescape(description[1]) if description else ""
@@ -66,7 +66,7 @@ def draw_open_graph(banner: bytes) -> bytes:
 
     :raises RenderingFailed: the SVG is not one of ours
     """
-    svg = banner.decode()
+    svg = banner.decode(errors="replace")  # a stored file may be damaged
     root = _ROOT.match(svg)
     if root is None or not (int(root[1]) and int(root[2])):
         raise RenderingFailed("this is not one of our SVGs")

@@ -46,7 +46,8 @@ _MIRRORED = (
         '<g clip-path="url(#e)"',
         '<g clip-path="url(#e)" transform="translate(@{width})scale(-1 1)"',
     ),
-    ('<g mask="url(#l)"', '<g mask="url(#l)" transform="translate(@{width})scale(-1 1)"'),
+    # The cells of a heatmap, whose unit is a day.
+    ("scale(14)", "scale(-14 14)"),
 )
 
 

@@ -1,7 +1,6 @@
 """The composition root of the renderer: its HTTP application and the consumer of update events."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -18,7 +17,7 @@ from github_banners.messaging.signing import Signer, Verifier
 from github_banners.models import Clock, utc_now
 from github_banners.renderer import preview_route
 from github_banners.renderer.batching import Batcher
-from github_banners.renderer.update_consumer import UpdateConsumer
+from github_banners.renderer.update_consumer import UpdateConsumer, consume_forever
 from github_banners.renderer.updates import render_and_store
 from github_banners.renderer.worker import Outcome
 from github_banners.serving.framework import build_app
@@ -45,7 +44,7 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
         producer = KafkaProducer(settings.kafka_brokers_addrs)
         stack.push_async_callback(producer.close)
         consumer = KafkaConsumer(settings.kafka_brokers_addrs)
-        updates = _create_update_consumer(consumer, producer, batcher, metrics, clock=clock)
+        create_updates = _update_consumer_factory(consumer, producer, batcher, metrics, clock=clock)
         health = Health(
             {
                 "storage": lambda: storage.is_available,
@@ -76,35 +75,42 @@ async def open_renderer(settings: Settings, *, clock: Clock = utc_now) -> AsyncI
             ],
         )
         task = await stack.enter_async_context(
-            background_task(updates.run(asyncio.Event()), name="updates")
+            background_task(consume_forever(create_updates), name="updates")
         )
         yield Service(application, metrics, [task])
 
 
-def _create_update_consumer(
+def _update_consumer_factory(
     consumer: KafkaConsumer,
     producer: KafkaProducer,
     batcher: Batcher,
     metrics: Metrics,
     *,
     clock: Clock,
-) -> UpdateConsumer:
+) -> Callable[[], UpdateConsumer]:
+    """Return a function that creates an update consumer; the metrics are those of the last one."""
+    running: list[UpdateConsumer] = []
     count = metrics.counter(
         "updates_total",
         "Attempts to process a banner update, by outcome.",
         labels="outcome",
         label_values=Outcome,
     )
-    updates = UpdateConsumer(
-        consumer=consumer,
-        producer=producer,
-        handle=partial(render_and_store, draw=draw, store=batcher.store),
-        on_outcome=count,
-        now=clock,
-    )
     metrics.unlabelled_gauge(
         "updates_unfinished",
         "Updates that were received and are not finished.",
-        callback=lambda: updates.unfinished,
+        callback=lambda: sum(updates.unfinished for updates in running),
     )
-    return updates
+
+    def create() -> UpdateConsumer:
+        updates = UpdateConsumer(
+            consumer=consumer,
+            producer=producer,
+            handle=partial(render_and_store, draw=draw, store=batcher.store),
+            on_outcome=count,
+            now=clock,
+        )
+        running[:] = [updates]
+        return updates
+
+    return create

@@ -152,8 +152,8 @@ class Worker:
         self._schedule.drop(lambda pending: pending.partition.is_lost)
 
     async def _attempt(self, pending: _PendingRecord) -> None:
-        bind_trace(pending.record.header(TRACEPARENT))
         try:
+            bind_trace(pending.record.header(TRACEPARENT))
             if pending.record.problem:
                 raise MalformedMessage(pending.record.problem)  # noqa: TRY301 - handled like others
             update = parse_update(pending.record.value, now=self._now())

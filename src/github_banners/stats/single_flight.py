@@ -136,8 +136,8 @@ class SingleFlight(Generic[T]):
         if not done:
             self._timed_out.add(task)
             raise FetchPending(name)
-        if task.cancelled():
-            raise GitHubUnavailable
+        if task.cancelled() or not isinstance(task.exception(), BannersError | None):
+            raise GitHubUnavailable  # `_on_done` logs an unforeseen error
         return task.result()
 
     async def drain(self) -> None:

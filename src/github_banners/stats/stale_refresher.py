@@ -110,7 +110,8 @@ class StaleRefresher:
             results = await self._fetch_batch([known for known, _ in batch])
         except Exception as error:  # noqa: BLE001 - an unforeseen error fails this batch alone
             if self._throttle.allows(type(error).__name__):
-                _log.exception("stale_refresher.batch_failed", owners=len(batch))
+                owners = [known.owner.login for known, _ in batch]
+                _log.exception("stale_refresher.batch_failed", owners=owners)
         finally:
             for (_, future), result in zip(batch, results, strict=True):
                 if future.done():
@@ -127,10 +128,7 @@ class StaleRefresher:
         outcomes: Sequence[OwnerRepositories | BannersError]
         outcomes = [GitHubUnavailable() for _ in leased]
         try:
-            outcomes = await self._github.fetch_many(
-                [snapshot.owner for snapshot in leased],
-                previous={snapshot.owner.id: snapshot.stats for snapshot in leased},
-            )
+            outcomes = await self._fetch(leased)
         finally:
             # Also after a cancellation: leases that are not released block other processes.
             owner_ids = [snapshot.owner.id for snapshot in leased]
@@ -139,6 +137,23 @@ class StaleRefresher:
             for snapshot in snapshots:
                 self._leases.release(snapshot.owner.id, leases[snapshot.owner.id])
         return results
+
+    async def _fetch(
+        self, snapshots: Sequence[Snapshot]
+    ) -> Sequence[OwnerRepositories | BannersError]:
+        """Fetch owners in one batch; after an unforeseen error each alone, so that only one fails."""
+        try:
+            return await self._github.fetch_many(
+                [known.owner for known in snapshots],
+                previous={known.owner.id: known.stats for known in snapshots},
+            )
+        except Exception as error:  # noqa: BLE001 - no data may fail the other owners
+            if len(snapshots) == 1:
+                owner = snapshots[0].owner
+                if self._throttle.allows((owner.id, type(error))):
+                    _log.exception("stale_refresher.owner_failed", owner=owner.login)
+                return [GitHubUnavailable()]
+        return [result for known in snapshots for result in await self._fetch([known])]
 
     def _record(
         self,

@@ -126,11 +126,8 @@ async def test_to_png_cancelled_request_completes_conversion(scene: Scene) -> No
     assert len(scene.worker.payloads) == 1
 
 
-@pytest.mark.parametrize("error", [Unavailable("died"), RenderingFailed("no")])
-async def test_to_png_after_failure_retries_once_a_second(
-    scene: Scene, error: BannersError
-) -> None:
-    scene.worker.error = error
+async def test_to_png_after_failure_retries_once_a_second(scene: Scene) -> None:
+    error = scene.worker.error = Unavailable("died")
     with capture_logs() as logs:
         assert [await scene.draw() for _ in range(5)] == [None] * 5
         assert len(scene.worker.payloads) == 1
@@ -146,6 +143,18 @@ async def test_to_png_after_failure_retries_once_a_second(
     assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
     assert scene.counted == {"failed": 1, "busy": 5, "drawn": 2}
     assert {*scene.counted} == {*PngOutcome}
+
+
+async def test_to_png_picture_that_fails_does_not_open_circuit(scene: Scene) -> None:
+    scene.worker.error = RenderingFailed("no")
+    with capture_logs() as logs:
+        assert [await scene.draw() for _ in range(3)] == [None] * 3
+        scene.worker.error = None
+        assert await scene.draw(OTHER) == b"png of <svg>2</svg>"
+    assert scene.counted == {"failed": 3, "drawn": 1}
+    assert [(line["event"], line["svg"], line["reason"]) for line in logs] == [
+        ("png.failed", SVG.digest, "no")
+    ]
 
 
 async def test_to_png_overload_does_not_open_circuit(scene: Scene) -> None:

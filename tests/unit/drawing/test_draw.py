@@ -48,7 +48,7 @@ USUAL_NAMES = {
     Locale.UK: "Олена Шевченко",
 }
 EXTRA_FOR_A_PAIR = (169, 67)
-LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut", "activity", "repository"]
+LAYOUT_IDS = ["classic", "card", "compact", "bar", "donut", "repository", "activity"]
 
 LANGUAGES = [
     "Jupyter Notebook",

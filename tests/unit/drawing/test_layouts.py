@@ -59,7 +59,6 @@ HEADLINE_LAYOUTS = [
 ]
 ICONS = {HideableField.STARS: "s", HideableField.FORKS: "f", HideableField.REPOSITORIES: "p"}
 
-any_form = pytest.mark.parametrize(("layout", "shape"), FORMS)
 any_language_form = pytest.mark.parametrize(("layout", "shape"), LANGUAGE_FORMS)
 any_headline_layout = pytest.mark.parametrize(
     "case", HEADLINE_LAYOUTS, ids=lambda case: case.layout
@@ -159,7 +158,7 @@ def test_layouts_with_any_counts_write_the_same_percentages(amounts, hidden):
     assert len(percentages) >= min(len(visible), 10)
 
 
-@any_form
+@any_language_form
 def test_layout_by_size_shows_shares_of_bytes(snapshot, layout, shape):
     sizes = {"C": 600, "Go": 300, "": 100}
     owner = msgspec.structs.replace(snapshot(), language_sizes=sizes)

@@ -18,18 +18,29 @@ from github_banners.drawing.png_text import REPLACEMENT_CHARACTER, choose_fonts,
 from github_banners.drawing.text import width
 from github_banners.errors import (
     BannersError,
+    ContributionsHidden,
     FetchPending,
     GitHubUnavailable,
     InvalidOption,
     InvalidType,
+    NoContributions,
     Overloaded,
+    TokenRequired,
     TooManyRequests,
     Unavailable,
     UnknownBanner,
     UnknownRepository,
     UnknownUser,
 )
-from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat
+from github_banners.models import Activity
+from github_banners.options import (
+    BannerOptions,
+    ChartType,
+    Layout,
+    Locale,
+    NumberFormat,
+    ShownNumber,
+)
 from tests.snapshots import REPOSITORY
 from tests.unit.drawing.conftest import MakeSnapshot
 from tests.unit.drawing.truetype import Font
@@ -140,6 +151,10 @@ def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
             yield draw(snapshot(languages={}), options)
             in_full = BannerOptions(layout=layout, locale=locale, number_format=NumberFormat.LONG)
             yield draw(many, in_full)
+    active = replace(snapshot(), followers=5, activity=Activity(12_345, 5, 11, 2, 0))
+    for start in range(0, len(ShownNumber), 3):
+        show = tuple(ShownNumber)[start : start + 3]
+        yield draw(active, BannerOptions(locale=locale, show=show))
     archived = snapshot(repository=replace(REPOSITORY, is_archived=True))
     yield draw(archived, BannerOptions(layout=Layout.REPOSITORY, locale=locale))
     errors: list[BannersError] = [
@@ -151,6 +166,9 @@ def pictures_of(locale: Locale, snapshot: MakeSnapshot) -> Iterator[bytes]:
         Unavailable(),
         Overloaded("x"),
         FetchPending("x"),
+        ContributionsHidden("x"),
+        NoContributions("x"),
+        TokenRequired(),
         TooManyRequests(40),
         TooManyRequests(90),
         UnknownBanner("x"),

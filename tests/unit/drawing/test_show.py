@@ -1,6 +1,8 @@
 """The option `show`: which numbers the layouts show, in which order, and what they say of others."""
 
+import gzip
 import re
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from github_banners.drawing.headline import NUMBER_KINDS
 from github_banners.drawing.layouts import LAYOUTS, card, classic, compact
 from github_banners.drawing.locales import format_count, load_translations
 from github_banners.errors import BannersError, ContributionsHidden, NoContributions, TokenRequired
-from github_banners.models import Activity, ContributionAccess, Snapshot
+from github_banners.models import Activity, ContributionAccess, Owner, Snapshot
 from github_banners.options import (
     CONTRIBUTION_NUMBERS,
     MAX_SHOWN_NUMBERS,
@@ -20,6 +22,7 @@ from github_banners.options import (
     HideableField,
     Layout,
     Locale,
+    NumberFormat,
     ShownNumber,
 )
 from tests.snapshots import make_snapshot
@@ -70,7 +73,9 @@ def test_number_kinds_cover_all_numbers_with_an_icon_each():
 
 @any_layout
 @given(
-    numbers=st.permutations(ShownNumber), count=st.integers(1, 6), locale=st.sampled_from(Locale)
+    numbers=st.permutations(list(ShownNumber)),
+    count=st.integers(1, 6),
+    locale=st.sampled_from(Locale),
 )
 def test_layout_description_lists_exactly_the_shown_numbers(layout, numbers, count, locale):
     show = tuple(numbers[: min(count, MAX_SHOWN_NUMBERS[layout])])
@@ -254,3 +259,16 @@ def test_classic_narrow_form_shows_the_same_numbers_with_short_words():
 def test_compact_shows_up_to_three_numbers():
     picture = compact.compute_layout(FULL, BannerOptions(show=SIX[:3]), None)
     assert [metric.icon for metric in picture.metrics.items] == ["s", "c", "l"]
+
+
+@pytest.mark.parametrize("locale", Locale)
+def test_card_with_six_numbers_stays_within_size_budget(locale):
+    for name in ("Mia Silverthorne", "Nguyễn Thị Phương", "佐藤 美咲", "محمد الهاشمي"):
+        owner = replace(FULL, owner=Owner(1, "mia-maintains", None, name))
+        for number_format in NumberFormat:
+            options = BannerOptions(
+                layout=Layout.CARD, show=SIX, locale=locale, number_format=number_format
+            )
+            svg = draw(owner, options, as_of=date(2026, 11, 28))
+            assert len(svg) <= 6_144
+            assert len(gzip.compress(svg, 9)) <= 2_048

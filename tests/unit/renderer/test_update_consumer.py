@@ -23,6 +23,7 @@ from github_banners.renderer.schedule import (
     MAX_CONCURRENT,
     MAX_UNFINISHED,
 )
+from github_banners.renderer.update_consumer import consume_forever
 from github_banners.renderer.worker import Outcome, PartitionState
 from tests.fake_clock import drain_loop
 from tests.unit.renderer.harness import UpdateConsumerHarness, event_body, fail_with
@@ -442,6 +443,31 @@ async def test_bug_in_the_worker_ends_run() -> None:
     with pytest.raises(ZeroDivisionError):
         await running
     assert harness.committed == 0
+
+
+async def test_consume_forever_after_a_bug_runs_the_next_consumer() -> None:
+    harness = UpdateConsumerHarness()
+    harness.outcomes = FailingCounter()
+    harness.put("ada", 1)
+    with capture_logs() as lines:
+        running = asyncio.create_task(
+            consume_forever(
+                harness.create_update_consumer,
+                clock=harness.clock,
+                sleep=harness.clock.sleep,
+            )
+        )
+        await harness.clock.advance(20)
+        assert harness.committed == 0
+        harness.outcomes = []
+        await harness.clock.advance(30)
+        assert harness.committed == 1
+        assert not running.done()
+    failures = [line for line in lines if line["event"] == "updates.failed"]
+    assert len(failures) == 1
+    running.cancel()
+    await harness.clock.advance(10)
+    assert running.cancelled()
 
 
 async def test_bug_during_revocation_ends_run() -> None:

@@ -44,7 +44,7 @@ _CAPTION_SIZES, _CAPTION_ROOM = (13.5, 13, 12.5, 12), 360
 _METRIC_X, _METRIC_ROOM, _ICON_WIDTH = (408, 548, 690), 134, 21
 _LABEL_SIZES = (13, 12, 11)
 # Sizes of a value, and of the unit after it.
-_VALUE_SIZES = ((28, 13), (28, 12), (28, 11), (24, 12), (24, 11), (21, 11))
+_VALUE_SIZES = ((28, 13), (28, 12), (28, 11), (24, 12), (24, 11), (21, 11), (17, 11))
 
 _CELLS_X, _PITCH = 66, 14
 _MONTHS_END = 822

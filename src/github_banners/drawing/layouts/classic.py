@@ -6,6 +6,7 @@ The same file has a narrow form, which a media query shows if the picture is dis
 its baseline.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from functools import cache, lru_cache
@@ -257,7 +258,7 @@ def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
     if size is None:
         fitted = [number.numeral.short for number in numbers]
         size = _narrow_size(fitted, _NARROW_SHORT_SIZES) or _NARROW_SHORT_SIZES[-1]
-    items, text_size, labels = [], _NARROW_VALUE_SIZES[0], _narrow_labels(options.locale)
+    items, text_size, labels = [], math.inf, _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
         plural = number.numeral.plural
         if value is not number.numeral.full:
@@ -265,7 +266,8 @@ def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
         label, label_width = labels[number.kind.short][plural]
         items.append(HeadlineNumber(number.kind.icon, label, x, value.text))
         # The font size at which the label fits after the number.
-        text_size = min(text_size, (_NARROW_TEXT_ROOM - label_width) / value.em_width)
+        if (fitting_size := (_NARROW_TEXT_ROOM - label_width) / value.em_width) < text_size:
+            text_size = fitting_size
     if text_size >= size:
         return Narrow(items, size, has_labels=True)
     # Icons that are less known than the star need their labels more than a large number.

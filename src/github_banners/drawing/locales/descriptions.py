@@ -1,0 +1,204 @@
+"""
+The accessible descriptions of banners: what a screen reader says, in whole sentences.
+
+They have exact numbers. The patterns and words are in the catalogs, see `translations`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache
+
+from github_banners.drawing.locales.number_format import (
+    Numeral,
+    format_full_date,
+    is_right_to_left,
+    numerals,
+)
+from github_banners.drawing.locales.translations import (
+    Noun,
+    Sentences,
+    fill_phrase,
+    format_count,
+    isolate_foreign,
+    load_translations,
+    noun_phrases,
+    split_phrases,
+)
+from github_banners.drawing.sanitize import isolate
+from github_banners.models import Activity, RepositoryDetails, Stats
+from github_banners.options import CountBy
+
+_SENTENCE_ENDS = ".!?…。！？।؟"
+MAX_DESCRIBED_LANGUAGES = 3
+"""The most languages that a description names."""
+
+_REPOSITORIES, _ORIGINAL, _FORKED = Noun.REPOSITORIES, Noun.ORIGINAL, Noun.FORKED
+
+
+def description(
+    numbers: Sequence[tuple[Noun, Numeral]],
+    stats: Stats,
+    languages: Sequence[str],
+    as_of: date | None = None,
+    *,
+    locale: str,
+    missing: Sequence[str] = (),
+    empty_state: str = "",
+) -> str:
+    """
+    Return the accessible description of a banner.
+
+    It has the exact numbers, the reason if there are no languages, or else the first ones, and the
+    day of stale numbers. `languages` are names with percentages; `missing` are sentences about
+    numbers that are left out.
+    """
+    patterns = load_translations(locale).sentences
+    sentences = [_join_counts(numbers, stats, patterns, locale), *missing, empty_state]
+    if languages:
+        top = _join_languages(languages[:MAX_DESCRIBED_LANGUAGES], locale)
+        sentences.append(patterns.top.replace("{languages}", top))
+    sentences.append(_as_of_sentence(as_of, locale))
+    return _join_sentences(sentences, patterns)
+
+
+def activity_description(activity: Activity, as_of: date | None = None, *, locale: str) -> str:
+    """Return the accessible description of an owner's contributions in the last year."""
+    translations, numbers = load_translations(locale), numerals(locale)
+    texts = translations.activity
+    in_last_year, days = _activity_phrases(locale)
+    statements = [
+        (texts.current_streak, fill_phrase(days, numbers[activity.current_streak])),
+        (texts.longest_streak, fill_phrase(days, numbers[activity.longest_streak])),
+    ]
+    if activity.best_day:
+        best_count = numbers[activity.best_count].full.text
+        day = format_full_date(activity.best_day, locale)
+        statements.append((texts.best_day, f"{day} ({best_count})"))
+    sentences = [
+        fill_phrase(in_last_year, numbers[activity.last_year]),
+        *[texts.sentence.format(label=label, value=value) for label, value in statements],
+        _as_of_sentence(as_of, locale),
+    ]
+    return _join_sentences(sentences, translations.sentences)
+
+
+def language_description(
+    number: int,
+    languages: Sequence[str],
+    as_of: date | None = None,
+    *,
+    locale: str,
+    count_by: CountBy = CountBy.REPOSITORIES,
+    empty_state: str = "",
+) -> str:
+    """
+    Return the accessible description of language shares.
+
+    It has the number of languages and those that are shown, or the reason if there are none, and
+    the day of stale numbers. `languages` are names with counts.
+    """
+    translations = load_translations(locale)
+    labels = translations.labels
+    if languages:
+        by_repositories = count_by == CountBy.REPOSITORIES
+        sentence = translations.sentences.shares.format(
+            count=format_count(Noun.LANGUAGES, number, locale),
+            by=labels.by_repositories if by_repositories else labels.by_size,
+            languages=_join_languages(languages, locale),
+        )
+    else:
+        sentence = empty_state or format_count(Noun.LANGUAGES, number, locale)
+    sentences = [sentence, _as_of_sentence(as_of, locale)]
+    return _join_sentences(sentences, translations.sentences)
+
+
+def repository_description(
+    repository: RepositoryDetails,
+    as_of: date | None = None,
+    *,
+    locale: str,
+    description: str,
+    language: str,
+    licence: str,
+) -> str:
+    """
+    Return the accessible description of one repository.
+
+    It has the repository's own description, its language, the exact numbers, the licence, whether
+    it is a fork or archived, and the day of stale numbers; texts that are empty are left out.
+    """
+    translations = load_translations(locale)
+    texts, patterns = translations.repository, translations.sentences
+    phrases, numbers = noun_phrases(locale), numerals(locale)
+    stars = fill_phrase(phrases[Noun.STARS], numbers[repository.stars])
+    forks = fill_phrase(phrases[Noun.FORKS], numbers[repository.forks])
+    if description and description[-1] not in _SENTENCE_ENDS:
+        description += "."
+    sentences = [
+        texts.language.format(language=_foreign(language, locale)) if language else "",
+        f"{stars}{patterns.comma}{forks}",
+        texts.licence.format(licence=_foreign(licence, locale)) if licence else "",
+        texts.fork if repository.is_fork else "",
+        texts.archived if repository.is_archived else "",
+        _as_of_sentence(as_of, locale),
+    ]
+    facts = _join_sentences(sentences, patterns)
+    return f"{_foreign(description, locale)} {facts}" if description else facts
+
+
+def _foreign(text: str, locale: str) -> str:
+    """Put foreign text into a directional isolate if its direction can differ from the locale's."""
+    return isolate_foreign(text, locale) if is_right_to_left(locale) else isolate(text)
+
+
+def _join_counts(
+    numbers: Sequence[tuple[Noun, Numeral]], stats: Stats, patterns: Sentences, locale: str
+) -> str:
+    """Join numbers with their nouns; the repositories are followed by the parts of their total."""
+    phrases = noun_phrases(locale)
+    counts = []
+    for noun, numeral in numbers:
+        count = fill_phrase(phrases[noun], numeral)
+        if noun is _REPOSITORIES and stats.total_repos:
+            numerals_by_number = numerals(locale)
+            original = fill_phrase(phrases[_ORIGINAL], numerals_by_number[stats.original_repos])
+            forked = fill_phrase(phrases[_FORKED], numerals_by_number[stats.forked_repos])
+            parts = f"{original}{patterns.comma}{forked}"
+            count = patterns.repositories.replace("{total}", count).replace("{parts}", parts)
+        counts.append(count)
+    return patterns.comma.join(counts)
+
+
+def _join_languages(languages: Sequence[str], locale: str) -> str:
+    if is_right_to_left(locale):
+        languages = [isolate_foreign(language, locale) for language in languages]
+    return load_translations(locale).sentences.comma.join(languages)
+
+
+def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
+    """Join the sentences that are not empty, and end each with a full stop."""
+    return patterns.gap.join(
+        [
+            # A sentence that ends in an abbreviation has its stop already.
+            sentence if sentence.endswith(patterns.stop) else f"{sentence}{patterns.stop}"
+            for sentence in sentences
+            if sentence
+        ]
+    )
+
+
+def _as_of_sentence(as_of: date | None, locale: str) -> str:
+    if as_of is None:
+        return ""
+    pattern = load_translations(locale).sentences.as_of
+    return pattern.format(day=format_full_date(as_of, locale))
+
+
+@cache
+def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+    """Return the phrases of contributions in the last year, and of days."""
+    texts = load_translations(locale).activity
+    return (
+        split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        split_phrases(texts.days, texts.counted_days, locale),
+    )

@@ -1,0 +1,116 @@
+"""
+Every place that starts a task has a test in which the work of the task fails.
+
+The places are found in the source; a new one without a test fails `test_every_task_has_a_failing_case`.
+The background tasks of the api have one for each SQL statement, in `test_fault_list`.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import github_banners
+
+TESTS = Path(__file__).parents[1]
+SOURCE = Path(github_banners.__file__).parent
+PACKAGES = ("api", "stats", "renderer", "messaging", "storage", "database", "github")
+STARTING_CALLS = {"create_task", "ensure_future", "run_in_executor", "to_thread", "Thread"}
+
+LOOKUP, EVENTS, FAULTS = (
+    f"integration/test_{name}.py::test_" for name in ("lookup", "events", "fault_list")
+)
+ONE_STALE_OWNER = LOOKUP + "find_by_login_unforeseen_error_in_a_batch_fails_one_owner"
+CASES = {
+    "api.api_service:_background_tasks": FAULTS + "failing_statement_ends_no_background_task",
+    "api.banner_service:BannerService.read_stored_drawing": (
+        "integration/test_outbox.py::test_read_stored_drawing_failure_is_none"
+    ),
+    "api.outbox:Outbox.publish_batch": (
+        "integration/test_outbox.py"
+        "::test_publish_batch_unexpected_error_is_logged_once_and_retried_later"
+    ),
+    "api.png_converter:PngConverter._start": (
+        "unit/api/test_png_converter.py::test_to_png_picture_that_fails_does_not_open_circuit"
+    ),
+    "api.refresh:Refresh.run": FAULTS + "failing_statement_ends_no_background_task",
+    "stats.data_lookup:DataLookup._fetch": (
+        "integration/test_banner_data.py::test_data_that_can_not_be_saved_is_shown"
+    ),
+    "stats.single_flight:SingleFlight.join_or_start": (
+        LOOKUP + "find_by_login_unforeseen_error_returns_stale_numbers_and_is_logged_once"
+    ),
+    "stats.snapshots:BackgroundWriter.schedule": (
+        LOOKUP + "find_by_login_unsavable_owner_of_a_batch_fails_alone"
+    ),
+    "stats.stale_refresher:StaleRefresher._collect": ONE_STALE_OWNER,
+    "stats.stale_refresher:StaleRefresher.refresh": ONE_STALE_OWNER,
+    "renderer.batching:Batcher._send_due": (
+        "unit/renderer/test_batching.py::test_store_failed_call_fails_each_picture"
+    ),
+    "renderer.update_consumer:UpdateConsumer.run": (
+        "unit/renderer/test_update_consumer.py::test_broker_down_is_waited_for"
+    ),
+    "renderer.worker:Worker._spawn": (
+        "field/test_messages.py::test_update_consumer_bad_record_fails_alone_and_is_logged_once"
+    ),
+    "messaging.consumer:KafkaConsumer._close_consumer": EVENTS + "poll_broken_client_is_replaced",
+    "messaging.consumer:force_close": EVENTS + "clients_broker_hanging_fail_within_seconds",
+    "messaging.producer:KafkaProducer._abandon": EVENTS + "send_too_large_message_is_refused_alone",
+    "messaging.producer:KafkaProducer._send": EVENTS + "clients_without_a_broker_are_unavailable",
+    "storage.store:Store.put": (
+        "integration/test_storage.py::test_put_full_disk_keeps_the_old_picture"
+    ),
+    "storage.store:Store.put_many": (
+        "integration/test_storage_service.py::test_store_many_invalid_banner_fails_alone"
+    ),
+    "database.change_listener:ChangeListener._listen": (
+        FAULTS + "failing_statement_ends_no_background_task"
+    ),
+    "database.connect:Database.run_within": (
+        "integration/database/test_connect.py::test_run_within_late_job_failure_is_contained"
+    ),
+    "database.migrations:migrate": FAULTS + "failing_statement_ends_no_background_task",
+    "github.fetching:gather_or_cancel": (
+        "field/test_github.py::test_cancelled_tls_handshake_closes_its_connection"
+    ),
+}
+"""The place that starts a task (`package.module:function`) -> the test."""
+
+NO_DATA = {
+    "api.api_service:_wait_for_first_attempt": "waits for an event",
+    "api.public_routes:page_routes.docs_page": "reads our own file for a request",
+    "renderer.tasks:wait_with_timeout": "waits for another task",
+    "messaging.testing:MemoryBroker.wait": "for tests",
+    "database.change_listener:ChangeListener._probe": "waits for an event",
+    "database.connect_errors:explain_login_error": "connects once, at start",
+    "database.embedded:_Supervisor.__init__": "waits for our own process",
+}
+
+
+def find_places() -> Iterator[str]:
+    for package in PACKAGES:
+        for file in sorted((SOURCE / package).rglob("*.py")):
+            module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+            yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
+
+
+def _places_in(node: ast.AST, module: str, names: tuple[str, ...] = ()) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        inner = names
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = (*names, child.name)
+        if isinstance(child, ast.Call):
+            function = child.func
+            if getattr(function, "attr", getattr(function, "id", "")) in STARTING_CALLS:
+                yield f"{module}:{'.'.join(inner)}"
+        yield from _places_in(child, module, inner)
+
+
+def test_every_task_has_a_failing_case() -> None:
+    assert sorted({*find_places()} ^ (CASES.keys() | NO_DATA.keys())) == []
+
+
+def test_named_tests_exist() -> None:
+    for test in CASES.values():
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (TESTS / file).read_text(), test
