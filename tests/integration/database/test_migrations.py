@@ -135,11 +135,11 @@ async def test_migrate_deadlock_with_a_running_service_is_tried_again(empty_conn
     async with await psycopg.AsyncConnection.connect(empty_conninfo) as service:
         # The migration is the one that notices the deadlock.
         await service.execute("set deadlock_timeout to '1min'")
-        await service.execute("lock table banners in row exclusive mode")
+        await service.execute("lock table repositories in row exclusive mode")
         migrating = asyncio.create_task(migrate(empty_conninfo))
         await wait_until_locked(empty_conninfo)
-        # The migration holds other tables and waits for `banners`: this waits for the migration.
-        await service.execute("select count(*) from users")
+        # The migration holds `banners` and waits for `repositories`: this waits for the migration.
+        await service.execute("select count(*) from banners")
         await service.commit()
         await migrating
     assert revision(empty_conninfo) == [(HEAD,)]
