@@ -42,7 +42,7 @@ def _documented(default: float, text: str, source: str) -> Any:
 
 # All of them were read as stored copies, whose own date is not known.
 _READ = "read 2026-11-30"
-# 5,000 points for each user, and 60 s of "CPU time", roughly the response time, in 60 s.
+# The second page also has the limit of 60 s of "CPU time", roughly the response time, in 60 s.
 _GITHUB = (
     "https://docs.github.com/graphql/overview/"
     f"rate-limits-and-query-limits-for-the-graphql-api, {_READ}"
@@ -101,7 +101,7 @@ class Parameters:
     response_seconds_per_minute: float = _code(
         45,
         "response time of an account in a minute up to which the background sends",
-        f"`github/credentials.py`; GitHub's own limit is 60: {_GITHUB}",
+        f"`github/credentials.py`; GitHub's own limit is 60: {_GITHUB_REST}",
     )
     owners_per_query: float = _code(20, "owners in a query, 1 point", "`api/refresh.py`")
     parallel_queries: float = _code(3, "queries at once in an api process", "`api/refresh.py`")
@@ -137,7 +137,9 @@ class Parameters:
         13.8, "WAL of a changed owner", f"{_WAL}: 2.4 KB on average with 1 changed in 20"
     )
     statements_per_batch: float = _code(
-        8, "statements to lease, save and schedule 20 owners", "`database/leases.py`, `users.py`"
+        8,
+        "statements to lease, save and schedule 20 owners",
+        "`database/leases.py`, `database/users.py`",
     )
     statements_per_data: float = _assumed(6, "statements to refresh other data of one owner")
 
@@ -149,7 +151,7 @@ class Parameters:
     )
     miss_cpu_ms: float = _measured(
         0.9,
-        "CPU of the api for a picture that is not cached",
+        "CPU of the api for a picture that is not cached, without the call to the renderer",
         "docs/performance.md, Profile of a miss: `preview` with callees, under a profiler",
     )
     outbox_cpu_ms: float = _measured(0.167, "CPU of the outbox for an event", _EVENTS)
