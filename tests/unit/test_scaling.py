@@ -4,6 +4,7 @@ import argparse
 import math
 from dataclasses import fields, replace
 from pathlib import Path
+from random import Random
 
 import pytest
 import simulate_scaling
@@ -68,6 +69,49 @@ def test_rare_views_refresh_only_stale_numbers() -> None:
     # Once in 1,000 days: nearly always in the last tier, where 167 of 168 hours are older than 1 h.
     rates = refresh_rates(0.001, period_hours=PERIODS, ttl_hours=1, changes_per_day=0)
     assert rates.requested == pytest.approx(0.001 / 24 * 167 / 168, rel=0.01)
+
+
+def simulate_owner(
+    views_per_day: float, *, min_period_hours: float, ttl_hours: float, days: int
+) -> tuple[float, float]:
+    """Return the refreshes an hour by the background and by views, of an owner viewed at random."""
+    random = Random(7)
+    rate, end = views_per_day / 24, days * 24.0
+    viewed = fetched = due = 0.0
+    background = requested = 0
+    next_view = random.expovariate(rate)
+    while min(due, next_view) < end:
+        now = min(due, next_view)
+        if now == next_view:
+            viewed, next_view = now, now + random.expovariate(rate)
+            is_refreshed = now - fetched > ttl_hours
+            requested += is_refreshed
+        else:
+            is_refreshed = True
+            background += 1
+        fetched = now if is_refreshed else fetched
+        ago_days = (now - viewed) / 24
+        tier = 1 if ago_days <= 1 else 6 if ago_days <= 7 else 24 if ago_days <= 30 else 168
+        due = max(now, fetched + max(min_period_hours, tier))
+    return background / end, requested / end
+
+
+@pytest.mark.parametrize("views_per_day", [300, 20, 3, 0.2, 0.05])
+@pytest.mark.parametrize(("min_period_hours", "ttl_hours"), [(1, 1 / 6), (24, 1)])
+def test_rates_agree_with_a_simulated_owner(
+    views_per_day: float, min_period_hours: float, ttl_hours: float
+) -> None:
+    days = 300 if views_per_day >= 20 else 10_000
+    background, requested = simulate_owner(
+        views_per_day, min_period_hours=min_period_hours, ttl_hours=ttl_hours, days=days
+    )
+    periods = [max(min_period_hours, tier) for tier in PERIODS]
+    rates = refresh_rates(
+        views_per_day, period_hours=periods, ttl_hours=ttl_hours, changes_per_day=0
+    )
+    # In the middle tiers a view that delays the background is neglected: hence up to 10 %.
+    assert sum(rates.background) == pytest.approx(background, rel=0.1, abs=0.002)
+    assert rates.requested == pytest.approx(requested, rel=0.1)
 
 
 def test_changes_are_those_between_two_refreshes() -> None:
