@@ -48,6 +48,12 @@ class BannerDataFinder:
         :raises Unavailable: data is not known yet, and can't be fetched within the deadline
         """
         owner = result.snapshot.owner
+        # Before other data, which may use up all the time.
+        repositories = (
+            await self._read_repositories(result.snapshot, deadline)
+            if needs_repository_rows(options)
+            else ()
+        )
         parts: dict[DataKind, FoundData] = {}
         for kind in sorted(data_needs(options) - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}):
             request = DataRequest(owner, kind, options.repo or "", repository_id)
@@ -60,11 +66,6 @@ class BannerDataFinder:
                     result.snapshot, error.name, deadline=deadline, charge=charge
                 )
                 raise UnknownRepository(error.name, suggestion) from error
-        repositories = (
-            await self._read_repositories(result.snapshot, deadline)
-            if needs_repository_rows(options)
-            else ()
-        )
         data = {kind: part.data for kind, part in parts.items()}
         snapshot = complete(result.snapshot, options, data, repositories)
         # The age of numbers that are not shown does not matter.
@@ -77,7 +78,8 @@ class BannerDataFinder:
             refresh_at=min(part.refresh_at for part in shown),
         )
         parts_fetched_at = [part.data.fetched_at for part in parts.values()]
-        if needs_repository_rows(options):
+        # Neither single repositories nor followers change the owner's version.
+        if needs_repository_rows(options) or DataKind.FOLLOWERS in data_needs(options):
             parts_fetched_at.append(result.snapshot.fetched_at)
         return RenderRequest(completed, options, tuple(parts_fetched_at))
 

@@ -1,0 +1,75 @@
+"""Banners' data when something is missing, hidden, renamed, unreadable or not saved yet."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from github_banners.api.response_cache import PictureCache, RenderRequest
+from github_banners.database.connect import Database
+from github_banners.errors import (
+    ContributionsHidden,
+    DatabaseUnavailable,
+    UnknownUser,
+)
+from github_banners.models import ContributionAccess, Contributions, Owner
+from github_banners.options import BannerOptions, DataKind, HideableField, ShownNumber
+from github_banners.stats.data_lookup import DataRequest, fetch_stored
+from github_banners.stats.fetch import Deadline, no_charge
+from tests.integration.test_banner_data import (
+    ACTIVITY,
+    CLASSIC,
+    COMMITS,
+    DAY,
+    FOLLOWERS,
+    HOUR,
+    Scene,
+)
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+async def scene(database: Database) -> AsyncIterator[Scene]:
+    scene = Scene(database)
+    yield scene
+    await scene.services.close()
+
+
+async def request(
+    scene: Scene, options: BannerOptions, deadline: Deadline | None = None
+) -> RenderRequest:
+    return await scene.services.banners.preview(
+        "ada", options, deadline=deadline or Deadline(10, 10), charge=no_charge
+    )
+
+
+async def execute(scene: Scene, statement: str) -> None:
+    async with scene.database.transaction() as connection:
+        await connection.execute(statement)
+
+
+async def test_picture_with_followers_is_drawn_again_when_only_they_change(scene: Scene) -> None:
+    pictures = PictureCache(clock=lambda: scene.now, memory_bytes=1 << 20)
+
+    async def body() -> bytes:
+        drawn = await pictures.draw(await request(scene, FOLLOWERS), deadline=Deadline(10, 10))
+        await scene.services.drain()
+        return drawn.picture.body
+
+    assert b">42<" in await body()
+    scene.github.followers = 43
+    scene.now += HOUR
+    assert b">42<" in await body(), "stale, while it is refreshed"
+    assert b">43<" in await body()
+
+
+async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -> None:
+    options = BannerOptions(show=COMMITS.show, exclude_repos=("linux",))
+    before = await scene.preview(options)
+    await scene.services.drain()
+    scene.now += 2 * DAY
+    scene.github.gate.clear()
+    shown = (await request(scene, options, Deadline(1.4, 0.7))).result.snapshot
+    assert (shown.stats, shown.activity) == (before.stats, before.activity)
+    scene.github.gate.set()
