@@ -64,6 +64,21 @@ async def test_picture_with_followers_is_drawn_again_when_only_they_change(scene
     assert b">43<" in await body()
 
 
+async def test_hidden_numbers_do_not_count_as_shown_ones(scene: Scene) -> None:
+    scene.github.contributions[7] = Contributions(access=ContributionAccess.HIDDEN)
+    options = BannerOptions(
+        show=(ShownNumber.STARS, ShownNumber.COMMITS), hide=(HideableField.STARS,)
+    )
+    with pytest.raises(ContributionsHidden):
+        await scene.preview(options)
+
+
+async def test_zeros_in_place_of_unknown_numbers_are_never_published(scene: Scene) -> None:
+    await scene.create(ACTIVITY)
+    await execute(scene, "update banners set look = '{}', needs = '{repositories}', version = 2^60")
+    assert await scene.publish() == []
+
+
 async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -> None:
     options = BannerOptions(show=COMMITS.show, exclude_repos=("linux",))
     before = await scene.preview(options)

@@ -109,7 +109,7 @@ def _shows_nothing(snapshot: Snapshot, options: BannerOptions) -> bool:
         return False
     if options.layout is Layout.ACTIVITY:
         return True
-    available = {number for number in options.show if number not in CONTRIBUTION_NUMBERS}
+    available = set(options.show).difference(CONTRIBUTION_NUMBERS, map(ShownNumber, options.hide))
     if snapshot.followers is None:
         available.discard(ShownNumber.FOLLOWERS)
     return not available
@@ -142,6 +142,8 @@ async def read_completed(
     :raises LookupError: something is not stored yet
     :raises BannersError: there are no contributions to draw, and the banner shows nothing else
     """
+    if DataKind.REPOSITORIES in needs and not snapshot.has_numbers:
+        raise LookupError(f"the numbers of owner {snapshot.owner.id} are not stored")
     if data_needs(options) == {DataKind.REPOSITORIES} and not options.has_selection:
         return snapshot
     repositories: Sequence[Repository] = ()
