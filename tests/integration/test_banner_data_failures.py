@@ -73,6 +73,38 @@ async def test_hidden_numbers_do_not_count_as_shown_ones(scene: Scene) -> None:
         await scene.preview(options)
 
 
+async def test_banner_that_can_not_be_drawn_is_retried_less_and_less_often(scene: Scene) -> None:
+    await scene.create(ACTIVITY)
+    scene.github.contributions[7] = Contributions(access=ContributionAccess.HIDDEN)
+    scene.now += 25 * HOUR
+    assert await scene.data_refresher.refresh_batch() == 1
+    delays = []
+    for _ in range(4):
+        assert await scene.publish() == []
+        leased_until = await scene.fetch_value("select publish_leased_until from banners")
+        assert isinstance(leased_until, datetime)
+        delays.append(leased_until - scene.now)
+        scene.now = leased_until + timedelta(seconds=1)
+    assert delays == sorted(set(delays))
+    assert delays[-1] > timedelta(minutes=1)
+
+
+async def test_years_that_can_not_be_read_hold_up_no_banner(scene: Scene) -> None:
+    activity, classic = await scene.create(ACTIVITY), await scene.create(CLASSIC)
+    await execute(scene, "update contribution_years set year = 0 where year = 2025")
+    await execute(scene, "update contribution_years set days[3] = null where year = 2026")
+    await execute(scene, "update banners set version = version + 1")
+    assert classic in await scene.publish()
+    other = Scene(scene.database)
+    other.now += 25 * HOUR
+    shown = (await other.preview(ACTIVITY)).activity
+    assert shown is not None
+    assert shown.commits == 500
+    await other.services.drain()
+    await other.services.close()
+    assert activity in [*scene.published, *await scene.publish()]
+
+
 async def test_zeros_in_place_of_unknown_numbers_are_never_published(scene: Scene) -> None:
     await scene.create(ACTIVITY)
     await execute(scene, "update banners set look = '{}', needs = '{repositories}', version = 2^60")

@@ -8,7 +8,7 @@ own age, version, refresh time and lease. Contributions are in `contribution_yea
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -299,15 +299,17 @@ async def _upsert_years(conn: Connection, owner_id: int, years: Sequence[Contrib
 
 
 async def _decode(conn: Connection, owner_id: int, need: str, content: str) -> OwnerData:
-    """Decode a row; contributions with their years."""
+    """Decode a row; contributions with those of their years that can be read."""
     decoded = msgspec.json.decode(content, type=_CONTENT_TYPES[parse_need(need)[0]])
     if not isinstance(decoded, _StoredContributions):
         return decoded  # type: ignore[no-any-return]
     query = """
         select year, days, commits, issues, pull_requests, reviews from contribution_years
-        where owner_id = %s order by year
+        where owner_id = %s and year between %s and %s and array_position(days, null) is null
+        order by year
     """
-    rows = await (await conn.execute(query, [owner_id])).fetchall()
+    parameters = [owner_id, MINYEAR, MAXYEAR]
+    rows = await (await conn.execute(query, parameters)).fetchall()
     years = tuple(ContributionYear(year, tuple(days), *counts) for year, days, *counts in rows)
     return Contributions(years, decoded.access)
 
