@@ -105,6 +105,15 @@ async def test_years_that_can_not_be_read_hold_up_no_banner(scene: Scene) -> Non
     assert activity in [*scene.published, *await scene.publish()]
 
 
+async def test_banner_of_an_owner_whose_numbers_are_not_saved_is_not_created(scene: Scene) -> None:
+    await scene.preview(ACTIVITY)
+    await scene.services.drain()
+    await execute(scene, "drop table repositories")
+    with pytest.raises(DatabaseUnavailable):
+        await scene.create(CLASSIC)
+    assert scene.stored == []
+
+
 async def test_zeros_in_place_of_unknown_numbers_are_never_published(scene: Scene) -> None:
     await scene.create(ACTIVITY)
     await execute(scene, "update banners set look = '{}', needs = '{repositories}', version = 2^60")
