@@ -120,6 +120,29 @@ async def test_zeros_in_place_of_unknown_numbers_are_never_published(scene: Scen
     assert await scene.publish() == []
 
 
+async def test_banner_is_created_while_newer_contributions_are_not_saved(scene: Scene) -> None:
+    scene.github.has_token = False
+    await scene.preview(COMMITS)
+    await scene.services.drain()
+    scene.github.has_token = True
+    scene.now += timedelta(minutes=2)
+    await execute(
+        scene,
+        """
+        create function fail() returns trigger language plpgsql as
+            $$ begin raise exception 'full'; end $$;
+        create trigger fail before update of content on owner_data
+            for each row execute function fail();
+        """,
+    )
+    name = await scene.create(ACTIVITY)
+    assert scene.stored == []
+    await execute(scene, "drop trigger fail on owner_data")
+    scene.now += DAY
+    assert await scene.data_refresher.refresh_batch() == 1
+    assert await scene.publish() == [name]
+
+
 async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -> None:
     options = BannerOptions(show=COMMITS.show, exclude_repos=("linux",))
     before = await scene.preview(options)
