@@ -143,6 +143,14 @@ async def test_banner_is_created_while_newer_contributions_are_not_saved(scene: 
     assert await scene.publish() == [name]
 
 
+async def test_sizes_are_not_fetched_for_repositories_that_can_not_be_read(scene: Scene) -> None:
+    async with Database("host=127.0.0.1 port=1 connect_timeout=1") as down:
+        sizes = DataRequest(Owner(7, "Ada"), DataKind.LANGUAGE_SIZES)
+        with pytest.raises(DatabaseUnavailable):
+            await fetch_stored(scene.github, down, sizes, clock=lambda: scene.now)
+    assert scene.github.requests == []
+
+
 async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -> None:
     options = BannerOptions(show=COMMITS.show, exclude_repos=("linux",))
     before = await scene.preview(options)

@@ -28,11 +28,10 @@ from github_banners.database.owner_data import (
 from github_banners.database.repositories import select_repositories
 from github_banners.errors import (
     DatabaseUnavailable,
-    FetchPending,
-    GitHubUnavailable,
     NotFound,
     TokenRequired,
     TooManyRequests,
+    Unavailable,
 )
 from github_banners.github.credentials import Priority
 from github_banners.log_throttle import LogThrottle
@@ -165,7 +164,7 @@ class DataLookup:
             is_stale_enough = freshness is Freshness.SOFT_STALE or self._fetches.has_timed_out(task)
             if entry is None or not is_stale_enough:
                 entry = await self._fetches.wait(task, request.owner.login, deadline)
-        except (GitHubUnavailable, FetchPending, TooManyRequests, TokenRequired):
+        except (Unavailable, TooManyRequests):
             if entry is None:
                 raise
         except NotFound:
@@ -291,18 +290,21 @@ async def fetch_stored(
     """
     Fetch data of a stored owner, contributions only of the years that are not stored.
 
-    `repositories` are those of the owner, by default the stored ones. Without the database, everything
-    is fetched.
+    `repositories` are those of the owner, by default the stored ones. Without the database, all years
+    are fetched.
 
+    :raises DatabaseUnavailable: the repositories can't be read
     :raises BannersError: the errors of `fetch_data`
     """
     known: Contributions | None = None
-    with suppress(DatabaseUnavailable):
-        async with database.transaction() as connection:
-            if request.kind is DataKind.CONTRIBUTIONS:
+    if request.kind is DataKind.CONTRIBUTIONS:
+        with suppress(DatabaseUnavailable):
+            async with database.transaction() as connection:
                 known = await _select_contributions(connection, request.owner.id, now=clock())
-            elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
-                repositories = await select_repositories(connection, request.owner.id)
+    elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
+        # Without them nothing would be requested: sizes of 0 bytes.
+        async with database.transaction() as connection:
+            repositories = await select_repositories(connection, request.owner.id)
     return await fetch_data(
         github, request, known=known, repositories=repositories or (), priority=priority
     )
