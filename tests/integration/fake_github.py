@@ -30,7 +30,7 @@ class FakeGitHub:
     Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set.
 
     `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
-    years that each call for contributions was told.
+    years that each call for contributions was told. With `raises` set, every call raises it.
     """
 
     clock: Callable[[], datetime]
@@ -46,6 +46,7 @@ class FakeGitHub:
     requests: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     is_down: bool = False
+    raises: BannersError | None = None
     fails_next: int = 0
     in_flight: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -143,6 +144,8 @@ class FakeGitHub:
             await self.gate.wait()
         finally:
             self.in_flight -= 1
+        if self.raises is not None:
+            raise self.raises
         if self.is_down or self.fails_next:
             self.fails_next = max(0, self.fails_next - 1)
             raise GitHubUnavailable

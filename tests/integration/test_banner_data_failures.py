@@ -151,6 +151,17 @@ async def test_sizes_are_not_fetched_for_repositories_that_can_not_be_read(scene
     assert scene.github.requests == []
 
 
+async def test_data_of_a_deleted_owner_is_requested_weekly(scene: Scene) -> None:
+    await scene.create(ACTIVITY)
+    scene.github.raises = UnknownUser("ada")
+    scene.now += 25 * HOUR
+    for _ in range(2):
+        assert await scene.data_refresher.refresh_batch() == 0
+        due_at = await scene.fetch_value("select due_at from owner_data")
+        assert due_at == scene.now + 7 * DAY
+        scene.now += 7 * DAY
+
+
 async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -> None:
     options = BannerOptions(show=COMMITS.show, exclude_repos=("linux",))
     before = await scene.preview(options)
