@@ -162,6 +162,29 @@ async def test_data_of_a_deleted_owner_is_requested_weekly(scene: Scene) -> None
         scene.now += 7 * DAY
 
 
+async def test_activity_is_found_by_a_former_login(scene: Scene) -> None:
+    await scene.preview(ACTIVITY)
+    await scene.services.drain()
+    del scene.github.owners["ada"]
+    scene.github.add("Ada2", 7)
+    scene.now += 25 * HOUR
+    for _ in range(2):
+        assert (await scene.preview(ACTIVITY)).owner.login == "Ada2"
+        await scene.services.drain()
+    assert await scene.fetch_value("select login from users") == "Ada2"
+
+
+async def test_activity_of_a_deleted_owner_is_that_of_an_unknown_one(scene: Scene) -> None:
+    await scene.preview(ACTIVITY)
+    await scene.services.drain()
+    del scene.github.owners["ada"]
+    scene.now += 25 * HOUR
+    for _ in range(2):
+        with pytest.raises(UnknownUser):
+            await scene.preview(ACTIVITY)
+        await scene.services.drain()
+
+
 async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -> None:
     options = BannerOptions(show=COMMITS.show, exclude_repos=("linux",))
     before = await scene.preview(options)
