@@ -30,7 +30,7 @@ class FakeGitHub:
     Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set.
 
     `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
-    years that each call for contributions was told. With `raises` set, every call raises it.
+    years that each call for contributions was told, `known_at` their time. With `raises` set, every call raises it.
     """
 
     clock: Callable[[], datetime]
@@ -43,6 +43,7 @@ class FakeGitHub:
     sizes: dict[int, tuple[RepositoryLanguages, ...]] = field(default_factory=dict)
     details: dict[int, RepositoryDetails] = field(default_factory=dict)
     known_years: list[list[int]] = field(default_factory=list)
+    known_at: list[datetime | None] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     is_down: bool = False
@@ -89,12 +90,14 @@ class FakeGitHub:
         owner: Owner,
         *,
         known: Contributions | None = None,
+        known_at: datetime | None = None,
         priority: Priority = Priority.KNOWN,
     ) -> Contributions:
         if not self.has_token:
             raise TokenRequired
         await self._wait(f"contributions of {owner.login}")
         self.known_years.append([year.year for year in known.years] if known else [])
+        self.known_at.append(known_at)
         return self.contributions[owner.id]
 
     async def fetch_language_sizes(

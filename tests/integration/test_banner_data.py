@@ -248,6 +248,7 @@ async def test_contributions_older_than_an_hour_are_served_and_refreshed(scene: 
     assert after is not None
     assert (after.best_count, after.current_streak) == (9, 2)
     assert scene.github.known_years == [[], [2025, 2026]]
+    assert scene.github.known_at == [None, START]
 
 
 async def test_contributions_stay_with_their_date_while_github_is_down(scene: Scene) -> None:

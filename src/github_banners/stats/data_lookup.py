@@ -296,17 +296,24 @@ async def fetch_stored(
     :raises DatabaseUnavailable: the repositories can't be read
     :raises BannersError: the errors of `fetch_data`
     """
-    known: Contributions | None = None
+    known, known_at = None, None
     if request.kind is DataKind.CONTRIBUTIONS:
         with suppress(DatabaseUnavailable):
             async with database.transaction() as connection:
-                known = await _select_contributions(connection, request.owner.id, now=clock())
+                known, known_at = await _select_contributions(
+                    connection, request.owner.id, now=clock()
+                )
     elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
         # Without them nothing would be requested: sizes of 0 bytes.
         async with database.transaction() as connection:
             repositories = await select_repositories(connection, request.owner.id)
     return await fetch_data(
-        github, request, known=known, repositories=repositories or (), priority=priority
+        github,
+        request,
+        known=known,
+        known_at=known_at,
+        repositories=repositories or (),
+        priority=priority,
     )
 
 
@@ -315,6 +322,7 @@ async def fetch_data(
     request: DataRequest,
     *,
     known: Contributions | None = None,
+    known_at: datetime | None = None,
     repositories: Sequence[Repository] = (),
     priority: Priority = Priority.KNOWN,
 ) -> OwnerData:
@@ -331,7 +339,9 @@ async def fetch_data(
     if request.kind is DataKind.LANGUAGE_SIZES:
         return await github.fetch_language_sizes(owner, repositories, priority=priority)
     try:
-        return await github.fetch_contributions(owner, known=known, priority=priority)
+        return await github.fetch_contributions(
+            owner, known=known, known_at=known_at, priority=priority
+        )
     except TokenRequired:
         if known is not None and known.access is ContributionAccess.VISIBLE:
             raise
@@ -347,11 +357,13 @@ def stored_need(request: DataRequest, content: OwnerData) -> str:
 
 async def _select_contributions(
     connection: Connection, owner_id: int, *, now: datetime
-) -> Contributions | None:
+) -> tuple[Contributions, datetime] | tuple[None, None]:
+    """Select an owner's contributions, and when they were fetched."""
     data = await select_data(connection, owner_id, [DataKind.CONTRIBUTIONS], now=now)
     stored = data.get(DataKind.CONTRIBUTIONS)
-    content = stored.content if stored is not None else None
-    return content if isinstance(content, Contributions) else None
+    if stored is None or not isinstance(stored.content, Contributions):
+        return None, None
+    return stored.content, stored.fetched_at
 
 
 async def _select(connection: Connection, request: DataRequest, now: datetime) -> StoredData | None:
