@@ -5,15 +5,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from github_banners.api import banner_data_finder
 from github_banners.api.response_cache import PictureCache, RenderRequest
 from github_banners.database.connect import Database
 from github_banners.errors import (
     ContributionsHidden,
     DatabaseUnavailable,
+    UnknownRepository,
     UnknownUser,
 )
-from github_banners.models import ContributionAccess, Contributions, Owner
-from github_banners.options import BannerOptions, DataKind, HideableField, ShownNumber
+from github_banners.models import ContributionAccess, Contributions, Owner, Repository
+from github_banners.options import BannerOptions, DataKind, HideableField, Layout, ShownNumber
+from github_banners.stats.banner_data import suggest_repository
 from github_banners.stats.data_lookup import DataRequest, fetch_stored
 from github_banners.stats.fetch import Deadline, no_charge
 from tests.integration.test_banner_data import (
@@ -194,3 +197,27 @@ async def test_stale_data_is_shown_while_github_does_not_respond(scene: Scene) -
     shown = (await request(scene, options, Deadline(1.4, 0.7))).result.snapshot
     assert (shown.stats, shown.activity) == (before.stats, before.activity)
     scene.github.gate.set()
+
+
+async def test_suggestion_for_an_unknown_repository_is_searched_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def suggest(name: str, repositories: object) -> str:
+        searched.append(name)
+        return "Linux"
+
+    monkeypatch.setattr(banner_data_finder, "suggest_repository", suggest)
+    options = BannerOptions(layout=Layout.REPOSITORY, repo="linus")
+    for _ in range(3):
+        with pytest.raises(UnknownRepository) as error_info:
+            await scene.preview(options)
+        assert error_info.value.suggestion == "Linux"
+    assert searched == ["linus"]
+
+
+def test_suggestion_compares_the_repositories_with_most_stars() -> None:
+    many = [Repository(number, f"tool{number}", stars=number) for number in range(1500)]
+    assert suggest_repository("tool1400x", many) == "tool1400"
+    assert suggest_repository("tool7", [*many, Repository(1500, "tool7")]) != "tool7"

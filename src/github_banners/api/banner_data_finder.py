@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from github_banners.api.response_cache import RenderRequest
 from github_banners.database.connect import Database
 from github_banners.database.repositories import select_repositories
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownRepository
-from github_banners.models import Repository, Snapshot
+from github_banners.models import Clock, Repository, Snapshot
 from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.stats.banner_data import complete, needs_repository_rows, suggest_repository
 from github_banners.stats.data_lookup import DataLookup, DataRequest, FoundData
 from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.single_flight import ErrorCache
 from github_banners.stats.snapshots import Freshness
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+_SUGGESTION_TTL = timedelta(minutes=1)
 _AGES = list(Freshness)
 """The age classes, youngest first."""
 
@@ -25,10 +27,14 @@ _AGES = list(Freshness)
 class BannerDataFinder:
     """Completes an owner's numbers by what else a banner shows."""
 
-    def __init__(self, *, lookup: Lookup, data_lookup: DataLookup, database: Database) -> None:
+    def __init__(
+        self, *, lookup: Lookup, data_lookup: DataLookup, database: Database, clock: Clock
+    ) -> None:
         self._lookup = lookup
         self._data_lookup = data_lookup
         self._database = database
+        # Comparing thousands of names takes long, and no client is charged for it.
+        self._unknown_repositories = ErrorCache(clock=clock)
 
     async def add_data(
         self,
@@ -62,10 +68,9 @@ class BannerDataFinder:
                     request, deadline=deadline, charge=charge
                 )
             except UnknownRepository as error:
-                suggestion = await self._suggest_repository(
-                    result.snapshot, error.name, deadline=deadline, charge=charge
-                )
-                raise UnknownRepository(error.name, suggestion) from error
+                raise await self._with_suggestion(
+                    error, result.snapshot, deadline=deadline, charge=charge
+                ) from error
         data = {kind: part.data for kind, part in parts.items()}
         snapshot = complete(result.snapshot, options, data, repositories)
         # The age of numbers that are not shown does not matter.
@@ -100,10 +105,13 @@ class BannerDataFinder:
             )
         return repositories
 
-    async def _suggest_repository(
-        self, snapshot: Snapshot, name: str, *, deadline: Deadline, charge: Charge
-    ) -> str | None:
-        """Return the repository whose name is closest to a misspelt one; fetch them if unknown."""
+    async def _with_suggestion(
+        self, error: UnknownRepository, snapshot: Snapshot, *, deadline: Deadline, charge: Charge
+    ) -> BannersError:
+        """Return the error with the repository whose name is closest; fetch them if unknown."""
+        key = snapshot.owner.id, error.name.lower()
+        if (known := self._unknown_repositories.get(key)) is not None:
+            return known
         repositories: Sequence[Repository] = ()
         with suppress(BannersError):
             if not snapshot.has_numbers:
@@ -112,7 +120,9 @@ class BannerDataFinder:
                 )
                 snapshot = result.snapshot
             repositories = await self._read_repositories(snapshot, deadline)
-        return suggest_repository(name, repositories)
+        explained = UnknownRepository(error.name, suggest_repository(error.name, repositories))
+        self._unknown_repositories.put(key, explained, ttl=_SUGGESTION_TTL)
+        return explained
 
 
 def without_age(snapshot: Snapshot) -> LookupResult:
