@@ -165,6 +165,16 @@ async def test_data_of_a_deleted_owner_is_requested_weekly(scene: Scene) -> None
         scene.now += 7 * DAY
 
 
+async def test_data_from_a_wrong_clock_is_due_when_its_banner_is_requested(scene: Scene) -> None:
+    name = await scene.create(ACTIVITY)
+    await execute(scene, "update owner_data set fetched_at = '2030-01-01', due_at = '2030-01-02'")
+    assert await scene.data_refresher.refresh_batch() == 0
+    scene.now += HOUR
+    await scene.refresher.record_requests({name: scene.now})
+    assert await scene.data_refresher.refresh_batch() == 1
+    assert await scene.fetch_value("select due_at from owner_data") == scene.now + DAY
+
+
 async def test_activity_is_found_by_a_former_login(scene: Scene) -> None:
     await scene.preview(ACTIVITY)
     await scene.services.drain()

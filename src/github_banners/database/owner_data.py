@@ -209,6 +209,7 @@ async def schedule_data(
                 else %(now)s
             end
         where stored.refresh_every is distinct from excluded.refresh_every
+            or stored.fetched_at > %(latest)s
     """).format(tier=SQL(REFRESH_TIER))
     parameters = {
         "now": now,
