@@ -119,10 +119,10 @@ class FakeGitHub:
         priority: Priority = Priority.KNOWN,
     ) -> RepositoryDetails:
         await self._wait(f"repository {repository_id or name}")
+        if repository_id in self.details:
+            return self.details[repository_id]
         for details in self.details.values():
-            if details.id == repository_id or (
-                repository_id is None and details.name.lower() == name.lower()
-            ):
+            if details.name.lower() == name.lower():
                 return details
         raise UnknownRepository(name)
 

@@ -14,7 +14,13 @@ from github_banners.errors import (
     UnknownRepository,
     UnknownUser,
 )
-from github_banners.models import ContributionAccess, Contributions, Owner, Repository
+from github_banners.models import (
+    ContributionAccess,
+    Contributions,
+    Owner,
+    Repository,
+    RepositoryDetails,
+)
 from github_banners.options import BannerOptions, DataKind, HideableField, Layout, ShownNumber
 from github_banners.stats.banner_data import suggest_repository
 from github_banners.stats.data_lookup import DataRequest, fetch_stored
@@ -26,6 +32,7 @@ from tests.integration.test_banner_data import (
     DAY,
     FOLLOWERS,
     HOUR,
+    REPOSITORY,
     Scene,
 )
 
@@ -173,6 +180,24 @@ async def test_data_from_a_wrong_clock_is_due_when_its_banner_is_requested(scene
     await scene.refresher.record_requests({name: scene.now})
     assert await scene.data_refresher.refresh_batch() == 1
     assert await scene.fetch_value("select due_at from owner_data") == scene.now + DAY
+
+
+async def test_repository_that_was_created_again_is_found_by_its_name(scene: Scene) -> None:
+    name = await scene.create(REPOSITORY)
+    del scene.github.details[1]
+    scene.github.details[9] = RepositoryDetails(9, "Linux", "Another kernel")
+    scene.now += HOUR
+    assert await scene.data_refresher.refresh_batch() == 1
+    assert await scene.publish() == [name]
+    assert scene.published[name].repository == scene.github.details[9]
+    for _ in range(2):
+        shown = await scene.services.banners.get_by_name(
+            name, deadline=Deadline(10, 10), charge=no_charge
+        )
+        assert shown.result.snapshot.repository == scene.github.details[9]
+        scene.now += HOUR
+        await scene.services.drain()
+    assert await scene.fetch_value("select array_agg(need) from owner_data") == ["repository/1"]
 
 
 async def test_activity_is_found_by_a_former_login(scene: Scene) -> None:

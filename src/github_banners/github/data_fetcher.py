@@ -128,7 +128,7 @@ class DataFetcher:
         priority: Priority = Priority.KNOWN,
     ) -> RepositoryDetails:
         """
-        Fetch one repository of an owner by id, else by a name that it has or had.
+        Fetch one repository of an owner by id, else by a name that it has or had, if `name` is not empty.
 
         A private repository counts as unknown, and so does one that was transferred to another owner.
 
@@ -221,7 +221,7 @@ class DataFetcher:
                     )
                 except RequestFailed as error:
                     # It can have been deleted, and created again under the same name.
-                    if error.failure.kind is not FailureKind.NOT_FOUND:
+                    if error.failure.kind is not FailureKind.NOT_FOUND or not name:
                         raise
             return await self._fetch_repository_by_name(owner, name, priority)
         except RequestFailed as error:

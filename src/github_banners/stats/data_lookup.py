@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
@@ -293,7 +293,7 @@ async def fetch_stored(
     `repositories` are those of the owner, by default the stored ones. Without the database, all years
     are fetched.
 
-    :raises DatabaseUnavailable: the repositories can't be read
+    :raises DatabaseUnavailable: what is needed for the request can't be read
     :raises BannersError: the errors of `fetch_data`
     """
     known, known_at = None, None
@@ -307,6 +307,12 @@ async def fetch_stored(
         # Without them nothing would be requested: sizes of 0 bytes.
         async with database.transaction() as connection:
             repositories = await select_repositories(connection, request.owner.id)
+    elif request.kind is DataKind.REPOSITORY and not request.repository:
+        # Its last known name finds a repository that was deleted, and created again.
+        async with database.transaction() as connection:
+            stored = await _select(connection, request, clock())
+        if stored is not None and isinstance(stored.content, RepositoryDetails):
+            request = replace(request, repository=stored.content.name)
     return await fetch_data(
         github,
         request,
@@ -349,10 +355,14 @@ async def fetch_data(
 
 
 def stored_need(request: DataRequest, content: OwnerData) -> str:
-    """Return the need under which fetched data is stored."""
-    if isinstance(content, RepositoryDetails):
+    """
+    Return the need under which fetched data is stored.
+
+    For a known id it is that of the request: another repository may have got the name meanwhile.
+    """
+    if request.need is None and isinstance(content, RepositoryDetails):
         return repository_need(content.id)
-    return request.kind
+    return request.need or request.kind
 
 
 async def _select_contributions(
