@@ -77,7 +77,8 @@ async def test_picture_with_followers_is_drawn_again_when_only_they_change(scene
 async def test_hidden_numbers_do_not_count_as_shown_ones(scene: Scene) -> None:
     scene.github.contributions[7] = Contributions(access=ContributionAccess.HIDDEN)
     options = BannerOptions(
-        show=(ShownNumber.STARS, ShownNumber.COMMITS), hide=(HideableField.STARS,)
+        show=(ShownNumber.STARS, ShownNumber.COMMITS),
+        hide=(HideableField.LANGUAGES, HideableField.STARS),
     )
     with pytest.raises(ContributionsHidden):
         await scene.preview(options)

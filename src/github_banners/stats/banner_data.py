@@ -113,7 +113,7 @@ def _shows_nothing(snapshot: Snapshot, options: BannerOptions) -> bool:
         return False
     if options.layout is Layout.ACTIVITY:
         return True
-    available = set(options.show).difference(CONTRIBUTION_NUMBERS, map(ShownNumber, options.hide))
+    available = set(options.show).difference(CONTRIBUTION_NUMBERS, options.hide)
     if snapshot.followers is None:
         available.discard(ShownNumber.FOLLOWERS)
     return not available
