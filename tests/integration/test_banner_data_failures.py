@@ -20,6 +20,7 @@ from github_banners.models import (
     Owner,
     Repository,
     RepositoryDetails,
+    to_epoch_microseconds,
 )
 from github_banners.options import BannerOptions, DataKind, HideableField, Layout, ShownNumber
 from github_banners.stats.banner_data import suggest_repository
@@ -34,6 +35,7 @@ from tests.integration.test_banner_data import (
     HOUR,
     REPOSITORY,
     Scene,
+    contributions,
 )
 
 pytestmark = pytest.mark.postgres
@@ -199,6 +201,31 @@ async def test_repository_that_was_created_again_is_found_by_its_name(scene: Sce
         scene.now += HOUR
         await scene.services.drain()
     assert await scene.fetch_value("select array_agg(need) from owner_data") == ["repository/1"]
+
+
+@pytest.mark.parametrize("options", [ACTIVITY, FOLLOWERS])
+async def test_versions_in_a_restored_database_exceed_those_in_the_storage(
+    scene: Scene, options: BannerOptions
+) -> None:
+    await scene.create(options)
+    scene.github.followers = 43
+    scene.github.contributions[7] = contributions(5, 1)
+    scene.now += 25 * HOUR
+    await scene.refresher.refresh_batch()
+    await scene.data_refresher.refresh_batch()
+    # The storage may have a picture of any time before this one.
+    version = await scene.fetch_value("select version from banners")
+    assert version == to_epoch_microseconds(scene.now)
+
+
+async def test_version_of_a_wrong_clock_is_not_given_to_banners(scene: Scene) -> None:
+    await scene.create(ACTIVITY)
+    await execute(scene, "update users set version = 2^60, fetched_at = '2030-01-01'")
+    scene.github.contributions[7] = contributions(5, 1)
+    scene.now += 25 * HOUR
+    assert await scene.data_refresher.refresh_batch() == 1
+    version = await scene.fetch_value("select version from banners")
+    assert version == to_epoch_microseconds(scene.now)
 
 
 async def test_activity_is_found_by_a_former_login(scene: Scene) -> None:

@@ -166,7 +166,9 @@ async def save_data(
     if isinstance(content, Contributions):
         is_changed |= await _upsert_years(conn, owner_id, content.years)
     if is_changed:
-        await raise_banner_versions(conn, {owner_id: [need]}, now=now)
+        await raise_banner_versions(
+            conn, {owner_id: [need]}, now=now, min_version=to_epoch_microseconds(fetched_at)
+        )
         await notify_changed(conn, [owner_id])
     return True
 
