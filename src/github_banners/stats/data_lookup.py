@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
@@ -28,13 +28,14 @@ from github_banners.database.owner_data import (
 from github_banners.database.repositories import select_repositories
 from github_banners.errors import (
     DatabaseUnavailable,
-    FetchPending,
-    GitHubUnavailable,
     NotFound,
     TokenRequired,
     TooManyRequests,
+    Unavailable,
 )
+from github_banners.github.contributions import MAX_WINDOWS
 from github_banners.github.credentials import Priority
+from github_banners.github.protocol import PAGE_SIZE
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
     Clock,
@@ -160,12 +161,12 @@ class DataLookup:
             return self._to_found(request, entry)
         try:
             task = self._fetches.join_or_start(
-                request.key, partial(self._fetch, request), charge=charge
+                request.key, partial(self._fetch, request, charge), charge=charge
             )
             is_stale_enough = freshness is Freshness.SOFT_STALE or self._fetches.has_timed_out(task)
             if entry is None or not is_stale_enough:
                 entry = await self._fetches.wait(task, request.owner.login, deadline)
-        except (GitHubUnavailable, FetchPending, TooManyRequests, TokenRequired):
+        except (Unavailable, TooManyRequests):
             if entry is None:
                 raise
         except NotFound:
@@ -245,16 +246,20 @@ class DataLookup:
         self._entries.put(request.key, entry)
         return entry
 
-    async def _fetch(self, request: DataRequest) -> _Entry:
+    async def _fetch(self, request: DataRequest, charge: Charge) -> _Entry:
         fetched_at = self._clock()
         unsaved = self._writer.unsaved.get(request.owner.id)
+        is_known = self._entries.get(request.key) is not None
         content = await fetch_stored(
             self._github,
             self._database,
             request,
             repositories=unsaved.repositories if unsaved is not None else None,
             clock=self._clock,
+            priority=Priority.KNOWN if is_known else Priority.UNKNOWN,
         )
+        if debt := _extra_requests(content, is_known=is_known):
+            charge(debt=debt)
         task = asyncio.create_task(self._save(request, content, fetched_at), name="save data")
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
@@ -291,20 +296,36 @@ async def fetch_stored(
     """
     Fetch data of a stored owner, contributions only of the years that are not stored.
 
-    `repositories` are those of the owner, by default the stored ones. Without the database, everything
-    is fetched.
+    `repositories` are those of the owner, by default the stored ones. Without the database, all years
+    are fetched.
 
+    :raises DatabaseUnavailable: what is needed for the request can't be read
     :raises BannersError: the errors of `fetch_data`
     """
-    known: Contributions | None = None
-    with suppress(DatabaseUnavailable):
+    known, known_at = None, None
+    if request.kind is DataKind.CONTRIBUTIONS:
+        with suppress(DatabaseUnavailable):
+            async with database.transaction() as connection:
+                known, known_at = await _select_contributions(
+                    connection, request.owner.id, now=clock()
+                )
+    elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
+        # Without them nothing would be requested: sizes of 0 bytes.
         async with database.transaction() as connection:
-            if request.kind is DataKind.CONTRIBUTIONS:
-                known = await _select_contributions(connection, request.owner.id, now=clock())
-            elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
-                repositories = await select_repositories(connection, request.owner.id)
+            repositories = await select_repositories(connection, request.owner.id)
+    elif request.kind is DataKind.REPOSITORY and not request.repository:
+        # Its last known name finds a repository that was deleted, and created again.
+        async with database.transaction() as connection:
+            stored = await _select(connection, request, clock())
+        if stored is not None and isinstance(stored.content, RepositoryDetails):
+            request = replace(request, repository=stored.content.name)
     return await fetch_data(
-        github, request, known=known, repositories=repositories or (), priority=priority
+        github,
+        request,
+        known=known,
+        known_at=known_at,
+        repositories=repositories or (),
+        priority=priority,
     )
 
 
@@ -313,6 +334,7 @@ async def fetch_data(
     request: DataRequest,
     *,
     known: Contributions | None = None,
+    known_at: datetime | None = None,
     repositories: Sequence[Repository] = (),
     priority: Priority = Priority.KNOWN,
 ) -> OwnerData:
@@ -329,27 +351,44 @@ async def fetch_data(
     if request.kind is DataKind.LANGUAGE_SIZES:
         return await github.fetch_language_sizes(owner, repositories, priority=priority)
     try:
-        return await github.fetch_contributions(owner, known=known, priority=priority)
+        return await github.fetch_contributions(
+            owner, known=known, known_at=known_at, priority=priority
+        )
     except TokenRequired:
         if known is not None and known.access is ContributionAccess.VISIBLE:
             raise
         return Contributions(access=ContributionAccess.NEEDS_TOKEN)
 
 
+def _extra_requests(content: OwnerData, *, is_known: bool) -> int:
+    """Return how many requests beyond the first one data took; a known history takes one."""
+    if isinstance(content, tuple):
+        return max(0, len(content) - 1) // PAGE_SIZE
+    if isinstance(content, Contributions) and not is_known:
+        return len(content.years) // MAX_WINDOWS
+    return 0
+
+
 def stored_need(request: DataRequest, content: OwnerData) -> str:
-    """Return the need under which fetched data is stored."""
-    if isinstance(content, RepositoryDetails):
+    """
+    Return the need under which fetched data is stored.
+
+    For a known id it is that of the request: another repository may have got the name meanwhile.
+    """
+    if request.need is None and isinstance(content, RepositoryDetails):
         return repository_need(content.id)
-    return request.kind
+    return request.need or request.kind
 
 
 async def _select_contributions(
     connection: Connection, owner_id: int, *, now: datetime
-) -> Contributions | None:
+) -> tuple[Contributions, datetime] | tuple[None, None]:
+    """Select an owner's contributions, and when they were fetched."""
     data = await select_data(connection, owner_id, [DataKind.CONTRIBUTIONS], now=now)
     stored = data.get(DataKind.CONTRIBUTIONS)
-    content = stored.content if stored is not None else None
-    return content if isinstance(content, Contributions) else None
+    if stored is None or not isinstance(stored.content, Contributions):
+        return None, None
+    return stored.content, stored.fetched_at
 
 
 async def _select(connection: Connection, request: DataRequest, now: datetime) -> StoredData | None:
