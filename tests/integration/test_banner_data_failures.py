@@ -24,7 +24,7 @@ from github_banners.models import (
 )
 from github_banners.options import BannerOptions, DataKind, HideableField, Layout, ShownNumber
 from github_banners.stats.banner_data import suggest_repository
-from github_banners.stats.data_lookup import DataRequest, fetch_stored
+from github_banners.stats.data_fetch import DataRequest, fetch_stored
 from github_banners.stats.fetch import Deadline, no_charge
 from tests.integration.test_banner_data import (
     ACTIVITY,

@@ -1,4 +1,4 @@
-"""Hundreds of thousands of change notifications at once, on PostgreSQL."""
+"""Tens of thousands of change notifications at once, on PostgreSQL."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from github_banners.stats.snapshots import Invalidations
 
 pytestmark = pytest.mark.postgres
 
-OWNERS = 200_000
+OWNERS = 40_000
 
 
 def now() -> datetime:
@@ -26,17 +26,23 @@ async def test_storm_invalidates_all_owners_and_holds_up_no_task(
     invalidations = Invalidations(clock=now)
     listener = ChangeListener(conninfo, database=database, invalidations=invalidations)
     listening = asyncio.create_task(listener.run())
-    ticks = 0
+    ticks, notifications = 0, 0
+
+    def count() -> None:
+        nonlocal notifications
+        notifications += 1
+
     async with asyncio.timeout(60):
         while not invalidations.is_listening:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         before = now()
+        invalidations.on_change = count
         async with await psycopg.AsyncConnection.connect(conninfo) as sender:
             await sender.execute(
                 "select pg_notify(%s, owner_id::text) from generate_series(1, %s) as owner_id",
                 [CHANGED_CHANNEL, OWNERS],
             )
-        while invalidations.is_unchanged(OWNERS, since=before):
+        while notifications < OWNERS:
             await asyncio.sleep(0)
             ticks += 1
     assert ticks > 10

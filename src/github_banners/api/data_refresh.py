@@ -24,7 +24,7 @@ from github_banners.database.owner_data import (
 from github_banners.errors import DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock
-from github_banners.stats.data_lookup import DataRequest, fetch_stored
+from github_banners.stats.data_fetch import DataRequest, fetch_stored
 from github_banners.stats.fetch import DataFetcher
 
 _log = structlog.get_logger(__name__)
