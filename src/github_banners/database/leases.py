@@ -240,22 +240,29 @@ async def lease_unpublished_banners(
     The lease ends after `lease`, or by `mark_published` or `release_banners`. Banners that can't be
     read stay leased; `on_unreadable` is called with their ids.
     """
+    # Ordered scans of parts of one index: banners that wait for a retry are not read.
     pick = """
-        with picked as (
-            select id from banners
-            where is_active and published_version < version
-                and (publish_leased_until is null or publish_leased_until <= %(now)s
-                    or publish_leased_until > %(latest)s)
-            order by publish_leased_until nulls first, id
+        select id from banners
+        where is_active and published_version < version and publish_leased_until {range}
+        order by publish_leased_until nulls first, id
+        limit %(limit)s
+        for update skip locked
+    """
+    query = SQL("""
+        with fresh as ({fresh}), expired as ({expired}), ahead as ({ahead}), picked as (
+            select id from fresh union all select id from expired union all select id from ahead
             limit %(limit)s
-            for update skip locked
         )
         update banners set publish_leased_until = %(now)s + %(lease)s
         from picked where picked.id = banners.id
         returning banners.id
-    """
+    """).format(
+        fresh=SQL(pick).format(range=SQL("is null")),
+        expired=SQL(pick).format(range=SQL("<= %(now)s")),
+        ahead=SQL(pick).format(range=SQL("> %(latest)s")),
+    )
     parameters = {"now": now, "latest": latest_time(now), "limit": limit, "lease": lease}
-    cursor = await conn.execute(pick, parameters)
+    cursor = await conn.execute(query, parameters)
     ids = [banner_id for (banner_id,) in await cursor.fetchall()]
     # A second statement, because locking returns the newest version of a banner, which can be newer
     # than the numbers in the snapshot of the first statement.
