@@ -11,8 +11,16 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from github_banners.database import account_budgets, banner_versions, banners, leases, logins
-from github_banners.database import owner_data, repositories, users
+from github_banners.database import (
+    account_budgets,
+    banner_versions,
+    banners,
+    leases,
+    logins,
+    owner_data,
+    repositories,
+    users,
+)
 from github_banners.database.session import Connection
 from github_banners.models import (
     ContributionAccess,
