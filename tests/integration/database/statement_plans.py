@@ -1,15 +1,16 @@
 """Explain the statements that functions of the database package execute, with their parameters."""
 
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composable
 from psycopg.types.json import JsonLoader
+
+T = TypeVar("T")
 
 _PACKAGE = "github_banners.database."
 _EXPLAIN = SQL("explain (analyze, buffers, format json) ")
@@ -28,6 +29,19 @@ class Statement:
     milliseconds: float
 
     @property
+    def kind(self) -> str:
+        """What the statement does: select, insert, update or delete."""
+        root = self.plan["Node Type"]
+        operation = self.plan["Operation"] if root == "ModifyTable" else None
+        operations = [node["Operation"] for node in self.nodes if "Operation" in node]
+        return str(operation or (operations or ["select"])[0]).lower()
+
+    @property
+    def rows(self) -> int:
+        """Rows that were returned."""
+        return int(self.plan["Actual Rows"])
+
+    @property
     def nodes(self) -> list[Node]:
         """All nodes of the plan, the root first."""
         return list(_walk(self.plan))
@@ -35,7 +49,7 @@ class Statement:
     @property
     def buffers(self) -> int:
         """Pages that were read, from the cache or the disk."""
-        return int(self.plan["Shared Hit Blocks"] + self.plan["Shared Read Blocks"])
+        return int(self.plan["Shared Hit Blocks"]) + int(self.plan["Shared Read Blocks"])
 
     @property
     def rows_removed(self) -> int:
@@ -67,9 +81,7 @@ class ExplainingConnection(AsyncConnection[TupleRow]):
     call = ""
     statements: list[Statement]
 
-    def execute(  # type: ignore[override]
-        self, query: Any, params: Any = None, **options: Any
-    ) -> Coroutine[Any, Any, Any]:
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Coroutine[Any, Any, Any]:
         frame = sys._getframe(1)
         module = str(frame.f_globals["__name__"])
         if not module.startswith(_PACKAGE):
@@ -95,18 +107,25 @@ class ExplainingConnection(AsyncConnection[TupleRow]):
         return await super().execute(query, params)
 
 
-@contextmanager
-def recording(conn: ExplainingConnection, call: str) -> Iterator[list[Statement]]:
-    """Yield the statements that are executed meanwhile."""
-    conn.call, conn.statements = call, []
-    yield conn.statements
+async def explain_calls(
+    conn: ExplainingConnection,
+    calls: Mapping[str, Callable[[ExplainingConnection, T], Awaitable[object]]],
+    sample: T,
+) -> list[Statement]:
+    """Make calls, each in a transaction that is rolled back; return their statements."""
+    conn.statements = []
+    for name, call in calls.items():
+        conn.call = name
+        async with conn.transaction(force_rollback=True):
+            await call(conn, sample)
+    return conn.statements
 
 
 def count_removed(node: Node) -> int:
     """Return the rows that a node read and removed, over all its loops."""
     kinds = ("Filter", "Join Filter", "Index Recheck")
     removed = sum(node.get(f"Rows Removed by {kind}", 0) for kind in kinds)
-    return round(removed * node["Actual Loops"])
+    return int(removed * node["Actual Loops"])
 
 
 def _walk(node: Node) -> Iterator[Node]:
