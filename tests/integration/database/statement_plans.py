@@ -20,7 +20,7 @@ Node = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement, the function that executed it, and its plan as executed with a warm cache."""
+    """A statement, the function that executed it, and its plan as executed."""
 
     call: str
     function: str
@@ -78,6 +78,8 @@ class Statement:
 class ExplainingConnection(AsyncConnection[TupleRow]):
     """Explains each statement of the database package before it executes it."""
 
+    runs = 1
+    """How often each is explained; the first time it may read pages from the disk."""
     call = ""
     statements: list[Statement]
 
@@ -94,7 +96,7 @@ class ExplainingConnection(AsyncConnection[TupleRow]):
         cursor = self.cursor()
         cursor.adapters.register_loader("json", JsonLoader)  # the service has one of its own
         row = None
-        for _ in range(2):  # the first run reads pages from the disk
+        for _ in range(self.runs):
             await super().execute("savepoint explained")
             row = await (await cursor.execute(explain, params)).fetchone()
             await super().execute("rollback to savepoint explained")
