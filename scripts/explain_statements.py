@@ -26,7 +26,7 @@ _TEXT = """\
 Every statement of the service, with {owners:,} owners in {version} with the settings of \
 `docker-compose.yaml` and a warm cache: what `explain (analyze, buffers)` says. *Read* counts rows of tables, *removed* those of them and of joins \
 that a condition removed. Pages of 8 KB are from the cache or the disk, and stand beside those with \
-{fewer_owners:,} owners: what grows is the depth of indexes. Of a statement that is executed for \
+{fewer_owners:,} owners: what grows is the depth of indexes, and what is there to be leased. Of a statement that is executed for \
 several things, the most expensive execution is shown. Inserts look up conflicts in indexes that \
 a plan does not name. Other work on the machine disturbs the milliseconds.
 
