@@ -123,7 +123,8 @@ async def save_data(
     Save fetched data; raise the versions of the banners that show it, if it has changed.
 
     Older data than the stored one changes nothing. Return whether the owner is stored: otherwise
-    nothing is saved.
+    nothing is saved. Lock no other row of the owner in the same transaction: the owner's row, which
+    comes first, is not locked if nothing has changed.
     """
     encoded = _encode(content)
     years = _to_year_columns(content.years if isinstance(content, Contributions) else ())
