@@ -1,7 +1,8 @@
 """
 Measure the WAL of refreshes: `python -m scripts.measure_wal CONNINFO MINUTES`.
 
-The database is one that `scripts.fill_database` has filled, and is changed: use a copy. MINUTES are
+The database is one that `scripts.fill_database` has filled, and is changed: use a copy. First run it
+once with `prepare` in place of MINUTES, which saves every owner. MINUTES are
 those between two checkpoints, `checkpoint_timeout` of the server. After a checkpoint as many owners
 are refreshed as are due in that time, because the first change of a page writes the whole page.
 """
@@ -81,6 +82,7 @@ class Measurement:
                     fetched_at=self.now,
                     now=self.now,
                 )
+            async with self.conn.transaction():
                 await owner_data.schedule_data(self.conn, [owner_id], now=self.now, interval=HOUR)
         return len(rows)
 
