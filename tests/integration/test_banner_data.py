@@ -1,5 +1,6 @@
 """Banners that show contributions, sizes or one repository: what is fetched, stored and refreshed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -397,6 +398,21 @@ async def test_saved_years_are_not_written_again(scene: Scene) -> None:
     first, last = str(before).split(",")
     assert str(await scene.fetch_value(rows)).startswith(first)
     assert not str(await scene.fetch_value(rows)).endswith(last)
+
+
+async def test_refreshed_data_is_not_locked_while_other_data_is_scheduled(scene: Scene) -> None:
+    await scene.create(ACTIVITY)
+    await scene.create(BY_SIZE)
+    scene.now += 31 * DAY  # so that the interval of both is another
+    async with scene.database.transaction() as other:
+        await other.execute("select from owner_data where need = 'contributions' for update")
+        refreshing = asyncio.create_task(scene.data_refresher.refresh_batch())
+        while not await scene.fetch_value(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        ):
+            assert not refreshing.done()
+        await other.execute("update owner_data set leased_until = null")
+    assert await refreshing == 1
 
 
 async def test_data_with_a_time_in_the_future_is_fetched_again(scene: Scene) -> None:

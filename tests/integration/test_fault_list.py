@@ -515,6 +515,7 @@ STATEMENTS: dict[str, Case] = {
     "leases.release_user": serves_requests,
     "leases.release_users": releases_failed,
     "leases.schedule_users": refreshes_others,
+    "owner_data._confirm": refreshes_data,
     "owner_data._select_years": refreshes_data,
     "owner_data._upsert_years": refreshes_data,
     "owner_data.lease_due_data": refreshes_data,

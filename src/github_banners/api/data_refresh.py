@@ -124,6 +124,8 @@ class DataRefresh:
                 fetched_at=fetched_at,
                 now=self._clock(),
             )
+        # A transaction of its own, since unchanged data is saved without a lock on its owner.
+        async with self._database.transaction() as connection:
             await schedule_data(
                 connection, [due.owner.id], now=self._clock(), interval=self._interval
             )

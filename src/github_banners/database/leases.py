@@ -45,24 +45,26 @@ REFRESH_TIER = """
 
 _SCHEDULE_USERS = """
     with locked as (
-        select id from users where id = any(%(ids)s) order by id for no key update
+        select id, fetched_at, due_at from users where id = any(%(ids)s)
+        order by id for no key update
     ), requested as (
         -- a time from a wrong clock counts as 31 days ago, until the next request; so do requests of
         -- banners that show no repositories, for which only a new name or a deletion matters
-        select locked.id, %(now)s - max(
-            case when banners.last_requested_at > %(latest)s or 'repositories' <> all(banners.needs)
-            then %(now)s - interval '31 days' else banners.last_requested_at end) as ago
-        from locked left join banners on banners.owner_id = locked.id and banners.is_active
-        group by locked.id
+        select locked.*, newest.ago
+        from locked cross join lateral (
+            select %(now)s - max(
+                case when last_requested_at > %(latest)s or 'repositories' <> all(needs)
+                then %(now)s - interval '31 days' else last_requested_at end) as ago
+            from banners where owner_id = locked.id and is_active
+        ) as newest
     ), planned as (
         select requested.id, tier.pause, case
             -- only the identity is known, since an unknown time
-            when users.fetched_at = %(epoch)s
-                then least(coalesce(users.due_at, %(now)s + tier.pause), %(now)s + tier.pause)
-            else users.fetched_at + tier.pause
+            when fetched_at = %(epoch)s
+                then least(coalesce(due_at, %(now)s + tier.pause), %(now)s + tier.pause)
+            else fetched_at + tier.pause
         end as next
         from requested
-        join users on users.id = requested.id
         cross join lateral (select %(interval)s * {tier} as pause) as tier
     )
     update users set
@@ -74,7 +76,7 @@ _SCHEDULE_USERS = """
             else due_at
         end
     from planned
-    where planned.id = users.id and (
+    where planned.id = users.id and users.id = any(%(ids)s) and (
         refresh_every is distinct from planned.pause
         or gone_since is null and due_at is distinct from planned.next
             -- but not if the owner is waiting for a retry after a failure
@@ -240,22 +242,29 @@ async def lease_unpublished_banners(
     The lease ends after `lease`, or by `mark_published` or `release_banners`. Banners that can't be
     read stay leased; `on_unreadable` is called with their ids.
     """
+    # Ordered scans of parts of one index: banners that wait for a retry are not read.
     pick = """
-        with picked as (
-            select id from banners
-            where is_active and published_version < version
-                and (publish_leased_until is null or publish_leased_until <= %(now)s
-                    or publish_leased_until > %(latest)s)
-            order by publish_leased_until nulls first, id
+        select id from banners
+        where is_active and published_version < version and publish_leased_until {range}
+        order by publish_leased_until nulls first, id
+        limit %(limit)s
+        for update skip locked
+    """
+    query = SQL("""
+        with fresh as ({fresh}), expired as ({expired}), ahead as ({ahead}), picked as (
+            select id from fresh union all select id from expired union all select id from ahead
             limit %(limit)s
-            for update skip locked
         )
         update banners set publish_leased_until = %(now)s + %(lease)s
         from picked where picked.id = banners.id
         returning banners.id
-    """
+    """).format(
+        fresh=SQL(pick).format(range=SQL("is null")),
+        expired=SQL(pick).format(range=SQL("<= %(now)s")),
+        ahead=SQL(pick).format(range=SQL("> %(latest)s")),
+    )
     parameters = {"now": now, "latest": latest_time(now), "limit": limit, "lease": lease}
-    cursor = await conn.execute(pick, parameters)
+    cursor = await conn.execute(query, parameters)
     ids = [banner_id for (banner_id,) in await cursor.fetchall()]
     # A second statement, because locking returns the newest version of a banner, which can be newer
     # than the numbers in the snapshot of the first statement.

@@ -41,6 +41,7 @@ OwnerData: TypeAlias = Contributions | tuple[RepositoryLanguages, ...] | Reposit
 _LEASE = timedelta(minutes=3)
 _DAILY_KINDS = (DataKind.CONTRIBUTIONS, DataKind.LANGUAGE_SIZES)
 _KINDS_OF_USERS = (DataKind.REPOSITORIES, DataKind.FOLLOWERS)
+_YEAR_COLUMNS = ("years", "days", "commits", "issues", "pull_requests", "reviews")
 
 
 class _StoredContributions(msgspec.Struct, frozen=True):
@@ -135,8 +136,13 @@ async def save_data(
     Save fetched data; raise the versions of the banners that show it, if it has changed.
 
     Older data than the stored one changes nothing. Return whether the owner is stored: otherwise
-    nothing is saved.
+    nothing is saved. Lock no other row of the owner in the same transaction: the owner's row, which
+    comes first, is not locked if nothing has changed.
     """
+    encoded = _encode(content)
+    years = _to_year_columns(content.years if isinstance(content, Contributions) else ())
+    if await _confirm(conn, owner_id, need, encoded, years, fetched_at=fetched_at):
+        return True
     # Owners are locked before their data and banners, by every transaction.
     query = """
         select owner_data.content::text
@@ -146,7 +152,6 @@ async def save_data(
     before = await (await conn.execute(query, [need, owner_id])).fetchone()
     if before is None:
         return False
-    encoded = _encode(content)
     query = """
         insert into owner_data as stored (owner_id, need, content, version, fetched_at)
         values (%(owner_id)s, %(need)s, %(content)s::json, %(version)s, %(fetched_at)s)
@@ -177,7 +182,7 @@ async def save_data(
         return True
     is_changed = before != (encoded,)
     if isinstance(content, Contributions):
-        is_changed |= await _upsert_years(conn, owner_id, content.years)
+        is_changed |= await _upsert_years(conn, owner_id, years)
     if is_changed:
         await raise_banner_versions(
             conn, {owner_id: [need]}, now=now, min_version=to_epoch_microseconds(fetched_at)
@@ -212,7 +217,15 @@ async def schedule_data(
         insert into owner_data as stored (
             owner_id, need, version, fetched_at, due_at, refresh_every
         )
-        select owner_id, need, 0, %(epoch)s, %(now)s, pause from planned order by owner_id, need
+        select owner_id, need, 0, %(epoch)s, %(now)s, pause from planned
+        -- before the conflict, which locks the stored row and so writes it to the WAL
+        where not exists (
+            select from (select * from owner_data where owner_id = any(%(ids)s)) as same
+            where same.owner_id = planned.owner_id and same.need = planned.need
+                and same.refresh_every is not distinct from planned.pause
+                and same.fetched_at <= %(latest)s
+        )
+        order by owner_id, need
         on conflict (owner_id, need) do update set
             refresh_every = excluded.refresh_every,
             due_at = case
@@ -278,26 +291,92 @@ async def release_data(conn: Connection, due: DueData, *, retry_at: datetime) ->
     await conn.execute(query, [retry_at, due.owner.id, due.need])
 
 
-async def _upsert_years(conn: Connection, owner_id: int, years: Sequence[ContributionYear]) -> bool:
-    """Save years; return whether any of them differs from what is stored."""
+async def _confirm(
+    conn: Connection,
+    owner_id: int,
+    need: str,
+    encoded: str,
+    years: Sequence[Sequence[Any]],
+    *,
+    fetched_at: datetime,
+) -> bool:
+    """
+    Record that data was fetched if it is the same as stored, which locks only the row itself.
+
+    Return False if the data differs, or may differ, since it was saved meanwhile; nothing is locked.
+    """
+    query = """
+        select fetched_at from owner_data
+        where owner_id = %(owner_id)s and need = %(need)s and content::text = %(content)s
+            and fetched_at <= %(fetched_at)s
+            and not exists (
+                select from unnest(
+                    %(years)s::smallint[], %(days)s::text[], %(commits)s::int[], %(issues)s::int[],
+                    %(pull_requests)s::int[], %(reviews)s::int[]
+                ) as fresh (year, days, commits, issues, pull_requests, reviews)
+                left join contribution_years as stored
+                    on stored.owner_id = %(owner_id)s and stored.year = fresh.year
+                where (
+                    stored.days, stored.commits, stored.issues, stored.pull_requests, stored.reviews
+                ) is distinct from (
+                    fresh.days::integer[], fresh.commits, fresh.issues, fresh.pull_requests,
+                    fresh.reviews
+                )
+            )
+    """
+    parameters = {
+        "owner_id": owner_id,
+        "need": need,
+        "content": encoded,
+        "fetched_at": fetched_at,
+        **dict(zip(_YEAR_COLUMNS, years, strict=True)),
+    }
+    row = await (await conn.execute(query, parameters)).fetchone()
+    if row is None:
+        return False
+    query = """
+        update owner_data set
+            fetched_at = %s, due_at = %s + refresh_every, leased_until = null
+        where owner_id = %s and need = %s and fetched_at = %s
+        returning need
+    """
+    cursor = await conn.execute(query, [fetched_at, fetched_at, owner_id, need, row[0]])
+    return await cursor.fetchone() is not None
+
+
+async def _upsert_years(conn: Connection, owner_id: int, years: Sequence[Sequence[Any]]) -> bool:
+    """Save years, as columns; return whether any of them differs from what is stored."""
     query = """
         insert into contribution_years as stored (
             owner_id, year, days, commits, issues, pull_requests, reviews
         )
-        select %s, year, days::integer[], commits, issues, pull_requests, reviews from unnest(
-            %s::smallint[], %s::text[], %s::int[], %s::int[], %s::int[], %s::int[]
+        select %(owner_id)s, fresh.year, fresh.days::integer[], fresh.commits, fresh.issues,
+            fresh.pull_requests, fresh.reviews
+        from unnest(
+            %(years)s::smallint[], %(days)s::text[], %(commits)s::int[], %(issues)s::int[],
+            %(pull_requests)s::int[], %(reviews)s::int[]
         ) as fresh (year, days, commits, issues, pull_requests, reviews)
-        order by year
+        left join contribution_years as same
+            on same.owner_id = %(owner_id)s and same.year = fresh.year
+        -- before the conflict, which locks the stored row and so writes it to the WAL
+        where (same.days, same.commits, same.issues, same.pull_requests, same.reviews)
+            is distinct from (
+                fresh.days::integer[], fresh.commits, fresh.issues, fresh.pull_requests,
+                fresh.reviews
+            )
+        order by fresh.year
         on conflict (owner_id, year) do update set
             days = excluded.days, commits = excluded.commits, issues = excluded.issues,
             pull_requests = excluded.pull_requests, reviews = excluded.reviews
-        where (stored.days, stored.commits, stored.issues, stored.pull_requests, stored.reviews)
-            is distinct from (
-                excluded.days, excluded.commits, excluded.issues, excluded.pull_requests,
-                excluded.reviews
-            )
         returning year
     """
+    parameters = {"owner_id": owner_id, **dict(zip(_YEAR_COLUMNS, years, strict=True))}
+    cursor = await conn.execute(query, parameters)
+    return bool(await cursor.fetchall())
+
+
+def _to_year_columns(years: Sequence[ContributionYear]) -> list[list[Any]]:
+    """Return years as the columns that `_YEAR_COLUMNS` names."""
     rows = (
         (
             year.year,
@@ -310,8 +389,7 @@ async def _upsert_years(conn: Connection, owner_id: int, years: Sequence[Contrib
         )
         for year in years
     )
-    cursor = await conn.execute(query, [owner_id, *to_columns(rows, column_count=6)])
-    return bool(await cursor.fetchall())
+    return to_columns(rows, column_count=len(_YEAR_COLUMNS))
 
 
 async def _select_years(conn: Connection, owner_id: int) -> tuple[ContributionYear, ...]:
@@ -325,6 +403,6 @@ async def _select_years(conn: Connection, owner_id: int) -> tuple[ContributionYe
     return tuple(ContributionYear(year, tuple(days), *counts) for year, days, *counts in rows)
 
 
-def _encode(content: OwnerData) -> str | None:
+def _encode(content: OwnerData) -> str:
     stored = _StoredContributions(content.access) if isinstance(content, Contributions) else content
-    return strip_unstorable(msgspec.json.encode(stored).decode())
+    return strip_unstorable(msgspec.json.encode(stored).decode()) or ""

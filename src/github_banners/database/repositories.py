@@ -46,7 +46,8 @@ async def replace_repositories(conn: Connection, owners: Sequence[OwnerRepositor
             %s::bigint[], %s::bigint[], %s::text[], %s::int[], %s::int[], %s::bool[], %s::text[],
             %s::bool[]
         ) as fresh (owner_id, id, name, stars, forks, is_fork, language, is_archived)
-        left join repositories as stored
+        -- an owner's rows are neighbours: to look up each repository would read ten times the pages
+        left join (select * from repositories where owner_id = any(%s)) as stored
             on stored.owner_id = fresh.owner_id and stored.id = fresh.id
         -- before the conflict, which locks the stored row and so writes it to the WAL
         where stored.id is null
@@ -62,7 +63,7 @@ async def replace_repositories(conn: Connection, owners: Sequence[OwnerRepositor
             is_fork = excluded.is_fork, language = excluded.language,
             is_archived = excluded.is_archived
     """
-    await conn.execute(upsert, columns)
+    await conn.execute(upsert, [*columns, owner_ids])
 
 
 def content_digest(owner_repositories: OwnerRepositories) -> bytes:
