@@ -48,8 +48,8 @@ from github_banners.options import OPTIONS, parse_options, parse_options_lenient
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
 from github_banners.storage.banner_batch import store_batch
+from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import check_picture, split_version, with_version
-from github_banners.storage.store import Store
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
 from tests.unit.github.data_samples import (
     ContributionGitHub,
@@ -186,7 +186,7 @@ async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
 
 async def store_hostile_batch(body: bytes) -> None:
     with TemporaryDirectory() as folder:
-        store = Store(Path(folder), clock=lambda: NOW)
+        store = FolderStore(Path(folder), clock=lambda: NOW)
         await store_batch(store, body, count=keep_nothing)
         store.close()
 

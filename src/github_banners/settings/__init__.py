@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -18,6 +20,7 @@ from msgspec import Meta
 
 from github_banners.errors import InvalidSettings
 from github_banners.settings.addresses import parse_address, to_netloc
+from github_banners.settings.bucket_access import find_bucket_problems
 from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
 from github_banners.settings.parsers import (
     PARSERS,
@@ -28,7 +31,9 @@ from github_banners.settings.parsers import (
     Origin,
     Password,
     Secret,
+    StorageBucket,
     StorageFolder,
+    StorageLocation,
     Token,
     Url,
     quote_for_message,
@@ -48,7 +53,9 @@ __all__ = [
     "Secret",
     "ServiceName",
     "Settings",
+    "StorageBucket",
     "StorageFolder",
+    "StorageLocation",
     "Token",
     "Url",
 ]
@@ -90,6 +97,8 @@ REQUIRED: Mapping[ServiceName, tuple[str, ...]] = {
     ServiceName.RENDERER: ("KAFKA_BROKERS_ADDRS", "STORAGE_BASE_URL"),
 }
 """Variables that a service can't start without."""
+
+_STORES_BANNERS = (ServiceName.ALL_IN_ONE, ServiceName.STORAGE)
 
 # Signs calls between services of one machine that have no secret. Never used on a reachable HOST.
 _LOOPBACK_KEY = "for this machine only"
@@ -169,8 +178,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
     banners_storage_url: Annotated[
-        StorageFolder | None,
-        Meta(description="storage of rendered banners, `file:///...`; default below DATA_DIR"),
+        StorageLocation | None,
+        Meta(
+            description="storage of rendered banners, `file:///...` or `s3://BUCKET/PREFIX`;"
+            " default below DATA_DIR"
+        ),
+    ] = None
+    aws_region: Annotated[str | None, Meta(description="region of the S3 bucket")] = None
+    aws_endpoint_url: Annotated[
+        Url | None, Meta(description="URL of an S3-compatible server other than that of AWS")
+    ] = None
+    aws_allow_http: Annotated[
+        bool, Meta(description="whether an S3 server may be called without TLS")
+    ] = False
+    aws_access_key_id: Annotated[Secret | None, Meta(description="access key of the S3 bucket")] = (
+        None
+    )
+    aws_secret_access_key: Annotated[
+        Secret | None, Meta(description="secret key of the S3 bucket")
+    ] = None
+    aws_session_token: Annotated[
+        Secret | None, Meta(description="session token of a temporary access key")
     ] = None
     services_secret_key: Annotated[
         Secret | None, Meta(description="shared key that signs calls between services")
@@ -210,6 +238,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name in REQUIRED.get(service, ())
             if name.lower() not in values and name not in reported
         ]
+        is_bucket = isinstance(values.get("banners_storage_url"), StorageBucket)
+        if is_bucket and service in _STORES_BANNERS:
+            problems += find_bucket_problems(values, environment, reported=reported)
         if service is not ServiceName.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in reported:
             problems += _check_service_secrets(values)
         if problems:
@@ -273,7 +304,9 @@ def find_warnings(
     warnings += [
         f"{synonym} is ignored because {name} is set"
         for name, synonym in SYNONYMS.items()
-        if is_set(environment, name) and is_set(environment, synonym)
+        if is_set(environment, name)
+        and is_set(environment, synonym)
+        and environment.get(name) != environment.get(synonym)
     ]
     if service is not ServiceName.ALL_IN_ONE and settings.is_reachable:
         warnings += [
@@ -371,9 +404,8 @@ def _quote_conninfo_value(value: object) -> str:
 def _unwrap_optional(annotated: Any) -> Any:
     """Return the type `X` of an annotation `X | None`, with its limits if it has any."""
     hint = annotated.__origin__
-    members = [member for member in get_args(hint) if member is not type(None)]
-    if type(None) in get_args(hint) and len(members) == 1:
-        hint = members[0]
+    if type(None) in get_args(hint):
+        hint = reduce(or_, (member for member in get_args(hint) if member is not type(None)))
     meta = annotated.__metadata__[0]
     return hint if meta.ge is None and meta.gt is None else Annotated[hint, meta]
 

@@ -9,6 +9,7 @@ import re
 import unicodedata
 import urllib.parse
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NewType, TypeAlias
@@ -21,6 +22,20 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Url = NewType("Url", str)
 Origin = NewType("Origin", str)
 StorageFolder = NewType("StorageFolder", Path)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageBucket:
+    """An S3 bucket, and the prefix of all keys without slashes around it."""
+
+    name: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.name}/{self.prefix}".rstrip("/")
+
+
+StorageLocation: TypeAlias = StorageFolder | StorageBucket
 Broker = NewType("Broker", str)
 ListenHost = NewType("ListenHost", str)
 DatabaseHost = NewType("DatabaseHost", str)
@@ -35,6 +50,11 @@ _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019",
 # https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+# Characters that need no encoding, and no `.` or `..` between slashes.
+_PREFIX = re.compile(r"(?!.*(?:\A|/)\.{0,2}(?:/|\Z))[A-Za-z0-9!_.*'()/-]{1,512}", re.ASCII)
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}
 # Patterns of a secret that was put into the wrong variable by mistake.
 _MAYBE_SECRET = re.compile(r"@|gh[pousr]_|github_pat_")
 
@@ -142,19 +162,29 @@ def _parse_origin(text: str) -> Origin:
     return Origin(lowered)
 
 
-def _parse_storage_url(text: str) -> StorageFolder:
+def parse_storage_location(text: str) -> StorageLocation:
+    """
+    Parse the URL of a folder or of a bucket.
+
+    :raises ValueError: it is neither
+    """
     try:
         parts = urllib.parse.urlsplit(text)
     except ValueError:
         parts = urllib.parse.urlsplit("")
-    is_local = parts.scheme == "file" and parts.netloc in {"", "localhost"}
     path = urllib.parse.unquote(parts.path)
     is_plain = not (parts.query or parts.fragment or "\0" in path)
-    if not (is_local and is_plain and path.startswith("/")):
-        raise ValueError(
-            f"must be a URL such as file:///var/lib/banners, not {quote_for_message(text)}"
-        )
-    return StorageFolder(Path(path))
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
+        if is_plain and path.startswith("/"):
+            return StorageFolder(Path(path))
+    elif parts.scheme == "s3" and is_plain:
+        prefix = path.strip("/")
+        if _BUCKET.fullmatch(parts.netloc) and (not prefix or _PREFIX.fullmatch(prefix)):
+            return StorageBucket(parts.netloc, prefix)
+    raise ValueError(
+        "must be a URL such as file:///var/lib/banners or s3://bucket/banners,"
+        f" not {quote_for_message(text)}"
+    )
 
 
 def _parse_network(text: str) -> Network:
@@ -199,6 +229,13 @@ def _parse_secret(text: str) -> Secret:
     return Secret(_parse_line(text))
 
 
+def _parse_bool(text: str) -> bool:
+    try:
+        return _BOOLS[text.lower()]
+    except KeyError:
+        raise ValueError(f"must be true or false, not {quote_for_message(text)}") from None
+
+
 def _parse_line(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must be one line without control characters")
@@ -238,7 +275,8 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Token: _parse_token,
     Url: _parse_url,
     Origin: _parse_origin,
-    StorageFolder: _parse_storage_url,
+    StorageLocation: parse_storage_location,
+    bool: _parse_bool,
     Broker: _parse_broker,
     Network: _parse_network,
     Path: _parse_path,
