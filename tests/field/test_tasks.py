@@ -63,6 +63,7 @@ CASES = {
     "storage.folder_store:FolderStore.put_many": (
         "integration/test_storage_service.py::test_store_many_invalid_banner_fails_alone"
     ),
+    "storage.store_copy:copy_pictures": "integration/test_store_copy.py::test_copy_store_down_stops_and_is_resumed",
     "storage.folder_store:FolderStore.get_version": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.list_paths": STORES + "unavailable_until_it_is_back",
     "storage.bucket_store:BucketStore._put": STORES + "put_many_has_a_result_each",

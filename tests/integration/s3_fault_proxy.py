@@ -8,6 +8,7 @@ decided before any of the others was written.
 """
 
 import asyncio
+import re
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-_MAX_HOLD_SECONDS = 0.5
+_VERSION = re.compile(rb"\r\nx-amz-meta-version: (\d+)\r\n")
+_MAX_HOLD_SECONDS = 0.2
 
 
 class S3Fault(StrEnum):
@@ -59,7 +61,8 @@ class S3FaultProxy:
     The proxy, in a thread of its own so that tests of any kind can use it.
 
     `choose_fault` is called for each request, and may be replaced at any time; None means no fault.
-    `statuses` counts method and status of what the server itself answered.
+    `statuses` counts method and status of what the server itself answered, and `written` has the
+    versions that it has written for each path, in this order.
     """
 
     def __init__(self, server_port: int) -> None:
@@ -68,6 +71,7 @@ class S3FaultProxy:
         self.choose_fault: Callable[[S3Request], S3Fault | None] = lambda request: None
         self.puts_to_await = 1
         self.statuses: Counter[str] = Counter()
+        self.written: defaultdict[str, list[int]] = defaultdict(list)
         self._number = 0
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._held: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
@@ -157,7 +161,10 @@ class S3FaultProxy:
             return await self._exchange(upstream, request, method)
         await self._hold(path)
         async with self._locks[path]:
-            return await self._exchange(upstream, request, method)
+            response = await self._exchange(upstream, request, method)
+            if response.startswith(b"HTTP/1.1 200 ") and (version := _VERSION.search(request)):
+                self.written[path].append(int(version[1]))
+            return response
 
     async def _hold(self, path: str) -> None:
         """Wait until enough puts of this key are there, or for as long as a test can wait."""

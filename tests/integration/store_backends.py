@@ -94,6 +94,7 @@ class BucketBackend:
                 "access_key_id": self.environment["AWS_ACCESS_KEY_ID"],
                 "secret_access_key": self.environment["AWS_SECRET_ACCESS_KEY"],
                 "region": self.environment["AWS_REGION"],
+                "disable_bulk_delete": True,
             },
             client_options={"allow_http": True},
         )

@@ -36,6 +36,7 @@ from github_banners.settings.parsers import (
     StorageLocation,
     Token,
     Url,
+    parse_storage_argument,
     quote_for_message,
     unquote,
 )
@@ -58,6 +59,8 @@ __all__ = [
     "StorageLocation",
     "Token",
     "Url",
+    "find_bucket_problems",
+    "parse_storage_argument",
 ]
 
 

@@ -162,7 +162,7 @@ def _parse_origin(text: str) -> Origin:
     return Origin(lowered)
 
 
-def parse_storage_location(text: str) -> StorageLocation:
+def _parse_storage_location(text: str) -> StorageLocation:
     """
     Parse the URL of a folder or of a bucket.
 
@@ -185,6 +185,16 @@ def parse_storage_location(text: str) -> StorageLocation:
         "must be a URL such as file:///var/lib/banners or s3://bucket/banners,"
         f" not {quote_for_message(text)}"
     )
+
+
+def parse_storage_argument(text: str) -> StorageLocation:
+    """
+    Parse the URL of a folder or of a bucket, or the path of a folder.
+
+    :raises ValueError: it is none of them
+    """
+    is_url = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) is not None
+    return _parse_storage_location(text) if is_url else StorageFolder(_parse_path(text))
 
 
 def _parse_network(text: str) -> Network:
@@ -275,7 +285,7 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Token: _parse_token,
     Url: _parse_url,
     Origin: _parse_origin,
-    StorageLocation: parse_storage_location,
+    StorageLocation: _parse_storage_location,
     bool: _parse_bool,
     Broker: _parse_broker,
     Network: _parse_network,

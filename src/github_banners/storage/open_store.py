@@ -69,7 +69,8 @@ def open_bucket(
 
     :raises ConfigurationError: one of these variables is invalid
     """
-    config: S3Config = {"conditional_put": "etag"}
+    # One request deletes one object: not every server has the other form.
+    config: S3Config = {"conditional_put": "etag", "disable_bulk_delete": True}
     if settings.aws_region:
         config["region"] = settings.aws_region
     if settings.aws_endpoint_url:
