@@ -66,6 +66,9 @@ CASES = {
     "storage.store_copy:copy_pictures": "integration/test_store_copy.py::test_copy_store_down_stops_and_is_resumed",
     "storage.folder_store:FolderStore.get_version": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.list_paths": STORES + "unavailable_until_it_is_back",
+    "storage.store_copy:_show_progress": (
+        "acceptance/test_storage_copy.py::test_copy_is_interrupted_and_resumed"
+    ),
     "storage.bucket_store:BucketStore._put": STORES + "put_many_has_a_result_each",
     "database.change_listener:ChangeListener._listen": (
         FAULTS + "failing_statement_ends_no_background_task"

@@ -1,11 +1,8 @@
 """The command `storage`, which runs the storage service, and `storage copy`."""
 
-import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -28,13 +25,6 @@ from github_banners.settings import (
     find_bucket_problems,
     parse_storage_argument,
 )
-
-if TYPE_CHECKING:
-    from github_banners.storage.store_copy import CopyCounts
-
-_TERMINAL_INTERVAL_SECONDS = 0.2
-_LINE_INTERVAL_SECONDS = 10.0
-_CLEAR_LINE = "\r\x1b[K"
 
 storage = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(storage, name="storage", short_help="Run the storage service, or copy banners.")
@@ -75,25 +65,28 @@ def copy(
     """
     require_unix()
     from github_banners.serving.event_loop import run
-    from github_banners.storage.store_copy import CopyCounts
+    from github_banners.serving.terminal import escape_controls
+    from github_banners.storage.store_copy import CopyCounts, copy_with_progress
 
     settings = read_settings(errors_only=True)
-    locations = {"FROM": source, "TO": target}
+    locations = _parse_locations(settings, {"FROM": source, "TO": target})
     counts = CopyCounts()
     try:
-        run(_copy(settings, *_parse_locations(settings, locations), counts=counts))
+        run(copy_with_progress(*locations, settings, counts=counts, stream=sys.stderr))
     except StorageUnavailable as error:
-        exit_with(f"{_summary(counts)} Stopped: {error}. Start it again to continue.", code=1)
+        exit_with(f"{counts} Stopped: {error}. Start it again to continue.", code=1)
     except KeyboardInterrupt:
-        typer.echo(f"{_summary(counts)} Stopped: start it again to continue.", err=True)
+        typer.echo(f"{counts} Stopped: start it again to continue.", err=True)
         raise
     for failure in counts.failures:
-        typer.echo(f"Not copied: {failure}", err=True)
-    typer.echo(_summary(counts))
+        typer.echo(f"Not copied: {escape_controls(failure)}", err=True)
+    typer.echo(str(counts))
     sys.exit(1 if counts.failed else 0)
 
 
-def _parse_locations(settings: Settings, texts: dict[str, str]) -> list[StorageLocation]:
+def _parse_locations(
+    settings: Settings, texts: dict[str, str]
+) -> tuple[StorageLocation, StorageLocation]:
     """
     Parse the arguments, and check the settings if one of them is a bucket.
 
@@ -112,47 +105,5 @@ def _parse_locations(settings: Settings, texts: dict[str, str]) -> list[StorageL
         problems.append("FROM and TO must not be the same")
     if problems:
         raise InvalidSettings(problems)
-    return locations
-
-
-async def _copy(
-    settings: Settings, source: StorageLocation, target: StorageLocation, *, counts: "CopyCounts"
-) -> None:
-    from github_banners.storage.open_store import open_store
-    from github_banners.storage.store_copy import copy_pictures
-
-    async with (
-        open_store(source, settings) as source_store,
-        open_store(target, settings) as target_store,
-        _show_progress(counts, stream=sys.stderr),
-    ):
-        await copy_pictures(source_store, target_store, counts=counts)
-
-
-@asynccontextmanager
-async def _show_progress(counts: "CopyCounts", *, stream: TextIO) -> AsyncIterator[None]:
-    """Show the counts while the context lasts: in one line of a terminal, else as plain lines."""
-    progress = asyncio.create_task(_write_progress(counts, stream), name="progress")
-    try:
-        yield
-    finally:
-        progress.cancel()
-        await asyncio.wait({progress})
-        if stream.isatty():
-            stream.write(_CLEAR_LINE)
-            stream.flush()
-
-
-async def _write_progress(counts: "CopyCounts", stream: TextIO) -> None:
-    is_terminal = stream.isatty()
-    start, end = (_CLEAR_LINE, "") if is_terminal else ("", "\n")
-    while True:
-        await asyncio.sleep(_TERMINAL_INTERVAL_SECONDS if is_terminal else _LINE_INTERVAL_SECONDS)
-        stream.write(f"{start}{_summary(counts)}{end}")
-        stream.flush()
-
-
-def _summary(counts: "CopyCounts") -> str:
-    parts = [f"Copied {counts.copied:,}", f"up to date {counts.skipped:,}"]
-    parts += [f"failed {counts.failed:,}"] if counts.failed else []
-    return f"{', '.join(parts)}."
+    source, target = locations
+    return source, target
