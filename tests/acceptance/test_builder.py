@@ -788,8 +788,13 @@ def test_builder_gallery_loads_visible_pictures_and_cancels_others(visit: Visit)
     assert len(cards) < total
 
 
-@pytest.mark.parametrize("width", [1280, 340])
-def test_builder_slow_pictures_shift_nothing(visits: Callable[..., Visit], width: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "options"),
+    [(1280, ""), (340, ""), (1280, "&show=stars,forks,commits,followers&locale=de")],
+)
+def test_builder_slow_pictures_shift_nothing(
+    visits: Callable[..., Visit], width: int, options: str
+) -> None:
     visit = visits(viewport={"width": width, "height": 700})
     page = visit.page
 
@@ -799,7 +804,7 @@ def test_builder_slow_pictures_shift_nothing(visits: Callable[..., Visit], width
 
     page.route("**/*.svg**", delay)
     page.route("**/banners/preview**", delay)
-    page.goto(f"{START}&layout=card")
+    page.goto(f"{START}&layout=card{options}")
     page.wait_for_timeout(500)
     page.evaluate("document.querySelector('#themes').scrollIntoView({behavior: 'instant'})")
     page.wait_for_timeout(600)

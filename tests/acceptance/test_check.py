@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.acceptance.fault_checks import post_banner
 from tests.acceptance.processes import (
     Running,
     environment,
@@ -122,6 +123,7 @@ def test_check_with_unreachable_backends_names_them(
     result = run("check", env=environment(**{**base, **settings}))
     assert result.returncode == 1
     assert words in result.stdout
+    assert "refreshes" not in result.stdout
     assert "Traceback" not in result.stderr
 
 
@@ -172,9 +174,15 @@ def test_check_reports_database_of_running_service(github: Running, served_dir: 
         assert served.get("/readyz").status_code == 200
         result = run("check", env=env)
         assert re.search(r"database +PostgreSQL \d+.* tables up to date", result.stdout)
+        assert re.search(r"refreshes +no banner yet", result.stdout)
+        assert post_banner(served, "dev-1").status_code == 201
+        report = run("check", env=env).stdout
+        expected = "1 banner of 1 owner: 2 of 30 REST requests an hour (background share without a"
+        assert expected in report
         served.stop()
     stopped = run("check", env=env)
     assert "not running" in stopped.stdout
+    assert "refreshes" not in stopped.stdout
     assert (result.returncode, stopped.returncode) == (0, 0)
 
 

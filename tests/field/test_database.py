@@ -383,6 +383,7 @@ async def test_e15_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> N
     assert set(collations) == {
         ("logins", "login"),
         ("banners", "name"),
+        ("banners", "needs"),
         ("accounts", "account"),
         ("accounts", "resource"),
     }

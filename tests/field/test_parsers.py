@@ -9,7 +9,7 @@ import ast
 import base64
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from inspect import isawaitable
@@ -31,6 +31,7 @@ from github_banners.api.rate_limit import client_address
 from github_banners.database import change_listener
 from github_banners.database.banners import banner_from_row
 from github_banners.database.loaders import LanguagesLoader
+from github_banners.database.owner_data import parse_content
 from github_banners.drawing import draw, fallback_fonts
 from github_banners.drawing.open_graph import draw_open_graph, read_texts
 from github_banners.errors import BannersError
@@ -227,10 +228,14 @@ def parse_banner_query(query: str) -> None:
     parse_options(raw_options)
 
 
-def read_banner_row(options: bytes) -> object:
+def read_banner_row(options: bytes, needs: Sequence[str] = ()) -> object:
     times = [NOW] * 3
     text = options.decode(errors="replace")
-    return banner_from_row((1, 4, "ada-dark", text, [], 1, 0, "ada-dark", True, *times))
+    return banner_from_row((1, 4, "ada-dark", text, needs, 1, 0, "ada-dark", True, *times))
+
+
+def parse_stored_data(need: str, content: bytes) -> object:
+    return parse_content(need, content.decode(errors="replace"))
 
 
 def read_records(body: bytes) -> None:
@@ -521,6 +526,26 @@ CASES = [
         read_banner_row,
         dump({"type": "dark", "radius": 3, "hide_langs": ["c"], "title": "x"}),
     ),
+    *(
+        Case(
+            f"database: stored data, {need}",
+            ("database.owner_data:parse_content", "options.needs:parse_need"),
+            partial(parse_stored_data, need),
+            dump(good),
+        )
+        for need, good in {
+            "contributions": {"access": "visible"},
+            "language_sizes": [{"repository_id": 1, "sizes": {"C": 2}, "other": 3}],
+            "repository/7": {"id": 7, "name": "x", "description": "y", "stars": 3},
+        }.items()
+    ),
+    Case(
+        "database: the need of a banner",
+        ("options.needs:parse_need",),
+        lambda need: read_banner_row(b"{}", needs=[need.decode(errors="replace")]),
+        b"repository/7",
+        hostile_bytes,
+    ),
     Case(
         "database: the languages of an owner",
         ("database.loaders:LanguagesLoader.load",),
@@ -584,18 +609,23 @@ UNPACKERS = {case.name for case in CASES if case.name.startswith("messages: what
 
 NOT_FOREIGN = {
     "api.openapi:_DEFAULTS": "our own defaults",
+    "api.builder.script_data:canvas_size": "our own layouts",
     "api.builder.words:read_words": "our own files",
+    "api.response_cache:ResponseCache.seconds_fresh": "the clock",
     "database.banners:_mark_due": "an integer column",
     "database.banners:count_banners": "a count",
     "database.server_info:count_rows_ahead": "a count",
     "database.embedded:_stop_stale_server": "our own folder",
     "database.embedded_process:_make_preexec.prepare": "a signal",
     "drawing.language_charts:_github_colours": "our own file",
+    "drawing.layouts.classic:_narrow": "our own drawing",
+    "drawing.layouts.repository:_facts": "our own drawing",
     "drawing.png_text:_coverage": "our own file",
     "drawing.rendering:_canvas_value": "our own drawing",
     "drawing.rendering:_mirror_position": "our own drawing",
     "drawing.text:_character_widths": "our own file",
     "drawing.themes:linear_rgb": "our own colours",
+    "drawing.themes:mix": "our own colours",
     "drawing.themes:normalise_hex": "colours that options have checked",
     "github.batch:BatchFetcher._rotate": "the clock",
     "github.transport:_matches": "NO_PROXY, a setting",

@@ -273,8 +273,13 @@ async def test_contributions_that_can_not_be_read_are_explained(
     scene: Scene, access: ContributionAccess, error: type[Exception]
 ) -> None:
     scene.github.contributions[7] = Contributions(access=access)
-    with pytest.raises(error):
-        await scene.preview(ACTIVITY)
+    alone = BannerOptions(show=(ShownNumber.COMMITS, ShownNumber.REVIEWS))
+    for options in (ACTIVITY, alone):
+        with pytest.raises(error):
+            await scene.preview(options)
+        with pytest.raises(error):
+            await scene.create(options)
+    assert await scene.fetch_value("select count(*) from banners") == 0
     snapshot = await scene.preview(COMMITS)
     assert (snapshot.activity, snapshot.contribution_access) == (None, access)
     assert snapshot.stats.total_stars == 107

@@ -30,6 +30,7 @@ from github_banners.database import (
     leases,
     logins,
     owner_data,
+    refresh_costs,
     server_info,
     users,
 )
@@ -387,6 +388,9 @@ async def inspects(scene: Scene, fault: Fault) -> None:
                 lambda: server_info.fetch_server_info(scene.conninfo),
                 lambda: server_info.try_writing(scene.conninfo, condition),
                 lambda: server_info.count_rows_ahead(scene.conninfo, condition, now=NOON),
+                lambda: refresh_costs.fetch_refresh_costs(
+                    scene.conninfo, schema=condition.schema, now=NOON
+                ),
             )
             for call in calls:
                 try:
@@ -511,7 +515,7 @@ STATEMENTS: dict[str, Case] = {
     "leases.release_user": serves_requests,
     "leases.release_users": releases_failed,
     "leases.schedule_users": refreshes_others,
-    "owner_data._decode": refreshes_data,
+    "owner_data._select_years": refreshes_data,
     "owner_data._upsert_years": refreshes_data,
     "owner_data.lease_due_data": refreshes_data,
     "owner_data.release_data": refreshes_data,
@@ -519,6 +523,7 @@ STATEMENTS: dict[str, Case] = {
     "owner_data.schedule_data": refreshes_data,
     "owner_data.select_data": refreshes_data,
     "owner_data.select_repository_need": serves_requests,
+    "refresh_costs.fetch_refresh_costs": inspects,
     "repositories.replace_repositories": refreshes_others,
     "repositories.select_repositories": publishes,
     "session.find_schema": migrates,

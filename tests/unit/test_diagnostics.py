@@ -11,17 +11,18 @@ import httpx2
 import pytest
 
 from github_banners.database.migrations import HEAD
+from github_banners.database.refresh_costs import RefreshCosts
 from github_banners.database.server_info import ServerInfo
 from github_banners.diagnostics import (
     CheckResult,
     DiagnosticsReport,
-    TokenCheckResult,
     _check_folder,
-    _check_token,
     _describe_database,
     _github_result,
 )
-from github_banners.github.credentials import Account, Credential, create_accounts
+from github_banners.diagnostics.costs import cost_warnings, describe_costs
+from github_banners.diagnostics.tokens import TokenCheckResult, check_token
+from github_banners.github.credentials import Account, Credential, assign_user, create_accounts
 from github_banners.github.graphql import Viewer
 from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
 from github_banners.github.rest import TokenInfo
@@ -197,7 +198,7 @@ def json_response(body: Any, *, status: int = 200, headers: Any = None) -> httpx
     return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(whole.content))
 
 
-async def check_token(responses: Mapping[str, httpx2.Response], *tokens: str) -> TokenCheckResult:
+async def check_with(responses: Mapping[str, httpx2.Response], *tokens: str) -> TokenCheckResult:
     """Check a token, or no token, against responses by path; other paths give 404."""
 
     def respond(request: httpx2.Request) -> httpx2.Response:
@@ -209,14 +210,14 @@ async def check_token(responses: Mapping[str, httpx2.Response], *tokens: str) ->
     transport = httpx2.MockTransport(respond)
     async with httpx2.AsyncClient(transport=transport, trust_env=False) as http:
         sender = Sender(http, api_url="https://x.example", accounts=accounts, clock=lambda: NOW)
-        return await _check_token(sender, accounts[0].credentials[0], clock=lambda: NOW)
+        return await check_token(sender, accounts[0].credentials[0], clock=lambda: NOW)
 
 
 async def test_check_token_reads_status_and_owner() -> None:
     reset = int((NOW + timedelta(hours=1)).timestamp())
     budget = {"limit": 5000, "remaining": 4000, "used": 1000, "reset": reset}
     headers = {"x-oauth-scopes": "repo"}
-    result = await check_token(
+    result = await check_with(
         {
             "/rate_limit": json_response({"resources": {"core": budget}}, headers=headers),
             "/graphql": json_response({"data": {"viewer": {"login": "ada", "databaseId": 1}}}),
@@ -231,13 +232,13 @@ async def test_check_token_reads_status_and_owner() -> None:
 
 
 async def test_check_token_enterprise_without_limits_is_accepted() -> None:
-    result = await check_token({"/user": json_response({"id": 1, "login": "ada"})}, SECRET)
+    result = await check_with({"/user": json_response({"id": 1, "login": "ada"})}, SECRET)
     assert (result.owner, result.failure) == (Viewer(1, "ada"), None)
 
 
 @pytest.mark.parametrize("tokens", [(), (SECRET,)])
 async def test_check_token_other_server_is_broken(tokens: tuple[str, ...]) -> None:
-    result = await check_token({}, *tokens)
+    result = await check_with({}, *tokens)
     assert result.is_broken
 
 
@@ -274,3 +275,109 @@ def test_check_folder_full_disk_is_broken(tmp_path: Path, monkeypatch: pytest.Mo
     assert result == CheckResult(
         "banners", f"stored in {tmp_path}, 1 MiB free: that is too little", True
     )
+
+
+def costs(
+    *, banners: int = 1204, owners: int = 310, points: float = 41, requests: float = 3
+) -> RefreshCosts:
+    """Costs, without a token eight times as many requests; full batches cost half as many points."""
+    return RefreshCosts(banners, owners, points, points / 2, requests, 8 * requests)
+
+
+def usable_token(text: str = SECRET, *, limit: int = 5000) -> TokenCheckResult:
+    limits = rate_limit(Resource.CORE, 1, limit) | rate_limit(Resource.GRAPHQL, 1, limit)
+    return token_result(text, rate_limits=limits)
+
+
+def without_token() -> TokenCheckResult:
+    limits = rate_limit(Resource.CORE, 60, 60) | rate_limit(Resource.GRAPHQL, 0, 0)
+    return token_result(None, rate_limits=limits)
+
+
+def test_describe_costs_names_share_of_accounts() -> None:
+    # 30 % of each account are left to clients; 20.5 points are a 341st of 7,000.
+    assert describe_costs(costs(), [usable_token("a"), usable_token("b")]) == (
+        "1,204 banners of 310 owners: 41 of 7,000 GraphQL points and 3 of 7,000 REST requests an hour"
+        " (background share of 2 accounts); about 411,000 such banners fit"
+    )
+
+
+def test_describe_costs_limits_are_those_that_github_reports() -> None:
+    text = describe_costs(costs(requests=0), [usable_token(limit=15_000)])
+    assert text == (
+        "1,204 banners of 310 owners: 41 of 10,500 GraphQL points an hour"
+        " (background share of 1 account); about 616,000 such banners fit"
+    )
+
+
+def test_describe_costs_tokens_of_one_account_count_once() -> None:
+    tokens = [usable_token("a"), usable_token("b")]
+    accounts = [token.credential.account for token in tokens]
+    for token in tokens:
+        assign_user(accounts, token.credential, user_id=1)
+    assert "of 3,500 GraphQL points" in describe_costs(costs(), tokens)
+    assert "share of 1 account)" in describe_costs(costs(), tokens)
+
+
+def test_describe_costs_rejected_token_carries_nothing() -> None:
+    rejected = token_result("bad", failure=Failure(FailureKind.BAD_TOKEN))
+    assert "of 3,500 GraphQL points" in describe_costs(costs(), [usable_token(), rejected])
+    expected = "1,204 banners of 310 owners: 41 GraphQL points and 3 REST requests an hour"
+    assert describe_costs(costs(), [rejected]) == expected
+    assert cost_warnings(costs(points=18_000), [rejected]) == []
+
+
+def test_describe_costs_server_without_limits_names_costs_only() -> None:
+    one = costs(banners=1, owners=1, points=1, requests=0)
+    assert describe_costs(one, [token_result()]) == "1 banner of 1 owner: 1 GraphQL point an hour"
+    assert cost_warnings(costs(points=18_000), [token_result()]) == []
+
+
+def test_describe_costs_without_token_counts_requests() -> None:
+    # Of 60 requests the background may use 30.
+    assert describe_costs(costs(banners=10, owners=9), [without_token()]) == (
+        "10 banners of 9 owners: 24 of 30 REST requests an hour"
+        " (background share without a token); about 12 such banners fit"
+    )
+
+
+def test_describe_costs_without_banners_says_so() -> None:
+    empty = RefreshCosts(0, 0, 0, 0, 0, 0)
+    assert describe_costs(empty, [usable_token()]) == "no banner yet"
+    assert cost_warnings(empty, [usable_token()]) == []
+
+
+@pytest.mark.parametrize(
+    ("points", "text_part"),
+    [
+        (0.0, ": 0 of"),
+        (0.004, ": less than 0.1 of"),
+        (0.7, ": 0.7 of"),
+        (1.41, ": 1.5 of"),
+        (0.1 + 0.2, ": 0.3 of"),
+        (10.2, ": 11 of"),
+        (1234.5, ": 1,235 of"),
+    ],
+)
+def test_describe_costs_rounds_up(points: float, text_part: str) -> None:
+    assert text_part in describe_costs(costs(points=points), [usable_token()])
+
+
+def test_cost_warnings_name_exceeded_limit_and_advice() -> None:
+    tokens = [usable_token()]
+    assert cost_warnings(costs(points=7000, requests=3500), tokens) == []
+    [warning] = cost_warnings(costs(points=7001), tokens)
+    assert warning == (
+        "refreshing all banners needs 3,501 GraphQL points an hour, but the background may use only"
+        " 3,500: banners are refreshed later than REFRESH_INTERVAL says. Add a token of another"
+        " account to GITHUB_TOKENS, or raise REFRESH_INTERVAL"
+    )
+    [warning] = cost_warnings(costs(requests=4000), tokens)
+    assert warning.startswith("refreshing all banners needs 4,000 REST requests an hour")
+
+
+def test_cost_warnings_without_token_advise_one() -> None:
+    assert cost_warnings(costs(requests=3), [without_token()]) == []
+    [warning] = cost_warnings(costs(requests=4), [without_token()])
+    assert "needs 32 REST requests an hour, but the background may use only 30:" in warning
+    assert warning.endswith("says. Set GITHUB_TOKENS, or raise REFRESH_INTERVAL")

@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from github_banners.errors import BannersError, TooManyRequests, Unavailable, UnknownBanner
+from github_banners.messaging.mapping import extra_data
 from github_banners.models import Snapshot
+from github_banners.options import BannerOptions
 from github_banners.serving.framework import HttpResponse, etag_digest, etag_matches, json_response
 
 SVG = "image/svg+xml; charset=utf-8"
@@ -156,10 +158,14 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def numbers_response(
-    snapshot: Snapshot, *, is_stale: bool, unknown: Mapping[str, str] | None = None
+    snapshot: Snapshot,
+    options: BannerOptions,
+    *,
+    is_stale: bool,
+    unknown: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     """
-    Build the response with an owner's numbers as JSON.
+    Build the response with an owner's numbers as JSON, and what else the banner shows.
 
     `unknown` maps misspelt option names to the likely intended ones.
     """
@@ -169,6 +175,7 @@ def numbers_response(
         "stats": snapshot.stats,
         "fetched_at": snapshot.fetched_at,
         "stale": is_stale,
+        **extra_data(snapshot, options),
     }
     if unknown:
         numbers["unknown"] = unknown

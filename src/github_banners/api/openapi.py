@@ -9,32 +9,38 @@ https://spec.openapis.org/oas/v3.1.1.html
 
 from collections.abc import Sequence
 from datetime import datetime
-from http import HTTPStatus
-from typing import Any, TypeAlias
 
 import msgspec
 
 from github_banners.api.banner_page import OPEN_GRAPH_FILE
+from github_banners.api.openapi_responses import (
+    RETRYABLE_ERRORS,
+    UNKNOWN_OPTIONS,
+    JsonSchema,
+    error_responses,
+    object_schema,
+    response_headers,
+)
 from github_banners.errors import (
-    BannersError,
     ContributionsHidden,
-    InvalidInput,
     InvalidOption,
     InvalidType,
     NoContributions,
     TokenRequired,
     TooManyBanners,
-    TooManyRequests,
-    Unavailable,
     UnknownBanner,
     UnknownRepository,
     UnknownUser,
 )
-from github_banners.models import Stats
-from github_banners.options import LOGIN_PATTERN, OPTIONS, BannerOptions, allowed_values
-
-JsonSchema: TypeAlias = dict[str, Any]
-"""A part of the document: a JSON Schema or another OpenAPI object."""
+from github_banners.models import Activity, ContributionAccess, RepositoryDetails, Stats
+from github_banners.options import (
+    LOGIN_PATTERN,
+    MAX_SHOWN_NUMBERS,
+    OPTIONS,
+    BannerOptions,
+    Layout,
+    allowed_values,
+)
 
 _DESCRIPTION = """\
 Live banners with a developer's GitHub statistics.
@@ -82,21 +88,8 @@ _NAME: JsonSchema = {
     "description": "the name of a permanent banner, case-insensitive",
     "examples": ["torvalds-dark"],
 }
-_UNKNOWN: JsonSchema = {
-    "type": "object",
-    "additionalProperties": {"type": "string"},
-    "description": "unknown options, each with the option that was probably intended",
-}
-_RETRYABLE_ERRORS = (TooManyRequests, Unavailable)
 # Some layouts and numbers need more than an existing user.
 _DATA_ERRORS = (UnknownRepository, ContributionsHidden, NoContributions, TokenRequired)
-_HEADERS = {
-    "Allow": "the allowed methods",
-    "Cache-Control": "how long the response may be cached",
-    "ETag": "the entity tag of the response, for `If-None-Match`",
-    "Location": "the URL of the permanent banner",
-    "Retry-After": "seconds to wait before a retry",
-}
 _DEFAULTS = {
     field.encode_name: msgspec.json.decode(msgspec.json.encode(field.default))
     for field in msgspec.structs.fields(BannerOptions)
@@ -109,13 +102,22 @@ _ALIASES = {
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An owner's numbers; `stale` if older than the soft TTL, `unknown` lists misspelt options."""
+    """
+    An owner's numbers; `stale` if older than the soft TTL, `unknown` lists misspelt options.
+
+    The other fields are there if the banner shows them, and null if they are not known.
+    """
 
     username: str
     display_name: str | None
     stats: Stats
     fetched_at: datetime
     stale: bool
+    followers: int | msgspec.UnsetType | None = msgspec.UNSET
+    language_sizes: dict[str, int] | msgspec.UnsetType | None = msgspec.UNSET
+    activity: Activity | msgspec.UnsetType | None = msgspec.UNSET
+    contribution_access: ContributionAccess | msgspec.UnsetType = msgspec.UNSET
+    repository: RepositoryDetails | msgspec.UnsetType | None = msgspec.UNSET
     unknown: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -184,8 +186,8 @@ def _preview_operation(formats: Sequence[str]) -> JsonSchema:
             _parameter("format", format_schema),
         ],
         "responses": _banner_responses(formats)
-        | _error_responses(
-            InvalidType, InvalidOption, UnknownUser, *_DATA_ERRORS, *_RETRYABLE_ERRORS
+        | error_responses(
+            InvalidType, InvalidOption, UnknownUser, *_DATA_ERRORS, *RETRYABLE_ERRORS
         ),
     }
 
@@ -200,17 +202,18 @@ def _get_banner_operation(formats: Sequence[str]) -> JsonSchema:
         "description": description,
         "parameters": [_parameter("name", _NAME, location="path", required=True)],
         "responses": _banner_responses(formats)
-        | _error_responses(InvalidOption, UnknownBanner, *_DATA_ERRORS, *_RETRYABLE_ERRORS),
+        | error_responses(InvalidOption, UnknownBanner, *_DATA_ERRORS, *RETRYABLE_ERRORS),
     }
 
 
 def _get_page_operation() -> JsonSchema:
-    headers = _headers("Cache-Control") | _headers("ETag", required=False)
+    headers = response_headers("Cache-Control") | response_headers("ETag", required=False)
     html = {"text/html": {"schema": {"type": "string"}}}
-    errors = _error_responses(UnknownBanner, *_DATA_ERRORS, *_RETRYABLE_ERRORS)
+    errors = error_responses(UnknownBanner, *_DATA_ERRORS, *RETRYABLE_ERRORS)
     for status, response in errors.items():
-        if status != "405":
-            response["content"] = html
+        # JSON for a name with a dot, which no page has.
+        others = response["content"] if status == "404" else {}
+        response["content"] = response["content"] if status == "405" else html | others
     return {
         "operationId": "page",
         "tags": ["Banners"],
@@ -242,11 +245,12 @@ def _get_open_graph_operation() -> JsonSchema:
 
 def _create_banner_operation() -> JsonSchema:
     url: JsonSchema = {"type": "string", "examples": ["/banners/torvalds-dark"]}
-    schema = _object({"url": url})
-    schema["properties"]["unknown"] = _UNKNOWN
+    schema = object_schema({"url": url})
+    schema["properties"]["unknown"] = UNKNOWN_OPTIONS
     created = {"application/json": {"schema": schema}}
-    request = _object({"username": _USERNAME}) | {"title": "Banner request"}
+    request = object_schema({"username": _USERNAME}) | {"title": "Banner request"}
     request["properties"] |= {name: option_schema(name) for name in OPTIONS}
+    request["allOf"] = _layout_conditions()
     return {
         "operationId": "make",
         "tags": ["Banners"],
@@ -257,30 +261,42 @@ def _create_banner_operation() -> JsonSchema:
             "200": {"description": "the banner exists already", "content": created},
             "201": {
                 "description": "the banner was created",
-                "headers": _headers("Location"),
+                "headers": response_headers("Location"),
                 "content": created,
             },
         }
-        | _error_responses(
+        | error_responses(
             InvalidType,
             InvalidOption,
             UnknownUser,
             TooManyBanners,
             *_DATA_ERRORS,
-            *_RETRYABLE_ERRORS,
+            *RETRYABLE_ERRORS,
         ),
     }
 
 
+def _layout_conditions() -> list[JsonSchema]:
+    """Build what the layouts require of the options: a repository, or not too many numbers."""
+    layout = {"properties": {"layout": {"const": Layout.REPOSITORY.value}}, "required": ["layout"]}
+    conditions: list[JsonSchema] = [{"if": layout, "then": {"required": ["repo"]}}]
+    for name, limit in MAX_SHOWN_NUMBERS.items():
+        # Without a layout the default one is drawn.
+        required = [] if name is BannerOptions().layout else ["layout"]
+        layout = {"properties": {"layout": {"const": name.value}}, "required": required}
+        conditions.append({"if": layout, "then": {"properties": {"show": {"maxItems": limit}}}})
+    return conditions
+
+
 def _health_operation(status: str, summary: str) -> JsonSchema:
-    body = _object({"status": {"type": "string", "enum": [status]}})
+    body = object_schema({"status": {"type": "string", "enum": [status]}})
     if status == "ready":
         degraded = {
             "type": "array",
             "items": {"type": "string"},
             "description": "dependencies that are down",
         }
-        body = _object({**body["properties"], "degraded": degraded})
+        body = object_schema({**body["properties"], "degraded": degraded})
     return {
         "operationId": status,
         "tags": ["Health"],
@@ -288,7 +304,7 @@ def _health_operation(status: str, summary: str) -> JsonSchema:
         "responses": {
             "200": {"description": "yes", "content": {"application/json": {"schema": body}}}
         }
-        | _error_responses(),
+        | error_responses(),
     }
 
 
@@ -316,63 +332,8 @@ def _banner_responses(formats: Sequence[str]) -> JsonSchema:
         }
         for response_format in formats
     }
-    headers = _headers("Cache-Control") | _headers("ETag", required=False)
+    headers = response_headers("Cache-Control") | response_headers("ETag", required=False)
     return {
         "200": {"description": "the banner", "headers": headers, "content": content},
         "304": {"description": "the client's copy is current", "headers": headers},
     }
-
-
-def _error_responses(*errors: type[BannersError]) -> JsonSchema:
-    """Build the responses of errors by status, and of 405, which every path can return."""
-    by_status: dict[int, list[type[BannersError]]] = {}
-    for error in errors:
-        by_status.setdefault(error.status, []).append(error)
-    wrong_method = HTTPStatus.METHOD_NOT_ALLOWED.phrase.lower()
-    responses = {"405": _error_response([wrong_method], header="Allow")}
-    for status, group in by_status.items():
-        messages = [*dict.fromkeys(error.public_message for error in group)]
-        header = "Retry-After" if issubclass(group[0], _RETRYABLE_ERRORS) else None
-        responses[str(status)] = _error_response(
-            messages,
-            header=header,
-            is_input=issubclass(group[0], InvalidInput),
-            has_suggestion=issubclass(group[0], InvalidInput) or UnknownRepository in group,
-        )
-    return dict(sorted(responses.items()))
-
-
-def _error_response(
-    messages: Sequence[str],
-    *,
-    header: str | None,
-    is_input: bool = False,
-    has_suggestion: bool = False,
-) -> JsonSchema:
-    problem: JsonSchema = {"error": {"type": "string", "enum": [*messages]}}
-    if is_input:
-        allowed = {"type": "array", "items": {"type": "string"}, "description": "allowed values"}
-        field = {"type": "string", "description": "the name of the invalid input"}
-        problem |= {"field": field, "allowed": allowed}
-    schema = _object(problem)
-    schema["properties"]["unknown"] = _UNKNOWN
-    if has_suggestion:
-        schema["properties"]["suggestion"] = {
-            "type": "string",
-            "description": "the allowed or existing value closest to the input",
-        }
-    return {
-        "description": ", or ".join(messages),
-        "headers": _headers(header) if header else {},
-        "content": {"application/json": {"schema": schema}},
-    }
-
-
-def _headers(name: str, *, required: bool = True) -> JsonSchema:
-    schema = {"type": "integer", "minimum": 1} if name == "Retry-After" else {"type": "string"}
-    return {name: {"description": _HEADERS[name], "required": required, "schema": schema}}
-
-
-def _object(properties: JsonSchema) -> JsonSchema:
-    """Build the schema of an object with these required properties; it may have others."""
-    return {"type": "object", "required": [*properties], "properties": {**properties}}

@@ -31,7 +31,8 @@ from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
 from github_banners.api.documents import Document, document_response
-from github_banners.api.openapi import JsonSchema, build_document
+from github_banners.api.openapi import build_document
+from github_banners.api.openapi_responses import JsonSchema
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
 from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
@@ -179,7 +180,9 @@ class BannerRoutes:
         if response_format == "json":
             is_stale = banner.result.freshness is not Freshness.FRESH
             unknown = find_misspelt_options(getattr(request.state, "options", {}))
-            numbers = numbers_response(banner.result.snapshot, is_stale=is_stale, unknown=unknown)
+            numbers = numbers_response(
+                banner.result.snapshot, banner.options, is_stale=is_stale, unknown=unknown
+            )
             return to_starlette_response(numbers)
         cached = await self.pictures.draw(banner, deadline=request.state.deadline)
         picture: Picture | None = cached.picture

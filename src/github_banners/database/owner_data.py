@@ -6,7 +6,6 @@ own age, version, refresh time and lease. Contributions are in `contribution_yea
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -93,9 +92,23 @@ async def select_data(
     rows = await cursor.fetchall()
     stored = {}
     for need, content, fetched_at in rows:
-        with suppress(msgspec.DecodeError, RecursionError, ValueError):
-            stored[need] = StoredData(await _decode(conn, owner_id, need, content), fetched_at)
+        parsed = parse_content(need, content)
+        if isinstance(parsed, _StoredContributions):
+            years = await _select_years(conn, owner_id)
+            stored[need] = StoredData(Contributions(years, parsed.access), fetched_at)
+        elif parsed is not None:
+            stored[need] = StoredData(parsed, fetched_at)
     return stored
+
+
+def parse_content(
+    need: str, content: str
+) -> _StoredContributions | tuple[RepositoryLanguages, ...] | RepositoryDetails | None:
+    """Parse a stored `content`; None if this version can't read it."""
+    try:
+        return msgspec.json.decode(content, type=_CONTENT_TYPES[parse_need(need)[0]])  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, RecursionError, LookupError, ValueError):
+        return None
 
 
 async def select_repository_need(conn: Connection, owner_id: int, name: str) -> str | None:
@@ -298,18 +311,13 @@ async def _upsert_years(conn: Connection, owner_id: int, years: Sequence[Contrib
     return bool(await cursor.fetchall())
 
 
-async def _decode(conn: Connection, owner_id: int, need: str, content: str) -> OwnerData:
-    """Decode a row; contributions with their years."""
-    decoded = msgspec.json.decode(content, type=_CONTENT_TYPES[parse_need(need)[0]])
-    if not isinstance(decoded, _StoredContributions):
-        return decoded  # type: ignore[no-any-return]
+async def _select_years(conn: Connection, owner_id: int) -> tuple[ContributionYear, ...]:
     query = """
         select year, days, commits, issues, pull_requests, reviews from contribution_years
         where owner_id = %s order by year
     """
     rows = await (await conn.execute(query, [owner_id])).fetchall()
-    years = tuple(ContributionYear(year, tuple(days), *counts) for year, days, *counts in rows)
-    return Contributions(years, decoded.access)
+    return tuple(ContributionYear(year, tuple(days), *counts) for year, days, *counts in rows)
 
 
 def _encode(content: OwnerData) -> str | None:

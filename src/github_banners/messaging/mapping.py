@@ -50,7 +50,7 @@ def to_event(job: RenderJob, *, produced_at: datetime) -> BannerEvent:
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        **_extra_data(snapshot, job.options),
+        **extra_data(snapshot, job.options),
         banner_type=job.options.theme,
         look=_non_default(job.options),
         storage_path=job.path,
@@ -91,7 +91,7 @@ def to_preview_request(
         display_name=snapshot.owner.display_name,
         stats=snapshot.stats,
         fetched_at=snapshot.fetched_at,
-        **_extra_data(snapshot, options),
+        **extra_data(snapshot, options),
         banner_type=options.theme,
         look=_non_default(options),
         format=image_format,
@@ -112,8 +112,8 @@ def _to_snapshot(data: BannerData, *, version: int, fetched_at: datetime | None)
     return msgspec.structs.replace(snapshot, **extra)
 
 
-def _extra_data(snapshot: Snapshot, options: BannerOptions) -> dict[str, Any]:
-    """Return the data that only some banners show, as fields of `BannerData`: what this one shows."""
+def extra_data(snapshot: Snapshot, options: BannerOptions) -> dict[str, Any]:
+    """Return the data that only some banners show, by field of `Snapshot`: what this one shows."""
     needs = data_needs(options)
     return {
         name: getattr(snapshot, name)

@@ -6,14 +6,13 @@ reported at once, and no message contains a secret. The caller passes the enviro
 """
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +22,6 @@ from github_banners.settings.addresses import parse_address, to_netloc
 from github_banners.settings.bucket_access import find_bucket_problems
 from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
 from github_banners.settings.parsers import (
-    PARSERS,
     Broker,
     DatabaseHost,
     ListenHost,
@@ -36,8 +34,9 @@ from github_banners.settings.parsers import (
     StorageLocation,
     Token,
     Url,
+    is_secret,
     parse_storage_argument,
-    quote_for_message,
+    parse_value,
     unquote,
 )
 from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
@@ -60,6 +59,7 @@ __all__ = [
     "Token",
     "Url",
     "find_bucket_problems",
+    "is_secret",
     "parse_storage_argument",
 ]
 
@@ -107,7 +107,6 @@ _STORES_BANNERS = (ServiceName.ALL_IN_ONE, ServiceName.STORAGE)
 _LOOPBACK_KEY = "for this machine only"
 _SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
 _SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
-_ENUM_SYNONYMS = {"warn": "warning"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +230,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 text = raw_value(environment, source, may_be_file=is_secret(hint))
                 if text := text if hint is Password else unquote(text):
-                    values[name.lower()] = _parse(text, hint)
+                    values[name.lower()] = parse_value(text, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{source} {error}")
         reported = " ".join(problems)
@@ -318,44 +317,6 @@ def find_warnings(
             if (secret := getattr(settings, name.lower())) and is_short(secret.reveal())
         ]
     return warnings
-
-
-def is_secret(hint: object) -> bool:
-    """Return True if variables of this type are secrets, which may also be read from a file."""
-    types = (hint, *get_args(hint))
-    return any(isinstance(member, type) and issubclass(member, Secret) for member in types)
-
-
-def _parse(text: str, hint: Any) -> Any:
-    # A Service called `renderer` makes Kubernetes set RENDERER_PORT and others in every pod.
-    if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
-        raise ValueError(
-            f"must not be {quote_for_message(text)}, which Kubernetes sets for a Service of that name:"
-            " set `enableServiceLinks: false` in the pod, or rename the Service"
-        )
-    if hint in PARSERS:
-        return PARSERS[hint](text)
-    if get_origin(hint) is tuple:
-        parse_member = PARSERS[get_args(hint)[0]]
-        members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
-        return tuple(parse_member(member) for member in members if member)
-    normalised = text
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        normalised = _ENUM_SYNONYMS.get(text.lower(), text.lower())
-    try:
-        return msgspec.convert(normalised, hint, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(f"must be {_describe_type(hint)}, not {quote_for_message(text)}") from None
-
-
-def _describe_type(hint: Any) -> str:
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return " or ".join(hint)
-    schema = msgspec.json.schema(hint)
-    if "maximum" in schema:
-        minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
-        return f"a number from {minimum} to {schema['maximum']}"
-    return "a plain value"
 
 
 def _check_consistency(values: Mapping[str, Any]) -> list[str]:

@@ -11,10 +11,12 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, NewType, TypeAlias
+from typing import Any, NewType, TypeAlias, get_args, get_origin
 
 import durationpy
+import msgspec
 
 from github_banners.settings.addresses import parse_address
 
@@ -54,6 +56,7 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 # Characters that need no encoding, and no `.` or `..` between slashes.
 _PREFIX = re.compile(r"(?!.*(?:\A|/)\.{0,2}(?:/|\Z))[A-Za-z0-9!_.*'()/-]{1,512}", re.ASCII)
+_ENUM_SYNONYMS = {"warn": "warning"}
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 # Patterns of a secret that was put into the wrong variable by mistake.
 _MAYBE_SECRET = re.compile(r"@|gh[pousr]_|github_pat_")
@@ -292,3 +295,46 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Path: _parse_path,
 }
 """The parser of each type."""
+
+
+def is_secret(hint: object) -> bool:
+    """Return True if variables of this type are secrets, which may also be read from a file."""
+    types = (hint, *get_args(hint))
+    return any(isinstance(member, type) and issubclass(member, Secret) for member in types)
+
+
+def parse_value(text: str, hint: Any) -> Any:
+    """
+    Parse a value of any type that a setting has.
+
+    :raises ValueError: it is invalid
+    """
+    # A Service called `renderer` makes Kubernetes set RENDERER_PORT and others in every pod.
+    if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
+        raise ValueError(
+            f"must not be {quote_for_message(text)}, which Kubernetes sets for a Service of that name:"
+            " set `enableServiceLinks: false` in the pod, or rename the Service"
+        )
+    if hint in PARSERS:
+        return PARSERS[hint](text)
+    if get_origin(hint) is tuple:
+        parse_member = PARSERS[get_args(hint)[0]]
+        members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
+        return tuple(parse_member(member) for member in members if member)
+    normalised = text
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        normalised = _ENUM_SYNONYMS.get(text.lower(), text.lower())
+    try:
+        return msgspec.convert(normalised, hint, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(f"must be {_describe_type(hint)}, not {quote_for_message(text)}") from None
+
+
+def _describe_type(hint: Any) -> str:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return " or ".join(hint)
+    schema = msgspec.json.schema(hint)
+    if "maximum" in schema:
+        minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
+        return f"a number from {minimum} to {schema['maximum']}"
+    return "a plain value"

@@ -29,7 +29,15 @@ from github_banners.models import (
     RepositoryLanguages,
     Snapshot,
 )
-from github_banners.options import BannerOptions, DataKind, Layout, data_needs, parse_need
+from github_banners.options import (
+    CONTRIBUTION_NUMBERS,
+    BannerOptions,
+    DataKind,
+    Layout,
+    ShownNumber,
+    data_needs,
+    parse_need,
+)
 from github_banners.stats.activity import ActivitySummary, summarize
 from github_banners.stats.selection import aggregate_selected, aggregate_selected_sizes
 
@@ -90,12 +98,24 @@ def complete(
     if DataKind.REPOSITORIES in needs:
         times.append(snapshot.fetched_at)
     completed = msgspec.structs.replace(snapshot, fetched_at=min(times), **changes)
-    if options.layout is Layout.ACTIVITY and completed.activity is None:
-        raise without_contributions(completed)
+    if DataKind.CONTRIBUTIONS in needs and _shows_nothing(completed, options):
+        raise _without_contributions(completed)
     return completed
 
 
-def without_contributions(snapshot: Snapshot) -> BannersError:
+def _shows_nothing(snapshot: Snapshot, options: BannerOptions) -> bool:
+    """Return whether all that a banner with contributions shows is unavailable."""
+    if snapshot.activity is not None:
+        return False
+    if options.layout is Layout.ACTIVITY:
+        return True
+    available = {number for number in options.show if number not in CONTRIBUTION_NUMBERS}
+    if snapshot.followers is None:
+        available.discard(ShownNumber.FOLLOWERS)
+    return not available
+
+
+def _without_contributions(snapshot: Snapshot) -> BannersError:
     """Return the error that explains why an owner's contributions can't be shown."""
     match snapshot.contribution_access:
         case ContributionAccess.ORGANISATION:

@@ -183,10 +183,10 @@ class BucketStore:
     async def _read_object(self, key: str) -> _StoredObject | None:
         try:
             # `head` returns no attributes.
-            found = await self._bucket.get_async(key, options={"head": True})
+            head = await self._bucket.get_async(key, options={"head": True})
         except FileNotFoundError:
             return None
-        return _StoredObject(_parse_version(found.attributes), found.meta["e_tag"] or "")
+        return _StoredObject(_parse_version(head.attributes), head.meta["e_tag"] or "")
 
     async def _write(
         self, key: str, body: bytes, version: int, *, replaces: _StoredObject | None

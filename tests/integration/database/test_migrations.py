@@ -128,3 +128,26 @@ def test_head_is_newest_revision() -> None:
         config = Config()
         config.set_main_option("script_location", str(folder))
         assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+async def test_migrate_deadlock_with_a_running_service_is_tried_again(empty_conninfo: str) -> None:
+    create_first_tables(empty_conninfo)
+    async with await psycopg.AsyncConnection.connect(empty_conninfo) as service:
+        # The migration is the one that notices the deadlock.
+        await service.execute("set deadlock_timeout to '1min'")
+        await service.execute("lock table repositories in row exclusive mode")
+        migrating = asyncio.create_task(migrate(empty_conninfo))
+        await wait_until_locked(empty_conninfo)
+        # The migration holds `banners` and waits for `repositories`: this waits for the migration.
+        await service.execute("select count(*) from banners")
+        await service.commit()
+        await migrating
+    assert revision(empty_conninfo) == [(HEAD,)]
+
+
+async def wait_until_locked(conninfo: str) -> None:
+    query = "select count(*) from pg_locks where not granted and locktype = 'relation'"
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+        async with asyncio.timeout(30):
+            while (await (await conn.execute(query)).fetchone()) == (0,):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)

@@ -32,6 +32,7 @@ from github_banners.errors import (
     UnknownUser,
 )
 from github_banners.models import Owner, Snapshot, Stats
+from github_banners.options import BannerOptions
 from github_banners.serving.framework import error_response, etag_matches
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
@@ -227,7 +228,7 @@ def test_numbers_response_returns_json(is_stale: bool) -> None:
     stats = Stats(3, 2, 1, 10, 4, {"C": 2})
     fetched_at = datetime(2026, 11, 20, 12, 0, 0, 5, tzinfo=UTC)
     snapshot = Snapshot(Owner(4, "WyCats", None, "Yehuda"), stats, fetched_at)
-    response = numbers_response(snapshot, is_stale=is_stale)
+    response = numbers_response(snapshot, BannerOptions(), is_stale=is_stale)
     assert response.status == 200
     assert response.headers == {
         "content-type": "application/json",

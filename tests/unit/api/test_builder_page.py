@@ -187,6 +187,25 @@ async def test_page_shown_numbers_are_checked_in_their_order() -> None:
     assert query_of(by_id(elements, "dark").attributes["src"])["show"] == "issues,stars,forks"
 
 
+@pytest.mark.parametrize(
+    ("query", "size"),
+    [
+        ({}, ("846", "192")),
+        ({"layout": "nonsense"}, ("846", "192")),
+        ({"layout": "activity"}, ("846", "236")),
+        ({"layout": "repository"}, ("420", "150")),
+        ({"layout": "card", "show": "stars,forks,issues"}, ("420", "220")),
+        ({"layout": "card", "show": "stars,forks,issues,commits"}, ("420", "274")),
+        ({"layout": "compact", "show": "stars,forks,issues,commits"}, ("420", "44")),
+    ],
+)
+async def test_page_picture_has_size_of_layout_and_numbers(
+    query: dict[str, str], size: tuple[str, str]
+) -> None:
+    picture = by_id(await read_page({"username": "mia", **query}), "light").attributes
+    assert (picture["width"], picture["height"]) == size
+
+
 async def test_page_shown_numbers_of_form_without_script_are_read_back() -> None:
     target = "/?username=a&layout=card&show=&show=commits&show=followers&repo="
     elements = read_elements((await send(target)).body.decode())
@@ -542,8 +561,9 @@ async def test_sample_picture_has_valid_options_and_ignores_others() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 async def test_sample_picture_has_numbers_for_every_layout(layout: Layout) -> None:
     root = ET.fromstring((await send(f"/page/sample.svg?layout={layout}")).body)
-    width, height = script_data.canvas_size(layout)
-    assert root.attrib["viewBox"] == f"0 0 {width} {height}"
+    canvas = LAYOUTS[layout].canvas
+    assert root.attrib["viewBox"] == f"0 0 {canvas.width} {canvas.height}"
+    assert script_data.canvas_size(layout) == (canvas.width, canvas.height)
     expected = SAMPLE_REPOSITORY.name if layout is Layout.REPOSITORY else SAMPLE.owner.display_name
     assert str(expected) in "".join(root.itertext())
 

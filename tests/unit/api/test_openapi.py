@@ -20,11 +20,15 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import (
     OPTIONS,
     BannerOptions,
+    CountBy,
+    Layout,
+    ShownNumber,
     allowed_values,
     parse_login,
     parse_options,
 )
 from github_banners.serving.framework import error_response
+from tests.snapshots import make_snapshot
 from tests.unit.api.listed import api_routes
 
 DOCUMENT = build_document(formats=FORMATS, version="1.2.3")
@@ -127,17 +131,43 @@ def test_numbers_response_matches_schema() -> None:
     owner = Owner(1, "wycats", None, None)
     stats = Stats(3, 2, 1, 5, 7, {"Ruby": 2})
     snapshot = Snapshot(owner, stats, datetime(2026, 11, 20, tzinfo=UTC))
-    sent = numbers_response(snapshot, is_stale=True).body
+    sent = numbers_response(snapshot, BannerOptions(), is_stale=True).body
     assert msgspec.json.decode(sent, type=Numbers).stats == stats
     reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
     schemas = {"components": DOCUMENT["components"], **reference}
     assert jsonschema_rs.is_valid(schemas, msgspec.json.decode(sent))
 
 
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (BannerOptions(layout=Layout.ACTIVITY), {"activity", "contribution_access"}),
+        (BannerOptions(layout=Layout.REPOSITORY, repo="x"), {"repository"}),
+        (BannerOptions(show=(ShownNumber.FOLLOWERS,)), {"followers"}),
+        (BannerOptions(count_by=CountBy.BYTES), {"language_sizes"}),
+    ],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_numbers_response_has_what_the_banner_shows(
+    options: BannerOptions, fields: set[str], is_known: bool
+) -> None:
+    snapshot = Snapshot(Owner(1, "a"), Stats(0, 0, 0, 0, 0, {}), datetime.now(UTC))
+    if is_known:
+        snapshot = msgspec.structs.replace(
+            make_snapshot(), followers=3, language_sizes={"C": 7, "": 2}
+        )
+    sent = msgspec.json.decode(numbers_response(snapshot, options, is_stale=False).body)
+    assert sent.keys() >= fields
+    assert all((sent[field] is not None) is is_known for field in fields - {"contribution_access"})
+    reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
+    schemas = {"components": DOCUMENT["components"], **reference}
+    assert jsonschema_rs.is_valid(schemas, sent)
+
+
 def test_unknown_options_match_schema() -> None:
     unknown = {"layuot": "layout"}
     snapshot = Snapshot(Owner(1, "a", None, None), Stats(0, 0, 0, 0, 0, {}), datetime.now(UTC))
-    sent = numbers_response(snapshot, is_stale=False, unknown=unknown).body
+    sent = numbers_response(snapshot, BannerOptions(), is_stale=False, unknown=unknown).body
     assert msgspec.json.decode(sent, type=Numbers).unknown == unknown
     reference = PREVIEW["responses"]["200"]["content"]["application/json"]["schema"]
     schemas = {"components": DOCUMENT["components"], **reference}
@@ -197,6 +227,30 @@ def test_too_many_banners_response_matches_schema() -> None:
 def test_permanent_banner_error_response_matches_schema(error: BannersError) -> None:
     problem = msgspec.json.decode(error_response(error).body)
     assert jsonschema_rs.is_valid(error_schema(GET_BANNER, error.status), problem)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"layout": "repository"},
+        {"layout": "repository", "repo": "linux"},
+        {"repo": "linux"},
+        {"show": ["stars", "forks", "issues"]},
+        {"show": ["stars", "forks", "issues", "reviews"]},
+        {"layout": "compact", "show": ["stars", "forks", "issues", "reviews"]},
+        {"layout": "card", "show": [*allowed_values("show")][:6]},
+        {"layout": "card", "show": [*allowed_values("show")][:7]},
+        {"layout": "languages", "show": [*allowed_values("show")]},
+    ],
+)
+def test_request_schema_requirements_of_layouts_equal_the_parser(options: dict[str, Any]) -> None:
+    body = CREATE["requestBody"]["content"]["application/json"]["schema"]
+    try:
+        is_accepted = parse_options(options) is not None
+    except InvalidInput:
+        is_accepted = False
+    assert jsonschema_rs.is_valid(body, {"username": "ada", **options}) is is_accepted
 
 
 def test_document_says_which_layouts_have_show_and_repo() -> None:

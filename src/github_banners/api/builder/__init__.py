@@ -167,7 +167,7 @@ class BuilderPage:
             name=login or SAMPLE.owner.display_name,
             layout=layout,
             layouts=[(each.value, value_label("layout", each.value, words)) for each in Layout],
-            size=canvas_size(layout),
+            size=canvas_size(layout, parse_options_leniently(query).show),
             ignored=_ignored(layout),
             first_controls=[
                 control for name in _FIRST_OPTIONS for control in controls if control.name == name

@@ -209,7 +209,8 @@ function showControls() {
 
 function showPictures() {
   const options = readOptions();
-  const [width, height] = sizes[checked("layout")] ?? sizes.classic;
+  const isTall = options.layout === "card" && options.show?.split(",").length > limits.classic;
+  const [width, height] = isTall ? page.tallCard : (sizes[checked("layout")] ?? sizes.classic);
   lightAndDark(options.type).forEach((type, index) => {
     const picture = byId(["light", "dark"][index]);
     const url = previewUrl({...options, type});

@@ -1,5 +1,6 @@
 """What the script of the builder page needs to know: words, colours of themes, rules of layouts."""
 
+import re
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ import msgspec
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder.sources import SAMPLE, SAMPLE_REPOSITORY
 from github_banners.api.builder.words import read_words
-from github_banners.drawing.layouts import LAYOUTS
+from github_banners.drawing import draw
 from github_banners.errors import (
     BannersError,
     ContributionsHidden,
@@ -22,7 +23,9 @@ from github_banners.options import (
     MAX_SHOWN_NUMBERS,
     PALETTES,
     Layout,
+    ShownNumber,
     ignored_options,
+    parse_options_leniently,
 )
 from github_banners.options.palettes import FAMILIES
 
@@ -53,6 +56,7 @@ def page_data(locale: str, *, public_url: str | None) -> str:
             "families": [[_palette_row(name) for name in family] for family in FAMILIES],
             "parts": [*COLOURS.values()],
             "sizes": {layout.value: canvas_size(layout.value) for layout in Layout},
+            "tallCard": canvas_size(Layout.CARD.value, tuple(ShownNumber)),
             "limits": {layout.value: limit for layout, limit in MAX_SHOWN_NUMBERS.items()},
             "ignored": {layout.value: " ".join(ignored_options(layout)) for layout in Layout},
         }
@@ -61,10 +65,13 @@ def page_data(locale: str, *, public_url: str | None) -> str:
     return data.decode().replace("<", "\\u003c")
 
 
-def canvas_size(layout: str) -> tuple[int, int]:
-    """Return the width and height of a layout's banner; of `classic` if there is no such layout."""
-    canvas = LAYOUTS.get(layout, LAYOUTS[Layout.CLASSIC]).canvas  # type: ignore[call-overload]
-    return canvas.width, canvas.height
+@cache
+def canvas_size(layout: str, show: tuple[ShownNumber, ...] = ()) -> tuple[int, int]:
+    """Return the width and height of a banner with these numbers; without a valid layout `classic`."""
+    options = parse_options_leniently({"layout": layout, "show": [*show]})
+    size = re.match(rb'<svg [^>]*?width="(\d+)" height="(\d+)"', draw(SAMPLE, options))
+    assert size is not None
+    return int(size[1]), int(size[2])
 
 
 def _palette_row(name: str) -> str:

@@ -7,6 +7,7 @@ the database needs a migration.
 
 import asyncio
 import threading
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -19,6 +20,8 @@ from github_banners.errors import ConfigurationError
 
 __all__ = ["HEAD", "migrate"]
 
+_MAX_DEADLOCKS = 4
+_DEADLOCK_PAUSE_SECONDS = 0.5
 _LOCK_KEY = 0x62616E6E657273  # "banners" in ASCII
 # Alembic keeps its context in module globals, so only one thread may use it.
 _alembic_lock = threading.Lock()
@@ -38,9 +41,16 @@ async def migrate(conninfo: str, *, explain_login_errors: bool = True) -> None:
     server_info = await fetch_server_info(conninfo, explain_login_errors=explain_login_errors)
     if server_info.problem is not None:
         raise ConfigurationError(server_info.problem)
-    if server_info.needs_migration:
-        with mapping_driver_errors():
-            await asyncio.to_thread(_upgrade, conninfo, server_info.schema)
+    if not server_info.needs_migration:
+        return
+    with mapping_driver_errors():
+        for _ in range(_MAX_DEADLOCKS):
+            with suppress(psycopg.errors.DeadlockDetected):
+                await asyncio.to_thread(_upgrade, conninfo, server_info.schema)
+                return
+            # A running service has locked the same tables in another order.
+            await asyncio.sleep(_DEADLOCK_PAUSE_SECONDS)
+        await asyncio.to_thread(_upgrade, conninfo, server_info.schema)
 
 
 def _upgrade(conninfo: str, schema: str) -> None:

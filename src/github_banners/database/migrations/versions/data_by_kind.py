@@ -35,7 +35,7 @@ create table contribution_years (
     owner_id bigint not null references users on delete cascade,
     year smallint not null,
     -- counts per day from 1 January on
-    days integer[] not null,
+    days integer[] not null check (array_position(days, null) is null),
     commits integer not null check (commits >= 0),
     issues integer not null check (issues >= 0),
     pull_requests integer not null check (pull_requests >= 0),

@@ -10,22 +10,23 @@ import os
 import shutil
 import tempfile
 import textwrap
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 from github_banners.database import server_info as database_info
 from github_banners.database.embedded import find_embedded_conninfo
+from github_banners.database.refresh_costs import RefreshCosts, fetch_refresh_costs
+from github_banners.diagnostics.costs import cost_warnings, describe_costs
+from github_banners.diagnostics.tokens import (
+    TokenCheckResult,
+    check_tokens,
+    token_rows,
+    token_warnings,
+)
 from github_banners.errors import BannersError, ConfigurationError, DatabaseUnavailable
-from github_banners.github import rest
-from github_banners.github.credentials import Credential, assign_user, create_accounts
-from github_banners.github.graphql import Viewer
-from github_banners.github.protocol import Failure, FailureKind, RateLimit, Resource
-from github_banners.github.sender import RequestFailed, Sender
-from github_banners.github.token_owners import fetch_token_owner
-from github_banners.github.transport import open_github_http
 from github_banners.messaging import clients
 from github_banners.messaging.events import TOPIC
 from github_banners.messaging.signing import Signer
@@ -39,15 +40,10 @@ from github_banners.settings.addresses import to_netloc
 from github_banners.storage.open_store import open_bucket
 
 _WIDTH = 80
-_EXPIRY_WARNING = timedelta(days=14)
 _SERVICE_TIMEOUT = timedelta(seconds=5)
 _MIN_FREE_MIB = 64
 _PORT_TIMEOUT_SECONDS = 2.0
 _PROBE = bytes(4096)
-_REFUSALS = {
-    FailureKind.BAD_TOKEN: "is rejected: revoked, expired or mistyped",
-    FailureKind.SUSPENDED: "is rejected: its account is suspended",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +53,6 @@ class CheckResult:
     component: str
     text: str
     is_broken: bool = False
-
-
-@dataclass(slots=True)
-class TokenCheckResult:
-    """Result of checking a token; `failure` is the first error, after which checking stopped."""
-
-    credential: Credential
-    status: rest.TokenInfo | None = None
-    owner: Viewer | None = None
-    failure: Failure | None = None
-
-    @property
-    def is_broken(self) -> bool:
-        """True if the token can't be used at all."""
-        return self.status is None and self.failure is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +74,10 @@ class DiagnosticsReport:
     def to_text(self) -> str:
         """Format the report as text: aligned columns, then warnings wrapped at 80 columns."""
         lines = [*_align_columns([(check.component, check.text) for check in self.checks]), ""]
-        if rows := [_token_row(token) for token in self.tokens if not token.is_broken]:
-            head = ("token", "account", "left for REST", "left for GraphQL")
-            lines += [*_align_columns([head, *rows]), ""]
+        if rows := token_rows(self.tokens):
+            lines += [*_align_columns(rows), ""]
         warnings = [f"Warning: {warning}." for warning in self.warnings]
-        for token in self.tokens:
-            warnings += _token_warnings(token, now=self.checked_at)
-        warnings += _shared_account_warnings(self.tokens)
+        warnings += token_warnings(self.tokens, now=self.checked_at)
         lines += [*map(_wrap, warnings), *[""] * bool(warnings)]
         verdict = "Everything that is needed works." if self.is_healthy else "Not everything works."
         return "\n".join([*lines, f"{verdict} Times are UTC."])
@@ -121,16 +99,22 @@ async def run_checks(
     folders are the defaults of the embedded database and of the storage.
     """
     text = f"fine; set: {', '.join(set_variables)}" if set_variables else "fine; none is set"
+    ports = await _check_ports(settings)
+    database, costs = await _check_database(settings, database_dir, clock=clock)
     checks = [
         CheckResult("settings", text),
-        *(await _check_ports(settings)),
-        await _check_database(settings, database_dir, clock=clock),
+        *ports,
+        database,
         *(await _check_services(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
         checks.append(await _check_banners(settings, banners_dir))
-    tokens = await _check_tokens(settings, clock=clock)
-    return DiagnosticsReport([*checks, _github_result(settings, tokens)], tokens, clock(), warnings)
+    tokens = await check_tokens(settings, clock=clock)
+    checks.append(_github_result(settings, tokens))
+    if costs is not None:
+        checks.append(CheckResult("refreshes", describe_costs(costs, tokens)))
+        warnings = [*warnings, *cost_warnings(costs, tokens)]
+    return DiagnosticsReport(checks, tokens, clock(), warnings)
 
 
 async def _check_ports(settings: Settings) -> list[CheckResult]:
@@ -163,7 +147,10 @@ async def _is_own_service(host: str, port: int) -> bool:
     return b'"status":"alive"' in health or b"\nbanners_" in metrics
 
 
-async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -> CheckResult:
+async def _check_database(
+    settings: Settings, data_dir: Path, *, clock: Clock
+) -> tuple[CheckResult, RefreshCosts | None]:
+    """Check the database; also return what the refreshes of its banners cost, if it has the tables."""
     location = f"at {settings.database_address}"
     try:
         conninfo = settings.conninfo
@@ -173,18 +160,23 @@ async def _check_database(settings: Settings, data_dir: Path, *, clock: Clock) -
         if conninfo is None:
             folder_result = _check_folder("database", data_dir)
             if folder_result.is_broken:
-                return folder_result
-            return CheckResult("database", f"{location}: not running, `serve` starts it")
+                return folder_result, None
+            return CheckResult("database", f"{location}: not running, `serve` starts it"), None
         server_info = await database_info.fetch_server_info(conninfo)
-        rows_ahead = 0
-        if server_info.problem is None and not server_info.needs_migration:
-            await database_info.try_writing(conninfo, server_info)
-            rows_ahead = await database_info.count_rows_ahead(conninfo, server_info, now=clock())
-        return _describe_database(server_info, location, rows_ahead=rows_ahead)
+        if server_info.problem is not None or server_info.needs_migration:
+            return _describe_database(server_info, location), None
+        await database_info.try_writing(conninfo, server_info)
+        rows_ahead = await database_info.count_rows_ahead(conninfo, server_info, now=clock())
+        costs = None
+        # They are for information: a database that is too slow for them can be used.
+        with suppress(DatabaseUnavailable):
+            costs = await fetch_refresh_costs(conninfo, schema=server_info.schema, now=clock())
+        return _describe_database(server_info, location, rows_ahead=rows_ahead), costs
     except ConfigurationError as error:
-        return CheckResult("database", f"does not work: {error}", is_broken=True)
+        return CheckResult("database", f"does not work: {error}", is_broken=True), None
     except DatabaseUnavailable as error:
-        return CheckResult("database", f"{location}, does not respond: {error}", is_broken=True)
+        text = f"{location}, does not respond: {error}"
+        return CheckResult("database", text, is_broken=True), None
 
 
 def _describe_database(
@@ -274,127 +266,16 @@ def _example_snapshot(clock: Clock) -> Snapshot:
     return Snapshot(Owner(0, "check", None, None), Stats(0, 0, 0, 0, 0, {}), clock())
 
 
-async def _check_tokens(settings: Settings, *, clock: Clock) -> list[TokenCheckResult]:
-    """Check every token, one after another; without tokens, unauthenticated access."""
-    accounts = create_accounts(settings.github_tokens)
-    credentials = [credential for account in accounts for credential in account.credentials]
-    results: list[TokenCheckResult] = []
-    async with open_github_http(
-        timeout=settings.request_timeout, api_url=settings.github_api_url
-    ) as http:
-        sender = Sender(http, api_url=settings.github_api_url, accounts=accounts, clock=clock)
-        # The last credential is the unauthenticated one, used only if there are no tokens.
-        for credential in credentials[:-1] or credentials:
-            results.append(await _check_token(sender, credential, clock=clock))
-            # Every further token would wait for the same timeout.
-            if _is_unreachable(results[-1]):
-                break
-    return results
-
-
-async def _check_token(sender: Sender, credential: Credential, *, clock: Clock) -> TokenCheckResult:
-    result = TokenCheckResult(credential)
-    try:
-        result.status = await _fetch_token_status(sender, credential, clock=clock)
-        for rate_limit in result.status.rate_limits:
-            credential.account.update_rate_limit(rate_limit)
-        if credential.token is not None:
-            result.owner = await fetch_token_owner(sender, credential, clock=clock)
-            assign_user(sender.accounts, credential, user_id=result.owner.id)
-    except RequestFailed as error:
-        result.failure = error.failure
-        # Neither rate limits nor an owner: the server is not GitHub.
-        if result.status is not None and not result.status.rate_limits:
-            result.status = None
-    return result
-
-
-async def _fetch_token_status(
-    sender: Sender, credential: Credential, *, clock: Clock
-) -> rest.TokenInfo:
-    parse = partial(rest.parse_token_info, now=clock())
-    try:
-        return await sender.send_as(credential, sender.rest_request("/rate_limit"), parse)
-    except RequestFailed as error:
-        # An Enterprise Server without rate limits has no such resource.
-        if error.failure.kind is FailureKind.NOT_FOUND and credential.token is not None:
-            return rest.TokenInfo(())
-        raise
-
-
-def _is_unreachable(token: TokenCheckResult) -> bool:
-    return token.failure is not None and token.failure.kind is FailureKind.UNREACHABLE
-
-
 def _github_result(settings: Settings, tokens: Sequence[TokenCheckResult]) -> CheckResult:
     url = settings.github_api_url
     for token in tokens:
-        if token.failure is not None and _is_unreachable(token):
+        if token.failure is not None and token.is_unreachable:
             text = f"{url} can't be reached: {token.failure.message}"
             return CheckResult("GitHub", text, is_broken=True)
-    if not any(
-        token.status or (token.failure and token.failure.kind in _REFUSALS) for token in tokens
-    ):
+    if not any(token.status or token.is_refused for token in tokens):
         return CheckResult("GitHub", f"{url} does not respond as GitHub does", is_broken=True)
     limit_note = "" if settings.github_tokens else ", with a low rate limit without GITHUB_TOKENS"
     return CheckResult("GitHub", f"{url} responds{limit_note}")
-
-
-def _token_row(token: TokenCheckResult) -> tuple[str, ...]:
-    name, login = token.credential.name, "unknown"
-    if token.credential.token is None:
-        name, login = "none", "none"
-    elif token.owner is not None:
-        login = token.owner.login
-    rate_limits = token.credential.account.rate_limits
-    remaining = [
-        _format_remaining(rate_limits.get(resource))
-        for resource in (Resource.CORE, Resource.GRAPHQL)
-    ]
-    return (name, login, *remaining)
-
-
-def _format_remaining(rate_limit: RateLimit | None) -> str:
-    if rate_limit is None:
-        return "no limit reported"
-    if not rate_limit.limit:
-        return "nothing"
-    return f"{rate_limit.remaining:,} of {rate_limit.limit:,} until {rate_limit.reset_at:%H:%M}"
-
-
-def _token_warnings(token: TokenCheckResult, *, now: datetime) -> Iterator[str]:
-    """Yield a sentence for each problem of a token."""
-    name = token.credential.name
-    if token.failure is not None and not _is_unreachable(token):
-        kind = token.failure.kind
-        reason = _REFUSALS.get(kind, f"could not be checked ({token.failure.message or kind})")
-        yield f"{'Failed' if token.is_broken else 'Warning'}: {name} {reason}."
-    if token.status is None:
-        return
-    if token.status.scopes:
-        scopes = ", ".join(token.status.scopes)
-        yield f"Warning: {name} has scopes that are not needed ({scopes}): use a token without scopes."
-    expires_at = token.status.expires_at
-    if expires_at is not None and expires_at - now < _EXPIRY_WARNING:
-        days = max(0, (expires_at - now).days)
-        yield f"Warning: {name} expires in {days} days, on {expires_at:%Y-%m-%d}."
-    for rate_limit in token.credential.account.rate_limits.values():
-        if not rate_limit.remaining and rate_limit.limit:
-            resource, reset_at = rate_limit.resource, rate_limit.reset_at
-            yield f"Warning: {name} has nothing left ({resource}) until {reset_at:%H:%M}."
-
-
-def _shared_account_warnings(tokens: Sequence[TokenCheckResult]) -> list[str]:
-    """Return a sentence for each account with several tokens, which share one rate limit."""
-    names: dict[str, list[str]] = {}
-    for token in tokens:
-        if token.owner is not None:
-            names.setdefault(token.owner.login, []).append(token.credential.name)
-    return [
-        f"Warning: {' and '.join(shared)} belong to one account, {login}, and share its rate limit."
-        for login, shared in names.items()
-        if len(shared) > 1
-    ]
 
 
 def _align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
