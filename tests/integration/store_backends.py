@@ -31,6 +31,9 @@ class StoreBackend(Protocol):
     def add_file(self, name: str, body: bytes) -> None:
         """Add a file or object that no store has written."""
 
+    def add_around(self, name: str, body: bytes) -> None:
+        """Add a file or object beside it, in each place that a path could escape to."""
+
     def go_down(self) -> None:
         """Fail from now on."""
 
@@ -56,6 +59,10 @@ class FolderBackend:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
+
+    def add_around(self, name: str, body: bytes) -> None:
+        for folder in (self.around, self.folder.parent):
+            (folder / name).write_bytes(body)
 
     def go_down(self) -> None:
         if self.folder.parent.exists():
@@ -106,6 +113,9 @@ class BucketBackend:
 
     def add_file(self, name: str, body: bytes) -> None:
         self.client().put(f"banners/{name}", body)
+
+    def add_around(self, name: str, body: bytes) -> None:
+        self.client().put(name, body)
 
     def go_down(self) -> None:
         self.proxy.choose_fault = always(S3Fault.DENIED)

@@ -12,6 +12,7 @@ from github_banners.errors import ConfigurationError, StorageUnavailable
 from github_banners.messaging.schemas import StoreRequest, StoreResponse
 from github_banners.settings import Settings, StorageBucket
 from github_banners.storage.open_store import open_bucket, open_store
+from github_banners.storage.picture_format import with_version
 from github_banners.storage.store import Store, StoredPicture
 from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
 from tests.integration.s3_server import BUCKET, SECRET_KEY, bucket_environment
@@ -145,6 +146,16 @@ async def test_object_of_another_program_is_none_and_is_replaced(
     assert await store.get_version("a") is None
     assert await store.put(request(1)) == StoreResponse(url="/banners/a")
     assert await store.get("a") == StoredPicture(picture(1), 1)
+
+
+async def test_stored_implausible_version_loses_to_any(store: Store, bucket: BucketBackend) -> None:
+    far_ahead = 2**63 - 1
+    body = with_version(picture(3), far_ahead)
+    bucket.client().put("banners/a.svg", body, attributes={"version": str(far_ahead)})
+    assert await store.get("a") == StoredPicture(picture(3), 0)
+    assert await store.get_version("a") == 0
+    assert await store.put(request(4)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(4), 4)
 
 
 async def test_object_deleted_meanwhile_is_written_again(
