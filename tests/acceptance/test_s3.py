@@ -27,13 +27,10 @@ from tests.acceptance.fault_checks import (
 )
 from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
-from tests.acceptance.s3 import bucket, s3_proxy, s3_server
 from tests.integration.s3_fault_proxy import S3Fault, S3FaultProxy, always
 from tests.integration.s3_server import S3Server
 from tests.integration.store_backends import BucketBackend
 from tests.long_form import IS_LONG
-
-__all__ = ["bucket", "s3_proxy", "s3_server"]
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 

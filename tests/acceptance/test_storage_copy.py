@@ -16,12 +16,9 @@ from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.open_store import open_bucket
 from github_banners.storage.store import Store, StoredPicture
 from tests.acceptance.processes import environment, run
-from tests.acceptance.s3 import bucket, s3_proxy, s3_server
 from tests.integration.s3_fault_proxy import S3Fault
 from tests.integration.store_backends import BucketBackend
 from tests.unit.storage.requests import picture, store_request
-
-__all__ = ["bucket", "s3_proxy", "s3_server"]
 
 COUNT = 120
 

@@ -23,14 +23,6 @@ from psycopg.sql import SQL, Identifier
 from github_banners.database import embedded, embedded_binaries, embedded_process
 from github_banners.database.connect import Database
 from github_banners.database.migrations import migrate
-from tests.integration.s3_fault_proxy import S3FaultProxy
-from tests.integration.s3_server import S3Server, start_s3
-from tests.integration.store_backends import (
-    BucketBackend,
-    FolderBackend,
-    StoreBackend,
-    fresh_bucket,
-)
 
 FOREIGN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 TEMPLATE = "banners_template"
@@ -131,33 +123,3 @@ async def database(conninfo: str) -> AsyncIterator[Database]:
     """Open a `Database` on a migrated database."""
     async with Database(conninfo) as database:
         yield database
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Run an S3 server; skip the test if this machine can't."""
-    with start_s3(tmp_path_factory.mktemp("s3")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def s3_proxy(s3_server: S3Server) -> Iterator[S3FaultProxy]:
-    """Run a fault proxy in front of the S3 server."""
-    with S3FaultProxy(s3_server.port) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def bucket(s3_proxy: S3FaultProxy) -> Iterator[BucketBackend]:
-    """Return an empty bucket."""
-    with fresh_bucket(s3_proxy) as backend:
-        yield backend
-
-
-@pytest.fixture(params=["folder", "bucket"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoreBackend:
-    """Return an empty folder, then an empty bucket."""
-    if request.param == "folder":
-        return FolderBackend(tmp_path)
-    bucket: BucketBackend = request.getfixturevalue("bucket")
-    return bucket
