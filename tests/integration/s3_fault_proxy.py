@@ -61,6 +61,7 @@ class S3FaultProxy:
     The proxy, in a thread of its own so that tests of any kind can use it.
 
     `choose_fault` is called for each request, and may be replaced at any time; None means no fault.
+    `change_response` is called with each response, and returns what the client gets.
     `statuses` counts method and status of what the server itself answered, and `written` has the
     versions that it has written for each path, in this order.
     """
@@ -69,6 +70,7 @@ class S3FaultProxy:
         self.server_port = server_port
         self.port = 0
         self.choose_fault: Callable[[S3Request], S3Fault | None] = lambda request: None
+        self.change_response: Callable[[bytes], bytes] = lambda response: response
         self.puts_to_await = 1
         self.statuses: Counter[str] = Counter()
         self.written: defaultdict[str, list[int]] = defaultdict(list)
@@ -144,7 +146,7 @@ class S3FaultProxy:
                 if fault is S3Fault.TRUNCATE:
                     writer.write(response[:-2])
                     return await writer.drain()
-                writer.write(response)
+                writer.write(self.change_response(response))
                 await writer.drain()
         finally:
             if upstream is not None:

@@ -132,4 +132,5 @@ def fresh_bucket(proxy: S3FaultProxy) -> Iterator[BucketBackend]:
         yield backend
     finally:
         backend.come_back()
+        proxy.change_response = lambda response: response
         proxy.puts_to_await = 1

@@ -247,3 +247,29 @@ def test_variable_that_only_obstore_reads_is_reported(
 async def test_check_leaves_nothing(bucket: BucketBackend) -> None:
     await open_bucket(bucket.location, bucket.settings).check()
     assert bucket.contents() == {}
+
+
+UNFIT_SERVERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "ignores conditions": (
+        lambda response: (
+            b'HTTP/1.1 200 OK\r\netag: "1"\r\ncontent-length: 0\r\n\r\n'
+            if response.startswith(b"HTTP/1.1 412 ")
+            else response
+        ),
+        "ignores If-None-Match or If-Match",
+    ),
+    "loses metadata": (
+        lambda response: response.replace(b"x-amz-meta-version", b"x-amz-meta-nothing"),
+        "does not store metadata",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "match"), UNFIT_SERVERS.values(), ids=list(UNFIT_SERVERS))
+async def test_check_names_what_the_server_does_not_support(
+    bucket: BucketBackend, change: Callable[[bytes], bytes], match: str
+) -> None:
+    bucket.proxy.change_response = change
+    with pytest.raises(ConfigurationError, match=match):
+        await open_bucket(bucket.location, bucket.settings).check()
+    assert bucket.contents() == {}
