@@ -233,14 +233,14 @@ async def test_wrong_key_is_named_and_not_shown(
 
 async def test_server_that_is_not_there_is_described(bucket: BucketBackend) -> None:
     settings = Settings.from_environment({**bucket.environment, **bucket_environment(1)})
-    await fail_everywhere(settings, bucket.location, match="can't be used")
+    await fail_everywhere(settings, bucket.location, match="can't be used: HTTP error")
 
 
 def test_variable_that_only_obstore_reads_is_reported(
     bucket: BucketBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "perhaps")
-    with pytest.raises(ConfigurationError, match="AWS_"):
+    with pytest.raises(ConfigurationError, match=r"AWS_.*perhaps[^\n]*\Z"):
         open_bucket(bucket.location, bucket.settings)
 
 

@@ -248,4 +248,5 @@ def _describe(error: Exception) -> str:
         return f"the server responds {code}"
     if match := _STATUS.search(str(error)):
         return f"the server responds with status {match[1]}"
-    return str(error).partition("\n")[0][:200]
+    # What follows the request and its duration; below are details for developers.
+    return str(error).partition("\n")[0].rpartition(" - ")[2][:200]

@@ -94,5 +94,8 @@ def open_bucket(
             retry_config=_RETRIES,
         )
     except (BaseError, ValueError) as error:
-        raise ConfigurationError(f"An AWS_ variable is invalid: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(
+            f"A variable that begins with AWS_ is invalid: {reason}"
+        ) from error
     return BucketStore(client_store, clock=clock)
