@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 FAULT_SECONDS = 30 if IS_LONG else 0
 # `tests/integration/test_s3_faults.py` has all of them at the level of the store.
-FAULTS = [*S3Fault] if IS_LONG else [S3Fault.SLOW_DOWN, S3Fault.HANG, S3Fault.EXPIRED]
+FAULTS = [*S3Fault] if IS_LONG else [S3Fault.HANG, S3Fault.EXPIRED]
 RECOVERY_SECONDS = 60.0
 KNOWN = "mia-maintains"
 
