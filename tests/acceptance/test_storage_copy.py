@@ -20,7 +20,7 @@ from tests.integration.s3_fault_proxy import S3Fault
 from tests.integration.store_backends import BucketBackend
 from tests.unit.storage.requests import picture, store_request
 
-COUNT = 80
+COUNT = 60
 
 
 @pytest.fixture

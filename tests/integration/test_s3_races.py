@@ -25,8 +25,8 @@ from tests.unit.storage.requests import picture, store_request
 pytestmark = pytest.mark.timeout(1200 if IS_LONG else 120)
 
 RACES = 1000 if IS_LONG else 200
-KILLS = 20 if IS_LONG else 2
-SECONDS_BETWEEN_KILLS = 2.0 if IS_LONG else 1.0
+KILLS = 20 if IS_LONG else 1
+SECONDS_BETWEEN_KILLS = 2.0 if IS_LONG else 0.7
 NAMES = 12
 
 WRITER = """

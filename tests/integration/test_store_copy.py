@@ -21,10 +21,13 @@ from tests.integration.store_backends import (
     StoreBackend,
     fresh_bucket,
 )
+from tests.long_form import IS_LONG
 from tests.unit.storage.requests import picture, store_request
 
-DIRECTIONS = ["folder to folder", "folder to bucket", "bucket to folder", "bucket to bucket"]
-COUNT = 40
+DIRECTIONS = ["folder to folder", "folder to bucket", "bucket to folder"]
+if IS_LONG:
+    DIRECTIONS.append("bucket to bucket")
+COUNT = 20
 
 
 @dataclass
