@@ -6,7 +6,7 @@ RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check golden docs help-texts bench soak compose-test secrets lock clean
+.PHONY: help install demo serve test test-fast check golden docs help-texts bench bench-scale soak compose-test secrets lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ BENCHMARKS := $(BIN)/pytest -m benchmark -p no:xdist tests/benchmarks
 # and gives the measured processes real-time priority on a machine that runs other things, too.
 bench: $(DEVELOPMENT) ## run the benchmarks and write docs/performance.md
 	@BENCH_REPORT=docs/performance.md $(BENCHMARKS) --quiet --capture=no $(BENCH_ARGS)
+
+# BENCH=medium, BENCH=short and PROCESSES=1 shorten it; with SCALING_PAGE= it prints the figures only.
+SCALING_PAGE ?= docs/scaling.md
+
+bench-scale: $(DEVELOPMENT) ## measure 1, 2 and 4 renderers, storages and apis, and write docs/scaling.md
+	@SCALING_PAGE=$(SCALING_PAGE) $(BIN)/pytest -m scaling -p no:xdist --quiet --capture=no \
+		tests/benchmarks/test_scale_out.py $(BENCH_ARGS)
 
 soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are killed, and test all hostile and random inputs, pictures and character widths; about 15 minutes
 	@SOAK=long $(BIN)/pytest -q -s -p no:xdist tests/acceptance/test_soak.py

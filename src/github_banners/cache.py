@@ -18,11 +18,18 @@ ENTRY_BYTES = 200
 
 
 class ByteBoundedLru(Generic[K, V]):
-    """A map of at most `max_bytes` that evicts the least recently used entries."""
+    """A map of at most `max_bytes` that evicts the least recently used entries, calling `on_evict`."""
 
-    def __init__(self, max_bytes: int, *, entry_bytes: Callable[[K, V], int]) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        entry_bytes: Callable[[K, V], int],
+        on_evict: Callable[[K, V], None] = lambda *_: None,
+    ) -> None:
         self._max_bytes = max_bytes
         self._entry_bytes = entry_bytes
+        self._on_evict = on_evict
         self._entries: OrderedDict[K, V] = OrderedDict()
         self.used_bytes = 0
 
@@ -45,7 +52,9 @@ class ByteBoundedLru(Generic[K, V]):
         self._entries[key] = entry
         self.used_bytes += needed_bytes
         while self.used_bytes > self._max_bytes:
-            self.used_bytes -= self._entry_bytes(*self._entries.popitem(last=False)) + ENTRY_BYTES
+            evicted = self._entries.popitem(last=False)
+            self.used_bytes -= self._entry_bytes(*evicted) + ENTRY_BYTES
+            self._on_evict(*evicted)
 
     def oldest(self) -> tuple[K, V] | None:
         """Return the least recently used entry with its key."""

@@ -31,7 +31,7 @@ from github_banners.models import (
 from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.settings import Settings
 from github_banners.stats.banner_data import complete, suggest_repository, to_shown_data
-from github_banners.stats.data_lookup import DataRequest, fetch_data
+from github_banners.stats.data_fetch import DataRequest, fetch_data
 
 _PROGRESS_INTERVAL_SECONDS = 0.1
 _CLEAR_LINE = "\r\x1b[K"

@@ -96,6 +96,12 @@ class Postgres:
         return f"host=127.0.0.1 port={self._port} user=postgres dbname=postgres"
 
     @property
+    def pid(self) -> int:
+        """Return the process of the running server."""
+        assert self._server is not None
+        return self._server.pid
+
+    @property
     def settings(self) -> dict[str, str]:
         """Return the environment variables that point a service to this server."""
         address = {"DB_HOST": "127.0.0.1", "PGPORT": str(self._port)}

@@ -6,7 +6,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -16,17 +15,16 @@ from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
 from tests.acceptance.breakable_backends import GitHub, frozen
 from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
+from tests.acceptance.gateway import DEPLOY, Gateway
 from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import (
     Running,
     environment,
-    free_port,
     prepared_data_dir,
     reachable_dir,
     running,
 )
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.timeout(120),
@@ -36,42 +34,6 @@ pytestmark = [
 KNOWN = "mia-maintains"
 PREVIEW = f"/banners/preview?username={KNOWN}"
 METRICS = 'banners_requests_total{call="GET /banners/preview",status="200"}'
-
-
-class Gateway:
-    """An nginx with the gateway's configuration; `url` is its address."""
-
-    def __init__(self, folder: Path, api_port: int) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        for name in ("conf.d", "cache", "temporary"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            (folder / name).chmod(0o777)
-        variables = {"API_HOST": "127.0.0.1", "API_INTERNAL_SERVER_PORT": str(api_port)}
-        conf = (DEPLOY / "gateway.conf.template").read_text()
-        conf = re.sub(
-            r"\$\{(\w+)\}", lambda match: {**variables, "RESOLVER": "127.0.0.1"}[match[1]], conf
-        )
-        conf = conf.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
-        conf = self._moved(conf, folder).replace("/dev/stdout", str(folder / "access.log"))
-        (folder / "conf.d/gateway.conf").write_text(conf)
-        frame = (DEPLOY / "nginx.conf").read_text()
-        self.file = folder / "nginx.conf"
-        self.file.write_text(
-            self._moved(frame, folder).replace("stderr", str(folder / "error.log"))
-        )
-
-    @staticmethod
-    def _moved(conf: str, folder: Path) -> str:
-        """Replace the fixed paths of the container by paths in a folder."""
-        conf = conf.replace("/tmp/", f"{folder}/temporary/")
-        conf = conf.replace("/var/cache/nginx/", f"{folder}/cache/")
-        conf = conf.replace("/usr/share/nginx/banners", str(folder / "away"))
-        return conf.replace("/etc/nginx/conf.d", str(folder / "conf.d"))
-
-    def get(self, path: str, **headers: str) -> httpx2.Response:
-        renamed = {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.get(self.url + path, headers=renamed, timeout=30, trust_env=False)
 
 
 @pytest.fixture(scope="module")
@@ -101,25 +63,18 @@ def service(github: GitHub) -> Iterator[Running]:
 def gateway(service: Running) -> Iterator[Gateway]:
     with reachable_dir() as folder:
         shutil.copytree(DEPLOY, folder / "away")
-        resource = Gateway(folder, int(service.url.rpartition(":")[2]))
+        resource = Gateway(folder, [int(service.url.rpartition(":")[2])])
         command = ["nginx", "-c", str(resource.file), "-g", "daemon off;"]
         tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
         assert tested.returncode == 0, tested.stderr
         assert "warn" not in tested.stderr
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            wait_until(lambda: _answers(resource), limit=60)
+            wait_until(resource.is_answering, limit=60)
             yield resource
         finally:
             process.send_signal(signal.SIGQUIT)
             process.wait(60)
-
-
-def _answers(gateway: Gateway) -> bool:
-    try:
-        return gateway.get("/healthz").status_code == 200
-    except httpx2.TransportError:
-        return False
 
 
 @pytest.fixture(scope="module")

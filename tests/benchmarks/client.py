@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _DESCRIPTION = re.compile(rb"<desc>[^<]* star")
+_CONTENT_LENGTH = re.compile(rb"^content-length: (\d+)\r$", re.IGNORECASE | re.MULTILINE)
 
 
 class Fetched(NamedTuple):
@@ -34,7 +35,7 @@ async def _fetch_sequentially(url: str, targets: Iterator[str]) -> Fetched:
                 f"GET {target} HTTP/1.1\r\nHost: bench\r\nAccept: image/*\r\n\r\n".encode()
             )
             head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head)
+            length = _CONTENT_LENGTH.search(head)
             assert head.startswith(b"HTTP/1.1 200 "), head
             assert length is not None, head
             body = await reader.readexactly(int(length[1]))

@@ -31,8 +31,8 @@ from github_banners.serving.server import open_listener
 from github_banners.serving.terminal import escape_controls
 from github_banners.settings import ListenHost, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address, to_netloc
+from tests.acceptance.gateway import DEPLOY, Gateway
 from tests.acceptance.processes import environment, free_port, reachable_dir, run
-from tests.acceptance.test_gateway import DEPLOY, Gateway
 from tests.unit.test_diagnostics import NOW, PASSED, token_result
 
 CHECKOUT = Path(__file__).parents[2]
@@ -500,7 +500,7 @@ def test_n9_check_folder_full_disk_is_found(
 def gateway_without_api() -> Iterator[Gateway]:
     with reachable_dir() as folder:
         shutil.copytree(DEPLOY, folder / "away")
-        gateway = Gateway(folder, api_port=1)
+        gateway = Gateway(folder, api_ports=[1])
         command = ["nginx", "-c", str(gateway.file), "-g", "daemon off;"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:

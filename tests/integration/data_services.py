@@ -57,7 +57,10 @@ class DataServices:
             lookup=self.owners,
             identities=self.identities,
             data=BannerDataFinder(
-                lookup=self.owners, data_lookup=self.data, database=self.database
+                lookup=self.owners,
+                data_lookup=self.data,
+                database=self.database,
+                clock=self.clock,
             ),
             database=self.database,
             backends=self.backends,

@@ -30,7 +30,7 @@ class FakeGitHub:
     Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set.
 
     `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
-    years that each call for contributions was told.
+    years that each call for contributions was told, `known_at` their time. With `raises` set, every call raises it.
     """
 
     clock: Callable[[], datetime]
@@ -43,9 +43,11 @@ class FakeGitHub:
     sizes: dict[int, tuple[RepositoryLanguages, ...]] = field(default_factory=dict)
     details: dict[int, RepositoryDetails] = field(default_factory=dict)
     known_years: list[list[int]] = field(default_factory=list)
+    known_at: list[datetime | None] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     is_down: bool = False
+    raises: BannersError | None = None
     fails_next: int = 0
     in_flight: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,12 +90,14 @@ class FakeGitHub:
         owner: Owner,
         *,
         known: Contributions | None = None,
+        known_at: datetime | None = None,
         priority: Priority = Priority.KNOWN,
     ) -> Contributions:
         if not self.has_token:
             raise TokenRequired
         await self._wait(f"contributions of {owner.login}")
         self.known_years.append([year.year for year in known.years] if known else [])
+        self.known_at.append(known_at)
         return self.contributions[owner.id]
 
     async def fetch_language_sizes(
@@ -115,10 +119,10 @@ class FakeGitHub:
         priority: Priority = Priority.KNOWN,
     ) -> RepositoryDetails:
         await self._wait(f"repository {repository_id or name}")
+        if repository_id in self.details:
+            return self.details[repository_id]
         for details in self.details.values():
-            if details.id == repository_id or (
-                repository_id is None and details.name.lower() == name.lower()
-            ):
+            if details.name.lower() == name.lower():
                 return details
         raise UnknownRepository(name)
 
@@ -143,6 +147,8 @@ class FakeGitHub:
             await self.gate.wait()
         finally:
             self.in_flight -= 1
+        if self.raises is not None:
+            raise self.raises
         if self.is_down or self.fails_next:
             self.fails_next = max(0, self.fails_next - 1)
             raise GitHubUnavailable

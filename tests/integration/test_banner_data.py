@@ -14,6 +14,7 @@ from github_banners.database.banners import Banner
 from github_banners.database.connect import Database
 from github_banners.errors import (
     ContributionsHidden,
+    DatabaseUnavailable,
     GitHubUnavailable,
     NoContributions,
     TokenRequired,
@@ -248,6 +249,7 @@ async def test_contributions_older_than_an_hour_are_served_and_refreshed(scene: 
     assert after is not None
     assert (after.best_count, after.current_streak) == (9, 2)
     assert scene.github.known_years == [[], [2025, 2026]]
+    assert scene.github.known_at == [None, START]
 
 
 async def test_contributions_stay_with_their_date_while_github_is_down(scene: Scene) -> None:
@@ -443,3 +445,35 @@ async def test_stored_data_that_can_not_be_read_is_fetched_again(scene: Scene) -
         assert other.github.requests[-1] == "repository linux"
         await other.services.drain()
         await other.services.close()
+
+
+async def test_selection_is_shown_while_the_database_is_down(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = BannerOptions(exclude_repos=("linux",))
+    await scene.preview(options)
+    await scene.services.drain()
+    before = await scene.preview(options)
+
+    async def fail(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(scene.database, "run_within", fail)
+    assert await scene.preview(options) == before
+
+
+async def test_long_fetches_are_charged_to_the_client(scene: Scene) -> None:
+    years = tuple(ContributionYear(2010 + number, (1,)) for number in range(17))
+    scene.github.contributions[7] = Contributions(years)
+    scene.github.sizes[7] = tuple(RepositoryLanguages(number, {"C": 1}) for number in range(250))
+    charged: list[int] = []
+
+    def charge(*, debt: int = 0) -> None:
+        charged.append(debt)
+
+    for options in (ACTIVITY, BY_SIZE):
+        await scene.services.banners.preview(
+            "ada", options, deadline=Deadline(10, 10), charge=charge
+        )
+    # The identity and a history of 17 years; then the numbers, and three pages of sizes.
+    assert charged == [0, 0, 4, 0, 0, 2]

@@ -165,6 +165,19 @@ async def test_reserve_points_of_killed_process_are_free_after_its_lease(scene: 
     assert github.refused == 0
 
 
+async def test_reserve_frozen_process_does_not_spend_points_that_others_got(scene: Scene) -> None:
+    github = CountingGitHub(remaining=100)
+    frozen, other = scene.processes(github, 2)
+    for _ in range(2):
+        assert await frozen.spend()
+    # It is frozen with a chunk of points until long after its lease.
+    scene.now += 3 * LEASE
+    await other.spend_all()
+    assert github.remaining == 0
+    assert not await frozen.spend()
+    assert github.refused == 0
+
+
 async def test_reserve_after_reset_succeeds(scene: Scene) -> None:
     github = CountingGitHub(remaining=3)
     (process,) = scene.processes(github, 1)

@@ -175,7 +175,9 @@ async def _open_banner_service(
         yield BannerService(
             lookup=lookup,
             identities=identities,
-            data=BannerDataFinder(lookup=lookup, data_lookup=data_lookup, database=database),
+            data=BannerDataFinder(
+                lookup=lookup, data_lookup=data_lookup, database=database, clock=clock
+            ),
             database=database,
             backends=backends,
             refresh_interval=settings.refresh_interval,

@@ -2,22 +2,27 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from github_banners.api.response_cache import RenderRequest
+from github_banners.cache import ByteBoundedLru
 from github_banners.database.connect import Database
 from github_banners.database.repositories import select_repositories
 from github_banners.errors import BannersError, DatabaseUnavailable, UnknownRepository
-from github_banners.models import Repository, Snapshot
+from github_banners.models import Clock, Repository, Snapshot
 from github_banners.options import BannerOptions, DataKind, data_needs
 from github_banners.stats.banner_data import complete, needs_repository_rows, suggest_repository
-from github_banners.stats.data_lookup import DataLookup, DataRequest, FoundData
+from github_banners.stats.data_fetch import DataRequest
+from github_banners.stats.data_lookup import DataLookup, FoundData
 from github_banners.stats.fetch import Charge, Deadline
 from github_banners.stats.lookup import Lookup, LookupResult
+from github_banners.stats.single_flight import ErrorCache
 from github_banners.stats.snapshots import Freshness
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)
+_MAX_REPOSITORIES_BYTES, _ENTRY_BYTES, _REPOSITORY_BYTES = 8 << 20, 200, 400
+_SUGGESTION_TTL = timedelta(minutes=1)
 _AGES = list(Freshness)
 """The age classes, youngest first."""
 
@@ -25,10 +30,18 @@ _AGES = list(Freshness)
 class BannerDataFinder:
     """Completes an owner's numbers by what else a banner shows."""
 
-    def __init__(self, *, lookup: Lookup, data_lookup: DataLookup, database: Database) -> None:
+    def __init__(
+        self, *, lookup: Lookup, data_lookup: DataLookup, database: Database, clock: Clock
+    ) -> None:
         self._lookup = lookup
         self._data_lookup = data_lookup
         self._database = database
+        # For a time in which the database can't be read.
+        self._repositories: ByteBoundedLru[int, Sequence[Repository]] = ByteBoundedLru(
+            _MAX_REPOSITORIES_BYTES, entry_bytes=_repositories_bytes
+        )
+        # Comparing thousands of names takes long, and no client is charged for it.
+        self._unknown_repositories = ErrorCache(clock=clock)
 
     async def add_data(
         self,
@@ -48,6 +61,12 @@ class BannerDataFinder:
         :raises Unavailable: data is not known yet, and can't be fetched within the deadline
         """
         owner = result.snapshot.owner
+        # Before other data, which may use up all the time.
+        repositories = (
+            await self._read_repositories(result.snapshot, deadline)
+            if needs_repository_rows(options)
+            else ()
+        )
         parts: dict[DataKind, FoundData] = {}
         for kind in sorted(data_needs(options) - {DataKind.REPOSITORIES, DataKind.FOLLOWERS}):
             request = DataRequest(owner, kind, options.repo or "", repository_id)
@@ -56,15 +75,9 @@ class BannerDataFinder:
                     request, deadline=deadline, charge=charge
                 )
             except UnknownRepository as error:
-                suggestion = await self._suggest_repository(
-                    result.snapshot, error.name, deadline=deadline, charge=charge
-                )
-                raise UnknownRepository(error.name, suggestion) from error
-        repositories = (
-            await self._read_repositories(result.snapshot, deadline)
-            if needs_repository_rows(options)
-            else ()
-        )
+                raise await self._with_suggestion(
+                    error, result.snapshot, deadline=deadline, charge=charge
+                ) from error
         data = {kind: part.data for kind, part in parts.items()}
         snapshot = complete(result.snapshot, options, data, repositories)
         # The age of numbers that are not shown does not matter.
@@ -77,31 +90,41 @@ class BannerDataFinder:
             refresh_at=min(part.refresh_at for part in shown),
         )
         parts_fetched_at = [part.data.fetched_at for part in parts.values()]
-        if needs_repository_rows(options):
+        # Neither single repositories nor followers change the owner's version.
+        if needs_repository_rows(options) or DataKind.FOLLOWERS in data_needs(options):
             parts_fetched_at.append(result.snapshot.fetched_at)
         return RenderRequest(completed, options, tuple(parts_fetched_at))
 
     async def _read_repositories(
         self, snapshot: Snapshot, deadline: Deadline
     ) -> Sequence[Repository]:
-        """Return an owner's repositories: those just fetched, else the stored ones."""
-        unsaved = self._lookup.writer.unsaved.get(snapshot.owner.id)
+        """Return an owner's repositories: those just fetched, the stored or the last known ones."""
+        owner_id = snapshot.owner.id
+        unsaved = self._lookup.writer.unsaved.get(owner_id)
         if unsaved is not None and unsaved.fetched_at >= snapshot.fetched_at:
+            self._repositories.put(owner_id, unsaved.repositories)
             return unsaved.repositories
-        repositories = await self._database.run_within(
-            partial(select_repositories, owner_id=snapshot.owner.id),
-            timeout_seconds=deadline.database_timeout_seconds(),
-        )
-        if not repositories and snapshot.stats.total_repos:
-            raise DatabaseUnavailable(
-                f"the repositories of owner {snapshot.owner.id} are not stored"
+        try:
+            repositories = await self._database.run_within(
+                partial(select_repositories, owner_id=owner_id),
+                timeout_seconds=deadline.database_timeout_seconds(),
             )
+        except DatabaseUnavailable:
+            if (known := self._repositories.get(owner_id)) is None:
+                raise
+            return known
+        if not repositories and snapshot.stats.total_repos:
+            raise DatabaseUnavailable(f"the repositories of owner {owner_id} are not stored")
+        self._repositories.put(owner_id, repositories)
         return repositories
 
-    async def _suggest_repository(
-        self, snapshot: Snapshot, name: str, *, deadline: Deadline, charge: Charge
-    ) -> str | None:
-        """Return the repository whose name is closest to a misspelt one; fetch them if unknown."""
+    async def _with_suggestion(
+        self, error: UnknownRepository, snapshot: Snapshot, *, deadline: Deadline, charge: Charge
+    ) -> BannersError:
+        """Return the error with the repository whose name is closest; fetch them if unknown."""
+        key = snapshot.owner.id, error.name.lower()
+        if (known := self._unknown_repositories.get(key)) is not None:
+            return known
         repositories: Sequence[Repository] = ()
         with suppress(BannersError):
             if not snapshot.has_numbers:
@@ -110,7 +133,13 @@ class BannerDataFinder:
                 )
                 snapshot = result.snapshot
             repositories = await self._read_repositories(snapshot, deadline)
-        return suggest_repository(name, repositories)
+        explained = UnknownRepository(error.name, suggest_repository(error.name, repositories))
+        self._unknown_repositories.put(key, explained, ttl=_SUGGESTION_TTL)
+        return explained
+
+
+def _repositories_bytes(_: int, repositories: Sequence[Repository]) -> int:
+    return _ENTRY_BYTES + _REPOSITORY_BYTES * len(repositories)
 
 
 def without_age(snapshot: Snapshot) -> LookupResult:

@@ -22,7 +22,13 @@ from github_banners.database.connect import Connection, Database
 from github_banners.database.leases import mark_published, schedule_users
 from github_banners.database.owner_data import schedule_data
 from github_banners.database.users import select_snapshots
-from github_banners.errors import BannersError, DatabaseUnavailable, UnknownBanner
+from github_banners.errors import (
+    BannersError,
+    DatabaseUnavailable,
+    NotFound,
+    TokenRequired,
+    UnknownBanner,
+)
 from github_banners.messaging.schemas import StoreRequest
 from github_banners.models import Clock, Owner, Snapshot
 from github_banners.options import (
@@ -200,7 +206,7 @@ class BannerService:
         (snapshot,) = await select_snapshots(connection, [owner.id], now=now)
         try:
             completed = await read_completed(connection, snapshot, options, needs)
-        except LookupError:
+        except (LookupError, NotFound, TokenRequired):
             return banner, None, is_new
         return banner, completed, is_new
 

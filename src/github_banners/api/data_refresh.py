@@ -21,10 +21,10 @@ from github_banners.database.owner_data import (
     save_data,
     schedule_data,
 )
-from github_banners.errors import DatabaseUnavailable, Unavailable
+from github_banners.errors import DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock
-from github_banners.stats.data_lookup import DataRequest, fetch_stored
+from github_banners.stats.data_fetch import DataRequest, fetch_stored
 from github_banners.stats.fetch import DataFetcher
 
 _log = structlog.get_logger(__name__)
@@ -34,6 +34,7 @@ BATCH_SIZE = 3
 
 _IDLE_SECONDS = 5.0
 _RETRY_AFTER = timedelta(minutes=5)
+_DELETED_RETRY_AFTER = timedelta(days=7)
 _FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
@@ -100,6 +101,8 @@ class DataRefresh:
             if isinstance(error, Unavailable):
                 self._failures.clear(key)
                 delay = _RETRY_AFTER
+            elif isinstance(error, UnknownUser):
+                delay = _DELETED_RETRY_AFTER
             async with self._database.transaction() as connection:
                 await release_data(connection, due, retry_at=self._clock() + delay)
             return False

@@ -19,14 +19,13 @@ from github_banners.api.backends import Publish
 from github_banners.api.background import Failures
 from github_banners.database import leases
 from github_banners.database.banners import Banner
-from github_banners.database.connect import Connection, Database, save_separately
-from github_banners.errors import (
-    DatabaseUnavailable,
-    NotFound,
-    TokenRequired,
-    Unavailable,
-    UnreadableBanner,
+from github_banners.database.connect import (
+    Connection,
+    Database,
+    is_database_error,
+    save_separately,
 )
+from github_banners.errors import DatabaseUnavailable, Unavailable, UnreadableBanner
 from github_banners.messaging.tracing import bind_trace
 from github_banners.models import Clock, Snapshot
 from github_banners.stats.banner_data import read_completed
@@ -157,19 +156,26 @@ class Outbox:
         """
         Return banners with all data that they show.
 
-        A banner whose data is missing, or that can't be drawn from it, stays leased. The data may be
-        newer than the banner's version, but not older, since the version was read before.
+        A banner whose data is missing, or that can't be drawn from it, is released with a growing delay.
+        The data may be newer than the banner's version, but not older, since the version was read before.
         """
         completed = []
+        retry_at: dict[int, datetime] = {}
         for banner, snapshot in due:
             try:
                 shown = await read_completed(connection, snapshot, banner.options, banner.needs)
-            except (LookupError, NotFound, TokenRequired) as error:
-                self._batch_failures.record(
+            except Exception as error:
+                # After an error of the driver the whole transaction has failed.
+                if is_database_error(error):
+                    raise
+                delay = self._publish_failures.record(
                     banner.id, error, event="outbox.data_missing", banner=banner.name
                 )
+                retry_at[banner.id] = self._clock() + delay
             else:
                 completed.append((banner, shown))
+        if retry_at:
+            await leases.release_banners(connection, retry_at)
         return completed
 
     async def _publish_one(self, banner: Banner, snapshot: Snapshot) -> str | timedelta:

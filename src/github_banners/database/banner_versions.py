@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from github_banners.database.session import Connection
-from github_banners.models import MAX_CLOCK_SKEW, to_epoch_microseconds
+from github_banners.models import EPOCH, MAX_CLOCK_SKEW, to_epoch_microseconds
 
 MAX_RAISED_BANNERS = 1000
 """Maximum number of one owner's banners that a transaction locks and raises."""
@@ -38,7 +38,14 @@ _RAISE = """
         select * from unnest(%(ids)s::bigint[], %(changed)s::text[])
             as changes (owner_id, changed)
     ), picked as (
-        select chosen.id, users.version, users.fetched_at
+        -- at least the time of the new data, so that a restored database does not fall behind the
+        -- pictures that are stored; nothing from a wrong clock
+        select chosen.id, users.fetched_at, greatest(
+                %(min_version)s::bigint,
+                case when users.version <= %(latest)s then users.version end,
+                case when users.fetched_at between %(epoch)s and %(latest_time)s
+                    then (extract(epoch from users.fetched_at) * 1000000)::bigint end
+            ) as version
         from users cross join lateral (
             select id from banners
             where banners.owner_id = users.id and look_digest > %(after)s
@@ -75,12 +82,13 @@ async def raise_banner_versions(
     *,
     now: datetime | None,
     after: bytes = b"",
+    min_version: int = 0,
 ) -> Counter[int]:
     """
     Raise the versions of the banners that show what has changed.
 
-    `changes` maps owner ids to what changed: `NAMES`, `SELECTION` or needs of banners. Banners are
-    raised in the order of their look digests, starting after `after`. If an owner has more than
+    `changes` maps owner ids to what changed: `NAMES`, `SELECTION` or needs of banners. New versions are
+    at least `min_version`, and that of the owner's last save. Banners are raised in the order of their look digests, starting after `after`. If an owner has more than
     MAX_RAISED_BANNERS, the last raised digest is saved in `users.raise_banners_after` for
     `raise_remaining_banners`. Return the number of raised banners by owner id.
     """
@@ -93,6 +101,9 @@ async def raise_banner_versions(
         "after": after,
         "limit": MAX_RAISED_BANNERS,
         "latest": latest_version(now),
+        "latest_time": latest_time(now),
+        "epoch": EPOCH,
+        "min_version": min_version,
     }
     rows = await (await conn.execute(_RAISE, parameters)).fetchall()
     counts = Counter(owner_id for owner_id, _ in rows)

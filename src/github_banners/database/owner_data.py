@@ -7,7 +7,7 @@ own age, version, refresh time and lease. Contributions are in `contribution_yea
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 from typing import Any, TypeAlias
 
 import msgspec
@@ -179,7 +179,9 @@ async def save_data(
     if isinstance(content, Contributions):
         is_changed |= await _upsert_years(conn, owner_id, content.years)
     if is_changed:
-        await raise_banner_versions(conn, {owner_id: [need]}, now=now)
+        await raise_banner_versions(
+            conn, {owner_id: [need]}, now=now, min_version=to_epoch_microseconds(fetched_at)
+        )
         await notify_changed(conn, [owner_id])
     return True
 
@@ -222,6 +224,7 @@ async def schedule_data(
                 else %(now)s
             end
         where stored.refresh_every is distinct from excluded.refresh_every
+            or stored.fetched_at > %(latest)s
     """).format(tier=SQL(REFRESH_TIER))
     parameters = {
         "now": now,
@@ -312,11 +315,13 @@ async def _upsert_years(conn: Connection, owner_id: int, years: Sequence[Contrib
 
 
 async def _select_years(conn: Connection, owner_id: int) -> tuple[ContributionYear, ...]:
+    """Select the years that can be read."""
     query = """
         select year, days, commits, issues, pull_requests, reviews from contribution_years
-        where owner_id = %s order by year
+        where owner_id = %s and year between %s and %s
+        order by year
     """
-    rows = await (await conn.execute(query, [owner_id])).fetchall()
+    rows = await (await conn.execute(query, [owner_id, MINYEAR, MAXYEAR])).fetchall()
     return tuple(ContributionYear(year, tuple(days), *counts) for year, days, *counts in rows)
 
 

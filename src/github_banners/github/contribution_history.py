@@ -29,7 +29,7 @@ _MAX_PARALLEL_QUERIES = 3
 
 
 class ContributionHistory:
-    """One fetch of one user's contributions at the time `now`; `known` are the stored ones."""
+    """One fetch of one user's contributions at `now`; `known` are those of the fetch at `known_at`."""
 
     def __init__(
         self,
@@ -37,12 +37,14 @@ class ContributionHistory:
         owner: Owner,
         *,
         known: Contributions,
+        known_at: datetime,
         now: datetime,
         priority: Priority,
     ) -> None:
         self._sender = sender
         self._owner = owner
         self._known = {year.year: year for year in known.years}
+        self._known_at = known_at
         self._now = now
         self._priority = priority
 
@@ -52,18 +54,14 @@ class ContributionHistory:
 
         :raises RequestFailed: GitHub refused even a single month, or could not be reached
         """
-        latest = [
-            year
-            for year in (self._now.year, self._now.year - 1)
-            if not is_final(self._known.get(year), now=self._now)
-        ]
+        latest = [year for year in (self._now.year, self._now.year - 1) if not self._is_final(year)]
         page, fetched = await self._fetch_years(latest)
         if page.is_organisation:
             return Contributions(access=ContributionAccess.ORGANISATION)
         earlier = [
             year
             for year in sorted({*page.years, *self._known}, reverse=True)
-            if year < self._now.year - 1 and not is_final(self._known.get(year), now=self._now)
+            if year < self._now.year - 1 and not self._is_final(year)
         ]
         chunks = [
             earlier[start : start + MAX_WINDOWS] for start in range(0, len(earlier), MAX_WINDOWS)
@@ -76,6 +74,9 @@ class ContributionHistory:
         if page.looks_private and not any(any(year.days) for year in fetched):
             return await self._confirm_hidden(fetched)
         return merge_years(self._known.values(), fetched)
+
+    def _is_final(self, year: int) -> bool:
+        return is_final(self._known.get(year), fetched_at=self._known_at)
 
     async def _confirm(self, fetched: ContributionYear) -> ContributionYear:
         """Fetch a year again, in halves, that is empty and was not before."""

@@ -177,13 +177,13 @@ def whole_year(year: int, *, today: date) -> Window:
     return Window(year, last_month=today.month if year == today.year else _MONTHS_OF_YEAR)
 
 
-def is_final(known: ContributionYear | None, *, now: datetime) -> bool:
-    """Return whether a known year needs no other request: it is over, complete, and nothing arrives late."""
-    if known is None or known.year >= now.year:
+def is_final(known: ContributionYear | None, *, fetched_at: datetime) -> bool:
+    """Return whether a year needs no other request: it was complete, and nothing arrived late any more."""
+    if known is None or known.year >= fetched_at.year:
         return False
     year_end = datetime(known.year + 1, 1, 1, tzinfo=UTC)
     is_complete = len(known.days) >= (year_end.date() - date(known.year, 1, 1)).days
-    return is_complete and now >= year_end + _LATE_ARRIVALS
+    return is_complete and fetched_at >= year_end + _LATE_ARRIVALS
 
 
 def build_query(owner: Owner, windows: Sequence[Window], *, now: datetime) -> Query:

@@ -6,7 +6,7 @@ Contributions need a token. The rest comes from REST without one, as far as the 
 
 import time
 from collections.abc import Awaitable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
@@ -71,13 +71,14 @@ class DataFetcher:
         owner: Owner,
         *,
         known: Contributions | None = None,
+        known_at: datetime | None = None,
         priority: Priority = Priority.KNOWN,
     ) -> Contributions:
         """
         Fetch a user's contributions of all years; for an organisation, return that it has none.
 
-        Past years that are `known` are not fetched again. A year without contributions may be missing from
-        the result. The first fetch may take a minute.
+        Years that were over and complete when `known` was fetched, at `known_at` or just now, are not fetched
+        again. A year without contributions may be missing from the result. The first fetch may take a minute.
 
         :raises TokenRequired: there is no token
         :raises UnknownUser: the owner is deleted
@@ -85,11 +86,13 @@ class DataFetcher:
         """
         if not self._sender.has_token():
             raise TokenRequired
+        now = self._clock()
         history = ContributionHistory(
             self._sender,
             owner,
             known=known or Contributions(),
-            now=self._clock(),
+            known_at=known_at or now,
+            now=now,
             priority=priority,
         )
         return await self._with_public_errors(history.fetch(), owner.login, _LONG_TIME_LIMIT)
@@ -125,7 +128,7 @@ class DataFetcher:
         priority: Priority = Priority.KNOWN,
     ) -> RepositoryDetails:
         """
-        Fetch one repository of an owner by id, else by a name that it has or had.
+        Fetch one repository of an owner by id, else by a name that it has or had, if `name` is not empty.
 
         A private repository counts as unknown, and so does one that was transferred to another owner.
 
@@ -218,7 +221,7 @@ class DataFetcher:
                     )
                 except RequestFailed as error:
                     # It can have been deleted, and created again under the same name.
-                    if error.failure.kind is not FailureKind.NOT_FOUND:
+                    if error.failure.kind is not FailureKind.NOT_FOUND or not name:
                         raise
             return await self._fetch_repository_by_name(owner, name, priority)
         except RequestFailed as error:

@@ -6,47 +6,42 @@ Each kind has its own age limits. Only one fetch per owner and kind is in flight
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
 
 import msgspec
 import structlog
 
 from github_banners.cache import ByteBoundedLru
-from github_banners.database.connect import Connection, Database, error_text
+from github_banners.database.connect import Database, error_text
 from github_banners.database.owner_data import (
     OwnerData,
-    StoredData,
     save_data,
-    select_data,
-    select_repository_need,
 )
-from github_banners.database.repositories import select_repositories
 from github_banners.errors import (
     DatabaseUnavailable,
-    FetchPending,
-    GitHubUnavailable,
     NotFound,
-    TokenRequired,
     TooManyRequests,
+    Unavailable,
 )
 from github_banners.github.credentials import Priority
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
     Clock,
     ContributionAccess,
-    Contributions,
-    Owner,
-    Repository,
-    RepositoryDetails,
 )
-from github_banners.options import DataKind, repository_need
+from github_banners.options import DataKind
 from github_banners.stats.activity import ActivitySummary
 from github_banners.stats.banner_data import ShownData, to_shown_data
+from github_banners.stats.data_fetch import (
+    DataKey,
+    DataRequest,
+    count_extra_requests,
+    fetch_stored,
+    select_stored,
+    stored_need,
+)
 from github_banners.stats.fetch import Charge, DataFetcher, Deadline
 from github_banners.stats.single_flight import ErrorCache, SingleFlight
 from github_banners.stats.snapshots import (
@@ -69,32 +64,6 @@ _SAVE_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class DataRequest:
-    """
-    The data to find: a kind, and for one repository its name or, if it is known, its id.
-
-    A permanent banner knows the id, and so follows the repository when it is renamed.
-    """
-
-    owner: Owner
-    kind: DataKind
-    repository: str = ""
-    repository_id: int | None = None
-
-    @property
-    def need(self) -> str | None:
-        """The need as it is stored; None for a repository whose id is not known yet."""
-        if self.kind is not DataKind.REPOSITORY:
-            return self.kind
-        return repository_need(self.repository_id) if self.repository_id is not None else None
-
-    @property
-    def key(self) -> "_Key":
-        """The key in the cache."""
-        return self.owner.id, self.need or f"{self.kind}:{self.repository.lower()}"
-
-
-@dataclass(frozen=True, slots=True)
 class FoundData:
     """Data and its age class; the times are those of `LookupResult`."""
 
@@ -102,9 +71,6 @@ class FoundData:
     freshness: Freshness
     fresh_until: datetime
     refresh_at: datetime
-
-
-_Key: TypeAlias = tuple[int, str]
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):
@@ -137,7 +103,7 @@ class DataLookup:
             DataKind.LANGUAGE_SIZES: Ttls(_DAY, 7 * _DAY, ttls.memory),
             DataKind.REPOSITORY: ttls,
         }
-        self._entries: ByteBoundedLru[_Key, _Entry] = ByteBoundedLru(
+        self._entries: ByteBoundedLru[DataKey, _Entry] = ByteBoundedLru(
             _MAX_BYTES, entry_bytes=_entry_bytes
         )
         self._errors = ErrorCache(clock=clock)
@@ -160,12 +126,12 @@ class DataLookup:
             return self._to_found(request, entry)
         try:
             task = self._fetches.join_or_start(
-                request.key, partial(self._fetch, request), charge=charge
+                request.key, partial(self._fetch, request, charge), charge=charge
             )
             is_stale_enough = freshness is Freshness.SOFT_STALE or self._fetches.has_timed_out(task)
             if entry is None or not is_stale_enough:
                 entry = await self._fetches.wait(task, request.owner.login, deadline)
-        except (GitHubUnavailable, FetchPending, TooManyRequests, TokenRequired):
+        except (Unavailable, TooManyRequests):
             if entry is None:
                 raise
         except NotFound:
@@ -227,7 +193,7 @@ class DataLookup:
         read_at = self._clock()
         try:
             stored = await self._database.run_within(
-                partial(_select, request=request, now=read_at),
+                partial(select_stored, request=request, now=read_at),
                 timeout_seconds=deadline.database_timeout_seconds(),
             )
         except DatabaseUnavailable:
@@ -245,16 +211,20 @@ class DataLookup:
         self._entries.put(request.key, entry)
         return entry
 
-    async def _fetch(self, request: DataRequest) -> _Entry:
+    async def _fetch(self, request: DataRequest, charge: Charge) -> _Entry:
         fetched_at = self._clock()
         unsaved = self._writer.unsaved.get(request.owner.id)
+        is_known = self._entries.get(request.key) is not None
         content = await fetch_stored(
             self._github,
             self._database,
             request,
             repositories=unsaved.repositories if unsaved is not None else None,
             clock=self._clock,
+            priority=Priority.KNOWN if is_known else Priority.UNKNOWN,
         )
+        if debt := count_extra_requests(content, is_known=is_known):
+            charge(debt=debt)
         task = asyncio.create_task(self._save(request, content, fetched_at), name="save data")
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
@@ -279,89 +249,7 @@ class DataLookup:
                 _log.warning("data_lookup.save_failed", owner=owner_id, reason=error_text(error))
 
 
-async def fetch_stored(
-    github: DataFetcher,
-    database: Database,
-    request: DataRequest,
-    *,
-    clock: Clock,
-    repositories: Sequence[Repository] | None = None,
-    priority: Priority = Priority.KNOWN,
-) -> OwnerData:
-    """
-    Fetch data of a stored owner, contributions only of the years that are not stored.
-
-    `repositories` are those of the owner, by default the stored ones. Without the database, everything
-    is fetched.
-
-    :raises BannersError: the errors of `fetch_data`
-    """
-    known: Contributions | None = None
-    with suppress(DatabaseUnavailable):
-        async with database.transaction() as connection:
-            if request.kind is DataKind.CONTRIBUTIONS:
-                known = await _select_contributions(connection, request.owner.id, now=clock())
-            elif request.kind is DataKind.LANGUAGE_SIZES and repositories is None:
-                repositories = await select_repositories(connection, request.owner.id)
-    return await fetch_data(
-        github, request, known=known, repositories=repositories or (), priority=priority
-    )
-
-
-async def fetch_data(
-    github: DataFetcher,
-    request: DataRequest,
-    *,
-    known: Contributions | None = None,
-    repositories: Sequence[Repository] = (),
-    priority: Priority = Priority.KNOWN,
-) -> OwnerData:
-    """
-    Fetch data from GitHub; without a token, contributions that say so.
-
-    :raises BannersError: the errors of `DataFetcher`
-    """
-    owner = request.owner
-    if request.kind is DataKind.REPOSITORY:
-        return await github.fetch_repository(
-            owner, request.repository, repository_id=request.repository_id, priority=priority
-        )
-    if request.kind is DataKind.LANGUAGE_SIZES:
-        return await github.fetch_language_sizes(owner, repositories, priority=priority)
-    try:
-        return await github.fetch_contributions(owner, known=known, priority=priority)
-    except TokenRequired:
-        if known is not None and known.access is ContributionAccess.VISIBLE:
-            raise
-        return Contributions(access=ContributionAccess.NEEDS_TOKEN)
-
-
-def stored_need(request: DataRequest, content: OwnerData) -> str:
-    """Return the need under which fetched data is stored."""
-    if isinstance(content, RepositoryDetails):
-        return repository_need(content.id)
-    return request.kind
-
-
-async def _select_contributions(
-    connection: Connection, owner_id: int, *, now: datetime
-) -> Contributions | None:
-    data = await select_data(connection, owner_id, [DataKind.CONTRIBUTIONS], now=now)
-    stored = data.get(DataKind.CONTRIBUTIONS)
-    content = stored.content if stored is not None else None
-    return content if isinstance(content, Contributions) else None
-
-
-async def _select(connection: Connection, request: DataRequest, now: datetime) -> StoredData | None:
-    need = request.need
-    if need is None:
-        need = await select_repository_need(connection, request.owner.id, request.repository)
-    if need is None:
-        return None
-    return (await select_data(connection, request.owner.id, [need], now=now)).get(need)
-
-
-def _entry_bytes(_: _Key, entry: _Entry) -> int:
+def _entry_bytes(_: DataKey, entry: _Entry) -> int:
     content = entry.data.content
     if isinstance(content, ActivitySummary):
         return _ENTRY_BYTES + _DAYS_BYTES

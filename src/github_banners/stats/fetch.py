@@ -9,6 +9,7 @@ hands.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from github_banners.errors import BannersError, UnknownUser
@@ -75,10 +76,11 @@ class DataFetcher(Protocol):
         owner: Owner,
         *,
         known: Contributions | None = None,
+        known_at: datetime | None = None,
         priority: Priority = Priority.KNOWN,
     ) -> Contributions:
         """
-        Fetch an owner's contributions; past years of `known` are not fetched again.
+        Fetch an owner's contributions; years that were past at `known_at` are taken from `known`.
 
         :raises TokenRequired: there is no token
         """

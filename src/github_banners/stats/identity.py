@@ -11,7 +11,12 @@ import msgspec
 
 from github_banners.database.connect import Database
 from github_banners.database.logins import insert_identity
-from github_banners.errors import FetchPending, GitHubUnavailable, TooManyRequests
+from github_banners.errors import (
+    FetchPending,
+    GitHubUnavailable,
+    TooManyRequests,
+    UnknownUser,
+)
 from github_banners.models import Clock, Owner, Snapshot, to_epoch_microseconds, without_numbers
 from github_banners.stats.fetch import Charge, DataFetcher, Deadline
 from github_banners.stats.lookup import Lookup
@@ -53,6 +58,12 @@ class IdentityLookup:
             fetch = partial(self._fetch, login)
             task = self._fetches.join_or_start(login.lower(), fetch, charge=charge)
             return await self._fetches.wait(task, login, deadline)
+        except UnknownUser:
+            if known is None or known.is_deleted:
+                raise
+            # A former login, or a deleted account: the last holder is found by its id.
+            result = await self._lookup.find_by_login(login, deadline=deadline, charge=charge)
+            return result.snapshot
         except (GitHubUnavailable, FetchPending, TooManyRequests):
             if known is None or known.is_deleted:
                 raise

@@ -181,7 +181,9 @@ class Lookup:
 
     async def ensure_persisted(self, snapshot: Snapshot, *, deadline: Deadline) -> None:
         """
-        Wait until the database has an owner; fetch and save it again if a write has failed.
+        Wait until the database has an owner, with numbers if the snapshot has some.
+
+        If a write has failed, the owner is fetched and saved again.
 
         :raises DatabaseUnavailable: the database does not have it within the deadline
         :raises Unavailable: the owner has to be fetched again, and the deadline passes
@@ -194,9 +196,10 @@ class Lookup:
             await self.writer.wait(
                 owner_id, timeout_seconds=deadline.timeout_seconds(_SAVE_TIMEOUT_SECONDS)
             )
-            if await self._database.run_within(
+            stored = await self._database.run_within(
                 select, timeout_seconds=deadline.database_timeout_seconds()
-            ):
+            )
+            if stored is not None and (stored.has_numbers or not snapshot.has_numbers):
                 return
             await self._fetches.wait(self._join_or_start(request), request.name, deadline)
         raise DatabaseUnavailable

@@ -93,7 +93,7 @@ class Invalidations:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
         self._changed_at: ByteBoundedLru[int, datetime] = ByteBoundedLru(
-            _MAX_INVALIDATIONS_BYTES, entry_bytes=lambda *_: 0
+            _MAX_INVALIDATIONS_BYTES, entry_bytes=lambda *_: 0, on_evict=self._forget_change
         )
         self._all_changed_at = _NEVER
         self._is_listening = True
@@ -123,6 +123,10 @@ class Invalidations:
         """Return whether no other process has changed an owner since a time."""
         changed_at = self._changed_at.get(owner_id) or _NEVER
         return self._is_listening and since > self._all_changed_at and since > changed_at
+
+    def _forget_change(self, _: int, changed_at: datetime) -> None:
+        """Count every owner as changed at the time of a change whose owner is forgotten."""
+        self._all_changed_at = max(self._all_changed_at, changed_at)
 
 
 class _Entry(msgspec.Struct, frozen=True, gc=False):

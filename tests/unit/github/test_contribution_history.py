@@ -47,13 +47,14 @@ async def fetch(
     github: Callable[[httpx2.Request], object],
     *,
     known: Contributions | None = None,
+    known_at: datetime | None = None,
     owner: Owner = ADA,
     now: datetime = NOW,
 ) -> Contributions:
     wire = Wire()
     wire.graphql = github
     async with opened(wire, TOKEN, now=now) as client:
-        return await DataFetcher(client).fetch_contributions(owner, known=known)
+        return await DataFetcher(client).fetch_contributions(owner, known=known, known_at=known_at)
 
 
 def year(number: int, *, days: int = 365, count: int = 1) -> ContributionYear:
@@ -118,6 +119,22 @@ async def test_last_year_is_requested_again_in_the_first_days_of_january(
     contributions = await fetch(github, known=known, now=datetime(2026, 1, day, 1, tzinfo=UTC))
     assert [len(request) for request in github.requests] == [windows]
     assert contributions.years[0].days[0] == windows
+
+
+@pytest.mark.parametrize(
+    ("known_at", "windows"),
+    [
+        (datetime(2025, 12, 31, 1, tzinfo=UTC), [[THIS_YEAR, LAST_YEAR]]),
+        (datetime(2026, 1, 10, tzinfo=UTC), [[THIS_YEAR, LAST_YEAR]]),
+        (datetime(2026, 1, 11, tzinfo=UTC), [[THIS_YEAR]]),
+    ],
+)
+async def test_year_that_was_last_fetched_before_its_end_is_requested_again(
+    known_at: datetime, windows: list[list[DateRange]]
+) -> None:
+    github = ContributionGitHub(every_day_since(2025, until=TODAY))
+    await fetch(github, known=Contributions((year(2025),)), known_at=known_at)
+    assert github.requests == windows
 
 
 async def test_at_most_three_queries_at_once() -> None:

@@ -66,7 +66,7 @@ def test_current_year_ends_with_the_current_month() -> None:
 
 
 @pytest.mark.parametrize(
-    ("year", "days", "now", "expected"),
+    ("year", "days", "fetched_at", "expected"),
     [
         (2025, 365, NOW, True),
         (2025, 364, NOW, False),
@@ -79,13 +79,14 @@ def test_current_year_ends_with_the_current_month() -> None:
     ],
 )
 def test_year_is_final_some_days_after_its_end(
-    year: int, days: int, now: datetime, expected: bool
+    year: int, days: int, fetched_at: datetime, expected: bool
 ) -> None:
-    assert is_final(ContributionYear(year, days=(0,) * days), now=now) is expected
+    known = ContributionYear(year, days=(0,) * days)
+    assert is_final(known, fetched_at=fetched_at) is expected
 
 
 def test_unknown_year_is_not_final() -> None:
-    assert not is_final(None, now=NOW)
+    assert not is_final(None, fetched_at=NOW)
 
 
 def test_days_that_a_calendar_lacks_count_zero() -> None:

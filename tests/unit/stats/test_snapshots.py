@@ -161,3 +161,17 @@ def test_cache_error_stays_within_memory_limit() -> None:
         known.errors.put(f"nobody-{number}", UnknownUser("x"), ttl=timedelta(seconds=60))
     assert known.errors.used_bytes <= 4 << 20
     assert 1_000 < len(known.errors) < 10_000
+
+
+def test_invalidations_forgotten_owner_counts_as_changed_until_then() -> None:
+    clock = Clock()
+    invalidations = Invalidations(clock=clock)
+    before = clock.now
+    clock.now += timedelta(seconds=1)
+    invalidations.invalidate([1])
+    clock.now += timedelta(seconds=1)
+    invalidations.invalidate(range(2, 50_000))
+    assert not invalidations.is_unchanged(1, since=before)
+    assert not invalidations.is_unchanged(49_999, since=before)
+    clock.now += timedelta(seconds=1)
+    assert invalidations.is_unchanged(1, since=clock.now)
