@@ -1,12 +1,22 @@
-"""Settings of every test run: Hypothesis, log lines, the Kafka in use, and FAIL_ON_SKIP."""
+"""Settings of every test run: Hypothesis, log lines, Kafka and S3 in use, and FAIL_ON_SKIP."""
 
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import settings
 
+from tests.integration.s3_fault_proxy import S3FaultProxy
+from tests.integration.s3_server import S3Server, start_s3
+from tests.integration.store_backends import (
+    BucketBackend,
+    FolderBackend,
+    StoreBackend,
+    fresh_bucket,
+)
 from tests.resources import KAFKA_LOCAL
 
 # A deadline would fail tests on a busy machine. `make soak` sets SOAK=long.
@@ -49,3 +59,33 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _must_fail_for_skips(reporter: pytest.TerminalReporter | None) -> bool:
     return bool(os.environ.get("FAIL_ON_SKIP") and reporter and reporter.stats.get("skipped"))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server; skip the test if this machine can't."""
+    with start_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_proxy(s3_server: S3Server) -> Iterator[S3FaultProxy]:
+    """Run a fault proxy in front of the S3 server."""
+    with S3FaultProxy(s3_server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def bucket(s3_proxy: S3FaultProxy) -> Iterator[BucketBackend]:
+    """Return an empty bucket."""
+    with fresh_bucket(s3_proxy) as backend:
+        yield backend
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> StoreBackend:
+    """Return an empty folder, then an empty bucket."""
+    if request.param == "folder":
+        return FolderBackend(tmp_path)
+    bucket: BucketBackend = request.getfixturevalue("bucket")
+    return bucket

@@ -2,7 +2,7 @@
 Files that tests use and that are no part of the repository, found through one environment variable.
 
 `BANNERS_TEST_RESOURCES` names a folder with GitHub's recorded responses, GitHub's GraphQL schema
-and a script that runs Apache Kafka. Tests that need a missing file are skipped.
+and scripts that run Apache Kafka and an S3 server. Tests that need a missing file are skipped.
 """
 
 import os
@@ -17,6 +17,7 @@ _FOLDER = Path(os.environ.get(VARIABLE) or os.devnull).absolute()
 RECORDINGS = _FOLDER / "github-recordings"
 GRAPHQL_SCHEMA = _FOLDER / "github" / "schema.graphql"
 KAFKA_LOCAL = _FOLDER / "kafka" / "kafka-local"
+S3_LOCAL = _FOLDER / "s3" / "s3-local"
 
 
 def explain_missing(path: Path) -> str:

@@ -37,8 +37,8 @@ from github_banners.renderer.schedule import MAX_UNFINISHED_BYTES
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.renderer.worker import Outcome
 from github_banners.settings import Secret
+from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import with_version
-from github_banners.storage.store import Store
 from tests.unit.messaging.captured_messages import EVENT
 from tests.unit.messaging.log_consumer import LogConsumer
 from tests.unit.messaging.record_batch_samples import GZIP, LZ4, SNAPPY, ZSTD, Message, build_batch
@@ -388,15 +388,19 @@ STORED_VERSIONS = {
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "banners", clock=lambda: NOW)
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "banners", clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(
     ("stored", "version", "expected"), STORED_VERSIONS.values(), ids=STORED_VERSIONS
 )
 async def test_put_implausible_version_is_ignored(
-    store: Store, tmp_path: Path, stored: int | None, version: int | None, expected: int | None
+    store: FolderStore,
+    tmp_path: Path,
+    stored: int | None,
+    version: int | None,
+    expected: int | None,
 ) -> None:
     file = tmp_path / "banners" / "ada-dark.svg"
     file.parent.mkdir()
@@ -413,7 +417,7 @@ async def test_put_implausible_version_is_ignored(
 
 @pytest.mark.parametrize("name", ["-", "--", "-ada-dark", "_ada--dark", "ADA--Dark"])
 async def test_e1_name_of_an_old_login_is_stored_and_found(
-    store: Store, tmp_path: Path, name: str
+    store: FolderStore, tmp_path: Path, name: str
 ) -> None:
     assert (
         await store.put(store_request(name, PICTURE, version=1))
@@ -437,7 +441,7 @@ LEFTOVER_FILES = {
 
 @pytest.mark.parametrize(("name", "is_swept"), LEFTOVER_FILES.values(), ids=LEFTOVER_FILES)
 async def test_put_removes_leftover_files_of_killed_processes(
-    store: Store, tmp_path: Path, name: str, *, is_swept: bool
+    store: FolderStore, tmp_path: Path, name: str, *, is_swept: bool
 ) -> None:
     folder = tmp_path / "banners"
     folder.mkdir()
@@ -450,7 +454,7 @@ async def test_put_removes_leftover_files_of_killed_processes(
 
 async def test_e21_store_folder_of_any_name_is_used(tmp_path: Path) -> None:
     folder = tmp_path / "a b%20c" / "ünï #1"
-    store = Store(folder, clock=lambda: NOW)
+    store = FolderStore(folder, clock=lambda: NOW)
     await store.put(store_request("ada-dark", PICTURE, version=1))
     assert (await store.get("ada-dark")) is not None
     store.close()

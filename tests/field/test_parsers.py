@@ -48,9 +48,10 @@ from github_banners.messaging.signing import Signer
 from github_banners.options import OPTIONS, parse_options, parse_options_leniently, parse_query
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
+from github_banners.storage import bucket_store
 from github_banners.storage.banner_batch import store_batch
+from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import check_picture, split_version, with_version
-from github_banners.storage.store import Store
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
 from tests.unit.github.data_samples import (
     ContributionGitHub,
@@ -187,7 +188,7 @@ async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
 
 async def store_hostile_batch(body: bytes) -> None:
     with TemporaryDirectory() as folder:
-        store = Store(Path(folder), clock=lambda: NOW)
+        store = FolderStore(Path(folder), clock=lambda: NOW)
         await store_batch(store, body, count=keep_nothing)
         store.close()
 
@@ -351,6 +352,13 @@ CASES = [
         split_version,
         with_version(PICTURE, 7),
         hostile_bytes,
+    ),
+    Case(
+        "storage: the version of an object",
+        ("storage.bucket_store:_parse_version",),
+        lambda text: bucket_store._parse_version({"version": text}),
+        "1796000000",
+        texts,
     ),
     Case(
         "api: the body of a POST",

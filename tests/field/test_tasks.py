@@ -16,8 +16,8 @@ SOURCE = Path(github_banners.__file__).parent
 PACKAGES = ("api", "stats", "renderer", "messaging", "storage", "database", "github")
 STARTING_CALLS = {"create_task", "ensure_future", "run_in_executor", "to_thread", "Thread"}
 
-LOOKUP, EVENTS, FAULTS = (
-    f"integration/test_{name}.py::test_" for name in ("lookup", "events", "fault_list")
+LOOKUP, EVENTS, FAULTS, STORES = (
+    f"integration/test_{name}.py::test_" for name in ("lookup", "events", "fault_list", "stores")
 )
 ONE_STALE_OWNER = LOOKUP + "find_by_login_unforeseen_error_in_a_batch_fails_one_owner"
 CASES = {
@@ -57,12 +57,19 @@ CASES = {
     "messaging.consumer:force_close": EVENTS + "clients_broker_hanging_fail_within_seconds",
     "messaging.producer:KafkaProducer._abandon": EVENTS + "send_too_large_message_is_refused_alone",
     "messaging.producer:KafkaProducer._send": EVENTS + "clients_without_a_broker_are_unavailable",
-    "storage.store:Store.put": (
+    "storage.folder_store:FolderStore.put": (
         "integration/test_storage.py::test_put_full_disk_keeps_the_old_picture"
     ),
-    "storage.store:Store.put_many": (
+    "storage.folder_store:FolderStore.put_many": (
         "integration/test_storage_service.py::test_store_many_invalid_banner_fails_alone"
     ),
+    "storage.store_copy:copy_pictures": "integration/test_store_copy.py::test_copy_store_down_stops_and_is_resumed",
+    "storage.folder_store:FolderStore.get_version": STORES + "unavailable_until_it_is_back",
+    "storage.folder_store:FolderStore.list_paths": STORES + "unavailable_until_it_is_back",
+    "storage.store_copy:_show_progress": (
+        "acceptance/test_storage_copy.py::test_copy_is_interrupted_and_resumed"
+    ),
+    "storage.bucket_store:BucketStore._put": STORES + "put_many_has_a_result_each",
     "database.change_listener:ChangeListener._listen": (
         FAULTS + "failing_statement_ends_no_background_task"
     ),

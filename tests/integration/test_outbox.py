@@ -37,7 +37,8 @@ from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.snapshots import Ttls
-from github_banners.storage.store import Store, StoredPicture
+from github_banners.storage.folder_store import FolderStore
+from github_banners.storage.store import StoredPicture
 from tests.integration.data_services import DataServices
 from tests.integration.database.samples import HOUR, NOON, answer
 from tests.integration.fake_github import FakeGitHub
@@ -496,7 +497,7 @@ class CreateScene:
     """The services behind `POST /banners`, with a store on disk."""
 
     database: Database
-    store: Store
+    store: FolderStore
     now: datetime = NOON
     max_banners: int = 1000
     store_drawing: StoreDrawing | None = None
@@ -576,7 +577,7 @@ class CreateScene:
 
 @pytest.fixture
 async def create_scene(database: Database, tmp_path: Path) -> AsyncIterator[CreateScene]:
-    store = Store(tmp_path / "banners")
+    store = FolderStore(tmp_path / "banners")
     created = CreateScene(database, store)
     yield created
     await created.lookup.close()

@@ -1,4 +1,4 @@
-"""The store on a real disk, from several processes at once."""
+"""What is special about a folder: locks, disk errors, leftovers, several processes at once."""
 
 import asyncio
 import fcntl
@@ -15,31 +15,27 @@ from pathlib import Path
 
 import pytest
 
-from github_banners.errors import InvalidOption, StorageUnavailable, Unavailable
-from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.errors import StorageUnavailable, Unavailable
+from github_banners.messaging.schemas import StoreResponse
+from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import (
-    MAX_BYTES,
     check_picture,
     split_version,
     with_version,
 )
-from github_banners.storage.store import (
-    Store,
-    StoredPicture,
-)
-from tests.unit.storage.requests import store_request
+from github_banners.storage.store import StoredPicture
+from tests.unit.storage.requests import picture, store_request
 
 URL = "/banners/wycats-dark"
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from github_banners.storage.store import Store
-from tests.integration.test_storage import picture
-from tests.unit.storage.requests import store_request
+from github_banners.storage.folder_store import FolderStore
+from tests.unit.storage.requests import picture, store_request
 
 async def write(folder, versions):
-    store = Store(Path(folder))
+    store = FolderStore(Path(folder))
     puts = [store.put(store_request("wycats-dark", picture(version), version=version)) for version in versions]
     stored = await asyncio.gather(*puts)
     print(sum(result.superseded for result in stored))
@@ -52,11 +48,10 @@ FULL_DISK = """
 import asyncio, resource, sys
 from github_banners.errors import StorageUnavailable
 from pathlib import Path
-from github_banners.storage.store import Store
-from tests.integration.test_storage import picture
-from tests.unit.storage.requests import store_request
+from github_banners.storage.folder_store import FolderStore
+from tests.unit.storage.requests import picture, store_request
 
-store = Store(Path(sys.argv[1]))
+store = FolderStore(Path(sys.argv[1]))
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
 try:
@@ -68,15 +63,9 @@ finally:
 """
 
 
-def picture(version: int) -> bytes:
-    """A picture that repeats its version from start to end, over more than one page of the disk."""
-    word = b"<text>%d</text>" % version
-    return b'<svg xmlns="http://www.w3.org/2000/svg">%b</svg>' % (word * 1000)
-
-
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "a folder" / "banners")
+def store(tmp_path: Path) -> Iterator[FolderStore]:
+    store = FolderStore(tmp_path / "a folder" / "banners")
     yield store
     store.close()
 
@@ -85,81 +74,29 @@ def file_names(path: Path, pattern: str = "*") -> list[str]:
     return [entry.name for entry in path.glob(pattern)]
 
 
-async def test_get_returns_what_was_put(store: Store) -> None:
-    assert await store.get("wycats-dark") is None
-    assert await store.put(store_request("WyCats-Dark", picture(1), version=5)) == StoreResponse(
-        url=URL
-    )
-    expected = StoredPicture(picture(1), 5)
-    assert await store.get("wycats-dark") == await store.get("WYCATS-dark") == expected
-    file = store.folder / "wycats-dark.svg"
-    check_picture(file.read_bytes())
-    assert b"<!-- version 5 -->" in file.read_bytes()
-
-
-async def test_lock_files_are_private(store: Store) -> None:
+async def test_lock_files_are_private(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=5))
     locks = store.folder / ".locks"
     assert stat.S_IMODE(locks.stat().st_mode) == 0o700
     assert {stat.S_IMODE(lock.stat().st_mode) for lock in locks.iterdir()} == {0o600}
 
 
-async def test_put_lower_version_is_superseded_and_equal_overwrites(store: Store) -> None:
+async def test_stored_implausible_version_loses_to_any(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=5))
-    assert await store.put(store_request("wycats-dark", picture(2), version=4)) == StoreResponse(
-        url=URL, superseded=True
-    )
-    assert await store.get("wycats-dark") == StoredPicture(picture(1), 5)
-    assert await store.put(store_request("wycats-dark", picture(3), version=5)) == StoreResponse(
-        url=URL
-    )
-    assert await store.get("wycats-dark") == StoredPicture(picture(3), 5)
-
-
-async def test_put_implausible_version_is_ignored(store: Store) -> None:
-    await store.put(store_request("wycats-dark", picture(1), version=5))
-    assert await store.put(
-        store_request("wycats-dark", picture(2), version=2**63 - 1)
-    ) == StoreResponse(url=URL)
-    assert await store.get("wycats-dark") == StoredPicture(picture(2), 5)
     file = store.folder / "wycats-dark.svg"
+    check_picture(file.read_bytes())
+    assert file.read_bytes() == picture(1) + b"\n<!-- version 5 -->\n"
     file.write_bytes(with_version(picture(3), 2**63 - 1))
     assert await store.get("wycats-dark") == StoredPicture(picture(3), 0)
+    assert await store.get_version("wycats-dark") == 0
     assert await store.put(store_request("wycats-dark", picture(4), version=4)) == StoreResponse(
         url=URL
     )
     assert await store.get("wycats-dark") == StoredPicture(picture(4), 4)
 
 
-async def test_put_without_a_version_keeps_the_stored_version(store: Store) -> None:
-    request = StoreRequest(url_path="WyCats-dark", banner_info=picture(1), banner_format="svg")
-    assert await store.put(request) == StoreResponse(url=URL)
-    assert await store.get("wycats-dark") == StoredPicture(picture(1), 0)
-    await store.put(store_request("wycats-dark", picture(2), version=7))
-    assert await store.put(request) == StoreResponse(url=URL)
-    assert await store.get("wycats-dark") == StoredPicture(picture(1), 7)
-
-
-@pytest.mark.parametrize("path", ["../evil", "/evil", "a%2f..", ".locks", "a\0", "x" * 300, ""])
-async def test_put_and_get_invalid_path_access_nothing(
-    store: Store, path: str, tmp_path: Path
-) -> None:
-    with pytest.raises(InvalidOption):
-        await store.put(store_request(path, picture(1), version=1))
-    assert await store.get(path) is None
-    assert file_names(tmp_path) == []
-
-
-@pytest.mark.parametrize("body", [b"", b"<svg/>", picture(1) + b" " * MAX_BYTES])
-async def test_put_invalid_picture_is_refused(store: Store, body: bytes) -> None:
-    await store.put(store_request("wycats-dark", picture(1), version=1))
-    with pytest.raises(InvalidOption):
-        await store.put(store_request("wycats-dark", body, version=2))
-    assert await store.get("wycats-dark") == StoredPicture(picture(1), 1)
-
-
 @pytest.mark.parametrize("truncated", [b"", picture(9)[:5000], picture(9)])
-async def test_get_truncated_file_is_none(store: Store, truncated: bytes) -> None:
+async def test_get_truncated_file_is_none(store: FolderStore, truncated: bytes) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=9))
     (store.folder / "wycats-dark.svg").write_bytes(truncated)
     assert await store.get("wycats-dark") is None
@@ -169,7 +106,7 @@ async def test_get_truncated_file_is_none(store: Store, truncated: bytes) -> Non
     assert await store.get("wycats-dark") == StoredPicture(picture(2), 1)
 
 
-async def test_put_deleted_folder_is_created_again(store: Store) -> None:
+async def test_put_deleted_folder_is_created_again(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     store.folder.rename(store.folder.with_name("gone"))
     assert await store.get("wycats-dark") is None
@@ -178,7 +115,7 @@ async def test_put_deleted_folder_is_created_again(store: Store) -> None:
     )
 
 
-async def test_put_path_not_a_folder_is_unavailable(store: Store) -> None:
+async def test_put_path_not_a_folder_is_unavailable(store: FolderStore) -> None:
     store.folder.parent.write_text("a file")
     with pytest.raises(StorageUnavailable, match="Not a directory") as caught:
         await store.put(store_request("wycats-dark", picture(1), version=1))
@@ -204,7 +141,7 @@ def as_unprivileged_user() -> Iterator[None]:
         os.seteuid(own_uid)
 
 
-async def test_put_folder_without_permission_is_unavailable(store: Store) -> None:
+async def test_put_folder_without_permission_is_unavailable(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     store.folder.chmod(0o500)
     with as_unprivileged_user(), pytest.raises(StorageUnavailable, match="denied"):
@@ -213,7 +150,7 @@ async def test_put_folder_without_permission_is_unavailable(store: Store) -> Non
     store.folder.chmod(0o700)
 
 
-async def test_put_full_disk_keeps_the_old_picture(store: Store) -> None:
+async def test_put_full_disk_keeps_the_old_picture(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     command = [sys.executable, "-c", FULL_DISK, str(store.folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: ASYNC221
@@ -222,7 +159,7 @@ async def test_put_full_disk_keeps_the_old_picture(store: Store) -> None:
     assert file_names(store.folder, "wycats*") == ["wycats-dark.svg"]
 
 
-async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Store) -> None:
+async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     (lock,) = (store.folder / ".locks").iterdir()
     with lock.open("ab") as lock_file:
@@ -236,7 +173,7 @@ async def test_put_waiting_for_a_lock_does_not_block_the_event_loop(store: Store
     assert await put_task == StoreResponse(url=URL)
 
 
-async def test_put_cancelled_is_finished(store: Store) -> None:
+async def test_put_cancelled_is_finished(store: FolderStore) -> None:
     await store.put(store_request("wycats-dark", picture(1), version=1))
     (lock,) = (store.folder / ".locks").iterdir()
     with lock.open("ab") as lock_file:
@@ -253,7 +190,7 @@ async def test_put_cancelled_is_finished(store: Store) -> None:
 
 
 async def test_put_from_two_processes_newest_wins_and_reads_are_atomic(
-    store: Store,
+    store: FolderStore,
 ) -> None:
     versions = list(range(1, 401))
     random.Random(7).shuffle(versions)

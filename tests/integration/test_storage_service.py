@@ -1,4 +1,4 @@
-"""The storage service: behind its signature middleware, on a real disk, in process."""
+"""The storage service: behind its signature middleware, in process, on a disk and in a bucket."""
 
 import asyncio
 import json
@@ -23,10 +23,11 @@ from github_banners.messaging.schemas import (
 )
 from github_banners.messaging.signing import Signer
 from github_banners.serving.service import Service
-from github_banners.settings import Settings, StorageFolder
+from github_banners.settings import Settings
 from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
+from tests.integration.store_backends import StoreBackend
 from tests.unit.api.asgi import RecordedResponse
 from tests.unit.messaging.captured_messages import STORE
 from tests.unit.messaging.handwritten_signatures import (
@@ -40,7 +41,6 @@ from tests.unit.messaging.handwritten_signatures import (
 )
 from tests.unit.serving.test_metrics import scrape
 
-SETTINGS = Settings(services_secret_key=CURRENT, services_secret_key_previous=PREVIOUS)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><text>\xc3\xa9</text></svg>'
 NEWER = SVG.replace(b"\xc3\xa9", b"newer")
 SECRET_SVG = SVG.replace(b"\xc3\xa9", b"not for you")
@@ -105,39 +105,40 @@ def url_read_by_other_implementation(response: RecordedResponse) -> str:
     return url
 
 
-def folder_contents(folder: Path) -> Mapping[str, bytes | None]:
-    """All paths below a folder, with the contents of files."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
-
-
 @dataclass
 class Scene:
-    """A storage service, the client of another service, and the folder around the stored files."""
+    """A storage service, the client of another service, and where its files are."""
 
     service: Service
-    home: Path
+    backend: StoreBackend
     client: StorageClient
 
-    @property
-    def folder(self) -> Path:
-        return self.home / "inner" / "banners"
+    def contents(self) -> Mapping[str, bytes | None]:
+        return self.backend.contents()
+
+    def file_names(self) -> set[str]:
+        return {path.rpartition("/")[2] for path in self.contents() if path.endswith(".svg")}
 
     async def send(self, call: Call, **more: int) -> RecordedResponse:
         return await send(self.service.app, call, **more)
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    banners_dir = tmp_path / "inner" / "banners"
-    async with open_storage(SETTINGS, banners_dir=banners_dir, clock=lambda: NOW) as service:
+async def scene(backend: StoreBackend, tmp_path: Path) -> AsyncIterator[Scene]:
+    settings = Settings.from_environment(
+        {
+            **backend.environment,
+            "SERVICES_SECRET_KEY": CURRENT.reveal(),
+            "SERVICES_SECRET_KEY_PREVIOUS": PREVIOUS.reveal(),
+        }
+    )
+    unused = tmp_path / "unused"
+    async with open_storage(settings, banners_dir=unused, clock=lambda: NOW) as service:
         transport = httpx2.ASGITransport(app=service.app)
         async with httpx2.AsyncClient(transport=transport) as http:
             signer = Signer(CURRENT, service="api", clock=lambda: NOW)
             yield Scene(
-                service, tmp_path, StorageClient(http, base_url="http://storage", signer=signer)
+                service, backend, StorageClient(http, base_url="http://storage", signer=signer)
             )
 
 
@@ -304,23 +305,18 @@ async def test_store_many_invalid_banner_fails_alone(scene: Scene) -> None:
     for response, field in ((no_picture, "banner_info"), (outside, "url_path"), (large, "banner")):
         assert isinstance(response, RemoteRejected)
         assert field in str(response)
-    assert file_names(scene.folder) == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
-    assert file_names(scene.home) == {"inner"}
+    assert scene.file_names() == {"wycats-dark.svg", "b-1.svg", "b-6.svg"}
     counted = await scrape(scene.service.metrics)
     assert counted["stored_total{refused}"] == 3
     assert counted["stored_total{superseded}"] == 1
 
 
-def file_names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.name != ".locks"}
-
-
-async def test_store_many_disk_down_fails_each_banner(scene: Scene) -> None:
-    scene.folder.parent.write_text("no folder")
+async def test_store_many_store_down_fails_each_banner(scene: Scene) -> None:
+    scene.backend.go_down()
     responses = await scene.client.store_many([batched_banner(1), batched_banner(2)])
     assert [type(answer) for answer in responses] == [StorageUnavailable] * 2
     assert not scene.client.is_available
-    scene.folder.parent.unlink()
+    scene.backend.come_back()
     assert (await scene.client.store_many([batched_banner(1)])) == [
         StoreResponse(url="/banners/b-1")
     ]
@@ -333,14 +329,14 @@ async def test_batch_malformed_body_is_refused(scene: Scene) -> None:
     for body in (b"", b"[]", single, b'{"banners":[]}', b'{"banners":[%b}' % single, many):
         response = await scene.send(post_batch(body))
         assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
-    assert folder_contents(scene.home) == {}
+    assert scene.contents() == {}
 
 
 async def test_batch_above_the_limit_is_too_large(scene: Scene) -> None:
     body = b'{"banners":[%b]}' % store_body()
     fits = body + b" " * (MAX_BODY_BYTES - len(body))
     assert (await scene.send(post_batch(fits + b" "), chunk_bytes=1 << 16)).status == 413
-    assert folder_contents(scene.home) == {}
+    assert scene.contents() == {}
     assert (await scene.send(post_batch(fits), chunk_bytes=1 << 16)).status == 200
 
 
@@ -376,12 +372,12 @@ async def test_probe_unsigned_is_served(scene: Scene) -> None:
 
 async def test_unsigned_call_is_refused(scene: Scene) -> None:
     await scene.client.store(store_request())
-    before = folder_contents(scene.home)
+    before = scene.contents()
     for method, path in SIGNED_ONLY:
         response = await scene.send(Call(method, path, b"x=1", (), store_body(NEWER, version=9)))
         assert (response.status, response.body) == UNSIGNED, (method, path)
         assert response.headers.keys() == {"content-type", "content-length"}
-    assert folder_contents(scene.home) == before
+    assert scene.contents() == before
 
 
 FORGED_CALLS = {
@@ -399,7 +395,7 @@ async def test_forged_call_stores_nothing(scene: Scene) -> None:
     for reason, call in FORGED_CALLS.items():
         response = await scene.send(call)
         assert (response.status, response.body) == UNSIGNED, reason
-    assert folder_contents(scene.home) == {}
+    assert scene.contents() == {}
 
 
 async def test_repeated_call_is_refused(scene: Scene) -> None:
@@ -471,31 +467,29 @@ async def surrounded(scene: Scene) -> Scene:
     """The storage with secret files around it, which an escaping path would return."""
     await scene.client.store(store_request())
     stolen = with_version(SECRET_SVG, 1)
-    for place in (scene.home, scene.folder.parent):
-        (place / "outside.svg").write_bytes(stolen)
-    (scene.folder / ".hidden.svg").write_bytes(stolen)
-    (scene.folder / "sub").mkdir()
-    (scene.folder / "sub" / "inner.svg").write_bytes(stolen)
+    scene.backend.add_around("outside.svg", stolen)
+    for name in (".hidden.svg", "sub/inner.svg"):
+        scene.backend.add_file(name, stolen)
     return scene
 
 
 async def test_store_escaping_path_is_refused(surrounded: Scene) -> None:
-    before = folder_contents(surrounded.home)
+    before = surrounded.contents()
     for path in ESCAPING_PATHS:
         response = await surrounded.send(post(store_body(NEWER, url_path=path, version=99)))
         problem = json.loads(response.body)
         assert (response.status, problem.get("field")) == (400, "url_path"), path[:300]
-    assert folder_contents(surrounded.home) == before
+    assert surrounded.contents() == before
 
 
 async def test_store_path_not_a_string_is_refused(surrounded: Scene) -> None:
-    before = folder_contents(surrounded.home)
+    before = surrounded.contents()
     for path in ("\ud800", "..\ud800", 5, None, ["a"], {"a": 1}):
         response = await surrounded.send(post(store_body(NEWER, url_path=path, version=99)))
         assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs"), (
             path
         )
-    assert folder_contents(surrounded.home) == before
+    assert surrounded.contents() == before
 
 
 ESCAPING_URL_PATHS = [
@@ -523,14 +517,14 @@ STATUSES = dict.fromkeys(ESCAPING_URL_PATHS, 404) | OTHER_STATUSES
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_get_escaping_path_is_not_found(surrounded: Scene, method: str) -> None:
-    before = folder_contents(surrounded.home)
+    before = surrounded.contents()
     for path, status in STATUSES.items():
         response = await surrounded.send(get(b"/banners/" + path, method=method))
         assert response.status == status, path[:300]
         assert response.headers["content-type"] == "application/json"
         assert b"not for you" not in response.body
         assert VERSION_HEADER not in response.headers
-    assert folder_contents(surrounded.home) == before
+    assert surrounded.contents() == before
 
 
 # Invalid pictures and bodies
@@ -557,11 +551,11 @@ INVALID_PICTURES = {
 @pytest.mark.parametrize("svg", INVALID_PICTURES.values(), ids=list(INVALID_PICTURES))
 async def test_store_invalid_picture_keeps_the_old_one(scene: Scene, svg: bytes) -> None:
     await scene.client.store(store_request())
-    before = folder_contents(scene.home)
+    before = scene.contents()
     response = await scene.send(post(store_body(svg, version=99)))
     problem = json.loads(response.body)
     assert (response.status, problem["field"]) == (400, "banner_info")
-    assert folder_contents(scene.home) == before
+    assert scene.contents() == before
     with pytest.raises(RemoteRejected, match="400"):
         await scene.client.store(store_request(svg, version=99))
     assert scene.client.is_available
@@ -589,7 +583,7 @@ MALFORMED = {
 async def test_store_malformed_body_is_refused(scene: Scene, body: bytes) -> None:
     response = await scene.send(post(body))
     assert (response.status, json.loads(response.body)["error"]) == (400, "invalid inputs")
-    assert folder_contents(scene.home) == {}
+    assert scene.contents() == {}
 
 
 FIELDS = ("url_path", "banner_info", "banner_format")
@@ -600,7 +594,7 @@ async def test_store_missing_field_is_refused(scene: Scene, field: str) -> None:
     message = json.loads(store_body())
     del message[field]
     assert (await scene.send(post(json.dumps(message).encode()))).status == 400
-    assert folder_contents(scene.home) == {}
+    assert scene.contents() == {}
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -623,7 +617,7 @@ async def test_store_body_above_the_limit_is_too_large(scene: Scene) -> None:
         await scene.send(call.with_header("content-length", "17"), chunk_bytes=1 << 16),
     ):
         assert (response.status, response.body) == (413, b'{"error":"too large"}')
-    assert folder_contents(scene.home) == {}
+    assert scene.contents() == {}
     assert (await scene.send(post(fits), chunk_bytes=1 << 16)).status == 200
     with pytest.raises(RemoteRejected, match="413"):
         await scene.client.store(store_request(b"x" * MAX_BODY_BYTES))
@@ -632,10 +626,10 @@ async def test_store_body_above_the_limit_is_too_large(scene: Scene) -> None:
 # Readiness and metrics
 
 
-async def test_disk_down_is_reported_until_it_is_back(scene: Scene) -> None:
+async def test_store_down_is_reported_until_it_is_back(scene: Scene) -> None:
     probe = Call("GET", b"/readyz", b"", (), b"")
     assert json.loads((await scene.send(probe)).body) == {"status": "ready", "degraded": []}
-    scene.folder.parent.write_text("no folder")
+    scene.backend.go_down()
     for call in (post(store_body()), get()):
         failed = await scene.send(call)
         assert (failed.status, failed.body) == (503, b'{"error":"can\'t store banner"}')
@@ -646,7 +640,7 @@ async def test_disk_down_is_reported_until_it_is_back(scene: Scene) -> None:
     ready = await scene.send(probe)
     assert (ready.status, json.loads(ready.body)["degraded"]) == (200, ["store"])
     assert (await scrape(scene.service.metrics))["dependency_up{store}"] == 0
-    scene.folder.parent.unlink()
+    scene.backend.come_back()
     await scene.client.store(store_request())
     assert json.loads((await scene.send(probe)).body)["degraded"] == []
 
@@ -660,8 +654,7 @@ async def test_metrics_count_all_outcomes(scene: Scene) -> None:
     await scene.send(signed(Call(body=store_body()), key=FOREIGN))
     await scene.client.get(NAME)
     await scene.client.get("nobody")
-    scene.folder.rename(scene.home / "gone")
-    scene.folder.write_text("no folder")
+    scene.backend.go_down()
     await scene.send(post(store_body()))
     metrics = await scrape(scene.service.metrics)
     counted = {key: value for key, value in metrics.items() if "_seconds_" not in key}
@@ -683,12 +676,10 @@ async def test_metrics_count_all_outcomes(scene: Scene) -> None:
     }
 
 
-async def test_banners_storage_url_sets_the_folder(tmp_path: Path) -> None:
-    elsewhere = StorageFolder(tmp_path / "else")
-    settings = Settings(services_secret_key=CURRENT, banners_storage_url=elsewhere)
+async def test_banners_are_stored_in_the_data_folder_by_default(tmp_path: Path) -> None:
+    settings = Settings(services_secret_key=CURRENT)
     async with open_storage(
-        settings, banners_dir=tmp_path / "unused", clock=lambda: NOW
+        settings, banners_dir=tmp_path / "default", clock=lambda: NOW
     ) as service:
         assert (await send(service.app, post(store_body()))).status == 200
-    assert folder_contents(tmp_path).keys() >= {"else/wycats-dark.svg"}
-    assert "unused" not in folder_contents(tmp_path)
+    assert (tmp_path / "default" / "wycats-dark.svg").exists()

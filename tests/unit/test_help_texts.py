@@ -27,7 +27,13 @@ GROUPS = [
     for command in group.typer_instance.registered_commands
     if command.callback is not None
 ]
-COMMANDS = ALONE + GROUPS
+# A group that does something without a command, too.
+GROUPS_ALONE = [
+    str(group.name)
+    for group in app.registered_groups
+    if group.typer_instance is not None and group.typer_instance.registered_callback is not None
+]
+COMMANDS = ALONE + GROUPS_ALONE + GROUPS
 _SECTION = re.compile(r"(?<=make help-texts` -->\n)(.*?)(?=<!-- end of help texts -->)", re.DOTALL)
 
 Say = Callable[..., str]

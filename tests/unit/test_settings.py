@@ -19,7 +19,9 @@ from github_banners.settings import (
     Secret,
     ServiceName,
     Settings,
+    StorageBucket,
     Token,
+    find_warnings,
     is_secret,
 )
 from github_banners.settings.parsers import strip, unquote
@@ -49,6 +51,12 @@ VALID: dict[str, tuple[str, Any]] = {
     "REQUEST_TIMEOUT": ("1500ms", timedelta(seconds=1.5)),
     "REFRESH_INTERVAL": ("2h", timedelta(hours=2)),
     "BANNERS_STORAGE_URL": ("file:///var/lib/banners", Path("/var/lib/banners")),
+    "AWS_REGION": ("eu-central-1", "eu-central-1"),
+    "AWS_ENDPOINT_URL": ("http://minio:9000/", "http://minio:9000"),
+    "AWS_ALLOW_HTTP": ("True", True),
+    "AWS_ACCESS_KEY_ID": (SECRET, Secret(SECRET)),
+    "AWS_SECRET_ACCESS_KEY": (SECRET, Secret(SECRET)),
+    "AWS_SESSION_TOKEN": (SECRET, Secret(SECRET)),
     "LOG_LEVEL": ("WARNING", LogLevel.WARNING),
     "LOG_FORMAT": ("Text", LogFormat.TEXT),
     "DB_HOST": ("null", "null"),
@@ -82,7 +90,13 @@ INVALID = {
     "HARD_TTL": ["8785h", "1", "5m"],
     "REQUEST_TIMEOUT": ["0ms", "ten seconds"],
     "REFRESH_INTERVAL": ["0s", "daily"],
-    "BANNERS_STORAGE_URL": ["s3://later", "file://host/path", "file:", "/var/lib"],
+    "BANNERS_STORAGE_URL": ["s3://", "s3:bucket", "file://host/path", "file:", "/var/lib"],
+    "AWS_REGION": ["tcp://10.0.0.1:443", "eu\x07"],
+    "AWS_ENDPOINT_URL": ["minio:9000", "http://key:secret@minio:9000", "s3://bucket"],
+    "AWS_ALLOW_HTTP": ["maybe", "2"],
+    "AWS_ACCESS_KEY_ID_FILE": ["/nowhere/at/all"],
+    "AWS_SECRET_ACCESS_KEY_FILE": ["/nowhere/at/all"],
+    "AWS_SESSION_TOKEN_FILE": ["/nowhere/at/all"],
     "HOST": ["a b", "127.0.0.1:80", "[::1]:80", "http://localhost", "[::1", "ümlaut"],
     "DB_HOST": ["postgresql://u:p@h/db", "u@h", "db:5432", "[::1]:5432"],
     "POSTGRES_USER": ["tcp://10.0.0.1:5432"],
@@ -169,6 +183,9 @@ def test_settings_secret_is_read_from_file(name: str, tmp_path: Path) -> None:
 
 def test_is_secret_selects_tokens_password_and_keys() -> None:
     assert {name for name, hint in VARIABLES.items() if is_secret(hint)} == {
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
         "GITHUB_TOKENS",
         "POSTGRES_PASSWORD",
         "SERVICES_SECRET_KEY",
@@ -346,7 +363,12 @@ def test_signing_keys_are_current_then_previous() -> None:
     assert len(Settings().signing_keys) == 1
 
 
-STORAGE_URLS = {
+BUCKET_ACCESS = {
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "an-id",
+    "AWS_SECRET_ACCESS_KEY": "hidden-key",
+}
+STORAGE_URLS: dict[str, str | StorageBucket | None] = {
     "file:///srv/banners": "/srv/banners",
     "file://localhost/srv/banners": "/srv/banners",
     "file:/srv/banners": "/srv/banners",
@@ -359,19 +381,114 @@ STORAGE_URLS = {
     "file://elsewhere/srv": None,
     "file:relative": None,
     "/srv/banners": None,
-    "s3://bucket": None,
+    "s3://bucket": StorageBucket("bucket", ""),
+    "s3://my.bucket-2/": StorageBucket("my.bucket-2", ""),
+    "s3://bucket/banners": StorageBucket("bucket", "banners"),
+    "s3://bucket/a/b_c/": StorageBucket("bucket", "a/b_c"),
+    "s3://Bucket/a": None,
+    "s3://bu/a": None,
+    "s3://buck_et/a": None,
+    "s3://key:secret@bucket/a": None,
+    "s3://bucket:80/a": None,
+    "s3://bucket/a//b": None,
+    "s3://bucket/../b": None,
+    "s3://bucket/a/.": None,
+    "s3://bucket/ü": None,
+    "s3://bucket/a b": None,
+    "s3://bucket/a?b": None,
+    "s3://bucket/a#b": None,
     "relative": None,
     "https://example.com/": None,
 }
 
 
 @pytest.mark.parametrize(
-    ("url", "path"), STORAGE_URLS.items(), ids=[f"E21 {url}" for url in STORAGE_URLS]
+    ("url", "expected"), STORAGE_URLS.items(), ids=[f"E21 {url}" for url in STORAGE_URLS]
 )
-def test_banners_storage_url_reads_file_urls_only(url: str, path: str | None) -> None:
-    environment = {"BANNERS_STORAGE_URL": url}
-    if path is None:
-        with pytest.raises(InvalidSettings, match="BANNERS_STORAGE_URL"):
+def test_banners_storage_url_is_a_folder_or_a_bucket(
+    url: str, expected: str | StorageBucket | None
+) -> None:
+    environment = {**BUCKET_ACCESS, "BANNERS_STORAGE_URL": url}
+    if expected is None:
+        with pytest.raises(InvalidSettings, match="BANNERS_STORAGE_URL") as error_info:
             Settings.from_environment(environment)
-    else:
-        assert Settings.from_environment(environment).banners_storage_url == Path(path)
+        assert "secret" not in str(error_info.value).replace("may be a secret", "")
+        return
+    location = Path(expected) if isinstance(expected, str) else expected
+    assert Settings.from_environment(environment).banners_storage_url == location
+
+
+def test_storage_bucket_is_shown_as_its_url() -> None:
+    assert str(StorageBucket("bucket", "a/b")) == "s3://bucket/a/b"
+    assert str(StorageBucket("bucket", "")) == "s3://bucket"
+
+
+ROLE = {"AWS_REGION": "eu-central-1", "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/token"}
+BUCKET_PROBLEMS: dict[str, tuple[Mapping[str, str], list[str]]] = {
+    "nothing": ({}, ["AWS_REGION is missing", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are"]),
+    "everything": (BUCKET_ACCESS, []),
+    "a role": (ROLE, []),
+    "the other name of the region": ({**ROLE, "AWS_REGION": "", "AWS_DEFAULT_REGION": "r"}, []),
+    "an own server": ({**BUCKET_ACCESS, "AWS_REGION": "", "AWS_ENDPOINT_URL": "https://s"}, []),
+    "its other name": ({**BUCKET_ACCESS, "AWS_REGION": "", "AWS_ENDPOINT_URL_S3": "https://s"}, []),
+    "no secret": ({**BUCKET_ACCESS, "AWS_SECRET_ACCESS_KEY": ""}, ["AWS_SECRET_ACCESS_KEY is"]),
+    "no id": ({**BUCKET_ACCESS, "AWS_ACCESS_KEY_ID": " "}, ["AWS_ACCESS_KEY_ID is missing"]),
+    "half a key and a role": ({**ROLE, "AWS_ACCESS_KEY_ID": "k"}, ["AWS_SECRET_ACCESS_KEY is"]),
+    "only a session": ({**ROLE, "AWS_SESSION_TOKEN": "t"}, ["AWS_SESSION_TOKEN is of no use"]),
+    "no TLS": (
+        {**BUCKET_ACCESS, "AWS_ENDPOINT_URL": "http://minio:9000"},
+        ["AWS_ENDPOINT_URL is without TLS"],
+    ),
+    "no TLS, as intended": (
+        {**BUCKET_ACCESS, "AWS_ENDPOINT_URL": "http://minio:9000", "AWS_ALLOW_HTTP": "true"},
+        [],
+    ),
+    "an invalid server": (
+        {"AWS_ENDPOINT_URL": "minio", "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "a\x07b"},
+        ["AWS_ENDPOINT_URL must be", "AWS_SECRET_ACCESS_KEY must be one line"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"), BUCKET_PROBLEMS.values(), ids=list(BUCKET_PROBLEMS)
+)
+@pytest.mark.parametrize("service", [ServiceName.ALL_IN_ONE, ServiceName.STORAGE])
+def test_bucket_access_is_checked_with_the_other_settings(
+    variables: Mapping[str, str], expected: list[str], service: ServiceName
+) -> None:
+    environment = {**variables, "BANNERS_STORAGE_URL": "s3://bucket/banners"}
+    if not expected:
+        Settings.from_environment(environment, service=service)
+    with pytest.raises(InvalidSettings) as error_info:
+        Settings.from_environment({**environment, "PGPORT": "x"}, service=service)
+    problems = [problem for problem in error_info.value.problems if "PGPORT" not in problem]
+    assert len(problems) == len(expected)
+    assert all(map(str.startswith, problems, expected)), problems
+    assert BUCKET_ACCESS["AWS_SECRET_ACCESS_KEY"] not in str(error_info.value)
+
+
+def test_bucket_access_is_not_needed_without_a_bucket_or_by_other_services() -> None:
+    Settings.from_environment({"AWS_ACCESS_KEY_ID": "k", "AWS_ENDPOINT_URL": "http://minio:9000"})
+    bucket = {**API, "BANNERS_STORAGE_URL": "s3://bucket/banners"}
+    Settings.from_environment(bucket, service=ServiceName.API)
+
+
+def test_bucket_secrets_are_read_from_files(tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        (tmp_path / name).write_text(f"value of {name}\n")
+    environment = {f"{path.name}_FILE": str(path) for path in tmp_path.iterdir()}
+    settings = Settings.from_environment(
+        {**environment, "AWS_REGION": "r", "BANNERS_STORAGE_URL": "s3://bucket"}
+    )
+    assert settings.aws_secret_access_key == Secret("value of AWS_SECRET_ACCESS_KEY")
+    assert settings.aws_session_token == Secret("value of AWS_SESSION_TOKEN")
+    assert "value of" not in repr(settings)
+
+
+def test_find_warnings_synonym_with_the_same_value_is_no_mistake() -> None:
+    regions = {"AWS_REGION": "eu-central-1", "AWS_DEFAULT_REGION": "eu-central-1"}
+    assert find_warnings(regions, Settings(), service=ServiceName.ALL_IN_ONE) == []
+    other = {**regions, "AWS_DEFAULT_REGION": "us-east-1"}
+    (warning,) = find_warnings(other, Settings(), service=ServiceName.ALL_IN_ONE)
+    assert warning == "AWS_DEFAULT_REGION is ignored because AWS_REGION is set"

@@ -12,7 +12,8 @@ from github_banners.models import Clock, Snapshot, utc_now
 from github_banners.renderer.updates import render_and_store
 from github_banners.serving.metrics import Metrics
 from github_banners.serving.service import Service
-from github_banners.settings import Settings
+from github_banners.settings import Settings, StorageFolder
+from github_banners.storage.open_store import open_store
 from github_banners.storage.store import Store
 
 
@@ -21,8 +22,21 @@ async def open_all_in_one(
     settings: Settings, *, conninfo: str, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
     """Open the service; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
-    store = Store(settings.banners_storage_url or banners_dir, clock=clock)
+    location = settings.banners_storage_url or StorageFolder(banners_dir)
+    async with (
+        open_store(location, settings, clock=clock) as store,
+        open_api(
+            settings,
+            conninfo=conninfo,
+            backends=_local_backends(store),
+            metrics=Metrics(),
+            clock=clock,
+        ) as service,
+    ):
+        yield service
 
+
+def _local_backends(store: Store) -> Backends:
     async def publish(banner: Banner, snapshot: Snapshot) -> None:
         await render_and_store(to_render_job(banner, snapshot), draw=draw, store=store.put)
 
@@ -30,17 +44,10 @@ async def open_all_in_one(
         picture = await store.get(name)
         return picture.body if picture is not None else None
 
-    backends = Backends(
+    return Backends(
         draw=draw_locally,
         store=store.put,
         read_stored=read_stored,
         publish=publish,
         health={"store": lambda: store.is_available},
     )
-    try:
-        async with open_api(
-            settings, conninfo=conninfo, backends=backends, metrics=Metrics(), clock=clock
-        ) as service:
-            yield service
-    finally:
-        store.close()

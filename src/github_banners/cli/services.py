@@ -149,7 +149,7 @@ def api() -> None:
     require_unix()
     from github_banners.app.distributed import open_distributed_api
 
-    _serve_single(ServiceName.API, open_distributed_api)
+    serve_single(ServiceName.API, open_distributed_api)
 
 
 @app.command(short_help="Run the renderer service.")
@@ -162,27 +162,11 @@ def renderer() -> None:
     require_unix()
     from github_banners.renderer.renderer_service import open_renderer
 
-    _serve_single(ServiceName.RENDERER, open_renderer)
+    serve_single(ServiceName.RENDERER, open_renderer)
 
 
-@app.command(short_help="Run the storage service.")
-def storage() -> None:
-    """
-    Run the storage service: store the newest version of each drawn banner, until Ctrl-C.
-
-    Banners are stored at BANNERS_STORAGE_URL, or in DATA_DIR if it is not set.
-    """
-    require_unix()
-    from github_banners.storage.storage_service import open_storage
-
-    def open_configured_storage(settings: Settings) -> Any:
-        folder = default_banners_dir(settings.data_dir or default_data_dir())
-        return open_storage(settings, banners_dir=folder)
-
-    _serve_single(ServiceName.STORAGE, open_configured_storage)
-
-
-def _serve_single(service: ServiceName, open_service: Callable[[Settings], Any]) -> None:
+def serve_single(service: ServiceName, open_service: Callable[[Settings], Any]) -> None:
+    """Run a single service until Ctrl-C; print its address when it is ready."""
     from github_banners.serving.server import port_number
     from github_banners.supervisor import run_single_service
 

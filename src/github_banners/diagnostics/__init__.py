@@ -35,8 +35,9 @@ from github_banners.models import Clock, Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
 from github_banners.serving.server import open_listener, request_path
 from github_banners.serving.terminal import escape_controls
-from github_banners.settings import ServiceName, Settings
+from github_banners.settings import ServiceName, Settings, StorageBucket
 from github_banners.settings.addresses import to_netloc
+from github_banners.storage.open_store import open_bucket
 
 _WIDTH = 80
 _SERVICE_TIMEOUT = timedelta(seconds=5)
@@ -107,9 +108,7 @@ async def run_checks(
         *(await _check_services(settings, clock=clock)),
     ]
     if settings.storage_base_url is None:
-        name = "BANNERS_STORAGE_URL" if settings.banners_storage_url else "DATA_DIR"
-        folder = settings.banners_storage_url or banners_dir
-        checks.append(_check_folder("banners", folder, name=name))
+        checks.append(await _check_banners(settings, banners_dir))
     tokens = await check_tokens(settings, clock=clock)
     checks.append(_github_result(settings, tokens))
     if costs is not None:
@@ -197,6 +196,20 @@ def _describe_database(
     if rows_ahead:
         text += f"; {rows_ahead:,} rows have times in the future, which the next saves correct"
     return CheckResult("database", text)
+
+
+async def _check_banners(settings: Settings, banners_dir: Path) -> CheckResult:
+    """Check that drawn banners can be stored, in a folder or in a bucket."""
+    location = settings.banners_storage_url
+    if location is None:
+        return _check_folder("banners", banners_dir)
+    if not isinstance(location, StorageBucket):
+        return _check_folder("banners", location, name="BANNERS_STORAGE_URL")
+    try:
+        await open_bucket(location, settings).check()
+    except BannersError as error:
+        return CheckResult("banners", f"{location} does not work: {error}", is_broken=True)
+    return CheckResult("banners", f"stored in {location}, which can be written")
 
 
 def _check_folder(component: str, folder: Path, *, name: str = "DATA_DIR") -> CheckResult:

@@ -6,21 +6,22 @@ reported at once, and no message contains a secret. The caller passes the enviro
 """
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta
 
 from github_banners.errors import InvalidSettings
 from github_banners.settings.addresses import parse_address, to_netloc
+from github_banners.settings.bucket_access import find_bucket_problems
 from github_banners.settings.environment import SYNONYMS, find_source, is_set, raw_value
 from github_banners.settings.parsers import (
-    PARSERS,
     Broker,
     DatabaseHost,
     ListenHost,
@@ -28,10 +29,14 @@ from github_banners.settings.parsers import (
     Origin,
     Password,
     Secret,
+    StorageBucket,
     StorageFolder,
+    StorageLocation,
     Token,
     Url,
-    quote_for_message,
+    is_secret,
+    parse_storage_argument,
+    parse_value,
     unquote,
 )
 from github_banners.settings.strength import RECOMMENDED_CHARACTERS, find_weakness, is_short
@@ -48,9 +53,14 @@ __all__ = [
     "Secret",
     "ServiceName",
     "Settings",
+    "StorageBucket",
     "StorageFolder",
+    "StorageLocation",
     "Token",
     "Url",
+    "find_bucket_problems",
+    "is_secret",
+    "parse_storage_argument",
 ]
 
 
@@ -91,11 +101,12 @@ REQUIRED: Mapping[ServiceName, tuple[str, ...]] = {
 }
 """Variables that a service can't start without."""
 
+_STORES_BANNERS = (ServiceName.ALL_IN_ONE, ServiceName.STORAGE)
+
 # Signs calls between services of one machine that have no secret. Never used on a reachable HOST.
 _LOOPBACK_KEY = "for this machine only"
 _SERVICE_SECRETS = ("SERVICES_SECRET_KEY", "SERVICES_SECRET_KEY_PREVIOUS")
 _SECRET_ADVICE = "make one with `openssl rand -hex 32` or `make secrets`"  # noqa: S105
-_ENUM_SYNONYMS = {"warn": "warning"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,8 +180,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         None
     )
     banners_storage_url: Annotated[
-        StorageFolder | None,
-        Meta(description="storage of rendered banners, `file:///...`; default below DATA_DIR"),
+        StorageLocation | None,
+        Meta(
+            description="storage of rendered banners, `file:///...` or `s3://BUCKET/PREFIX`;"
+            " default below DATA_DIR"
+        ),
+    ] = None
+    aws_region: Annotated[str | None, Meta(description="region of the S3 bucket")] = None
+    aws_endpoint_url: Annotated[
+        Url | None, Meta(description="URL of an S3-compatible server other than that of AWS")
+    ] = None
+    aws_allow_http: Annotated[
+        bool, Meta(description="whether an S3 server may be called without TLS")
+    ] = False
+    aws_access_key_id: Annotated[Secret | None, Meta(description="access key of the S3 bucket")] = (
+        None
+    )
+    aws_secret_access_key: Annotated[
+        Secret | None, Meta(description="secret key of the S3 bucket")
+    ] = None
+    aws_session_token: Annotated[
+        Secret | None, Meta(description="session token of a temporary access key")
     ] = None
     services_secret_key: Annotated[
         Secret | None, Meta(description="shared key that signs calls between services")
@@ -200,7 +230,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 text = raw_value(environment, source, may_be_file=is_secret(hint))
                 if text := text if hint is Password else unquote(text):
-                    values[name.lower()] = _parse(text, hint)
+                    values[name.lower()] = parse_value(text, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{source} {error}")
         reported = " ".join(problems)
@@ -210,6 +240,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name in REQUIRED.get(service, ())
             if name.lower() not in values and name not in reported
         ]
+        is_bucket = isinstance(values.get("banners_storage_url"), StorageBucket)
+        if is_bucket and service in _STORES_BANNERS:
+            problems += find_bucket_problems(values, environment, reported=reported)
         if service is not ServiceName.ALL_IN_ONE and "SERVICES_SECRET_KEY" not in reported:
             problems += _check_service_secrets(values)
         if problems:
@@ -273,7 +306,9 @@ def find_warnings(
     warnings += [
         f"{synonym} is ignored because {name} is set"
         for name, synonym in SYNONYMS.items()
-        if is_set(environment, name) and is_set(environment, synonym)
+        if is_set(environment, name)
+        and is_set(environment, synonym)
+        and environment.get(name) != environment.get(synonym)
     ]
     if service is not ServiceName.ALL_IN_ONE and settings.is_reachable:
         warnings += [
@@ -282,44 +317,6 @@ def find_warnings(
             if (secret := getattr(settings, name.lower())) and is_short(secret.reveal())
         ]
     return warnings
-
-
-def is_secret(hint: object) -> bool:
-    """Return True if variables of this type are secrets, which may also be read from a file."""
-    types = (hint, *get_args(hint))
-    return any(isinstance(member, type) and issubclass(member, Secret) for member in types)
-
-
-def _parse(text: str, hint: Any) -> Any:
-    # A Service called `renderer` makes Kubernetes set RENDERER_PORT and others in every pod.
-    if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
-        raise ValueError(
-            f"must not be {quote_for_message(text)}, which Kubernetes sets for a Service of that name:"
-            " set `enableServiceLinks: false` in the pod, or rename the Service"
-        )
-    if hint in PARSERS:
-        return PARSERS[hint](text)
-    if get_origin(hint) is tuple:
-        parse_member = PARSERS[get_args(hint)[0]]
-        members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
-        return tuple(parse_member(member) for member in members if member)
-    normalised = text
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        normalised = _ENUM_SYNONYMS.get(text.lower(), text.lower())
-    try:
-        return msgspec.convert(normalised, hint, strict=False)
-    except msgspec.ValidationError:
-        raise ValueError(f"must be {_describe_type(hint)}, not {quote_for_message(text)}") from None
-
-
-def _describe_type(hint: Any) -> str:
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return " or ".join(hint)
-    schema = msgspec.json.schema(hint)
-    if "maximum" in schema:
-        minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
-        return f"a number from {minimum} to {schema['maximum']}"
-    return "a plain value"
 
 
 def _check_consistency(values: Mapping[str, Any]) -> list[str]:
@@ -371,9 +368,8 @@ def _quote_conninfo_value(value: object) -> str:
 def _unwrap_optional(annotated: Any) -> Any:
     """Return the type `X` of an annotation `X | None`, with its limits if it has any."""
     hint = annotated.__origin__
-    members = [member for member in get_args(hint) if member is not type(None)]
-    if type(None) in get_args(hint) and len(members) == 1:
-        hint = members[0]
+    if type(None) in get_args(hint):
+        hint = reduce(or_, (member for member in get_args(hint) if member is not type(None)))
     meta = annotated.__metadata__[0]
     return hint if meta.ge is None and meta.gt is None else Annotated[hint, meta]
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from github_banners.settings.parsers import strip, unquote
 
-SYNONYMS: Mapping[str, str] = {"GITHUB_TOKENS": "GITHUB_TOKEN"}
+SYNONYMS: Mapping[str, str] = {
+    "GITHUB_TOKENS": "GITHUB_TOKEN",
+    "AWS_REGION": "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL": "AWS_ENDPOINT_URL_S3",
+}
 """Names that other programs use; read if the variable itself is not set."""
 
 _MAX_FILE_BYTES = 1 << 20

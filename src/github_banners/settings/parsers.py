@@ -9,11 +9,14 @@ import re
 import unicodedata
 import urllib.parse
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, NewType, TypeAlias
+from typing import Any, NewType, TypeAlias, get_args, get_origin
 
 import durationpy
+import msgspec
 
 from github_banners.settings.addresses import parse_address
 
@@ -21,6 +24,20 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Url = NewType("Url", str)
 Origin = NewType("Origin", str)
 StorageFolder = NewType("StorageFolder", Path)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageBucket:
+    """An S3 bucket, and the prefix of all keys without slashes around it."""
+
+    name: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.name}/{self.prefix}".rstrip("/")
+
+
+StorageLocation: TypeAlias = StorageFolder | StorageBucket
 Broker = NewType("Broker", str)
 ListenHost = NewType("ListenHost", str)
 DatabaseHost = NewType("DatabaseHost", str)
@@ -35,6 +52,12 @@ _QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019",
 # https://www.rfc-editor.org/rfc/rfc6750#section-2.1
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+# Characters that need no encoding, and no `.` or `..` between slashes.
+_PREFIX = re.compile(r"(?!.*(?:\A|/)\.{0,2}(?:/|\Z))[A-Za-z0-9!_.*'()/-]{1,512}", re.ASCII)
+_ENUM_SYNONYMS = {"warn": "warning"}
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}
 # Patterns of a secret that was put into the wrong variable by mistake.
 _MAYBE_SECRET = re.compile(r"@|gh[pousr]_|github_pat_")
 
@@ -142,19 +165,39 @@ def _parse_origin(text: str) -> Origin:
     return Origin(lowered)
 
 
-def _parse_storage_url(text: str) -> StorageFolder:
+def _parse_storage_location(text: str) -> StorageLocation:
+    """
+    Parse the URL of a folder or of a bucket.
+
+    :raises ValueError: it is neither
+    """
     try:
         parts = urllib.parse.urlsplit(text)
     except ValueError:
         parts = urllib.parse.urlsplit("")
-    is_local = parts.scheme == "file" and parts.netloc in {"", "localhost"}
     path = urllib.parse.unquote(parts.path)
     is_plain = not (parts.query or parts.fragment or "\0" in path)
-    if not (is_local and is_plain and path.startswith("/")):
-        raise ValueError(
-            f"must be a URL such as file:///var/lib/banners, not {quote_for_message(text)}"
-        )
-    return StorageFolder(Path(path))
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"}:
+        if is_plain and path.startswith("/"):
+            return StorageFolder(Path(path))
+    elif parts.scheme == "s3" and is_plain:
+        prefix = path.strip("/")
+        if _BUCKET.fullmatch(parts.netloc) and (not prefix or _PREFIX.fullmatch(prefix)):
+            return StorageBucket(parts.netloc, prefix)
+    raise ValueError(
+        "must be a URL such as file:///var/lib/banners or s3://bucket/banners,"
+        f" not {quote_for_message(text)}"
+    )
+
+
+def parse_storage_argument(text: str) -> StorageLocation:
+    """
+    Parse the URL of a folder or of a bucket, or the path of a folder.
+
+    :raises ValueError: it is none of them
+    """
+    is_url = re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) is not None
+    return _parse_storage_location(text) if is_url else StorageFolder(_parse_path(text))
 
 
 def _parse_network(text: str) -> Network:
@@ -199,6 +242,13 @@ def _parse_secret(text: str) -> Secret:
     return Secret(_parse_line(text))
 
 
+def _parse_bool(text: str) -> bool:
+    try:
+        return _BOOLS[text.lower()]
+    except KeyError:
+        raise ValueError(f"must be true or false, not {quote_for_message(text)}") from None
+
+
 def _parse_line(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must be one line without control characters")
@@ -238,9 +288,53 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
     Token: _parse_token,
     Url: _parse_url,
     Origin: _parse_origin,
-    StorageFolder: _parse_storage_url,
+    StorageLocation: _parse_storage_location,
+    bool: _parse_bool,
     Broker: _parse_broker,
     Network: _parse_network,
     Path: _parse_path,
 }
 """The parser of each type."""
+
+
+def is_secret(hint: object) -> bool:
+    """Return True if variables of this type are secrets, which may also be read from a file."""
+    types = (hint, *get_args(hint))
+    return any(isinstance(member, type) and issubclass(member, Secret) for member in types)
+
+
+def parse_value(text: str, hint: Any) -> Any:
+    """
+    Parse a value of any type that a setting has.
+
+    :raises ValueError: it is invalid
+    """
+    # A Service called `renderer` makes Kubernetes set RENDERER_PORT and others in every pod.
+    if re.match(r"(?:tcp|udp|sctp)://", text) and not is_secret(hint):
+        raise ValueError(
+            f"must not be {quote_for_message(text)}, which Kubernetes sets for a Service of that name:"
+            " set `enableServiceLinks: false` in the pod, or rename the Service"
+        )
+    if hint in PARSERS:
+        return PARSERS[hint](text)
+    if get_origin(hint) is tuple:
+        parse_member = PARSERS[get_args(hint)[0]]
+        members = (unquote(member.strip()) for member in re.split(r"[,;\n]", text))
+        return tuple(parse_member(member) for member in members if member)
+    normalised = text
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        normalised = _ENUM_SYNONYMS.get(text.lower(), text.lower())
+    try:
+        return msgspec.convert(normalised, hint, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError(f"must be {_describe_type(hint)}, not {quote_for_message(text)}") from None
+
+
+def _describe_type(hint: Any) -> str:
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return " or ".join(hint)
+    schema = msgspec.json.schema(hint)
+    if "maximum" in schema:
+        minimum = schema.get("minimum", schema.get("exclusiveMinimum"))
+        return f"a number from {minimum} to {schema['maximum']}"
+    return "a plain value"

@@ -26,6 +26,12 @@ def file_name(path: str) -> str:
     return path + _SUFFIX
 
 
+def path_from_file_name(name: str) -> str | None:
+    """Return the path of the banner in a file; None if it is another file."""
+    path = name.removesuffix(_SUFFIX)
+    return path if name.endswith(_SUFFIX) and parse_banner_name(path) == path else None
+
+
 def url_path(path: str) -> str:
     """Return the URL path under which the API serves the banner of a parsed path."""
     return f"/banners/{path}"

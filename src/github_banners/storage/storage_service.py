@@ -14,8 +14,9 @@ from github_banners.serving.framework import build_app
 from github_banners.serving.health import PUBLIC_PATHS, Health, health_routes
 from github_banners.serving.metrics import Metrics, RequestMetricsMiddleware
 from github_banners.serving.service import Service
-from github_banners.settings import ServiceName, Settings
+from github_banners.settings import ServiceName, Settings, StorageFolder
 from github_banners.storage import banner_routes
+from github_banners.storage.open_store import open_store
 from github_banners.storage.store import Store, StoreOutcome
 
 CALLERS = (ServiceName.API, ServiceName.RENDERER)
@@ -27,7 +28,12 @@ async def open_storage(
     settings: Settings, *, banners_dir: Path, clock: Clock = utc_now
 ) -> AsyncIterator[Service]:
     """Open the storage; drawn banners are stored at BANNERS_STORAGE_URL, else in `banners_dir`."""
-    store = Store(settings.banners_storage_url or banners_dir, clock=clock)
+    location = settings.banners_storage_url or StorageFolder(banners_dir)
+    async with open_store(location, settings, clock=clock) as store:
+        yield _make_service(settings, store, clock=clock)
+
+
+def _make_service(settings: Settings, store: Store, *, clock: Clock) -> Service:
     metrics = Metrics()
     count = metrics.counter(
         "stored_total",
@@ -57,7 +63,4 @@ async def open_storage(
             ),
         ],
     )
-    try:
-        yield Service(application, metrics)
-    finally:
-        store.close()
+    return Service(application, metrics)

@@ -19,10 +19,11 @@ from github_banners.messaging.schemas import (
     StoreResult,
     StoreResults,
 )
-from github_banners.storage import store as store_module
+from github_banners.storage import folder_store as store_module
 from github_banners.storage.banner_batch import store_batch
+from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import MAX_BYTES
-from github_banners.storage.store import Store, StoredPicture
+from github_banners.storage.store import StoredPicture
 from tests.unit.storage.requests import store_request
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -50,8 +51,8 @@ def batch_json(*items: bytes) -> bytes:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(tmp_path)
+async def store(tmp_path: Path) -> AsyncIterator[FolderStore]:
+    store = FolderStore(tmp_path)
     yield store
     store.close()
 
@@ -61,7 +62,7 @@ def counts() -> Counter[str]:
     return Counter()
 
 
-async def send(store: Store, counts: Counter[str], *items: bytes) -> list[StoreResult]:
+async def send(store: FolderStore, counts: Counter[str], *items: bytes) -> list[StoreResult]:
     def count(outcome: str) -> None:
         counts[outcome] += 1
 
@@ -69,7 +70,7 @@ async def send(store: Store, counts: Counter[str], *items: bytes) -> list[StoreR
     return StoreResults.from_json(body).results
 
 
-async def test_store_batch_full_batch_is_stored(store: Store, counts: Counter[str]) -> None:
+async def test_store_batch_full_batch_is_stored(store: FolderStore, counts: Counter[str]) -> None:
     numbers = range(MAX_BATCH_BANNERS)
     results = await send(store, counts, *map(banner_json, numbers))
     assert results == [StoreResult(url=f"/banners/b-{number}") for number in numbers]
@@ -98,7 +99,7 @@ INVALID_BANNERS = {
     ("wrong", "status", "field"), INVALID_BANNERS.values(), ids=list(INVALID_BANNERS)
 )
 async def test_store_batch_invalid_banner_is_refused_alone(
-    store: Store, counts: Counter[str], wrong: bytes, status: int, field: str | None
+    store: FolderStore, counts: Counter[str], wrong: bytes, status: int, field: str | None
 ) -> None:
     with capture_logs() as lines:
         first, refused, last = await send(store, counts, banner_json(1), wrong, banner_json(2))
@@ -113,7 +114,7 @@ async def test_store_batch_invalid_banner_is_refused_alone(
 
 
 async def test_store_batch_older_version_is_superseded_and_equal_overwrites(
-    store: Store, counts: Counter[str]
+    store: FolderStore, counts: Counter[str]
 ) -> None:
     await store.put(store_request("b-1", picture(0), version=5))
     await store.put(store_request("b-2", picture(0), version=2))
@@ -126,7 +127,7 @@ async def test_store_batch_older_version_is_superseded_and_equal_overwrites(
 
 
 async def test_store_batch_two_versions_of_a_banner_newer_wins(
-    store: Store, counts: Counter[str]
+    store: FolderStore, counts: Counter[str]
 ) -> None:
     results = await send(store, counts, banner_json(8, url_path="b"), banner_json(7, url_path="B"))
     assert [result.superseded for result in results] == [False, True]
@@ -134,7 +135,7 @@ async def test_store_batch_two_versions_of_a_banner_newer_wins(
 
 
 async def test_store_batch_disk_error_of_one_banner_fails_alone(
-    store: Store, counts: Counter[str], tmp_path: Path
+    store: FolderStore, counts: Counter[str], tmp_path: Path
 ) -> None:
     (tmp_path / "b-2.svg").mkdir()
     first, failed, last = await send(store, counts, banner_json(1), banner_json(2), banner_json(3))
@@ -147,7 +148,7 @@ async def test_store_batch_disk_down_fails_every_banner(
     tmp_path: Path, counts: Counter[str]
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    store = Store(tmp_path / "file")
+    store = FolderStore(tmp_path / "file")
     results = await send(store, counts, banner_json(1), banner_json(2))
     store.close()
     assert [result.status for result in results] == [503, 503]
@@ -159,7 +160,7 @@ async def test_store_batch_slow_disk_stores_until_the_deadline(
     tmp_path: Path, counts: Counter[str]
 ) -> None:
     seconds = itertools.count()
-    store = Store(tmp_path, monotonic=lambda: float(next(seconds)))
+    store = FolderStore(tmp_path, monotonic=lambda: float(next(seconds)))
     results = await send(store, counts, *map(banner_json, range(6)))
     store.close()
     assert [result.url is not None for result in results] == [True] * 3 + [False] * 3
@@ -168,7 +169,7 @@ async def test_store_batch_slow_disk_stores_until_the_deadline(
 
 
 async def test_store_batch_unexpected_error_fails_alone_and_is_logged(
-    store: Store, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
+    store: FolderStore, counts: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(body: bytes) -> None:
         if body == picture(2):
@@ -187,7 +188,7 @@ async def test_store_batch_unexpected_error_fails_alone_and_is_logged(
 
 
 async def test_store_batch_logs_each_banner_with_its_trace_id(
-    store: Store, counts: Counter[str]
+    store: FolderStore, counts: Counter[str]
 ) -> None:
     traced, plain = banner_json(1, traceparent=TRACEPARENT), banner_json(2, traceparent="no trace")
     wrong = banner_json(3, traceparent=TRACEPARENT, url_path="..")
@@ -213,7 +214,7 @@ MALFORMED_BATCHES = {
 
 @pytest.mark.parametrize("body", MALFORMED_BATCHES.values(), ids=list(MALFORMED_BATCHES))
 async def test_store_batch_malformed_batch_is_refused(
-    store: Store, body: bytes, counts: Counter[str]
+    store: FolderStore, body: bytes, counts: Counter[str]
 ) -> None:
     with pytest.raises(MalformedMessage):
         await store_batch(store, body, count=counts.update)
@@ -221,7 +222,7 @@ async def test_store_batch_malformed_batch_is_refused(
     assert await store.get("b-1") is None
 
 
-async def test_put_many_same_locks_in_other_orders_does_not_deadlock(store: Store) -> None:
+async def test_put_many_same_locks_in_other_orders_does_not_deadlock(store: FolderStore) -> None:
     def request(number: int, version: int) -> StoreRequest:
         body = picture(version)
         return StoreRequest(

@@ -1,0 +1,109 @@
+"""The command `storage`, which runs the storage service, and `storage copy`."""
+
+import os
+import sys
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from github_banners.cli.base import (
+    app,
+    default_banners_dir,
+    default_data_dir,
+    exit_with,
+    read_settings,
+    require_unix,
+)
+from github_banners.cli.services import serve_single
+from github_banners.errors import InvalidSettings, StorageUnavailable
+from github_banners.settings import (
+    ServiceName,
+    Settings,
+    StorageBucket,
+    StorageLocation,
+    find_bucket_problems,
+    parse_storage_argument,
+)
+
+storage = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(storage, name="storage", short_help="Run the storage service, or copy banners.")
+
+
+@storage.callback()
+def run_storage(context: typer.Context) -> None:
+    """
+    Run the storage service: store the newest version of each drawn banner, until Ctrl-C.
+
+    Banners are stored at BANNERS_STORAGE_URL, or in DATA_DIR if it is not set.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    require_unix()
+    from github_banners.storage.storage_service import open_storage
+
+    def open_configured_storage(settings: Settings) -> Any:
+        folder = default_banners_dir(settings.data_dir or default_data_dir())
+        return open_storage(settings, banners_dir=folder)
+
+    serve_single(ServiceName.STORAGE, open_configured_storage)
+
+
+@storage.command(short_help="Copy banners to another folder or bucket.")
+def copy(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="A folder, or a URL as BANNERS_STORAGE_URL.")
+    ],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Likewise.")],
+) -> None:
+    """
+    Copy all drawn banners from one folder or bucket to another.
+
+    Skips what TO has at the same version or a newer one, and never replaces a newer one: stopped
+    in the middle, start it again. Services may use both meanwhile. The AWS_ variables apply to
+    both. Exit codes: 0 if TO has everything, 1 if not, 2 if an argument or a setting is invalid.
+    """
+    require_unix()
+    from github_banners.serving.event_loop import run
+    from github_banners.serving.terminal import escape_controls
+    from github_banners.storage.store_copy import CopyCounts, copy_with_progress
+
+    settings = read_settings(errors_only=True)
+    locations = _parse_locations(settings, {"FROM": source, "TO": target})
+    counts = CopyCounts()
+    try:
+        run(copy_with_progress(*locations, settings, counts=counts, stream=sys.stderr))
+    except StorageUnavailable as error:
+        exit_with(f"{counts} Stopped: {error}. Start it again to continue.", code=1)
+    except KeyboardInterrupt:
+        typer.echo(f"{counts} Stopped: start it again to continue.", err=True)
+        raise
+    for failure in counts.failures:
+        typer.echo(f"Not copied: {escape_controls(failure)}", err=True)
+    typer.echo(str(counts))
+    sys.exit(1 if counts.failed else 0)
+
+
+def _parse_locations(
+    settings: Settings, texts: dict[str, str]
+) -> tuple[StorageLocation, StorageLocation]:
+    """
+    Parse the arguments, and check the settings if one of them is a bucket.
+
+    :raises InvalidSettings: with everything that is wrong
+    """
+    locations: list[StorageLocation] = []
+    problems: list[str] = []
+    for name, text in texts.items():
+        try:
+            locations.append(parse_storage_argument(text))
+        except ValueError as error:
+            problems.append(f"{name} {error}")
+    if any(isinstance(location, StorageBucket) for location in locations):
+        problems += find_bucket_problems(msgspec.structs.asdict(settings), os.environ)
+    if len(locations) == 2 and locations[0] == locations[1]:
+        problems.append("FROM and TO must not be the same")
+    if problems:
+        raise InvalidSettings(problems)
+    source, target = locations
+    return source, target

@@ -1,0 +1,43 @@
+"""Whether the settings suffice for access to an S3 bucket. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from github_banners.settings.environment import is_set
+
+# obstore reads these itself: the identity of a Kubernetes service account, of an ECS task or an EKS
+# pod, and of an EC2 instance.
+_ROLE_VARIABLES = (
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_METADATA_ENDPOINT",
+)
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
+def find_bucket_problems(
+    values: Mapping[str, Any], environment: Mapping[str, str], *, reported: str = ""
+) -> list[str]:
+    """
+    Return a sentence for everything that access to a bucket lacks.
+
+    `values` are settings by the name of their field, `reported` are the problems that were found
+    before: a variable in them is not missing.
+    """
+    problems = []
+    endpoint = values.get("aws_endpoint_url")
+    if endpoint is None and not values.get("aws_region") and "AWS_ENDPOINT_URL" not in reported:
+        problems.append("AWS_REGION is missing: set it to the region of the bucket")
+    if endpoint and endpoint.startswith("http:") and not values.get("aws_allow_http"):
+        problems.append("AWS_ENDPOINT_URL is without TLS: use https, or set AWS_ALLOW_HTTP to true")
+    missing = [name for name in _KEYS if values.get(name.lower()) is None and name not in reported]
+    if len(missing) == 1:
+        problems.append(f"{missing[0]} is missing: an access key has both an id and a secret")
+    elif missing and not any(is_set(environment, name) for name in _ROLE_VARIABLES):
+        problems.append(
+            f"{' and '.join(missing)} are missing: set them, or one of {', '.join(_ROLE_VARIABLES)}"
+        )
+    if values.get("aws_session_token") is not None and len(missing) == len(_KEYS):
+        problems.append("AWS_SESSION_TOKEN is of no use without AWS_ACCESS_KEY_ID")
+    return problems

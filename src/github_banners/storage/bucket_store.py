@@ -1,0 +1,252 @@
+"""
+Store pictures as objects in an S3 bucket, for any number of processes at once.
+
+The highest version of a banner wins, in whatever order versions are written: a put is conditional on
+the ETag that was read with the stored version, and a writer that lost the race reads again. The
+version is metadata of the object, so that reading it does not need the body. It stands at the end of
+the body too, as on disk: the ETag of an object can be the MD5 of its body alone, and two versions of
+one drawing must not have the same ETag.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import S3Store
+
+from github_banners.errors import ConfigurationError, InvalidOption, StorageUnavailable
+from github_banners.log_throttle import LogThrottle
+from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.messaging.version_check import plausible_version
+from github_banners.models import Clock, utc_now
+from github_banners.storage.banner_path import (
+    MEDIA_TYPE,
+    file_name,
+    parse_path,
+    path_from_file_name,
+    url_path,
+)
+from github_banners.storage.picture_format import check_picture, split_version, with_version
+from github_banners.storage.store import MAX_WRITE_SECONDS, StoredPicture
+
+if TYPE_CHECKING:
+    from obstore import Attributes, PutMode
+
+CACHE_CONTROL = "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400"
+"""For readers that get an object from the bucket itself, or from a CDN in front of it."""
+
+_VERSION = "version"
+_VERSION_TEXT = re.compile(r"\d{1,19}", re.ASCII)
+_REQUESTS_PER_BATCH = 16
+_MAX_READ_SECONDS = 3.0
+_MAX_CHECK_SECONDS = 10.0
+_PAGE_LENGTH = 1000
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_ERROR_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_STATUS = re.compile(r"status code: (\d{3})")
+_NO_BUCKET = "NoSuchBucket"
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredObject:
+    """The version of an object, and the condition for replacing exactly this object."""
+
+    version: int | None
+    e_tag: str
+
+
+class BucketStore:
+    """A store in a bucket; `bucket` is the client for it, with the prefix of all keys."""
+
+    def __init__(self, bucket: S3Store, *, clock: Clock = utc_now) -> None:
+        self._bucket = bucket
+        self._clock = clock
+        self.throttle = LogThrottle(lambda: asyncio.get_running_loop().time())
+        self.is_available = True
+
+    async def put(self, request: StoreRequest) -> StoreResponse:
+        """Store a picture; a lost race is repeated until this version is stored or superseded."""
+        return await self._put(
+            request, deadline=asyncio.get_running_loop().time() + MAX_WRITE_SECONDS
+        )
+
+    async def put_many(self, banners: Sequence[StoreRequest]) -> list[StoreResponse | Exception]:
+        """Store several pictures at once."""
+        deadline = asyncio.get_running_loop().time() + MAX_WRITE_SECONDS
+        slots = asyncio.Semaphore(_REQUESTS_PER_BATCH)
+
+        async def put_one(banner: StoreRequest) -> StoreResponse | Exception:
+            try:
+                async with slots:
+                    return await self._put(banner, deadline=deadline)
+            except Exception as error:  # noqa: BLE001 - the result of this banner alone
+                return error
+
+        return await asyncio.gather(*map(put_one, banners))
+
+    async def get(self, path: str) -> StoredPicture | None:
+        """Return a stored picture; an object without a version was not written by a store."""
+        try:
+            key = file_name(parse_path(path))
+        except InvalidOption:
+            return None
+        with self._mapping_errors():
+            async with asyncio.timeout(_MAX_READ_SECONDS):
+                try:
+                    file = await self._bucket.get_async(key)
+                    parts = split_version(bytes(await file.bytes_async()))
+                except FileNotFoundError as error:
+                    _raise_if_no_bucket(error)
+                    return None
+        version = _parse_version(file.attributes)
+        if parts is None or version is None:
+            return None
+        return StoredPicture(parts[0], plausible_version(version, now=self._clock()) or 0)
+
+    async def get_version(self, path: str) -> int | None:
+        """Return the version in the metadata of an object."""
+        try:
+            key = file_name(parse_path(path))
+        except InvalidOption:
+            return None
+        with self._mapping_errors():
+            async with asyncio.timeout(_MAX_READ_SECONDS):
+                stored = await self._read_object(key)
+        if stored is None or stored.version is None:
+            return None
+        return plausible_version(stored.version, now=self._clock()) or 0
+
+    async def list_paths(self) -> AsyncIterator[list[str]]:
+        """List the paths of all pictures directly below the prefix."""
+        with self._mapping_errors():
+            async for page in self._bucket.list(chunk_size=_PAGE_LENGTH):
+                keys = [self._key_below_prefix(meta["path"]) for meta in page]
+                yield [path for key in keys if (path := path_from_file_name(key)) is not None]
+
+    async def check(self) -> None:
+        """
+        Write, replace and remove an object, with the conditions on which `put` relies.
+
+        :raises StorageUnavailable: the bucket can't be used
+        :raises ConfigurationError: the server ignores conditions or metadata
+        """
+        key = f".github-banners-check-{secrets.token_hex(8)}"
+        other = _StoredObject(None, e_tag='"00000000000000000000000000000000"')
+        with self._mapping_errors():
+            async with asyncio.timeout(_MAX_CHECK_SECONDS):
+                await self._write(key, b"1", 1, replaces=None)
+                try:
+                    stored = await self._read_object(key)
+                    if stored is None or stored.version != 1:
+                        raise ConfigurationError("the server does not store metadata of objects")
+                    is_unconditional = [
+                        await self._write(key, b"2", 2, replaces=replaces)
+                        for replaces in (None, other)
+                    ]
+                    if any(is_unconditional):
+                        raise ConfigurationError(
+                            "the server ignores If-None-Match or If-Match: older pictures could"
+                            " replace newer ones"
+                        )
+                    if not await self._write(key, b"3", 3, replaces=stored):
+                        raise ConfigurationError("the server does not support If-Match")
+                finally:
+                    await self._bucket.delete_async(key)
+
+    async def _put(self, request: StoreRequest, *, deadline: float) -> StoreResponse:
+        name = parse_path(request.url_path)
+        await asyncio.to_thread(check_picture, request.banner_info)
+        response = StoreResponse(url=url_path(name))
+        with self._mapping_errors():
+            async with asyncio.timeout_at(deadline):
+                while True:
+                    stored, now = await self._read_object(file_name(name)), self._clock()
+                    stored_version = (
+                        plausible_version(stored.version if stored else None, now=now) or 0
+                    )
+                    version = plausible_version(request.version, now=now)
+                    newest = stored_version if version is None else version
+                    if newest < stored_version:
+                        return StoreResponse(url=response.url, superseded=True)
+                    # False also if this very write arrived and its response did not: then the
+                    # stored version is now our own, and an equal one overwrites.
+                    body = with_version(request.banner_info, newest)
+                    if await self._write(file_name(name), body, newest, replaces=stored):
+                        return response
+
+    async def _read_object(self, key: str) -> _StoredObject | None:
+        try:
+            # `head` returns no attributes.
+            head = await self._bucket.get_async(key, options={"head": True})
+        except FileNotFoundError:
+            return None
+        return _StoredObject(_parse_version(head.attributes), head.meta["e_tag"] or "")
+
+    async def _write(
+        self, key: str, body: bytes, version: int, *, replaces: _StoredObject | None
+    ) -> bool:
+        """Write an object; return False, and change nothing, if not exactly `replaces` is there."""
+        mode: PutMode = "create" if replaces is None else {"e_tag": replaces.e_tag}
+        attributes = {
+            "Content-Type": MEDIA_TYPE,
+            "Cache-Control": CACHE_CONTROL,
+            _VERSION: str(version),
+        }
+        try:
+            await self._bucket.put_async(key, body, mode=mode, attributes=attributes)
+        except (AlreadyExistsError, PreconditionError) as error:
+            _raise_if_no_bucket(error)
+            return False
+        return True
+
+    def _key_below_prefix(self, key: str) -> str:
+        prefix = self._bucket.prefix
+        return key.removeprefix(f"{prefix}/") if prefix else key
+
+    @contextmanager
+    def _mapping_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, BaseError) as error:
+            self.is_available = False
+            raise StorageUnavailable(f"the bucket can't be used: {_describe(error)}") from error
+        self.is_available = True
+
+
+def _parse_version(attributes: "Attributes") -> int | None:
+    text = attributes.get(_VERSION, "")
+    return int(text) if _VERSION_TEXT.fullmatch(text) else None
+
+
+def _raise_if_no_bucket(error: Exception) -> None:
+    """Raise an error again if it is about the bucket: obstore reports both as a missing object."""
+    if _error_code(error) == _NO_BUCKET:
+        raise error
+
+
+def _error_code(error: Exception) -> str | None:
+    """Return the error code in the server's response, which obstore gives only in its message."""
+    match = _ERROR_CODE.search(str(error))
+    return match[1] if match else None
+
+
+def _describe(error: Exception) -> str:
+    """
+    Describe an error in one line.
+
+    Of a refusal only its code: S3 repeats what was signed, and with which key, in its messages.
+    """
+    if isinstance(error, TimeoutError):
+        return "it did not respond in time"
+    if code := _error_code(error):
+        return f"the server responds {code}"
+    if match := _STATUS.search(str(error)):
+        return f"the server responds with status {match[1]}"
+    # What follows the request and its duration; below are details for developers.
+    return str(error).partition("\n")[0].rpartition(" - ")[2][:200]

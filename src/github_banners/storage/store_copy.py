@@ -1,0 +1,147 @@
+"""
+Copy all pictures from one store to another, from a folder to a bucket for example.
+
+A picture that the target has at the same version or a newer one is skipped, so a copy that was
+stopped is resumed by starting it again. Both stores may be in use: the target compares versions at
+each write, as always.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TextIO
+
+import stamina
+
+from github_banners.errors import InvalidOption, StorageUnavailable
+from github_banners.messaging.schemas import StoreRequest
+from github_banners.settings import Settings, StorageLocation
+from github_banners.storage.open_store import open_store
+from github_banners.storage.store import Store
+
+_COPIES_AT_ONCE = 16
+_MAX_RETRY_SECONDS = 30.0
+_MAX_LISTED_FAILURES = 20
+_TERMINAL_INTERVAL_SECONDS = 0.2
+_LINE_INTERVAL_SECONDS = 10.0
+_CLEAR_LINE = "\r\x1b[K"
+
+
+@dataclass(slots=True)
+class CopyCounts:
+    """What has become of the pictures so far, and the first ones that can't be copied."""
+
+    copied: int = 0
+    skipped: int = 0
+    failed: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"Copied {self.copied:,}", f"up to date {self.skipped:,}"]
+        parts += [f"failed {self.failed:,}"] if self.failed else []
+        return f"{', '.join(parts)}."
+
+    def add_failure(self, path: str, reason: str) -> None:
+        """Count a picture that can't be copied."""
+        self.failed += 1
+        if len(self.failures) < _MAX_LISTED_FAILURES:
+            self.failures.append(f"{path}: {reason}")
+
+
+async def copy_with_progress(
+    source: StorageLocation,
+    target: StorageLocation,
+    settings: Settings,
+    *,
+    counts: CopyCounts,
+    stream: TextIO,
+) -> None:
+    """
+    Copy all pictures from one location to another, and show the counts on `stream` meanwhile.
+
+    :raises StorageUnavailable: a store could not be used for half a minute
+    """
+    async with (
+        open_store(source, settings) as source_store,
+        open_store(target, settings) as target_store,
+        _show_progress(counts, stream=stream),
+    ):
+        await copy_pictures(source_store, target_store, counts=counts)
+
+
+async def copy_pictures(source: Store, target: Store, *, counts: CopyCounts) -> None:
+    """
+    Copy all pictures that `target` does not have; `counts` is updated meanwhile.
+
+    :raises StorageUnavailable: a store could not be used for half a minute
+    """
+    async for page in source.list_paths():
+        remaining = iter(page)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(_COPIES_AT_ONCE, len(page))):
+                    group.create_task(_copy_remaining(source, target, remaining, counts))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+
+async def _copy_remaining(
+    source: Store, target: Store, paths: Iterator[str], counts: CopyCounts
+) -> None:
+    """Copy one picture after another from an iterator that several tasks share."""
+    for path in paths:
+        async for attempt in stamina.retry_context(
+            on=StorageUnavailable, attempts=None, timeout=_MAX_RETRY_SECONDS, wait_max=5.0
+        ):
+            with attempt:
+                await _copy_picture(source, target, path, counts)
+
+
+async def _copy_picture(source: Store, target: Store, path: str, counts: CopyCounts) -> None:
+    version, target_version = await source.get_version(path), await target.get_version(path)
+    if version is None:
+        counts.add_failure(path, "it was not written completely")
+        return
+    if target_version is not None and target_version >= version:
+        counts.skipped += 1
+        return
+    picture = await source.get(path)
+    if picture is None:
+        counts.add_failure(path, "it was removed meanwhile")
+        return
+    request = StoreRequest(
+        url_path=path, banner_info=picture.body, banner_format="svg", version=picture.version
+    )
+    try:
+        response = await target.put(request)
+    except InvalidOption as error:
+        counts.add_failure(path, str(error))
+        return
+    if response.superseded:
+        counts.skipped += 1
+    else:
+        counts.copied += 1
+
+
+@asynccontextmanager
+async def _show_progress(counts: CopyCounts, *, stream: TextIO) -> AsyncIterator[None]:
+    """Show the counts while the context lasts: in one line of a terminal, else as plain lines."""
+    progress = asyncio.create_task(_write_progress(counts, stream), name="progress")
+    try:
+        yield
+    finally:
+        progress.cancel()
+        await asyncio.wait({progress})
+        if stream.isatty():
+            stream.write(_CLEAR_LINE)
+            stream.flush()
+
+
+async def _write_progress(counts: CopyCounts, stream: TextIO) -> None:
+    is_terminal = stream.isatty()
+    start, end = (_CLEAR_LINE, "") if is_terminal else ("", "\n")
+    while True:
+        await asyncio.sleep(_TERMINAL_INTERVAL_SECONDS if is_terminal else _LINE_INTERVAL_SECONDS)
+        stream.write(f"{start}{counts}{end}")
+        stream.flush()

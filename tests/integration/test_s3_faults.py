@@ -1,0 +1,275 @@
+"""The bucket behind a proxy that breaks requests: errors are ours, in time, and nothing is lost."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from github_banners.errors import ConfigurationError, StorageUnavailable
+from github_banners.messaging.schemas import StoreRequest, StoreResponse
+from github_banners.settings import Settings, StorageBucket
+from github_banners.storage.open_store import open_bucket, open_store
+from github_banners.storage.picture_format import with_version
+from github_banners.storage.store import Store, StoredPicture
+from tests.integration.s3_fault_proxy import S3Fault, S3Request, always
+from tests.integration.s3_server import BUCKET, SECRET_KEY, bucket_environment
+from tests.integration.store_backends import BucketBackend
+from tests.long_form import IS_LONG
+from tests.unit.storage.requests import picture, store_request
+
+MAX_SECONDS = 3.5
+ROUNDS = 100 if IS_LONG else 6
+
+REASONS = {
+    S3Fault.UNAVAILABLE: "503",
+    S3Fault.SLOW_DOWN: "503|SlowDown",
+    S3Fault.INTERNAL: "500|InternalError",
+    S3Fault.EXPIRED: "403|ExpiredToken",
+    S3Fault.DENIED: "403|AccessDenied",
+    S3Fault.HANG: "did not respond in time",
+}
+
+
+@pytest.fixture
+async def store(bucket: BucketBackend) -> AsyncIterator[Store]:
+    async with open_store(bucket.location, bucket.settings) as store:
+        yield store
+
+
+def request(version: int, name: str = "a") -> StoreRequest:
+    return store_request(name, picture(version), version=version)
+
+
+@pytest.mark.parametrize("fault", S3Fault)
+async def test_fault_is_unavailable_in_time_and_over_at_once(
+    store: Store, bucket: BucketBackend, fault: S3Fault
+) -> None:
+    await store.put(request(1))
+    bucket.proxy.choose_fault = always(fault)
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "put": lambda: store.put(request(2)),
+        "get": lambda: store.get("a"),
+        "get_version": lambda: store.get_version("a"),
+    }
+    started_at = time.monotonic()
+
+    async def fail(call: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(StorageUnavailable, match=REASONS.get(fault, "used")) as error_info:
+            await call()
+        message = str(error_info.value)
+        assert "\n" not in message
+        assert len(message) < 250
+        assert SECRET_KEY not in message
+
+    # The response to HEAD has no body that could be truncated.
+    failing = ["get"] if fault is S3Fault.TRUNCATE else [*calls]
+    await asyncio.gather(*(fail(calls[name]) for name in failing))
+    assert time.monotonic() - started_at < MAX_SECONDS
+    assert not store.is_available
+    bucket.come_back()
+    stored = await store.get("a")
+    assert stored is not None
+    assert stored.body == picture(stored.version)
+    assert await store.put(request(3)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(3), 3)
+    assert store.is_available
+
+
+@pytest.mark.parametrize("fault", [S3Fault.HANG, S3Fault.SLOW_DOWN] if IS_LONG else [S3Fault.HANG])
+async def test_put_many_fault_fails_each_in_time(
+    store: Store, bucket: BucketBackend, fault: S3Fault
+) -> None:
+    bucket.proxy.choose_fault = always(fault)
+    started_at = time.monotonic()
+    results = await store.put_many([request(1, f"b-{number}") for number in range(64)])
+    assert time.monotonic() - started_at < MAX_SECONDS
+    assert [type(result) for result in results] == [StorageUnavailable] * 64
+
+
+async def test_put_many_one_hanging_banner_fails_alone(store: Store, bucket: BucketBackend) -> None:
+    bucket.proxy.choose_fault = lambda call: S3Fault.HANG if "/b-3." in call.path else None
+    results = await store.put_many([request(1, f"b-{number}") for number in range(8)])
+    failed = [index for index, result in enumerate(results) if isinstance(result, Exception)]
+    assert failed == [3]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [fault for fault in S3Fault if fault not in {S3Fault.HANG, S3Fault.EXPIRED, S3Fault.DENIED}]
+    if IS_LONG
+    else [S3Fault.SLOW_DOWN, S3Fault.DROP_RESPONSE],
+)
+async def test_every_third_request_fails_and_nothing_acknowledged_is_lost(
+    store: Store, bucket: BucketBackend, fault: S3Fault
+) -> None:
+    randomness = random.Random(7)
+    bucket.proxy.choose_fault = lambda call: fault if randomness.random() < 1 / 3 else None
+    acknowledged = 0
+    for version in range(1, ROUNDS + 1):
+        try:
+            response = await store.put(request(version))
+        except StorageUnavailable:
+            continue
+        assert not response.superseded
+        acknowledged = version
+    bucket.come_back()
+    stored = await store.get("a")
+    assert stored is not None
+    assert stored.version >= acknowledged > 0
+    assert stored.body == picture(stored.version)
+
+
+async def test_put_whose_response_is_lost_is_stored(store: Store, bucket: BucketBackend) -> None:
+    """The client repeats the put, whose condition its first attempt has made false."""
+    await store.put(request(1))
+    puts = 0
+
+    def choose(call: S3Request) -> S3Fault | None:
+        nonlocal puts
+        puts += call.method == "PUT"
+        return S3Fault.DROP_RESPONSE if call.method == "PUT" and puts == 1 else None
+
+    bucket.proxy.choose_fault = choose
+    assert await store.put(request(2)) == StoreResponse(url="/banners/a")
+    assert puts >= 2
+    assert await store.get("a") == StoredPicture(picture(2), 2)
+
+
+async def test_object_of_another_program_is_none_and_is_replaced(
+    store: Store, bucket: BucketBackend
+) -> None:
+    bucket.add_file("a.svg", picture(7))
+    assert await store.get("a") is None
+    assert await store.get_version("a") is None
+    assert await store.put(request(1)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(1), 1)
+
+
+async def test_stored_implausible_version_loses_to_any(store: Store, bucket: BucketBackend) -> None:
+    far_ahead = 2**63 - 1
+    body = with_version(picture(3), far_ahead)
+    bucket.client().put("banners/a.svg", body, attributes={"version": str(far_ahead)})
+    assert await store.get("a") == StoredPicture(picture(3), 0)
+    assert await store.get_version("a") == 0
+    assert await store.put(request(4)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(4), 4)
+
+
+async def test_object_deleted_meanwhile_is_written_again(
+    store: Store, bucket: BucketBackend
+) -> None:
+    await store.put(request(1))
+    is_deleted = False
+
+    def choose(call: S3Request) -> None:
+        nonlocal is_deleted
+        if call.method == "PUT" and not is_deleted:
+            is_deleted = True
+            bucket.client().delete("banners/a.svg")
+
+    bucket.proxy.choose_fault = choose
+    assert await store.put(request(2)) == StoreResponse(url="/banners/a")
+    assert await store.get("a") == StoredPicture(picture(2), 2)
+
+
+async def test_object_has_the_headers_with_which_it_can_be_served(
+    store: Store, bucket: BucketBackend
+) -> None:
+    await store.put(request(5))
+    head = bucket.client().get("banners/a.svg", options={"head": True})
+    assert head.attributes == {
+        "Content-Type": "image/svg+xml",
+        "Cache-Control": "public, max-age=600, stale-while-revalidate=60, stale-if-error=86400",
+        "version": "5",
+    }
+
+
+async def test_bucket_without_a_prefix_works(bucket: BucketBackend) -> None:
+    async with open_store(StorageBucket(BUCKET, ""), bucket.settings) as store:
+        await store.put(request(1, "without-a-prefix"))
+        assert await store.get("without-a-prefix") == StoredPicture(picture(1), 1)
+        pages = [page async for page in store.list_paths()]
+        assert [path for page in pages for path in page] == ["without-a-prefix"]
+
+
+# What is wrong with the settings
+
+
+async def fail_everywhere(settings: Settings, location: StorageBucket, *, match: str) -> None:
+    """Check that opening logs the reason once, and that each access and the check raise it."""
+    with capture_logs() as logs:
+        async with open_store(location, settings) as store:
+            assert [line["event"] for line in logs] == ["store.unavailable"] * len(logs)
+            for call in (store.get("a"), store.put(request(1))):
+                with pytest.raises(StorageUnavailable, match=match):
+                    await call
+    with pytest.raises(StorageUnavailable, match=match):
+        await open_bucket(location, settings).check()
+
+
+async def test_missing_bucket_is_named(bucket: BucketBackend) -> None:
+    await fail_everywhere(
+        bucket.settings, StorageBucket("not-there", "banners"), match="NoSuchBucket"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "match"),
+    [
+        ("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId|403"),
+        ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch|403"),
+    ],
+)
+async def test_wrong_key_is_named_and_not_shown(
+    bucket: BucketBackend, variable: str, match: str
+) -> None:
+    environment = {**bucket.environment, variable: "wrong-and-hidden"}
+    settings = Settings.from_environment(environment)
+    await fail_everywhere(settings, bucket.location, match=rf"^(?!.*hidden).*(?:{match})")
+
+
+async def test_server_that_is_not_there_is_described(bucket: BucketBackend) -> None:
+    settings = Settings.from_environment({**bucket.environment, **bucket_environment(1)})
+    await fail_everywhere(settings, bucket.location, match="can't be used: HTTP error")
+
+
+def test_variable_that_only_obstore_reads_is_reported(
+    bucket: BucketBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "perhaps")
+    with pytest.raises(ConfigurationError, match=r"AWS_.*perhaps[^\n]*\Z"):
+        open_bucket(bucket.location, bucket.settings)
+
+
+async def test_check_leaves_nothing(bucket: BucketBackend) -> None:
+    await open_bucket(bucket.location, bucket.settings).check()
+    assert bucket.contents() == {}
+
+
+UNFIT_SERVERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "ignores conditions": (
+        lambda response: (
+            b'HTTP/1.1 200 OK\r\netag: "1"\r\ncontent-length: 0\r\n\r\n'
+            if response.startswith(b"HTTP/1.1 412 ")
+            else response
+        ),
+        "ignores If-None-Match or If-Match",
+    ),
+    "loses metadata": (
+        lambda response: response.replace(b"x-amz-meta-version", b"x-amz-meta-nothing"),
+        "does not store metadata",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "match"), UNFIT_SERVERS.values(), ids=list(UNFIT_SERVERS))
+async def test_check_names_what_the_server_does_not_support(
+    bucket: BucketBackend, change: Callable[[bytes], bytes], match: str
+) -> None:
+    bucket.proxy.change_response = change
+    with pytest.raises(ConfigurationError, match=match):
+        await open_bucket(bucket.location, bucket.settings).check()
+    assert bucket.contents() == {}

@@ -1,0 +1,170 @@
+"""Copies from one store to another, in every direction."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from github_banners.errors import StorageUnavailable
+from github_banners.settings import Settings
+from github_banners.storage import store_copy
+from github_banners.storage.open_store import open_store
+from github_banners.storage.store import Store, StoredPicture
+from github_banners.storage.store_copy import CopyCounts, copy_pictures
+from tests.integration.s3_fault_proxy import S3Fault, S3FaultProxy, S3Request
+from tests.integration.store_backends import (
+    BucketBackend,
+    FolderBackend,
+    StoreBackend,
+    fresh_bucket,
+)
+from tests.long_form import IS_LONG
+from tests.unit.storage.requests import picture, store_request
+
+DIRECTIONS = ["folder to folder", "folder to bucket", "bucket to folder"]
+if IS_LONG:
+    DIRECTIONS.append("bucket to bucket")
+COUNT = 20
+
+
+@dataclass
+class Scene:
+    source: Store
+    target: Store
+    source_backend: StoreBackend
+    target_backend: StoreBackend
+
+    async def copy(self) -> CopyCounts:
+        counts = CopyCounts()
+        await copy_pictures(self.source, self.target, counts=counts)
+        return counts
+
+
+@pytest.fixture(params=DIRECTIONS)
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with AsyncExitStack() as stack:
+        kinds = request.param.split(" to ")
+        backends: list[StoreBackend] = []
+        for side, kind in enumerate(kinds):
+            if kind == "folder":
+                around = tmp_path / str(side)
+                around.mkdir()
+                backends.append(FolderBackend(around))
+            else:
+                proxy: S3FaultProxy = request.getfixturevalue("s3_proxy")
+                backends.append(stack.enter_context(fresh_bucket(proxy)))
+        source, target = [
+            await stack.enter_async_context(
+                open_store(backend.location, Settings.from_environment(backend.environment))
+            )
+            for backend in backends
+        ]
+        for number in range(COUNT):
+            await source.put(store_request(f"b-{number}", picture(number), version=number + 1))
+        yield Scene(source, target, *backends)
+
+
+async def test_copy_copies_pictures_with_their_versions(scene: Scene) -> None:
+    scene.source_backend.add_file("notes.txt", b"not a banner")
+    assert await scene.copy() == CopyCounts(copied=COUNT)
+    for number in range(COUNT):
+        copied = await scene.target.get(f"b-{number}")
+        assert copied == StoredPicture(picture(number), number + 1)
+    stored = {path.rpartition("/")[2] for path in scene.target_backend.contents()}
+    assert "notes.txt" not in stored
+    assert await scene.copy() == CopyCounts(skipped=COUNT)
+
+
+async def test_copy_never_lowers_a_version(scene: Scene) -> None:
+    await scene.target.put(store_request("b-1", picture(99), version=50))
+    await scene.target.put(store_request("b-2", picture(98), version=3))
+    await scene.target.put(store_request("b-3", picture(97), version=3))
+    assert await scene.copy() == CopyCounts(copied=COUNT - 2, skipped=2)
+    assert await scene.target.get("b-1") == StoredPicture(picture(99), 50)
+    assert await scene.target.get("b-2") == StoredPicture(picture(98), 3)
+    assert await scene.target.get("b-3") == StoredPicture(picture(3), 4)
+
+
+async def test_copy_cancelled_is_resumed(scene: Scene) -> None:
+    counts = CopyCounts()
+    task = asyncio.create_task(copy_pictures(scene.source, scene.target, counts=counts))
+    while counts.copied < 5:  # noqa: ASYNC110 - a count, no event
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert counts.copied < COUNT
+    rest = await scene.copy()
+    assert rest.copied + rest.skipped == COUNT
+    assert rest.skipped >= counts.copied
+    assert await scene.copy() == CopyCounts(skipped=COUNT)
+
+
+async def test_copy_picture_that_is_none_is_reported(tmp_path: Path) -> None:
+    source, target = (FolderBackend(tmp_path / name) for name in ("source", "target"))
+    async with (
+        open_store(source.location, Settings()) as source_store,
+        open_store(target.location, Settings()) as target_store,
+    ):
+        await source_store.put(store_request("b-1", picture(1), version=1))
+        source.add_file("b-2.svg", picture(2)[:-9])
+        source.add_file("b-3.svg", b"<html/>\n<!-- version 3 -->\n")
+        counts = CopyCounts()
+        await copy_pictures(source_store, target_store, counts=counts)
+        assert (counts.copied, counts.failed) == (1, 2)
+        assert min(counts.failures) == "b-2: it was not written completely"
+        assert "banner_info" in max(counts.failures)
+        assert await target_store.get("b-3") is None
+
+
+@pytest.fixture
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_copy, "_MAX_RETRY_SECONDS", 1.0)
+
+
+async def bucket_scene(
+    stack: AsyncExitStack, bucket: BucketBackend, tmp_path: Path
+) -> tuple[Store, Store]:
+    folder = FolderBackend(tmp_path)
+    source = await stack.enter_async_context(open_store(folder.location, Settings()))
+    target = await stack.enter_async_context(open_store(bucket.location, bucket.settings))
+    for number in range(COUNT):
+        await source.put(store_request(f"b-{number}", picture(number), version=number + 1))
+    return source, target
+
+
+async def test_copy_survives_slow_down(bucket: BucketBackend, tmp_path: Path) -> None:
+    def choose(request: S3Request) -> S3Fault | None:
+        return S3Fault.SLOW_DOWN if request.number % 3 == 0 else None
+
+    bucket.proxy.choose_fault = choose
+    async with AsyncExitStack() as stack:
+        source, target = await bucket_scene(stack, bucket, tmp_path)
+        counts = CopyCounts()
+        await copy_pictures(source, target, counts=counts)
+        assert counts == CopyCounts(copied=COUNT)
+
+
+@pytest.mark.usefixtures("short_retries")
+async def test_copy_store_down_stops_and_is_resumed(bucket: BucketBackend, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        source, target = await bucket_scene(stack, bucket, tmp_path)
+        puts = 0
+
+        def choose(request: S3Request) -> S3Fault | None:
+            nonlocal puts
+            puts += request.method == "PUT"
+            return S3Fault.EXPIRED if puts > COUNT // 2 else None
+
+        bucket.proxy.choose_fault = choose
+        counts = CopyCounts()
+        with pytest.raises(StorageUnavailable, match=r"ExpiredToken|403"):
+            await copy_pictures(source, target, counts=counts)
+        assert 0 < counts.copied <= COUNT // 2
+        bucket.come_back()
+        rest = CopyCounts()
+        await copy_pictures(source, target, counts=rest)
+        assert (rest.copied, rest.skipped) == (COUNT - counts.copied, counts.copied)
