@@ -386,7 +386,7 @@ STORAGE_URLS: dict[str, str | StorageBucket | None] = {
     "s3://bucket/banners": StorageBucket("bucket", "banners"),
     "s3://bucket/a/b_c/": StorageBucket("bucket", "a/b_c"),
     "s3://Bucket/a": None,
-    "s3://bu/a": None,
+    "s3://by/a": None,
     "s3://buck_et/a": None,
     "s3://key:secret@bucket/a": None,
     "s3://bucket:80/a": None,
