@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from github_banners.api.refresh import BATCH_SIZE
-from github_banners.database import leases, owner_data, users
+from github_banners.database import data_leases, leases, owner_data, users
 from github_banners.database.loaders import register_loaders
 from github_banners.database.session import Connection, connect
 from github_banners.models import Contributions, OwnerRepositories, Stats, aggregate
@@ -83,7 +83,7 @@ class Measurement:
                     now=self.now,
                 )
             async with self.conn.transaction():
-                await owner_data.schedule_data(self.conn, [owner_id], now=self.now, interval=HOUR)
+                await data_leases.schedule_data(self.conn, [owner_id], now=self.now, interval=HOUR)
         return len(rows)
 
     async def measure(self, what: str, work: Callable[[], Awaitable[int]]) -> None:

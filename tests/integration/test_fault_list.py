@@ -27,6 +27,7 @@ from github_banners.api.refresh import Refresh
 from github_banners.database import (
     banner_versions,
     banners,
+    data_leases,
     leases,
     logins,
     owner_data,
@@ -414,7 +415,7 @@ async def refreshes_data(scene: Scene, fault: Fault) -> None:
                 needs=[DataKind.CONTRIBUTIONS],
                 now=NOON,
             )
-        await owner_data.schedule_data(conn, [1, 2, 3], now=NOON, interval=HOUR)
+        await data_leases.schedule_data(conn, [1, 2, 3], now=NOON, interval=HOUR)
     github = FakeGitHub(clock=scene.clock)
     github.gate.set()
     refresh = DataRefresh(
@@ -518,10 +519,10 @@ STATEMENTS: dict[str, Case] = {
     "owner_data._confirm": refreshes_data,
     "owner_data._select_years": refreshes_data,
     "owner_data._upsert_years": refreshes_data,
-    "owner_data.lease_due_data": refreshes_data,
-    "owner_data.release_data": refreshes_data,
+    "data_leases.lease_due_data": refreshes_data,
+    "data_leases.release_data": refreshes_data,
     "owner_data.save_data": refreshes_data,
-    "owner_data.schedule_data": refreshes_data,
+    "data_leases.schedule_data": refreshes_data,
     "owner_data.select_data": refreshes_data,
     "owner_data.select_repository_need": serves_requests,
     "refresh_costs.fetch_refresh_costs": inspects,

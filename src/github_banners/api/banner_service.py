@@ -19,8 +19,8 @@ from github_banners.api.response_cache import RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database
+from github_banners.database.data_leases import schedule_data
 from github_banners.database.leases import mark_published, schedule_users
-from github_banners.database.owner_data import schedule_data
 from github_banners.database.users import select_snapshots
 from github_banners.errors import (
     BannersError,

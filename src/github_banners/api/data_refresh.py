@@ -13,14 +13,9 @@ import structlog
 
 from github_banners.api.background import Failures
 from github_banners.database.connect import Database
+from github_banners.database.data_leases import DueData, lease_due_data, release_data, schedule_data
 from github_banners.database.leases import MAX_RETRY_DELAY
-from github_banners.database.owner_data import (
-    DueData,
-    lease_due_data,
-    release_data,
-    save_data,
-    schedule_data,
-)
+from github_banners.database.owner_data import save_data
 from github_banners.errors import DatabaseUnavailable, Unavailable, UnknownUser
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock

@@ -15,6 +15,7 @@ from github_banners.database import (
     account_budgets,
     banner_versions,
     banners,
+    data_leases,
     leases,
     logins,
     owner_data,
@@ -158,7 +159,7 @@ async def create_banners(conn: Connection, sample: Sample) -> None:
             now=sample.now,
         )
         await leases.schedule_users(conn, [owner_id], now=sample.now, interval=HOUR)
-        await owner_data.schedule_data(conn, [owner_id], now=sample.now, interval=HOUR)
+        await data_leases.schedule_data(conn, [owner_id], now=sample.now, interval=HOUR)
 
 
 async def fetch_for_requests(conn: Connection, sample: Sample) -> None:
@@ -228,9 +229,9 @@ async def lease_all_unpublished(conn: Connection, sample: Sample) -> None:
 
 
 async def refresh_data(conn: Connection, sample: Sample) -> None:
-    due = await owner_data.lease_due_data(conn, now=sample.now, limit=3)
+    due = await data_leases.lease_due_data(conn, now=sample.now, limit=3)
     assert len(due) == 3
-    await owner_data.release_data(conn, due[0], retry_at=sample.now + HOUR)
+    await data_leases.release_data(conn, due[0], retry_at=sample.now + HOUR)
 
 
 async def save_contributions(conn: Connection, sample: Sample) -> None:
@@ -242,7 +243,7 @@ async def save_contributions(conn: Connection, sample: Sample) -> None:
         await owner_data.save_data(
             conn, owner_id, kind, content, fetched_at=sample.now, now=sample.now
         )
-    await owner_data.schedule_data(conn, [owner_id], now=sample.now, interval=HOUR)
+    await data_leases.schedule_data(conn, [owner_id], now=sample.now, interval=HOUR)
 
 
 def replace_last_day(contributions: Contributions) -> Contributions:
@@ -265,14 +266,14 @@ async def save_other_data(conn: Connection, sample: Sample) -> None:
         await owner_data.save_data(
             conn, owner_id, need, content, fetched_at=sample.now, now=sample.now
         )
-        await owner_data.schedule_data(conn, [owner_id], now=sample.now, interval=HOUR)
+        await data_leases.schedule_data(conn, [owner_id], now=sample.now, interval=HOUR)
 
 
 async def record_requests(conn: Connection, sample: Sample) -> None:
     requested_at = dict.fromkeys(sample.banner_names, sample.now)
     await banners.touch_banners(conn, requested_at, now=sample.now)
     await leases.schedule_users(conn, sample.banner_owner_ids, now=sample.now, interval=HOUR)
-    await owner_data.schedule_data(conn, sample.banner_owner_ids, now=sample.now, interval=HOUR)
+    await data_leases.schedule_data(conn, sample.banner_owner_ids, now=sample.now, interval=HOUR)
 
 
 async def share_budget(conn: Connection, sample: Sample) -> None:

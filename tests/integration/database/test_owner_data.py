@@ -8,7 +8,8 @@ import pytest
 
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Connection, Database
-from github_banners.database.owner_data import save_data, schedule_data, select_data
+from github_banners.database.data_leases import schedule_data
+from github_banners.database.owner_data import save_data, select_data
 from github_banners.database.users import upsert_owners
 from github_banners.models import Contributions, ContributionYear
 from github_banners.options import BannerOptions, DataKind, Layout

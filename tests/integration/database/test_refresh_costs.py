@@ -13,8 +13,8 @@ from github_banners.api import refresh
 from github_banners.database import refresh_costs
 from github_banners.database.banners import insert_banner
 from github_banners.database.connect import Connection, Database
+from github_banners.database.data_leases import schedule_data
 from github_banners.database.leases import schedule_users
-from github_banners.database.owner_data import schedule_data
 from github_banners.database.refresh_costs import RefreshCosts, fetch_refresh_costs
 from github_banners.database.session import DEFAULT_SCHEMA
 from github_banners.database.users import mark_user_deleted, upsert_owners
