@@ -129,6 +129,8 @@ def build_document(*, formats: Sequence[str], version: str, base_path: str = "")
     """
     servers = {"servers": [{"url": base_path}]} if base_path else {}
     _, schemas = msgspec.json.schema_components([Numbers], ref_template=_REF)
+    # Defaults of tuples are no JSON.
+    schemas = msgspec.json.decode(msgspec.json.encode(schemas))
     return {
         "openapi": "3.1.1",
         "info": {
