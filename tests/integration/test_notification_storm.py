@@ -20,6 +20,11 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+async def wait_until_listening(invalidations: Invalidations) -> None:
+    while not invalidations.is_listening:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
 async def test_storm_invalidates_all_owners_and_holds_up_no_task(
     conninfo: str, database: Database
 ) -> None:
@@ -33,8 +38,7 @@ async def test_storm_invalidates_all_owners_and_holds_up_no_task(
         notifications += 1
 
     async with asyncio.timeout(60):
-        while not invalidations.is_listening:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        await wait_until_listening(invalidations)
         before = now()
         invalidations.on_change = count
         async with await psycopg.AsyncConnection.connect(conninfo) as sender:
@@ -46,8 +50,7 @@ async def test_storm_invalidates_all_owners_and_holds_up_no_task(
             await asyncio.sleep(0)
             ticks += 1
         # If a probe came too late, nothing counted as unchanged until the next one.
-        while not invalidations.is_listening:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        await wait_until_listening(invalidations)
     assert ticks > 10
     # The first ones have left the bounded record, so everything counts as changed since then.
     assert not invalidations.is_unchanged(OWNERS // 2, since=before)
