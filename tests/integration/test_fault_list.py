@@ -50,7 +50,7 @@ from github_banners.stats.snapshots import Invalidations
 from tests.integration.database.samples import HOUR, NOON, answer
 from tests.integration.fake_github import FakeGitHub
 
-pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.postgres
 
 SOURCE = Path(github_banners.__file__).parent
 BAD_OWNER = 2

@@ -88,6 +88,9 @@ class ChangeListener:
                     _log.warning("changes.connection_lost", reason=error_text(errors.exceptions[0]))
             finally:
                 self._invalidations.is_listening = False
+            # A task group that ends with errors loses a cancellation that came meanwhile.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
             # Retry soon after a lost connection, but ever more slowly behind a pooler, which stays.
             failures = 1 if was_listening else failures + 1
             await self._sleep(

@@ -42,7 +42,7 @@ from github_banners.storage.open_store import open_bucket
 _WIDTH = 80
 _SERVICE_TIMEOUT = timedelta(seconds=5)
 _MIN_FREE_MIB = 64
-_PORT_TIMEOUT_SECONDS = 5.0
+_PORT_TIMEOUT_SECONDS = 2.0
 _PROBE = bytes(4096)
 
 

@@ -357,7 +357,13 @@ async def request_path(host: str, port: int, path: str) -> bytes:
     try:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         writer.write(head.encode())
-        return await reader.read(_MAX_RESPONSE_BYTES)
+        # One read may return the head alone: the end of the response is that of the connection.
+        response = b""
+        while len(response) < _MAX_RESPONSE_BYTES:
+            if not (chunk := await reader.read(_MAX_RESPONSE_BYTES - len(response))):
+                break
+            response += chunk
+        return response
     finally:
         writer.close()
         with suppress(ConnectionError):
