@@ -193,6 +193,17 @@ class NoContributions(NotFound):
     explanation_kind = ExplanationKind.NO_CONTRIBUTIONS
 
 
+def contributions_error(access: str, login: str) -> BannersError:
+    """Return the error for contributions that can't be shown; `access` is a `ContributionAccess`."""
+    match access:
+        case "organisation":
+            return NoContributions(login)
+        case "needs-token":
+            return TokenRequired()
+        case _:
+            return ContributionsHidden(login)
+
+
 class TooManyBanners(BannersError):
     """The user has reached the limit of permanent banners."""
 

@@ -206,7 +206,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False):
 
 
 def without_numbers(owner: Owner, *, version: int = 0) -> Snapshot:
-    """Return a snapshot of an owner of whom only the identity has been fetched."""
+    """Return a snapshot of an owner whose identity alone has been fetched."""
     stats = Stats(0, 0, 0, 0, 0, {})
     return Snapshot(owner, stats, EPOCH, version=version, has_numbers=False)
 

@@ -493,3 +493,15 @@ async def test_long_fetches_are_charged_to_the_client(scene: Scene) -> None:
         )
     # The identity and a history of 17 years; then the numbers, and three pages of sizes.
     assert charged == [0, 0, 4, 0, 0, 2]
+
+
+async def test_identity_under_a_new_login_keeps_the_stored_version(scene: Scene) -> None:
+    await scene.create(ACTIVITY)
+    stored = await scene.fetch_value("select version from users")
+    other = Scene(scene.database)
+    del other.github.owners["ada"]
+    other.github.add("Ada2", 7)
+    other.now += HOUR
+    snapshot = await other.preview(ACTIVITY, "ada2")
+    assert (snapshot.owner.login, snapshot.version) == ("Ada2", stored)
+    await other.services.close()

@@ -16,7 +16,7 @@ import structlog
 
 from github_banners.backoff import backoff_delay
 from github_banners.database.connect import error_text, is_database_error
-from github_banners.errors import BannersError
+from github_banners.errors import BannersError, DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
 
 _log = structlog.get_logger(__name__)
@@ -65,6 +65,33 @@ class Failures:
     def clear(self, key: Hashable) -> None:
         """Reset the count of a key after a success."""
         self._counts.pop(key, None)
+
+
+async def run_batches(
+    batch: Callable[[], Awaitable[int]],
+    *,
+    event: str,
+    failures: Failures,
+    pause_seconds: Callable[[int], float],
+    sleep: Callable[[float], Awaitable[object]],
+) -> None:
+    """
+    Run batches for ever; `pause_seconds` returns the pause after a batch of that size.
+
+    A batch counts as empty if it fails; unless the database is down, that is logged as `event` and
+    the pauses grow.
+    """
+    while True:
+        try:
+            size = await batch()
+            failures.clear(event)
+        except DatabaseUnavailable:
+            size = 0
+        except Exception as error:  # noqa: BLE001 - no data may end a task
+            size = 0
+            await sleep(failures.record(event, error, event=event).total_seconds())
+        if pause := pause_seconds(size):
+            await sleep(pause)
 
 
 async def keep_running(

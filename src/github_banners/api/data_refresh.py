@@ -11,12 +11,12 @@ from datetime import timedelta
 
 import structlog
 
-from github_banners.api.background import Failures
+from github_banners.api.background import Failures, run_batches
 from github_banners.database.connect import Database
 from github_banners.database.data_leases import DueData, lease_due_data, release_data, schedule_data
 from github_banners.database.leases import MAX_RETRY_DELAY
 from github_banners.database.owner_data import save_data
-from github_banners.errors import DatabaseUnavailable, Unavailable, UnknownUser
+from github_banners.errors import Unavailable, UnknownUser
 from github_banners.github.credentials import Priority
 from github_banners.models import Clock
 from github_banners.stats.data_fetch import DataRequest, fetch_stored
@@ -55,20 +55,13 @@ class DataRefresh:
 
     async def run(self) -> None:
         """Refresh data for ever; pause while none is due, or the database or GitHub is down."""
-        while True:
-            try:
-                refreshed = await self.refresh_batch()
-                self._batch_failures.clear("data refresh")
-            except DatabaseUnavailable:
-                refreshed = 0
-            except Exception as error:  # noqa: BLE001 - no data may end a task
-                refreshed = 0
-                pause = self._batch_failures.record(
-                    "data refresh", error, event="data_refresh.failed"
-                )
-                await self._sleep(pause.total_seconds())
-            if not refreshed:
-                await self._sleep(_IDLE_SECONDS)
+        await run_batches(
+            self.refresh_batch,
+            event="data_refresh.failed",
+            failures=self._batch_failures,
+            pause_seconds=lambda refreshed: 0 if refreshed else _IDLE_SECONDS,
+            sleep=self._sleep,
+        )
 
     async def refresh_batch(self) -> int:
         """

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import structlog
 
-from github_banners.api.background import Failures
+from github_banners.api.background import Failures, run_batches
 from github_banners.backoff import backoff_delay
 from github_banners.database import banners, leases, users
 from github_banners.database.banner_versions import raise_remaining_banners
@@ -146,19 +146,18 @@ class Refresh:
             await self._sleep(_RAISE_SECONDS)
 
     async def _work(self) -> None:
-        while True:
-            try:
-                refreshed = await self.refresh_batch()
-                self._batch_failures.clear("refresh")
-            except DatabaseUnavailable:
-                refreshed = 0
-            except Exception as error:  # noqa: BLE001 - no data may end a task
-                refreshed = 0
-                pause = self._batch_failures.record("refresh", error, event="refresh.failed")
-                await self._sleep(pause.total_seconds())
-            # A batch that is not full means that no other owner is due.
-            if self._failed_batches or refreshed < BATCH_SIZE:
-                await self._sleep(pause_seconds(self._failed_batches))
+        await run_batches(
+            self.refresh_batch,
+            event="refresh.failed",
+            failures=self._batch_failures,
+            pause_seconds=self._pause_seconds,
+            sleep=self._sleep,
+        )
+
+    def _pause_seconds(self, refreshed: int) -> float:
+        """Return the pause after a batch: none if it was full, since other owners may be due."""
+        is_full = refreshed >= BATCH_SIZE and not self._failed_batches
+        return 0 if is_full else pause_seconds(self._failed_batches)
 
     async def _save(self, results: Sequence[_FetchResult], requested_at: datetime) -> None:
         """Save fetched and deleted owners; release the leases of failed ones with a retry time."""

@@ -1,4 +1,4 @@
-"""Store which owner has a login, or had it last, and owners of whom nothing else is known yet."""
+"""Store which owner has a login, or had it last, and owners without numbers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -50,9 +50,9 @@ async def upsert_logins(
 
 async def insert_identity(conn: Connection, owner: Owner, *, now: datetime) -> None:
     """
-    Save an owner of whom only the identity was fetched; a stored owner is left as it is.
+    Save an owner whose identity alone was fetched; a stored owner stays unchanged.
 
-    The numbers are 0 and were fetched in 1970, so that whoever needs them fetches them first.
+    The numbers are stored as 0 and as fetched in 1970: they are hard-stale and never served.
     """
     query = """
         insert into users (

@@ -46,7 +46,7 @@ async def replace_repositories(conn: Connection, owners: Sequence[OwnerRepositor
             %s::bigint[], %s::bigint[], %s::text[], %s::int[], %s::int[], %s::bool[], %s::text[],
             %s::bool[]
         ) as fresh (owner_id, id, name, stars, forks, is_fork, language, is_archived)
-        -- an owner's rows are neighbours: to look up each repository would read ten times the pages
+        -- an owner's rows are on the same pages: looking up each repository reads ten times as many
         left join (select * from repositories where owner_id = any(%s)) as stored
             on stored.owner_id = fresh.owner_id and stored.id = fresh.id
         -- before the conflict, which locks the stored row and so writes it to the WAL

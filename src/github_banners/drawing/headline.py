@@ -23,7 +23,7 @@ from github_banners.drawing.locales import (
 )
 from github_banners.drawing.sanitize import isolate, sanitize
 from github_banners.drawing.text import Fitted, fit, width
-from github_banners.errors import ContributionsHidden, NoContributions, TokenRequired
+from github_banners.errors import contributions_error
 from github_banners.models import ContributionAccess, Owner, Snapshot, Stats
 from github_banners.options import (
     CONTRIBUTION_NUMBERS,
@@ -195,8 +195,9 @@ def select_numbers(
         counts.append((kind.noun, numeral))
     if not missing:
         return SelectedNumbers(slots, counts)
-    if not slots:
-        _check_contribution_access(snapshot)
+    access = snapshot.contribution_access
+    if not slots and access is not ContributionAccess.VISIBLE:
+        raise contributions_error(access, snapshot.owner.login)
     return SelectedNumbers(slots, counts, _explain_missing(missing, snapshot, options.locale))
 
 
@@ -212,17 +213,6 @@ def _visible_kinds(
         for number, label, room in zip(options.show, labels, rooms, strict=False)
         if number not in hidden
     ]
-
-
-def _check_contribution_access(snapshot: Snapshot) -> None:
-    """Raise the error for the reason why the contributions are unknown, if there is one."""
-    match snapshot.contribution_access:
-        case ContributionAccess.NEEDS_TOKEN:
-            raise TokenRequired
-        case ContributionAccess.HIDDEN:
-            raise ContributionsHidden(snapshot.owner.login)
-        case ContributionAccess.ORGANISATION:
-            raise NoContributions(snapshot.owner.login)
 
 
 def _explain_missing(missing: Sequence[ShownNumber], snapshot: Snapshot, locale: str) -> list[str]:

@@ -16,14 +16,10 @@ from github_banners.database.owner_data import OwnerData, select_data
 from github_banners.database.repositories import select_repositories
 from github_banners.database.session import Connection
 from github_banners.errors import (
-    BannersError,
-    ContributionsHidden,
-    NoContributions,
-    TokenRequired,
     closest_match,
+    contributions_error,
 )
 from github_banners.models import (
-    ContributionAccess,
     Contributions,
     Repository,
     RepositoryDetails,
@@ -103,7 +99,7 @@ def complete(
         times.append(snapshot.fetched_at)
     completed = msgspec.structs.replace(snapshot, fetched_at=min(times), **changes)
     if DataKind.CONTRIBUTIONS in needs and _shows_nothing(completed, options):
-        raise _without_contributions(completed)
+        raise contributions_error(completed.contribution_access, completed.owner.login)
     return completed
 
 
@@ -117,17 +113,6 @@ def _shows_nothing(snapshot: Snapshot, options: BannerOptions) -> bool:
     if snapshot.followers is None:
         available.discard(ShownNumber.FOLLOWERS)
     return not available
-
-
-def _without_contributions(snapshot: Snapshot) -> BannersError:
-    """Return the error that explains why an owner's contributions can't be shown."""
-    match snapshot.contribution_access:
-        case ContributionAccess.ORGANISATION:
-            return NoContributions(snapshot.owner.login)
-        case ContributionAccess.NEEDS_TOKEN:
-            return TokenRequired()
-        case _:
-            return ContributionsHidden(snapshot.owner.login)
 
 
 def suggest_repository(name: str, repositories: Iterable[Repository]) -> str | None:

@@ -4,6 +4,7 @@ Finds which account holds a login, for banners that show none of its numbers.
 The answer is a snapshot: with the last known numbers, or with none (`Snapshot.has_numbers`).
 """
 
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -11,14 +12,16 @@ import msgspec
 
 from github_banners.database.connect import Database
 from github_banners.database.logins import insert_identity
+from github_banners.database.users import select_snapshot_by_id
 from github_banners.errors import (
+    DatabaseUnavailable,
     FetchPending,
     GitHubUnavailable,
     TooManyRequests,
     UnknownUser,
 )
 from github_banners.models import Clock, Owner, Snapshot, to_epoch_microseconds, without_numbers
-from github_banners.stats.fetch import Charge, DataFetcher, Deadline
+from github_banners.stats.fetch import DATABASE_TIMEOUT_SECONDS, Charge, DataFetcher, Deadline
 from github_banners.stats.lookup import Lookup
 from github_banners.stats.single_flight import ErrorCache, SingleFlight
 
@@ -82,7 +85,7 @@ class IdentityLookup:
     async def _fetch(self, login: str) -> Snapshot:
         requested_at = self._clock()
         owner = await self._github.identify(login)
-        known = self._lookup.cache.get(owner.id)
+        known = self._lookup.cache.get(owner.id) or await self._read(owner.id)
         if known is None:
             known = without_numbers(owner, version=to_epoch_microseconds(requested_at))
             self._lookup.writer.schedule([owner.id], self._insert(owner))
@@ -90,6 +93,13 @@ class IdentityLookup:
         self._lookup.cache.put(snapshot)
         self._lookup.cache.put_login(login, owner.id, requested_at=requested_at)
         return snapshot
+
+    async def _read(self, owner_id: int) -> Snapshot | None:
+        """Read an owner who is stored under another login; None if the database is down."""
+        select = partial(select_snapshot_by_id, owner_id=owner_id, now=self._clock())
+        with suppress(DatabaseUnavailable):
+            return await self._database.run_within(select, timeout_seconds=DATABASE_TIMEOUT_SECONDS)
+        return None
 
     async def _insert(self, owner: Owner) -> None:
         async with self._database.transaction() as connection:

@@ -1,5 +1,5 @@
 """
-What every store of pictures does: the highest version of a banner wins, whoever writes when.
+The interface of a store of pictures: of all writes for a banner, the highest version is kept.
 
 `folder_store` keeps them as files in a folder, `bucket_store` as objects in an S3 bucket.
 `open_store` chooses by location, and is the only place that does.

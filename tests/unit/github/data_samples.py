@@ -153,3 +153,14 @@ def identity_data() -> dict[str, Any]:
             "name": "Ada L",
         }
     }
+
+
+def variables(request: httpx2.Request) -> dict[str, Any]:
+    """Return the variables of a GraphQL request."""
+    read: dict[str, Any] = json.loads(request.content)["variables"]
+    return read
+
+
+def not_found(request: httpx2.Request) -> httpx2.Response:
+    """Respond as GitHub does for an unknown path."""
+    return said({"message": "Not Found"}, status=404)

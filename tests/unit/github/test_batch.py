@@ -1,11 +1,10 @@
 """BatchFetcher: requests sent while GitHub is down, and owners that fail with a failing one."""
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 
 import httpx2
 import pytest
-import stamina
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.batch import BatchFetcher
@@ -23,11 +22,7 @@ MAX_REQUESTS_WITH_TOKEN = 5 + 6 + 4
 MAX_REST_REQUESTS = 3 * 6
 
 
-@pytest.fixture(autouse=True)
-def retry_without_delay() -> Iterator[None]:
-    """Retry at once, with three attempts."""
-    with stamina.set_testing(True, attempts=3):
-        yield
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 def down(status: int) -> Callable[[httpx2.Request], httpx2.Response]:

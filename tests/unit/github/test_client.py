@@ -46,11 +46,6 @@ def hurried() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
 async def test_a_question_names_its_format_and_its_payer(wire: Wire) -> None:
     async with opened(wire, TOKEN) as github:
         portfolio = await github.fetch("Ada")

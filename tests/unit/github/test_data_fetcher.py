@@ -1,13 +1,10 @@
 """Single repositories and identities, over both protocols."""
 
-import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-import httpx2
 import pytest
-import stamina
 
 from github_banners.errors import (
     GitHubUnavailable,
@@ -21,8 +18,10 @@ from github_banners.models import Owner, RepositoryDetails
 from github_banners.settings import Secret
 from tests.unit.github.data_samples import (
     identity_data,
+    not_found,
     repository_body,
     repository_data,
+    variables,
 )
 from tests.unit.github.samples import NOW
 from tests.unit.github.wire import Wire, opened, said
@@ -44,25 +43,7 @@ NOT_FOUND = {"type": "NOT_FOUND", "path": ["repository"], "message": "Could not 
 FORBIDDEN = {"type": "FORBIDDEN", "path": ["repository"], "message": "SAML"}
 
 
-@pytest.fixture(autouse=True)
-def retry_without_delay() -> Iterator[None]:
-    """Retry at once, with three attempts."""
-    with stamina.set_testing(True, attempts=3):
-        yield
-
-
-@pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-def variables(request: httpx2.Request) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(request.content)["variables"]
-    return read
-
-
-def not_found(request: httpx2.Request) -> httpx2.Response:
-    return said({"message": "Not Found"}, status=404)
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 async def fetch_engine(

@@ -1,13 +1,10 @@
 """Sizes of languages, over both protocols."""
 
-import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
-import stamina
 
 from github_banners.errors import (
     GitHubUnavailable,
@@ -20,6 +17,8 @@ from github_banners.models import Owner, Repository, RepositoryLanguages
 from tests.unit.github.data_samples import (
     languages_data,
     languages_node,
+    not_found,
+    variables,
 )
 from tests.unit.github.samples import NOW
 from tests.unit.github.wire import Wire, opened, said
@@ -28,25 +27,7 @@ TOKEN = "ghp_Token0123456789"
 ADA = Owner(1, "Ada", node_id="U_1")
 
 
-@pytest.fixture(autouse=True)
-def retry_without_delay() -> Iterator[None]:
-    """Retry at once, with three attempts."""
-    with stamina.set_testing(True, attempts=3):
-        yield
-
-
-@pytest.fixture
-def wire() -> Wire:
-    return Wire()
-
-
-def variables(request: httpx2.Request) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads(request.content)["variables"]
-    return read
-
-
-def not_found(request: httpx2.Request) -> httpx2.Response:
-    return said({"message": "Not Found"}, status=404)
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 async def fetch_sizes(

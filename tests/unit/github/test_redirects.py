@@ -1,10 +1,9 @@
 """Redirects are followed within the origin of the request only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx2
 import pytest
-import stamina
 
 from github_banners.errors import GitHubUnavailable
 from github_banners.github.credentials import create_accounts
@@ -20,11 +19,7 @@ ADA = Owner(1, "Ada")
 ORIGIN = "https://api.example"
 
 
-@pytest.fixture(autouse=True)
-def retry_without_delay() -> Iterator[None]:
-    """Retry at once, with three attempts."""
-    with stamina.set_testing(True, attempts=3):
-        yield
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 def redirect_to(to: str, *, status: int = 301) -> Callable[[httpx2.Request], httpx2.Response]:
