@@ -7,6 +7,7 @@ The packages in reading order, along the path of the data from GitHub to a READM
 - `backoff`: delays after failures; `circuit_breaker`: stop calling a service that is down; `log_throttle`: limit repeated log lines
 - `http_client`: the HTTP client for GitHub and for our services
 - `cache`: bounded in-memory caches
+- `tasks`: run, time and end asyncio tasks
 - `github`: the API client
 - `stats`: freshness of numbers, and their lookup from cache to GitHub
 - `database`: PostgreSQL

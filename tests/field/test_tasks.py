@@ -63,30 +63,25 @@ CASES = {
     "storage.folder_store:FolderStore.put_many": (
         "integration/test_storage_service.py::test_store_many_invalid_banner_fails_alone"
     ),
-    "storage.store_copy:copy_pictures": "integration/test_store_copy.py::test_copy_store_down_stops_and_is_resumed",
     "storage.folder_store:FolderStore.get_version": STORES + "unavailable_until_it_is_back",
     "storage.folder_store:FolderStore.list_paths": STORES + "unavailable_until_it_is_back",
     "storage.store_copy:_show_progress": (
         "acceptance/test_storage_copy.py::test_copy_is_interrupted_and_resumed"
     ),
     "storage.bucket_store:BucketStore._put": STORES + "put_many_has_a_result_each",
-    "database.change_listener:ChangeListener._listen": (
-        FAULTS + "failing_statement_ends_no_background_task"
-    ),
     "database.connect:Database.run_within": (
         "integration/database/test_connect.py::test_run_within_late_job_failure_is_contained"
     ),
     "database.migrations:migrate": FAULTS + "failing_statement_ends_no_background_task",
-    "github.fetching:gather_or_cancel": (
-        "field/test_github.py::test_cancelled_tls_handshake_closes_its_connection"
-    ),
+    "tasks:gather_or_cancel": "unit/test_tasks.py::test_gather_or_cancel_first_failure_is_raised_and_the_task_goes_on",
 }
 """The place that starts a task (`package.module:function`) -> the test."""
 
 NO_DATA = {
     "api.api_service:_wait_for_first_attempt": "waits for an event",
     "api.public_routes:page_routes.docs_page": "reads our own file for a request",
-    "renderer.tasks:wait_with_timeout": "waits for another task",
+    "tasks:wait_with_timeout": "waits for another task",
+    "render_once:show_progress": "writes to a terminal",
     "messaging.testing:MemoryBroker.wait": "for tests",
     "database.change_listener:ChangeListener._probe": "waits for an event",
     "database.connect_errors:explain_login_error": "connects once, at start",
@@ -95,10 +90,10 @@ NO_DATA = {
 
 
 def find_places() -> Iterator[str]:
-    for package in PACKAGES:
-        for file in sorted((SOURCE / package).rglob("*.py")):
-            module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
-            yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
+    in_packages = (file for name in PACKAGES for file in sorted((SOURCE / name).rglob("*.py")))
+    for file in (*SOURCE.glob("*.py"), *in_packages):
+        module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
+        yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
 
 
 def _places_in(node: ast.AST, module: str, names: tuple[str, ...] = ()) -> Iterator[str]:

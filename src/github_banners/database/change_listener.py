@@ -22,6 +22,7 @@ from github_banners.database.session import Connection, connect
 from github_banners.database.users import CHANGED_CHANNEL
 from github_banners.errors import DatabaseUnavailable
 from github_banners.log_throttle import LogThrottle
+from github_banners.tasks import gather_or_cancel
 
 _log = structlog.get_logger(__name__)
 
@@ -79,18 +80,15 @@ class ChangeListener:
             was_listening = False
             try:
                 await self._listen()
-            except* _ProbeLost:
+            except _ProbeLost:
                 was_listening = self._invalidations.is_listening
                 self._log_not_listening(was_listening=was_listening)
-            except* _CONNECTION_ERRORS as errors:
+            except _CONNECTION_ERRORS as error:
                 was_listening = self._invalidations.is_listening
                 if was_listening:
-                    _log.warning("changes.connection_lost", reason=error_text(errors.exceptions[0]))
+                    _log.warning("changes.connection_lost", reason=error_text(error))
             finally:
                 self._invalidations.is_listening = False
-            # A task group that ends with errors loses a cancellation that came meanwhile.
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError
             # Retry soon after a lost connection, but ever more slowly behind a pooler, which stays.
             failures = 1 if was_listening else failures + 1
             await self._sleep(
@@ -112,9 +110,7 @@ class ChangeListener:
         try:
             for channel in (CHANGED_CHANNEL, self._probe_channel):
                 await connection.execute(SQL("listen {}").format(Identifier(channel)))
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(connection), name="read notifications")
-                group.create_task(self._probe(), name="probe notifications")
+            await gather_or_cancel(self._read(connection), self._probe())
         finally:
             # A regular close would wait for a frozen server.
             connection.pgconn.finish()

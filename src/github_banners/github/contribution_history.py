@@ -21,9 +21,9 @@ from github_banners.github.contributions import (
     whole_year,
 )
 from github_banners.github.credentials import Priority
-from github_banners.github.fetching import map_or_cancel
 from github_banners.github.sender import RequestFailed, Sender
 from github_banners.models import ContributionAccess, Contributions, ContributionYear, Owner
+from github_banners.tasks import map_or_cancel
 
 _MAX_PARALLEL_QUERIES = 3
 

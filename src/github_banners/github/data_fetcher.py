@@ -15,7 +15,7 @@ from github_banners.errors import TokenRequired, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.contribution_history import ContributionHistory
 from github_banners.github.credentials import Priority
-from github_banners.github.fetching import map_or_cancel, should_fall_back, with_public_errors
+from github_banners.github.fetching import should_fall_back, with_public_errors
 from github_banners.github.languages import (
     LanguagePage,
     build_languages_query,
@@ -46,6 +46,7 @@ from github_banners.models import (
     RepositoryDetails,
     RepositoryLanguages,
 )
+from github_banners.tasks import map_or_cancel
 
 T = TypeVar("T")
 

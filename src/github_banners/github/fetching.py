@@ -1,14 +1,14 @@
 """
-What all fetches have in common: a time limit, public errors, and requests that end together.
+What all fetches have in common: a time limit, and public errors.
 
 A fetch is one or many requests for one owner. Its failure becomes one of the errors that clients may see,
 and is logged once in a while.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import TypeVar
 
 import structlog
 
@@ -18,7 +18,6 @@ from github_banners.github.sender import RETRYABLE, TRY_ANOTHER_ACCOUNT, Request
 from github_banners.log_throttle import LogThrottle
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 _log = structlog.get_logger(__name__)
 
@@ -53,32 +52,3 @@ def should_fall_back(failure: Failure, *, is_known: bool) -> bool:
     # For an unknown login one 404 is enough; a known owner must be missing from both APIs.
     is_missing = failure.kind is FailureKind.NOT_FOUND
     return (is_missing and is_known) or failure.kind in _FALL_BACK_TO_REST
-
-
-@overload
-async def gather_or_cancel(first: Awaitable[T], second: Awaitable[U], /) -> tuple[T, U]: ...
-@overload
-async def gather_or_cancel(*awaitables: Awaitable[T]) -> Sequence[T]: ...
-async def gather_or_cancel(*awaitables: Awaitable[Any]) -> Sequence[Any]:
-    """Await all results; the first failure cancels the others before it is raised."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-
-
-async def map_or_cancel(
-    function: Callable[[U], Awaitable[T]], items: Iterable[U], *, max_parallel: int
-) -> Sequence[T]:
-    """Call a function for each item, at most `max_parallel` at once; see `gather_or_cancel`."""
-    slots = asyncio.Semaphore(max_parallel)
-
-    async def call(item: U) -> T:
-        async with slots:
-            return await function(item)
-
-    return await gather_or_cancel(*map(call, items))

@@ -23,7 +23,7 @@ from github_banners.messaging.schemas import (
     StoreResponse,
 )
 from github_banners.messaging.tracing import bind_trace, make_traceparent, parse_trace_id
-from github_banners.renderer.tasks import cancel_and_wait
+from github_banners.tasks import cancel_and_wait
 
 _log = structlog.get_logger(__name__)
 

@@ -20,8 +20,8 @@ from github_banners.log_throttle import LogThrottle
 from github_banners.messaging.events import Consumer, Producer, Record
 from github_banners.models import Clock, utc_now
 from github_banners.renderer.schedule import MAX_POLLED, should_pause
-from github_banners.renderer.tasks import cancel_and_wait, wait_with_timeout
 from github_banners.renderer.worker import Outcome, PartitionState, UpdateHandler, Worker
+from github_banners.tasks import cancel_and_wait, wait_with_timeout
 
 _log = structlog.get_logger(__name__)
 

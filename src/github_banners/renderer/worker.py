@@ -30,8 +30,8 @@ from github_banners.renderer.schedule import (
     is_permanent,
     retry_delay_seconds,
 )
-from github_banners.renderer.tasks import cancel_and_wait, wait_with_timeout
 from github_banners.renderer.updates import parse_update
+from github_banners.tasks import cancel_and_wait, wait_with_timeout
 
 _log = structlog.get_logger(__name__)
 

@@ -19,6 +19,7 @@ from github_banners.messaging.schemas import StoreRequest
 from github_banners.settings import Settings, StorageLocation
 from github_banners.storage.open_store import open_store
 from github_banners.storage.store import Store
+from github_banners.tasks import gather_or_cancel
 
 _COPIES_AT_ONCE = 16
 _MAX_RETRY_SECONDS = 30.0
@@ -78,12 +79,9 @@ async def copy_pictures(source: Store, target: Store, *, counts: CopyCounts) -> 
     """
     async for page in source.list_paths():
         remaining = iter(page)
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(_COPIES_AT_ONCE, len(page))):
-                    group.create_task(_copy_remaining(source, target, remaining, counts))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+        await gather_or_cancel(
+            *(_copy_remaining(source, target, remaining, counts) for _ in range(_COPIES_AT_ONCE))
+        )
 
 
 async def _copy_remaining(
