@@ -32,9 +32,9 @@ from github_banners.errors import (
     UnknownRepository,
     UnknownUser,
 )
+from github_banners.logins import LOGIN_PATTERN
 from github_banners.models import Activity, ContributionAccess, RepositoryDetails, Stats
 from github_banners.options import (
-    LOGIN_PATTERN,
     MAX_SHOWN_NUMBERS,
     OPTIONS,
     BannerOptions,

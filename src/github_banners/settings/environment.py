@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Mapping
 from pathlib import Path
 
-from github_banners.settings.parsers import strip, unquote
+from github_banners.settings.parsers import Login, parse_logins, strip, unquote
 
 SYNONYMS: Mapping[str, str] = {
     "GITHUB_TOKENS": "GITHUB_TOKEN",
@@ -40,15 +40,33 @@ def raw_value(environment: Mapping[str, str], name: str, *, may_be_file: bool) -
     path = unquote(strip(environment.get(f"{name}_FILE", ""))) if may_be_file else ""
     if path and text:
         raise ValueError(f"and {name}_FILE are both set: keep one")
-    return strip(_read_file(path, name=name)) if path else text
-
-
-def _read_file(path: str, *, name: str) -> str:
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES)
-        # PowerShell writes UTF-16 unless told otherwise.
-        is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return content.decode("utf-16" if is_utf_16 else "utf-8")
+        return read_text_file(Path(path)) if path else text
     except (OSError, ValueError):
         raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
+
+
+def read_logins(path: Path) -> tuple[Login, ...]:
+    """
+    Read logins from a file, as ALLOWED_USERS has them; a `#` begins a comment.
+
+    :raises OSError: the file can't be read
+    :raises ValueError: it is too large, not text, or has invalid logins, which the message names
+    """
+    return parse_logins(read_text_file(path))
+
+
+def read_text_file(path: Path) -> str:
+    """
+    Read a text file, stripped of blanks.
+
+    :raises OSError: the file can't be read
+    :raises ValueError: it is too large, or neither UTF-8 nor UTF-16
+    """
+    with path.open("rb") as file:
+        content = file.read(_MAX_FILE_BYTES + 1)
+    if len(content) > _MAX_FILE_BYTES:
+        raise ValueError(f"has more than {_MAX_FILE_BYTES:,} bytes")
+    # PowerShell writes UTF-16 unless told otherwise.
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return strip(content.decode("utf-16" if is_utf_16 else "utf-8"))
