@@ -238,7 +238,7 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
         assert (
             stack.sql("select id, name, owner_id, created_at from banners order by id") == banners
         )
-        assert stack.sql(TABLES_VERSION) == [["0006"]]
+        assert stack.sql(TABLES_VERSION) == [["0007"]]
         assert stack.sql(COLLATION_OF_NAMES) == [["C"]]
         owner = "id -un && stat -c %U /var/lib/postgresql/data"
         users = stack.compose("exec", "-T", "api-psgr", "sh", "-c", owner)

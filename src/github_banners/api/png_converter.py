@@ -68,6 +68,10 @@ class PngConverter:
         """Return the cached PNG of an SVG, or None."""
         return self._cached.get(svg.digest)
 
+    def drop(self, svg: Picture) -> None:
+        """Remove the cached PNG of an SVG."""
+        self._cached.drop(svg.digest)
+
     async def to_png(
         self, svg: Picture, *, charge: ClientCharge, deadline: Deadline, is_cacheable: bool = True
     ) -> Picture | None:

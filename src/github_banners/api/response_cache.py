@@ -11,7 +11,7 @@ cached for the second in which their `Date` stays the same, by normalised target
 and by the raw bytes of the request.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -127,6 +127,10 @@ class PictureCache:
         if cached is None or now >= cached.expires_at or cached.drawn_at > now + MAX_CLOCK_SKEW:
             return None
         return cached if self._invalidations.is_unchanged(key[0], since=cached.drawn_at) else None
+
+    def drop_owners(self, owner_ids: Collection[int]) -> list[CachedPicture]:
+        """Remove and return the pictures of these owners."""
+        return self._cached.drop_where(lambda key, _: key[0] in owner_ids)
 
     async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
         """
