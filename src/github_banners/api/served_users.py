@@ -8,6 +8,7 @@ holds. The lists are about logins as GitHub spells them now: a renamed user has 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,9 @@ from github_banners.errors import UserNotServed
 from github_banners.settings import Settings, read_logins
 
 _log = structlog.get_logger(__name__)
+
+NOT_SERVED_RETRY_AFTER = timedelta(days=1)
+"""How long background refreshes pass over an owner who is not served; requests end that earlier."""
 
 _CHECK_FILES_SECONDS = 1.0
 
@@ -94,6 +98,8 @@ class ServedUsers:
 
     async def run(self) -> None:
         """Read the files again for ever, when they have changed."""
+        if self._allowed_file.path is None and self._denied_file.path is None:
+            await asyncio.Event().wait()
         while True:
             await self.check_files()
             await self._sleep(_CHECK_FILES_SECONDS)
@@ -132,21 +138,21 @@ class _LoginFile:
 
     def __init__(self, setting: str, path: Path | None, *, may_be_empty: bool) -> None:
         self._setting = setting
-        self._path = path
+        self.path = path
         self._may_be_empty = may_be_empty
         self._signature: Sequence[int] = ()
         self._problem = ""
 
     def read_if_changed(self) -> frozenset[str] | None:
         """Read the logins, None if the file has not changed or can't be used, which is logged once."""
-        if self._path is None:
+        if self.path is None:
             return None
         try:
-            status = self._path.stat()
+            status = self.path.stat()
             signature = status.st_mtime_ns, status.st_size, status.st_ino
             if signature == self._signature:
                 return None
-            logins = read_logins(self._path)
+            logins = read_logins(self.path)
             if not logins and not self._may_be_empty:
                 # A file that is just being written may be empty for a moment.
                 raise ValueError("has no logins")  # noqa: TRY301
