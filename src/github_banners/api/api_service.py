@@ -28,6 +28,8 @@ from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import StripBasePathMiddleware, base_path_from_url
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.error_handlers import ErrorHandler
+from github_banners.api.forgetting import Forgetting, drop_owners
+from github_banners.api.gone_users import GoneUsers
 from github_banners.api.outbox import Outbox, PublishOutcome
 from github_banners.api.png_converter import PngConverter, PngOutcome
 from github_banners.api.rate_limit import RateLimiter
@@ -122,8 +124,26 @@ async def open_api(
             database, github, served_users, interval=settings.refresh_interval, clock=clock
         )
         outbox = _build_outbox(database, backends, metrics, clock=clock)
+        forgetting = Forgetting(
+            database=database,
+            remove=backends.remove,
+            drop_owners=partial(drop_owners, routes),
+            deny=served_users.deny,
+            clock=clock,
+        )
+        gone_users = GoneUsers(
+            database=database,
+            github=BatchFetcher(github, clock=clock),
+            remove_after=settings.remove_gone_users_after,
+            interval=settings.refresh_interval,
+            clock=clock,
+        )
         change_listener = ChangeListener(
-            conninfo, database=database, invalidations=invalidations, on_change=outbox.wake
+            conninfo,
+            database=database,
+            invalidations=invalidations,
+            on_change=outbox.wake,
+            on_forgotten=forgetting.wake,
         )
         work: dict[str, Callable[[], Awaitable[None]]] = {
             "refresh": refresh.run,
@@ -131,6 +151,8 @@ async def open_api(
             "versions": refresh.raise_versions,
             "outbox": outbox.run,
             "changes": change_listener.run,
+            "forgotten users": forgetting.run,
+            "gone users": gone_users.run,
             "requests": partial(_record_requests, response_cache, refresh),
             "token owners": partial(group_by_account, github.sender, clock=clock),
         }

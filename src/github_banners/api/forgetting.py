@@ -1,32 +1,28 @@
 """
 Removes what is left of forgotten users: pictures in the storage, and cache entries of this process.
 
-`delete_user` deletes the rows, in transactions of their own, and notes which pictures have to be removed.
-`Forgetting` does what remains, in every process: it drops what its caches have of forgotten users, takes
-over the denied logins, and removes the pictures that nobody else is removing. It is woken up by
-notifications of PostgreSQL, and looks once a minute in case they do not arrive.
+Every process drops what its caches have of forgotten users, and takes over the denied logins. Pictures
+are removed by one process at a time, if the command that deleted the rows has not removed them. It is
+woken up by notifications of PostgreSQL, and looks once a minute in case they do not arrive.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
-from typing import TypeAlias
 
 import structlog
 
 from github_banners.api.background import Failures, run_batches
+from github_banners.api.public_routes import BannerRoutes
+from github_banners.api.user_removal import RemovePicture, remove_pictures
 from github_banners.database import forgotten_users
 from github_banners.database.connect import Database
-from github_banners.database.forgotten_users import RemovedPicture, UserRows
 from github_banners.errors import StorageUnavailable
 from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 
 _log = structlog.get_logger(__name__)
-
-RemovePicture: TypeAlias = Callable[[RemovedPicture], Awaitable[RemoveResponse]]
-"""Has the storage remove a picture and leave a tombstone, else raises BannersError."""
 
 BATCH_SIZE = 16
 """The number of pictures that are removed at once."""
@@ -35,47 +31,12 @@ _IDLE_SECONDS = 60.0
 _FIRST_PAUSE, _MAX_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 
 
-async def delete_user(
-    database: Database, owner_id: int, *, clock: Clock, removal_delay: timedelta = timedelta(0)
-) -> UserRows:
-    """
-    Delete all rows of a user, a bounded number at a time; return how many they were.
-
-    Repeat it if it fails: the rows that name the user are deleted last. Running services remove the
-    pictures after `removal_delay`.
-
-    :raises DatabaseUnavailable: some rows may have been deleted
-    """
-    deleted = UserRows()
-    while True:
-        async with database.transaction() as connection:
-            now = clock()
-            rows = await forgotten_users.delete_user_rows(
-                connection, owner_id, now=now, removal_due_at=now + removal_delay
-            )
-        deleted += rows
-        if rows.users or rows == UserRows():
-            return deleted
-
-
-async def remove_pictures(
-    database: Database, remove: RemovePicture, pictures: Sequence[RemovedPicture]
-) -> list[RemoveResponse | BaseException]:
-    """
-    Remove pictures at once, and note those that are removed; return one result each, and errors as results.
-
-    :raises DatabaseUnavailable: it could not be noted, so they will be removed again
-    """
-    results = await asyncio.gather(*map(remove, pictures), return_exceptions=True)
-    removed = [
-        picture
-        for picture, result in zip(pictures, results, strict=True)
-        if isinstance(result, RemoveResponse)
-    ]
-    if removed:
-        async with database.transaction() as connection:
-            await forgotten_users.delete_removed_pictures(connection, removed)
-    return results
+def drop_owners(routes: BannerRoutes, owner_ids: Collection[int]) -> None:
+    """Remove what the caches behind these routes have of owners."""
+    routes.banners.drop_owners(owner_ids)
+    for cached in routes.pictures.pictures.drop_where(lambda key, _: key[0] in owner_ids):
+        routes.png_converter.drop(cached.picture)
+    routes.cache.targets.drop_where(lambda _, entry: entry.key[0] in owner_ids)
 
 
 class Forgetting:

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from github_banners.api.background import Failures, run_batches
-from github_banners.api.forgetting import delete_user
+from github_banners.api.user_removal import delete_user
 from github_banners.database import forgotten_users, leases, users
 from github_banners.database.connect import Database
-from github_banners.errors import UnknownUser
+from github_banners.errors import BannersError, UnknownUser
 from github_banners.models import EPOCH, Clock, Owner, OwnerRepositories, aggregate
 from github_banners.stats.fetch import BatchOwnerFetcher
 
@@ -80,19 +80,26 @@ class GoneUsers:
         owners = [owner for _, owner in leased]
         results = await self._github.fetch_many(owners) if owners else []
         for owner, result in zip(owners, results, strict=True):
-            if isinstance(result, UnknownUser):
-                rows = await delete_user(self._database, owner.id, clock=self._clock)
-                _log.info("gone_users.removed", owner_id=owner.id, banners=rows.banners)
-            elif isinstance(result, OwnerRepositories):
-                await self._save(owner, result)
-            else:
+            try:
+                await self._apply(owner, result)
+            except Exception as error:  # noqa: BLE001 - no user may hold up others
                 self._failures.record(
-                    owner.id, result, event="gone_users.not_confirmed", owner_id=owner.id
+                    owner.id, error, event="gone_users.not_removed", owner_id=owner.id
                 )
         return len(leased)
 
-    async def _save(self, owner: Owner, result: OwnerRepositories) -> None:
-        """Save a user who is back."""
+    async def _apply(self, owner: Owner, result: OwnerRepositories | BannersError) -> None:
+        """
+        Remove a user who is still gone, or save one who is back.
+
+        :raises BannersError: GitHub did not say which, or the database is down
+        """
+        if isinstance(result, UnknownUser):
+            rows = await delete_user(self._database, owner.id, clock=self._clock)
+            _log.info("gone_users.removed", owner_id=owner.id, banners=rows.banners)
+            return
+        if isinstance(result, BannersError):
+            raise result
         async with self._database.transaction() as connection:
             fetched = [(result, aggregate(result.repositories))]
             await users.upsert_owners(connection, fetched, now=self._clock())

@@ -11,7 +11,7 @@ cached for the second in which their `Date` stays the same, by normalised target
 and by the raw bytes of the request.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -109,7 +109,7 @@ class PictureCache:
         self._clock = clock
         self._draw = draw
         self._invalidations = invalidations or Invalidations(clock=clock)
-        self._cached: ByteBoundedLru[PictureKey, CachedPicture] = ByteBoundedLru(
+        self.pictures: ByteBoundedLru[PictureKey, CachedPicture] = ByteBoundedLru(
             memory_bytes, entry_bytes=_entry_bytes
         )
         self._on_change: Callable[[], None] = lambda: None
@@ -121,16 +121,12 @@ class PictureCache:
 
     def get(self, key: PictureKey) -> CachedPicture | None:
         """Return a picture that may be served without validation, or None."""
-        cached = self._cached.get(key)
+        cached = self.pictures.get(key)
         now = self._clock()
         # A picture from the future means that the clock was set back.
         if cached is None or now >= cached.expires_at or cached.drawn_at > now + MAX_CLOCK_SKEW:
             return None
         return cached if self._invalidations.is_unchanged(key[0], since=cached.drawn_at) else None
-
-    def drop_owners(self, owner_ids: Collection[int]) -> list[CachedPicture]:
-        """Remove and return the pictures of these owners."""
-        return self._cached.drop_where(lambda key, _: key[0] in owner_ids)
 
     async def draw(self, request: RenderRequest, *, deadline: Deadline) -> CachedPicture:
         """
@@ -146,7 +142,7 @@ class PictureCache:
             body = draw(snapshot, options, as_of=snapshot.fetched_at.date() if is_dated else None)
             return CachedPicture(Picture.svg(body), snapshot.version, result.refresh_at, now, now)
         key = request.key
-        cached = self._cached.get(key)
+        cached = self.pictures.get(key)
         is_same = cached is not None and (cached.version, cached.parts_fetched_at) == (
             snapshot.version,
             request.parts_fetched_at,
@@ -156,7 +152,7 @@ class PictureCache:
         else:
             picture = Picture.svg(await self._draw(snapshot, options, deadline))
             # While this one was drawn, another request may have cached a newer version.
-            cached = self._cached.get(key)
+            cached = self.pictures.get(key)
         fresh = CachedPicture(
             picture,
             snapshot.version,
@@ -167,7 +163,7 @@ class PictureCache:
         )
         is_from_future = cached is not None and cached.drawn_at > now + MAX_CLOCK_SKEW
         if cached is None or is_from_future or cached.version <= snapshot.version:
-            self._cached.put(key, fresh)
+            self.pictures.put(key, fresh)
             self._on_change()
         return fresh
 

@@ -200,6 +200,12 @@ async def select_removed_pictures(
     return [RemovedPicture(*row) for row in rows]
 
 
+async def count_removed_pictures(conn: Connection) -> int:
+    """Count the pictures that the storage has to remove."""
+    row = await (await conn.execute("select count(*) from removed_pictures")).fetchone()
+    return int(row[0]) if row else 0
+
+
 async def delete_removed_pictures(conn: Connection, pictures: Sequence[RemovedPicture]) -> None:
     """Record that the storage has removed pictures, unless a higher version must be removed since."""
     query = """
@@ -211,9 +217,7 @@ async def delete_removed_pictures(conn: Connection, pictures: Sequence[RemovedPi
     await conn.execute(query, [paths, [picture.version for picture in pictures]])
 
 
-async def insert_denied_logins(
-    conn: Connection, logins: Collection[str], *, now: datetime
-) -> None:
+async def insert_denied_logins(conn: Connection, logins: Collection[str], *, now: datetime) -> None:
     """Deny logins from now on; all processes are notified at commit."""
     query = """
         insert into denied_logins (login, denied_at) select login, %s from unnest(%s::text[]) as login
@@ -238,7 +242,12 @@ async def select_denied_logins(conn: Connection) -> list[str]:
 
 
 async def lease_gone_users(
-    conn: Connection, *, gone_before: datetime, after: tuple[datetime, int], now: datetime, limit: int
+    conn: Connection,
+    *,
+    gone_before: datetime,
+    after: tuple[datetime, int],
+    now: datetime,
+    limit: int,
 ) -> list[tuple[datetime, Owner]]:
     """
     Lease users who are deleted on GitHub since before a time, in the order of that time and their ids.
