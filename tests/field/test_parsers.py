@@ -48,10 +48,15 @@ from github_banners.messaging.signing import Signer
 from github_banners.options import OPTIONS, parse_options, parse_options_leniently, parse_query
 from github_banners.renderer.updates import parse_update, render_and_store
 from github_banners.settings import Secret
-from github_banners.storage import bucket_store
+from github_banners.storage import banner_routes, bucket_store
 from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.folder_store import FolderStore
-from github_banners.storage.picture_format import check_picture, split_version, with_version
+from github_banners.storage.picture_format import (
+    check_picture,
+    parse_version,
+    split_version,
+    with_version,
+)
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
 from tests.unit.github.data_samples import (
     ContributionGitHub,
@@ -348,10 +353,17 @@ CASES = [
     ),
     Case(
         "storage: the version of a file",
-        ("storage.picture_format:split_version",),
-        split_version,
+        ("storage.picture_format:split_version", "storage.picture_format:parse_version"),
+        lambda stored: (split_version(stored), parse_version(stored)),
         with_version(PICTURE, 7),
         hostile_bytes,
+    ),
+    Case(
+        "storage: the version of a removal",
+        ("storage.banner_routes:_parse_version",),
+        banner_routes._parse_version,
+        "1796000000",
+        texts,
     ),
     Case(
         "storage: the version of an object",
@@ -621,8 +633,9 @@ NOT_FOREIGN = {
     "api.builder.script_data:canvas_size": "our own layouts",
     "api.builder.words:read_words": "our own files",
     "api.response_cache:ResponseCache.seconds_fresh": "the clock",
-    "database.banners:_mark_due": "an integer column",
     "database.banners:count_banners": "a count",
+    "database.forgotten_users:count_removed_pictures": "a count",
+    "database.forgotten_users:delete_user_rows": "a count",
     "database.server_info:count_rows_ahead": "a count",
     "database.embedded:_stop_stale_server": "our own folder",
     "database.embedded_process:_make_preexec.prepare": "a signal",

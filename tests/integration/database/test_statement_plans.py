@@ -33,6 +33,8 @@ MAX_ROWS_OF = {
     "refresh: save one with 5,000 repositories": 5_000,
     # reads the owners and each banner three times
     "refresh: save 20 renamed, one with 1,000 banners": 3_300,
+    # reads each banner three times
+    "forget: two users, one with 1,000 banners": 3_300,
     # reads each owner twice and its banners once
     "bookkeeping: 1,000 requests": 3_500,
 }
@@ -49,6 +51,9 @@ NOT_EXPLAINED = {
     # of the commands `check` and `migrate`, which read all rows
     *("server_info.count_rows_ahead", "server_info.try_writing", "migrations._upgrade"),
     "refresh_costs.fetch_refresh_costs",
+    # of all rows of small tables
+    *("forgotten_users.count_removed_pictures", "forgotten_users.select_denied_logins"),
+    "forgotten_users.notify_forgotten",
 }
 """Functions that execute statements beside those of the service's work."""
 

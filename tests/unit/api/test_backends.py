@@ -14,6 +14,7 @@ from github_banners.api.backends import Backends, DrawnBy, FallbackRenderer, dra
 from github_banners.circuit_breaker import PROBE_INTERVAL_SECONDS, CircuitBreaker
 from github_banners.drawing import draw
 from github_banners.errors import BannersError, NonceCacheFull, RemoteRejected, RendererUnavailable
+from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, Theme
 from github_banners.stats.fetch import Deadline
@@ -220,5 +221,10 @@ async def test_draw_locally_past_deadline_returns_picture(scene: Scene) -> None:
 
     async def publish(*_: object) -> None: ...
 
-    backends = Backends(draw=draw_locally, store=store, read_stored=read_stored, publish=publish)
+    async def remove(_: object) -> RemoveResponse:
+        return RemoveResponse(url="")
+
+    backends = Backends(
+        draw=draw_locally, store=store, read_stored=read_stored, publish=publish, remove=remove
+    )
     assert backends.health == {}
