@@ -29,11 +29,12 @@ from psycopg import errors
 
 import github_banners
 from github_banners import circuit_breaker
-from github_banners.api import background, background_tasks, outbox
+from github_banners.api import background, background_tasks, forgetting, outbox
 from github_banners.api.data_refresh import DataRefresh
 from github_banners.api.gone_users import GoneUsers
 from github_banners.api.outbox import Outbox
 from github_banners.api.refresh import Refresh
+from github_banners.app import user_removal
 from github_banners.database import (
     banner_versions,
     banners,
@@ -52,9 +53,9 @@ from github_banners.database.forgotten_users import RemovedPicture
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.github.credentials import Account, Credential, Priority
 from github_banners.github.protocol import Resource
+from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Contributions, ContributionYear, Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, DataKind, Layout
-from github_banners.messaging.schemas import RemoveResponse
 from github_banners.settings import Settings, StorageFolder, Token
 from github_banners.stats import budget as budget_module
 from github_banners.stats.budget import ReservedBudget
