@@ -11,31 +11,31 @@ revision = "0007"
 down_revision = "0006"
 
 _TABLES = """
-create table forgotten_users (
+create table if not exists forgotten_users (
     owner_id bigint primary key,
     -- what was requested from GitHub until then is not saved any more
     forgotten_at timestamptz not null,
     -- of the tombstones in the storage; a new banner of the user gets a higher one
     version bigint not null check (version > 0)
 );
-create index forgotten_users_time on forgotten_users (forgotten_at);
+create index if not exists forgotten_users_time on forgotten_users (forgotten_at);
 
 -- pictures of deleted banners that the storage still has to remove
-create table removed_pictures (
+create table if not exists removed_pictures (
     storage_path text collate "C" primary key,
     version bigint not null check (version > 0),
     -- a process that removes it postpones this, as a lease
     due_at timestamptz not null
 );
-create index removed_pictures_due on removed_pictures (due_at);
+create index if not exists removed_pictures_due on removed_pictures (due_at);
 
-create table denied_logins (
+create table if not exists denied_logins (
     login text collate "C" primary key check (login = lower(login)),
     denied_at timestamptz not null
 );
 
 -- users that are deleted on GitHub
-create index users_gone on users (gone_since, id) where gone_since is not null;
+create index if not exists users_gone on users (gone_since, id) where gone_since is not null;
 """
 
 # Without access to these tables no user could be saved. The service may run as another role than
