@@ -32,6 +32,10 @@ CASES = {
     "api.png_converter:PngConverter._start": (
         "unit/api/test_png_converter.py::test_to_png_picture_that_fails_does_not_open_circuit"
     ),
+    "api.served_users:ServedUsers.check_files": (
+        "unit/api/test_served_users.py"
+        "::test_check_files_unusable_file_keeps_the_list_and_is_logged_once"
+    ),
     "api.refresh:Refresh.run": FAULTS + "failing_statement_ends_no_background_task",
     "stats.data_lookup:DataLookup._fetch": (
         "integration/test_banner_data.py::test_data_that_can_not_be_saved_is_shown"

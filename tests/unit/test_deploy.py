@@ -83,6 +83,13 @@ def test_the_secrets_of_the_api_are_its_own(name: str) -> None:
     assert [told[f"{secret}{end}"] for secret in secrets for end in ("", "_FILE")] == [""] * 4
 
 
+@pytest.mark.parametrize("name", ["renderer", "storage", "migrate"])
+def test_files_of_users_are_read_by_the_api_only(name: str) -> None:
+    # They are mounted into its container alone, and a missing file is an error.
+    told = SERVICES[name]["environment"]
+    assert (told["ALLOWED_USERS_FILE"], told["DENIED_USERS_FILE"]) == ("", "")
+
+
 def test_what_is_away_from_the_world_is_on_a_network_without_a_way_out() -> None:
     assert FILE["networks"]["back"] == {"internal": True}
     for name in ("renderer", "storage", "kafka", "api-psgr", "migrate"):

@@ -1,9 +1,9 @@
 """
-Whose banners this instance serves: ALLOWED_USERS, DENIED_USERS, and further denied logins.
+The users whom this instance serves, by ALLOWED_USERS, DENIED_USERS and further denied logins.
 
 A login must be in the first list, unless that is empty, and in no other. A list that is set as a file
 is read again within a second after the file has changed; while the file can't be used, the last list
-holds. The lists are about logins as GitHub spells them now: a renamed user has the new one.
+holds. The lists hold for the login that a user has now: after a rename that is the new one.
 """
 
 import asyncio
@@ -107,9 +107,8 @@ class ServedUsers:
     async def check_files(self) -> None:
         """Read the files that have changed since they were read last."""
         # In a thread: the files may be on a network file system.
-        allowed = await asyncio.to_thread(self._allowed_file.read_if_changed)
-        denied = await asyncio.to_thread(self._denied_file.read_if_changed)
-        self._replace(allowed=allowed, denied=denied)
+        self._replace(allowed=await asyncio.to_thread(self._allowed_file.read_if_changed))
+        self._replace(denied=await asyncio.to_thread(self._denied_file.read_if_changed))
 
     def _replace(
         self,

@@ -6,17 +6,18 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeAlias
 
 import msgspec
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from github_banners.errors import BannersError, ConfigurationError, InvalidSettings
 from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings, find_warnings
 from github_banners.settings.addresses import find_listen_address
 
-# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and
-# 0.1 s. Commands with other options need pydantic anyway.
+# Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
+# 0.1 s. Commands with other options need pydantic anyway, unless they are `_WithTextOptions`.
 _NO_HELP = {"help": False}
 _WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "check")
 
@@ -33,6 +34,55 @@ app = typer.Typer(
     `check` validates them.
     """,
 )
+
+
+HostOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides HOST.")
+]
+PortOption: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="PORT", help="Port to listen on; overrides PORT.")
+]
+
+
+class _TextOption(TyperOption):
+    """An option that stays text: Typer would import pydantic to convert it, even if it is absent."""
+
+    def process_value(self, ctx: Any, value: Any) -> Any:
+        """Return the value unchanged."""
+        return value
+
+
+class _WithTextOptions:
+    """A command whose options with a value stay text."""
+
+    params: list[Any]
+
+    def __init__(self, *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self.params = [
+            _TextOption(
+                param_decls=option.opts,
+                type_descriptor=option.type_descriptor,
+                metavar=option.metavar,
+                help=option.help,
+            )
+            for option in self.params
+        ]
+
+
+class ServiceCommand(_WithTextOptions, TyperCommand):
+    """A command that runs a service, with `HostOption` and `PortOption`."""
+
+
+class ServiceGroup(_WithTextOptions, TyperGroup):
+    """Likewise, with commands of its own."""
+
+
+def override_listen_address(host: str | None, port: str | None) -> None:
+    """Put the values of `--host` and `--port` into the environment, which worker processes inherit."""
+    for name, text in (("HOST", host), ("PORT", port)):
+        if text is not None:
+            os.environ[name] = text
 
 
 def read_settings(

@@ -24,6 +24,7 @@ from github_banners.settings.environment import (
     SYNONYMS,
     find_source,
     is_set,
+    load_login_files,
     raw_value,
     read_logins,
 )
@@ -42,7 +43,6 @@ from github_banners.settings.parsers import (
     Token,
     Url,
     is_secret,
-    may_be_file,
     parse_storage_argument,
     parse_value,
     unquote,
@@ -211,25 +211,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         cls, environment: Mapping[str, str], *, service: ServiceName = ServiceName.ALL_IN_ONE
     ) -> "Settings":
         """
-        Parse all variables; an empty one counts as unset; secrets and users are also read from `NAME_FILE`.
+        Parse all variables; an empty one counts as unset, secrets are also read from `NAME_FILE`.
 
         :raises InvalidSettings: with one problem for each invalid or missing variable
         """
         problems: list[str] = []
         values: dict[str, Any] = {"port": PORTS[service]} if service in PORTS else {}
         for name, hint in VARIABLES.items():
-            source = find_source(environment, name, may_be_file=may_be_file(hint))
+            source = find_source(environment, name, may_be_file=is_secret(hint))
             try:
-                text = raw_value(environment, source, may_be_file=may_be_file(hint))
+                text = raw_value(environment, source, may_be_file=is_secret(hint))
                 if text := text if hint is Password else unquote(text):
                     values[name.lower()] = parse_value(text, hint)
             except (ValueError, OSError) as error:
                 problems.append(f"{source} {error}")
+        problems += load_login_files(values)
         reported = " ".join(problems)
         problems += _check_consistency(values)
-        has_allowed = bool(values.get("allowed_users")) or "ALLOWED_USERS" in reported
-        if is_set(environment, "ALLOWED_USERS") and not has_allowed:
-            problems.append("ALLOWED_USERS has no logins: unset it to serve everybody")
         problems += [
             f"{name} is missing: {_description(name)}"
             for name in REQUIRED.get(service, ())

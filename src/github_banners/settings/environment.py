@@ -3,6 +3,7 @@
 import codecs
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from github_banners.settings.parsers import Login, parse_logins, strip, unquote
 
@@ -40,10 +41,38 @@ def raw_value(environment: Mapping[str, str], name: str, *, may_be_file: bool) -
     path = unquote(strip(environment.get(f"{name}_FILE", ""))) if may_be_file else ""
     if path and text:
         raise ValueError(f"and {name}_FILE are both set: keep one")
+    if not path:
+        return text
     try:
-        return read_text_file(Path(path)) if path else text
+        return _read_text_file(Path(path))
     except (OSError, ValueError):
         raise ValueError(f"can't be read: {name}_FILE must name a readable text file") from None
+
+
+def load_login_files(values: dict[str, Any]) -> list[str]:
+    """
+    Add the logins of ALLOWED_USERS_FILE and DENIED_USERS_FILE to parsed settings.
+
+    Return a problem for each file that can't be used, and for a list that would allow nobody.
+    """
+    problems = []
+    for name in ("allowed_users", "denied_users"):
+        path, variable = values.get(f"{name}_file"), name.upper()
+        if path is None:
+            continue
+        if name in values:
+            problems.append(f"{variable} and {variable}_FILE are both set: keep one")
+            continue
+        try:
+            values[name] = read_logins(path)
+        except OSError as error:
+            problems.append(f"{variable}_FILE can't be read: {error.strerror}")
+        except ValueError as error:
+            problems.append(f"{variable}_FILE {error}")
+    if values.get("allowed_users") == ():
+        source = "ALLOWED_USERS_FILE" if "allowed_users_file" in values else "ALLOWED_USERS"
+        problems.append(f"{source} has no logins: unset it to serve everybody")
+    return problems
 
 
 def read_logins(path: Path) -> tuple[Login, ...]:
@@ -53,10 +82,10 @@ def read_logins(path: Path) -> tuple[Login, ...]:
     :raises OSError: the file can't be read
     :raises ValueError: it is too large, not text, or has invalid logins, which the message names
     """
-    return parse_logins(read_text_file(path))
+    return parse_logins(_read_text_file(path))
 
 
-def read_text_file(path: Path) -> str:
+def _read_text_file(path: Path) -> str:
     """
     Read a text file, stripped of blanks.
 
@@ -69,4 +98,7 @@ def read_text_file(path: Path) -> str:
         raise ValueError(f"has more than {_MAX_FILE_BYTES:,} bytes")
     # PowerShell writes UTF-16 unless told otherwise.
     is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return strip(content.decode("utf-16" if is_utf_16 else "utf-8"))
+    try:
+        return strip(content.decode("utf-16" if is_utf_16 else "utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError("is not text in UTF-8") from None

@@ -319,14 +319,9 @@ PARSERS: dict[Any, Callable[[str], Any]] = {
 
 
 def is_secret(hint: object) -> bool:
-    """Return True if variables of this type are secrets."""
+    """Return True if variables of this type are secrets, which may also be read from a file."""
     types = (hint, *get_args(hint))
     return any(isinstance(member, type) and issubclass(member, Secret) for member in types)
-
-
-def may_be_file(hint: object) -> bool:
-    """Return True if variables of this type may also be read from the file that `NAME_FILE` names."""
-    return is_secret(hint) or Login in get_args(hint)
 
 
 def parse_value(text: str, hint: Any) -> Any:
