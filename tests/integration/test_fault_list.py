@@ -522,7 +522,7 @@ async def forgets(scene: Scene, fault: Fault) -> None:
                     )
                 await _until_hit(fault)
                 await scene.until("select storage_path from removed_pictures", [])
-            while number not in dropped or f"user-{number}" not in denied:
+            while number not in dropped or f"user-{number}" not in denied:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             assert f"b-{number}" in removed
     moving.cancel()

@@ -335,6 +335,17 @@ async def test_forgetting_reads_denied_logins_and_forgotten_users_once(scene: Sc
     await scene.forgetting.run_batch()
     assert (scene.dropped, scene.denied) == ({ADA}, ["ada"])
     scene.dropped.clear()
+    await scene.forgetting.run_batch()
+    assert scene.dropped == set()
+    scene.now += timedelta(seconds=1)
+    await scene.services.owners.find_by_login(
+        "lovelace", deadline=Deadline(10, 10), charge=no_charge
+    )
+    await scene.services.drain()
+    await scene.forget()
+    await scene.forgetting.run_batch()
+    assert scene.dropped == {ADA}
+    scene.dropped.clear()
     async with scene.database.transaction() as connection:
         assert await forgotten_users.delete_denied_login(connection, "ADA")
         assert not await forgotten_users.delete_denied_login(connection, "ada")

@@ -85,7 +85,8 @@ async def test_users_are_removed_after_the_time_and_not_before(scene: Scene) -> 
         ("b-1",), ("b-2",),
     ]  # fmt: skip
     async with scene.database.transaction() as connection:
-        assert await forgotten_users.select_forgotten(connection, since=scene.now) == {1, 2}
+        forgotten = await forgotten_users.select_forgotten(connection, since=scene.now)
+    assert forgotten == {(1, scene.now), (2, scene.now)}
 
 
 async def test_user_who_is_back_is_saved(scene: Scene) -> None:

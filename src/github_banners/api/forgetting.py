@@ -9,7 +9,7 @@ woken up by notifications of PostgreSQL, and looks once a minute in case they do
 import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,7 +20,7 @@ from github_banners.database import forgotten_users
 from github_banners.database.connect import Database
 from github_banners.errors import StorageUnavailable
 from github_banners.messaging.schemas import RemoveResponse
-from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
+from github_banners.models import MAX_CLOCK_SKEW, Clock
 
 _log = structlog.get_logger(__name__)
 
@@ -60,8 +60,8 @@ class Forgetting:
         self._drop_owners = drop_owners
         self._deny = deny
         self._clock = clock
-        self._read_since = EPOCH
-        self._dropped: set[int] = set()
+        self._read_since = clock()
+        self._dropped: set[tuple[int, datetime]] = set()
         self._woken = asyncio.Event()
         self._failures = Failures(first_delay=_FIRST_PAUSE, max_delay=_MAX_PAUSE)
 
@@ -114,7 +114,8 @@ class Forgetting:
             denied = await forgotten_users.select_denied_logins(connection)
         self._read_since = now
         self._deny(denied)
-        if new := forgotten - self._dropped:
+        # A user may be forgotten again.
+        if new := {owner_id for owner_id, _ in forgotten - self._dropped}:
             self._drop_owners(new)
             _log.info("forgetting.cache_entries_dropped", owners=len(new))
         self._dropped = forgotten

@@ -156,10 +156,10 @@ async def _delete_other_rows(conn: Connection, owner_id: int) -> UserRows:
     return UserRows(**counts)
 
 
-async def select_forgotten(conn: Connection, *, since: datetime) -> set[int]:
-    """Select the ids of users who were forgotten since a time."""
-    query = "select owner_id from forgotten_users where forgotten_at >= %s"
-    return {owner_id for (owner_id,) in await (await conn.execute(query, [since])).fetchall()}
+async def select_forgotten(conn: Connection, *, since: datetime) -> set[tuple[int, datetime]]:
+    """Select the ids of users who were forgotten since a time, each with the last time."""
+    query = "select owner_id, forgotten_at from forgotten_users where forgotten_at >= %s"
+    return {(row[0], row[1]) for row in await (await conn.execute(query, [since])).fetchall()}
 
 
 async def delete_expired(conn: Connection, *, now: datetime) -> None:
