@@ -65,7 +65,7 @@ def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[st
         assert service.get(f"/banners/{login}-default").status_code == 200
 
         code, output = answer_on_terminal("y", "forget", login, env=env)
-        assert (code, "1 banners" in output, "1 pictures" in output) == (0, True, True)
+        assert (code, "1 banner," in output, "1 picture." in output) == (0, True, True)
         assert "Kafka" not in output
         wait_until(lambda: service.get(f"/banners/{login}-default").status_code == 404, limit=10)
         tombstone = stored(data_dir, login)

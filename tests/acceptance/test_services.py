@@ -226,12 +226,12 @@ def test_forgotten_user_is_gone_everywhere_and_does_not_come_back(deployment: De
         with deployment.without("storage"):
             unfinished = run("forget", login, "--yes", env=env)
         assert unfinished.returncode == 1
-        assert "1 pictures are not removed yet" in unfinished.stderr
+        assert "Not removed yet: 1 picture," in unfinished.stderr
         for name in ("api", "api-2"):
             wait_until(lambda name=name: deployment[name].get(path).status_code == 404, limit=10)  # type: ignore[misc]
         finished = run("forget", login, "--yes", env=env)
         assert (finished.returncode, finished.stderr) == (0, "")
-        assert "1 pictures" in finished.stdout
+        assert ": 1 picture." in finished.stdout
         assert "Kafka" in finished.stdout
     removed = file.read_bytes()
     assert b"<!-- removed at version " in removed

@@ -82,9 +82,9 @@ def forget(
     _report(settings, stored, removal, location=location, is_denied=deny)
     if removal.failure:
         exit_with(
-            f"{removal.failed_pictures} pictures are not removed yet, since the storage failed:"
-            f" {removal.failure}. Run the command again, or leave it to a running api, which tries"
-            " again every two minutes.",
+            f"Not removed yet: {_number(removal.failed_pictures, 'picture')}, since the storage"
+            f" failed: {removal.failure}. Run the command again, or leave it to a running api, which"
+            " tries again every two minutes.",
             code=1,
         )
 
@@ -214,13 +214,16 @@ def _report(
     rows = removal.rows
     if rows.users:
         typer.echo(
-            f"Removed from the database: {rows.banners:,} banners, {rows.logins:,} logins,"
-            f" {rows.repositories:,} repositories, {rows.data:,} other data."
+            f"Removed from the database: {_number(rows.banners, 'banner')},"
+            f" {_number(rows.logins, 'login')},"
+            f" {_number(rows.repositories, 'repository', 'repositories')},"
+            f" {_number(rows.data, 'row of other data', 'rows of other data')}."
             " Running services drop it from memory at once, or within a minute."
         )
     if removal.pictures or removal.absent_pictures:
-        absent = f"; {removal.absent_pictures:,} were not there" * bool(removal.absent_pictures)
-        typer.echo(f"Removed from the storage {location}: {removal.pictures:,} pictures{absent}.")
+        pictures = _number(removal.pictures, "picture")
+        absent = f"; not there: {removal.absent_pictures:,}" * bool(removal.absent_pictures)
+        typer.echo(f"Removed from the storage {location}: {pictures}{absent}.")
     if is_denied:
         typer.echo(f"Denied from now on: {', '.join(stored.logins)}. `allow` takes that back.")
     if stored.is_empty:
@@ -228,3 +231,7 @@ def _report(
     typer.echo(_CACHES)
     if settings.kafka_brokers_addrs or settings.storage_base_url:
         typer.echo(_KAFKA)
+
+
+def _number(count: int, singular: str, plural: str = "") -> str:
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
