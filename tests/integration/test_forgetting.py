@@ -167,10 +167,10 @@ class Scene:
 
 @pytest.fixture
 async def scene(database: Database, conninfo: str, tmp_path: Path) -> AsyncIterator[Scene]:
-    store = FolderStore(tmp_path / "banners", clock=lambda: scene.now)
-    scene = Scene(database, conninfo, store)
-    yield scene
-    await scene.services.close()
+    store = FolderStore(tmp_path / "banners", clock=lambda: services.now)
+    services = Scene(database, conninfo, store)
+    yield services
+    await services.services.close()
     store.close()
 
 
