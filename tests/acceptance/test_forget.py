@@ -97,7 +97,7 @@ def test_forget_with_wrong_settings_says_what_to_set(data_dir: Path, env: dict[s
             "STORAGE_BASE_URL": "http://127.0.0.1:1",
         },
         "set STORAGE_BASE_URL or BANNERS_STORAGE_URL": {"DB_HOST": "127.0.0.1"},
-        "set AWS_": {"BANNERS_STORAGE_URL": "s3://bucket"},
+        "AWS_REGION is missing": {"BANNERS_STORAGE_URL": "s3://bucket"},
     }
     for message, settings in wrong.items():
         ended = run("forget", "ada", "--yes", env={**env, **settings})
