@@ -19,7 +19,7 @@ from github_banners.settings.addresses import find_listen_address
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
 # 0.1 s. Commands with other options need pydantic anyway, unless these stay text.
 _NO_HELP = {"help": False}
-_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "check")
+_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "migrate", "check")
 
 app = typer.Typer(
     add_completion=False,
@@ -70,12 +70,12 @@ class _WithTextOptions:
         ]
 
 
-class ServiceCommand(_WithTextOptions, TyperCommand):
-    """A command that runs a service, with `HostOption` and `PortOption`."""
+class TextCommand(_WithTextOptions, TyperCommand):
+    """A command whose options, such as `HostOption` and `PortOption`, stay text."""
 
 
-class ServiceGroup(_WithTextOptions, TyperGroup):
-    """Likewise, with commands of its own."""
+class TextGroup(_WithTextOptions, TyperGroup):
+    """Likewise, a command with commands of its own."""
 
 
 def override_listen_address(host: str | None, port: str | None) -> None:
