@@ -17,13 +17,13 @@ from github_banners.settings import ListenHost, LogLevel, ServiceName, Settings,
 from github_banners.settings.addresses import find_listen_address
 
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 7 MB and
-# 0.1 s. Commands with other options need pydantic anyway, unless they are `_WithTextOptions`.
+# 0.1 s. Commands with other options need pydantic anyway, unless these stay text.
 _NO_HELP = {"help": False}
-_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "check")
+_WITHOUT_CONVERSION = ("api", "renderer", "storage", "worker", "migrate", "check")
 
 app = typer.Typer(
     add_completion=False,
-    context_settings={"default_map": _NO_HELP | dict.fromkeys(_WITHOUT_OPTIONS, _NO_HELP)},
+    context_settings={"default_map": _NO_HELP | dict.fromkeys(_WITHOUT_CONVERSION, _NO_HELP)},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -70,12 +70,12 @@ class _WithTextOptions:
         ]
 
 
-class ServiceCommand(_WithTextOptions, TyperCommand):
-    """A command that runs a service, with `HostOption` and `PortOption`."""
+class TextCommand(_WithTextOptions, TyperCommand):
+    """A command whose options, such as `HostOption` and `PortOption`, stay text."""
 
 
-class ServiceGroup(_WithTextOptions, TyperGroup):
-    """Likewise, with commands of its own."""
+class TextGroup(_WithTextOptions, TyperGroup):
+    """Likewise, a command with commands of its own."""
 
 
 def override_listen_address(host: str | None, port: str | None) -> None:

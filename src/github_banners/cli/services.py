@@ -13,7 +13,7 @@ import typer
 from github_banners.cli.base import (
     HostOption,
     PortOption,
-    ServiceCommand,
+    TextCommand,
     app,
     default_banners_dir,
     default_data_dir,
@@ -135,7 +135,7 @@ async def _serve(
         typer.echo("Stopping.", err=True)
 
 
-@app.command(short_help="Run the api service.", cls=ServiceCommand)
+@app.command(short_help="Run the api service.", cls=TextCommand)
 def api(*, host: HostOption = None, port: PortOption = None) -> None:
     """
     Run the api service: serve banners, fetch from GitHub and publish updates, until Ctrl-C.
@@ -150,7 +150,7 @@ def api(*, host: HostOption = None, port: PortOption = None) -> None:
     serve_single(ServiceName.API, open_distributed_api)
 
 
-@app.command(short_help="Run the renderer service.", cls=ServiceCommand)
+@app.command(short_help="Run the renderer service.", cls=TextCommand)
 def renderer(*, host: HostOption = None, port: PortOption = None) -> None:
     """
     Run the renderer service: draw previews for the api and updates from Kafka, until Ctrl-C.
@@ -198,7 +198,7 @@ def worker() -> None:
         run_until_signal(run_worker(settings, config))
 
 
-@app.command(short_help="Migrate the database and create Kafka topics.")
+@app.command(short_help="Migrate the database and create Kafka topics.", cls=TextCommand)
 def migrate(
     *,
     back_to: Annotated[

@@ -10,7 +10,7 @@ import typer
 from github_banners.cli.base import (
     HostOption,
     PortOption,
-    ServiceGroup,
+    TextGroup,
     app,
     default_banners_dir,
     default_data_dir,
@@ -30,7 +30,7 @@ from github_banners.settings import (
     parse_storage_argument,
 )
 
-storage = typer.Typer(cls=ServiceGroup, invoke_without_command=True, rich_markup_mode=None)
+storage = typer.Typer(cls=TextGroup, invoke_without_command=True, rich_markup_mode=None)
 app.add_typer(storage, name="storage", short_help="Run the storage service, or copy banners.")
 
 
