@@ -181,14 +181,16 @@ def draw_preview(body: bytes) -> None:
     check_picture(draw(*from_preview_request(PreviewRequest.from_json(body))))
 
 
-async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
+async def call_storage(body: bytes, *, call: str = "store") -> object:
     """Call a storage that responds with these bytes."""
     transport_ = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body))
     async with httpx2.AsyncClient(transport=transport_) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
         storage = StorageClient(http, base_url="http://storage", signer=signer)
         ask = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
-        return await (storage.store_many([ask, ask]) if is_batch else storage.store(ask))
+        if call == "remove":
+            return await storage.remove("ada-dark", version=7)
+        return await (storage.store(ask) if call == "store" else storage.store_many([ask, ask]))
 
 
 async def store_hostile_batch(body: bytes) -> None:
@@ -316,9 +318,15 @@ CASES = [
         dump({"url": "/banners/ada-dark", "superseded": False}),
     ),
     Case(
+        "messages: what the storage answers to a removal",
+        ("messaging.clients:StorageClient.remove",),
+        partial(call_storage, call="remove"),
+        dump({"url": "/banners/ada-dark", "removed": True}),
+    ),
+    Case(
         "messages: what the storage answers to a batch",
         ("messaging.clients:StorageClient.store_many",),
-        partial(call_storage, is_batch=True),
+        partial(call_storage, call="store_many"),
         dump(
             {
                 "results": [

@@ -41,6 +41,7 @@ from github_banners.database import (
     data_leases,
     leases,
     logins,
+    migrations,
     owner_data,
     refresh_costs,
     server_info,
@@ -50,6 +51,7 @@ from github_banners.database.banners import Banner
 from github_banners.database.change_listener import ChangeListener
 from github_banners.database.connect import Database
 from github_banners.database.forgotten_users import RemovedPicture
+from github_banners.database.migrations import HEAD
 from github_banners.errors import BannersError, GitHubUnavailable, UnknownUser
 from github_banners.github.credentials import Account, Credential, Priority
 from github_banners.github.protocol import Resource
@@ -393,6 +395,17 @@ async def migrates(scene: Scene, fault: Fault) -> None:
             await asyncio.wait({migrating})
 
 
+async def goes_back(scene: Scene, fault: Fault) -> None:
+    """`migrate --back-to` fails with one error, and succeeds when it is repeated."""
+    for make in KINDS.values():
+        with (
+            fault.failing(make, times=1),
+            pytest.raises((BannersError, psycopg.Error, TypeError)),
+        ):
+            await migrations.go_back(scene.conninfo, HEAD)
+        await migrations.go_back(scene.conninfo, HEAD)
+
+
 async def inspects(scene: Scene, fault: Fault) -> None:
     """`check` reports the error, or the service retries; both as a BannersError."""
     condition = await server_info.fetch_server_info(scene.conninfo)
@@ -628,6 +641,7 @@ STATEMENTS: dict[str, Case] = {
     "server_info.count_rows_ahead": inspects,
     "server_info.try_writing": inspects,
     "migrations._upgrade": migrates,
+    "migrations.go_back": goes_back,
     "logins.insert_identity": serves_requests,
     "logins.upsert_logins": refreshes_others,
     "leases.lease_due_users": refreshes_later,

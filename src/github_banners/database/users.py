@@ -56,7 +56,7 @@ _UPSERT_USERS = """
     )
     where not exists (
         select from forgotten_users
-        where owner_id = fresh.id and forgotten_at >= fresh.fetched_at
+        where owner_id = any(%s) and owner_id = fresh.id and forgotten_at >= fresh.fetched_at
     )
     order by fresh.id
     on conflict (id) do update set
@@ -320,7 +320,12 @@ async def _upsert_users(
     """Upsert owners, except those with a newer row; return the new versions by owner id."""
     rows = (_user_row(fetched_owner) for fetched_owner in fetched_owners)
     columns = to_columns(rows, column_count=14)
-    parameters = [*columns, banner_versions.latest_version(now), banner_versions.latest_time(now)]
+    parameters = [
+        *columns,
+        [fetched_owner.owner_id for fetched_owner in fetched_owners],
+        banner_versions.latest_version(now),
+        banner_versions.latest_time(now),
+    ]
     return dict(await (await conn.execute(_UPSERT_USERS, parameters)).fetchall())
 
 

@@ -50,10 +50,10 @@ NOT_EXPLAINED = {
     *("change_listener._listen", "change_listener._notify", "session.transaction"),
     # of the commands `check` and `migrate`, which read all rows
     *("server_info.count_rows_ahead", "server_info.try_writing", "migrations._upgrade"),
+    "migrations.go_back",
     "refresh_costs.fetch_refresh_costs",
     # of all rows of small tables
     *("forgotten_users.count_removed_pictures", "forgotten_users.select_denied_logins"),
-    "forgotten_users.notify_forgotten",
 }
 """Functions that execute statements beside those of the service's work."""
 
