@@ -185,8 +185,8 @@ _FORGOTTEN = """
 
 _REMOVED_PICTURES = """
     insert into removed_pictures
-    select 'removed-' || number, %(version)s, %(now)s + (number - 20) * interval '30 milliseconds'
-    from generate_series(1, 3000) as number
+    select 'removed-' || number, %(version)s, %(now)s + (number - 20) * interval '3 milliseconds'
+    from generate_series(1, 30000) as number
 """
 
 _TABLES = (
