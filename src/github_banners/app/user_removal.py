@@ -73,10 +73,10 @@ async def find_user(conninfo: str, login: str) -> StoredUser:
         database.transaction() as connection,
     ):
         waiting = await forgotten_users.count_removed_pictures(connection)
-        found = await forgotten_users.select_user(connection, login)
-        if found is None:
+        match = await forgotten_users.select_user(connection, login)
+        if match is None:
             return StoredUser(None, [login.lower()], waiting_pictures=waiting)
-        owner, logins = found
+        owner, logins = match
         rows = await forgotten_users.count_user_rows(connection, owner.id)
         return StoredUser(owner, logins, rows, waiting)
 
