@@ -122,12 +122,12 @@ async def open_api(
         application = _build_application(routes, health, metrics, settings)
         work = _build_background_work(
             settings,
-            conninfo,
             database,
             github,
-            backends,
-            routes,
-            metrics,
+            conninfo=conninfo,
+            backends=backends,
+            routes=routes,
+            metrics=metrics,
             invalidations=invalidations,
             clock=clock,
         )
@@ -255,13 +255,13 @@ def _build_outbox(
 
 def _build_background_work(
     settings: Settings,
-    conninfo: str,
     database: Database,
     github: GitHubClient,
+    *,
+    conninfo: str,
     backends: Backends,
     routes: public_routes.BannerRoutes,
     metrics: Metrics,
-    *,
     invalidations: Invalidations,
     clock: Clock,
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:
