@@ -70,8 +70,6 @@ def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[st
         wait_until(lambda: service.get(f"/banners/{login}-default").status_code == 404, limit=10)
         tombstone = stored(data_dir, login)
         assert b"<!-- removed at version " in tombstone
-        again = run("forget", login, "--yes", env=env)
-        assert (again.returncode, again.stdout) == (1, f"Nothing is stored of {login}.\n")
 
         # Without `--deny`, a new request starts anew.
         assert post_banner(service, login).status_code == 201
@@ -79,13 +77,13 @@ def test_forget_beside_a_running_serve_and_after_it(data_dir: Path, env: dict[st
         denied = run("forget", login, "--yes", "--deny", env=env)
         assert f"Denied from now on: {login}" in denied.stdout
         wait_until(lambda: post_banner(service, login).status_code == 403, limit=10)
-        allowed = run("allow", login, env=env)
-        assert (allowed.returncode, run("allow", login, env=env).returncode) == (0, 1)
+        assert run("allow", login, env=env).returncode == 0
         wait_until(lambda: post_banner(service, login).status_code == 201, limit=10)
     last = run("forget", login, "--yes", env=env)
     assert (last.returncode, last.stderr) == (0, "")
     assert b"<!-- removed at version " in stored(data_dir, login)
-    assert run("forget", login, "--yes", env=env).returncode == 1
+    again = run("forget", login, "--yes", env=env)
+    assert (again.returncode, again.stdout) == (1, f"Nothing is stored of {login}.\n")
 
 
 def test_forget_with_wrong_settings_says_what_to_set(data_dir: Path, env: dict[str, str]) -> None:
@@ -97,7 +95,6 @@ def test_forget_with_wrong_settings_says_what_to_set(data_dir: Path, env: dict[s
             "STORAGE_BASE_URL": "http://127.0.0.1:1",
         },
         "set STORAGE_BASE_URL or BANNERS_STORAGE_URL": {"DB_HOST": "127.0.0.1"},
-        "AWS_REGION is missing": {"BANNERS_STORAGE_URL": "s3://bucket"},
     }
     for message, settings in wrong.items():
         ended = run("forget", "ada", "--yes", env={**env, **settings})
