@@ -32,6 +32,7 @@ from github_banners.messaging.schemas import RemoveResponse
 from github_banners.models import Contributions, ContributionYear, Snapshot
 from github_banners.options import BannerOptions, Layout, ShownNumber, Theme
 from github_banners.renderer.updates import parse_update, render_and_store
+from github_banners.stats.banner_data import read_completed
 from github_banners.stats.fetch import Deadline, no_charge
 from github_banners.stats.snapshots import Invalidations
 from github_banners.storage.folder_store import FolderStore
@@ -123,8 +124,10 @@ class Scene:
 
     async def event(self, name: str) -> bytes:
         """Return the event of a banner as it lies in Kafka."""
-        job = to_render_job(*await self.select_banner(name))
-        return to_event(job, produced_at=self.now).to_json()
+        banner, snapshot = await self.select_banner(name)
+        async with self.database.transaction() as connection:
+            shown = await read_completed(connection, snapshot, banner.options, banner.needs)
+        return to_event(to_render_job(banner, shown), produced_at=self.now).to_json()
 
     async def receive(self, event: bytes) -> None:
         """Process an event as the renderer does."""
