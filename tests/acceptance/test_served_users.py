@@ -178,7 +178,7 @@ def test_check_counts_the_lists(folder: Path, github: Running) -> None:
     assert f"2 allowed in {listed}, 1 denied" in report
 
 
-@pytest.mark.parametrize("command", ["serve", "api", "storage", "check"])
+@pytest.mark.parametrize("command", ["serve", "check"])
 def test_invalid_logins_fail_at_start(command: str) -> None:
     ended = run(command, env=environment(ALLOWED_USERS="ada b/c d.e", DENIED_USERS_FILE="/nowhere"))
     assert ended.returncode == 2
