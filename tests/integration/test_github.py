@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2
 import pytest
-import stamina
 from structlog.testing import capture_logs
 
 from github_banners.errors import GitHubUnavailable, UnknownUser
@@ -48,6 +47,8 @@ FAILURES = ["502", "503", "drop", "half", "html", "401", "rate-limited"]
 SECONDARY_LIMITS = ["secondary", "secondary-429"]
 TEMPORARY = ["502", "503", "drop", "half", "html"]
 _numbers = count(1)
+
+pytestmark = pytest.mark.usefixtures("retry_without_delay")
 
 
 class Sandbox:
@@ -101,13 +102,6 @@ def sandbox(shared_sandbox: Sandbox) -> Iterator[Sandbox]:
     """The shared sandbox; its faults are reset after the test."""
     yield shared_sandbox
     shared_sandbox.fail()
-
-
-@pytest.fixture(autouse=True)
-def _immediate_retries() -> Iterator[None]:
-    """Retry without delay."""
-    with stamina.set_testing(True, attempts=3):
-        yield
 
 
 @asynccontextmanager
