@@ -107,8 +107,8 @@ def measured(page: "Page", families: list[str], strings: list[str]) -> dict[str,
         fonts = [f"{weight} 100px {name}" for name in names]
         widths = [
             [
-                whole - alone
-                for whole, alone in zip(
+                joined_width - separate_width
+                for joined_width, separate_width in zip(
                     *page.evaluate(MEASURE, [[joined, letters], font]),
                     strict=True,
                 )
@@ -126,7 +126,7 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
         for character in characters()
         if re.match(f"[{text._LETTERS}]", character) and is_in(SINGLE, character)
     ]
-    alone, two, three = (
+    separate_width, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
     )
     ends = measured(page, families, list(FOLLOWERS))
@@ -138,7 +138,7 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
         character: tuple(
             max(
                 three[character * 3][weight] - two[character * 2][weight],
-                two[character * 2][weight] - alone[character][weight],
+                two[character * 2][weight] - separate_width[character][weight],
                 *(pairs[end][character + end][weight] - ends[end][weight] for end in FOLLOWERS),
             )
             for weight in (0, 1)
@@ -150,12 +150,12 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
 def test_character_width_in_browser_is_at_most_the_calculated_width(
     page: "Page", families: list[str]
 ) -> None:
-    alone, joined = measured(page, families, characters()), inside(page, families)
+    separate_width, joined = measured(page, families, characters()), inside(page, families)
     if REWRITES:
-        _rewrite(alone, joined)
+        _rewrite(separate_width, joined)
     assert [
         character
-        for character, widths in alone.items()
+        for character, widths in separate_width.items()
         if is_wider(widths, text._advance(character)[:2])
     ] == []
     calculated = {
@@ -188,10 +188,14 @@ def is_wider(widths: Sequence[float], calculated: Sequence[int]) -> bool:
     )
 
 
-def _rewrite(alone: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]) -> None:
+def _rewrite(
+    separate_width: dict[str, tuple[float, ...]], joined: dict[str, tuple[float, ...]]
+) -> None:
     """Write the characters that differ from their class, as runs; unused characters join runs."""
     _write("")
-    needs = [(ord(character), _both(character, widths)) for character, widths in alone.items()]
+    needs = [
+        (ord(character), _both(character, widths)) for character, widths in separate_width.items()
+    ]
     needs += [
         (ord(character) + text._JOINED_FORM_OFFSET, _both(character, widths))
         for character, widths in joined.items()

@@ -416,10 +416,10 @@ def test_rejected_tokens_are_reported_and_break_no_picture(scene: Scene, refusal
 
 def _server_pid(data_dir: Path, *, other_than: int = 0) -> int:
     """Wait until the embedded server is ready, and return its process id."""
-    note = data_dir / "postgresql" / "postmaster.pid"
+    pid_file = data_dir / "postgresql" / "postmaster.pid"
 
     def status() -> list[str]:
-        return note.read_text().split() if note.exists() else []
+        return pid_file.read_text().split() if pid_file.exists() else []
 
     def runs() -> bool:
         return status()[-1:] == ["ready"] and status()[0] != str(other_than)

@@ -168,8 +168,8 @@ def test_gateway_waits_longer_for_json_than_for_images(gateway: Gateway, github:
         for response in responses:
             assert response.status_code == 200
             assert response.json()["stats"]["total_repos"] == 30
-        made = gateway.get(f"/banners/{KNOWN}-never-made.json")
-    assert (made.status_code, made.json()) == (404, {"error": "banner doesn't exist"})
+        response = gateway.get(f"/banners/{KNOWN}-never-made.json")
+    assert (response.status_code, response.json()) == (404, {"error": "banner doesn't exist"})
 
 
 def test_gateway_sends_plain_to_client_without_gzip(gateway: Gateway) -> None:
@@ -249,18 +249,18 @@ def test_gateway_serves_picture_in_time_while_service_is_down(
 ) -> None:
     cached = proxy.fetch(gateway.url + PREVIEW)
     assert cached.shows_numbers
-    away = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
+    explanation = explain(Unavailable(), options=BannerOptions(theme=Theme.AUTO), host="")
     with frozen(service.process.pid), ThreadPoolExecutor() as pool:
         program_path = f"/banners/preview?username={new_login()}"
         program = pool.submit(gateway.get, program_path, accept="*/*")
         urls = [f"{gateway.url}/banners/preview?username={new_login()}"] * 5
         responses = proxy.fetch_all([*urls, gateway.url + PREVIEW])
-        assert [response.body for response in responses] == [away] * 5 + [cached.body]
+        assert [response.body for response in responses] == [explanation] * 5 + [cached.body]
         assert max(response.seconds for response in responses) < MAX_PICTURE_SECONDS
         assert responses[-1].seconds < 0.5
         response = program.result()
         assert (response.status_code, response.json()) == (503, {"error": "can't get preview"})
     assert service.stop(signal.SIGKILL) == -signal.SIGKILL
     responses = proxy.fetch_all([urls[0], gateway.url + PREVIEW])
-    assert [response.body for response in responses] == [away, cached.body]
+    assert [response.body for response in responses] == [explanation, cached.body]
     assert max(response.seconds for response in responses) < 1.0

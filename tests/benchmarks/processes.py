@@ -33,12 +33,12 @@ def run_seconds(command: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def bare_python_seconds() -> float:
+def plain_python_seconds() -> float:
     """Return the seconds of a Python that does nothing."""
     return run_seconds([sys.executable, "-c", "pass"])
 
 
-def bare_python_memory() -> Memory:
+def plain_python_memory() -> Memory:
     """Return the memory of a Python that has imported asyncio and does nothing."""
     code = "import asyncio, sys; print(); sys.stdin.read()"
     with subprocess.Popen(

@@ -13,7 +13,7 @@ import pytest
 from tests.acceptance.processes import Running, reachable_dir, running
 from tests.benchmarks import watched
 from tests.benchmarks.client import fetch_all
-from tests.benchmarks.processes import bare_python_memory, read_memory
+from tests.benchmarks.processes import plain_python_memory, read_memory
 from tests.benchmarks.report import Budget, Report, Row, Title
 from tests.benchmarks.sizes import sized
 
@@ -47,7 +47,7 @@ def service(serve_environment: dict[str, str], pauses_file: Path) -> Iterator[Ru
 async def test_memory_and_pauses_with_the_cache_at_its_bound(
     service: Running, pauses_file: Path, report: Report
 ) -> None:
-    reference, pid = bare_python_memory().resident, service.process.pid
+    reference, pid = plain_python_memory().resident, service.process.pid
     idle_mb = read_memory(pid).resident
     owners = range(1, OWNERS + 1)
     first = await fetch_all(service.url, (target_of(owner, 0) for owner in owners))

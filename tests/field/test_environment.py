@@ -40,7 +40,7 @@ TOKEN, BOM = "ghp_abcdef", "\ufeff"
 
 
 def listed(*cases: tuple[Any, ...]) -> list[Any]:
-    """The first of each case is the row that it stands for."""
+    """The first value of each case is its name."""
     return [pytest.param(*values, id=row) for row, *values in cases]
 
 
@@ -306,9 +306,9 @@ def test_find_reason_returns_last_error(log: str, reason: str, tmp_path: Path) -
 
 
 def test_n14_require_account_name_missing_entry_gives_advice() -> None:
-    nobody_at_all = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
+    missing_account = embedded_binaries.ServerAccount("user 54321", 54321, 54321)
     with pytest.raises(ConfigurationError, match=r"user 54321.*/etc/passwd.*DB_HOST"):
-        embedded_binaries.require_account_name(nobody_at_all)
+        embedded_binaries.require_account_name(missing_account)
 
 
 def test_n14_serve_without_home_directory_gives_advice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -374,7 +374,7 @@ def test_f8_descriptor_limit_bounds_connections() -> None:
 @pytest.mark.parametrize("delay_seconds", [0.4, 0.7, 1.1])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_f19_serve_early_signal_ends_process(number: signal.Signals, delay_seconds: float) -> None:
-    """With a database that is away, so that the pool of connections is opening all the time."""
+    """With a database that is down, so that the pool of connections is opening all the time."""
     env = environment(
         PORT="0", DB_HOST="127.0.0.1", PGPORT="1", POSTGRES_PASSWORD="x",
         KAFKA_BROKERS_ADDRS="127.0.0.1:1", RENDERER_BASE_URL="http://127.0.0.1:1",
@@ -443,7 +443,7 @@ def test_report_warnings_control_characters_are_escaped(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("file", ["docker-compose.yaml", "deploy/compose.zookeeper.yaml"])
 def test_f22_compose_containers_are_confined(file: str) -> None:
     text = (CHECKOUT / file).read_text().replace("!override", "")
-    # What an override leaves out, the file below it says.
+    # What an override leaves out is in the file that it overrides.
     services = {
         name: service for name, service in yaml.safe_load(text)["services"].items()
         if (file, name) != ("deploy/compose.zookeeper.yaml", "kafka")
@@ -473,11 +473,11 @@ def test_n9_check_folder_writes_and_removes_file(
     written: list[Path] = []
     sync = os.fsync
 
-    def note(descriptor: int) -> None:
+    def record_files(descriptor: int) -> None:
         sync(descriptor)
         written.extend(tmp_path.iterdir())
 
-    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "fsync", record_files)
     assert not _check_folder("banners", tmp_path / "not" / "yet").is_broken
     assert len(written) == 1
     assert list(tmp_path.iterdir()) == []
@@ -490,9 +490,9 @@ def test_n9_check_folder_full_disk_is_found(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    found_full = _check_folder("database", tmp_path)
-    assert found_full.is_broken
-    assert "No space left on device: set DATA_DIR" in found_full.text
+    check = _check_folder("database", tmp_path)
+    assert check.is_broken
+    assert "No space left on device: set DATA_DIR" in check.text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -541,14 +541,16 @@ def gateway() -> Iterator[Gateway]:
 def test_gateway_has_no_default_page(
     gateway: Gateway, method: str, path: str, size_bytes: int, status: int
 ) -> None:
-    answer = httpx2.request(method, gateway.url + path, content=bytes(size_bytes), trust_env=False)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
-    assert answer.json()["error"]
-    assert ("retry-after" in answer.headers) == (status == 503)
+    response = httpx2.request(
+        method, gateway.url + path, content=bytes(size_bytes), trust_env=False
+    )
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/json")
+    assert response.json()["error"]
+    assert ("retry-after" in response.headers) == (status == 503)
 
 
 @pytest.mark.parametrize(
-    ("given", "resolv_conf", "resolver"),
+    ("resolver_setting", "resolv_conf", "resolver"),
     listed(
         ("E9 Docker", "", "nameserver 127.0.0.11\noptions ndots:0\n", "127.0.0.11"),
         ("E9 Podman", "", "search dns.podman\nnameserver 10.89.0.1\n", "10.89.0.1"),
@@ -559,14 +561,14 @@ def test_gateway_has_no_default_page(
     ),
 )
 def test_gateway_uses_container_name_server(
-    given: str, resolv_conf: str, resolver: str | None, tmp_path: Path
+    resolver_setting: str, resolv_conf: str, resolver: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / "resolv.conf").write_text(resolv_conf)
     script = (DEPLOY / "start-gateway").read_text()
     script = script.replace('/docker-entrypoint.sh nginx -g "daemon off;"', "printenv RESOLVER")
     ended = subprocess.run(
         ["sh", "-c", script],
-        env=environment(RESOLVER=given, RESOLV_CONF=str(tmp_path / "resolv.conf")),
+        env=environment(RESOLVER=resolver_setting, RESOLV_CONF=str(tmp_path / "resolv.conf")),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.stdout.strip() == (resolver or "")

@@ -154,7 +154,7 @@ def parse_contributions(body: bytes) -> object:
     return contributions.build_year(2026, page.counts, today=NOW.date())
 
 
-def keep_nothing(outcome: str) -> None:
+def ignore_outcome(outcome: str) -> None:
     pass
 
 
@@ -166,8 +166,8 @@ async def parse_body(body: bytes) -> object:
 
 
 async def draw_event(body: bytes) -> None:
-    async def store(ask: StoreRequest) -> None:
-        check_picture(ask.banner_info)
+    async def store(store_request: StoreRequest) -> None:
+        check_picture(store_request.banner_info)
 
     await render_and_store(parse_update(body, now=NOW), draw=draw, store=store)
 
@@ -182,14 +182,18 @@ async def call_storage(body: bytes, *, is_batch: bool = False) -> object:
     async with httpx2.AsyncClient(transport=transport_) as http:
         signer = Signer(Secret("k"), service="api", clock=lambda: NOW)
         storage = StorageClient(http, base_url="http://storage", signer=signer)
-        ask = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
-        return await (storage.store_many([ask, ask]) if is_batch else storage.store(ask))
+        store_request = BatchedBanner(url_path="ada-dark", banner_info=PICTURE, banner_format="svg")
+        return await (
+            storage.store_many([store_request, store_request])
+            if is_batch
+            else storage.store(store_request)
+        )
 
 
 async def store_hostile_batch(body: bytes) -> None:
     with TemporaryDirectory() as folder:
         store = FolderStore(Path(folder), clock=lambda: NOW)
-        await store_batch(store, body, count=keep_nothing)
+        await store_batch(store, body, count=ignore_outcome)
         store.close()
 
 
@@ -684,8 +688,8 @@ def test_every_parser_has_a_hostile_case() -> None:
     assert sorted(places - registered) == []
 
 
-async def parse(case: Case, given: Any) -> object:
-    result = case.parse(given)
+async def parse(case: Case, raw: Any) -> object:
+    result = case.parse(raw)
     return await result if isawaitable(result) else result
 
 
@@ -693,10 +697,10 @@ async def parse(case: Case, given: Any) -> object:
 async def test_parser_with_hostile_input_raises_only_own_errors(case: Case) -> None:
     assert not isinstance(await parse(case, case.good), Failure)
     wrong, count = {}, 0
-    for name, given in case.inputs(case.good):
+    for name, raw in case.inputs(case.good):
         count += 1
         try:
-            await parse(case, given)
+            await parse(case, raw)
         except BannersError:
             pass
         except Exception as error:  # noqa: BLE001 - it is what is looked for

@@ -134,7 +134,7 @@ async def test_find_by_login_unsavable_owner_of_a_batch_fails_alone(
 ) -> None:
     upsert = users.upsert_owners
 
-    async def fail_for_one(connection: Any, results: Any, **more: Any) -> Any:
+    async def fail_for_owner(connection: Any, results: Any, **more: Any) -> Any:
         if any(fetched.owner.id == 101 for fetched, _ in results):
             raise ValueError("can't be stored")
         return await upsert(connection, results, **more)
@@ -145,7 +145,7 @@ async def test_find_by_login_unsavable_owner_of_a_batch_fails_alone(
     await scene.lookup.drain()
     scene.now += 11 * MINUTE
     scene.github.repositories = 4
-    monkeypatch.setattr(users, "upsert_owners", fail_for_one)
+    monkeypatch.setattr(users, "upsert_owners", fail_for_owner)
     with capture_logs() as events:
         await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
         await scene.lookup.drain()
@@ -162,7 +162,7 @@ async def test_find_by_login_unforeseen_error_in_a_batch_fails_one_owner(
 ) -> None:
     fetch_many = scene.github.fetch_many
 
-    async def fail_for_one(owners: Sequence[Owner], **more: Any) -> Any:
+    async def fail_for_owner(owners: Sequence[Owner], **more: Any) -> Any:
         if any(owner.id == 101 for owner in owners):
             raise ZeroDivisionError
         return await fetch_many(owners, **more)
@@ -173,7 +173,7 @@ async def test_find_by_login_unforeseen_error_in_a_batch_fails_one_owner(
     await scene.lookup.drain()
     scene.now += 11 * MINUTE
     scene.github.repositories = 4
-    monkeypatch.setattr(scene.github, "fetch_many", fail_for_one)
+    monkeypatch.setattr(scene.github, "fetch_many", fail_for_owner)
     with capture_logs() as events:
         await asyncio.gather(*(scene.find(f"dev-{number}") for number in (100, 101, 102)))
         await scene.lookup.drain()

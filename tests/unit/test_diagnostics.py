@@ -194,8 +194,8 @@ def test_github_result_gives_text_and_verdict(
 
 def json_response(body: Any, *, status: int = 200, headers: Any = None) -> httpx2.Response:
     # As a stream, because only a response that is read from a stream has a duration.
-    whole = httpx2.Response(status, json=body)
-    return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(whole.content))
+    response = httpx2.Response(status, json=body)
+    return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(response.content))
 
 
 async def check_with(responses: Mapping[str, httpx2.Response], *tokens: str) -> TokenCheckResult:
@@ -328,8 +328,8 @@ def test_describe_costs_rejected_token_carries_nothing() -> None:
 
 
 def test_describe_costs_server_without_limits_names_costs_only() -> None:
-    one = costs(banners=1, owners=1, points=1, requests=0)
-    assert describe_costs(one, [token_result()]) == "1 banner of 1 owner: 1 GraphQL point an hour"
+    cost = costs(banners=1, owners=1, points=1, requests=0)
+    assert describe_costs(cost, [token_result()]) == "1 banner of 1 owner: 1 GraphQL point an hour"
     assert cost_warnings(costs(points=18_000), [token_result()]) == []
 
 

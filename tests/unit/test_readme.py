@@ -13,7 +13,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 CODE = {
     word for code in re.findall(r"`([^`\n]+)`", README) for word in re.findall(r"[^\s,?]+", code)
 }
-# Parts of a page, which nobody asks for by hand.
+# Parts of a page, which are not requested by hand.
 PARTS = {"/docs/{name}"}
 ROUTES = {route.path for route in api_routes()} - PARTS
 

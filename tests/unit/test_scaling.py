@@ -120,7 +120,7 @@ def test_changes_are_those_between_two_refreshes() -> None:
     assert rates.changed == pytest.approx((1 - math.exp(-1)) / 168)
 
 
-def test_refreshes_of_owners_that_nobody_views() -> None:
+def test_refreshes_of_owners_without_views() -> None:
     p = replace(
         NEVER_VIEWED, repositories_share=0.5, contributions_share=0.25, language_sizes_share=0
     )

@@ -22,7 +22,7 @@ from github_banners.errors import DatabaseUnavailable
 from github_banners.models import Stats
 from github_banners.options import BannerOptions
 from github_banners.settings import Settings
-from tests.integration.database.samples import DAY, HOUR, NOON, answer
+from tests.integration.database.samples import DAY, HOUR, NOON, fetched_owner
 
 pytestmark = pytest.mark.postgres
 
@@ -32,7 +32,7 @@ REPOSITORIES = ("repositories",)
 async def store_owner(
     conn: Connection, owner_id: int, *, total: int = 1, original: int = 1
 ) -> None:
-    owner_repositories, _ = answer(owner_id)
+    owner_repositories, _ = fetched_owner(owner_id)
     stats = Stats(total, original, total - original, 5, 0, {"Python": 1})
     await upsert_owners(conn, [(owner_repositories, stats)], now=NOON)
 

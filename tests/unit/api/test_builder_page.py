@@ -236,7 +236,7 @@ async def test_page_alt_names_repository_of_its_layout(query: dict[str, str], al
     assert by_id(elements, "code").text.startswith(f"![{alt}](")
 
 
-async def test_page_repository_without_name_asks_for_it() -> None:
+async def test_page_repository_without_name_requires_it() -> None:
     elements = await read_page({"username": "mia", "layout": "repository"})
     assert problems(elements) == [("Name one of the user’s public repositories.", "")]
     assert problems(await read_page({"layout": "repository"})) == []

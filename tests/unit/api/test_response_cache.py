@@ -133,8 +133,8 @@ async def test_respond_known_target_returns_whole_response(service: Service) -> 
 
 
 async def test_respond_head_returns_headers_only(service: Service) -> None:
-    whole, head = service.get(), service.get(is_head=True)
-    assert (head.status, head.headers, head.body) == (200, whole.headers, b"")
+    complete, head = service.get(), service.get(is_head=True)
+    assert (head.status, head.headers, head.body) == (200, complete.headers, b"")
 
 
 async def test_respond_closing_connection_sends_connection_close(service: Service) -> None:

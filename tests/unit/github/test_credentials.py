@@ -55,11 +55,11 @@ def fail(
     failure: Failure = BAD_TOKEN,
     resource: Resource = CORE,
     *,
-    at: datetime = NOW,
+    now: datetime = NOW,
     others: tuple[Account, ...] = (),
 ) -> None:
     """Record a failure of the first credential of an account, one of several accounts."""
-    record_failure([account, *others], account.credentials[0], failure, resource, now=at)
+    record_failure([account, *others], account.credentials[0], failure, resource, now=now)
 
 
 def token_text(credential: Credential | None) -> str | None:
@@ -168,7 +168,7 @@ def pauses_without_advice(account: Account, *, times: int) -> list[timedelta]:
     """Fail each request as soon as the account is usable again; return the length of each pause."""
     now, pauses = NOW, []
     for _ in range(times):
-        fail(account, SLOW_DOWN, at=now)
+        fail(account, SLOW_DOWN, now=now)
         pauses.append(account.blocked_until[GRAPHQL] - now)
         now += pauses[-1]
     return pauses
@@ -187,7 +187,7 @@ def test_record_success_resets_the_doubling() -> None:
     account = make_account()
     pauses_without_advice(account, times=3)
     record_success(account.credentials[0], CORE, now=NOW + HOUR)
-    fail(account, SLOW_DOWN, at=NOW + HOUR)
+    fail(account, SLOW_DOWN, now=NOW + HOUR)
     assert account.blocked_until[CORE] == NOW + HOUR + MINUTE
 
 
@@ -195,7 +195,7 @@ def test_record_success_within_the_pause_does_not_reset_the_doubling() -> None:
     account = make_account()
     fail(account, SLOW_DOWN)
     record_success(account.credentials[0], CORE, now=NOW + SECOND)
-    fail(account, SLOW_DOWN, at=NOW + MINUTE)
+    fail(account, SLOW_DOWN, now=NOW + MINUTE)
     assert account.blocked_until[CORE] == NOW + 3 * MINUTE
 
 
@@ -206,18 +206,18 @@ def test_record_failure_parallel_secondary_limits_count_once() -> None:
     assert account.blocked_until == {CORE: NOW + MINUTE, GRAPHQL: NOW + MINUTE}
 
 
-def cooldown(account: Account, *, at: datetime) -> timedelta:
-    return account.credentials[0].cooldown_until - at
+def cooldown(account: Account, *, now: datetime) -> timedelta:
+    return account.credentials[0].cooldown_until - now
 
 
 def test_record_failure_third_rejected_token_cools_down_for_an_hour() -> None:
     account, good = make_account("bad"), make_account("good")
     for number in range(2):
-        at = NOW + number * MINUTE
-        fail(account, at=at, others=(good,))
-        assert not any(account.is_usable(resource, now=at + 29 * SECOND) for resource in Resource)
-        assert account.is_usable(CORE, now=at + MINUTE)
-    fail(account, at=NOW + 2 * MINUTE, others=(good,))
+        now = NOW + number * MINUTE
+        fail(account, now=now, others=(good,))
+        assert not any(account.is_usable(resource, now=now + 29 * SECOND) for resource in Resource)
+        assert account.is_usable(CORE, now=now + MINUTE)
+    fail(account, now=NOW + 2 * MINUTE, others=(good,))
     assert not account.is_usable(CORE, now=NOW + 61 * MINUTE)
     assert account.is_usable(CORE, now=NOW + 62 * MINUTE)
 
@@ -225,32 +225,32 @@ def test_record_failure_third_rejected_token_cools_down_for_an_hour() -> None:
 def test_record_failure_rejected_token_after_the_hour_cools_down_again() -> None:
     account, good = make_account("bad"), make_account("good")
     for number in range(3):
-        fail(account, at=NOW + number * MINUTE, others=(good,))
-    fail(account, at=NOW + 2 * HOUR, others=(good,))
-    assert cooldown(account, at=NOW + 2 * HOUR) == HOUR
+        fail(account, now=NOW + number * MINUTE, others=(good,))
+    fail(account, now=NOW + 2 * HOUR, others=(good,))
+    assert cooldown(account, now=NOW + 2 * HOUR) == HOUR
 
 
 def test_record_failure_all_tokens_rejected_cooldowns_stay_short() -> None:
     """The cause is then GitHub or this service; success without a token proves nothing."""
     first, second = make_account("a"), make_account("b")
-    at, waited = NOW, []
+    now, waited = NOW, []
     for _ in range(7):
-        fail(first, at=at, others=(second, anonymous_account()))
-        fail(second, at=at, others=(first, anonymous_account()))
-        waited.append(cooldown(second, at=at) // SECOND)
-        at += cooldown(second, at=at)
+        fail(first, now=now, others=(second, anonymous_account()))
+        fail(second, now=now, others=(first, anonymous_account()))
+        waited.append(cooldown(second, now=now) // SECOND)
+        now += cooldown(second, now=now)
     assert waited == [30, 60, 120, 240, 480, 900, 900]
 
 
 def test_record_failure_one_token_valid_again_the_others_cool_down() -> None:
     first, second = make_account("a"), make_account("b")
     for number in range(4):
-        fail(first, at=NOW + number * HOUR, others=(second,))
-        fail(second, at=NOW + number * HOUR, others=(first,))
-    assert cooldown(second, at=NOW + 3 * HOUR) == 4 * MINUTE
+        fail(first, now=NOW + number * HOUR, others=(second,))
+        fail(second, now=NOW + number * HOUR, others=(first,))
+    assert cooldown(second, now=NOW + 3 * HOUR) == 4 * MINUTE
     record_success(first.credentials[0], CORE, now=NOW + 4 * HOUR)
-    fail(second, at=NOW + 4 * HOUR, others=(first,))
-    assert cooldown(second, at=NOW + 4 * HOUR) == HOUR
+    fail(second, now=NOW + 4 * HOUR, others=(first,))
+    assert cooldown(second, now=NOW + 4 * HOUR) == HOUR
 
 
 def test_record_failure_parallel_rejections_count_once() -> None:
@@ -264,7 +264,7 @@ def test_record_failure_parallel_rejections_count_once() -> None:
 def test_record_success_resets_consecutive_failures() -> None:
     account, good = make_account("a"), make_account("good")
     for number in range(6):
-        fail(account, at=NOW + number * MINUTE, others=(good,))
+        fail(account, now=NOW + number * MINUTE, others=(good,))
         record_success(account.credentials[0], CORE, now=NOW + number * MINUTE)
     assert account.is_usable(CORE, now=NOW + 6 * MINUTE)
 
@@ -383,7 +383,7 @@ def test_assign_user_merges_limits_of_both_accounts() -> None:
     (account,) = assign_users(first, second, user_letters="xx")
     assert account.blocked_until == {CORE: NOW + HOUR, GRAPHQL: NOW + MINUTE}
     assert (account.remaining(CORE, now=NOW), account.remaining(GRAPHQL, now=NOW)) == (9, 3)
-    fail(account, SLOW_DOWN, GRAPHQL, at=NOW + MINUTE)
+    fail(account, SLOW_DOWN, GRAPHQL, now=NOW + MINUTE)
     assert account.blocked_until[GRAPHQL] == NOW + 3 * MINUTE
 
 

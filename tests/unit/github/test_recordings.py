@@ -134,8 +134,8 @@ def test_parse_recorded_page_of_graphql() -> None:
     recorded = recorded_json("graphql", "user.ANON-cicirello.2021.single")
     node = recorded["responses"]["repositories_pages"][0]["data"]["user"]
     listed = node["repositories"]["nodes"]
-    for number, one in enumerate(listed):
-        one["databaseId"] = number
+    for number, repository in enumerate(listed):
+        repository["databaseId"] = number
     page = graphql.parse_repository_page(build_response({"data": {"node": node}}), now=NOW)
     assert isinstance(page, graphql.RepositoryPage)
     assert page.next_cursor is None

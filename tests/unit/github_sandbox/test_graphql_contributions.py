@@ -150,7 +150,7 @@ def test_contributions_of_four_years_in_one_query(accounts: AccountStore) -> Non
     ] == [365, 366, 365, 365]
 
 
-def test_contributions_of_an_organization_and_of_nobody_are_not_found(
+def test_contributions_of_an_organization_and_of_an_unknown_user_are_not_found(
     accounts: AccountStore,
 ) -> None:
     logins: dict[str, Any] = {"l0": "dev-1", "l1": "umbra-labs", "l2": "zz"}

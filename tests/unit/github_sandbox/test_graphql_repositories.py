@@ -58,8 +58,12 @@ def cost(query: str, **variables: Any) -> QueryCost:
 @pytest.mark.parametrize(("owners", "points", "nodes"), [(1, 1, 1_100), (20, 20, 22_000)])
 def test_languages_cost_a_point_per_owner(owners: int, points: int, nodes: int) -> None:
     aliases = (f'u{n}: user(login: "x") {{ {OWNER_LANGUAGES} }}' for n in range(owners))
-    found = cost(f"{{ {' '.join(aliases)} }}")
-    assert (found.requests, found.points, found.nodes) == (101 * owners, points, nodes)
+    query_cost = cost(f"{{ {' '.join(aliases)} }}")
+    assert (query_cost.requests, query_cost.points, query_cost.nodes) == (
+        101 * owners,
+        points,
+        nodes,
+    )
 
 
 def test_languages_by_size(accounts: AccountStore) -> None:
