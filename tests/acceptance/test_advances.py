@@ -7,6 +7,7 @@ letters of the alphabets below, whose class is too coarse. They are measured her
 character is measured; `SOAK=long`, which `make soak` sets, measures all.
 """
 
+import importlib
 import math
 import os
 import re
@@ -124,7 +125,7 @@ def inside(page: "Page", families: list[str]) -> dict[str, tuple[float, ...]]:
     letters = [
         character
         for character in characters()
-        if re.match(f"[{text._LETTERS}]", character) and is_in(SINGLE, character)
+        if re.match(f"[{text.JOINING_LETTERS}]", character) and is_in(SINGLE, character)
     ]
     separate_width, two, three = (
         measured(page, families, [letter * times for letter in letters]) for times in (1, 2, 3)
@@ -156,10 +157,15 @@ def test_character_width_in_browser_is_at_most_the_calculated_width(
     assert [
         character
         for character, widths in separate_width.items()
-        if is_wider(widths, text._advance(character)[:2])
+        if is_wider(widths, calculated_widths(character))
     ] == []
     calculated = {
-        character: text._measured_widths(ord(character) + text._JOINED_FORM_OFFSET)
+        character: [
+            pair - single
+            for pair, single in zip(
+                calculated_widths(character * 2), calculated_widths(character), strict=True
+            )
+        ]
         for character in joined
     }
     assert [
@@ -177,15 +183,17 @@ def test_word_width_in_browser_is_at_most_the_calculated_width(
     page: "Page", families: list[str]
 ) -> None:
     widths = measured(page, families, list(WORDS))
-    calculated = {word: [text._hundredths(word, bold) for bold in (False, True)] for word in WORDS}
-    assert [word for word in WORDS if is_wider(widths[word], calculated[word])] == []
+    assert [word for word in WORDS if is_wider(widths[word], calculated_widths(word))] == []
 
 
-def is_wider(widths: Sequence[float], calculated: Sequence[int]) -> bool:
+def calculated_widths(string: str) -> list[float]:
+    """Return the width that is reserved for a text at size 100, regular and bold."""
+    return [text.width(string, 100, bold=bold) for bold in (False, True)]
+
+
+def is_wider(widths: Sequence[float], calculated: Sequence[float]) -> bool:
     """Return whether either weight is wider; differences below the measuring error do not count."""
-    return any(
-        width > text._SAFETY * have + 0.01 for width, have in zip(widths, calculated, strict=True)
-    )
+    return any(width > have + 0.01 for width, have in zip(widths, calculated, strict=True))
 
 
 def _rewrite(
@@ -197,7 +205,7 @@ def _rewrite(
         (ord(character), _both(character, widths)) for character, widths in separate_width.items()
     ]
     needs += [
-        (ord(character) + text._JOINED_FORM_OFFSET, _both(character, widths))
+        (ord(character) + text.JOINED_FORM_OFFSET, _both(character, widths))
         for character, widths in joined.items()
     ]
     runs: list[tuple[int, int, str]] = []
@@ -214,11 +222,11 @@ def _rewrite(
 def _both(character: str, widths: Sequence[float]) -> str:
     return "/".join(
         str(_needed(character, width, have, font))
-        for width, have, font in zip(widths, text._advance(character)[:2], PNG_FONTS, strict=True)
+        for width, have, font in zip(widths, calculated_widths(character), PNG_FONTS, strict=True)
     )
 
 
-def _needed(character: str, width: float, have: int, font: Font) -> int:
+def _needed(character: str, width: float, have: float, font: Font) -> int:
     """Return the width that a character needs, rounded up; 0 if the width of its class is enough."""
     if is_in((*COMMON, *SINGLE), character):
         # PNGs use the bundled font, which has a box for missing glyphs.
@@ -226,11 +234,10 @@ def _needed(character: str, width: float, have: int, font: Font) -> int:
             character if ord(character) in font.glyphs else REPLACEMENT_CHARACTER
         )
         most = max(width * (MARGIN if is_in(SINGLE, character) else 1), in_png)
-        return math.ceil(most / text._SAFETY / FINE_STEP) * FINE_STEP
-    return math.ceil(width / text._SAFETY / STEP) * STEP if width > text._SAFETY * have else 0
+        return math.ceil(most / text.SAFETY_FACTOR / FINE_STEP) * FINE_STEP
+    return math.ceil(width / text.SAFETY_FACTOR / STEP) * STEP if width > have else 0
 
 
 def _write(content: str) -> None:
     Path(str(FILE)).write_text(content, encoding="ascii")
-    text._character_widths.cache_clear()
-    text._advance.cache_clear()
+    importlib.reload(text)  # it caches widths

@@ -23,8 +23,8 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 
-from github_banners.drawing import draw, explain, png_text
-from github_banners.drawing.fallback_fonts import WORDS_FOLDER, FallbackFonts
+from github_banners.drawing import draw, explain
+from github_banners.drawing.fallback_fonts import WORDS_FOLDER
 from github_banners.drawing.png import SCALE, to_png
 from github_banners.drawing.png_text import FONTS, choose_fonts
 from github_banners.errors import FetchPending, GitHubUnavailable, InvalidOption
@@ -32,6 +32,7 @@ from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions, ChartType, Layout, Locale, NumberFormat, Theme
 from tests.acceptance.chromium import running_chromium
 from tests.acceptance.processes import Running, environment, prepared_data_dir, run, running
+from tests.machine_fonts import set_machine_fonts
 from tests.snapshots import REPOSITORY, make_activity
 
 if TYPE_CHECKING:
@@ -163,8 +164,7 @@ def page() -> "Iterator[Page]":
 
 @pytest.fixture(autouse=True)
 def no_machine_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    fonts = FallbackFonts([])
-    monkeypatch.setattr(png_text, "_machine_fonts", lambda: fonts)
+    set_machine_fonts(monkeypatch)
 
 
 FACES = {

@@ -349,7 +349,7 @@ async def test_e15_migrate_resolves_duplicates_of_corrupt_index(empty: str) -> N
         module = __import__(
             f"github_banners.database.migrations.versions.{revision}", fromlist=["x"]
         )
-        execute(empty, getattr(module, "_TABLES", None) or module._INDEX)
+        execute(empty, getattr(module, "TABLES", None) or module.INDEX)
     execute(
         empty,
         *_revision("0002"),

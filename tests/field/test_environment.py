@@ -25,7 +25,7 @@ import yaml
 from github_banners.cli import base
 from github_banners.cli.services import metrics_ports
 from github_banners.database import embedded_binaries, embedded_process
-from github_banners.diagnostics import DiagnosticsReport, _check_folder, _check_ports
+from github_banners.diagnostics import DiagnosticsReport, check_folder, check_ports
 from github_banners.errors import ConfigurationError, InvalidSettings
 from github_banners.serving.server import open_listener
 from github_banners.serving.terminal import escape_controls
@@ -459,11 +459,11 @@ async def test_n9_check_ports_listens_like_service(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("github_banners.diagnostics._PORT_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = {"port": taken.getsockname()[1], "metrics_port": free_port()}
-        port, metrics_port = await _check_ports(Settings(**ports))
+        port, metrics_port = await check_ports(Settings(**ports))
     assert port.is_broken
     assert "Set PORT to a free port" in port.text
     assert not metrics_port.is_broken
-    (elsewhere,) = await _check_ports(Settings(host=ListenHost("203.0.113.7"), port=free_port()))
+    (elsewhere,) = await check_ports(Settings(host=ListenHost("203.0.113.7"), port=free_port()))
     assert elsewhere.is_broken
 
 
@@ -478,7 +478,7 @@ def test_n9_check_folder_writes_and_removes_file(
         written.extend(tmp_path.iterdir())
 
     monkeypatch.setattr(os, "fsync", record_files)
-    assert not _check_folder("banners", tmp_path / "not" / "yet").is_broken
+    assert not check_folder("banners", tmp_path / "not" / "yet").is_broken
     assert len(written) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -490,7 +490,7 @@ def test_n9_check_folder_full_disk_is_found(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    check = _check_folder("database", tmp_path)
+    check = check_folder("database", tmp_path)
     assert check.is_broken
     assert "No space left on device: set DATA_DIR" in check.text
     assert list(tmp_path.iterdir()) == []

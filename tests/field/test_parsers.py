@@ -43,7 +43,7 @@ from github_banners.messaging.decompression import DECODERS
 from github_banners.messaging.mapping import from_preview_request
 from github_banners.messaging.record_batches import read_batches
 from github_banners.messaging.schemas import BatchedBanner, PreviewRequest, StoreRequest
-from github_banners.messaging.signature_middleware import _content_length_exceeds
+from github_banners.messaging.signature_middleware import content_length_exceeds
 from github_banners.messaging.signing import Signer
 from github_banners.options import OPTIONS, parse_options, parse_options_leniently, parse_query
 from github_banners.renderer.updates import parse_update, render_and_store
@@ -336,8 +336,8 @@ CASES = [
     ),
     Case(
         "messages: a declared length",
-        ("messaging.signature_middleware:_content_length_exceeds",),
-        lambda text: _content_length_exceeds(
+        ("messaging.signature_middleware:content_length_exceeds",),
+        lambda text: content_length_exceeds(
             [(b"content-length", text.encode(errors="surrogatepass"))], max_bytes=1
         ),
         "1796000000",
@@ -359,8 +359,8 @@ CASES = [
     ),
     Case(
         "storage: the version of an object",
-        ("storage.bucket_store:_parse_version",),
-        lambda text: bucket_store._parse_version({"version": text}),
+        ("storage.bucket_store:parse_version",),
+        lambda text: bucket_store.parse_version({"version": text}),
         "1796000000",
         texts,
     ),
@@ -566,8 +566,8 @@ CASES = [
     ),
     Case(
         "database: a notification",
-        ("database.change_listener:_parse_ids",),
-        change_listener._parse_ids,
+        ("database.change_listener:parse_owner_ids",),
+        change_listener.parse_owner_ids,
         "1,2",
         texts,
     ),

@@ -21,7 +21,7 @@ LOOKUP, EVENTS, FAULTS, STORES = (
 )
 ONE_STALE_OWNER = LOOKUP + "find_by_login_unforeseen_error_in_a_batch_fails_one_owner"
 CASES = {
-    "api.api_service:_background_tasks": FAULTS + "failing_statement_ends_no_background_task",
+    "api.api_service:run_background_tasks": FAULTS + "failing_statement_ends_no_background_task",
     "api.banner_service:BannerService.read_stored_drawing": (
         "integration/test_outbox.py::test_read_stored_drawing_failure_is_none"
     ),

@@ -91,7 +91,7 @@ class Fault:
 
         def execute_or_fail(conn: Any, query: Any, params: Any = None, **options: Any) -> Any:
             caller = sys._getframe(1).f_code.co_name
-            if fault._concerns(caller, params):
+            if fault.applies_to(caller, params):
                 fault.hits += 1
                 assert fault.make is not None
                 raise fault.make(conn)
@@ -99,7 +99,7 @@ class Fault:
 
         return execute_or_fail
 
-    def _concerns(self, caller: str, params: Any) -> bool:
+    def applies_to(self, caller: str, params: Any) -> bool:
         if self.make is None or caller != self.function:
             return False
         if self.only_for is not None:
@@ -370,7 +370,7 @@ async def migrates(scene: Scene, fault: Fault) -> None:
         with psycopg.connect(scene.conninfo, autocommit=True) as conn:
             conn.cursor().execute("drop schema public cascade; create schema public")
         migrating = asyncio.create_task(
-            api_service._migrate(scene.conninfo, attempted=attempted, ready=ready)
+            api_service.migrate_until_ready(scene.conninfo, attempted=attempted, ready=ready)
         )
         try:
             with fault.failing(make, times=1):

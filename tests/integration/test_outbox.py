@@ -41,6 +41,7 @@ from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.store import StoredPicture
 from tests.integration.data_services import DataServices
 from tests.integration.database.samples import HOUR, NOON, fetched_owner
+from tests.integration.database.servers import close_pool
 from tests.integration.fake_github import FakeGitHub
 from tests.unit.storage.requests import store_request
 
@@ -291,7 +292,7 @@ async def test_publish_batch_after_crash_republishes_leased_banners(
         crashing = asyncio.create_task(scene.outbox(other).publish_batch())
         await scene.until_started("b-1", "b-2")
         # No result is recorded: only the lease remains.
-        await other._pool.close()
+        await close_pool(other)
         crashing.cancel()
         await asyncio.wait({crashing})
     scene.behaviours.clear()
@@ -351,7 +352,7 @@ async def test_publish_batch_cancelled_while_database_down_raises_cancelled(scen
     scene.behaviours["b-1"] = hang
     publishing = asyncio.create_task(scene.outbox().publish_batch())
     await scene.until_started("b-1")
-    await scene.database._pool.close()
+    await close_pool(scene.database)
     publishing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await publishing
@@ -721,7 +722,7 @@ async def test_create_database_lost_after_insert_leaves_banner_to_outbox(
 ) -> None:
     async def store_and_lose_the_database(request: StoreRequest) -> object:
         stored = await create_scene.store.put(request)
-        await create_scene.database._pool.close()
+        await close_pool(create_scene.database)
         return stored
 
     create_scene.store_drawing = store_and_lose_the_database
@@ -784,7 +785,7 @@ async def test_create_late_store_keeps_newer_drawing(create_scene: CreateScene) 
 
 
 async def test_create_database_down_creates_nothing(create_scene: CreateScene) -> None:
-    await create_scene.database._pool.close()
+    await close_pool(create_scene.database)
     with pytest.raises(DatabaseUnavailable):
         await create_scene.create(deadline=Deadline(0.5, 0.2))
     assert create_scene.stored_requests == []

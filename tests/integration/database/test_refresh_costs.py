@@ -202,7 +202,7 @@ async def test_fetch_refresh_costs_batch_of_twenty_costs_a_point(
 
 
 def test_batches_are_those_of_the_background_refresh() -> None:
-    assert refresh_costs._SECONDS_BETWEEN_BATCHES == refresh._IDLE_SECONDS
+    assert refresh_costs.SECONDS_BETWEEN_BATCHES == refresh.pause_seconds(0)
     assert refresh.BATCH_SIZE == 20
 
 
@@ -216,7 +216,7 @@ async def test_check_database_returns_costs_of_current_tables_only(
 ) -> None:
     async def check(conninfo: str) -> tuple[diagnostics.CheckResult, RefreshCosts | None]:
         monkeypatch.setattr(diagnostics, "find_embedded_conninfo", lambda _: conninfo)
-        return await diagnostics._check_database(Settings(), tmp_path, clock=lambda: NOON)
+        return await diagnostics.check_database(Settings(), tmp_path, clock=lambda: NOON)
 
     assert (await check(conninfo))[1] == RefreshCosts(0, 0, 0, 0, 0, 0)
     result, costs = await check(empty_conninfo)

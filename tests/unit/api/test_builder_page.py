@@ -606,7 +606,7 @@ def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_words("en")["page"]["headline"] not in html
     files = [
         document.content.body
-        for name, document in builder._files().items()
+        for name, document in builder.static_files().items()
         if not name.endswith("svg")
     ]
     parts = [html.encode(), *files]

@@ -71,7 +71,7 @@ def test_covers_equals_character_map_of_real_fonts(script):
     glyphs = Font(path).glyphs
     (font_file,) = [
         font_file
-        for font_file in FallbackFonts([WORDS_FOLDER])._all_files()
+        for font_file in FallbackFonts([WORDS_FOLDER]).all_files()
         if font_file.path == path
     ]
     invisible = {*range(0x200B, 0x2010), *range(0x2060, 0x206A), 0xFE0E, 0xFE0F}
