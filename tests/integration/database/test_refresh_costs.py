@@ -202,7 +202,7 @@ async def test_fetch_refresh_costs_batch_of_twenty_costs_a_point(
 
 
 def test_batches_are_those_of_the_background_refresh() -> None:
-    assert refresh_costs.SECONDS_BETWEEN_BATCHES == refresh.pause_seconds(0)
+    assert refresh.pause_seconds(0) == refresh_costs.SECONDS_BETWEEN_BATCHES
     assert refresh.BATCH_SIZE == 20
 
 
