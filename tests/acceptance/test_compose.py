@@ -25,7 +25,7 @@ from tests.acceptance.compose_stack import (
     open_compose_stack,
     require_docker,
 )
-from tests.acceptance.fault_checks import HEADING, MAX_PICTURE_SECONDS, Row, new_login, wait_until
+from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, Row, new_login, wait_until
 from tests.acceptance.image_proxy import ImageProxy, ProxyResponse
 from tests.acceptance.processes import reachable_dir
 
@@ -45,14 +45,6 @@ COLLATION_OF_NAMES = """
     where attrelid = 'banners'::regclass and attname = 'name'
 """
 SERVICES = ("api", "renderer", "storage", "kafka", "api-psgr")
-
-
-@pytest.fixture(scope="module")
-def rows() -> Iterator[list[Row]]:
-    """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
 
 
 @pytest.fixture(scope="module")

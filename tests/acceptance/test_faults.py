@@ -22,7 +22,6 @@ import pytest
 
 from tests.acceptance.breakable_backends import GitHub, Postgres, filled, small_disk
 from tests.acceptance.fault_checks import (
-    HEADING,
     FaultCheck,
     Row,
     is_healthy,
@@ -96,20 +95,6 @@ class Scene:
         """Start another service, whose cache is empty."""
         with running("serve", env=environment(**self.settings)) as served:
             yield served
-
-
-@pytest.fixture(scope="module")
-def rows() -> Iterator[list[Row]]:
-    """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[ImageProxy]:
-    with ImageProxy() as proxy:
-        yield proxy
 
 
 @pytest.fixture(scope="module")

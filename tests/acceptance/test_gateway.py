@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +14,7 @@ from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
 from tests.acceptance.breakable_backends import GitHub, frozen
 from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
-from tests.acceptance.gateway import DEPLOY, Gateway
+from tests.acceptance.gateway import Gateway
 from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import (
     Running,
@@ -62,25 +61,10 @@ def service(github: GitHub) -> Iterator[Running]:
 @pytest.fixture(scope="module")
 def gateway(service: Running) -> Iterator[Gateway]:
     with reachable_dir() as folder:
-        shutil.copytree(DEPLOY, folder / "away")
-        resource = Gateway(folder, [int(service.url.rpartition(":")[2])])
-        command = ["nginx", "-c", str(resource.file), "-g", "daemon off;"]
-        tested = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-        assert tested.returncode == 0, tested.stderr
-        assert "warn" not in tested.stderr
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            wait_until(resource.is_answering, limit=60)
-            yield resource
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[ImageProxy]:
-    with ImageProxy() as proxy:
-        yield proxy
+        gateway = Gateway(folder, [int(service.url.rpartition(":")[2])])
+        assert gateway.find_problems() == ""
+        with gateway.run():
+            yield gateway
 
 
 def count_previews(service: Running) -> float:

@@ -32,12 +32,6 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[ImageProxy]:
-    with ImageProxy() as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
     # The log has a line for each banner at this level only.
     with reachable_dir() as folder, open_deployment(folder, LOG_LEVEL="debug") as deployment:

@@ -34,7 +34,7 @@ from github_banners.models import (
 from github_banners.options import BannerOptions
 from github_banners.storage.picture_format import split_version
 from tests.acceptance.deployment import Deployment, count_messages, open_deployment, send
-from tests.acceptance.fault_checks import wait_until
+from tests.acceptance.fault_checks import printed_at_end, wait_until
 from tests.acceptance.processes import reachable_dir
 from tests.long_form import IS_LONG
 
@@ -167,9 +167,8 @@ def _fetched_owner(owner_id: int, stars: int) -> tuple[OwnerRepositories, Stats]
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
     """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
+    with printed_at_end(HEADING) as rows:
+        yield rows
 
 
 @pytest.fixture(scope="module")

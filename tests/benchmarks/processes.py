@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.acceptance.processes import environment
+from tests.benchmarks.report import Budget, Row
 
 
 class Memory(NamedTuple):
@@ -47,3 +48,15 @@ def plain_python_memory() -> Memory:
         assert process.stdout is not None
         process.stdout.readline()
         return read_memory(process.pid)
+
+
+def memory_row(what: str, megabytes: float, reference: float, limit: float | None = None) -> Row:
+    """Build a row of a report; the reference is the memory of Python with asyncio."""
+    return Row(
+        what=what,
+        unit="MB",
+        values=[megabytes],
+        reference="Python with asyncio",
+        reference_values=[reference],
+        budget=Budget(limit, "at most") if limit is not None else None,
+    )

@@ -12,6 +12,7 @@ from github_banners.database import embedded
 from tests.acceptance.deployment import Deployment, open_deployment
 from tests.acceptance.processes import environment, reachable_dir, running
 from tests.benchmarks.processes import (
+    memory_row,
     plain_python_memory,
     plain_python_seconds,
     read_memory,
@@ -114,11 +115,13 @@ def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None
     report.add(
         Title.IDLE,
         *(
-            memory_row(f"{name}, resident", memory.resident, reference.resident)
+            memory_row(f"{name}, resident", memory.resident, reference.resident, limit=55)
             for name, memory in memories.items()
         ),
         *(
-            memory_row(f"{name}, proportional", memory.proportional, reference.proportional)
+            memory_row(
+                f"{name}, proportional", memory.proportional, reference.proportional, limit=55
+            )
             for name, memory in memories.items()
         ),
         Row(
@@ -133,15 +136,4 @@ def test_memory_of_idle_services(deployment: Deployment, report: Report) -> None
             "2^20 bytes. Resident are all pages, those of the interpreter and of libraries that other "
             "processes share included; in the proportional size these are divided among them."
         ),
-    )
-
-
-def memory_row(what: str, megabytes: float, reference: float) -> Row:
-    return Row(
-        what=what,
-        unit="MB",
-        values=[megabytes],
-        reference="Python with asyncio",
-        reference_values=[reference],
-        budget=Budget(55, "at most"),
     )

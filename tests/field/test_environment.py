@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -496,31 +495,15 @@ def test_n9_check_folder_full_disk_is_found(
     assert list(tmp_path.iterdir()) == []
 
 
-@contextmanager
-def gateway_without_api() -> Iterator[Gateway]:
-    with reachable_dir() as folder:
-        shutil.copytree(DEPLOY, folder / "away")
-        gateway = Gateway(folder, api_ports=[1])
-        command = ["nginx", "-c", str(gateway.file), "-g", "daemon off;"]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            for _ in range(100):
-                with socket.socket() as client:
-                    if client.connect_ex(("127.0.0.1", gateway.port)) == 0:
-                        break
-                time.sleep(0.05)
-            yield gateway
-        finally:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(10)
-
-
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
+    """Run the gateway without an api."""
     if shutil.which("nginx") is None:
         pytest.skip("nginx is not installed")
-    with gateway_without_api() as there:
-        yield there
+    with reachable_dir() as folder:
+        gateway = Gateway(folder, api_ports=[1])
+        with gateway.run():
+            yield gateway
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,6 @@ from aiokafka import codec as codec_module  # type: ignore[import-untyped]
 from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
 from starlette.requests import Request
 
-import github_banners
 from github_banners.api import public_routes as api_routes
 from github_banners.api.builder.words import negotiate_language
 from github_banners.api.rate_limit import client_address
@@ -52,6 +51,7 @@ from github_banners.storage import bucket_store
 from github_banners.storage.banner_batch import store_batch
 from github_banners.storage.folder_store import FolderStore
 from github_banners.storage.picture_format import check_picture, split_version, with_version
+from tests.field.call_finder import SOURCE, called_name, find_calls
 from tests.field.hostile import TEXTS, hostile_bytes, hostile_json
 from tests.unit.github.data_samples import (
     ContributionGitHub,
@@ -64,7 +64,6 @@ from tests.unit.github.data_samples import (
 from tests.unit.messaging.captured_messages import EVENT, PREVIEW
 from tests.unit.messaging.record_batch_samples import CODECS, Message, build_batch
 
-SOURCE = Path(github_banners.__file__).parent
 PACKAGES = (
     *("messaging", "github", "api", "storage", "renderer"),
     *("database", "options", "drawing", "serving", "stats"),
@@ -649,28 +648,8 @@ NOT_FOREIGN = {
 """Calls that parse no foreign input -> the reason."""
 
 
-def find_places() -> Iterator[str]:
-    for package in PACKAGES:
-        for file in sorted((SOURCE / package).rglob("*.py")):
-            module = ".".join(file.relative_to(SOURCE).with_suffix("").parts)
-            yield from _places_in(ast.parse(file.read_text()), module.removesuffix(".__init__"))
-
-
-def _places_in(node: ast.AST, module: str, names: tuple[str, ...] = ()) -> Iterator[str]:
-    for child in ast.iter_child_nodes(node):
-        inner = names
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = (*names, child.name)
-        elif not names and isinstance(child, ast.Assign) and isinstance(child.targets[0], ast.Name):
-            inner = (child.targets[0].id,)
-        if isinstance(child, ast.Call) and _parses(child):
-            yield f"{module}:{'.'.join(inner) or '<module>'}"
-        yield from _places_in(child, module, inner)
-
-
-def _parses(call: ast.Call) -> bool:
-    function = call.func
-    name = getattr(function, "attr", getattr(function, "id", ""))
+def parses(call: ast.Call) -> bool:
+    function, name = call.func, called_name(call)
     if name not in PARSING_CALLS or (not call.args and name not in {"ParserCreate", "GzipFile"}):
         return False
     if name == "decode":
@@ -683,7 +662,8 @@ def _parses(call: ast.Call) -> bool:
 
 def test_every_parser_has_a_hostile_case() -> None:
     registered = {place for case in CASES for place in case.places} | NOT_FOREIGN.keys()
-    places = set(find_places())
+    files = [file for package in PACKAGES for file in (SOURCE / package).rglob("*.py")]
+    places = {*find_calls(files, parses)}
     assert len(places) > 30
     assert sorted(places - registered) == []
 

@@ -28,7 +28,7 @@ from github_banners.storage.banner_routes import MAX_BODY_BYTES, VERSION_HEADER
 from github_banners.storage.picture_format import MAX_BYTES, with_version
 from github_banners.storage.storage_service import open_storage
 from tests.integration.store_backends import StoreBackend
-from tests.unit.api.asgi import RecordedResponse
+from tests.unit.api.asgi import RecordedResponse, open_websocket
 from tests.unit.messaging.captured_messages import STORE
 from tests.unit.messaging.handwritten_signatures import (
     CURRENT,
@@ -415,17 +415,9 @@ async def test_api_and_renderer_may_call(scene: Scene, caller: str) -> None:
 
 
 async def test_websocket_is_closed(scene: Scene) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "websocket.connect"}
-
-    async def record(message: Any) -> None:
-        sent.append(message)
-
-    scope: Any = {"type": "websocket", "path": "/healthz", "raw_path": b"/healthz", "headers": []}
-    await scene.service.app(scope, receive, record)
-    assert sent == [{"type": "websocket.close", "code": 1008}]
+    assert await open_websocket(scene.service.app, "/healthz") == [
+        {"type": "websocket.close", "code": 1008}
+    ]
 
 
 async def test_signed_call_unknown_route_is_not_found(scene: Scene) -> None:
