@@ -59,7 +59,7 @@ golden: $(DEVELOPMENT) ## regenerate the golden pictures
 docs: $(DEVELOPMENT) ## regenerate docs/gallery.md and its pictures
 	@GALLERY=rewrite $(BIN)/pytest -q tests/golden/test_gallery.py
 
-help-texts: $(DEVELOPMENT) ## regenerate the help texts in README
+help-texts: $(DEVELOPMENT) ## regenerate the help texts in docs/cli.md
 	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
 
 BENCHMARKS := $(BIN)/pytest -m benchmark -p no:xdist tests/benchmarks
@@ -95,7 +95,6 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --group build -o requirements.txt
 	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
-	@$(LOCK) --group build -c requirements.txt -o requirements-image.txt
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

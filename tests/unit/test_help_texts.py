@@ -1,5 +1,5 @@
 """
-README shows the output of `--help` of each command.
+docs/cli.md shows the output of `--help` of each command.
 
 `HELP_TEXTS=rewrite pytest tests/unit/test_help_texts.py` rewrites it, as `make help-texts` does.
 """
@@ -14,7 +14,7 @@ import pytest
 from github_banners.cli import app
 from github_banners.options import OPTIONS, allowed_values
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/cli.md"
 ALONE = [
     command.name or command.callback.__name__
     for command in app.registered_commands
@@ -52,15 +52,15 @@ def help_text(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return run
 
 
-def test_readme_shows_help_texts(help_text: Help) -> None:
+def test_page_shows_help_texts(help_text: Help) -> None:
     blocks = []
     for arguments in ([], *(command.split() for command in COMMANDS)):
         words = " ".join(["github-banners", *arguments, "--help"])
         blocks.append(f"```\n$ {words}\n{help_text(*arguments)}\n```\n")
-    before, shown, after = _SECTION.split(README.read_text(encoding="utf-8"))
+    before, shown, after = _SECTION.split(PAGE.read_text(encoding="utf-8"))
     now = "\n" + "\n".join(blocks) + "\n"
     if os.environ.get("HELP_TEXTS") == "rewrite":
-        README.write_text(before + now + after, encoding="utf-8")
+        PAGE.write_text(before + now + after, encoding="utf-8")
     else:
         assert shown == now, "run `make help-texts`"
 
@@ -78,7 +78,7 @@ def test_help_of_render_lists_allowed_values_of_each_option(name: str, help_text
     words = " ".join(help_text("render").split())
     assert f"--{name.replace('_', '-')}" in words
     allowed = allowed_values(name)
-    # Of a long list the help names a few, and README all.
+    # Of a long list the help names a few; docs/http-api.md has all.
     named = allowed if len(allowed) <= 20 else allowed[:3]
     assert all(name in words.lower() for name in named if "hex" not in name)
     assert "--theme" in words
