@@ -20,7 +20,7 @@ TARGETS = set(
     re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 )
 # A local path, or an action pinned by commit, with its version as a comment.
-PINNED = re.compile(r"(\./|\$/)\S*|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+PINNED = re.compile(r"(\./|\$/)\S*( # zizmor: .+)?|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
 def read(path: Path) -> dict[str, Any]:
