@@ -168,14 +168,17 @@ def all_is_well(stack: ComposeStack, proxy: ImageProxy) -> bool:
     return proxy.fetch(preview(stack, new_login())).shows_numbers
 
 
-@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
-def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("override", ["", "zookeeper", "external-postgres"])
+def test_compose_config_is_valid(override: str, tmp_path: Path) -> None:
     require_docker()
     copy_checkout(tmp_path)
     shutil.copy2(tmp_path / "api/.env.example", tmp_path / "api/.env")
     shutil.copy2(tmp_path / ".env.example", tmp_path / ".env")
+    files = ["-f", "docker-compose.yaml"]
+    if override:
+        files += ["-f", f"deploy/compose.{override}.yaml"]
     done = subprocess.run(
-        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
+        ["docker", "compose", *files, "config"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -183,10 +186,13 @@ def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     services = yaml.safe_load(done.stdout)["services"]
-    assert ("zookeeper" in services) is bool(override)
-    if override:
+    assert ("zookeeper" in services) is (override == "zookeeper")
+    assert ("api-psgr" in services) is (override != "external-postgres")
+    if override == "zookeeper":
         assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
         assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
+    if override == "external-postgres":
+        assert set(services["migrate"]["networks"]) == {"front", "back"}
 
 
 def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
