@@ -16,7 +16,7 @@ PLACEHOLDER = "OWNER/github-banners"
 PUBLISHED = ("pyproject.toml", "README.md")
 _VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 _SECTION = re.compile(
-    r"^## \[(.+?)\] - \d{4}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)", re.MULTILINE | re.DOTALL
+    r"^## \[([^]]+)\] - \d{4}-\d\d-\d\d\n(.*?)(?=^## |^\[|\Z)", re.MULTILINE | re.DOTALL
 )
 
 

@@ -18,7 +18,7 @@ from github_banners.options import (
     NumberFormat,
 )
 
-MAX_WIDTHS = (100, 100, 100)
+ROOMS = (100, 100, 100)
 
 
 def _snapshot(stars: int) -> Snapshot:
@@ -26,9 +26,7 @@ def _snapshot(stars: int) -> Snapshot:
 
 
 def test_place_numbers_hidden_ones_leave_no_gap():
-    numbers = select_numbers(
-        _snapshot(1), BannerOptions(hide=(HideableField.STARS,)), MAX_WIDTHS
-    ).slots
+    numbers = select_numbers(_snapshot(1), BannerOptions(hide=(HideableField.STARS,)), ROOMS).slots
     metrics = place_numbers(numbers, fit_numbers(numbers, (20, 10)), (7, 8, 9))
     assert [
         (number_slot.icon, number_slot.label, number_slot.x, number_slot.value)
@@ -40,14 +38,14 @@ def test_place_numbers_hidden_ones_leave_no_gap():
 
 
 def test_fit_numbers_all_have_size_of_widest():
-    numbers = select_numbers(_snapshot(9_999), BannerOptions(), MAX_WIDTHS).slots
+    numbers = select_numbers(_snapshot(9_999), BannerOptions(), ROOMS).slots
     assert fit_numbers(numbers, (20, 10)).size == 20
     assert fit_numbers(numbers, (40, 20, 10)).size == 20
 
 
 def test_fit_numbers_too_long_in_full_becomes_short():
     numbers = select_numbers(
-        _snapshot(2**31 - 1), BannerOptions(number_format=NumberFormat.LONG), MAX_WIDTHS
+        _snapshot(2**31 - 1), BannerOptions(number_format=NumberFormat.LONG), ROOMS
     ).slots
     fitted = fit_numbers(numbers, (20, 15))
     assert [value.text for value in fitted.values] == ["2.1B", "5", "3"]
@@ -59,18 +57,16 @@ def test_fit_numbers_too_long_in_full_becomes_short():
 def test_fit_numbers_every_locale_fits(locale, number_format):
     for number in (9_999, 88_888, 999_950, 1_234_567, 2**31 - 1):
         options = BannerOptions(locale=locale, number_format=number_format)
-        numbers = select_numbers(_snapshot(number), options, MAX_WIDTHS).slots
+        numbers = select_numbers(_snapshot(number), options, ROOMS).slots
         fitted = fit_numbers(numbers, (20, 10))
         for number_slot, value in zip(numbers, fitted.values, strict=True):
-            assert value.em_width * fitted.size <= number_slot.max_width
-            assert (
-                width(number_slot.label.text, number_slot.label.size) <= number_slot.max_width - 21
-            )
+            assert value.em_width * fitted.size <= number_slot.room
+            assert width(number_slot.label.text, number_slot.label.size) <= number_slot.room - 21
 
 
 @pytest.mark.parametrize("hide", [tuple(HideableField)])
 def test_place_numbers_all_hidden_gives_none(hide):
-    numbers = select_numbers(_snapshot(1), BannerOptions(hide=hide), MAX_WIDTHS).slots
+    numbers = select_numbers(_snapshot(1), BannerOptions(hide=hide), ROOMS).slots
     assert place_numbers(numbers, fit_numbers(numbers, (20,)), (1, 2, 3)).items == []
 
 

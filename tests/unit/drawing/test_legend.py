@@ -12,24 +12,17 @@ SHARES = [Share("Ruby", "701516", 3, 0.75, "75%"), Share("Go", "00add8", 1, 0.25
 
 
 def test_flow_rows_places_items_side_by_side():
-    first, second = (
-        flow_rows(x=32, max_width=782, baselines=(159,), size=14, locale="en")(SHARES) or []
-    )
+    first, second = flow_rows(x=32, room=782, baselines=(159,), size=14, locale="en")(SHARES) or []
     assert (first.name, first.percent, first.dot_x, first.dot_y) == ("Ruby", "75%", 37, 154)
     step = 0.77 * 14 + 7 + 0.88 * width("Ruby 75%", 14) + 18
     assert second.dot_x == round(32 + step + 0.37 * 14)
 
 
 def test_flow_rows_wraps_by_full_width_until_rows_run_out():
-    max_width = 0.77 * 14 + 7 + width("Ruby 75%", 14) + 1
-    rows = (
-        flow_rows(x=32, max_width=max_width, baselines=(178, 199), size=14, locale="en")(SHARES)
-        or []
-    )
+    room = 0.77 * 14 + 7 + width("Ruby 75%", 14) + 1
+    rows = flow_rows(x=32, room=room, baselines=(178, 199), size=14, locale="en")(SHARES) or []
     assert [(item.dot_x, item.dot_y) for item in rows] == [(37, 173), (37, 194)]
-    assert (
-        flow_rows(x=32, max_width=max_width, baselines=(178,), size=14, locale="en")(SHARES) is None
-    )
+    assert flow_rows(x=32, room=room, baselines=(178,), size=14, locale="en")(SHARES) is None
 
 
 def test_fit_legend_tries_fewer_until_they_fit():
@@ -49,13 +42,13 @@ def test_fit_legend_tries_fewer_until_they_fit():
 
 def test_flow_rows_long_name_is_truncated():
     share = Share("m" * 60, "000000", 1, 1.0, "100%")
-    (item,) = flow_rows(x=32, max_width=782, baselines=(159,), size=14, locale="en")([share]) or []
+    (item,) = flow_rows(x=32, room=782, baselines=(159,), size=14, locale="en")([share]) or []
     assert item.name.endswith("m…")
 
 
 def test_flow_rows_right_to_left_name_is_isolated():
     (item,) = (
-        flow_rows(x=32, max_width=782, baselines=(159,), size=14, locale="en")(
+        flow_rows(x=32, room=782, baselines=(159,), size=14, locale="en")(
             [Share("عربي", "000000", 1, 1.0, "100%")]
         )
         or []
@@ -66,8 +59,7 @@ def test_flow_rows_right_to_left_name_is_isolated():
 def test_flow_rows_long_name_keeps_its_full_width():
     long = Share("Mathematical Programming System", "000000", 1, 0.5, "50%")
     first, second = (
-        flow_rows(x=0, max_width=782, baselines=(159,), size=14, locale="en")([long, SHARES[1]])
-        or []
+        flow_rows(x=0, room=782, baselines=(159,), size=14, locale="en")([long, SHARES[1]]) or []
     )
     lead = 0.77 * 14 + 7
     assert second.dot_x - first.dot_x >= lead + width(f"{first.name} 50%", 14) / 1.03 + 4
@@ -76,18 +68,12 @@ def test_flow_rows_long_name_keeps_its_full_width():
 @pytest.mark.parametrize("locale", ["en", "tr", "hi"])
 def test_flow_rows_exact_room_is_enough(locale):
     shares = [Share(f"Language {number}", "000000", 1, 0.25, "25%") for number in range(4)]
-    items = flow_rows(x=0, max_width=2000, baselines=(159,), size=14, locale=locale)(shares)
+    items = flow_rows(x=0, room=2000, baselines=(159,), size=14, locale=locale)(shares)
     assert items
     last = items[-1].dot_x - 0.37 * 14
-    max_width = last + 0.77 * 14 + 7 + width(f"{items[-1].name} {items[-1].percent}", 14)
-    assert (
-        flow_rows(x=0, max_width=max_width + 1, baselines=(159,), size=14, locale=locale)(shares)
-        == items
-    )
-    assert (
-        flow_rows(x=0, max_width=max_width - 2, baselines=(159,), size=14, locale=locale)(shares)
-        is None
-    )
+    room = last + 0.77 * 14 + 7 + width(f"{items[-1].name} {items[-1].percent}", 14)
+    assert flow_rows(x=0, room=room + 1, baselines=(159,), size=14, locale=locale)(shares) == items
+    assert flow_rows(x=0, room=room - 2, baselines=(159,), size=14, locale=locale)(shares) is None
 
 
 def test_fit_legend_with_unlisted_languages_shortens_one_at_a_time():
