@@ -38,10 +38,11 @@ def release_notes(tag: str, *, root: Path = ROOT) -> str:
         if PLACEHOLDER in (root / name).read_text(encoding="utf-8"):
             raise NotReleasable(f"{name}: replace OWNER by the account of this repository")
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
-    sections = {name: text.strip() for name, text in _SECTION.findall(changelog)}
-    if not sections.get(str(version)):
+    sections: dict[str, str] = dict(_SECTION.findall(changelog))
+    notes = sections.get(str(version), "").strip()
+    if not notes:
         raise NotReleasable(f"CHANGELOG.md has no section `## [{version}] - DATE` with text")
-    return sections[str(version)] + "\n"
+    return notes + "\n"
 
 
 def main() -> None:

@@ -106,16 +106,16 @@ async def fetch_stored(
 
 
 def change(fetched: Sequence[Fetched]) -> list[Fetched]:
-    """Save owners of repositories with a new star, a new repository and new followers, and without one repository."""
+    """Return the owners with a new star, a new repository and new followers, and without one repository."""
     changed = []
     for data, stats in fetched:
         if not data.repositories:
             changed.append((data, stats))
             continue
         first, *rest = data.repositories
-        changed = (replace(first, stars=first.stars + 1), *rest[1:])
+        starred = (replace(first, stars=first.stars + 1), *rest[1:])
         changed_data = replace(
-            data, repositories=(*changed, replace(first, id=NEW_ID + first.id)), followers=1_000_000
+            data, repositories=(*starred, replace(first, id=NEW_ID + first.id)), followers=1_000_000
         )
         changed.append((changed_data, aggregate(changed_data.repositories)))
     return changed
