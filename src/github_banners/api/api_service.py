@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from github_banners.api import public_routes
 from github_banners.api.backends import Backends
 from github_banners.api.background import keep_running
-from github_banners.api.background_tasks import background_tasks
+from github_banners.api.background_tasks import run_background_tasks
 from github_banners.api.banner_data_finder import BannerDataFinder
 from github_banners.api.banner_page import PAGE_PATH
 from github_banners.api.banner_page_routes import BannerPageRoutes
@@ -117,7 +117,7 @@ async def open_api(
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
-        application = _build_application(routes, health, metrics, settings)
+        application = build_application(routes, health, metrics, settings)
         refresh, data_refresh = _build_refreshes(
             database, github, served_users, interval=settings.refresh_interval, clock=clock
         )
@@ -134,7 +134,7 @@ async def open_api(
             "requests": partial(_record_requests, response_cache, refresh),
             "token owners": partial(group_by_account, github.sender, clock=clock),
         }
-        tasks = await stack.enter_async_context(background_tasks(conninfo, work))
+        tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
         # It must not wait for the database, as the others do.
         reading = keep_running("served users", served_users.run)
         tasks.append(await stack.enter_async_context(background_task(reading, name="served users")))
@@ -278,9 +278,10 @@ def _build_routes(
     )
 
 
-def _build_application(
+def build_application(
     routes: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
+    """Build the application of the api with all routes and its middleware."""
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
     error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
