@@ -159,7 +159,7 @@ async def test_check_files_unusable_file_keeps_the_list_and_is_logged_once(
     assert [users.is_served("ada"), users.is_served("bob")] == [False, True]
 
 
-async def test_check_files_emptied_file_of_denied_users_denies_nobody(file: Path) -> None:
+async def test_check_files_emptied_file_of_denied_users_has_no_denied_users(file: Path) -> None:
     write(file, "ada")
     users = ServedUsers(denied=["ada"], denied_file=file)
     await users.check_files()
