@@ -95,6 +95,21 @@ def test_error_is_drawn_for_images_and_json_for_programs(
     assert problem.items() <= response.json().items()
 
 
+@pytest.mark.parametrize(
+    ("url", "parameter"),
+    [
+        ("/?user=nobody-of-this-name", "user="),
+        ("/?user=", "user="),
+        ("/api?username=nobody-of-this-name", "username="),
+        ("/api/pin?username=mia-maintains", "repo="),
+    ],
+)
+def test_explanation_names_the_parameter_of_the_url(
+    http: httpx2.Client, url: str, parameter: str
+) -> None:
+    assert re.search(rf"[ >]{parameter}", http.get(url, headers=CAMO).text)
+
+
 def test_explanation_has_theme_and_language_of_the_url(http: httpx2.Client) -> None:
     drawn = http.get("/api?username=nobody-of-this-name&theme=dark&locale=de", headers=CAMO)
     assert ".c{fill:#0d1117" in drawn.text

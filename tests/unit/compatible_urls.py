@@ -221,5 +221,5 @@ def url_for(example: Example, *, user: str, repo: str) -> str:
 def preview_for(example: Example, *, user: str, repo: str) -> str:
     """Return the URL of the preview that an example stands for."""
     options = {name: value.replace("REPO", repo) for name, value in example.options.items()}
-    given = {name: value for name, value in options.items() if value}
-    return "/banners/preview?" + urlencode({"username": user, **given})
+    chosen = {name: value for name, value in options.items() if value}
+    return "/banners/preview?" + urlencode({"username": user, **chosen})

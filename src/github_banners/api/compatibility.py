@@ -10,11 +10,11 @@ from functools import lru_cache
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from github_banners.api.base_path import is_below
-from github_banners.options import CARDS, translate_url
+from github_banners.options import CARDS, STREAK_LOGIN, STREAK_PATH, translate_url
 
 PREVIEW_PATH = "/banners/preview"
 
-COMPATIBLE_PATHS = tuple(card.path for card in CARDS if card.path != "/")
+COMPATIBLE_PATHS = tuple(card.path for card in CARDS if card.path != STREAK_PATH)
 """The paths of other services that are none of ours: all but the one of our page."""
 
 
@@ -29,11 +29,15 @@ class TranslateUrlMiddleware:
         if scope["type"] == "http":
             query = translate_url(scope["path"], scope["query_string"].decode(errors="replace"))
             if query is not None:
+                is_streak = scope["path"].rstrip("/") == STREAK_PATH.rstrip("/")
+                # For explanations: they say which parameter to check.
+                state = {"login_parameter": STREAK_LOGIN if is_streak else "username"}
                 scope = {
                     **scope,
                     "path": PREVIEW_PATH,
                     "raw_path": PREVIEW_PATH.encode(),
                     "query_string": query.encode(),
+                    "state": {**scope.get("state", {}), **state},
                 }
         await self._app(scope, receive, send)
 

@@ -86,7 +86,12 @@ class ErrorHandler:
     ) -> Response:
         """Draw an explanation card in the theme and locale of the request, as PNG if requested."""
         query = _query(request)
-        drawing = explain(error, options=parse_options_leniently(query), host=self._host)
+        drawing = explain(
+            error,
+            options=parse_options_leniently(query),
+            host=self._host,
+            login_parameter=getattr(request.state, "login_parameter", "username"),
+        )
         if is_open_graph_path(_path(request)):
             drawing = draw_open_graph(drawing)
         if _requested_format(request, query) != "png":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from github_banners.api.openapi_responses import JsonSchema
-from github_banners.options import CARDS, Card, Effect, Parameter
+from github_banners.options import CARDS, STREAK_PATH, Card, Effect, Parameter
 
 _DESCRIPTION = """\
 Takes the parameters of {service}, and draws the most similar banner. Invalid values become the
@@ -35,7 +35,7 @@ def build_compatible_paths(
 
 def _operation(card: Card, schemas: Mapping[str, JsonSchema], responses: JsonSchema) -> JsonSchema:
     description = _DESCRIPTION.format(service=card.service)
-    if card.path == "/":
+    if card.path == STREAK_PATH:
         description += _PAGE_DESCRIPTION
         banner = responses["200"]
         html = {"text/html": {"schema": {"type": "string"}}}
@@ -57,7 +57,7 @@ def _parameter(card: Card, parameter: Parameter, schemas: Mapping[str, JsonSchem
         "name": parameter.name,
         "in": "query",
         # Without `user` the path of the streak card is that of the page.
-        "required": required_schema is not None and card.path != "/",
+        "required": required_schema is not None and card.path != STREAK_PATH,
         "schema": required_schema or {"type": "string"},
         "description": _NOTES.get(parameter.effect, "ignored").format(options=options),
     }

@@ -9,7 +9,15 @@ Banner options: what they are called, what values they take, and how requests ar
     compatibility  translate the URLs of github-readme-stats and streak-stats
 """
 
-from github_banners.options.compatibility import CARDS, Card, Effect, Parameter, translate_url
+from github_banners.options.compatibility import (
+    CARDS,
+    STREAK_LOGIN,
+    STREAK_PATH,
+    Card,
+    Effect,
+    Parameter,
+    translate_url,
+)
 from github_banners.options.needs import (
     CONTRIBUTION_NUMBERS,
     DataKind,
@@ -70,6 +78,8 @@ __all__ = [
     "OPTIONS",
     "OPTION_NAMES",
     "PALETTES",
+    "STREAK_LOGIN",
+    "STREAK_PATH",
     "BannerOptions",
     "Card",
     "ChartType",

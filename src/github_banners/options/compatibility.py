@@ -71,6 +71,12 @@ class Card:
         return self.choose({})["layout"] in set(Layout)
 
 
+STREAK_PATH = "/"
+"""The path of the streak card, which is that of our page, too."""
+
+STREAK_LOGIN = "user"
+"""The parameter that tells the streak card from the page."""
+
 _TRUE = {"true", "1"}
 _MAX_TITLE_CHARACTERS, _MAX_RADIUS, _MAX_LANGUAGES = 64, 20, 10
 _NUMBER = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", re.ASCII)
@@ -265,13 +271,11 @@ CARDS = (
         _parse_rows(_WAKATIME + _COMMON),
         _choose_unserved("wakatime"),
     ),
-    Card("streak", _STREAK_STATS, "/", _parse_rows(_STREAK), _choose_for_streak),
+    Card("streak", _STREAK_STATS, STREAK_PATH, _parse_rows(_STREAK), _choose_for_streak),
 )
 """All kinds of pictures of both services."""
 
 _CARDS_BY_PATH = {card.path: card for card in CARDS}
-# The path of the streak card is that of our page, too: the parameter decides.
-_SHARED_PATH, _STREAK_PARAMETER = "/", "user"
 
 
 def translate_url(path: str, query_string: str) -> str | None:
@@ -281,15 +285,15 @@ def translate_url(path: str, query_string: str) -> str | None:
     `path` is decoded; a trailing slash makes no difference. A query with too many parameters is
     returned unchanged, so that the preview rejects it.
     """
-    card = _CARDS_BY_PATH.get(path.rstrip("/") or _SHARED_PATH)
-    is_shared = card is not None and card.path == _SHARED_PATH
-    if card is None or (is_shared and _STREAK_PARAMETER not in query_string.lower()):
+    card = _CARDS_BY_PATH.get(path.rstrip("/") or STREAK_PATH)
+    is_streak = card is not None and card.path == STREAK_PATH
+    if card is None or (is_streak and STREAK_LOGIN not in query_string.lower()):
         return None
     try:
         query = parse_query(query_string)
     except ValueError:
-        return None if is_shared else query_string
-    if is_shared and _STREAK_PARAMETER not in query:
+        return None if is_streak else query_string
+    if is_streak and STREAK_LOGIN not in query:
         return None
     return urlencode(translate(card, query), errors="replace")
 

@@ -24,6 +24,20 @@ async def test_translate_url_middleware_rewrites_url_of_other_service(method: st
     )
 
 
+@pytest.mark.parametrize(
+    ("target", "parameter"),
+    [("/?user=ada", "user"), ("/api?username=ada", "username"), ("/api/?username=ada", "username")],
+)
+async def test_translate_url_middleware_remembers_login_parameter(
+    target: str, parameter: str
+) -> None:
+    inner = InnerApp()
+    scope = {**http_scope(target), "state": {"other": 1}}
+    await send_request(TranslateUrlMiddleware(inner), scope)
+    assert inner.scopes[0]["state"] == {"login_parameter": parameter, "other": 1}
+    assert scope["state"] == {"other": 1}
+
+
 @pytest.mark.parametrize("target", ["/", "/?username=ada", "/docs", "/banners/preview?user=ada"])
 async def test_translate_url_middleware_leaves_own_url(target: str) -> None:
     path, _, query = target.partition("?")
