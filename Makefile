@@ -61,9 +61,9 @@ workflows-check: $(CHECKS) $(BIN)/actionlint ## check the GitHub workflows and t
 # The oldest version that has all used fields, and the newest one that kubernetes-validate knows.
 kubernetes-check: $(CHECKS) $(BIN)/kustomize ## build and validate deploy/kubernetes; needs Go
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; set -e; \
-	cp deploy/kubernetes/secrets/kustomization.yaml "$$folder"; \
-	cp deploy/kubernetes/secrets/secrets.env.example "$$folder/secrets.env"; \
-	for source in deploy/kubernetes/base deploy/kubernetes/overlays/production "$$folder"; do \
+	cp -r deploy/kubernetes/secrets "$$folder"; \
+	cp deploy/kubernetes/secrets/secrets.env.example "$$folder/secrets/secrets.env"; \
+	for source in deploy/kubernetes/base deploy/kubernetes/overlays/production "$$folder/secrets"; do \
 		$(BIN)/kustomize build "$$source" >"$$folder/built.yaml"; \
 		for version in 1.30 1.37; do \
 			$(BIN)/kubernetes-validate --strict --quiet -k $$version "$$folder/built.yaml"; \
@@ -166,7 +166,7 @@ $(CHECKS): requirements-checks.txt $(DEVELOPMENT)
 
 # Versions are pinned; Go verifies modules by its checksum database.
 $(BIN)/actionlint: | $(RUNTIME)
-	@GOBIN=$(CURDIR)/$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@GOBIN=$(abspath $(BIN)) go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 $(BIN)/kustomize: | $(RUNTIME)
-	@GOBIN=$(CURDIR)/$(BIN) go install sigs.k8s.io/kustomize/kustomize/v5@v5.6.0
+	@GOBIN=$(abspath $(BIN)) go install sigs.k8s.io/kustomize/kustomize/v5@v5.6.0

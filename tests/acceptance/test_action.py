@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from github_banners.cli.banner_list import parse_banner_list
 from tests.acceptance.processes import Running, environment, running
 
 CHECKOUT = Path(__file__).parents[2]
@@ -189,6 +190,28 @@ def test_workflow_passes_every_input_but_the_token() -> None:
         name: ACTION["inputs"][name].get("default") for name in WORKFLOW_CALL["inputs"]
     }
     assert job["outputs"].keys() == WORKFLOW_CALL["outputs"].keys() == ACTION["outputs"].keys()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/github-action.md"])
+def test_documented_workflow_is_usable(page: str) -> None:
+    text = (CHECKOUT / page).read_text(encoding="utf-8")
+    example = re.search(r"```yaml\n(on:.*?)```", text, re.DOTALL)
+    assert example is not None
+    job = yaml.safe_load(example[1])["jobs"]["banners"]
+    path, _, ref = job["uses"].removeprefix("OWNER/github-banners/").partition("@")
+    assert (CHECKOUT / path).is_file()
+    assert ref
+    assert job["permissions"] == WORKFLOW["jobs"]["banners"]["permissions"]
+    assert job["with"].keys() <= WORKFLOW_CALL["inputs"].keys()
+    banners, problems = parse_banner_list(job["with"]["banners"], user="mia")
+    assert banners
+    assert problems == []
+
+
+def test_documentation_names_every_input_and_output() -> None:
+    text = (CHECKOUT / "docs/github-action.md").read_text(encoding="utf-8")
+    names = {*ACTION["inputs"], *ACTION["outputs"]}
+    assert {name for name in names if f"| `{name}` |" not in text} == set()
 
 
 def test_install_names_unsupported_runner(tmp_path: Path) -> None:
