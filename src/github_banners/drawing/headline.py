@@ -19,6 +19,7 @@ from github_banners.drawing.locales import (
     format_count,
     format_short_count,
     load_translations,
+    measure_number,
     numerals,
 )
 from github_banners.drawing.sanitize import isolate, sanitize
@@ -190,7 +191,7 @@ def select_numbers(
             missing.append(kind.number)
             continue
         numeral = cached_numerals[number]
-        text = numeral.short if is_short else numeral.full
+        text = numeral.short if is_short else measure_number(numeral.full)
         slots.append(NumberSlot(kind, label, number, numeral, text, room))
         counts.append((kind.noun, numeral))
     if not missing:

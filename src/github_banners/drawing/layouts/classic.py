@@ -261,7 +261,7 @@ def _narrow(numbers: Sequence[NumberSlot], options: BannerOptions) -> Narrow:
     items, text_size, labels = [], math.inf, _narrow_labels(options.locale)
     for number, value, x in zip(numbers, fitted, _NARROW_METRIC_X, strict=False):
         plural = number.numeral.plural
-        if value is not number.numeral.full:
+        if value is number.numeral.short:
             plural = plural_after_short(number.number, number.numeral, options.locale)
         label, label_width = labels[number.kind.short][plural]
         items.append(HeadlineNumber(number.kind.icon, label, x, value.text))

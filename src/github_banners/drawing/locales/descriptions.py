@@ -71,7 +71,7 @@ def activity_description(activity: Activity, as_of: date | None = None, *, local
         (texts.longest_streak, fill_phrase(days, numbers[activity.longest_streak])),
     ]
     if activity.best_day:
-        best_count = numbers[activity.best_count].full.text
+        best_count = numbers[activity.best_count].full
         day = format_full_date(activity.best_day, locale)
         statements.append((texts.best_day, f"{day} ({best_count})"))
     sentences = [

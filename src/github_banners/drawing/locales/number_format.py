@@ -64,13 +64,13 @@ class MeasuredText(msgspec.Struct, frozen=True, gc=False):
 
 class Numeral(msgspec.Struct, frozen=True, gc=False):
     """
-    A number in full and short.
+    A number in full and short; only the short form is measured, which most banners show.
 
-    `short` is the same object as `full` if it has no unit. `unit_size` is the value of the unit, 1
-    without a unit; `plural` is the plural category of the number in full.
+    `short` equals `full` if it has no unit. `unit_size` is the value of the unit, 1 without a unit;
+    `plural` is the plural category of the number in full.
     """
 
-    full: MeasuredText
+    full: str
     short: MeasuredText
     unit_size: int
     plural: str
@@ -109,7 +109,7 @@ class _Conventions(msgspec.Struct, frozen=True, gc=False):
 
 def format_number(number: int, locale: str) -> str:
     """Format a number in full, with the locale's digits and grouping: 2.147.483.647."""
-    return numerals(locale)[number].full.text
+    return numerals(locale)[number].full
 
 
 def format_short_number(number: int, locale: str) -> str:
@@ -237,7 +237,7 @@ def numerals(locale: str) -> Memo[int, Numeral]:
 
 
 def _numeral(rules: _Conventions, number: int) -> Numeral:
-    full = _measure(_group_digits(number, rules))
+    full = _group_digits(number, rules)
     # In all of our locales the plural category depends on the last two digits, and on whether the
     # number is a multiple of a million.
     if number < _PLURALS_REPEAT_AFTER:
@@ -247,14 +247,15 @@ def _numeral(rules: _Conventions, number: int) -> Numeral:
     else:
         category = rules.plural_of_millions
     if number < rules.units_from:
-        return Numeral(full, full, 1, category)
+        return Numeral(full, measure_number(full), 1, category)
     for unit in rules.units:
         if number >= unit.start:
             break
-    return Numeral(full, _measure(_in_units(number, unit, rules)), unit.size, category)
+    return Numeral(full, measure_number(_in_units(number, unit, rules)), unit.size, category)
 
 
-def _measure(text: str) -> MeasuredText:
+def measure_number(text: str) -> MeasuredText:
+    """Measure a formatted number."""
     return MeasuredText(text, width(text, 1, bold=True))
 
 

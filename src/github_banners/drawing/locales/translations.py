@@ -251,7 +251,7 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
 def fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
     """Put a number in full into the phrase of its plural category."""
     before, after = phrases[numeral.plural]
-    return before if after is None else f"{before}{numeral.full.text}{after}"
+    return before if after is None else f"{before}{numeral.full}{after}"
 
 
 def isolate_foreign(text: str, locale: str) -> str:
