@@ -10,7 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -242,19 +242,10 @@ def fit_between(
 def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
-    return (_BOLD_BEYOND_ASCII if bold else _BEYOND_ASCII)[text]
-
-
-def _hundredths_beyond_ascii(text: str, *, bold: bool) -> int:
-    advances = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    return advances - sum(
-        [_joining_adjustment(letter, bold) for letter in _JOINED_LETTER.findall(text)]
-    )
-
-
-# Texts with numbers repeat, since most owners' numbers are small.
-_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=False), max_size=2048)
-_BOLD_BEYOND_ASCII = Memo(partial(_hundredths_beyond_ascii, bold=True), max_size=2048)
+    hundredths = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
+    for letter in _JOINED_LETTER.findall(text):
+        hundredths -= _joining_adjustment(letter, bold)
+    return hundredths
 
 
 @lru_cache(1024)

@@ -272,8 +272,7 @@ def _group_digits(number: int, rules: _Conventions) -> str:
         text = str(number)
     else:
         text = _group_indian(number) if rules.is_indian else f"{number:,}"
-        if rules.separator != ",":
-            text = text.replace(",", rules.separator)
+        text = text.replace(",", rules.separator)
     return text.translate(rules.digits) if rules.digits else text
 
 
