@@ -8,7 +8,7 @@ down, so that a banner never claims more than there is.
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -23,14 +23,13 @@ from babel.dates import (
 )
 
 from github_banners import options
-from github_banners.cache import Memo
 from github_banners.drawing.text import width
 
 LOCALES = tuple(map(str, options.Locale))
 """The codes of all locales: BCP 47 in lower case."""
 
 _CACHE_SIZE = 4096
-_MAX_NUMERALS = 1024  # per locale
+_KEPT_BELOW = 1000
 _SHORT_FROM = 10_000
 # More than GitHub can count, so larger units (trillions) are never used.
 _MAX_UNIT = 10**12
@@ -230,13 +229,34 @@ def is_right_to_left(locale: str) -> bool:
     return _conventions(locale).is_right_to_left
 
 
+class Numerals(dict[int, Numeral]):
+    """
+    The formatted numbers of a locale.
+
+    Those below 1,000 are kept, as the numbers of most owners' repositories are; larger ones seldom
+    repeat.
+    """
+
+    def __init__(self, locale: str) -> None:
+        """Use the number format of a locale."""
+        super().__init__()
+        self._rules = _conventions(locale)
+
+    def __missing__(self, number: int) -> Numeral:
+        """Format a new number."""
+        numeral = _numeral(number, self._rules)
+        if number < _KEPT_BELOW:
+            self[number] = numeral
+        return numeral
+
+
 @cache
-def numerals(locale: str) -> Memo[int, Numeral]:
-    """Return a cache of formatted numbers; a banner uses the same number up to four times."""
-    return Memo(partial(_numeral, _conventions(locale)), max_size=_MAX_NUMERALS)
+def numerals(locale: str) -> Numerals:
+    """Return the formatted numbers of a locale."""
+    return Numerals(locale)
 
 
-def _numeral(rules: _Conventions, number: int) -> Numeral:
+def _numeral(number: int, rules: _Conventions) -> Numeral:
     full = _group_digits(number, rules)
     # In all of our locales the plural category depends on the last two digits, and on whether the
     # number is a multiple of a million.
