@@ -10,7 +10,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -243,16 +243,19 @@ def _hundredths(text: str, bold: bool) -> int:
     if text.isascii():
         return sum(text.encode().translate(_BOLD if bold else _REGULAR))
     hundredths = sum(map((_BOLD_ADVANCES if bold else _REGULAR_ADVANCES).__getitem__, text))
-    for letter in _JOINED_LETTER.findall(text):
-        hundredths -= _joining_adjustment(letter, bold)
+    if joined := _JOINED_LETTER.findall(text):
+        hundredths -= sum(map((_BOLD_SAVINGS if bold else _REGULAR_SAVINGS).__getitem__, joined))
     return hundredths
 
 
-@lru_cache(1024)
-def _joining_adjustment(letter: str, bold: bool) -> int:
+def _joining_saving(letter: str, *, bold: bool) -> int:
     """Return how much narrower a letter is when joined to the next; negative if it is wider."""
     joined = _measured_widths(ord(letter) + _JOINED_FORM_OFFSET)[bold]
     return _advance(letter)[bold] - joined if joined else 0
+
+
+_REGULAR_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=False))
+_BOLD_SAVINGS: Memo[str, int] = Memo(partial(_joining_saving, bold=True))
 
 
 def _truncate(text: str, size: float, room: float, *, bold: bool) -> str:
