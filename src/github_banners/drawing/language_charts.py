@@ -61,13 +61,13 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
     """
     Languages by count, then name.
 
-    `first` are those that can be shown, and `points` their percentage points; `number` is the number
-    of all languages. `total` is the sum of their counts and of `unlisted`, which is counted as Other
+    `first` are those that can be shown. `points` are the percentage points of all, `number` is how
+    many these are. `total` is the sum of their counts and of `unlisted`, which is counted as Other
     only. `other_label` and `neutral` are the name and the colour of Other.
     """
 
     first: tuple[Share, ...]
-    points: tuple[int, ...]
+    points: Sequence[int]
     number: int
     total: int
     other_label: str
@@ -81,10 +81,10 @@ class Ranking(msgspec.Struct, frozen=True, gc=False):
         A language has the same percentage for every `limit`; Other has what is left of 100.
         """
         if self.number <= limit + 1 and not self.unlisted:
-            return self.first[: self.number]
+            return self.first
         shares = self.first[:limit]
         rest = self.total - sum([share.amount for share in shares])
-        percent = _percent(100 - sum(self.points[:limit]), rest, self.total)
+        percent = _percent(100 - sum(self.points[: len(shares)]), rest, self.total)
         return (*shares, Share(self.other_label, self.neutral, rest, rest / self.total, percent))
 
 
@@ -119,10 +119,7 @@ def rank_languages(
             colour = rank_colours[len(first) % len(rank_colours)]
         percent = _percent(point, count, total)
         first.append(Share(clean_name, colour, count, count / total, percent))
-    ranked_points = tuple(points[: len(first)])
-    return Ranking(
-        tuple(first), ranked_points, len(names), total, other_label, scheme.neutral, unlisted
-    )
+    return Ranking(tuple(first), points, len(names), total, other_label, scheme.neutral, unlisted)
 
 
 def percentage_points(counts: Sequence[int]) -> list[int]:
