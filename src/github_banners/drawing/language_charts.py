@@ -210,7 +210,7 @@ def ring(shares: Sequence[Share], *, radius: float, gap: float = _SEGMENT_GAP) -
     """
     segments = []
     circumference = math.tau * radius
-    rest = round(circumference)
+    rest = str(round(circumference))
     gap = gap if len(shares) > 1 else 0
     start = gap / 2
     lengths = distribute(shares, circumference, _MIN_RING_LENGTH + gap)
