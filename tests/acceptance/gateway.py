@@ -1,14 +1,37 @@
 """The gateway of deploy/nginx, for an nginx of this machine."""
 
+import os
 import re
-from collections.abc import Sequence
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
 
+from tests.acceptance.fault_checks import wait_until
 from tests.acceptance.processes import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
+
+
+def real_ip_directives(trusted_proxies: str) -> str:
+    """Return what start-gateway exports as REAL_IP; raise if it fails."""
+    script = (DEPLOY / "start-gateway").read_text()
+    script = script.replace('/docker-entrypoint.sh nginx -g "daemon off;"', "printenv REAL_IP")
+    finished = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": os.environ["PATH"], "RESOLVER": "::1", "TRUSTED_PROXIES": trusted_proxies},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise ValueError(finished.stderr)
+    return finished.stdout.strip()
 
 
 class Gateway:
@@ -20,6 +43,7 @@ class Gateway:
     """
 
     def __init__(self, folder: Path, api_ports: Sequence[int]) -> None:
+        shutil.copytree(DEPLOY, folder / "static")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         for name in ("conf.d", "cache", "temporary"):
@@ -31,9 +55,8 @@ class Gateway:
             servers = "".join(f"server 127.0.0.1:{port}; " for port in api_ports)
             conf = conf.replace("${API_HOST}:${API_INTERNAL_SERVER_PORT}", "apis")
             conf = f"upstream apis {{ {servers}}}\n{conf}"
-        conf = re.sub(
-            r"\$\{(\w+)\}", lambda match: {**variables, "RESOLVER": "127.0.0.1"}[match[1]], conf
-        )
+        variables |= {"RESOLVER": "127.0.0.1", "REAL_IP": real_ip_directives("127.0.0.1")}
+        conf = re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], conf)
         conf = conf.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
         conf = self._moved(conf, folder).replace("/dev/stdout", str(folder / "access.log"))
         (folder / "conf.d/gateway.conf").write_text(conf)
@@ -48,16 +71,33 @@ class Gateway:
         """Replace the fixed paths of the container by paths in a folder."""
         conf = conf.replace("/tmp/", f"{folder}/temporary/")
         conf = conf.replace("/var/cache/nginx/", f"{folder}/cache/")
-        conf = conf.replace("/usr/share/nginx/banners", str(folder / "away"))
+        conf = conf.replace("/usr/share/nginx/banners", str(folder / "static"))
         return conf.replace("/etc/nginx/conf.d", str(folder / "conf.d"))
+
+    @contextmanager
+    def run(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run nginx; yield its process once it accepts connections."""
+        command = ["nginx", "-c", str(self.file), "-g", "daemon off;"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            wait_until(self._is_listening, limit=60)
+            yield process
+        finally:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(60)
+
+    def find_problems(self) -> str:
+        """Return the errors and warnings of `nginx -t`."""
+        tested = subprocess.run(
+            ["nginx", "-t", "-q", "-c", str(self.file)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return tested.stderr
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         renamed = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx2.get(self.url + path, headers=renamed, timeout=30, trust_env=False)
 
-    def is_answering(self) -> bool:
-        """Return whether nginx and an api behind it respond."""
-        try:
-            return self.get("/healthz").status_code == 200
-        except httpx2.TransportError:
-            return False
+    def _is_listening(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0

@@ -1,5 +1,5 @@
 """
-`docker compose up --build`, really: every service killed and paused while a proxy asks for pictures.
+`docker compose up --build` with every service killed and paused while a proxy requests pictures.
 
 Not part of `./run_tests.sh`: it needs a Docker engine, and takes ten minutes. `make compose-test`
 runs it and prints the table.
@@ -19,13 +19,15 @@ import httpx2
 import pytest
 import yaml
 
+from github_banners.database.migrations import HEAD
 from tests.acceptance.compose_stack import (
     ComposeStack,
     copy_checkout,
+    export_commit,
     open_compose_stack,
     require_docker,
 )
-from tests.acceptance.fault_checks import HEADING, MAX_PICTURE_SECONDS, Row, new_login, wait_until
+from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, Row, new_login, wait_until
 from tests.acceptance.image_proxy import ImageProxy, ProxyResponse
 from tests.acceptance.processes import reachable_dir
 
@@ -33,7 +35,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 KNOWN = "mia-maintains"
 BANNER = f"/banners/{KNOWN}-default"
-ASKS_PER_SECOND = 20
+REQUESTS_PER_SECOND = 20
 PAUSE_SECONDS = 20.0
 BACK_SECONDS = 60.0
 GATEWAY_BACK_SECONDS = 5.0
@@ -45,14 +47,6 @@ COLLATION_OF_NAMES = """
     where attrelid = 'banners'::regclass and attname = 'name'
 """
 SERVICES = ("api", "renderer", "storage", "kafka", "api-psgr")
-
-
-@pytest.fixture(scope="module")
-def rows() -> Iterator[list[Row]]:
-    """Print the results of all faults at the end."""
-    rows: list[Row] = []
-    yield rows
-    print("\n" + "\n".join([HEADING, *map(str, rows)]))  # noqa: T201
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +107,7 @@ class BackgroundLoad:
         )
         with ThreadPoolExecutor(100) as pool:
             futures: list[Future[ProxyResponse]] = []
-            while not stop.wait(1 / ASKS_PER_SECOND):
+            while not stop.wait(1 / REQUESTS_PER_SECOND):
                 futures.append(pool.submit(self._proxy.fetch, next(kinds)()))
             self.responses += [future.result() for future in futures]
 
@@ -174,14 +168,17 @@ def all_is_well(stack: ComposeStack, proxy: ImageProxy) -> bool:
     return proxy.fetch(preview(stack, new_login())).shows_numbers
 
 
-@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
-def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("override", ["", "zookeeper", "external-postgres"])
+def test_compose_config_is_valid(override: str, tmp_path: Path) -> None:
     require_docker()
     copy_checkout(tmp_path)
     shutil.copy2(tmp_path / "api/.env.example", tmp_path / "api/.env")
     shutil.copy2(tmp_path / ".env.example", tmp_path / ".env")
+    files = ["-f", "docker-compose.yaml"]
+    if override:
+        files += ["-f", f"deploy/compose.{override}.yaml"]
     done = subprocess.run(
-        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
+        ["docker", "compose", *files, "config"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -189,10 +186,13 @@ def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     services = yaml.safe_load(done.stdout)["services"]
-    assert ("zookeeper" in services) is bool(override)
-    if override:
+    assert ("zookeeper" in services) is (override == "zookeeper")
+    assert ("api-psgr" in services) is (override != "external-postgres")
+    if override == "zookeeper":
         assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
         assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
+    if override == "external-postgres":
+        assert set(services["migrate"]["networks"]) == {"front", "back"}
 
 
 def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
@@ -208,9 +208,44 @@ def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
     assert stack.containers("gateway") != [before]
     broken = [response for response in load.responses if not _is_in_time(response)]
     assert not [response for response in broken if response.status], broken[:10]
-    assert len(broken) <= GATEWAY_BACK_SECONDS * ASKS_PER_SECOND
+    assert len(broken) <= GATEWAY_BACK_SECONDS * REQUESTS_PER_SECOND
     slowest = max(response.seconds for response in load.responses)
     return Row("gateway replaced", len(load.responses), len(broken), slowest, seconds)
+
+
+def _go_back(stack: ComposeStack, proxy: ImageProxy) -> Row:
+    """Replace the services by those of the older version, as the documentation says."""
+    load = BackgroundLoad(stack, proxy)
+    with load.running():
+        started = time.monotonic()
+        stack.run_documented("Go back without a gap")
+        export_commit(OLDER_COMMIT, stack.folder)
+        stack.run_documented("Go back without a gap", block=2)
+        seconds = time.monotonic() - started
+        time.sleep(2)
+    return _to_row("back to the older version", load, seconds)
+
+
+def _roll(stack: ComposeStack, proxy: ImageProxy) -> Row:
+    """
+    Upgrade as Kubernetes does: each container is stopped when one of the new version is ready.
+
+    The first step migrates, as a Job does.
+    """
+    load = BackgroundLoad(stack, proxy)
+    with load.running():
+        started = time.monotonic()
+        stack.compose("build", minutes=15)
+        stack.compose("run", "--rm", "--no-deps", "migrate")
+        for service in ("storage", "renderer", "api"):
+            up = ("up", "--detach", "--wait", "--no-deps")
+            stack.compose(*up, "--scale", f"{service}=2", "--no-recreate", service, minutes=15)
+            oldest = min(stack.containers(service), key=lambda name: stack.inspect(name)["Created"])
+            subprocess.run(["docker", "stop", oldest], check=True, capture_output=True)
+            subprocess.run(["docker", "rm", oldest], check=True, capture_output=True)
+        seconds = time.monotonic() - started
+        time.sleep(2)
+    return _to_row("upgrade as Kubernetes does it", load, seconds)
 
 
 # Runs before the fixture `stack`: both build the image `github-banners`.
@@ -238,7 +273,7 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
         assert (
             stack.sql("select id, name, owner_id, created_at from banners order by id") == banners
         )
-        assert stack.sql(TABLES_VERSION) == [["0006"]]
+        assert stack.sql(TABLES_VERSION) == [[HEAD]]
         assert stack.sql(COLLATION_OF_NAMES) == [["C"]]
         owner = "id -un && stat -c %U /var/lib/postgresql/data"
         users = stack.compose("exec", "-T", "api-psgr", "sh", "-c", owner)
@@ -246,6 +281,17 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
         for _, name, *_ in banners:
             fetch = proxy.fetch(f"{stack.url}/banners/{name}?x=upgraded")
             assert fetch.shows_numbers, fetch
+        change_all(stack)
+        wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
+
+        rows.append(_go_back(stack, proxy))
+        assert stack.sql(TABLES_VERSION) == [["0002"]]
+        change_all(stack)
+        wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
+
+        copy_checkout(folder)
+        rows.append(_roll(stack, proxy))
+        assert stack.sql(TABLES_VERSION) == [[HEAD]]
         change_all(stack)
         wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
 

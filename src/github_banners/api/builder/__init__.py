@@ -133,7 +133,7 @@ class BuilderPage:
         document = (
             _sample_document(request.scope["query_string"])
             if name == "sample.svg"
-            else _files().get(name)
+            else static_files().get(name)
         )
         if document is None:
             raise HTTPException(404)
@@ -154,7 +154,9 @@ class BuilderPage:
         return html_environment(read_lean).render_template(
             "page.html",
             base=escape_url(self.base_path),
-            files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
+            files={
+                name.partition(".")[0] + name[name.rindex(".") :]: name for name in static_files()
+            },
             language=language,
             languages=[
                 {"language": each, "link": escape_url(self._page_path(choices, lang=each.locale))}
@@ -355,7 +357,7 @@ def _draw_sample(options: BannerOptions) -> Document:
 
 
 @cache
-def _files() -> dict[str, Document]:
+def static_files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:
