@@ -76,12 +76,17 @@ class Numeral(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Unit(msgspec.Struct, frozen=True, gc=False):
-    """A unit of short numbers: used from `start` on, worth `size`, with texts around the number."""
+    """
+    A unit of short numbers: used from `start` on, worth `size`, with texts around the number.
+
+    `em_width` is the bold width of these texts at a font size of 1.
+    """
 
     start: int
     size: int
     before: str
     after: str
+    em_width: float
     is_ungrouped: bool  # up to 9999: 1234万
 
 
@@ -271,7 +276,7 @@ def _numeral(number: int, rules: _Conventions) -> Numeral:
     for unit in rules.units:
         if number >= unit.start:
             break
-    return Numeral(full, measure_number(_in_units(number, unit, rules)), unit.size, category)
+    return Numeral(full, _in_units(number, unit, rules), unit.size, category)
 
 
 def measure_number(text: str) -> MeasuredText:
@@ -279,12 +284,14 @@ def measure_number(text: str) -> MeasuredText:
     return MeasuredText(text, width(text, 1, bold=True))
 
 
-def _in_units(number: int, unit: _Unit, rules: _Conventions) -> str:
+def _in_units(number: int, unit: _Unit, rules: _Conventions) -> MeasuredText:
     whole, rest = divmod(number, unit.size)
     is_ungrouped = unit.is_ungrouped and whole < _SHORT_FROM
     text = str(whole) if is_ungrouped else _group_digits(whole, rules)
-    tenths = rules.tenths[rest * 10 // unit.size] if whole < 100 else ""
-    return f"{unit.before}{text}{tenths}{unit.after}"
+    if whole < 100:
+        text += rules.tenths[rest * 10 // unit.size]
+    em_width = unit.em_width + width(text, 1, bold=True)
+    return MeasuredText(f"{unit.before}{text}{unit.after}", em_width)
 
 
 def _group_digits(number: int, rules: _Conventions) -> str:
@@ -376,7 +383,14 @@ def _parse_unit(start: int, pattern: str, locale: str) -> _Unit | None:
     if not before and not after:
         return None
     after = _THOUSANDS.get((locale, after), after)
-    return _Unit(start, start // 10 ** (zeros - 1), before, after, is_ungrouped=zeros > 3)
+    return _Unit(
+        start,
+        start // 10 ** (zeros - 1),
+        before,
+        after,
+        em_width=width(before, 1, bold=True) + width(after, 1, bold=True),
+        is_ungrouped=zeros > 3,
+    )
 
 
 def _with_first(text: str, moment: date, locale: str) -> str:
