@@ -188,23 +188,27 @@ class BuilderPage:
                 name: query.get(name) if query.get(name) in values else values[0]
                 for name, values in _PAGE_CHOICES.items()
             },
-            themes=[
-                {
-                    "name": name,
-                    "ground": _ground(name),
-                    "is_chosen": name == options["type"],
-                    "link": escape_url(self._page_path(choices, type=name)),
-                    "picture": escape_url(
-                        self._picture_path(
-                            login, {"type": name, "layout": "card", "animate": "false"}
-                        )
-                    ),
-                }
-                for name in dict.fromkeys(theme.value for theme in Theme)
-            ],
+            themes=self._themes(login, choices, chosen=options["type"]),
             problems=self._problems(query, words) if query.get("username") else [],
             data=page_data(language.locale, public_url=self.public_url),
         )
+
+    def _themes(
+        self, login: str, choices: Mapping[str, str], *, chosen: str
+    ) -> list[dict[str, object]]:
+        """Return what the page shows of each theme."""
+        return [
+            {
+                "name": name,
+                "ground": _ground(name),
+                "is_chosen": name == chosen,
+                "link": escape_url(self._page_path(choices, type=name)),
+                "picture": escape_url(
+                    self._picture_path(login, {"type": name, "layout": "card", "animate": "false"})
+                ),
+            }
+            for name in dict.fromkeys(theme.value for theme in Theme)
+        ]
 
     def _picture_path(self, login: str, options: Mapping[str, str]) -> str:
         """Return the path of a preview, or of the sample while no user is named."""
