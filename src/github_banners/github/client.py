@@ -22,7 +22,6 @@ import structlog
 
 from github_banners.github import graphql, rest
 from github_banners.github.credentials import Account, Budget, Priority
-from github_banners.github.fetching import should_fall_back, with_public_errors
 from github_banners.github.protocol import (
     MAX_PAGES,
     PAGE_SIZE,
@@ -31,7 +30,7 @@ from github_banners.github.protocol import (
     GitHubResponse,
     Resource,
 )
-from github_banners.github.sender import RequestFailed, Sender
+from github_banners.github.sender import RequestFailed, Sender, should_fall_back, with_public_errors
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import Clock, Owner, OwnerRepositories, Repository, Stats
 from github_banners.tasks import gather_or_cancel

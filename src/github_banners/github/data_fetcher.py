@@ -15,7 +15,6 @@ from github_banners.errors import TokenRequired, UnknownRepository
 from github_banners.github.client import GitHubClient
 from github_banners.github.contribution_history import ContributionHistory
 from github_banners.github.credentials import Priority
-from github_banners.github.fetching import should_fall_back, with_public_errors
 from github_banners.github.languages import (
     LanguagePage,
     build_languages_query,
@@ -37,7 +36,7 @@ from github_banners.github.repository_details import (
     parse_repository_body,
 )
 from github_banners.github.rest import parse_owner
-from github_banners.github.sender import RequestFailed
+from github_banners.github.sender import RequestFailed, should_fall_back, with_public_errors
 from github_banners.log_throttle import LogThrottle
 from github_banners.models import (
     Contributions,
