@@ -40,7 +40,8 @@ from github_banners.api.documents import (
     html_environment,
 )
 from github_banners.drawing import draw
-from github_banners.drawing.themes import is_dark, scheme
+from github_banners.drawing.colours import is_dark
+from github_banners.drawing.themes import scheme
 from github_banners.errors import InvalidInput
 from github_banners.options import (
     OPTIONS,
