@@ -42,8 +42,7 @@ from github_banners.stats.data_fetch import (
     select_stored,
     stored_need,
 )
-from github_banners.stats.fetch import Charge, DataFetcher, Deadline
-from github_banners.stats.single_flight import ErrorCache, SingleFlight
+from github_banners.stats.fetch import Charge, DataFetcher, Deadline, ErrorCache, SingleFlight
 from github_banners.stats.snapshots import (
     BackgroundWriter,
     Freshness,

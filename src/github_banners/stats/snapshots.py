@@ -36,7 +36,7 @@ from github_banners.models import (
     to_epoch_microseconds,
     without_implausible_times,
 )
-from github_banners.stats.single_flight import ErrorCache
+from github_banners.stats.fetch import ErrorCache
 
 _log = structlog.get_logger(__name__)
 
