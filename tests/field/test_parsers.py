@@ -537,7 +537,7 @@ CASES = [
     *(
         Case(
             f"database: stored data, {need}",
-            ("database.owner_data:parse_content", "options.needs:parse_need"),
+            ("database.owner_data:parse_content", "options.schema:parse_need"),
             partial(parse_stored_data, need),
             dump(good),
         )
@@ -549,7 +549,7 @@ CASES = [
     ),
     Case(
         "database: the need of a banner",
-        ("options.needs:parse_need",),
+        ("options.schema:parse_need",),
         lambda need: read_banner_row(b"{}", needs=[need.decode(errors="replace")]),
         b"repository/7",
         hostile_bytes,
