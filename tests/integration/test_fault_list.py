@@ -480,9 +480,9 @@ async def reserves_points(scene: Scene, fault: Fault) -> None:
     for make in KINDS.values():
         budget = ReservedBudget(scene.database, clock=scene.clock)
         with fault.failing(make, times=1), suppress(TypeError):
-            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN)
+            await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN)
         async with asyncio.timeout(60):
-            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN):
+            while not await budget.reserve(account, Resource.GRAPHQL, Priority.UNKNOWN_LOGIN):
                 await scene.sleep(0)
 
 

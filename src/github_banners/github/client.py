@@ -84,7 +84,7 @@ class GitHubClient:
             return graphql.parse_owners_by_login(response, query, now=self.clock())
 
         owner_request = _OwnerRequest(f"/users/{quote(login, safe='')}", query, parse)
-        priority = Priority.KNOWN if is_known else Priority.UNKNOWN
+        priority = Priority.KNOWN_OWNER if is_known else Priority.UNKNOWN_LOGIN
         return await self._with_public_errors(self._fetch(owner_request, priority), login)
 
     async def fetch_by_id(
@@ -92,7 +92,7 @@ class GitHubClient:
         owner: Owner,
         *,
         previous: Stats | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
         failure: Failure | None = None,
     ) -> OwnerRepositories:
         """

@@ -42,10 +42,10 @@ _MIN_PAUSE_SECONDS = 0.05
 class Priority(StrEnum):
     """Priority of a request, named after its cause; low ones leave a share of each limit unused."""
 
-    KNOWN = "known"
+    KNOWN_OWNER = "known-owner"
     """A client waits for an owner that was seen before."""
-    UNKNOWN = "unknown"
-    """A client waits for an unknown login: invented logins must not use up the limit."""
+    UNKNOWN_LOGIN = "unknown-login"
+    """A client waits for a login that was never seen: invented logins must not use up the limit."""
     STALE = "stale"
     """A client was served stale numbers and does not wait for new ones."""
     BACKGROUND = "background"
@@ -58,8 +58,8 @@ class Priority(StrEnum):
 
 
 _RESERVED_SHARES = {
-    Priority.KNOWN: 0.0,
-    Priority.UNKNOWN: 0.1,
+    Priority.KNOWN_OWNER: 0.0,
+    Priority.UNKNOWN_LOGIN: 0.1,
     Priority.STALE: 0.1,
     Priority.BACKGROUND: 0.3,
 }
@@ -240,7 +240,7 @@ class Account:
         return rate_limit.limit or default if rate_limit is not None else default
 
     def is_usable(
-        self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN
+        self, resource: Resource, *, now: datetime, priority: Priority = Priority.KNOWN_OWNER
     ) -> bool:
         """Return whether a request of this priority may be sent with this account now."""
         has_credential = not all(
@@ -307,7 +307,7 @@ def select_credential(
     resource: Resource,
     *,
     now: datetime,
-    priority: Priority = Priority.KNOWN,
+    priority: Priority = Priority.KNOWN_OWNER,
     without: Collection[Credential] = (),
 ) -> Credential | None:
     """Select a credential of the account with most points left; None if no account is usable."""

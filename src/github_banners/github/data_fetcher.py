@@ -72,7 +72,7 @@ class DataFetcher:
         *,
         known: Contributions | None = None,
         known_at: datetime | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> Contributions:
         """
         Fetch a user's contributions of all years; for an organisation, return that it has none.
@@ -102,7 +102,7 @@ class DataFetcher:
         owner: Owner,
         repositories: Sequence[Repository],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> tuple[RepositoryLanguages, ...]:
         """
         Fetch the languages of all public repositories of an owner.
@@ -125,7 +125,7 @@ class DataFetcher:
         name: str,
         *,
         repository_id: int | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> RepositoryDetails:
         """
         Fetch one repository of an owner by id, else by a name that it has or had, if `name` is not empty.
@@ -138,7 +138,7 @@ class DataFetcher:
         fetching = self._fetch_repository(owner, name, repository_id, priority)
         return await self._with_public_errors(fetching, owner.login, self._time_limit)
 
-    async def identify(self, login: str, *, priority: Priority = Priority.UNKNOWN) -> Owner:
+    async def identify(self, login: str, *, priority: Priority = Priority.UNKNOWN_LOGIN) -> Owner:
         """
         Fetch the current holder of a login, without repositories.
 

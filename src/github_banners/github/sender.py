@@ -131,7 +131,7 @@ class Sender:
         """The accounts; the list shrinks when two of them turn out to be the same."""
         return self._accounts
 
-    def remaining(self, resource: Resource, *, priority: Priority = Priority.KNOWN) -> int:
+    def remaining(self, resource: Resource, *, priority: Priority = Priority.KNOWN_OWNER) -> int:
         """
         Return the points that the account used next has left for a priority.
 
@@ -174,7 +174,7 @@ class Sender:
         request: GitHubRequest,
         parse: Callable[[GitHubResponse], T | Failure],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> T:
         """
         Try accounts until one succeeds; retry transient failures.

@@ -220,7 +220,7 @@ class DataLookup:
             request,
             repositories=unsaved.repositories if unsaved is not None else None,
             clock=self._clock,
-            priority=Priority.KNOWN if is_known else Priority.UNKNOWN,
+            priority=Priority.KNOWN_OWNER if is_known else Priority.UNKNOWN_LOGIN,
         )
         if debt := count_extra_requests(content, is_known=is_known):
             charge(debt=debt)

@@ -103,7 +103,7 @@ class DataFetcher(Protocol):
         *,
         known: Contributions | None = None,
         known_at: datetime | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> Contributions:
         """
         Fetch an owner's contributions; years that were past at `known_at` are taken from `known`.
@@ -116,7 +116,7 @@ class DataFetcher(Protocol):
         owner: Owner,
         repositories: Sequence[Repository],
         *,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> tuple[RepositoryLanguages, ...]:
         """
         Fetch the sizes of languages in an owner's repositories.
@@ -130,7 +130,7 @@ class DataFetcher(Protocol):
         name: str,
         *,
         repository_id: int | None = None,
-        priority: Priority = Priority.KNOWN,
+        priority: Priority = Priority.KNOWN_OWNER,
     ) -> RepositoryDetails:
         """
         Fetch a repository by its id if that is known, else by its name.

@@ -220,7 +220,7 @@ async def test_identity_needs_one_request(wire: Wire, tokens: tuple[str, ...]) -
 async def test_identity_comes_from_rest_if_graphql_is_down(wire: Wire) -> None:
     wire.graphql = lambda request: said({}, status=502)
     async with opened(wire, TOKEN) as client:
-        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN) == ADA
+        assert await DataFetcher(client).identify("ada", priority=Priority.KNOWN_OWNER) == ADA
 
 
 @pytest.mark.parametrize("tokens", [(TOKEN,), ()], ids=["graphql", "rest"])
