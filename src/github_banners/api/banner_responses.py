@@ -5,7 +5,6 @@ A picture is hashed for its ETag and compressed once, when it is drawn. Explanat
 for at most a minute, since most of their causes pass.
 """
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -17,14 +16,11 @@ from github_banners.errors import BannersError, TooManyRequests, Unavailable, Un
 from github_banners.messaging.mapping import extra_data
 from github_banners.models import Snapshot
 from github_banners.options import BannerOptions
-from github_banners.serving.framework import HttpResponse, etag_digest, etag_matches, json_response
+from github_banners.serving.framework import SVG, Content, HttpResponse, etag_matches, json_response
 
-SVG = "image/svg+xml; charset=utf-8"
-PNG = "image/png"
 _MIN_AGE_SECONDS = 30
 _MAX_AGE_SECONDS = 600
 _EXPLANATION_AGE_SECONDS = 60
-_GZIP_LEVEL = 6
 
 _SECURITY_HEADERS = {
     "access-control-allow-origin": "*",
@@ -37,48 +33,6 @@ _NO_PROXY_CACHE = {"x-accel-expires": "0"}
 _RAW_SECURITY_HEADERS = [
     (name.encode(), value.encode()) for name, value in _SECURITY_HEADERS.items()
 ]
-
-
-class Picture(msgspec.Struct, frozen=True, gc=False):
-    """
-    The bytes of a drawn banner with their digest, compressed in advance.
-
-    `gzipped` is None for formats that are compressed themselves.
-    """
-
-    # gc=False: tens of thousands are cached, and the garbage collector need not visit them.
-
-    body: bytes
-    media_type: str
-    digest: str
-    gzipped: bytes | None
-
-    @classmethod
-    def svg(cls, body: bytes, media_type: str = SVG) -> "Picture":
-        """Build a picture from SVG or other text."""
-        # mtime=0 keeps the time out of the gzip header: equal pictures have equal bytes.
-        return cls(body, media_type, etag_digest(body), gzip.compress(body, _GZIP_LEVEL, mtime=0))
-
-    @classmethod
-    def png(cls, body: bytes) -> "Picture":
-        """Build a picture from PNG bytes."""
-        return cls(body, PNG, etag_digest(body), None)
-
-    @property
-    def etag(self) -> str:
-        """Return the ETag of the uncompressed bytes."""
-        return f'"{self.digest}"'
-
-    def negotiate(self, accept_encoding: str) -> tuple[bytes, str]:
-        """Return the body that suits `Accept-Encoding`, and its ETag: each encoding has its own."""
-        if self.gzipped is not None and accepts_gzip(accept_encoding):
-            return self.gzipped, f'"{self.digest}-gz"'
-        return self.body, self.etag
-
-    @property
-    def size_bytes(self) -> int:
-        """Return the size of both bodies, without the overhead of Python objects."""
-        return len(self.body) + len(self.gzipped or b"")
 
 
 def requests_picture(accept: str, *, suffix: str, response_format: str) -> bool:
@@ -94,7 +48,7 @@ def is_image_loader(user_agent: str, fetch_dest: str) -> bool:
 
 
 def picture_response(
-    picture: Picture, request_headers: Mapping[str, str], *, seconds_fresh: int
+    picture: Content, request_headers: Mapping[str, str], *, seconds_fresh: int
 ) -> HttpResponse:
     """
     Build the response with a picture, or 304 if `If-None-Match` matches.
@@ -110,7 +64,7 @@ def picture_response(
 
 
 def raw_picture_response(
-    picture: Picture, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
+    picture: Content, accept_encoding: str, if_none_match: str, *, seconds_fresh: int
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Build the response of `picture_response` as status, raw ASGI headers and body."""
     body, etag = picture.negotiate(accept_encoding)
@@ -129,7 +83,7 @@ def raw_picture_response(
     return 200, headers, body
 
 
-def svg_fallback_response(picture: Picture, request_headers: Mapping[str, str]) -> HttpResponse:
+def svg_fallback_response(picture: Content, request_headers: Mapping[str, str]) -> HttpResponse:
     """
     Build the response with an SVG in place of a PNG that could not be converted in time.
 
@@ -144,17 +98,6 @@ def cache_control(seconds_fresh: int) -> bytes:
     """Build `Cache-Control` of a picture: `max-age` while its numbers are fresh, within limits."""
     age_seconds = min(max(seconds_fresh, _MIN_AGE_SECONDS), _MAX_AGE_SECONDS)
     return b"public, max-age=%d, stale-while-revalidate=60, stale-if-error=86400" % age_seconds
-
-
-@lru_cache(256)
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Return whether `Accept-Encoding` allows gzip, by name or `*` (RFC 9110, 12.5.3)."""
-    weights = {}
-    for offer in accept_encoding.lower().split(","):
-        coding, _, weight = offer.partition(";")
-        weights[coding.strip()] = weight.replace(" ", "")
-    weight = weights.get("gzip", weights.get("*", "q=0"))
-    return weight not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
 
 
 def numbers_response(

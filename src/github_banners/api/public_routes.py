@@ -22,7 +22,6 @@ from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
 from github_banners.api.banner_responses import (
-    Picture,
     numbers_response,
     picture_response,
     svg_fallback_response,
@@ -46,6 +45,7 @@ from github_banners.options import (
 )
 from github_banners.serving.framework import (
     JSON,
+    Content,
     json_response,
     to_starlette_response,
 )
@@ -122,7 +122,7 @@ class BannerRoutes:
             drawing = await self.banners.read_stored_drawing(stem, deadline=deadline)
             if drawing is None or response_format == "json":
                 raise
-            return await self._respond_stored(request, Picture.svg(drawing), response_format)
+            return await self._respond_stored(request, Content.svg(drawing), response_format)
         return await self._respond(request, banner, response_format, name=stem.lower())
 
     async def create_banner(self, request: Request) -> Response:
@@ -142,8 +142,8 @@ class BannerRoutes:
         return to_starlette_response(json_response(status, msgspec.json.encode(content), headers))
 
     async def draw_png(
-        self, request: Request, drawing: Picture, *, is_cacheable: bool = True
-    ) -> Picture | None:
+        self, request: Request, drawing: Content, *, is_cacheable: bool = True
+    ) -> Content | None:
         """Convert an SVG to PNG, charged to the client; None if it fails or takes too long."""
         deadline = getattr(request.state, "deadline", None) or picture_deadline()
         charge = self.charge(request)
@@ -185,7 +185,7 @@ class BannerRoutes:
             )
             return to_starlette_response(numbers)
         cached = await self.pictures.draw(banner, deadline=request.state.deadline)
-        picture: Picture | None = cached.picture
+        picture: Content | None = cached.picture
         if response_format == "png":
             # Dated pictures are not cached as SVG either.
             is_cacheable = banner.result.freshness is not Freshness.HARD_STALE
@@ -200,10 +200,10 @@ class BannerRoutes:
         )
 
     async def _respond_stored(
-        self, request: Request, drawing: Picture, response_format: str
+        self, request: Request, drawing: Content, response_format: str
     ) -> Response:
         """Send a stored drawing, as PNG if that is requested and possible."""
-        picture: Picture | None = drawing
+        picture: Content | None = drawing
         if response_format == "png":
             picture = await self.draw_png(request, drawing)
         if picture is None:
@@ -255,7 +255,7 @@ def _openapi(base_path: str) -> JsonSchema:
 
 @cache
 def _openapi_document(base_path: str) -> Document:
-    return Document(Picture.svg(msgspec.json.encode(_openapi(base_path)), JSON))
+    return Document(Content.text(msgspec.json.encode(_openapi(base_path)), JSON))
 
 
 def _target(request: Request) -> bytes:

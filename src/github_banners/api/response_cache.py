@@ -21,12 +21,13 @@ from typing import TypeAlias
 import msgspec
 
 from github_banners.api.backends import Draw, draw_locally
-from github_banners.api.banner_responses import Picture, raw_picture_response
+from github_banners.api.banner_responses import raw_picture_response
 from github_banners.cache import ByteBoundedLru
 from github_banners.drawing import draw
 from github_banners.models import EPOCH, MAX_CLOCK_SKEW, Clock
 from github_banners.options import OPTION_NAMES, BannerOptions, options_digest
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders, encode_response
+from github_banners.serving.framework import Content
 from github_banners.stats.fetch import Deadline
 from github_banners.stats.lookup import LookupResult
 from github_banners.stats.snapshots import Freshness, Invalidations
@@ -34,7 +35,7 @@ from github_banners.stats.snapshots import Freshness, Invalidations
 PictureKey: TypeAlias = tuple[int, bytes]
 """Owner id and digest of the options; a digest because options can be larger than the picture."""
 
-Variant: TypeAlias = Callable[[Picture], Picture | None]
+Variant: TypeAlias = Callable[[Content], Content | None]
 """Returns a cached picture in another format, or None."""
 
 _PICTURE_OVERHEAD_BYTES = 700
@@ -59,14 +60,14 @@ class CachedPicture(msgspec.Struct, frozen=True, gc=False):
     `refresh_at` is when its numbers are refreshed, `parts_fetched_at` see `RenderRequest`.
     """
 
-    picture: Picture
+    picture: Content
     version: int
     refresh_at: datetime
     drawn_at: datetime
     expires_at: datetime
     parts_fetched_at: tuple[datetime, ...] = ()
 
-    def with_picture(self, picture: Picture) -> "CachedPicture":
+    def with_picture(self, picture: Content) -> "CachedPicture":
         """Return a copy with the picture in another format."""
         return msgspec.structs.replace(self, picture=picture)
 
@@ -140,7 +141,7 @@ class PictureCache:
             # Drawn in this process: the call to the renderer carries no date to show.
             is_dated = snapshot.fetched_at > EPOCH
             body = draw(snapshot, options, as_of=snapshot.fetched_at.date() if is_dated else None)
-            return CachedPicture(Picture.svg(body), snapshot.version, result.refresh_at, now, now)
+            return CachedPicture(Content.svg(body), snapshot.version, result.refresh_at, now, now)
         key = request.key
         cached = self._cached.get(key)
         is_same = cached is not None and (cached.version, cached.parts_fetched_at) == (
@@ -150,7 +151,7 @@ class PictureCache:
         if cached is not None and is_same:
             picture = cached.picture
         else:
-            picture = Picture.svg(await self._draw(snapshot, options, deadline))
+            picture = Content.svg(await self._draw(snapshot, options, deadline))
             # While this one was drawn, another request may have cached a newer version.
             cached = self._cached.get(key)
         fresh = CachedPicture(
