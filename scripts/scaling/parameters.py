@@ -175,7 +175,7 @@ class Parameters:
     )
     header_bytes: float = _assumed(800, "bytes of the head of a response, with TLS")
     cache_seconds: float = _code(
-        600, "`max-age` of a picture, at most", "`api/banner_responses.py`"
+        600, "`max-age` of a picture, at most", "`api/pictures.py`"
     )
     camo_caches: float = _assumed(10, "caches of camo that fetch a picture on their own")
 

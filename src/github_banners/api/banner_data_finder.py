@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from github_banners.api.response_cache import RenderRequest
+from github_banners.api.pictures import RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.connect import Database
 from github_banners.database.repositories import select_repositories

@@ -15,7 +15,7 @@ import structlog
 
 from github_banners.api.backends import Backends
 from github_banners.api.banner_data_finder import BannerDataFinder, without_age
-from github_banners.api.response_cache import RenderRequest
+from github_banners.api.pictures import RenderRequest
 from github_banners.cache import ByteBoundedLru
 from github_banners.database.banners import Banner, insert_banner, select_banner_with_snapshot
 from github_banners.database.connect import Connection, Database

@@ -21,20 +21,22 @@ from starlette.routing import Route
 from github_banners import __version__
 from github_banners.api import docs
 from github_banners.api.banner_page import OPEN_GRAPH_FILE, is_open_graph_path, is_page_path
-from github_banners.api.banner_responses import (
-    numbers_response,
-    picture_response,
-    svg_fallback_response,
-)
+from github_banners.api.banner_responses import numbers_response
 from github_banners.api.banner_service import BannerService
 from github_banners.api.base_path import base_path_from_url
 from github_banners.api.builder import BuilderPage
 from github_banners.api.documents import Document, document_response
 from github_banners.api.openapi import build_document
 from github_banners.api.openapi_responses import JsonSchema
+from github_banners.api.pictures import (
+    PictureCache,
+    RenderRequest,
+    picture_response,
+    svg_fallback_response,
+)
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.rate_limit import ClientCharge, RateLimiter, client_address
-from github_banners.api.response_cache import PictureCache, RenderRequest, ResponseCache
+from github_banners.api.response_cache import ResponseCache
 from github_banners.errors import DatabaseUnavailable, InvalidOption, UnreadableBanner
 from github_banners.options import (
     drop_redundant_options,

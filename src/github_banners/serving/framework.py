@@ -245,6 +245,15 @@ class IgnoreTrailingSlashMiddleware:
         await self._app(scope, receive, send)
 
 
+def expand_origins(origins: Sequence[str]) -> frozenset[str]:
+    """Expand CORS origins: a host without a scheme stands for http and https."""
+    expanded: set[str] = set()
+    for raw in origins:
+        is_complete = raw == "*" or "://" in raw
+        expanded.update([raw] if is_complete else [f"http://{raw}", f"https://{raw}"])
+    return frozenset(expanded)
+
+
 class CorsMiddleware:
     """
     Middleware that answers preflight requests and allows configured origins to read JSON.

@@ -8,14 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.banner_responses import (
+from github_banners.api.banner_responses import is_image_loader, numbers_response, requests_picture
+from github_banners.api.pictures import (
     cache_control,
-    expand_origins,
     explanation_response,
-    is_image_loader,
-    numbers_response,
     picture_response,
-    requests_picture,
     svg_fallback_response,
 )
 from github_banners.errors import (
@@ -31,7 +28,13 @@ from github_banners.errors import (
 )
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import BannerOptions
-from github_banners.serving.framework import Content, accepts_gzip, error_response, etag_matches
+from github_banners.serving.framework import (
+    Content,
+    accepts_gzip,
+    error_response,
+    etag_matches,
+    expand_origins,
+)
 
 DRAWING = b"<svg>" + b"banner " * 200 + b"</svg>"
 PICTURE = Content.svg(DRAWING)

@@ -7,14 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from github_banners.api.response_cache import (
-    PictureCache,
-    PictureKey,
-    RenderRequest,
-    ResponseCache,
-    normalize_target,
-    to_picture_key,
-)
+from github_banners.api.pictures import PictureCache, PictureKey, RenderRequest, to_picture_key
+from github_banners.api.response_cache import ResponseCache, normalize_target
 from github_banners.models import Owner, Snapshot, Stats
 from github_banners.options import OPTION_NAMES, BannerOptions, Theme, parse_query
 from github_banners.serving.cached_responses import CachedResponse, RawHeaders
