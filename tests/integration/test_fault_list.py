@@ -529,7 +529,7 @@ STATEMENTS: dict[str, Case] = {
     "repositories.replace_repositories": refreshes_others,
     "repositories.select_repositories": publishes,
     "session.find_schema": migrates,
-    "session.transaction": refreshes_later,
+    "connect.transaction": refreshes_later,
     "users._lock_users": refreshes_others,
     "users._upsert_users": refreshes_others,
     "users.notify_changed": refreshes_later,

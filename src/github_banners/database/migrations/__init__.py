@@ -13,9 +13,9 @@ from typing import Any
 
 import psycopg
 
-from github_banners.database.connect import mapping_driver_errors
+from github_banners.database.connect import begin_settings, mapping_driver_errors
 from github_banners.database.server_info import HEAD, fetch_server_info
-from github_banners.database.session import begin_settings, connection_arguments
+from github_banners.database.session import connection_arguments
 from github_banners.errors import ConfigurationError
 
 __all__ = ["HEAD", "migrate"]
