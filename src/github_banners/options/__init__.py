@@ -46,6 +46,7 @@ from github_banners.options.schema import (
     options_digest,
     parse_need,
     repository_need,
+    shows_only_totals,
     to_canonical_json,
 )
 from github_banners.options.values import (
@@ -97,5 +98,6 @@ __all__ = [
     "parse_options_leniently",
     "parse_query",
     "repository_need",
+    "shows_only_totals",
     "to_canonical_json",
 ]

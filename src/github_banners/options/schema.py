@@ -339,6 +339,11 @@ def data_needs(options: BannerOptions) -> frozenset[DataKind]:
     return frozenset(needs)
 
 
+def shows_only_totals(options: BannerOptions) -> bool:
+    """Return whether a banner shows only the numbers of an owner, over all repositories that count."""
+    return data_needs(options) == {DataKind.REPOSITORIES} and not options.has_selection
+
+
 def banner_needs(options: BannerOptions, *, repository_id: int | None = None) -> tuple[str, ...]:
     """
     Return the needs of a permanent banner as they are stored: kinds, sorted.
