@@ -1,12 +1,13 @@
-# One image for every service: `docker run IMAGE api | renderer | storage | migrate | sandbox | ...`
+# One image for all uses: `docker run -p 80:8080 -v banners:/data IMAGE` serves everything with its own
+# PostgreSQL; `api`, `renderer`, `storage`, `migrate` and the other commands are run as `IMAGE COMMAND`.
 
 FROM python:3.13-slim-bookworm AS build
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY requirements-image.txt .
+COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --quiet --require-hashes -r requirements-image.txt
+    pip install --quiet --require-hashes -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip install --quiet --no-deps --no-build-isolation . \
@@ -24,5 +25,9 @@ ENV PATH=/venv/bin:$PATH \
     HOST=0.0.0.0 \
     DATA_DIR=/data \
     BANNERS_STORAGE_URL=file:///data/banners
+EXPOSE 8080
+# For `serve` and `api`; compose has its own for each service.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:%s/healthz' % os.environ.get('PORT', 8080), timeout=2)"]
 ENTRYPOINT ["github-banners"]
-CMD ["--help"]
+CMD ["serve"]

@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
+DOCUMENTATION := $(VENV)/.installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check golden docs help-texts bench bench-scale soak compose-test secrets lock clean
+.PHONY: help install demo serve test test-fast check golden docs docs-site help-texts bench bench-scale soak compose-test secrets lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +60,15 @@ golden: $(DEVELOPMENT) ## regenerate the golden pictures
 docs: $(DEVELOPMENT) ## regenerate docs/gallery.md and its pictures
 	@GALLERY=rewrite $(BIN)/pytest -q tests/golden/test_gallery.py
 
-help-texts: $(DEVELOPMENT) ## regenerate the help texts in README
+SITE := build/site
+
+docs-site: $(DOCUMENTATION) ## build docs/ as a site in build/site; a broken link fails
+	@rm -rf $(SITE)
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky docs $(SITE)
+	@cp -R docs/gallery $(SITE)/gallery
+	@echo "$(SITE)/index.html"
+
+help-texts: $(DEVELOPMENT) ## regenerate the help texts in docs/cli.md
 	@HELP_TEXTS=rewrite $(BIN)/pytest -q tests/unit/test_help_texts.py
 
 BENCHMARKS := $(BIN)/pytest -m benchmark -p no:xdist tests/benchmarks
@@ -95,7 +104,7 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --group build -o requirements.txt
 	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
-	@$(LOCK) --group build -c requirements.txt -o requirements-image.txt
+	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -113,4 +122,9 @@ $(RUNTIME): requirements.txt pyproject.toml
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@echo "Installing development tools"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(DOCUMENTATION): requirements-docs.txt $(RUNTIME)
+	@echo "Installing Sphinx"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.txt
 	@touch $@

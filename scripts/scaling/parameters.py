@@ -150,19 +150,19 @@ class Parameters:
         "docs/performance.md, Background refresh: at most 2 cores / 2,231 owners/s",
     )
     miss_cpu_ms: float = _measured(
-        0.9,
-        "CPU of the api for a picture that is not cached, without the call to the renderer",
-        "docs/performance.md, Profile of a miss: `preview` with callees, under a profiler",
+        2.89,
+        "CPU of the api for a picture that is not cached, with the call to the renderer",
+        "Previews, below",
     )
     outbox_cpu_ms: float = _measured(0.167, "CPU of the outbox for an event", _EVENTS)
     outbox_per_second: float = _measured(
         3994, "events that an outbox publishes in a second", _EVENTS
     )
-    renderer_cpu_ms: float = _measured(0.237, "CPU of the renderer for an event", _EVENTS)
+    renderer_cpu_ms: float = _measured(0.326, "CPU of the renderer for an event", "Events, below")
     storage_cpu_ms: float = _measured(
-        0.221, "CPU of the storage for an event", f"{_EVENTS}; a folder, S3 costs more"
+        0.901, "CPU of the storage for an event", "Events, below; a folder, S3 costs more"
     )
-    broker_cpu_ms: float = _measured(0.029, "CPU of the broker for an event", _EVENTS)
+    broker_cpu_ms: float = _measured(0.058, "CPU of the broker for an event", "Events, below")
     event_bytes: float = _assumed(500, "bytes of an event in Kafka")
     partitions: float = _code(6, "partitions of `banner-update`", "`messaging/events.py`")
     peak_factor: float = _assumed(3, "busiest hour, as a multiple of the mean")

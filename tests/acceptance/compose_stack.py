@@ -117,7 +117,7 @@ def open_compose_stack(folder: Path, *, commit: str | None = None) -> Iterator[C
     if commit is None:
         copy_checkout(folder)
     else:
-        _export_commit(commit, folder)
+        export_commit(commit, folder)
     _run(["make", "--silent", "secrets"], folder=folder)
     port = free_port()
     with (folder / ".env").open("a") as settings:
@@ -146,7 +146,7 @@ def copy_checkout(folder: Path) -> None:
             shutil.copy2(source, target)
 
 
-def _export_commit(commit: str, folder: Path) -> None:
+def export_commit(commit: str, folder: Path) -> None:
     """Extract the files of an older commit; skip the test in a clone without history."""
     archive = subprocess.run(
         ["git", "archive", commit], cwd=CHECKOUT, capture_output=True, check=False

@@ -1,6 +1,8 @@
 """The gateway of deploy/nginx, for an nginx of this machine."""
 
+import os
 import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,22 @@ import httpx2
 from tests.acceptance.processes import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
+
+
+def real_ip_directives(trusted_proxies: str) -> str:
+    """Return what start-gateway exports as REAL_IP; raise if it fails."""
+    script = (DEPLOY / "start-gateway").read_text()
+    script = script.replace('/docker-entrypoint.sh nginx -g "daemon off;"', "printenv REAL_IP")
+    finished = subprocess.run(
+        ["sh", "-c", script],
+        env={"PATH": os.environ["PATH"], "RESOLVER": "::1", "TRUSTED_PROXIES": trusted_proxies},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode:
+        raise ValueError(finished.stderr)
+    return finished.stdout.strip()
 
 
 class Gateway:
@@ -31,9 +49,8 @@ class Gateway:
             servers = "".join(f"server 127.0.0.1:{port}; " for port in api_ports)
             conf = conf.replace("${API_HOST}:${API_INTERNAL_SERVER_PORT}", "apis")
             conf = f"upstream apis {{ {servers}}}\n{conf}"
-        conf = re.sub(
-            r"\$\{(\w+)\}", lambda match: {**variables, "RESOLVER": "127.0.0.1"}[match[1]], conf
-        )
+        variables |= {"RESOLVER": "127.0.0.1", "REAL_IP": real_ip_directives("127.0.0.1")}
+        conf = re.sub(r"\$\{(\w+)\}", lambda match: variables[match[1]], conf)
         conf = conf.replace("listen 8080", f"listen 127.0.0.1:{self.port}")
         conf = self._moved(conf, folder).replace("/dev/stdout", str(folder / "access.log"))
         (folder / "conf.d/gateway.conf").write_text(conf)

@@ -19,9 +19,11 @@ import httpx2
 import pytest
 import yaml
 
+from github_banners.database.migrations import HEAD
 from tests.acceptance.compose_stack import (
     ComposeStack,
     copy_checkout,
+    export_commit,
     open_compose_stack,
     require_docker,
 )
@@ -174,14 +176,17 @@ def all_is_well(stack: ComposeStack, proxy: ImageProxy) -> bool:
     return proxy.fetch(preview(stack, new_login())).shows_numbers
 
 
-@pytest.mark.parametrize("override", [[], ["-f", "deploy/compose.zookeeper.yaml"]])
-def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("override", ["", "zookeeper", "external-postgres"])
+def test_compose_config_is_valid(override: str, tmp_path: Path) -> None:
     require_docker()
     copy_checkout(tmp_path)
     shutil.copy2(tmp_path / "api/.env.example", tmp_path / "api/.env")
     shutil.copy2(tmp_path / ".env.example", tmp_path / ".env")
+    files = ["-f", "docker-compose.yaml"]
+    if override:
+        files += ["-f", f"deploy/compose.{override}.yaml"]
     done = subprocess.run(
-        ["docker", "compose", "-f", "docker-compose.yaml", *override, "config"],
+        ["docker", "compose", *files, "config"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -189,10 +194,13 @@ def test_compose_config_is_valid(override: list[str], tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     services = yaml.safe_load(done.stdout)["services"]
-    assert ("zookeeper" in services) is bool(override)
-    if override:
+    assert ("zookeeper" in services) is (override == "zookeeper")
+    assert ("api-psgr" in services) is (override != "external-postgres")
+    if override == "zookeeper":
         assert services["kafka"]["environment"]["KAFKA_ZOOKEEPER_CONNECT"] == "zookeeper:2181"
         assert "KAFKA_PROCESS_ROLES" not in services["kafka"]["environment"]
+    if override == "external-postgres":
+        assert set(services["migrate"]["networks"]) == {"front", "back"}
 
 
 def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
@@ -211,6 +219,41 @@ def _replace_gateway(stack: ComposeStack, proxy: ImageProxy) -> Row:
     assert len(broken) <= GATEWAY_BACK_SECONDS * ASKS_PER_SECOND
     slowest = max(response.seconds for response in load.responses)
     return Row("gateway replaced", len(load.responses), len(broken), slowest, seconds)
+
+
+def _go_back(stack: ComposeStack, proxy: ImageProxy) -> Row:
+    """Replace the services by those of the older version, as the documentation says."""
+    load = BackgroundLoad(stack, proxy)
+    with load.running():
+        started = time.monotonic()
+        stack.run_documented("Go back without a gap")
+        export_commit(OLDER_COMMIT, stack.folder)
+        stack.run_documented("Go back without a gap", block=2)
+        seconds = time.monotonic() - started
+        time.sleep(2)
+    return _to_row("back to the older version", load, seconds)
+
+
+def _roll(stack: ComposeStack, proxy: ImageProxy) -> Row:
+    """
+    Upgrade as Kubernetes does: each container is stopped when one of the new version is ready.
+
+    The first step migrates, as a Job does.
+    """
+    load = BackgroundLoad(stack, proxy)
+    with load.running():
+        started = time.monotonic()
+        stack.compose("build", minutes=15)
+        stack.compose("run", "--rm", "--no-deps", "migrate")
+        for service in ("storage", "renderer", "api"):
+            up = ("up", "--detach", "--wait", "--no-deps")
+            stack.compose(*up, "--scale", f"{service}=2", "--no-recreate", service, minutes=15)
+            oldest = min(stack.containers(service), key=lambda name: stack.inspect(name)["Created"])
+            subprocess.run(["docker", "stop", oldest], check=True, capture_output=True)
+            subprocess.run(["docker", "rm", oldest], check=True, capture_output=True)
+        seconds = time.monotonic() - started
+        time.sleep(2)
+    return _to_row("upgrade as Kubernetes does it", load, seconds)
 
 
 # Runs before the fixture `stack`: both build the image `github-banners`.
@@ -238,7 +281,7 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
         assert (
             stack.sql("select id, name, owner_id, created_at from banners order by id") == banners
         )
-        assert stack.sql(TABLES_VERSION) == [["0006"]]
+        assert stack.sql(TABLES_VERSION) == [[HEAD]]
         assert stack.sql(COLLATION_OF_NAMES) == [["C"]]
         owner = "id -un && stat -c %U /var/lib/postgresql/data"
         users = stack.compose("exec", "-T", "api-psgr", "sh", "-c", owner)
@@ -246,6 +289,17 @@ def test_upgrade_keeps_banners_of_old_volumes(proxy: ImageProxy, rows: list[Row]
         for _, name, *_ in banners:
             fetch = proxy.fetch(f"{stack.url}/banners/{name}?x=upgraded")
             assert fetch.shows_numbers, fetch
+        change_all(stack)
+        wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
+
+        rows.append(_go_back(stack, proxy))
+        assert stack.sql(TABLES_VERSION) == [["0002"]]
+        change_all(stack)
+        wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
+
+        copy_checkout(folder)
+        rows.append(_roll(stack, proxy))
+        assert stack.sql(TABLES_VERSION) == [[HEAD]]
         change_all(stack)
         wait_until(lambda: not find_outdated(stack), limit=BACK_SECONDS)
 

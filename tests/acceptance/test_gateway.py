@@ -15,7 +15,7 @@ from github_banners.errors import Unavailable
 from github_banners.options import BannerOptions, Theme
 from tests.acceptance.breakable_backends import GitHub, frozen
 from tests.acceptance.fault_checks import MAX_PICTURE_SECONDS, missing_login, new_login, wait_until
-from tests.acceptance.gateway import DEPLOY, Gateway
+from tests.acceptance.gateway import DEPLOY, Gateway, real_ip_directives
 from tests.acceptance.image_proxy import ImageProxy
 from tests.acceptance.processes import (
     Running,
@@ -206,6 +206,36 @@ def test_gateway_never_caches_temporary_errors(gateway: Gateway, github: GitHub)
             assert (drawn.status_code, drawn.headers["x-cache"]) == (200, "MISS")
             assert b" star" not in drawn.content
     wait_until(lambda: b" star" in gateway.get(path, accept="image/*").content, limit=60)
+
+
+def test_gateway_takes_client_address_from_trusted_proxy(gateway: Gateway) -> None:
+    gateway.get("/healthz", X_Forwarded_For="198.51.100.1, 203.0.113.7, 127.0.0.1")
+    log = gateway.file.with_name("access.log")
+    wait_until(lambda: '"client":"203.0.113.7"' in log.read_text(), limit=10)
+    assert "198.51.100.1" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("trusted_proxies", "directives"),
+    [
+        ("", ""),
+        (
+            "173.245.48.0/20,2400:cb00::/32",
+            (
+                "set_real_ip_from 173.245.48.0/20; set_real_ip_from 2400:cb00::/32; "
+                "real_ip_header X-Forwarded-For; real_ip_recursive on;"
+            ),
+        ),
+    ],
+)
+def test_start_gateway_trusts_named_networks(trusted_proxies: str, directives: str) -> None:
+    assert real_ip_directives(trusted_proxies) == directives
+
+
+@pytest.mark.parametrize("wrong", ["cdn.example.com", "10.0.0.1;return", "10.0.0.0/8}"])
+def test_start_gateway_refuses_what_is_no_network(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"TRUSTED_PROXIES: '.*' is not a network"):
+        real_ip_directives(wrong)
 
 
 def test_gateway_forwards_post(gateway: Gateway) -> None:

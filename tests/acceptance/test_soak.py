@@ -35,6 +35,7 @@ from github_banners.options import BannerOptions
 from github_banners.storage.picture_format import split_version
 from tests.acceptance.deployment import Deployment, count_messages, open_deployment, send
 from tests.acceptance.fault_checks import wait_until
+from tests.acceptance.kafka_cluster import FIRST, SECOND, move_partitions, second_broker
 from tests.acceptance.processes import reachable_dir
 from tests.long_form import IS_LONG
 
@@ -239,6 +240,20 @@ def test_soak_with_second_renderer_stores_every_change(soak: Soak) -> None:
         )
 
     soak.run_fault("a second renderer joins and leaves", inject)
+
+
+def test_soak_with_moved_partitions_stores_every_change(soak: Soak) -> None:
+    """Move the topics and the group's offsets to a second broker and back."""
+    topics = (TOPIC, DEAD_LETTERS, "__consumer_offsets")
+
+    def inject() -> None:
+        broker = soak.deployment.broker
+        with second_broker(broker):
+            for node in (SECOND, FIRST):
+                move_partitions(broker, topics=topics, node=node)
+                time.sleep(DOWN_SECONDS)
+
+    soak.run_fault("partitions moved to another broker and back", inject)
 
 
 def test_soak_with_api_killed_before_publish_stores_every_change(soak: Soak) -> None:

@@ -1,11 +1,14 @@
 """
-Compare `docs/gallery.md` and its pictures (every layout, every type) with what is drawn.
+Compare the pictures of the documentation, and the pages that show them, with what is drawn.
+
+`docs/gallery.md` shows every layout and every type, `docs/http-api.md` every option.
 
 `GALLERY=rewrite pytest tests/golden/test_gallery.py` rewrites them, as `make docs` does.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,12 +24,14 @@ from github_banners.github.client import GitHubClient
 from github_banners.github.credentials import create_accounts
 from github_banners.models import Snapshot
 from github_banners.options import (
+    OPTIONS,
     BannerOptions,
     ChartType,
     Layout,
     Locale,
     ShownNumber,
     Theme,
+    parse_options,
     to_canonical_json,
 )
 from github_banners.settings import Token
@@ -60,8 +65,42 @@ LOCALES = {
     "japanese": BannerOptions(locale=Locale.JA),
     "arabic": BannerOptions(locale=Locale.AR),
 }
+EXAMPLES = {
+    "type": "layout=card&type=tide",
+    "layout": "layout=compact",
+    "shape": "layout=languages&shape=donut",
+    "count_by": "layout=card&count_by=bytes",
+    "show": "layout=card&show=commits,reviews,followers",
+    "hide": "layout=card&hide=forks,languages",
+    "hide_langs": "layout=card&hide_langs=TypeScript",
+    "exclude_repos": f"layout=card&exclude_repos={REPOSITORY}",
+    "include": "layout=card&include=archived,forks",
+    "repo": f"layout=repository&repo={REPOSITORY}",
+    "langs_count": "layout=card&langs_count=2",
+    "title": "layout=card&title=Open source",
+    "locale": "layout=card&locale=de",
+    "number_format": "layout=card&show=commits,stars,forks&number_format=long",
+    "radius": "layout=card&radius=20",
+    "border": "layout=card&border=false",
+    "animate": "layout=card&animate=true",
+    "bg_color": "layout=card&bg_color=fff4e0",
+    "title_color": "layout=card&title_color=b03060",
+    "text_color": "layout=card&text_color=7a3e00",
+    "muted_color": "layout=card&muted_color=006d77",
+    "accent_color": "layout=card&accent_color=c2185b",
+    "border_color": "layout=card&border_color=c2185b",
+}
+"""A query for each option, whose picture shows what it does."""
+
+EXAMPLE_OPTIONS = {
+    f"options/{name}": parse_options(dict(part.split("=") for part in query.split("&")))
+    for name, query in EXAMPLES.items()
+}
 PLAIN = [theme for theme in Theme if not theme.value.startswith("auto")]
 COLUMNS = 3
+_OPTIONS_SECTION = re.compile(
+    r"(?<=written by `make docs` -->\n)(.*?)(?=<!-- end of pictures -->)", re.DOTALL
+)
 
 HEAD = """# Gallery
 
@@ -98,7 +137,7 @@ async def fetch() -> dict[str, Snapshot]:
         )
         return {
             name: await render_once._fetch(github, LOGIN, options, clock=lambda: NOW)
-            for name, options in (LAYOUTS | LOCALES).items()
+            for name, options in (LAYOUTS | LOCALES | EXAMPLE_OPTIONS).items()
         }
 
 
@@ -108,6 +147,9 @@ def pictures(snapshots: Mapping[str, Snapshot]) -> Iterator[tuple[str, bytes]]:
         for theme in (Theme.DEFAULT, Theme.DARK):
             body = draw(snapshots[name], _still(options, theme))
             yield f"gallery/{name}-{theme}.svg", body
+    for name, options in EXAMPLE_OPTIONS.items():
+        animate = name == "options/animate"
+        yield f"gallery/{name}.svg", draw(snapshots[name], replace(options, animate=animate))
     for theme in PLAIN:
         yield f"gallery/types/{theme}.svg", draw(snapshots["card"], _still(LAYOUTS["card"], theme))
 
@@ -139,10 +181,23 @@ def _shown(name: str, options: str) -> str:
     return f"\n`{options}`\n\n<picture>\n  {source}\n  {image}\n</picture>\n"
 
 
+def option_pictures() -> str:
+    """Return the table of `docs/http-api.md` with a picture for each option."""
+    cells = [
+        f'<td><img width="270" alt="{name}" src="gallery/options/{name}.svg">'
+        f"<br><code>{query.replace('&', '&amp;')}</code></td>\n"
+        for name, query in EXAMPLES.items()
+    ]
+    return _table(cells)
+
+
 def _sheet(themes: Sequence[Theme]) -> str:
-    rows = [themes[first : first + COLUMNS] for first in range(0, len(themes), COLUMNS)]
-    cells = ["".join(map(_cell, row)) for row in rows]
-    return "<table>\n" + "".join(f"<tr>\n{row}</tr>\n" for row in cells) + "</table>\n"
+    return _table([_cell(theme) for theme in themes])
+
+
+def _table(cells: Sequence[str]) -> str:
+    rows = ["".join(cells[first : first + COLUMNS]) for first in range(0, len(cells), COLUMNS)]
+    return "<table>\n" + "".join(f"<tr>\n{row}</tr>\n" for row in rows) + "</table>\n"
 
 
 def _cell(theme: Theme) -> str:
@@ -153,6 +208,8 @@ def _cell(theme: Theme) -> str:
 async def test_gallery_equals_what_is_drawn() -> None:
     drawn = dict(pictures(await fetch()))
     drawn["gallery.md"] = page().encode()
+    before, _, after = _OPTIONS_SECTION.split(_text("http-api.md"))
+    drawn["http-api.md"] = f"{before}\n{option_pictures()}\n{after}".encode()
     if os.environ.get("GALLERY") == "rewrite":
         _write(drawn)
     stored = {name: _read(name) for name in drawn}
@@ -170,6 +227,10 @@ def _write(drawn: dict[str, bytes]) -> None:
         (DOCS / name).write_bytes(body)
 
 
+def _text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
 def _read(name: str) -> bytes | None:
     path = DOCS / name
     return path.read_bytes() if path.exists() else None
@@ -180,3 +241,8 @@ def test_gallery_has_every_layout(name: str) -> None:
     assert f"gallery/{name}-dark.svg" in page()
     assert {options.layout for options in LAYOUTS.values()} == set(Layout)
     assert {options.shape for options in LAYOUTS.values()} == set(ChartType)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_has_a_picture(name: str) -> None:
+    assert f"{name}=" in EXAMPLES[name]

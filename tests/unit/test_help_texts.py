@@ -1,5 +1,5 @@
 """
-What README shows of `--help` is what is said.
+docs/cli.md shows the output of `--help`.
 
 `HELP_TEXTS=rewrite pytest tests/unit/test_help_texts.py` writes it anew, as `make help-texts` does.
 """
@@ -14,7 +14,7 @@ import pytest
 from github_banners.cli import app
 from github_banners.options import OPTIONS, allowed_values
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/cli.md"
 ALONE = [
     command.name or command.callback.__name__
     for command in app.registered_commands
@@ -52,15 +52,15 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return say
 
 
-def test_readme_shows_what_is_said(said: Say) -> None:
+def test_page_shows_help_texts(said: Say) -> None:
     blocks = []
     for arguments in ([], *(command.split() for command in COMMANDS)):
         words = " ".join(["github-banners", *arguments, "--help"])
         blocks.append(f"```\n$ {words}\n{said(*arguments)}\n```\n")
-    before, shown, after = _SECTION.split(README.read_text(encoding="utf-8"))
+    before, shown, after = _SECTION.split(PAGE.read_text(encoding="utf-8"))
     now = "\n" + "\n".join(blocks) + "\n"
     if os.environ.get("HELP_TEXTS") == "rewrite":
-        README.write_text(before + now + after, encoding="utf-8")
+        PAGE.write_text(before + now + after, encoding="utf-8")
     else:
         assert shown == now, "run `make help-texts`"
 
@@ -78,7 +78,7 @@ def test_every_wish_has_an_option_that_says_what_it_may_be(name: str, said: Say)
     words = " ".join(said("render").split())
     assert f"--{name.replace('_', '-')}" in words
     allowed = allowed_values(name)
-    # Of a long list a few are named; README has all.
+    # Of a long list a few are named; docs/http-api.md has all.
     named = allowed if len(allowed) <= 20 else allowed[:3]
     assert all(name in words.lower() for name in named if "hex" not in name)
     assert "--theme" in words

@@ -99,5 +99,5 @@ def _flag(name: str) -> str:
 def _enumerate(items: Sequence[str]) -> str:
     if len(items) > _MAX_LISTED:
         rest = len(items) - _FIRST_LISTED
-        items = [*items[:_FIRST_LISTED], f"one of {rest} more listed in README"]
+        items = [*items[:_FIRST_LISTED], f"one of {rest} more listed in docs/http-api.md"]
     return " or ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

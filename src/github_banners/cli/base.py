@@ -18,7 +18,7 @@ from github_banners.settings.addresses import find_listen_address
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and
 # 0.1 s. Commands with other options need pydantic anyway.
 _NO_HELP = {"help": False}
-_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "migrate", "check")
+_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "check")
 
 app = typer.Typer(
     add_completion=False,
@@ -29,7 +29,8 @@ app = typer.Typer(
     help="""
     Live banners with a developer's GitHub statistics.
 
-    Settings are read from environment variables: see README. `check` validates them.
+    Settings are read from environment variables: see docs/configuration.md.
+    `check` validates them.
     """,
 )
 

@@ -200,33 +200,44 @@ def worker() -> None:
 
 
 @app.command(short_help="Migrate the database and create Kafka topics.")
-def migrate() -> None:
+def migrate(
+    *,
+    back_to: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Let the version with this revision start again."),
+    ] = None,
+) -> None:
     """
     Migrate the database of DB_HOST and create the topics on KAFKA_BROKERS_ADDRS.
 
     Skips whichever is not set. `serve` and `api` migrate the database themselves when they start;
-    use this command to do it in advance, and to create the topics.
+    use this command to do it in advance, and to create the topics. With --back-to it only records
+    an earlier revision in the database, before an earlier version of this program is started.
     """
     # It runs before the services, so it validates the secret for all of them.
     settings = read_settings(service=ServiceName.MIGRATE)
+    if back_to and settings.conninfo is None:
+        raise ConfigurationError("Set DB_HOST: --back-to changes the database only.")
     if settings.conninfo is None and not settings.kafka_brokers_addrs:
         raise ConfigurationError(
             "Set DB_HOST or KAFKA_BROKERS_ADDRS: `serve` migrates its own database by itself."
         )
     if settings.conninfo is not None:
-        _migrate_database(settings, settings.conninfo)
-        typer.echo("The database is up to date.")
-    if settings.kafka_brokers_addrs:
+        _migrate_database(settings, settings.conninfo, back_to=back_to)
+        typer.echo(
+            f"The database is at revision {back_to}." if back_to else "The database is up to date."
+        )
+    if settings.kafka_brokers_addrs and not back_to:
         created = _create_topics(settings.kafka_brokers_addrs)
         typer.echo(f"Created topics: {', '.join(created)}." if created else "All topics exist.")
 
 
-def _migrate_database(settings: Settings, conninfo: str) -> None:
+def _migrate_database(settings: Settings, conninfo: str, *, back_to: str | None) -> None:
     from github_banners.database import migrations
     from github_banners.serving.event_loop import run
 
     try:
-        run(migrations.migrate(conninfo))
+        run(migrations.go_back(conninfo, back_to) if back_to else migrations.migrate(conninfo))
     except DatabaseUnavailable as error:
         raise ConfigurationError(
             f"PostgreSQL at {settings.database_address} can't be reached: {error}"

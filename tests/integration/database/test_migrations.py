@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from github_banners.database import migrations
-from github_banners.database.migrations import HEAD, migrate
+from github_banners.database.migrations import HEAD, go_back, migrate
 from github_banners.database.migrations.versions import first_tables
 from github_banners.errors import ConfigurationError, DatabaseUnavailable
 
@@ -151,3 +151,33 @@ async def wait_until_locked(conninfo: str) -> None:
         async with asyncio.timeout(30):
             while (await (await conn.execute(query)).fetchone()) == (0,):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("earlier", [f"{number:04}" for number in range(1, int(HEAD))])
+async def test_go_back_each_revision_can_be_migrated_again(conninfo: str, earlier: str) -> None:
+    with psycopg.connect(conninfo) as conn:
+        conn.execute(_INSERT_OWNER_WITH_BANNER)
+        conn.execute("update users set content_digest = 'digest'")
+    await go_back(conninfo, earlier)
+    assert revision(conninfo) == [(earlier,)]
+    await migrate(conninfo)
+    assert revision(conninfo) == [(HEAD,)]
+    with psycopg.connect(conninfo) as conn:
+        assert conn.execute("select name, needs from banners").fetchall() == [
+            ("ada-dark", ["repositories"])
+        ]
+        # An earlier version may have saved the owner without a digest.
+        digest = None if earlier < "0003" else b"digest"
+        assert conn.execute("select content_digest from users").fetchall() == [(digest,)]
+
+
+@pytest.mark.parametrize("wrong", ["0000", "9999", "x"])
+async def test_go_back_unknown_revision_raises(conninfo: str, wrong: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{wrong}' is not an earlier revision"):
+        await go_back(conninfo, wrong)
+    assert revision(conninfo) == [(HEAD,)]
+
+
+async def test_go_back_empty_database_raises(empty_conninfo: str) -> None:
+    with pytest.raises(ConfigurationError, match="which is at none"):
+        await go_back(empty_conninfo, "0002")

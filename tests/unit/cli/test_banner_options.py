@@ -38,7 +38,7 @@ from github_banners.options import OPTIONS, allowed_values, parse_options
         ),
         (
             InvalidType("type", "drak", allowed_values("type")),
-            "--type can't be 'drak': it takes auto, default, dark or one of 68 more listed in README; did you mean dark?",
+            "--type can't be 'drak': it takes auto, default, dark or one of 68 more listed in docs/http-api.md; did you mean dark?",
         ),
         (InvalidOption("USER", "", ("a login",)), "USER can't be '': it takes a login."),
     ],

@@ -1,7 +1,8 @@
 """
 Database migrations: create the tables, or upgrade them to the newest revision.
 
-The revisions in `versions` are plain SQL. Importing Alembic takes a second, so it is imported only if
+The revisions in `versions` are plain SQL. They only add what earlier versions of this program ignore,
+and can be repeated: `go_back` records an earlier one, and an earlier version runs again. Importing Alembic takes a second, so it is imported only if
 the database needs a migration.
 """
 
@@ -13,12 +14,18 @@ from typing import Any
 
 import psycopg
 
-from github_banners.database.connect import begin_settings, mapping_driver_errors
+from github_banners.database.connect import (
+    begin_settings,
+    mapping_driver_errors,
+    transaction,
+)
 from github_banners.database.server_info import HEAD, fetch_server_info
-from github_banners.database.session import connection_arguments
+from github_banners.database.session import connect, connection_arguments
 from github_banners.errors import ConfigurationError
 
-__all__ = ["HEAD", "migrate"]
+__all__ = ["HEAD", "go_back", "migrate"]
+
+FIRST = "0001"
 
 _MAX_DEADLOCKS = 4
 _DEADLOCK_PAUSE_SECONDS = 0.5
@@ -51,6 +58,29 @@ async def migrate(conninfo: str, *, explain_login_errors: bool = True) -> None:
             # A running service has locked the same tables in another order.
             await asyncio.sleep(_DEADLOCK_PAUSE_SECONDS)
         await asyncio.to_thread(_upgrade, conninfo, server_info.schema)
+
+
+async def go_back(conninfo: str, revision: str) -> None:
+    """
+    Record an earlier revision, so that the version of this program that had it starts again.
+
+    :raises DatabaseUnavailable: PostgreSQL is unavailable
+    :raises ConfigurationError: the database can't be used, or is not at a later revision
+    """
+    server_info = await fetch_server_info(conninfo, explain_login_errors=True)
+    if server_info.problem is not None:
+        raise ConfigurationError(server_info.problem)
+    current = server_info.revision
+    if current is None or not FIRST <= revision <= current:
+        raise ConfigurationError(
+            f"{revision!r} is not an earlier revision of this database, which is at"
+            f" {current or 'none'}: use {FIRST} to {HEAD}"
+        )
+    with mapping_driver_errors():
+        connection = await connect(conninfo, application_name="github-banners-migrate")
+        async with connection, transaction(connection, schema=server_info.schema):
+            await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+            await connection.execute("update alembic_version set version_num = %s", [revision])
 
 
 def _upgrade(conninfo: str, schema: str) -> None:

@@ -13,4 +13,6 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add the column, which earlier versions neither read nor write."""
-    op.execute("alter table repositories add column is_archived boolean not null default false")
+    op.execute(
+        "alter table repositories add column if not exists is_archived boolean not null default false"
+    )

@@ -52,10 +52,10 @@ alter table accounts alter column account type text collate "C",
 
 _GROWTH = """
 -- of the stored login and repositories
-alter table users add column content_digest bytea;
+alter table users add column if not exists content_digest bytea;
 -- look_digest of the last banner whose version was raised, while others are still to be raised
-alter table users add column raise_banners_after bytea;
-create index users_raising on users (id) where raise_banners_after is not null;
+alter table users add column if not exists raise_banners_after bytea;
+create index if not exists users_raising on users (id) where raise_banners_after is not null;
 
 -- Free space in each page for new versions of rows (HOT updates), so that indexes need not change.
 alter table users set (fillfactor = 90);
@@ -65,6 +65,10 @@ alter table repositories set (fillfactor = 95);
 -- WAL than they save.
 alter table users set (autovacuum_vacuum_scale_factor = 0.1);
 """
+
+# An earlier version that ran after this revision, and after `migrate --back-to`, saved owners without
+# their digest.
+_CLEAR_DIGESTS = "update users set content_digest = null where content_digest is not null"
 
 # Earlier versions prepare statements in their sessions. One that returns a column whose collation has
 # changed fails ("cached plan must not change result type"), which ends such a process. A new session
@@ -86,4 +90,5 @@ def upgrade() -> None:
     op.execute(_RESOLVE_DUPLICATES)
     op.execute(_BYTEWISE)
     op.execute(_GROWTH)
+    op.execute(_CLEAR_DIGESTS)
     op.execute(_END_SESSIONS_WITH_OLD_PLANS)

@@ -11,12 +11,12 @@ revision = "0005"
 down_revision = "0004"
 
 _CHANGES = """
-alter table users add column followers integer check (followers >= 0);
+alter table users add column if not exists followers integer check (followers >= 0);
 
 -- as `options.DataKind`; for one repository with its id: `repository/123`
-alter table banners add column needs text[] collate "C" not null default '{repositories}';
+alter table banners add column if not exists needs text[] collate "C" not null default '{repositories}';
 
-create table owner_data (
+create table if not exists owner_data (
     owner_id bigint not null references users on delete cascade,
     need text collate "C" not null,
     -- null: not fetched yet; json and not jsonb, because it is only read whole
@@ -29,9 +29,9 @@ create table owner_data (
     leased_until timestamptz,
     primary key (owner_id, need)
 );
-create index owner_data_due on owner_data (due_at, owner_id) where due_at is not null;
+create index if not exists owner_data_due on owner_data (due_at, owner_id) where due_at is not null;
 
-create table contribution_years (
+create table if not exists contribution_years (
     owner_id bigint not null references users on delete cascade,
     year smallint not null,
     -- counts per day from 1 January on

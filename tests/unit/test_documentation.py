@@ -1,4 +1,4 @@
-"""README leaves nothing out: every option, every route, every variable."""
+"""README is short; the documentation names every option, every route and every variable."""
 
 import re
 from pathlib import Path
@@ -9,13 +9,23 @@ from github_banners.options import OPTIONS, allowed_values, parse_options
 from github_banners.settings import VARIABLES
 from tests.unit.api.listed import api_routes
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+CHECKOUT = Path(__file__).parents[2]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+HTTP_API = (CHECKOUT / "docs/http-api.md").read_text(encoding="utf-8")
+CONFIGURATION = (CHECKOUT / "docs/configuration.md").read_text(encoding="utf-8")
 CODE = {
-    word for code in re.findall(r"`([^`\n]+)`", README) for word in re.findall(r"[^\s,?]+", code)
+    word for code in re.findall(r"`([^`\n]+)`", HTTP_API) for word in re.findall(r"[^\s,?]+", code)
 }
+MAX_README_LINES = 150
 # Parts of a page, which nobody asks for by hand.
 PARTS = {"/docs/{name}"}
 ROUTES = {route.path for route in api_routes()} - PARTS
+
+
+def test_readme_is_short_and_links_every_page() -> None:
+    assert len(README.splitlines()) <= MAX_README_LINES
+    pages = {f"docs/{page.name}" for page in (CHECKOUT / "docs").glob("*.md")} - {"docs/index.md"}
+    assert pages - set(re.findall(r"\]\((docs/[^)#]+)", README)) == set()
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -31,7 +41,7 @@ def test_every_value_of_a_closed_set_is_named(name: str) -> None:
 def test_pairs_are_named_by_a_rule_and_each_in_its_row() -> None:
     assert "auto-NAME" in CODE
     rows = [
-        set(re.findall(r"`([a-z-]+)`", line)) for line in README.splitlines() if line[:1] == "|"
+        set(re.findall(r"`([a-z-]+)`", line)) for line in HTTP_API.splitlines() if line[:1] == "|"
     ]
     for name in allowed_values("type"):
         pair = parse_options({"type": name}).theme.palette_names
@@ -45,4 +55,4 @@ def test_every_route_is_named(path: str) -> None:
 
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_variable_is_named(name: str) -> None:
-    assert f"| `{name}` |" in README
+    assert f"| `{name}` |" in CONFIGURATION

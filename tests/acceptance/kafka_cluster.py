@@ -1,0 +1,110 @@
+"""A second broker that joins Apache Kafka, and partitions that move between the two."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.acceptance.fault_checks import wait_until
+from tests.acceptance.processes import free_port
+from tests.integration.kafka_server import Broker
+from tests.resources import KAFKA_LOCAL
+
+FIRST, SECOND = 1, 2
+_TOOL_SECONDS = 120
+
+
+class SecondBroker(Broker):
+    """A broker without a controller, whose data is in `folder`."""
+
+    def __init__(self, folder: Path, first: Broker) -> None:
+        super().__init__(folder)
+        self._first = first
+
+    def start(self) -> None:
+        state = json.loads((self._first.folder / "state.json").read_text())
+        port = free_port()
+        settings = {
+            "process.roles": "broker",
+            "node.id": str(SECOND),
+            "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{state['other_port']}",
+        }
+        # The script formats only brokers that are controllers too.
+        self.folder.mkdir()
+        file = self.folder / "format.properties"
+        lines = [f"{key}={value}" for key, value in settings.items()]
+        file.write_text("\n".join([*lines, f"log.dirs={self.folder / 'data'}"]))
+        _run_java(
+            "kraft", "kafka.tools.StorageTool", "format", "-t", state["cluster_id"], "-c", str(file)
+        )
+        options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+        self._run("start", "--port", str(port), *options)
+
+
+@contextmanager
+def second_broker(first: Broker) -> Iterator[SecondBroker]:
+    """Run a second broker of the cluster of `first`."""
+    broker = SecondBroker(first.folder.with_name("second"), first)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+def move_partitions(broker: Broker, *, topics: Sequence[str], node: int) -> None:
+    """Move all partitions of topics to the broker `node`, and wait until they are there."""
+    address = ("--bootstrap-server", broker.addresses[0])
+    described = _run_java("tools", "org.apache.kafka.tools.TopicCommand", *address, "--describe")
+    partitions = sorted(
+        {
+            (words[1], int(words[3]))
+            for words in map(str.split, described.splitlines())
+            if words[:1] == ["Topic:"] and words[2] == "Partition:" and words[1] in topics
+        }
+    )
+    assert {topic for topic, _ in partitions} == set(topics)
+    file = broker.folder / "reassignment.json"
+    file.write_text(
+        json.dumps(
+            {
+                "version": 1,
+                "partitions": [
+                    {"topic": topic, "partition": partition, "replicas": [node]}
+                    for topic, partition in partitions
+                ],
+            }
+        )
+    )
+    tool = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
+    arguments = (*address, "--reassignment-json-file", str(file))
+    _run_java("tools", tool, *arguments, "--execute")
+
+    def is_moved() -> bool:
+        report = _run_java("tools", tool, *arguments, "--verify")
+        return report.count("is completed") == len(partitions)
+
+    wait_until(is_moved, limit=_TOOL_SECONDS)
+
+
+def _run_java(jars: str, *command: str) -> str:
+    fetched = subprocess.run(
+        [sys.executable, str(KAFKA_LOCAL), "fetch", jars],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_TOOL_SECONDS,
+    )
+    finished = subprocess.run(
+        ["java", "-cp", f"{fetched.stdout.strip()}/*", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TOOL_SECONDS,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
