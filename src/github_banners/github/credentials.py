@@ -154,22 +154,22 @@ class Credential:
     """
     A token, or None for unauthenticated requests, which GitHub limits by IP address.
 
-    `consecutive_failures` counts rejections in a row; a rejected token is not used until
-    `cooldown_until`.
+    `name` is its name in logs. `consecutive_failures` counts rejections in a row; a rejected token is
+    not used until `cooldown_until`.
     """
 
     token: Secret | None
+    name: str = field(init=False)
     account: "Account" = field(init=False, repr=False)
     in_flight: Counter[Resource] = field(default_factory=Counter)
     consecutive_failures: int = 0
     cooldown_until: datetime = _LONG_AGO
 
-    @property
-    def name(self) -> str:
-        """The name in logs: the beginning of the token's SHA-256, which does not reveal it."""
-        if self.token is None:
-            return "anonymous"
-        return hashlib.sha256(self.token.reveal().encode()).hexdigest()[:8]
+    def __post_init__(self) -> None:
+        self.name = "anonymous"
+        if self.token is not None:
+            # The beginning of the SHA-256 does not reveal the token.
+            self.name = hashlib.sha256(self.token.reveal().encode()).hexdigest()[:8]
 
     def is_cooling_down(self, *, now: datetime) -> bool:
         """Return whether the token was rejected and is not used for now."""

@@ -19,6 +19,7 @@ import stamina
 import structlog
 
 from github_banners import __version__
+from github_banners.cache import Memo
 from github_banners.errors import GitHubUnavailable, UnknownUser
 from github_banners.github.credentials import (
     Account,
@@ -125,6 +126,7 @@ class Sender:
         self._sleep = sleep
         self._large_responses = make_large_response_slots()
         self._throttle = LogThrottle(monotonic)
+        self._headers: Memo[Credential, dict[str, str]] = Memo(self._build_headers)
 
     @property
     def accounts(self) -> list[Account]:
@@ -325,22 +327,23 @@ class Sender:
         return response
 
     async def _exchange(self, request: GitHubRequest, credential: Credential) -> GitHubResponse:
+        headers = self._headers[credential]
+        if request.content is not None:
+            headers = {**headers, "content-type": "application/json"}
         async with self._http.stream(
             request.method,
             request.url,
-            headers=self._headers(request, credential),
+            headers=headers,
             content=request.content,
         ) as response:
             body = await read_body(response, large_responses=self._large_responses)
         return GitHubResponse(response.status_code, response.headers, body)
 
-    def _headers(self, request: GitHubRequest, credential: Credential) -> dict[str, str]:
+    def _build_headers(self, credential: Credential) -> dict[str, str]:
         headers = dict(_HEADERS)
         # An older Enterprise Server rejects a version that it does not know.
         if not self._api_url.endswith("/v3"):
             headers["x-github-api-version"] = API_VERSION
-        if request.content is not None:
-            headers["content-type"] = "application/json"
         if credential.token is not None:
             headers["authorization"] = f"Bearer {credential.token.reveal()}"
         return headers
