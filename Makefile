@@ -52,7 +52,7 @@ check: $(DEVELOPMENT) ## format, lint, spelling, types, rules of the architectur
 	@$(BIN)/mypy
 	@$(BIN)/pytest -q -p no:xdist tests/architecture
 
-SPELLED := $$(git ls-files '*.py' '*.md' '*.sql' '*.yaml' Makefile pyproject.toml)
+SPELLED := $$(git ls-files '*.py' '*.md' '*.sql' '*.yaml' '*.yml' Makefile pyproject.toml)
 
 golden: $(DEVELOPMENT) ## regenerate the golden pictures
 	@GOLDEN=rewrite $(BIN)/pytest -q tests/golden/test_golden.py

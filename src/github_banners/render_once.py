@@ -56,12 +56,17 @@ async def render_banner(
             timeout=settings.request_timeout,
             clock=clock,
         )
-        return draw(await _fetch(github, login, options, clock=clock), options)
+        return draw(await fetch_snapshot(github, login, options, clock=clock), options)
 
 
-async def _fetch(
+async def fetch_snapshot(
     github: GitHubClient, login: str, options: BannerOptions, *, clock: Clock
 ) -> Snapshot:
+    """
+    Fetch the numbers of a user and the other data that a banner needs.
+
+    :raises BannersError: the user or the repository does not exist, or GitHub is unavailable
+    """
     needs, fetcher = data_needs(options), DataFetcher(github)
     repositories: Sequence[Repository] = ()
     if DataKind.REPOSITORIES in needs:

@@ -71,8 +71,8 @@ def test_render_without_github_keeps_old_file(
     file.write_bytes(OLD)
     result = run("render", user, "-o", str(file), env={**env, **settings})
     assert result.returncode == 1
-    asking, sentence = result.stderr.splitlines()
-    assert asking == f"Fetching {user} from GitHub."
+    progress, sentence = result.stderr.splitlines()
+    assert progress == f"Fetching {user} from GitHub."
     assert word in sentence
     assert file.read_bytes() == OLD
     assert list(tmp_path.iterdir()) == [file]

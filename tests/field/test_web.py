@@ -317,9 +317,9 @@ async def test_f13_one_client_uses_half_of_the_png_queue() -> None:
 
 def test_f14_plain_name_of_a_shorter_login_stays_free() -> None:
     owner = candidate_banner_names("h-ok", parse_options({"type": "auto-nord"}), owner_id=1)
-    stranger = candidate_banner_names("h-ok-auto", parse_options({"type": "nord"}), owner_id=2)
+    other = candidate_banner_names("h-ok-auto", parse_options({"type": "nord"}), owner_id=2)
     assert owner[0] == "h-ok-auto-nord"
-    assert not {*owner} & {*stranger}
+    assert not {*owner} & {*other}
 
 
 def test_n10_client_addresses_with_ports_are_distinct() -> None:

@@ -30,7 +30,7 @@ class FakeGitHub:
     Returns the owners in `owners`, with `lists` by owner id if set; calls wait until `gate` is set.
 
     `contributions` and `sizes` are by owner id, `details` by repository id. `known_years` records the
-    years that each call for contributions was told, `known_at` their time. With `raises` set, every call raises it.
+    known years that each call for contributions passed, `known_at` their time. With `raises` set, every call raises it.
     """
 
     clock: Callable[[], datetime]

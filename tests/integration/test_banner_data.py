@@ -171,7 +171,7 @@ async def test_preview_fetches_only_what_it_shows(
     await scene.services.drain()
     assert await scene.preview(options) == first
     assert scene.github.requests == requests
-    # Another process finds everything in the database, but asks who has the login.
+    # Another process finds everything in the database, but requests the owner of the login.
     other = Scene(scene.database)
     shown = await other.preview(options)
     parts = ("stats", "activity", "language_sizes", "repository", "followers")

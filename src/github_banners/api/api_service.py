@@ -110,7 +110,7 @@ async def open_api(
         )
         health = Health({"database": lambda: database.is_available, **backends.health})
         health.register_metrics(metrics)
-        application = _build_application(routes, health, metrics, settings)
+        application = build_application(routes, health, metrics, settings)
         interval = settings.refresh_interval
         refresh = Refresh(
             database=database,
@@ -134,7 +134,7 @@ async def open_api(
             "requests": partial(_record_requests, response_cache, refresh),
             "token owners": partial(group_by_account, github.sender, clock=clock),
         }
-        tasks = await stack.enter_async_context(_background_tasks(conninfo, work))
+        tasks = await stack.enter_async_context(run_background_tasks(conninfo, work))
         yield Service(application, metrics, tasks, response_cache)
 
 
@@ -245,9 +245,10 @@ def _build_routes(
     )
 
 
-def _build_application(
+def build_application(
     routes: public_routes.BannerRoutes, health: Health, metrics: Metrics, settings: Settings
 ) -> Starlette:
+    """Build the application of the api with all routes and its middleware."""
     base_path = base_path_from_url(settings.public_url)
     host = urlsplit(settings.public_url).netloc + base_path if settings.public_url else ""
     error_handler = ErrorHandler(host=host, draw_png=routes.draw_png, base_path=base_path)
@@ -296,7 +297,7 @@ async def _open_github(
 
 
 @asynccontextmanager
-async def _background_tasks(
+async def run_background_tasks(
     conninfo: str, work: Mapping[str, Callable[[], Awaitable[None]]]
 ) -> AsyncIterator[list[asyncio.Task[None]]]:
     """
@@ -305,7 +306,7 @@ async def _background_tasks(
     Errors in data, of the database or of GitHub end none of these tasks.
     """
     attempted, ready = asyncio.Event(), asyncio.Event()
-    migrating = _migrate(conninfo, attempted=attempted, ready=ready)
+    migrating = migrate_until_ready(conninfo, attempted=attempted, ready=ready)
     tasks = [asyncio.create_task(migrating, name="migrate")]
     tasks += [
         asyncio.create_task(_run_after(ready, name, run), name=name) for name, run in work.items()
@@ -344,7 +345,9 @@ async def _wait_for_first_attempt(migrating: asyncio.Task[None], attempted: asyn
         migrating.result()
 
 
-async def _migrate(conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event) -> None:
+async def migrate_until_ready(
+    conninfo: str, *, attempted: asyncio.Event, ready: asyncio.Event
+) -> None:
     """
     Migrate, then wait until cancelled.
 

@@ -18,11 +18,11 @@ from github_banners.settings.addresses import find_listen_address
 # Without a default, Typer converts an absent `--help` with pydantic, whose import takes 5 MB and
 # 0.1 s. Commands with other options need pydantic anyway.
 _NO_HELP = {"help": False}
-_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "check")
+COMMANDS_WITHOUT_OPTIONS = ("api", "renderer", "storage", "worker", "check")
 
 app = typer.Typer(
     add_completion=False,
-    context_settings={"default_map": _NO_HELP | dict.fromkeys(_WITHOUT_OPTIONS, _NO_HELP)},
+    context_settings={"default_map": _NO_HELP | dict.fromkeys(COMMANDS_WITHOUT_OPTIONS, _NO_HELP)},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -199,7 +199,7 @@ class Database:
         self._jobs.add(job)
         job.add_done_callback(self._on_done)
         try:
-            await _wait_in_steps(job, timeout_seconds)
+            await wait_in_steps(job, timeout_seconds)
         finally:
             # Also when the request was cancelled.
             if not job.done():
@@ -324,7 +324,7 @@ async def transaction(conn: Connection, *, schema: str) -> AsyncIterator[None]:
     await conn.commit()
 
 
-async def _wait_in_steps(task: asyncio.Task[Any], timeout_seconds: float) -> None:
+async def wait_in_steps(task: asyncio.Task[Any], timeout_seconds: float) -> None:
     """
     Wait for a task in steps, so that a pause of this process does not count as a silent server.
 

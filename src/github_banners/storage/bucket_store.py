@@ -104,7 +104,7 @@ class BucketStore:
                 except FileNotFoundError as error:
                     _raise_if_no_bucket(error)
                     return None
-        version = _parse_version(file.attributes)
+        version = parse_version(file.attributes)
         if parts is None or version is None:
             return None
         return StoredPicture(parts[0], plausible_version(version, now=self._clock()) or 0)
@@ -186,7 +186,7 @@ class BucketStore:
             head = await self._bucket.get_async(key, options={"head": True})
         except FileNotFoundError:
             return None
-        return _StoredObject(_parse_version(head.attributes), head.meta["e_tag"] or "")
+        return _StoredObject(parse_version(head.attributes), head.meta["e_tag"] or "")
 
     async def _write(
         self, key: str, body: bytes, version: int, *, replaces: _StoredObject | None
@@ -219,7 +219,8 @@ class BucketStore:
         self.is_available = True
 
 
-def _parse_version(attributes: "Attributes") -> int | None:
+def parse_version(attributes: "Attributes") -> int | None:
+    """Return the version in the metadata of an object, None if it has none."""
     text = attributes.get(_VERSION, "")
     return int(text) if _VERSION_TEXT.fullmatch(text) else None
 

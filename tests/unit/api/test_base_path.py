@@ -1,4 +1,4 @@
-"""The URL of the service: PUBLIC_URL, its path, and what a request tells instead."""
+"""The URL of the service: PUBLIC_URL, its path, and the headers of a request without it."""
 
 from ipaddress import ip_network
 

@@ -236,7 +236,7 @@ async def test_page_alt_names_repository_of_its_layout(query: dict[str, str], al
     assert by_id(elements, "code").text.startswith(f"![{alt}](")
 
 
-async def test_page_repository_without_name_asks_for_it() -> None:
+async def test_page_repository_without_name_requires_it() -> None:
     elements = await read_page({"username": "mia", "layout": "repository"})
     assert problems(elements) == [("Name one of the user’s public repositories.", "")]
     assert problems(await read_page({"layout": "repository"})) == []
@@ -606,7 +606,7 @@ def test_page_without_words_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_words("en")["page"]["headline"] not in html
     files = [
         document.content.body
-        for name, document in builder._files().items()
+        for name, document in builder.static_files().items()
         if not name.endswith("svg")
     ]
     parts = [html.encode(), *files]

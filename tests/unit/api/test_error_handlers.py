@@ -194,11 +194,11 @@ async def test_wrong_method_gets_json_with_allow(method: str) -> None:
 
 
 async def test_explanation_head_has_headers_of_get() -> None:
-    head, whole = [
+    head, complete = [
         await request_api(UnknownUser("ada"), "/banners/ada.svg", method=method)
         for method in ("HEAD", "GET")
     ]
-    assert (head.status_code, head.headers, head.content) == (200, whole.headers, b"")
+    assert (head.status_code, head.headers, head.content) == (200, complete.headers, b"")
 
 
 @pytest.mark.parametrize(

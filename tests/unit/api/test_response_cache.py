@@ -127,8 +127,8 @@ async def test_respond_known_target_returns_whole_response(service: Service) -> 
 
 
 async def test_respond_head_returns_headers_only(service: Service) -> None:
-    whole, head = service.get(), service.get(is_head=True)
-    assert (head.status, head.headers, head.body) == (200, whole.headers, b"")
+    complete, head = service.get(), service.get(is_head=True)
+    assert (head.status, head.headers, head.body) == (200, complete.headers, b"")
 
 
 async def test_respond_closing_connection_sends_connection_close(service: Service) -> None:
@@ -300,11 +300,20 @@ async def test_get_by_raw_request_expiring_soon_returns_none(service: Service) -
 async def test_put_by_raw_request_entries_are_bounded(service: Service) -> None:
     response = service.respond()
     assert response is not None
-    for number in range(3000):
-        service.cache.put_by_raw_request(b"%d" % number, response)
-        service.respond(TARGET + b"&v=%d" % number)
-    assert len(service.cache._raw_requests) <= 1024
-    assert len(service.cache._responses) <= 256
+    requests = [b"%d" % number for number in range(3000)]
+    for request in requests:
+        service.cache.put_by_raw_request(request, response)
+    cached = [
+        service.cache.get_by_raw_request(request, common_headers=service.common) is not None
+        for request in requests
+    ]
+    assert 0 < sum(cached) <= 1024
+
+
+async def test_respond_cached_responses_are_bounded(service: Service) -> None:
+    first, second = ([service.respond(if_none_match=f'"{n}"') for n in range(1000)] for _ in "12")
+    reused = [again is response for again, response in zip(second, first, strict=True)]
+    assert 0 < sum(reused) <= 256
 
 
 async def test_get_target_expires_despite_newer_picture(service: Service) -> None:

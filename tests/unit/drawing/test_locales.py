@@ -169,8 +169,8 @@ class TestCatalogs:
     def test_catalogs_empty_states_fit_in_every_layout(self, code):
         for text in msgspec.structs.astuple(load_translations(code).empty_state):
             on_card, in_languages, beside_donut = (
-                wrap(text, sizes, room)
-                for sizes, room in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
+                wrap(text, sizes, max_width)
+                for sizes, max_width in (((13, 12), 372), ((14, 13, 12), 372), ((14, 13, 12), 178))
             )
             assert len(on_card) <= 2
             for line in (*on_card, *in_languages, *beside_donut):

@@ -101,7 +101,7 @@ def test_rank_languages_safe_themes_colour_by_rank():
 
 @pytest.mark.parametrize("vision", COLOUR_VISIONS)
 @pytest.mark.parametrize("theme", SAFE_THEMES)
-def test_rank_colours_neighbours_differ_for_every_colour_vision(theme, vision):
+def test_rank_colours_adjacent_ones_differ_for_every_colour_vision(theme, vision):
     ring = colours_by_rank(theme, languages=20, limit=5)
     longest = colours_by_rank(theme, languages=11, limit=10)
     assert len(longest) == 11
@@ -112,7 +112,7 @@ def test_rank_colours_neighbours_differ_for_every_colour_vision(theme, vision):
 @pytest.mark.parametrize("limit", [5, 6, 7])
 @pytest.mark.parametrize("vision", COLOUR_VISIONS)
 @pytest.mark.parametrize("theme", SAFE_THEMES)
-def test_rank_colours_other_differs_from_its_neighbour(theme, vision, limit):
+def test_rank_colours_other_differs_from_the_last_rank(theme, vision, limit):
     *_, last, other = colours_by_rank(theme, languages=20, limit=limit)
     assert distance(last, other, vision) >= 0.11
 

@@ -133,7 +133,7 @@ class BuilderPage:
         document = (
             _sample_document(request.scope["query_string"])
             if name == "sample.svg"
-            else _files().get(name)
+            else static_files().get(name)
         )
         if document is None:
             raise HTTPException(404)
@@ -154,7 +154,9 @@ class BuilderPage:
         return html_environment(read_lean).render_template(
             "page.html",
             base=escape_url(self.base_path),
-            files={name.partition(".")[0] + name[name.rindex(".") :]: name for name in _files()},
+            files={
+                name.partition(".")[0] + name[name.rindex(".") :]: name for name in static_files()
+            },
             language=language,
             languages=[
                 {"language": each, "link": escape_url(self._page_path(choices, lang=each.locale))}
@@ -186,23 +188,27 @@ class BuilderPage:
                 name: query.get(name) if query.get(name) in values else values[0]
                 for name, values in _PAGE_CHOICES.items()
             },
-            themes=[
-                {
-                    "name": name,
-                    "ground": _ground(name),
-                    "is_chosen": name == options["type"],
-                    "link": escape_url(self._page_path(choices, type=name)),
-                    "picture": escape_url(
-                        self._picture_path(
-                            login, {"type": name, "layout": "card", "animate": "false"}
-                        )
-                    ),
-                }
-                for name in dict.fromkeys(theme.value for theme in Theme)
-            ],
+            themes=self._themes(login, choices, chosen=options["type"]),
             problems=self._problems(query, words) if query.get("username") else [],
             data=page_data(language.locale, public_url=self.public_url),
         )
+
+    def _themes(
+        self, login: str, choices: Mapping[str, str], *, chosen: str
+    ) -> list[dict[str, object]]:
+        """Return what the page shows of each theme."""
+        return [
+            {
+                "name": name,
+                "ground": _ground(name),
+                "is_chosen": name == chosen,
+                "link": escape_url(self._page_path(choices, type=name)),
+                "picture": escape_url(
+                    self._picture_path(login, {"type": name, "layout": "card", "animate": "false"})
+                ),
+            }
+            for name in dict.fromkeys(theme.value for theme in Theme)
+        ]
 
     def _picture_path(self, login: str, options: Mapping[str, str]) -> str:
         """Return the path of a preview, or of the sample while no user is named."""
@@ -355,7 +361,7 @@ def _draw_sample(options: BannerOptions) -> Document:
 
 
 @cache
-def _files() -> dict[str, Document]:
+def static_files() -> dict[str, Document]:
     """Read the files of the page, by names that contain a digest of their content."""
     documents = {}
     for name in _FILES:

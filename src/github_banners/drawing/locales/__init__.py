@@ -7,7 +7,7 @@ Localization: everything a banner says or writes differently in each locale.
     catalogs/       the translated texts, one TOML file per locale
     page/           the words of the builder page, one TOML file per language of the page
 
-A locale is passed as its code, such as `pt-br`. `docs/architecture.md` lists how to add one.
+A locale is passed as its code, such as `pt-br`. `CONTRIBUTING.md` lists how to add one.
 """
 
 from github_banners.drawing.locales.number_format import (
