@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.installed
 DEVELOPMENT := $(VENV)/.installed-dev
 DOCUMENTATION := $(VENV)/.installed-docs
+RELEASE := $(VENV)/.installed-release
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-fast check golden docs docs-site help-texts bench bench-scale soak compose-test secrets lock clean
+.PHONY: help install demo serve test test-fast check golden docs docs-site help-texts bench bench-scale soak compose-test secrets release-check lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +95,10 @@ soak: $(DEVELOPMENT) ## change 5,000 banners while services and brokers are kill
 compose-test: $(DEVELOPMENT) ## test docker-compose.yaml on a Docker engine; about 10 minutes
 	@$(BIN)/pytest -q -s -m docker -p no:xdist tests/acceptance/test_compose.py
 
+# Packages from the index, in the newest versions: as a user who installs the wheel gets them.
+release-check: $(RELEASE) ## build wheel and sdist, and try them on each Python of this machine
+	@$(BIN)/python scripts/check_release.py
+
 secrets: ## write .env and api/.env for docker-compose.yaml, with new secrets
 	@./deploy/make-secrets
 
@@ -105,6 +110,7 @@ lock: ## update the pinned packages; needs uv
 	@$(LOCK) --extra embedded --group build -o requirements.txt
 	@$(LOCK) --extra embedded --group dev -c requirements.txt -o requirements-dev.txt
 	@$(LOCK) --extra embedded --group docs -c requirements-dev.txt -o requirements-docs.txt
+	@$(LOCK) --extra embedded --group release -c requirements-dev.txt -o requirements-release.txt
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
@@ -127,4 +133,9 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 $(DOCUMENTATION): requirements-docs.txt $(RUNTIME)
 	@echo "Installing Sphinx"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.txt
+	@touch $@
+
+$(RELEASE): requirements-release.txt $(RUNTIME)
+	@echo "Installing build and twine"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-release.txt
 	@touch $@
