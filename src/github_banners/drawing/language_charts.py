@@ -17,20 +17,18 @@ from typing import TypeAlias
 import msgspec
 
 from github_banners.cache import Memo
-from github_banners.drawing.colours import language_colour, readable_on_all
 from github_banners.drawing.locales import (
     MAX_DESCRIBED_LANGUAGES,
     format_percent,
     load_translations,
 )
-from github_banners.drawing.sanitize import isolate, sanitize
+from github_banners.drawing.sanitize import isolate
 from github_banners.drawing.text import fit, width
-from github_banners.drawing.themes import Scheme
+from github_banners.drawing.themes import Scheme, language_names_and_colours
 from github_banners.errors import RenderingFailed
 from github_banners.models import Snapshot, sort_languages
 from github_banners.options import BannerOptions, CountBy, HideableField
 
-_NAMELESS = "?"
 _UNLISTED = ""  # stands for the languages of a repository that GitHub does not list
 _MAX_RANKED = 11  # the largest `langs_count`, and one that is shown instead of Other
 PERCENTS = ("<1%", *(f"{point}%" for point in range(1, 100)), ">99%")
@@ -133,7 +131,7 @@ def rank_languages(
         counts.append(unlisted)
         max_ranked = min(max_ranked, number)
     total, points = sum(counts), percentage_points(counts, max_ranked)
-    names_and_colours, rank_colours = _names_and_colours(scheme), scheme.rank_colours
+    names_and_colours, rank_colours = language_names_and_colours(scheme), scheme.rank_colours
     first: list[Share] = []
     for rank, name in enumerate(sort_languages(languages)[:max_ranked]):
         clean_name, colour = names_and_colours[name]
@@ -184,19 +182,6 @@ def _percent(points: int, count: int, total: int) -> str:
     if count == total:
         return "100%"
     return PERCENTS[points] if count * 100 >= total else PERCENTS[0]
-
-
-@lru_cache(8)
-def _names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
-    """Return a cache of clean names, and colours that are readable on every background."""
-
-    def name_and_colour(name: str) -> tuple[str, str]:
-        colour = language_colour(name)
-        if colour is None:
-            return sanitize(name) or _NAMELESS, scheme.neutral
-        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
-
-    return Memo(name_and_colour)
 
 
 class Segment(msgspec.Struct, frozen=True, gc=False):

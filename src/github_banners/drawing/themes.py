@@ -1,7 +1,7 @@
 """
 The colours of a picture, and the frame that has them: background, border, and the glow in a corner.
 
-    scheme     the colours that a theme and colour options give
+    scheme     the colours that a theme and colour options give; those of languages beside them
     frame      the values of `templates/frame.svg`, which all other templates extend
 """
 
@@ -12,14 +12,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from github_banners.drawing.colours import is_dark, normalise_hex, readable_on_all
+from github_banners.cache import Memo
+from github_banners.drawing.colours import (
+    is_dark,
+    language_colour,
+    normalise_hex,
+    readable_on_all,
+)
 from github_banners.drawing.locales import is_right_to_left
-from github_banners.drawing.sanitize import starts_right_to_left
+from github_banners.drawing.sanitize import sanitize, starts_right_to_left
 from github_banners.options import COLOURS, DEFAULT_RADIUS, PALETTES, BannerOptions, Palette, Theme
 
 # Visible on both backgrounds.
 _NEUTRAL_FOR_LIGHT_AND_DARK = "7d8590"
 _TINTED_GLOW_THEMES = {"default", "dark", "dimmed", "auto"}
+_NAMELESS = "?"
 _MIN_CONTRAST = 1.8
 _MIN_HIGH_CONTRAST = 3.0
 _HIGH_CONTRAST_PREFIXES = ("contrast-", "safe-")
@@ -147,6 +154,19 @@ def _apply_overrides(palette: Palette, overrides: tuple[str | None, ...]) -> Pal
     return Palette(
         *(normalise_hex(override) if override else colour for override, colour in colours)
     )
+
+
+@lru_cache(8)
+def language_names_and_colours(scheme: Scheme) -> Memo[str, tuple[str, str]]:
+    """Return a cache of clean names of languages, and colours readable on every background."""
+
+    def name_and_colour(name: str) -> tuple[str, str]:
+        colour = language_colour(name)
+        if colour is None:
+            return sanitize(name) or _NAMELESS, scheme.neutral
+        return name, readable_on_all(colour, scheme.backgrounds, scheme.min_contrast)
+
+    return Memo(name_and_colour)
 
 
 def frame(
