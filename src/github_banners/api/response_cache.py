@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from github_banners.api.compatibility import PREVIEW_PATH, to_preview_target
 from github_banners.api.pictures import (
     CachedPicture,
     PictureCache,
@@ -31,7 +32,7 @@ from github_banners.serving.framework import Content
 Variant: TypeAlias = Callable[[Content], Content | None]
 """Returns a cached picture in another format, or None."""
 
-_BANNERS, _PREVIEW = b"/banners/", b"/banners/preview"
+_BANNERS, _PREVIEW = b"/banners/", PREVIEW_PATH.encode()
 _OPTION_NAMES = {name.encode() for name in (*OPTION_NAMES, "username", "format")}
 # `&amp;` copied from HTML. Targets with numeric references hold a `#` and are left to the framework.
 _ESCAPED_AMPERSAND = b"amp;"
@@ -113,6 +114,8 @@ class ResponseCache:
     def _normalize_public_target(self, target: bytes) -> bytes | None:
         if self._base_path and target.startswith(self._base_path + _BANNERS):
             target = target[len(self._base_path) :]
+        elif not target.startswith(_BANNERS) and len(target) <= _MAX_TARGET_BYTES:
+            target = to_preview_target(target, base_path=self._base_path) or target
         return normalize_target(target)
 
     def _find(self, normalized: bytes) -> CachedPicture | None:

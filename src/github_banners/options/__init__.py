@@ -1,13 +1,23 @@
 """
 Banner options: what they are called, what values they take, and how requests are parsed.
 
-    schema     every option, declared once; the canonical form; which data of GitHub a banner shows
-    values     the allowed values of each option
-    palettes   the colours of the themes
-    aliases    alternative spellings of themes and locales; suggestions for option names
-    parsing    parse queries, request bodies and command lines into `BannerOptions`; logins, banner names
+    schema         every option, declared once; the canonical form; which data a banner shows
+    values         the allowed values of each option
+    palettes       the colours of the themes
+    aliases        alternative spellings of themes and locales; suggestions for option names
+    parsing        parse queries, request bodies and command lines into `BannerOptions`; logins, names
+    compatibility  translate the URLs of github-readme-stats and streak-stats
 """
 
+from github_banners.options.compatibility import (
+    CARDS,
+    STREAK_LOGIN,
+    STREAK_PATH,
+    Card,
+    Effect,
+    Parameter,
+    translate_url,
+)
 from github_banners.options.palettes import COLOURS, PALETTES, Palette
 from github_banners.options.parsing import (
     LOGIN_PATTERN,
@@ -57,6 +67,7 @@ from github_banners.options.values import (
 )
 
 __all__ = [
+    "CARDS",
     "COLOURS",
     "CONTRIBUTION_NUMBERS",
     "DEFAULT_LANGS_COUNT",
@@ -68,16 +79,21 @@ __all__ = [
     "OPTIONS",
     "OPTION_NAMES",
     "PALETTES",
+    "STREAK_LOGIN",
+    "STREAK_PATH",
     "BannerOptions",
+    "Card",
     "ChartType",
     "CountBy",
     "DataKind",
+    "Effect",
     "HideableField",
     "Inclusion",
     "Layout",
     "Locale",
     "NumberFormat",
     "Palette",
+    "Parameter",
     "ShownNumber",
     "Theme",
     "allowed_values",
@@ -100,4 +116,5 @@ __all__ = [
     "repository_need",
     "shows_only_totals",
     "to_canonical_json",
+    "translate_url",
 ]

@@ -49,8 +49,8 @@ def format_count(noun: Noun, number: int, locale: str) -> str:
 def format_short_count(noun: Noun, number: int, locale: str) -> str:
     """Return the short number with its noun: 11.5k stars."""
     numeral = numerals(locale)[number]
-    before, after = noun_phrases(locale)[noun][plural_after_short(number, numeral, locale)]
-    return before if after is None else f"{before}{numeral.short.text}{after}"
+    plural = plural_after_short(number, numeral, locale)
+    return noun_phrases(locale)[noun][plural].replace("{n}", numeral.short.text)
 
 
 def stale_label(as_of: date | None, locale: str) -> str:
@@ -68,10 +68,9 @@ def plural_after_short(number: int, numeral: Numeral, locale: str) -> str:
     return numeral.plural
 
 
-def fill_phrase(phrases: Mapping[str, tuple[str, str | None]], numeral: Numeral) -> str:
+def fill_phrase(phrases: Mapping[str, str], numeral: Numeral) -> str:
     """Put a number in full into the phrase of its plural category."""
-    before, after = phrases[numeral.plural]
-    return before if after is None else f"{before}{numeral.full.text}{after}"
+    return phrases[numeral.plural].replace("{n}", numeral.full)
 
 
 def isolate_foreign(text: str, locale: str) -> str:
@@ -80,30 +79,28 @@ def isolate_foreign(text: str, locale: str) -> str:
 
 
 @cache
-def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, tuple[str, str | None]]]:
+def noun_phrases(locale: str) -> Mapping[Noun, Mapping[str, str]]:
     """
-    Return the phrase of each noun and plural category, split at the number: (before, after).
+    Return the phrase of each noun and plural category, with `{n}` in place of the number.
 
-    `after` is None if the phrase has no number, since Arabic and Hebrew say "one" in words.
+    Some have no number, since Arabic and Hebrew say "one" in words.
     """
     translations = load_translations(locale)
     return {
-        noun: split_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
+        noun: plural_phrases(translations.nouns[noun], translations.counted.get(noun, {}), locale)
         for noun in Noun
     }
 
 
-def split_phrases(
+def plural_phrases(
     nouns: Mapping[str, str], counted: Mapping[str, str], locale: str
-) -> dict[str, tuple[str, str | None]]:
-    """Split the phrase of each plural category at the number."""
+) -> dict[str, str]:
+    """Return the phrase of each plural category, with `{n}` in place of the number."""
     count = load_translations(locale).sentences.count
-    phrases: dict[str, tuple[str, str | None]] = {}
-    for category in plural_categories(locale):
-        phrase = counted.get(category) or count.replace("{noun}", nouns[category])
-        before, number, after = phrase.partition("{n}")
-        phrases[category] = before, after if number else None
-    return phrases
+    return {
+        category: counted.get(category) or count.replace("{noun}", nouns[category])
+        for category in plural_categories(locale)
+    }
 
 
 def description(
@@ -142,7 +139,7 @@ def activity_description(activity: Activity, as_of: date | None = None, *, local
         (texts.longest_streak, fill_phrase(days, numbers[activity.longest_streak])),
     ]
     if activity.best_day:
-        best_count = numbers[activity.best_count].full.text
+        best_count = numbers[activity.best_count].full
         day = format_full_date(activity.best_day, locale)
         statements.append((texts.best_day, f"{day} ({best_count})"))
     sentences = [
@@ -226,14 +223,13 @@ def _join_counts(
     numbers: Sequence[tuple[Noun, Numeral]], stats: Stats, patterns: Sentences, locale: str
 ) -> str:
     """Join numbers with their nouns; the repositories are followed by the parts of their total."""
-    phrases = noun_phrases(locale)
+    phrases, cached_numerals = noun_phrases(locale), numerals(locale)
     counts = []
     for noun, numeral in numbers:
         count = fill_phrase(phrases[noun], numeral)
         if noun is _REPOSITORIES and stats.total_repos:
-            numerals_by_number = numerals(locale)
-            original = fill_phrase(phrases[_ORIGINAL], numerals_by_number[stats.original_repos])
-            forked = fill_phrase(phrases[_FORKED], numerals_by_number[stats.forked_repos])
+            original = fill_phrase(phrases[_ORIGINAL], cached_numerals[stats.original_repos])
+            forked = fill_phrase(phrases[_FORKED], cached_numerals[stats.forked_repos])
             parts = f"{original}{patterns.comma}{forked}"
             count = patterns.repositories.replace("{total}", count).replace("{parts}", parts)
         counts.append(count)
@@ -241,9 +237,15 @@ def _join_counts(
 
 
 def _join_languages(languages: Sequence[str], locale: str) -> str:
-    if is_right_to_left(locale):
-        languages = [isolate_foreign(language, locale) for language in languages]
-    return load_translations(locale).sentences.comma.join(languages)
+    opening, separator, closing = _language_separators(locale)
+    return f"{opening}{separator.join(languages)}{closing}"
+
+
+@cache
+def _language_separators(locale: str) -> tuple[str, str, str]:
+    """Return what is before, between and after languages, with the isolates around each."""
+    opening, closing = isolate_foreign("{}", locale).split("{}")
+    return opening, f"{closing}{load_translations(locale).sentences.comma}{opening}", closing
 
 
 def _join_sentences(sentences: Sequence[str], patterns: Sentences) -> str:
@@ -266,10 +268,10 @@ def _as_of_sentence(as_of: date | None, locale: str) -> str:
 
 
 @cache
-def _activity_phrases(locale: str) -> tuple[Mapping[str, tuple[str, str | None]], ...]:
+def _activity_phrases(locale: str) -> tuple[Mapping[str, str], ...]:
     """Return the phrases of contributions in the last year, and of days."""
     texts = load_translations(locale).activity
     return (
-        split_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
-        split_phrases(texts.days, texts.counted_days, locale),
+        plural_phrases(texts.in_last_year, texts.counted_in_last_year, locale),
+        plural_phrases(texts.days, texts.counted_days, locale),
     )
