@@ -19,21 +19,23 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from github_banners.errors import InvalidOption, InvalidType, closest_match
-from github_banners.logins import LOGIN_CHARACTERS, is_login
+from github_banners.logins import LOGIN, LOGIN_CHARACTERS
 from github_banners.options.aliases import locale_from_tag, suggest_option_names, theme_from_alias
 from github_banners.options.schema import (
-    LIST_OPTIONS,
     MAX_SHOWN_NUMBERS,
-    MAY_BE_EMPTY,
-    OPTIONS,
     BannerOptions,
     Colour,
     Layout,
     Locale,
     Theme,
+    options_digest,
+)
+from github_banners.options.values import (
+    LIST_OPTIONS,
+    MAY_BE_EMPTY,
+    OPTIONS,
     allowed_values,
     option_json_schema,
-    options_digest,
 )
 
 _NAME_BY_ALIAS = {"theme": "type"}
@@ -320,7 +322,7 @@ def parse_login(value: object, *, field: str = "username") -> str:
 
     :raises InvalidOption: GitHub can have no such login
     """
-    if isinstance(value, str) and is_login(value):
+    if isinstance(value, str) and LOGIN.fullmatch(value):
         return value
     raise InvalidOption(field, to_display_text(value), _ALLOWED_LOGIN)
 

@@ -13,15 +13,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from github_banners.api.banner_service import BannerService
+from github_banners.api.pictures import CachedPicture, PictureCache, RenderRequest
 from github_banners.api.png_converter import PngConverter
 from github_banners.api.public_routes import BannerRoutes
 from github_banners.api.rate_limit import RateLimiter
-from github_banners.api.response_cache import (
-    CachedPicture,
-    PictureCache,
-    RenderRequest,
-    ResponseCache,
-)
+from github_banners.api.response_cache import ResponseCache
 from github_banners.api.served_users import ServedUsers
 from github_banners.errors import UserNotServed
 from github_banners.models import Owner, Snapshot, Stats
